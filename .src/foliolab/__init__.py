@@ -1,0 +1,1 @@
+"""FolioLab: a workbench for schemes that track who owns a large folio."""

@@ -1,0 +1,1 @@
+"""The folio and rmap engine: flat arrays for state, plain functions over them for operations."""

@@ -1,0 +1,270 @@
+"""The engine: one memory, one scheme, and the operations on them, interpreted or native."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.engine import hooks, kernels
+from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, layouts_of
+from foliolab.framework.errors import UsageError
+from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.layout import Layouts, Struct
+from foliolab.framework.machine.memory import Memory, allocate
+from foliolab.framework.machine.primitives import PAGE_SIZE, PRIMITIVES
+from foliolab.framework.policy import HOOK_ARGUMENTS, Scheme
+
+Execution = Literal["interpreted", "native"]
+Function = Callable[..., Any]
+_ALIGN: Final = 4096
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large the modelled machine is.
+
+    Args:
+        nr_pages: page frames.
+        nr_mms: address spaces.
+        nr_vpns: pages of address space of each.
+        nr_cpus: CPUs, each with its own statistics and mmu_gather.
+        max_order: order of the largest folio.
+        contents: whether page contents are modelled (4 KiB a page frame).
+        scratch: bytes of memory for a workload's own use.
+    """
+
+    nr_pages: int
+    nr_mms: int
+    nr_vpns: int
+    nr_cpus: int = 1
+    max_order: int = PMD_ORDER
+    contents: bool = False
+    scratch: int = 0
+
+    def nbytes(self, scheme: Scheme) -> int:
+        """Bytes of memory that an engine of this shape takes, without page contents."""
+        return Map(self, layouts_of(scheme)).size
+
+
+class Map:
+    """Where everything lies in memory: struct pages first, then zone, CPUs, MMs, IDs, page tables."""
+
+    def __init__(self, shape: Shape, layouts: Layouts) -> None:
+        def take(nbytes: int) -> int:
+            start = self.size
+            self.size += -(-nbytes // _ALIGN) * _ALIGN
+            return start
+
+        self.size = 0
+        self.pages = take(shape.nr_pages * layouts["page"].size)
+        take(layouts["folio"].size)  # struct folio of the last page reaches behind the last struct page
+        self.zone = take(ZONE.size)
+        self.cpus = [take(CPU.size) for _ in range(shape.nr_cpus)]
+        self.mms = [take(layouts["mm"].size) for _ in range(shape.nr_mms)]
+        self.ida_words = -(-(shape.nr_mms + 1) // 64)
+        self.ida = take(8 * self.ida_words)
+        tables = -(-shape.nr_vpns // PTRS_PER_PTE)
+        self.pgds = [take(tables * PTRS_PER_PTE * PTE_SIZE) for _ in range(shape.nr_mms)]
+        self.pmds = [take(tables * PTE_SIZE) for _ in range(shape.nr_mms)]
+        self.scratch = take(shape.scratch)
+
+
+@cache
+def _tree(scheme: Scheme, extra: Function | None = None) -> CallTree:
+    given = scheme.policy.hooks.given()
+    put: dict[Function, Function] = {getattr(hooks, n): given[n] for n in HOOK_ARGUMENTS if n in given}
+    roots = list(kernels.KERNELS) if extra is None else [extra]
+    return CallTree(roots, PRIMITIVES, put, scheme.constants)
+
+
+@cache
+def interpreted(scheme: Scheme, extra: Function | None = None) -> Mapping[Any, Function]:
+    """The interpreted forms of the entry points (or of a workload's own function) for one scheme."""
+    return _tree(scheme, extra).copies(lambda twin: twin)
+
+
+@cache
+def native_library(scheme: Scheme, extra: Function | None = None) -> Any:
+    """The native forms of the entry points (or of a workload's own function) for one scheme.
+
+    Returns:
+        a `machine.native.Library`.
+
+    Raises:
+        NativeBuildError: a function cannot be part of native code.
+    """
+    from foliolab.framework.machine.native import Library
+
+    return Library(_tree(scheme, extra), layouts_of(scheme))
+
+
+def native_missing() -> str:
+    """Why native code cannot be had here; empty where it can."""
+    try:
+        import numba  # noqa: F401
+    except ImportError as fault:
+        return f"numba cannot be imported ({fault}); everything runs interpreted, about 1,000 times slower"
+    return ""
+
+
+class Engine:
+    """A modelled machine that runs one scheme.
+
+    Args:
+        scheme: the policy with its parameters.
+        shape: the size of the machine.
+        execution: interpreted, or native.
+        contents: page contents to use, uint8, nr_pages * 4096 bytes; made anew where None and the shape asks.
+
+    Raises:
+        UsageError: the scheme does not support folios of that size.
+        LayoutError: its fields do not fit.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        shape: Shape,
+        execution: Execution = "native",
+        contents: NDArray[np.uint8] | None = None,
+    ) -> None:
+        if shape.max_order > scheme.policy.max_order:
+            raise UsageError(
+                f"policy {scheme.name} supports folios up to order {scheme.policy.max_order}, not {shape.max_order}",
+                "choose smaller folios or another policy",
+            )
+        self.scheme = scheme
+        self.shape = shape
+        self.execution: Execution = execution
+        self.layouts = layouts_of(scheme)
+        self.map = Map(shape, self.layouts)
+        self.vm = Memory(allocate(self.map.size), self.layouts)
+        wanted = shape.nr_pages * PAGE_SIZE if shape.contents else 0
+        self.contents = Memory(allocate(wanted) if contents is None else contents, self.layouts)
+        self._boot()
+
+    # -- memory ------------------------------------------------------------------------------------
+    def column(self, struct: str, field: str) -> NDArray[Any]:
+        """A live view of one field of every struct page (or of the folios that start there), shape (nr_pages,).
+
+        Args:
+            struct: page or folio.
+            field: the field's name; of an array, its first element.
+        """
+        return self._view(self.layouts[struct], field, self.map.pages, self.shape.nr_pages, self.layouts["page"].size)
+
+    def _view(self, struct: Struct, field: str, start: int, count: int, stride: int) -> NDArray[Any]:
+        wanted = struct.by_name[field]
+        kind = np.dtype({"i": "int", "u": "uint"}[wanted.ctype[0]] + wanted.ctype[1:])
+        return np.ndarray((count,), kind, self.vm.buffer, start + wanted.offset, (stride,))
+
+    def ptes(self, mm: int) -> NDArray[np.uint64]:
+        """The PTEs of an MM, shape (nr_vpns,)."""
+        return np.ndarray((self.shape.nr_vpns,), np.uint64, self.vm.buffer, self.map.pgds[mm])
+
+    def pmds(self, mm: int) -> NDArray[np.uint64]:
+        """The PMDs of an MM, shape (nr_vpns / 512,) rounded up."""
+        return np.ndarray((-(-self.shape.nr_vpns // PTRS_PER_PTE),), np.uint64, self.vm.buffer, self.map.pmds[mm])
+
+    def at(self, struct: str, off: int) -> Any:
+        """A typed pointer, for looking at single fields: `engine.at("mm", engine.map.mms[0]).mm_id.peek()`."""
+        return self.vm.at(struct, off)
+
+    def folio(self, pfn: int) -> Any:
+        """A typed pointer to the folio whose head is that frame."""
+        return self.vm.at("folio", pfn * self.layouts["page"].size)
+
+    def page(self, pfn: int) -> Any:
+        """A typed pointer to a struct page."""
+        return self.vm.at("page", pfn * self.layouts["page"].size)
+
+    def statistic(self, name: str) -> int:
+        """A statistic summed over all CPUs (section 1.5)."""
+        return sum(int(getattr(self.vm.at("cpu", off), name).peek()) for off in self.map.cpus)
+
+    def snapshot(self) -> NDArray[np.uint8]:
+        """A copy of the whole state, without page contents."""
+        return self.vm.buffer.copy()
+
+    def restore(self, state: NDArray[np.uint8]) -> None:
+        """Go back to a snapshot."""
+        np.copyto(self.vm.buffer, state)
+
+    def _boot(self) -> None:
+        for field in self.layouts["page"].fields:
+            if field.init is not None:
+                self.column("page", field.name)[:] = field.init
+        self.column("page", "_mapcount")[:] = -1
+        zone = self.vm.at("zone", self.map.zone)
+        ida = self.vm.at("pte", self.map.ida).pte
+        ida.write("boot", 1)  # ID 0 is the dummy
+        for name, value in (
+            ("mm_ida", self.map.ida),
+            ("mm_ida_words", self.map.ida_words),
+            ("max_mm_id", self.scheme.max_mm_id),
+            ("has_contents", int(self.contents.size > 0)),
+            ("nr_pages", self.shape.nr_pages),
+        ):
+            getattr(zone, name).write("boot", value)
+        for who, off in enumerate(self.map.mms):
+            mm = self.vm.at("mm", off)
+            mm.pgd.write("boot", self.map.pgds[who])
+            mm.pmd.write("boot", self.map.pmds[who])
+            mm.nr_ptes.write("boot", self.shape.nr_vpns)
+        self._free_everything(zone)
+
+    def _free_everything(self, zone: Any) -> None:
+        """Fill the free lists so that the lowest frames are handed out first."""
+        top = max(self.shape.max_order, PMD_ORDER)
+        zone.max_order.write("boot", top)
+        zone.nr_free.write("boot", self.shape.nr_pages)
+        blocks: dict[int, list[int]] = {}
+        pfn = 0
+        while pfn < self.shape.nr_pages:
+            order = min(top, (pfn & -pfn).bit_length() - 1 if pfn else top)
+            while pfn + (1 << order) > self.shape.nr_pages:
+                order -= 1
+            blocks.setdefault(order, []).append(pfn)
+            pfn += 1 << order
+        flags, private = self.column("page", "flags"), self.column("page", "private")
+        after, before = self.column("page", "lru_next"), self.column("page", "lru_prev")
+        for order, heads in blocks.items():
+            at = np.array(heads)
+            flags[at] = 1 << PG_buddy
+            private[at] = order
+            after[at[:-1]] = (at[1:] + 1) << 1
+            before[at[1:]] = at[:-1] + 1
+            zone.free_area[order].write("boot", heads[0] + 1)
+
+    # -- running -----------------------------------------------------------------------------------
+    def kernel(self, entry: Function, kinds: str | None = None) -> Function:
+        """An entry point of `kernels`, or a workload's own function, ready to be called with integers only.
+
+        Args:
+            entry: the function; its first argument is the memory, its second may be the page contents.
+            kinds: a letter an argument (m memory, i integer); known for the entry points.
+        """
+        extra = None if entry in kernels.KERNELS else entry
+        kinds = kernels.KERNELS[entry] if kinds is None else kinds
+        memories = (self.vm, self.contents)[: kinds.count("m")]
+        if self.execution == "native":
+            run = native_library(self.scheme, extra).get(entry, kinds)
+            return partial(run, *(memory.addr for memory in memories))
+        return partial(interpreted(self.scheme, extra)[entry], *memories)
+
+    def scratch(self) -> NDArray[np.int64]:
+        """The workload's own memory as 64-bit integers, shape (scratch / 8,)."""
+        return np.ndarray((self.shape.scratch // 8,), np.int64, self.vm.buffer, self.map.scratch)
+
+    def with_execution(self, execution: Execution) -> Self:
+        """A view of the same memory that runs the other way."""
+        twin = object.__new__(type(self))
+        twin.__dict__ = dict(self.__dict__)
+        twin.execution = execution
+        return twin

@@ -1,0 +1,258 @@
+"""Faults: first touch of anonymous memory and of files, and the write fault with its copy or reuse.
+
+Sections 1.7 to 1.9 and 2.7 of the specification.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from foliolab.framework.engine import hooks
+from foliolab.framework.engine.folio import (
+    PageAnonExclusive,
+    SetPageAnonExclusive,
+    folio_free_swap,
+    folio_get,
+    folio_nr_pages,
+    folio_ref_add,
+    folio_ref_count,
+    folio_test_anon,
+    folio_test_large,
+    folio_test_swapcache,
+    folio_trylock,
+    folio_unlock,
+    lru_add_drain,
+    page_head_pfn,
+)
+from foliolab.framework.engine.fork import new_small_anon
+from foliolab.framework.engine.huge import huge_wp_fault, split_huge_pmd
+from foliolab.framework.engine.pagetable import (
+    PFN_SHIFT,
+    PTE_ANON,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_VM_SHARED,
+    PTE_WRITE,
+    get_and_clear,
+    pmd_ref,
+    pte_ref,
+)
+from foliolab.framework.engine.rmap import (
+    folio_add_file_rmap_ptes,
+    folio_add_new_anon_rmap,
+    folio_remove_rmap_ptes,
+    this_cpu_add,
+)
+from foliolab.framework.engine.structs import (
+    MAPPING_ANON,
+    MAPPING_FILE,
+    PG_lru,
+    PG_lru_batch,
+    PG_pagecache,
+    PG_swapbacked,
+)
+from foliolab.framework.engine.zap import folio_put_refs
+from foliolab.framework.engine.zone import alloc_folio
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import (
+    READ_ONCE,
+    WRITE_ONCE,
+    copy_page,
+    fill_page,
+    load,
+    pfn_folio,
+    pfn_to_page,
+    set_bit,
+    store,
+)
+
+UNCHANGED: Final = 0
+REUSED: Final = 1
+COPIED: Final = 2
+NEW_PAGE: Final = 3
+NO_MEMORY: Final = 4
+NOT_MAPPED: Final = 5
+SWAPPED: Final = 6
+
+
+def anon_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, order: int, batched: int) -> bool:
+    """`do_anonymous_page`: map a new folio of that order by PTEs; False without memory.
+
+    Args:
+        batched: whether the folio stays in a per-CPU LRU batch, which holds one more reference.
+    """
+    pfn = alloc_folio(vm, zone, order)
+    if pfn < 0:
+        return False
+    nr = 1 << order
+    folio = pfn_folio(vm, pfn)
+    page = pfn_to_page(vm, pfn)
+    store(page.mapping, MAPPING_ANON)
+    if nr > 1:
+        folio_ref_add(folio, nr - 1)
+    store(mm.rss_anon, load(mm.rss_anon) + nr)
+    folio_add_new_anon_rmap(cpu, folio, page, mm, True)
+    if batched:
+        folio_get(folio)
+        set_bit(PG_lru_batch, page.flags)
+    else:
+        set_bit(PG_lru, page.flags)
+    for i in range(nr):
+        WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | PTE_ANON)
+    return True
+
+
+def file_folio(vm: Memory, zone: Any, order: int, shmem: int) -> int:
+    """A new folio in the page cache, which holds one reference a page; its frame, -1 without memory."""
+    pfn = alloc_folio(vm, zone, order)
+    if pfn >= 0:
+        page = pfn_to_page(vm, pfn)
+        store(page.mapping, MAPPING_FILE)
+        set_bit(PG_pagecache, page.flags)
+        set_bit(PG_lru, page.flags)
+        if shmem:
+            set_bit(PG_swapbacked, page.flags)
+        if order:
+            folio_ref_add(pfn_folio(vm, pfn), (1 << order) - 1)
+    return pfn
+
+
+def file_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, nr: int, flags: int) -> None:
+    """`set_pte_range`: map nr pages of a file folio from frame `pfn` on."""
+    folio = pfn_folio(vm, page_head_pfn(vm, pfn))
+    folio_ref_add(folio, nr)
+    folio_add_file_rmap_ptes(cpu, folio, pfn_to_page(vm, pfn), nr, mm)
+    for i in range(nr):
+        WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | flags)
+    store(mm.rss_file, load(mm.rss_file) + nr)
+
+
+def _can_reuse_small(folio: Any) -> bool:
+    """`wp_can_reuse_anon_folio` for a small folio, section 1.9."""
+    if folio_ref_count(folio) > 3:
+        return False
+    lru_add_drain(folio)
+    allowed = 1
+    if folio_test_swapcache(folio):
+        allowed = 2
+    if folio_ref_count(folio) > allowed or not folio_trylock(folio):
+        return False
+    folio_free_swap(folio)
+    sole = folio_ref_count(folio) == 1
+    folio_unlock(folio)
+    return sole
+
+
+def _can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+    if folio_test_large(folio):
+        return hooks.can_reuse(folio, page, mm)
+    return _can_reuse_small(folio)
+
+
+def _wp_page_copy(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int) -> int:
+    """`wp_page_copy`: the order of steps is that of section 1.8."""
+    entry = pte_ref(vm, mm, vpn)
+    pfn = value >> PFN_SHIFT
+    head = page_head_pfn(vm, pfn)
+    folio = pfn_folio(vm, head)
+    folio_get(folio)
+    copy = alloc_folio(vm, zone, 0)
+    if copy < 0:
+        folio_put_refs(vm, cpu, zone, head, 1)
+        return NO_MEMORY
+    if load(zone.has_contents):
+        copy_page(contents, copy, pfn)
+    get_and_clear(entry)
+    page = pfn_to_page(vm, copy)
+    store(page.mapping, MAPPING_ANON)
+    folio_add_new_anon_rmap(cpu, pfn_folio(vm, copy), page, mm, True)
+    set_bit(PG_lru, page.flags)
+    WRITE_ONCE(entry, copy << PFN_SHIFT | PTE_ANON)
+    folio_remove_rmap_ptes(cpu, folio, pfn_to_page(vm, pfn), 1, mm)
+    if not folio_test_anon(folio):
+        store(mm.rss_file, load(mm.rss_file) - 1)
+        store(mm.rss_anon, load(mm.rss_anon) + 1)
+    folio_put_refs(vm, cpu, zone, head, 1)
+    if folio_test_swapcache(folio) and folio_trylock(folio):
+        folio_free_swap(folio)
+        folio_unlock(folio)
+    folio_put_refs(vm, cpu, zone, head, 1)
+    this_cpu_add(1, cpu.PGCOPY)
+    return COPIED
+
+
+def _wp_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int) -> int:
+    """`do_wp_page` on a present read-only PTE."""
+    entry = pte_ref(vm, mm, vpn)
+    if value & PTE_VM_SHARED:
+        WRITE_ONCE(entry, value | PTE_WRITE | PTE_DIRTY)
+        return UNCHANGED
+    pfn = value >> PFN_SHIFT
+    folio = pfn_folio(vm, page_head_pfn(vm, pfn))
+    page = pfn_to_page(vm, pfn)
+    if folio_test_anon(folio) and (PageAnonExclusive(page) or _can_reuse(folio, page, mm)):
+        SetPageAnonExclusive(page)
+        WRITE_ONCE(entry, value | PTE_WRITE | PTE_DIRTY)
+        this_cpu_add(1, cpu.PGREUSE)
+        return REUSED
+    return _wp_page_copy(vm, contents, cpu, zone, mm, vpn, value)
+
+
+def _write_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
+    """What a write to a page does that its PTE or PMD does not already allow."""
+    pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
+    if pmd:
+        if pmd & PTE_WRITE:
+            return UNCHANGED
+        if huge_wp_fault(vm, mm, vpn):
+            return REUSED
+        split_huge_pmd(vm, cpu, zone, mm, vpn)
+    value = READ_ONCE(pte_ref(vm, mm, vpn))
+    if value & PTE_PRESENT:
+        if value & PTE_WRITE:
+            return UNCHANGED
+        return _wp_fault(vm, contents, cpu, zone, mm, vpn, value)
+    if value:
+        return SWAPPED
+    return NOT_MAPPED
+
+
+def frame_of(vm: Memory, mm: Any, vpn: int) -> int:
+    """The frame that a page of address space is mapped to; -1 if none."""
+    pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
+    if pmd:
+        return (pmd >> PFN_SHIFT) + (vpn & 511)
+    value = READ_ONCE(pte_ref(vm, mm, vpn))
+    if value & PTE_PRESENT:
+        return value >> PFN_SHIFT
+    return -1
+
+
+def write_page(
+    vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int, nbytes: int
+) -> int:
+    """A store of the application into the first bytes of a page; what the fault did (UNCHANGED: no fault)."""
+    outcome = UNCHANGED
+    entry = READ_ONCE(pte_ref(vm, mm, vpn))
+    if entry & PTE_WRITE == 0 or entry & PTE_PRESENT == 0:
+        outcome = _write_fault(vm, contents, cpu, zone, mm, vpn)
+    if outcome <= COPIED and load(zone.has_contents):
+        fill_page(contents, frame_of(vm, mm, vpn), value, nbytes)
+    return outcome
+
+
+def touch_new(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
+    """First touch of one page of anonymous memory, with a small folio."""
+    pfn = new_small_anon(vm, cpu, zone, mm)
+    if pfn < 0:
+        return NO_MEMORY
+    WRITE_ONCE(pte_ref(vm, mm, vpn), pfn << PFN_SHIFT | PTE_ANON)
+    store(mm.rss_anon, load(mm.rss_anon) + 1)
+    return NEW_PAGE
+
+
+def file_drop(vm: Memory, cpu: Any, zone: Any, pfn: int) -> None:
+    """Truncate a file folio that nothing maps: the page cache drops its references."""
+    page = pfn_to_page(vm, pfn)
+    store(page.flags, load(page.flags) & ~(1 << PG_pagecache))
+    folio_put_refs(vm, cpu, zone, pfn, folio_nr_pages(pfn_folio(vm, pfn)))

@@ -1,0 +1,160 @@
+"""Folios: order, references, flags; what a policy may ask about the folio it is given.
+
+Sections 1.1, 1.2 and 1.7 of the specification.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.engine.structs import (
+    MAPPING_ANON,
+    MMF_HAS_PINNED,
+    ORDER_MASK,
+    PG_anon_exclusive,
+    PG_head,
+    PG_locked,
+    PG_lru,
+    PG_lru_batch,
+    PG_swapcache,
+)
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import (
+    READ_ONCE,
+    as_page,
+    atomic_add,
+    atomic_dec,
+    atomic_inc,
+    atomic_read,
+    atomic_sub,
+    atomic_sub_return,
+    clear_bit,
+    load,
+    nth_page,
+    pfn_to_page,
+    set_bit,
+    test_and_set_bit_lock,
+    test_bit,
+)
+
+GUP_PIN_COUNTING_BIAS = 1024
+
+
+def page_head_pfn(vm: Memory, pfn: int) -> int:
+    """Frame of the head page of the folio that this frame belongs to (`page_folio`)."""
+    head = READ_ONCE(pfn_to_page(vm, pfn).compound_head)
+    if head & 1:
+        return head >> 1
+    return pfn
+
+
+def folio_test_large(folio: Any) -> bool:
+    """Whether the folio has more than one page."""
+    return test_bit(PG_head, folio.flags)
+
+
+def folio_order(folio: Any) -> int:
+    """log2 of the number of pages."""
+    if not folio_test_large(folio):
+        return 0
+    return load(folio._flags_1) & ORDER_MASK
+
+
+def folio_nr_pages(folio: Any) -> int:
+    """Number of pages."""
+    if not folio_test_large(folio):
+        return 1
+    return load(folio._nr_pages)
+
+
+def folio_test_anon(folio: Any) -> bool:
+    """Whether the folio is anonymous."""
+    return load(folio.mapping) == MAPPING_ANON
+
+
+def folio_ref_count(folio: Any) -> int:
+    """Number of references."""
+    return atomic_read(folio._refcount)
+
+
+def folio_get(folio: Any) -> None:
+    """Take a reference."""
+    atomic_inc(folio._refcount)
+
+
+def folio_ref_add(folio: Any, nr: int) -> None:
+    """Take nr references."""
+    atomic_add(nr, folio._refcount)
+
+
+def folio_ref_sub_return(folio: Any, nr: int) -> int:
+    """Drop nr references; how many are left."""
+    return atomic_sub_return(nr, folio._refcount)
+
+
+def folio_trylock(folio: Any) -> bool:
+    """Take the folio lock if nobody holds it."""
+    return not test_and_set_bit_lock(PG_locked, folio.flags)
+
+
+def folio_unlock(folio: Any) -> None:
+    """Release the folio lock."""
+    clear_bit(PG_locked, folio.flags)
+
+
+def folio_test_swapcache(folio: Any) -> bool:
+    """Whether the folio is in the swap cache, which holds one reference a page."""
+    return test_bit(PG_swapcache, folio.flags)
+
+
+def folio_free_swap(folio: Any) -> bool:
+    """Leave the swap cache if no PTE is a swap entry of this folio any more; whether that happened."""
+    if not folio_test_swapcache(folio):
+        return False
+    if load(folio.private) > 0:
+        return False
+    clear_bit(PG_swapcache, folio.flags)
+    atomic_sub(folio_nr_pages(folio), folio._refcount)
+    return True
+
+
+def lru_add_drain(folio: Any) -> None:
+    """Drain the per-CPU LRU batch: the folio goes to the LRU list and the batch's reference is dropped."""
+    if test_bit(PG_lru_batch, folio.flags):
+        clear_bit(PG_lru_batch, folio.flags)
+        set_bit(PG_lru, folio.flags)
+        atomic_dec(folio._refcount)
+
+
+def folio_maybe_dma_pinned(folio: Any) -> bool:
+    """Whether the folio may be pinned for DMA (FOLL_PIN)."""
+    if folio_test_large(folio):
+        return atomic_read(folio._pincount) > 0
+    return atomic_read(folio._refcount) >= GUP_PIN_COUNTING_BIAS
+
+
+def folio_needs_cow_for_dma(folio: Any, mm: Any) -> bool:
+    """Whether fork must copy for the child, since `mm` may have pinned the folio."""
+    if load(mm.flags) >> MMF_HAS_PINNED & 1 == 0:
+        return False
+    return folio_maybe_dma_pinned(folio)
+
+
+def PageAnonExclusive(page: Any) -> bool:
+    """Whether the anonymous page belongs to exactly one MM."""
+    return test_bit(PG_anon_exclusive, page.flags)
+
+
+def SetPageAnonExclusive(page: Any) -> None:
+    """Mark the anonymous page as exclusive."""
+    set_bit(PG_anon_exclusive, page.flags)
+
+
+def ClearPageAnonExclusive(page: Any) -> None:
+    """Mark the anonymous page as possibly shared."""
+    clear_bit(PG_anon_exclusive, page.flags)
+
+
+def folio_page(folio: Any, index: int) -> Any:
+    """The folio's page of that index."""
+    return nth_page(as_page(folio), index)

@@ -1,0 +1,89 @@
+"""The places where the engine's text calls the policy, and the answers where a policy gives none.
+
+Building an engine replaces each function here by the policy's hook of that name (see `policy.Hooks`).
+What remains is the default: that of Linux <= 6.14 where there is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.machine.primitives import atomic_read
+
+
+def prepare(folio: Any) -> None:
+    """A large folio was allocated and its fields hold their initial values."""
+
+
+def release(folio: Any) -> None:
+    """A large folio is about to be freed."""
+
+
+def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """A new anonymous folio gets its first mappings, by PTEs."""
+
+
+def new_anon_pmd(folio: Any, mm: Any) -> None:
+    """A new anonymous folio gets its first mapping, by a PMD."""
+
+
+def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    """PTEs map pages; by how much the mapped statistic grows."""
+    return 0
+
+
+def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
+    """A PMD maps the folio; (nr, nr_pmdmapped)."""
+    return 0, 0
+
+
+def dup_page(page: Any) -> None:
+    """fork maps a page once more."""
+
+
+def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """fork maps pages by PTEs in the child."""
+
+
+def dup_pmd(folio: Any, mm: Any) -> None:
+    """fork maps the folio by a PMD in the child."""
+
+
+def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    """PTEs go; (nr, partially_mapped)."""
+    return 0, False
+
+
+def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+    """A PMD goes; (nr, nr_pmdmapped, partially_mapped)."""
+    return 0, 0, False
+
+
+def mapcount(folio: Any) -> int:
+    """Number of mappings of the folio (`folio_mapcount`, section 1.2)."""
+    return atomic_read(folio._large_mapcount) + 1
+
+
+def entire_mapcount(folio: Any) -> int:
+    """Number of PMD mappings (`folio_entire_mapcount`, section 1.2)."""
+    return atomic_read(folio._entire_mapcount) + 1
+
+
+def maybe_mapped_shared(folio: Any) -> bool:
+    """Whether several MMs may map the folio: without any tracking, yes (section 2.2)."""
+    return True
+
+
+def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+    """COW reuse of a large folio: never (section 1.9)."""
+    return False
+
+
+def page_mapcount(folio: Any, page: Any) -> int:
+    """`folio_precise_page_mapcount`, section 1.2."""
+    return atomic_read(page._mapcount) + 1 + entire_mapcount(folio)
+
+
+def page_exclusive(folio: Any, page: Any) -> bool:
+    """pagemap's bit 56: the page is mapped exactly once (section 3.2)."""
+    return page_mapcount(folio, page) == 1

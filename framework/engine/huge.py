@@ -1,0 +1,139 @@
+"""PMD mappings: an anonymous THP's first fault, its split to PTEs, and the write fault on a PMD.
+
+Sections 1.4, 1.8 and 1.9 of the specification.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.engine.folio import (
+    PageAnonExclusive,
+    SetPageAnonExclusive,
+    folio_free_swap,
+    folio_get,
+    folio_nr_pages,
+    folio_ref_add,
+    folio_ref_count,
+    folio_test_anon,
+    folio_test_swapcache,
+    folio_trylock,
+    folio_unlock,
+)
+from foliolab.framework.engine.pagetable import (
+    PFN_SHIFT,
+    PMD_ORDER,
+    PTE_ANON,
+    PTE_FLAGS,
+    PTE_WRITE,
+    PTRS_PER_PTE,
+    pmd_ref,
+    pte_ref,
+)
+from foliolab.framework.engine.rmap import (
+    folio_add_anon_rmap_ptes,
+    folio_add_file_rmap_pmd,
+    folio_add_new_anon_rmap_pmd,
+    folio_remove_rmap_pmd,
+)
+from foliolab.framework.engine.structs import MAPPING_ANON, PG_lru
+from foliolab.framework.engine.zap import zap_huge_pmd
+from foliolab.framework.engine.zone import alloc_folio
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import (
+    READ_ONCE,
+    WRITE_ONCE,
+    load,
+    pfn_folio,
+    pfn_to_page,
+    set_bit,
+    store,
+)
+
+
+def anon_huge_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> bool:
+    """`do_huge_pmd_anonymous_page`: map a new THP by a PMD; False without memory."""
+    pfn = alloc_folio(vm, zone, PMD_ORDER)
+    if pfn < 0:
+        return False
+    page = pfn_to_page(vm, pfn)
+    store(page.mapping, MAPPING_ANON)
+    folio_add_new_anon_rmap_pmd(cpu, pfn_folio(vm, pfn), page, mm)
+    set_bit(PG_lru, page.flags)
+    WRITE_ONCE(pmd_ref(vm, mm, vpn), pfn << PFN_SHIFT | PTE_ANON)
+    store(mm.rss_anon, load(mm.rss_anon) + PTRS_PER_PTE)
+    return True
+
+
+def file_huge_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, flags: int) -> None:
+    """`do_set_pmd`: map a file folio by a PMD."""
+    folio = pfn_folio(vm, pfn)
+    folio_get(folio)
+    folio_add_file_rmap_pmd(cpu, folio, mm)
+    WRITE_ONCE(pmd_ref(vm, mm, vpn), pfn << PFN_SHIFT | flags)
+    store(mm.rss_file, load(mm.rss_file) + PTRS_PER_PTE)
+
+
+def split_huge_pmd(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> None:
+    """`__split_huge_pmd`: map the folio by PTEs instead; for a moment it has P + 1 mappings.
+
+    A file folio is unmapped instead, and faulted in again when it is needed.
+    """
+    vpn &= ~(PTRS_PER_PTE - 1)
+    value = READ_ONCE(pmd_ref(vm, mm, vpn))
+    pfn = value >> PFN_SHIFT
+    folio = pfn_folio(vm, pfn)
+    if not folio_test_anon(folio):
+        zap_huge_pmd(vm, cpu, zone, mm, vpn)
+        return
+    page = pfn_to_page(vm, pfn)
+    exclusive = PageAnonExclusive(page)
+    folio_ref_add(folio, PTRS_PER_PTE - 1)
+    folio_add_anon_rmap_ptes(cpu, folio, page, PTRS_PER_PTE, mm, exclusive)
+    flags = value & PTE_FLAGS
+    for i in range(PTRS_PER_PTE):
+        WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | flags)
+    WRITE_ONCE(pmd_ref(vm, mm, vpn), 0)
+    folio_remove_rmap_pmd(cpu, folio, mm)
+
+
+def split_range(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) -> None:
+    """Split every PMD of the range (mprotect of one page in each THP does this; the remap benchmark)."""
+    for vpn in range(start & ~(PTRS_PER_PTE - 1), end, PTRS_PER_PTE):
+        if READ_ONCE(pmd_ref(vm, mm, vpn)):
+            split_huge_pmd(vm, cpu, zone, mm, vpn)
+
+
+def split_edges(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) -> None:
+    """Split the PMDs that the range start…end-1 covers only in part."""
+    if start % PTRS_PER_PTE and READ_ONCE(pmd_ref(vm, mm, start)):
+        split_huge_pmd(vm, cpu, zone, mm, start)
+    if end % PTRS_PER_PTE and READ_ONCE(pmd_ref(vm, mm, end)):
+        split_huge_pmd(vm, cpu, zone, mm, end)
+
+
+def can_reuse_huge_pmd(folio: Any) -> bool:
+    """The test of `do_huge_pmd_wp_page` where the head page is not AnonExclusive, section 1.9."""
+    allowed = 1
+    if folio_test_swapcache(folio):
+        allowed += folio_nr_pages(folio)
+    if folio_ref_count(folio) > allowed or not folio_trylock(folio):
+        return False
+    folio_free_swap(folio)
+    sole = folio_ref_count(folio) == 1
+    folio_unlock(folio)
+    return sole
+
+
+def huge_wp_fault(vm: Memory, mm: Any, vpn: int) -> bool:
+    """Write fault on a PMD: whether it was reused; if not, split it and fault on the PTE."""
+    entry = pmd_ref(vm, mm, vpn)
+    value = READ_ONCE(entry)
+    pfn = value >> PFN_SHIFT
+    page = pfn_to_page(vm, pfn)
+    if not PageAnonExclusive(page):
+        if not can_reuse_huge_pmd(pfn_folio(vm, pfn)):
+            return False
+        SetPageAnonExclusive(page)
+    WRITE_ONCE(entry, value | PTE_WRITE)
+    return True

@@ -1,0 +1,309 @@
+"""Operations on a modelled machine, by MM number and page number: what scenarios, workloads and tests call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.engine import fault, kernels
+from foliolab.framework.engine.engine import Engine, Execution, Shape
+from foliolab.framework.engine.pagetable import (
+    PMD_ORDER,
+    PTE_DIRTY,
+    PTE_PROT,
+    PTE_VM_SHARED,
+    PTE_WRITE,
+    PTRS_PER_PTE,
+)
+from foliolab.framework.errors import ModelError
+from foliolab.framework.policy import Scheme
+
+OUTCOMES: Final = {
+    fault.UNCHANGED: "unchanged",
+    fault.REUSED: "reused",
+    fault.COPIED: "copied",
+    fault.NEW_PAGE: "new page",
+}
+
+
+# what `bind` lets an operation see as an entry point's answer: that all went well
+_DONE: Final[dict[Any, int]] = {kernels.write_range: 1 << 40}
+
+
+def _run_all(calls: tuple[Callable[[], Any], ...]) -> None:
+    for call in calls:
+        call()
+
+
+class Machine(Engine):
+    """An engine with operations; every operation checks its arguments, so that bad input cannot corrupt state.
+
+    Operations name MMs by number (0 … nr_mms-1), pages of address space by number, and run on CPU `cpu`.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        shape: Shape,
+        execution: Execution = "native",
+        contents: NDArray[np.uint8] | None = None,
+    ) -> None:
+        super().__init__(scheme, shape, execution, contents)
+        self.cpu = 0
+        self._bound: list[Callable[[], Any]] | None = None
+
+    def _call(self, entry: Any, *numbers: int) -> Any:
+        if self._bound is None:
+            return self.kernel(entry)(*numbers)
+        self._bound.append(partial(self.kernel(entry), *numbers))
+        return _DONE.get(entry, kernels.OK)
+
+    def bind(self, operation: str, *arguments: Any, **options: Any) -> Callable[[], Any]:
+        """An operation of this class with its arguments checked now, to be run (and timed) later.
+
+        Args:
+            operation: the method's name, for example `unmap`.
+            arguments, options: what the method takes.
+
+        Raises:
+            ModelError: as the method itself.
+        """
+        self._bound = []
+        try:
+            getattr(self, operation)(*arguments, **options)
+            calls = self._bound
+        finally:
+            self._bound = None
+        return calls[0] if len(calls) == 1 else partial(_run_all, tuple(calls))
+
+    def bind_function(self, function: Callable[..., Any], kinds: str, *numbers: int) -> Callable[[], Any]:
+        """A function of primitives and engine operations, specialised for this policy, with its arguments.
+
+        Args:
+            function: a module-level function; its first argument is the memory.
+            kinds: a letter an argument: m memory, i integer.
+            numbers: the integers.
+        """
+        return partial(self.kernel(function, kinds), *numbers)
+
+    @property
+    def _here(self) -> tuple[int, int]:
+        return self.map.cpus[self.cpu], self.map.zone
+
+    def _range(self, mm: int, start: int, nr: int) -> int:
+        if not 0 <= mm < self.shape.nr_mms:
+            raise ModelError(f"there is no MM {mm}", f"MMs are 0 to {self.shape.nr_mms - 1}")
+        if nr < 1 or start < 0 or start + nr > self.shape.nr_vpns:
+            raise ModelError(
+                f"pages {start} to {start + nr - 1} are outside the address space of MM {mm}",
+                f"it has pages 0 to {self.shape.nr_vpns - 1}",
+            )
+        return self.map.mms[mm]
+
+    def _live(self, mm: int, start: int = 0, nr: int = 1) -> int:
+        off = self._range(mm, start, nr)
+        if not self.is_alive(mm):
+            raise ModelError(f"MM {mm} does not exist", "create it or fork it first")
+        return off
+
+    @staticmethod
+    def _enough(outcome: int, what: str) -> None:
+        if outcome != kernels.OK:
+            raise ModelError(f"no memory (or no MM ID) for {what}", "use a larger shape, or free something first")
+
+    # -- MMs ---------------------------------------------------------------------------------------
+    def is_alive(self, mm: int) -> bool:
+        """Whether the MM exists."""
+        return bool(self.vm.at("mm", self.map.mms[mm]).mm_id.peek())
+
+    def mm_id(self, mm: int) -> int:
+        """The MM's ID, 0 if it does not exist."""
+        return int(self.vm.at("mm", self.map.mms[mm]).mm_id.peek())
+
+    def create(self, mm: int, mm_id: int = 0) -> None:
+        """A new, empty MM; with the lowest free ID unless one is given."""
+        off = self._range(mm, 0, 1)
+        if self.is_alive(mm):
+            raise ModelError(f"MM {mm} exists already", "choose another number")
+        if mm_id > self.scheme.max_mm_id:
+            raise ModelError(
+                f"MM ID {mm_id} is beyond {self.scheme.max_mm_id}, the largest of policy {self.scheme.name}"
+            )
+        self._enough(self._call(kernels.mm_create, self.map.zone, off, mm_id), "a new MM")
+
+    def exit(self, mm: int, flush: bool = True) -> None:
+        """Unmap everything and free the MM; without `flush`, its references stay until `flush_gather`."""
+        off = self._live(mm)
+        self._call(kernels.zap_range, *self._here, off, 0, self.shape.nr_vpns, int(flush))
+        self._call(kernels.mm_drop, self.map.zone, off)
+
+    def fork(self, parent: int, child: int, start: int = 0, nr: int | None = None, mm_id: int = 0) -> None:
+        """Create the child with a copy of the parent's page tables (of a range: the rest is MADV_DONTFORK)."""
+        nr = self.shape.nr_vpns - start if nr is None else nr
+        old = self._live(parent, start, nr)
+        self.create(child, mm_id)
+        numbers = (*self._here, old, self.map.mms[child], start, nr)
+        self._enough(self._call(kernels.fork_range, *numbers), "fork")
+
+    # -- mappings ----------------------------------------------------------------------------------
+    def populate(self, mm: int, start: int, nr: int, order: int, pmd: bool = False, batched: bool = False) -> None:
+        """First touch of nr pages with anonymous folios of one order.
+
+        Args:
+            pmd: map each folio by a PMD (order 9 only).
+            batched: leave the folios in a per-CPU LRU batch, which holds a reference.
+        """
+        off = self._live(mm, start, nr)
+        if order == 1 or not 0 <= order <= self.shape.max_order:
+            raise ModelError(f"there are no anonymous folios of order {order}", "use 0, or 2 to the largest order")
+        if start % (1 << order) or nr % (1 << order):
+            raise ModelError(f"pages {start} to {start + nr - 1} are not whole folios of order {order}")
+        if pmd and order != PMD_ORDER:
+            raise ModelError(f"a PMD maps folios of order {PMD_ORDER}, not {order}")
+        if self.is_mapped(mm, start, nr):
+            raise ModelError(f"some of pages {start} to {start + nr - 1} of MM {mm} are mapped already")
+        numbers = (*self._here, off, start, nr, order, int(pmd), int(batched))
+        self._enough(self._call(kernels.populate, *numbers), f"{nr} pages")
+
+    def file_folio(self, order: int, shmem: bool = False) -> int:
+        """A new folio in the page cache; its first frame."""
+        pfn = int(self._call(kernels.file_alloc, self.map.zone, order, int(shmem)))
+        if pfn < 0:
+            raise ModelError(f"no memory for a file folio of order {order}", "use a larger shape")
+        return pfn
+
+    def map_file(
+        self, mm: int, vpn: int, pfn: int, nr: int, shared: bool = False, write: bool = False, pmd: bool = False
+    ) -> None:
+        """Map pages pfn…pfn+nr-1 of a file folio at page `vpn`, by PTEs or by a PMD."""
+        off = self._live(mm, vpn, nr)
+        if self.is_mapped(mm, vpn, nr):
+            raise ModelError(f"some of pages {vpn} to {vpn + nr - 1} of MM {mm} are mapped already")
+        flags = PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
+        if pmd:
+            self._call(kernels.file_map_huge, self._here[0], off, vpn, pfn, flags)
+        else:
+            self._call(kernels.file_map, self._here[0], off, vpn, pfn, nr, flags)
+
+    def drop_file(self, pfn: int) -> None:
+        """Truncate a file folio that nothing maps."""
+        self._call(kernels.file_drop, *self._here, pfn)
+
+    def unmap(self, mm: int, start: int, nr: int, flush: bool = True) -> None:
+        """munmap or MADV_DONTNEED of nr pages."""
+        off = self._live(mm, start, nr)
+        self._call(kernels.zap_range, *self._here, off, start, nr, int(flush))
+
+    def flush_gather(self) -> None:
+        """Drop the references that an unflushed unmap still holds on this CPU."""
+        self._call(kernels.flush_gather, *self._here)
+
+    def split_pmd(self, mm: int, start: int, nr: int = 1) -> None:
+        """Map by PTEs what PMDs map in the range (mprotect of a part)."""
+        off = self._live(mm, start, nr)
+        self._call(kernels.split_range, *self._here, off, start, nr)
+
+    def mremap(self, mm: int, start: int, to: int, nr: int) -> None:
+        """Move nr pages to an unmapped place that does not overlap."""
+        off = self._live(mm, start, nr)
+        self._range(mm, to, nr)
+        if abs(start - to) < nr or self.is_mapped(mm, to, nr):
+            raise ModelError(f"mremap of MM {mm}: pages {to} to {to + nr - 1} are in use")
+        self._call(kernels.move_range, *self._here, off, start, to, nr)
+
+    def write(self, mm: int, start: int, nr: int = 1, value: int = 1, nbytes: int = 1) -> str:
+        """Store into the first bytes of nr pages; the outcome of the last: unchanged, reused, copied, new page."""
+        off = self._live(mm, start, nr)
+        end = start + nr
+        outcome = fault.UNCHANGED
+        while start < end:
+            answer = int(self._call(kernels.write_range, *self._here, off, start, end - start, value, nbytes))
+            start += answer >> 3
+            outcome = answer & 7
+            if outcome == fault.SWAPPED:
+                self._call(kernels.swap_in, self._here[0], off, start)
+            elif outcome == fault.NOT_MAPPED:
+                outcome = int(self._call(kernels.touch_new, *self._here, off, start))
+                start += 1
+            if outcome == fault.NO_MEMORY:
+                raise ModelError(f"no memory to write page {start} of MM {mm}", "use a larger shape")
+        return OUTCOMES[outcome]
+
+    # -- references --------------------------------------------------------------------------------
+    def frame(self, mm: int, vpn: int) -> int:
+        """The frame that a page is mapped to, -1 if none."""
+        self._range(mm, vpn, 1)
+        pmd = int(self.pmds(mm)[vpn // PTRS_PER_PTE])
+        if pmd:
+            return (pmd >> 12) + vpn % PTRS_PER_PTE
+        value = int(self.ptes(mm)[vpn])
+        return value >> 12 if value & 1 else -1
+
+    def is_mapped(self, mm: int, start: int, nr: int) -> bool:
+        """Whether any of the pages has a PTE (also a swap entry) or lies below a PMD."""
+        first, last = start // PTRS_PER_PTE, (start + nr - 1) // PTRS_PER_PTE
+        return bool(self.ptes(mm)[start : start + nr].any() or self.pmds(mm)[first : last + 1].any())
+
+    def get_user(self, pfn: int, nr: int = 1) -> None:
+        """Take references of the folio that are neither mappings nor pins (vmsplice)."""
+        self._call(kernels.get_user, pfn, nr)
+
+    def put_user(self, pfn: int, nr: int = 1) -> None:
+        """Drop references that get_user took."""
+        self._call(kernels.put_user, *self._here, pfn, nr)
+
+    def pin(self, mm: int, vpn: int) -> int:
+        """Pin a mapped page for DMA through this MM; its frame."""
+        pfn = self.frame(mm, vpn)
+        if pfn < 0:
+            raise ModelError(f"page {vpn} of MM {mm} is not mapped", "touch it first")
+        self._call(kernels.pin, self.map.mms[mm], pfn)
+        return pfn
+
+    def unpin(self, pfn: int) -> None:
+        """Undo one pin."""
+        self._call(kernels.unpin, *self._here, pfn)
+
+    def drain(self, pfn: int) -> None:
+        """Drain the LRU batch that the folio is in."""
+        self._call(kernels.drain, pfn)
+
+    def swap_cache(self, pfn: int) -> bool:
+        """Put an anonymous folio into the swap cache; whether it was outside."""
+        return bool(self._call(kernels.swap_cache, pfn))
+
+    def swap_out(self, mm: int, vpn: int) -> bool:
+        """Replace the PTE of a page whose folio is in the swap cache by a swap entry; False if it is pinned."""
+        off = self._live(mm, vpn)
+        return bool(self._call(kernels.swap_out, *self._here, off, vpn))
+
+    def swap_in(self, mm: int, vpn: int) -> None:
+        """Map a swapped page again."""
+        self._call(kernels.swap_in, self._here[0], self._live(mm, vpn), vpn)
+
+    # -- questions ---------------------------------------------------------------------------------
+    def maybe_shared(self, pfn: int) -> bool:
+        """The policy's answer: may several MMs map the folio of this frame?"""
+        return bool(self._call(kernels.maybe_shared, pfn))
+
+    def mapcount(self, pfn: int) -> int:
+        """The policy's count of the folio's mappings."""
+        return int(self._call(kernels.mapcount, pfn))
+
+    def kpagecount(self, pfn: int) -> int:
+        """/proc/kpagecount of a frame."""
+        return int(self._call(kernels.kpagecount, pfn))
+
+    def exclusive(self, pfn: int) -> bool:
+        """pagemap's exclusive bit (56) of a frame."""
+        return bool(self._call(kernels.exclusive, pfn))
+
+    def smaps(self, mm: int, start: int = 0, nr: int | None = None) -> tuple[int, int, float]:
+        """(RSS, USS, PSS) of a range, in pages."""
+        nr = self.shape.nr_vpns - start if nr is None else nr
+        rss, uss, pss = self._call(kernels.smaps, self._range(mm, start, nr), start, nr)
+        return int(rss), int(uss), pss / 4096

@@ -1,0 +1,197 @@
+"""rmap: what happens to a folio's counters when mappings come and go.
+
+Small folios are handled here; for large ones the policy's hooks do the counting. Statistics and the
+deferred split follow from what the hooks return. Sections 1.4 to 1.7 of the specification.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.engine import hooks
+from foliolab.framework.engine.folio import (
+    ClearPageAnonExclusive,
+    PageAnonExclusive,
+    SetPageAnonExclusive,
+    folio_needs_cow_for_dma,
+    folio_nr_pages,
+    folio_order,
+    folio_test_anon,
+    folio_test_large,
+    folio_test_swapcache,
+)
+from foliolab.framework.engine.structs import PG_partially_mapped, PG_swapbacked
+from foliolab.framework.machine.primitives import (
+    atomic_add_negative,
+    atomic_inc,
+    atomic_inc_and_test,
+    atomic_set,
+    load,
+    nth_page,
+    store,
+    test_and_set_bit,
+    test_bit,
+)
+
+
+def this_cpu_add(value: int, counter: Any) -> None:
+    """Add to a per-CPU statistic: a plain add, since nobody else writes it."""
+    store(counter, load(counter) + value)
+
+
+def _mod_stat(cpu: Any, folio: Any, nr: int, nr_pmdmapped: int) -> None:
+    """`__folio_mod_stat`, section 1.5."""
+    if nr:
+        if folio_test_anon(folio):
+            this_cpu_add(nr, cpu.NR_ANON_MAPPED)
+        else:
+            this_cpu_add(nr, cpu.NR_FILE_MAPPED)
+    if nr_pmdmapped:
+        if folio_test_anon(folio):
+            this_cpu_add(nr_pmdmapped, cpu.NR_ANON_THPS)
+        elif test_bit(PG_swapbacked, folio.flags):
+            this_cpu_add(nr_pmdmapped, cpu.NR_SHMEM_PMDMAPPED)
+        else:
+            this_cpu_add(nr_pmdmapped, cpu.NR_FILE_PMDMAPPED)
+
+
+def deferred_split_folio(cpu: Any, folio: Any, partially_mapped: bool) -> None:
+    """Queue a large anonymous folio for splitting under memory pressure, section 1.6."""
+    if folio_order(folio) <= 1 or folio_test_swapcache(folio):
+        return
+    if partially_mapped and not test_and_set_bit(PG_partially_mapped, folio._flags_1):
+        this_cpu_add(1, cpu.NR_ANON_PARTIALLY_MAPPED)
+        this_cpu_add(1, cpu.THP_DEFERRED_SPLIT_PAGE)
+    if load(folio._deferred_list[0]) == 0:
+        store(folio._deferred_list[0], 1)
+
+
+def folio_unqueue_deferred_split(cpu: Any, folio: Any) -> None:
+    """Take a folio off the deferred split queue: it is about to be freed."""
+    if folio_order(folio) <= 1:
+        return
+    if test_bit(PG_partially_mapped, folio._flags_1):
+        this_cpu_add(-1, cpu.NR_ANON_PARTIALLY_MAPPED)
+    store(folio._deferred_list[0], 0)
+
+
+def folio_add_new_anon_rmap(cpu: Any, folio: Any, page: Any, mm: Any, exclusive: bool) -> None:
+    """First mappings, by PTEs, of a new anonymous folio that nobody else can see yet."""
+    nr = 1
+    if folio_test_large(folio):
+        nr = folio_nr_pages(folio)
+        hooks.new_anon(folio, page, nr, mm)
+    else:
+        atomic_set(page._mapcount, 0)
+    if exclusive:
+        for i in range(nr):
+            SetPageAnonExclusive(nth_page(page, i))
+    _mod_stat(cpu, folio, nr, 0)
+    this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
+
+
+def folio_add_new_anon_rmap_pmd(cpu: Any, folio: Any, page: Any, mm: Any) -> None:
+    """First mapping, by a PMD, of a new anonymous folio; only its head page is AnonExclusive."""
+    nr = folio_nr_pages(folio)
+    hooks.new_anon_pmd(folio, mm)
+    SetPageAnonExclusive(page)
+    _mod_stat(cpu, folio, nr, nr)
+    this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
+
+
+def _add_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+    nr = 0
+    if folio_test_large(folio):
+        nr = hooks.add_ptes(folio, page, nr_pages, mm)
+    elif atomic_inc_and_test(page._mapcount):
+        nr = 1
+    _mod_stat(cpu, folio, nr, 0)
+
+
+def folio_add_anon_rmap_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool) -> None:
+    """PTEs map pages of an anonymous folio (PMD split, swap-in)."""
+    _add_ptes(cpu, folio, page, nr_pages, mm)
+    if exclusive:
+        for i in range(nr_pages):
+            SetPageAnonExclusive(nth_page(page, i))
+
+
+def folio_add_file_rmap_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+    """PTEs map pages of a file folio."""
+    _add_ptes(cpu, folio, page, nr_pages, mm)
+
+
+def folio_add_file_rmap_pmd(cpu: Any, folio: Any, mm: Any) -> None:
+    """A PMD maps a file folio."""
+    nr, nr_pmdmapped = hooks.add_pmd(folio, mm)
+    _mod_stat(cpu, folio, nr, nr_pmdmapped)
+
+
+def folio_dup_file_rmap_ptes(folio: Any, page: Any, nr_pages: int, child: Any) -> None:
+    """fork maps pages of a file folio in the child; no statistics, they are mapped already."""
+    if folio_test_large(folio):
+        for i in range(nr_pages):
+            hooks.dup_page(nth_page(page, i))
+        hooks.dup_ptes(folio, page, nr_pages, child)
+    else:
+        atomic_inc(page._mapcount)
+
+
+def _any_exclusive(page: Any, nr_pages: int) -> bool:
+    for i in range(nr_pages):
+        if PageAnonExclusive(nth_page(page, i)):
+            return True
+    return False
+
+
+def folio_try_dup_anon_rmap_ptes(folio: Any, page: Any, nr_pages: int, parent: Any, child: Any) -> bool:
+    """fork maps pages of an anonymous folio in the child, and takes AnonExclusive away.
+
+    Returns:
+        False (-EBUSY) with nothing changed, if the parent may have pinned one of its exclusive pages.
+    """
+    if folio_needs_cow_for_dma(folio, parent) and _any_exclusive(page, nr_pages):
+        return False
+    if folio_test_large(folio):
+        for i in range(nr_pages):
+            one = nth_page(page, i)
+            if PageAnonExclusive(one):
+                ClearPageAnonExclusive(one)
+            hooks.dup_page(one)
+        hooks.dup_ptes(folio, page, nr_pages, child)
+    else:
+        if PageAnonExclusive(page):
+            ClearPageAnonExclusive(page)
+        atomic_inc(page._mapcount)
+    return True
+
+
+def folio_try_dup_anon_rmap_pmd(folio: Any, page: Any, parent: Any, child: Any) -> bool:
+    """The same for a folio mapped by a PMD, whose flag is on the head page."""
+    if folio_needs_cow_for_dma(folio, parent) and PageAnonExclusive(page):
+        return False
+    if PageAnonExclusive(page):
+        ClearPageAnonExclusive(page)
+    hooks.dup_pmd(folio, child)
+    return True
+
+
+def _after_removal(cpu: Any, folio: Any, nr: int, nr_pmdmapped: int, partially_mapped: bool) -> None:
+    if partially_mapped and folio_test_anon(folio) and not test_bit(PG_partially_mapped, folio._flags_1):
+        deferred_split_folio(cpu, folio, True)
+    _mod_stat(cpu, folio, -nr, -nr_pmdmapped)
+
+
+def folio_remove_rmap_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+    """PTEs that mapped pages of the folio are gone."""
+    if folio_test_large(folio):
+        nr, partially_mapped = hooks.remove_ptes(folio, page, nr_pages, mm)
+        _after_removal(cpu, folio, nr, 0, partially_mapped)
+    elif atomic_add_negative(-1, page._mapcount):
+        _mod_stat(cpu, folio, -1, 0)
+
+
+def folio_remove_rmap_pmd(cpu: Any, folio: Any, mm: Any) -> None:
+    """The PMD that mapped the folio is gone."""
+    nr, nr_pmdmapped, partially_mapped = hooks.remove_pmd(folio, mm)
+    _after_removal(cpu, folio, nr, nr_pmdmapped, partially_mapped)

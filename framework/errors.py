@@ -1,0 +1,81 @@
+"""One root for every error FolioLab raises on purpose: what happened, where, and what to do."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit status means."""
+
+    GOOD = 0
+    COMPARISON_FAILED = 1
+    USAGE = 2
+    NOTHING_MEASURED = 3
+    PLUGIN_FAILED = 4
+
+
+class FolioLabError(Exception):
+    """Root of FolioLab's errors.
+
+    Args:
+        what: one sentence: what happened and where.
+        hint: what to do about it; empty where nothing can be done.
+    """
+
+    exit_code: ExitCode = ExitCode.COMPARISON_FAILED
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  {self.hint}" if self.hint else self.what
+
+    def __reduce__(self) -> tuple[type[FolioLabError], tuple[str, str]]:
+        return type(self), (self.what, self.hint)
+
+
+class UsageError(FolioLabError):
+    """The request itself cannot be carried out: a name, a size, a combination."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ResultFileError(FolioLabError):
+    """A result file is damaged, or written by a newer schema."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NothingMeasured(FolioLabError):
+    """A run ended without a single measurement."""
+
+    exit_code = ExitCode.NOTHING_MEASURED
+
+
+class PluginError(FolioLabError):
+    """A policy, workload or other plugin failed; the message names it with its file and line."""
+
+    exit_code = ExitCode.PLUGIN_FAILED
+
+
+class LayoutError(PluginError):
+    """Declared fields do not fit the structs they are said to live in."""
+
+
+class AccessError(PluginError):
+    """Interpreted code touched memory that it may not touch."""
+
+
+class FieldOverflow(AccessError):
+    """A value does not fit the declared width of the field it is stored in."""
+
+
+class NativeBuildError(PluginError):
+    """A function cannot be turned into native code; the message names the author's file and line."""
+
+
+class ModelError(FolioLabError):
+    """The modelled kernel was asked for something it would refuse: no memory, no MM ID, no such page."""

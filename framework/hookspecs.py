@@ -1,0 +1,50 @@
+"""The pluggy hooks: how declarations reach FolioLab. They register; nothing of them is on a hot path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar, cast
+
+import pluggy
+
+from foliolab.framework.policy import Policy
+from foliolab.framework.workload import Workload
+
+GROUP: Final = "foliolab"
+Hook = TypeVar("Hook", bound=Callable[..., Any])
+
+_spec: Final = pluggy.HookspecMarker(GROUP)
+_impl: Final = pluggy.HookimplMarker(GROUP)
+
+
+def hookimpl(function: Hook) -> Hook:
+    """Mark a plugin's function as the implementation of the hook of its name."""
+    return cast(Hook, _impl(function))
+
+
+class Hooks:
+    """What a plugin may implement, as module-level functions marked with `hookimpl`."""
+
+    @_spec
+    def foliolab_policies(self) -> Iterable[Policy]:  # type: ignore[empty-body]
+        """The policies that the plugin offers."""
+
+    @_spec
+    def foliolab_workloads(self) -> Iterable[Workload]:  # type: ignore[empty-body]
+        """The workloads that the plugin offers."""
+
+    @_spec
+    def foliolab_published(self) -> Iterable[str]:  # type: ignore[empty-body]
+        """Paths of TOML files with published figures (format: `foliolab.framework.published`)."""
+
+    @_spec
+    def foliolab_reporters(self) -> Iterable[object]:  # type: ignore[empty-body]
+        """Ways to render a result."""
+
+    @_spec
+    def foliolab_trace_readers(self) -> Iterable[object]:  # type: ignore[empty-body]
+        """Readers of recorded traces."""
+
+    @_spec
+    def foliolab_views(self) -> Iterable[object]:  # type: ignore[empty-body]
+        """Views of the desktop program."""

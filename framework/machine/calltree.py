@@ -1,0 +1,183 @@
+"""Call trees of plain functions: which functions and constants one depends on, and copies with some replaced.
+
+A policy's parameters are module constants; its hooks are stubs in the engine's text. Both are put in place
+by copying the call tree with other globals, so interpreted and native code come from the same functions.
+"""
+
+from __future__ import annotations
+
+import dis
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Final
+
+from foliolab.framework.errors import NativeBuildError
+
+Function = Callable[..., Any]
+_CONSTANT: Final = (int, float, str, type(None))
+
+
+def where(function: Any) -> str:
+    """File and line of a function, for messages."""
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+
+
+def _globals_read(code: CodeType) -> dict[str, set[str]]:
+    """The globals that a function reads, and of each the attributes that it takes directly (`module.name`)."""
+    found: dict[str, set[str]] = {}
+    steps = [i for i in dis.get_instructions(code) if i.opname not in {"CACHE", "PRECALL", "EXTENDED_ARG"}]
+    for step, after in zip(steps, [*steps[1:], None], strict=True):
+        if step.opname not in {"LOAD_GLOBAL", "LOAD_NAME"}:
+            continue
+        attributes = found.setdefault(step.argval, set())
+        if after is not None and after.opname in {"LOAD_ATTR", "LOAD_METHOD"}:
+            attributes.add(after.argval)
+    return found
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, _CONSTANT) or (isinstance(value, tuple) and all(map(_is_constant, value)))
+
+
+class CallTree:
+    """Everything that a set of functions reaches through module globals.
+
+    Args:
+        roots: the functions to start from.
+        leaves: functions that are not entered (the primitives).
+        replace: function to use instead of another, wherever it is called.
+        constants: value to use instead of a global, by the function's module and the global's name.
+
+    Raises:
+        NativeBuildError: a function is a closure, or reads a global that cannot become part of native code.
+    """
+
+    def __init__(
+        self,
+        roots: Iterable[Function],
+        leaves: frozenset[Any],
+        replace: Mapping[Function, Function],
+        constants: Mapping[tuple[str, str], Any],
+    ) -> None:
+        self.leaves = leaves
+        self.replace = replace
+        self.constants = constants
+        self.needs: dict[FunctionType, dict[str, Any]] = {}
+        self._digests: dict[FunctionType, bytes] = {}
+        for root in roots:
+            self._visit(self._actual(root))
+
+    def _actual(self, value: Any) -> Any:
+        return self.replace.get(value, value) if isinstance(value, FunctionType) else value
+
+    def _visit(self, function: FunctionType) -> None:
+        if function in self.needs:
+            return
+        if function.__closure__:
+            raise NativeBuildError(
+                f"{function.__qualname__} at {where(function)} is a closure",
+                "write it as a module-level function; pass what it needs as arguments or declare a parameter",
+            )
+        found: dict[str, Any] = {}
+        self.needs[function] = found
+        for name, attributes in sorted(_globals_read(function.__code__).items()):
+            if name not in function.__globals__ and (function.__module__, name) not in self.constants:
+                continue  # a builtin
+            value = self._global(function.__module__, function.__globals__, name)
+            if isinstance(value, ModuleType):
+                for attribute in sorted(attributes & vars(value).keys()):
+                    found[f"{name}.{attribute}"] = self._global(value.__name__, vars(value), attribute)
+            else:
+                found[name] = value
+        for name, value in found.items():
+            self._check(function, name, value)
+            if isinstance(value, FunctionType) and value not in self.leaves:
+                self._visit(value)
+
+    def _global(self, module: str, space: Mapping[str, Any], name: str) -> Any:
+        if (module, name) in self.constants:
+            return self.constants[module, name]
+        return self._actual(space[name])
+
+    def _check(self, function: FunctionType, name: str, value: Any) -> None:
+        if isinstance(value, FunctionType) or value in self.leaves or _is_constant(value):
+            return
+        if isinstance(value, type):
+            return  # numba says what it cannot use of it, with the line
+        raise NativeBuildError(
+            f"{function.__qualname__} at {where(function)} reads the global {name!r}, a {type(value).__name__}",
+            "only functions and constants (int, bool, tuples of them) can be used; state belongs in fields",
+        )
+
+    def reached(self, root: Function) -> list[FunctionType]:
+        """The functions that `root` reaches, itself first."""
+        order: dict[FunctionType, None] = {}
+        todo = [self._actual(root)]
+        while todo:
+            function = todo.pop()
+            if function in order:
+                continue
+            order[function] = None
+            todo += [v for v in self.needs[function].values() if isinstance(v, FunctionType) and v in self.needs]
+        return list(order)
+
+    def digest(self, root: Function) -> str:
+        """Hash of the text and constants of everything that `root` reaches; file names and lines do not count."""
+        whole = hashlib.sha256()
+        for function in sorted(self.reached(root), key=lambda f: (f.__module__, f.__qualname__)):
+            whole.update(self._own_digest(function))
+        return whole.hexdigest()
+
+    def _own_digest(self, function: FunctionType) -> bytes:
+        if function not in self._digests:
+            needs = [
+                (name, (v.__module__, v.__qualname__) if isinstance(v, FunctionType) else repr(v))
+                for name, v in sorted(self.needs[function].items())
+            ]
+            text = repr(
+                (
+                    function.__module__,
+                    function.__qualname__,
+                    _signature(function.__code__),
+                    function.__defaults__,
+                    needs,
+                )
+            )
+            self._digests[function] = hashlib.sha256(text.encode()).digest()
+        return self._digests[function]
+
+    def copies(self, wrap: Callable[[FunctionType], Any]) -> dict[FunctionType, Any]:
+        """A copy of every function that calls the copies; `wrap` turns each copy into what callers see."""
+        spaces: dict[FunctionType, dict[str, Any]] = {}
+        made: dict[FunctionType, Any] = {}
+        for function in self.needs:
+            space = spaces[function] = dict(function.__globals__)
+            twin = FunctionType(function.__code__, space, function.__name__, function.__defaults__)
+            twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
+            twin.__kwdefaults__ = function.__kwdefaults__
+            made[function] = wrap(twin)
+        for function, needs in self.needs.items():
+            modules: dict[str, ModuleType] = {}
+            for name, value in needs.items():
+                value = made.get(value, value) if isinstance(value, FunctionType) else value
+                module, dot, attribute = name.partition(".")
+                if not dot:
+                    spaces[function][name] = value
+                    continue
+                if module not in modules:
+                    modules[module] = ModuleType(module)
+                    spaces[function][module] = modules[module]
+                setattr(modules[module], attribute, value)
+        return made
+
+
+def _signature(code: CodeType) -> tuple[Any, ...]:
+    doc = code.co_consts[0] if code.co_consts and isinstance(code.co_consts[0], str) else None
+    consts = tuple(
+        _signature(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c))
+        for c in code.co_consts
+        if c is not doc
+    )
+    return (code.co_code.hex(), code.co_names, code.co_varnames, code.co_argcount, consts)

@@ -1,0 +1,186 @@
+"""Interpreted memory: flat bytes behind typed references that check, count and report every access."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.errors import AccessError, FieldOverflow
+from foliolab.framework.machine.layout import CTYPES, CType, Field, Layouts, Struct
+
+HUGE: Final = 2 << 20
+CACHE_LINE: Final = 64
+
+
+class Observer(Protocol):
+    """Sees every access before it takes effect."""
+
+    def access(self, op: str, ref: Ref, old: int, new: int) -> None:
+        """One access by primitive `op`: for reads `new` equals `old`."""
+
+
+class Guard(Protocol):
+    """Says whether the code that runs now may write a reference."""
+
+    def check(self, ref: Ref) -> None:
+        """Raise AccessError where it may not."""
+
+
+def allocate(nbytes: int) -> NDArray[np.uint8]:
+    """Zeroed bytes aligned to 2 MiB, on huge pages where the machine grants them.
+
+    The kernel's own struct pages lie in a huge-page mapping; without one, TLB misses would be measured.
+    """
+    area = mmap.mmap(-1, max(nbytes, 1) + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        try:
+            area.madvise(mmap.MADV_HUGEPAGE)
+        except OSError:  # a kernel without THP
+            pass
+    raw = np.frombuffer(area, np.uint8)
+    start = -raw.ctypes.data % HUGE
+    return raw[start : start + nbytes]
+
+
+class Ref:
+    """A reference to one field (the kernel's `&folio->_large_mapcount`); arrays are indexed to an element."""
+
+    __slots__ = ("ctype", "field", "mem", "off", "owner")
+
+    def __init__(self, mem: Memory, off: int, field: Field, ctype: CType, owner: str) -> None:
+        self.mem = mem
+        self.off = off
+        self.field = field
+        self.ctype = ctype
+        self.owner = owner
+
+    def __getitem__(self, index: int) -> Ref:
+        if not 0 <= index < self.field.count:
+            raise AccessError(
+                f"{self.owner}.{self.field.name}[{index}]: the array has {self.field.count} elements",
+                "stay inside the declared count",
+            )
+        return Ref(self.mem, self.off + index * self.ctype.bytes, self.field, self.ctype, self.owner)
+
+    def __repr__(self) -> str:
+        return f"&{self.owner}.{self.field.name}@{self.off:#x}"
+
+    def _fit(self, value: int) -> int:
+        ctype = self.ctype
+        if ctype.low <= value <= ctype.high:
+            return value
+        if not self.field.wraps:
+            raise FieldOverflow(
+                f"{self.owner}.{self.field.name}: {value} does not fit {ctype.name}",
+                "widen the field, bound the value, or declare the field with wraps=True",
+            )
+        value &= (1 << ctype.bits) - 1
+        return value - (1 << ctype.bits) if ctype.signed and value >> (ctype.bits - 1) else value
+
+    def peek(self) -> int:
+        """The value, unseen by observers."""
+        return self.mem.view(self.ctype)[self.off // self.ctype.bytes]
+
+    def read(self, op: str) -> int:
+        """Load through primitive `op`."""
+        mem = self.mem
+        value = mem.views[self.ctype.code][self.off // self.ctype.bytes]
+        if mem.observer is not None:
+            mem.observer.access(op, self, value, value)
+        return value
+
+    def write(self, op: str, value: int) -> None:
+        """Store through primitive `op`."""
+        mem = self.mem
+        value = self._fit(value)
+        if mem.guard is not None:
+            mem.guard.check(self)
+        view = mem.views[self.ctype.code]
+        index = self.off // self.ctype.bytes
+        if mem.observer is not None:
+            mem.observer.access(op, self, view[index], value)
+        view[index] = value
+
+    def rmw(self, op: str, change: Callable[[int], int]) -> tuple[int, int]:
+        """Read, modify and write in one step; returns the old and the new value."""
+        mem = self.mem
+        view = mem.views[self.ctype.code]
+        index = self.off // self.ctype.bytes
+        old = view[index]
+        new = self._fit(change(old))
+        if mem.guard is not None:
+            mem.guard.check(self)
+        if mem.observer is not None:
+            mem.observer.access(op, self, old, new)
+        view[index] = new
+        return old, new
+
+
+class Pointer:
+    """A typed pointer; attributes are references to the struct's fields."""
+
+    __slots__ = ("mem", "off")
+    struct: Struct
+
+    def __init__(self, mem: Memory, off: int) -> None:
+        if off < 0 or off + self.struct.size > mem.size:
+            # a folio at the very end of memory may have fewer pages than struct folio overlays
+            if off < 0 or off + CACHE_LINE > mem.size:
+                raise AccessError(
+                    f"struct {self.struct.name} at byte {off:#x}: outside the {mem.size:#x} bytes of modelled memory",
+                    "check the page or folio number it was computed from",
+                )
+        self.mem = mem
+        self.off = off
+
+    def __repr__(self) -> str:
+        return f"{self.struct.name}@{self.off:#x}"
+
+    def __getattr__(self, name: str) -> Any:
+        known = ", ".join(self.struct.by_name)
+        raise AccessError(f"struct {self.struct.name} has no field {name!r}", f"its fields are {known}")
+
+
+def _property(field: Field, owner: str) -> property:
+    ctype = CTYPES[field.ctype]
+    return property(lambda ptr: Ref(ptr.mem, ptr.off + field.offset, field, ctype, owner))
+
+
+def _pointer_class(struct: Struct) -> type[Pointer]:
+    body: dict[str, Any] = {"__slots__": (), "struct": struct}
+    body |= {f.name: _property(f, struct.name) for f in struct.fields}
+    return type(struct.name, (Pointer,), body)
+
+
+class Memory:
+    """Flat bytes with the structs that live in them.
+
+    Args:
+        buffer: the bytes, shape (size,), uint8; shared with native code.
+        layouts: the structs that pointers into it may have.
+    """
+
+    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "size", "views")
+
+    def __init__(self, buffer: NDArray[np.uint8], layouts: Layouts) -> None:
+        self.buffer = buffer
+        self.layouts = layouts
+        self.size = int(buffer.size)
+        self.addr = int(buffer.ctypes.data)
+        whole = memoryview(buffer[: self.size - self.size % 8]).cast("B")
+        self.views: dict[str, Any] = {c.code: whole.cast(c.code) for c in CTYPES.values()}
+        self.pointers = {s.name: _pointer_class(s) for s in layouts}
+        self.observer: Observer | None = None
+        self.guard: Guard | None = None
+
+    def view(self, ctype: CType) -> Any:
+        """The whole memory as an array of `ctype`."""
+        return self.views[ctype.code]
+
+    def at(self, struct: str, off: int) -> Pointer:
+        """A pointer to the struct of that name at byte `off`."""
+        return self.pointers[struct](self, off)

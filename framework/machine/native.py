@@ -1,0 +1,148 @@
+"""Native code: a call tree of plain functions, specialised and compiled by numba, kept in the disk cache."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import platform
+import re
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache as remember
+from pathlib import Path
+from typing import Any, Final
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+from numba.core import compiler, serialize
+from numba.core.errors import NumbaError
+
+from foliolab.framework.errors import NativeBuildError
+from foliolab.framework.machine import cache, lowering
+from foliolab.framework.machine.calltree import CallTree, Function, where
+from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.primitives import PRIMITIVES
+
+_SHARED: Final = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
+_CALLEE: Final = {**_SHARED, "no_cpython_wrapper": True, "forceinline": True}
+_PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+@remember
+def _toolchain() -> bytes:
+    """What native code depends on besides the call tree: this folder's text, the compiler, the CPU."""
+    whole = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        whole.update(file.read_bytes())
+    features = llvm.get_host_cpu_features().flatten()
+    versions = (numba.__version__, llvmlite.__version__, sys.version_info[:3])
+    whole.update(repr((versions, platform.machine(), llvm.get_host_cpu_name(), features)).encode())
+    whole.update(repr((sorted(_CALLEE.items()), sorted(_SHARED.items()))).encode())
+    return whole.digest()
+
+
+def yields() -> int:
+    """How often a spinning thread gave up its time slice since the process started."""
+    return int(lowering.spin_yields.value)
+
+
+class Library:
+    """The native forms of one call tree, compiled when first asked for.
+
+    Args:
+        tree: the functions, with a policy's hooks and constants in place.
+        layouts: the structs that pointers refer to.
+    """
+
+    def __init__(self, tree: CallTree, layouts: Layouts) -> None:
+        self.tree = tree
+        self.layouts = layouts
+        self._compiled: dict[Function, Any] = {}
+        self._twins: dict[Any, Any] | None = None
+
+    def key(self, function: Function, kinds: str) -> str:
+        """Content hash of a function with everything that it reaches."""
+        whole = hashlib.sha256(_toolchain())
+        whole.update(f"{self.tree.digest(function)} {self.layouts.digest} {kinds}".encode())
+        return whole.hexdigest()
+
+    def is_cached(self, function: Function, kinds: str) -> bool:
+        """Whether `get` will find native code on disk."""
+        return function in self._compiled or cache.has(self.key(function, kinds))
+
+    def get(self, function: Function, kinds: str) -> Callable[..., Any]:
+        """The native form of a function.
+
+        Args:
+            function: a root of the tree.
+            kinds: one letter per argument: m memory (passed as its address), i integer.
+
+        Raises:
+            NativeBuildError: it cannot be compiled; names the author's file and line.
+        """
+        if function not in self._compiled:
+            self._compiled[function] = self._load(function, kinds) or self._build(function, kinds)
+        return self._compiled[function].entry_point  # type: ignore[no-any-return]
+
+    def assembly(self, function: Function, kinds: str) -> str:
+        """The machine code of a function as text (compiled anew; for tests and the curious)."""
+        return str(self._build(function, kinds).library.get_asm_str())
+
+    def _load(self, function: Function, kinds: str) -> Any:
+        key = self.key(function, kinds)
+        payload = cache.read(key)
+        if payload is None:
+            return None
+        from numba.core.registry import cpu_target
+
+        try:
+            cpu_target.target_context.refresh()
+            return compiler.CompileResult._rebuild(cpu_target.target_context, *pickle.loads(payload))
+        except Exception:  # whatever a damaged or foreign entry raises, it is built again
+            cache.drop(key)
+            return None
+
+    def _build(self, function: Function, kinds: str) -> Any:
+        signature = tuple({"m": lowering.MemoryType(self.layouts), "i": lowering.INT}[k] for k in kinds)
+        top = numba.njit(**_SHARED)(self._top(function))
+        try:
+            top.compile(signature)
+        except NumbaError as fault:
+            raise _explain(function, fault) from fault
+        (made,) = top.overloads.values()
+        cache.write(self.key(function, kinds), serialize.dumps(made._reduce()))
+        return made
+
+    def _top(self, function: Function) -> Any:
+        if self._twins is None:
+            self._twins = self.tree.copies(numba.njit(**_CALLEE))
+        return self._twins[self.tree.replace.get(function, function)].py_func
+
+
+def _explain(function: Function, fault: NumbaError) -> NativeBuildError:
+    """The author's file and line, and numba's reason, out of its long report."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
+    places = list(_PLACE.finditer(text))
+    place = f"{places[-1]['file']}:{places[-1]['line']}" if places else where(function)
+    reasons = [
+        line.strip(" -")
+        for line in text.splitlines()
+        if line.strip() and not line.lstrip().startswith(("File", "During", "Failed in", "<source", "^"))
+    ]
+    telling = [r for r in reasons if re.search(r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r)]
+    reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]
+    return NativeBuildError(
+        f"{place}: cannot be compiled: {reason}",
+        "run it interpreted first for a fuller message; only integers, references, pointers and primitives compile",
+    )
+
+
+def library(
+    roots: list[Function],
+    layouts: Layouts,
+    replace: Mapping[Function, Function],
+    constants: Mapping[tuple[str, str], Any],
+) -> Library:
+    """The native library of some root functions with a policy's hooks and constants in place."""
+    return Library(CallTree(roots, PRIMITIVES, replace, constants), layouts)

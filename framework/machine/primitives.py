@@ -1,0 +1,365 @@
+"""The primitives, under their kernel names: what a policy and the engine may do to memory.
+
+Each function here is the interpreted form; `lowering` registers the native form of the same function,
+so one text runs both ways. Argument order is the kernel's: the value first, the reference last, except
+for READ_ONCE, WRITE_ONCE and cmpxchg. Every value is a 64-bit signed integer; stores keep the field's width.
+
+Memory order follows the kernel's rules: an operation that returns a value is fully ordered, one that
+returns nothing is relaxed, `_lock` acquires, `_unlock` releases (Documentation/atomic_t.txt). Interpreted
+execution is sequentially consistent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from foliolab.framework.errors import AccessError
+from foliolab.framework.machine.memory import Memory, Pointer, Ref
+
+PAGE_SIZE: Final = 4096
+SPIN_LIMIT: Final = 1000
+_U64: Final = (1 << 64) - 1
+
+
+# -- loads and stores ----------------------------------------------------------------------------
+def READ_ONCE(ref: Ref) -> int:
+    """Load that the compiler may neither repeat nor tear."""
+    return ref.read("READ_ONCE")
+
+
+def WRITE_ONCE(ref: Ref, value: int) -> None:
+    """Store that the compiler may neither repeat nor tear."""
+    ref.write("WRITE_ONCE", value)
+
+
+def load(ref: Ref) -> int:
+    """Plain load, for data that a lock protects."""
+    return ref.read("load")
+
+
+def store(ref: Ref, value: int) -> None:
+    """Plain store, for data that a lock protects."""
+    ref.write("store", value)
+
+
+def smp_load_acquire(ref: Ref) -> int:
+    """Load; nothing that follows it in the program is seen before it."""
+    return ref.read("smp_load_acquire")
+
+
+def smp_store_release(ref: Ref, value: int) -> None:
+    """Store; nothing that precedes it in the program is seen after it."""
+    ref.write("smp_store_release", value)
+
+
+def smp_mb() -> None:
+    """Full memory barrier."""
+
+
+def smp_rmb() -> None:
+    """Read memory barrier."""
+
+
+def smp_wmb() -> None:
+    """Write memory barrier."""
+
+
+# -- atomic_t ------------------------------------------------------------------------------------
+def atomic_read(ref: Ref) -> int:
+    """The counter's value."""
+    return ref.read("atomic_read")
+
+
+def atomic_set(ref: Ref, value: int) -> None:
+    """Set the counter (a plain store)."""
+    ref.write("atomic_set", value)
+
+
+def atomic_add(value: int, ref: Ref) -> None:
+    """Add, relaxed."""
+    ref.rmw("atomic_add", lambda old: old + value)
+
+
+def atomic_sub(value: int, ref: Ref) -> None:
+    """Subtract, relaxed."""
+    ref.rmw("atomic_sub", lambda old: old - value)
+
+
+def atomic_inc(ref: Ref) -> None:
+    """Add one, relaxed."""
+    ref.rmw("atomic_inc", lambda old: old + 1)
+
+
+def atomic_dec(ref: Ref) -> None:
+    """Subtract one, relaxed."""
+    ref.rmw("atomic_dec", lambda old: old - 1)
+
+
+def atomic_add_return(value: int, ref: Ref) -> int:
+    """Add; the new value."""
+    return ref.rmw("atomic_add_return", lambda old: old + value)[1]
+
+
+def atomic_sub_return(value: int, ref: Ref) -> int:
+    """Subtract; the new value."""
+    return ref.rmw("atomic_sub_return", lambda old: old - value)[1]
+
+
+def atomic_inc_return(ref: Ref) -> int:
+    """Add one; the new value."""
+    return ref.rmw("atomic_inc_return", lambda old: old + 1)[1]
+
+
+def atomic_dec_return(ref: Ref) -> int:
+    """Subtract one; the new value."""
+    return ref.rmw("atomic_dec_return", lambda old: old - 1)[1]
+
+
+def atomic_fetch_add(value: int, ref: Ref) -> int:
+    """Add; the old value."""
+    return ref.rmw("atomic_fetch_add", lambda old: old + value)[0]
+
+
+def atomic_inc_and_test(ref: Ref) -> bool:
+    """Add one; whether the new value is 0."""
+    return ref.rmw("atomic_inc_and_test", lambda old: old + 1)[1] == 0
+
+
+def atomic_dec_and_test(ref: Ref) -> bool:
+    """Subtract one; whether the new value is 0."""
+    return ref.rmw("atomic_dec_and_test", lambda old: old - 1)[1] == 0
+
+
+def atomic_sub_and_test(value: int, ref: Ref) -> bool:
+    """Subtract; whether the new value is 0."""
+    return ref.rmw("atomic_sub_and_test", lambda old: old - value)[1] == 0
+
+
+def atomic_add_negative(value: int, ref: Ref) -> bool:
+    """Add; whether the new value is negative."""
+    return ref.rmw("atomic_add_negative", lambda old: old + value)[1] < 0
+
+
+def xchg(value: int, ref: Ref) -> int:
+    """Store; the old value."""
+    return ref.rmw("xchg", lambda old: value)[0]
+
+
+def cmpxchg(ref: Ref, old: int, new: int) -> int:
+    """Store `new` if the value is `old`; the value found, either way."""
+    return ref.rmw("cmpxchg", lambda found: new if found == old else found)[0]
+
+
+# -- bit operations ------------------------------------------------------------------------------
+def _with_bit(value: int, bit: int, ref: Ref) -> int:
+    value |= 1 << bit
+    bits = ref.ctype.bits
+    return value - (1 << bits) if ref.ctype.signed and bit == bits - 1 and value >= 0 else value
+
+
+def _without_bit(value: int, bit: int) -> int:
+    return value & ~(1 << bit) if value >= 0 else _signed((value & _U64) & ~(1 << bit))
+
+
+def _signed(value: int) -> int:
+    value &= _U64
+    return value - (1 << 64) if value >> 63 else value
+
+
+def test_bit(bit: int, ref: Ref) -> bool:
+    """Whether the bit is set (one load)."""
+    return bool(ref.read("test_bit") >> bit & 1)
+
+
+def set_bit(bit: int, ref: Ref) -> None:
+    """Set the bit atomically."""
+    ref.rmw("set_bit", lambda old: _with_bit(old, bit, ref))
+
+
+def clear_bit(bit: int, ref: Ref) -> None:
+    """Clear the bit atomically."""
+    ref.rmw("clear_bit", lambda old: _without_bit(old, bit))
+
+
+def test_and_set_bit(bit: int, ref: Ref) -> bool:
+    """Set the bit atomically; whether it was set before."""
+    return bool(ref.rmw("test_and_set_bit", lambda old: _with_bit(old, bit, ref))[0] >> bit & 1)
+
+
+def test_and_clear_bit(bit: int, ref: Ref) -> bool:
+    """Clear the bit atomically; whether it was set before."""
+    return bool(ref.rmw("test_and_clear_bit", lambda old: _without_bit(old, bit))[0] >> bit & 1)
+
+
+def test_and_set_bit_lock(bit: int, ref: Ref) -> bool:
+    """Take a bit as a lock: set it with acquire order; whether somebody else holds it."""
+    return bool(ref.rmw("test_and_set_bit_lock", lambda old: _with_bit(old, bit, ref))[0] >> bit & 1)
+
+
+def clear_bit_unlock(bit: int, ref: Ref) -> None:
+    """Release a bit lock whose word others may change meanwhile: an atomic clear with release order."""
+    ref.rmw("clear_bit_unlock", lambda old: _without_bit(old, bit))
+
+
+def __clear_bit_unlock(bit: int, ref: Ref) -> None:
+    """Release a bit lock that protects its whole word: a plain store with release order."""
+    ref.write("__clear_bit_unlock", _without_bit(ref.peek(), bit))
+
+
+def __set_bit(bit: int, ref: Ref) -> None:
+    """Set the bit without atomicity (a load and a store)."""
+    ref.write("__set_bit", _with_bit(ref.read("load"), bit, ref))
+
+
+def __clear_bit(bit: int, ref: Ref) -> None:
+    """Clear the bit without atomicity (a load and a store)."""
+    ref.write("__clear_bit", _without_bit(ref.read("load"), bit))
+
+
+def cpu_relax() -> None:
+    """Tell the CPU that this is a spin loop."""
+
+
+def spin_wait_clear(bit: int, ref: Ref) -> None:
+    """Wait until the bit is clear.
+
+    Native code pauses at most SPIN_LIMIT times before it yields its time slice, and counts that: the
+    lock's holder has probably been preempted, so the sample is not one of contention (see `native.yields`).
+    Interpreted, nobody else runs: a held lock is a lost lock.
+    """
+    if ref.read("READ_ONCE") >> bit & 1:
+        raise AccessError(
+            f"bit {bit} of {ref!r} is held and nobody is left to release it",
+            "look for a path that takes the lock and returns without releasing it",
+        )
+
+
+def bit_spin_lock(bit: int, ref: Ref) -> None:
+    """Take a bit spinlock: one test-and-set when nobody holds it."""
+    while test_and_set_bit_lock(bit, ref):
+        spin_wait_clear(bit, ref)
+
+
+def bit_spin_unlock(bit: int, ref: Ref) -> None:
+    """Release a bit spinlock that protects its whole word (`__bit_spin_unlock`: no atomic)."""
+    __clear_bit_unlock(bit, ref)
+
+
+# -- numbers -------------------------------------------------------------------------------------
+def u64(value: int) -> int:
+    """The value modulo 2^64, as a signed bit pattern: write it around arithmetic that is meant to wrap."""
+    return _signed(value)
+
+
+# -- pointers ------------------------------------------------------------------------------------
+def ptr_add(ptr: Any, n: int) -> Any:
+    """The n-th struct behind `ptr`; `nth_page` for struct pages."""
+    return type(ptr)(ptr.mem, ptr.off + n * ptr.struct.size)
+
+
+def nth_page(page: Any, n: int) -> Any:
+    """The struct page n pages further."""
+    return type(page)(page.mem, page.off + n * page.struct.size)
+
+
+def as_folio(page: Any) -> Any:
+    """The struct folio that overlays this (head) page."""
+    return page.mem.pointers["folio"](page.mem, page.off)
+
+
+def as_page(folio: Any) -> Any:
+    """The head page of a folio."""
+    return folio.mem.pointers["page"](folio.mem, folio.off)
+
+
+def page_to_pfn(vm: Memory, page: Any) -> int:
+    """Page frame number: struct pages start at byte 0 of memory."""
+    return int(page.off // vm.pointers["page"].struct.size)
+
+
+def pfn_to_page(vm: Memory, pfn: int) -> Any:
+    """The struct page of a page frame."""
+    return vm.at("page", pfn * vm.pointers["page"].struct.size)
+
+
+def pfn_folio(vm: Memory, pfn: int) -> Any:
+    """The struct folio whose head is that page frame."""
+    return vm.at("folio", pfn * vm.pointers["page"].struct.size)
+
+
+def mm_at(vm: Memory, off: int) -> Any:
+    """The struct mm at byte `off`."""
+    return vm.at("mm", off)
+
+
+def cpu_at(vm: Memory, off: int) -> Any:
+    """The per-CPU data at byte `off`."""
+    return vm.at("cpu", off)
+
+
+def zone_at(vm: Memory, off: int) -> Any:
+    """The zone at byte `off`."""
+    return vm.at("zone", off)
+
+
+def pte_at(vm: Memory, off: int) -> Any:
+    """The page-table entry at byte `off`."""
+    return vm.at("pte", off)
+
+
+def init_fields(ptr: Any, nr_pages: int) -> None:
+    """Store the declared initial value in every field that has one and lies in the first struct pages."""
+    nbytes = nr_pages * ptr.mem.pointers["page"].struct.size
+    for field in ptr.struct.fields:
+        if field.init is None or field.end > nbytes:
+            continue
+        ref = getattr(ptr, field.name)
+        for i in range(field.count):
+            (ref[i] if field.count > 1 else ref).write("init_fields", field.init)
+
+
+# -- page contents -------------------------------------------------------------------------------
+def copy_page(contents: Any, to_pfn: int, from_pfn: int) -> None:
+    """Copy 4 KiB of page contents."""
+    data = contents.buffer
+    data[to_pfn * PAGE_SIZE : (to_pfn + 1) * PAGE_SIZE] = data[from_pfn * PAGE_SIZE : (from_pfn + 1) * PAGE_SIZE]
+
+
+def fill_page(contents: Any, pfn: int, value: int, nbytes: int) -> None:
+    """Store `value` into the first `nbytes` bytes of a page's contents (the application's write)."""
+    contents.buffer[pfn * PAGE_SIZE : pfn * PAGE_SIZE + nbytes] = value
+
+
+PRIMITIVES: Final = frozenset(
+    {
+        READ_ONCE, WRITE_ONCE, load, store, smp_load_acquire, smp_store_release, smp_mb, smp_rmb, smp_wmb,
+        atomic_read, atomic_set, atomic_add, atomic_sub, atomic_inc, atomic_dec, atomic_add_return,
+        atomic_sub_return, atomic_inc_return, atomic_dec_return, atomic_fetch_add, atomic_inc_and_test,
+        atomic_dec_and_test, atomic_sub_and_test, atomic_add_negative, xchg, cmpxchg, test_bit, set_bit,
+        clear_bit, test_and_set_bit, test_and_clear_bit, test_and_set_bit_lock, clear_bit_unlock,
+        __clear_bit_unlock, __set_bit, __clear_bit, cpu_relax, spin_wait_clear, u64, ptr_add, nth_page,
+        as_folio, as_page, page_to_pfn, pfn_to_page, pfn_folio, mm_at, cpu_at, zone_at, pte_at, init_fields,
+        copy_page, fill_page,
+    }
+)  # fmt: skip
+"""Every function that has a native form of its own; all other functions are compiled from their text."""
+
+ATOMIC_RMW: Final = frozenset(
+    {
+        "atomic_add", "atomic_sub", "atomic_inc", "atomic_dec", "atomic_add_return", "atomic_sub_return",
+        "atomic_inc_return", "atomic_dec_return", "atomic_fetch_add", "atomic_inc_and_test",
+        "atomic_dec_and_test", "atomic_sub_and_test", "atomic_add_negative", "xchg", "cmpxchg", "set_bit",
+        "clear_bit", "test_and_set_bit", "test_and_clear_bit", "test_and_set_bit_lock", "clear_bit_unlock",
+    }
+)  # fmt: skip
+"""The primitives that are one locked instruction on x86-64."""
+
+
+def reads(op: str) -> bool:
+    """Whether the primitive of that name only loads."""
+    return op in {"READ_ONCE", "load", "smp_load_acquire", "atomic_read", "test_bit"}
+
+
+__all__ = sorted(f.__name__ for f in PRIMITIVES) + [
+    "ATOMIC_RMW", "PAGE_SIZE", "PRIMITIVES", "Pointer", "Ref", "bit_spin_lock", "bit_spin_unlock", "reads",
+]  # fmt: skip

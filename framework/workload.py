@@ -1,0 +1,94 @@
+"""The workload contract: how a state is prepared and what is then timed.
+
+A workload is a `Workload` value around one function, `prepare`. It brings a fresh machine into a state and
+returns what to time: one call, or one call for each thread. The same function serves native timing over
+gigabytes and the interpreted counting of atomics over a few folios.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from foliolab.framework.errors import PluginError
+
+PMD_ORDER: Final = 9
+Timed = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one measurement asks of a workload.
+
+    Args:
+        order: log2 of the pages of a folio.
+        nr_pages: pages of memory to work on; a multiple of the folio's.
+        seed: for whatever is random.
+        threads: how many threads may run at once; 1 when interpreted.
+    """
+
+    order: int
+    nr_pages: int
+    seed: int
+    threads: int = 1
+
+    @property
+    def size_kib(self) -> int:
+        """Size of a folio in KiB."""
+        return 4 << self.order
+
+
+def _whole(setting: Setting) -> int:
+    return setting.nr_pages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Something to measure.
+
+    Args:
+        name: unique; lower case with hyphens.
+        summary: one line: what is prepared, what is timed.
+        references: where it comes from.
+        prepare: (machine, setting) -> the timed call, or a list of them, one a thread.
+        orders: the folio orders that it makes sense for.
+        needs: capabilities that a policy must claim.
+        mms: address spaces it uses.
+        spaces: address space of each MM, in multiples of the setting's pages.
+        frames: page frames, in multiples of the setting's pages.
+        contents: whether it writes page contents (real 4 KiB copies).
+        scratch: bytes of scratch memory it wants, or a function of the setting.
+        threads: threads that it starts.
+        pages: pages that one timed call handles, for ns per page; a function of the setting.
+        small: pages that suffice for counting; at least two folios are always used.
+    """
+
+    name: str
+    summary: str
+    prepare: Callable[[Any, Setting], Timed | Sequence[Timed]]
+    references: tuple[str, ...] = ()
+    orders: tuple[int, ...] = (0, *range(2, PMD_ORDER + 1))
+    needs: frozenset[str] = frozenset()
+    mms: int = 2
+    spaces: int = 1
+    frames: int = 1
+    contents: bool = False
+    scratch: Callable[[Setting], int] | int = 0
+    threads: int = 1
+    pages: Callable[[Setting], int] = _whole
+    small: int = 64
+    module: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.module:
+            object.__setattr__(self, "module", sys._getframe(2).f_globals.get("__name__", ""))
+        if not callable(self.prepare):
+            raise PluginError(
+                f"workload {self.name}: prepare is not a function", "give it a function of (machine, setting)"
+            )
+
+    def scratch_for(self, setting: Setting) -> int:
+        """Bytes of scratch memory for a setting."""
+        return self.scratch(setting) if callable(self.scratch) else self.scratch

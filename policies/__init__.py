@@ -1,0 +1,16 @@
+"""The schemes that ship with FolioLab, each through the public policy contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from foliolab.framework.api import Policy, hookimpl
+
+MODULES = ("page_mapcount", "mm_id_v1", "mm_id", "no_page_mapcount", "rmap_id", "exact")
+
+
+@hookimpl
+def foliolab_policies() -> Iterable[Policy]:
+    """The built-in policies."""
+    return [import_module(f"foliolab.policies.{name}").POLICY for name in MODULES]

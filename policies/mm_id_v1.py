@@ -1,0 +1,276 @@
+"""`mm-id-v1`: the two slots as first posted (August 2024), with an EXCLUSIVE flag and IDs that are never erased.
+
+Differs from the merged `mm-id` in when a slot may be taken over (only while the folio is exclusive), in the
+flag's sense, and in stale IDs that stay in their slots. Page mapcounts are kept (`page_mapcounts=0` is the
+series' CONFIG_NO_PAGE_MAPCOUNT).
+
+Sources: specification 2.1 (rules), 2.4 (traces T1 to T5), 2.7 (reuse, patch 10); series
+20240829165627.2256514-1-david@redhat.com, patch 6 ("mm/rmap: initial MM owner tracking for large folios
+(!hugetlb)"): layout, rules, 20-bit IDs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.api import (
+    Bits,
+    Hooks,
+    Parameter,
+    Policy,
+    Stored,
+    __clear_bit,
+    __set_bit,
+    atomic_add_negative,
+    atomic_inc,
+    atomic_inc_and_test,
+    atomic_read,
+    atomic_set,
+    bit_spin_lock,
+    bit_spin_unlock,
+    folio_nr_pages,
+    folio_page,
+    load,
+    store,
+    test_bit,
+)
+from foliolab.policies import no_page_mapcount
+from foliolab.policies.mm_id import leave_swapcache, only_mapped
+from foliolab.policies.page_mapcount import (
+    ENTIRELY_MAPPED,
+    PAGE_MAPCOUNT,
+    add_entire_mapcount,
+    add_page_mapcounts,
+    partially_mapped,
+    remove_entire_mapcount,
+    remove_page_mapcounts,
+    set_page_mapcounts,
+)
+
+PAGE_MAPCOUNTS = 1
+MM_ID_MAX = (1 << 20) - 1
+ID0_MASK = (1 << 32) - 1
+ID1_SHIFT = 32
+ID1_MASK = (1 << 24) - 1
+EXCLUSIVE_BIT = 62
+LOCK_BIT = 63
+EXCLUSIVE = 1 << EXCLUSIVE_BIT
+
+FIELDS = (
+    PAGE_MAPCOUNT,
+    Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings of any kind, minus 1"),
+    Stored("_entire_mapcount", "i32", page=1, offset=20, init=-1, doc="PMD mappings, minus 1"),
+    Stored("_nr_pages_mapped", "i32", page=1, offset=24, init=0, doc="pages mapped; 0x800000 for a PMD"),
+    Stored("_mm0_mapcount", "i32", page=1, offset=32, init=-1, doc="mappings of slot 0's MM, minus 1"),
+    Stored("_mm1_mapcount", "i32", page=1, offset=36, init=-1, doc="mappings of slot 1's MM, minus 1"),
+    Stored(
+        "_mm_ids", "u64", page=1, offset=40, init=EXCLUSIVE, transient=True, doc="IDs (stale ones stay), flags",
+        bits=(Bits("id0", 0, 32), Bits("id1", 32, 24), Bits("exclusive", 62), Bits("lock", 63)),
+    ),
+)  # fmt: skip
+
+
+def id0(folio: Any) -> int:
+    """The ID in slot 0, stale ones included."""
+    return load(folio._mm_ids) & ID0_MASK
+
+
+def id1(folio: Any) -> int:
+    """The ID in slot 1, stale ones included."""
+    return load(folio._mm_ids) >> ID1_SHIFT & ID1_MASK
+
+
+def set_id0(folio: Any, mm_id: int) -> None:
+    """Take slot 0."""
+    store(folio._mm_ids, load(folio._mm_ids) & ~ID0_MASK | mm_id)
+
+
+def set_id1(folio: Any, mm_id: int) -> None:
+    """Take slot 1."""
+    store(folio._mm_ids, load(folio._mm_ids) & ~(ID1_MASK << ID1_SHIFT) | mm_id << ID1_SHIFT)
+
+
+def set_large_mapcount(folio: Any, nr: int, mm: Any) -> None:
+    """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
+    atomic_set(folio._large_mapcount, nr - 1)
+    store(folio._mm0_mapcount, nr - 1)
+    set_id0(folio, load(mm.mm_id))
+
+
+def _add_to_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
+    if id0(folio) == mm_id:
+        store(folio._mm0_mapcount, load(folio._mm0_mapcount) + nr)
+        if load(folio._mm0_mapcount) != total:
+            __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)
+    elif id1(folio) == mm_id:
+        store(folio._mm1_mapcount, load(folio._mm1_mapcount) + nr)
+        if load(folio._mm1_mapcount) != total:
+            __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)
+    elif test_bit(EXCLUSIVE_BIT, folio._mm_ids):
+        if load(folio._mm0_mapcount) < 0:
+            set_id0(folio, mm_id)
+            store(folio._mm0_mapcount, nr - 1)
+        else:
+            set_id1(folio, mm_id)
+            store(folio._mm1_mapcount, nr - 1)
+        __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)
+
+
+def add_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+    """nr more mappings by an MM; the new number of mappings."""
+    bit_spin_lock(LOCK_BIT, folio._mm_ids)
+    total = atomic_read(folio._large_mapcount) + nr
+    atomic_set(folio._large_mapcount, total)
+    _add_to_slots(folio, nr, load(mm.mm_id), total)
+    bit_spin_unlock(LOCK_BIT, folio._mm_ids)
+    return total + 1
+
+
+def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+    """nr mappings by an MM less; the new number of mappings."""
+    bit_spin_lock(LOCK_BIT, folio._mm_ids)
+    total = atomic_read(folio._large_mapcount) - nr
+    atomic_set(folio._large_mapcount, total)
+    mm_id = load(mm.mm_id)
+    if id0(folio) == mm_id:
+        store(folio._mm0_mapcount, load(folio._mm0_mapcount) - nr)
+    elif id1(folio) == mm_id:
+        store(folio._mm1_mapcount, load(folio._mm1_mapcount) - nr)
+    if load(folio._mm0_mapcount) == total or load(folio._mm1_mapcount) == total:
+        __set_bit(EXCLUSIVE_BIT, folio._mm_ids)
+    bit_spin_unlock(LOCK_BIT, folio._mm_ids)
+    return total + 1
+
+
+def maybe_mapped_shared(folio: Any) -> bool:
+    """`folio_likely_mapped_shared`: with page mapcounts still the guess of section 1.10, else the flag."""
+    total = atomic_read(folio._large_mapcount) + 1
+    if total <= 1:
+        return False
+    if PAGE_MAPCOUNTS:
+        if atomic_read(folio._entire_mapcount) >= 0 or total > folio_nr_pages(folio):
+            return True
+        return atomic_read(folio_page(folio, 0)._mapcount) > 0
+    return not test_bit(EXCLUSIVE_BIT, folio._mm_ids)
+
+
+def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+    """COW reuse (patch 10): as in the merged scheme, with the EXCLUSIVE flag."""
+    if atomic_read(folio._large_mapcount) <= 0 or not test_bit(EXCLUSIVE_BIT, folio._mm_ids):
+        return False
+    if not leave_swapcache(folio) or not only_mapped(folio):
+        return False
+    bit_spin_lock(LOCK_BIT, folio._mm_ids)
+    exclusive = test_bit(EXCLUSIVE_BIT, folio._mm_ids) and only_mapped(folio)
+    bit_spin_unlock(LOCK_BIT, folio._mm_ids)
+    return exclusive
+
+
+def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """First mappings of a new folio, by PTEs."""
+    if PAGE_MAPCOUNTS:
+        set_page_mapcounts(folio, page, nr)
+    set_large_mapcount(folio, nr, mm)
+
+
+def new_anon_pmd(folio: Any, mm: Any) -> None:
+    """First mapping of a new folio, by a PMD."""
+    set_large_mapcount(folio, 1, mm)
+    atomic_set(folio._entire_mapcount, 0)
+    if PAGE_MAPCOUNTS:
+        atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
+
+
+def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    """nr PTEs map pages."""
+    if PAGE_MAPCOUNTS:
+        first = add_page_mapcounts(folio, page, nr)
+        add_large_mapcount(folio, nr, mm)
+        return first
+    return no_page_mapcount.pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
+
+
+def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
+    """A PMD maps the folio."""
+    if PAGE_MAPCOUNTS:
+        counted = add_entire_mapcount(folio)
+        add_large_mapcount(folio, 1, mm)
+        return counted
+    nr_pmdmapped = folio_nr_pages(folio) if atomic_inc_and_test(folio._entire_mapcount) else 0
+    return no_page_mapcount.pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
+
+
+def dup_page(page: Any) -> None:
+    """fork: one more PTE maps the page."""
+    if PAGE_MAPCOUNTS:
+        atomic_inc(page._mapcount)
+
+
+def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """fork: nr PTEs more, in the child."""
+    add_large_mapcount(folio, nr, mm)
+
+
+def dup_pmd(folio: Any, mm: Any) -> None:
+    """fork: one PMD more, in the child."""
+    atomic_inc(folio._entire_mapcount)
+    add_large_mapcount(folio, 1, mm)
+
+
+def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    """nr PTEs are gone: the large mapcount goes first."""
+    left = sub_large_mapcount(folio, nr, mm)
+    if PAGE_MAPCOUNTS:
+        last = remove_page_mapcounts(folio, page, nr)
+        return last, partially_mapped(folio, last)
+    return no_page_mapcount.after_ptes(folio, left)
+
+
+def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+    """The PMD is gone."""
+    if PAGE_MAPCOUNTS:
+        sub_large_mapcount(folio, 1, mm)
+        return remove_entire_mapcount(folio)
+    last = atomic_add_negative(-1, folio._entire_mapcount)
+    return no_page_mapcount.after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
+
+
+def page_mapcount(folio: Any, page: Any) -> int:
+    """kpagecount: exact, or the average without page mapcounts."""
+    if PAGE_MAPCOUNTS:
+        return atomic_read(page._mapcount) + 1 + atomic_read(folio._entire_mapcount) + 1
+    return no_page_mapcount.average_page_mapcount(folio)
+
+
+def page_exclusive(folio: Any, page: Any) -> bool:
+    """pagemap's bit 56."""
+    if PAGE_MAPCOUNTS:
+        return page_mapcount(folio, page) == 1
+    return not maybe_mapped_shared(folio)
+
+
+POLICY = Policy(
+    name="mm-id-v1",
+    summary="the first posting (Aug 2024): two slots with an EXCLUSIVE flag, IDs never erased",
+    references=("20240829165627.2256514-1-david@redhat.com, patches 6, 7 and 10",),
+    layout="mm-id-v1",
+    fields=FIELDS,
+    parameters=(Parameter("page_mapcounts", "PAGE_MAPCOUNTS", 1, 0, 1, doc="keep the per-page mapcounts"),),
+    capabilities=frozenset({"page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"}),
+    max_mm_id=MM_ID_MAX,
+    hooks=Hooks(
+        new_anon=new_anon,
+        new_anon_pmd=new_anon_pmd,
+        add_ptes=add_ptes,
+        add_pmd=add_pmd,
+        dup_page=dup_page,
+        dup_ptes=dup_ptes,
+        dup_pmd=dup_pmd,
+        remove_ptes=remove_ptes,
+        remove_pmd=remove_pmd,
+        maybe_mapped_shared=maybe_mapped_shared,
+        can_reuse=can_reuse,
+        page_mapcount=page_mapcount,
+        page_exclusive=page_exclusive,
+    ),
+)

@@ -1,0 +1,157 @@
+"""`no-page-mapcount`: CONFIG_NO_PAGE_MAPCOUNT, the two slots of `mm-id` without any counter in the pages.
+
+Per-page mapcounts of large folios stay at their initial value for ever and `_nr_pages_mapped` is not kept.
+What user space sees becomes an average, and statistics count a folio as wholly mapped or not at all.
+
+Sources: specification 3.1 (rules), 3.2 (what becomes visible), 3.3 (the average); series
+20250303163014.1128035-1-david@redhat.com, patches 15 to 20: commits e63ee43e3eda, ae4192b7691c (kpagecount),
+eb16876971ea (PM_MMAP_EXCLUSIVE), 6dd55dd1c555 (smaps), 749492229e3b (stop the per-page mapcount).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.api import (
+    Hooks,
+    Policy,
+    Stored,
+    atomic_add_negative,
+    atomic_inc,
+    atomic_inc_and_test,
+    atomic_read,
+    atomic_set,
+    folio_nr_pages,
+)
+from foliolab.policies.mm_id import (
+    MM_ID_MASK,
+    SLOT_FIELDS,
+    add_large_mapcount,
+    can_reuse,
+    maybe_mapped_shared,
+    set_large_mapcount,
+    sub_large_mapcount,
+)
+
+FIELDS = (
+    Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings of any kind, minus 1"),
+    Stored("_entire_mapcount", "i32", page=1, offset=24, init=-1, doc="PMD mappings, minus 1"),
+    *SLOT_FIELDS,
+)
+
+
+def average_page_mapcount(folio: Any) -> int:
+    """`folio_average_page_mapcount`, section 3.3: rounded to nearest, at least 1 while mapped."""
+    mapcount = atomic_read(folio._large_mapcount) + 1
+    entire = atomic_read(folio._entire_mapcount) + 1
+    if mapcount <= 0:
+        return 0
+    if mapcount <= entire:
+        return entire
+    pages = folio_nr_pages(folio)
+    return max((mapcount - entire + pages // 2) // pages + entire, 1)
+
+
+def pages_if_first(folio: Any, now: int, nr: int) -> int:
+    """By how much the mapped statistic grows when nr mappings came and now there are `now`: all or nothing."""
+    return folio_nr_pages(folio) if now == nr else 0
+
+
+def after_ptes(folio: Any, left: int) -> tuple[int, bool]:
+    """(nr, partially_mapped) when PTEs went: fewer mappings than pages prove a partial mapping, without a PMD."""
+    pages = folio_nr_pages(folio)
+    if left == 0:
+        return pages, False
+    return 0, left < pages and atomic_read(folio._entire_mapcount) < 0
+
+
+def after_pmd(folio: Any, left: int, last: bool) -> tuple[int, int, bool]:
+    """(nr, nr_pmdmapped, partially_mapped) when a PMD went; `last`: no other PMD maps the folio."""
+    pages = folio_nr_pages(folio)
+    nr_pmdmapped = pages if last else 0
+    if left == 0:
+        return pages, nr_pmdmapped, False
+    return 0, nr_pmdmapped, last and left < pages
+
+
+def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """First mappings of a new folio, by PTEs."""
+    set_large_mapcount(folio, nr, mm)
+
+
+def new_anon_pmd(folio: Any, mm: Any) -> None:
+    """First mapping of a new folio, by a PMD."""
+    set_large_mapcount(folio, 1, mm)
+    atomic_set(folio._entire_mapcount, 0)
+
+
+def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    """nr PTEs map pages: all of the folio counts as mapped with its first mapping."""
+    return pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
+
+
+def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
+    """A PMD maps the folio."""
+    nr_pmdmapped = folio_nr_pages(folio) if atomic_inc_and_test(folio._entire_mapcount) else 0
+    return pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
+
+
+def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """fork: nr PTEs more, in the child."""
+    add_large_mapcount(folio, nr, mm)
+
+
+def dup_pmd(folio: Any, mm: Any) -> None:
+    """fork: one PMD more, in the child."""
+    atomic_inc(folio._entire_mapcount)
+    add_large_mapcount(folio, 1, mm)
+
+
+def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    """nr PTEs are gone."""
+    return after_ptes(folio, sub_large_mapcount(folio, nr, mm))
+
+
+def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+    """The PMD is gone: here the entire mapcount goes first."""
+    last = atomic_add_negative(-1, folio._entire_mapcount)
+    return after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
+
+
+def page_mapcount(folio: Any, page: Any) -> int:
+    """kpagecount and the divisor of PSS: the folio's average."""
+    return average_page_mapcount(folio)
+
+
+def page_exclusive(folio: Any, page: Any) -> bool:
+    """pagemap's bit 56 and smaps' private: certainly one MM."""
+    return not maybe_mapped_shared(folio)
+
+
+POLICY = Policy(
+    name="no-page-mapcount",
+    summary="Linux 6.15 with CONFIG_NO_PAGE_MAPCOUNT (No-MC): the two slots alone, averages for /proc",
+    references=(
+        'commit e63ee43e3eda ("mm: CONFIG_NO_PAGE_MAPCOUNT to prepare for not maintain per-page mapcounts"), 6.15',
+        "commits ae4192b7691c, eb16876971ea, 7a34ae14491e, 6dd55dd1c555, 749492229e3b, 6.15",
+        "20250303163014.1128035-1-david@redhat.com (the series, patches 15 to 20)",
+    ),
+    layout="6.15",
+    fields=FIELDS,
+    capabilities=frozenset({"safe", "exact-for-two", "pmd", "reuse", "lock-per-folio"}),
+    max_mm_id=MM_ID_MASK,
+    hooks=Hooks(
+        new_anon=new_anon,
+        new_anon_pmd=new_anon_pmd,
+        add_ptes=add_ptes,
+        add_pmd=add_pmd,
+        dup_ptes=dup_ptes,
+        dup_pmd=dup_pmd,
+        remove_ptes=remove_ptes,
+        remove_pmd=remove_pmd,
+        maybe_mapped_shared=maybe_mapped_shared,
+        can_reuse=can_reuse,
+        page_mapcount=page_mapcount,
+        page_exclusive=page_exclusive,
+    ),
+)

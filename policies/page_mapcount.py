@@ -1,0 +1,243 @@
+"""`page-mapcount`: Linux up to 6.14, a mapcount in every struct page.
+
+Stores, for a large folio, one counter a page (`_mapcount`), the number of all mappings (`_large_mapcount`,
+since 6.10), of PMD mappings (`_entire_mapcount`), and how many pages are mapped at all (`_nr_pages_mapped`).
+Every counter is its value minus 1, except the last.
+
+Sources: specification 1.1 to 1.5 and 1.10; mm/rmap.c and include/linux/rmap.h of 6.14; the large mapcount is
+commit 05c5323b2a34 ("mm: track mapcount of large folios in single value"), the batched `_nr_pages_mapped` is
+the patch of 7 Aug 2024 (20240807115515.1640951-1), the heuristic is commit eefb9b2725e3.
+
+Two parameters undo later work, to compare with older kernels: `large_mapcount=0` is 6.9 and before, and
+`batched=0` is before August 2024, when `_nr_pages_mapped` cost one more atomic for every page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.api import (
+    Hooks,
+    Parameter,
+    Policy,
+    Stored,
+    atomic_add,
+    atomic_add_negative,
+    atomic_add_return,
+    atomic_dec,
+    atomic_inc,
+    atomic_inc_and_test,
+    atomic_read,
+    atomic_set,
+    atomic_sub,
+    atomic_sub_return,
+    folio_nr_pages,
+    folio_page,
+    nth_page,
+)
+
+ENTIRELY_MAPPED = 0x800000
+FOLIO_PAGES_MAPPED = ENTIRELY_MAPPED - 1
+LARGE_MAPCOUNT = 1
+BATCHED = 1
+
+PAGE_MAPCOUNT = Stored("_mapcount", "i32", per="page", offset=48, init=-1, doc="PTE mappings of the page, minus 1")
+
+FIELDS = (
+    PAGE_MAPCOUNT,
+    Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings of any kind, minus 1"),
+    Stored("_entire_mapcount", "i32", page=1, offset=20, init=-1, doc="PMD mappings, minus 1"),
+    Stored("_nr_pages_mapped", "i32", page=1, offset=24, init=0, doc="pages mapped; 0x800000 for a PMD"),
+)
+
+
+def add_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
+    """Count PTE mappings page by page; how many pages became mapped and are not below a PMD."""
+    first = 0
+    if BATCHED:
+        for i in range(nr):
+            if atomic_inc_and_test(nth_page(page, i)._mapcount):
+                first += 1
+        if first and atomic_add_return(first, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:
+            first = 0
+    else:
+        for i in range(nr):
+            if (
+                atomic_inc_and_test(nth_page(page, i)._mapcount)
+                and atomic_add_return(1, folio._nr_pages_mapped) < ENTIRELY_MAPPED
+            ):
+                first += 1
+    return first
+
+
+def remove_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
+    """Uncount PTE mappings page by page; how many pages became unmapped and are not below a PMD."""
+    last = 0
+    if BATCHED:
+        for i in range(nr):
+            if atomic_add_negative(-1, nth_page(page, i)._mapcount):
+                last += 1
+        if last and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:
+            last = 0
+    else:
+        for i in range(nr):
+            if (
+                atomic_add_negative(-1, nth_page(page, i)._mapcount)
+                and atomic_sub_return(1, folio._nr_pages_mapped) < ENTIRELY_MAPPED
+            ):
+                last += 1
+    return last
+
+
+def set_page_mapcounts(folio: Any, page: Any, nr: int) -> None:
+    """First mappings, by PTEs, of a folio that nobody else sees: no atomics."""
+    for i in range(nr):
+        atomic_set(nth_page(page, i)._mapcount, 0)
+    atomic_set(folio._nr_pages_mapped, nr)
+
+
+def dup_page(page: Any) -> None:
+    """fork: one more PTE maps the page."""
+    atomic_inc(page._mapcount)
+
+
+def add_entire_mapcount(folio: Any) -> tuple[int, int]:
+    """One more PMD; (nr, nr_pmdmapped)."""
+    if not atomic_inc_and_test(folio._entire_mapcount):
+        return 0, 0
+    mapped = atomic_add_return(ENTIRELY_MAPPED, folio._nr_pages_mapped)
+    if mapped >= 2 * ENTIRELY_MAPPED:
+        return 0, 0  # raced with a remove and another add
+    pages = folio_nr_pages(folio)
+    return max(pages - (mapped & FOLIO_PAGES_MAPPED), 0), pages
+
+
+def remove_entire_mapcount(folio: Any) -> tuple[int, int, bool]:
+    """One PMD less; (nr, nr_pmdmapped, partially_mapped)."""
+    if not atomic_add_negative(-1, folio._entire_mapcount):
+        return 0, 0, False
+    mapped = atomic_sub_return(ENTIRELY_MAPPED, folio._nr_pages_mapped)
+    pages = folio_nr_pages(folio)
+    nr = 0
+    if mapped < ENTIRELY_MAPPED:
+        nr = max(pages - mapped, 0)
+    return nr, pages, nr != 0 and nr < pages
+
+
+def partially_mapped(folio: Any, nr: int) -> bool:
+    """After the removal of PTEs: pages went and others are still mapped."""
+    return nr != 0 and atomic_read(folio._nr_pages_mapped) != 0
+
+
+def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """First mappings of a new folio, by PTEs."""
+    set_page_mapcounts(folio, page, nr)
+    if LARGE_MAPCOUNT:
+        atomic_set(folio._large_mapcount, nr - 1)
+
+
+def new_anon_pmd(folio: Any, mm: Any) -> None:
+    """First mapping of a new folio, by a PMD."""
+    if LARGE_MAPCOUNT:
+        atomic_set(folio._large_mapcount, 0)
+    atomic_set(folio._entire_mapcount, 0)
+    atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
+
+
+def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    """nr PTEs map pages."""
+    first = add_page_mapcounts(folio, page, nr)
+    if LARGE_MAPCOUNT:
+        atomic_add(nr, folio._large_mapcount)
+    return first
+
+
+def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
+    """A PMD maps the folio."""
+    counted = add_entire_mapcount(folio)
+    if LARGE_MAPCOUNT:
+        atomic_inc(folio._large_mapcount)
+    return counted
+
+
+def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
+    """fork: nr PTEs more."""
+    if LARGE_MAPCOUNT:
+        atomic_add(nr, folio._large_mapcount)
+
+
+def dup_pmd(folio: Any, mm: Any) -> None:
+    """fork: one PMD more."""
+    atomic_inc(folio._entire_mapcount)
+    if LARGE_MAPCOUNT:
+        atomic_inc(folio._large_mapcount)
+
+
+def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+    """nr PTEs are gone: the large mapcount goes first."""
+    if LARGE_MAPCOUNT:
+        atomic_sub(nr, folio._large_mapcount)
+    last = remove_page_mapcounts(folio, page, nr)
+    return last, partially_mapped(folio, last)
+
+
+def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+    """The PMD is gone: the large mapcount goes first."""
+    if LARGE_MAPCOUNT:
+        atomic_dec(folio._large_mapcount)
+    return remove_entire_mapcount(folio)
+
+
+def mapcount(folio: Any) -> int:
+    """All mappings; before 6.10 they are summed up, unless no page is mapped by a PTE (LM patch 4)."""
+    if LARGE_MAPCOUNT:
+        return atomic_read(folio._large_mapcount) + 1
+    total = atomic_read(folio._entire_mapcount) + 1
+    if atomic_read(folio._nr_pages_mapped) & FOLIO_PAGES_MAPPED == 0:
+        return total
+    for i in range(folio_nr_pages(folio)):
+        total += atomic_read(folio_page(folio, i)._mapcount) + 1
+    return total
+
+
+def maybe_mapped_shared(folio: Any) -> bool:
+    """`folio_likely_mapped_shared` of 6.10 to 6.14, section 1.10: a guess from the first page."""
+    total = mapcount(folio)
+    if total <= 1:
+        return False
+    if atomic_read(folio._entire_mapcount) >= 0 or total > folio_nr_pages(folio):
+        return True
+    return atomic_read(folio_page(folio, 0)._mapcount) > 0
+
+
+HOOKS = Hooks(
+    new_anon=new_anon,
+    new_anon_pmd=new_anon_pmd,
+    add_ptes=add_ptes,
+    add_pmd=add_pmd,
+    dup_page=dup_page,
+    dup_ptes=dup_ptes,
+    dup_pmd=dup_pmd,
+    remove_ptes=remove_ptes,
+    remove_pmd=remove_pmd,
+    mapcount=mapcount,
+    maybe_mapped_shared=maybe_mapped_shared,
+)
+
+POLICY = Policy(
+    name="page-mapcount",
+    summary="Linux up to 6.14 (Base): a mapcount in every page; sharing is guessed from the first",
+    references=(
+        'commit 05c5323b2a34 ("mm: track mapcount of large folios in single value"), 6.10',
+        "20240807115515.1640951-1-david@redhat.com (batched _nr_pages_mapped), 6.12",
+        'commit eefb9b2725e3 (better folio_likely_mapped_shared), 6.10',
+    ),
+    layout="6.14",
+    fields=FIELDS,
+    parameters=(
+        Parameter("large_mapcount", "LARGE_MAPCOUNT", 1, 0, 1, doc="keep _large_mapcount (since 6.10)"),
+        Parameter("batched", "BATCHED", 1, 0, 1, doc="one _nr_pages_mapped update a batch (since Aug 2024)"),
+    ),
+    capabilities=frozenset({"page-mapcount", "partial-mapping", "pmd"}),
+    hooks=HOOKS,
+)
