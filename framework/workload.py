@@ -26,13 +26,13 @@ class Setting:
         order: log2 of the pages of a folio.
         nr_pages: pages of memory to work on; a multiple of the folio's.
         seed: for whatever is random.
-        threads: how many threads may run at once; 1 when interpreted.
+        counting: interpreted, to count accesses: one thread, as little work as is representative.
     """
 
     order: int
     nr_pages: int
     seed: int
-    threads: int = 1
+    counting: bool = False
 
     @property
     def size_kib(self) -> int:
@@ -62,6 +62,7 @@ class Workload:
         scratch: bytes of scratch memory it wants, or a function of the setting.
         threads: threads that it starts.
         pages: pages that one timed call handles, for ns per page; a function of the setting.
+        limit: pages of memory beyond which there is nothing to gain, for folios of an order; None without limit.
         small: pages that suffice for counting; at least two folios are always used.
     """
 
@@ -78,6 +79,7 @@ class Workload:
     scratch: Callable[[Setting], int] | int = 0
     threads: int = 1
     pages: Callable[[Setting], int] = _whole
+    limit: Callable[[int], int] | None = None
     small: int = 64
     module: str = ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Final, Literal, Self
@@ -10,9 +10,10 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine import hooks, kernels
+from foliolab.framework.engine import calls, hooks, kernels
+from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
-from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, layouts_of
+from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.layout import Layouts, Struct
@@ -75,33 +76,50 @@ class Map:
         self.scratch = take(shape.scratch)
 
 
+LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
+
+
 @cache
-def _tree(scheme: Scheme, extra: Function | None = None) -> CallTree:
+def _policy_tree(scheme: Scheme) -> CallTree:
     given = scheme.policy.hooks.given()
     put: dict[Function, Function] = {getattr(hooks, n): given[n] for n in HOOK_ARGUMENTS if n in given}
-    roots = list(kernels.KERNELS) if extra is None else [extra]
-    return CallTree(roots, PRIMITIVES, put, scheme.constants)
+    return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
 
 
 @cache
-def interpreted(scheme: Scheme, extra: Function | None = None) -> Mapping[Any, Function]:
-    """The interpreted forms of the entry points (or of a workload's own function) for one scheme."""
-    return _tree(scheme, extra).copies(lambda twin: twin)
+def policy_entries(scheme: Scheme) -> tuple[Function, ...]:
+    """The policy's entries (`calls.ENTRIES`), interpreted; they may write the policy's own fields only."""
+    names = {hook: name for name, hook in scheme.policy.hooks.given().items()}
+
+    def restrict(function: Any, twin: Any) -> Any:
+        if function in names:
+            return guarded(scheme, names[function], twin)
+        return unguarded(twin) if function in WRITERS else twin
+
+    twins = _policy_tree(scheme).copies(restrict)
+    return tuple(twins[entry] for entry in calls.ENTRIES)
 
 
 @cache
-def native_library(scheme: Scheme, extra: Function | None = None) -> Any:
-    """The native forms of the entry points (or of a workload's own function) for one scheme.
-
-    Returns:
-        a `machine.native.Library`.
+def policy_library(scheme: Scheme) -> Any:
+    """The native forms of the policy's entries, a `machine.native.Library`.
 
     Raises:
         NativeBuildError: a function cannot be part of native code.
     """
     from foliolab.framework.machine.native import Library
 
-    return Library(_tree(scheme, extra), layouts_of(scheme))
+    return Library(_policy_tree(scheme), layouts_of(scheme))
+
+
+@cache
+def engine_library(layouts: Layouts, extra: Function | None = None) -> Any:
+    """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`."""
+    from foliolab.framework.machine import lowering
+    from foliolab.framework.machine.native import Library
+
+    lowering.register_table_call(calls.policy_call, calls.KINDS)
+    return Library(CallTree(list(kernels.KERNELS) if extra is None else [extra], LEAVES, {}, {}), layouts)
 
 
 def native_missing() -> str:
@@ -148,6 +166,14 @@ class Engine:
         wanted = shape.nr_pages * PAGE_SIZE if shape.contents else 0
         self.contents = Memory(allocate(wanted) if contents is None else contents, self.layouts)
         self._boot()
+        self._connect()
+
+    def _connect(self) -> None:
+        """Let the engine's text reach the policy's."""
+        self.vm.policy = policy_entries(self.scheme)
+        if self.execution == "native":
+            library = policy_library(self.scheme)
+            self.vm.set_entries([library.address(entry, calls.KINDS) for entry in calls.ENTRIES])
 
     # -- memory ------------------------------------------------------------------------------------
     def column(self, struct: str, field: str) -> NDArray[Any]:
@@ -250,13 +276,13 @@ class Engine:
             entry: the function; its first argument is the memory, its second may be the page contents.
             kinds: a letter an argument (m memory, i integer); known for the entry points.
         """
-        extra = None if entry in kernels.KERNELS else entry
         kinds = kernels.KERNELS[entry] if kinds is None else kinds
         memories = (self.vm, self.contents)[: kinds.count("m")]
-        if self.execution == "native":
-            run = native_library(self.scheme, extra).get(entry, kinds)
-            return partial(run, *(memory.addr for memory in memories))
-        return partial(interpreted(self.scheme, extra)[entry], *memories)
+        if self.execution == "interpreted":
+            return partial(entry, *memories)
+        extra = None if entry in kernels.KERNELS else entry
+        run = engine_library(engine_layouts(self.scheme), extra).get(entry, kinds)
+        return partial(run, *(memory.addr for memory in memories))
 
     def scratch(self) -> NDArray[np.int64]:
         """The workload's own memory as 64-bit integers, shape (scratch / 8,)."""
@@ -267,4 +293,5 @@ class Engine:
         twin = object.__new__(type(self))
         twin.__dict__ = dict(self.__dict__)
         twin.execution = execution
+        twin._connect()
         return twin

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from foliolab.framework.engine import hooks
+from foliolab.framework.engine import calls
+from foliolab.framework.engine.calls import policy_call
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     SetPageAnonExclusive,
@@ -91,7 +92,7 @@ def anon_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, order: int, b
     if nr > 1:
         folio_ref_add(folio, nr - 1)
     store(mm.rss_anon, load(mm.rss_anon) + nr)
-    folio_add_new_anon_rmap(cpu, folio, page, mm, True)
+    folio_add_new_anon_rmap(vm, cpu, folio, page, mm, True)
     if batched:
         folio_get(folio)
         set_bit(PG_lru_batch, page.flags)
@@ -121,7 +122,7 @@ def file_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, nr: int, flags: 
     """`set_pte_range`: map nr pages of a file folio from frame `pfn` on."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     folio_ref_add(folio, nr)
-    folio_add_file_rmap_ptes(cpu, folio, pfn_to_page(vm, pfn), nr, mm)
+    folio_add_file_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, mm)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | flags)
     store(mm.rss_file, load(mm.rss_file) + nr)
@@ -143,9 +144,9 @@ def _can_reuse_small(folio: Any) -> bool:
     return sole
 
 
-def _can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+def _can_reuse(vm: Memory, folio: Any, page: Any, mm: Any) -> bool:
     if folio_test_large(folio):
-        return hooks.can_reuse(folio, page, mm)
+        return policy_call(vm, calls.CAN_REUSE, folio, page, 1, mm) != 0
     return _can_reuse_small(folio)
 
 
@@ -165,10 +166,10 @@ def _wp_page_copy(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vp
     get_and_clear(entry)
     page = pfn_to_page(vm, copy)
     store(page.mapping, MAPPING_ANON)
-    folio_add_new_anon_rmap(cpu, pfn_folio(vm, copy), page, mm, True)
+    folio_add_new_anon_rmap(vm, cpu, pfn_folio(vm, copy), page, mm, True)
     set_bit(PG_lru, page.flags)
     WRITE_ONCE(entry, copy << PFN_SHIFT | PTE_ANON)
-    folio_remove_rmap_ptes(cpu, folio, pfn_to_page(vm, pfn), 1, mm)
+    folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), 1, mm)
     if not folio_test_anon(folio):
         store(mm.rss_file, load(mm.rss_file) - 1)
         store(mm.rss_anon, load(mm.rss_anon) + 1)
@@ -190,7 +191,7 @@ def _wp_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: i
     pfn = value >> PFN_SHIFT
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     page = pfn_to_page(vm, pfn)
-    if folio_test_anon(folio) and (PageAnonExclusive(page) or _can_reuse(folio, page, mm)):
+    if folio_test_anon(folio) and (PageAnonExclusive(page) or _can_reuse(vm, folio, page, mm)):
         SetPageAnonExclusive(page)
         WRITE_ONCE(entry, value | PTE_WRITE | PTE_DIRTY)
         this_cpu_add(1, cpu.PGREUSE)

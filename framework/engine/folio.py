@@ -64,7 +64,7 @@ def folio_nr_pages(folio: Any) -> int:
     """Number of pages."""
     if not folio_test_large(folio):
         return 1
-    return load(folio._nr_pages)
+    return 1 << (load(folio._flags_1) & ORDER_MASK)
 
 
 def folio_test_anon(folio: Any) -> bool:

@@ -53,7 +53,7 @@ def new_small_anon(vm: Memory, cpu: Any, zone: Any, mm: Any) -> int:
     if pfn >= 0:
         page = pfn_to_page(vm, pfn)
         store(page.mapping, MAPPING_ANON)
-        folio_add_new_anon_rmap(cpu, pfn_folio(vm, pfn), page, mm, True)
+        folio_add_new_anon_rmap(vm, cpu, pfn_folio(vm, pfn), page, mm, True)
         set_bit(PG_lru, page.flags)
     return pfn
 
@@ -82,11 +82,11 @@ def _copy_present(
     nr = next_ptes(vm, pgd, vpn, value, min(end - vpn, head + folio_nr_pages(folio) - pfn))
     folio_ref_add(folio, nr)
     if folio_test_anon(folio):
-        if not folio_try_dup_anon_rmap_ptes(folio, page, nr, parent, child):
+        if not folio_try_dup_anon_rmap_ptes(vm, folio, page, nr, parent, child):
             folio_ref_sub_return(folio, nr)
             folio_get(folio)
             nr = 1
-            if not folio_try_dup_anon_rmap_ptes(folio, page, 1, parent, child):
+            if not folio_try_dup_anon_rmap_ptes(vm, folio, page, 1, parent, child):
                 folio_ref_sub_return(folio, 1)
                 copy = _copy_for_child(vm, contents, cpu, zone, child, pfn)
                 if copy < 0:
@@ -95,7 +95,7 @@ def _copy_present(
                 return 1
         store(child.rss_anon, load(child.rss_anon) + nr)
     else:
-        folio_dup_file_rmap_ptes(folio, page, nr, child)
+        folio_dup_file_rmap_ptes(vm, folio, page, nr, child)
         store(child.rss_file, load(child.rss_file) + nr)
     if value & PTE_VM_SHARED:
         for i in range(nr):
@@ -149,7 +149,7 @@ def copy_huge_pmd(vm: Memory, parent: Any, child: Any, vpn: int) -> bool:
     if not folio_test_anon(folio):
         return True  # file mappings are not copied by PMD: the child faults them in again
     folio_get(folio)
-    if not folio_try_dup_anon_rmap_pmd(folio, pfn_to_page(vm, pfn), parent, child):
+    if not folio_try_dup_anon_rmap_pmd(vm, folio, pfn_to_page(vm, pfn), parent, child):
         folio_ref_sub_return(folio, 1)
         return False
     wrprotect(entry)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from foliolab.framework.engine import hooks
+from foliolab.framework.engine import calls
+from foliolab.framework.engine.calls import policy_call
 from foliolab.framework.engine.folio import folio_test_large, page_head_pfn
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE, pmd_ref, pte_ref
 from foliolab.framework.machine.memory import Memory
@@ -18,7 +19,7 @@ def kpagecount(vm: Memory, pfn: int) -> int:
     page = pfn_to_page(vm, pfn)
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return hooks.page_mapcount(folio, page)
+        return policy_call(vm, calls.PAGE_MAPCOUNT, folio, page, 1, folio)
     return atomic_read(page._mapcount) + 1
 
 
@@ -27,7 +28,7 @@ def page_is_exclusive(vm: Memory, pfn: int) -> bool:
     page = pfn_to_page(vm, pfn)
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return hooks.page_exclusive(folio, page)
+        return policy_call(vm, calls.PAGE_EXCLUSIVE, folio, page, 1, folio) != 0
     return atomic_read(page._mapcount) == 0
 
 
@@ -35,7 +36,7 @@ def folio_maybe_mapped_shared(vm: Memory, pfn: int) -> bool:
     """`folio_maybe_mapped_shared` of the folio that this frame belongs to."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return hooks.maybe_mapped_shared(folio)
+        return policy_call(vm, calls.MAYBE_MAPPED_SHARED, folio, folio, 0, folio) != 0
     return atomic_read(folio._mapcount) > 0
 
 
@@ -43,7 +44,7 @@ def folio_mapcount(vm: Memory, pfn: int) -> int:
     """`folio_mapcount` of the folio that this frame belongs to."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return hooks.mapcount(folio)
+        return policy_call(vm, calls.MAPCOUNT, folio, folio, 0, folio)
     return atomic_read(folio._mapcount) + 1
 
 

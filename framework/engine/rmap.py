@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.engine import hooks
+from foliolab.framework.engine import calls
+from foliolab.framework.engine.calls import PACK, PACK_MASK, policy_call
 from foliolab.framework.engine.folio import (
     ClearPageAnonExclusive,
     PageAnonExclusive,
@@ -21,6 +22,7 @@ from foliolab.framework.engine.folio import (
     folio_test_swapcache,
 )
 from foliolab.framework.engine.structs import PG_partially_mapped, PG_swapbacked
+from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import (
     atomic_add_negative,
     atomic_inc,
@@ -75,12 +77,12 @@ def folio_unqueue_deferred_split(cpu: Any, folio: Any) -> None:
     store(folio._deferred_list[0], 0)
 
 
-def folio_add_new_anon_rmap(cpu: Any, folio: Any, page: Any, mm: Any, exclusive: bool) -> None:
+def folio_add_new_anon_rmap(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any, exclusive: bool) -> None:
     """First mappings, by PTEs, of a new anonymous folio that nobody else can see yet."""
     nr = 1
     if folio_test_large(folio):
         nr = folio_nr_pages(folio)
-        hooks.new_anon(folio, page, nr, mm)
+        policy_call(vm, calls.NEW_ANON, folio, page, nr, mm)
     else:
         atomic_set(page._mapcount, 0)
     if exclusive:
@@ -90,49 +92,47 @@ def folio_add_new_anon_rmap(cpu: Any, folio: Any, page: Any, mm: Any, exclusive:
     this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
 
 
-def folio_add_new_anon_rmap_pmd(cpu: Any, folio: Any, page: Any, mm: Any) -> None:
+def folio_add_new_anon_rmap_pmd(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any) -> None:
     """First mapping, by a PMD, of a new anonymous folio; only its head page is AnonExclusive."""
     nr = folio_nr_pages(folio)
-    hooks.new_anon_pmd(folio, mm)
+    policy_call(vm, calls.NEW_ANON_PMD, folio, page, nr, mm)
     SetPageAnonExclusive(page)
     _mod_stat(cpu, folio, nr, nr)
     this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
 
 
-def _add_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+def _add_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
     nr = 0
     if folio_test_large(folio):
-        nr = hooks.add_ptes(folio, page, nr_pages, mm)
+        nr = policy_call(vm, calls.ADD_PTES, folio, page, nr_pages, mm)
     elif atomic_inc_and_test(page._mapcount):
         nr = 1
     _mod_stat(cpu, folio, nr, 0)
 
 
-def folio_add_anon_rmap_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool) -> None:
+def folio_add_anon_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool) -> None:
     """PTEs map pages of an anonymous folio (PMD split, swap-in)."""
-    _add_ptes(cpu, folio, page, nr_pages, mm)
+    _add_ptes(vm, cpu, folio, page, nr_pages, mm)
     if exclusive:
         for i in range(nr_pages):
             SetPageAnonExclusive(nth_page(page, i))
 
 
-def folio_add_file_rmap_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+def folio_add_file_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
     """PTEs map pages of a file folio."""
-    _add_ptes(cpu, folio, page, nr_pages, mm)
+    _add_ptes(vm, cpu, folio, page, nr_pages, mm)
 
 
-def folio_add_file_rmap_pmd(cpu: Any, folio: Any, mm: Any) -> None:
+def folio_add_file_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any) -> None:
     """A PMD maps a file folio."""
-    nr, nr_pmdmapped = hooks.add_pmd(folio, mm)
-    _mod_stat(cpu, folio, nr, nr_pmdmapped)
+    mapped = policy_call(vm, calls.ADD_PMD, folio, folio, 0, mm)
+    _mod_stat(cpu, folio, mapped & PACK_MASK, mapped >> PACK)
 
 
-def folio_dup_file_rmap_ptes(folio: Any, page: Any, nr_pages: int, child: Any) -> None:
+def folio_dup_file_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, child: Any) -> None:
     """fork maps pages of a file folio in the child; no statistics, they are mapped already."""
     if folio_test_large(folio):
-        for i in range(nr_pages):
-            hooks.dup_page(nth_page(page, i))
-        hooks.dup_ptes(folio, page, nr_pages, child)
+        policy_call(vm, calls.DUP_FILE_PTES, folio, page, nr_pages, child)
     else:
         atomic_inc(page._mapcount)
 
@@ -144,7 +144,7 @@ def _any_exclusive(page: Any, nr_pages: int) -> bool:
     return False
 
 
-def folio_try_dup_anon_rmap_ptes(folio: Any, page: Any, nr_pages: int, parent: Any, child: Any) -> bool:
+def folio_try_dup_anon_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any) -> bool:
     """fork maps pages of an anonymous folio in the child, and takes AnonExclusive away.
 
     Returns:
@@ -153,12 +153,7 @@ def folio_try_dup_anon_rmap_ptes(folio: Any, page: Any, nr_pages: int, parent: A
     if folio_needs_cow_for_dma(folio, parent) and _any_exclusive(page, nr_pages):
         return False
     if folio_test_large(folio):
-        for i in range(nr_pages):
-            one = nth_page(page, i)
-            if PageAnonExclusive(one):
-                ClearPageAnonExclusive(one)
-            hooks.dup_page(one)
-        hooks.dup_ptes(folio, page, nr_pages, child)
+        policy_call(vm, calls.DUP_ANON_PTES, folio, page, nr_pages, child)
     else:
         if PageAnonExclusive(page):
             ClearPageAnonExclusive(page)
@@ -166,32 +161,31 @@ def folio_try_dup_anon_rmap_ptes(folio: Any, page: Any, nr_pages: int, parent: A
     return True
 
 
-def folio_try_dup_anon_rmap_pmd(folio: Any, page: Any, parent: Any, child: Any) -> bool:
+def folio_try_dup_anon_rmap_pmd(vm: Memory, folio: Any, page: Any, parent: Any, child: Any) -> bool:
     """The same for a folio mapped by a PMD, whose flag is on the head page."""
     if folio_needs_cow_for_dma(folio, parent) and PageAnonExclusive(page):
         return False
     if PageAnonExclusive(page):
         ClearPageAnonExclusive(page)
-    hooks.dup_pmd(folio, child)
+    policy_call(vm, calls.DUP_PMD, folio, page, 0, child)
     return True
 
 
-def _after_removal(cpu: Any, folio: Any, nr: int, nr_pmdmapped: int, partially_mapped: bool) -> None:
-    if partially_mapped and folio_test_anon(folio) and not test_bit(PG_partially_mapped, folio._flags_1):
+def _after_removal(cpu: Any, folio: Any, unmapped: int) -> None:
+    """Deferred split and statistics; `unmapped` packs nr, nr_pmdmapped and partially_mapped."""
+    if unmapped >> 2 * PACK and folio_test_anon(folio) and not test_bit(PG_partially_mapped, folio._flags_1):
         deferred_split_folio(cpu, folio, True)
-    _mod_stat(cpu, folio, -nr, -nr_pmdmapped)
+    _mod_stat(cpu, folio, -(unmapped & PACK_MASK), -(unmapped >> PACK & PACK_MASK))
 
 
-def folio_remove_rmap_ptes(cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+def folio_remove_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
     """PTEs that mapped pages of the folio are gone."""
     if folio_test_large(folio):
-        nr, partially_mapped = hooks.remove_ptes(folio, page, nr_pages, mm)
-        _after_removal(cpu, folio, nr, 0, partially_mapped)
+        _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PTES, folio, page, nr_pages, mm))
     elif atomic_add_negative(-1, page._mapcount):
         _mod_stat(cpu, folio, -1, 0)
 
 
-def folio_remove_rmap_pmd(cpu: Any, folio: Any, mm: Any) -> None:
+def folio_remove_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any) -> None:
     """The PMD that mapped the folio is gone."""
-    nr, nr_pmdmapped, partially_mapped = hooks.remove_pmd(folio, mm)
-    _after_removal(cpu, folio, nr, nr_pmdmapped, partially_mapped)
+    _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PMD, folio, folio, 0, mm))

@@ -185,6 +185,19 @@ def layouts_of(scheme: Scheme) -> Layouts:
     return Layouts((page, folio, PTE, CPU, ZONE, mm))
 
 
+@cache
+def engine_layouts(scheme: Scheme) -> Layouts:
+    """The structs as the engine's own text sees them: alike for all policies of one kernel layout."""
+    stride = page_stride(scheme)
+    common = [
+        Field(f.name, f.ctype, f.offset, f.count)
+        for f in (s.at(stride) for s in common_fields(scheme.policy.layout))
+        if f.name != "_nr_pages"
+    ]
+    folio = Struct("folio", 3 * stride, (*PAGE_FIELDS, *common))
+    return Layouts((Struct("page", stride, PAGE_FIELDS), folio, PTE, CPU, ZONE, Struct("mm", MM_SIZE, MM_FIELDS)))
+
+
 def _without(fields: list[Field], mine: list[tuple[Stored, Field]]) -> list[Field]:
     names = {f.name for _, f in mine}
     return [f for f in fields if f.name not in names]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.engine import hooks
+from foliolab.framework.engine import calls
+from foliolab.framework.engine.calls import policy_call
 from foliolab.framework.engine.structs import ORDER_MASK, TAIL_MAPPING, PG_buddy, PG_head
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import (
@@ -17,7 +18,6 @@ from foliolab.framework.machine.primitives import (
     atomic_set,
     bit_spin_lock,
     bit_spin_unlock,
-    init_fields,
     load,
     nth_page,
     pfn_to_page,
@@ -94,9 +94,7 @@ def _prep_compound_page(vm: Memory, pfn: int, order: int) -> None:
         store(tail.mapping, TAIL_MAPPING)
     folio = as_folio(page)
     store(folio._flags_1, order)
-    store(folio._nr_pages, nr)
-    init_fields(folio, nr)
-    hooks.prepare(folio)
+    policy_call(vm, calls.PREPARE, folio, page, nr, folio)
 
 
 def alloc_folio(vm: Memory, zone: Any, order: int) -> int:
@@ -131,7 +129,7 @@ def free_folio(vm: Memory, zone: Any, pfn: int) -> int:
     order = 0
     if load(page.flags) >> PG_head & 1:
         folio = as_folio(page)
-        hooks.release(folio)
+        policy_call(vm, calls.RELEASE, folio, page, 0, folio)
         order = load(folio._flags_1) & ORDER_MASK
     nr = 1 << order
     for i in range(nr):

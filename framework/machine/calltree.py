@@ -148,8 +148,8 @@ class CallTree:
             self._digests[function] = hashlib.sha256(text.encode()).digest()
         return self._digests[function]
 
-    def copies(self, wrap: Callable[[FunctionType], Any]) -> dict[FunctionType, Any]:
-        """A copy of every function that calls the copies; `wrap` turns each copy into what callers see."""
+    def copies(self, wrap: Callable[[FunctionType, FunctionType], Any]) -> dict[FunctionType, Any]:
+        """A copy of every function that calls the copies; `wrap(function, copy)` is what callers see of it."""
         spaces: dict[FunctionType, dict[str, Any]] = {}
         made: dict[FunctionType, Any] = {}
         for function in self.needs:
@@ -157,7 +157,7 @@ class CallTree:
             twin = FunctionType(function.__code__, space, function.__name__, function.__defaults__)
             twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
             twin.__kwdefaults__ = function.__kwdefaults__
-            made[function] = wrap(twin)
+            made[function] = wrap(function, twin)
         for function, needs in self.needs.items():
             modules: dict[str, ModuleType] = {}
             for name, value in needs.items():

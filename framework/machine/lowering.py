@@ -488,6 +488,37 @@ _register(
 )
 
 
+# -- calls through the table in front of the memory ------------------------------------------------------
+def register_table_call(function: Any, kinds: tuple[Any, ...]) -> None:
+    """Make `function(vm, entry, …)` a native call of the entry of that number.
+
+    The callee is a function that numba compiled for arguments of 64 bits; errors it raises are passed on.
+    """
+    returns, takes = INT, (INT,) * len(kinds)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = _int_of(context, builder, sig, args, 1)
+        slot = builder.sub(args[0], builder.mul(builder.add(index, _I64(1)), _I64(8)))
+        address = builder.load(builder.inttoptr(slot, _I64.as_pointer()))
+        target = context.call_conv.get_function_type(returns, takes).as_pointer()
+        given = [
+            context.cast(builder, value, kind, INT) if _is_int(kind) else value
+            for value, kind in zip(args[2:], sig.args[2:], strict=True)
+        ]
+        status, answer = context.call_conv.call_function(
+            builder, builder.inttoptr(address, target), returns, takes, given
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return answer
+
+    def typer(vm: Any, entry: Any, *rest: Any) -> Any:
+        fits = all(_is_int(kind) or isinstance(kind, PointerType) for kind in rest)
+        return INT if isinstance(vm, MemoryType) and _is_int(entry) and fits else None
+
+    _register(function, typer, lower)
+
+
 # -- page contents -----------------------------------------------------------------------------------
 def _page_address(context: Any, builder: Any, sig: Any, args: Any, index: int) -> Any:
     pfn = _int_of(context, builder, sig, args, index)

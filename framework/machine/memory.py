@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from foliolab.framework.machine.layout import CTYPES, CType, Field, Layouts, Str
 
 HUGE: Final = 2 << 20
 CACHE_LINE: Final = 64
+FRONT: Final = 4096
 
 
 class Observer(Protocol):
@@ -34,15 +36,16 @@ def allocate(nbytes: int) -> NDArray[np.uint8]:
     """Zeroed bytes aligned to 2 MiB, on huge pages where the machine grants them.
 
     The kernel's own struct pages lie in a huge-page mapping; without one, TLB misses would be measured.
+    FRONT bytes before the first one are mapped too: native code finds the policy's entries there.
     """
-    area = mmap.mmap(-1, max(nbytes, 1) + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    area = mmap.mmap(-1, max(nbytes, 1) + FRONT + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         try:
             area.madvise(mmap.MADV_HUGEPAGE)
         except OSError:  # a kernel without THP
             pass
     raw = np.frombuffer(area, np.uint8)
-    start = -raw.ctypes.data % HUGE
+    start = FRONT + -(raw.ctypes.data + FRONT) % HUGE
     return raw[start : start + nbytes]
 
 
@@ -164,7 +167,7 @@ class Memory:
         layouts: the structs that pointers into it may have.
     """
 
-    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "size", "views")
+    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "policy", "size", "views")
 
     def __init__(self, buffer: NDArray[np.uint8], layouts: Layouts) -> None:
         self.buffer = buffer
@@ -176,6 +179,12 @@ class Memory:
         self.pointers = {s.name: _pointer_class(s) for s in layouts}
         self.observer: Observer | None = None
         self.guard: Guard | None = None
+        self.policy: Sequence[Callable[..., int]] = ()
+
+    def set_entries(self, addresses: Sequence[int]) -> None:
+        """Tell native code where the policy's entries are; `allocate` made this memory's buffer."""
+        table = (ctypes.c_int64 * len(addresses)).from_address(self.addr - 8 * len(addresses))
+        table[:] = addresses[::-1]
 
     def view(self, ctype: CType) -> Any:
         """The whole memory as an array of `ctype`."""

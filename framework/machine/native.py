@@ -15,6 +15,7 @@ from typing import Any, Final
 import llvmlite
 import llvmlite.binding as llvm
 import numba
+from numba import types
 from numba.core import compiler, serialize
 from numba.core.errors import NumbaError
 
@@ -25,8 +26,25 @@ from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.primitives import PRIMITIVES
 
 _SHARED: Final = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
-_CALLEE: Final = {**_SHARED, "no_cpython_wrapper": True, "forceinline": True}
+_CALLEE: Final = {**_SHARED, "no_cpython_wrapper": True}
+_SMALL: Final = 400
+"""Bytes of bytecode up to which a function is inlined."""
+_POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
 _PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+def _callee(original: Any, function: Any) -> Any:
+    """A function that other native code calls: inlined if it is small, compiled once for all constants."""
+    small = len(function.__code__.co_code) <= _SMALL
+    made = numba.njit(**{**_CALLEE, "forceinline": small})(function)
+    typed = made.get_call_template
+
+    def typed_without_constants(args: Any, kws: Any) -> Any:
+        # numba would compile a function anew for every literal it is called with
+        return typed(tuple(map(types.unliteral, args)), {k: types.unliteral(v) for k, v in kws.items()})
+
+    made.get_call_template = typed_without_constants
+    return made
 
 
 @remember
@@ -76,7 +94,7 @@ class Library:
 
         Args:
             function: a root of the tree.
-            kinds: one letter per argument: m memory (passed as its address), i integer.
+            kinds: one letter per argument: m memory (passed as its address), i integer, f folio, p page, a MM.
 
         Raises:
             NativeBuildError: it cannot be compiled; names the author's file and line.
@@ -84,6 +102,12 @@ class Library:
         if function not in self._compiled:
             self._compiled[function] = self._load(function, kinds) or self._build(function, kinds)
         return self._compiled[function].entry_point  # type: ignore[no-any-return]
+
+    def address(self, function: Function, kinds: str) -> int:
+        """Where the native form of a function starts, for `lowering.register_table_call`."""
+        self.get(function, kinds)
+        made = self._compiled[function]
+        return int(made.library.get_pointer_to_function(made.fndesc.mangled_name))
 
     def assembly(self, function: Function, kinds: str) -> str:
         """The machine code of a function as text (compiled anew; for tests and the curious)."""
@@ -104,19 +128,23 @@ class Library:
             return None
 
     def _build(self, function: Function, kinds: str) -> Any:
-        signature = tuple({"m": lowering.MemoryType(self.layouts), "i": lowering.INT}[k] for k in kinds)
         top = numba.njit(**_SHARED)(self._top(function))
         try:
-            top.compile(signature)
+            top.compile(tuple(map(self._kind, kinds)))
         except NumbaError as fault:
             raise _explain(function, fault) from fault
         (made,) = top.overloads.values()
         cache.write(self.key(function, kinds), serialize.dumps(made._reduce()))
         return made
 
+    def _kind(self, letter: str) -> Any:
+        if letter in _POINTERS:
+            return lowering.PointerType(self.layouts, _POINTERS[letter])
+        return lowering.MemoryType(self.layouts) if letter == "m" else lowering.INT
+
     def _top(self, function: Function) -> Any:
         if self._twins is None:
-            self._twins = self.tree.copies(numba.njit(**_CALLEE))
+            self._twins = self.tree.copies(_callee)
         return self._twins[self.tree.replace.get(function, function)].py_func
 
 

@@ -1,0 +1,197 @@
+"""Whether what a plugin offers keeps the contracts of `policy` and `workload`; asked once, when it is loaded."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from foliolab.framework.discovery import Unusable
+from foliolab.framework.errors import FolioLabError
+from foliolab.framework.machine.layout import Bits
+from foliolab.framework.policy import CAPABILITIES, Hooks, Layout, Parameter, Per, Policy, Scheme, Stored
+from foliolab.framework.workload import Workload
+
+OFFERS: Final[dict[str, tuple[type, ...]]] = {
+    "foliolab_policies": (Policy,),
+    "foliolab_workloads": (Workload,),
+    "foliolab_published": (str, PathLike),
+}
+"""The hooks that a registry calls, and what each yields."""
+
+NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+LARGEST_ORDER: Final = 18
+RESERVED: Final = {"all"}
+
+
+def line_of(function: Any) -> str:
+    """File and line of a function; empty where it has none."""
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+
+
+def place_of(offered: Policy | Workload) -> str:
+    """File and line that declare a policy or workload: where its module says its name."""
+    return _place(sys.modules.get(offered.module), offered.name)
+
+
+def _place(module: object, text: str) -> str:
+    file = getattr(module, "__file__", None)
+    if not file:
+        return ""
+    try:
+        lines = Path(file).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return str(file)
+    quoted = re.compile(rf"(?P<q>[\"']){re.escape(text)}(?P=q)|^{re.escape(text)}\b")
+    return f"{file}:{next((i for i, line in enumerate(lines, 1) if quoted.search(line)), 1)}"
+
+
+def listed(given: object, kinds: tuple[type, ...], what: str, place: str) -> list[Any]:
+    """What a hook gave, as a list.
+
+    Raises:
+        Unusable: not an iterable, or of the wrong things.
+    """
+    words = " or ".join(kind.__name__ for kind in kinds)
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise Unusable(f"{what} gives {_a(given)}, not an iterable of {words}", place)
+    found = list(given)
+    for one in found:
+        if not isinstance(one, kinds):
+            raise Unusable(f"{what} yields {_a(one)}, not a {words}", place)
+    return found
+
+
+def plain(module: object, constant: str, kinds: tuple[type, ...]) -> list[Any]:
+    """What a plain file holds as POLICY or WORKLOAD: one, or several in a list or tuple.
+
+    Raises:
+        Unusable: something else.
+    """
+    given = getattr(module, constant)
+    many = given if isinstance(given, (list, tuple)) else [given]
+    return listed(many, kinds, constant, _place(module, constant))
+
+
+def published(path: str | PathLike[str]) -> Path:
+    """A file of published figures.
+
+    Raises:
+        Unusable: there is none.
+    """
+    if not Path(path).is_file():
+        raise Unusable(f"foliolab_published() yields {path}, and there is no such file")
+    return Path(path)
+
+
+def _a(thing: object) -> str:
+    kind = thing if isinstance(thing, type) else type(thing)
+    return f"the class {kind.__name__} itself" if thing is kind else f"a {kind.__name__} ({thing!r:.60})"
+
+
+class _Claims:
+    """Checks of one policy or workload; the first that does not hold raises Unusable."""
+
+    def __init__(self, offered: Policy | Workload) -> None:
+        self.name = offered.name
+        self.what = type(offered).__name__.lower()
+        self.place = place_of(offered) if isinstance(offered.name, str) else ""
+
+    def need(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            names = (self.name,) if isinstance(self.name, str) else ()
+            raise Unusable(f"{self.what} {self.name}: {otherwise}", self.place, names)
+
+    def common(self, offered: Policy | Workload) -> None:
+        self.need(isinstance(self.name, str), "its name is not a string")
+        good = NAME.fullmatch(self.name) is not None and self.name not in RESERVED
+        self.need(good, "a name is lower-case letters and digits with hyphens between them, and not 'all'")
+        summary = offered.summary
+        self.need(isinstance(summary, str) and summary.strip() != "", "its summary is not a line of text")
+        self.need("\n" not in summary, "its summary has more than one line")
+        self.need(_all(offered.references, str), "its references are not a tuple of strings")
+
+
+def _all(values: object, kind: type) -> bool:
+    return isinstance(values, tuple) and all(isinstance(one, kind) for one in values)
+
+
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None) -> None:
+    """Whether a policy in its default form is one: types, names, parameters, fields, and `check`.
+
+    Raises:
+        Unusable: it is not; says what is wrong and where.
+    """
+    claims = _Claims(policy)
+    claims.common(policy)
+    claims.need(isinstance(policy.hooks, Hooks), "its hooks are not a Hooks(...)")
+    claims.need(isinstance(policy.capabilities, frozenset), "its capabilities are not a frozenset")
+    claims.need(policy.layout in get_args(Layout), f"there is no layout {policy.layout!r}")
+    claims.need(_whole(policy.max_order, 1, LARGEST_ORDER), f"max_order is not 1 to {LARGEST_ORDER}")
+    claims.need(_all(policy.parameters, Parameter), "its parameters are not a tuple of Parameter")
+    names = [p.name for p in policy.parameters]
+    claims.need(len(set(names)) == len(names), "two parameters have the same name")
+    claims.need(all(WORD.fullmatch(n) for n in names), "a parameter's name is not letters, digits, - and _")
+    try:
+        scheme = policy.with_parameters()
+        _check_fields(claims, scheme.fields)
+        claims.need(_whole(scheme.max_mm_id, 1, (1 << 63) - 1), "max_mm_id is not a number from 1 up")
+        claims.need(isinstance(scheme.constants, dict), "derive gives no mapping")
+        if check is not None:
+            check(scheme)
+    except Unusable:
+        raise
+    except FolioLabError as fault:
+        text = fault.what.removeprefix(f"policy {policy.name}: ")
+        raise Unusable(
+            f"policy {policy.name}: {text} ({fault.hint})", claims.place, (policy.name,)
+        ) from fault
+    except Exception as fault:
+        told = f"policy {policy.name}: {type(fault).__name__}: {fault}"
+        raise Unusable(told, offers=(policy.name,)) from fault
+
+
+def _check_fields(claims: _Claims, fields: object) -> None:
+    claims.need(_all(fields, Stored), "its fields are not a tuple of Stored")
+    assert isinstance(fields, tuple)
+    for one in fields:
+        claims.need(
+            one.per in get_args(Per), f"field {one.name} is per {one.per!r}, not {', '.join(get_args(Per))}"
+        )
+        good = _whole(one.page, 0, 1 << LARGEST_ORDER) and _whole(one.offset, 0, 1 << 20)
+        claims.need(
+            good and _whole(one.count, 1, 1 << 20),
+            f"field {one.name}: page, offset or count is no such number",
+        )
+        claims.need(_all(one.bits, Bits), f"field {one.name}: its bits are not a tuple of Bits")
+        one.at(64)  # raises for an unknown type or a misplaced offset
+
+
+def check_workload(workload: Workload) -> None:
+    """Whether a workload is one.
+
+    Raises:
+        Unusable: it is not; says what is wrong and where.
+    """
+    claims = _Claims(workload)
+    claims.common(workload)
+    code = getattr(workload.prepare, "__code__", None)
+    taken = code is None or code.co_argcount >= 2 or bool(code.co_flags & 4)
+    claims.need(taken, "prepare is not a function of (machine, setting)")
+    orders = workload.orders
+    good = isinstance(orders, tuple) and bool(orders) and all(_whole(o, 0, LARGEST_ORDER) for o in orders)
+    claims.need(good, f"its orders are not numbers from 0 to {LARGEST_ORDER}")
+    claims.need(isinstance(workload.needs, frozenset), "needs is not a frozenset")
+    unknown = ", ".join(sorted(map(str, workload.needs - CAPABILITIES.keys())))
+    claims.need(not unknown, f"it needs {unknown}; capabilities are {', '.join(CAPABILITIES)}")
+    for name in ("mms", "spaces", "frames", "threads", "small"):
+        claims.need(_whole(getattr(workload, name), 1, 1 << 20), f"{name} is not a number from 1 up")

@@ -1,0 +1,176 @@
+"""Published figures: what the patch series say about run times, as data beside what was measured.
+
+Plugins give them as TOML files. A file holds tables, each with one row of figures per policy:
+
+    [[table]]
+    source = "V1 (message ID)"       # who says so
+    machine = "Intel Xeon 4210R"     # on what; "" where the source does not say
+    baseline = "page-mapcount"       # against what, as a user would write the policy
+    workload = "munmap"              # one workload, figures for several sizes in KiB …
+    sizes = [16, 32]
+    meaning = "time"                 # optional, see `Meaning`
+    note = "one line"                # optional
+    [table.percent]
+    mm-id = [2, 3]                   # policy = one figure per size
+
+or `size_kib = 2048` with `workloads = [...]`: one size, figures for several workloads.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from foliolab.framework.errors import PluginError
+
+Meaning = Literal["time", "speed-up", "below"]
+"""What a percentage says: "time": the change of run time, negative is faster; "speed-up": so much faster, as
+the source calls it (without saying whether of time or of rate); "below": the change was less than this."""
+
+Resolve = Callable[[str], Mapping[str, int] | None]
+"""All parameters of a policy as a user would write it, or None where there is no such policy."""
+
+KEYS: Final = {
+    "source", "machine", "baseline", "workload", "sizes", "workloads", "size_kib", "meaning", "note",
+    "percent",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One published figure.
+
+    Args:
+        source: who published it.
+        machine: on what it was measured; empty where the source does not say.
+        workload, size_kib, policy, baseline: what was compared with what.
+        percent: the figure as published.
+        meaning: what the figure says.
+        note: one line; empty for none.
+    """
+
+    source: str
+    machine: str
+    workload: str
+    size_kib: int
+    policy: str
+    baseline: str
+    percent: float
+    meaning: Meaning = "time"
+    note: str = ""
+
+    @property
+    def change_percent(self) -> float | None:
+        """The change of run time, negative is faster; None where the source says something else."""
+        return self.percent if self.meaning == "time" else None
+
+
+def load(path: str | os.PathLike[str]) -> list[Published]:
+    """The figures of a file.
+
+    Raises:
+        PluginError: the file cannot be read, or `parse` refuses it.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PluginError(
+            f"the published figures in {path} cannot be read: {error}",
+            "reinstall the plugin that they belong to",
+        ) from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> list[Published]:
+    """The figures of a TOML text; `where` names it in messages.
+
+    Raises:
+        PluginError: no TOML, an unknown or missing key, or a row without one figure per column.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PluginError(f"{where} is not TOML: {error}", "correct that line") from error
+    if unknown := document.keys() - {"table"}:
+        raise PluginError(f"{where} has the unknown key {min(unknown)}", "figures stand in [[table]] entries")
+    tables = document.get("table", [])
+    if not isinstance(tables, list):
+        raise PluginError(f"{where}: table is not a list of tables", "write [[table]], with two brackets")
+    return [
+        figure
+        for number, table in enumerate(tables, 1)
+        for figure in _table(table, f"{where}, table {number}")
+    ]
+
+
+def _is(value: object, kind: type) -> bool:
+    """Whether a TOML value is of that kind; a truth value is not a number."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _take(table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+    if not _is(table.get(key), kind):
+        raise PluginError(f"{where}: {key} is missing or not of type {kind.__name__}", f"give {key}")
+    return table[key]
+
+
+def _columns(table: Mapping[str, Any], where: str) -> list[tuple[str, int]]:
+    """The workload and the size that each column is about."""
+    if "workload" in table:
+        workload = _take(table, "workload", str, where)
+        columns = [(workload, size) for size in _take(table, "sizes", list, where)]
+    else:
+        size_kib = _take(table, "size_kib", int, where)
+        columns = [(workload, size_kib) for workload in _take(table, "workloads", list, where)]
+    if not all(_is(workload, str) and _is(size, int) and size > 0 for workload, size in columns):
+        raise PluginError(f"{where}: a workload is not a name, or a size not a number of KiB", "correct it")
+    return columns
+
+
+def _table(table: Any, where: str) -> Iterable[Published]:
+    if not isinstance(table, dict):
+        raise PluginError(f"{where} is not a table", "write [[table]] and its keys below")
+    if unknown := table.keys() - KEYS:
+        raise PluginError(
+            f"{where} has the unknown key {min(unknown)}", f"keys are {', '.join(sorted(KEYS))}"
+        )
+    meaning = table.get("meaning", "time")
+    if meaning not in get_args(Meaning):
+        raise PluginError(f"{where}: meaning={meaning} is unknown", f"choose {', '.join(get_args(Meaning))}")
+    columns = _columns(table, where)
+    for policy, row in _take(table, "percent", dict, where).items():
+        if not isinstance(row, list) or len(row) != len(columns):
+            raise PluginError(f"{where}: {policy} needs {len(columns)} figures", "give one per column")
+        for (workload, size_kib), percent in zip(columns, row, strict=True):
+            if not (_is(percent, int) or _is(percent, float)):
+                raise PluginError(
+                    f"{where}: {policy} has {percent!r} for a figure", "give a number of per cent"
+                )
+            yield Published(
+                source=_take(table, "source", str, where),
+                machine=_take(table, "machine", str, where),
+                workload=workload,
+                size_kib=size_kib,
+                policy=policy,
+                baseline=_take(table, "baseline", str, where),
+                percent=float(percent),
+                meaning=meaning,
+                note=table.get("note", ""),
+            )
+
+
+def identity(policy: str, values: Mapping[str, int] | None) -> tuple[str, frozenset[object]]:
+    """What makes two ways to write a policy the same one.
+
+    Args:
+        policy: as a user would write it, `name:parameter=value,…`.
+        values: all its parameters; None where they are unknown, and what is written has to do.
+    """
+    name, _, chosen = policy.partition(":")
+    if values is not None:
+        return name, frozenset(values.items())
+    return name, frozenset(part.strip() for part in chosen.split(",") if part.strip())

@@ -1,0 +1,301 @@
+"""The registry: every policy, workload and published figure that plugins offer, by unique name.
+
+`load` asks all plugins and never fails because of one: see `Registry.failures`. Nothing of a registry is
+pickled; a process that needs a policy calls `load` with the same files and asks for the same name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import pluggy
+
+from foliolab.framework import contract
+from foliolab.framework.discovery import Attempt, Kind, PluginFailure, Source, Unusable, sources
+from foliolab.framework.errors import PluginError, UsageError
+from foliolab.framework.hookspecs import GROUP, Hooks
+from foliolab.framework.policy import Policy, Scheme
+from foliolab.framework.selection import nearest, parse_memory, parse_sizes, split
+from foliolab.framework.workload import Workload
+
+__all__ = ["Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
+
+Check = Callable[[Scheme], object]
+Offered = TypeVar("Offered", Policy, Workload)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was loaded.
+
+    Args:
+        name: the entry point's, or the file's without its suffix.
+        kind: "entry" or "file".
+        source: the distribution and its version, or the file.
+        version: the distribution's; empty for files.
+        policies, workloads: the names of those that it offers.
+        published: its files of published figures.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+    version: str
+    policies: tuple[str, ...]
+    workloads: tuple[str, ...]
+    published: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Offer:
+    policies: tuple[Policy, ...]
+    workloads: tuple[Workload, ...]
+    published: tuple[Path, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(one.name for one in (*self.policies, *self.workloads))
+
+
+@dataclass
+class Registry:
+    """What plugins offer.
+
+    Attributes:
+        policies: by name, FolioLab's own first.
+        workloads: by name, likewise.
+        published: files of published figures (see `published.load`).
+        plugins: those that were loaded.
+        failures: those that were not, with the reason.
+    """
+
+    policies: dict[str, Policy] = field(default_factory=dict)
+    workloads: dict[str, Workload] = field(default_factory=dict)
+    published: list[Path] = field(default_factory=list)
+    plugins: list[Plugin] = field(default_factory=list)
+    failures: list[PluginFailure] = field(default_factory=list)
+
+    # -- what a user wrote ---------------------------------------------------------------------
+    def policy(self, text: str) -> Scheme:
+        """The policy that a user wrote as `name` or `name:parameter=value,parameter=value`.
+
+        Raises:
+            UsageError: no such policy, no such parameter, or a value it cannot take; names what is nearest.
+            PluginError: the plugin that offers it failed.
+        """
+        name, colon, chosen = text.strip().partition(":")
+        policy = self._find("policy", name, self.policies)
+        values: dict[str, int | str] = {}
+        known = [p.name for p in policy.parameters]
+        for item in chosen.split(",") if colon else ():
+            key, equals, value = (part.strip() for part in item.partition("="))
+            if not equals or not value:
+                raise UsageError(
+                    f"policy {name}: {item.strip()!r} is not a parameter's value", f"write {name}:name=value"
+                )
+            if key not in known:
+                raise UsageError(f"policy {name} has no parameter {key!r}", nearest(key, known, "it has"))
+            if key in values:
+                raise UsageError(f"policy {name}: {key} is given twice", "choose one value")
+            values[key] = value
+        return policy.with_parameters(values)
+
+    def workload(self, name: str) -> Workload:
+        """The workload of that name.
+
+        Raises:
+            UsageError: there is none; names the nearest.
+            PluginError: the plugin that offers it failed.
+        """
+        return self._find("workload", name.strip(), self.workloads)
+
+    def parse_policies(self, texts: Iterable[str]) -> list[Scheme]:
+        """The policies of texts such as `mm-id,rmap-id:bits=6,stage=all,exact`; `all` is every policy.
+
+        Raises:
+            UsageError: as `policy`; also where one is named twice.
+        """
+        written: list[str] = []
+        for item in split(texts):
+            name, equals, _ = item.partition("=")
+            if not equals or ":" in name:
+                written.append(item)
+            elif written and ":" in written[-1]:
+                written[-1] += f",{item}"  # one more parameter of the policy before it
+            else:
+                raise UsageError(f"{item!r} belongs to no policy", "write POLICY:parameter=value")
+        chosen = [s for text in written for s in self._all_or_one(text)]
+        for i, scheme in enumerate(chosen):
+            if scheme in chosen[:i]:
+                raise UsageError(f"policy {scheme.name} is named twice", "name each policy once")
+        if not chosen:
+            raise UsageError("no policy is named", f"policies are {', '.join(self.policies)}")
+        return chosen
+
+    def _all_or_one(self, text: str) -> list[Scheme]:
+        if text == "all":
+            return [policy.with_parameters() for policy in self.policies.values()]
+        return [self.policy(text)]
+
+    def parse_workloads(self, texts: Iterable[str]) -> list[Workload]:
+        """The workloads of texts such as `munmap,fork`, each once; `all` is every workload.
+
+        Raises:
+            UsageError: as `workload`; also where none is named.
+        """
+        found: dict[str, Workload] = {}
+        for name in split(texts):
+            found |= self.workloads if name == "all" else {name: self.workload(name)}
+        if not found:
+            raise UsageError("no workload is named", f"workloads are {', '.join(self.workloads)}")
+        return list(found.values())
+
+    def origin(self, policy: str | Policy | Scheme) -> tuple[Kind, str]:
+        """Where a policy comes from: ("entry", name of the entry point) or ("file", its path)."""
+        name = policy if isinstance(policy, str) else policy.name
+        name = name.partition(":")[0]
+        for plugin in self.plugins:
+            if name in plugin.policies:
+                return plugin.kind, plugin.name if plugin.kind == "entry" else plugin.source
+        raise UsageError(f"there is no policy {name!r}", nearest(name, self.policies, "policies are"))
+
+    def files(self) -> list[str]:
+        """The single files among the plugins: what another process needs to `load` the same."""
+        return [plugin.source for plugin in self.plugins if plugin.kind == "file"]
+
+    def _find(self, what: str, name: str, known: dict[str, Offered]) -> Offered:
+        if name in known:
+            return known[name]
+        plural = {"policy": "policies", "workload": "workloads"}[what]
+        for failure in self.failures:
+            if name in failure.offers or name == failure.name:
+                raise PluginError(
+                    f"{what} {name!r} cannot be used: plugin {failure.name} failed: {failure.message}",
+                    "mend it, or leave it out; `foliolab list` shows every plugin",
+                )
+        hint = nearest(name, known, f"{plural} are")
+        if self.failures:
+            hint += f"; plugins that failed: {', '.join(f.name for f in self.failures)} (see `foliolab list`)"
+        raise UsageError(f"there is no {what} {name!r}", hint)
+
+    # -- registration --------------------------------------------------------------------------
+    def _add(self, source: Source, offer: _Offer) -> None:
+        """Take all that a plugin offers, or nothing.
+
+        Raises:
+            Unusable: a name is taken.
+        """
+        for what, taken, offered in (
+            ("policy", self.policies, offer.policies),
+            ("workload", self.workloads, offer.workloads),
+        ):
+            names: set[str] = set(taken)
+            for one in offered:
+                if one.name in names:
+                    other = self._giver(one.name, what) or "itself, once before"
+                    raise Unusable(
+                        f"{what} {one.name!r} of {source.where} ({source.name}) is already given by {other}; "
+                        "rename one of them",
+                        contract.place_of(one),
+                        offer.names,
+                        "clash",
+                    )
+                names.add(one.name)
+        self.policies |= {one.name: one for one in offer.policies}
+        self.workloads |= {one.name: one for one in offer.workloads}
+        self.published += offer.published
+        names_of = tuple(p.name for p in offer.policies), tuple(w.name for w in offer.workloads)
+        self.plugins.append(
+            Plugin(source.name, source.kind, source.where, source.version, *names_of, offer.published)
+        )
+
+    def _giver(self, name: str, what: str) -> str:
+        for plugin in self.plugins:
+            if name in (plugin.policies if what == "policy" else plugin.workloads):
+                return f"{plugin.source} ({plugin.name})"
+        return ""
+
+
+def load(
+    plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False, check: Check | None = None
+) -> Registry:
+    """Load every plugin.
+
+    Args:
+        plugins: files to load besides the installed plugins and those in the user's plugin folder.
+        strict: raise for the first plugin that fails (also where FOLIOLAB_STRICT_PLUGINS=1).
+        check: called with each policy in its default form; what it raises is that plugin's failure
+            (the engine's `layouts_of`, which this room must not know).
+
+    Raises:
+        PluginError: a plugin failed, and strict.
+    """
+    strict = strict or os.environ.get("FOLIOLAB_STRICT_PLUGINS", "0") not in ("", "0")
+    registry = Registry()
+    for source in sources(plugins):
+
+        def read(attempt: Attempt, loaded: object, source: Source = source) -> None:
+            offer = _read(attempt, loaded)
+            attempt.phase = "check"
+            for policy in offer.policies:
+                contract.check_policy(policy, check)
+            for workload in offer.workloads:
+                contract.check_workload(workload)
+            registry._add(source, offer)
+
+        failure = Attempt(source).run(read)
+        if isinstance(failure, PluginFailure):
+            registry.failures.append(failure)
+            if strict:
+                raise PluginError(
+                    f"plugin {failure.name} ({failure.source}) failed: {failure.message}",
+                    "mend it, remove it, or do without strict plugins",
+                )
+    return registry
+
+
+def _read(attempt: Attempt, loaded: object) -> _Offer:
+    """Everything that a loaded plugin offers, through its hooks or as plain values."""
+    attempt.phase = "register"
+    if isinstance(loaded, Policy):
+        return _Offer((loaded,), (), ())
+    if isinstance(loaded, Workload):
+        return _Offer((), (loaded,), ())
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(Hooks)
+    manager.register(loaded, attempt.source.name)
+    manager.check_pending()
+    attempt.phase = "hook"
+    given = {
+        caller.name: _call(caller, contract.OFFERS[caller.name])
+        for caller in manager.get_hookcallers(loaded) or ()
+        if caller.name in contract.OFFERS
+    }
+    if isinstance(loaded, ModuleType):
+        for hook, constant in (("foliolab_policies", "POLICY"), ("foliolab_workloads", "WORKLOAD")):
+            if hook not in given and hasattr(loaded, constant):
+                given[hook] = contract.plain(loaded, constant, contract.OFFERS[hook])
+    if not given and not manager.get_hookcallers(loaded):
+        raise Unusable(
+            "offers nothing: it has neither POLICY, WORKLOAD nor a function marked with @hookimpl",
+            _first_line(attempt.source),
+        )
+    published = tuple(contract.published(path) for path in given.get("foliolab_published", ()))
+    return _Offer(
+        tuple(given.get("foliolab_policies", ())), tuple(given.get("foliolab_workloads", ())), published
+    )
+
+
+def _first_line(source: Source) -> str:
+    return f"{source.where}:1" if source.kind == "file" else ""
+
+
+def _call(caller: Any, kinds: tuple[type, ...]) -> list[Any]:
+    (implementation,) = caller.get_hookimpls()
+    function = implementation.function
+    return contract.listed(function(), kinds, f"{caller.name}()", contract.line_of(function))

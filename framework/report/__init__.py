@@ -1,0 +1,1 @@
+"""Reports: each renders a result and its comparison, none computes."""

@@ -1,0 +1,141 @@
+"""The statistics of a comparison: medians, an interval of a paired ratio, a rank test, a correction.
+
+Numpy alone, so that comparing costs no further dependency; the tests check every function against scipy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import comb, erfc, sqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXACT_LIMIT: Final = 20
+"""Up to so many values a side the rank test is exact; beyond, the normal approximation is as good."""
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value, the mean of the two middle ones where their number is even.
+
+    Raises:
+        ValueError: no values.
+    """
+    if not len(values):
+        raise ValueError("the median of no values is not defined")
+    return float(np.median(np.asarray(values, np.float64)))
+
+
+def bootstrap_ratio(
+    sample: Sequence[float],
+    baseline: Sequence[float],
+    seed: int,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[float, float, float]:
+    """The median of the paired ratios and its percentile bootstrap interval.
+
+    Rounds are resampled, not the two sides apart: what disturbed a whole round cancels in its ratio.
+
+    Args:
+        sample: one value a round.
+        baseline: the baseline's value of the same rounds, in the same order; all above 0.
+        seed: the same seed gives the same interval.
+        resamples: how many times the rounds are drawn anew.
+        confidence: the share of resampled medians that the interval holds.
+
+    Returns:
+        ratio, low, high.
+
+    Raises:
+        ValueError: no rounds, sides of different length, or a baseline of 0.
+    """
+    over = np.asarray(sample, np.float64)
+    under = np.asarray(baseline, np.float64)
+    if over.size == 0 or over.shape != under.shape:
+        raise ValueError(f"paired rounds are needed, not {over.size} against {under.size}")
+    if not (under > 0).all():
+        raise ValueError("a ratio to a baseline of 0 is not defined")
+    ratios = over / under
+    rounds = np.random.default_rng(seed).integers(0, ratios.size, (resamples, ratios.size))
+    medians = np.median(ratios[rounds], axis=1)
+    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(np.median(ratios)), float(low), float(high)
+
+
+@lru_cache(maxsize=64)
+def _orderings(n: int, m: int) -> NDArray[np.float64]:
+    """How many of the orderings of n and m distinct values have each value of U, 0 to n·m."""
+    # ways[j] counts for the first i values of one side: value i beats 0…m values of the other side.
+    ways = [np.zeros(n * m + 1) for _ in range(m + 1)]
+    for held in ways:
+        held[0] = 1
+    for _ in range(n):
+        for j in range(1, m + 1):
+            # The largest value so far is on the first side and beats j values, or on the second side.
+            shifted = np.zeros_like(ways[j])
+            shifted[j:] = ways[j][: n * m + 1 - j]
+            ways[j] = shifted + ways[j - 1]
+    return ways[m]
+
+
+def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Mean ranks from 1, and the sizes of the groups of equal values."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(sizes)
+    return ((last - sizes + 1 + last) / 2)[group], sizes.astype(np.int64)
+
+
+def mann_whitney_u(a: Sequence[float], b: Sequence[float]) -> float:
+    """How likely two samples of one distribution differ in rank at least as much as these: two-sided p.
+
+    Exact where neither side has more than EXACT_LIMIT values and no two are equal; otherwise the normal
+    approximation with corrections for ties and continuity.
+
+    Raises:
+        ValueError: a side without values.
+    """
+    n, m = len(a), len(b)
+    if not n or not m:
+        raise ValueError(f"both samples need values, not {n} and {m}")
+    ranks, groups = _ranks(np.concatenate([np.asarray(a, np.float64), np.asarray(b, np.float64)]))
+    u = float(ranks[:n].sum()) - n * (n + 1) / 2
+    extreme = max(u, n * m - u)
+    if n <= EXACT_LIMIT and m <= EXACT_LIMIT and groups.max() == 1:
+        tail = float(_orderings(n, m)[round(extreme) :].sum()) / comb(n + m, n)
+        return min(1.0, 2 * tail)
+    total = n + m
+    ties = float((groups**3 - groups).sum()) / (total * (total - 1))
+    spread = sqrt(n * m / 12 * (total + 1 - ties))
+    if spread == 0:
+        return 1.0  # every value is the same
+    return min(1.0, erfc((extreme - n * m / 2 - 0.5) / spread / sqrt(2)))
+
+
+def least_p(n: int, m: int) -> float:
+    """The smallest p that `mann_whitney_u` can give for n and m values: every value of one side is larger."""
+    return min(1.0, 2 / comb(n + m, n))
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """The p-values of several tests, adjusted by Holm so that one false alarm among all stays rare.
+
+    Returns:
+        adjusted values in the order given; the k-th smallest never below the one before it.
+    """
+    raw = np.asarray(pvalues, np.float64)
+    order = np.argsort(raw, kind="stable")
+    steps = raw[order] * np.arange(raw.size, 0, -1)
+    adjusted = np.empty_like(raw)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(p) for p in adjusted]
+
+
+def rounds_needed(tests: int, alpha: float = 0.05) -> int:
+    """The fewest rounds with which every one of so many tests can come out significant after `holm`."""
+    rounds = 1
+    while least_p(rounds, rounds) * max(tests, 1) >= alpha:
+        rounds += 1
+    return rounds
