@@ -181,11 +181,16 @@ class _Figures:
 
 def _why(cell: Cell | None) -> str:
     """Why a cell has nothing to compare; empty where it has."""
-    if cell is None:
+    if cell is None or (cell.status == "skipped" and not cell.reason):
         return "the run did not get to it"
     if cell.status != "measured" or not cell.samples:
         return cell.reason or f"{cell.status}, without a reason given"
     return ""
+
+
+def _skipped(cell: Cell | None) -> bool:
+    """Whether the workload does not apply; nobody skips without saying why."""
+    return cell is not None and cell.status == "skipped" and bool(cell.reason)
 
 
 def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, seed: int) -> Row:
@@ -195,12 +200,11 @@ def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, see
     if cell is not None:
         row = replace(row, counted=cell.counted)
     if why := _why(cell):
-        return replace(row, reason=why, skipped=cell is not None and cell.status == "skipped")
+        return replace(row, reason=why, skipped=_skipped(cell))
     assert cell is not None
     row = replace(row, ns_per_page=statistics.median(cell.samples))
     if why := _why(base):
-        skipped = base is not None and base.status == "skipped"
-        return replace(row, reason=f"the baseline {baseline}: {why}", skipped=skipped)
+        return replace(row, reason=f"the baseline {baseline}: {why}", skipped=_skipped(base))
     assert base is not None
     rounds = min(len(cell.samples), len(base.samples))
     suspect = {index for index in (*cell.flagged, *base.flagged) if index < rounds}

@@ -1,4 +1,4 @@
-"""Whether what a plugin offers keeps the contracts of `policy` and `workload`; asked once, when it is loaded."""
+"""Whether what a plugin offers keeps the contracts of `policy` and `workload`; asked when it is loaded."""
 
 from __future__ import annotations
 
@@ -100,7 +100,12 @@ class _Claims:
     def __init__(self, offered: Policy | Workload) -> None:
         self.name = offered.name
         self.what = type(offered).__name__.lower()
-        self.place = place_of(offered) if isinstance(offered.name, str) else ""
+        self.offered = offered
+
+    @property
+    def place(self) -> str:
+        """File and line that declare it."""
+        return place_of(self.offered) if isinstance(self.name, str) else ""
 
     def need(self, holds: bool, otherwise: str) -> None:
         if not holds:

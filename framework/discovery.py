@@ -44,8 +44,8 @@ class PluginFailure:
     Args:
         name: of the plugin.
         source: its distribution or file.
-        phase: what failed: find it, import it, register its hooks, call a hook, check what it offers, or a name
-            clash with another plugin.
+        phase: what failed: to find it, import it, register its hooks, call a hook, check what it offers; or
+            "clash", a name that another plugin has taken.
         message: one line, with file and line of the plugin's own code where there is such a place.
         traceback: the whole traceback; empty where nothing was raised.
         offers: names of policies and workloads that would have come from it, as far as known.
@@ -222,7 +222,7 @@ class Attempt:
         self.phase: Phase = "import"
 
     def run(self, read: Callable[[Attempt, object], Any]) -> Any:
-        """What `read` makes of the loaded plugin, or a PluginFailure; what the plugin prints goes to stderr."""
+        """What `read` makes of the loaded plugin, or a PluginFailure; what it prints goes to stderr."""
         try:
             with redirect_stdout(sys.stderr), _limited(SECONDS):
                 return read(self, self.source.load())
@@ -264,7 +264,7 @@ def _explain(fault: BaseException) -> str:
 
 
 def place_of(fault: BaseException, source: Source) -> str:
-    """File and line of the plugin's own code where something was raised; empty where it was not in its code."""
+    """File and line of the plugin's own code where something was raised; empty where there is no such."""
     if isinstance(fault, SyntaxError) and fault.filename and source.owns(fault.filename):
         return f"{fault.filename}:{fault.lineno or 1}"
     for frame in reversed(traceback.extract_tb(fault.__traceback__)):
@@ -285,7 +285,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
     began = time.monotonic()
     handler = signal.signal(signal.SIGALRM, stop)
-    # Somebody else's timer (pytest-timeout's) goes on afterwards. Ours repeats, against `except BaseException`.
+    # Somebody else's timer (pytest-timeout's) goes on afterwards. Ours repeats: a loop may swallow the first.
     due, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield

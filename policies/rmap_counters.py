@@ -1,7 +1,9 @@
 """The counters of Linux 6.7 as the writers of the precise scheme change them.
 
-An exclusive writer of its seqcount changes them by loads and stores, a shared one by atomics, as `page-mapcount`
-does. Source: specification 1.4 and 4.5; series 20231124132626.235350-1-david@redhat.com, patch 20.
+An exclusive writer of its seqcount changes them by loads and stores, a shared one by atomics, as
+`page-mapcount` does.
+
+Sources: specification 1.4 and 4.5; series 20231124132626.235350-1-david@redhat.com, patch 20.
 """
 
 from __future__ import annotations

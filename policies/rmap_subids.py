@@ -4,7 +4,7 @@ An ID of 24 bits is cut into slices, one for each value; the bits of a slice, re
 base P + 1, are its sub-ID. P is the number of pages of the largest folio of an order class. All arithmetic is
 modulo 2^64, as coded in the patches; nothing here checks or claims that it stays below.
 
-Source: specification 4.2; series 20231124132626.235350-1-david@redhat.com, patches 7 and 11.
+Sources: specification 4.2; series 20231124132626.235350-1-david@redhat.com, patches 7 and 11.
 """
 
 from __future__ import annotations
@@ -20,43 +20,82 @@ RMAP_ID_MAX: Final = (1 << RMAP_ID_BITS) - 1
 CLASSES: Final = (1, 2, 3, 4, 5, 6)
 PUBLISHED: Final = ((2, 24), (5, 12), (9, 8), (10, 6), (12, 5), (15, 4))
 """The classes of the series: largest order, bits of an ID in one value."""
+VALUES_BELOW_ORDER_3: Final = 4  # page[3] is the last page of an order-2 folio
+VALUES_MAX: Final = 6
+NIBBLE: Final = 4
+SIGN: Final = -(1 << 63)
+
 PARAMETERS: Final = (
     *(
         Parameter(f"order_{c}", f"ORDER_{c}", order, 2, 30, doc=f"largest order of class {c}; gives its P")
         for c, (order, _) in zip(CLASSES, PUBLISHED, strict=True)
     ),
     *(
-        Parameter(f"bits_{c}", f"BITS_{c}", bits, 4, RMAP_ID_BITS, doc=f"bits of an ID in one value of class {c}")
+        Parameter(
+            f"bits_{c}", f"BITS_{c}", bits, 4, RMAP_ID_BITS, doc=f"bits of an ID in a value of class {c}"
+        )
         for c, (_, bits) in zip(CLASSES, PUBLISHED, strict=True)
     ),
 )
-TABLE_BITS: Final = 8
-VALUES_BELOW_ORDER_3: Final = 4  # page[3] is the last page of an order-2 folio
-VALUES_MAX: Final = 6
 
 
 def calc_subid(pages: int, digit: int) -> int:
     """The sub-ID of a slice, by definition; modulo 2^64."""
-    value, power = 0, 1
+    value = 0
+    power = 1
     while digit:
-        value += (digit & 1) * power
-        power *= pages + 1
+        value = u64(value + (digit & 1) * power)
+        power = u64(power * (pages + 1))
         digit >>= 1
-    return u64(value)
+    return value
 
 
-def table(pages: int) -> tuple[int, ...]:
-    """The sub-IDs of the slices of up to 8 bits; longer ones are put together, 8 bits by 8 bits."""
-    return tuple(calc_subid(pages, digit) for digit in range(1 << TABLE_BITS))
+def _plain_digits(pages: int, safe: int, rest: int, total: int) -> int:
+    """The low digits whose sub-ID times total is `rest`, -1 if none: here no sum reaches 2^64."""
+    digit = 0
+    for i in range(safe - 1, -1, -1):
+        step = u64(calc_subid(pages, 1 << i) * total)
+        if rest ^ SIGN >= step ^ SIGN:  # unsigned
+            rest = u64(rest - step)
+            digit |= 1 << i
+    if rest:
+        return -1
+    return digit
 
 
-def _safe_bits(pages: int, bits: int) -> int:
-    """How many low digits of a value are plain digits: P times their sum is below 2^64."""
-    return max(n for n in range(bits + 1) if (pages + 1) ** n <= 1 << 64)
+def find_slice(pages: int, bits: int, safe: int, value: int, total: int) -> int:
+    """The slice of an ID whose sub-ID times total is the value modulo 2^64, -1 if there is none.
+
+    Args:
+        safe: how many low digits can be read off; what stands above is tried.
+        total: 1 to pages.
+    """
+    for high in range(1 << (bits - safe)):
+        low = _plain_digits(pages, safe, u64(value - calc_subid(pages, high << safe) * total), total)
+        if low >= 0:
+            return high << safe | low
+    return -1
 
 
-def classes(values: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
+def nr_values(bits: int) -> int:
+    """How many values hold a whole ID."""
+    return -(-RMAP_ID_BITS // bits)
+
+
+def _check_room(c: int, bits: int, lowest: int) -> None:
+    room = VALUES_BELOW_ORDER_3 if lowest < 3 else VALUES_MAX
+    if nr_values(bits) > room:
+        raise UsageError(
+            f"policy rmap-id: bits_{c}={bits} needs {nr_values(bits)} values in a folio of order {lowest}",
+            f"it has room for {room}: choose at least {nr_values(room)} bits",
+        )
+
+
+def classes(values: Mapping[str, int], first: int = 1) -> tuple[tuple[int, int], ...]:
     """(largest order, bits per value) of the six classes.
+
+    Args:
+        first: the first class that is used; it takes the orders of those before it.
 
     Raises:
         UsageError: the classes overlap, or their values do not fit in the folio.
@@ -69,30 +108,25 @@ def classes(values: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
                 f"policy rmap-id: order_{c}={order} leaves class {c} without an order",
                 f"choose at least {lowest}: classes ascend",
             )
-        room = VALUES_BELOW_ORDER_3 if lowest < 3 else VALUES_MAX
-        if nr_values(bits) > room:
-            raise UsageError(
-                f"policy rmap-id: bits_{c}={bits} needs {nr_values(bits)} values in a folio of order {lowest}",
-                f"it has room for {room}: choose at least {-(-RMAP_ID_BITS // room)} bits",
-            )
+        if c >= first:
+            _check_room(c, bits, 2 if c == first else lowest)
         lowest = order + 1
     return chosen
 
 
-def nr_values(bits: int) -> int:
-    """How many values hold a whole ID."""
-    return -(-RMAP_ID_BITS // bits)
-
-
-def derive(values: Mapping[str, int]) -> dict[str, int | tuple[int, ...]]:
-    """The constants that follow from the class table."""
-    chosen = classes(values)
-    pages = [1 << order for order, _ in chosen]
-    named: dict[str, int | tuple[int, ...]] = {f"TABLE_{c}": table(p) for c, p in zip(CLASSES, pages, strict=True)}
-    return named | {
+def derive(values: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """The constants that follow from the class table; each is indexed by class (0 and 7 are none)."""
+    chosen = ((0, 0), *classes(values), (0, 0))
+    pages = tuple(1 << order for order, _ in chosen)
+    return {
+        "PAGES": pages,
         "BITS": tuple(bits for _, bits in chosen),
-        "VALUES": tuple(nr_values(bits) for _, bits in chosen),
-        "SAFE_BITS": tuple(_safe_bits(p, bits) for p, (_, bits) in zip(pages, chosen, strict=True)),
-        "POWER_8": tuple(u64((p + 1) ** 8) for p in pages),
-        "POWER_16": tuple(u64((p + 1) ** 16) for p in pages),
+        "VALUES": tuple(nr_values(bits) if bits else 0 for _, bits in chosen),
+        # P times the sum of n digits is (P + 1)^n - 1
+        "SAFE_BITS": tuple(
+            max(n for n in range(bits + 1) if (p + 1) ** n <= 1 << 64)
+            for p, (_, bits) in zip(pages, chosen, strict=True)
+        ),
+        "NIBBLES": tuple(calc_subid(p, digit) for p in pages for digit in range(1 << NIBBLE)),
+        "NIBBLE_POWER": tuple(calc_subid(p, 1 << NIBBLE) for p in pages),
     }

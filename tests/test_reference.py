@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,10 +103,15 @@ def _swappable(machine: Machine, step: Step) -> bool:
     return page.mapping.peek() == 1 and in_cache == ("swap_out" in code)
 
 
+@cache
+def _built(name: str) -> Any:
+    return reference.Reference(reference.SCHEMES[name])
+
+
 def _machines(name: str) -> list[Machine]:
     scheme = reference.SCHEMES[name]
     in_c = reference.ReferenceMachine(scheme, SHAPE, "native")
-    in_c.reference = reference.Reference(scheme)
+    in_c.reference = _built(name)
     return [Machine(scheme, SHAPE, "interpreted"), Machine(scheme, SHAPE, "native"), in_c]
 
 

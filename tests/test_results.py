@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import stat
 import subprocess
 import sys
@@ -242,8 +243,8 @@ def test_nothing_about_the_machine_is_needed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Path, "read_text", gone)
     monkeypatch.setattr(os, "sysconf", gone)
     monkeypatch.setattr(os, "sched_getaffinity", gone)
-    monkeypatch.setattr(provenance.platform, "freedesktop_os_release", gone)
-    monkeypatch.setattr(provenance.subprocess, "run", gone)
+    monkeypatch.setattr(platform, "freedesktop_os_release", gone)
+    monkeypatch.setattr(subprocess, "run", gone)
     machine = results.describe_machine()
     assert machine.cpu and machine.cores >= 1 and machine.memory_bytes == 0 and machine.os
     assert results.git() == ""

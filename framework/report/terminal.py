@@ -245,10 +245,11 @@ class _Report:
             words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
             self.page.line(f"  {policy}: {words}")
         self.page.line(
-            f"  Negative changes are faster. Better, worse: significant at {ALPHA:.0%} by the U test, "
-            f"Holm-corrected for {summary.tests} tests. Same: the interval is within ±{EQUIVALENT:.0%}.",
+            f"  Negative changes are faster. Better, worse: significant at {ALPHA * 100:g} % by the U test, "
+            f"Holm-corrected for {summary.tests} tests.",
             "dim",
         )
+        self.page.line(f"  Same: the interval is within ±{EQUIVALENT * 100:g} % of no change.", "dim")
         self.page.line()
 
     def closing(self) -> None:

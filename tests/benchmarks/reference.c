@@ -1313,8 +1313,8 @@ EXPORT s64 write_range(char *memory, char *contents, s64 cpu, s64 zone, s64 who,
 
 	for (s64 vpn = start; vpn < start + nr; vpn++) {
 		outcome = write_page(m, mm, vpn, byte, nbytes);
-		if (outcome > COPIED)
-			break;
+		if (unlikely(outcome > COPIED))
+			return (vpn - start) << 3 | outcome;
 	}
-	return outcome;
+	return nr << 3 | outcome;
 }

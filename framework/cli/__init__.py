@@ -1,0 +1,126 @@
+"""The command line: `foliolab VERB`, one module here for each verb.
+
+A module is a verb if it has a function `run`; its first line of text is the verb's help. The verb's name is
+the module's, or its NAME. Nothing slow is imported before a verb runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from importlib import import_module, metadata
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Annotated, Final
+
+import typer
+
+from foliolab.framework.errors import FolioLabError
+
+__all__ = ["application", "main"]
+
+INTERRUPTED: Final = 130
+UNEXPECTED: Final = 1
+
+
+def application() -> typer.Typer:
+    """The program with all its verbs."""
+    app = typer.Typer(
+        name="foliolab",
+        help="A workbench for schemes that track who owns a large folio.",
+        epilog="Exit codes: 0 good, 1 a comparison failed, 2 usage, 3 nothing could be measured, 4 a plugin failed.",
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help: a rich one would take 0.1 s longer
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global)
+    for found in iter_modules(__path__):
+        if found.name.startswith("_"):
+            continue
+        module = import_module(f"{__name__}.{found.name}")
+        if hasattr(module, "run"):
+            name = getattr(module, "NAME", found.name)
+            app.command(name, help=module.__doc__, no_args_is_help=False)(module.run)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"foliolab {metadata.version('foliolab')}")
+        raise typer.Exit
+
+
+def _global(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the program with sys.argv; return where all went well, otherwise raise SystemExit with the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # a name or a message may hold what the terminal cannot show
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    if code:
+        sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        application()(prog_name="foliolab")
+    except SystemExit as leaving:
+        return _code(leaving)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+    except FolioLabError as fault:
+        _say(f"foliolab: {fault.what}", fault.hint)
+        _trace(fault)
+        return int(fault.exit_code)
+    except Exception as fault:  # a defect: one line, and how to see more
+        frames = traceback.extract_tb(fault.__traceback__)
+        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
+        _say(f"foliolab: unexpected {what}{place}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
+        _trace(fault)
+        return UNEXPECTED
+    return 0
+
+
+def _code(leaving: SystemExit) -> int:
+    if isinstance(leaving.__context__, BrokenPipeError):
+        _forget_stdout()  # whoever read the output has seen enough
+        return 0
+    return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+
+
+def _say(what: str, hint: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"{what}\n  {hint}\n" if hint else f"{what}\n")
+        sys.stderr.flush()
+
+
+def _trace(fault: BaseException) -> None:
+    if os.environ.get("FOLIOLAB_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(fault)
+
+
+def _forget_stdout() -> None:
+    """Let what is still in the buffer go nowhere, quietly."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,47 @@
+"""What verbs share: the options for plugins, the registry that follows from them, JSON output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from foliolab.framework.registry import Registry
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE", help="Load this Python file as a plugin, too; may be repeated."),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop with exit code 4 if any plugin fails, not only one that is used."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def registry(plugins: list[Path] | None, strict: bool = False, quiet: bool = False) -> Registry:
+    """Every plugin, with the failed ones named on stderr unless the verb shows them itself.
+
+    Raises:
+        PluginError: one failed, and `strict`.
+    """
+    from foliolab.framework import registry as room
+    from foliolab.framework.engine.structs import layouts_of
+
+    found = room.load(plugins or (), strict, check=layouts_of)
+    for failure in () if quiet else found.failures:
+        sys.stderr.write(f"foliolab: plugin {failure.name} failed and is left out: {failure.message}\n")
+    return found
+
+
+def print_json(data: Any) -> None:
+    """Print values as JSON."""
+    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=not _utf8()) + "\n")
+
+
+def _utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

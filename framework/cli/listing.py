@@ -1,0 +1,27 @@
+"""List the policies, the workloads, and the plugins with their failures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode
+
+NAME: Final = "list"
+
+
+def run(plugin: _common.Plugins = None, json: _common.Json = False, strict: _common.Strict = False) -> None:
+    """List what there is; with `strict`, a failed plugin makes the exit code 4."""
+    from foliolab.framework.report import listing
+    from foliolab.framework.report.plain import Plain
+
+    # Not strict yet: a list that stops at the first failure would be of no help.
+    found = _common.registry(plugin, quiet=True)
+    if json:
+        _common.print_json(listing.data(found))
+    else:
+        listing.render(found, Plain())
+    if strict and found.failures:
+        raise typer.Exit(ExitCode.PLUGIN_FAILED)

@@ -1,0 +1,105 @@
+"""What there is: policies, workloads, plugins and their failures, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from foliolab.framework.policy import Parameter, Policy
+from foliolab.framework.registry import Registry
+from foliolab.framework.report.plain import Plain
+from foliolab.framework.workload import Workload
+
+
+def data(registry: Registry) -> dict[str, Any]:
+    """Everything as values that JSON knows."""
+    return {
+        "schema": 1,
+        "policies": [_policy(policy, registry) for policy in registry.policies.values()],
+        "workloads": [_workload(one, registry) for one in registry.workloads.values()],
+        "plugins": [
+            {
+                "name": p.name,
+                "kind": p.kind,
+                "source": p.source,
+                "version": p.version,
+                "policies": list(p.policies),
+                "workloads": list(p.workloads),
+                "published": [str(path) for path in p.published],
+            }
+            for p in registry.plugins
+        ],
+        "failures": [vars(failure) | {"offers": list(failure.offers)} for failure in registry.failures],
+    }
+
+
+def _policy(policy: Policy, registry: Registry) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "summary": policy.summary,
+        "capabilities": sorted(policy.capabilities),
+        "parameters": [vars(p) | {"choices": list(p.choices)} for p in policy.parameters],
+        "references": list(policy.references),
+        "layout": policy.layout,
+        "max_order": policy.max_order,
+        "plugin": registry.origin(policy)[1],
+    }
+
+
+def _workload(workload: Workload, registry: Registry) -> dict[str, Any]:
+    return {
+        "name": workload.name,
+        "summary": workload.summary,
+        "orders": list(workload.orders),
+        "needs": sorted(workload.needs),
+        "threads": workload.threads,
+        "references": list(workload.references),
+        "plugin": next((p.name for p in registry.plugins if workload.name in p.workloads), ""),
+    }
+
+
+def parameter_text(parameter: Parameter) -> str:
+    """A parameter with its default, what it may be, and what it means."""
+    allowed = "|".join(parameter.choices) or f"{parameter.low} to {parameter.high}"
+    meaning = f": {parameter.doc}" if parameter.doc else ""
+    return f"{parameter.name}={parameter.default} ({allowed}){meaning}"
+
+
+def render(registry: Registry, out: Plain) -> None:
+    """Print everything."""
+    column = 4 + max((len(n) for n in (*registry.policies, *registry.workloads)), default=10)
+    out.line("Policies", "bold")
+    for policy in registry.policies.values():
+        out.item(policy.name, policy.summary, column=column, style="cyan")
+        out.item("", f"claims: {_words(policy.capabilities)}", column=column)
+        for parameter in policy.parameters:
+            out.item("", f"parameter {parameter_text(parameter)}", column=column)
+    out.line()
+    out.line("Workloads", "bold")
+    for workload in registry.workloads.values():
+        needs = f" (needs {_words(workload.needs)})" if workload.needs else ""
+        out.item(workload.name, workload.summary + needs, column=column, style="cyan")
+    out.line()
+    _plugins(registry, out)
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+def _plugins(registry: Registry, out: Plain) -> None:
+    out.line("Plugins", "bold")
+    for plugin in registry.plugins:
+        offered = [
+            f"{len(names)} {one if len(names) == 1 else many}"
+            for names, one, many in (
+                (plugin.policies, "policy", "policies"),
+                (plugin.workloads, "workload", "workloads"),
+                (plugin.published, "file of published figures", "files of published figures"),
+            )
+            if names
+        ]
+        out.item(f"✓ {plugin.name}", f"{plugin.source}: {', '.join(offered) or 'nothing for this program'}")
+    for failure in registry.failures:
+        out.item(f"✗ {failure.name} failed", f"({failure.phase}) {failure.source}", style="dim")
+        out.item("", failure.message, indent=4, column=4, style="dim")

@@ -1,0 +1,98 @@
+"""Native code before a run: what is not in the cache is compiled, in two processes where that is worth it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from foliolab.framework.engine import calls, kernels
+from foliolab.framework.engine.engine import engine_library, policy_library
+from foliolab.framework.engine.structs import engine_layouts
+from foliolab.framework.policy import Scheme
+from foliolab.framework.registry import load
+
+ENTRY_POINTS: Final = (
+    kernels.mm_create,
+    kernels.mm_drop,
+    kernels.populate,
+    kernels.fork_range,
+    kernels.zap_range,
+    kernels.write_range,
+    kernels.split_range,
+)
+"""What the microbenchmarks call; the rest is compiled when it is first used."""
+WORTH_A_PROCESS: Final = 8
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One function to compile."""
+
+    library: Any
+    function: Callable[..., Any]
+    kinds: str
+
+    def missing(self) -> bool:
+        """Whether it is not in the cache."""
+        return not self.library.is_cached(self.function, self.kinds)
+
+    def build(self) -> None:
+        """Load it, or compile it into the cache."""
+        self.library.get(self.function, self.kinds)
+
+
+def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
+    """The engine's entry points, once for each kernel layout."""
+    layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
+    return [Piece(engine_library(one), entry, kernels.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS]
+
+
+def policy_pieces(scheme: Scheme) -> list[Piece]:
+    """A policy's entries."""
+    return [Piece(policy_library(scheme), entry, calls.KINDS) for entry in calls.ENTRIES]
+
+
+def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Compile what is missing.
+
+    Yields:
+        (done, total) before each piece; nothing where nothing is missing.
+
+    Raises:
+        NativeBuildError: a policy cannot be compiled.
+    """
+    policies = [piece for scheme in schemes for piece in policy_pieces(scheme) if piece.missing()]
+    engine = [piece for piece in engine_pieces(schemes) if piece.missing()]
+    total = len(policies) + len(engine)
+    helper = None
+    if len(engine) >= WORTH_A_PROCESS // 2 and len(policies) >= WORTH_A_PROCESS:
+        helper = multiprocessing.get_context("spawn").Process(
+            target=_build_policies, args=([s.name for s in schemes], list(plugins)), daemon=True
+        )
+        helper.start()
+    done = 0
+    for piece in engine:
+        yield done, total
+        piece.build()
+        done += 1
+    if helper is not None:
+        while helper.is_alive():
+            helper.join(0.1)
+            yield total - sum(piece.missing() for piece in policies), total
+    for piece in policies:
+        yield min(done, total - 1), total
+        piece.build()
+        done += 1
+
+
+def _build_policies(names: list[str], plugins: list[str]) -> None:
+    """In a process of its own: fill the cache; what fails here fails again, with its message, where it is needed."""
+    registry = load(plugins)
+    for name in names:
+        for piece in policy_pieces(registry.policy(name)):
+            try:
+                piece.build()
+            except Exception:
+                return

@@ -1,0 +1,80 @@
+"""Counted metrics: what a workload's timed part does to memory, seen by the interpreter. Exact and repeatable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.machine.layout import CTYPES
+from foliolab.framework.machine.memory import CACHE_LINE, Ref
+from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
+from foliolab.framework.policy import Scheme
+from foliolab.framework.run.blame import time_limit
+from foliolab.framework.run.request import Case, counting_setting, shape_of
+
+COUNTING_SECONDS: Final = 30.0
+
+
+@dataclass
+class Counter:
+    """Counts accesses by kind (an `Observer`).
+
+    Attributes:
+        policy_fields: the scheme's own fields; atomics on them are counted apart.
+    """
+
+    policy_fields: frozenset[str]
+    atomics: int = 0
+    policy_atomics: int = 0
+    lock_sections: int = 0
+    loads: int = 0
+    stores: int = 0
+    lines: set[int] = field(default_factory=set)
+
+    def access(self, op: str, ref: Ref, old: int, new: int) -> None:
+        """One access."""
+        self.lines.add(ref.off // CACHE_LINE)
+        if op in ATOMIC_RMW:
+            self.atomics += 1
+            self.policy_atomics += ref.field.name in self.policy_fields
+            self.lock_sections += op == "test_and_set_bit_lock"
+        elif reads(op):
+            self.loads += 1
+        else:
+            self.stores += 1
+
+
+def bits(scheme: Scheme, order: int) -> dict[str, float]:
+    """Bits that the scheme stores in one folio of that order, and for each of its pages."""
+    if order == 0:
+        return {"bits_per_folio": 0.0, "bits_per_page": 0.0}
+    there = [f for f in scheme.fields if not f.overlays and (f.per == "page" or f.page < 1 << order)]
+    size = {per: sum(CTYPES[f.ctype].bits * f.count for f in there if f.per == per) for per in ("folio", "page")}
+    return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])}
+
+
+def count(case: Case, scheme: Scheme) -> dict[str, float]:
+    """Accesses of the timed part, per page, and what the scheme stores.
+
+    Raises:
+        PluginError: the policy or the workload failed, wrote what is not its own, or did not end.
+    """
+    setting = counting_setting(case)
+    with time_limit(COUNTING_SECONDS, f"{case.workload.name} with policy {scheme.name}, interpreted,"):
+        machine = Machine(scheme, shape_of(case.workload, setting), "interpreted")
+        timed = case.workload.prepare(machine, setting)
+        seen = Counter(frozenset(f.name for f in scheme.fields))
+        machine.vm.observer = seen
+        for call in [timed] if callable(timed) else timed:
+            call()
+    pages = case.workload.pages(setting)
+    per_page = {
+        "atomics": seen.atomics,
+        "policy_atomics": seen.policy_atomics,
+        "lock_sections": seen.lock_sections,
+        "loads": seen.loads,
+        "stores": seen.stores,
+        "cache_lines": len(seen.lines),
+    }
+    return {name: value / pages for name, value in per_page.items()} | bits(scheme, setting.order)

@@ -1,0 +1,129 @@
+"""What a run is asked to do, and the cases that it consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.errors import UsageError
+from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.policy import Scheme
+from foliolab.framework.registry import Registry
+from foliolab.framework.workload import Setting, Workload
+
+PROCESS_BYTES: Final = 400 << 20
+"""What Python, numpy and the compiler take."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A comparison to run; plain values, so that it can go to another process.
+
+    Args:
+        policies: as the user writes them; the first is the baseline unless `baseline` names another.
+        baseline: the policy that the others are compared with.
+        workloads: names.
+        orders: folio orders.
+        memory: bytes of modelled memory that each workload works on.
+        repeats: interleaved rounds.
+        seed: for whatever is random.
+        quick: whether the user asked for the quick variant.
+        plugins: plugin files to load.
+        command: what repeats the run.
+        execution: native, or interpreted where numba is missing.
+    """
+
+    policies: tuple[str, ...]
+    baseline: str
+    workloads: tuple[str, ...]
+    orders: tuple[int, ...]
+    memory: int
+    repeats: int
+    seed: int = 1
+    quick: bool = False
+    plugins: tuple[str, ...] = ()
+    command: str = ""
+    execution: Literal["native", "interpreted"] = "native"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload at one folio size: what is measured interleaved over all policies."""
+
+    workload: Workload
+    setting: Setting
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Name of the workload and order."""
+        return self.workload.name, self.setting.order
+
+
+def counting_setting(case: Case) -> Setting:
+    """The same case, small, for the interpreter."""
+    small = max(case.workload.small, 2 << case.setting.order)
+    return replace(case.setting, nr_pages=min(small, case.setting.nr_pages), counting=True)
+
+
+def shape_of(workload: Workload, setting: Setting) -> Shape:
+    """The machine that a workload wants for a setting."""
+    return Shape(
+        nr_pages=workload.frames * setting.nr_pages,
+        nr_mms=workload.mms,
+        nr_vpns=workload.spaces * setting.nr_pages,
+        nr_cpus=workload.threads,
+        max_order=max(setting.order, PMD_ORDER),
+        contents=workload.contents,
+        scratch=workload.scratch_for(setting),
+    )
+
+
+def plan(registry: Registry, request: RunRequest) -> list[Case]:
+    """The cases of a run, workload by workload, sizes ascending; sizes that a workload is not for are left out.
+
+    Raises:
+        UsageError: a name is unknown, or no case is left.
+    """
+    cases = []
+    for name in request.workloads:
+        workload = registry.workload(name)
+        for order in request.orders:
+            if order in workload.orders:
+                cases.append(Case(workload, Setting(order, _pages(workload, order, request), request.seed)))
+    if not cases:
+        raise UsageError(
+            "none of the chosen workloads is for any of the chosen folio sizes",
+            "`foliolab list` says which sizes each workload is for",
+        )
+    return cases
+
+
+def _pages(workload: Workload, order: int, request: RunRequest) -> int:
+    pages = request.memory // PAGE_SIZE
+    if workload.limit is not None:
+        pages = min(pages, workload.limit(order))
+    whole = pages >> order << order
+    if whole < 2 << order:
+        raise UsageError(
+            f"{request.memory >> 10} KiB of memory are less than two folios of {4 << order} KiB",
+            f"use --memory {(8 << order) >> 10}M or more, or smaller --sizes" if order >= PMD_ORDER - 1 else "use more --memory",
+        )
+    return whole
+
+
+def applies(workload: Workload, scheme: Scheme) -> bool:
+    """Whether the policy claims all that the workload needs."""
+    return workload.needs <= scheme.policy.capabilities
+
+
+def memory_needed(cases: Sequence[Case], schemes: Sequence[Scheme]) -> int:
+    """Bytes that a run takes at most: page contents once, and for each policy its state with a copy of it."""
+    most = 0
+    for case in cases:
+        shape = shape_of(case.workload, case.setting)
+        contents = shape.nr_pages * PAGE_SIZE if shape.contents else 0
+        most = max(most, contents + sum(2 * shape.nbytes(scheme) for scheme in schemes))
+    return most + PROCESS_BYTES

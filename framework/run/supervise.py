@@ -1,0 +1,227 @@
+"""The supervisor: starts the worker, follows it, and turns what it reports into a result.
+
+A worker that crashes or hangs is ended; the policy that it was running is marked as failed, by name, and a
+new worker goes on with the others. Ctrl-C ends the worker at once and keeps what was measured.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal as signals
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from foliolab.framework import provenance, results
+from foliolab.framework.errors import FolioLabError
+from foliolab.framework.registry import load
+from foliolab.framework.run import worker
+from foliolab.framework.run.request import RunRequest, plan
+from foliolab.framework.run.worker import Counted, Done, Failed, Key, Phase, Sample, Skipped, Step
+
+STALL_SECONDS: Final = 120.0
+"""How long one step may take before the worker counts as hanging."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with the phase, the steps done and the steps in all (0: unknown)."""
+
+
+@dataclass
+class _Run:
+    """What is known so far."""
+
+    request: RunRequest
+    progress: Progress
+    cells: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    failures: list[results.Failure] = field(default_factory=list)
+    out: set[str] = field(default_factory=set)
+    running: Step | None = None
+    phase: str = ""
+    steps: int = 0
+    total: int = 0
+    finished: bool = False
+
+    def cell(self, key: Key) -> dict[str, Any]:
+        return self.cells.setdefault(key, {"samples": [], "flagged": [], "counted": {}, "reason": ""})
+
+    def take(self, event: Any) -> None:
+        """One report of the worker."""
+        if isinstance(event, FolioLabError):
+            raise event
+        if isinstance(event, Phase):
+            self.phase, self.steps, self.total = event.name, 0, event.steps
+        elif isinstance(event, Step):
+            self.running = event
+            self.steps += 1
+        elif isinstance(event, Counted):
+            self.cell(event.key)["counted"] = event.metrics
+        elif isinstance(event, Sample):
+            cell = self.cell(event.key)
+            if event.flagged:
+                cell["flagged"].append(len(cell["samples"]))
+            cell["samples"].append(event.value)
+        elif isinstance(event, Skipped):
+            self.cell(event.key)["reason"] = event.reason
+        elif isinstance(event, Failed):
+            self.fail(event.policy, event.key, event.message)
+        elif isinstance(event, Done):
+            self.finished = True
+        self.progress(self.phase, self.steps, self.total)
+
+    def fail(self, policy: str, key: Key | None, message: str) -> None:
+        """A policy is out."""
+        self.out.add(policy)
+        workload, order = (key[0], 4 << key[1]) if key else ("", 0)
+        self.failures.append(
+            results.Failure(policy=policy, workload=workload, size_kib=order, message=message)
+        )
+        if key:
+            self.cell(key)["reason"] = message
+
+    def complete_cases(self) -> set[tuple[str, int]]:
+        """Cases of which every policy that is still in has all its rounds."""
+        ready: dict[tuple[str, int], bool] = {}
+        for (workload, order, policy), cell in self.cells.items():
+            whole = len(cell["samples"]) >= self.request.repeats or bool(cell["reason"])
+            if policy not in self.out:
+                ready[workload, order] = ready.get((workload, order), True) and whole
+        return {case for case, whole in ready.items() if whole}
+
+
+def compare_run(request: RunRequest, progress: Progress | None = None) -> results.Result:
+    """Run a comparison.
+
+    Args:
+        request: what to do.
+        progress: told of every step.
+
+    Returns:
+        the result; `complete` is False if the run was interrupted.
+
+    Raises:
+        UsageError: a name in the request is unknown.
+    """
+    registry = load(request.plugins)
+    cases = plan(registry, request)
+    schemes = {name: registry.policy(name) for name in request.policies}
+    run = _Run(request, progress or (lambda phase, done, total: None))
+    started = provenance.now()
+    interrupted = False
+    try:
+        while not run.finished and len(run.out) < len(schemes):
+            _follow(run)
+    except KeyboardInterrupt:
+        interrupted = True
+    for case in cases:
+        for name in request.policies:
+            run.cell((*case.key, name))
+    return results.Result(
+        complete=not interrupted,
+        command=request.command,
+        started=started,
+        finished=provenance.now(),
+        config=results.Config(
+            policies=list(request.policies),
+            policy_parameters={name: dict(scheme.values) for name, scheme in schemes.items()},
+            baseline=request.baseline,
+            workloads=list(request.workloads),
+            sizes=[4 << order for order in request.orders],
+            memory=request.memory,
+            repeats=request.repeats,
+            seed=request.seed,
+            quick=request.quick,
+        ),
+        machine=provenance.describe_machine(),
+        versions=provenance.versions(),
+        kernel=provenance.kernel(),
+        git=provenance.git(),
+        cells=[_cell(key, cell, run.out) for key, cell in run.cells.items()],
+        failures=run.failures,
+        notes=_notes(request),
+    )
+
+
+def _notes(request: RunRequest) -> list[str]:
+    if request.execution == "interpreted":
+        return ["interpreted, since there is no native code here: counted metrics are exact, times mean little"]
+    return []
+
+
+def _cell(key: Key, cell: dict[str, Any], out: set[str]) -> results.Cell:
+    workload, order, policy = key
+    status = "measured" if cell["samples"] else "failed" if policy in out else "skipped"
+    return results.Cell(
+        workload=workload,
+        size_kib=4 << order,
+        policy=policy,
+        samples=cell["samples"],
+        flagged=cell["flagged"],
+        counted=cell["counted"],
+        status=status,
+        reason=cell["reason"],
+    )
+
+
+def _follow(run: _Run) -> None:
+    """Start a worker for what is left and follow it to its end."""
+    context = multiprocessing.get_context("spawn")
+    done = run.complete_cases()
+    for key in [k for k in run.cells if k[:2] not in done]:
+        run.cells[key] |= {"samples": [], "flagged": []}  # a case is measured by one worker, whole
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=worker.main, args=(run.request, there, set(run.out), done), daemon=False)
+    process.start()
+    there.close()
+    last = time.monotonic()
+    try:
+        while True:
+            if here.poll(0.2):
+                try:
+                    event = here.recv()
+                except EOFError:
+                    break
+                last = time.monotonic()
+                run.take(event)
+                if run.finished:
+                    break
+            elif time.monotonic() - last > STALL_SECONDS:
+                _kill(process)
+                _blame(run, f"did not end within {STALL_SECONDS:g} s and was stopped")
+                return
+        process.join(2)
+        if not run.finished:
+            _blame(run, _death(process.exitcode))
+    finally:
+        _kill(process)
+        here.close()
+
+
+def _kill(process: Any) -> None:
+    if process.is_alive():
+        process.terminate()
+        process.join(0.2)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"crashed with {signals.Signals(-code).name}"
+    return f"ended its process with status {code}"
+
+
+def _blame(run: _Run, what: str) -> None:
+    """Mark the policy that the worker was running as failed.
+
+    Raises:
+        FolioLabError: no policy was running.
+    """
+    step = run.running
+    if step is None or not step.key[2]:
+        raise FolioLabError(
+            f"the measuring process {what} before it ran a policy", "run `foliolab doctor`, then try again"
+        )
+    way = "native" if step.native else "interpreted"
+    run.fail(step.key[2], step.key, f"policy {step.key[2]} {what}, {way}, in {step.key[0]}")

@@ -1,0 +1,229 @@
+"""The worker: the process in which policies run. It reports every step, so that its parent knows whose fault a
+crash or a hang is; it holds nothing that the parent would miss."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import traceback
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from foliolab.framework.errors import FolioLabError
+from foliolab.framework.policy import Scheme
+from foliolab.framework.registry import Registry, load
+from foliolab.framework.run.bench import Bench, run_once
+from foliolab.framework.run.blame import message, time_limit
+from foliolab.framework.run.count import count
+from foliolab.framework.run.request import Case, RunRequest, applies, plan
+
+PREPARE_SECONDS: Final = 60.0
+Key = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A new phase of the run with a number of steps."""
+
+    name: str
+    steps: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the worker does next: a workload, an order, a policy; `native` if the interpreter cannot catch faults."""
+
+    key: Key
+    native: bool
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Counted metrics of a cell."""
+
+    key: Key
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One timed round of a cell, nanoseconds a page."""
+
+    key: Key
+    round: int
+    value: float
+    flagged: bool
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A policy failed; it takes no further part."""
+
+    policy: str
+    key: Key | None
+    message: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A cell that does not apply."""
+
+    key: Key
+    reason: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """All cases are through."""
+
+
+@dataclass
+class Worker:
+    """Carries a run out.
+
+    Args:
+        request: what to do.
+        pipe: where to report.
+        out: policies that are out of the run.
+        done: cases (workload, order) that are measured already.
+    """
+
+    request: RunRequest
+    pipe: Connection
+    out: set[str]
+    done: set[tuple[str, int]]
+    schemes: dict[str, Scheme] = field(default_factory=dict)
+    skipped: set[Key] = field(default_factory=set)
+
+    def run(self) -> None:
+        """All phases."""
+        registry = load(self.request.plugins)
+        for name in self.request.policies:
+            if name not in self.out:
+                self.schemes[name] = registry.policy(name)
+        cases = [case for case in plan(registry, self.request) if case.key not in self.done]
+        self._count(cases)
+        if self.request.execution == "native":
+            self._build(registry)
+        self._measure(cases)
+        self.pipe.send(Done())
+
+    def _live(self) -> list[str]:
+        return [name for name in self.schemes if name not in self.out]
+
+    def _fail(self, policy: str, key: Key | None, fault: BaseException) -> None:
+        self.out.add(policy)
+        self.pipe.send(Failed(policy, key, message(fault), traceback.format_exc()))
+
+    def _count(self, cases: list[Case]) -> None:
+        self.pipe.send(Phase("counting", len(cases) * len(self._live())))
+        for case in cases:
+            for name in self._live():
+                key = (*case.key, name)
+                self.pipe.send(Step(key, native=False))
+                if not applies(case.workload, self.schemes[name]):
+                    missing = ", ".join(sorted(case.workload.needs - self.schemes[name].policy.capabilities))
+                    self.skipped.add(key)
+                    self.pipe.send(Skipped(key, f"the policy does not claim {missing}"))
+                    continue
+                try:
+                    self.pipe.send(Counted(key, count(case, self.schemes[name])))
+                except Exception as fault:
+                    self._fail(name, key, fault)
+
+    def _build(self, registry: Registry) -> None:
+        from foliolab.framework.run.build import build, policy_pieces
+
+        for name in self._live():
+            # a policy that cannot be compiled must not take the others with it
+            try:
+                policy_pieces(self.schemes[name])
+            except FolioLabError as fault:
+                self._fail(name, None, fault)
+        self.pipe.send(Phase("compiling", 0))
+        for name in [None, *self._live()]:
+            chosen = self._live() if name is None else [name]
+            try:
+                for done, total in build([self.schemes[n] for n in chosen], self.request.plugins):
+                    self.pipe.send(Phase("compiling", total)) if done == 0 else None
+                    self.pipe.send(Step(("compiling", done, ""), native=False))
+                if name is None:
+                    return
+            except FolioLabError as fault:
+                if name is not None:
+                    self._fail(name, None, fault)
+
+    def _measure(self, cases: list[Case]) -> None:
+        bench = Bench(self.request.execution)
+        self.pipe.send(Phase("measuring", len(cases) * self.request.repeats * len(self._live())))
+        for case in cases:
+            if case.workload.threads == 1:
+                _pin()
+            else:
+                _unpin()
+            self._measure_case(bench, case)
+
+    def _measure_case(self, bench: Bench, case: Case) -> None:
+        ready: dict[str, Any] = {}
+        for name in self._live():
+            key = (*case.key, name)
+            if key in self.skipped:
+                continue
+            self.pipe.send(Step(key, native=self.request.execution == "native"))
+            try:
+                with time_limit(PREPARE_SECONDS, f"preparing {case.workload.name} for policy {name}"):
+                    ready[name] = bench.prepare(case, self.schemes[name])
+            except Exception as fault:
+                self._fail(name, key, fault)
+        pages = case.workload.pages(case.setting)
+        for turn in range(-1, self.request.repeats):
+            # ABBA: what drifts over time drifts for all; round -1 only warms up
+            for name in list(ready)[:: 1 if turn % 2 == 0 else -1]:
+                key = (*case.key, name)
+                self.pipe.send(Step(key, native=self.request.execution == "native"))
+                before = _yields(self.request)
+                try:
+                    elapsed = run_once(ready[name])
+                except Exception as fault:
+                    del ready[name]
+                    self._fail(name, key, fault)
+                    continue
+                if turn >= 0:
+                    self.pipe.send(Sample(key, turn, elapsed / pages, _yields(self.request) != before))
+
+
+def _yields(request: RunRequest) -> int:
+    if request.execution != "native":
+        return 0
+    from foliolab.framework.machine.native import yields
+
+    return yields()
+
+
+def _pin() -> None:
+    """Stay on one CPU, the last one: the parent draws its progress on another."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setaffinity(0, {max(_ALL)})
+
+
+def _unpin() -> None:
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setaffinity(0, _ALL)
+
+
+_ALL: Final = set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else {0}
+
+
+def main(request: RunRequest, pipe: Connection, out: set[str], done: set[tuple[str, int]]) -> None:
+    """Entry of the worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            Worker(request, pipe, out, done).run()
+        except FolioLabError as fault:
+            pipe.send(fault)
+        except MemoryError:
+            pipe.send(FolioLabError("the run needs more memory than there is", "use less --memory or fewer policies"))

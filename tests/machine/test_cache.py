@@ -1,0 +1,276 @@
+"""The disk cache of native code: never stale, rebuilt when damaged, indifferent to where it lies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from foliolab.framework.machine import cache
+from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.layout import Field, Layouts, Struct
+from foliolab.framework.machine.memory import Memory, allocate
+from foliolab.framework.machine.primitives import PRIMITIVES
+
+native = pytest.importorskip("foliolab.framework.machine.native", reason="numba is missing")
+
+WORD = Field("pte", "u64", 0)
+LAYOUTS = Layouts((Struct("page", 64, ()), Struct("folio", 64, ()), Struct("pte", 8, (WORD,))))
+
+CALLEE = '''
+"""The policy's second file."""
+STEP = 7
+
+def grow(value):
+    return value + STEP
+'''
+CALLER = '''
+"""The policy's first file."""
+from callee import grow
+from foliolab.framework.machine.primitives import load, pte_at
+
+def uses(vm, n):
+    return grow(load(pte_at(vm, 0).pte)) * n
+
+def lonely(vm, n):
+    return load(pte_at(vm, 0).pte) - n
+'''
+
+
+class Author:
+    """Two files of a plugin, imported afresh after every edit."""
+
+    def __init__(self) -> None:
+        self.texts = {"callee": CALLEE, "caller": CALLER}
+        self.builds: list[str] = []
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        assert old in self.texts[name]
+        self.texts[name] = self.texts[name].replace(old, new)
+
+    def function(self, name: str) -> Any:
+        modules = {}
+        for module, text in self.texts.items():
+            modules[module] = ModuleType(module)
+            modules[module].__dict__["__builtins__"] = {
+                **vars(__import__("builtins")),
+                "__import__": lambda n, *rest: modules[n] if n in modules else __import__(n, *rest),
+            }
+            exec(compile(text, f"{module}.py", "exec"), modules[module].__dict__)
+        return getattr(modules["caller"], name)
+
+    def run(self, name: str, value: int, n: int, layouts: Layouts = LAYOUTS) -> int:
+        """What a new process would do: the function's native form, from the cache or built."""
+        function = self.function(name)
+        library = native.Library(CallTree([function], PRIMITIVES, {}, {}), layouts)
+        build = library._build
+
+        def counted(*arguments: Any) -> Any:
+            self.builds.append(name)
+            return build(*arguments)
+
+        library._build = counted
+        vm = Memory(allocate(4096), layouts)
+        vm.at("pte", 0).pte.write("start", value)
+        return int(library.get(function, "mi")(vm.addr, n))
+
+    def built(self) -> list[str]:
+        """What was compiled since the last question."""
+        done, self.builds = self.builds, []
+        return done
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path / "native"))
+    return tmp_path / "native"
+
+
+@pytest.fixture
+def author(folder: Path) -> Author:
+    return Author()
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def test_second_build_hits(author: Author, folder: Path) -> None:
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == ["uses"]
+    (entry,) = entries(folder)
+    assert author.run("uses", 6, 3) == 39
+    assert author.built() == []
+    assert entries(folder) == [entry]
+
+
+def test_edit_of_a_callee_in_another_file_is_seen(author: Author) -> None:
+    assert author.run("uses", 5, 2) == 24
+    author.edit("callee", "value + STEP", "value - STEP")
+    assert author.run("uses", 5, 2) == -4
+    author.edit("callee", "STEP = 7", "STEP = 9")
+    assert author.run("uses", 5, 2) == -8
+    author.built()
+    author.edit("callee", "STEP = 9", "STEP = 7")
+    author.edit("callee", "value - STEP", "value + STEP")
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == [], "the first text's code is still there"
+
+
+def test_edit_of_a_helper_rebuilds_only_what_depends_on_it(author: Author) -> None:
+    author.run("uses", 5, 2)
+    author.run("lonely", 5, 2)
+    author.built()
+    author.edit("callee", "STEP = 7", "STEP = 8")
+    assert (author.run("uses", 5, 2), author.run("lonely", 5, 2)) == (26, 3)
+    assert author.built() == ["uses"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("callee", "    return value", "    # a remark\n    return value"),
+        ("callee", "def grow", "\n\n\ndef grow"),
+        ("caller", '"""The policy\'s first file."""', '"""Another docstring."""'),
+        ("caller", "def lonely(vm, n):", "def lonely(vm, n):  # a neighbour"),
+    ],
+    ids=["comment", "blank-lines", "docstring", "neighbour"],
+)
+def test_edit_without_meaning_hits(author: Author, name: str, old: str, new: str) -> None:
+    author.run("uses", 5, 2)
+    author.built()
+    author.edit(name, old, new)
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == []
+
+
+def test_other_layout_is_another_entry(author: Author) -> None:
+    moved = Layouts((Struct("page", 64, ()), Struct("folio", 64, ()), Struct("pte", 16, (Field("pte", "u64", 8),))))
+    assert author.run("uses", 5, 2) == 24
+    assert author.run("uses", 5, 2, moved) == 24
+    assert author.built() == ["uses", "uses"]
+
+
+# -- damage ------------------------------------------------------------------------------------------
+DAMAGE = {
+    "empty": lambda data: b"",
+    "header only": lambda data: data[: len(cache.MAGIC)],
+    "truncated": lambda data: data[: len(data) // 2],
+    "last byte gone": lambda data: data[:-1],
+    "longer": lambda data: data + b"x",
+    "bit flipped in the code": lambda data: data[:-100] + bytes([data[-100] ^ 4]) + data[-99:],
+    "bit flipped in the checksum": lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:],
+    "another version": lambda data: b"foliolab native 0\n" + data[len(cache.MAGIC) :],
+    "something else": lambda data: b"\x7fELF" + bytes(5000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_entry_is_built_again(author: Author, folder: Path, damage: str) -> None:
+    author.run("uses", 5, 2)
+    (entry,) = entries(folder)
+    good = entry.read_bytes()
+    entry.write_bytes(DAMAGE[damage](good))
+    author.built()
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == ["uses"]
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == [], "and the entry is whole again"
+
+
+def test_sound_entry_that_is_no_native_code_is_built_again(author: Author, folder: Path) -> None:
+    """The checksum fits, but what it covers cannot be loaded."""
+    author.run("uses", 5, 2)
+    (entry,) = entries(folder)
+    cache.write(entry.stem, b"not a pickle")
+    author.built()
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == ["uses"]
+
+
+# -- folders -------------------------------------------------------------------------------------------
+def test_folder_that_cannot_be_made(author: Author, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path / "file" / "native"))
+    assert author.run("uses", 5, 2) == 24
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == ["uses", "uses"]
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_folder_without_permission(author: Author, folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o500)
+    try:
+        assert author.run("uses", 5, 2) == 24
+        assert entries(folder) == []
+    finally:
+        folder.chmod(0o700)
+
+
+def test_disk_that_fails_while_writing_leaves_nothing(
+    author: Author, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache.os, "replace", full)
+    assert author.run("uses", 5, 2) == 24
+    assert entries(folder) == []
+
+
+def test_folder_of_the_environment_and_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path))
+    assert cache.folder() == tmp_path
+    monkeypatch.delenv("FOLIOLAB_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    assert cache.folder().name == "native"
+    if sys.platform == "linux":
+        assert cache.folder().is_relative_to(tmp_path / "home")
+
+
+BUILDER = """
+import sys
+from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.layout import Field, Layouts, Struct
+from foliolab.framework.machine.memory import Memory, allocate
+from foliolab.framework.machine.native import Library
+from foliolab.framework.machine.primitives import PRIMITIVES, atomic_add_return, pte_at
+
+def run(vm, n):
+    total = 0
+    for i in range(n):
+        total += atomic_add_return(i, pte_at(vm, 0).pte)
+    return total
+
+layouts = Layouts((Struct("page", 64, ()), Struct("folio", 64, ()), Struct("pte", 8, (Field("pte", "u64", 0),))))
+vm = Memory(allocate(4096), layouts)
+library = Library(CallTree([run], PRIMITIVES, {}, {}), layouts)
+sys.stdin.readline()
+print(int(library.is_cached(run, "mi")), library.get(run, "mi")(vm.addr, 4))
+"""
+
+
+def test_two_processes_that_build_at_once_and_one_that_comes_later(folder: Path) -> None:
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", BUILDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    builders = [start(), start()]
+    for one in builders:
+        assert one.stdin is not None
+        one.stdin.write("\n")
+        one.stdin.flush()
+    answers = [one.communicate(timeout=120) for one in builders]
+    assert [out.split()[1] for out, _ in answers] == ["10", "10"], answers
+    (entry,) = entries(folder)
+    late, errors = start().communicate("\n", timeout=120)
+    assert late.split() == ["1", "10"], errors
+    assert entries(folder) == [entry]
