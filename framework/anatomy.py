@@ -85,8 +85,8 @@ class Cost:
 
     Args:
         order: of the folio.
-        bits: that it uses in the folio's struct pages, of those that are there anyway.
-        extra: bytes by which it makes the folio's struct pages larger.
+        bits: that it uses in the folio's struct pages.
+        extra: bytes by which it makes the folio's struct pages larger; 0 where all fits into today's.
     """
 
     order: int
@@ -101,7 +101,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Word:
-    """A field with named bits: the bits from the highest down, the free ones included (their name is empty)."""
+    """A field with named bits: its bits from the highest down, free ones included (without a name)."""
 
     field: str
     ctype: str
@@ -265,7 +265,7 @@ def _word(stored: Stored) -> Word:
 
 
 def cost(scheme: Scheme, order: int) -> Cost:
-    """What the scheme stores for one folio of an order; small folios need no scheme, so it uses none there."""
+    """What the scheme stores for one folio of an order; a small folio needs no scheme and uses nothing."""
     nr_pages = 1 << order
     extra = (page_stride(scheme) - STRUCT_PAGE) * nr_pages
     if order == 0:

@@ -58,7 +58,7 @@ class _Counter:
 
 
 def operations(scheme: Scheme, order: int = 4) -> list[Operation]:
-    """The operations on a folio of one order by PTEs, and on one of PMD size by a PMD if the scheme has those."""
+    """The operations on a folio of one order by PTEs and, if the scheme can, on one of PMD size by a PMD."""
     found = _Series(scheme, order, pmd=False).run() if order <= scheme.policy.max_order else []
     if "pmd" in scheme.policy.capabilities and scheme.policy.max_order >= PMD_ORDER:
         found += _Series(scheme, PMD_ORDER, pmd=True).run()
@@ -97,9 +97,12 @@ class _Series:
         self.count("dup (fork)", lambda: machine.fork(0, 1))
         self.count("remove, others stay (child unmaps)", lambda: machine.unmap(1, 0, nr))
         machine.exit(1)
-        if not self.pmd:
-            self.count("write fault of the sole owner, whole folio", lambda: machine.write(0, 0, nr))
         self.count("remove, the last mapping", lambda: machine.unmap(0, 0, nr))
+        if not self.pmd:
+            machine.populate(0, 0, nr, self.order)
+            machine.fork(0, 1)
+            machine.exit(1)
+            self.count("write faults of the sole owner, one a page", lambda: machine.write(0, 0, nr))
         machine.exit(0)
 
     def _file(self) -> None:

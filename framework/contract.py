@@ -97,7 +97,9 @@ def _a(thing: object) -> str:
 class _Claims:
     """Checks of one policy or workload; the first that does not hold raises Unusable."""
 
-    def __init__(self, offered: Policy | Workload) -> None:
+    def __init__(
+        self, offered: Any
+    ) -> None:  # whatever its fields are declared as, a plugin may put in others
         self.name = offered.name
         self.what = type(offered).__name__.lower()
         self.offered = offered
@@ -112,7 +114,7 @@ class _Claims:
             names = (self.name,) if isinstance(self.name, str) else ()
             raise Unusable(f"{self.what} {self.name}: {otherwise}", self.place, names)
 
-    def common(self, offered: Policy | Workload) -> None:
+    def common(self, offered: Any) -> None:
         self.need(isinstance(self.name, str), "its name is not a string")
         good = NAME.fullmatch(self.name) is not None and self.name not in RESERVED
         self.need(good, "a name is lower-case letters and digits with hyphens between them, and not 'all'")
@@ -192,7 +194,7 @@ def check_workload(workload: Workload) -> None:
     code = getattr(workload.prepare, "__code__", None)
     taken = code is None or code.co_argcount >= 2 or bool(code.co_flags & 4)
     claims.need(taken, "prepare is not a function of (machine, setting)")
-    orders = workload.orders
+    orders: Any = workload.orders
     good = isinstance(orders, tuple) and bool(orders) and all(_whole(o, 0, LARGEST_ORDER) for o in orders)
     claims.need(good, f"its orders are not numbers from 0 to {LARGEST_ORDER}")
     claims.need(isinstance(workload.needs, frozenset), "needs is not a frozenset")

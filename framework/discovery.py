@@ -185,7 +185,7 @@ class _FreshLoader(SourceFileLoader):
     """Compiles the text that is there now: no __pycache__ beside a user's file, and nothing stale."""
 
     def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)  # type: ignore[no-any-return]
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _load_file(where: str) -> ModuleType:

@@ -201,6 +201,7 @@ class Policy:
         parameters: what its user may choose.
         derive: constants that follow from the parameters, by name.
         capabilities: what it claims, out of CAPABILITIES.
+        capabilities_of: what it claims for chosen parameters, where that depends on them.
         max_mm_id: the largest MM ID it can tell apart (or a function of the parameters); fork fails beyond.
         max_order: the largest folio it supports.
         api_version: the contract it was written for.
@@ -216,6 +217,7 @@ class Policy:
     parameters: tuple[Parameter, ...] = ()
     derive: Callable[[Mapping[str, int]], Mapping[str, Any]] | None = None
     capabilities: frozenset[str] = frozenset()
+    capabilities_of: Callable[[Mapping[str, int]], frozenset[str]] | None = None
     max_mm_id: int | Callable[[Mapping[str, int]], int] = (1 << 31) - 1
     max_order: int = 15
     api_version: int = API_VERSION
@@ -232,6 +234,12 @@ class Policy:
         if unknown := self.capabilities - CAPABILITIES.keys():
             raise PluginError(
                 f"policy {self.name} claims {', '.join(sorted(unknown))}", f"claims are {', '.join(CAPABILITIES)}"
+            )
+        names = set() if callable(self.fields) else {f.name for f in self.fields}
+        if names and self.hooks.mapcount is None and "_large_mapcount" not in names:
+            raise PluginError(
+                f"policy {self.name} neither has a hook mapcount nor stores _large_mapcount",
+                "the number of all mappings of a folio must be known",
             )
         for name, hook in self.hooks.given().items():
             code = getattr(hook, "__code__", None)
@@ -277,6 +285,12 @@ class Scheme:
         """What it stores."""
         declared = self.policy.fields
         return declared(dict(self.values)) if callable(declared) else declared
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What it claims."""
+        chosen = self.policy.capabilities_of
+        return chosen(dict(self.values)) if chosen else self.policy.capabilities
 
     @property
     def max_mm_id(self) -> int:

@@ -59,7 +59,7 @@ class _Offer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(one.name for one in (*self.policies, *self.workloads))
+        return (*(one.name for one in self.policies), *(one.name for one in self.workloads))
 
 
 @dataclass

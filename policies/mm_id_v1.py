@@ -11,6 +11,7 @@ Sources: specification 2.1 (rules), 2.4 (traces T1 to T5), 2.7 (reuse, patch 10)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from foliolab.framework.api import (
@@ -34,8 +35,8 @@ from foliolab.framework.api import (
     store,
     test_bit,
 )
-from foliolab.policies import no_page_mapcount
 from foliolab.policies.mm_id import leave_swapcache, only_mapped
+from foliolab.policies.no_page_mapcount import after_pmd, after_ptes, pages_if_first
 from foliolab.policies.page_mapcount import (
     ENTIRELY_MAPPED,
     PAGE_MAPCOUNT,
@@ -56,11 +57,9 @@ EXCLUSIVE_BIT = 62
 LOCK_BIT = 63
 EXCLUSIVE = 1 << EXCLUSIVE_BIT
 
-FIELDS = (
-    PAGE_MAPCOUNT,
+SLOT_FIELDS = (
     Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings of any kind, minus 1"),
     Stored("_entire_mapcount", "i32", page=1, offset=20, init=-1, doc="PMD mappings, minus 1"),
-    Stored("_nr_pages_mapped", "i32", page=1, offset=24, init=0, doc="pages mapped; 0x800000 for a PMD"),
     Stored("_mm0_mapcount", "i32", page=1, offset=32, init=-1, doc="mappings of slot 0's MM, minus 1"),
     Stored("_mm1_mapcount", "i32", page=1, offset=36, init=-1, doc="mappings of slot 1's MM, minus 1"),
     Stored(
@@ -68,6 +67,23 @@ FIELDS = (
         bits=(Bits("id0", 0, 32), Bits("id1", 32, 24), Bits("exclusive", 62), Bits("lock", 63)),
     ),
 )  # fmt: skip
+
+
+PAGE_FIELDS = (
+    PAGE_MAPCOUNT,
+    Stored("_nr_pages_mapped", "i32", page=1, offset=24, init=0, doc="pages mapped; 0x800000 for a PMD"),
+)
+
+
+def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
+    """What it stores, with or without page mapcounts."""
+    return (*PAGE_FIELDS, *SLOT_FIELDS) if values["page_mapcounts"] else SLOT_FIELDS
+
+
+def claims(values: Mapping[str, int]) -> frozenset[str]:
+    """What the series claims: with page mapcounts the answer is still the old guess, else the flag's."""
+    common = {"pmd", "reuse", "lock-per-folio"}
+    return frozenset(common | ({"page-mapcount", "partial-mapping"} if values["page_mapcounts"] else {"safe", "exact-for-two"}))
 
 
 def id0(folio: Any) -> int:
@@ -187,7 +203,7 @@ def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
         first = add_page_mapcounts(folio, page, nr)
         add_large_mapcount(folio, nr, mm)
         return first
-    return no_page_mapcount.pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
+    return pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
 
 
 def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
@@ -197,7 +213,7 @@ def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
         add_large_mapcount(folio, 1, mm)
         return counted
     nr_pmdmapped = folio_nr_pages(folio) if atomic_inc_and_test(folio._entire_mapcount) else 0
-    return no_page_mapcount.pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
+    return pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
 
 
 def dup_page(page: Any) -> None:
@@ -223,7 +239,7 @@ def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
     if PAGE_MAPCOUNTS:
         last = remove_page_mapcounts(folio, page, nr)
         return last, partially_mapped(folio, last)
-    return no_page_mapcount.after_ptes(folio, left)
+    return after_ptes(folio, left)
 
 
 def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
@@ -232,21 +248,7 @@ def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
         sub_large_mapcount(folio, 1, mm)
         return remove_entire_mapcount(folio)
     last = atomic_add_negative(-1, folio._entire_mapcount)
-    return no_page_mapcount.after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
-
-
-def page_mapcount(folio: Any, page: Any) -> int:
-    """kpagecount: exact, or the average without page mapcounts."""
-    if PAGE_MAPCOUNTS:
-        return atomic_read(page._mapcount) + 1 + atomic_read(folio._entire_mapcount) + 1
-    return no_page_mapcount.average_page_mapcount(folio)
-
-
-def page_exclusive(folio: Any, page: Any) -> bool:
-    """pagemap's bit 56."""
-    if PAGE_MAPCOUNTS:
-        return page_mapcount(folio, page) == 1
-    return not maybe_mapped_shared(folio)
+    return after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
 
 
 POLICY = Policy(
@@ -254,9 +256,10 @@ POLICY = Policy(
     summary="the first posting (Aug 2024): two slots with an EXCLUSIVE flag, IDs never erased",
     references=("20240829165627.2256514-1-david@redhat.com, patches 6, 7 and 10",),
     layout="mm-id-v1",
-    fields=FIELDS,
+    fields=fields,
     parameters=(Parameter("page_mapcounts", "PAGE_MAPCOUNTS", 1, 0, 1, doc="keep the per-page mapcounts"),),
-    capabilities=frozenset({"page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"}),
+    capabilities=claims({"page_mapcounts": 1}),
+    capabilities_of=claims,
     max_mm_id=MM_ID_MAX,
     hooks=Hooks(
         new_anon=new_anon,
@@ -270,7 +273,5 @@ POLICY = Policy(
         remove_pmd=remove_pmd,
         maybe_mapped_shared=maybe_mapped_shared,
         can_reuse=can_reuse,
-        page_mapcount=page_mapcount,
-        page_exclusive=page_exclusive,
     ),
 )

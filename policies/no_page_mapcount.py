@@ -3,6 +3,8 @@
 Per-page mapcounts of large folios stay at their initial value for ever and `_nr_pages_mapped` is not kept.
 What user space sees becomes an average, and statistics count a folio as wholly mapped or not at all.
 
+What /proc shows follows from the absence of page mapcounts: the engine's defaults are those of this option.
+
 Sources: specification 3.1 (rules), 3.2 (what becomes visible), 3.3 (the average); series
 20250303163014.1128035-1-david@redhat.com, patches 15 to 20: commits e63ee43e3eda, ae4192b7691c (kpagecount),
 eb16876971ea (PM_MMAP_EXCLUSIVE), 6dd55dd1c555 (smaps), 749492229e3b (stop the per-page mapcount).
@@ -38,18 +40,6 @@ FIELDS = (
     Stored("_entire_mapcount", "i32", page=1, offset=24, init=-1, doc="PMD mappings, minus 1"),
     *SLOT_FIELDS,
 )
-
-
-def average_page_mapcount(folio: Any) -> int:
-    """`folio_average_page_mapcount`, section 3.3: rounded to nearest, at least 1 while mapped."""
-    mapcount = atomic_read(folio._large_mapcount) + 1
-    entire = atomic_read(folio._entire_mapcount) + 1
-    if mapcount <= 0:
-        return 0
-    if mapcount <= entire:
-        return entire
-    pages = folio_nr_pages(folio)
-    return max((mapcount - entire + pages // 2) // pages + entire, 1)
 
 
 def pages_if_first(folio: Any, now: int, nr: int) -> int:
@@ -118,16 +108,6 @@ def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
     return after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
 
 
-def page_mapcount(folio: Any, page: Any) -> int:
-    """kpagecount and the divisor of PSS: the folio's average."""
-    return average_page_mapcount(folio)
-
-
-def page_exclusive(folio: Any, page: Any) -> bool:
-    """pagemap's bit 56 and smaps' private: certainly one MM."""
-    return not maybe_mapped_shared(folio)
-
-
 POLICY = Policy(
     name="no-page-mapcount",
     summary="Linux 6.15 with CONFIG_NO_PAGE_MAPCOUNT (No-MC): the two slots alone, averages for /proc",
@@ -151,7 +131,5 @@ POLICY = Policy(
         remove_pmd=remove_pmd,
         maybe_mapped_shared=maybe_mapped_shared,
         can_reuse=can_reuse,
-        page_mapcount=page_mapcount,
-        page_exclusive=page_exclusive,
     ),
 )

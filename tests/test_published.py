@@ -66,7 +66,9 @@ def test_the_table_of_the_precise_scheme(figures: list[Published]) -> None:
 
     def column(workload: str, machine: str) -> list[float]:
         return [
-            p for stage in stages for p in of(figures, "WIP", f"rmap-id:stage={stage}", workload, machine)
+            p
+            for stage in stages
+            for p in of(figures, "WIP", f"rmap-id:stage={stage},batched=0", workload, machine)
         ]
 
     assert column("remap", "Xeon") == [13.4, 123.7, 108.7, -8.1, -8.8, -10.4, -34.8]

@@ -30,7 +30,7 @@ def application() -> typer.Typer:
     app = typer.Typer(
         name="foliolab",
         help="A workbench for schemes that track who owns a large folio.",
-        epilog="Exit codes: 0 good, 1 a comparison failed, 2 usage, 3 nothing could be measured, 4 a plugin failed.",
+        epilog="Exit codes: 0 good, 1 a comparison failed, 2 usage, 3 nothing measured, 4 a plugin failed.",
         add_completion=False,
         no_args_is_help=True,
         rich_markup_mode=None,  # plain help: a rich one would take 0.1 s longer
@@ -63,7 +63,7 @@ def _global(
 
 
 def main() -> None:
-    """Run the program with sys.argv; return where all went well, otherwise raise SystemExit with the exit code."""
+    """Run the program with sys.argv; return where all went well, otherwise raise SystemExit with the code."""
     for stream in (sys.stdout, sys.stderr):
         # a name or a message may hold what the terminal cannot show
         with suppress(AttributeError, ValueError):

@@ -108,7 +108,7 @@ def _exclusive(machine: Machine, truth: Truth) -> Iterator[str]:
 
 
 def _policy_laws(machine: Machine, truth: Truth, two_owners: bool) -> Iterator[str]:
-    claims = machine.scheme.policy.capabilities
+    claims = machine.scheme.capabilities
     exact = "exact" in claims or (two_owners and "exact-for-two" in claims)
     for head in truth.folios():
         if truth.nr_pages_of[head] == 1:

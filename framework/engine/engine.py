@@ -82,7 +82,8 @@ LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
 @cache
 def _policy_tree(scheme: Scheme) -> CallTree:
     given = scheme.policy.hooks.given()
-    put: dict[Function, Function] = {getattr(hooks, n): given[n] for n in HOOK_ARGUMENTS if n in given}
+    put = hooks.defaults(frozenset(f.name for f in scheme.fields))
+    put |= {getattr(hooks, name): given[name] for name in HOOK_ARGUMENTS if name in given}
     return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
 
 

@@ -1,13 +1,16 @@
 """The places where the engine's text calls the policy, and the answers where a policy gives none.
 
 Building an engine replaces each function here by the policy's hook of that name (see `policy.Hooks`).
-What remains is the default: that of Linux <= 6.14 where there is one.
+What remains is the default: that of Linux <= 6.14 where a policy keeps page mapcounts, else that of
+CONFIG_NO_PAGE_MAPCOUNT.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from foliolab.framework.engine.folio import folio_nr_pages
 from foliolab.framework.machine.primitives import atomic_read
 
 
@@ -87,3 +90,36 @@ def page_mapcount(folio: Any, page: Any) -> int:
 def page_exclusive(folio: Any, page: Any) -> bool:
     """pagemap's bit 56: the page is mapped exactly once (section 3.2)."""
     return page_mapcount(folio, page) == 1
+
+
+# -- the defaults of a policy that does not keep what the ones above read ----------------------------------
+def no_entire_mapcount(folio: Any) -> int:
+    """PMD mappings of a policy without `_entire_mapcount`: there are none."""
+    return 0
+
+
+def average_page_mapcount(folio: Any, page: Any) -> int:
+    """`folio_average_page_mapcount`, section 3.3: rounded to nearest, at least 1 while mapped."""
+    total = mapcount(folio)
+    entire = entire_mapcount(folio)
+    if total <= 0:
+        return 0
+    if total <= entire:
+        return entire
+    pages = folio_nr_pages(folio)
+    return max((total - entire + pages // 2) // pages + entire, 1)
+
+
+def certainly_exclusive(folio: Any, page: Any) -> bool:
+    """pagemap's bit 56 without page mapcounts: certainly one MM maps the folio (section 3.2)."""
+    return not maybe_mapped_shared(folio)
+
+
+def defaults(fields: frozenset[str]) -> dict[Callable[..., Any], Callable[..., Any]]:
+    """The defaults that suit what a policy stores, by the function above that each stands for."""
+    chosen: dict[Callable[..., Any], Callable[..., Any]] = {}
+    if "_entire_mapcount" not in fields:
+        chosen[entire_mapcount] = no_entire_mapcount
+    if "_mapcount" not in fields:
+        chosen |= {page_mapcount: average_page_mapcount, page_exclusive: certainly_exclusive}
+    return chosen

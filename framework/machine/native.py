@@ -25,6 +25,7 @@ from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.primitives import PRIMITIVES
 
+FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _SHARED: Final = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
 _CALLEE: Final = {**_SHARED, "no_cpython_wrapper": True}
 _SMALL: Final = 400
@@ -132,10 +133,14 @@ class Library:
         try:
             top.compile(tuple(map(self._kind, kinds)))
         except NumbaError as fault:
-            raise _explain(function, fault) from fault
+            raise _explain(function, fault, self._author_files()) from fault
         (made,) = top.overloads.values()
         cache.write(self.key(function, kinds), serialize.dumps(made._reduce()))
         return made
+
+    def _author_files(self) -> set[Path]:
+        files = {Path(function.__code__.co_filename).resolve() for function in self.tree.needs}
+        return {file for file in files if not file.is_relative_to(FRAMEWORK)}
 
     def _kind(self, letter: str) -> Any:
         if letter in _POINTERS:
@@ -148,11 +153,12 @@ class Library:
         return self._twins[self.tree.replace.get(function, function)].py_func
 
 
-def _explain(function: Function, fault: NumbaError) -> NativeBuildError:
+def _explain(function: Function, fault: NumbaError, authors: set[Path]) -> NativeBuildError:
     """The author's file and line, and numba's reason, out of its long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
     places = list(_PLACE.finditer(text))
-    place = f"{places[-1]['file']}:{places[-1]['line']}" if places else where(function)
+    places = [p for p in places if Path(p["file"]).resolve() in authors] or places
+    place = f"{Path(places[-1]['file']).resolve()}:{places[-1]['line']}" if places else where(function)
     reasons = [
         line.strip(" -")
         for line in text.splitlines()

@@ -72,8 +72,9 @@ def render(registry: Registry, out: Plain) -> None:
     for policy in registry.policies.values():
         out.item(policy.name, policy.summary, column=column, style="cyan")
         out.item("", f"claims: {_words(policy.capabilities)}", column=column)
-        for parameter in policy.parameters:
-            out.item("", f"parameter {parameter_text(parameter)}", column=column)
+        if policy.parameters:
+            chosen = ", ".join(f"{p.name}={p.default}" for p in policy.parameters)
+            out.item("", f"parameters: {chosen}", column=column)
     out.line()
     out.line("Workloads", "bold")
     for workload in registry.workloads.values():
@@ -102,4 +103,4 @@ def _plugins(registry: Registry, out: Plain) -> None:
         out.item(f"✓ {plugin.name}", f"{plugin.source}: {', '.join(offered) or 'nothing for this program'}")
     for failure in registry.failures:
         out.item(f"✗ {failure.name} failed", f"({failure.phase}) {failure.source}", style="dim")
-        out.item("", failure.message, indent=4, column=4, style="dim")
+        out.item("", failure.message, indent=0, column=4)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
-
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.machine.layout import CTYPES
 from foliolab.framework.machine.memory import CACHE_LINE, Ref
@@ -12,9 +10,6 @@ from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
 from foliolab.framework.policy import Scheme
 from foliolab.framework.run.blame import time_limit
 from foliolab.framework.run.request import Case, counting_setting, shape_of
-
-COUNTING_SECONDS: Final = 30.0
-
 
 @dataclass
 class Counter:
@@ -54,14 +49,19 @@ def bits(scheme: Scheme, order: int) -> dict[str, float]:
     return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])}
 
 
-def count(case: Case, scheme: Scheme) -> dict[str, float]:
+def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
     """Accesses of the timed part, per page, and what the scheme stores.
+
+    Args:
+        case: the workload at one folio size.
+        scheme: the policy.
+        patience: seconds after which it counts as endless.
 
     Raises:
         PluginError: the policy or the workload failed, wrote what is not its own, or did not end.
     """
     setting = counting_setting(case)
-    with time_limit(COUNTING_SECONDS, f"{case.workload.name} with policy {scheme.name}, interpreted,"):
+    with time_limit(patience, f"{case.workload.name} with policy {scheme.name}, interpreted,"):
         machine = Machine(scheme, shape_of(case.workload, setting), "interpreted")
         timed = case.workload.prepare(machine, setting)
         seen = Counter(frozenset(f.name for f in scheme.fields))

@@ -34,6 +34,7 @@ class RunRequest:
         plugins: plugin files to load.
         command: what repeats the run.
         execution: native, or interpreted where numba is missing.
+        patience: seconds after which a step of a policy or workload counts as endless.
     """
 
     policies: tuple[str, ...]
@@ -47,6 +48,7 @@ class RunRequest:
     plugins: tuple[str, ...] = ()
     command: str = ""
     execution: Literal["native", "interpreted"] = "native"
+    patience: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _pages(workload: Workload, order: int, request: RunRequest) -> int:
 
 def applies(workload: Workload, scheme: Scheme) -> bool:
     """Whether the policy claims all that the workload needs."""
-    return workload.needs <= scheme.policy.capabilities
+    return workload.needs <= scheme.capabilities
 
 
 def memory_needed(cases: Sequence[Case], schemes: Sequence[Scheme]) -> int:

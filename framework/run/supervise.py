@@ -9,9 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import signal as signals
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from foliolab.framework import provenance, results
 from foliolab.framework.errors import FolioLabError
@@ -20,11 +21,14 @@ from foliolab.framework.run import worker
 from foliolab.framework.run.request import RunRequest, plan
 from foliolab.framework.run.worker import Counted, Done, Failed, Key, Phase, Sample, Skipped, Step
 
-STALL_SECONDS: Final = 120.0
-"""How long one step may take before the worker counts as hanging."""
+GRACE: Final = 5.0
+"""Seconds more than the worker's own patience: where it can, it says itself what hangs, with file and line."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the phase, the steps done and the steps in all (0: unknown)."""
+
+
+_EMPTY: Final[dict[str, Any]] = {"samples": [], "flagged": [], "counted": {}, "reason": ""}
 
 
 @dataclass
@@ -43,7 +47,7 @@ class _Run:
     finished: bool = False
 
     def cell(self, key: Key) -> dict[str, Any]:
-        return self.cells.setdefault(key, {"samples": [], "flagged": [], "counted": {}, "reason": ""})
+        return self.cells.setdefault(key, deepcopy(_EMPTY))
 
     def take(self, event: Any) -> None:
         """One report of the worker."""
@@ -103,7 +107,7 @@ def compare_run(request: RunRequest, progress: Progress | None = None) -> result
         UsageError: a name in the request is unknown.
     """
     registry = load(request.plugins)
-    cases = plan(registry, request)
+    plan(registry, request)
     schemes = {name: registry.policy(name) for name in request.policies}
     run = _Run(request, progress or (lambda phase, done, total: None))
     started = provenance.now()
@@ -113,9 +117,10 @@ def compare_run(request: RunRequest, progress: Progress | None = None) -> result
             _follow(run)
     except KeyboardInterrupt:
         interrupted = True
-    for case in cases:
-        for name in request.policies:
-            run.cell((*case.key, name))
+    if not interrupted:
+        for key in _asked(request):
+            if key not in run.cells:
+                run.cell(key)["reason"] = f"{key[0]} is not for folios of {4 << key[1]} KiB"
     return results.Result(
         complete=not interrupted,
         command=request.command,
@@ -136,10 +141,17 @@ def compare_run(request: RunRequest, progress: Progress | None = None) -> result
         versions=provenance.versions(),
         kernel=provenance.kernel(),
         git=provenance.git(),
-        cells=[_cell(key, cell, run.out) for key, cell in run.cells.items()],
+        cells=[_cell(key, cell, run.out) for key, cell in run.cells.items() if cell != _EMPTY],
         failures=run.failures,
         notes=_notes(request),
     )
+
+
+def _asked(request: RunRequest) -> Iterator[Key]:
+    for workload in request.workloads:
+        for order in request.orders:
+            for policy in request.policies:
+                yield workload, order, policy
 
 
 def _notes(request: RunRequest) -> list[str]:
@@ -150,7 +162,11 @@ def _notes(request: RunRequest) -> list[str]:
 
 def _cell(key: Key, cell: dict[str, Any], out: set[str]) -> results.Cell:
     workload, order, policy = key
-    status = "measured" if cell["samples"] else "failed" if policy in out else "skipped"
+    status: Literal["measured", "failed", "skipped"] = "skipped"
+    if cell["samples"]:
+        status = "measured"
+    elif policy in out:
+        status = "failed"
     return results.Cell(
         workload=workload,
         size_kib=4 << order,
@@ -185,9 +201,9 @@ def _follow(run: _Run) -> None:
                 run.take(event)
                 if run.finished:
                     break
-            elif time.monotonic() - last > STALL_SECONDS:
+            elif time.monotonic() - last > run.request.patience + GRACE:
                 _kill(process)
-                _blame(run, f"did not end within {STALL_SECONDS:g} s and was stopped")
+                _blame(run, f"did not end within {run.request.patience:g} s and was stopped")
                 return
         process.join(2)
         if not run.finished:

@@ -19,7 +19,6 @@ from foliolab.framework.run.blame import message, time_limit
 from foliolab.framework.run.count import count
 from foliolab.framework.run.request import Case, RunRequest, applies, plan
 
-PREPARE_SECONDS: Final = 60.0
 Key = tuple[str, int, str]
 
 
@@ -125,12 +124,12 @@ class Worker:
                 key = (*case.key, name)
                 self.pipe.send(Step(key, native=False))
                 if not applies(case.workload, self.schemes[name]):
-                    missing = ", ".join(sorted(case.workload.needs - self.schemes[name].policy.capabilities))
+                    missing = ", ".join(sorted(case.workload.needs - self.schemes[name].capabilities))
                     self.skipped.add(key)
                     self.pipe.send(Skipped(key, f"the policy does not claim {missing}"))
                     continue
                 try:
-                    self.pipe.send(Counted(key, count(case, self.schemes[name])))
+                    self.pipe.send(Counted(key, count(case, self.schemes[name], self.request.patience)))
                 except Exception as fault:
                     self._fail(name, key, fault)
 
@@ -174,7 +173,7 @@ class Worker:
                 continue
             self.pipe.send(Step(key, native=self.request.execution == "native"))
             try:
-                with time_limit(PREPARE_SECONDS, f"preparing {case.workload.name} for policy {name}"):
+                with time_limit(self.request.patience, f"preparing {case.workload.name} for policy {name}"):
                     ready[name] = bench.prepare(case, self.schemes[name])
             except Exception as fault:
                 self._fail(name, key, fault)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,7 +32,7 @@ def grow(value):
 '''
 CALLER = '''
 """The policy's first file."""
-from callee import grow
+from author_callee import grow
 from foliolab.framework.machine.primitives import load, pte_at
 
 def uses(vm, n):
@@ -46,7 +47,7 @@ class Author:
     """Two files of a plugin, imported afresh after every edit."""
 
     def __init__(self) -> None:
-        self.texts = {"callee": CALLEE, "caller": CALLER}
+        self.texts = {"author_callee": CALLEE, "author_caller": CALLER}
         self.builds: list[str] = []
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -54,15 +55,10 @@ class Author:
         self.texts[name] = self.texts[name].replace(old, new)
 
     def function(self, name: str) -> Any:
-        modules = {}
         for module, text in self.texts.items():
-            modules[module] = ModuleType(module)
-            modules[module].__dict__["__builtins__"] = {
-                **vars(__import__("builtins")),
-                "__import__": lambda n, *rest: modules[n] if n in modules else __import__(n, *rest),
-            }
-            exec(compile(text, f"{module}.py", "exec"), modules[module].__dict__)
-        return getattr(modules["caller"], name)
+            sys.modules[module] = ModuleType(module)
+            exec(compile(text, f"{module}.py", "exec"), vars(sys.modules[module]))
+        return getattr(sys.modules["author_caller"], name)
 
     def run(self, name: str, value: int, n: int, layouts: Layouts = LAYOUTS) -> int:
         """What a new process would do: the function's native form, from the cache or built."""
@@ -92,8 +88,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def author(folder: Path) -> Author:
-    return Author()
+def author(folder: Path) -> Iterator[Author]:
+    yield Author()
+    for module in ("author_callee", "author_caller"):
+        sys.modules.pop(module, None)
 
 
 def entries(folder: Path) -> list[Path]:
@@ -111,13 +109,13 @@ def test_second_build_hits(author: Author, folder: Path) -> None:
 
 def test_edit_of_a_callee_in_another_file_is_seen(author: Author) -> None:
     assert author.run("uses", 5, 2) == 24
-    author.edit("callee", "value + STEP", "value - STEP")
+    author.edit("author_callee", "value + STEP", "value - STEP")
     assert author.run("uses", 5, 2) == -4
-    author.edit("callee", "STEP = 7", "STEP = 9")
+    author.edit("author_callee", "STEP = 7", "STEP = 9")
     assert author.run("uses", 5, 2) == -8
     author.built()
-    author.edit("callee", "STEP = 9", "STEP = 7")
-    author.edit("callee", "value - STEP", "value + STEP")
+    author.edit("author_callee", "STEP = 9", "STEP = 7")
+    author.edit("author_callee", "value - STEP", "value + STEP")
     assert author.run("uses", 5, 2) == 24
     assert author.built() == [], "the first text's code is still there"
 
@@ -126,7 +124,7 @@ def test_edit_of_a_helper_rebuilds_only_what_depends_on_it(author: Author) -> No
     author.run("uses", 5, 2)
     author.run("lonely", 5, 2)
     author.built()
-    author.edit("callee", "STEP = 7", "STEP = 8")
+    author.edit("author_callee", "STEP = 7", "STEP = 8")
     assert (author.run("uses", 5, 2), author.run("lonely", 5, 2)) == (26, 3)
     assert author.built() == ["uses"]
 
@@ -134,10 +132,10 @@ def test_edit_of_a_helper_rebuilds_only_what_depends_on_it(author: Author) -> No
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("callee", "    return value", "    # a remark\n    return value"),
-        ("callee", "def grow", "\n\n\ndef grow"),
-        ("caller", '"""The policy\'s first file."""', '"""Another docstring."""'),
-        ("caller", "def lonely(vm, n):", "def lonely(vm, n):  # a neighbour"),
+        ("author_callee", "    return value", "    # a remark\n    return value"),
+        ("author_callee", "def grow", "\n\n\ndef grow"),
+        ("author_caller", '"""The policy\'s first file."""', '"""Another docstring."""'),
+        ("author_caller", "def lonely(vm, n):", "def lonely(vm, n):  # a neighbour"),
     ],
     ids=["comment", "blank-lines", "docstring", "neighbour"],
 )
@@ -150,7 +148,9 @@ def test_edit_without_meaning_hits(author: Author, name: str, old: str, new: str
 
 
 def test_other_layout_is_another_entry(author: Author) -> None:
-    moved = Layouts((Struct("page", 64, ()), Struct("folio", 64, ()), Struct("pte", 16, (Field("pte", "u64", 8),))))
+    moved = Layouts(
+        (Struct("page", 64, ()), Struct("folio", 64, ()), Struct("pte", 16, (Field("pte", "u64", 8),)))
+    )
     assert author.run("uses", 5, 2) == 24
     assert author.run("uses", 5, 2, moved) == 24
     assert author.built() == ["uses", "uses"]
@@ -260,7 +260,11 @@ print(int(library.is_cached(run, "mi")), library.get(run, "mi")(vm.addr, 4))
 def test_two_processes_that_build_at_once_and_one_that_comes_later(folder: Path) -> None:
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", BUILDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", BUILDER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     builders = [start(), start()]

@@ -48,8 +48,14 @@ def chooser(ctype: str) -> tuple[Any, list[str]]:
     lines = ["def chooser(vm, op, b, x, y):", f"    r = pte_at(vm, 0).v_{ctype}"]
     for number, op in enumerate(ops):
         call = f"{op}{ALL[op]}"
-        lines += [f"    if op == {number}:", f"        {call}" if op in VOID else f"        return int({call})"]
-    space: dict[str, Any] = {name: getattr(p, name) for name in ALL} | {"pte_at": p.pte_at, "__name__": __name__}
+        lines += [
+            f"    if op == {number}:",
+            f"        {call}" if op in VOID else f"        return int({call})",
+        ]
+    space: dict[str, Any] = {name: getattr(p, name) for name in ALL} | {
+        "pte_at": p.pte_at,
+        "__name__": __name__,
+    }
     exec("\n".join([*lines, "    return 0"]), space)
     return space["chooser"], ops
 
@@ -169,7 +175,9 @@ print(answer, vm.buffer[0])
 def test_bit_flags_of_a_byte(op: str, wanted: str, name: str) -> None:
     """In a process of its own: x86 has no 8-bit `bts`, and the assembler's error would end this one."""
     code = EIGHT_BITS.format(op=op, name=name)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.stdout.strip() == wanted, done.stderr[-400:]
 
 
@@ -233,7 +241,10 @@ def big_value(vm, to, value):
     [
         *((addresses, (n, i)) for n in (0, 3) for i in (0, 1, 3)),
         *((fresh, (n, pages)) for n in (0, 5) for pages in (1, 2, 3, 8)),
-        *((wrapped, pair) for pair in ((1 << 62, 5), (-1, -1), ((1 << 63) - 1, (1 << 63) - 1), (0x5DEECE66D, -7))),
+        *(
+            (wrapped, pair)
+            for pair in ((1 << 62, 5), (-1, -1), ((1 << 63) - 1, (1 << 63) - 1), (0x5DEECE66D, -7))
+        ),
         *((contents, pair) for pair in ((0, 1), (1, 0), (3, 2))),
         *((big_value, (1, value)) for value in (0, 255, 256, -1, 1 << 40)),
     ],

@@ -92,7 +92,12 @@ def hammer(function: Callable[..., int], n: int, start: int = 0) -> tuple[Memory
 
 @pytest.mark.parametrize(
     ("function", "n", "field"),
-    [(add, 2_000_000, "count"), (add_small, 2_000_000, "small"), (exchange, 500_000, "count"), (locked, 500_000, "count")],
+    [
+        (add, 2_000_000, "count"),
+        (add_small, 2_000_000, "small"),
+        (exchange, 500_000, "count"),
+        (locked, 500_000, "count"),
+    ],
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_two_threads_lose_nothing(function: Any, n: int, field: str) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.engine.check import violations
-from foliolab.framework.engine.machine import Machine, Shape
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import AccessError, ModelError, UsageError
 from foliolab.framework.machine.calltree import CallTree
@@ -36,8 +37,12 @@ def scheme(**chosen: str | int) -> Scheme:
 @cache
 def bound(wanted: Scheme) -> dict[Any, Callable[..., Any]]:
     """Functions of `rmap_values` with the scheme's constants in place."""
-    roots = [rmap_values.subid, rmap_values.class_of, rmap_values.has_matching_values, rmap_values.owner_id]
-    copies = CallTree(roots, PRIMITIVES, {}, wanted.constants).copies(lambda twin: twin)
+    roots: list[Callable[..., Any]] = [
+        rmap_values.subid,
+        rmap_values.class_of,
+        rmap_values.has_matching_values,
+    ]
+    copies = CallTree(roots, PRIMITIVES, {}, wanted.constants).copies(lambda *twins: twins[-1])
     return {root: copies[root] for root in roots}  # type: ignore[index]
 
 
@@ -104,34 +109,39 @@ def test_a_class_table_that_does_not_fit_is_refused() -> None:
 
 # -- answers -----------------------------------------------------------------------------------------
 Step = tuple[int, int, int, int]
-STEPS = st.lists(st.tuples(st.integers(0, 8), *[st.integers(0, 1 << 16)] * 3), min_size=4, max_size=14)
+STEPS = st.lists(st.tuples(*[st.integers(0, 1 << 16)] * 4), min_size=10, max_size=40)
 
 
 def run(machine: Machine, steps: list[Step], orders: tuple[int, ...]) -> list[Any]:
     """Random operations; those that make no sense in the state are left out."""
     out: list[Any] = []
-    machine.create(0)
     for what, a, b, c in steps:
-        mm, other = a % 4, b % 4
-        order = orders[c % len(orders)]
-        start = (b % 4) << 9 if order == 9 else (b % 128) << order
-        try:
-            if what <= 1:
-                machine.populate(mm, start, 1 << order, order, pmd=what == 1 and order == 9)
-            elif what <= 3:
-                machine.fork(mm, other)
-            elif what == 4:
-                machine.unmap(mm, start, 1 + c % (1 << order))
-            elif what == 5:
-                out.append(machine.write(mm, start, 1 + c % 5))
-            elif what == 6:
-                machine.split_pmd(mm, start & ~511, 512)
-            elif what == 7 and a & 64:
-                machine.exit(mm)
-            elif what == 8:
-                machine.mremap(mm, start, c % 1024, 1 << order)
-        except ModelError:
+        alive = [mm for mm in range(4) if machine.is_alive(mm)]
+        dead = [mm for mm in range(4) if mm not in alive]
+        if not alive:
+            machine.create(0)
             continue
+        mm = alive[a % len(alive)]
+        order = orders[c % len(orders)]
+        start = (b % 4) << 9 if order == 9 else (b % 64) << order
+        nr = 1 + a % (1 << order)
+        try:
+            match what % 8:
+                case 0 | 1:
+                    machine.populate(mm, start, 1 << order, order, pmd=order == 9 and bool(a & 1))
+                case 2 | 3 if dead:
+                    machine.fork(mm, dead[a % len(dead)])
+                case 4:
+                    machine.unmap(mm, start + b % (1 << order), nr)
+                case 5:
+                    out.append(machine.write(mm, start + b % (1 << order), 1 + c % 5))
+                case 6:
+                    machine.split_pmd(mm, start & ~511, 512)
+                    machine.mremap(mm, start, b % 1024, 1 << order)
+                case 7 if len(alive) > 1 and a & 64:
+                    machine.exit(mm)
+        except ModelError:
+            out.append("no")
     return out
 
 
@@ -159,7 +169,7 @@ def check(machine: Machine) -> None:
 
 @pytest.mark.parametrize("batched", [0, 1])
 @pytest.mark.parametrize("stage", WITH_VALUES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=STEPS)
 def test_small_ids_get_right_answers(stage: str, batched: int, steps: list[Step]) -> None:
     machine = Machine(scheme(stage=stage, batched=batched), SHAPE, "interpreted")
@@ -167,7 +177,7 @@ def test_small_ids_get_right_answers(stage: str, batched: int, steps: list[Step]
     check(machine)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=STEPS)
 def test_the_total_alone_counts_right(steps: list[Step]) -> None:
     machine = Machine(scheme(stage="mapcount", batched=0), SHAPE, "interpreted")
@@ -185,7 +195,7 @@ def test_interpreted_and_native_states_are_equal(chosen: str) -> None:
     wanted = scheme(stage=stage, batched=int(batched))
     rng = np.random.default_rng(7)
     for orders in ((2, 3, 4), (4, 5, 6, 9), (7, 8, 9)):
-        steps = [tuple(row) for row in rng.integers(0, [9, 1 << 16, 1 << 16, 1 << 16], (40, 4)).tolist()]
+        steps: list[Step] = [tuple(row) for row in rng.integers(0, 1 << 16, (60, 4)).tolist()]
         one, two = (Machine(wanted, SHAPE, execution) for execution in ("interpreted", "native"))
         assert run(one, steps, orders) == run(two, steps, orders)
         assert np.array_equal(one.vm.buffer, two.vm.buffer)
@@ -244,18 +254,14 @@ def test_a_file_folio_of_order_1_is_exclusive_only_while_mapped_once() -> None:
     assert machine.mapcount(pfn) == 1
 
 
-@pytest.mark.parametrize(("patch17", "left"), [("intended", 0), ("as-coded", 6)])
+@pytest.mark.parametrize(("patch17", "left"), [("intended", 0), ("as-coded", 2)])
 def test_patch_17_forgets_the_count_of_a_lone_writer_in_class_1(patch17: str, left: int) -> None:
     machine = Machine(scheme(patch17=patch17), SHAPE, "interpreted")
     machine.create(0, mm_id=1)
     pfn = machine.file_folio(2)
     machine.map_file(0, 0, pfn, 4)
-    machine.unmap(0, 0, 1)
-    machine.unmap(0, 1, 3)
-    machine.map_file(0, 0, pfn, 4)
-    machine.map_file(0, 8, pfn, 4)
-    machine.unmap(0, 0, 12)
-    assert machine.folio(pfn)._rmap_val[0].peek() == (0 if left == 0 else 7 - 0)
+    machine.unmap(0, 0, 4)
+    assert machine.folio(pfn)._rmap_val[0].peek() == left
 
 
 # -- cost --------------------------------------------------------------------------------------------
@@ -271,7 +277,7 @@ class Atomics:
 
 
 def atomics_of_unmap(order: int, writers: int = 0, **chosen: str | int) -> tuple[int, int]:
-    """(atomics on the folio's totals, values and seqcount; on the other counters) of unmapping a folio by PTEs."""
+    """Atomics of unmapping a folio by PTEs: on total, values and seqcount, and on the other counters."""
     machine = Machine(
         scheme(**chosen), Shape(2 << order, 2, 2 << order, max_order=max(order, 9)), "interpreted"
     )
@@ -288,7 +294,8 @@ def atomics_of_unmap(order: int, writers: int = 0, **chosen: str | int) -> tuple
 @pytest.mark.parametrize("stage", ["123", "exclusive", "nocmpxchg", "all"])
 def test_a_shared_writer_needs_4_to_9_atomics(stage: str, order: int, atomics: int) -> None:
     pages = 1 << order
-    assert atomics_of_unmap(order, writers=1, stage=stage) == (atomics, pages + 1)
+    batches = max(1, pages // 512)  # a batch ends with the page table
+    assert atomics_of_unmap(order, writers=1, stage=stage) == (atomics * batches, pages + batches)
 
 
 @pytest.mark.parametrize("order", [2, 9])

@@ -1,0 +1,235 @@
+"""Measure policies against a baseline, on workloads and folio sizes, and print the comparison."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.published import Published
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.results import Result
+    from foliolab.framework.run import RunRequest
+    from foliolab.framework.workload import Workload
+
+BASELINE: Final = "page-mapcount"
+POLICIES: Final = f"{BASELINE},mm-id,no-page-mapcount"
+SIZES: Final = "all"
+MEMORY: Final = "1G"
+QUICK_SIZES: Final = "4K,64K,2M"
+QUICK_MEMORY: Final = "64M"
+INTERRUPTED: Final = 130
+MOST_REPEATS: Final = 1000
+
+LISTS: Final = "separated by commas; may be repeated"
+
+
+def run(  # noqa: PLR0913  (an argument an option)
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policies",
+            metavar="LIST",
+            help=f"Policies as NAME or NAME:parameter=value, {LISTS}. [{POLICIES}]",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="POLICY", help="What the others are compared with. [the first of the policies]"),
+    ] = None,
+    workloads: Annotated[
+        list[str] | None, typer.Option("--workloads", metavar="LIST", help=f"Workloads, {LISTS}. [all]")
+    ] = None,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sizes", metavar="LIST", help=f"Folio sizes such as 4K,64K,2M. [{SIZES}; quick: {QUICK_SIZES}]"
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help=f"Modelled memory of a workload. [{MEMORY}; quick: {QUICK_MEMORY}]"
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=MOST_REPEATS, metavar="N", help="Interleaved rounds. [as many as a verdict needs]"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer sizes, less memory: in a quarter of a minute.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per workload, size and policy.")
+    ] = None,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+    execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
+) -> None:
+    """Compare policies: counted costs and measured times, the published figures beside them."""
+    for path in (json, csv):
+        _writable(path)
+    found = _common.registry(plugin, strict)
+    schemes, first = _policies(found, policies, baseline)
+    chosen = found.parse_workloads(workloads or ["all"])
+    orders = _orders(chosen, sizes or [QUICK_SIZES if quick else SIZES])
+    if not workloads:  # nobody asked for those that are not made for these sizes
+        chosen = [workload for workload in chosen if set(workload.orders) & set(orders)]
+    from foliolab.framework.run import RunRequest
+    from foliolab.framework.selection import parse_memory
+
+    request = RunRequest(
+        policies=tuple(s.name for s in schemes),
+        baseline=first.name,
+        workloads=tuple(w.name for w in chosen),
+        orders=tuple(orders),
+        memory=parse_memory(memory or (QUICK_MEMORY if quick else MEMORY)),
+        repeats=repeats or _repeats(chosen, orders, schemes),
+        seed=seed,
+        quick=quick,
+        plugins=tuple(str(path) for path in plugin or ()),
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        execution=_execution(execution),
+    )
+    _enough_memory(found, request, schemes)
+    _measure(found, request, json, csv)
+
+
+def _writable(path: Path | None) -> None:
+    """Refuse a place for a file before anything is measured, not after."""
+    if path is None:
+        return
+    folder = path.parent
+    if not folder.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {folder}", "create it first")
+    if path.is_dir():
+        raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")
+
+
+def _policies(
+    found: Registry, written: list[str] | None, baseline: str | None
+) -> tuple[list[Scheme], Scheme]:
+    """The policies with the baseline, the baseline first."""
+    schemes = found.parse_policies(written or [POLICIES])
+    if baseline is not None:
+        first = found.policy(baseline)
+    else:
+        first = schemes[0] if len(schemes) > 1 else found.policy(BASELINE)
+    others = [s for s in schemes if (s.policy, s.values) != (first.policy, first.values)]
+    if not others:
+        raise UsageError(
+            f"there is nothing to compare {first.name} with", "name another policy, too: --policies A,B"
+        )
+    return [first, *others], first
+
+
+def _orders(chosen: list[Workload], sizes: list[str]) -> list[int]:
+    from foliolab.framework.selection import parse_sizes
+
+    return parse_sizes(sizes, {order for workload in chosen for order in workload.orders})
+
+
+def _repeats(chosen: list[Workload], orders: list[int], schemes: list[Scheme]) -> int:
+    """As many rounds as it takes for each comparison to be able to end with a verdict."""
+    from foliolab.framework.compare import rounds_needed
+
+    cases = sum(order in workload.orders for workload in chosen for order in orders)
+    return rounds_needed(max(cases * (len(schemes) - 1), 1))
+
+
+def _execution(wish: str) -> Literal["native", "interpreted"]:
+    from foliolab.framework.engine.engine import native_missing
+
+    if wish not in ("", "native", "interpreted"):
+        raise UsageError(f"there is no execution {wish!r}", "choose native or interpreted")
+    missing = native_missing() if wish != "interpreted" else ""
+    if missing and wish == "native":
+        raise UsageError(missing, "install numba: pip install numba")
+    if missing:
+        sys.stderr.write(f"foliolab: {missing}\n")
+    return "interpreted" if missing or wish == "interpreted" else "native"
+
+
+def _enough_memory(found: Registry, request: RunRequest, schemes: list[Scheme]) -> None:
+    """Refuse what does not fit, before anything is allocated.
+
+    Raises:
+        UsageError: it takes more memory than there is; says both.
+    """
+    from foliolab.framework.host import memory_available
+    from foliolab.framework.run import memory_needed
+    from foliolab.framework.run.request import plan
+
+    needed = memory_needed(plan(found, request), schemes)
+    available = memory_available()
+    if available is not None and needed > available:
+        raise UsageError(
+            f"this comparison takes up to {_mib(needed)} of memory, and {_mib(available)} are available",
+            "choose less --memory, fewer --policies, or free some",
+        )
+
+
+def _mib(nbytes: int) -> str:
+    return f"{nbytes / (1 << 20):,.0f} MiB"
+
+
+def _measure(found: Registry, request: RunRequest, json: Path | None, csv: Path | None) -> None:
+    """Run, then write, then print; an interrupted run is written and printed as far as it got."""
+    from foliolab.framework import compare, results
+    from foliolab.framework.report import csvfile, terminal
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.run import compare_run
+
+    with Progress() as progress:
+        result: Result = compare_run(request, progress)
+    if json is not None:
+        results.save(result, json)
+    rows = compare.compare(result, published=_published(found), resolve=_resolver(found))
+    if csv is not None:
+        csvfile.write(rows, csv)
+    terminal.render(result, rows, terminal.console_for())
+    if not result.complete:
+        raise typer.Exit(INTERRUPTED)
+    if (fault := compare.failed(rows, result)) is not None:
+        raise fault
+
+
+def _published(found: Registry) -> list[Published]:
+    """The published figures of all plugins; a file that cannot be read is named and left out."""
+    from foliolab.framework import published
+
+    figures: list[Published] = []
+    for path in found.published:
+        try:
+            figures += published.load(path)
+        except PluginError as fault:
+            sys.stderr.write(f"foliolab: {fault.what}\n")
+    return figures
+
+
+def _resolver(found: Registry) -> Callable[[str], Mapping[str, int] | None]:
+    """All parameters of a policy as a user would write it, or None where there is no such policy."""
+
+    def resolve(text: str) -> Mapping[str, int] | None:
+        try:
+            return dict(found.policy(text).values)
+        except FolioLabError:
+            return None
+
+    return resolve

@@ -1,0 +1,26 @@
+"""Say what this machine can do, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode
+
+
+def run(plugin: _common.Plugins = None, json: _common.Json = False) -> None:
+    """Examine the machine; the exit code is 3 where nothing could be compared."""
+    from foliolab.framework import doctor
+    from foliolab.framework.report import health
+    from foliolab.framework.report.plain import Plain
+
+    found = _common.registry(plugin, quiet=True)
+    findings = doctor.examine(found, sys.stdout.encoding or "ascii")
+    if json:
+        _common.print_json(health.data(findings))
+    else:
+        health.render(findings, Plain())
+    if not doctor.can_compare(findings):
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)

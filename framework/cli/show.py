@@ -1,0 +1,55 @@
+"""Show what a policy stores and where, what stays free, what it costs, and what it claims."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Layout, Scheme
+    from foliolab.framework.registry import Registry
+
+LARGEST = 12
+"""Order of the largest folio to count atomics for: interpreted, a page takes some microseconds."""
+
+
+def run(
+    policy: Annotated[
+        str,
+        typer.Argument(metavar="POLICY", help="A policy, as NAME or NAME:parameter=value,parameter=value."),
+    ],
+    order: Annotated[
+        int, typer.Option("--order", metavar="N", help="Draw and count for folios of order N (4 is 64K).")
+    ] = 4,
+    plugin: _common.Plugins = None,
+    json: _common.Json = False,
+) -> None:
+    """Draw the policy's fields as bytes and bits of struct pages, with what stays free."""
+    found = _common.registry(plugin)
+    scheme = found.policy(policy)
+    largest = min(scheme.policy.max_order, LARGEST)
+    if not 1 <= order <= largest:
+        raise UsageError(f"order {order} cannot be shown", f"choose 1 to {largest}; order 0 is a small folio")
+    from foliolab.framework import anatomy, atomics
+    from foliolab.framework.report import anatomy as report
+    from foliolab.framework.report.plain import Plain
+
+    parts = anatomy.anatomy(scheme, order, _peers(found))
+    operations = atomics.operations(scheme, order)
+    if json:
+        _common.print_json(report.data(parts, operations))
+    else:
+        report.render(parts, operations, Plain())
+
+
+def _peers(found: Registry) -> dict[Layout, Scheme]:
+    """For each layout the first policy that extends it."""
+    peers: dict[Layout, Scheme] = {}
+    for policy in found.policies.values():
+        if policy.layout not in peers:
+            peers[policy.layout] = policy.with_parameters()
+    return peers

@@ -1,0 +1,71 @@
+"""Facts about this machine that decide what can run on it. Nothing here ever fails."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+PROC: Final = Path("/proc")
+SYS: Final = Path("/sys")
+
+
+def memory_available() -> int | None:
+    """Bytes to be had without swapping: MemAvailable, or what the memory cgroup leaves; None if unknown."""
+    found = [value for value in (_mem_available(), _cgroup_available()) if value is not None]
+    return min(found, default=None)
+
+
+def _mem_available() -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        for line in (PROC / "meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _cgroup_available() -> int | None:
+    """What a limit of the process's cgroup (version 2) or of a parent leaves; file cache counts as free."""
+    found: int | None = None
+    with suppress(OSError, ValueError, IndexError):
+        (own,) = [
+            line[3:] for line in (PROC / "self/cgroup").read_text().splitlines() if line.startswith("0::")
+        ]
+        root = SYS / "fs/cgroup"
+        folder = root / own.strip("/")
+        for place in (folder, *folder.parents):
+            left = _left(place)
+            if left is not None:
+                found = left if found is None else min(found, left)
+            if place == root:
+                break
+    return found
+
+
+def _left(cgroup: Path) -> int | None:
+    with suppress(OSError, ValueError):
+        limit = (cgroup / "memory.max").read_text().strip()
+        if limit == "max":
+            return None
+        used = int((cgroup / "memory.current").read_text())
+        for line in (cgroup / "memory.stat").read_text().splitlines():
+            if line.startswith("inactive_file "):
+                used -= int(line.split()[1])
+        return max(int(limit) - used, 0)
+    return None
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    with suppress(OSError, AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def huge_pages() -> str:
+    """The kernel's setting for transparent huge pages: always, madvise, never; empty where it has none."""
+    with suppress(OSError, IndexError):
+        text = (SYS / "kernel/mm/transparent_hugepage/enabled").read_text()
+        return text.split("[")[1].split("]")[0]
+    return ""

@@ -1,0 +1,38 @@
+"""What the doctor found, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from foliolab.framework.doctor import Finding, State, can_compare
+from foliolab.framework.report.plain import Plain
+
+SIGNS: Final[dict[State, tuple[str, str]]] = {
+    "ok": ("✓", "green"),
+    "limited": ("!", "yellow"),
+    "missing": ("✗", "red"),
+}
+
+
+def render(findings: Sequence[Finding], out: Plain) -> None:
+    """Print a line for each finding, its remedy below it, and what follows from them all."""
+    column = 13 + max(len(one.name) for one in findings)
+    for one in findings:
+        sign, style = SIGNS[one.state]
+        out.item(f"{sign} {one.state:<8}", f"{one.name:<{column - 13}}  {one.detail}", indent=0, style=style)
+        if one.remedy:
+            out.item("", one.remedy, indent=0, column=column)
+    out.line()
+    limited = sum(one.state != "ok" for one in findings)
+    if not can_compare(findings):
+        out.line("Nothing can be compared here until what is missing is there.", "bold")
+    elif limited:
+        out.line(f"Comparisons run here; {limited} of {len(findings)} things are limited.", "bold")
+    else:
+        out.line("Everything works here.", "bold")
+
+
+def data(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings as values that JSON knows."""
+    return {"schema": 1, "can_compare": can_compare(findings), "findings": [vars(one) for one in findings]}

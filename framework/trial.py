@@ -1,0 +1,36 @@
+"""A small function of primitives, compiled and run: does native code work on this machine?"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.layout import Field, Layouts, Struct
+from foliolab.framework.machine.memory import Memory, allocate
+from foliolab.framework.machine.primitives import PRIMITIVES, atomic_add_return, pte_at
+
+ROUNDS: Final = 1000
+ANSWER: Final = 3 * ROUNDS
+_LAYOUTS: Final = Layouts((Struct("pte", 64, (Field("pte", "u64", 0),)),))
+
+
+def count(vm: Any, nr: int) -> int:
+    """Add 3 atomically, nr times; the sum."""
+    total = 0
+    for _ in range(nr):
+        total = atomic_add_return(3, pte_at(vm, 0).pte)
+    return total
+
+
+def run() -> int:
+    """What the compiled function computes; ANSWER if all is well.
+
+    Raises:
+        NativeBuildError: it cannot be compiled.
+        ImportError: numba, or a library it needs, is missing.
+    """
+    from foliolab.framework.machine.native import Library
+
+    memory = Memory(allocate(4096), _LAYOUTS)
+    library = Library(CallTree([count], PRIMITIVES, {}, {}), _LAYOUTS)
+    return int(library.get(count, "mi")(memory.addr, ROUNDS))
