@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -180,7 +181,7 @@ def _check_fields(claims: _Claims, fields: object) -> None:
             f"field {one.name}: page, offset or count is no such number",
         )
         claims.need(_all(one.bits, Bits), f"field {one.name}: its bits are not a tuple of Bits")
-        one.at(64)  # raises for an unknown type or a misplaced offset
+        replace(one, page=0).at(64)  # raises for an unknown type or a misplaced offset
 
 
 def check_workload(workload: Workload) -> None:

@@ -247,6 +247,8 @@ class Attempt:
     ) -> PluginFailure:
         """The failure of this plugin in the phase that it is in."""
         message = " ".join(message.split())
+        if not place and self.source.kind == "file" and self.phase != "find":
+            place = self.source.where
         line = f"{place}: {message}" if place else message
         return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(offers))
 

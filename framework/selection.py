@@ -27,7 +27,7 @@ def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     close = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"{otherwise} {', '.join(names)}" if names else "there are none"
+    return f"{otherwise} {', '.join(names) or 'none'}"
 
 
 def size_text(nbytes: int) -> str:

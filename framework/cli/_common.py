@@ -23,8 +23,8 @@ Strict = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-def registry(plugins: list[Path] | None, strict: bool = False, quiet: bool = False) -> Registry:
-    """Every plugin, with the failed ones named on stderr unless the verb shows them itself.
+def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
+    """Every plugin.
 
     Raises:
         PluginError: one failed, and `strict`.
@@ -32,10 +32,13 @@ def registry(plugins: list[Path] | None, strict: bool = False, quiet: bool = Fal
     from foliolab.framework import registry as room
     from foliolab.framework.engine.structs import layouts_of
 
-    found = room.load(plugins or (), strict, check=layouts_of)
-    for failure in () if quiet else found.failures:
+    return room.load(plugins or (), strict, check=layouts_of)
+
+
+def warn(found: Registry) -> None:
+    """Name the plugins that failed on stderr, in verbs that do not show them themselves."""
+    for failure in found.failures:
         sys.stderr.write(f"foliolab: plugin {failure.name} failed and is left out: {failure.message}\n")
-    return found
 
 
 def print_json(data: Any) -> None:

@@ -1,4 +1,4 @@
-"""Measure policies against a baseline, on workloads and folio sizes, and print the comparison."""
+"""Measure policies against a baseline and print the comparison."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     orders = _orders(chosen, sizes or [QUICK_SIZES if quick else SIZES])
     if not workloads:  # nobody asked for those that are not made for these sizes
         chosen = [workload for workload in chosen if set(workload.orders) & set(orders)]
+    _common.warn(found)
     from foliolab.framework.run import RunRequest
     from foliolab.framework.selection import parse_memory
 

@@ -16,7 +16,7 @@ def run(plugin: _common.Plugins = None, json: _common.Json = False) -> None:
     from foliolab.framework.report import health
     from foliolab.framework.report.plain import Plain
 
-    found = _common.registry(plugin, quiet=True)
+    found = _common.registry(plugin)
     findings = doctor.examine(found, sys.stdout.encoding or "ascii")
     if json:
         _common.print_json(health.data(findings))

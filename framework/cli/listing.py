@@ -1,4 +1,4 @@
-"""List the policies, the workloads, and the plugins with their failures."""
+"""List policies, workloads, plugins and their failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run(plugin: _common.Plugins = None, json: _common.Json = False, strict: _com
     from foliolab.framework.report.plain import Plain
 
     # Not strict yet: a list that stops at the first failure would be of no help.
-    found = _common.registry(plugin, quiet=True)
+    found = _common.registry(plugin)
     if json:
         _common.print_json(listing.data(found))
     else:

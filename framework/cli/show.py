@@ -1,4 +1,4 @@
-"""Show what a policy stores and where, what stays free, what it costs, and what it claims."""
+"""Show what a policy stores, what stays free, and what it costs."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def run(
     """Draw the policy's fields as bytes and bits of struct pages, with what stays free."""
     found = _common.registry(plugin)
     scheme = found.policy(policy)
+    _common.warn(found)
     largest = min(scheme.policy.max_order, LARGEST)
     if not 1 <= order <= largest:
         raise UsageError(f"order {order} cannot be shown", f"choose 1 to {largest}; order 0 is a small folio")

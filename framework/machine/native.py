@@ -31,7 +31,7 @@ _CALLEE: Final = {**_SHARED, "no_cpython_wrapper": True}
 _SMALL: Final = 400
 """Bytes of bytecode up to which a function is inlined."""
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
-_PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|at (?P<file2>/\S+) \((?P<line2>\d+)\)')
 
 
 def _callee(original: Any, function: Any) -> Any:
@@ -156,15 +156,18 @@ class Library:
 def _explain(function: Function, fault: NumbaError, authors: set[Path]) -> NativeBuildError:
     """The author's file and line, and numba's reason, out of its long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
-    places = list(_PLACE.finditer(text))
-    places = [p for p in places if Path(p["file"]).resolve() in authors] or places
-    place = f"{Path(places[-1]['file']).resolve()}:{places[-1]['line']}" if places else where(function)
+    places = [(Path(p["file"] or p["file2"]).resolve(), p["line"] or p["line2"]) for p in _PLACE.finditer(text)]
+    # numba names the innermost place first
+    places = [p for p in places if p[0] in authors] or places[-1:]
+    place = f"{places[0][0]}:{places[0][1]}" if places else where(function)
     reasons = [
         line.strip(" -")
         for line in text.splitlines()
         if line.strip() and not line.lstrip().startswith(("File", "During", "Failed in", "<source", "^"))
     ]
     telling = [r for r in reasons if re.search(r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r)]
+    if "NRT required" in text:
+        telling = ["it needs an object that grows (a dict, list, set or string)"]
     reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]
     return NativeBuildError(
         f"{place}: cannot be compiled: {reason}",

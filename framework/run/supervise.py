@@ -141,7 +141,7 @@ def compare_run(request: RunRequest, progress: Progress | None = None) -> result
         versions=provenance.versions(),
         kernel=provenance.kernel(),
         git=provenance.git(),
-        cells=[_cell(key, cell, run.out) for key, cell in run.cells.items() if cell != _EMPTY],
+        cells=[_cell(key, cell, run) for key, cell in run.cells.items() if cell != _EMPTY],
         failures=run.failures,
         notes=_notes(request),
     )
@@ -160,12 +160,13 @@ def _notes(request: RunRequest) -> list[str]:
     return []
 
 
-def _cell(key: Key, cell: dict[str, Any], out: set[str]) -> results.Cell:
+def _cell(key: Key, cell: dict[str, Any], run: _Run) -> results.Cell:
     workload, order, policy = key
+    why = next((failure.message for failure in run.failures if failure.policy == policy), "")
     status: Literal["measured", "failed", "skipped"] = "skipped"
     if cell["samples"]:
         status = "measured"
-    elif policy in out:
+    elif policy in run.out:
         status = "failed"
     return results.Cell(
         workload=workload,
@@ -175,7 +176,7 @@ def _cell(key: Key, cell: dict[str, Any], out: set[str]) -> results.Cell:
         flagged=cell["flagged"],
         counted=cell["counted"],
         status=status,
-        reason=cell["reason"],
+        reason=cell["reason"] or (why if status == "failed" else ""),
     )
 
 

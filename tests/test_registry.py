@@ -1,0 +1,371 @@
+"""Discovery: what is found, what a broken plugin costs, and what users may write."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foliolab.framework import discovery
+from foliolab.framework.engine.structs import layouts_of
+from foliolab.framework.errors import PluginError, UsageError
+from foliolab.framework.registry import PluginFailure, Registry, load, parse_memory, parse_sizes
+
+BUILT_IN = {"page-mapcount", "mm-id-v1", "mm-id", "no-page-mapcount", "rmap-id", "exact"}
+
+
+def _plugins() -> Any:
+    """`plugins.py` beside this file; the tests are no package."""
+    spec = importlib.util.spec_from_file_location(
+        "foliolab_test_plugins", Path(__file__).with_name("plugins.py")
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+plugins = _plugins()
+
+
+@pytest.fixture(autouse=True)
+def only_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOLIOLAB_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("FOLIOLAB_PLUGINS", "off")
+    monkeypatch.delenv("FOLIOLAB_STRICT_PLUGINS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load()
+
+
+def failure_of(path: Path) -> PluginFailure:
+    found = load([path], check=layouts_of)
+    assert found.policies.keys() >= BUILT_IN
+    (failure,) = found.failures
+    return failure
+
+
+# -- what is found -------------------------------------------------------------------------------
+def test_the_built_in_plugins_arrive_by_entry_point(registry: Registry) -> None:
+    assert registry.failures == []
+    assert registry.policies.keys() >= BUILT_IN
+    assert "munmap" in registry.workloads
+    assert [path.name for path in registry.published] == ["published.toml"]
+    assert registry.origin("mm-id") == ("entry", "policies")
+    assert {p.version for p in registry.plugins} == {importlib.metadata.version("foliolab")}
+
+
+def test_a_file_may_just_hold_a_policy(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    found = load([path], check=layouts_of)
+    assert found.failures == []
+    assert found.policy("good").name == "good"
+    assert found.origin(found.policy("good")) == ("file", str(path))
+    assert found.files() == [str(path)]
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_a_file_may_hold_several_policies_or_hooks(tmp_path: Path) -> None:
+    several = tmp_path / "several.py"
+    more = "\nfrom dataclasses import replace\nPOLICY = [POLICY, replace(POLICY, name='two')]\n"
+    several.write_text(plugins.GOOD.replace("NAME", "one") + more)
+    hooks = tmp_path / "hooks.py"
+    text = "@hookimpl\ndef foliolab_policies():\n    yield POLICY\n"
+    hooks.write_text(plugins.GOOD.replace("NAME", "three") + plugins.HOOK + text)
+    found = load([several, hooks])
+    assert found.failures == []
+    assert found.policies.keys() >= {"one", "two", "three"}
+
+
+def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    assert load([path]).policies["good"].summary == "stores a word and knows nothing"
+    path.write_text(path.read_text().replace("nothing", "a thing"))
+    assert load([path]).policies["good"].summary == "stores a word and knows a thing"
+
+
+def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one = plugins.write_good(tmp_path / "a", "good")
+    other = tmp_path / "b" / "good.py"
+    other.write_text(plugins.GOOD.replace("NAME", "better"))
+    found = load([one, other])
+    assert found.failures == []
+    assert found.policies["good"].module != found.policies["better"].module
+
+
+def test_the_same_file_twice_is_one_plugin(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    (tmp_path / "link.py").symlink_to(path)
+    assert load([path, path, tmp_path / "link.py"]).failures == []
+
+
+def test_what_a_plugin_prints_is_not_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = plugins.write_good(tmp_path)
+    path.write_text("print('hello')\n" + path.read_text())
+    assert load([path]).failures == []
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+# -- the user's folder, selection ----------------------------------------------------------------
+def test_the_users_folder_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FOLIOLAB_PLUGINS")
+    folder = tmp_path / "config" / "plugins"
+    folder.mkdir(parents=True)
+    plugins.write_good(folder, "mine")
+    plugins.write_good(folder, "yours")
+    assert load().policies.keys() >= {"mine", "yours"}
+    monkeypatch.setenv("FOLIOLAB_PLUGINS", "yours")
+    assert "yours" in load().policies and "mine" not in load().policies
+    monkeypatch.setenv("FOLIOLAB_PLUGINS", "off")
+    assert not load().policies.keys() & {"mine", "yours"}
+    assert "mine" in load([folder / "mine.py"]).policies
+
+
+def test_a_selected_plugin_that_is_not_there_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLIOLAB_PLUGINS", "yours")
+    (failure,) = load().failures
+    assert (failure.name, failure.phase) == ("yours", "find")
+
+
+class Point:
+    """An installed third party's entry point."""
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name, self.module, self.dist = name, module, self
+        self.version = "3.2"
+
+    def load(self) -> object:
+        return importlib.import_module(self.module)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Pretends that modules of `tmp_path` are installed as plugins."""
+
+    def install(*names: str) -> None:
+        points: Sequence[Any] = [Point(name, name) for name in names]
+        real = list(importlib.metadata.entry_points(group="foliolab"))
+        monkeypatch.setattr(discovery.metadata, "entry_points", lambda group: [*points, *real])
+        monkeypatch.setenv("FOLIOLAB_PLUGINS", ",".join(names))
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield install
+    for name in ("flab_one", "flab_two", "flab_bad"):
+        sys.modules.pop(name, None)
+
+
+def test_a_third_partys_distribution(installed: Any, tmp_path: Path) -> None:
+    (tmp_path / "flab_one.py").write_text(plugins.GOOD.replace("NAME", "one"))
+    installed("flab_one")
+    found = load()
+    assert found.failures == []
+    assert found.plugins[-1].source == "flab_one 3.2"
+    assert found.origin("one") == ("entry", "flab_one")
+
+
+def test_a_broken_distribution_is_named_with_file_and_line(installed: Any, tmp_path: Path) -> None:
+    (tmp_path / "flab_bad").mkdir()
+    (tmp_path / "flab_bad" / "__init__.py").write_text("from flab_bad import deep\n")
+    (tmp_path / "flab_bad" / "deep.py").write_text("\nundefined\n")
+    (tmp_path / "flab_one.py").write_text(plugins.GOOD.replace("NAME", "one"))
+    installed("flab_bad", "flab_one")
+    found = load()
+    (failure,) = found.failures
+    assert failure.source == "flab_bad 3.2"
+    assert f"{tmp_path}/flab_bad/deep.py:2: NameError" in failure.message
+    assert "Traceback" in failure.traceback
+    assert "one" in found.policies
+
+
+def test_a_clash_names_both_sides_and_takes_nothing_of_the_second(installed: Any, tmp_path: Path) -> None:
+    two = "\nfrom dataclasses import replace\nPOLICY = [replace(POLICY, name='fresh'), POLICY]\n"
+    (tmp_path / "flab_one.py").write_text(plugins.GOOD.replace("NAME", "same"))
+    (tmp_path / "flab_two.py").write_text(plugins.GOOD.replace("NAME", "same") + two)
+    installed("flab_one", "flab_two")
+    found = load()
+    (failure,) = found.failures
+    assert failure.phase == "clash"
+    assert "flab_two 3.2" in failure.message and "flab_one 3.2" in failure.message
+    assert f"{tmp_path}/flab_two.py:12" in failure.message
+    assert "same" in found.policies and "fresh" not in found.policies
+    with pytest.raises(PluginError, match=r"fresh.*flab_two"):
+        found.policy("fresh")
+
+
+# -- broken plugins ------------------------------------------------------------------------------
+@pytest.mark.parametrize("how", plugins.BROKEN)
+def test_a_broken_plugin_stops_nothing(how: str, tmp_path: Path) -> None:
+    path = plugins.write(tmp_path, how)
+    _, phase, says = plugins.BROKEN[how]
+    failure = failure_of(path)
+    assert (failure.name, failure.source, failure.phase) == (how, str(path), phase)
+    assert says.replace("FILE", str(path)) in failure.message
+    assert "\n" not in failure.message
+    assert str(path) in failure.message
+
+
+def test_a_plugin_that_is_no_file(tmp_path: Path) -> None:
+    assert failure_of(tmp_path / "gone.py").message == "there is no such file"
+    assert "not a Python file" in failure_of(tmp_path).message
+    (tmp_path / "notes.txt").write_text("")
+    assert failure_of(tmp_path / "notes.txt").phase == "find"
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while True:\n    pass\n",
+        "import time\nwhile True:\n    try:\n        time.sleep(9)\n    except Exception: pass\n",
+    ],
+)
+def test_a_plugin_that_loops_fails_alone(loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "SECONDS", 0.5)
+    path = tmp_path / "loop.py"
+    path.write_text(loop)
+    began = time.monotonic()
+    failure = failure_of(path)
+    assert time.monotonic() - began < 5
+    assert failure.message.startswith(f"{path}:")
+    assert "did not end within 0.5 s" in failure.message
+
+
+def test_somebody_elses_timer_goes_on() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    signal.setitimer(signal.ITIMER_REAL, 100)
+    try:
+        load()
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        assert 90 < left < 100
+        assert signal.getsignal(signal.SIGALRM) is before
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def test_loading_works_off_the_main_thread() -> None:
+    found: list[Registry] = []
+    thread = threading.Thread(target=lambda: found.append(load()))
+    thread.start()
+    thread.join()
+    assert found[0].failures == []
+
+
+def test_a_failed_module_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = set(sys.modules)
+    failure_of(plugins.write(tmp_path, "raises"))
+    assert not {name for name in set(sys.modules) - before if "raises" in name}
+
+
+def test_strict_turns_a_failure_into_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = plugins.write(tmp_path, "raises")
+    with pytest.raises(PluginError, match=r"plugin raises .*raises\.py:3: ZeroDivisionError"):
+        load([path], strict=True)
+    monkeypatch.setenv("FOLIOLAB_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError):
+        load([path])
+
+
+def test_a_policy_of_a_failed_plugin_is_a_plugin_error(tmp_path: Path) -> None:
+    found = load([plugins.write(tmp_path, "overlap"), plugins.write(tmp_path, "raises")], check=layouts_of)
+    with pytest.raises(PluginError, match="plugin overlap failed"):
+        found.policy("overlap")
+    with pytest.raises(PluginError, match="plugin raises failed"):
+        found.policy("raises")
+    with pytest.raises(UsageError) as fault:
+        found.policy("zzz")
+    assert "raises" in fault.value.hint
+
+
+# -- what users write ----------------------------------------------------------------------------
+def test_a_policy_with_parameters(registry: Registry) -> None:
+    scheme = registry.policy("page-mapcount:large_mapcount=0, batched=0")
+    assert dict(scheme.values) == {"large_mapcount": 0, "batched": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "hint"),
+    [
+        ("mm-ix", "there is no policy 'mm-ix'", "mm-id"),
+        ("MM-ID", "there is no policy 'MM-ID'", "mm-id"),
+        ("", "there is no policy ''", "policies are"),
+        ("exact:mmm=4", "has no parameter 'mmm'", "did you mean mms"),
+        ("mm-id:slots=3", "has no parameter 'slots'", "it has none"),
+        ("exact:mms", "'mms' is not a parameter's value", "exact:name=value"),
+        ("exact:mms=x", "exact: mms=x is out of range", "2 to 4096"),
+        ("exact:mms=1", "exact: mms=1 is out of range", "2 to 4096"),
+        ("exact:mms=4,mms=5", "mms is given twice", ""),
+    ],
+)
+def test_a_policy_that_cannot_be(registry: Registry, text: str, what: str, hint: str) -> None:
+    with pytest.raises(UsageError) as fault:
+        registry.policy(text)
+    assert what in fault.value.what
+    assert hint in fault.value.hint
+
+
+def test_lists_of_policies(registry: Registry) -> None:
+    texts = ["mm-id,page-mapcount:large_mapcount=0,batched=0,exact", "no-page-mapcount"]
+    assert [s.name for s in registry.parse_policies(texts)] == [
+        "mm-id", "page-mapcount:large_mapcount=0,batched=0", "exact", "no-page-mapcount",
+    ]  # fmt: skip
+    assert [s.name for s in registry.parse_policies(["all"])] == list(registry.policies)
+    for bad in (["mms=3"], ["mm-id,mms=3"], ["mm-id", "mm-id"], [","]):
+        with pytest.raises(UsageError):
+            registry.parse_policies(bad)
+
+
+def test_lists_of_workloads(registry: Registry) -> None:
+    assert [w.name for w in registry.parse_workloads(["fork,munmap", "fork"])] == ["fork", "munmap"]
+    assert {w.name for w in registry.parse_workloads(["all"])} == set(registry.workloads)
+    with pytest.raises(UsageError) as fault:
+        registry.parse_workloads(["munmpa"])
+    assert "munmap" in fault.value.hint
+
+
+def test_folio_sizes() -> None:
+    assert parse_sizes(["16K,4k", "2M", "64KiB", "16kB"]) == [0, 2, 4, 9]
+    assert parse_sizes("all") == [0, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert parse_sizes("4096") == [0]
+    assert parse_sizes("4M", allowed=(9, 10)) == [10]
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "hint"),
+    [
+        ("8K", "no anonymous folios of order 1", "nearest: 4K, 16K"),
+        ("24K", "not a power of two", "nearest: 16K, 32K"),
+        ("2K", "not a power of two of 4K and more", "nearest: 4K"),
+        ("0K", "not a power of two", "nearest: 4K"),
+        ("4M", "too large: the largest is 2M", "nearest: 1M, 2M"),
+        ("1000000T", "not a power of two", "2M"),
+        ("16", "has no unit", "16K"),
+        ("big", "'big' is not a folio size", "64K"),
+        ("-4K", "'-4K' is not a folio size", "64K"),
+        ("", "no folio size is named", "4K, 16K"),
+    ],
+)
+def test_folio_sizes_that_cannot_be(text: str, what: str, hint: str) -> None:
+    with pytest.raises(UsageError) as fault:
+        parse_sizes(text)
+    assert what in fault.value.what
+    assert hint in fault.value.hint
+
+
+def test_amounts_of_memory() -> None:
+    assert parse_memory("1G") == 1 << 30
+    assert parse_memory(" 64 MiB ") == 64 << 20
+    assert parse_memory("67108864") == 64 << 20
+    for bad in ("64", "1.5G", "G", "0G", "5000", "many", "1G1"):
+        with pytest.raises(UsageError):
+            parse_memory(bad)
