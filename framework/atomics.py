@@ -60,7 +60,7 @@ class _Counter:
 def operations(scheme: Scheme, order: int = 4) -> list[Operation]:
     """The operations on a folio of one order by PTEs and, if the scheme can, on one of PMD size by a PMD."""
     found = _Series(scheme, order, pmd=False).run() if order <= scheme.policy.max_order else []
-    if "pmd" in scheme.policy.capabilities and scheme.policy.max_order >= PMD_ORDER:
+    if "pmd" in scheme.capabilities and scheme.policy.max_order >= PMD_ORDER:
         found += _Series(scheme, PMD_ORDER, pmd=True).run()
     return found
 

@@ -142,7 +142,6 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
     claims = _Claims(policy)
     claims.common(policy)
     claims.need(isinstance(policy.hooks, Hooks), "its hooks are not a Hooks(...)")
-    claims.need(isinstance(policy.capabilities, frozenset), "its capabilities are not a frozenset")
     claims.need(policy.layout in get_args(Layout), f"there is no layout {policy.layout!r}")
     claims.need(_whole(policy.max_order, 1, LARGEST_ORDER), f"max_order is not 1 to {LARGEST_ORDER}")
     claims.need(_all(policy.parameters, Parameter), "its parameters are not a tuple of Parameter")
@@ -154,6 +153,8 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
         _check_fields(claims, scheme.fields)
         claims.need(_whole(scheme.max_mm_id, 1, (1 << 63) - 1), "max_mm_id is not a number from 1 up")
         claims.need(isinstance(scheme.constants, dict), "derive gives no mapping")
+        known = isinstance(scheme.capabilities, frozenset) and scheme.capabilities <= CAPABILITIES.keys()
+        claims.need(known, f"its capabilities are not out of {', '.join(CAPABILITIES)}")
         if check is not None:
             check(scheme)
     except Unusable:

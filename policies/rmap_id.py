@@ -20,10 +20,11 @@ batch, as later kernels (and `_nr_pages_mapped` once a batch, as since August 20
 schemes. `order_c` and `bits_c` are the class table of specification 4.2. `patch17`: see `rmap_values`.
 
 Deviations: `folio_mapped_shared` takes the MM that asks; a hook has none, so `maybe_mapped_shared` decodes
-the values and looks for any ID that would pass. Sub-IDs come from a table; the series stores those of the
-smaller classes in struct mm. Folios of order 1 (files only) have no page[3], and the series does not track
-them: mapped twice they count as shared, for two mapcounts cannot tell one owner of both pages from two.
-New folios may be mapped by PTEs, and partially mapped ones are found as by 6.14. `prefetchw` is left out.
+the values and looks for any ID that would pass. Struct mm gets its sub-IDs (of the classes with one to three
+values; the others have a table) with its first mapping, not at its creation. Folios of order 1 (files only)
+have no page[3], and the series does not track them: mapped twice they count as shared, for two mapcounts
+cannot tell one owner of both pages from two. New folios may be mapped by PTEs, and partially mapped ones are
+found as by 6.14. `prefetchw` is left out.
 
 Sources: specification 4.1 to 4.6; series 20231124132626.235350-1-david@redhat.com ("[PATCH WIP v1 00/20]").
 """
@@ -61,7 +62,6 @@ from foliolab.policies.rmap_counters import (
 )
 from foliolab.policies.rmap_values import (
     STAGE_MAPCOUNT,
-    STAGE_RMAP_ID,
     add_batch_of,
     batch_of,
     begin,
@@ -70,6 +70,7 @@ from foliolab.policies.rmap_values import (
     end,
     is_only_mapped_by,
     is_shared,
+    know,
     mapcount,
     set_mapcount,
 )
@@ -78,7 +79,7 @@ from foliolab.policies.rmap_values import (
 def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
     """What it stores at a stage."""
     stage = values["stage"]
-    rmap_subids.classes(values, first=4 if stage == STAGE_RMAP_ID else 1)
+    subids_in_mm = rmap_values.derive(values)["IN_MM"]
     counters = (
         PAGE_MAPCOUNT,
         Stored("_total_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings of any kind, minus 1"),
@@ -87,7 +88,7 @@ def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
     )
     if stage == STAGE_MAPCOUNT:
         return counters
-    return (
+    mine = (
         *counters,
         Stored(
             "_rmap_atomic_seqcount", "u64", page=1, offset=40, init=0, wraps=True, transient=True,
@@ -96,6 +97,13 @@ def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
         Stored("_rmap_val", "u64", page=3, offset=16, count=4, init=0, wraps=True, doc="rmap values 0 to 3"),
         Stored("_rmap_val4", "u64", page=4, offset=16, count=2, init=0, wraps=True, doc="rmap values 4, 5"),
     )  # fmt: skip
+    if not subids_in_mm:
+        return mine
+    return (
+        *mine,
+        Stored("mm_rmap_id", "u32", per="mm", offset=0, init=0, doc="the ID that the sub-IDs belong to"),
+        Stored("mm_rmap_subid", "u64", per="mm", offset=8, count=subids_in_mm, wraps=True, doc="sub-IDs"),
+    )
 
 
 def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
@@ -113,6 +121,7 @@ def new_anon_pmd(folio: Any, mm: Any) -> None:
 
 def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
     """nr PTEs map pages."""
+    know(mm)
     step = add_batch_of(folio, nr)
     first = 0
     for i in range(0, nr, step):
@@ -125,6 +134,7 @@ def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
 
 def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
     """A PMD maps the folio."""
+    know(mm)
     exclusive = begin(folio)
     counted = count_entire(folio, exclusive)
     change_mapcount(folio, 1, mm, exclusive)
@@ -140,6 +150,7 @@ def dup_page(page: Any) -> None:
 
 def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
     """fork: nr PTEs more, in the child."""
+    know(mm)
     step = batch_of(nr)
     for i in range(0, nr, step):
         exclusive = begin(folio)
@@ -151,6 +162,7 @@ def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
 
 def dup_pmd(folio: Any, mm: Any) -> None:
     """fork: one PMD more, in the child."""
+    know(mm)
     exclusive = begin(folio)
     dup_entire(folio, exclusive)
     change_mapcount(folio, 1, mm, exclusive)

@@ -22,7 +22,7 @@ PUBLISHED: Final = ((2, 24), (5, 12), (9, 8), (10, 6), (12, 5), (15, 4))
 """The classes of the series: largest order, bits of an ID in one value."""
 VALUES_BELOW_ORDER_3: Final = 4  # page[3] is the last page of an order-2 folio
 VALUES_MAX: Final = 6
-NIBBLE: Final = 4
+VALUES_IN_MM: Final = 3
 SIGN: Final = -(1 << 63)
 
 PARAMETERS: Final = (
@@ -77,6 +77,11 @@ def find_slice(pages: int, bits: int, safe: int, value: int, total: int) -> int:
     return -1
 
 
+def safe_bits(pages: int, bits: int) -> int:
+    """How many digits of a value can be read off: P times the sum of n digits is (P + 1)^n - 1."""
+    return max(n for n in range(bits + 1) if (pages + 1) ** n <= 1 << 64)
+
+
 def nr_values(bits: int) -> int:
     """How many values hold a whole ID."""
     return -(-RMAP_ID_BITS // bits)
@@ -114,19 +119,33 @@ def classes(values: Mapping[str, int], first: int = 1) -> tuple[tuple[int, int],
     return chosen
 
 
-def derive(values: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The constants that follow from the class table; each is indexed by class (0 and 7 are none)."""
-    chosen = ((0, 0), *classes(values), (0, 0))
+def derive(values: Mapping[str, int], first: int = 1) -> dict[str, int | tuple[int, ...]]:
+    """The constants that follow from the class table; tuples are indexed by class (0 and 7 are none).
+
+    The sub-IDs of a class with up to three values are kept in struct mm from MM_AT on, those of the others
+    are looked up in SUBIDS from TABLE_AT on.
+    """
+    chosen = ((0, 0), *classes(values, first), (0, 0))
     pages = tuple(1 << order for order, _ in chosen)
+    nr = tuple(nr_values(bits) if bits else 0 for _, bits in chosen)
+    mm_at, table_at, in_mm = [-1] * 8, [0] * 8, 0
+    subids: list[int] = []
+    for c in CLASSES[first - 1 :]:
+        if nr[c] <= VALUES_IN_MM:
+            mm_at[c] = in_mm
+            in_mm += nr[c]
+        else:
+            table_at[c] = len(subids)
+            subids += [calc_subid(pages[c], digit) for digit in range(1 << chosen[c][1])]
+    room = 1 << max(len(subids) - 1, 0).bit_length()
     return {
         "PAGES": pages,
         "BITS": tuple(bits for _, bits in chosen),
-        "VALUES": tuple(nr_values(bits) if bits else 0 for _, bits in chosen),
-        # P times the sum of n digits is (P + 1)^n - 1
-        "SAFE_BITS": tuple(
-            max(n for n in range(bits + 1) if (p + 1) ** n <= 1 << 64)
-            for p, (_, bits) in zip(pages, chosen, strict=True)
-        ),
-        "NIBBLES": tuple(calc_subid(p, digit) for p in pages for digit in range(1 << NIBBLE)),
-        "NIBBLE_POWER": tuple(calc_subid(p, 1 << NIBBLE) for p in pages),
+        "VALUES": nr,
+        "SAFE_BITS": tuple(safe_bits(p, bits) for p, (_, bits) in zip(pages, chosen, strict=True)),
+        "MM_AT": tuple(mm_at),
+        "IN_MM": in_mm,
+        "TABLE_AT": tuple(table_at),
+        "SUBIDS": (*subids, *[0] * (room - len(subids))),
+        "SUBIDS_MASK": room - 1,
     }

@@ -21,6 +21,8 @@ from foliolab.framework.api import (
     folio_ref_count,
     folio_test_anon,
     load,
+    smp_load_acquire,
+    smp_store_release,
     store,
     u64,
 )
@@ -33,7 +35,7 @@ from foliolab.policies.rmap_seqcount import (
     write_begin,
     write_end,
 )
-from foliolab.policies.rmap_subids import RMAP_ID_MAX, RMAP_ID_MIN, find_slice
+from foliolab.policies.rmap_subids import RMAP_ID_MAX, RMAP_ID_MIN, calc_subid, find_slice
 
 STAGES = ("mapcount", "rmap-id", "123", "batch", "exclusive", "nocmpxchg", "all")
 STAGE_MAPCOUNT, STAGE_RMAP_ID, STAGE_123, STAGE_BATCH, STAGE_EXCLUSIVE, STAGE_NOCMPXCHG, STAGE_ALL = range(7)
@@ -45,8 +47,10 @@ PATCH17_AS_CODED = 0
 ORDER_1, ORDER_2, ORDER_3, ORDER_4, ORDER_5 = 2, 5, 9, 10, 12
 # what follows from them: see derive()
 FORM = rmap_seqcount.ADD_RETURN
-PAGES = BITS = VALUES = SAFE_BITS = NIBBLE_POWER = (0,) * 8
-NIBBLES = (0,) * 128
+PAGES = BITS = VALUES = SAFE_BITS = MM_AT = TABLE_AT = (0,) * 8
+SUBIDS = (0,) * 128
+SUBIDS_MASK = 127
+IN_MM = 0
 
 
 def form(stage: int) -> int:
@@ -56,9 +60,16 @@ def form(stage: int) -> int:
     return rmap_seqcount.CMPXCHG if stage == STAGE_EXCLUSIVE else rmap_seqcount.ADD_RETURN
 
 
+def first_class(stage: int) -> int:
+    """The class of the smallest folios: the first three came with patch 11."""
+    return 1 if stage > STAGE_RMAP_ID else 4
+
+
 def derive(values: Mapping[str, int]) -> dict[str, int | tuple[int, ...]]:
     """The constants that follow from the parameters."""
-    return {**rmap_subids.derive(values), "FORM": form(values["stage"])}
+    stage = values["stage"]
+    named = {**rmap_subids.derive(values, first_class(stage)), "FORM": form(stage)}
+    return named | {"IN_MM": 0} if stage == STAGE_MAPCOUNT else named
 
 
 # -- sub-IDs -----------------------------------------------------------------------------------------
@@ -78,16 +89,27 @@ def class_of(order: int) -> int:
     return 6
 
 
-def subid(c: int, mm_id: int, k: int) -> int:
-    """The k-th sub-ID of an ID in class c: `calc_subid` of its k-th slice, four bits at a time."""
-    slice_ = mm_id >> k * BITS[c]
-    value = 0
-    power = 1
-    for at in range(0, BITS[c], 4):
-        bits = min(4, BITS[c] - at)
-        value = u64(value + NIBBLES[(c & 7) << 4 | slice_ >> at & ((1 << bits) - 1)] * power)
-        power = u64(power * NIBBLE_POWER[c])
-    return value
+def know(mm: Any) -> None:
+    """Keep an MM's sub-IDs at hand before its first mapping (the series does so when it creates the MM)."""
+    if IN_MM:
+        mm_id = load(mm.mm_id)
+        if smp_load_acquire(mm.mm_rmap_id) != mm_id:
+            for c in range(1, 7):
+                if MM_AT[c] >= 0:
+                    for k in range(VALUES[c]):
+                        store(mm.mm_rmap_subid[MM_AT[c] + k], calc_subid(PAGES[c], _slice(c, mm_id, k)))
+            smp_store_release(mm.mm_rmap_id, mm_id)
+
+
+def _slice(c: int, mm_id: int, k: int) -> int:
+    return mm_id >> k * BITS[c] & ((1 << BITS[c]) - 1)
+
+
+def subid(c: int, mm: Any, k: int) -> int:
+    """The k-th sub-ID of an MM in class c."""
+    if IN_MM and MM_AT[c] >= 0:
+        return load(mm.mm_rmap_subid[MM_AT[c] + k])
+    return SUBIDS[(TABLE_AT[c] + _slice(c, load(mm.mm_id), k)) & SUBIDS_MASK]
 
 
 # -- rmap values -------------------------------------------------------------------------------------
@@ -98,13 +120,13 @@ def value_ref(folio: Any, k: int) -> Any:
     return folio._rmap_val4[k - 4]
 
 
-def _set_values(folio: Any, nr: int, mm_id: int) -> None:
+def _set_values(folio: Any, nr: int, mm: Any) -> None:
     c = class_of(folio_order(folio))
     for k in range(VALUES[c]):
-        atomic_set(value_ref(folio, k), u64(subid(c, mm_id, k) * nr))
+        atomic_set(value_ref(folio, k), u64(subid(c, mm, k) * nr))
 
 
-def _add(folio: Any, nr: int, mm_id: int, exclusive: bool, c: int) -> None:
+def _add(folio: Any, nr: int, mm: Any, exclusive: bool, c: int) -> None:
     """Add to the values of class c.
 
     Patch 17 forgets the factor nr where an exclusive writer changes the only value of the smallest class;
@@ -115,51 +137,52 @@ def _add(folio: Any, nr: int, mm_id: int, exclusive: bool, c: int) -> None:
             times = nr
             if PATCH17_AS_CODED and c == 1:
                 times = 1
-            store(value_ref(folio, k), u64(load(value_ref(folio, k)) + subid(c, mm_id, k) * times))
+            store(value_ref(folio, k), u64(load(value_ref(folio, k)) + subid(c, mm, k) * times))
         else:
-            atomic_add(u64(subid(c, mm_id, k) * nr), value_ref(folio, k))
+            atomic_add(u64(subid(c, mm, k) * nr), value_ref(folio, k))
 
 
-def _add_values(folio: Any, nr: int, mm_id: int, exclusive: bool) -> None:
+def _add_values(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
     """`__folio_add_large_rmap_val` and its exclusive twin; written out by class like them."""
     order = folio_order(folio)
     if order < 2:
         return
     c = class_of(order)
     if c == 1:
-        _add(folio, nr, mm_id, exclusive, 1)
+        _add(folio, nr, mm, exclusive, 1)
     elif c == 2:
-        _add(folio, nr, mm_id, exclusive, 2)
+        _add(folio, nr, mm, exclusive, 2)
     elif c == 3:
-        _add(folio, nr, mm_id, exclusive, 3)
+        _add(folio, nr, mm, exclusive, 3)
     elif c == 4:
-        _add(folio, nr, mm_id, exclusive, 4)
+        _add(folio, nr, mm, exclusive, 4)
     elif c == 5:
-        _add(folio, nr, mm_id, exclusive, 5)
+        _add(folio, nr, mm, exclusive, 5)
     else:
-        _add(folio, nr, mm_id, exclusive, 6)
+        _add(folio, nr, mm, exclusive, 6)
 
 
-def has_matching_values(folio: Any, total: int, mm_id: int) -> bool:
+def has_matching_values(folio: Any, total: int, mm: Any) -> bool:
     """`__folio_has_large_matching_rmap_val`: whether the values are those of `total` mappings by that MM."""
     c = class_of(folio_order(folio))
     diff = 0
     for k in range(VALUES[c]):
-        diff |= atomic_read(value_ref(folio, k)) ^ u64(subid(c, mm_id, k) * total)
+        diff |= atomic_read(value_ref(folio, k)) ^ u64(subid(c, mm, k) * total)
     return diff == 0
 
 
 def owner_id(folio: Any, total: int) -> int:
     """An ID for which `has_matching_values` holds, 0 if there is none."""
-    if total == 0:  # any ID or none
-        return int(has_matching_values(folio, 0, RMAP_ID_MIN))
     c = class_of(folio_order(folio))
     mm_id = 0
     for k in range(VALUES[c]):
-        part = find_slice(PAGES[c], BITS[c], SAFE_BITS[c], atomic_read(value_ref(folio, k)), total)
+        value = atomic_read(value_ref(folio, k))
+        part = find_slice(PAGES[c], BITS[c], SAFE_BITS[c], value, total)
         if part < 0:
             return 0
         mm_id |= part << k * BITS[c]
+    if total == 0:  # any ID or none
+        return RMAP_ID_MIN
     if RMAP_ID_MIN <= mm_id <= RMAP_ID_MAX:
         return mm_id
     return 0
@@ -198,13 +221,13 @@ def end(folio: Any, exclusive: bool) -> None:
         write_end(folio._rmap_atomic_seqcount, FORM, exclusive)
 
 
-def _change(folio: Any, nr: int, mm_id: int, exclusive: bool) -> None:
+def _change(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
     if exclusive:
         atomic_set(folio._total_mapcount, atomic_read(folio._total_mapcount) + nr)
-        _add_values(folio, nr, mm_id, True)
+        _add_values(folio, nr, mm, True)
     else:
         atomic_add(nr, folio._total_mapcount)
-        _add_values(folio, nr, mm_id, False)
+        _add_values(folio, nr, mm, False)
 
 
 def change_mapcount(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
@@ -212,10 +235,10 @@ def change_mapcount(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
     if STAGE == STAGE_MAPCOUNT:
         atomic_add(nr, folio._total_mapcount)
     elif STAGE == STAGE_ALL:
-        _change(folio, nr, load(mm.mm_id), exclusive)
+        _change(folio, nr, mm, exclusive)
     else:
         alone = write_begin(folio._rmap_atomic_seqcount, FORM)
-        _change(folio, nr, load(mm.mm_id), alone)
+        _change(folio, nr, mm, alone)
         write_end(folio._rmap_atomic_seqcount, FORM, alone)
 
 
@@ -223,7 +246,8 @@ def set_mapcount(folio: Any, nr: int, mm: Any) -> None:
     """The first nr mappings of a new folio that nobody else sees."""
     atomic_set(folio._total_mapcount, nr - 1)
     if STAGE > STAGE_MAPCOUNT:
-        _set_values(folio, nr, load(mm.mm_id))
+        know(mm)
+        _set_values(folio, nr, mm)
 
 
 # -- readers -----------------------------------------------------------------------------------------
@@ -252,12 +276,13 @@ def is_only_mapped_by(folio: Any, mm: Any) -> bool:
     """Patch 10: every reference is a mapping, all of `mm`, and nobody maps or unmaps meanwhile."""
     if STAGE == STAGE_MAPCOUNT or folio_order(folio) < 2:
         return False
+    know(mm)
     start = read_sequence(folio._rmap_atomic_seqcount)
     if is_written(start, FORM):
         return False
     total = mapcount(folio)
     if total > folio_nr_pages(folio) or atomic_read(folio._entire_mapcount) >= 0:
         return False
-    if folio_ref_count(folio) != total or not has_matching_values(folio, total, load(mm.mm_id)):
+    if folio_ref_count(folio) != total or not has_matching_values(folio, total, mm):
         return False
     return not read_retry(folio._rmap_atomic_seqcount, start)

@@ -39,7 +39,7 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
     "exits": ("import sys\nsys.exit(0)\n", "import", "FILE:2: it ends the program"),
     "syntax": ("def f(:\n    pass\n", "import", "FILE:1: SyntaxError: invalid syntax"),
     "null-byte": (b"x = 1\0\n", "import", "source code string cannot contain null bytes"),
-    "not-utf-8": (b"# caf\xe9\n", "import", "'utf-8' codec can't decode byte 0xe9"),
+    "not-utf-8": (b"x = 'caf\xe9'\n", "import", "'utf-8' codec can't decode byte 0xe9"),
     "absent-module": ("import no_such_module_at_all\n", "import", "FILE:1: ModuleNotFoundError"),
     "empty": ("", "hook", "offers nothing"),
     "wrong-arguments": (
@@ -65,7 +65,8 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
     "claims": (
         GOOD.replace('summary=', 'capabilities=frozenset({"magic"}), summary='), "import", "claims magic"),
     "bad-name": (GOOD.replace("NAME", "Big Name"), "check", "a name is lower-case letters"),
-    "bad-fields": (GOOD.replace("fields=(", "fields=lambda values: (3, "), "check", "its fields are not a tuple of Stored"),
+    "bad-fields": (
+        GOOD.replace("fields=(", "fields=lambda values: (3, "), "check", "its fields are not a tuple of Stored"),
     "bad-type": (GOOD.replace('"u64"', '"u65"'), "check", "there is no type 'u65'"),
     "misaligned": (GOOD.replace("offset=40", "offset=41"), "check", "offset 41 is not a multiple of"),
     "overlap": (GOOD.replace("offset=40", "offset=48"), "check", "overlaps _mapcount_1"),

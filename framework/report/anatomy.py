@@ -47,10 +47,10 @@ def _head(scheme: Scheme, out: Plain) -> None:
     out.item(scheme.name, policy.summary, indent=0, style="bold")
     out.line(f"extends struct folio of {LAYOUT_NAMES[policy.layout]}; folios up to order {policy.max_order}")
     _heading("Claims", out)
-    column = 4 + max((len(name) for name in policy.capabilities), default=0)
-    for name in sorted(policy.capabilities):
+    column = 4 + max((len(name) for name in scheme.capabilities), default=0)
+    for name in sorted(scheme.capabilities):
         out.item(name, CAPABILITIES[name], column=column)
-    if not policy.capabilities:
+    if not scheme.capabilities:
         out.line("  none")
     if policy.parameters:
         _heading("Parameters", out)
@@ -211,7 +211,7 @@ def data(found: Anatomy, operations: Sequence[Operation]) -> dict[str, Any]:
         "summary": policy.summary,
         "layout": policy.layout,
         "references": list(policy.references),
-        "capabilities": sorted(policy.capabilities),
+        "capabilities": sorted(found.scheme.capabilities),
         "parameters": dict(found.scheme.values),
         "fields": [_field(stored) for stored in found.scheme.fields],
         "order": found.order,

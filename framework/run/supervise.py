@@ -10,6 +10,7 @@ import multiprocessing
 import signal as signals
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -188,7 +189,8 @@ def _follow(run: _Run) -> None:
         run.cells[key] |= {"samples": [], "flagged": []}  # a case is measured by one worker, whole
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=worker.main, args=(run.request, there, set(run.out), done), daemon=False)
-    process.start()
+    with _without_interrupts():
+        process.start()
     there.close()
     last = time.monotonic()
     try:
@@ -212,6 +214,19 @@ def _follow(run: _Run) -> None:
     finally:
         _kill(process)
         here.close()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A process started in here never sees Ctrl-C: this one does, afterwards, and decides."""
+    if not hasattr(signals, "pthread_sigmask"):
+        yield
+        return
+    before = signals.pthread_sigmask(signals.SIG_BLOCK, {signals.SIGINT})
+    try:
+        yield
+    finally:
+        signals.pthread_sigmask(signals.SIG_SETMASK, before)
 
 
 def _kill(process: Any) -> None:

@@ -38,12 +38,18 @@ def scheme(**chosen: str | int) -> Scheme:
 def bound(wanted: Scheme) -> dict[Any, Callable[..., Any]]:
     """Functions of `rmap_values` with the scheme's constants in place."""
     roots: list[Callable[..., Any]] = [
+        rmap_values.know,
         rmap_values.subid,
         rmap_values.class_of,
         rmap_values.has_matching_values,
     ]
     copies = CallTree(roots, PRIMITIVES, {}, wanted.constants).copies(lambda *twins: twins[-1])
     return {root: copies[root] for root in roots}  # type: ignore[index]
+
+
+@cache
+def small_machine(wanted: Scheme) -> Machine:
+    return Machine(wanted, Shape(512, 1, 512), "interpreted")
 
 
 # -- sub-IDs -----------------------------------------------------------------------------------------
@@ -75,9 +81,13 @@ def test_the_published_class_table() -> None:
 def test_the_sub_ids_are_those_of_the_definition(c: int, mm_id: int) -> None:
     derived = rmap_subids.derive(dict(scheme().values))
     pages, bits = derived["PAGES"][c], derived["BITS"][c]
+    machine = small_machine(scheme())
+    mm = machine.at("mm", machine.map.mms[0])
+    mm.mm_id.write("test", mm_id)
+    bound(scheme())[rmap_values.know](mm)
     for k in range(derived["VALUES"][c]):
         wanted = rmap_subids.calc_subid(pages, mm_id >> k * bits & (1 << bits) - 1)
-        assert bound(scheme())[rmap_values.subid](c, mm_id, k) == wanted
+        assert bound(scheme())[rmap_values.subid](c, mm, k) == wanted
 
 
 @given(st.sampled_from([(4, 24), (32, 12), (512, 8), (512, 12), (1024, 6), (4096, 5), (32768, 4)]), st.data())
@@ -153,8 +163,11 @@ def series_says_shared(machine: Machine, pfn: int) -> bool:
         return False
     if folio._entire_mapcount.peek() >= 0 or total > folio._nr_pages.peek():
         return True
-    matches = bound(machine.scheme)[rmap_values.has_matching_values]
-    return not any(matches(folio, total, machine.mm_id(mm)) for mm in range(4) if machine.is_alive(mm))
+    functions = bound(machine.scheme)
+    alive = [machine.at("mm", machine.map.mms[mm]) for mm in range(4) if machine.is_alive(mm)]
+    for mm in alive:
+        functions[rmap_values.know](mm)
+    return not any(functions[rmap_values.has_matching_values](folio, total, mm) for mm in alive)
 
 
 def check(machine: Machine) -> None:

@@ -1,0 +1,186 @@
+"""The program around the verbs: exit codes, messages, pipes, colours."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foliolab.framework import cli, registry
+from foliolab.framework.errors import FolioLabError, NothingMeasured, PluginError
+from foliolab.framework.report.plain import Plain
+
+Run = Callable[..., Any]
+
+
+def test_help_names_every_verb_and_the_exit_codes(foliolab: Run) -> None:
+    done = foliolab("--help")
+    assert done.code == 0
+    for verb in ("compare", "list", "show", "doctor"):
+        assert f"\n  {verb}" in done.out
+    assert "..." not in done.out
+    assert "2 usage" in done.out
+    assert foliolab("-h").out == done.out
+
+
+@pytest.mark.parametrize("verb", ["compare", "list", "show", "doctor"])
+def test_every_verb_has_help(foliolab: Run, verb: str) -> None:
+    done = foliolab(verb, "--help")
+    assert done.code == 0
+    assert "--plugin FILE" in done.out
+
+
+def test_version(foliolab: Run) -> None:
+    assert foliolab("--version").out == f"foliolab {importlib.metadata.version('foliolab')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["lsit"], "Did you mean 'list'"),
+        (["list", "--jsn"], "--json"),
+        (["list", "more"], "more"),
+        (["show"], "POLICY"),
+        (["compare", "--repeats", "none"], "--repeats"),
+        (["compare", "--repeats", "0"], "--repeats"),
+        (["compare", "--seed", "-1"], "--seed"),
+    ],
+)
+def test_wrong_usage_exits_with_2(foliolab: Run, arguments: list[str], says: str) -> None:
+    done = foliolab(*arguments)
+    assert done.code == 2
+    assert says in done.err
+    assert done.out == ""
+
+
+def test_no_verb_shows_the_help(foliolab: Run) -> None:
+    done = foliolab()
+    assert done.code == 2
+    assert "compare" in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says"),
+    [
+        (FolioLabError("it failed", "do this"), 1, "foliolab: it failed\n  do this\n"),
+        (NothingMeasured("nothing there"), 3, "foliolab: nothing there\n"),
+        (PluginError("bad one", "mend it"), 4, "foliolab: bad one\n  mend it\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_error_is_a_message_a_hint_and_a_code(
+    foliolab: Run, monkeypatch: pytest.MonkeyPatch, fault: BaseException, code: int, says: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(registry, "load", fail)
+    done = foliolab("list")
+    assert (done.code, done.out, done.err) == (code, "", says)
+
+
+def test_a_defect_is_one_line_and_a_way_to_see_more(
+    foliolab: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(registry, "load", fail)
+    done = foliolab("list")
+    assert done.code == 1
+    assert done.err.startswith("foliolab: unexpected ZeroDivisionError: oh at test_cli.py:")
+    assert "FOLIOLAB_DEBUG=1" in done.err
+    monkeypatch.setenv("FOLIOLAB_DEBUG", "1")
+    with pytest.raises(AssertionError):  # the fixture's: now there is a traceback
+        foliolab("list")
+
+
+def test_the_module_runs_like_the_program(process: Run) -> None:
+    assert process("--version").stdout.startswith("foliolab ")
+    assert process("show", "none").returncode == 2
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "foliolab.framework.cli", "show", "mm-id"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait() == 0
+
+
+def test_a_full_disk_is_said(process: Run) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "foliolab.framework.cli", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert os.strerror(errno.ENOSPC) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_pipes_get_no_colour_and_no_wrapping(process: Run) -> None:
+    done = process("list", COLUMNS="40")
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) > 60
+
+
+def test_an_ascii_terminal_gets_ascii(process: Run) -> None:
+    for arguments in (["list"], ["show", "mm-id"], ["doctor"]):
+        done = process(*arguments, PYTHONIOENCODING="ascii")
+        assert done.stdout.isascii()
+        assert done.returncode == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert Plain(Terminal()).paint("x", "bold red") == "\x1b[1;31mx\x1b[0m"
+    assert Plain(io.StringIO()).paint("x", "bold") == "x"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert Plain(Terminal()).paint("x", "bold") == "x"
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert Plain(Terminal()).paint("x", "bold") == "x"
+
+
+def test_long_text_wraps_in_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    out = Terminal()
+    Plain(out, colour=False).item("name", "word " * 30, column=10)
+    lines = out.getvalue().splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 50
+    assert all(line.startswith(" " * 10) for line in lines[1:])
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    out = io.StringIO()
+    Plain(out).line("a\x1b[31mb\x07")
+    assert out.getvalue() == "a\ufffd[31mb\ufffd\n"
+
+
+def test_every_verb_is_one_module() -> None:
+    names = {command.name for command in cli.application().registered_commands}
+    assert names == {"compare", "list", "show", "doctor"}
