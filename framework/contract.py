@@ -153,7 +153,8 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
         _check_fields(claims, scheme.fields)
         claims.need(_whole(scheme.max_mm_id, 1, (1 << 63) - 1), "max_mm_id is not a number from 1 up")
         claims.need(isinstance(scheme.constants, dict), "derive gives no mapping")
-        known = isinstance(scheme.capabilities, frozenset) and scheme.capabilities <= CAPABILITIES.keys()
+        claimed: Any = scheme.capabilities
+        known = isinstance(claimed, frozenset) and claimed <= CAPABILITIES.keys()
         claims.need(known, f"its capabilities are not out of {', '.join(CAPABILITIES)}")
         if check is not None:
             check(scheme)

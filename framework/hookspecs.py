@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import pluggy
 
@@ -19,7 +19,7 @@ _impl: Final = pluggy.HookimplMarker(GROUP)
 
 def hookimpl(function: Hook) -> Hook:
     """Mark a plugin's function as the implementation of the hook of its name."""
-    return cast(Hook, _impl(function))
+    return _impl(function)
 
 
 class Hooks:

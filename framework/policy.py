@@ -108,7 +108,8 @@ class Parameter:
             if str(text) in self.choices:
                 return self.choices.index(str(text))
             raise UsageError(
-                f"policy {policy}: {self.name}={text} is not a choice", f"choose one of {', '.join(self.choices)}"
+                f"policy {policy}: {self.name}={text} is not a choice",
+                f"choose one of {', '.join(self.choices)}",
             )
         try:
             value = int(text)
@@ -233,7 +234,8 @@ class Policy:
             )
         if unknown := self.capabilities - CAPABILITIES.keys():
             raise PluginError(
-                f"policy {self.name} claims {', '.join(sorted(unknown))}", f"claims are {', '.join(CAPABILITIES)}"
+                f"policy {self.name} claims {', '.join(sorted(unknown))}",
+                f"claims are {', '.join(CAPABILITIES)}",
             )
         names = set() if callable(self.fields) else {f.name for f in self.fields}
         if names and self.hooks.mapcount is None and "_large_mapcount" not in names:
@@ -278,7 +280,9 @@ class Scheme:
     @property
     def name(self) -> str:
         """As a user would write it: the policy and the parameters that were chosen."""
-        return ":".join([self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])])
+        return ":".join(
+            [self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])]
+        )
 
     @cached_property
     def fields(self) -> tuple[Stored, ...]:

@@ -83,7 +83,10 @@ def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
 def claims(values: Mapping[str, int]) -> frozenset[str]:
     """What the series claims: with page mapcounts the answer is still the old guess, else the flag's."""
     common = {"pmd", "reuse", "lock-per-folio"}
-    return frozenset(common | ({"page-mapcount", "partial-mapping"} if values["page_mapcounts"] else {"safe", "exact-for-two"}))
+    return frozenset(
+        common
+        | ({"page-mapcount", "partial-mapping"} if values["page_mapcounts"] else {"safe", "exact-for-two"})
+    )
 
 
 def id0(folio: Any) -> int:

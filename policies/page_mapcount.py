@@ -41,7 +41,9 @@ FOLIO_PAGES_MAPPED = ENTIRELY_MAPPED - 1
 LARGE_MAPCOUNT = 1
 BATCHED = 1
 
-PAGE_MAPCOUNT = Stored("_mapcount", "i32", per="page", offset=48, init=-1, doc="PTE mappings of the page, minus 1")
+PAGE_MAPCOUNT = Stored(
+    "_mapcount", "i32", per="page", offset=48, init=-1, doc="PTE mappings of the page, minus 1"
+)
 
 FIELDS = (
     PAGE_MAPCOUNT,
@@ -230,7 +232,7 @@ POLICY = Policy(
     references=(
         'commit 05c5323b2a34 ("mm: track mapcount of large folios in single value"), 6.10',
         "20240807115515.1640951-1-david@redhat.com (batched _nr_pages_mapped), 6.12",
-        'commit eefb9b2725e3 (better folio_likely_mapped_shared), 6.10',
+        "commit eefb9b2725e3 (better folio_likely_mapped_shared), 6.10",
     ),
     layout="6.14",
     fields=FIELDS,

@@ -10,7 +10,7 @@ Sources: specification 4.2; series 20231124132626.235350-1-david@redhat.com, pat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from foliolab.framework.api import Parameter, UsageError, u64
 
@@ -119,7 +119,7 @@ def classes(values: Mapping[str, int], first: int = 1) -> tuple[tuple[int, int],
     return chosen
 
 
-def derive(values: Mapping[str, int], first: int = 1) -> dict[str, int | tuple[int, ...]]:
+def derive(values: Mapping[str, int], first: int = 1) -> dict[str, Any]:
     """The constants that follow from the class table; tuples are indexed by class (0 and 7 are none).
 
     The sub-IDs of a class with up to three values are kept in struct mm from MM_AT on, those of the others

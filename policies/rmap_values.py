@@ -65,7 +65,7 @@ def first_class(stage: int) -> int:
     return 1 if stage > STAGE_RMAP_ID else 4
 
 
-def derive(values: Mapping[str, int]) -> dict[str, int | tuple[int, ...]]:
+def derive(values: Mapping[str, int]) -> dict[str, Any]:
     """The constants that follow from the parameters."""
     stage = values["stage"]
     named = {**rmap_subids.derive(values, first_class(stage)), "FORM": form(stage)}

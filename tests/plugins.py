@@ -66,7 +66,7 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
         GOOD.replace('summary=', 'capabilities=frozenset({"magic"}), summary='), "import", "claims magic"),
     "bad-name": (GOOD.replace("NAME", "Big Name"), "check", "a name is lower-case letters"),
     "bad-fields": (
-        GOOD.replace("fields=(", "fields=lambda values: (3, "), "check", "its fields are not a tuple of Stored"),
+        GOOD.replace("fields=(", "fields=lambda values: (3, "), "check", "its fields are not a tuple"),
     "bad-type": (GOOD.replace('"u64"', '"u65"'), "check", "there is no type 'u65'"),
     "misaligned": (GOOD.replace("offset=40", "offset=41"), "check", "offset 41 is not a multiple of"),
     "overlap": (GOOD.replace("offset=40", "offset=48"), "check", "overlaps _mapcount_1"),

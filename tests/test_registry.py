@@ -157,7 +157,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def install(*names: str) -> None:
         points: Sequence[Any] = [Point(name, name) for name in names]
         real = list(importlib.metadata.entry_points(group="foliolab"))
-        monkeypatch.setattr(discovery.metadata, "entry_points", lambda group: [*points, *real])
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [*points, *real])
         monkeypatch.setenv("FOLIOLAB_PLUGINS", ",".join(names))
 
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -42,7 +42,9 @@ SHARED: Final = 64
 """Folios that the threads share: few enough to meet, more than the threads."""
 
 
-def map_unmap(vm: Any, cpu: int, who: int, start: int, threads: int, order_at: int, folios: int, nr: int, turns: int) -> int:
+def map_unmap(
+    vm: Any, cpu: int, who: int, start: int, threads: int, order_at: int, folios: int, nr: int, turns: int
+) -> int:
     """Wait for the other threads, then map and unmap `folios` folios `turns` times."""
     c = cpu_at(vm, cpu)
     mm = mm_at(vm, who)
@@ -124,8 +126,14 @@ def workloads() -> list[Workload]:
     threads = 2
     while threads <= (os.cpu_count() or 1):
         made += [
-            _workload(f"contention-same-{threads}", f"{threads} threads on the same folios", _Case(True, threads)),
-            _workload(f"contention-disjoint-{threads}", f"{threads} threads on their own folios", _Case(False, threads)),
+            _workload(
+                f"contention-same-{threads}", f"{threads} threads on the same folios", _Case(True, threads)
+            ),
+            _workload(
+                f"contention-disjoint-{threads}",
+                f"{threads} threads on their own folios",
+                _Case(False, threads),
+            ),
         ]
         threads *= 2
     return made

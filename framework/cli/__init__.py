@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Annotated, Final
@@ -50,6 +50,8 @@ def application() -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         print(f"foliolab {metadata.version('foliolab')}")
         raise typer.Exit
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def run(  # noqa: PLR0913  (an argument an option)
         repeats=repeats or _repeats(chosen, orders, schemes),
         seed=seed,
         quick=quick,
-        plugins=tuple(str(path) for path in plugin or ()),
+        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
         command=shlex.join(["foliolab", *sys.argv[1:]]),
         execution=_execution(execution),
     )
@@ -121,6 +122,8 @@ def _writable(path: Path | None) -> None:
         raise UsageError(f"{path} cannot be written: there is no folder {folder}", "create it first")
     if path.is_dir():
         raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(f"{path} cannot be written: permission denied", "choose another place")
 
 
 def _policies(

@@ -1,4 +1,4 @@
-"""Say what this machine can do, what is missing, and how to get it."""
+"""Say what this machine can do, what is missing, how to get it."""
 
 from __future__ import annotations
 

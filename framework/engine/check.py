@@ -144,5 +144,3 @@ def _unmapped(machine: Machine, truth: Truth) -> Iterator[str]:
         fits = idle[(stored.page < truth.nr_pages_of[idle])]
         for head in fits[values[fits].astype(np.int64) != stored.init]:
             yield f"folio {head} is unmapped, but {stored.name} is {int(values[head])}, not {stored.init}"
-
-

@@ -97,7 +97,7 @@ def policy_entries(scheme: Scheme) -> tuple[Function, ...]:
             return guarded(scheme, names[function], twin)
         return unguarded(twin) if function in WRITERS else twin
 
-    twins = _policy_tree(scheme).copies(restrict)
+    twins: dict[Any, Any] = dict(_policy_tree(scheme).copies(restrict))
     return tuple(twins[entry] for entry in calls.ENTRIES)
 
 
@@ -119,7 +119,7 @@ def engine_library(layouts: Layouts, extra: Function | None = None) -> Any:
     from foliolab.framework.machine import lowering
     from foliolab.framework.machine.native import Library
 
-    lowering.register_table_call(calls.policy_call, calls.KINDS)
+    lowering.register_table_call(calls.policy_call, len(calls.KINDS))
     return Library(CallTree(list(kernels.KERNELS) if extra is None else [extra], LEAVES, {}, {}), layouts)
 
 
@@ -184,7 +184,9 @@ class Engine:
             struct: page or folio.
             field: the field's name; of an array, its first element.
         """
-        return self._view(self.layouts[struct], field, self.map.pages, self.shape.nr_pages, self.layouts["page"].size)
+        return self._view(
+            self.layouts[struct], field, self.map.pages, self.shape.nr_pages, self.layouts["page"].size
+        )
 
     def _view(self, struct: Struct, field: str, start: int, count: int, stride: int) -> NDArray[Any]:
         wanted = struct.by_name[field]
@@ -197,7 +199,9 @@ class Engine:
 
     def pmds(self, mm: int) -> NDArray[np.uint64]:
         """The PMDs of an MM, shape (nr_vpns / 512,) rounded up."""
-        return np.ndarray((-(-self.shape.nr_vpns // PTRS_PER_PTE),), np.uint64, self.vm.buffer, self.map.pmds[mm])
+        return np.ndarray(
+            (-(-self.shape.nr_vpns // PTRS_PER_PTE),), np.uint64, self.vm.buffer, self.map.pmds[mm]
+        )
 
     def at(self, struct: str, off: int) -> Any:
         """A typed pointer, for looking at single fields: `engine.at("mm", engine.map.mms[0]).mm_id.peek()`."""

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.engine.folio import folio_get, folio_nr_pages, folio_ref_add, folio_ref_sub_return, folio_test_anon, page_head_pfn
+from foliolab.framework.engine.folio import (
+    folio_get,
+    folio_nr_pages,
+    folio_ref_add,
+    folio_ref_sub_return,
+    folio_test_anon,
+    page_head_pfn,
+)
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
     PTE_ANON,
@@ -99,7 +106,9 @@ def _copy_present(
         store(child.rss_file, load(child.rss_file) + nr)
     if value & PTE_VM_SHARED:
         for i in range(nr):
-            WRITE_ONCE(pte_at(vm, child_pgd + 8 * (vpn + i)).pte, READ_ONCE(pte_at(vm, pgd + 8 * (vpn + i)).pte))
+            WRITE_ONCE(
+                pte_at(vm, child_pgd + 8 * (vpn + i)).pte, READ_ONCE(pte_at(vm, pgd + 8 * (vpn + i)).pte)
+            )
         return nr
     for i in range(nr):
         if READ_ONCE(pte_at(vm, pgd + 8 * (vpn + i)).pte) & PTE_WRITE:

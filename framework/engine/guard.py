@@ -61,7 +61,8 @@ def _pages(subject: Any) -> int:
     """Pages that belong to the pointer: a folio's, or one for a page."""
     if subject.struct.name != "folio" or not subject.flags.peek() >> PG_head & 1:
         return 1
-    return 1 << (subject._flags_1.peek() & ORDER_MASK)
+    order: int = subject._flags_1.peek() & ORDER_MASK
+    return 1 << order
 
 
 def guarded(scheme: Scheme, name: str, hook: FunctionType) -> Function:

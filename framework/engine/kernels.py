@@ -13,7 +13,7 @@ from foliolab.framework.engine.folio import lru_add_drain, page_head_pfn
 from foliolab.framework.engine.fork import ENOMEM, OK
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE, pmd_ref
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, load, mm_at, pfn_folio, zone_at
+from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, mm_at, pfn_folio, zone_at
 
 
 def mm_create(vm: Memory, zone: int, who: int, mm_id: int) -> int:
@@ -32,7 +32,9 @@ def mm_drop(vm: Memory, zone: int, who: int) -> int:
     return OK
 
 
-def populate(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, order: int, pmd: int, batched: int) -> int:
+def populate(
+    vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, order: int, pmd: int, batched: int
+) -> int:
     """First touch of nr pages with anonymous folios of one order, by PTEs or by PMDs. Returns OK or ENOMEM."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
@@ -51,7 +53,9 @@ def populate(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, ord
     return OK
 
 
-def fork_range(vm: Memory, contents: Memory, cpu: int, zone: int, parent: int, child: int, start: int, nr: int) -> int:
+def fork_range(
+    vm: Memory, contents: Memory, cpu: int, zone: int, parent: int, child: int, start: int, nr: int
+) -> int:
     """Copy the page tables of nr pages to the child. Returns OK or ENOMEM."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)

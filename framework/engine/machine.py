@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foliolab.framework.engine import fault, kernels
 from foliolab.framework.engine.engine import Engine, Execution, Shape
+from foliolab.framework.engine.fork import OK
 from foliolab.framework.engine.pagetable import (
     PMD_ORDER,
     PTE_DIRTY,
@@ -60,7 +61,7 @@ class Machine(Engine):
         if self._bound is None:
             return self.kernel(entry)(*numbers)
         self._bound.append(partial(self.kernel(entry), *numbers))
-        return _DONE.get(entry, kernels.OK)
+        return _DONE.get(entry, OK)
 
     def bind(self, operation: str, *arguments: Any, **options: Any) -> Callable[[], Any]:
         """An operation of this class with its arguments checked now, to be run (and timed) later.
@@ -112,8 +113,10 @@ class Machine(Engine):
 
     @staticmethod
     def _enough(outcome: int, what: str) -> None:
-        if outcome != kernels.OK:
-            raise ModelError(f"no memory (or no MM ID) for {what}", "use a larger shape, or free something first")
+        if outcome != OK:
+            raise ModelError(
+                f"no memory (or no MM ID) for {what}", "use a larger shape, or free something first"
+            )
 
     # -- MMs ---------------------------------------------------------------------------------------
     def is_alive(self, mm: int) -> bool:
@@ -150,7 +153,9 @@ class Machine(Engine):
         self._enough(self._call(kernels.fork_range, *numbers), "fork")
 
     # -- mappings ----------------------------------------------------------------------------------
-    def populate(self, mm: int, start: int, nr: int, order: int, pmd: bool = False, batched: bool = False) -> None:
+    def populate(
+        self, mm: int, start: int, nr: int, order: int, pmd: bool = False, batched: bool = False
+    ) -> None:
         """First touch of nr pages with anonymous folios of one order.
 
         Args:
@@ -159,7 +164,9 @@ class Machine(Engine):
         """
         off = self._live(mm, start, nr)
         if order == 1 or not 0 <= order <= self.shape.max_order:
-            raise ModelError(f"there are no anonymous folios of order {order}", "use 0, or 2 to the largest order")
+            raise ModelError(
+                f"there are no anonymous folios of order {order}", "use 0, or 2 to the largest order"
+            )
         if start % (1 << order) or nr % (1 << order):
             raise ModelError(f"pages {start} to {start + nr - 1} are not whole folios of order {order}")
         if pmd and order != PMD_ORDER:
@@ -177,13 +184,22 @@ class Machine(Engine):
         return pfn
 
     def map_file(
-        self, mm: int, vpn: int, pfn: int, nr: int, shared: bool = False, write: bool = False, pmd: bool = False
+        self,
+        mm: int,
+        vpn: int,
+        pfn: int,
+        nr: int,
+        shared: bool = False,
+        write: bool = False,
+        pmd: bool = False,
     ) -> None:
         """Map pages pfn…pfn+nr-1 of a file folio at page `vpn`, by PTEs or by a PMD."""
         off = self._live(mm, vpn, nr)
         if self.is_mapped(mm, vpn, nr):
             raise ModelError(f"some of pages {vpn} to {vpn + nr - 1} of MM {mm} are mapped already")
-        flags = PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
+        flags = (
+            PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
+        )
         if pmd:
             self._call(kernels.file_map_huge, self._here[0], off, vpn, pfn, flags)
         else:

@@ -110,7 +110,9 @@ def _add_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: An
     _mod_stat(cpu, folio, nr, 0)
 
 
-def folio_add_anon_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool) -> None:
+def folio_add_anon_rmap_ptes(
+    vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool
+) -> None:
     """PTEs map pages of an anonymous folio (PMD split, swap-in)."""
     _add_ptes(vm, cpu, folio, page, nr_pages, mm)
     if exclusive:
@@ -144,7 +146,9 @@ def _any_exclusive(page: Any, nr_pages: int) -> bool:
     return False
 
 
-def folio_try_dup_anon_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any) -> bool:
+def folio_try_dup_anon_rmap_ptes(
+    vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any
+) -> bool:
     """fork maps pages of an anonymous folio in the child, and takes AnonExclusive away.
 
     Returns:

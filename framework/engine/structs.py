@@ -195,7 +195,9 @@ def engine_layouts(scheme: Scheme) -> Layouts:
         if f.name != "_nr_pages"
     ]
     folio = Struct("folio", 3 * stride, (*PAGE_FIELDS, *common))
-    return Layouts((Struct("page", stride, PAGE_FIELDS), folio, PTE, CPU, ZONE, Struct("mm", MM_SIZE, MM_FIELDS)))
+    return Layouts(
+        (Struct("page", stride, PAGE_FIELDS), folio, PTE, CPU, ZONE, Struct("mm", MM_SIZE, MM_FIELDS))
+    )
 
 
 def _without(fields: list[Field], mine: list[tuple[Stored, Field]]) -> list[Field]:

@@ -39,8 +39,8 @@ class Truth:
     @cached_property
     def page_mapcount(self) -> Counts:
         """Mappings of each page, by PTE or PMD, shape (nr_pages,)."""
-        own: Counts = self.ptes.sum(axis=0)
-        return own + self.pmds.sum(axis=0)[self.heads]
+        total: Counts = self.ptes.sum(axis=0) + self.pmds.sum(axis=0)[self.heads]
+        return total
 
     @cached_property
     def mappings(self) -> Counts:
@@ -124,5 +124,3 @@ def free_frames(engine: Engine) -> NDArray[np.bool_]:
             free[at - 1 : at - 1 + (1 << order)] = True
             at = int(after[at - 1]) >> 1
     return free
-
-

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.engine.folio import folio_nr_pages, folio_ref_sub_return, folio_test_anon, folio_test_large, page_head_pfn
+from foliolab.framework.engine.folio import (
+    folio_nr_pages,
+    folio_ref_sub_return,
+    folio_test_anon,
+    folio_test_large,
+    page_head_pfn,
+)
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
     PTE_PRESENT,
@@ -26,7 +32,16 @@ from foliolab.framework.engine.rmap import (
 from foliolab.framework.engine.structs import GATHER_MAX, PG_swapcache
 from foliolab.framework.engine.zone import free_folio
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import READ_ONCE, clear_bit, load, pfn_folio, pfn_to_page, pte_at, store, test_bit
+from foliolab.framework.machine.primitives import (
+    READ_ONCE,
+    clear_bit,
+    load,
+    pfn_folio,
+    pfn_to_page,
+    pte_at,
+    store,
+    test_bit,
+)
 
 
 def folio_put_refs(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:

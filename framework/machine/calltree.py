@@ -102,7 +102,7 @@ class CallTree:
         return self._actual(space[name])
 
     def _check(self, function: FunctionType, name: str, value: Any) -> None:
-        if isinstance(value, FunctionType) or value in self.leaves or _is_constant(value):
+        if isinstance(value, FunctionType) or _is_constant(value):
             return
         if isinstance(value, type):
             return  # numba says what it cannot use of it, with the line
@@ -120,7 +120,9 @@ class CallTree:
             if function in order:
                 continue
             order[function] = None
-            todo += [v for v in self.needs[function].values() if isinstance(v, FunctionType) and v in self.needs]
+            todo += [
+                v for v in self.needs[function].values() if isinstance(v, FunctionType) and v in self.needs
+            ]
         return list(order)
 
     def digest(self, root: Function) -> str:
@@ -160,8 +162,8 @@ class CallTree:
             made[function] = wrap(function, twin)
         for function, needs in self.needs.items():
             modules: dict[str, ModuleType] = {}
-            for name, value in needs.items():
-                value = made.get(value, value) if isinstance(value, FunctionType) else value
+            for name, needed in needs.items():
+                value = made.get(needed, needed) if isinstance(needed, FunctionType) else needed
                 module, dot, attribute = name.partition(".")
                 if not dot:
                     spaces[function][name] = value

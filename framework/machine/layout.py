@@ -96,7 +96,9 @@ class Field:
                 "move it to an aligned offset",
             )
         if self.count < 1:
-            raise LayoutError(f"field {self.name}: count {self.count} is below 1", "declare at least one element")
+            raise LayoutError(
+                f"field {self.name}: count {self.count} is below 1", "declare at least one element"
+            )
 
     @property
     def size(self) -> int:
@@ -121,7 +123,9 @@ class Struct:
         seen: set[str] = set()
         for one in self.fields:
             if one.name in seen:
-                raise LayoutError(f"struct {self.name}: two fields are called {one.name}", "rename one of them")
+                raise LayoutError(
+                    f"struct {self.name}: two fields are called {one.name}", "rename one of them"
+                )
             seen.add(one.name)
             if one.end > self.size:
                 raise LayoutError(

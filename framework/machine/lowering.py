@@ -16,8 +16,16 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, lower_builtin, lower_getattr_generic, models, register_model, type_callable, unbox
-from numba.extending import NativeValue
+from numba.extending import (
+    NativeValue,
+    infer_getattr,
+    lower_builtin,
+    lower_getattr_generic,
+    models,
+    register_model,
+    type_callable,
+    unbox,
+)
 
 from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.layout import CTYPES, Field, Layouts
@@ -36,7 +44,7 @@ if X86:
     llvm.initialize_native_asmparser()  # without it, inline assembly aborts the process
 
 
-class MemoryType(types.Type):  # type: ignore[misc]
+class MemoryType(types.Type):
     """The whole memory, natively its base address."""
 
     def __init__(self, layouts: Layouts) -> None:
@@ -44,7 +52,7 @@ class MemoryType(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Memory({layouts.digest})")
 
 
-class PointerType(types.Type):  # type: ignore[misc]
+class PointerType(types.Type):
     """A pointer to a struct of one set of layouts, natively an address."""
 
     def __init__(self, layouts: Layouts, struct: str) -> None:
@@ -53,7 +61,7 @@ class PointerType(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Pointer({struct}:{layouts.digest})")
 
 
-class RefType(types.Type):  # type: ignore[misc]
+class RefType(types.Type):
     """A reference to a field, natively an address."""
 
     def __init__(self, ctype: str) -> None:
@@ -61,7 +69,7 @@ class RefType(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Ref({ctype})")
 
 
-class _Address(models.PrimitiveModel):  # type: ignore[misc]
+class _Address(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _I64)
 
@@ -70,22 +78,22 @@ for _kind in (MemoryType, PointerType, RefType):
     register_model(_kind)(_Address)
 
 
-@unbox(MemoryType)  # type: ignore[untyped-decorator]
+@unbox(MemoryType)
 def _unbox_memory(kind: Any, obj: Any, c: Any) -> Any:
     address = c.pyapi.long_as_longlong(obj)
     return NativeValue(address, is_error=cgutils.is_not_null(c.builder, c.pyapi.err_occurred()))
 
 
 @infer_getattr
-class _FieldOf(AttributeTemplate):  # type: ignore[misc]
+class _FieldOf(AttributeTemplate):
     key = PointerType
 
-    def generic_resolve(self, kind: PointerType, name: str) -> RefType | None:
+    def generic_resolve(self, kind: PointerType, name: str) -> Any:
         field = kind.layouts[kind.struct].by_name.get(name)
         return RefType(field.ctype) if field else None
 
 
-@lower_getattr_generic(PointerType)  # type: ignore[untyped-decorator]
+@lower_getattr_generic(PointerType)
 def _address_of_field(context: Any, builder: Any, kind: PointerType, value: Any, name: str) -> Any:
     return builder.add(value, _I64(kind.layouts[kind.struct].by_name[name].offset))
 
@@ -315,7 +323,9 @@ for _function, _instruction, _op, _order in (
     (p.test_and_set_bit_lock, "bts", "or", "acquire"),
 ):
     _register(
-        _function, _ref_last(types.boolean), _lower_flag(_instruction, "c", _lower_bit(_op, _order, test=True))
+        _function,
+        _ref_last(types.boolean),
+        _lower_flag(_instruction, "c", _lower_bit(_op, _order, test=True)),
     )
 _register(p.test_bit, _ref_last(types.boolean), _lower_plain_bit(None, None))
 _register(getattr(p, "__set_bit"), _ref_last(types.void), _lower_plain_bit("or", None))
@@ -423,7 +433,9 @@ for _function, _struct in ((p.mm_at, "mm"), (p.cpu_at, "cpu"), (p.zone_at, "zone
 
 
 def _lower_pfn(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return builder.sdiv(builder.sub(args[1], args[0]), _I64(sig.args[0].layouts["page"].size), flags=["exact"])
+    return builder.sdiv(
+        builder.sub(args[1], args[0]), _I64(sig.args[0].layouts["page"].size), flags=["exact"]
+    )
 
 
 _register(
@@ -448,7 +460,7 @@ def _register_getitem() -> None:
     from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
     @infer_global(operator.getitem)
-    class _Element(AbstractTemplate):  # type: ignore[misc]
+    class _Element(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             if len(args) == 2 and (kind := _element(*args)) is not None:
                 return signature(kind, kind, INT)
@@ -489,12 +501,12 @@ _register(
 
 
 # -- calls through the table in front of the memory ------------------------------------------------------
-def register_table_call(function: Any, kinds: tuple[Any, ...]) -> None:
+def register_table_call(function: Any, count: int) -> None:
     """Make `function(vm, entry, …)` a native call of the entry of that number.
 
-    The callee is a function that numba compiled for arguments of 64 bits; errors it raises are passed on.
+    The callee is a function that numba compiled for `count` arguments of 64 bits; errors it raises are passed on.
     """
-    returns, takes = INT, (INT,) * len(kinds)
+    returns, takes = INT, (INT,) * count
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index = _int_of(context, builder, sig, args, 1)

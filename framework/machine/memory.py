@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -40,10 +41,8 @@ def allocate(nbytes: int) -> NDArray[np.uint8]:
     """
     area = mmap.mmap(-1, max(nbytes, 1) + FRONT + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
+        with suppress(OSError):  # a kernel without THP
             area.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:  # a kernel without THP
-            pass
     raw = np.frombuffer(area, np.uint8)
     start = FRONT + -(raw.ctypes.data + FRONT) % HUGE
     return raw[start : start + nbytes]
@@ -131,12 +130,10 @@ class Pointer:
 
     def __init__(self, mem: Memory, off: int) -> None:
         if off < 0 or off + self.struct.size > mem.size:
-            # a folio at the very end of memory may have fewer pages than struct folio overlays
-            if off < 0 or off + CACHE_LINE > mem.size:
-                raise AccessError(
-                    f"struct {self.struct.name} at byte {off:#x}: outside the {mem.size:#x} bytes of modelled memory",
-                    "check the page or folio number it was computed from",
-                )
+            raise AccessError(
+                f"struct {self.struct.name} at byte {off:#x}: outside the {mem.size:#x} bytes of modelled memory",
+                "check the page or folio number it was computed from",
+            )
         self.mem = mem
         self.off = off
 
@@ -174,7 +171,7 @@ class Memory:
         self.layouts = layouts
         self.size = int(buffer.size)
         self.addr = int(buffer.ctypes.data)
-        whole = memoryview(buffer[: self.size - self.size % 8]).cast("B")
+        whole: Any = memoryview(buffer[: self.size - self.size % 8]).cast("B")
         self.views: dict[str, Any] = {c.code: whole.cast(c.code) for c in CTYPES.values()}
         self.pointers = {s.name: _pointer_class(s) for s in layouts}
         self.observer: Observer | None = None
@@ -184,7 +181,7 @@ class Memory:
     def set_entries(self, addresses: Sequence[int]) -> None:
         """Tell native code where the policy's entries are; `allocate` made this memory's buffer."""
         table = (ctypes.c_int64 * len(addresses)).from_address(self.addr - 8 * len(addresses))
-        table[:] = addresses[::-1]
+        table[:] = list(addresses[::-1])
 
     def view(self, ctype: CType) -> Any:
         """The whole memory as an array of `ctype`."""

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache as remember
 from pathlib import Path
-from typing import Any, Final
+from types import FunctionType
+from typing import Any, Final, cast
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -26,12 +27,14 @@ from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.primitives import PRIMITIVES
 
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
-_SHARED: Final = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
-_CALLEE: Final = {**_SHARED, "no_cpython_wrapper": True}
+_SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
+_CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True}
 _SMALL: Final = 400
 """Bytes of bytecode up to which a function is inlined."""
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
-_PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|at (?P<file2>/\S+) \((?P<line2>\d+)\)')
+_PLACE: Final = re.compile(
+    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|at (?P<file2>/\S+) \((?P<line2>\d+)\)'
+)
 
 
 def _callee(original: Any, function: Any) -> Any:
@@ -150,13 +153,15 @@ class Library:
     def _top(self, function: Function) -> Any:
         if self._twins is None:
             self._twins = self.tree.copies(_callee)
-        return self._twins[self.tree.replace.get(function, function)].py_func
+        return self._twins[cast(FunctionType, self.tree.replace.get(function, function))].py_func
 
 
 def _explain(function: Function, fault: NumbaError, authors: set[Path]) -> NativeBuildError:
     """The author's file and line, and numba's reason, out of its long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
-    places = [(Path(p["file"] or p["file2"]).resolve(), p["line"] or p["line2"]) for p in _PLACE.finditer(text)]
+    places = [
+        (Path(p["file"] or p["file2"]).resolve(), p["line"] or p["line2"]) for p in _PLACE.finditer(text)
+    ]
     # numba names the innermost place first
     places = [p for p in places if p[0] in authors] or places[-1:]
     place = f"{places[0][0]}:{places[0][1]}" if places else where(function)
@@ -165,7 +170,13 @@ def _explain(function: Function, fault: NumbaError, authors: set[Path]) -> Nativ
         for line in text.splitlines()
         if line.strip() and not line.lstrip().startswith(("File", "During", "Failed in", "<source", "^"))
     ]
-    telling = [r for r in reasons if re.search(r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r)]
+    telling = [
+        r
+        for r in reasons
+        if re.search(
+            r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r
+        )
+    ]
     if "NRT required" in text:
         telling = ["it needs an object that grows (a dict, list, set or string)"]
     reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from foliolab.framework.errors import AccessError
-from foliolab.framework.machine.memory import Memory, Pointer, Ref
+from foliolab.framework.machine.memory import Memory, Ref
 
 PAGE_SIZE: Final = 4096
 SPIN_LIMIT: Final = 1000
@@ -322,7 +322,9 @@ def init_fields(ptr: Any, nr_pages: int) -> None:
 def copy_page(contents: Any, to_pfn: int, from_pfn: int) -> None:
     """Copy 4 KiB of page contents."""
     data = contents.buffer
-    data[to_pfn * PAGE_SIZE : (to_pfn + 1) * PAGE_SIZE] = data[from_pfn * PAGE_SIZE : (from_pfn + 1) * PAGE_SIZE]
+    data[to_pfn * PAGE_SIZE : (to_pfn + 1) * PAGE_SIZE] = data[
+        from_pfn * PAGE_SIZE : (from_pfn + 1) * PAGE_SIZE
+    ]
 
 
 def fill_page(contents: Any, pfn: int, value: int, nbytes: int) -> None:
@@ -358,8 +360,3 @@ ATOMIC_RMW: Final = frozenset(
 def reads(op: str) -> bool:
     """Whether the primitive of that name only loads."""
     return op in {"READ_ONCE", "load", "smp_load_acquire", "atomic_read", "test_bit"}
-
-
-__all__ = sorted(f.__name__ for f in PRIMITIVES) + [
-    "ATOMIC_RMW", "PAGE_SIZE", "PRIMITIVES", "Pointer", "Ref", "bit_spin_lock", "bit_spin_unlock", "reads",
-]  # fmt: skip

@@ -50,7 +50,9 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
         while at is not None and not _is_author(at):
             at = at.f_back
         place = f"{at.f_code.co_filename}:{at.f_lineno}" if at else "an unknown place"
-        raise PluginError(f"{what} did not end within {seconds:g} s; it was at {place}", "look for an endless loop there")
+        raise PluginError(
+            f"{what} did not end within {seconds:g} s; it was at {place}", "look for an endless loop there"
+        )
 
     before: Any = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

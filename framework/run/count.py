@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.machine.layout import CTYPES
 from foliolab.framework.machine.memory import CACHE_LINE, Ref
@@ -10,6 +11,7 @@ from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
 from foliolab.framework.policy import Scheme
 from foliolab.framework.run.blame import time_limit
 from foliolab.framework.run.request import Case, counting_setting, shape_of
+
 
 @dataclass
 class Counter:
@@ -45,7 +47,9 @@ def bits(scheme: Scheme, order: int) -> dict[str, float]:
     if order == 0:
         return {"bits_per_folio": 0.0, "bits_per_page": 0.0}
     there = [f for f in scheme.fields if not f.overlays and (f.per == "page" or f.page < 1 << order)]
-    size = {per: sum(CTYPES[f.ctype].bits * f.count for f in there if f.per == per) for per in ("folio", "page")}
+    size = {
+        per: sum(CTYPES[f.ctype].bits * f.count for f in there if f.per == per) for per in ("folio", "page")
+    }
     return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])}
 
 

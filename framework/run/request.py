@@ -111,7 +111,9 @@ def _pages(workload: Workload, order: int, request: RunRequest) -> int:
     if whole < 2 << order:
         raise UsageError(
             f"{request.memory >> 10} KiB of memory are less than two folios of {4 << order} KiB",
-            f"use --memory {(8 << order) >> 10}M or more, or smaller --sizes" if order >= PMD_ORDER - 1 else "use more --memory",
+            f"use --memory {(8 << order) >> 10}M or more, or smaller --sizes"
+            if order >= PMD_ORDER - 1
+            else "use more --memory",
         )
     return whole
 

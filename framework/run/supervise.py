@@ -157,7 +157,9 @@ def _asked(request: RunRequest) -> Iterator[Key]:
 
 def _notes(request: RunRequest) -> list[str]:
     if request.execution == "interpreted":
-        return ["interpreted, since there is no native code here: counted metrics are exact, times mean little"]
+        return [
+            "interpreted, since there is no native code here: counted metrics are exact, times mean little"
+        ]
     return []
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import Registry, load
+from foliolab.framework.registry import load
 from foliolab.framework.run.bench import Bench, run_once
 from foliolab.framework.run.blame import message, time_limit
 from foliolab.framework.run.count import count
@@ -106,7 +106,7 @@ class Worker:
         cases = [case for case in plan(registry, self.request) if case.key not in self.done]
         self._count(cases)
         if self.request.execution == "native":
-            self._build(registry)
+            self._build()
         self._measure(cases)
         self.pipe.send(Done())
 
@@ -133,27 +133,25 @@ class Worker:
                 except Exception as fault:
                     self._fail(name, key, fault)
 
-    def _build(self, registry: Registry) -> None:
-        from foliolab.framework.run.build import build, policy_pieces
-
-        for name in self._live():
-            # a policy that cannot be compiled must not take the others with it
-            try:
-                policy_pieces(self.schemes[name])
-            except FolioLabError as fault:
-                self._fail(name, None, fault)
+    def _build(self) -> None:
+        """Compile what is missing; a policy that cannot be compiled is out, the others go on."""
         self.pipe.send(Phase("compiling", 0))
-        for name in [None, *self._live()]:
-            chosen = self._live() if name is None else [name]
-            try:
-                for done, total in build([self.schemes[n] for n in chosen], self.request.plugins):
-                    self.pipe.send(Phase("compiling", total)) if done == 0 else None
-                    self.pipe.send(Step(("compiling", done, ""), native=False))
-                if name is None:
-                    return
-            except FolioLabError as fault:
-                if name is not None:
+        try:
+            self._compile(self._live())
+        except FolioLabError:
+            for name in self._live():
+                try:
+                    self._compile([name])
+                except FolioLabError as fault:
                     self._fail(name, None, fault)
+
+    def _compile(self, names: list[str]) -> None:
+        from foliolab.framework.run.build import build
+
+        for done, total in build([self.schemes[name] for name in names], self.request.plugins):
+            if done == 0:
+                self.pipe.send(Phase("compiling", total))
+            self.pipe.send(Step(("compiling", done, ""), native=False))
 
     def _measure(self, cases: list[Case]) -> None:
         bench = Bench(self.request.execution)
@@ -225,4 +223,8 @@ def main(request: RunRequest, pipe: Connection, out: set[str], done: set[tuple[s
         except FolioLabError as fault:
             pipe.send(fault)
         except MemoryError:
-            pipe.send(FolioLabError("the run needs more memory than there is", "use less --memory or fewer policies"))
+            pipe.send(
+                FolioLabError(
+                    "the run needs more memory than there is", "use less --memory or fewer policies"
+                )
+            )

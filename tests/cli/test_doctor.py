@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import platform
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +79,7 @@ def test_little_memory_one_core_no_huge_pages(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(host, "memory_available", lambda: 1 << 30)
     monkeypatch.setattr(host, "cores", lambda: 1)
     monkeypatch.setattr(host, "huge_pages", lambda: "never")
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     found = examined(encoding="ascii")
     for name in ("memory", "cores", "huge pages", "C compiler", "terminal"):
         assert one(found, name).state == "limited", name
@@ -87,7 +89,7 @@ def test_little_memory_one_core_no_huge_pages(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_another_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert one(examined(), "processor").state == "limited"
 
 

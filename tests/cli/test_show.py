@@ -23,7 +23,7 @@ def registry() -> Registry:
 
 
 def test_the_drawing_of_mm_id(foliolab: Run) -> None:
-    """After a change on purpose: `foliolab show mm-id > tests/cli/show_mm_id.txt`, and read the difference."""
+    """After a change on purpose: `foliolab show mm-id > tests/cli/show_mm_id.txt`, and read the diff."""
     done = foliolab("show", "mm-id")
     assert (done.code, done.err) == (0, "")
     assert done.out == GOLDEN.read_text("utf-8")
@@ -107,15 +107,19 @@ def test_memory(registry: Registry) -> None:
 def test_atomics_are_those_of_the_specification(
     registry: Registry, policy: str, new: int, dup: int, remove: int, last: int, add: int
 ) -> None:
-    found = {
-        one.name.partition(" ")[0]
-        + (" last" if "last" in one.name else " first" if "first" in one.name else ""): one
-        for one in atomics.operations(registry.policy(policy), 4)
-        if one.level == "PTE"
-    }
-    counted = [found[name].atomics for name in ("new", "dup", "remove", "remove last", "add first")]
+    found = {one.name: one for one in atomics.operations(registry.policy(policy), 4) if one.level == "PTE"}
+    counted = [
+        found[name].atomics
+        for name in (
+            "new anonymous folio",
+            "dup (fork)",
+            "remove, others stay (child unmaps)",
+            "remove, the last mapping",
+            "add, the first mapping (file)",
+        )
+    ]
     assert counted == [new, dup, remove, last, add]
-    assert found["dup"].locks == (0 if policy.startswith("page") else 1)
+    assert found["dup (fork)"].locks == (0 if policy.startswith("page") else 1)
 
 
 def test_a_policy_that_breaks_while_it_is_counted(foliolab: Run, plugins: Any, tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""The examples of CONTRIBUTING.md: the good ones work, the bad ones fail as it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from foliolab.framework.engine import calls
+from foliolab.framework.engine.check import violations
+from foliolab.framework.engine.engine import Shape, policy_library
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.errors import AccessError, NativeBuildError
+from foliolab.framework.machine.primitives import __dict__ as primitives
+from foliolab.framework.policy import Scheme
+from foliolab.framework.registry import load
+from foliolab.framework.run import RunRequest, compare_run
+
+TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+SMALL = Shape(nr_pages=1024, nr_mms=3, nr_vpns=256)
+
+
+def example(name: str) -> str:
+    (found,) = re.findall(rf"```python {name}\n(.*?)```", TEXT, re.DOTALL)
+    return str(found)
+
+
+def policy_file(folder: Path, text: str) -> Scheme:
+    file = folder / "example.py"
+    file.write_text(text)
+    return load([file]).policy("total-only")
+
+
+def bad_function(name: str) -> str:
+    """The good policy with one function of the bad example in its place."""
+    head, *functions = re.split(r"\n\n\n(?=def )", example("bad-policy"))
+    (bad,) = [f for f in functions if f.startswith(f"def {name}(")]
+    good = example("good-policy").replace("import Hooks,", "import Hooks, atomic_sub,")
+    replaced = re.sub(rf"def {name}\(.*?(?=\n\n\n)", lambda _: bad.rstrip(), good, flags=re.DOTALL)
+    return replaced.replace("\n\n\ndef new_anon", f"\n{head}\n\n\ndef new_anon", 1)
+
+
+@pytest.mark.parametrize("execution", ["interpreted", "native"])
+def test_the_good_policy_keeps_what_it_claims(tmp_path: Path, execution: str) -> None:
+    machine = Machine(policy_file(tmp_path, example("good-policy")), SMALL, execution)  # type: ignore[arg-type]
+    machine.create(0)
+    machine.populate(0, 0, 64, 4)
+    machine.fork(0, 1)
+    assert machine.write(1, 3) == "copied"
+    assert violations(machine) == []
+    machine.exit(1)
+    machine.unmap(0, 0, 24)
+    assert violations(machine) == []
+    machine.exit(0)
+    assert violations(machine) == []
+
+
+def test_the_bad_policy_is_refused_natively(tmp_path: Path) -> None:
+    scheme = policy_file(tmp_path, bad_function("dup_ptes"))
+    with pytest.raises(NativeBuildError, match=r"example\.py:\d+ reads the global 'OWNERS', a dict"):
+        policy_library(scheme).get(calls.dup_anon_ptes, calls.KINDS)
+
+
+def test_the_bad_policy_is_refused_when_interpreted(tmp_path: Path) -> None:
+    machine = Machine(policy_file(tmp_path, bad_function("remove_ptes")), SMALL, "interpreted")
+    machine.create(0)
+    machine.populate(0, 0, 16, 4)
+    with pytest.raises(AccessError, match=r"example\.py:\d+ writes folio\._refcount"):
+        machine.unmap(0, 0, 16)
+
+
+def test_the_good_workload_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "example.py"
+    file.write_text(example("good-workload"))
+    request = RunRequest(
+        policies=("page-mapcount", "mm-id"),
+        baseline="page-mapcount",
+        workloads=("half-munmap",),
+        orders=(4,),
+        memory=8 << 20,
+        repeats=2,
+        plugins=(str(file),),
+    )
+    result = compare_run(request)
+    assert [len(cell.samples) for cell in result.cells] == [2, 2]
+    assert all(cell.counted["atomics"] > 1 for cell in result.cells)
+
+
+def test_the_primitive_examples_differ_in_what_an_observer_sees() -> None:
+    machine = Machine(load().policy("page-mapcount"), SMALL, "interpreted")
+    seen: list[str] = []
+
+    class Observer:
+        def access(self, op: str, ref: object, old: int, new: int) -> None:
+            seen.append(op)
+
+    machine.vm.observer = Observer()
+    for name, accesses in (("good-primitive", ["atomic_fetch_or"]), ("bad-primitive", ["load", "store"])):
+        space = dict(primitives)
+        exec(example(name), space)
+        seen.clear()
+        assert space["atomic_fetch_or"](6, machine.page(0).private) in (0, 9, 15)
+        assert seen == accesses
