@@ -88,7 +88,7 @@ def _unbox_memory(kind: Any, obj: Any, c: Any) -> Any:
 class _FieldOf(AttributeTemplate):
     key = PointerType
 
-    def generic_resolve(self, kind: PointerType, name: str) -> Any:
+    def generic_resolve(self, kind: PointerType, name: str) -> Any:  # type: ignore[override]
         field = kind.layouts[kind.struct].by_name.get(name)
         return RefType(field.ctype) if field else None
 
@@ -254,6 +254,7 @@ _register(p.atomic_inc_return, _ref_last(INT), _lower_rmw("add", "new", const=1)
 _register(p.atomic_dec_return, _ref_last(INT), _lower_rmw("sub", "new", const=1))
 _register(p.atomic_fetch_add, _ref_last(INT), _lower_rmw("add", "old"))
 _register(p.xchg, _ref_last(INT), _lower_rmw("xchg", "old"))
+_function: Any
 for _function, _instruction, _flag, _result, _const in (
     (p.atomic_inc_and_test, "add", "z", "zero", 1),
     (p.atomic_dec_and_test, "sub", "z", "zero", 1),

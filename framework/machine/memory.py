@@ -85,12 +85,13 @@ class Ref:
 
     def peek(self) -> int:
         """The value, unseen by observers."""
-        return self.mem.view(self.ctype)[self.off // self.ctype.bytes]
+        value: int = self.mem.views[self.ctype.code][self.off // self.ctype.bytes]
+        return value
 
     def read(self, op: str) -> int:
         """Load through primitive `op`."""
         mem = self.mem
-        value = mem.views[self.ctype.code][self.off // self.ctype.bytes]
+        value: int = mem.views[self.ctype.code][self.off // self.ctype.bytes]
         if mem.observer is not None:
             mem.observer.access(op, self, value, value)
         return value
@@ -171,7 +172,8 @@ class Memory:
         self.layouts = layouts
         self.size = int(buffer.size)
         self.addr = int(buffer.ctypes.data)
-        whole: Any = memoryview(buffer[: self.size - self.size % 8]).cast("B")
+        raw: Any = buffer[: self.size - self.size % 8]
+        whole: Any = memoryview(raw)
         self.views: dict[str, Any] = {c.code: whole.cast(c.code) for c in CTYPES.values()}
         self.pointers = {s.name: _pointer_class(s) for s in layouts}
         self.observer: Observer | None = None
