@@ -185,11 +185,7 @@ def anatomy(scheme: Scheme, order: int = 4, peers: Mapping[Layout, Scheme] | Non
 
 def struct_page(scheme: Scheme, number: int) -> StructPage:
     """A struct page of a large folio, with the scheme's fields."""
-    mine = [
-        f
-        for f in scheme.fields
-        if not f.overlays and (f.per == "page" or (f.per == "folio" and f.page == number))
-    ]
+    mine = [f for f in scheme.fields if not f.overlays and (f.per == "page" or (f.per == "folio" and f.page == number))]
     return _page(number, page_stride(scheme), scheme.policy.layout, mine)
 
 
@@ -276,9 +272,5 @@ def cost(scheme: Scheme, order: int) -> Cost:
         if f.page < nr_pages
         for byte in range(f.offset, f.offset + CTYPES[f.ctype].bytes * f.count)
     }
-    page = {
-        byte
-        for f in scheme.stored("page")
-        for byte in range(f.offset, f.offset + CTYPES[f.ctype].bytes * f.count)
-    }
+    page = {byte for f in scheme.stored("page") for byte in range(f.offset, f.offset + CTYPES[f.ctype].bytes * f.count)}
     return Cost(order, 8 * (len(folio) + len(page) * nr_pages), extra)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from foliolab.framework.discovery import TooSlow, limited, place_outside
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import FolioLabError
@@ -14,6 +15,8 @@ from foliolab.framework.machine.primitives import ATOMIC_RMW
 from foliolab.framework.policy import Scheme
 from foliolab.framework.workload import PMD_ORDER
 
+SECONDS: Final = 20.0
+"""How long one series may take: a hook may loop."""
 LOCK: Final = "test_and_set_bit_lock"
 
 
@@ -77,16 +80,27 @@ class _Series:
         self.machine = Machine(scheme, shape, "interpreted")
         self.counter = _Counter(frozenset(f.name for f in scheme.fields))
         self.found: list[Operation] = []
+        self.running = "preparation"
 
     def run(self) -> list[Operation]:
         """Count every operation; what fails is listed with its reason, and ends the series."""
         try:
-            self._anonymous()
-            self._file()
+            with limited(SECONDS):
+                self._anonymous()
+                self._file()
+        except TooSlow as fault:
+            self._fail(fault, f"did not end within {SECONDS:g} s")
         except FolioLabError as fault:
-            level = "PMD" if self.pmd else "PTE"
-            self.found.append(Operation("the next one", level, self.order, None, 0, fault.what))
+            self._fail(fault, fault.what)
+        except Exception as fault:  # whatever a hook raises is the hook's failure
+            self._fail(fault, f"{type(fault).__name__}: {fault}")
         return self.found
+
+    def _fail(self, fault: BaseException, what: str) -> None:
+        place = place_outside(fault)
+        level = "PMD" if self.pmd else "PTE"
+        problem = f"{place}: {what}" if place else what
+        self.found.append(Operation(self.running, level, self.order, None, 0, problem))
 
     def _anonymous(self) -> None:
         if self.order == 1:
@@ -115,6 +129,7 @@ class _Series:
 
     def count(self, name: str, operation: Callable[[], object]) -> None:
         """Run an operation and note its atomics."""
+        self.running = name
         counter = self.counter
         counter.atomics = counter.locks = 0
         memory = self.machine.vm

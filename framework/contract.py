@@ -98,9 +98,7 @@ def _a(thing: object) -> str:
 class _Claims:
     """Checks of one policy or workload; the first that does not hold raises Unusable."""
 
-    def __init__(
-        self, offered: Any
-    ) -> None:  # whatever its fields are declared as, a plugin may put in others
+    def __init__(self, offered: Any) -> None:  # whatever its fields are declared as, a plugin may put in others
         self.name = offered.name
         self.what = type(offered).__name__.lower()
         self.offered = offered
@@ -162,9 +160,7 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
         raise
     except FolioLabError as fault:
         text = fault.what.removeprefix(f"policy {policy.name}: ")
-        raise Unusable(
-            f"policy {policy.name}: {text} ({fault.hint})", claims.place, (policy.name,)
-        ) from fault
+        raise Unusable(f"policy {policy.name}: {text} ({fault.hint})", claims.place, (policy.name,)) from fault
     except Exception as fault:
         told = f"policy {policy.name}: {type(fault).__name__}: {fault}"
         raise Unusable(told, offers=(policy.name,)) from fault
@@ -174,9 +170,7 @@ def _check_fields(claims: _Claims, fields: object) -> None:
     claims.need(_all(fields, Stored), "its fields are not a tuple of Stored")
     assert isinstance(fields, tuple)
     for one in fields:
-        claims.need(
-            one.per in get_args(Per), f"field {one.name} is per {one.per!r}, not {', '.join(get_args(Per))}"
-        )
+        claims.need(one.per in get_args(Per), f"field {one.name} is per {one.per!r}, not {', '.join(get_args(Per))}")
         good = _whole(one.page, 0, 1 << LARGEST_ORDER) and _whole(one.offset, 0, 1 << 20)
         claims.need(
             good and _whole(one.count, 1, 1 << 20),

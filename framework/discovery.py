@@ -98,9 +98,7 @@ class Unusable(Exception):
         phase: what failed, if it is not what loading had come to.
     """
 
-    def __init__(
-        self, message: str, place: str = "", offers: Sequence[str] = (), phase: Phase | None = None
-    ) -> None:
+    def __init__(self, message: str, place: str = "", offers: Sequence[str] = (), phase: Phase | None = None) -> None:
         super().__init__(message)
         self.place = place
         self.offers = tuple(offers)
@@ -171,9 +169,7 @@ def _entry(point: metadata.EntryPoint) -> Source:
         spec = None
     if spec is not None:
         roots = tuple(spec.submodule_search_locations or ()) or ((spec.origin,) if spec.origin else ())
-    return Source(
-        "entry", point.name, f"{name} {version}".strip(), version, point.load, roots, top == "foliolab"
-    )
+    return Source("entry", point.name, f"{name} {version}".strip(), version, point.load, roots, top == "foliolab")
 
 
 def _file(path: Path) -> Source:
@@ -195,9 +191,7 @@ def _load_file(where: str) -> ModuleType:
     if not path.is_file() or path.suffix != ".py":
         raise Unusable("this is not a Python file (*.py)", phase="find")
     # Two files of the same name in different folders are two modules.
-    name = (
-        f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{sha256(where.encode()).hexdigest()[:8]}"
-    )
+    name = f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{sha256(where.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, where, loader=_FreshLoader(name, where))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -224,7 +218,7 @@ class Attempt:
     def run(self, read: Callable[[Attempt, object], Any]) -> Any:
         """What `read` makes of the loaded plugin, or a PluginFailure; what it prints goes to stderr."""
         try:
-            with redirect_stdout(sys.stderr), _limited(SECONDS):
+            with redirect_stdout(sys.stderr), limited(SECONDS):
                 return read(self, self.source.load())
         except KeyboardInterrupt:
             raise
@@ -242,9 +236,7 @@ class Attempt:
             return self.failure(str(fault), fault.place or place, text, fault.offers)
         return self.failure(_explain(fault), place, "".join(traceback.format_exception(fault)))
 
-    def failure(
-        self, message: str, place: str = "", text: str = "", offers: Sequence[str] = ()
-    ) -> PluginFailure:
+    def failure(self, message: str, place: str = "", text: str = "", offers: Sequence[str] = ()) -> PluginFailure:
         """The failure of this plugin in the phase that it is in."""
         message = " ".join(message.split())
         if not place and self.source.kind == "file" and self.phase != "find":
@@ -265,6 +257,14 @@ def _explain(fault: BaseException) -> str:
     return f"{type(fault).__name__}: {what}" if what else type(fault).__name__
 
 
+def place_outside(fault: BaseException) -> str:
+    """File and line of the innermost code that is not the framework's; empty where there is none."""
+    for frame in reversed(traceback.extract_tb(fault.__traceback__)):
+        if not frame.filename.startswith(FRAMEWORK):
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
 def place_of(fault: BaseException, source: Source) -> str:
     """File and line of the plugin's own code where something was raised; empty where there is no such."""
     if isinstance(fault, SyntaxError) and fault.filename and source.owns(fault.filename):
@@ -276,8 +276,8 @@ def place_of(fault: BaseException, source: Source) -> str:
 
 
 @contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raise TooSlow in the block when it takes longer; only the main thread can be interrupted."""
+def limited(seconds: float) -> Iterator[None]:
+    """Raise TooSlow in the block when it takes longer; only the main thread can be interrupted, and on POSIX."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return

@@ -81,9 +81,7 @@ def _packages() -> Finding:
             absent.append(name)
     if not absent:
         return Finding("packages", "ok", ", ".join(found), vital=True)
-    return Finding(
-        "packages", "missing", ", ".join(absent), f"Install: pip install {' '.join(absent)}.", vital=True
-    )
+    return Finding("packages", "missing", ", ".join(absent), f"Install: pip install {' '.join(absent)}.", vital=True)
 
 
 def _processor() -> Finding:
@@ -119,9 +117,7 @@ def _native() -> Finding:
             "native code", "missing", f"{version} computes {answer} instead of {trial.ANSWER}",
             "Reinstall it: pip install --force-reinstall numba.", vital=True,
         )  # fmt: skip
-    return Finding(
-        "native code", "ok", f"{version}; a trial function ran in {time.perf_counter() - began:.1f} s"
-    )
+    return Finding("native code", "ok", f"{version}; a trial function ran in {time.perf_counter() - began:.1f} s")
 
 
 def _cores() -> Finding:
@@ -150,9 +146,7 @@ def _memory() -> Finding:
 def _huge_pages() -> Finding:
     setting = host.huge_pages()
     if setting in ("always", "madvise"):
-        return Finding(
-            "huge pages", "ok", f"{setting}: modelled struct pages lie in 2 MiB pages, as the kernel's do"
-        )
+        return Finding("huge pages", "ok", f"{setting}: modelled struct pages lie in 2 MiB pages, as the kernel's do")
     return Finding(
         "huge pages", "limited", f"{setting or 'none'}: TLB misses of small pages are measured, too",
         "As root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled.",
@@ -202,9 +196,7 @@ def _offers(registry: Registry) -> Finding:
     told = f"{policies} policies, {workloads} workloads"
     if policies >= 2 and workloads:
         return Finding("offers", "ok", told, vital=True)
-    return Finding(
-        "offers", "missing", told, "Reinstall FolioLab: pip install --force-reinstall foliolab.", vital=True
-    )
+    return Finding("offers", "missing", told, "Reinstall FolioLab: pip install --force-reinstall foliolab.", vital=True)
 
 
 def _terminal(encoding: str) -> Finding:

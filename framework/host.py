@@ -29,9 +29,7 @@ def _cgroup_available() -> int | None:
     """What a limit of the process's cgroup (version 2) or of a parent leaves; file cache counts as free."""
     found: int | None = None
     with suppress(OSError, ValueError, IndexError):
-        (own,) = [
-            line[3:] for line in (PROC / "self/cgroup").read_text().splitlines() if line.startswith("0::")
-        ]
+        (own,) = [line[3:] for line in (PROC / "self/cgroup").read_text().splitlines() if line.startswith("0::")]
         root = SYS / "fs/cgroup"
         folder = root / own.strip("/")
         for place in (folder, *folder.parents):

@@ -210,9 +210,7 @@ class Registry:
         self.workloads |= {one.name: one for one in offer.workloads}
         self.published += offer.published
         names_of = tuple(p.name for p in offer.policies), tuple(w.name for w in offer.workloads)
-        self.plugins.append(
-            Plugin(source.name, source.kind, source.where, source.version, *names_of, offer.published)
-        )
+        self.plugins.append(Plugin(source.name, source.kind, source.where, source.version, *names_of, offer.published))
 
     def _giver(self, name: str, what: str) -> str:
         for plugin in self.plugins:
@@ -221,9 +219,7 @@ class Registry:
         return ""
 
 
-def load(
-    plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False, check: Check | None = None
-) -> Registry:
+def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False, check: Check | None = None) -> Registry:
     """Load every plugin.
 
     Args:
@@ -286,9 +282,7 @@ def _read(attempt: Attempt, loaded: object) -> _Offer:
             _first_line(attempt.source),
         )
     published = tuple(contract.published(path) for path in given.get("foliolab_published", ()))
-    return _Offer(
-        tuple(given.get("foliolab_policies", ())), tuple(given.get("foliolab_workloads", ())), published
-    )
+    return _Offer(tuple(given.get("foliolab_policies", ())), tuple(given.get("foliolab_workloads", ())), published)
 
 
 def _first_line(source: Source) -> str:

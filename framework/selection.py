@@ -70,9 +70,7 @@ def _sizes(orders: Iterable[int]) -> str:
 
 def _order(text: str, orders: list[int]) -> int:
     if text.isdecimal() and int(text) < PAGE:
-        raise UsageError(
-            f"folio size {text!r} has no unit", f"write {text}K or {text}M; sizes are {_sizes(orders)}"
-        )
+        raise UsageError(f"folio size {text!r} has no unit", f"write {text}K or {text}M; sizes are {_sizes(orders)}")
     nbytes = _amount(text, "a folio size", "64K or 2M")
     order = nbytes.bit_length() - PAGE.bit_length()
     if order in orders and nbytes == PAGE << order:
@@ -84,9 +82,7 @@ def _order(text: str, orders: list[int]) -> int:
     if nbytes & (nbytes - 1) or nbytes < PAGE:
         raise UsageError(f"folio size {text} is not a power of two of 4K and more", hint)
     if orders and nbytes > PAGE << orders[-1]:
-        raise UsageError(
-            f"folio size {text} is too large: the largest is {size_text(PAGE << orders[-1])}", hint
-        )
+        raise UsageError(f"folio size {text} is too large: the largest is {size_text(PAGE << orders[-1])}", hint)
     raise UsageError(f"folio size {text} cannot be chosen", hint)
 
 

@@ -24,9 +24,7 @@ BUILT_IN = {"page-mapcount", "mm-id-v1", "mm-id", "no-page-mapcount", "rmap-id",
 
 def _plugins() -> Any:
     """`plugins.py` beside this file; the tests are no package."""
-    spec = importlib.util.spec_from_file_location(
-        "foliolab_test_plugins", Path(__file__).with_name("plugins.py")
-    )
+    spec = importlib.util.spec_from_file_location("foliolab_test_plugins", Path(__file__).with_name("plugins.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

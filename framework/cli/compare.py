@@ -53,29 +53,19 @@ def run(  # noqa: PLR0913  (an argument an option)
     ] = None,
     sizes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--sizes", metavar="LIST", help=f"Folio sizes such as 4K,64K,2M. [{SIZES}; quick: {QUICK_SIZES}]"
-        ),
+        typer.Option("--sizes", metavar="LIST", help=f"Folio sizes such as 4K,64K,2M. [{SIZES}; quick: {QUICK_SIZES}]"),
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option(
-            metavar="SIZE", help=f"Modelled memory of a workload. [{MEMORY}; quick: {QUICK_MEMORY}]"
-        ),
+        typer.Option(metavar="SIZE", help=f"Modelled memory of a workload. [{MEMORY}; quick: {QUICK_MEMORY}]"),
     ] = None,
     repeats: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=MOST_REPEATS, metavar="N", help="Interleaved rounds. [as many as a verdict needs]"
-        ),
+        typer.Option(min=1, max=MOST_REPEATS, metavar="N", help="Interleaved rounds. [as many as a verdict needs]"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")] = 1,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer sizes, less memory: in a quarter of a minute.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")
-    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes, less memory: in a quarter of a minute.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")] = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per workload, size and policy.")
     ] = None,
@@ -126,9 +116,7 @@ def _writable(path: Path | None) -> None:
         raise UsageError(f"{path} cannot be written: permission denied", "choose another place")
 
 
-def _policies(
-    found: Registry, written: list[str] | None, baseline: str | None
-) -> tuple[list[Scheme], Scheme]:
+def _policies(found: Registry, written: list[str] | None, baseline: str | None) -> tuple[list[Scheme], Scheme]:
     """The policies with the baseline, the baseline first."""
     schemes = found.parse_policies(written or [POLICIES])
     if baseline is not None:
@@ -137,9 +125,7 @@ def _policies(
         first = schemes[0] if len(schemes) > 1 else found.policy(BASELINE)
     others = [s for s in schemes if (s.policy, s.values) != (first.policy, first.values)]
     if not others:
-        raise UsageError(
-            f"there is nothing to compare {first.name} with", "name another policy, too: --policies A,B"
-        )
+        raise UsageError(f"there is nothing to compare {first.name} with", "name another policy, too: --policies A,B")
     return [first, *others], first
 
 

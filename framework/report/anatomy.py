@@ -175,9 +175,7 @@ def _costs(found: Anatomy, out: Plain) -> None:
         out.line("  makes every struct page larger; extra memory a folio:")
     else:
         out.line("  no extra memory: all fields lie in struct pages that are there anyway")
-    out.line(
-        f"  {'order':>5}  {'folio':>6}  {'bits used a folio':>18}  {'bits a page':>12}  {'extra bytes':>12}"
-    )
+    out.line(f"  {'order':>5}  {'folio':>6}  {'bits used a folio':>18}  {'bits a page':>12}  {'extra bytes':>12}")
     for cost in found.costs:
         size = size_text(4096 << cost.order)
         used = f"{cost.bits:>18}  {cost.bits_per_page:>12.2f}" if cost.order else f"{'-':>18}  {'-':>12}"
@@ -196,9 +194,7 @@ def _atomics(operations: Sequence[Operation], out: Plain) -> None:
             out.item(one.name, f"cannot be counted: {one.problem}", indent=4, column=column + 2)
             continue
         locks = f", {one.locks} of them locks" if one.locks else ""
-        out.item(
-            one.name, f"{one.atomics:>4}  ({one.per_page:.2f} a page{locks})", indent=4, column=column + 2
-        )
+        out.item(one.name, f"{one.atomics:>4}  ({one.per_page:.2f} a page{locks})", indent=4, column=column + 2)
 
 
 # -- JSON ----------------------------------------------------------------------------------------

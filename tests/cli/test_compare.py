@@ -57,7 +57,8 @@ def test_everything_chosen(
     path = plugins.write_good(tmp_path)
     monkeypatch.chdir(tmp_path)
     asked = request_of(
-        "--policies", "good,exact:mms=4", "--policies", "mm-id", "--baseline", "mm-id", "--workloads", "fork,munmap",
+        "--policies", "good,exact:mms=4", "--policies", "mm-id", "--baseline", "mm-id",
+        "--workloads", "fork,munmap",
         "--sizes", "64K,16K", "--memory", "32M", "--repeats", "3", "--seed", "7", "--plugin", "good.py",
         "--execution", "interpreted",
     )  # fmt: skip
@@ -126,9 +127,7 @@ def test_what_cannot_be_run_is_refused(
     assert done.err.startswith("foliolab: ")
 
 
-def test_more_memory_than_there_is_is_refused_with_both_figures(
-    foliolab: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_memory_than_there_is_is_refused_with_both_figures(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "compare_run", None)
     monkeypatch.setattr(host, "memory_available", lambda: 1 << 30)
     done = foliolab("compare", "--memory", "1G")
@@ -163,8 +162,6 @@ def test_a_small_comparison_from_end_to_end(foliolab: Run, tmp_path: Path) -> No
     found = json.loads(result.read_text())
     assert found["complete"] is True
     assert len(found["cells"]) == 2 * 2 * 3
-    assert table.read_text().startswith(
-        "workload,size_kib,policy,ns_per_page,ratio,ratio_low,ratio_high,verdict\n"
-    )
+    assert table.read_text().startswith("workload,size_kib,policy,ns_per_page,ratio,ratio_low,ratio_high,verdict\n")
     assert len(table.read_text().splitlines()) == 1 + 2 * 2 * 3
     assert "Verdicts against page-mapcount" in done.out

@@ -122,15 +122,26 @@ def test_atomics_are_those_of_the_specification(
     assert found["dup (fork)"].locks == (0 if policy.startswith("page") else 1)
 
 
-def test_a_policy_that_breaks_while_it_is_counted(foliolab: Run, plugins: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("store(folio._wrd, 1)", "struct folio has no field '_wrd'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("\n    while True: pass", "did not end within 0.5 s"),
+    ],
+)
+def test_a_hook_that_breaks_while_it_is_counted_is_named(
+    foliolab: Run, plugins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, says: str
+) -> None:
+    monkeypatch.setattr(atomics, "SECONDS", 0.5)
     path = plugins.write_good(tmp_path)
-    body = "from foliolab.framework.api import store\n" + path.read_text()
+    text = "from foliolab.framework.api import store\n" + path.read_text()
     path.write_text(
-        body.replace(
-            "def dup_ptes(folio, page, nr, mm): pass",
-            "def dup_ptes(folio, page, nr, mm): store(folio._wrd, 1)",
-        )
+        text.replace("def dup_ptes(folio, page, nr, mm): pass", f"def dup_ptes(folio, page, nr, mm): {body}")
     )
     done = foliolab("show", "good", "--plugin", path)
     assert done.code == 0
-    assert "cannot be counted: struct folio has no field '_wrd'" in done.out
+    (line,) = [line for line in done.out.splitlines() if "cannot be counted" in line]
+    assert line.strip().startswith("dup (fork)")
+    assert f"cannot be counted: {path}:" in line
+    assert says in line

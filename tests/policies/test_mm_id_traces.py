@@ -260,8 +260,12 @@ def test_every_rule_against_a_second_writing(variant: str, anon: bool, steps: li
             n = min(n, mapped[who], sum(1 for count in pages if count))
             if n == 0 or min(pages[:n]) == 0:
                 continue
+            before = model.state()
             call(calls.REMOVE_PTES, n, who)
             model.sub(n, 11 + who)
+            if type(model) is Merged and before[5] > state(m, pfn)[5]:
+                # I7: only a sub that empties a slot, or of an MM without one, clears the flag
+                assert 11 + who not in (state(m, pfn)[1], state(m, pfn)[3])
             mapped[who] -= n
             pages[:n] = [count - 1 for count in pages[:n]]
         assert state(m, pfn) == model.state()
