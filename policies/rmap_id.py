@@ -205,6 +205,14 @@ def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
     return is_only_mapped_by(folio, mm)
 
 
+CLAIMS = frozenset({"exact", "safe", "page-mapcount", "partial-mapping", "pmd", "reuse"})
+
+
+def claims(values: Mapping[str, int]) -> frozenset[str]:
+    """What the authors claim: before the rmap values (stage=mapcount) sharing is only guessed."""
+    return CLAIMS if values["stage"] else CLAIMS - {"exact", "safe", "reuse"}
+
+
 POLICY = Policy(
     name="rmap-id",
     summary="the precise scheme of Nov 2023 (never merged): sums of sub-IDs under an atomic seqcount",
@@ -225,7 +233,8 @@ POLICY = Policy(
         ),
         *rmap_subids.PARAMETERS,
     ),
-    capabilities=frozenset({"exact", "safe", "page-mapcount", "partial-mapping", "pmd", "reuse"}),
+    capabilities=CLAIMS,
+    capabilities_of=claims,
     max_mm_id=rmap_subids.RMAP_ID_MAX,
     hooks=Hooks(
         new_anon=new_anon,

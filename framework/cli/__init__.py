@@ -6,6 +6,7 @@ the module's, or its NAME. Nothing slow is imported before a verb runs.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -70,7 +71,11 @@ def main() -> None:
         # a name or a message may hold what the terminal cannot show
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    code = _run()
+    gc.disable()  # what a start allocates stays: looking for garbage would cost a twelfth of it; `registry` ends it
+    try:
+        code = _run()
+    finally:
+        gc.enable()
     try:
         sys.stdout.flush()
     except BrokenPipeError:

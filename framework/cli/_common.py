@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -32,7 +33,10 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
     from foliolab.framework import registry as room
     from foliolab.framework.engine.structs import layouts_of
 
-    return room.load(plugins or (), strict, check=layouts_of)
+    try:
+        return room.load(plugins or (), strict, check=layouts_of)
+    finally:
+        gc.enable()  # see `main`: the start is over
 
 
 def warn(found: Registry) -> None:

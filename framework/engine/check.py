@@ -123,9 +123,10 @@ def _policy_laws(machine: Machine, truth: Truth, two_owners: bool) -> Iterator[s
         if machine.mapcount(pfn) != truth.folio_mapcount[pfn]:
             yield f"folio {pfn}: mapcount {machine.mapcount(pfn)}, {truth.folio_mapcount[pfn]} mappings"
         if "page-mapcount" in claims:
-            for i in range(int(truth.nr_pages_of[pfn])):
-                if machine.kpagecount(pfn + i) != truth.page_mapcount[pfn + i]:
-                    yield f"page {pfn + i}: mapcount {machine.kpagecount(pfn + i)}, {truth.page_mapcount[pfn + i]} mappings"
+            for page in range(pfn, pfn + int(truth.nr_pages_of[pfn])):
+                count, real = machine.kpagecount(page), truth.page_mapcount[page]
+                if count != real:
+                    yield f"page {page}: mapcount {count}, {real} mappings"
     if "page-mapcount" in claims:
         mapped = int((truth.page_mapcount > 0).sum())
         counted = machine.statistic("NR_ANON_MAPPED") + machine.statistic("NR_FILE_MAPPED")

@@ -116,10 +116,10 @@ def policy_library(scheme: Scheme) -> Any:
 @cache
 def engine_library(layouts: Layouts, extra: Function | None = None) -> Any:
     """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`."""
-    from foliolab.framework.machine import lowering
+    from foliolab.framework.machine import addressing
     from foliolab.framework.machine.native import Library
 
-    lowering.register_table_call(calls.policy_call, len(calls.KINDS))
+    addressing.register_table_call(calls.policy_call, len(calls.KINDS))
     return Library(CallTree(list(kernels.KERNELS) if extra is None else [extra], LEAVES, {}, {}), layouts)
 
 

@@ -21,11 +21,13 @@ from numba.core import compiler, serialize
 from numba.core.errors import NumbaError
 
 from foliolab.framework.errors import NativeBuildError
-from foliolab.framework.machine import cache, lowering
+from foliolab.framework.machine import addressing, cache, lowering, nativetypes
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.primitives import PRIMITIVES
 
+NATIVE_FORMS: Final = (addressing, lowering)
+"""The modules that register the primitives' native forms when they are imported."""
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
 _CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True}
@@ -108,7 +110,7 @@ class Library:
         return self._compiled[function].entry_point  # type: ignore[no-any-return]
 
     def address(self, function: Function, kinds: str) -> int:
-        """Where the native form of a function starts, for `lowering.register_table_call`."""
+        """Where the native form of a function starts, for `addressing.register_table_call`."""
         self.get(function, kinds)
         made = self._compiled[function]
         return int(made.library.get_pointer_to_function(made.fndesc.mangled_name))
@@ -147,8 +149,8 @@ class Library:
 
     def _kind(self, letter: str) -> Any:
         if letter in _POINTERS:
-            return lowering.PointerType(self.layouts, _POINTERS[letter])
-        return lowering.MemoryType(self.layouts) if letter == "m" else lowering.INT
+            return nativetypes.PointerType(self.layouts, _POINTERS[letter])
+        return nativetypes.MemoryType(self.layouts) if letter == "m" else nativetypes.INT
 
     def _top(self, function: Function) -> Any:
         if self._twins is None:

@@ -68,7 +68,7 @@ class Bench:
         return machine
 
     def _contents_for(self, shape: Shape) -> NDArray[np.uint8] | None:
-        """Page contents, one memory for all policies: what is in the pages does not matter, that they are there does."""
+        """Page contents: one memory serves all policies, since what is in the pages does not matter."""
         if not shape.contents:
             return None
         wanted = shape.nr_pages * PAGE_SIZE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib.metadata
 import io
 import os
@@ -179,6 +180,17 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     out = io.StringIO()
     Plain(out).line("a\x1b[31mb\x07")
     assert out.getvalue() == "a\ufffd[31mb\ufffd\n"
+
+
+def test_garbage_is_collected_again_once_started(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from foliolab.framework.report import listing
+
+    seen: list[bool] = []
+    monkeypatch.setattr(listing, "render", lambda found, out: seen.append(gc.isenabled()))
+    assert foliolab("list").code == 0
+    assert seen == [True]
+    assert foliolab("--version").code == 0
+    assert gc.isenabled()
 
 
 def test_every_verb_is_one_module() -> None:
