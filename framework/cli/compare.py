@@ -29,6 +29,8 @@ SIZES: Final = "all"
 MEMORY: Final = "1G"
 QUICK_SIZES: Final = "4K,64K,2M"
 QUICK_MEMORY: Final = "64M"
+SPARE: Final = 0.4
+QUICK_SPARE: Final = 0.1
 INTERRUPTED: Final = 130
 MOST_REPEATS: Final = 1000
 
@@ -98,6 +100,7 @@ def run(  # noqa: PLR0913  (an argument an option)
         plugins=tuple(os.path.abspath(path) for path in plugin or ()),
         command=shlex.join(["foliolab", *sys.argv[1:]]),
         execution=_execution(execution),
+        spare=0.0 if repeats else QUICK_SPARE if quick else SPARE,
     )
     _enough_memory(found, request, schemes)
     _measure(found, request, json, csv)

@@ -21,7 +21,7 @@ from foliolab.framework.run.request import Case, shape_of
 
 
 @dataclass
-class _Ready:
+class Ready:
     """A machine whose workload is prepared."""
 
     machine: Machine
@@ -42,7 +42,7 @@ class Bench:
         self._states: dict[int, NDArray[np.uint8]] = {}
         self._contents = allocate(0)
 
-    def prepare(self, case: Case, scheme: Scheme) -> _Ready:
+    def prepare(self, case: Case, scheme: Scheme) -> Ready:
         """Bring a machine into the state before the timed part."""
         shape = shape_of(case.workload, case.setting)
         machine = self._machine(scheme, shape)
@@ -50,7 +50,7 @@ class Bench:
         calls = [timed] if callable(timed) else list(timed)
         state = self._states.setdefault(id(machine), np.empty_like(machine.vm.buffer))
         np.copyto(state, machine.vm.buffer)
-        return _Ready(machine, calls, state)
+        return Ready(machine, calls, state)
 
     def forget(self, keep: Shape | None = None) -> None:
         """Free the machines of other shapes."""
@@ -78,7 +78,7 @@ class Bench:
         return self._contents[:wanted]
 
 
-def run_once(ready: _Ready) -> int:
+def run_once(ready: Ready) -> int:
     """Restore the state and time the calls; nanoseconds from the last thread's start to the last one's end."""
     ready.machine.restore(ready.state)
     if len(ready.calls) == 1:

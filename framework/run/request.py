@@ -14,6 +14,7 @@ from foliolab.framework.policy import Scheme
 from foliolab.framework.registry import Registry
 from foliolab.framework.workload import Setting, Workload
 
+MOST_ROUNDS: Final = 3
 PROCESS_BYTES: Final = 400 << 20
 """What Python, numpy and the compiler take."""
 
@@ -28,7 +29,9 @@ class RunRequest:
         workloads: names.
         orders: folio orders.
         memory: bytes of modelled memory that each workload works on.
-        repeats: interleaved rounds.
+        repeats: interleaved rounds, at least.
+        spare: seconds that a case may take for further rounds, up to MOST_ROUNDS times as many: what is over
+            in a moment can have a narrow interval.
         seed: for whatever is random.
         quick: whether the user asked for the quick variant.
         plugins: plugin files to load.
@@ -49,6 +52,7 @@ class RunRequest:
     command: str = ""
     execution: Literal["native", "interpreted"] = "native"
     patience: float = 60.0
+    spare: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class _Run:
             self.phase, self.steps, self.total = event.name, 0, event.steps
         elif isinstance(event, Step):
             self.running = event
-            self.steps += 1
+            self.steps += not event.extra
         elif isinstance(event, Counted):
             self.cell(event.key)["counted"] = event.metrics
         elif isinstance(event, Sample):

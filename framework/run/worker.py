@@ -6,18 +6,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import Final
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.policy import Scheme
 from foliolab.framework.registry import load
-from foliolab.framework.run.bench import Bench, run_once
+from foliolab.framework.run.bench import Bench, Ready, run_once
 from foliolab.framework.run.blame import message, time_limit
 from foliolab.framework.run.count import count
-from foliolab.framework.run.request import Case, RunRequest, applies, plan
+from foliolab.framework.run.request import MOST_ROUNDS, Case, RunRequest, applies, plan
 
 Key = tuple[str, int, str]
 
@@ -32,10 +33,16 @@ class Phase:
 
 @dataclass(frozen=True)
 class Step:
-    """What the worker does next: a workload, an order, a policy; `native` if the interpreter cannot catch faults."""
+    """What the worker does next: a workload, an order, a policy.
+
+    Attributes:
+        native: whether it is native code, in which faults cannot be caught.
+        extra: whether it is more than was asked for, and so not counted as progress.
+    """
 
     key: Key
     native: bool
+    extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ class Worker:
 
     def _measure(self, cases: list[Case]) -> None:
         bench = Bench(self.request.execution)
-        self.pipe.send(Phase("measuring", len(cases) * self.request.repeats * len(self._live())))
+        self.pipe.send(Phase("measuring", len(cases) * (self.request.repeats + 2) * len(self._live())))
         for case in cases:
             if case.workload.threads == 1:
                 _pin()
@@ -164,7 +171,7 @@ class Worker:
             self._measure_case(bench, case)
 
     def _measure_case(self, bench: Bench, case: Case) -> None:
-        ready: dict[str, Any] = {}
+        ready: dict[str, Ready] = {}
         for name in self._live():
             key = (*case.key, name)
             if key in self.skipped:
@@ -175,21 +182,30 @@ class Worker:
                     ready[name] = bench.prepare(case, self.schemes[name])
             except Exception as fault:
                 self._fail(name, key, fault)
-        pages = case.workload.pages(case.setting)
-        for turn in range(-1, self.request.repeats):
-            # ABBA: what drifts over time drifts for all; round -1 only warms up
+        for name in list(ready):
+            self._round(ready, case, name, -1)  # warms up, and is not kept
+        start = time.monotonic()
+        for turn in range(MOST_ROUNDS * self.request.repeats):
+            if turn >= self.request.repeats and time.monotonic() - start > self.request.spare:
+                break
+            # ABBA: what drifts over time drifts for all
             for name in list(ready)[:: 1 if turn % 2 == 0 else -1]:
-                key = (*case.key, name)
-                self.pipe.send(Step(key, native=self.request.execution == "native"))
-                before = _yields(self.request)
-                try:
-                    elapsed = run_once(ready[name])
-                except Exception as fault:
-                    del ready[name]
-                    self._fail(name, key, fault)
-                    continue
-                if turn >= 0:
-                    self.pipe.send(Sample(key, turn, elapsed / pages, _yields(self.request) != before))
+                self._round(ready, case, name, turn)
+
+    def _round(self, ready: dict[str, Ready], case: Case, name: str, turn: int) -> None:
+        """Time one policy once; where it fails it is out."""
+        key = (*case.key, name)
+        self.pipe.send(Step(key, native=self.request.execution == "native", extra=turn >= self.request.repeats))
+        before = _yields(self.request)
+        try:
+            elapsed = run_once(ready[name])
+        except Exception as fault:
+            del ready[name]
+            self._fail(name, key, fault)
+            return
+        if turn >= 0:
+            value = elapsed / case.workload.pages(case.setting)
+            self.pipe.send(Sample(key, turn, value, _yields(self.request) != before))
 
 
 def _yields(request: RunRequest) -> int:
