@@ -5,6 +5,8 @@ Built-in policies and workloads import nothing else of FolioLab.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from foliolab.framework.engine.fault import (
     COPIED,
     NEW_PAGE,
@@ -25,9 +27,6 @@ from foliolab.framework.engine.folio import (
     folio_test_swapcache,
     folio_trylock,
     folio_unlock,
-)
-from foliolab.framework.engine.machine import (
-    Machine,
 )
 from foliolab.framework.engine.rmap import (
     folio_add_anon_rmap_ptes,
@@ -119,6 +118,9 @@ from foliolab.framework.workload import (
     Timed,
     Workload,
 )
+
+if TYPE_CHECKING:
+    from foliolab.framework.engine.machine import Machine
 
 __all__ = [
     "API_VERSION",
@@ -216,3 +218,12 @@ __all__ = [
     "xchg",
     "zone_at",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the machine when it is first asked for: it needs numpy, and `foliolab list` should not."""
+    if name == "Machine":
+        from foliolab.framework.engine.machine import Machine
+
+        return Machine
+    raise AttributeError(f"foliolab.framework.api has no {name!r}")

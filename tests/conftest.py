@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[OWN_FOLDER] = folder
     os.environ["FOLIOLAB_CONFIG"] = str(folder / "config")
     os.environ.setdefault("FOLIOLAB_CACHE", str(folder / "cache"))
+    os.environ.setdefault("FOLIOLAB_PLUGINS", "off")  # what else is installed is none of the tests' business
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

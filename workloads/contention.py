@@ -14,8 +14,6 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from foliolab.framework.api import (
     READ_ONCE,
     Setting,
@@ -76,6 +74,8 @@ def _plan(setting: Setting, threads: int) -> tuple[int, int]:
 
 def prepare(machine: Any, setting: Setting, same: bool, threads: int) -> Sequence[Timed]:
     """An idle MM maps all folios; one call a thread."""
+    import numpy as np
+
     machine.create(HOLDER)
     machine.populate(HOLDER, 0, setting.nr_pages, setting.order)
     frames = _frames(machine, setting)

@@ -141,7 +141,9 @@ def _overlap(one: Field, other: Field) -> bool:
     return one.offset < other.end and other.offset < one.end
 
 
-def _check_places(scheme: Scheme, mine: list[tuple[Stored, Field]], others: list[Field]) -> None:
+def _check_places(
+    scheme: Scheme, stride: int, mine: list[tuple[Stored, Field]], others: list[Field]
+) -> None:
     for i, (stored, field) in enumerate(mine):
         later = [] if stored.overlays else [f for s, f in mine[i + 1 :] if not s.overlays]
         for other in others + later:
@@ -151,7 +153,8 @@ def _check_places(scheme: Scheme, mine: list[tuple[Stored, Field]], others: list
                 other.ctype,
             ):
                 raise LayoutError(
-                    f"policy {scheme.name}: field {field.name} at byte {field.offset} overlaps {other.name}",
+                    f"policy {scheme.name}: field {field.name} at page[{field.offset // stride}] byte "
+                    f"{field.offset % stride} overlaps {other.name}",
                     "`foliolab show` draws what is free in each struct page",
                 )
 
@@ -169,8 +172,8 @@ def layouts_of(scheme: Scheme) -> Layouts:
     per_mm = [(s, Field(s.name, s.ctype, MM_SIZE + s.offset, s.count, s.init)) for s in scheme.stored("mm")]
     head = list(PAGE_FIELDS)
     common = [s.at(stride) for s in common_fields(scheme.policy.layout)]
-    _check_places(scheme, per_page, head)
-    _check_places(scheme, per_folio, [*head, *common])
+    _check_places(scheme, stride, per_page, head)
+    _check_places(scheme, stride, per_folio, [*head, *common])
     page = Struct("page", stride, (*_without(head, per_page), *(f for _, f in per_page)))
     last = max([f.end for f in common] + [f.end for _, f in per_folio])
     # struct folio starts with a struct page, whose fields a policy initialises through the page, not the folio

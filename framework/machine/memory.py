@@ -6,13 +6,14 @@ import ctypes
 import mmap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from foliolab.framework.errors import AccessError, FieldOverflow
 from foliolab.framework.machine.layout import CTYPES, CType, Field, Layouts, Struct
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 HUGE: Final = 2 << 20
 CACHE_LINE: Final = 64
@@ -39,6 +40,8 @@ def allocate(nbytes: int) -> NDArray[np.uint8]:
     The kernel's own struct pages lie in a huge-page mapping; without one, TLB misses would be measured.
     FRONT bytes before the first one are mapped too: native code finds the policy's entries there.
     """
+    import numpy as np
+
     area = mmap.mmap(-1, max(nbytes, 1) + FRONT + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel without THP
