@@ -29,6 +29,7 @@ SIZES: Final = "all"
 MEMORY: Final = "1G"
 QUICK_SIZES: Final = "4K,64K,2M"
 QUICK_MEMORY: Final = "64M"
+INTERPRETED_MEMORY: Final = "8M"
 SPARE: Final = 0.4
 QUICK_SPARE: Final = 0.1
 INTERRUPTED: Final = 130
@@ -88,18 +89,19 @@ def run(  # noqa: PLR0913  (an argument an option)
     from foliolab.framework.run import RunRequest
     from foliolab.framework.selection import parse_memory
 
+    way = _execution(execution)
     request = RunRequest(
         policies=tuple(s.name for s in schemes),
         baseline=first.name,
         workloads=tuple(w.name for w in chosen),
         orders=tuple(orders),
-        memory=parse_memory(memory or (QUICK_MEMORY if quick else MEMORY)),
+        memory=parse_memory(memory or _usual_memory(quick, way)),
         repeats=repeats or _repeats(chosen, orders, schemes),
         seed=seed,
         quick=quick,
         plugins=tuple(os.path.abspath(path) for path in plugin or ()),
         command=shlex.join(["foliolab", *sys.argv[1:]]),
-        execution=_execution(execution),
+        execution=way,
         spare=0.0 if repeats else QUICK_SPARE if quick else SPARE,
     )
     _enough_memory(found, request, schemes)
@@ -157,6 +159,12 @@ def _execution(wish: str) -> Literal["native", "interpreted"]:
     if missing:
         sys.stderr.write(f"foliolab: {missing}\n")
     return "interpreted" if missing or wish == "interpreted" else "native"
+
+
+def _usual_memory(quick: bool, execution: str) -> str:
+    if execution == "interpreted":
+        return INTERPRETED_MEMORY
+    return QUICK_MEMORY if quick else MEMORY
 
 
 def _enough_memory(found: Registry, request: RunRequest, schemes: list[Scheme]) -> None:
