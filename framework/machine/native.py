@@ -127,7 +127,6 @@ class Library:
         from numba.core.registry import cpu_target
 
         try:
-            cpu_target.target_context.refresh()
             return compiler.CompileResult._rebuild(cpu_target.target_context, *pickle.loads(payload))
         except Exception:  # whatever a damaged or foreign entry raises, it is built again
             cache.drop(key)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -142,9 +143,7 @@ class Cell:
         return f"{self.policy:16} {self.operation:11} {size:>7} {times} {self.ratio:6.2f} {interval:>11} {self.mark}"
 
 
-HEADING: Final = (
-    f"{'policy':16} {'operation':11} {'folio':>7} {'native':>9} {'C':>9} {{:>9}} {'ratio':>6} {'95 %':>11}"
-)
+HEADING: Final = f"{'policy':16} {'operation':11} {'folio':>7} {'native':>9} {'C':>9} {{:>9}} {'ratio':>6} {'95 %':>11}"
 
 
 class Bench:
@@ -169,9 +168,7 @@ class Bench:
         operation.prepare(machine, self.nr, order)
         state = machine.snapshot()
         arguments = (machine.map.cpus[0], machine.map.zone, *operation.numbers(machine, self.nr, order))
-        native, c, *tuned = (
-            lambda run=run: _timed(machine, state, run, arguments) for run in self._ways(machine, operation)
-        )
+        native, c, *tuned = (partial(_timed, machine, state, run, arguments) for run in self._ways(machine, operation))
         for run in (native, c, *tuned):
             run()
         rows = np.array([[native(), c(), c(), native()] for _ in range(self.rounds)])
@@ -259,7 +256,8 @@ def main() -> int:
     worst = max(cells, key=lambda c: c.ratio / c.bound)
     within = sum(not c.mark for c in cells)
     print(
-        f"{within} of {len(cells)} within {BOUND:.2f} ({CHEAP_BOUND:.2f} where C takes under {CHEAP_NS:.0f} ns a page); "
+        f"{within} of {len(cells)} within {BOUND:.2f} "
+        f"({CHEAP_BOUND:.2f} where C takes under {CHEAP_NS:.0f} ns a page); "
         f"worst: {worst.ratio:.2f} ({worst.policy}, {worst.operation}, {worst.kib} KiB); "
         f"median {np.median([c.ratio for c in cells]):.2f}"
     )

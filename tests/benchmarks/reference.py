@@ -171,11 +171,11 @@ class ReferenceMachine(Machine):
 
     reference: Reference
 
-    def kernel(self, entry: Callable[..., Any]) -> Kernel:
+    def kernel(self, entry: Callable[..., Any], kinds: str | None = None) -> Callable[..., Any]:
         """The C form of an entry point where there is one."""
         if entry in ENTRIES:
             return self.reference.kernel(self, entry)
-        return super().kernel(entry)
+        return super().kernel(entry, kinds)
 
 
 if __name__ == "__main__":

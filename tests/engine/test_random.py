@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_swapcache
+from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_lru_batch, PG_swapcache
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import ModelError
 from foliolab.framework.policy import Scheme
@@ -34,11 +34,7 @@ CHOSEN: dict[str, list[dict[str, int | str]]] = {
     "mm-id-v1": [{}, {"page_mapcounts": 0}],
     "rmap-id": [{}, {"stage": "mapcount"}, {"batched": 0}],
 }
-SCHEMES = [
-    policy.with_parameters(chosen)
-    for policy in foliolab_policies()
-    for chosen in CHOSEN.get(policy.name, [{}])
-]
+SCHEMES = [policy.with_parameters(chosen) for policy in foliolab_policies() for chosen in CHOSEN.get(policy.name, [{}])]
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: s.name)
 
 OPERATIONS = (
@@ -46,6 +42,8 @@ OPERATIONS = (
     "write", "write", "mremap", "pin", "unpin", "get", "put", "drain", "swap_cache", "swap_out", "swap_out", "swap_in",
     "file", "map_file", "map_file", "pmd", "pmd", "split", "map_file_pmd",
 )  # fmt: skip
+# Shrinking takes minutes, and 30 steps can be read; add Phase.shrink to pursue a failure.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 NUMBER = st.integers(0, 1 << 12)
 STEPS = st.lists(st.tuples(st.sampled_from(OPERATIONS), NUMBER, NUMBER, NUMBER, NUMBER), min_size=4, max_size=30)
 
@@ -240,9 +238,6 @@ class Drive:
     # -- the end --------------------------------------------------------------------------------------
     def finish(self) -> None:
         """Give everything back."""
-        batched = np.flatnonzero(self.m.column("page", "flags") >> np.uint64(20) & np.uint64(1))
-        for pfn in batched:
-            self.m.drain(int(pfn))
         while self.pins:
             self.unpin(0, 0, 0, 0)
         while self.users:
@@ -251,8 +246,33 @@ class Drive:
             if self.m.is_alive(mm):
                 self.m.exit(mm)
         self.m.flush_gather()
+        self.reclaim()
         for pfn in self.files:
             self.m.drop_file(pfn)
+
+    def reclaim(self) -> None:
+        """Free what only the swap cache or an LRU batch holds: as ordinary references, which are dropped."""
+        truth, flags = scan(self.m), self.m.column("page", "flags")
+        for bit in (PG_swapcache, PG_lru_batch):
+            held = (flags >> np.uint64(bit) & np.uint64(1) > 0) & (truth.nr_pages_of > 0)
+            for head in map(int, np.flatnonzero(held)):
+                flags[head] &= np.uint64(~(1 << bit) % (1 << 64))
+                nr = int(truth.nr_pages_of[head]) if bit == PG_swapcache else 1
+                self.m.column("page", "gup_refs")[head] += nr
+                self.m.put_user(head, nr)
+
+
+def foreseen(m: Machine, truth: Truth, law: str) -> bool:
+    """Where the specification itself says that a scheme calls one owner's folio shared."""
+    if "called shared" not in law:
+        return False
+    head = int(law.split()[1].rstrip(":"))
+    if m.scheme.policy.name == "mm-id-v1":
+        return int(m.column("page", "mapping")[head]) != MAPPING_ANON  # 2.4, T5: the first map clears the flag
+    if m.scheme.policy.name == "rmap-id":
+        pages = int(truth.nr_pages_of[head])
+        return pages < 4 or int(truth.folio_mapcount[head]) > pages  # 4.1: shared without looking
+    return False
 
 
 def slot_violations(m: Machine, truth: Truth) -> list[str]:
@@ -306,7 +326,8 @@ def run_and_check(scheme: Scheme, shape: Shape, steps: list[Step], nr_mms: int) 
     for step in steps:
         drive.step(step)
         truth = scan(m)
-        assert violations(m, truth, two_owners=nr_mms <= 2) == [], step
+        broken = violations(m, truth, two_owners=nr_mms <= 2)
+        assert [law for law in broken if not foreseen(m, truth, law)] == [], step
         assert slot_violations(m, truth) == [], step
     drive.finish()
     assert violations(m) == []
@@ -314,14 +335,14 @@ def run_and_check(scheme: Scheme, shape: Shape, steps: list[Step], nr_mms: int) 
 
 
 @every_scheme
-@settings(max_examples=25)
+@settings(max_examples=25, phases=PHASES)
 @given(steps=STEPS)
 def test_laws_hold(scheme: Scheme, steps: list[Step]) -> None:
     run_and_check(scheme, SMALL, steps, nr_mms=4)
 
 
 @every_scheme
-@settings(max_examples=15)
+@settings(max_examples=15, phases=PHASES)
 @given(steps=STEPS)
 def test_laws_hold_with_two_owners_at_most(scheme: Scheme, steps: list[Step]) -> None:
     """I6: as long as at most two MMs map a folio at a time, the two slots answer exactly."""
@@ -329,7 +350,7 @@ def test_laws_hold_with_two_owners_at_most(scheme: Scheme, steps: list[Step]) ->
 
 
 @every_scheme
-@settings(max_examples=6)
+@settings(max_examples=6, phases=PHASES)
 @given(steps=STEPS)
 def test_laws_hold_with_pmds(scheme: Scheme, steps: list[Step]) -> None:
     run_and_check(scheme, HUGE, steps, nr_mms=3)
@@ -347,7 +368,7 @@ def test_interpreted_and_native_leave_the_same_bytes(module: Any, shape: Shape, 
     scheme = module.POLICY.with_parameters()
     shape = Shape(shape.nr_pages, shape.nr_mms, shape.nr_vpns, 1, shape.max_order, contents=shape is SMALL)
 
-    @settings(max_examples=examples)
+    @settings(max_examples=examples, phases=PHASES)
     @given(steps=STEPS)
     def check(steps: list[Step]) -> None:
         slow, fast = (Machine(scheme, shape, how) for how in ("interpreted", "native"))

@@ -275,7 +275,18 @@ def with_references(n: int, batched: bool = False) -> Any:
         (with_references(1, batched=True), "copied"),
         (with_references(3), "copied"),  # more than 3: not even drained
     ],
-    ids=["alone", "lru-batch", "swapcache", "batch+swapcache", "child", "swap-entry", "locked", "gup", "gup+batch", "4"],
+    ids=[
+        "alone",
+        "lru-batch",
+        "swapcache",
+        "batch+swapcache",
+        "child",
+        "swap-entry",
+        "locked",
+        "gup",
+        "gup+batch",
+        "4",
+    ],
 )
 def test_small_folio(scheme: Any, prepare: Any, outcome: str) -> None:
     """Every scheme: small folios need none."""

@@ -148,9 +148,7 @@ def test_edit_without_meaning_hits(author: Author, name: str, old: str, new: str
 
 
 def test_other_layout_is_another_entry(author: Author) -> None:
-    moved = Layouts(
-        (Struct("page", 64, ()), Struct("folio", 64, ()), Struct("pte", 16, (Field("pte", "u64", 8),)))
-    )
+    moved = Layouts((Struct("page", 64, ()), Struct("folio", 64, ()), Struct("pte", 16, (Field("pte", "u64", 8),))))
     assert author.run("uses", 5, 2) == 24
     assert author.run("uses", 5, 2, moved) == 24
     assert author.built() == ["uses", "uses"]

@@ -150,9 +150,7 @@ def store_text(vm):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_native_refusal_names_the_authors_line(
-    function: Any, guilty: Any, line: int | None, says: str
-) -> None:
+def test_native_refusal_names_the_authors_line(function: Any, guilty: Any, line: int | None, says: str) -> None:
     native = pytest.importorskip("foliolab.framework.machine.native", reason="numba is missing")
     with pytest.raises(NativeBuildError) as fault:
         native.Library(tree(function), LAYOUTS).get(function, "m")
@@ -184,9 +182,7 @@ def in_default(vm, factor=FACTOR):
     return FACTOR
 
 
-@pytest.mark.parametrize(
-    "function", [plain, in_list, in_generator, in_lambda, in_default], ids=lambda f: f.__name__
-)
+@pytest.mark.parametrize("function", [plain, in_list, in_generator, in_lambda, in_default], ids=lambda f: f.__name__)
 def test_chosen_constant_is_seen_everywhere(function: Any) -> None:
     """A parameter that one expression misses would silently measure another scheme."""
     chosen = tree(function, FACTOR=10)

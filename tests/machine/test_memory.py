@@ -13,9 +13,7 @@ from foliolab.framework.machine.memory import Memory, Ref, allocate
 from foliolab.framework.machine.primitives import ATOMIC_RMW, PRIMITIVES, reads
 
 SIZE = 4096
-PAGE = Struct(
-    "page", 64, (Field("flags", "u64", 0), Field("count", "i32", 8), Field("few", "u16", 16, count=3))
-)
+PAGE = Struct("page", 64, (Field("flags", "u64", 0), Field("count", "i32", 8), Field("few", "u16", 16, count=3)))
 FOLIO = Struct("folio", 128, (Field("flags", "u64", 0), Field("second", "i32", 64)))
 PTE = Struct("pte", 8, (Field("pte", "u64", 0),))
 NARROW = Struct("cell", 64, tuple(Field(f"v_{c}", c, 8 * i) for i, c in enumerate(CTYPES)))

@@ -175,9 +175,7 @@ print(answer, vm.buffer[0])
 def test_bit_flags_of_a_byte(op: str, wanted: str, name: str) -> None:
     """In a process of its own: x86 has no 8-bit `bts`, and the assembler's error would end this one."""
     code = EIGHT_BITS.format(op=op, name=name)
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == wanted, done.stderr[-400:]
 
 
@@ -241,10 +239,7 @@ def big_value(vm, to, value):
     [
         *((addresses, (n, i)) for n in (0, 3) for i in (0, 1, 3)),
         *((fresh, (n, pages)) for n in (0, 5) for pages in (1, 2, 3, 8)),
-        *(
-            (wrapped, pair)
-            for pair in ((1 << 62, 5), (-1, -1), ((1 << 63) - 1, (1 << 63) - 1), (0x5DEECE66D, -7))
-        ),
+        *((wrapped, pair) for pair in ((1 << 62, 5), (-1, -1), ((1 << 63) - 1, (1 << 63) - 1), (0x5DEECE66D, -7))),
         *((contents, pair) for pair in ((0, 1), (1, 0), (3, 2))),
         *((big_value, (1, value)) for value in (0, 255, 256, -1, 1 << 40)),
     ],
