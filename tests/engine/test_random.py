@@ -301,13 +301,20 @@ def slot_violations(m: Machine, truth: Truth) -> list[str]:
     return wrong
 
 
+LEVELS = (
+    "NR_ANON_MAPPED", "NR_FILE_MAPPED", "NR_ANON_THPS", "NR_SHMEM_PMDMAPPED", "NR_FILE_PMDMAPPED",
+    "NR_ANON_PARTIALLY_MAPPED",
+)  # fmt: skip
+"""The statistics that are levels; the others count events for ever."""
+
+
 def is_pristine(m: Machine) -> list[str]:
     """What is not as on a machine where nothing ever happened, but for what the statistics count for ever."""
     wrong = []
     zone = m.at("zone", m.map.zone)
     if zone.nr_free.peek() != m.shape.nr_pages:
         wrong.append(f"{zone.nr_free.peek()} of {m.shape.nr_pages} frames are free")
-    for name in ("NR_ANON_MAPPED", "NR_FILE_MAPPED", "NR_ANON_THPS", "NR_SHMEM_PMDMAPPED", "NR_FILE_PMDMAPPED", "NR_ANON_PARTIALLY_MAPPED"):  # fmt: skip
+    for name in LEVELS:
         if m.statistic(name):
             wrong.append(f"{name} is {m.statistic(name)}")
     nr_anon = [m.at("cpu", m.map.cpus[0]).nr_anon[order].peek() for order in range(NR_ORDERS)]

@@ -113,7 +113,7 @@ def uses_list(vm):
 
 
 def writes_global(vm):
-    global COUNT
+    global COUNT  # noqa: PLW0603
     COUNT = COUNT + 1
     return COUNT
 
@@ -140,8 +140,8 @@ def store_text(vm):
     [
         (misspelt, misspelt, 2, "Unknown attribute 'ptee'"),
         (calls_misspelt, misspelt, 2, "Unknown attribute 'ptee'"),
-        (uses_dict, uses_dict, 2, "setitem"),
-        (uses_list, uses_list, None, "cannot be compiled"),
+        (uses_dict, uses_dict, None, "a dict"),
+        (uses_list, uses_list, None, "a dict, list"),
         (writes_global, writes_global, 2, "STORE_GLOBAL"),
         (opens, opens, 1, "'open'"),
         (formats, formats, None, "cannot be compiled"),
@@ -175,7 +175,7 @@ def in_generator(vm):
 
 
 def in_lambda(vm):
-    return (lambda: FACTOR)()
+    return (lambda: FACTOR)()  # noqa: PLC3002
 
 
 def in_default(vm, factor=FACTOR):

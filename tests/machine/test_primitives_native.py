@@ -27,7 +27,8 @@ LOADS = {"READ_ONCE": "(r)", "load": "(r)", "smp_load_acquire": "(r)", "atomic_r
 STORES = {"WRITE_ONCE": "(r, x)", "store": "(r, x)", "smp_store_release": "(r, x)", "atomic_set": "(r, x)"}
 COUNTS = {
     "atomic_add": "(x, r)", "atomic_sub": "(x, r)", "atomic_inc": "(r)", "atomic_dec": "(r)",
-    "atomic_add_return": "(x, r)", "atomic_sub_return": "(x, r)", "atomic_inc_return": "(r)", "atomic_dec_return": "(r)",
+    "atomic_add_return": "(x, r)", "atomic_sub_return": "(x, r)", "atomic_inc_return": "(r)",
+    "atomic_dec_return": "(r)",
     "atomic_fetch_add": "(x, r)", "atomic_inc_and_test": "(r)", "atomic_dec_and_test": "(r)",
     "atomic_sub_and_test": "(x, r)", "atomic_add_negative": "(x, r)", "xchg": "(x, r)", "cmpxchg": "(r, x, y)",
 }  # fmt: skip
@@ -198,7 +199,16 @@ FOLIO = Struct(
     ),
 )
 SMALL = Struct("mm", 64, (Field("id", "u32", 24),))
-PLACES = Layouts((PAGE, FOLIO, SMALL, Struct("pte", 8, (Field("pte", "u64", 0),)), Struct("cpu", 256, (Field("n", "i64", 128, count=4),)), Struct("zone", 64, (Field("lock", "u64", 0),))))  # fmt: skip
+PLACES = Layouts(
+    (
+        PAGE,
+        FOLIO,
+        SMALL,
+        Struct("pte", 8, (Field("pte", "u64", 0),)),
+        Struct("cpu", 256, (Field("n", "i64", 128, count=4),)),
+        Struct("zone", 64, (Field("lock", "u64", 0),)),
+    )
+)
 
 
 def addresses(vm, n, i):

@@ -197,10 +197,17 @@ def reader_shares(m: Machine) -> None:
     m.unmap(B, 0, P - 1)
 
 
+def left_swapcache(m: Machine) -> None:
+    assert m.folio(0)._refcount.peek() == P == m.mapcount(0)
+    assert m.swap_cache(0), "it had left"
+
+
 ROWS = {
     "never forked": Row(never_forked, "unchanged"),
     "child alive, nothing unmapped": Row(child_alive, "copied", after=lambda m: shares(m, 15, 16)),
-    "child exited, references gone": Row(child_exited, "reused", after=rest_is_reused, others=(("page-mapcount", "copied"),)),
+    "child exited, references gone": Row(
+        child_exited, "reused", after=rest_is_reused, others=(("page-mapcount", "copied"),)
+    ),
     "child called exit, mmu_gather not yet flushed": Row(gather_not_flushed, "copied"),
     "mmu_gather flushed": Row(gather_flushed_later, "reused", others=(("page-mapcount", "copied"),)),
     "child exited; a GUP reference": Row(extra_reference, "copied"),
@@ -210,7 +217,7 @@ ROWS = {
     ),
     "pinned before fork; AE is still set": Row(pinned_before_fork, "unchanged"),
     "child exited; swapcache, swap entries gone, lock free": Row(
-        in_swapcache, "reused", others=(("page-mapcount", "copied"),), after=lambda m: left_swapcache(m)
+        in_swapcache, "reused", others=(("page-mapcount", "copied"),), after=left_swapcache
     ),
     "child exited; swapped out and in again": Row(
         swapped_out_and_in_again, "reused", others=(("page-mapcount", "copied"),)
@@ -233,12 +240,7 @@ ROWS = {
         child_is_left, "reused", writer=B, others=(("page-mapcount", "copied"),)
     ),
     "B keeps one page; A writes another": Row(reader_shares, "copied"),
-}  # fmt: skip
-
-
-def left_swapcache(m: Machine) -> None:
-    assert m.folio(0)._refcount.peek() == P == m.mapcount(0)
-    assert m.swap_cache(0), "it had left"
+}
 
 
 def check(m: Machine, row: Row, outcome: str, expects_after: bool) -> None:
