@@ -119,10 +119,10 @@ def remove_entire_mapcount(folio: Any) -> tuple[int, int, bool]:
     if not atomic_add_negative(-1, folio._entire_mapcount):
         return 0, 0, False
     mapped = atomic_sub_return(ENTIRELY_MAPPED, folio._nr_pages_mapped)
+    if mapped >= ENTIRELY_MAPPED:
+        return 0, 0, False  # an add raced ahead
     pages = folio_nr_pages(folio)
-    nr = 0
-    if mapped < ENTIRELY_MAPPED:
-        nr = max(pages - mapped, 0)
+    nr = max(pages - mapped, 0)
     return nr, pages, nr != 0 and nr < pages
 
 

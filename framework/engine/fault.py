@@ -12,6 +12,7 @@ from foliolab.framework.engine.calls import policy_call
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     SetPageAnonExclusive,
+    folio_add_lru,
     folio_free_swap,
     folio_get,
     folio_nr_pages,
@@ -31,9 +32,11 @@ from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
     PTE_ANON,
     PTE_DIRTY,
+    PTE_FLAGS,
     PTE_PRESENT,
     PTE_VM_SHARED,
     PTE_WRITE,
+    PTRS_PER_PTE,
     get_and_clear,
     pmd_ref,
     pte_ref,
@@ -48,11 +51,13 @@ from foliolab.framework.engine.structs import (
     MAPPING_ANON,
     MAPPING_FILE,
     PG_lru,
-    PG_lru_batch,
     PG_pagecache,
     PG_swapbacked,
 )
-from foliolab.framework.engine.zap import folio_put_refs
+from foliolab.framework.engine.zap import (
+    folio_put_refs,
+    free_swap_cache,
+)
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import (
@@ -93,11 +98,7 @@ def anon_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, order: int, b
         folio_ref_add(folio, nr - 1)
     store(mm.rss_anon, load(mm.rss_anon) + nr)
     folio_add_new_anon_rmap(vm, cpu, folio, page, mm, True)
-    if batched:
-        folio_get(folio)
-        set_bit(PG_lru_batch, page.flags)
-    else:
-        set_bit(PG_lru, page.flags)
+    folio_add_lru(folio, batched)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | PTE_ANON)
     return True
@@ -174,9 +175,7 @@ def _wp_page_copy(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vp
         store(mm.rss_file, load(mm.rss_file) - 1)
         store(mm.rss_anon, load(mm.rss_anon) + 1)
     folio_put_refs(vm, cpu, zone, head, 1)
-    if folio_test_swapcache(folio) and folio_trylock(folio):
-        folio_free_swap(folio)
-        folio_unlock(folio)
+    free_swap_cache(vm, folio)
     folio_put_refs(vm, cpu, zone, head, 1)
     this_cpu_add(1, cpu.PGCOPY)
     return COPIED
@@ -199,12 +198,34 @@ def _wp_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: i
     return _wp_page_copy(vm, contents, cpu, zone, mm, vpn, value)
 
 
+def _write_fault_file_pmd(
+    vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, pfn: int, pmd: int
+) -> int:
+    """Write below a read-only PMD of a file: the PMD goes, and the one page is faulted in again."""
+    split_huge_pmd(vm, cpu, zone, mm, vpn)
+    if pmd & PTE_VM_SHARED:
+        file_map(vm, cpu, mm, vpn, pfn, 1, (pmd & PTE_FLAGS) | PTE_WRITE | PTE_DIRTY)
+        return UNCHANGED
+    copy = new_small_anon(vm, cpu, zone, mm)  # `do_cow_fault`
+    if copy < 0:
+        return NO_MEMORY
+    if load(zone.has_contents):
+        copy_page(contents, copy, pfn)
+    WRITE_ONCE(pte_ref(vm, mm, vpn), copy << PFN_SHIFT | PTE_ANON)
+    store(mm.rss_anon, load(mm.rss_anon) + 1)
+    this_cpu_add(1, cpu.PGCOPY)
+    return COPIED
+
+
 def _write_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
     """What a write to a page does that its PTE or PMD does not already allow."""
     pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
     if pmd:
         if pmd & PTE_WRITE:
             return UNCHANGED
+        pfn = (pmd >> PFN_SHIFT) + vpn % PTRS_PER_PTE
+        if not folio_test_anon(pfn_folio(vm, pmd >> PFN_SHIFT)):
+            return _write_fault_file_pmd(vm, contents, cpu, zone, mm, vpn, pfn, pmd)
         if huge_wp_fault(vm, mm, vpn):
             return REUSED
         split_huge_pmd(vm, cpu, zone, mm, vpn)
@@ -213,9 +234,7 @@ def _write_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn
         if value & PTE_WRITE:
             return UNCHANGED
         return _wp_fault(vm, contents, cpu, zone, mm, vpn, value)
-    if value:
-        return SWAPPED
-    return NOT_MAPPED
+    return SWAPPED if value else NOT_MAPPED
 
 
 def frame_of(vm: Memory, mm: Any, vpn: int) -> int:

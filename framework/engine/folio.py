@@ -118,11 +118,27 @@ def folio_free_swap(folio: Any) -> bool:
     return True
 
 
-def lru_add_drain(folio: Any) -> None:
-    """Drain the per-CPU LRU batch: the folio goes to the LRU list and the batch's reference is dropped."""
-    if test_bit(PG_lru_batch, folio.flags):
-        clear_bit(PG_lru_batch, folio.flags)
+def folio_add_lru(folio: Any, batched: int) -> None:
+    """Put a folio on the LRU; `batched`: leave it in the per-CPU batch on the way, which holds a reference."""
+    if batched:
+        atomic_inc(folio._refcount)
+        set_bit(PG_lru_batch, folio.flags)
+    else:
         set_bit(PG_lru, folio.flags)
+
+
+def leave_lru_batch(folio: Any) -> bool:
+    """Move the folio from the per-CPU LRU batch to the LRU list; whether it was in one, and so holds a reference."""
+    if not test_bit(PG_lru_batch, folio.flags):
+        return False
+    clear_bit(PG_lru_batch, folio.flags)
+    set_bit(PG_lru, folio.flags)
+    return True
+
+
+def lru_add_drain(folio: Any) -> None:
+    """Drain the LRU batch of a folio that others hold, too: the batch's reference is dropped."""
+    if leave_lru_batch(folio):
         atomic_dec(folio._refcount)
 
 

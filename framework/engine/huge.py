@@ -10,6 +10,7 @@ from typing import Any
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     SetPageAnonExclusive,
+    folio_add_lru,
     folio_free_swap,
     folio_get,
     folio_nr_pages,
@@ -36,7 +37,7 @@ from foliolab.framework.engine.rmap import (
     folio_add_new_anon_rmap_pmd,
     folio_remove_rmap_pmd,
 )
-from foliolab.framework.engine.structs import MAPPING_ANON, PG_lru
+from foliolab.framework.engine.structs import MAPPING_ANON
 from foliolab.framework.engine.zap import zap_huge_pmd
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
@@ -46,20 +47,19 @@ from foliolab.framework.machine.primitives import (
     load,
     pfn_folio,
     pfn_to_page,
-    set_bit,
     store,
 )
 
 
-def anon_huge_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> bool:
-    """`do_huge_pmd_anonymous_page`: map a new THP by a PMD; False without memory."""
+def anon_huge_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, batched: int) -> bool:
+    """`do_huge_pmd_anonymous_page`: map a new THP by a PMD; False without memory. `batched`: see anon_fault."""
     pfn = alloc_folio(vm, zone, PMD_ORDER)
     if pfn < 0:
         return False
     page = pfn_to_page(vm, pfn)
     store(page.mapping, MAPPING_ANON)
     folio_add_new_anon_rmap_pmd(vm, cpu, pfn_folio(vm, pfn), page, mm)
-    set_bit(PG_lru, page.flags)
+    folio_add_lru(pfn_folio(vm, pfn), batched)
     WRITE_ONCE(pmd_ref(vm, mm, vpn), pfn << PFN_SHIFT | PTE_ANON)
     store(mm.rss_anon, load(mm.rss_anon) + PTRS_PER_PTE)
     return True

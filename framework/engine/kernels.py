@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from foliolab.framework.engine import fault, fork, huge, mm, procfs, reference, zap
-from foliolab.framework.engine.folio import lru_add_drain, page_head_pfn
+from foliolab.framework.engine.folio import leave_lru_batch, page_head_pfn
 from foliolab.framework.engine.fork import ENOMEM, OK
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE, pmd_ref
 from foliolab.framework.machine.memory import Memory
@@ -40,14 +40,12 @@ def populate(
     z = zone_at(vm, zone)
     m = mm_at(vm, who)
     for vpn in range(start, start + nr, 1 << order):
-        if pmd:
-            if not huge.anon_huge_fault(vm, c, z, m, vpn):
-                return ENOMEM
-        elif order == PMD_ORDER:
+        if order == PMD_ORDER:
             # a PMD-sized folio is always mapped by a PMD first, section 1.4
-            if not huge.anon_huge_fault(vm, c, z, m, vpn):
+            if not huge.anon_huge_fault(vm, c, z, m, vpn, batched):
                 return ENOMEM
-            huge.split_huge_pmd(vm, c, z, m, vpn)
+            if not pmd:
+                huge.split_huge_pmd(vm, c, z, m, vpn)
         elif not fault.anon_fault(vm, c, z, m, vpn, order, batched):
             return ENOMEM
     return OK
@@ -61,6 +59,7 @@ def fork_range(
     z = zone_at(vm, zone)
     old = mm_at(vm, parent)
     new = mm_at(vm, child)
+    huge.split_edges(vm, c, z, old, start, start + nr)
     vpn = start
     while vpn < start + nr:
         stop = min(start + nr, (vpn | (PTRS_PER_PTE - 1)) + 1)
@@ -182,9 +181,11 @@ def unpin(vm: Memory, cpu: int, zone: int, pfn: int) -> int:
     return OK
 
 
-def drain(vm: Memory, pfn: int) -> int:
-    """Drain the LRU batch that the folio is in."""
-    lru_add_drain(pfn_folio(vm, page_head_pfn(vm, pfn)))
+def drain(vm: Memory, cpu: int, zone: int, pfn: int) -> int:
+    """Drain the LRU batch that the folio is in; the batch may hold its last reference."""
+    head = page_head_pfn(vm, pfn)
+    if leave_lru_batch(pfn_folio(vm, head)):
+        zap.folio_put_refs(vm, cpu_at(vm, cpu), zone_at(vm, zone), head, 1)
     return OK
 
 
@@ -233,7 +234,7 @@ KERNELS: Final[dict[Callable[..., Any], str]] = {
     mm_create: "miii", mm_drop: "mii", populate: "miiiiiiii", fork_range: "mmiiiiii", zap_range: "miiiiii",
     flush_gather: "mii", write_range: "mmiiiiiii", touch_new: "mmiiii", split_range: "miiiii",
     move_range: "miiiiii", file_alloc: "miii", file_map: "miiiiii", file_map_huge: "miiiii", file_drop: "miii",
-    get_user: "mii", put_user: "miiii", pin: "mii", unpin: "miii", drain: "mi", swap_cache: "mi",
+    get_user: "mii", put_user: "miiii", pin: "mii", unpin: "miii", drain: "miii", swap_cache: "mi",
     swap_out: "miiii", swap_in: "miii", kpagecount: "mi", exclusive: "mi", maybe_shared: "mi", mapcount: "mi",
     smaps: "miii",
 }  # fmt: skip

@@ -11,14 +11,24 @@ from numpy.typing import NDArray
 
 from foliolab.framework.engine import fault, kernels
 from foliolab.framework.engine.engine import Engine, Execution, Shape
+from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.fork import OK
 from foliolab.framework.engine.pagetable import (
     PMD_ORDER,
     PTE_DIRTY,
+    PTE_PRESENT,
     PTE_PROT,
     PTE_VM_SHARED,
     PTE_WRITE,
     PTRS_PER_PTE,
+)
+from foliolab.framework.engine.structs import (
+    MAPPING_ANON,
+    MAPPING_FILE,
+    ORDER_MASK,
+    PG_buddy,
+    PG_head,
+    PG_swapcache,
 )
 from foliolab.framework.errors import ModelError
 from foliolab.framework.policy import Scheme
@@ -111,6 +121,20 @@ class Machine(Engine):
             raise ModelError(f"MM {mm} does not exist", "create it or fork it first")
         return off
 
+    def _folio(self, pfn: int, kind: int = 0) -> tuple[int, int]:
+        """(head, pages) of the folio of a frame, which must be in use (and of that kind, if one is asked for)."""
+        if not 0 <= pfn < self.shape.nr_pages:
+            raise ModelError(f"there is no frame {pfn}", f"frames are 0 to {self.shape.nr_pages - 1}")
+        link = self.page(pfn).compound_head.peek()
+        head = link >> 1 if link & 1 else pfn
+        folio = self.folio(head)
+        if folio._refcount.peek() < 1 or folio.flags.peek() >> PG_buddy & 1:
+            raise ModelError(f"frame {pfn} is free", "name a frame that something uses")
+        if kind and folio.mapping.peek() != kind:
+            raise ModelError(f"frame {pfn} is not {'anonymous' if kind == MAPPING_ANON else 'of a file'}")
+        large = folio.flags.peek() >> PG_head & 1
+        return head, 1 << (folio._flags_1.peek() & ORDER_MASK) if large else 1
+
     @staticmethod
     def _enough(outcome: int, what: str) -> None:
         if outcome != OK:
@@ -132,10 +156,12 @@ class Machine(Engine):
         off = self._range(mm, 0, 1)
         if self.is_alive(mm):
             raise ModelError(f"MM {mm} exists already", "choose another number")
-        if mm_id > self.scheme.max_mm_id:
+        if not 0 <= mm_id <= self.scheme.max_mm_id:
             raise ModelError(
-                f"MM ID {mm_id} is beyond {self.scheme.max_mm_id}, the largest of policy {self.scheme.name}"
+                f"there is no MM ID {mm_id} with policy {self.scheme.name}", f"IDs are 1 to {self.scheme.max_mm_id}"
             )
+        if mm_id and mm_id in map(self.mm_id, range(self.shape.nr_mms)):
+            raise ModelError(f"MM ID {mm_id} is in use", "an ID belongs to one MM at a time")
         self._enough(self._call(kernels.mm_create, self.map.zone, off, mm_id), "a new MM")
 
     def exit(self, mm: int, flush: bool = True) -> None:
@@ -197,6 +223,11 @@ class Machine(Engine):
         off = self._live(mm, vpn, nr)
         if self.is_mapped(mm, vpn, nr):
             raise ModelError(f"some of pages {vpn} to {vpn + nr - 1} of MM {mm} are mapped already")
+        head, pages = self._folio(pfn, MAPPING_FILE)
+        if pfn + nr > head + pages:
+            raise ModelError(f"frames {pfn} to {pfn + nr - 1} are not in one folio", f"it ends at {head + pages - 1}")
+        if pmd and (pages != PTRS_PER_PTE or nr != pages or vpn % PTRS_PER_PTE):
+            raise ModelError(f"a PMD maps whole folios of order {PMD_ORDER} at aligned pages, not this one")
         flags = (
             PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
         )
@@ -207,6 +238,9 @@ class Machine(Engine):
 
     def drop_file(self, pfn: int) -> None:
         """Truncate a file folio that nothing maps."""
+        self._folio(pfn, MAPPING_FILE)
+        if self.mapcount(pfn):
+            raise ModelError(f"the file folio of frame {pfn} is mapped", "unmap it first")
         self._call(kernels.file_drop, *self._here, pfn)
 
     def unmap(self, mm: int, start: int, nr: int, flush: bool = True) -> None:
@@ -266,10 +300,16 @@ class Machine(Engine):
 
     def get_user(self, pfn: int, nr: int = 1) -> None:
         """Take references of the folio that are neither mappings nor pins (vmsplice)."""
+        self._folio(pfn)
+        if nr < 1:
+            raise ModelError(f"{nr} references cannot be taken", "take one or more")
         self._call(kernels.get_user, pfn, nr)
 
     def put_user(self, pfn: int, nr: int = 1) -> None:
         """Drop references that get_user took."""
+        head, _ = self._folio(pfn)
+        if not 1 <= nr <= self.page(head).gup_refs.peek():
+            raise ModelError(f"frame {pfn}: {nr} references were not taken by get_user")
         self._call(kernels.put_user, *self._here, pfn, nr)
 
     def pin(self, mm: int, vpn: int) -> int:
@@ -282,24 +322,40 @@ class Machine(Engine):
 
     def unpin(self, pfn: int) -> None:
         """Undo one pin."""
+        head, pages = self._folio(pfn)
+        folio = self.folio(head)
+        pinned = folio._pincount.peek() if pages > 1 else folio._refcount.peek() // GUP_PIN_COUNTING_BIAS
+        if pinned < 1:
+            raise ModelError(f"the folio of frame {pfn} is not pinned", "pin it first")
         self._call(kernels.unpin, *self._here, pfn)
 
     def drain(self, pfn: int) -> None:
         """Drain the LRU batch that the folio is in."""
-        self._call(kernels.drain, pfn)
+        self._folio(pfn)
+        self._call(kernels.drain, *self._here, pfn)
 
     def swap_cache(self, pfn: int) -> bool:
         """Put an anonymous folio into the swap cache; whether it was outside."""
+        self._folio(pfn, MAPPING_ANON)
         return bool(self._call(kernels.swap_cache, pfn))
 
     def swap_out(self, mm: int, vpn: int) -> bool:
         """Replace the PTE of a page whose folio is in the swap cache by a swap entry; False if it is pinned."""
         off = self._live(mm, vpn)
+        if not int(self.ptes(mm)[vpn]) & PTE_PRESENT:
+            raise ModelError(f"no PTE maps page {vpn} of MM {mm}", "split a PMD, or touch the page first")
+        head, _ = self._folio(self.frame(mm, vpn), MAPPING_ANON)
+        if not self.page(head).flags.peek() >> PG_swapcache & 1:
+            raise ModelError(f"the folio of page {vpn} of MM {mm} is not in the swap cache", "call swap_cache first")
         return bool(self._call(kernels.swap_out, *self._here, off, vpn))
 
     def swap_in(self, mm: int, vpn: int) -> None:
         """Map a swapped page again."""
-        self._call(kernels.swap_in, self._here[0], self._live(mm, vpn), vpn)
+        off = self._live(mm, vpn)
+        entry = int(self.ptes(mm)[vpn])
+        if entry == 0 or entry & PTE_PRESENT:
+            raise ModelError(f"page {vpn} of MM {mm} is not swapped out", "swap it out first")
+        self._call(kernels.swap_in, self._here[0], off, vpn)
 
     # -- questions ---------------------------------------------------------------------------------
     def maybe_shared(self, pfn: int) -> bool:

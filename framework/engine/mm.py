@@ -34,6 +34,7 @@ def mm_take_id(vm: Memory, zone: Any, mm: Any, mm_id: int) -> None:
         word = pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte
         store(word, load(word) | 1 << (mm_id & 63))
     store(mm.mm_id, mm_id)
+    store(mm.flags, 0)
 
 
 def mm_free_id(vm: Memory, zone: Any, mm: Any) -> None:

@@ -27,6 +27,7 @@ from foliolab.framework.machine.primitives import (
     atomic_add_negative,
     atomic_inc,
     atomic_inc_and_test,
+    atomic_read,
     atomic_set,
     load,
     nth_page,
@@ -39,6 +40,13 @@ from foliolab.framework.machine.primitives import (
 def this_cpu_add(value: int, counter: Any) -> None:
     """Add to a per-CPU statistic: a plain add, since nobody else writes it."""
     store(counter, load(counter) + value)
+
+
+def folio_mapped(vm: Memory, folio: Any) -> bool:
+    """Whether anything maps the folio."""
+    if folio_test_large(folio):
+        return policy_call(vm, calls.MAPCOUNT, folio, folio, 0, folio) > 0
+    return atomic_read(folio._mapcount) >= 0
 
 
 def _mod_stat(cpu: Any, folio: Any, nr: int, nr_pmdmapped: int) -> None:

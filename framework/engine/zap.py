@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from foliolab.framework.engine.folio import (
+    folio_free_swap,
     folio_nr_pages,
     folio_ref_sub_return,
     folio_test_anon,
     folio_test_large,
+    folio_test_swapcache,
+    folio_trylock,
+    folio_unlock,
     page_head_pfn,
 )
 from foliolab.framework.engine.pagetable import (
@@ -24,6 +28,7 @@ from foliolab.framework.engine.pagetable import (
     pmd_ref,
 )
 from foliolab.framework.engine.rmap import (
+    folio_mapped,
     folio_remove_rmap_pmd,
     folio_remove_rmap_ptes,
     folio_unqueue_deferred_split,
@@ -58,11 +63,20 @@ def folio_put_refs(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:
     this_cpu_add(free_folio(vm, zone, pfn), cpu.PGFREE)
 
 
+def free_swap_cache(vm: Memory, folio: Any) -> None:
+    """Let an unmapped folio leave the swap cache if nothing keeps it there."""
+    if not folio_test_swapcache(folio) or folio_mapped(vm, folio) or not folio_trylock(folio):
+        return
+    folio_free_swap(folio)
+    folio_unlock(folio)
+
+
 def tlb_flush_mmu(vm: Memory, cpu: Any, zone: Any) -> None:
     """Flush the mmu_gather: drop the references that it collected."""
     nr = load(cpu.gather_nr)
     for i in range(nr):
         entry = load(cpu.gather[i])
+        free_swap_cache(vm, pfn_folio(vm, entry >> 16))
         folio_put_refs(vm, cpu, zone, entry >> 16, entry & 0xFFFF)
     store(cpu.gather_nr, 0)
 

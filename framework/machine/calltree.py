@@ -34,6 +34,10 @@ def _globals_read(code: CodeType) -> dict[str, set[str]]:
         attributes = found.setdefault(step.argval, set())
         if after is not None and after.opname in {"LOAD_ATTR", "LOAD_METHOD"}:
             attributes.add(after.argval)
+    for nested in code.co_consts:  # comprehensions, generators, lambdas
+        if isinstance(nested, CodeType):
+            for name, attributes in _globals_read(nested).items():
+                found.setdefault(name, set()).update(attributes)
     return found
 
 

@@ -117,6 +117,8 @@ def _lower_flag(instruction: str, flag: str, fallback: Lowering, *, const: int |
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         ref = sig.args[-1]
+        if bits_of(ref) == 8 and instruction.startswith("bt"):
+            return fallback(context, builder, sig, args)  # there is no btsb
         width = ir.IntType(bits_of(ref))
         value = width(const) if const is not None else narrow(context, builder, args[0], sig.args[0], ref)
         immediate = "re" if bits_of(ref) == 64 else "ri"

@@ -133,6 +133,11 @@ class Pointer:
     struct: Struct
 
     def __init__(self, mem: Memory, off: int) -> None:
+        if off % 8:
+            raise AccessError(
+                f"struct {self.struct.name} at byte {off:#x}: not aligned to 8 bytes",
+                "check the offset it was computed from",
+            )
         if off < 0 or off + self.struct.size > mem.size:
             raise AccessError(
                 f"struct {self.struct.name} at byte {off:#x}: outside the {mem.size:#x} bytes of modelled memory",

@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 import numba
 from numba import types
 from numba.core import compiler, serialize
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
 
 from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes
@@ -35,7 +35,7 @@ _SMALL: Final = 400
 """Bytes of bytecode up to which a function is inlined."""
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
 _PLACE: Final = re.compile(
-    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|at (?P<file2>/\S+) \((?P<line2>\d+)\)'
+    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)'
 )
 
 
@@ -82,7 +82,7 @@ class Library:
     def __init__(self, tree: CallTree, layouts: Layouts) -> None:
         self.tree = tree
         self.layouts = layouts
-        self._compiled: dict[Function, Any] = {}
+        self._compiled: dict[tuple[Function, str], Any] = {}
         self._twins: dict[Any, Any] | None = None
 
     def key(self, function: Function, kinds: str) -> str:
@@ -93,7 +93,7 @@ class Library:
 
     def is_cached(self, function: Function, kinds: str) -> bool:
         """Whether `get` will find native code on disk."""
-        return function in self._compiled or cache.has(self.key(function, kinds))
+        return (function, kinds) in self._compiled or cache.has(self.key(function, kinds))
 
     def get(self, function: Function, kinds: str) -> Callable[..., Any]:
         """The native form of a function.
@@ -105,14 +105,14 @@ class Library:
         Raises:
             NativeBuildError: it cannot be compiled; names the author's file and line.
         """
-        if function not in self._compiled:
-            self._compiled[function] = self._load(function, kinds) or self._build(function, kinds)
-        return self._compiled[function].entry_point  # type: ignore[no-any-return]
+        if (function, kinds) not in self._compiled:
+            self._compiled[function, kinds] = self._load(function, kinds) or self._build(function, kinds)
+        return self._compiled[function, kinds].entry_point  # type: ignore[no-any-return]
 
     def address(self, function: Function, kinds: str) -> int:
         """Where the native form of a function starts, for `addressing.register_table_call`."""
         self.get(function, kinds)
-        made = self._compiled[function]
+        made = self._compiled[function, kinds]
         return int(made.library.get_pointer_to_function(made.fndesc.mangled_name))
 
     def assembly(self, function: Function, kinds: str) -> str:
@@ -136,7 +136,7 @@ class Library:
         top = numba.njit(**_SHARED)(self._top(function))
         try:
             top.compile(tuple(map(self._kind, kinds)))
-        except NumbaError as fault:
+        except (NumbaError, UnsupportedBytecodeError) as fault:
             raise _explain(function, fault, self._author_files()) from fault
         (made,) = top.overloads.values()
         cache.write(self.key(function, kinds), serialize.dumps(made._reduce()))
@@ -157,7 +157,7 @@ class Library:
         return self._twins[cast(FunctionType, self.tree.replace.get(function, function))].py_func
 
 
-def _explain(function: Function, fault: NumbaError, authors: set[Path]) -> NativeBuildError:
+def _explain(function: Function, fault: Exception, authors: set[Path]) -> NativeBuildError:
     """The author's file and line, and numba's reason, out of its long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
     places = [

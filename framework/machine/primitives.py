@@ -136,8 +136,8 @@ def atomic_sub_and_test(value: int, ref: Ref) -> bool:
 
 
 def atomic_add_negative(value: int, ref: Ref) -> bool:
-    """Add; whether the new value is negative."""
-    return ref.rmw("atomic_add_negative", lambda old: old + value)[1] < 0
+    """Add; whether the new value is negative, that is, its top bit is set."""
+    return bool(ref.rmw("atomic_add_negative", lambda old: old + value)[1] >> (ref.ctype.bits - 1) & 1)
 
 
 def xchg(value: int, ref: Ref) -> int:
@@ -147,18 +147,23 @@ def xchg(value: int, ref: Ref) -> int:
 
 def cmpxchg(ref: Ref, old: int, new: int) -> int:
     """Store `new` if the value is `old`; the value found, either way."""
-    return ref.rmw("cmpxchg", lambda found: new if found == old else found)[0]
+    expected = _fitted(old, ref)
+    return ref.rmw("cmpxchg", lambda found: new if found == expected else found)[0]
 
 
 # -- bit operations ------------------------------------------------------------------------------
+def _fitted(value: int, ref: Ref) -> int:
+    """The value as the field's width and sign hold it."""
+    value &= (1 << ref.ctype.bits) - 1
+    return value - (1 << ref.ctype.bits) if ref.ctype.signed and value >> (ref.ctype.bits - 1) else value
+
+
 def _with_bit(value: int, bit: int, ref: Ref) -> int:
-    value |= 1 << bit
-    bits = ref.ctype.bits
-    return value - (1 << bits) if ref.ctype.signed and bit == bits - 1 and value >= 0 else value
+    return _fitted(value | 1 << bit, ref)
 
 
-def _without_bit(value: int, bit: int) -> int:
-    return value & ~(1 << bit) if value >= 0 else _signed((value & _U64) & ~(1 << bit))
+def _without_bit(value: int, bit: int, ref: Ref) -> int:
+    return _fitted(value & ~(1 << bit), ref)
 
 
 def _signed(value: int) -> int:
@@ -178,7 +183,7 @@ def set_bit(bit: int, ref: Ref) -> None:
 
 def clear_bit(bit: int, ref: Ref) -> None:
     """Clear the bit atomically."""
-    ref.rmw("clear_bit", lambda old: _without_bit(old, bit))
+    ref.rmw("clear_bit", lambda old: _without_bit(old, bit, ref))
 
 
 def test_and_set_bit(bit: int, ref: Ref) -> bool:
@@ -188,7 +193,7 @@ def test_and_set_bit(bit: int, ref: Ref) -> bool:
 
 def test_and_clear_bit(bit: int, ref: Ref) -> bool:
     """Clear the bit atomically; whether it was set before."""
-    return bool(ref.rmw("test_and_clear_bit", lambda old: _without_bit(old, bit))[0] >> bit & 1)
+    return bool(ref.rmw("test_and_clear_bit", lambda old: _without_bit(old, bit, ref))[0] >> bit & 1)
 
 
 def test_and_set_bit_lock(bit: int, ref: Ref) -> bool:
@@ -198,12 +203,12 @@ def test_and_set_bit_lock(bit: int, ref: Ref) -> bool:
 
 def clear_bit_unlock(bit: int, ref: Ref) -> None:
     """Release a bit lock whose word others may change meanwhile: an atomic clear with release order."""
-    ref.rmw("clear_bit_unlock", lambda old: _without_bit(old, bit))
+    ref.rmw("clear_bit_unlock", lambda old: _without_bit(old, bit, ref))
 
 
 def __clear_bit_unlock(bit: int, ref: Ref) -> None:
     """Release a bit lock that protects its whole word: a plain store with release order."""
-    ref.write("__clear_bit_unlock", _without_bit(ref.peek(), bit))
+    ref.write("__clear_bit_unlock", _without_bit(ref.peek(), bit, ref))
 
 
 def __set_bit(bit: int, ref: Ref) -> None:
@@ -213,7 +218,7 @@ def __set_bit(bit: int, ref: Ref) -> None:
 
 def __clear_bit(bit: int, ref: Ref) -> None:
     """Clear the bit without atomicity (a load and a store)."""
-    ref.write("__clear_bit", _without_bit(ref.read("load"), bit))
+    ref.write("__clear_bit", _without_bit(ref.read("load"), bit, ref))
 
 
 def cpu_relax() -> None:
@@ -329,7 +334,7 @@ def copy_page(contents: Any, to_pfn: int, from_pfn: int) -> None:
 
 def fill_page(contents: Any, pfn: int, value: int, nbytes: int) -> None:
     """Store `value` into the first `nbytes` bytes of a page's contents (the application's write)."""
-    contents.buffer[pfn * PAGE_SIZE : pfn * PAGE_SIZE + nbytes] = value
+    contents.buffer[pfn * PAGE_SIZE : pfn * PAGE_SIZE + nbytes] = value & 0xFF
 
 
 PRIMITIVES: Final = frozenset(
