@@ -82,10 +82,10 @@ def uncount_entire(folio: Any, exclusive: bool) -> tuple[int, int, bool]:
     if add_plain(folio._entire_mapcount, -1) >= 0:
         return 0, 0, False
     mapped = add_plain(folio._nr_pages_mapped, -ENTIRELY_MAPPED)
+    if mapped >= ENTIRELY_MAPPED:
+        return 0, 0, False
     pages = folio_nr_pages(folio)
-    nr = 0
-    if mapped < ENTIRELY_MAPPED:
-        nr = max(pages - mapped, 0)
+    nr = max(pages - mapped, 0)
     return nr, pages, nr != 0 and nr < pages
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_lru_batch, PG_swapcache
+from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_lru_batch
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import ModelError
 from foliolab.framework.policy import Scheme
@@ -251,15 +251,11 @@ class Drive:
             self.m.drop_file(pfn)
 
     def reclaim(self) -> None:
-        """Free what only the swap cache or an LRU batch holds: as ordinary references, which are dropped."""
+        """Drain the LRU batches; what else is unmapped has been freed."""
         truth, flags = scan(self.m), self.m.column("page", "flags")
-        for bit in (PG_swapcache, PG_lru_batch):
-            held = (flags >> np.uint64(bit) & np.uint64(1) > 0) & (truth.nr_pages_of > 0)
-            for head in map(int, np.flatnonzero(held)):
-                flags[head] &= np.uint64(~(1 << bit) % (1 << 64))
-                nr = int(truth.nr_pages_of[head]) if bit == PG_swapcache else 1
-                self.m.column("page", "gup_refs")[head] += nr
-                self.m.put_user(head, nr)
+        held = (flags >> np.uint64(PG_lru_batch) & np.uint64(1) > 0) & (truth.nr_pages_of > 0)
+        for head in map(int, np.flatnonzero(held)):
+            self.m.drain(head)
 
 
 def foreseen(m: Machine, truth: Truth, law: str) -> bool:

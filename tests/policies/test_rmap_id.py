@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.folio import folio_free_swap
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, UsageError
@@ -235,8 +236,11 @@ def test_cow_reuse_follows_patch_10(stage: str) -> None:
     machine.put_user(pfn)
     machine.swap_cache(pfn)
     assert machine.write(0, 3) == "copied"  # no handling of the swap cache
-    assert machine.write(0, 4) == "reused"  # the failed attempt's copy freed it
-    machine.unmap(0, 5, 10)
+    assert machine.write(0, 4) == "copied"  # and a mapped folio stays in it
+    assert folio_free_swap(machine.folio(pfn))
+    assert machine.write(0, 4) == "unchanged"
+    assert machine.write(0, 5) == "reused"
+    machine.unmap(0, 6, 9)
     assert machine.write(0, 15) == "reused"  # also a page alone
 
 
