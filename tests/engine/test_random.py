@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_lru_batch
+from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_lru_batch, PG_swapcache
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import ModelError
 from foliolab.framework.policy import Scheme
