@@ -149,28 +149,22 @@ def _baseline(result: Result, wanted: str | None) -> str:
         return result.config.baseline
     if wanted not in policies:
         near = get_close_matches(wanted, policies, 3, 0.4) or policies
-        raise UsageError(
-            f"the baseline {wanted} was not measured in this result", f"choose {', '.join(near)}"
-        )
+        raise UsageError(f"the baseline {wanted} was not measured in this result", f"choose {', '.join(near)}")
     return wanted
 
 
 class _Figures:
     """The published figures that concern a result's policies against one baseline."""
 
-    def __init__(
-        self, result: Result, baseline: str, published: Sequence[Published], resolve: Resolve | None
-    ) -> None:
+    def __init__(self, result: Result, baseline: str, published: Sequence[Published], resolve: Resolve | None) -> None:
         known = result.config.policy_parameters
         self.own = {
-            policy: identity(policy, known.get(policy) if resolve else None)
-            for policy in result.config.policies
+            policy: identity(policy, known.get(policy) if resolve else None) for policy in result.config.policies
         }
         self.found: dict[tuple[object, ...], list[Published]] = {}
         for figure in published:
             policy, other = (
-                identity(text, resolve(text) if resolve else None)
-                for text in (figure.policy, figure.baseline)
+                identity(text, resolve(text) if resolve else None) for text in (figure.policy, figure.baseline)
             )
             if other == self.own[baseline]:
                 self.found.setdefault((figure.workload, figure.size_kib, policy), []).append(figure)

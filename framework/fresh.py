@@ -239,8 +239,7 @@ def find_pip(anew: bool) -> list[str]:
             "on Debian: apt-get install python3-venv, then start again."
         )
     raise SetupFault(
-        "pip is missing and the first start needs it; "
-        "on Debian: apt-get install python3-pip, then start again."
+        "pip is missing and the first start needs it; on Debian: apt-get install python3-pip, then start again."
     )
 
 

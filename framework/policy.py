@@ -70,9 +70,7 @@ class Stored:
     def at(self, stride: int) -> Field:
         """The same as a field of the struct it lives in, struct pages being `stride` bytes apart."""
         base = self.page * stride if self.per == "folio" else 0
-        return Field(
-            self.name, self.ctype, base + self.offset, self.count, self.init, self.wraps, self.doc, self.bits
-        )
+        return Field(self.name, self.ctype, base + self.offset, self.count, self.init, self.wraps, self.doc, self.bits)
 
 
 @dataclass(frozen=True)
@@ -280,9 +278,7 @@ class Scheme:
     @property
     def name(self) -> str:
         """As a user would write it: the policy and the parameters that were chosen."""
-        return ":".join(
-            [self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])]
-        )
+        return ":".join([self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])])
 
     @cached_property
     def fields(self) -> tuple[Stored, ...]:

@@ -100,11 +100,7 @@ def parse(text: str, where: str) -> list[Published]:
     tables = document.get("table", [])
     if not isinstance(tables, list):
         raise PluginError(f"{where}: table is not a list of tables", "write [[table]], with two brackets")
-    return [
-        figure
-        for number, table in enumerate(tables, 1)
-        for figure in _table(table, f"{where}, table {number}")
-    ]
+    return [figure for number, table in enumerate(tables, 1) for figure in _table(table, f"{where}, table {number}")]
 
 
 def _is(value: object, kind: type) -> bool:
@@ -135,9 +131,7 @@ def _table(table: Any, where: str) -> Iterable[Published]:
     if not isinstance(table, dict):
         raise PluginError(f"{where} is not a table", "write [[table]] and its keys below")
     if unknown := table.keys() - KEYS:
-        raise PluginError(
-            f"{where} has the unknown key {min(unknown)}", f"keys are {', '.join(sorted(KEYS))}"
-        )
+        raise PluginError(f"{where} has the unknown key {min(unknown)}", f"keys are {', '.join(sorted(KEYS))}")
     meaning = table.get("meaning", "time")
     if meaning not in get_args(Meaning):
         raise PluginError(f"{where}: meaning={meaning} is unknown", f"choose {', '.join(get_args(Meaning))}")
@@ -147,9 +141,7 @@ def _table(table: Any, where: str) -> Iterable[Published]:
             raise PluginError(f"{where}: {policy} needs {len(columns)} figures", "give one per column")
         for (workload, size_kib), percent in zip(columns, row, strict=True):
             if not (_is(percent, int) or _is(percent, float)):
-                raise PluginError(
-                    f"{where}: {policy} has {percent!r} for a figure", "give a number of per cent"
-                )
+                raise PluginError(f"{where}: {policy} has {percent!r} for a figure", "give a number of per cent")
             yield Published(
                 source=_take(table, "source", str, where),
                 machine=_take(table, "machine", str, where),

@@ -216,9 +216,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise ResultFileError(
-            f"there is no result file {name}", "`foliolab compare --json FILE` writes one"
-        ) from error
+        raise ResultFileError(f"there is no result file {name}", "`foliolab compare --json FILE` writes one") from error
     except OSError as error:
         raise ResultFileError(
             f"the result file {name} cannot be read: {error.strerror or error}",

@@ -8,17 +8,13 @@ from importlib import util
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036  (this file is what an older Python gets to read)
-    sys.stderr.write(
-        "foliolab: Python 3.11 or newer is needed; on Debian 12 or later: apt-get install python3.\n"
-    )
+    sys.stderr.write("foliolab: Python 3.11 or newer is needed; on Debian 12 or later: apt-get install python3.\n")
     sys.exit(3)
 
 if not __package__:
     # Python put this folder first on the path: its modules must not stand in for the standard library's.
     del sys.path[0]
-    spec = util.spec_from_file_location(
-        "fresh", Path(__file__).resolve().parents[1] / "framework" / "fresh.py"
-    )
+    spec = util.spec_from_file_location("fresh", Path(__file__).resolve().parents[1] / "framework" / "fresh.py")
     assert spec is not None and spec.loader is not None
     fresh = util.module_from_spec(spec)
     spec.loader.exec_module(fresh)

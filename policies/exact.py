@@ -51,9 +51,7 @@ def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
         Stored("_entire_mapcount", "i32", page=1, offset=24, init=-1, doc="PMD mappings, minus 1"),
         Stored("_owner_lock", "u32", page=1, offset=32, init=0, doc="bit 0: lock"),
         Stored("_nr_owners", "u32", page=1, offset=36, init=0, doc="MMs that map the folio"),
-        Stored(
-            "_mapcount_of", "i32", page=0, offset=64, count=values["mms"], init=0, doc="mappings by MM ID"
-        ),
+        Stored("_mapcount_of", "i32", page=0, offset=64, count=values["mms"], init=0, doc="mappings by MM ID"),
     )
 
 
@@ -149,9 +147,7 @@ POLICY = Policy(
     references=("specification 9.1: ground truth",),
     layout="6.15",
     fields=fields,
-    parameters=(
-        Parameter("mms", "MMS", 16, 2, 4096, doc="MM IDs that can be told apart, the dummy included"),
-    ),
+    parameters=(Parameter("mms", "MMS", 16, 2, 4096, doc="MM IDs that can be told apart, the dummy included"),),
     capabilities=frozenset(
         {
             "exact",

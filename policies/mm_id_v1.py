@@ -84,8 +84,7 @@ def claims(values: Mapping[str, int]) -> frozenset[str]:
     """What the series claims: with page mapcounts the answer is still the old guess, else the flag's."""
     common = {"pmd", "reuse", "lock-per-folio"}
     return frozenset(
-        common
-        | ({"page-mapcount", "partial-mapping"} if values["page_mapcounts"] else {"safe", "exact-for-two"})
+        common | ({"page-mapcount", "partial-mapping"} if values["page_mapcounts"] else {"safe", "exact-for-two"})
     )
 
 

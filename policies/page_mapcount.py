@@ -41,9 +41,7 @@ FOLIO_PAGES_MAPPED = ENTIRELY_MAPPED - 1
 LARGE_MAPCOUNT = 1
 BATCHED = 1
 
-PAGE_MAPCOUNT = Stored(
-    "_mapcount", "i32", per="page", offset=48, init=-1, doc="PTE mappings of the page, minus 1"
-)
+PAGE_MAPCOUNT = Stored("_mapcount", "i32", per="page", offset=48, init=-1, doc="PTE mappings of the page, minus 1")
 
 FIELDS = (
     PAGE_MAPCOUNT,

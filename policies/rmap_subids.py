@@ -31,9 +31,7 @@ PARAMETERS: Final = (
         for c, (order, _) in zip(CLASSES, PUBLISHED, strict=True)
     ),
     *(
-        Parameter(
-            f"bits_{c}", f"BITS_{c}", bits, 4, RMAP_ID_BITS, doc=f"bits of an ID in a value of class {c}"
-        )
+        Parameter(f"bits_{c}", f"BITS_{c}", bits, 4, RMAP_ID_BITS, doc=f"bits of an ID in a value of class {c}")
         for c, (_, bits) in zip(CLASSES, PUBLISHED, strict=True)
     ),
 )

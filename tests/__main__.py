@@ -9,9 +9,7 @@ from importlib import util
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036  (this file is what an older Python gets to read)
-    sys.stderr.write(
-        "foliolab: Python 3.11 or newer is needed; on Debian 12 or later: apt-get install python3.\n"
-    )
+    sys.stderr.write("foliolab: Python 3.11 or newer is needed; on Debian 12 or later: apt-get install python3.\n")
     sys.exit(3)
 
 if __name__ == "__main__":
@@ -24,6 +22,4 @@ if __name__ == "__main__":
     fresh = util.module_from_spec(spec)
     spec.loader.exec_module(fresh)
     # A process of its own for pytest: coverage must start before anything of the project is imported.
-    fresh.start(
-        "pytest", sys.argv[1:], extras=("dev",), probes=("pytest", "hypothesis", "importlinter", "xdist")
-    )
+    fresh.start("pytest", sys.argv[1:], extras=("dev",), probes=("pytest", "hypothesis", "importlinter", "xdist"))

@@ -112,9 +112,7 @@ def test_only_rounds_that_both_have_count() -> None:
     assert against([7.0] * 20, TEN[:3]).verdict == "too few"
 
 
-@pytest.mark.parametrize(
-    ("flagged", "verdict"), [([0, 1, 2], "better"), ([0, 1, 2, 3], "too noisy"), ([], "better")]
-)
+@pytest.mark.parametrize(("flagged", "verdict"), [([0, 1, 2], "better"), ([0, 1, 2, 3], "too noisy"), ([], "better")])
 def test_flagged_rounds_stay_in_until_they_are_half(flagged: list[int], verdict: str) -> None:
     row = against(times(0.7), flagged=flagged)
     assert (row.verdict, row.flagged) == (verdict, len(flagged))
@@ -255,9 +253,7 @@ def test_nothing_measured_fails() -> None:
     for found in (
         result([]),
         result([cell(BASE, status="failed", reason="no memory"), cell(status="failed", reason="no memory")]),
-        result(
-            [cell(BASE, status="skipped", reason="too small"), cell(status="skipped", reason="too small")]
-        ),
+        result([cell(BASE, status="skipped", reason="too small"), cell(status="skipped", reason="too small")]),
     ):
         error = failed(compare(found), found)
         assert error is not None and error.exit_code == ExitCode.NOTHING_MEASURED

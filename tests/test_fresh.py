@@ -201,9 +201,7 @@ def test_a_missing_pip_is_one_sentence(checkout: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.usefixtures("no_ensurepip")
 @pytest.mark.parametrize("old", [(20, 3), (22, 2)])
-def test_an_old_pip_is_one_sentence(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, old: tuple[int, int]
-) -> None:
+def test_an_old_pip_is_one_sentence(checkout: Path, monkeypatch: pytest.MonkeyPatch, old: tuple[int, int]) -> None:
     monkeypatch.setattr(fresh, "pip_version", lambda: old)
     said = rf"^pip {old[0]}\.{old[1]} is too old, 22\.3 .* apt-get install python3-venv, .*\.$"
     with pytest.raises(fresh.SetupFault, match=said):
@@ -227,9 +225,7 @@ def test_the_version_of_a_pip_that_is_not_there(monkeypatch: pytest.MonkeyPatch)
 # --- setting up
 
 
-def test_a_first_start_sets_up_and_says_two_lines(
-    checkout: Path, pip: Pip, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_first_start_sets_up_and_says_two_lines(checkout: Path, pip: Pip, capfd: pytest.CaptureFixture[str]) -> None:
     assert fresh.interpreter(["dev"], ["no_such_module"]) == str(fresh.PYTHON)
     said = capfd.readouterr()
     assert said.out == ""
@@ -375,9 +371,7 @@ def test_a_folder_whose_name_does_not_do_is_one_sentence(
         fresh.set_up([])
 
 
-def test_a_python_without_venv_is_one_sentence(
-    checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_python_without_venv_is_one_sentence(checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "venv", None)
     with pytest.raises(fresh.SetupFault, match="apt-get install python3-venv"):
         fresh.set_up([])
@@ -416,9 +410,7 @@ def test_two_first_starts_do_not_meet(
     assert "waiting for another start" in capfd.readouterr().err
 
 
-def test_a_file_system_without_locks_does_not_stop_the_start(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_locks_does_not_stop_the_start(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(handle: int, mode: int) -> None:
         raise OSError("no locks here")
 

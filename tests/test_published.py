@@ -23,15 +23,11 @@ def figures() -> list[Published]:
     return load(WORKLOADS / "published.toml")
 
 
-def of(
-    figures: list[Published], source: str, policy: str, workload: str, machine: str = "Xeon"
-) -> list[float]:
+def of(figures: list[Published], source: str, policy: str, workload: str, machine: str = "Xeon") -> list[float]:
     return [
         f.percent
         for f in sorted(figures, key=lambda f: f.size_kib)
-        if f.source.startswith(source)
-        and (f.policy, f.workload) == (policy, workload)
-        and machine in f.machine
+        if f.source.startswith(source) and (f.policy, f.workload) == (policy, workload) and machine in f.machine
     ]
 
 
@@ -66,9 +62,7 @@ def test_the_table_of_the_precise_scheme(figures: list[Published]) -> None:
 
     def column(workload: str, machine: str) -> list[float]:
         return [
-            p
-            for stage in stages
-            for p in of(figures, "WIP", f"rmap-id:stage={stage},batched=0", workload, machine)
+            p for stage in stages for p in of(figures, "WIP", f"rmap-id:stage={stage},batched=0", workload, machine)
         ]
 
     assert column("remap", "Xeon") == [13.4, 123.7, 108.7, -8.1, -8.8, -10.4, -34.8]

@@ -64,9 +64,7 @@ def result(policies: Sequence[str] = (BASE, "mm-id"), **others: Any) -> Result:
         "kernel": "6.15",
         "git": "abc",
         "cells": cells,
-        "failures": [
-            Failure(policy="mm-id", workload="remap", size_kib=2048, message="it raised\n  in mine.py:3")
-        ],
+        "failures": [Failure(policy="mm-id", workload="remap", size_kib=2048, message="it raised\n  in mine.py:3")],
         "notes": ["raw time"],
     }
     return Result(**(fields | others))

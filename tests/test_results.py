@@ -88,18 +88,14 @@ def test_a_round_trip(tmp_path: Path, data: bytes) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(
     samples=st.lists(st.floats(min_value=0, exclude_min=True, allow_infinity=False), max_size=8),
-    counted=st.dictionaries(
-        st.text(max_size=5), st.floats(allow_nan=False, allow_infinity=False), max_size=3
-    ),
+    counted=st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False, allow_infinity=False), max_size=3),
     note=st.text(max_size=20),
 )
 def test_every_number_and_text_survives(
     tmp_path: Path, samples: list[float], counted: dict[str, float], note: str
 ) -> None:
     before = small()
-    before.cells[0] = Cell(
-        workload="munmap", size_kib=16, policy="page-mapcount", samples=samples, counted=counted
-    )
+    before.cells[0] = Cell(workload="munmap", size_kib=16, policy="page-mapcount", samples=samples, counted=counted)
     before.notes.append(note)
     results.save(before, tmp_path / "result.json")
     assert results.load(tmp_path / "result.json") == before
@@ -135,9 +131,7 @@ def test_every_damaged_byte_is_refused_or_reads_as_a_result(tmp_path: Path, data
     assert refused > len(data) / 4
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"null", b"[]", b"{}", b"7", b"[" * 100_000, b"\xff\xfe", b"not json"]
-)
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"{}", b"7", b"[" * 100_000, b"\xff\xfe", b"not json"])
 def test_what_is_no_result(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(ResultFileError):
@@ -262,9 +256,7 @@ def test_the_commit_is_the_codes_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     inside = tmp_path / "lib" / "foliolab" / "framework" / "provenance.py"
     inside.parent.mkdir(parents=True)
     monkeypatch.setattr(provenance, "__file__", str(own))
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert results.git() == head.stdout.strip()
     monkeypatch.setattr(provenance, "__file__", str(inside))
     assert results.git() == ""

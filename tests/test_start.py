@@ -37,9 +37,7 @@ def execv(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return calls
 
 
-def test_a_start_becomes_the_module_with_its_arguments(
-    monkeypatch: pytest.MonkeyPatch, execv: list[list[str]]
-) -> None:
+def test_a_start_becomes_the_module_with_its_arguments(monkeypatch: pytest.MonkeyPatch, execv: list[list[str]]) -> None:
     monkeypatch.setattr(fresh, "interpreter", lambda extras, probes: "/there/python")
     with pytest.raises(Started):
         fresh.start("foliolab.gui", ["--sizes", "16K, 64K"], [], [])
@@ -75,9 +73,7 @@ def test_where_this_interpreter_holds_the_checkout_it_serves(monkeypatch: pytest
     assert fresh.interpreter([], ["pytest"]) == sys.executable
 
 
-def test_another_checkouts_installation_does_not_serve(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_another_checkouts_installation_does_not_serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(fresh, "ROOT", tmp_path)
     assert not fresh.holds_checkout([])
 

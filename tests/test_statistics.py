@@ -35,9 +35,7 @@ def test_the_approximate_rank_test_is_scipys(a: list[int], b: list[int]) -> None
     assert ours == pytest.approx(theirs, rel=1e-9)
 
 
-@given(
-    st.lists(st.integers(0, 5), min_size=1, max_size=9), st.lists(st.integers(0, 5), min_size=1, max_size=9)
-)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=9), st.lists(st.integers(0, 5), min_size=1, max_size=9))
 def test_the_rank_test_does_not_depend_on_the_sides(a: list[int], b: list[int]) -> None:
     p = statistics.mann_whitney_u(a, b)
     assert 0 < p <= 1

@@ -126,9 +126,7 @@ def workloads() -> list[Workload]:
     threads = 2
     while threads <= (os.cpu_count() or 1):
         made += [
-            _workload(
-                f"contention-same-{threads}", f"{threads} threads on the same folios", _Case(True, threads)
-            ),
+            _workload(f"contention-same-{threads}", f"{threads} threads on the same folios", _Case(True, threads)),
             _workload(
                 f"contention-disjoint-{threads}",
                 f"{threads} threads on their own folios",

@@ -184,9 +184,7 @@ class Engine:
             struct: page or folio.
             field: the field's name; of an array, its first element.
         """
-        return self._view(
-            self.layouts[struct], field, self.map.pages, self.shape.nr_pages, self.layouts["page"].size
-        )
+        return self._view(self.layouts[struct], field, self.map.pages, self.shape.nr_pages, self.layouts["page"].size)
 
     def _view(self, struct: Struct, field: str, start: int, count: int, stride: int) -> NDArray[Any]:
         wanted = struct.by_name[field]
@@ -199,9 +197,7 @@ class Engine:
 
     def pmds(self, mm: int) -> NDArray[np.uint64]:
         """The PMDs of an MM, shape (nr_vpns / 512,) rounded up."""
-        return np.ndarray(
-            (-(-self.shape.nr_vpns // PTRS_PER_PTE),), np.uint64, self.vm.buffer, self.map.pmds[mm]
-        )
+        return np.ndarray((-(-self.shape.nr_vpns // PTRS_PER_PTE),), np.uint64, self.vm.buffer, self.map.pmds[mm])
 
     def at(self, struct: str, off: int) -> Any:
         """A typed pointer, for looking at single fields: `engine.at("mm", engine.map.mms[0]).mm_id.peek()`."""

@@ -248,9 +248,7 @@ def frame_of(vm: Memory, mm: Any, vpn: int) -> int:
     return -1
 
 
-def write_page(
-    vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int, nbytes: int
-) -> int:
+def write_page(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int, nbytes: int) -> int:
     """A store of the application into the first bytes of a page; what the fault did (UNCHANGED: no fault)."""
     outcome = UNCHANGED
     entry = READ_ONCE(pte_ref(vm, mm, vpn))

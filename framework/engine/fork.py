@@ -106,9 +106,7 @@ def _copy_present(
         store(child.rss_file, load(child.rss_file) + nr)
     if value & PTE_VM_SHARED:
         for i in range(nr):
-            WRITE_ONCE(
-                pte_at(vm, child_pgd + 8 * (vpn + i)).pte, READ_ONCE(pte_at(vm, pgd + 8 * (vpn + i)).pte)
-            )
+            WRITE_ONCE(pte_at(vm, child_pgd + 8 * (vpn + i)).pte, READ_ONCE(pte_at(vm, pgd + 8 * (vpn + i)).pte))
         return nr
     for i in range(nr):
         if READ_ONCE(pte_at(vm, pgd + 8 * (vpn + i)).pte) & PTE_WRITE:
@@ -129,9 +127,7 @@ def _copy_swap_entry(vm: Memory, parent: Any, child: Any, vpn: int, value: int) 
     store(child.rss_swap, load(child.rss_swap) + 1)
 
 
-def copy_ptes(
-    vm: Memory, contents: Memory, cpu: Any, zone: Any, parent: Any, child: Any, start: int, end: int
-) -> int:
+def copy_ptes(vm: Memory, contents: Memory, cpu: Any, zone: Any, parent: Any, child: Any, start: int, end: int) -> int:
     """Copy PTEs start…end-1 to the child; OK or ENOMEM."""
     pgd = load(parent.pgd)
     vpn = start

@@ -32,9 +32,7 @@ def mm_drop(vm: Memory, zone: int, who: int) -> int:
     return OK
 
 
-def populate(
-    vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, order: int, pmd: int, batched: int
-) -> int:
+def populate(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, order: int, pmd: int, batched: int) -> int:
     """First touch of nr pages with anonymous folios of one order, by PTEs or by PMDs. Returns OK or ENOMEM."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
@@ -51,9 +49,7 @@ def populate(
     return OK
 
 
-def fork_range(
-    vm: Memory, contents: Memory, cpu: int, zone: int, parent: int, child: int, start: int, nr: int
-) -> int:
+def fork_range(vm: Memory, contents: Memory, cpu: int, zone: int, parent: int, child: int, start: int, nr: int) -> int:
     """Copy the page tables of nr pages to the child. Returns OK or ENOMEM."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)

@@ -138,9 +138,7 @@ class Machine(Engine):
     @staticmethod
     def _enough(outcome: int, what: str) -> None:
         if outcome != OK:
-            raise ModelError(
-                f"no memory (or no MM ID) for {what}", "use a larger shape, or free something first"
-            )
+            raise ModelError(f"no memory (or no MM ID) for {what}", "use a larger shape, or free something first")
 
     # -- MMs ---------------------------------------------------------------------------------------
     def is_alive(self, mm: int) -> bool:
@@ -179,9 +177,7 @@ class Machine(Engine):
         self._enough(self._call(kernels.fork_range, *numbers), "fork")
 
     # -- mappings ----------------------------------------------------------------------------------
-    def populate(
-        self, mm: int, start: int, nr: int, order: int, pmd: bool = False, batched: bool = False
-    ) -> None:
+    def populate(self, mm: int, start: int, nr: int, order: int, pmd: bool = False, batched: bool = False) -> None:
         """First touch of nr pages with anonymous folios of one order.
 
         Args:
@@ -190,9 +186,7 @@ class Machine(Engine):
         """
         off = self._live(mm, start, nr)
         if order == 1 or not 0 <= order <= self.shape.max_order:
-            raise ModelError(
-                f"there are no anonymous folios of order {order}", "use 0, or 2 to the largest order"
-            )
+            raise ModelError(f"there are no anonymous folios of order {order}", "use 0, or 2 to the largest order")
         if start % (1 << order) or nr % (1 << order):
             raise ModelError(f"pages {start} to {start + nr - 1} are not whole folios of order {order}")
         if pmd and order != PMD_ORDER:
@@ -228,9 +222,7 @@ class Machine(Engine):
             raise ModelError(f"frames {pfn} to {pfn + nr - 1} are not in one folio", f"it ends at {head + pages - 1}")
         if pmd and (pages != PTRS_PER_PTE or nr != pages or vpn % PTRS_PER_PTE):
             raise ModelError(f"a PMD maps whole folios of order {PMD_ORDER} at aligned pages, not this one")
-        flags = (
-            PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
-        )
+        flags = PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
         if pmd:
             self._call(kernels.file_map_huge, self._here[0], off, vpn, pfn, flags)
         else:

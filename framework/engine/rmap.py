@@ -154,9 +154,7 @@ def _any_exclusive(page: Any, nr_pages: int) -> bool:
     return False
 
 
-def folio_try_dup_anon_rmap_ptes(
-    vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any
-) -> bool:
+def folio_try_dup_anon_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any) -> bool:
     """fork maps pages of an anonymous folio in the child, and takes AnonExclusive away.
 
     Returns:

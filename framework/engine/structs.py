@@ -141,9 +141,7 @@ def _overlap(one: Field, other: Field) -> bool:
     return one.offset < other.end and other.offset < one.end
 
 
-def _check_places(
-    scheme: Scheme, stride: int, mine: list[tuple[Stored, Field]], others: list[Field]
-) -> None:
+def _check_places(scheme: Scheme, stride: int, mine: list[tuple[Stored, Field]], others: list[Field]) -> None:
     for i, (stored, field) in enumerate(mine):
         later = [] if stored.overlays else [f for s, f in mine[i + 1 :] if not s.overlays]
         for other in others + later:
@@ -198,9 +196,7 @@ def engine_layouts(scheme: Scheme) -> Layouts:
         if f.name != "_nr_pages"
     ]
     folio = Struct("folio", 3 * stride, (*PAGE_FIELDS, *common))
-    return Layouts(
-        (Struct("page", stride, PAGE_FIELDS), folio, PTE, CPU, ZONE, Struct("mm", MM_SIZE, MM_FIELDS))
-    )
+    return Layouts((Struct("page", stride, PAGE_FIELDS), folio, PTE, CPU, ZONE, Struct("mm", MM_SIZE, MM_FIELDS)))
 
 
 def _without(fields: list[Field], mine: list[tuple[Stored, Field]]) -> list[Field]:

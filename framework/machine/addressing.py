@@ -80,9 +80,7 @@ for _function, _struct in ((p.mm_at, "mm"), (p.cpu_at, "cpu"), (p.zone_at, "zone
 
 
 def _lower_pfn(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return builder.sdiv(
-        builder.sub(args[1], args[0]), I64(sig.args[0].layouts["page"].size), flags=["exact"]
-    )
+    return builder.sdiv(builder.sub(args[1], args[0]), I64(sig.args[0].layouts["page"].size), flags=["exact"])
 
 
 register(

@@ -22,9 +22,7 @@ MAGIC: Final = b"foliolab native 1\n"
 def folder() -> Path:
     """Where native code is kept: $FOLIOLAB_CACHE, or the user's cache folder."""
     chosen = os.environ.get("FOLIOLAB_CACHE")
-    return (
-        Path(chosen) if chosen else Path(platformdirs.user_cache_dir("foliolab", appauthor=False)) / "native"
-    )
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("foliolab", appauthor=False)) / "native"
 
 
 def _file(key: str) -> Path:

@@ -124,9 +124,7 @@ class CallTree:
             if function in order:
                 continue
             order[function] = None
-            todo += [
-                v for v in self.needs[function].values() if isinstance(v, FunctionType) and v in self.needs
-            ]
+            todo += [v for v in self.needs[function].values() if isinstance(v, FunctionType) and v in self.needs]
         return list(order)
 
     def digest(self, root: Function) -> str:

@@ -87,18 +87,14 @@ class Field:
 
     def __post_init__(self) -> None:
         if self.ctype not in CTYPES:
-            raise LayoutError(
-                f"field {self.name}: there is no type {self.ctype!r}", f"use one of {', '.join(CTYPES)}"
-            )
+            raise LayoutError(f"field {self.name}: there is no type {self.ctype!r}", f"use one of {', '.join(CTYPES)}")
         if self.offset < 0 or self.offset % CTYPES[self.ctype].bytes:
             raise LayoutError(
                 f"field {self.name}: offset {self.offset} is not a multiple of its {CTYPES[self.ctype].bytes} bytes",
                 "move it to an aligned offset",
             )
         if self.count < 1:
-            raise LayoutError(
-                f"field {self.name}: count {self.count} is below 1", "declare at least one element"
-            )
+            raise LayoutError(f"field {self.name}: count {self.count} is below 1", "declare at least one element")
 
     @property
     def size(self) -> int:
@@ -123,9 +119,7 @@ class Struct:
         seen: set[str] = set()
         for one in self.fields:
             if one.name in seen:
-                raise LayoutError(
-                    f"struct {self.name}: two fields are called {one.name}", "rename one of them"
-                )
+                raise LayoutError(f"struct {self.name}: two fields are called {one.name}", "rename one of them")
             seen.add(one.name)
             if one.end > self.size:
                 raise LayoutError(
@@ -152,10 +146,7 @@ class Layouts:
 
     def __post_init__(self) -> None:
         text = repr(
-            [
-                (s.name, s.size, [(f.name, f.ctype, f.offset, f.count, f.init) for f in s.fields])
-                for s in self.structs
-            ]
+            [(s.name, s.size, [(f.name, f.ctype, f.offset, f.count, f.init) for f in s.fields]) for s in self.structs]
         )
         object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest()[:16])
 

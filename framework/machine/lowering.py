@@ -227,9 +227,7 @@ def _pause(builder: Any) -> None:
         builder.call(cgutils.get_or_insert_function(builder.module, void, "llvm.x86.sse2.pause"), [])
     elif platform.machine() in {"aarch64", "arm64"}:
         hint = ir.FunctionType(ir.VoidType(), [ir.IntType(32)])
-        builder.call(
-            cgutils.get_or_insert_function(builder.module, hint, "llvm.aarch64.hint"), [ir.IntType(32)(1)]
-        )
+        builder.call(cgutils.get_or_insert_function(builder.module, hint, "llvm.aarch64.hint"), [ir.IntType(32)(1)])
 
 
 def _lower_cpu_relax(context: Any, builder: Any, sig: Any, args: Any) -> Any:

@@ -34,9 +34,7 @@ _CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True}
 _SMALL: Final = 400
 """Bytes of bytecode up to which a function is inlined."""
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
-_PLACE: Final = re.compile(
-    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)'
-)
+_PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)')
 
 
 def _callee(original: Any, function: Any) -> Any:
@@ -160,9 +158,7 @@ class Library:
 def _explain(function: Function, fault: Exception, authors: set[Path]) -> NativeBuildError:
     """The author's file and line, and numba's reason, out of its long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
-    places = [
-        (Path(p["file"] or p["file2"]).resolve(), p["line"] or p["line2"]) for p in _PLACE.finditer(text)
-    ]
+    places = [(Path(p["file"] or p["file2"]).resolve(), p["line"] or p["line2"]) for p in _PLACE.finditer(text)]
     # numba names the innermost place first
     places = [p for p in places if p[0] in authors] or places[-1:]
     place = f"{places[0][0]}:{places[0][1]}" if places else where(function)
@@ -174,9 +170,7 @@ def _explain(function: Function, fault: Exception, authors: set[Path]) -> Native
     telling = [
         r
         for r in reasons
-        if re.search(
-            r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r
-        )
+        if re.search(r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r)
     ]
     if "NRT required" in text:
         telling = ["it needs an object that grows (a dict, list, set or string)"]

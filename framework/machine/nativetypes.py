@@ -25,6 +25,7 @@ from foliolab.framework.machine.layout import CTYPES, Layouts
 INT: Final = types.int64
 I64: Final = ir.IntType(64)
 
+
 class MemoryType(types.Type):
     """The whole memory, natively its base address."""
 

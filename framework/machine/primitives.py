@@ -327,9 +327,7 @@ def init_fields(ptr: Any, nr_pages: int) -> None:
 def copy_page(contents: Any, to_pfn: int, from_pfn: int) -> None:
     """Copy 4 KiB of page contents."""
     data = contents.buffer
-    data[to_pfn * PAGE_SIZE : (to_pfn + 1) * PAGE_SIZE] = data[
-        from_pfn * PAGE_SIZE : (from_pfn + 1) * PAGE_SIZE
-    ]
+    data[to_pfn * PAGE_SIZE : (to_pfn + 1) * PAGE_SIZE] = data[from_pfn * PAGE_SIZE : (from_pfn + 1) * PAGE_SIZE]
 
 
 def fill_page(contents: Any, pfn: int, value: int, nbytes: int) -> None:

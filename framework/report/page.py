@@ -17,9 +17,7 @@ PIPE_WIDTH: Final = 160
 RULE: Final = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A table's lines in ASCII: one below the headings."""
 
-ASCII: Final = str.maketrans(
-    {"−": "-", "–": "-", "…": "..", "×": "x", "·": ".", "≤": "<=", "µ": "u", "±": "+-"}
-)
+ASCII: Final = str.maketrans({"−": "-", "–": "-", "…": "..", "×": "x", "·": ".", "≤": "<=", "µ": "u", "±": "+-"})
 
 
 def console_for(file: IO[str] | None = None) -> Console:

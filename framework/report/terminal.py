@@ -141,8 +141,7 @@ class _Report:
             lines = [("ns/page", "change", "95 % interval", "verdict"), *(self.figures(row) for row in rows)]
         wide = [max(len(line[place]) for line in lines) for place in range(3)]
         heading, *cells = (
-            " ".join(part.rjust(width) for part, width in zip(line[:3], wide, strict=True) if width)
-            for line in lines
+            " ".join(part.rjust(width) for part, width in zip(line[:3], wide, strict=True) if width) for line in lines
         )
         column = Column(f"{_broken(policy)}\n{heading} {lines[0][3]}".rstrip())
         for row, cell, (*_, verdict) in zip(rows, cells, lines[1:], strict=True):
@@ -167,9 +166,7 @@ class _Report:
     def published(self, workload: str, policy: str, sizes: Sequence[int]) -> Iterator[Column]:
         """A column for everyone who published figures of this policy against this baseline."""
         figures = {size: self.rows[workload, size, policy].published for size in sizes}
-        for source, machine in dict.fromkeys(
-            (f.source, f.machine) for held in figures.values() for f in held
-        ):
+        for source, machine in dict.fromkeys((f.source, f.machine) for held in figures.values() for f in held):
             cells = [
                 ", ".join(figure_text(f) for f in figures[size] if (f.source, f.machine) == (source, machine))
                 for size in sizes
@@ -203,11 +200,7 @@ class _Report:
             Column("", [self.page.text(policy) for _, _, policy, _ in lines]),
         ]
         groups = [
-            [
-                Column(
-                    size_text(size), [self.count(rows[place], name) for _, name, _, rows in lines], right=True
-                )
-            ]
+            [Column(size_text(size), [self.count(rows[place], name) for _, name, _, rows in lines], right=True)]
             for place, size in enumerate(self.sizes)
         ]
         self.page.tables("Counted exactly, from the interpreted execution", first, groups, ends)
@@ -262,9 +255,7 @@ class _Report:
             where = ", ".join(part for part in (failure.policy, failure.workload, size) if part)
             self.page.line(f"Failed{f' ({where})' if where else ''}: {failure.message}", "red")
         for reason, names in self.gaps().items():
-            self.page.line(
-                f"Not measured: {reason} ({names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)})"
-            )
+            self.page.line(f"Not measured: {reason} ({names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)})")
         for note in result.notes:
             self.page.line(f"Note: {note}")
         config, machine = result.config, result.machine

@@ -46,9 +46,7 @@ class Piece:
 def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
     layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
-    return [
-        Piece(engine_library(one), entry, kernels.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS
-    ]
+    return [Piece(engine_library(one), entry, kernels.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS]
 
 
 def policy_pieces(scheme: Scheme) -> list[Piece]:

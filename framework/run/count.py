@@ -47,9 +47,7 @@ def bits(scheme: Scheme, order: int) -> dict[str, float]:
     if order == 0:
         return {"bits_per_folio": 0.0, "bits_per_page": 0.0}
     there = [f for f in scheme.fields if not f.overlays and (f.per == "page" or f.page < 1 << order)]
-    size = {
-        per: sum(CTYPES[f.ctype].bits * f.count for f in there if f.per == per) for per in ("folio", "page")
-    }
+    size = {per: sum(CTYPES[f.ctype].bits * f.count for f in there if f.per == per) for per in ("folio", "page")}
     return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])}
 
 

@@ -78,9 +78,7 @@ class _Run:
         """A policy is out."""
         self.out.add(policy)
         workload, order = (key[0], 4 << key[1]) if key else ("", 0)
-        self.failures.append(
-            results.Failure(policy=policy, workload=workload, size_kib=order, message=message)
-        )
+        self.failures.append(results.Failure(policy=policy, workload=workload, size_kib=order, message=message))
         if key:
             self.cell(key)["reason"] = message
 
@@ -157,9 +155,7 @@ def _asked(request: RunRequest) -> Iterator[Key]:
 
 def _notes(request: RunRequest) -> list[str]:
     if request.execution == "interpreted":
-        return [
-            "interpreted, since there is no native code here: counted metrics are exact, times mean little"
-        ]
+        return ["interpreted, since there is no native code here: counted metrics are exact, times mean little"]
     return []
 
 

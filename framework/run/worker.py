@@ -239,8 +239,4 @@ def main(request: RunRequest, pipe: Connection, out: set[str], done: set[tuple[s
         except FolioLabError as fault:
             pipe.send(fault)
         except MemoryError:
-            pipe.send(
-                FolioLabError(
-                    "the run needs more memory than there is", "use less --memory or fewer policies"
-                )
-            )
+            pipe.send(FolioLabError("the run needs more memory than there is", "use less --memory or fewer policies"))

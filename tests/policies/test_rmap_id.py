@@ -97,9 +97,7 @@ def test_a_slice_is_found_exactly_where_one_fits(size: tuple[int, int], data: st
     safe = max(n for n in range(bits + 1) if (pages + 1) ** n <= 1 << 64)
     total = data.draw(st.integers(1, pages))
     digit = data.draw(st.integers(0, (1 << bits) - 1))
-    value = u64(
-        rmap_subids.calc_subid(pages, digit) * total + data.draw(st.sampled_from([0, 0, 1, -1, 1 << 63]))
-    )
+    value = u64(rmap_subids.calc_subid(pages, digit) * total + data.draw(st.sampled_from([0, 0, 1, -1, 1 << 63])))
     found = rmap_subids.find_slice(pages, bits, safe, value, total)
     if found >= 0:
         assert u64(rmap_subids.calc_subid(pages, found) * total) == value
@@ -295,9 +293,7 @@ class Atomics:
 
 def atomics_of_unmap(order: int, writers: int = 0, **chosen: str | int) -> tuple[int, int]:
     """Atomics of unmapping a folio by PTEs: on total, values and seqcount, and on the other counters."""
-    machine = Machine(
-        scheme(**chosen), Shape(2 << order, 2, 2 << order, max_order=max(order, 9)), "interpreted"
-    )
+    machine = Machine(scheme(**chosen), Shape(2 << order, 2, 2 << order, max_order=max(order, 9)), "interpreted")
     machine.create(0)
     machine.populate(0, 0, 1 << order, order)
     machine.folio(0)._rmap_atomic_seqcount.write("test", writers)

@@ -9,7 +9,7 @@ import pytest
 from foliolab.framework.results import Result
 from foliolab.framework.run import RunRequest, compare_run
 
-HEAD = '''
+HEAD = """
 from foliolab.framework.api import *
 from foliolab.framework.api import Hooks, Policy, Stored
 from foliolab.policies import page_mapcount as base
@@ -32,58 +32,58 @@ def dup_ptes(folio, page, nr, mm):
 
 def maybe_mapped_shared(folio):
     return True
-'''
-TAIL = '''
+"""
+TAIL = """
 POLICY = Policy(
     name="faulty", summary="a policy with a fault", references=(), fields=FIELDS, layout="6.14",
     hooks=Hooks(new_anon=new_anon, add_ptes=add_ptes, dup_ptes=dup_ptes, remove_ptes=remove_ptes,
                 maybe_mapped_shared=maybe_mapped_shared),
 )
-'''
-RAISES = '''
+"""
+RAISES = """
 def remove_ptes(folio, page, nr, mm):
     raise ValueError("not today")
-'''
-LOOPS = '''
+"""
+LOOPS = """
 def remove_ptes(folio, page, nr, mm):
     while READ_ONCE(folio._large_mapcount) > -100:
         cpu_relax()
     return 0, False
-'''
-STEALS = '''
+"""
+STEALS = """
 def remove_ptes(folio, page, nr, mm):
     atomic_sub(nr, folio._refcount)
     return 0, False
-'''
-OVERRUNS = '''
+"""
+OVERRUNS = """
 def remove_ptes(folio, page, nr, mm):
     atomic_sub(nr, as_folio(nth_page(as_page(folio), 1 << 4))._large_mapcount)
     return 0, False
-'''
-OVERFLOWS = '''
+"""
+OVERFLOWS = """
 def remove_ptes(folio, page, nr, mm):
     store(folio._small, 256)
     return 0, False
-'''
-CRASHES = '''
+"""
+CRASHES = """
 def remove_ptes(folio, page, nr, mm):
     atomic_sub(nr, folio._large_mapcount)
     if load(mm._calls) > 1000:
         return READ_ONCE(nth_page(page, 1 << 50)._refcount), False
     return 0, False
-'''
-HANGS = '''
+"""
+HANGS = """
 def remove_ptes(folio, page, nr, mm):
     atomic_sub(nr, folio._large_mapcount)
     while load(mm._calls) > 1000:
         cpu_relax()
     return 0, False
-'''
-NOT_NATIVE = '''
+"""
+NOT_NATIVE = """
 def remove_ptes(folio, page, nr, mm):
     atomic_sub(nr, folio._large_mapcount)
     return len({"a": 1}) - 1, False
-'''
+"""
 
 
 def run(tmp_path: Path, body: str, **options: float) -> tuple[Result, Path]:
@@ -117,9 +117,7 @@ def line_of(plugin: Path, text: str) -> int:
         (NOT_NATIVE, "cannot be compiled", '{"a"'),
     ],
 )
-def test_a_faulty_policy_fails_alone_with_its_file_and_line(
-    tmp_path: Path, body: str, says: str, culprit: str
-) -> None:
+def test_a_faulty_policy_fails_alone_with_its_file_and_line(tmp_path: Path, body: str, says: str, culprit: str) -> None:
     result, plugin = run(tmp_path, body)
     (failure,) = result.failures
     assert failure.policy == "faulty"
@@ -142,9 +140,7 @@ def loop_lines(plugin: Path) -> range:
 
 
 @pytest.mark.parametrize(("body", "says"), [(CRASHES, "crashed with SIGSEGV"), (HANGS, "did not end within 3 s")])
-def test_native_code_that_crashes_or_hangs_takes_only_its_policy_with_it(
-    tmp_path: Path, body: str, says: str
-) -> None:
+def test_native_code_that_crashes_or_hangs_takes_only_its_policy_with_it(tmp_path: Path, body: str, says: str) -> None:
     result, _ = run(tmp_path, body, patience=3.0)
     (failure,) = result.failures
     assert failure.policy == "faulty"
