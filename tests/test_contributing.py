@@ -12,7 +12,7 @@ from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, policy_library
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import AccessError, NativeBuildError
-from foliolab.framework.machine.primitives import __dict__ as primitives
+from foliolab.framework.machine import primitives
 from foliolab.framework.policy import Scheme
 from foliolab.framework.registry import load
 from foliolab.framework.run import RunRequest, compare_run
@@ -97,7 +97,7 @@ def test_the_primitive_examples_differ_in_what_an_observer_sees() -> None:
 
     machine.vm.observer = Observer()
     for name, accesses in (("good-primitive", ["atomic_fetch_or"]), ("bad-primitive", ["load", "store"])):
-        space = dict(primitives)
+        space = dict(vars(primitives))
         exec(example(name), space)
         seen.clear()
         assert space["atomic_fetch_or"](6, machine.page(0).private) in (0, 9, 15)

@@ -218,7 +218,7 @@ def test_disk_that_fails_while_writing_leaves_nothing(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     assert author.run("uses", 5, 2) == 24
     assert entries(folder) == []
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.machine.primitives import bit_spin_lock
 from foliolab.policies import mm_id, mm_id_v1, no_page_mapcount
 
 A, B, C = 11, 12, 13
@@ -135,7 +136,7 @@ def test_memory_dump_of_section_2_2(variant: str) -> None:
     if variant == "no-page-mapcount":
         # nothing keeps _nr_pages_mapped there, and the word's upper half belongs to nobody
         assert "_nr_pages_mapped" not in m.layouts["folio"].by_name
-    mm_id.bit_spin_lock(mm_id.LOCK_BIT, folio._mm_ids)
+    bit_spin_lock(mm_id.LOCK_BIT, folio._mm_ids)
     words = struct.unpack("<4Q", bytes(m.vm.buffer[64 + 16 : 64 + 48]))
     nr_pages_mapped = 8 if variant == "mm-id" else words[0] >> 32
     assert words == (
