@@ -174,7 +174,7 @@ class Engine:
         self.vm.policy = policy_entries(self.scheme)
         if self.execution == "native":
             library = policy_library(self.scheme)
-            self.vm.set_entries([library.address(entry, calls.KINDS) for entry in calls.ENTRIES])
+            self.vm.set_entries(library.table(calls.ENTRIES, calls.KINDS))
 
     # -- memory ------------------------------------------------------------------------------------
     def column(self, struct: str, field: str) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from typing import Any, Final
+from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -17,8 +17,10 @@ from numba.core import cgutils
 
 from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.nativetypes import (
+    CLOBBER,
     I64,
     INT,
+    X86,
     Lowering,
     bits_of,
     cell_at,
@@ -28,9 +30,6 @@ from foliolab.framework.machine.nativetypes import (
     register,
     widen,
 )
-
-X86: Final = platform.machine() in {"x86_64", "AMD64"}
-_CLOBBER: Final = "~{memory},~{dirflag},~{fpsr},~{flags}"
 
 spin_yields = ctypes.c_int64(0)
 """How often native code gave up spinning and yielded its time slice, in this process."""
@@ -124,7 +123,7 @@ def _lower_flag(instruction: str, flag: str, fallback: Lowering, *, const: int |
         immediate = "re" if bits_of(ref) == 64 else "ri"
         kind = ir.FunctionType(ir.IntType(8), [I64, width])
         text = f"lock {instruction}{suffix[bits_of(ref)]} $2, ($1)"
-        answer = builder.asm(kind, text, f"={{@cc{flag}}},r,{immediate},{_CLOBBER}", [args[-1], value], True)
+        answer = builder.asm(kind, text, f"={{@cc{flag}}},r,{immediate},{CLOBBER}", [args[-1], value], True)
         return builder.trunc(answer, ir.IntType(1))
 
     return lower if X86 else fallback
@@ -235,33 +234,51 @@ def _lower_cpu_relax(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _lower_spin_wait(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    mask = _mask(context, builder, sig, args)
-    ref = sig.args[1]
-    cell = cell_at(builder, args[1], ref)
-    spins = cgutils.alloca_once_value(builder, I64(0))
-    test, spin, give_up, done = (builder.append_basic_block(n) for n in ("test", "spin", "give_up", "done"))
+def _spin_function(module: Any, bits: int) -> Any:
+    """`void wait(address, mask)` for words of that width, out of line: no register of its caller is touched.
+
+    Inlined, its call of sched_yield would make every function that takes a lock save all registers first.
+    """
+    name = f"foliolab_spin_wait_{bits}"
+    if name in module.globals:
+        return module.globals[name]
+    wait = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64, ir.IntType(bits)]), name)
+    wait.calling_convention = "preserve_mostcc"
+    wait.linkage = "linkonce_odr"
+    for attribute in ("noinline", "cold", "nounwind"):
+        wait.attributes.add(attribute)
+    address, mask = wait.args
+    builder = ir.IRBuilder(wait.append_basic_block("enter"))
+    cell = builder.inttoptr(address, ir.IntType(bits).as_pointer())
+    enter = builder.block
+    test, spin, give_up, done = (wait.append_basic_block(n) for n in ("test", "spin", "give_up", "done"))
     builder.branch(test)
     builder.position_at_end(test)
-    value = builder.load_atomic(cell, "monotonic", bits_of(ref) // 8)
-    held = builder.icmp_unsigned("!=", builder.and_(value, mask), ir.IntType(bits_of(ref))(0))
-    builder.cbranch(held, spin, done)
+    spins = builder.phi(I64)
+    spins.add_incoming(I64(0), enter)
+    value = builder.load_atomic(cell, "monotonic", bits // 8)
+    builder.cbranch(builder.icmp_unsigned("!=", builder.and_(value, mask), ir.IntType(bits)(0)), spin, done)
     builder.position_at_end(spin)
     _pause(builder)
-    count = builder.add(builder.load(spins), I64(1))
-    builder.store(count, spins)
+    count = builder.add(spins, I64(1))
+    spins.add_incoming(count, spin)
     builder.cbranch(builder.icmp_unsigned("<", count, I64(p.SPIN_LIMIT)), test, give_up)
     builder.position_at_end(give_up)
-    builder.store(I64(0), spins)
-    counter = builder.module.globals.get("foliolab_spin_yields")
-    if counter is None:
-        counter = cgutils.add_global_variable(builder.module, I64, "foliolab_spin_yields")
-        counter.linkage = "external"
+    counter = module.globals.get("foliolab_spin_yields") or ir.GlobalVariable(module, I64, "foliolab_spin_yields")
     builder.atomic_rmw("add", counter, I64(1), "monotonic")
     yielding = ir.FunctionType(ir.IntType(32), [])
-    builder.call(cgutils.get_or_insert_function(builder.module, yielding, "sched_yield"), [])
+    builder.call(cgutils.get_or_insert_function(module, yielding, "sched_yield"), [])
+    spins.add_incoming(I64(0), give_up)
     builder.branch(test)
     builder.position_at_end(done)
+    builder.ret_void()
+    return wait
+
+
+def _lower_spin_wait(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    mask = _mask(context, builder, sig, args)
+    wait = _spin_function(builder.module, bits_of(sig.args[1]))
+    builder.call(wait, [args[1], mask], cconv="preserve_mostcc")
     return context.get_dummy_value()
 
 

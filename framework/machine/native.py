@@ -7,7 +7,7 @@ import pickle
 import platform
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache as remember
 from pathlib import Path
 from types import FunctionType
@@ -17,8 +17,13 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba import types
-from numba.core import compiler, serialize
+from numba.core import compiler, config, serialize
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.errors import NumbaError, UnsupportedBytecodeError
+from numba.core.registry import cpu_target
+from numba.core.typed_passes import NativeLowering
 
 from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes
@@ -30,17 +35,66 @@ NATIVE_FORMS: Final = (addressing, lowering)
 """The modules that register the primitives' native forms when they are imported."""
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
-_CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True}
-_SMALL: Final = 400
-"""Bytes of bytecode up to which a function is inlined."""
+_CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True, "forceinline": True}
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
 _PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)')
 
+# Above 1, LLVM unrolls and peels loops that mostly run a few times, which gcc's -O2 does not and which costs.
+config.OPT = config._OptLevel(1)  # type: ignore[attr-defined]
+
+
+class _LinkedOnly(JITCodeLibrary):
+    """The code of a function that is only ever linked into others: optimised and emitted there, not here."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Nothing: the variable exists only in what this is linked into (see `Library._build`)."""
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)
+class _LinkOnly(LoweringPass):
+    """Gives a callee its library before the lowering would make an ordinary one."""
+
+    _name = "foliolab_link_only"
+
+    def __init__(self) -> None:
+        LoweringPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _LinkedOnly(state.targetctx.codegen(), state.func_id.func_qualname)
+        return False
+
+
+class _CalleeCompiler(compiler.CompilerBase):
+    def define_pipelines(self) -> list[Any]:
+        passes = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
+        (before,) = (i for i, (made, _) in enumerate(passes.passes) if made is NativeLowering)
+        passes.add_pass_after(_LinkOnly, passes.passes[before - 1][0])
+        passes.finalize()
+        return [passes]
+
 
 def _callee(original: Any, function: Any) -> Any:
-    """A function that other native code calls: inlined if it is small, compiled once for all constants."""
-    small = len(function.__code__.co_code) <= _SMALL
-    made = numba.njit(**{**_CALLEE, "forceinline": small})(function)
+    """A function that other native code calls: always inlined, and typed once for all constants.
+
+    numba's calling convention passes the result and errors through memory: a call left standing on the path of
+    one page costs more than what most of them do.
+    """
+    made = numba.njit(**_CALLEE, pipeline_class=_CalleeCompiler)(function)
     typed = made.get_call_template
 
     def typed_without_constants(args: Any, kws: Any) -> Any:
@@ -81,6 +135,7 @@ class Library:
         self.tree = tree
         self.layouts = layouts
         self._compiled: dict[tuple[Function, str], Any] = {}
+        self._tables: dict[str, Any] = {}
         self._twins: dict[Any, Any] | None = None
 
     def key(self, function: Function, kinds: str) -> str:
@@ -107,11 +162,54 @@ class Library:
             self._compiled[function, kinds] = self._load(function, kinds) or self._build(function, kinds)
         return self._compiled[function, kinds].entry_point  # type: ignore[no-any-return]
 
-    def address(self, function: Function, kinds: str) -> int:
-        """Where the native form of a function starts, for `addressing.register_table_call`."""
-        self.get(function, kinds)
-        made = self._compiled[function, kinds]
-        return int(made.library.get_pointer_to_function(made.fndesc.mangled_name))
+    def table(self, functions: Sequence[Function], kinds: str) -> list[int]:
+        """Where the native forms of functions start that other native code calls, for `register_table_call`.
+
+        They are compiled together, into one entry of the cache, and follow C's calling convention.
+        """
+        key = self._table_key(functions, kinds)
+        with global_compiler_lock:
+            if key not in self._tables:
+                self._tables[key] = self._load_table(key) or self._build_table(functions, kinds, key)
+        made = self._tables[key]
+        return [made.get_pointer_to_function(_symbol(key, i)) for i in range(len(functions))]
+
+    def is_table_cached(self, functions: Sequence[Function], kinds: str) -> bool:
+        """Whether `table` will find native code on disk."""
+        return cache.has(self._table_key(functions, kinds))
+
+    def _table_key(self, functions: Sequence[Function], kinds: str) -> str:
+        return hashlib.sha256("".join(self.key(one, kinds) for one in functions).encode()).hexdigest()
+
+    def _load_table(self, key: str) -> Any:
+        payload = cache.read(key)
+        if payload is None:
+            return None
+        try:
+            return cpu_target.target_context.codegen().unserialize_library(pickle.loads(payload))
+        except Exception:  # whatever a damaged or foreign entry raises, it is built again
+            cache.drop(key)
+            return None
+
+    def _build_table(self, functions: Sequence[Function], kinds: str, key: str) -> Any:
+        context = cpu_target.target_context
+        signature = tuple(map(self._kind, kinds))
+        made = context.codegen().create_library(f"foliolab.table.{key}")
+        made.enable_object_caching()
+        module = made.create_ir_module(f"foliolab.table.{key}")
+        for i, function in enumerate(functions):
+            twin = self._twin(function)
+            try:
+                twin.compile(signature)
+            except (NumbaError, UnsupportedBytecodeError) as fault:
+                raise _explain(function, fault, self._author_files()) from fault
+            result = twin.overloads[signature]
+            addressing.define_table_entry(context, module, _symbol(key, i), result.fndesc)
+            made.add_linking_library(result.library)
+        made.add_ir_module(module)
+        made.finalize()
+        cache.write(key, pickle.dumps(made.serialize_using_object_code()))
+        return made
 
     def assembly(self, function: Function, kinds: str) -> str:
         """The machine code of a function as text (compiled anew; for tests and the curious)."""
@@ -122,8 +220,6 @@ class Library:
         payload = cache.read(key)
         if payload is None:
             return None
-        from numba.core.registry import cpu_target
-
         try:
             return compiler.CompileResult._rebuild(cpu_target.target_context, *pickle.loads(payload))
         except Exception:  # whatever a damaged or foreign entry raises, it is built again
@@ -137,6 +233,8 @@ class Library:
         except (NumbaError, UnsupportedBytecodeError) as fault:
             raise _explain(function, fault, self._author_files()) from fault
         (made,) = top.overloads.values()
+        for environment in made._find_referenced_environments():
+            made.library.codegen.set_env(environment.env_name, environment)
         cache.write(self.key(function, kinds), serialize.dumps(made._reduce()))
         return made
 
@@ -149,10 +247,18 @@ class Library:
             return nativetypes.PointerType(self.layouts, _POINTERS[letter])
         return nativetypes.MemoryType(self.layouts) if letter == "m" else nativetypes.INT
 
-    def _top(self, function: Function) -> Any:
+    def _twin(self, function: Function) -> Any:
         if self._twins is None:
             self._twins = self.tree.copies(_callee)
-        return self._twins[cast(FunctionType, self.tree.replace.get(function, function))].py_func
+        return self._twins[cast(FunctionType, self.tree.replace.get(function, function))]
+
+    def _top(self, function: Function) -> Any:
+        return self._twin(function).py_func
+
+
+def _symbol(key: str, i: int) -> str:
+    """Symbols share one name space in a process."""
+    return f"foliolab_entry_{key[:24]}_{i}"
 
 
 def _explain(function: Function, fault: Exception, authors: set[Path]) -> NativeBuildError:

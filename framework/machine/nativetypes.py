@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ from foliolab.framework.machine.layout import CTYPES, Layouts
 
 INT: Final = types.int64
 I64: Final = ir.IntType(64)
+X86: Final = platform.machine() in {"x86_64", "AMD64"}
+CLOBBER: Final = "~{memory},~{dirflag},~{fpsr},~{flags}"
+"""What inline assembly may change, on x86-64."""
 
 
 class MemoryType(types.Type):

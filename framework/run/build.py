@@ -23,7 +23,9 @@ ENTRY_POINTS: Final = (
     kernels.split_range,
 )
 """What the microbenchmarks call; the rest is compiled when it is first used."""
-WORTH_A_PROCESS: Final = 8
+WORTH_A_PROCESS: Final = 2
+"""Policies to compile from which on a second process is started."""
+MANY_ENTRIES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,30 @@ class Piece:
         self.library.get(self.function, self.kinds)
 
 
+@dataclass(frozen=True)
+class PolicyPiece:
+    """A policy's entries, which are compiled together."""
+
+    library: Any
+
+    def missing(self) -> bool:
+        """Whether they are not in the cache."""
+        return not self.library.is_table_cached(calls.ENTRIES, calls.KINDS)
+
+    def build(self) -> None:
+        """Load them, or compile them into the cache."""
+        self.library.table(calls.ENTRIES, calls.KINDS)
+
+
 def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
     layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
     return [Piece(engine_library(one), entry, kernels.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS]
 
 
-def policy_pieces(scheme: Scheme) -> list[Piece]:
+def policy_piece(scheme: Scheme) -> PolicyPiece:
     """A policy's entries."""
-    return [Piece(policy_library(scheme), entry, calls.KINDS) for entry in calls.ENTRIES]
+    return PolicyPiece(policy_library(scheme))
 
 
 def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -63,19 +80,19 @@ def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[i
     Raises:
         NativeBuildError: a policy cannot be compiled.
     """
-    policies = [piece for scheme in schemes for piece in policy_pieces(scheme) if piece.missing()]
-    engine = [piece for piece in engine_pieces(schemes) if piece.missing()]
+    policies = [piece for piece in map(policy_piece, schemes) if piece.missing()]
+    engine = [entry for entry in engine_pieces(schemes) if entry.missing()]
     total = len(policies) + len(engine)
     helper = None
-    if len(engine) >= WORTH_A_PROCESS // 2 and len(policies) >= WORTH_A_PROCESS:
+    if len(engine) >= MANY_ENTRIES and len(policies) >= WORTH_A_PROCESS:
         helper = multiprocessing.get_context("spawn").Process(
             target=_build_policies, args=([s.name for s in schemes], list(plugins)), daemon=True
         )
         helper.start()
     done = 0
-    for piece in engine:
+    for entry in engine:
         yield done, total
-        piece.build()
+        entry.build()
         done += 1
     if helper is not None:
         while helper.is_alive():
@@ -91,8 +108,7 @@ def _build_policies(names: list[str], plugins: list[str]) -> None:
     """In a process of its own: fill the cache; what fails here fails again, with its message, where it is needed."""
     registry = load(plugins)
     for name in names:
-        for piece in policy_pieces(registry.policy(name)):
-            try:
-                piece.build()
-            except Exception:
-                return
+        try:
+            policy_piece(registry.policy(name)).build()
+        except Exception:
+            return

@@ -144,6 +144,16 @@ static void folio_free_swap(struct folio *folio)
 	atomic_sub(folio_nr_pages(folio), &folio->_refcount);
 }
 
+HOT void folio_add_lru(struct folio *folio, bool batched)
+{
+	if (batched) {
+		atomic_add(1, &folio->_refcount);
+		set_bit(PG_lru_batch, &folio->flags);
+	} else {
+		set_bit(PG_lru, &folio->flags);
+	}
+}
+
 HOT void lru_add_drain(struct folio *folio)
 {
 	if (test_bit(PG_lru_batch, &folio->flags)) {
@@ -661,8 +671,7 @@ HOT void folio_add_new_anon_rmap_pmd(struct cpu *cpu, struct folio *folio, struc
 	cpu->nr_anon[folio_order(folio)]++;
 }
 
-HOT void folio_add_anon_rmap_ptes(struct cpu *cpu, struct folio *folio, struct page *page, s64 nr_pages,
-				  struct mm *mm, bool exclusive)
+HOT void folio_add_ptes(struct cpu *cpu, struct folio *folio, struct page *page, s64 nr_pages, struct mm *mm)
 {
 	s64 nr = 0;
 
@@ -671,6 +680,12 @@ HOT void folio_add_anon_rmap_ptes(struct cpu *cpu, struct folio *folio, struct p
 	else if (atomic_inc_and_test(&page->_mapcount))
 		nr = 1;
 	mod_stat(cpu, folio, nr, 0);
+}
+
+HOT void folio_add_anon_rmap_ptes(struct cpu *cpu, struct folio *folio, struct page *page, s64 nr_pages,
+				  struct mm *mm, bool exclusive)
+{
+	folio_add_ptes(cpu, folio, page, nr_pages, mm);
 	if (exclusive)
 		for (s64 i = 0; i < nr_pages; i++)
 			set_bit(PG_anon_exclusive, &page[i].flags);
@@ -797,11 +812,25 @@ HOT void folio_put_refs(struct machine m, u64 pfn, s64 nr)
 	m.cpu->PGFREE += free_folio(m.memory, m.zone, pfn);
 }
 
+HOT bool folio_mapped(struct folio *folio)
+{
+	return (folio_test_large(folio) ? READ_ONCE(folio->_large_mapcount) : READ_ONCE(folio->_mapcount)) >= 0;
+}
+
+HOT void free_swap_cache(struct folio *folio)
+{
+	if (!unlikely(folio_test_swapcache(folio)) || folio_mapped(folio) || !folio_trylock(folio))
+		return;
+	folio_free_swap(folio);
+	folio_unlock(folio);
+}
+
 static __attribute__((noinline)) void tlb_flush_mmu(struct machine m)
 {
 	for (u64 i = 0; i < m.cpu->gather_nr; i++) {
 		u64 entry = m.cpu->gather[i];
 
+		free_swap_cache(pfn_folio(m.memory, entry >> 16));
 		folio_put_refs(m, entry >> 16, entry & 0xffff);
 	}
 	m.cpu->gather_nr = 0;
@@ -880,7 +909,7 @@ static void zap_huge_pmd(struct machine m, struct mm *mm, u64 vpn)
 }
 
 /* -- PMD mappings ------------------------------------------------------------------------------ */
-HOT bool anon_huge_fault(struct machine m, struct mm *mm, u64 vpn)
+HOT bool anon_huge_fault(struct machine m, struct mm *mm, u64 vpn, bool batched)
 {
 	s64 pfn = alloc_folio(m.memory, m.zone, PMD_ORDER);
 	struct page *page;
@@ -890,7 +919,7 @@ HOT bool anon_huge_fault(struct machine m, struct mm *mm, u64 vpn)
 	page = pfn_to_page(m.memory, pfn);
 	page->mapping = MAPPING_ANON;
 	folio_add_new_anon_rmap_pmd(m.cpu, pfn_folio(m.memory, pfn), page, mm);
-	set_bit(PG_lru, &page->flags);
+	folio_add_lru(pfn_folio(m.memory, pfn), batched);
 	WRITE_ONCE(*pmd_ref(m.memory, mm, vpn), (u64)pfn << PFN_SHIFT | PTE_ANON);
 	mm->rss_anon += PTRS_PER_PTE;
 	return true;
@@ -1106,12 +1135,7 @@ HOT bool anon_fault(struct machine m, struct mm *mm, u64 vpn, int order, bool ba
 		atomic_add(nr - 1, &folio->_refcount);
 	mm->rss_anon += nr;
 	folio_add_new_anon_rmap(m.cpu, folio, page, mm);
-	if (batched) {
-		atomic_add(1, &folio->_refcount);
-		set_bit(PG_lru_batch, &page->flags);
-	} else {
-		set_bit(PG_lru, &page->flags);
-	}
+	folio_add_lru(folio, batched);
 	pte = pte_ref(m.memory, mm, vpn);
 	for (s64 i = 0; i < nr; i++)
 		WRITE_ONCE(pte[i], (u64)(pfn + i) << PFN_SHIFT | PTE_ANON);
@@ -1166,10 +1190,7 @@ static int wp_page_copy(struct machine m, struct mm *mm, u64 *pte, u64 value)
 		mm->rss_anon++;
 	}
 	folio_put_refs(m, head, 1);
-	if (folio_test_swapcache(folio) && folio_trylock(folio)) {
-		folio_free_swap(folio);
-		folio_unlock(folio);
-	}
+	free_swap_cache(folio);
 	folio_put_refs(m, head, 1);
 	m.cpu->PGCOPY++;
 	return COPIED;
@@ -1196,6 +1217,33 @@ HOT int wp_fault(struct machine m, struct mm *mm, u64 *pte, u64 value)
 	return wp_page_copy(m, mm, pte, value);
 }
 
+/* A write below a read-only PMD of a file: the PMD goes, and the one page is faulted in again. */
+COLD int write_fault_file_pmd(struct machine m, struct mm *mm, u64 vpn, u64 *pte, u64 pmd)
+{
+	u64 pfn = (pmd >> PFN_SHIFT) + vpn % PTRS_PER_PTE;
+	s64 copy;
+
+	split_huge_pmd(m, mm, vpn);
+	if (pmd & PTE_VM_SHARED) {
+		struct folio *folio = pfn_folio(m.memory, page_head_pfn(m.memory, pfn));
+
+		atomic_add(1, &folio->_refcount);
+		folio_add_ptes(m.cpu, folio, pfn_to_page(m.memory, pfn), 1, mm);
+		WRITE_ONCE(*pte, pfn << PFN_SHIFT | (pmd & PTE_FLAGS) | PTE_WRITE | PTE_DIRTY);
+		mm->rss_file++;
+		return UNCHANGED;
+	}
+	copy = new_small_anon(m, mm);
+	if (copy < 0)
+		return NO_MEMORY;
+	if (m.zone->has_contents)
+		copy_page(m, copy, pfn);
+	WRITE_ONCE(*pte, (u64)copy << PFN_SHIFT | PTE_ANON);
+	mm->rss_anon++;
+	m.cpu->PGCOPY++;
+	return COPIED;
+}
+
 HOT int write_fault(struct machine m, struct mm *mm, u64 vpn, u64 *pte)
 {
 	u64 pmd = READ_ONCE(*pmd_ref(m.memory, mm, vpn));
@@ -1204,6 +1252,8 @@ HOT int write_fault(struct machine m, struct mm *mm, u64 vpn, u64 *pte)
 	if (pmd) {
 		if (pmd & PTE_WRITE)
 			return UNCHANGED;
+		if (unlikely(!folio_test_anon(pfn_folio(m.memory, pmd >> PFN_SHIFT))))
+			return write_fault_file_pmd(m, mm, vpn, pte, pmd);
 		if (huge_wp_fault(m, mm, vpn))
 			return REUSED;
 		split_huge_pmd(m, mm, vpn);
@@ -1238,8 +1288,8 @@ EXPORT s64 populate(char *memory, s64 cpu, s64 zone, s64 who, s64 start, s64 nr,
 	struct mm *mm = mm_at(memory, who);
 
 	for (s64 vpn = start; vpn < start + nr; vpn += BIT(order)) {
-		if (pmd || order == PMD_ORDER) {
-			if (!anon_huge_fault(m, mm, vpn))
+		if (order == PMD_ORDER) {
+			if (!anon_huge_fault(m, mm, vpn, batched))
 				return ENOMEM;
 			if (!pmd)
 				split_huge_pmd(m, mm, vpn);
@@ -1257,6 +1307,7 @@ EXPORT s64 fork_range(char *memory, char *contents, s64 cpu, s64 zone, s64 paren
 	struct mm *to = mm_at(memory, child);
 	s64 end = start + nr;
 
+	split_edges(m, from, start, end);
 	for (s64 vpn = start, stop; vpn < end; vpn = stop) {
 		stop = (vpn | (PTRS_PER_PTE - 1)) + 1;
 		if (stop > end)

@@ -205,7 +205,7 @@ def uses_stub(vm):
 
 def test_replacement_and_its_constants() -> None:
     replaced = CallTree([uses_stub], PRIMITIVES, {stub: other}, {(__name__, "FACTOR"): 4})
-    twins: dict[object, Any] = dict(replaced.copies(lambda _, twin: twin))
+    twins: dict[Any, Any] = dict(replaced.copies(lambda _, twin: twin))
     assert twins[uses_stub](None) == 108
     assert {f.__name__ for f in replaced.reached(uses_stub)} == {"uses_stub", "other"}
     assert uses_stub(None) == 101
