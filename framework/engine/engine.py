@@ -114,7 +114,7 @@ def policy_library(scheme: Scheme) -> Any:
 
 
 @cache
-def engine_library(layouts: Layouts, extra: Function | None = None) -> Any:
+def engine_library(layouts: Layouts, extra: Function | None) -> Any:
     """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`."""
     from foliolab.framework.machine import addressing
     from foliolab.framework.machine.native import Library
