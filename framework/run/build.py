@@ -63,7 +63,9 @@ class PolicyPiece:
 def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
     layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
-    return [Piece(engine_library(one, None), entry, kernels.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS]
+    return [
+        Piece(engine_library(one, None), entry, kernels.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS
+    ]
 
 
 def policy_piece(scheme: Scheme) -> PolicyPiece:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal as signals
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -119,7 +119,8 @@ def compare_run(request: RunRequest, progress: Progress | None = None) -> result
     if not interrupted:
         for key in _asked(request):
             if key not in run.cells:
-                run.cell(key)["reason"] = f"{key[0]} is not for folios of {4 << key[1]} KiB"
+                orders = registry.workload(key[0]).orders
+                run.cell(key)["reason"] = f"{key[0]} is for folios of {_sizes(orders)} only"
     return results.Result(
         complete=not interrupted,
         command=request.command,
@@ -151,6 +152,10 @@ def _asked(request: RunRequest) -> Iterator[Key]:
         for order in request.orders:
             for policy in request.policies:
                 yield workload, order, policy
+
+
+def _sizes(orders: Iterable[int]) -> str:
+    return ", ".join(f"{4 << order} KiB" for order in orders)
 
 
 def _notes(request: RunRequest) -> list[str]:
