@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foliolab.framework.errors import UsageError
+
 if TYPE_CHECKING:
     from foliolab.framework.registry import Registry
 
@@ -28,8 +30,12 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
     """Every plugin.
 
     Raises:
+        UsageError: a plugin file does not exist.
         PluginError: one failed, and `strict`.
     """
+    for path in plugins or ():
+        if not path.exists():
+            raise UsageError(f"there is no plugin file {path}", "name an existing Python file after --plugin")
     from foliolab.framework import registry as room
     from foliolab.framework.engine.structs import layouts_of
 

@@ -251,11 +251,22 @@ class Drive:
             self.m.drop_file(pfn)
 
     def reclaim(self) -> None:
-        """Drain the LRU batches; what else is unmapped has been freed."""
+        """Drain the LRU batches, and take the swap cache's references from what nothing else holds.
+
+        A folio whose last swap entry went while somebody held a reference stays in the swap cache until reclaim,
+        which is not modelled: its references are turned into ordinary ones here, and dropped.
+        """
         truth, flags = scan(self.m), self.m.column("page", "flags")
-        held = (flags >> np.uint64(PG_lru_batch) & np.uint64(1) > 0) & (truth.nr_pages_of > 0)
-        for head in map(int, np.flatnonzero(held)):
+        for head in self.held(truth, PG_lru_batch):
             self.m.drain(head)
+        for head in self.held(truth, PG_swapcache):
+            flags[head] &= np.uint64(~(1 << PG_swapcache) % (1 << 64))
+            self.m.column("page", "gup_refs")[head] += int(truth.nr_pages_of[head])
+            self.m.put_user(head, int(truth.nr_pages_of[head]))
+
+    def held(self, truth: Truth, bit: int) -> list[int]:
+        flags = self.m.column("page", "flags")
+        return [int(h) for h in np.flatnonzero((flags >> np.uint64(bit) & np.uint64(1) > 0) & (truth.nr_pages_of > 0))]
 
 
 def foreseen(m: Machine, truth: Truth, law: str) -> bool:
