@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -131,10 +131,6 @@ class Struct:
     def by_name(self) -> dict[str, Field]:
         """The fields by their names."""
         return {one.name: one for one in self.fields}
-
-    def with_fields(self, more: Iterable[Field], size: int | None = None) -> Struct:
-        """The same struct with further fields (and a new size)."""
-        return Struct(self.name, self.size if size is None else size, (*self.fields, *more))
 
 
 @dataclass(frozen=True)

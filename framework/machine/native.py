@@ -7,7 +7,7 @@ import pickle
 import platform
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache as remember
 from pathlib import Path
 from types import FunctionType
@@ -29,7 +29,6 @@ from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.layout import Layouts
-from foliolab.framework.machine.primitives import PRIMITIVES
 
 NATIVE_FORMS: Final = (addressing, lowering)
 """The modules that register the primitives' native forms when they are imported."""
@@ -285,13 +284,3 @@ def _explain(function: Function, fault: Exception, authors: set[Path]) -> Native
         f"{place}: cannot be compiled: {reason}",
         "run it interpreted first for a fuller message; only integers, references, pointers and primitives compile",
     )
-
-
-def library(
-    roots: list[Function],
-    layouts: Layouts,
-    replace: Mapping[Function, Function],
-    constants: Mapping[tuple[str, str], Any],
-) -> Library:
-    """The native library of some root functions with a policy's hooks and constants in place."""
-    return Library(CallTree(roots, PRIMITIVES, replace, constants), layouts)

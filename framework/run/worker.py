@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import time
-import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Final
@@ -70,7 +69,6 @@ class Failed:
     policy: str
     key: Key | None
     message: str
-    trace: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class Worker:
 
     def _fail(self, policy: str, key: Key | None, fault: BaseException) -> None:
         self.out.add(policy)
-        self.pipe.send(Failed(policy, key, message(fault), traceback.format_exc()))
+        self.pipe.send(Failed(policy, key, message(fault)))
 
     def _count(self, cases: list[Case]) -> None:
         self.pipe.send(Phase("counting", len(cases) * len(self._live())))

@@ -1,0 +1,43 @@
+"""Folios beyond PMD size: orders are parameters, not assumptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from foliolab.framework.engine.check import violations
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.registry import load
+
+FRAMES = 8192
+POLICIES = sorted(load().policies)
+
+
+@pytest.mark.parametrize("order", [10, 11, 12])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_folio_larger_than_a_pmd_lives_and_dies(policy: str, order: int) -> None:
+    machine = Machine(load().policy(policy), Shape(FRAMES, 3, 4096, max_order=12), "interpreted")
+    machine.create(0)
+    machine.populate(0, 0, 1 << order, order)
+    machine.fork(0, 1)
+    assert machine.write(1, 700) == "copied"
+    assert violations(machine) == []
+    machine.exit(0)
+    machine.unmap(1, 0, 600)
+    assert machine.write(1, 1000) == ("copied" if policy == "page-mapcount" else "reused")
+    assert violations(machine) == []
+    machine.exit(1)
+    assert machine.at("zone", machine.map.zone).nr_free.peek() == FRAMES
+
+
+def test_a_file_folio_larger_than_a_pmd() -> None:
+    machine = Machine(load().policy("mm-id"), Shape(FRAMES, 3, 4096, max_order=11), "interpreted")
+    machine.create(0)
+    pfn = machine.file_folio(11)
+    machine.map_file(0, 0, pfn, 1 << 11)
+    machine.fork(0, 1)
+    assert violations(machine, two_owners=True) == []
+    machine.exit(0)
+    machine.exit(1)
+    machine.drop_file(pfn)
+    assert machine.at("zone", machine.map.zone).nr_free.peek() == FRAMES
