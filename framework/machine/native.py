@@ -40,6 +40,9 @@ _PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|fr
 
 # Above 1, LLVM unrolls and peels loops that mostly run a few times, which gcc's -O2 does not and which costs.
 config.OPT = config._OptLevel(1)  # type: ignore[attr-defined]
+# Unrolled, a walk over struct pages has eight loads with a stride of eight lines each, which the hardware prefetches
+# badly: twice the time on memory that is not cached.
+llvm.set_option("", "-unroll-runtime=false")
 
 
 class _LinkedOnly(JITCodeLibrary):
