@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import Any, Final, Literal
 
 from foliolab.framework import provenance, results
@@ -225,6 +226,7 @@ def _without_interrupts() -> Iterator[None]:
     if not hasattr(signals, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # starting it later would unblock the signal again
     before = signals.pthread_sigmask(signals.SIG_BLOCK, {signals.SIGINT})
     try:
         yield
