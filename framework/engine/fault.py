@@ -26,7 +26,7 @@ from foliolab.framework.engine.folio import (
     lru_add_drain,
     page_head_pfn,
 )
-from foliolab.framework.engine.fork import new_small_anon
+from foliolab.framework.engine.fork import copy_to_new_anon, new_small_anon
 from foliolab.framework.engine.huge import huge_wp_fault, split_huge_pmd
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
@@ -206,14 +206,10 @@ def _write_fault_file_pmd(
     if pmd & PTE_VM_SHARED:
         file_map(vm, cpu, mm, vpn, pfn, 1, (pmd & PTE_FLAGS) | PTE_WRITE | PTE_DIRTY)
         return UNCHANGED
-    copy = new_small_anon(vm, cpu, zone, mm)  # `do_cow_fault`
+    copy = copy_to_new_anon(vm, contents, cpu, zone, mm, pfn)  # `do_cow_fault`
     if copy < 0:
         return NO_MEMORY
-    if load(zone.has_contents):
-        copy_page(contents, copy, pfn)
     WRITE_ONCE(pte_ref(vm, mm, vpn), copy << PFN_SHIFT | PTE_ANON)
-    store(mm.rss_anon, load(mm.rss_anon) + 1)
-    this_cpu_add(1, cpu.PGCOPY)
     return COPIED
 
 

@@ -65,14 +65,14 @@ def new_small_anon(vm: Memory, cpu: Any, zone: Any, mm: Any) -> int:
     return pfn
 
 
-def _copy_for_child(vm: Memory, contents: Memory, cpu: Any, zone: Any, child: Any, pfn: int) -> int:
-    """`copy_present_page`: the child gets a copy of a page that the parent may have pinned."""
-    copy = new_small_anon(vm, cpu, zone, child)
+def copy_to_new_anon(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, pfn: int) -> int:
+    """A small anonymous folio with a copy of a page, to be mapped by `mm`; its frame, -1 without memory."""
+    copy = new_small_anon(vm, cpu, zone, mm)
     if copy >= 0:
         if load(zone.has_contents):
             copy_page(contents, copy, pfn)
         this_cpu_add(1, cpu.PGCOPY)
-        store(child.rss_anon, load(child.rss_anon) + 1)
+        store(mm.rss_anon, load(mm.rss_anon) + 1)
     return copy
 
 
@@ -95,7 +95,8 @@ def _copy_present(
             nr = 1
             if not folio_try_dup_anon_rmap_ptes(vm, folio, page, 1, parent, child):
                 folio_ref_sub_return(folio, 1)
-                copy = _copy_for_child(vm, contents, cpu, zone, child, pfn)
+                # `copy_present_page`: the parent may have pinned the page, so the child gets a copy
+                copy = copy_to_new_anon(vm, contents, cpu, zone, child, pfn)
                 if copy < 0:
                     return 0
                 WRITE_ONCE(pte_at(vm, child_pgd + 8 * vpn).pte, copy << PFN_SHIFT | PTE_ANON)

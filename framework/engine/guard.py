@@ -38,10 +38,10 @@ def author_place(skip: str = "foliolab.framework") -> str:
 class FieldGuard:
     """Lets one hook write the fields that its policy declared, within one folio."""
 
-    def __init__(self, scheme: Scheme, hook: str, subject: Any) -> None:
+    def __init__(self, scheme: Scheme, hook: str, fields: frozenset[str], subject: Any) -> None:
         self.scheme = scheme
         self.hook = hook
-        self.fields = {f.name for f in scheme.fields}
+        self.fields = fields
         self.low = subject.off
         self.high = subject.off + _pages(subject) * subject.mem.pointers["page"].struct.size
 
@@ -67,12 +67,13 @@ def _pages(subject: Any) -> int:
 
 def guarded(scheme: Scheme, name: str, hook: FunctionType) -> Function:
     """The hook, with writes restricted while it runs."""
+    fields = frozenset(f.name for f in scheme.fields)
 
     @wraps(hook)
     def run(subject: Any, *rest: Any) -> Any:
         memory: Memory = subject.mem
         before = memory.guard
-        memory.guard = FieldGuard(scheme, name, subject)
+        memory.guard = FieldGuard(scheme, name, fields, subject)
         try:
             return hook(subject, *rest)
         finally:
