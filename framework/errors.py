@@ -49,6 +49,12 @@ class ResultFileError(FolioLabError):
     exit_code = ExitCode.USAGE
 
 
+class TraceFileError(FolioLabError):
+    """A trace file is damaged, is none, or is written by a newer version; or cannot be written."""
+
+    exit_code = ExitCode.USAGE
+
+
 class NothingMeasured(FolioLabError):
     """A run ended without a single measurement."""
 
@@ -79,3 +85,9 @@ class NativeBuildError(PluginError):
 
 class ModelError(FolioLabError):
     """The modelled kernel was asked for something it would refuse: no memory, no MM ID, no such page."""
+
+
+class KernelError(FolioLabError):
+    """The running kernel cannot be asked: a privilege, a file or a feature is missing, or another run has it."""
+
+    exit_code = ExitCode.NOTHING_MEASURED

@@ -16,6 +16,7 @@ from typing import Any
 from foliolab.framework.api import (
     Bits,
     Hooks,
+    Models,
     Policy,
     Stored,
     __clear_bit,
@@ -231,6 +232,13 @@ def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
     return remove_entire_mapcount(folio)
 
 
+def mutants() -> tuple[Policy, ...]:
+    """Wrong variants, which a check against the kernel must refute."""
+    from foliolab.policies.mm_id_mutants import mutants
+
+    return mutants()
+
+
 POLICY = Policy(
     name="mm-id",
     summary="Linux 6.15 (MM-ID): two slots of MM ID and count under a bit lock, page mapcounts kept",
@@ -241,6 +249,8 @@ POLICY = Policy(
         "20250303163014.1128035-1-david@redhat.com (the series, patches 12 to 14)",
     ),
     layout="6.15",
+    mutants=mutants,
+    models=Models((6, 15), options=("CONFIG_MM_ID=y", "CONFIG_PAGE_MAPCOUNT=y")),
     fields=FIELDS,
     capabilities=frozenset(
         {"safe", "exact-for-two", "page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"}

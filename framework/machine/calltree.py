@@ -51,7 +51,7 @@ class CallTree:
     Args:
         roots: the functions to start from.
         leaves: functions that are not entered (the primitives).
-        replace: function to use instead of another, wherever it is called.
+        replace: function to use instead of another, wherever it is called but by the substitute itself.
         constants: value to use instead of a global, by the function's module and the global's name.
 
     Raises:
@@ -73,8 +73,12 @@ class CallTree:
         for root in roots:
             self._visit(self._actual(root))
 
-    def _actual(self, value: Any) -> Any:
-        return self.replace.get(value, value) if isinstance(value, FunctionType) else value
+    def _actual(self, value: Any, caller: Function | None = None) -> Any:
+        """What stands in a function's place; who stands there may itself call the one it replaces."""
+        if not isinstance(value, FunctionType):
+            return value
+        found = self.replace.get(value, value)
+        return value if found is caller else found
 
     def _visit(self, function: FunctionType) -> None:
         if function in self.needs:
@@ -89,10 +93,10 @@ class CallTree:
         for name, attributes in sorted(_globals_read(function.__code__).items()):
             if name not in function.__globals__ and (function.__module__, name) not in self.constants:
                 continue  # a builtin
-            value = self._global(function.__module__, function.__globals__, name)
+            value = self._global(function, function.__module__, function.__globals__, name)
             if isinstance(value, ModuleType):
                 for attribute in sorted(attributes & vars(value).keys()):
-                    found[f"{name}.{attribute}"] = self._global(value.__name__, vars(value), attribute)
+                    found[f"{name}.{attribute}"] = self._global(function, value.__name__, vars(value), attribute)
             else:
                 found[name] = value
         for name, value in found.items():
@@ -100,10 +104,10 @@ class CallTree:
             if isinstance(value, FunctionType) and value not in self.leaves:
                 self._visit(value)
 
-    def _global(self, module: str, space: Mapping[str, Any], name: str) -> Any:
+    def _global(self, caller: FunctionType, module: str, space: Mapping[str, Any], name: str) -> Any:
         if (module, name) in self.constants:
             return self.constants[module, name]
-        return self._actual(space[name])
+        return self._actual(space[name], caller)
 
     def _check(self, function: FunctionType, name: str, value: Any) -> None:
         if isinstance(value, FunctionType) or _is_constant(value):

@@ -1,0 +1,1 @@
+"""Scenarios: litmus tests of folio ownership, run by the engine and by the running kernel alike."""

@@ -1,0 +1,234 @@
+"""A scenario on the engine: each step as operations of a modelled machine, and what was seen after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from foliolab.framework.engine.engine import Execution, Shape
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.structs import PG_head
+from foliolab.framework.engine.truth import scan
+from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.policy import Scheme
+from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
+from foliolab.framework.scenario.record import Record, Verdict
+from foliolab.framework.scenario.space import Layout
+from foliolab.framework.scenario.swap import Swap, can_split
+from foliolab.framework.scenario.syntax import INITIAL_BYTE, Pages, Region, Scenario, Step
+
+SPARE_FRAMES: Final = 1024
+
+
+def default_byte(number: int) -> int:
+    """What step `number` (from 0) writes where it names no byte."""
+    return 2 + number % 250
+
+
+class Model:
+    """A scenario's run on the engine.
+
+    Args:
+        scenario: a valid one.
+        scheme: the policy.
+        execution: native, or interpreted.
+        verdicts: also ask the policy and the truth about every large folio after each step.
+
+    Raises:
+        UsageError: the scheme does not support folios of that size.
+    """
+
+    def __init__(
+        self, scenario: Scenario, scheme: Scheme, execution: Execution = "native", verdicts: bool = False
+    ) -> None:
+        self.scenario = scenario
+        self.layout = Layout(scenario.regions)
+        self.verdicts = verdicts
+        self.contents = any(step.action in ("read", "peek") for step in scenario.steps)
+        self.machine = Machine(scheme, self._shape(), execution)
+        self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1)
+        self.mms = {scenario.first: 0}
+        self.held: dict[str, tuple[str, str, int]] = {}
+        """Pins and pipes: name -> (process, action, frame)."""
+        self.labels: dict[int, str] = {}
+        """Large folios by their first frame."""
+        self.machine.create(0)
+        for region in scenario.regions:
+            self._populate(region)
+
+    def _shape(self) -> Shape:
+        forks = sum(step.action == "fork" for step in self.scenario.steps)
+        touched = sum(step.pages.nr for step in self.scenario.steps if step.action in ("write", "pin") and step.pages)
+        populated = sum(region.populated for region in self.scenario.regions)
+        # a fork copies what may be pinned, at most all of it
+        copied = forks * populated if any(step.action == "pin" for step in self.scenario.steps) else 0
+        swapped = sum(step.pages.nr for step in self.scenario.steps if step.action == "pageout" and step.pages)
+        swapped = populated + swapped if swapped else 0  # what is split keeps its other pages
+        frames = populated + touched + copied + swapped + SPARE_FRAMES
+        return Shape(
+            nr_pages=-(-frames // 512) * 512,
+            nr_mms=1 + forks + bool(swapped),
+            nr_vpns=self.layout.nr_pages,
+            max_order=max((r.order for r in self.scenario.regions), default=0),
+            contents=self.contents,
+            scratch=8 * WORDS * self.layout.nr_pages,
+        )
+
+    def _populate(self, region: Region) -> None:
+        if not region.populated:
+            return
+        start = self.layout.start[region.name]
+        self.machine.populate(0, start, region.populated, region.order, region.pmd)
+        self.machine.write(0, start, region.populated, INITIAL_BYTE)
+        if region.order:
+            for first in range(0, region.populated, 1 << region.order):
+                pages = Pages(region.name, first, first + (1 << region.order) - 1)
+                self.labels[self.machine.frame(0, start + first)] = str(pages)
+
+    def run(self) -> Iterator[Record]:
+        """Do the steps one by one."""
+        for number, step in enumerate(self.scenario.steps):
+            yield self.step(number, step)
+
+    def step(self, number: int, step: Step) -> Record:
+        """Do one step."""
+        record = Record(step)
+        getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
+        record.views = {name: self.view(mm) for name, mm in self.mms.items()}
+        record.population = self.population()
+        if self.verdicts:
+            record.verdicts = tuple(self._verdicts())
+        return record
+
+    # -- the actions -------------------------------------------------------------------------------
+    def _at(self, step: Step) -> tuple[int, int, int]:
+        """(MM, first page, pages) of a step."""
+        assert step.pages is not None
+        where = self.layout.range(step.pages)
+        return self.mms[step.process], where.start, where.stop - where.start
+
+    def _fork(self, record: Record, step: Step, value: int) -> None:
+        child = min(set(range(self.machine.shape.nr_mms)) - set(self.mms.values()))
+        parent = self.mms[step.process]
+        end = self.layout.nr_pages
+        hole = slice(end, end) if step.pages is None else self.layout.range(step.pages)
+        self.machine.create(child)
+        for start, stop in ((0, hole.start), (hole.stop, end)):
+            if start < stop:
+                self.machine.copy_range(parent, child, start, stop - start)
+        self.mms[step.name] = child
+
+    def _exec(self, record: Record, step: Step, value: int) -> None:
+        mm = self.mms[step.process]
+        self._exit(record, step, value)
+        self.machine.create(mm)
+        self.mms[step.process] = mm
+
+    def _exit(self, record: Record, step: Step, value: int) -> None:
+        for name, (process, _, _) in list(self.held.items()):
+            if process == step.process:
+                self._let_go(name)
+        self.machine.exit(self.mms.pop(step.process))
+
+    def _write(self, record: Record, step: Step, value: int) -> None:
+        self._fault(record, step, value, 1)
+
+    def _fault(self, record: Record, step: Step, value: int, nbytes: int) -> None:
+        mm, start, nr = self._at(step)
+        view = self.view(mm, start, nr)
+        record.outcomes = tuple(self._store(mm, vpn, value, nbytes) for vpn in range(start, start + nr))
+        record.large = tuple(bool(size > 1) for size in view.sizes)
+
+    def _store(self, mm: int, vpn: int, value: int, nbytes: int) -> str:
+        """What comes back from swap counts as a new page, whatever happens to it then: its frame is a new one."""
+        back = self.swap.bring_back(mm, vpn)
+        outcome = self.machine.write(mm, vpn, 1, value, nbytes)
+        return "new page" if back else outcome
+
+    def _read(self, record: Record, step: Step, value: int) -> None:
+        mm, start, nr = self._at(step)
+        bytes_read: dict[int, None] = {}
+        for vpn in range(start, start + nr):
+            self.swap.bring_back(mm, vpn)
+            bytes_read[self._byte(self.machine.frame(mm, vpn))] = None
+        record.answer = ", ".join(map(str, bytes_read))
+
+    def _byte(self, frame: int) -> int:
+        return int(self.machine.contents.buffer[frame * PAGE_SIZE]) if frame >= 0 else 0
+
+    def _munmap(self, record: Record, step: Step, value: int) -> None:
+        self.machine.unmap(*self._at(step))
+
+    _dontneed = _munmap
+
+    def _mremap(self, record: Record, step: Step, value: int) -> None:
+        mm, start, nr = self._at(step)
+        assert step.to is not None
+        to = self.layout.range(step.to).start
+        self.machine.unmap(mm, to, nr)
+        self.machine.mremap(mm, start, to, nr)
+
+    def _mprotect(self, record: Record, step: Step, value: int) -> None:
+        self.machine.protect(*self._at(step))
+
+    def _pin(self, record: Record, step: Step, value: int) -> None:
+        self._fault(record, step, value, 0)
+        mm, start, _ = self._at(step)
+        self.held[step.name] = step.process, "pin", self.machine.pin(mm, start)
+
+    def _vmsplice(self, record: Record, step: Step, value: int) -> None:
+        mm, start, _ = self._at(step)
+        self.swap.bring_back(mm, start)
+        frame = self.machine.frame(mm, start)
+        self.machine.get_user(frame)
+        self.held[step.name] = step.process, "vmsplice", frame
+
+    def _unpin(self, record: Record, step: Step, value: int) -> None:
+        self._let_go(step.name)
+
+    _close = _unpin
+
+    def _let_go(self, name: str) -> None:
+        _, action, frame = self.held.pop(name)
+        if action == "pin":
+            self.machine.unpin(frame)
+        else:
+            self.machine.put_user(frame)
+
+    def _peek(self, record: Record, step: Step, value: int) -> None:
+        record.answer = str(self._byte(self.held[step.name][2]))
+
+    def _cold(self, record: Record, step: Step, value: int) -> None:
+        """`madvise_cold_or_pageout_pte_range`: a folio that is covered in part is split if it can be."""
+        mm, start, nr = self._at(step)
+        here = self.view(mm, start, nr)
+        split = False
+        for head in set(here.heads[here.sizes > 1]):
+            covered = int((here.heads == head).sum())
+            split |= covered < here.sizes[here.heads == head][0] and can_split(self.machine, int(head))
+        record.answer = "split" if split else "kept"
+
+    def _pageout(self, record: Record, step: Step, value: int) -> None:
+        record.answer = "out" if self.swap.page_out(*self._at(step)) else "kept"
+
+    # -- looking -----------------------------------------------------------------------------------
+    def view(self, mm: int, start: int = 0, nr: int | None = None) -> ModelView:
+        """What an MM sees of a range."""
+        nr = self.layout.nr_pages - start if nr is None else nr
+        return view_of(self.machine, mm, start, nr)
+
+    def population(self) -> int:
+        """Large folios in use."""
+        flags = self.machine.column("page", "flags")
+        return int(np.count_nonzero((flags >> np.uint64(PG_head)) & np.uint64(1)))
+
+    def _verdicts(self) -> Iterator[Verdict]:
+        truth = scan(self.machine)
+        for head, label in sorted(self.labels.items()):
+            if truth.nr_pages_of[head] < 2 or not truth.owners[head]:
+                del self.labels[head]  # free; its frames may come back as other folios
+                continue
+            owners, mapcount = int(truth.owners[head]), self.machine.mapcount(head)
+            yield Verdict(label, owners, mapcount, self.machine.maybe_shared(head), head)

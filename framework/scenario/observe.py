@@ -1,0 +1,64 @@
+"""A function of the engine that looks at a range of address space as /proc does, in one native call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.engine.fault import frame_of
+from foliolab.framework.engine.folio import folio_nr_pages, folio_test_large, page_head_pfn
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import pmd_ref
+from foliolab.framework.engine.procfs import kpagecount, page_is_exclusive
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import READ_ONCE, mm_at, pfn_folio, pte_at, store
+from foliolab.framework.scenario.record import View
+
+WORDS = 6
+"""What is stored for each page: frame + 1, kpagecount, exclusive, mapped by a PMD, pages of its folio, its head + 1."""
+
+
+@dataclass(frozen=True)
+class ModelView(View):
+    """What an MM of the engine sees; also its folios.
+
+    Attributes:
+        heads: first frame of the folio that each page belongs to, -1 where none is mapped, shape (nr_pages,).
+        sizes: pages of that folio, 0 where none is, shape (nr_pages,).
+    """
+
+    heads: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+def view_of(machine: Machine, mm: int, start: int, nr: int) -> ModelView:
+    """What an MM sees of nr pages; the machine needs 8 * WORDS bytes of scratch memory a page."""
+    machine.bind_function(observe, "miiii", machine.map.mms[mm], start, nr, machine.map.scratch)()
+    seen = machine.scratch()[: WORDS * nr].reshape(nr, WORDS).T.copy()
+    return ModelView(
+        frames=seen[0] - 1, counts=seen[1], exclusive=seen[2], pmd=seen[3] != 0, sizes=seen[4], heads=seen[5] - 1
+    )
+
+
+def observe(vm: Memory, who: int, start: int, nr: int, out: int) -> int:
+    """Look at nr pages of an MM from page `start` on, and store `WORDS` words for each at offset `out`."""
+    mm: Any = mm_at(vm, who)
+    for vpn in range(start, start + nr):
+        pfn = frame_of(vm, mm, vpn)
+        store(pte_at(vm, out).pte, pfn + 1)
+        if pfn >= 0:
+            head = page_head_pfn(vm, pfn)
+            folio = pfn_folio(vm, head)
+            store(pte_at(vm, out + 8).pte, kpagecount(vm, pfn))
+            store(pte_at(vm, out + 16).pte, 1 if page_is_exclusive(vm, pfn) else 0)
+            store(pte_at(vm, out + 24).pte, 1 if READ_ONCE(pmd_ref(vm, mm, vpn)) else 0)
+            store(pte_at(vm, out + 32).pte, folio_nr_pages(folio) if folio_test_large(folio) else 1)
+            store(pte_at(vm, out + 40).pte, head + 1)
+        else:
+            for word in range(1, WORDS):
+                store(pte_at(vm, out + 8 * word).pte, 0)
+        out += 8 * WORDS
+    return 0

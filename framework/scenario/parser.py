@@ -1,0 +1,391 @@
+"""Scenario text to `Scenario`, with the line and column of whatever is wrong.
+
+    scenario child-exits
+    | The sole owner gets each page back by a fault of its own.
+    by mm-id
+
+    region heap: 1 x 64K pte, room 16
+
+    A: fork B
+    B: exit
+    A: write heap[0-15] -> reused
+    A: expect heap[0] kpagecount 1
+    expect copied by page-mapcount
+
+The grammar is written out in docs/scenarios.md; the actions and their operands are `syntax.ACTIONS`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from foliolab.framework.errors import UsageError
+from foliolab.framework.scenario.space import MAX_PAGES, Refused, Space
+from foliolab.framework.scenario.syntax import (
+    ACTIONS,
+    ANSWERS,
+    SUBJECTS,
+    Expect,
+    Item,
+    Operand,
+    Pages,
+    Region,
+    Scenario,
+    Step,
+    order_of,
+)
+
+MAX_BYTES: Final = 1 << 20
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TITLE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PAGES: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(\d{1,9})(?:-(\d{1,9}))?\])?")
+_WORD: Final = re.compile(r"[^\s,]+|,")
+
+
+class ScenarioError(UsageError):
+    """A scenario's text is wrong; the message starts with file, line and column.
+
+    Args:
+        where: the file's name.
+        line, column: from 1.
+        what: a sentence.
+        hint: what to do.
+    """
+
+    def __init__(self, where: str, line: int, column: int, what: str, hint: str = "") -> None:
+        super().__init__(f"{where}:{line}:{column}: {what}", hint)
+        self.place = where, line, column, what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.place, self.hint)
+
+
+class _Words:
+    """The words of one line, taken from the left."""
+
+    def __init__(self, where: str, line: int, text: str) -> None:
+        self.where, self.line = where, line
+        self.words = [(match.group(), match.start() + 1) for match in _WORD.finditer(text)]
+        self.end = len(text.rstrip()) + 1
+
+    @property
+    def next(self) -> str:
+        """The next word, "" at the end."""
+        return self.words[0][0] if self.words else ""
+
+    @property
+    def column(self) -> int:
+        """Where it starts."""
+        return self.words[0][1] if self.words else self.end
+
+    def refuse(self, what: str, hint: str = "", column: int = 0) -> NoReturn:
+        """Blame the next word, or the one that starts there."""
+        raise ScenarioError(self.where, self.line, column or self.column, what, hint)
+
+    def take(self, wanted: str) -> str:
+        """The next word, whatever it is."""
+        if not self.words:
+            self.refuse(f"{wanted} is missing")
+        return self.words.pop(0)[0]
+
+    def keyword(self, *words: str) -> str:
+        """One of some words."""
+        if self.next not in words:
+            found = f", not {self.next!r}" if self.words else ""
+            self.refuse(f"here stands {' or '.join(words)}{found}")
+        return self.take("")
+
+    def matching(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:
+        """A word of that form."""
+        found = pattern.fullmatch(self.next)
+        if not found:
+            self.refuse(f"{wanted} is missing" if not self.words else f"{self.next!r} is not {wanted}")
+        self.take(wanted)
+        return found
+
+    def number(self, wanted: str, high: int) -> int:
+        """A decimal number from 0 to `high`."""
+        column = self.column
+        word = self.take(wanted)
+        if not word.isdecimal() or len(word) > 9 or int(word) > high:
+            self.refuse(f"{word!r} is not {wanted}", f"write a number from 0 to {high}", column)
+        return int(word)
+
+    def finish(self) -> None:
+        """Nothing may be left."""
+        if self.words:
+            self.refuse(f"{self.next!r} is too much here")
+
+
+class _Parser:
+    def __init__(self, text: str, where: str) -> None:
+        self.text, self.where = text, where
+        self.notes: list[str] = []
+        self.comment = ""
+        self.scenario: Scenario | None = None
+        self.items: list[Item] = []
+        self.space: Space | None = None
+
+    def run(self) -> Scenario:
+        last = 0
+        for last, line in enumerate(self.text.splitlines(), 1):
+            code, hash_sign, comment = line.partition("#")
+            self.comment = f"#{comment}".rstrip() if hash_sign else ""
+            if line.lstrip().startswith("|"):
+                code, self.comment = line, ""
+            if not code.strip():
+                if self.comment or (self.scenario and self.notes[-1:] != [""]):
+                    self.notes.append(self.comment)
+                continue
+            self.line(_Words(self.where, last, code.rstrip()), code)
+        if self.scenario is None:
+            raise ScenarioError(self.where, max(last, 1), 1, "the file has no scenario", "start it: scenario NAME")
+        while self.notes and not self.notes[-1]:
+            self.notes.pop()
+        return replace(self.scenario, items=tuple(self.items), tail=tuple(self.notes))
+
+    def around(self, line: int) -> dict[str, Any]:
+        """What a node keeps of its surroundings."""
+        notes, self.notes = tuple(self.notes), []
+        return {"notes": notes, "comment": self.comment, "line": line}
+
+    def line(self, words: _Words, code: str) -> None:
+        first, column = words.next, words.column
+        if self.scenario is None:
+            words.keyword("scenario")
+            name = words.matching(_TITLE, "a name in lower case with hyphens").group()
+            words.finish()
+            self.scenario = Scenario(name=name, source=self.where, **self.around(words.line))
+        elif first.startswith("|"):
+            self.header(words, "a sentence")
+            told = code.strip()[1:].strip()
+            self.scenario = replace(self.scenario, text=(*self.scenario.text, told))
+        elif first == "by":
+            self.header(words, "by")
+            words.take("")
+            self.scenario = replace(self.scenario, policy=self.policy(words))
+            words.finish()
+            if self.comment:
+                self.notes.append(self.comment)
+        elif first == "region":
+            self.header(words, "a region")
+            self.region(words)
+        elif first == "expect":
+            words.take("")
+            self.outcome(words, column)
+        elif first.endswith(":"):
+            self.process(words)
+        else:
+            words.refuse(
+                f"{first!r} starts no line", "a line starts with by, region, expect, a process and a colon, | or #"
+            )
+
+    def header(self, words: _Words, what: str) -> None:
+        if self.items:
+            words.refuse(f"{what} after the first step", "put it above")
+
+    @staticmethod
+    def policy(words: _Words) -> str:
+        """A policy as a user writes it; its parameters may hold commas."""
+        name = words.take("a policy")
+        while words.next == ",":
+            name += words.take("") + words.take("a parameter")
+        return name
+
+    def region(self, words: _Words) -> None:
+        assert self.scenario is not None
+        words.take("")
+        column = words.column
+        name = words.matching(re.compile(_NAME.pattern + ":"), "a region's name and a colon").group()[:-1]
+        if any(region.name == name for region in self.scenario.regions):
+            words.refuse(f"there is a region {name} already", "give each a name of its own", column)
+        folios = words.number("a number of folios", MAX_PAGES)
+        words.keyword("x")
+        at = words.column
+        order = order_of(words.take("a folio size"))
+        if order is None:
+            words.refuse("that is not the size of an anonymous folio", "write 4K, 16K, 32K … 2M; there is no 8K", at)
+        level = words.keyword("pte", "pmd") if words.next in ("pte", "pmd") else ""
+        room = 0
+        if words.next == ",":
+            words.take("")
+            words.keyword("room")
+            room = words.number("a number of pages", MAX_PAGES)
+        words.finish()
+        made = Region(name=name, folios=folios, order=order, pmd=level == "pmd", room=room, **self.around(words.line))
+        if made.pmd and order_of("2M") != order:
+            words.refuse("only folios of 2M are mapped by PMDs", "write pte", at)
+        if not made.nr_pages or sum(r.nr_pages for r in (*self.scenario.regions, made)) > MAX_PAGES:
+            words.refuse("that is no page, or too many", f"all regions together have 1 to {MAX_PAGES} pages", column)
+        self.scenario = replace(self.scenario, regions=(*self.scenario.regions, made))
+
+    def process(self, words: _Words) -> None:
+        assert self.scenario is not None
+        column = words.column
+        who = words.matching(re.compile(_NAME.pattern + ":"), "a process and a colon").group()[:-1]
+        if not self.scenario.regions:
+            words.refuse("there is no region yet", "add one above: region heap: 1 x 64K", column)
+        if words.next == "expect":
+            words.take("")
+            self.expect(words, who, column)
+            return
+        at = {"process": column, "action": words.column}
+        action = words.take("an action")
+        if action not in ACTIONS:
+            words.refuse(f"there is no action {action!r}", f"there are {', '.join(ACTIONS)}", at["action"])
+        values: dict[str, Any] = {}
+        for operand in ACTIONS[action].operands:
+            self.operand(words, operand, values, at)
+        if values.get("to") is not None:
+            nr = values["pages"].nr
+            values["to"] = replace(values["to"], last=values["to"].first + nr - 1)
+        if words.next == "->":
+            words.take("")
+            at["answer"] = words.column
+            values["answer"] = self.answer(words, action)
+        words.finish()
+        step = Step(process=who, action=action, **values, **self.around(words.line))
+        if self.space is None:
+            self.space = Space(replace(self.scenario, items=(step,)))
+        self.add(words, step, at)
+
+    def add(self, words: _Words, item: Item, at: dict[str, int]) -> None:
+        assert self.space is not None
+        try:
+            self.space.apply(item)
+        except Refused as refused:
+            words.refuse(refused.what, refused.hint, at.get(refused.operand, at["process"]))
+        self.items.append(item)
+
+    def operand(self, words: _Words, operand: Operand, values: dict[str, Any], at: dict[str, int]) -> None:
+        if operand.keyword:
+            if operand.optional and words.next != operand.keyword:
+                return
+            words.keyword(operand.keyword)
+        at[operand.into] = words.column
+        if operand.kind == "NAME":
+            values[operand.into] = words.matching(_NAME, "a name").group()
+        elif operand.kind == "BYTE":
+            values[operand.into] = words.number("a byte", 255)
+        else:
+            values[operand.into] = self.pages(words, operand.kind == "PAGE")
+
+    def pages(self, words: _Words, single: bool) -> Pages:
+        assert self.scenario is not None
+        column = words.column
+        found = words.matching(_PAGES, "pages such as heap[0-15]")
+        name, first, last = found.groups()
+        known = {region.name: region for region in self.scenario.regions}
+        if name not in known:
+            words.refuse(f"there is no region {name}", f"there are {', '.join(known)}", column)
+        if first is None:
+            pages = Pages(name, 0, known[name].nr_pages - 1)
+        else:
+            pages = Pages(name, int(first), int(last or first))
+        if pages.nr < 1:
+            words.refuse(f"{found.group()} ends before it starts", "write the lower page first", column)
+        if single and pages.nr > 1:
+            words.refuse(f"{found.group()} is more than one page", "name one", column)
+        return pages
+
+    @staticmethod
+    def answer(words: _Words, action: str) -> str:
+        kind = ACTIONS[action].answer
+        if not kind:
+            words.refuse(f"{action} has no outcome", "leave the -> away")
+        if kind == "byte":
+            return str(words.number("a byte", 255))
+        return _Parser.choice(words, ANSWERS[kind])
+
+    @staticmethod
+    def choice(words: _Words, choices: tuple[str, ...]) -> str:
+        column = words.column
+        said = words.take("an outcome")
+        if f"{said} {words.next}" in choices:
+            said += " " + words.take("")
+        if said not in choices:
+            words.refuse(f"{said!r} is no outcome of it", f"there are {', '.join(choices)}", column)
+        return said
+
+    def by(self, words: _Words) -> str:
+        if words.next != "by":
+            return ""
+        words.take("")
+        return self.policy(words)
+
+    def outcome(self, words: _Words, column: int) -> None:
+        """`expect OUTCOME by POLICY`: of the step above."""
+        steps = [item for item in self.items if isinstance(item, Step)]
+        if not steps or not ACTIONS[steps[-1].action].answer:
+            words.refuse("no step above has an outcome", "put it below a write, read, pin, peek or cold", column)
+        answer = self.answer(words, steps[-1].action)
+        if words.next != "by":
+            words.refuse("of which policy?", "write by and the policy; or write -> behind the step")
+        policy = self.by(words)
+        words.finish()
+        self.items.append(Expect(subject=answer, policy=policy, **self.around(words.line)))
+
+    def expect(self, words: _Words, who: str, column: int) -> None:
+        at = {"process": column, "pages": words.column}
+        if not self.items:
+            words.refuse("there is no step above", "put what is expected below a step", column)
+        pages = self.pages(words, False)
+        subject = words.keyword(*SUBJECTS)
+        number = words.number("a number", 1 << 29) if SUBJECTS[subject] else None
+        policy = self.by(words)
+        words.finish()
+        made = Expect(
+            process=who, pages=pages, subject=subject, number=number, policy=policy, **self.around(words.line)
+        )
+        self.add(words, made, at)
+
+
+def parse(text: str, where: str = "scenario") -> Scenario:
+    """A scenario's text.
+
+    Args:
+        where: the file's name, for messages.
+
+    Raises:
+        ScenarioError: with line and column.
+    """
+    return _Parser(text, where).run()
+
+
+def load(path: str | os.PathLike[str]) -> Scenario:
+    """A scenario file.
+
+    Raises:
+        ScenarioError: what it says is wrong.
+        UsageError: it cannot be read.
+    """
+    name = os.fspath(path)
+    try:
+        data = Path(path).read_bytes()[: MAX_BYTES + 1]
+        if len(data) > MAX_BYTES:
+            raise UsageError(f"{name} is larger than {MAX_BYTES >> 20} MiB", "a scenario is a short text")
+        text = data.decode()
+    except OSError as error:
+        raise UsageError(
+            f"the scenario {name} cannot be read: {error.strerror or error}", "`foliolab list` names those that ship"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the scenario {name} is not text in UTF-8: byte {error.start}", "save it as UTF-8") from error
+    return parse(text, name)
+
+
+def summary(path: str | os.PathLike[str]) -> str:
+    """The first sentence of a scenario file, without looking at the rest of it; "" where there is none."""
+    told: list[str] = []
+    with suppress(OSError, UnicodeDecodeError), Path(path).open(encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("|"):
+                told.append(line[1:].strip())
+            elif told or line.startswith("region"):
+                break
+    return re.split(r"(?<=[.!?])\s", " ".join(told), maxsplit=1)[0]

@@ -1,0 +1,246 @@
+"""What a scenario is made of: regions, steps, expectations; and the table of actions that gives the grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from foliolab.framework.engine.machine import OUTCOMES as CODES
+from foliolab.framework.engine.pagetable import PMD_ORDER
+
+OUTCOMES: Final = tuple(CODES.values())
+"""What a write can do: unchanged, reused, copied, new page."""
+
+INITIAL_BYTE: Final = 1
+"""What every page of a region holds at the start."""
+
+Kind = Literal["NAME", "PAGES", "PAGE", "BYTE"]
+Answer = Literal["", "outcome", "byte", "split", "out"]
+
+ANSWERS: Final[dict[Answer, tuple[str, ...]]] = {
+    "": (),
+    "outcome": OUTCOMES,
+    "byte": ("a number from 0 to 255",),
+    "split": ("split", "kept"),
+    "out": ("out", "kept"),
+}
+"""What may stand behind `->`."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand of an action: an optional keyword before it makes it optional or tells it apart."""
+
+    kind: Kind
+    into: Literal["name", "pages", "to", "value"]
+    keyword: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a process can do.
+
+    Args:
+        operands: in their order.
+        doc: one line for the grammar's table.
+        answer: what can be expected of it.
+    """
+
+    operands: tuple[Operand, ...]
+    doc: str
+    answer: Answer = ""
+
+
+_PAGES: Final = Operand("PAGES", "pages")
+_PAGE: Final = Operand("PAGE", "pages")
+_NAME: Final = Operand("NAME", "name")
+_AS: Final = Operand("NAME", "name", "as")
+
+ACTIONS: Final[dict[str, Action]] = {
+    "fork": Action((_NAME, Operand("PAGES", "pages", "without", True)), "a child; `without`: MADV_DONTFORK on a part"),
+    "exec": Action((), "the address space goes, the process stays"),
+    "exit": Action((), "pins and references are dropped, then the address space goes"),
+    "write": Action((_PAGES, Operand("BYTE", "value", "=", True)), "store a byte into each page, in order", "outcome"),
+    "read": Action((_PAGES,), "load the byte of each page", "byte"),
+    "munmap": Action((_PAGES,), "unmap"),
+    "dontneed": Action((_PAGES,), "MADV_DONTNEED: drop the pages, keep the range"),
+    "mremap": Action((_PAGES, Operand("PAGE", "to", "to")), "move; what was there is unmapped"),
+    "mprotect": Action((_PAGES,), "read-only and back: a PMD that is covered in part is split"),
+    "pin": Action((_PAGE, _AS), "register as an io_uring buffer: FOLL_PIN after a write fault", "outcome"),
+    "unpin": Action((_NAME,), "undo a pin"),
+    "vmsplice": Action((_PAGE, _AS), "a page reference in a pipe: FOLL_GET"),
+    "close": Action((_NAME,), "close the pipe of a vmsplice"),
+    "peek": Action((_NAME,), "read the byte through a pin or a pipe", "byte"),
+    "cold": Action((_PAGES,), "MADV_COLD: splits an exclusive folio that it covers in part; only at the end", "split"),
+    "pageout": Action((_PAGES,), "MADV_PAGEOUT: where there is swap", "out"),
+}
+
+SUBJECTS: Final = {
+    "kpagecount": "number",
+    "mapcount": "number",
+    "owners": "number",
+    "shared": "",
+    "exclusive": "",
+    "present": "",
+    "absent": "",
+}
+"""What can be expected of pages, and whether a number follows."""
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Pages first…last of a region, counted from its start."""
+
+    region: str
+    first: int
+    last: int
+
+    @property
+    def nr(self) -> int:
+        """How many."""
+        return self.last - self.first + 1
+
+    def __str__(self) -> str:
+        return f"{self.region}[{self.first}]" if self.nr == 1 else f"{self.region}[{self.first}-{self.last}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What every line has.
+
+    Args:
+        notes: comment lines (with their #) and blank lines ("") before it.
+        comment: the comment behind it, with its #.
+        line: in the file, from 1; 0 where there is no file.
+    """
+
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    comment: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region(Node):
+    """Private anonymous memory of the first process, populated with folios of one size.
+
+    Args:
+        name: of the region.
+        folios: how many.
+        order: log2 of the pages of a folio.
+        pmd: mapped by PMDs (order 9 only), otherwise by PTEs.
+        room: unpopulated pages behind them.
+    """
+
+    name: str
+    folios: int
+    order: int
+    pmd: bool = False
+    room: int = 0
+
+    @property
+    def populated(self) -> int:
+        """Pages that hold memory at the start."""
+        return self.folios << self.order
+
+    @property
+    def nr_pages(self) -> int:
+        """All its pages."""
+        return self.populated + self.room
+
+    @property
+    def size_kib(self) -> int:
+        """Size of a folio."""
+        return 4 << self.order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Node):
+    """A process does something; the fields beyond `action` are its operands (`ACTIONS`).
+
+    Args:
+        answer: what is expected of it, "" for nothing.
+    """
+
+    process: str
+    action: str
+    pages: Pages | None = None
+    to: Pages | None = None
+    name: str = ""
+    value: int | None = None
+    answer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expect(Node):
+    """What is expected after the step above.
+
+    Args:
+        process, pages: whose pages; empty where the outcome of the step is meant.
+        subject: one of `SUBJECTS`, or an answer of the step above.
+        number: behind a subject that has one.
+        policy: of which policy; "" for the scenario's.
+    """
+
+    process: str = ""
+    pages: Pages | None = None
+    subject: str = ""
+    number: int | None = None
+    policy: str = ""
+
+
+Item = Step | Expect
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario(Node):
+    """A whole scenario.
+
+    Args:
+        name: lower case with hyphens.
+        text: sentences of what it shows, a line each.
+        policy: whose outcomes are expected where no `by` says otherwise, and the kernel's that it models;
+            "": every policy's.
+        regions: of the first process, in their order.
+        items: steps and expectations.
+        tail: comments behind the last line.
+    """
+
+    name: str
+    text: tuple[str, ...] = ()
+    policy: str = ""
+    regions: tuple[Region, ...] = ()
+    items: tuple[Item, ...] = ()
+    tail: tuple[str, ...] = field(default=(), compare=False)
+    source: str = field(default="", compare=False)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps alone."""
+        return tuple(item for item in self.items if isinstance(item, Step))
+
+    @property
+    def first(self) -> str:
+        """The process that has the regions at the start."""
+        return self.steps[0].process if self.steps else "A"
+
+    def region(self, name: str) -> Region:
+        """The region of that name."""
+        return next(region for region in self.regions if region.name == name)
+
+
+def order_of(size: str) -> int | None:
+    """The order of a folio size such as 64K or 2M; None where there is no such size."""
+    number, unit = size[:-1], size[-1:]
+    scale = {"K": 1, "M": 1024}.get(unit)
+    if scale is None or not number.isdecimal():
+        return None
+    pages, rest = divmod(int(number) * scale, 4)
+    order = pages.bit_length() - 1
+    return order if not rest and pages == 1 << order and order != 1 and order <= PMD_ORDER else None
+
+
+def size_text(order: int) -> str:
+    """The other way: 64K, 2M."""
+    kib = 4 << order
+    return f"{kib >> 10}M" if kib >= 1024 else f"{kib}K"
