@@ -12,6 +12,8 @@ from foliolab.framework.engine.fault import (
     NEW_PAGE,
     REUSED,
     UNCHANGED,
+    frame_of,
+    write_page,
 )
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
@@ -108,6 +110,7 @@ from foliolab.framework.policy import (
     API_VERSION,
     CAPABILITIES,
     Hooks,
+    Models,
     Parameter,
     Policy,
     Stored,
@@ -138,6 +141,7 @@ __all__ = [
     "Hooks",
     "Machine",
     "ModelError",
+    "Models",
     "PageAnonExclusive",
     "Parameter",
     "PluginError",
@@ -192,6 +196,7 @@ __all__ = [
     "folio_try_dup_anon_rmap_ptes",
     "folio_trylock",
     "folio_unlock",
+    "frame_of",
     "hookimpl",
     "init_fields",
     "load",
@@ -215,6 +220,7 @@ __all__ = [
     "test_and_set_bit_lock",
     "test_bit",
     "u64",
+    "write_page",
     "xchg",
     "zone_at",
 ]

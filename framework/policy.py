@@ -183,6 +183,39 @@ HOOK_ARGUMENTS: Final = {
 }  # fmt: skip
 """How many arguments each hook takes."""
 
+
+@dataclass(frozen=True)
+class Models:
+    """Which Linux kernels behave like a policy, so that a running one can be held against it.
+
+    Args:
+        since: the first release, (major, minor).
+        until: the first release that no longer does; None: none so far.
+        options: what its configuration must have, such as "CONFIG_MM_ID=y"; "CONFIG_X=n" is an option that is
+            not set.
+
+    Raises:
+        PluginError: the releases are in no order, or an option is not written so.
+    """
+
+    since: tuple[int, int]
+    until: tuple[int, int] | None = None
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for release in (self.since, self.until):
+            if release is not None and [type(number) for number in release] != [int, int]:
+                raise PluginError(f"{release!r} is no release of a kernel", "write (6, 15) for 6.15")
+        if self.until is not None and self.until <= self.since:
+            raise PluginError(
+                f"a policy models kernels since {self.since} until {self.until}: that is none", "exchange the two"
+            )
+        for option in self.options:
+            name, equals, value = option.partition("=")
+            if not (name.startswith("CONFIG_") and equals and value):
+                raise PluginError(f"{option!r} is no kernel option", 'write it like "CONFIG_MM_ID=y"')
+
+
 Layout = Literal["6.7", "6.14", "mm-id-v1", "6.15"]
 
 
@@ -204,6 +237,10 @@ class Policy:
         max_mm_id: the largest MM ID it can tell apart (or a function of the parameters); fork fails beyond.
         max_order: the largest folio it supports.
         api_version: the contract it was written for.
+        replace: (function, other) pairs: the other stands in its place wherever the text calls it, so that a policy
+            made with `dataclasses.replace` from another one may change a single step of it.
+        mutants: wrong variants of it, each with one mistake, that a check against the kernel must refute.
+        models: which kernels behave like it in its default form; None: no released one.
         module: the module whose constants the parameters rebind; the one that declares the policy.
     """
 
@@ -219,6 +256,9 @@ class Policy:
     capabilities_of: Callable[[Mapping[str, int]], frozenset[str]] | None = None
     max_mm_id: int | Callable[[Mapping[str, int]], int] = (1 << 31) - 1
     max_order: int = 15
+    replace: tuple[tuple[Hook, Hook], ...] = ()
+    mutants: Callable[[], tuple[Policy, ...]] | None = None
+    models: Models | None = None
     api_version: int = API_VERSION
     module: str = ""
 
@@ -235,6 +275,9 @@ class Policy:
                 f"policy {self.name} claims {', '.join(sorted(unknown))}",
                 f"claims are {', '.join(CAPABILITIES)}",
             )
+        models: Any = self.models  # a plugin's types are checked by nobody else
+        if models is not None and not isinstance(models, Models):
+            raise PluginError(f"policy {self.name}: models is {models!r}", "write models=Models((6, 15), options=(…))")
         names = set() if callable(self.fields) else {f.name for f in self.fields}
         if names and self.hooks.mapcount is None and "_large_mapcount" not in names:
             raise PluginError(
@@ -274,6 +317,10 @@ class Scheme:
     policy: Policy
     values: tuple[tuple[str, int], ...]
     chosen: tuple[tuple[str, str], ...] = ()
+
+    def __hash__(self) -> int:
+        # the whole declaration would be hashed at every look-up of something built for a scheme
+        return hash((self.policy.name, self.values))
 
     @property
     def name(self) -> str:

@@ -27,9 +27,10 @@ from typing import Any, Final, Literal, get_args
 
 from foliolab.framework.errors import PluginError
 
-Meaning = Literal["time", "speed-up", "below"]
-"""What a percentage says: "time": the change of run time, negative is faster; "speed-up": so much faster, as
-the source calls it (without saying whether of time or of rate); "below": the change was less than this."""
+Meaning = Literal["time", "throughput", "speed-up", "below"]
+"""What a percentage says: "time": the change of run time, negative is faster; "throughput": the change of work done
+per time, positive is faster; "speed-up": so much faster, as the source calls it (without saying whether of time or
+of rate); "below": the change was less than this."""
 
 Resolve = Callable[[str], Mapping[str, int] | None]
 """All parameters of a policy as a user would write it, or None where there is no such policy."""

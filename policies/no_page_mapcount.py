@@ -16,6 +16,7 @@ from typing import Any
 
 from foliolab.framework.api import (
     Hooks,
+    Models,
     Policy,
     Stored,
     atomic_add_negative,
@@ -117,6 +118,7 @@ POLICY = Policy(
         "20250303163014.1128035-1-david@redhat.com (the series, patches 15 to 20)",
     ),
     layout="6.15",
+    models=Models((6, 15), options=("CONFIG_MM_ID=y", "CONFIG_NO_PAGE_MAPCOUNT=y")),
     fields=FIELDS,
     capabilities=frozenset({"safe", "exact-for-two", "pmd", "reuse", "lock-per-folio"}),
     max_mm_id=MM_ID_MASK,

@@ -18,6 +18,7 @@ from typing import Any
 
 from foliolab.framework.api import (
     Hooks,
+    Models,
     Parameter,
     Policy,
     Stored,
@@ -233,6 +234,7 @@ POLICY = Policy(
         "commit eefb9b2725e3 (better folio_likely_mapped_shared), 6.10",
     ),
     layout="6.14",
+    models=Models((6, 10), (6, 15)),
     fields=FIELDS,
     parameters=(
         Parameter("large_mapcount", "LARGE_MAPCOUNT", 1, 0, 1, doc="keep _large_mapcount (since 6.10)"),

@@ -12,6 +12,7 @@ import foliolab.workloads
 from foliolab.framework.compare import compare
 from foliolab.framework.errors import PluginError
 from foliolab.framework.published import Published, load, parse
+from foliolab.framework.report.words import figure_text
 from foliolab.framework.results import Cell, Config, MachineInfo, Result
 
 BASE = "page-mapcount"
@@ -34,10 +35,10 @@ def of(figures: list[Published], source: str, policy: str, workload: str, machin
 def test_how_many_there_are(figures: list[Published]) -> None:
     names = [f.source.partition(" ")[0] for f in figures]
     assert {name: names.count(name) for name in names} == {
-        "V1": 5 * 9 * 3,
+        "V1": 5 * 9 * 3 + 2 * 3,
         "NPM": 8,
         "LM": 2,
-        "WIP": 7 * 8 * 2,
+        "WIP": 7 * (8 + 2) * 2,
     }
     keys = {(f.source, f.machine, f.workload, f.size_kib, f.policy, f.baseline) for f in figures}
     assert len(keys) == len(figures)
@@ -78,6 +79,25 @@ def test_a_speed_up_is_no_change_of_time(figures: list[Published]) -> None:
     assert [f.percent for f in speed_ups] == [10, 15, 17, 21, 22, 22, 23, 27]
     assert all(f.change_percent is None for f in speed_ups)
     assert all(f.change_percent == f.percent for f in figures if f.meaning == "time")
+
+
+def test_throughputs_are_no_change_of_time(figures: list[Published]) -> None:
+    """vm-scalability, specification 4.6 and 6.2: positive is faster there, and shown as what it is."""
+    throughputs = [f for f in figures if f.meaning == "throughput"]
+    assert len(throughputs) == 2 * 2 * 7 + 3
+    assert {f.workload for f in throughputs} == {"anon-cow-seq", "anon-cow-rand"}
+    assert all(f.change_percent is None for f in throughputs)
+    stage = "rmap-id:stage=rmap-id,batched=0"
+    assert of(figures, "WIP", stage, "anon-cow-seq", "Xeon") == [-16.2]
+    assert of(figures, "WIP", stage, "anon-cow-seq", "EPYC") == [-10.4]
+    assert of(figures, "WIP", "rmap-id:stage=all,batched=0", "anon-cow-rand", "EPYC") == [-0.5]
+    assert of(figures, "V1", "mm-id", "anon-cow-seq") == [-2]
+    assert of(figures, "V1", "no-page-mapcount", "anon-cow-seq") == [3]
+    below = [f for f in figures if f.workload == "anon-cow-rand" and f.source.startswith("V1")]
+    assert {(f.meaning, f.percent) for f in below} == {("below", 0.6)}
+    texts = {(f.policy, f.percent): figure_text(f) for f in throughputs}
+    assert texts["mm-id", -2] == "throughput −2 %"
+    assert texts["no-page-mapcount", 3] == "throughput +3 %"
 
 
 GOOD = """

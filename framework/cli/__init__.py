@@ -1,7 +1,8 @@
 """The command line: `foliolab VERB`, one module here for each verb.
 
 A module is a verb if it has a function `run`; its first line of text is the verb's help. The verb's name is
-the module's, or its NAME. Nothing slow is imported before a verb runs.
+the module's, or its NAME. A package in here is a group, whose modules are verbs: `foliolab kernel bench`.
+Nothing slow is imported before a verb runs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Annotated, Final
 
 import typer
@@ -39,14 +41,23 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global)
-    for found in iter_modules(__path__):
+    _add_verbs(app, sys.modules[__name__])
+    return app
+
+
+def _add_verbs(app: typer.Typer, package: ModuleType) -> None:
+    """Add a package's modules as verbs, and the packages in it as groups of verbs."""
+    for found in iter_modules(package.__path__):
         if found.name.startswith("_"):
             continue
-        module = import_module(f"{__name__}.{found.name}")
-        if hasattr(module, "run"):
-            name = getattr(module, "NAME", found.name)
+        module = import_module(f"{package.__name__}.{found.name}")
+        name = getattr(module, "NAME", found.name)
+        if found.ispkg:
+            group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+            _add_verbs(group, module)
+            app.add_typer(group, name=name, help=module.__doc__)
+        elif hasattr(module, "run"):
             app.command(name, help=module.__doc__, no_args_is_help=False)(module.run)
-    return app
 
 
 def _version(wanted: bool) -> None:

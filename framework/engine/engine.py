@@ -84,6 +84,7 @@ def _policy_tree(scheme: Scheme) -> CallTree:
     given = scheme.policy.hooks.given()
     put = hooks.defaults(frozenset(f.name for f in scheme.fields))
     put |= {getattr(hooks, name): given[name] for name in HOOK_ARGUMENTS if name in given}
+    put |= dict(scheme.policy.replace)
     return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
 
 
@@ -171,6 +172,7 @@ class Engine:
 
     def _connect(self) -> None:
         """Let the engine's text reach the policy's."""
+        self._kernels: dict[Function, Function] = {}
         self.vm.policy = policy_entries(self.scheme)
         if self.execution == "native":
             library = policy_library(self.scheme)
@@ -277,6 +279,12 @@ class Engine:
             entry: the function; its first argument is the memory, its second may be the page contents.
             kinds: a letter an argument (m memory, i integer); known for the entry points.
         """
+        found = self._kernels.get(entry)
+        if found is None:
+            found = self._kernels[entry] = self._prepare(entry, kinds)
+        return found
+
+    def _prepare(self, entry: Function, kinds: str | None) -> Function:
         kinds = kernels.KERNELS[entry] if kinds is None else kinds
         memories = (self.vm, self.contents)[: kinds.count("m")]
         if self.execution == "interpreted":

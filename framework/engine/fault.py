@@ -61,6 +61,7 @@ from foliolab.framework.engine.zap import (
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import (
+    PAGE_SIZE,
     READ_ONCE,
     WRITE_ONCE,
     copy_page,
@@ -260,6 +261,8 @@ def touch_new(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: i
     pfn = new_small_anon(vm, cpu, zone, mm)
     if pfn < 0:
         return NO_MEMORY
+    if load(zone.has_contents):
+        fill_page(contents, pfn, 0, PAGE_SIZE)
     WRITE_ONCE(pte_ref(vm, mm, vpn), pfn << PFN_SHIFT | PTE_ANON)
     store(mm.rss_anon, load(mm.rss_anon) + 1)
     return NEW_PAGE

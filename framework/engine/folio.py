@@ -33,6 +33,7 @@ from foliolab.framework.machine.primitives import (
     nth_page,
     pfn_to_page,
     set_bit,
+    test_and_clear_bit,
     test_and_set_bit_lock,
     test_bit,
 )
@@ -129,9 +130,8 @@ def folio_add_lru(folio: Any, batched: int) -> None:
 
 def leave_lru_batch(folio: Any) -> bool:
     """Move the folio from the per-CPU LRU batch to the LRU list; whether it was in one, and so holds a reference."""
-    if not test_bit(PG_lru_batch, folio.flags):
-        return False
-    clear_bit(PG_lru_batch, folio.flags)
+    if not test_bit(PG_lru_batch, folio.flags) or not test_and_clear_bit(PG_lru_batch, folio.flags):
+        return False  # not in one, or another CPU was first
     set_bit(PG_lru, folio.flags)
     return True
 

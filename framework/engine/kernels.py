@@ -117,6 +117,16 @@ def split_range(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int) 
     return OK
 
 
+def protect_range(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int) -> int:
+    """mprotect to read-only and back: what may be written without a fault is writable again, section 1.7."""
+    c = cpu_at(vm, cpu)
+    z = zone_at(vm, zone)
+    m = mm_at(vm, who)
+    huge.split_edges(vm, c, z, m, start, start + nr)
+    mm.make_writable(vm, m, start, start + nr)
+    return OK
+
+
 def move_range(vm: Memory, cpu: int, zone: int, who: int, start: int, to: int, nr: int) -> int:
     """mremap nr pages to an unmapped place; PMDs that cannot move whole are split."""
     c = cpu_at(vm, cpu)
@@ -229,6 +239,7 @@ def smaps(vm: Memory, who: int, start: int, nr: int) -> tuple[int, int, int]:
 KERNELS: Final[dict[Callable[..., Any], str]] = {
     mm_create: "miii", mm_drop: "mii", populate: "miiiiiiii", fork_range: "mmiiiiii", zap_range: "miiiiii",
     flush_gather: "mii", write_range: "mmiiiiiii", touch_new: "mmiiii", split_range: "miiiii",
+    protect_range: "miiiii",
     move_range: "miiiiii", file_alloc: "miii", file_map: "miiiiii", file_map_huge: "miiiii", file_drop: "miii",
     get_user: "mii", put_user: "miiii", pin: "mii", unpin: "miii", drain: "miii", swap_cache: "mi",
     swap_out: "miiii", swap_in: "miii", kpagecount: "mi", exclusive: "mi", maybe_shared: "mi", mapcount: "mi",

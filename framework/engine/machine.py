@@ -171,8 +171,13 @@ class Machine(Engine):
     def fork(self, parent: int, child: int, start: int = 0, nr: int | None = None, mm_id: int = 0) -> None:
         """Create the child with a copy of the parent's page tables (of a range: the rest is MADV_DONTFORK)."""
         nr = self.shape.nr_vpns - start if nr is None else nr
-        old = self._live(parent, start, nr)
+        self._live(parent, start, nr)
         self.create(child, mm_id)
+        self.copy_range(parent, child, start, nr)
+
+    def copy_range(self, parent: int, child: int, start: int, nr: int) -> None:
+        """Copy one more range of the parent's page tables to a child in which nothing is mapped there."""
+        old = self._live(parent, start, nr)
         numbers = (*self._here, old, self.map.mms[child], start, nr)
         self._enough(self._call(kernels.fork_range, *numbers), "fork")
 
@@ -249,6 +254,11 @@ class Machine(Engine):
         off = self._live(mm, start, nr)
         self._call(kernels.split_range, *self._here, off, start, nr)
 
+    def protect(self, mm: int, start: int, nr: int) -> None:
+        """mprotect nr pages to read-only and back to writable."""
+        off = self._live(mm, start, nr)
+        self._call(kernels.protect_range, *self._here, off, start, nr)
+
     def mremap(self, mm: int, start: int, to: int, nr: int) -> None:
         """Move nr pages to an unmapped place that does not overlap."""
         off = self._live(mm, start, nr)
@@ -270,6 +280,8 @@ class Machine(Engine):
                 self._call(kernels.swap_in, self._here[0], off, start)
             elif outcome == fault.NOT_MAPPED:
                 outcome = int(self._call(kernels.touch_new, *self._here, off, start))
+                if outcome == fault.NEW_PAGE and self.contents.size:
+                    self._call(kernels.write_range, *self._here, off, start, 1, value, nbytes)
                 start += 1
             if outcome == fault.NO_MEMORY:
                 raise ModelError(f"no memory to write page {start} of MM {mm}", "use a larger shape")

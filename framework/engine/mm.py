@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.engine.pagetable import PTRS_PER_PTE, get_and_clear, pmd_ref, pte_ref
+from foliolab.framework.engine.folio import PageAnonExclusive
+from foliolab.framework.engine.pagetable import (
+    PFN_SHIFT,
+    PTE_PRESENT,
+    PTE_WRITE,
+    PTRS_PER_PTE,
+    get_and_clear,
+    pmd_ref,
+    pte_ref,
+)
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import READ_ONCE, WRITE_ONCE, load, pte_at, store
+from foliolab.framework.machine.primitives import (
+    READ_ONCE,
+    WRITE_ONCE,
+    clear_bit,
+    load,
+    pfn_to_page,
+    pte_at,
+    set_bit,
+    store,
+    test_and_set_bit,
+)
 
 MM_ID_DUMMY = 0
 
@@ -15,26 +34,31 @@ def mm_alloc_id(vm: Memory, zone: Any, mm: Any) -> bool:
     """Give the MM the lowest free ID; False if none is left, and fork fails."""
     base = load(zone.mm_ida)
     for word in range(load(zone.mm_ida_words)):
-        used = load(pte_at(vm, base + 8 * word).pte)
-        if used == -1:
-            continue
-        bit = 0
-        while used >> bit & 1:
-            bit += 1
-        if 64 * word + bit > load(zone.max_mm_id):
-            return False
-        mm_take_id(vm, zone, mm, 64 * word + bit)
-        return True
+        ids = pte_at(vm, base + 8 * word).pte
+        used = READ_ONCE(ids)
+        while used != -1:
+            bit = 0
+            while used >> bit & 1:
+                bit += 1
+            if 64 * word + bit > load(zone.max_mm_id):
+                return False
+            if not test_and_set_bit(bit, ids):
+                _set_id(mm, 64 * word + bit)
+                return True
+            used = READ_ONCE(ids)  # another CPU was first
     return False
+
+
+def _set_id(mm: Any, mm_id: int) -> None:
+    store(mm.mm_id, mm_id)
+    store(mm.flags, 0)
 
 
 def mm_take_id(vm: Memory, zone: Any, mm: Any, mm_id: int) -> None:
     """Give the MM a certain ID; one beyond the bitmap is not recorded there."""
     if mm_id < 64 * load(zone.mm_ida_words):
-        word = pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte
-        store(word, load(word) | 1 << (mm_id & 63))
-    store(mm.mm_id, mm_id)
-    store(mm.flags, 0)
+        set_bit(mm_id & 63, pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte)
+    _set_id(mm, mm_id)
 
 
 def mm_free_id(vm: Memory, zone: Any, mm: Any) -> None:
@@ -42,8 +66,7 @@ def mm_free_id(vm: Memory, zone: Any, mm: Any) -> None:
     mm_id = load(mm.mm_id)
     store(mm.mm_id, MM_ID_DUMMY)
     if mm_id < 64 * load(zone.mm_ida_words):
-        word = pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte
-        store(word, load(word) & ~(1 << (mm_id & 63)))
+        clear_bit(mm_id & 63, pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte)
 
 
 def move_ptes(vm: Memory, mm: Any, start: int, to: int, nr: int) -> None:
@@ -58,3 +81,15 @@ def move_ptes(vm: Memory, mm: Any, start: int, to: int, nr: int) -> None:
         if READ_ONCE(pte_ref(vm, mm, start + i)):
             WRITE_ONCE(pte_ref(vm, mm, to + i), get_and_clear(pte_ref(vm, mm, start + i)))
         i += 1
+
+
+def make_writable(vm: Memory, mm: Any, start: int, end: int) -> None:
+    """`can_change_pte_writable` of a private mapping: an AnonExclusive page needs no write fault."""
+    vpn = start
+    while vpn < end:
+        pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
+        entry = pmd_ref(vm, mm, vpn) if pmd else pte_ref(vm, mm, vpn)
+        value = READ_ONCE(entry)
+        if value & PTE_PRESENT and PageAnonExclusive(pfn_to_page(vm, value >> PFN_SHIFT)):
+            WRITE_ONCE(entry, value | PTE_WRITE)
+        vpn += PTRS_PER_PTE if pmd else 1

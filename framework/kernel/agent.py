@@ -33,8 +33,8 @@ VMSPLICE = {"x86_64": 278, "aarch64": 75, "ppc64le": 285, "s390x": 309, "riscv64
 REGISTER_BUFFERS, UNREGISTER_BUFFERS = 0, 1
 OFF_CQ_RING, OFF_SQES = 0x8000000, 0x10000000
 WRITE_FIXED = 5
-SPLICED = 64
-"""Bytes of a page that a pipe holds: each peek takes one."""
+SPLICED = 1
+"""Bytes of a page that a pipe holds."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = libc.mremap.restype = ctypes.c_void_p
@@ -42,7 +42,8 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.madvise.argtypes = libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
-libc.syscall.restype = ctypes.c_long
+libc.syscall.restype = libc.tee.restype = ctypes.c_long
+libc.tee.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint]
 
 
 class IOVec(ctypes.Structure):
@@ -123,8 +124,14 @@ class Pipe:
         checked(libc.syscall(number, self.into, ctypes.byref(iov), 1, 0), "vmsplice")
 
     def peek(self) -> int:
-        """The next byte; the page's first, as long as all of its bytes are alike."""
-        return os.read(self.out, 1)[0]
+        """The first byte of the page, through a second pipe: reading this one would use it up."""
+        out, into = os.pipe()
+        try:
+            checked(libc.tee(self.out, into, 1, 0), "tee")
+            return os.read(out, 1)[0]
+        finally:
+            os.close(out)
+            os.close(into)
 
     def let_go(self) -> None:
         """Close both ends: the reference goes at once."""

@@ -228,8 +228,9 @@ def _fill(fd: int, first: int, view: memoryview, name: str) -> None:
         while done < len(view):
             got = os.preadv(fd, [view[done : done + CHUNK * ENTRY]], first * ENTRY + done)
             if got == 0:
+                asked = f"{len(view) // ENTRY} from {first} on were asked for"
                 raise KernelError(
-                    f"{name} ends at entry {first + done // ENTRY}, asked were {len(view) // ENTRY} from {first} on",
+                    f"{name} ends at entry {first + done // ENTRY}, {asked}",
                     "the process has ended, or there is no such page",
                 )
             done += got

@@ -11,17 +11,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
-import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.kernel.ending import orderly_end, undisturbed
+from foliolab.framework.kernel.lock import locked
 from foliolab.framework.provenance import now
 from foliolab.framework.results import write_atomically
 
@@ -32,8 +29,7 @@ RUN: Path = Path("/run/foliolab")
 Mode = Literal["always", "inherit", "madvise", "never"]
 MODES: Final = ("always", "inherit", "madvise", "never")
 PMD_KIB: Final = 2048
-POLL: Final = 0.05
-"""Seconds between two looks at a lock that another run holds."""
+WHAT: Final = "the machine's THP settings"
 
 
 def lock_file() -> Path:
@@ -152,7 +148,7 @@ def _write(path: Path, value: str) -> None:
         raise KernelError(f"{path} cannot be set to {value!r}: {fault.strerror}", hint) from fault
 
 
-# -- the lock ----------------------------------------------------------------------------------------
+# -- changing -----------------------------------------------------------------------------------------
 class Exclusive:
     """The machine's THP settings, as long as the lock is held; made by `exclusive`."""
 
@@ -251,14 +247,14 @@ def exclusive(wait: float | None = 0.0) -> Iterator[Exclusive]:
     Raises:
         KernelError: another run holds the lock, the place for it cannot be written, or settings cannot be restored.
     """
-    with _locked(wait):
+    with locked(lock_file(), wait, WHAT):
         _restore_leftover()
         held = Exclusive()
-        with _orderly_end():
+        with orderly_end():
             try:
                 yield held
             finally:
-                with _undisturbed():
+                with undisturbed():
                     held.restore()
 
 
@@ -271,7 +267,7 @@ def restore() -> list[str] | None:
     Raises:
         KernelError: a run holds the lock, the state file is damaged, or a file cannot be written.
     """
-    with _locked(0.0):
+    with locked(lock_file(), 0.0, WHAT):
         return _restore_leftover()
 
 
@@ -299,103 +295,3 @@ def _parse(text: bytes) -> dict[Path, str]:
     if not all(word in MODES and path in switches().values() for path, word in found.items()):
         raise damaged
     return found
-
-
-_held: set[int] = set()
-"""Descriptors of locks that this process holds."""
-
-
-def _forget_locks() -> None:
-    """In a forked child: the lock is the parent's; a child that outlives it must not keep it."""
-    for descriptor in _held:
-        with suppress(OSError):
-            os.close(descriptor)
-    _held.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_locks)
-
-
-@contextmanager
-def _locked(wait: float | None) -> Iterator[None]:
-    file = _open_lock()
-    _held.add(file)
-    owner = os.getpid()
-    try:
-        _take(file, wait)
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{owner} {' '.join(sys.argv)}"[:200].encode(errors="replace"), 0)
-        yield
-        os.ftruncate(file, 0)  # after an exception a stale name is left: `_holder` is asked only while it is locked
-    finally:
-        if os.getpid() == owner:  # a forked child closed its own at the fork
-            _held.discard(file)
-            os.close(file)
-
-
-def _open_lock() -> int:
-    if sys.platform != "linux":
-        raise KernelError(f"the running kernel is not Linux but {sys.platform}", "use the model: --on model")
-    try:
-        RUN.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return os.open(lock_file(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as fault:
-        raise KernelError(
-            f"{lock_file()}, the lock of whoever changes THP settings, cannot be opened: {fault.strerror}",
-            "run as root; THP settings are the whole machine's",
-        ) from fault
-
-
-def _take(file: int, wait: float | None) -> None:
-    import fcntl
-
-    end = None if wait is None else time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as fault:
-            if end is not None and time.monotonic() >= end:
-                raise KernelError(
-                    f"{_holder(file)} is using the machine's THP settings ({lock_file()} is locked)",
-                    "wait until it ends, or end it",
-                ) from fault
-        time.sleep(POLL)
-
-
-def _holder(file: int) -> str:
-    pid, _, command = os.pread(file, 256, 0).decode(errors="replace").partition(" ")
-    return f"process {pid} ({command})" if pid.isdigit() else "another process"
-
-
-# -- signals -----------------------------------------------------------------------------------------
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
-
-
-@contextmanager
-def _orderly_end() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise SystemExit, where nobody else has taken them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    taken = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, _leave)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Signals wait until this is over."""
-    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -37,6 +37,7 @@ typedef uint64_t u64;
 #define clear_bit(nr, p) ((void)__atomic_fetch_and(p, ~BIT(nr), __ATOMIC_RELAXED))
 #define test_bit(nr, p) ((READ_ONCE(*(p)) >> (nr)) & 1)
 #define test_and_set_bit(nr, p) (!!(__atomic_fetch_or(p, BIT(nr), __ATOMIC_SEQ_CST) & BIT(nr)))
+#define test_and_clear_bit(nr, p) (!!(__atomic_fetch_and(p, ~BIT(nr), __ATOMIC_SEQ_CST) & BIT(nr)))
 #define test_and_set_bit_lock(nr, p) (!!(__atomic_fetch_or(p, BIT(nr), __ATOMIC_ACQUIRE) & BIT(nr)))
 
 HOT void bit_spin_lock(int nr, u64 *word)
@@ -156,8 +157,7 @@ HOT void folio_add_lru(struct folio *folio, bool batched)
 
 HOT void lru_add_drain(struct folio *folio)
 {
-	if (test_bit(PG_lru_batch, &folio->flags)) {
-		clear_bit(PG_lru_batch, &folio->flags);
+	if (test_bit(PG_lru_batch, &folio->flags) && test_and_clear_bit(PG_lru_batch, &folio->flags)) {
 		set_bit(PG_lru, &folio->flags);
 		atomic_sub(1, &folio->_refcount);
 	}

@@ -1,0 +1,1 @@
+"""Measure the running kernel, and hold policies against it."""

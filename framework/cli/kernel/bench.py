@@ -1,0 +1,172 @@
+"""Measure the microbenchmarks of the patch series on the running kernel."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.cli import compare as verb
+from foliolab.framework.cli.kernel import calibrate
+from foliolab.framework.errors import UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.kernel.bench import BenchRequest
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.results import Result
+
+MEMORY: Final = "512M"
+ROUNDS: Final = 7
+MOST_CHILDREN: Final = 1024
+
+Benchmarks = Annotated[
+    list[str] | None, typer.Option(metavar="LIST", help=f"Benchmarks, {verb.LISTS}. [all that the kernel can run]")
+]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LIST", help="Folio sizes such as 4K,64K,2M. [4K and all that this kernel has]"),
+]
+Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory that each benchmark works on.")]
+Rounds = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How often each is measured.")]
+Children = Annotated[
+    int | None, typer.Option(min=1, max=MOST_CHILDREN, metavar="N", help="Children of anon-cow. [one per CPU]")
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the order and of random words.")]
+Model = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Put the times of this `foliolab compare --json` file beside.")
+]
+WithModel = Annotated[bool, typer.Option("--with-model", help="Measure the model now, and put its times beside.")]
+Wait = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run that has the THP settings.")
+]
+JsonFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")]
+CsvFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per benchmark and size.")]
+
+
+def run(  # noqa: PLR0913  (an argument an option)
+    benchmarks: Benchmarks = None,
+    sizes: Sizes = None,
+    memory: Memory = MEMORY,
+    rounds: Rounds = ROUNDS,
+    children: Children = None,
+    seed: Seed = 1,
+    wait: Wait = 0.0,
+    model: Model = None,
+    with_model: WithModel = False,
+    json: JsonFile = None,
+    csv: CsvFile = None,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+) -> None:
+    """Real folios of every size, interleaved; the model's times and published figures beside."""
+    for path in (json, csv):
+        verb._writable(path)
+    from foliolab.framework import host, results
+    from foliolab.framework.kernel import bench, running
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.selection import parse_memory
+
+    found = _common.registry(plugin, strict)
+    _common.warn(found)
+    request = bench.BenchRequest(
+        benchmarks=_benchmarks(benchmarks),
+        sizes=_sizes(sizes),
+        memory=parse_memory(memory) // bench.AREA * bench.AREA,
+        rounds=rounds,
+        seed=seed,
+        children=children or host.cores(),
+        wait=wait,
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+    )
+    scheme = running.matching(found)
+    modelled = _model(model, with_model, scheme)
+    _enough_memory(request)
+    with Progress() as progress:
+        result = bench.bench(request, progress)
+    if json is not None:
+        results.save(result, json)
+    if with_model and result.complete and scheme is not None:
+        modelled = calibrate._measure(found, result, scheme, seed, plugin)
+    _tell(found, result, scheme, modelled, csv)
+
+
+def _benchmarks(written: list[str] | None) -> tuple[str, ...]:
+    """The benchmarks that were asked for, each once.
+
+    Raises:
+        UsageError: there is no such benchmark.
+    """
+    from foliolab.framework.kernel.bench import BENCHMARKS
+    from foliolab.framework.selection import nearest, split
+
+    asked = dict.fromkeys(split(written or ["all"]))
+    for name in asked:
+        if name not in (*BENCHMARKS, "all"):
+            raise UsageError(f"there is no benchmark {name!r}", nearest(name, BENCHMARKS, "benchmarks are"))
+    if not asked:
+        raise UsageError("no benchmark is named", f"benchmarks are {', '.join(BENCHMARKS)}")
+    return BENCHMARKS if "all" in asked else tuple(asked)
+
+
+def _sizes(written: list[str] | None) -> tuple[int, ...]:
+    """The folio sizes in KiB that were asked for, out of those that this kernel has."""
+    from foliolab.framework.kernel import bench, settings
+    from foliolab.framework.selection import parse_sizes
+
+    known = {(kib // bench.SMALL_KIB).bit_length() - 1 for kib in (bench.SMALL_KIB, *settings.sizes())}
+    return tuple(bench.SMALL_KIB << order for order in parse_sizes(written or ["all"], known))
+
+
+def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None:
+    """The model's result, looked at before anything is measured."""
+    from foliolab.framework import kernelbench, results
+
+    if path is not None and now:
+        raise UsageError("--model and --with-model both say where modelled times come from", "choose one")
+    if now and scheme is None:
+        raise UsageError(
+            "no policy models this kernel, so there is nothing to measure beside", "leave out --with-model"
+        )
+    if path is None:
+        return None
+    modelled = results.load(path)
+    kernelbench.model_cells(scheme, modelled)
+    return modelled
+
+
+def _enough_memory(request: BenchRequest) -> None:
+    """Refuse what does not fit, before anything is allocated.
+
+    Raises:
+        UsageError: it takes more memory than there is; says both.
+    """
+    from foliolab.framework.host import memory_available
+    from foliolab.framework.kernel.bench import memory_needed
+
+    needed, available = memory_needed(request), memory_available()
+    if available is not None and needed > available:
+        raise UsageError(
+            f"this takes up to {needed >> 20} MiB of memory, and {available >> 20} MiB are available",
+            "choose less --memory, or free some",
+        )
+
+
+def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Result | None, csv: Path | None) -> None:
+    """Write, print, and end with the exit code that says how it went."""
+    from foliolab.framework import compare, kernelbench
+    from foliolab.framework.report import kernelbench as report
+    from foliolab.framework.report.page import console_for
+
+    rows = kernelbench.rows(result, scheme, modelled, verb._published(found), verb._resolver(found))
+    if csv is not None:
+        report.write_csv(rows, csv)
+    report.render(result, rows, console_for(), scheme.name if scheme else "")
+    if not result.complete:
+        raise typer.Exit(verb.INTERRUPTED)
+    if (fault := compare.failed(compare.compare(result), result)) is not None:
+        raise fault

@@ -1,0 +1,181 @@
+"""Derive what this kernel does besides the modelled work: so much per page, so much per folio.
+
+BENCH.json is what `foliolab kernel bench --json` wrote, MODEL.json what `foliolab compare --json` wrote on the same
+machine; it must have the policy of this kernel. What is not given is measured now.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.cli.compare import _writable
+from foliolab.framework.errors import NothingMeasured, ResultFileError, UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.results import Result
+
+ROUNDS: Final = 8
+SPARE: Final = 0.4
+INTERRUPTED: Final = 130
+
+Bench = Annotated[Path | None, typer.Argument(metavar="[BENCH.json]", show_default=False)]
+Model = Annotated[Path | None, typer.Argument(metavar="[MODEL.json]", show_default=False)]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Where to write the calibration. [a file for this kernel in your data folder]"),
+]
+Own = Annotated[
+    str | None,
+    typer.Option(
+        "--policy", metavar="POLICY", help="The policy that the benchmarked kernel has. [the one that says so]"
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the resampling.")]
+
+
+def run(
+    bench: Bench = None,
+    model: Model = None,
+    out: Out = None,
+    policy: Own = None,
+    seed: Seed = 1,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+) -> None:
+    """Fit kernel minus model over the folio sizes; nothing published enters."""
+    from foliolab.framework import calibration, results
+    from foliolab.framework.report import calibration as report
+    from foliolab.framework.report.page import console_for
+
+    found = _common.registry(plugin, strict)
+    _common.warn(found)
+    given = results.load(bench) if bench is not None else None
+    target = out or _stored(given)
+    _writable(target)
+    scheme = found.policy(policy) if policy else _matching(found, given)
+    measured = given or _bench(seed)
+    modelled = results.load(model) if model is not None else _measure(found, measured, scheme, seed, plugin)
+    for result in (measured, modelled):
+        if not result.complete:
+            sys.stderr.write(f"foliolab: `{result.command}` was interrupted: what it lacks is not calibrated\n")
+    reuses = "reuse" in scheme.capabilities
+    made = calibration.calibrate(measured, modelled, scheme.name, dict(scheme.values), reuses, seed)
+    calibration.save(made, target)
+    report.render(made, console_for())
+    uses = "`foliolab compare`" if out is None else f"`foliolab compare --calibration {shlex.quote(str(out))}`"
+    print(f"Written to {target}; {uses} predicts with it.")
+
+
+def _stored(bench: Result | None) -> Path:
+    """Where the calibration of the benchmarked kernel is kept; its folder is made.
+
+    Raises:
+        ResultFileError: the folder cannot be made.
+    """
+    from foliolab.framework import calibration, provenance
+
+    path = calibration.default_path(bench.kernel if bench is not None else provenance.kernel())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultFileError(
+            f"the folder {path.parent} cannot be made: {error.strerror}", "name a file with --out, or set FOLIOLAB_DATA"
+        ) from error
+    return path
+
+
+def _bench(seed: int) -> Result:
+    """The kernel's benchmarks, as `foliolab kernel bench` measures them.
+
+    Raises:
+        KernelError: nothing can be measured here.
+        UsageError: there is too little memory.
+    """
+    from foliolab.framework import host
+    from foliolab.framework.cli.kernel import bench as verb
+    from foliolab.framework.kernel import bench
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.selection import parse_memory
+
+    request = bench.BenchRequest(
+        benchmarks=verb._benchmarks(None),
+        sizes=verb._sizes(None),
+        memory=parse_memory(verb.MEMORY),
+        rounds=verb.ROUNDS,
+        seed=seed,
+        children=host.cores(),
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+    )
+    verb._enough_memory(request)
+    with Progress() as progress:
+        result = bench.bench(request, progress)
+    if not result.complete:
+        raise typer.Exit(INTERRUPTED)
+    return result
+
+
+def _matching(found: Registry, bench: Result | None) -> Scheme:
+    """The policy that models the benchmarked kernel, which is the running one.
+
+    Raises:
+        UsageError: it is another one, or no policy models it.
+    """
+    from foliolab.framework import provenance
+    from foliolab.framework.kernel import running
+
+    kernel = provenance.kernel()
+    if bench is not None and bench.kernel != kernel:
+        raise UsageError(
+            f"the benchmarks ran under Linux {bench.kernel}, this is {kernel}", "say which policy it has: --policy"
+        )
+    scheme = running.matching(found)
+    if scheme is None:
+        raise UsageError(f"no policy says that it models the kernel {kernel}", "name the one that does: --policy")
+    if note := running.read().note:
+        sys.stderr.write(f"foliolab: {note}\n")
+    return scheme
+
+
+def _measure(found: Registry, bench: Result, scheme: Scheme, seed: int, plugin: list[Path] | None) -> Result:
+    """The kernel's policy in the model: the same operations, folio sizes and memory.
+
+    Raises:
+        UsageError: the model has none of the operations.
+        NothingMeasured: it was interrupted.
+    """
+    from foliolab.framework.engine.engine import native_missing
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.run import RunRequest, compare_run
+
+    if missing := native_missing():
+        raise UsageError(f"the model's times cannot be measured here: {missing}", "install numba: pip install numba")
+    config = bench.config
+    request = RunRequest(
+        policies=(scheme.name,),
+        baseline=scheme.name,
+        workloads=tuple(name for name in config.workloads if name in found.workloads),
+        orders=tuple((size // 4).bit_length() - 1 for size in config.sizes),
+        memory=config.memory,
+        repeats=ROUNDS,
+        seed=seed,
+        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        spare=SPARE,
+    )
+    with Progress() as progress:
+        result = compare_run(request, progress)
+    if not result.complete:
+        raise typer.Exit(INTERRUPTED)
+    if not any(cell.samples for cell in result.cells):
+        reasons = [failure.message for failure in result.failures] or ["no reason given"]
+        raise NothingMeasured(f"{scheme.name} was not measured in the model", reasons[0])
+    return result

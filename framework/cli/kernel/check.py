@@ -1,0 +1,221 @@
+"""Hold a policy against the running kernel: random scenarios, every decision compared."""
+
+from __future__ import annotations
+
+import json as encoder
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import KernelError, NothingMeasured, UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.kernel.check import Agreement, Mutant, Session
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.scenario.generate import Mix
+    from foliolab.framework.scenario.syntax import Scenario
+
+MISMATCH = 1
+MUTANT_ORDERS = (2, 3, 4, 9)
+
+Scenarios = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="How many random scenarios.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first; the others follow.")]
+Orders = Annotated[str, typer.Option(metavar="LIST", help="Orders of the folios, such as 0,2-4,9.")]
+Steps = Annotated[int, typer.Option(min=2, max=500, metavar="N", help="Steps of a random scenario, at most.")]
+Exhaustive = Annotated[
+    int, typer.Option(min=0, max=6, metavar="DEPTH", help="All sequences of DEPTH steps over one folio instead.")
+]
+Against = Annotated[
+    str | None,
+    typer.Option(metavar="POLICY", help="Look for the shortest scenario that refutes this policy."),
+]
+Cpus = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processors that processes are spread over.")]
+SelfTest = Annotated[bool, typer.Option("--self-test", help="See that wrong variants of the policy are caught.")]
+Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Write each disagreement there as a scenario file.")]
+Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run to end.")]
+
+
+def run(  # noqa: PLR0913  (an argument an option)
+    scenarios: Scenarios = 200,
+    seed: Seed = 1,
+    orders: Orders = "0,2-9",
+    steps: Steps = 24,
+    exhaustive: Exhaustive = 0,
+    against: Against = None,
+    cpus: Cpus = 1,
+    self_test: SelfTest = False,
+    save: Save = None,
+    wait: Wait = 0.0,
+    json: _common.Json = False,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+) -> None:
+    """Every decision of the engine and of the running kernel, compared; exit code 1 if large folios disagree."""
+    from foliolab.framework.kernel import check, probe, running
+    from foliolab.framework.scenario.generate import Mix
+
+    found = _common.registry(plugin, strict)
+    _common.warn(found)
+    mix = Mix(orders=_orders(orders), steps=steps)
+    scheme = _scheme(found, against)
+    probe.require()
+    mix, told = _possible(mix)
+    kernel = running.read().described
+    if not json:
+        for line in told:
+            sys.stderr.write(f"foliolab: {line}\n")
+    with check.Session(_processors(cpus), wait) as session:
+        if self_test:
+            _self_test(session, scheme, scenarios, seed, mix)
+            return
+        what: Iterable[Scenario] = check.random_scenarios(scenarios, seed, mix)
+        if exhaustive:
+            what = check.exhaustive(exhaustive, mix.orders)
+        progress = _progress()
+        if against is not None and not exhaustive:
+            result = check.refute(session, scheme, scenarios, seed, mix, progress)
+        else:
+            result = check.check(session, scheme, what, progress=progress)
+    _clear()
+    _tell(result, scheme.name, kernel, against is not None, json, save)
+
+
+def _orders(written: str) -> tuple[int, ...]:
+    """Orders as a user writes them.
+
+    Raises:
+        UsageError: not a list of orders that anonymous folios have.
+    """
+    chosen: dict[int, None] = {}
+    for part in written.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"{part!r} is not an order", "write orders such as 0,2-4,9")
+        for order in range(int(first), int(last or first) + 1):
+            if order == 1 and first != last and dash:
+                continue
+            if order == 1 or order > 9:
+                raise UsageError(f"there are no anonymous folios of order {order}", "orders are 0 and 2 to 9")
+            chosen[order] = None
+    if not chosen:
+        raise UsageError(f"{written!r} names no order", "write orders such as 0,2-4,9")
+    return tuple(chosen)
+
+
+def _scheme(found: Registry, against: str | None) -> Scheme:
+    from foliolab.framework.kernel import running
+
+    if against is not None:
+        return found.policy(against)
+    scheme = running.matching(found)
+    if scheme is None:
+        raise KernelError(
+            f"no policy models {running.read().described}", "choose one with --against, to see where it differs"
+        )
+    return scheme
+
+
+def _possible(mix: Mix) -> tuple[Mix, list[str]]:
+    """The mix without what cannot be had here, and what that is."""
+    from dataclasses import replace
+
+    from foliolab.framework.kernel import probe, settings
+
+    told = []
+    actions = set(mix.actions)
+    for name, needing in (("io_uring buffers", ("pin", "unpin")), ("vmsplice", ("vmsplice", "close"))):
+        found = probe.one(name)
+        if not found.available:
+            told.append(f"without {name}: {found.reason}")
+            actions -= {*needing}
+    orders = mix.orders
+    if not probe.one("root").available:
+        told.append(f"no page frame numbers: {probe.one('root').reason}; the witnesses are bit 56, faults and nr_anon")
+        orders = tuple(o for o in orders if not o or settings.resolved_mode(4 << o) in ("always", "madvise"))
+        actions -= {"read", "cold"}
+    known = {0, *((kib // 4).bit_length() - 1 for kib in settings.sizes())}
+    orders = tuple(order for order in orders if order in known)
+    if missing := sorted(set(mix.orders) - set(orders)):
+        told.append(f"without folios of order {', '.join(map(str, missing))}: not enabled, or not in this kernel")
+    if not any(orders):
+        raise NothingMeasured("no large folio can be had here", "as root every size can be; see `foliolab doctor`")
+    return replace(mix, orders=orders, actions=frozenset(actions)), told
+
+
+def _processors(cpus: int) -> list[int]:
+    import os
+
+    allowed = sorted(os.sched_getaffinity(0))
+    if cpus > len(allowed):
+        raise UsageError(f"{cpus} processors are more than the {len(allowed)} that there are", "choose fewer")
+    return allowed[:cpus]
+
+
+def _progress() -> Any:
+    if not sys.stderr.isatty():
+        return None
+
+    def show(found: Agreement) -> None:
+        told = f"{found.scenarios} scenarios, {found.writes:,} writes, {len(found.unexplained)} disagreements"
+        sys.stderr.write(f"\r\x1b[K{told}")
+        sys.stderr.flush()
+
+    return show
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+
+
+def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix: Mix) -> None:
+    from dataclasses import replace
+
+    from foliolab.framework.kernel import check
+    from foliolab.framework.report import kernelcheck
+    from foliolab.framework.report.plain import Plain
+
+    if scheme.policy.mutants is None:
+        raise NothingMeasured(f"policy {scheme.name} comes without wrong variants", "declare some: Policy.mutants")
+    wrong = [policy.with_parameters() for policy in scheme.policy.mutants()]
+    orders = tuple(order for order in MUTANT_ORDERS if order in mix.orders) or mix.orders
+    made = check.random_scenarios(scenarios, seed, replace(mix, orders=orders))
+    mutants: Sequence[Mutant] = check.self_test(session, wrong, made)
+    kernelcheck.render_mutants(mutants, scenarios, Plain())
+    if not all(mutant.caught for mutant in mutants):
+        raise typer.Exit(MISMATCH)
+
+
+def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool, save: Path | None) -> None:
+    from foliolab.framework.report import kernelcheck
+    from foliolab.framework.report.plain import Plain
+
+    if json:
+        sys.stdout.write(encoder.dumps(kernelcheck.data(found, policy, kernel), indent=1, ensure_ascii=True) + "\n")
+    else:
+        kernelcheck.render(found, policy, kernel, Plain(), refuting)
+    if save is not None:
+        _save(found, save)
+    if not found.scenarios:
+        raise NothingMeasured("no scenario ran on this kernel", "`foliolab doctor` tells what can be had here")
+    if found.unexplained:
+        raise typer.Exit(MISMATCH)
+    if not found.complete:
+        raise typer.Exit(130)
+
+
+def _save(found: Agreement, folder: Path) -> None:
+    from foliolab.framework.report import kernelcheck
+    from foliolab.framework.results import write_atomically
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UsageError(f"{folder} cannot be made: {fault.strerror}", "choose another folder") from fault
+    for one in found.disagreements:
+        write_atomically(folder / f"{one.minimal.name}.scenario", kernelcheck.text_of(one).encode())

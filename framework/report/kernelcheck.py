@@ -1,0 +1,145 @@
+"""What a check of a policy against the running kernel found, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from foliolab.framework.report.plain import Plain
+from foliolab.framework.scenario.formatter import format_scenario
+from foliolab.framework.scenario.syntax import OUTCOMES, Scenario
+
+if TYPE_CHECKING:
+    from foliolab.framework.kernel.check import Agreement, Disagreement, Mutant
+
+SCHEMA: Final = 1
+SHOWN: Final = 3
+"""Disagreements printed in full."""
+
+
+def render(found: Agreement, policy: str, kernel: str, out: Plain, refuting: bool = False) -> None:
+    """Print the agreement by class of outcome, then each disagreement.
+
+    Args:
+        found: what the check found.
+        policy: which was held against the kernel.
+        kernel: its release and configuration.
+        refuting: whether the first disagreement is what was looked for.
+    """
+    out.line(f"{policy} against {kernel}", "bold")
+    _classes(found, out)
+    _aspects(found, out)
+    for message in found.failed[:SHOWN]:
+        out.item("✗", f"not run: {message}", style="red")
+    if len(found.failed) > SHOWN:
+        out.line(f"  … and {len(found.failed) - SHOWN} more that could not be run")
+    explained = [one for one in found.disagreements if one.explained]
+    for cause in dict.fromkeys(one.difference.cause for one in explained):
+        number = sum(one.difference.cause == cause for one in explained)
+        out.item("!", f"{number} order-0 disagreements have a named cause: {cause}", style="yellow")
+    for one in found.unexplained[:SHOWN]:
+        _disagreement(one, out)
+    if len(found.unexplained) > SHOWN:
+        out.line(f"… and {len(found.unexplained) - SHOWN} more disagreements")
+    out.line()
+    out.line(verdict(found, policy, refuting), "bold")
+
+
+def verdict(found: Agreement, policy: str, refuting: bool = False) -> str:
+    """The end of it in a sentence or two."""
+    large = sum(one.difference.large for one in found.unexplained)
+    small = len(found.unexplained) - large
+    ran = f"{found.scenarios} scenarios, {found.writes:,} page writes"
+    if not found.complete:
+        ran = f"Interrupted after {ran}"
+    if not found.scenarios:
+        return "No scenario could be run on this kernel."
+    if refuting:
+        return f"{policy} is refuted by this kernel ({ran})." if large + small else f"{policy} is not refuted by {ran}."
+    if large:
+        return f"{large} scenarios disagree on large folios ({ran})."
+    if small:
+        return f"Large folios agree; {small} scenarios disagree on order-0 folios without a known cause ({ran})."
+    return f"Every outcome on a large folio is what {policy} predicts ({ran})."
+
+
+def _classes(found: Agreement, out: Plain) -> None:
+    out.line(f"  {'folio':<9}{'the kernel':<14}{'writes':>10}{'agree':>10}", "dim")
+    for large in (True, False):
+        kinds = [*OUTCOMES, *({kernel for _, _, kernel in found.tally} - {*OUTCOMES})]
+        for kernel in kinds:
+            cells = {mine: n for (size, mine, theirs), n in found.tally.items() if size == large and theirs == kernel}
+            total = sum(cells.values())
+            if not total:
+                continue
+            same = cells.get(kernel, 0) if kernel in OUTCOMES else total
+            sign = "✓" if same == total else "✗"
+            other = ", ".join(f"{n} {mine} in the model" for mine, n in cells.items() if mine != kernel)
+            told = f"  {sign}" + (f" {other}" if other and same != total else "")
+            out.line(f"  {'large' if large else 'order-0':<9}{kernel:<14}{total:>10,}{same:>10,}{told}")
+
+
+def _aspects(found: Agreement, out: Plain) -> None:
+    looked = ", ".join(f"{aspect} {number:,}" for aspect, number in found.compared.items())
+    out.line(f"  also compared: {looked or 'nothing'}; attempts discarded and repeated: {found.discarded}", "dim")
+
+
+def _disagreement(one: Disagreement, out: Plain) -> None:
+    out.line()
+    out.item("✗", f"{one.shown.aspect}: {one.shown.what}", indent=0, style="red")
+    for line in text_of(one).splitlines():
+        out.line(f"    {line}")
+
+
+def text_of(one: Disagreement) -> str:
+    """The scenario with the step marked at which the two differ."""
+    marked: Scenario = one.minimal
+    items = list(marked.items)
+    at = one.shown.number
+    items[at] = replace(items[at], comment=f"# {one.shown.aspect}: {one.shown.what}")
+    return format_scenario(replace(marked, items=tuple(items)))
+
+
+def render_mutants(mutants: Sequence[Mutant], scenarios: int, out: Plain) -> None:
+    """Print which wrong variants were caught, by which scenario, and how."""
+    out.line(f"Self-test: {len(mutants)} wrong variants, {scenarios} scenarios", "bold")
+    width = max((len(mutant.scheme.name) for mutant in mutants), default=0)
+    for mutant in mutants:
+        if mutant.caught:
+            told = f"{mutant.scheme.name:<{width}}  by scenario {mutant.caught}: {mutant.difference}"
+            out.item("✓ caught", told, style="green")
+        else:
+            out.item("✗ missed", f"{mutant.scheme.name:<{width}}  {mutant.scheme.policy.summary}", style="red")
+    missed = sum(not mutant.caught for mutant in mutants)
+    out.line()
+    out.line("All were caught." if not missed else f"{missed} of {len(mutants)} were missed.", "bold")
+
+
+def data(found: Agreement, policy: str, kernel: str) -> dict[str, Any]:
+    """The same as values that JSON knows."""
+    return {
+        "schema": SCHEMA,
+        "policy": policy,
+        "kernel": kernel,
+        "complete": found.complete,
+        "scenarios": found.scenarios,
+        "discarded": found.discarded,
+        "failed": found.failed,
+        "tally": [
+            {"large": large, "model": mine, "kernel": theirs, "writes": number}
+            for (large, mine, theirs), number in sorted(found.tally.items())
+        ],
+        "compared": found.compared,
+        "disagreements": [
+            {
+                "found": format_scenario(one.scenario),
+                "minimal": text_of(one),
+                "aspect": one.shown.aspect,
+                "what": one.shown.what,
+                "large": one.difference.large,
+                "cause": one.difference.cause,
+            }
+            for one in found.disagreements
+        ],
+    }

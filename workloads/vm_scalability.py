@@ -1,0 +1,185 @@
+"""vm-scalability's anon-cow cases: a parent's memory, and N children who write all of it at the same time.
+
+The parent populates private anonymous memory with folios of one size (2 MiB ones mapped by a PMD, as a THP is)
+and forks N children. Then each child, a thread on a CPU of its own, writes as many 8-byte words as there are:
+`anon-cow-seq` all of them in order, `anon-cow-rand` random ones. The first write to a page copies it, for the
+parent keeps it. Every folio starts with N + 1 MMs, which is more than two slots can name: from the second child
+on, MMs map and unmap folios untracked.
+
+The children start together; timed is all of it, until the last one is done. Counted is one child alone, the last
+one. A source's throughput is N times the bytes of a child over that time.
+
+Every page of a child takes the zone's lock, for per-CPU page lists are not modelled; Linux takes it once for dozens
+of pages. That costs the same under every policy, and more than any of them: differences come out smaller here.
+
+Source: specification 6.3 (usemem of vm-scalability; described there, nothing is copied) and 4.6.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from foliolab.framework.api import (
+    COPIED,
+    PAGE_SIZE,
+    PMD_ORDER,
+    READ_ONCE,
+    ModelError,
+    Setting,
+    Timed,
+    Workload,
+    atomic_inc,
+    cpu_at,
+    cpu_relax,
+    frame_of,
+    mm_at,
+    pte_at,
+    store,
+    u64,
+    write_page,
+    zone_at,
+)
+
+PARENT: Final = 0
+WORDS: Final = PAGE_SIZE // 8
+"""8-byte words of a page."""
+FEW_WORDS: Final = 16
+"""Random words for each page where the text is interpreted: enough to meet every page."""
+SEQ_PAGES: Final = 1 << 17
+"""Page frames that are enough for anon-cow-seq, parent and children together: no cache holds them."""
+RAND_PAGES: Final = 1 << 15
+"""The same for anon-cow-rand, whose every page is written 512 times, each time with a miss of the caches."""
+REFERENCES: Final = ("specification 6.3 and 4.6", "20231124132626.235350-1-david@redhat.com")
+
+# Knuth's MMIX generator; its upper half is used
+MULTIPLIER: Final = 6364136223846793005
+INCREMENT: Final = 1442695040888963407
+
+
+def meet(vm: Any, gate: int, children: int) -> None:
+    """Wait until all children are here."""
+    if children > 1:
+        arrived = pte_at(vm, gate).pte
+        atomic_inc(arrived)
+        while READ_ONCE(arrived) < children:
+            cpu_relax()
+
+
+def write_all(vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int) -> int:
+    """Once all are here, write every word of nr pages; how many pages were written."""
+    c = cpu_at(vm, cpu)
+    z = zone_at(vm, zone)
+    mm = mm_at(vm, who)
+    meet(vm, gate, children)
+    for vpn in range(nr):
+        if write_page(vm, contents, c, z, mm, vpn, 1, PAGE_SIZE) > COPIED:
+            return vpn
+    return nr
+
+
+def write_random(
+    vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int, words: int, seed: int
+) -> int:
+    """Once all are here, write random words, on the average `words` in each of nr pages; nr, or less on failure."""
+    c = cpu_at(vm, cpu)
+    z = zone_at(vm, zone)
+    mm = mm_at(vm, who)
+    meet(vm, gate, children)
+    state = seed
+    for i in range(nr * words):
+        state = u64(state * MULTIPLIER + INCREMENT)
+        word = (state >> 32 & 0xFFFFFFFF) * (nr * 512) >> 32
+        vpn = word >> 9
+        if write_page(vm, contents, c, z, mm, vpn, 0, 0) > COPIED:
+            return i // words
+        store(pte_at(contents, frame_of(vm, mm, vpn) * PAGE_SIZE + 8 * (word & 511)).pte, state)
+    return nr
+
+
+def _all_of(write: Callable[[], int], nr: int) -> None:
+    """Run a child; all pages must be written, or the time means nothing."""
+    written = write()
+    if written != nr:
+        raise ModelError(f"a child wrote {written} of {nr} pages", "give the workload more page frames")
+
+
+def _in_turn(calls: Sequence[Timed]) -> None:
+    for call in calls:
+        call()
+
+
+class AnonCow:
+    """One of the cases.
+
+    Args:
+        children: how many write; with two and more the slots of `mm-id` are full.
+        random: whether the words are random ones.
+    """
+
+    def __init__(self, children: int, random: bool) -> None:
+        self.children = children
+        self.random = random
+
+    def prepare(self, machine: Any, setting: Setting) -> Sequence[Timed]:
+        """Populate and fork; a call for each child."""
+        machine.create(PARENT)
+        # what maps no PMD is measured without one, as by the other workloads
+        pmd = setting.order == PMD_ORDER and "pmd" in machine.scheme.capabilities
+        machine.populate(PARENT, 0, setting.nr_pages, setting.order, pmd=pmd)
+        for child in range(1, self.children + 1):
+            machine.fork(PARENT, child)
+        if setting.counting:
+            return [self._child(machine, setting, self.children, 1)]
+        if machine.execution == "interpreted":  # nothing runs at the same time there
+            return [partial(_in_turn, [self._child(machine, setting, c, 1) for c in range(1, self.children + 1)])]
+        return [self._child(machine, setting, c, self.children) for c in range(1, self.children + 1)]
+
+    def _child(self, machine: Any, setting: Setting, child: int, children: int) -> Timed:
+        """What a child does once `children` have come."""
+        where = (machine.map.cpus[child - 1], machine.map.zone, machine.map.mms[child], machine.map.scratch, children)
+        if self.random:
+            words = FEW_WORDS if machine.execution == "interpreted" else WORDS
+            seed = (setting.seed * (self.children + 1) + child) % (1 << 62)
+            numbers = (*where, setting.nr_pages, words, seed)
+            write = machine.bind_function(write_random, "mmiiiiiiii", *numbers)
+        else:
+            write = machine.bind_function(write_all, "mmiiiiii", *where, setting.nr_pages)
+        return partial(_all_of, write, setting.nr_pages)
+
+    def limit(self, order: int) -> int:
+        """Pages of the parent such that all copies fit what is enough, and at least two folios."""
+        enough = RAND_PAGES if self.random else SEQ_PAGES
+        return max(2 << order, enough // (self.children + 1))
+
+
+def workload(name: str, children: int, random: bool) -> Workload:
+    """An anon-cow case as a workload.
+
+    Args:
+        name: unique among all workloads.
+        children: how many write at the same time, each with a copy of all memory.
+        random: whether random words are written, rather than all in order.
+    """
+    case = AnonCow(children, random)
+    what = "as many random words" if random else "every word, in order"
+    return Workload(
+        name=name,
+        summary=f"{children} forked children write {what}, all at the same time, all of it timed (copies)",
+        references=REFERENCES,
+        prepare=case.prepare,
+        mms=1 + children,
+        frames=1 + children,
+        threads=children,
+        contents=True,
+        scratch=8,
+        limit=case.limit,
+    )
+
+
+def workloads() -> list[Workload]:
+    """Both cases, with a child for each core as in vm-scalability, and at least two."""
+    children = max(2, os.cpu_count() or 1)
+    return [workload("anon-cow-seq", children, False), workload("anon-cow-rand", children, True)]
