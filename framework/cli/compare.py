@@ -16,6 +16,7 @@ from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from foliolab.framework.calibration import Calibration
     from foliolab.framework.policy import Scheme
     from foliolab.framework.published import Published
     from foliolab.framework.registry import Registry
@@ -38,43 +39,59 @@ MOST_REPEATS: Final = 1000
 LISTS: Final = "separated by commas; may be repeated"
 
 
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LIST", help=f"Policies as NAME or NAME:parameter=value, {LISTS}. [{POLICIES}]"),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="POLICY", help="What the others are compared with. [the first of the policies]"),
+]
+Workloads = Annotated[list[str] | None, typer.Option(metavar="LIST", help=f"Workloads, {LISTS}. [all]")]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LIST", help=f"Folio sizes such as 4K,64K,2M. [{SIZES}; quick: {QUICK_SIZES}]"),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help=f"Modelled memory of a workload. [{MEMORY}; quick: {QUICK_MEMORY}]"),
+]
+Repeats = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST_REPEATS, metavar="N", help="Interleaved rounds. [as many as a verdict needs]"),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Fewer sizes, less memory: in a quarter of a minute.")]
+Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")]
+Csv = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per workload, size and policy.")]
+CalibrationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="Predict with the rest of the kernel. [what `foliolab kernel calibrate` stored for this kernel]",
+    ),
+]
+NoCalibration = Annotated[bool, typer.Option("--no-calibration", help="Raw times only.")]
+Wish = Annotated[str, typer.Option(hidden=True, help="native or interpreted")]
+
+
 def run(  # noqa: PLR0913  (an argument an option)
-    policies: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--policies",
-            metavar="LIST",
-            help=f"Policies as NAME or NAME:parameter=value, {LISTS}. [{POLICIES}]",
-        ),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(metavar="POLICY", help="What the others are compared with. [the first of the policies]"),
-    ] = None,
-    workloads: Annotated[
-        list[str] | None, typer.Option("--workloads", metavar="LIST", help=f"Workloads, {LISTS}. [all]")
-    ] = None,
-    sizes: Annotated[
-        list[str] | None,
-        typer.Option("--sizes", metavar="LIST", help=f"Folio sizes such as 4K,64K,2M. [{SIZES}; quick: {QUICK_SIZES}]"),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help=f"Modelled memory of a workload. [{MEMORY}; quick: {QUICK_MEMORY}]"),
-    ] = None,
-    repeats: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST_REPEATS, metavar="N", help="Interleaved rounds. [as many as a verdict needs]"),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")] = 1,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes, less memory: in a quarter of a minute.")] = False,
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")] = None,
-    csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per workload, size and policy.")
-    ] = None,
+    policies: Policies = None,
+    baseline: Baseline = None,
+    workloads: Workloads = None,
+    sizes: Sizes = None,
+    memory: Memory = None,
+    repeats: Repeats = None,
+    seed: Seed = 1,
+    quick: Quick = False,
+    json: Json = None,
+    csv: Csv = None,
+    calibration: CalibrationFile = None,
+    no_calibration: NoCalibration = False,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
-    execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
+    execution: Wish = "",
 ) -> None:
     """Compare policies: counted costs and measured times, the published figures beside them."""
     for path in (json, csv):
@@ -105,7 +122,7 @@ def run(  # noqa: PLR0913  (an argument an option)
         spare=0.0 if repeats else QUICK_SPARE if quick else SPARE,
     )
     _enough_memory(found, request, schemes)
-    _measure(found, request, json, csv)
+    _measure(found, request, json, csv, _calibration(calibration, no_calibration, way))
 
 
 def _writable(path: Path | None) -> None:
@@ -190,9 +207,41 @@ def _mib(nbytes: int) -> str:
     return f"{nbytes / (1 << 20):,.0f} MiB"
 
 
-def _measure(found: Registry, request: RunRequest, json: Path | None, csv: Path | None) -> None:
+def _calibration(path: Path | None, off: bool, execution: str) -> Calibration | None:
+    """The constants to predict with: those of a file, or those stored for this kernel if they fit it.
+
+    Raises:
+        UsageError: both wanted and not wanted, or there are no times to add to.
+        ResultFileError: the file cannot be read. A stored one that cannot be is named and left out.
+    """
+    if path is not None and (off or execution == "interpreted"):
+        why = "--no-calibration says not to" if off else "interpreted times mean nothing"
+        raise UsageError(f"{path} cannot be predicted with: {why}", "leave out --calibration")
+    if off or execution == "interpreted":
+        return None
+    from foliolab.framework import calibration, provenance
+
+    if path is not None:
+        return calibration.load(path)
+    kernel = provenance.kernel()
+    stored = calibration.default_path(kernel)
+    if not stored.is_file():
+        return None
+    try:
+        found = calibration.load(stored)
+        why = calibration.differs(found, provenance.describe_machine(), kernel)
+    except FolioLabError as fault:
+        why = fault.what
+    if why:
+        sys.stderr.write(f"foliolab: the calibration {stored} is not used: {why}\n")
+    return None if why else found
+
+
+def _measure(
+    found: Registry, request: RunRequest, json: Path | None, csv: Path | None, calibration: Calibration | None
+) -> None:
     """Run, then write, then print; an interrupted run is written and printed as far as it got."""
-    from foliolab.framework import compare, results
+    from foliolab.framework import compare, prediction, results
     from foliolab.framework.report import csvfile, terminal
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.run import compare_run
@@ -202,9 +251,12 @@ def _measure(found: Registry, request: RunRequest, json: Path | None, csv: Path 
     if json is not None:
         results.save(result, json)
     rows = compare.compare(result, published=_published(found), resolve=_resolver(found))
+    forecast = None
+    if calibration is not None:
+        forecast = prediction.predict(result, rows, calibration, _reuses(found))
     if csv is not None:
-        csvfile.write(rows, csv)
-    terminal.render(result, rows, terminal.console_for())
+        csvfile.write(rows, csv, forecast)
+    terminal.render(result, rows, terminal.console_for(), forecast)
     if not result.complete:
         raise typer.Exit(INTERRUPTED)
     if (fault := compare.failed(rows, result)) is not None:
@@ -222,6 +274,11 @@ def _published(found: Registry) -> list[Published]:
         except PluginError as fault:
             sys.stderr.write(f"foliolab: {fault.what}\n")
     return figures
+
+
+def _reuses(found: Registry) -> Callable[[str], bool]:
+    """Whether a policy claims that it may write to a large folio in place."""
+    return lambda policy: "reuse" in found.policy(policy).capabilities
 
 
 def _resolver(found: Registry) -> Callable[[str], Mapping[str, int] | None]:

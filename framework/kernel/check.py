@@ -105,6 +105,8 @@ class Agreement:
         discarded: attempts that the kernel disturbed, and that were repeated.
         failed: messages of scenarios that could not be run on the kernel.
         disagreements: where the two differ.
+        hidden: page frame numbers were hidden, so that a copy and a reuse are told apart by how many large folios
+            are left only.
         complete: False where it was interrupted.
     """
 
@@ -114,6 +116,7 @@ class Agreement:
     discarded: int = 0
     failed: list[str] = field(default_factory=list)
     disagreements: list[Disagreement] = field(default_factory=list)
+    hidden: bool = False
     complete: bool = False
 
     @property
@@ -129,6 +132,7 @@ class Agreement:
     def count(self, model: Sequence[Record], kernel: Sequence[Record], first: Difference | None) -> None:
         """Add a scenario's comparisons, up to its first difference."""
         self.scenarios += 1
+        self.hidden |= any(record.hidden for record in kernel)
         for number, (one, other) in enumerate(zip(model, kernel, strict=True)):
             if first is not None and number > first.number:
                 break

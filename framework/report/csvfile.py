@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from foliolab.framework.compare import Row
+from foliolab.framework.prediction import Prediction
 from foliolab.framework.results import write_atomically
 
 COLUMNS: Final = (
@@ -16,16 +17,33 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def write(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
-    """Write the rows, atomically; a figure that was not measured is an empty field.
+PREDICTED: Final = {
+    "predicted_ns_per_page": "ns_per_page",
+    "predicted_ratio": "ratio",
+    "predicted_ratio_low": "ratio_low",
+    "predicted_ratio_high": "ratio_high",
+    "rest_of": "operation",
+}
+"""Columns of a prediction, and what of a forecast they hold."""
+
+
+def write(rows: Sequence[Row], path: str | os.PathLike[str], prediction: Prediction | None = None) -> None:
+    """Write the rows, atomically; a figure that was not measured or predicted is an empty field.
+
+    Args:
+        rows: the comparison.
+        path: where to.
+        prediction: the same with the rest of the kernel: further columns.
 
     Raises:
         ResultFileError: the place cannot be written to.
     """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
+    lines.writerow([*COLUMNS, *(PREDICTED if prediction else ())])
     for row in rows:
-        values = (getattr(row, name) for name in COLUMNS)
+        values = [getattr(row, name) for name in COLUMNS]
+        if prediction:
+            values += [getattr(prediction.of(row), name) for name in PREDICTED.values()]
         lines.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
     write_atomically(path, text.getvalue().encode("utf-8"))

@@ -61,6 +61,11 @@ def verdict(found: Agreement, policy: str, refuting: bool = False) -> str:
         return f"{large} scenarios disagree on large folios ({ran})."
     if small:
         return f"Large folios agree; {small} scenarios disagree on order-0 folios without a known cause ({ran})."
+    if found.hidden:
+        return (
+            f"Nothing contradicts {policy}, as far as faults, bit 56 and the number of large folios can tell ({ran}); "
+            "as root each copy and each reuse is seen."
+        )
     return f"Every outcome on a large folio is what {policy} predicts ({ran})."
 
 
@@ -123,6 +128,7 @@ def data(found: Agreement, policy: str, kernel: str) -> dict[str, Any]:
         "policy": policy,
         "kernel": kernel,
         "complete": found.complete,
+        "hidden": found.hidden,
         "scenarios": found.scenarios,
         "discarded": found.discarded,
         "failed": found.failed,

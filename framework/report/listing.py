@@ -8,6 +8,7 @@ from typing import Any
 from foliolab.framework.policy import Parameter, Policy
 from foliolab.framework.registry import Registry
 from foliolab.framework.report.plain import Plain
+from foliolab.framework.scenario.parser import summary
 from foliolab.framework.workload import Workload
 
 
@@ -17,6 +18,9 @@ def data(registry: Registry) -> dict[str, Any]:
         "schema": 1,
         "policies": [_policy(policy, registry) for policy in registry.policies.values()],
         "workloads": [_workload(one, registry) for one in registry.workloads.values()],
+        "scenarios": [
+            {"name": name, "summary": summary(path), "file": str(path)} for name, path in registry.scenarios.items()
+        ],
         "plugins": [
             {
                 "name": p.name,
@@ -26,6 +30,7 @@ def data(registry: Registry) -> dict[str, Any]:
                 "policies": list(p.policies),
                 "workloads": list(p.workloads),
                 "published": [str(path) for path in p.published],
+                "scenarios": list(p.scenarios),
             }
             for p in registry.plugins
         ],
@@ -81,7 +86,17 @@ def render(registry: Registry, out: Plain) -> None:
         needs = f" (needs {_words(workload.needs)})" if workload.needs else ""
         out.item(workload.name, workload.summary + needs, column=column, style="cyan")
     out.line()
+    scenarios(registry, out)
+    out.line()
     _plugins(registry, out)
+
+
+def scenarios(registry: Registry, out: Plain) -> None:
+    """Print the scenarios, each with its first sentence."""
+    column = 4 + max((len(name) for name in registry.scenarios), default=10)
+    out.line("Scenarios", "bold")
+    for name, path in registry.scenarios.items():
+        out.item(name, summary(path), column=column, style="cyan")
 
 
 def _words(names: Iterable[str]) -> str:
@@ -97,6 +112,7 @@ def _plugins(registry: Registry, out: Plain) -> None:
                 (plugin.policies, "policy", "policies"),
                 (plugin.workloads, "workload", "workloads"),
                 (plugin.published, "file of published figures", "files of published figures"),
+                (plugin.scenarios, "scenario", "scenarios"),
             )
             if names
         ]

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from foliolab.framework.compare import ALPHA, EQUIVALENT, Row, Verdict, summarise
-from foliolab.framework.published import Published
+from foliolab.framework.prediction import Prediction
+from foliolab.framework.report import prediction as predicted
 from foliolab.framework.report.page import Column, Page, console_for
+from foliolab.framework.report.words import broken, change_text, figure_text, size_text, time_text
 from foliolab.framework.results import Result
 
-__all__ = ["console_for", "render"]
+__all__ = ["console_for", "figure_text", "render", "size_text"]
 
 SIGNS: Final[dict[Verdict, tuple[str, str, str]]] = {
     "better": ("▲", "^", "green"),
@@ -41,54 +43,27 @@ MEMORY: Final = {"bits_per_folio": "bits/folio", "bits_per_page": "bits/page"}
 """Counted metrics that do not depend on the workload."""
 
 
-def render(result: Result, rows: Sequence[Row], console: Console) -> None:
+def render(result: Result, rows: Sequence[Row], console: Console, prediction: Prediction | None = None) -> None:
     """Print the comparison.
 
     Args:
         result: what was measured.
         rows: its comparison, from `compare`.
         console: where to; `console_for` makes one.
+        prediction: the same with the rest of the kernel, to stand beside it.
     """
-    _Report(result, rows, Page(console)).render()
-
-
-def size_text(size_kib: int) -> str:
-    """A folio size in words."""
-    return f"{size_kib // 1024} MiB" if size_kib >= 1024 and size_kib % 1024 == 0 else f"{size_kib} KiB"
-
-
-def figure_text(figure: Published) -> str:
-    """A published figure, as it was meant."""
-    if figure.meaning == "below":
-        return f"< {figure.percent:g} %"
-    if figure.meaning == "speed-up":
-        return f"speed-up {figure.percent:g} %"
-    return f"{_signed(figure.percent, 'g')} %"
-
-
-def _signed(value: float, form: str) -> str:
-    """A number with its sign; what rounds to nothing has none."""
-    text = format(abs(value), form)
-    return text if float(text) == 0 else ("−" if value < 0 else "+") + text
-
-
-def _change(ratio: float) -> str:
-    return _signed((ratio - 1) * 100, ".1f")
+    _Report(result, rows, Page(console), prediction).render()
 
 
 _Line = tuple[str, str, str, list[Row]]
 """A line of counted metrics: its label, the metric, the policy, its row for each size."""
 
 
-def _broken(policy: str) -> str:
-    """A policy as a heading: a long one on several lines."""
-    return policy if len(policy) <= 24 else policy.replace(":", ":\n").replace(",", ",\n")
-
-
 class _Report:
-    def __init__(self, result: Result, rows: Sequence[Row], page: Page) -> None:
+    def __init__(self, result: Result, rows: Sequence[Row], page: Page, prediction: Prediction | None = None) -> None:
         self.result = result
         self.page = page
+        self.prediction = prediction
         baselines = [row.policy for row in rows if row.verdict == "baseline"]
         self.baseline = baselines[0] if baselines else result.config.baseline
         self.others = [p for p in dict.fromkeys(row.policy for row in rows) if p != self.baseline]
@@ -100,8 +75,12 @@ class _Report:
     def render(self) -> None:
         for workload in self.workloads:
             self.times(workload)
+            if self.prediction is not None:
+                predicted.beside(self.page, self.prediction, workload, self.policies)
         self.counted()
         self.verdicts()
+        if self.prediction is not None:
+            predicted.summary(self.page, self.prediction)
         self.closing()
 
     def times(self, workload: str) -> None:
@@ -143,7 +122,7 @@ class _Report:
         heading, *cells = (
             " ".join(part.rjust(width) for part, width in zip(line[:3], wide, strict=True) if width) for line in lines
         )
-        column = Column(f"{_broken(policy)}\n{heading} {lines[0][3]}".rstrip())
+        column = Column(f"{broken(policy)}\n{heading} {lines[0][3]}".rstrip())
         for row, cell, (*_, verdict) in zip(rows, cells, lines[1:], strict=True):
             style = SIGNS[row.verdict][2] if row.verdict in SIGNS else ""
             column.cells.append(self.page.text(f"{cell} ").append_text(self.page.text(verdict, style)))
@@ -151,17 +130,15 @@ class _Report:
 
     def figures(self, row: Row) -> tuple[str, str, str, str]:
         """A row's time, change, interval and verdict, as far as it has them."""
-        ns = "–"
-        if row.ns_per_page is not None:
-            ns = f"{row.ns_per_page:.2f}" if row.ns_per_page < 1000 else f"{row.ns_per_page:.0f}"
+        ns = "–" if row.ns_per_page is None else time_text(row.ns_per_page)
         if row.verdict == "baseline":
             return ns, "", "", ""
         sign, ascii_sign, _ = SIGNS[row.verdict]
         verdict = f"{ascii_sign if self.page.ascii else sign} {row.verdict}{'*' if row.flagged else ''}"
         if row.ratio is None or row.ratio_low is None or row.ratio_high is None:
             return ns, "", "", verdict
-        interval = f"{_change(row.ratio_low):>5} … {_change(row.ratio_high):>5}"
-        return ns, f"{_change(row.ratio)} %", interval, verdict
+        interval = f"{change_text(row.ratio_low):>5} … {change_text(row.ratio_high):>5}"
+        return ns, f"{change_text(row.ratio)} %", interval, verdict
 
     def published(self, workload: str, policy: str, sizes: Sequence[int]) -> Iterator[Column]:
         """A column for everyone who published figures of this policy against this baseline."""

@@ -1,0 +1,20 @@
+"""What the running kernel does besides the modelled work: two constants per operation, measured, and their file."""
+
+from foliolab.framework.calibration.file import (
+    Calibration,
+    Operation,
+    Point,
+    column_of,
+    default_path,
+    differs,
+    load,
+    save,
+)
+from foliolab.framework.calibration.fit import calibrate
+from foliolab.framework.calibration.remarks import remarks
+from foliolab.framework.calibration.rest import Rest, Unknown, rest_of
+
+__all__ = [
+    "Calibration", "Operation", "Point", "Rest", "Unknown", "calibrate", "column_of", "default_path", "differs", "load",
+    "remarks", "rest_of", "save",
+]  # fmt: skip

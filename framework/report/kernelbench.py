@@ -1,0 +1,129 @@
+"""A kernel bench in the terminal, a table per benchmark, and as a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+from typing import Final
+
+from rich.console import Console
+
+from foliolab.framework.kernelbench import COPYING, Row
+from foliolab.framework.published import Published
+from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
+from foliolab.framework.results import Result, write_atomically
+
+COLUMNS: Final = (
+    "workload", "size_kib", "policy", "ns_per_page", "least", "spread", "rounds", "flagged", "against_small",
+    "against_copy", "copies", "model_ns_per_page",
+)  # fmt: skip
+NOTHING: Final = "–"
+
+
+def render(result: Result, rows: Sequence[Row], console: Console, model: str = "") -> None:
+    """Print the bench.
+
+    Args:
+        result: what was measured.
+        rows: from `kernelbench.rows`.
+        console: where to.
+        model: the policy whose modelled times stand beside; empty for none.
+    """
+    page = Page(console)
+    for workload in dict.fromkeys(row.workload for row in rows):
+        _table(page, workload, [row for row in rows if row.workload == workload], model)
+    _closing(page, result)
+
+
+def _table(page: Page, workload: str, rows: Sequence[Row], model: str) -> None:
+    there = [row for row in rows if row.ns_per_page is not None]
+    if there:
+        page.tables(f"{workload}: the running kernel", _columns(page, there), [*_beside(page, there, model)])
+    else:
+        page.line(f"{workload}: the running kernel", "bold")
+    absent: dict[str, list[str]] = {}
+    for row in rows:
+        if row.ns_per_page is None:
+            absent.setdefault(row.reason, []).append(size_text(row.size_kib))
+    for reason, sizes in absent.items():
+        page.line(f"  not at {', '.join(sizes)}: {reason}", "dim")
+    for row in there:
+        if row.flagged:
+            page.line(f"  * {size_text(row.size_kib)}: {row.flagged} of {row.rounds} samples are suspect", "dim")
+    for source in dict.fromkeys(
+        "; ".join(part for part in (f"{f.source}, {f.policy} against {f.baseline}", f.machine, f.note) if part)
+        for row in there
+        for f in row.published
+    ):
+        page.line(f"  published: {source}", "dim")
+    page.line()
+
+
+def _columns(page: Page, rows: Sequence[Row]) -> list[Column]:
+    columns = {
+        "size": [size_text(row.size_kib) for row in rows],
+        "ns/page\nmedian": [f"{_ns(row.ns_per_page)}{'*' if row.flagged else ''}" for row in rows],
+        "\nleast": [_ns(row.least) for row in rows],
+        "quartiles\napart": [NOTHING if row.spread is None else f"{row.spread * 100:.0f} %" for row in rows],
+        "against\n4 KiB": [NOTHING if row.against_small is None else f"{row.against_small:.2f} ×" for row in rows],
+    }
+    if any(row.against_copy is not None for row in rows):
+        copying = COPYING[rows[0].workload]
+        columns[f"against\n{copying}"] = [
+            NOTHING if row.against_copy is None else f"{change_text(row.against_copy)} %" for row in rows
+        ]
+    if any(row.copies is not None for row in rows):
+        columns["copies\n/page"] = [NOTHING if row.copies is None else f"{row.copies:.3f}" for row in rows]
+    return [Column(head, [page.text(cell) for cell in cells], right=True) for head, cells in columns.items()]
+
+
+def _beside(page: Page, rows: Sequence[Row], model: str) -> Iterator[list[Column]]:
+    """The model's figures, and those of everyone who published some."""
+    if any(row.model_ns_per_page is not None for row in rows):
+        yield [Column(f"model, raw\n{model}", [page.text(_ns(row.model_ns_per_page)) for row in rows], right=True)]
+    for origin in dict.fromkeys(_origin(f) for row in rows for f in row.published):
+        cells = [", ".join(figure_text(f) for f in row.published if _origin(f) == origin) for row in rows]
+        source, machine, policy = origin
+        heading = "\n".join(["published", policy, *wrap(machine or source.partition(" ")[0], 12)])
+        yield [Column(heading, [page.text(cell) for cell in cells], right=True)]
+
+
+def _origin(figure: Published) -> tuple[str, str, str]:
+    return figure.source, figure.machine, figure.policy
+
+
+def _ns(value: float | None) -> str:
+    return NOTHING if value is None else time_text(value)
+
+
+def _closing(page: Page, result: Result) -> None:
+    """What else there is to know, and how to repeat it."""
+    if not result.complete:
+        page.line("Partial: the run was interrupted; this is what was measured until then.", "bold")
+    for failure in result.failures:
+        page.line(f"Failed ({failure.workload}, {size_text(failure.size_kib)}): {failure.message}", "red")
+    for note in result.notes:
+        page.line(f"Note: {note}")
+    machine, config = result.machine, result.config
+    page.line(f"{machine.cpu}, {machine.cores} cores, {machine.memory_bytes / 2**30:.1f} GiB, Linux {result.kernel}")
+    page.line(f"{config.memory >> 20} MiB, {config.repeats} rounds, seed {config.seed}, from {result.started}")
+    page.line(f"Repeat it: {result.command}", "bold")
+
+
+def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+    """Write a line per benchmark and size, atomically; a figure that was not measured is an empty field.
+
+    Raises:
+        ResultFileError: the place cannot be written to.
+    """
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for row in rows:
+        values = (getattr(row, name) for name in COLUMNS)
+        lines.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
+    write_atomically(path, text.getvalue().encode("utf-8"))

@@ -1,0 +1,43 @@
+"""What a trace holds, as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from foliolab.framework.report.plain import Plain
+from foliolab.framework.report.words import size_text
+from foliolab.framework.trace.importers.summary import Summary
+
+COLUMN: Final = 14
+
+
+def render(summary: Summary, out: Plain) -> None:
+    """Print a short summary: what was recorded, events by kind, outcomes, folios by size, what is not known."""
+    header = summary.header
+    where = f" on Linux {header.kernel}" if header.kernel else ""
+    out.item("trace", f"{summary.path}: {header.source}{where}, {summary.span_ns / 1e9:.3f} s", column=COLUMN)
+    out.item("MMs", f"{summary.processes:,} (a process has another one after exec)", column=COLUMN)
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.kinds.items())
+    out.item("events", f"{summary.events:,}: {kinds}", column=COLUMN)
+    if summary.outcomes or summary.file_writes:
+        parts = [f"{count:,} {outcome}" for outcome, count in summary.outcomes.items()]
+        if summary.file_writes:
+            parts.append(f"{summary.file_writes:,} in mappings of files or shared ones")
+        out.item("writes", ", ".join(parts) + f"; {summary.uncertain:,} of them uncertain", column=COLUMN)
+    if summary.folios:
+        sizes = ", ".join(f"{count:,} of {size_text(4 << order)}" for order, count in summary.folios.items())
+        out.item("folios", sizes, column=COLUMN)
+    lost = f"{header.lost:,} events" if header.lost else "nothing, as far as the tracer says"
+    out.item("lost", lost, column=COLUMN, style="red" if header.lost else "")
+    out.item("exits", f"{header.exit_uncertainty_ns / 1e6:,.1f} ms of teardown, summed", column=COLUMN)
+    for note in header.notes:
+        out.item("note", note, column=COLUMN)
+    if summary.damaged:
+        out.item("damaged", summary.damaged, column=COLUMN, style="red")
+
+
+def data(summary: Summary) -> dict[str, Any]:
+    """The summary as values that JSON knows."""
+    return {"schema": 1, **{name: msgspec.to_builtins(value, str_keys=True) for name, value in vars(summary).items()}}

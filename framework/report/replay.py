@@ -1,0 +1,247 @@
+"""What a replay found, in the terminal: owners over time, false shared, write faults, spared copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console
+
+from foliolab.framework.replay.result import Replayed, ReplayResult, Sample
+from foliolab.framework.report.page import Column, Page, console_for
+from foliolab.framework.report.words import broken
+
+__all__ = ["console_for", "render"]
+
+GROUPS: Final = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 8), (9, 16), (17, 63), (64, 64))
+"""Numbers of MMs that share a column, both ends included; the last is open."""
+MOMENTS: Final = 12
+"""Rows of the table over time; the result file has all samples."""
+CLASSES: Final = {
+    "large": "large folio",
+    "small": "small folio",
+    "unknown": "not known to the trace",
+    "disturbed": "large, changed by the kernel",
+}
+
+
+def render(result: ReplayResult, console: Console) -> None:
+    """Print a result."""
+    page = Page(console)
+    _head(result, page)
+    best = next((one for one in result.policies if one.exact and one.events), None)
+    shown = best or next((one for one in result.policies if one.events), None)
+    if shown is not None:
+        _owners(shown, page)
+        _over_time(shown, result, page)
+        _answers(result, page)
+        _faults(result, page)
+        _spared(result, page)
+    _closing(result, page)
+
+
+def _head(result: ReplayResult, page: Page) -> None:
+    recording = result.recording
+    header = recording.header
+    where = f", Linux {header.kernel}" if header.kernel else ""
+    source = f", {header.source}" if header.source else ""
+    page.line(f"{recording.path}: {recording.events:,} events in {recording.span / 1e9:.3f} s{where}{source}", "bold")
+    page.line("  " + ", ".join(f"{count:,} {kind}" for kind, count in recording.kinds.items()))
+    if header.command:
+        page.line(f"  {header.command}", "dim")
+    page.line()
+
+
+def _label(low: int, high: int) -> str:
+    if high == GROUPS[-1][1]:
+        return f"{low}+"
+    return f"{low}" if low == high else f"{low}-{high}"
+
+
+def _grouped(counts: Sequence[int]) -> list[int]:
+    return [sum(counts[low - 1 : high]) for low, high in GROUPS]
+
+
+def _used(rows: Sequence[Sequence[int]]) -> list[int]:
+    """The groups that occur."""
+    return [i for i in range(len(GROUPS)) if any(row[i] for row in rows)] or [0]
+
+
+def _share(part: float, whole: float) -> str:
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    return "0 %" if not part else f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
+
+
+def _owners(shown: Replayed, page: Page) -> None:
+    """How many MMs share a large folio."""
+    folios, pages = _grouped(shown.owner_ns), _grouped(shown.owner_page_ns)
+    columns = [Column("", [page.text("of large folios x time"), page.text("of their pages x time")])]
+    for i in _used([folios]):
+        cells = [page.text(_share(row[i], sum(row))) for row in (folios, pages)]
+        columns.append(Column(_label(*GROUPS[i]), cells, right=True))
+    page.tables(f"MMs that map a large folio ({shown.policy})", columns, [])
+    if not sum(folios):
+        page.line("  no large folio was mapped", "dim")
+    page.line()
+
+
+def _moments(samples: Sequence[Sample]) -> list[Sample]:
+    """Some of the samples, evenly in time, the first and last among them."""
+    if len(samples) <= MOMENTS:
+        return list(samples)
+    first, span = samples[0].time, samples[-1].time - samples[0].time
+    wanted = [first + span * i / (MOMENTS - 1) for i in range(MOMENTS)]
+    found = [min(samples, key=lambda sample: abs(sample.time - when)) for when in wanted]
+    return list({sample.time: sample for sample in found}.values())
+
+
+def _over_time(shown: Replayed, result: ReplayResult, page: Page) -> None:
+    """The same over time, with what each policy falsely calls shared."""
+    moments = _moments(shown.samples)
+    if not moments:
+        return
+    rows = [_grouped(sample.folios) for sample in moments]
+    unit, ns = ("s", 1e9) if result.recording.span >= 10e9 else ("ms", 1e6)
+    first = [
+        Column(f"at, {unit}", [page.text(f"{sample.time / ns:,.3f}") for sample in moments], right=True),
+        Column("MMs", [page.text(f"{sample.mms:,}") for sample in moments], right=True),
+    ]
+    for i in _used(rows):
+        low, high = GROUPS[i]
+        heading = f"by {_label(low, high)}"
+        first.append(Column(heading, [page.text(f"{row[i]:,}") for row in rows], right=True))
+    groups = []
+    for one in result.policies:
+        at = {sample.time: sample for sample in one.samples}
+        cells = [f"{at[sample.time].false_folios:,}" if sample.time in at else "" for sample in moments]
+        groups.append([Column(f"{broken(one.policy)}\nfalse shared", [page.text(c) for c in cells], right=True)])
+    page.tables("Large folios over time, mapped by so many MMs", first, groups)
+    page.line()
+
+
+def _duration(ns: float) -> str:
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns:.0f} ns" if ns else "-"
+
+
+def _answers(result: ReplayResult, page: Page) -> None:
+    """What each policy says of folios that a single MM maps, and of those that several do."""
+    done = [one for one in result.policies if one.events]
+
+    def column(heading: str, cells: Sequence[str], style: str = "") -> Column:
+        return Column(heading, [page.text(cell, style if cell not in ("0", "-") else "") for cell in cells], right=True)
+
+    columns = [
+        Column("policy", [page.text(one.policy + (" (as recorded)" if one.recorded else "")) for one in done]),
+        column("false shared,\nfolios x time", [_share(one.false_shared.folio_ns, sum(one.owner_ns)) for one in done]),
+        column("pages x time", [_share(one.false_shared.page_ns, sum(one.owner_page_ns)) for one in done]),
+        column("times", [f"{one.false_shared.episodes:,}" for one in done]),
+        column("mean", [_duration(one.false_shared.mean) for one in done]),
+        column("longest", [_duration(one.false_shared.longest) for one in done]),
+        column("most at once", [f"{one.false_shared.peak:,}" for one in done]),
+        column("UNSAFE", [f"{one.unsafe.episodes:,}" for one in done], "bold red"),
+        column("events/s", [f"{one.events / one.seconds:,.0f}" if one.seconds else "-" for one in done]),
+    ]
+    page.tables('False shared: one MM maps the folio, the policy says "maybe shared"', columns, [])
+    for one in done:
+        if one.unsafe.episodes or one.unsafe.folio_ns:
+            claim = "although it claims to be safe" if one.safe else "which it never claimed not to do"
+            page.line(
+                f"  UNSAFE: {one.policy} called folios exclusive that several MMs mapped, {claim}: "
+                f"{one.unsafe.episodes:,} times, first {one.unsafe.first / 1e9:.6f} s after the start",
+                "bold red" if one.safe else "red",
+            )
+    page.line()
+
+
+def _faults(result: ReplayResult, page: Page) -> None:
+    """Write faults: what the kernel did, and what each policy did."""
+    done = [one for one in result.policies if one.events]
+    keys: dict[tuple[str, str, str], None] = {}
+    for of in CLASSES:
+        for kernel in ("reused", "copied", "unknown"):
+            for policy in ("reused", "copied", "unchanged", "new page", "not mapped"):
+                if any(one.count(of, kernel, policy) for one in done):
+                    keys[of, kernel, policy] = None
+    if not keys:
+        page.line("no write faults on write-protected pages were recorded", "dim")
+        page.line()
+        return
+    words = list(keys)
+    first = [
+        Column("page of a", [page.text(CLASSES[of]) for of, _, _ in words]),
+        Column("the kernel", [page.text(kernel) for _, kernel, _ in words]),
+        Column("the policy", [page.text(policy) for _, _, policy in words]),
+    ]
+    groups = []
+    for one in done:
+        cells = []
+        for of, kernel, policy in words:
+            certain, uncertain = (one.count(of, kernel, policy, certain=sure) for sure in (True, False))
+            text = f"{certain:,}" + (f" (+{uncertain:,})" if uncertain else "")
+            differs = kernel != "unknown" and policy in ("reused", "copied") and policy != kernel
+            cells.append(page.text(text, "yellow" if differs and certain else "" if certain or uncertain else "dim"))
+        groups.append([Column(broken(one.policy), cells, right=True)])
+    page.tables("Write faults (in brackets: uncertain, since another process of the family was exiting)", first, groups)
+    for one in done:
+        agree = sum(one.count("large", outcome, outcome, certain=True) for outcome in ("reused", "copied"))
+        told = sum(one.count("large", outcome, certain=True) for outcome in ("reused", "copied"))
+        if told:
+            page.line(f"  {one.policy}: {agree:,} of {told:,} certain outcomes on large folios as the kernel's")
+    page.line()
+
+
+def _more(value: float, form: str = ",") -> str:
+    """How much more, with a sign; what rounds to nothing has none."""
+    text = format(abs(value), form)
+    return text if not text.strip("0.,") else ("−" if value < 0 else "+") + text
+
+
+def _mib(nbytes: float) -> str:
+    return f"{_more(nbytes / (1 << 20), ',.1f')} MiB"
+
+
+def _spared(result: ReplayResult, page: Page) -> None:
+    """What a precise scheme would have spared."""
+    if not result.spared:
+        page.line("spared copies: no policy that is precise and reuses replayed the whole trace", "dim")
+        page.line()
+        return
+    spared = result.spared
+    sole = {one.policy: one.sole_copies for one in result.policies}
+
+    def column(heading: str, cells: Sequence[str]) -> Column:
+        return Column(heading, [page.text(cell) for cell in cells], right=True)
+
+    columns = [
+        Column("policy", [page.text(one.policy) for one in spared]),
+        column("copies of\nlarge folios' pages", [_more(one.large) for one in spared]),
+        column("copies by\nthe only MM", [f"{sole[one.policy]:,}" for one in spared]),
+        column("of small folios", [_more(one.small) for one in spared]),
+        column("copied", [_mib(one.bytes_copied) for one in spared]),
+        column("memory in use,\nmean", [_mib(one.frames_mean * 4096) for one in spared]),
+        column("peak", [_mib(one.frames_peak * 4096) for one in spared]),
+        column("time", ["-" if one.ns is None else f"{_more(one.ns / 1e6, ',.2f')} ms" for one in spared]),
+    ]
+    page.tables(f"More than {spared[0].against}: what a precise scheme would have spared", columns, [])
+    if result.costs:
+        costs = result.costs
+        page.line(f"  {costs.copy_ns:.0f} ns a copy, {costs.reuse_ns:.0f} ns a reuse: {costs.source}", "dim")
+    page.line()
+
+
+def _closing(result: ReplayResult, page: Page) -> None:
+    first = next((one for one in result.policies if one.events), None)
+    for what, count in (first.not_modelled if first else {}).items():
+        page.line(f"not in the replay: {count:,} {what}")
+    for note in result.notes:
+        page.line(f"note: {note}", "yellow" if note.startswith("the trace is damaged") else "")
+    if not result.complete:
+        page.line("interrupted: this is what there was", "bold yellow")
+    machine = result.machine
+    page.line()
+    page.line(f"{machine.cpu}, {machine.cores} cores, {machine.os}, Linux {result.kernel}", "dim")

@@ -1,0 +1,227 @@
+"""A scenario's result: a table of what each step did, failed expectations, a summary in words; and as JSON.
+
+What is false or unsafe says so in words and by a sign, never by its colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rich.text import Text
+
+from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.words import broken
+from foliolab.framework.scenario.formatter import region_text, step_text
+from foliolab.framework.scenario.record import Record, Verdict
+from foliolab.framework.scenario.result import Run, ScenarioResult
+
+SIGNS: Final = {"right": ("", "", ""), "false shared": ("▲", "^", "yellow"), "unsafe": ("✗", "x", "red")}
+"""For each kind of verdict its sign, the sign in ASCII, and a colour."""
+
+DIFFERS: Final = ("≠", "!", "red")
+"""The same for a kernel that did something else than its model."""
+
+
+# -- the table ----------------------------------------------------------------------------------------
+@dataclass
+class _Row:
+    """A line of the table: a step, or more folios after it."""
+
+    line: str = ""
+    step: str = ""
+    owners: str = ""
+    cells: list[Text] = field(default_factory=list)
+
+
+def render(result: ScenarioResult, page: Page) -> None:
+    """Print one scenario's result."""
+    scenario = result.scenario
+    page.line(f"{scenario.name}  {scenario.source}", "bold")
+    for told in scenario.text:
+        page.line(f"  {told}")
+    for region in scenario.regions:
+        page.line(f"  {region_text(region)}", "dim")
+    page.line()
+    rows = list(_Table(result, page).rows())
+    columns = [
+        Column("line", [page.text(row.line) for row in rows], right=True),
+        Column("step", [page.text(row.step) for row in rows]),
+        Column("owners", [page.text(row.owners) for row in rows]),
+    ]
+    heads = [broken(run.by) for run in result.runs] + (["kernel"] if result.kernel else [])
+    groups = [[Column(head, [row.cells[place] for row in rows])] for place, head in enumerate(heads)]
+    page.tables("", columns if result.runs else columns[:2], groups)
+    page.line()
+    _failures(result, page)
+    for told in _words(result):
+        page.line(told)
+
+
+class _Table:
+    def __init__(self, result: ScenarioResult, page: Page) -> None:
+        self.result = result
+        self.page = page
+        self.differs = {difference.number for difference in result.differences}
+        self.last: dict[str, tuple[object, ...]] = {}
+        self.several = sum(r.folios for r in result.scenario.regions if r.order) > 1
+
+    def rows(self) -> Iterator[_Row]:
+        """A row for each step, with the folios of which something changed, and more rows if there are several."""
+        for number, step in enumerate(self.result.scenario.steps):
+            records = [run.records[number] for run in self.result.runs]
+            folios = self._changed(records)
+            first = folios[0] if folios else ()
+            yield _Row(
+                str(step.line or ""),
+                step_text(step, answer=False),
+                self._owners(first),
+                [*self._cells(records, first), *self._kernel(number)],
+            )
+            for more in folios[1:]:
+                end = [self.page.text("")] if self.result.kernel else []
+                yield _Row("", "", self._owners(more), [*self._cells([None] * len(records), more), *end])
+
+    def _changed(self, records: Sequence[Record]) -> list[tuple[Verdict | None, ...]]:
+        """For each folio of which something changed what each policy says; of equal ones in a region the first."""
+        by_name = [{verdict.folio: verdict for verdict in record.verdicts} for record in records]
+        found: dict[tuple[object, ...], tuple[Verdict | None, ...]] = {}
+        for name in dict.fromkeys(name for verdicts in by_name for name in verdicts):
+            said = tuple(verdicts.get(name) for verdicts in by_name)
+            state = tuple(v and (v.owners, v.shared) for v in said)
+            if self.last.get(name) != state:
+                self.last[name] = state
+                found.setdefault((name.partition("[")[0], state), said)
+        return list(found.values())
+
+    def _owners(self, said: Sequence[Verdict | None]) -> str:
+        known = next((verdict for verdict in said if verdict), None)
+        if known is None:
+            return ""
+        return f"{known.folio}: {known.owners}" if self.several else str(known.owners)
+
+    def _cells(self, records: Sequence[Record | None], said: Sequence[Verdict | None]) -> Iterator[Text]:
+        truth = next((verdict.owners for verdict in said if verdict), 0)
+        for place, record in enumerate(records):
+            verdict = said[place] if said else None
+            told = record.told if record else ""
+            text = self.page.text(f"{told}; " if told and said else told)
+            if said:
+                text.append_text(self._verdict(verdict, truth) if verdict else self.page.text("freed"))
+            yield text
+
+    def _verdict(self, verdict: Verdict, truth: int) -> Text:
+        sign, ascii_sign, style = SIGNS[verdict.kind]
+        said = verdict.kind if verdict.kind != "right" else "shared" if verdict.shared else "exclusive"
+        sign = ascii_sign if self.page.ascii else sign
+        other = "" if verdict.owners == truth else f" (owners: {verdict.owners})"
+        return self.page.text(f"{sign} {said}{other}".lstrip(), style)
+
+    def _kernel(self, number: int) -> list[Text]:
+        if self.result.kernel is None:
+            return []
+        told = self.result.kernel.records[number].told
+        if number not in self.differs:
+            return [self.page.text(told)]
+        sign, ascii_sign, style = DIFFERS
+        return [self.page.text(f"{ascii_sign if self.page.ascii else sign} differs {told}".rstrip(), style)]
+
+
+# -- words --------------------------------------------------------------------------------------------
+def _all_runs(result: ScenarioResult) -> list[Run]:
+    return [*result.runs, *([result.kernel] if result.kernel else [])]
+
+
+def _failures(result: ScenarioResult, page: Page) -> None:
+    steps = result.scenario.steps
+    for run in _all_runs(result):
+        for failure in run.failures:
+            place = f"{result.scenario.source}:{failure.line}"
+            told = f"{place}: {run.by}: expected {failure.expected}, found {failure.found or 'nothing'}"
+            page.line(f"Failed: {told} (after {failure.step})", "red")
+    for difference in result.differences:
+        step = steps[difference.number]
+        told = f"{step_text(step, answer=False)}: {difference.aspect}: {difference.what}"
+        cause = f" ({difference.cause})" if difference.cause else ""
+        page.line(f"Differs: {result.scenario.source}:{step.line}: {told}{cause}", "red")
+
+
+def _words(result: ScenarioResult) -> Iterator[str]:
+    """The result in sentences."""
+    runs = _all_runs(result)
+    expected = sum(run.expected for run in runs)
+    failed = sum(len(run.failures) for run in runs)
+    if expected:
+        yield f"{expected - failed} of {expected} expectations hold" + (f", {failed} failed." if failed else ".")
+    for kind in ("false shared", "unsafe"):
+        counts = {run.by: run.verdicts(kind) for run in result.runs}
+        if any(counts.values()):
+            yield f"{kind}: " + ", ".join(f"{by} {_times(number)}" for by, number in counts.items() if number) + "."
+    if result.skipped:
+        yield f"Not run on this kernel: {result.skipped}."
+    elif result.kernel and result.model:
+        same = len(result.scenario.steps) - len({difference.number for difference in result.differences})
+        yield f"{result.kernel.by} did what {result.model} says in {same} of {len(result.scenario.steps)} steps."
+    elif result.kernel and result.runs:
+        yield f"No policy here models {result.kernel.by}, so it is compared with none."
+    if result.discarded:
+        yield f"{result.discarded} attempts were discarded, since the kernel moved pages meanwhile."
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def summary(results: Sequence[ScenarioResult], page: Page) -> None:
+    """Print how several scenarios went."""
+    bad = [result.scenario.name for result in results if not result.good]
+    skipped: dict[str, list[str]] = {}
+    for result in results:
+        if result.skipped:
+            skipped.setdefault(result.skipped, []).append(result.scenario.name)
+    page.line(f"{len(results)} scenarios: {len(results) - len(bad)} good, {len(bad)} bad", "bold")
+    if bad:
+        page.line(f"  bad: {', '.join(bad)}", "red")
+    for reason, names in skipped.items():
+        page.line(f"  not run on this kernel: {reason} ({', '.join(names)})")
+
+
+# -- JSON ---------------------------------------------------------------------------------------------
+def data(results: Sequence[ScenarioResult]) -> dict[str, Any]:
+    """Everything as values that JSON knows."""
+    return {"schema": 1, "scenarios": [_scenario(result) for result in results]}
+
+
+def _scenario(result: ScenarioResult) -> dict[str, Any]:
+    scenario = result.scenario
+    return {
+        "name": scenario.name,
+        "file": scenario.source,
+        "text": " ".join(scenario.text),
+        "good": result.good,
+        "steps": [{"line": step.line, "step": step_text(step, answer=False)} for step in scenario.steps],
+        "policies": {run.by: _run(run) for run in result.runs},
+        "kernel": {"release": result.kernel.by, "model": result.model, **_run(result.kernel)}
+        if result.kernel
+        else None,
+        "skipped": result.skipped,
+        "differences": [vars(difference) for difference in result.differences],
+        "discarded": result.discarded,
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "expected": run.expected,
+        "failures": [vars(failure) for failure in run.failures],
+        "steps": [
+            {
+                "outcomes": list(record.outcomes),
+                "answer": record.answer,
+                "folios": [vars(verdict) | {"kind": verdict.kind} for verdict in record.verdicts],
+                "present": {name: int(view.present.sum()) for name, view in record.views.items()},
+            }
+            for record in run.records
+        ],
+    }

@@ -1,0 +1,43 @@
+"""Numbers and names as every report writes them: sizes, changes with their sign, published figures, headings."""
+
+from __future__ import annotations
+
+from foliolab.framework.published import Published
+
+
+def size_text(size_kib: int) -> str:
+    """A folio size in words."""
+    return f"{size_kib // 1024} MiB" if size_kib >= 1024 and size_kib % 1024 == 0 else f"{size_kib} KiB"
+
+
+def figure_text(figure: Published) -> str:
+    """A published figure, as it was meant."""
+    if figure.meaning == "below":
+        return f"< {figure.percent:g} %"
+    if figure.meaning == "speed-up":
+        return f"speed-up {figure.percent:g} %"
+    if figure.meaning == "throughput":
+        return f"throughput {signed(figure.percent, 'g')} %"
+    return f"{signed(figure.percent, 'g')} %"
+
+
+def signed(value: float, form: str) -> str:
+    """A number with its sign; what rounds to nothing has none."""
+    text = format(abs(value), form)
+    return text if float(text) == 0 else ("−" if value < 0 else "+") + text
+
+
+def change_text(ratio: float) -> str:
+    """A ratio to the baseline as a change in per cent."""
+    return signed((ratio - 1) * 100, ".1f")
+
+
+def time_text(ns: float) -> str:
+    """Nanoseconds, to what can be told apart."""
+    text = f"{abs(ns):.2f}" if abs(ns) < 1000 else f"{abs(ns):.0f}"
+    return f"−{text}" if ns < 0 and float(text) else text
+
+
+def broken(policy: str) -> str:
+    """A policy as a heading: a long one on several lines."""
+    return policy if len(policy) <= 24 else policy.replace(":", ":\n").replace(",", ",\n")

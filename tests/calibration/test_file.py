@@ -1,0 +1,81 @@
+"""The calibration file: what is written is read again, and every file that is none is refused with a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from foliolab.framework import calibration, results
+from foliolab.framework.errors import ExitCode, ResultFileError
+from foliolab.framework.results import MachineInfo
+
+
+@pytest.fixture
+def made(make: Any) -> calibration.Calibration:
+    """Of two operations."""
+    found: calibration.Calibration = make.calibration({"munmap": make.rest(20, 300), "fork": make.rest(30, -5)})
+    return found
+
+
+def test_what_is_written_is_read_again(made: calibration.Calibration, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    calibration.save(made, path)
+    assert calibration.load(path) == made
+    assert [file.name for file in tmp_path.iterdir()] == ["calibration.json"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[" * 100_000,
+        lambda text: text.replace('"schema": 1', '"schema": 2'),
+        lambda text: text.replace('"Calibration"', '"Result"'),
+        lambda text: text.replace('"policy"', '"politics"'),
+        lambda text: text.replace('"fork"', "4"),
+    ],
+)
+def test_damaged_and_foreign_files_are_refused(made: calibration.Calibration, tmp_path: Path, damage: Any) -> None:
+    path = tmp_path / "calibration.json"
+    calibration.save(made, path)
+    text = path.read_text()
+    assert damage(text) != text
+    path.write_text(damage(text))
+    with pytest.raises(ResultFileError, match="is not a calibration that this FolioLab reads") as caught:
+        calibration.load(path)
+    assert "foliolab kernel calibrate" in caught.value.hint and caught.value.exit_code == ExitCode.USAGE
+
+
+def test_a_result_file_is_no_calibration(make: Any, tmp_path: Path) -> None:
+    results.save(make.model(), tmp_path / "result.json")
+    with pytest.raises(ResultFileError, match="is not a calibration"):
+        calibration.load(tmp_path / "result.json")
+
+
+def test_files_that_cannot_be_read_or_written(made: calibration.Calibration, tmp_path: Path) -> None:
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(ResultFileError, match="cannot be read"):
+            calibration.load(path)
+    with pytest.raises(ResultFileError, match="cannot be written"):
+        calibration.save(made, tmp_path / "none" / "calibration.json")
+
+
+def test_a_file_a_release_in_a_folder_of_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path))
+    assert calibration.default_path("6.18.4-arch1 #1 SMP") == tmp_path / "calibration" / "6.18.4-arch1.json"
+    assert calibration.default_path("../../x y").parent == tmp_path / "calibration"
+    assert calibration.default_path("").name == "unknown.json"
+    monkeypatch.delenv("FOLIOLAB_DATA")
+    assert calibration.default_path("6.18").is_absolute()
+
+
+def test_another_machine_or_kernel_differs(made: calibration.Calibration) -> None:
+    machine = MachineInfo(cpu="a CPU", cores=64, memory_bytes=1, os="another OS")
+    assert calibration.differs(made, machine, made.kernel) == ""
+    assert "under Linux 6.18.1-test #1 SMP, this is 6.19" in calibration.differs(made, machine, "6.19")
+    other = msgspec.structs.replace(machine, cpu="another CPU")
+    assert "on a CPU, this is another CPU" in calibration.differs(made, other, made.kernel)

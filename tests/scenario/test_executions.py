@@ -1,0 +1,129 @@
+"""Native and interpreted runs see the same; and what the model does that only scenarios ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foliolab.framework.registry import load as load_registry
+from foliolab.framework.scenario.difference import differences
+from foliolab.framework.scenario.generate import Mix, random_scenario
+from foliolab.framework.scenario.model import Model
+from foliolab.framework.scenario.parser import parse
+from foliolab.framework.scenario.record import Record
+from foliolab.framework.scenario.syntax import Scenario
+
+REGISTRY = load_registry()
+SMALL = Mix(orders=(0, 2, 3, 4), steps=12)
+
+
+def run(scenario: Scenario, policy: str = "mm-id", execution: str = "native") -> list[Record]:
+    assert execution in ("native", "interpreted")
+    way = "native" if execution == "native" else "interpreted"
+    return list(Model(scenario, REGISTRY.policy(policy), way, verdicts=True).run())
+
+
+def told(text: str, policy: str = "mm-id") -> list[str]:
+    return [record.told for record in run(parse("scenario x\n" + text), policy)]
+
+
+def assert_same(one: Sequence[Record], other: Sequence[Record]) -> None:
+    assert list(differences(one, other)) == []
+    for a, b in zip(one, other, strict=True):
+        assert (a.outcomes, a.large, a.answer, a.verdicts) == (b.outcomes, b.large, b.answer, b.verdicts)
+        for name, view in a.views.items():
+            assert np.array_equal(view.frames, b.views[name].frames)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 1 << 20), st.sampled_from(["mm-id", "page-mapcount", "exact"]))
+def test_native_and_interpreted_runs_are_the_same(seed: int, policy: str) -> None:
+    scenario = random_scenario(seed, SMALL)
+    assert_same(run(scenario, policy), run(scenario, policy, "interpreted"))
+
+
+# -- swap: as it was seen on Linux 6.18 with zram -----------------------------------------------------
+def test_what_is_swapped_out_comes_back_small_and_with_its_contents() -> None:
+    text = (
+        "region heap: 1 x 64K\nA: write heap = 9\nA: pageout heap\nA: read heap[3]\nA: write heap[5]\n"
+        "A: expect heap[3] exclusive\nA: write heap[3]\nA: read heap[0-2]\n"
+    )
+    assert told(text) == ["unchanged", "out", "9", "new page", "unchanged", "9"]
+
+
+def test_what_others_map_stays() -> None:
+    text = (
+        "region heap: 1 x 64K\nregion s: 1 x 4K\nA: fork B\nA: pageout heap\nA: pageout s\nB: exit\nA: pageout heap\n"
+    )
+    assert told(text) == ["", "kept", "kept", "", "out"]
+
+
+def test_a_part_splits_only_what_is_not_shared() -> None:
+    text = "region heap: 1 x 64K\nA: pageout heap[0-3]\nA: write heap[4]\nA: fork B\nB: exit\nA: write heap[4-5]\n"
+    assert told(text) == ["out", "unchanged", "", "", "reused"]
+    text = "region heap: 1 x 16K\nA: fork B\nA: fork C\nA: exit\nB: exit\nC: pageout heap[0]\n"
+    assert told(text)[-1] == "kept"  # false shared
+    assert told(text, "exact")[-1] == "out"
+
+
+def test_pages_that_a_split_leaves_keep_what_they_were() -> None:
+    text = "region heap: 1 x 16K\nA: fork B\nB: exit\nA: write heap[2]\nA: pageout heap[0]\nA: write heap[1-3]\n"
+    assert told(text)[-1] == "2 reused, 1 unchanged"
+
+
+def test_a_pmd_goes_out_whole_or_in_part() -> None:
+    text = "region heap: 1 x 2M pmd\nA: pageout heap[0-9]\nA: write heap[9-10]\nA: pageout heap[20-511]\nA: fork B\n"
+    assert told(text + "B: read heap[511]\nB: write heap[511]\n")[1:] == [
+        "1 new page, 1 unchanged",
+        "out",
+        "",
+        "1",
+        "copied",
+    ]
+
+
+@pytest.mark.parametrize(("held", "small", "large"), [("vmsplice", "out", "kept"), ("pin", "kept", "kept")])
+def test_a_reference_keeps_a_large_folio_and_a_pin_everything(held: str, small: str, large: str) -> None:
+    text = f"region s: 1 x 4K\nregion heap: 1 x 16K\nA: {held} s[0] as a\nA: {held} heap[0] as b\n"
+    text += "A: pageout s\nA: pageout heap\n"
+    assert told(text + "A: write s = 7\nA: peek a\n")[2:] == [
+        small,
+        large,
+        *(["new page"] if small == "out" else ["unchanged"]),
+        "7",
+    ]
+
+
+def test_swap_space_that_a_child_still_names() -> None:
+    head = "region heap: 2 x 4K\nA: pageout heap\nA: fork B\nA: read heap\n"
+    assert told(head + "A: write heap\nB: read heap\n")[-2:] == ["copied", "1"]
+    assert told(head + "B: exit\nA: write heap\n")[-1] == "reused"
+    assert told(head + "B: munmap heap[0]\nA: write heap\n")[-1] == "1 reused, 1 copied"
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["write", "fork", "exit", "dontneed"]), st.integers(0, 99)), max_size=10)
+
+
+@settings(max_examples=25)
+@given(STEPS, st.sampled_from(["4 x 4K", "1 x 16K", "2 x 16K"]))
+def test_paging_out_changes_no_contents(steps: list[tuple[str, int]], folios: str) -> None:
+    """Every process reads the same whether or not everybody pages out after each step."""
+    lines, alive = [f"region heap: {folios}"], ["A"]
+    for number, (action, chance) in enumerate(steps):
+        who, page = alive[chance % len(alive)], chance % 4
+        if action == "fork":
+            alive.append(f"P{number}")
+            lines.append(f"{who}: fork P{number}")
+        elif action == "exit" and len(alive) > 1:
+            alive.remove(who)
+            lines.append(f"{who}: exit")
+        elif action != "exit":
+            lines.append(f"{who}: {action} heap[{page}]" + (f" = {chance}" if action == "write" else ""))
+        lines += [f"{name}: pageout heap" for name in alive]
+    reads = [f"{name}: read heap[{page}]" for name in alive for page in range(4)]
+    plain = [line for line in lines if "pageout" not in line]
+    assert told("\n".join(lines + reads))[-len(reads) :] == told("\n".join(plain + reads))[-len(reads) :]
