@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework import host
 from foliolab.framework.registry import Registry
+
+if TYPE_CHECKING:
+    from foliolab.framework.kernel.probe import Capability
 
 State = Literal["ok", "limited", "missing"]
 PYTHON: Final = (3, 11)
@@ -53,7 +56,7 @@ def examine(registry: Registry, encoding: str = "utf-8") -> list[Finding]:
         _python, _packages, _processor, _native, _cores, _memory, _huge_pages, _cache, _compiler,
         lambda: _plugins(registry), lambda: _offers(registry), lambda: _terminal(encoding),
     )  # fmt: skip
-    return [check() for check in checks]
+    return [check() for check in checks] + _kernel(registry)
 
 
 def can_compare(findings: Sequence[Finding]) -> bool:
@@ -197,6 +200,70 @@ def _offers(registry: Registry) -> Finding:
     if policies >= 2 and workloads:
         return Finding("offers", "ok", told, vital=True)
     return Finding("offers", "missing", told, "Reinstall FolioLab: pip install --force-reinstall foliolab.", vital=True)
+
+
+REMEDIES: Final = {
+    "Linux": "Compare policies in the model; what asks a kernel says that it needs Linux.",
+    "kernel configuration": "Install the kernel's config file in /boot, or build with CONFIG_IKCONFIG_PROC.",
+    "root": "Run `foliolab kernel` as root for exact answers; without, it says what it leaves out.",
+    "THP settings": "Run as root, outside of a container that has /sys read-only.",
+    "PFNs": "Run as root (CAP_SYS_ADMIN).",
+    "kpagecount": "Run as root (CAP_DAC_READ_SEARCH); the kernel needs CONFIG_PROC_PAGE_MONITOR.",
+    "kpageflags": "Run as root (CAP_DAC_READ_SEARCH); the kernel needs CONFIG_PROC_PAGE_MONITOR.",
+    "bit 56": "Use a kernel with CONFIG_PROC_PAGE_MONITOR.",
+    "nr_anon": "Use Linux 6.12 or newer, built with CONFIG_TRANSPARENT_HUGEPAGE.",
+    "vmstat": "Mount /proc: without it nobody knows when the kernel moved pages by itself.",
+    "pidfd": "Use Linux 5.3 or newer; scenarios whose processes exit need it.",
+    "io_uring buffers": "Set kernel.io_uring_disabled=0 and raise `ulimit -l`; scenarios that pin pages need it.",
+    "vmsplice": "Allow the system call; scenarios that hold references need it.",
+    "swap": "Add a swap device for scenarios that page out; all others run.",
+}
+"""What to do about a capability of the running kernel that is not there; `cores` tells of CPUs already."""
+
+
+def _kernel(registry: Registry) -> list[Finding]:
+    """What of the running kernel can be used as a second back end."""
+    try:
+        from foliolab.framework.kernel import probe
+    except ImportError as fault:  # `packages` says what to install
+        return [Finding("running kernel", "limited", f"not looked at: {fault}", "Install what `packages` names.")]
+    found = {one.name: one for one in probe.probe()}
+    findings = [_modelled(registry)] if found["Linux"].available else []
+    sizes = [one for name, one in found.items() if name not in probe.NAMES]
+    for one in found.values():
+        if one.name in REMEDIES and (one.name != "Linux" or not one.available):
+            remedy = "" if one.available else REMEDIES[one.name]
+            findings.append(Finding(one.name, _state(one.available), one.reason or "works", remedy))
+    return findings + ([_folio_sizes(sizes)] if sizes else [])
+
+
+def _state(available: bool) -> State:
+    return "ok" if available else "limited"
+
+
+def _modelled(registry: Registry) -> Finding:
+    from foliolab.framework.kernel import running
+
+    kernel = running.read()
+    if scheme := running.matching(registry, kernel):
+        return Finding("running kernel", "ok", f"Linux {kernel.release}; modelled by {scheme.name}")
+    return Finding(
+        "running kernel", "limited", f"Linux {kernel.release}; no policy models it",
+        "Write a policy that says `models=Models(…)`, or measure on Linux 6.10 or newer.",
+    )  # fmt: skip
+
+
+def _folio_sizes(sizes: Sequence[Capability]) -> Finding:
+    """All large folio sizes in one finding."""
+    there = [one.name.removeprefix("folios of ") for one in sizes if one.available]
+    absent = [one for one in sizes if not one.available]
+    told = f"allocated: {', '.join(there)}" if there else "none allocated"
+    if not absent:
+        return Finding("folio sizes", "ok", told)
+    return Finding(
+        "folio sizes", "limited", f"{told}; {absent[0].name}: {absent[0].reason}",
+        "Run as root on a kernel with mTHP (6.8 or newer).",
+    )  # fmt: skip
 
 
 def _terminal(encoding: str) -> Finding:

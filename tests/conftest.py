@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="foliolab-tests-"))
     config.stash[OWN_FOLDER] = folder
     os.environ["FOLIOLAB_CONFIG"] = str(folder / "config")
+    os.environ["FOLIOLAB_DATA"] = str(folder / "data")
     os.environ.setdefault("FOLIOLAB_CACHE", str(folder / "cache"))
     os.environ.setdefault("FOLIOLAB_PLUGINS", "off")  # what else is installed is none of the tests' business
 
@@ -37,6 +38,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = config.stash.get(OWN_FOLDER, None)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-        for name in ("FOLIOLAB_CONFIG", "FOLIOLAB_CACHE"):
+        for name in ("FOLIOLAB_CONFIG", "FOLIOLAB_DATA", "FOLIOLAB_CACHE"):
             if os.environ.get(name, "").startswith(str(folder)):
                 del os.environ[name]

@@ -117,10 +117,16 @@ class Process:
         if self.sock.fileno() not in ready:
             why = "died" if ready else f"does not answer within {PATIENCE:.0f} s"
             raise KernelError(f"process {self.pid} {why} in {command}", "is there enough memory?")
-        word, *rest = self.sock.recv(1 << 16).decode(errors="replace").split(" ", 1)
+        try:
+            said = self.sock.recv(1 << 16).decode(errors="replace")
+        except ConnectionError:
+            said = ""
+        if not said:
+            raise KernelError(f"process {self.pid} died in {command}", "is there enough memory?")
+        word, _, rest = said.partition(" ")
         if word != "ok":
-            raise KernelError(f"the running kernel refused {' '.join(rest)}", "`foliolab doctor` tells what it can do")
-        return [int(number) for number in " ".join(rest).split()]
+            raise KernelError(f"the running kernel refused {rest}", "`foliolab doctor` tells what it can do")
+        return [int(number) for number in rest.split()]
 
     def gone(self) -> None:
         """Wait until the process has ended: all its mappings are gone by then."""

@@ -188,10 +188,13 @@ def _faults(result: ReplayResult, page: Page) -> None:
         groups.append([Column(broken(one.policy), cells, right=True)])
     page.tables("Write faults (in brackets: uncertain, since another process of the family was exiting)", first, groups)
     for one in done:
-        agree = sum(one.count("large", outcome, outcome, certain=True) for outcome in ("reused", "copied"))
-        told = sum(one.count("large", outcome, certain=True) for outcome in ("reused", "copied"))
-        if told:
-            page.line(f"  {one.policy}: {agree:,} of {told:,} certain outcomes on large folios as the kernel's")
+        parts = []
+        for word, certain in (("certain", True), ("uncertain", False)):
+            same, told = one.agreement(certain)
+            if told:
+                parts.append(f"{same:,} of {told:,} {word}")
+        if parts:
+            page.line(f"  {one.policy}: {' and '.join(parts)} outcomes on large folios as the kernel's")
     page.line()
 
 

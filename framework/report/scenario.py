@@ -155,9 +155,13 @@ def _words(result: ScenarioResult) -> Iterator[str]:
     if expected:
         yield f"{expected - failed} of {expected} expectations hold" + (f", {failed} failed." if failed else ".")
     for kind in ("false shared", "unsafe"):
-        counts = {run.by: run.verdicts(kind) for run in result.runs}
-        if any(counts.values()):
-            yield f"{kind}: " + ", ".join(f"{by} {_times(number)}" for by, number in counts.items() if number) + "."
+        told = [
+            f"{number} of {sum(len(record.verdicts) for record in run.records)} verdicts of {run.by}"
+            for run in result.runs
+            if (number := run.verdicts(kind))
+        ]
+        if told:
+            yield f"{kind.capitalize()}: {', '.join(told)}."
     if result.skipped:
         yield f"Not run on this kernel: {result.skipped}."
     elif result.kernel and result.model:
@@ -167,10 +171,6 @@ def _words(result: ScenarioResult) -> Iterator[str]:
         yield f"No policy here models {result.kernel.by}, so it is compared with none."
     if result.discarded:
         yield f"{result.discarded} attempts were discarded, since the kernel moved pages meanwhile."
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
 
 
 def summary(results: Sequence[ScenarioResult], page: Page) -> None:

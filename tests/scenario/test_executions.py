@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.engine.engine import Execution
 from foliolab.framework.registry import load as load_registry
 from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.generate import Mix, random_scenario
@@ -21,10 +22,8 @@ REGISTRY = load_registry()
 SMALL = Mix(orders=(0, 2, 3, 4), steps=12)
 
 
-def run(scenario: Scenario, policy: str = "mm-id", execution: str = "native") -> list[Record]:
-    assert execution in ("native", "interpreted")
-    way = "native" if execution == "native" else "interpreted"
-    return list(Model(scenario, REGISTRY.policy(policy), way, verdicts=True).run())
+def run(scenario: Scenario, policy: str = "mm-id", execution: Execution = "native") -> list[Record]:
+    return list(Model(scenario, REGISTRY.policy(policy), execution, verdicts=True).run())
 
 
 def told(text: str, policy: str = "mm-id") -> list[str]:

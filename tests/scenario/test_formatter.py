@@ -12,7 +12,7 @@ from foliolab.framework.scenario.generate import random_scenario
 from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.syntax import ACTIONS, ANSWERS, OUTCOMES, SUBJECTS, Expect, Item, Scenario, Step
 
-POLICIES = st.sampled_from(["", "mm-id", "rmap-id:bits=6,stage=all"])
+POLICIES = st.sampled_from(["", "mm-id", "rmap-id:stage=batch,batched=0"])
 COMMENTS = st.sampled_from(["", "# why", "#", "# -> not an outcome | not text"])
 NOTES = st.lists(st.sampled_from(["# note", "", "# two  spaces"]), max_size=3).map(
     lambda notes: tuple(note for i, note in enumerate(notes) if note or notes[i - 1 : i] != [""])

@@ -106,17 +106,18 @@ def test_a_mistake_is_told_with_its_place(text: str) -> None:
 
 def test_everything_at_once() -> None:
     found = parse(
-        "# above\nscenario all-of-it  # behind\n| One.\n| Two.\nby rmap-id:bits=6,stage=all\n\n"
+        "# above\nscenario all-of-it  # behind\n| One.\n| Two.\nby rmap-id:stage=batch,batched=0\n\n"
         "region heap: 2 x 16K, room 4\nregion big: 1 x 2M pmd\n\n"
         "A: fork B without big[0-9]\nA: write heap[0-1] = 7 -> new page # why\n"
-        "expect copied by rmap-id:bits=6,stage=all\nB: expect heap owners 2 by exact\nA: mremap heap[0-1] to heap[8]\n"
+        "expect copied by rmap-id:stage=batch,batched=0\nB: expect heap owners 2 by exact\n"
+        "A: mremap heap[0-1] to heap[8]\n"
     )
-    assert (found.name, found.text, found.policy) == ("all-of-it", ("One.", "Two."), "rmap-id:bits=6,stage=all")
+    assert (found.name, found.text, found.policy) == ("all-of-it", ("One.", "Two."), "rmap-id:stage=batch,batched=0")
     assert [(r.name, r.nr_pages, r.pmd) for r in found.regions] == [("heap", 12, False), ("big", 512, True)]
     fork, write, copied, owners, move = found.items
     assert isinstance(fork, Step) and fork.pages == Pages("big", 0, 9)
     assert isinstance(write, Step) and (write.value, write.answer, write.comment) == (7, "new page", "# why")
-    assert copied == Expect(subject="copied", policy="rmap-id:bits=6,stage=all")
+    assert copied == Expect(subject="copied", policy="rmap-id:stage=batch,batched=0")
     assert owners == Expect(process="B", pages=Pages("heap", 0, 11), subject="owners", number=2, policy="exact")
     assert isinstance(move, Step) and move.to == Pages("heap", 8, 9)
     assert found.first == "A"

@@ -126,10 +126,20 @@ def take(pids: list[int]) -> Snapshot:
     order, anon = orders(every)
     processes = []
     for pid, parent, start, comm, page, pfn in found:
+        if not _maps(pid):
+            continue  # frames that were freed meanwhile would look like pages that were dropped
         place = np.searchsorted(every, pfn)
         kept = anon[place]
         processes.append(Process(pid, parent, start, comm, page[kept], pfn[kept], order[place][kept]))
     return Snapshot(time.monotonic_ns(), processes, refused)
+
+
+def _maps(pid: int) -> bool:
+    """Whether a process still has an address space: an exiting one gives it up before it is torn down."""
+    try:
+        return (PROC / str(pid) / "statm").read_text().split()[0] != "0"
+    except (OSError, IndexError):
+        return False
 
 
 def _stat(pid: int) -> tuple[str, int, int]:
