@@ -126,6 +126,6 @@ def test_one_scenario_by_hand(session: Session, matching: Scheme) -> None:
         "scenario t2\nregion heap: 1 x 16K pte\nA: fork B\nA: fork C\nA: exit\nB: exit\nC: write heap[0-2]\n"
         "C: write heap[3]\n"
     )
-    model, kernel, first = check.first_difference(session, matching, parse(text))
+    _, kernel, first = check.first_difference(session, matching, parse(text))
     assert first is None
     assert [record.told for record in kernel if record.outcomes] == ["copied", "copied"]

@@ -78,7 +78,7 @@ def test_a_region_without_its_folios_is_not_taken(session: Session) -> None:
 
 
 def test_what_the_kernel_refuses_is_said(session: Session) -> None:
-    with Tree(session.launcher, 1, session.cpus) as tree, pytest.raises(KernelError, match="munmap.*Invalid argument"):
+    with Tree(session.launcher, 1, session.cpus) as tree, pytest.raises(KernelError, match=r"munmap.*Invalid argument"):
         tree.root.ask("munmap", 3, 5)
 
 
@@ -90,7 +90,7 @@ def test_a_process_that_dies_is_noticed(session: Session) -> None:
         tree.alive.remove(child)
         assert not alive(child.pid) or Path(f"/proc/{child.pid}/stat").read_text().split()[2] in "ZX"
         os.kill(tree.root.pid, signal.SIGKILL)
-        with pytest.raises(KernelError, match="died|takes no command"):
+        with pytest.raises(KernelError, match=r"died|takes no command"):
             tree.root.ask("read", 0, 0)
 
 
@@ -195,7 +195,7 @@ def test_a_launcher_that_is_gone_is_an_error(session: Session) -> None:
     with Launcher() as launcher:
         launcher.process.kill()
         launcher.process.wait()
-        with pytest.raises(KernelError, match="does not answer|has ended"):
+        with pytest.raises(KernelError, match=r"does not answer|has ended"):
             Tree(launcher, 1, session.cpus)
 
 
