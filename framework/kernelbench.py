@@ -15,13 +15,11 @@ import numpy as np
 
 from foliolab.framework import statistics
 from foliolab.framework.errors import UsageError
-from foliolab.framework.kernel.bench import COPIES, POLICY, SMALL_KIB
+from foliolab.framework.kernel.bench import COPIES, COPYING, POLICY, SMALL_KIB
 from foliolab.framework.policy import Scheme
 from foliolab.framework.published import Published, Resolve, identity
 from foliolab.framework.results import Cell, Result
 
-COPYING: Final = {"reuse-byte": "cow-byte", "child-reuse-byte": "cow-byte", "reuse": "cow"}
-"""Benchmarks that reuse, and the one that does the same with copies."""
 QUARTILES: Final = (0.25, 0.75)
 
 

@@ -23,10 +23,6 @@ SCHEMA: Final = 1
 
 PAGE_KIB: Final = 4
 
-WITHOUT_REUSE: Final = {"reuse-byte": "cow-byte", "child-reuse-byte": "cow-byte", "reuse": "cow"}
-"""Benchmarks of reuse: the one whose work a policy does there that has to copy instead. A copy allocates, charges and
-frees pages, which is no part of the rest of a reuse."""
-
 
 ONLY_SIZE: Final = "the only size of large folios"
 """Why a good measurement is not fitted: it is the only one."""

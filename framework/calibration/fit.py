@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from foliolab.framework.calibration.file import (
     ONLY_SIZE,
     PAGE_KIB,
-    WITHOUT_REUSE,
     Calibration,
     Constants,
     Operation,
@@ -34,7 +33,7 @@ from foliolab.framework.calibration.file import (
     column_of,
 )
 from foliolab.framework.errors import UsageError
-from foliolab.framework.kernel.bench import COPIES, KIND
+from foliolab.framework.kernel.bench import COPIES, COPYING, KIND
 from foliolab.framework.provenance import now
 from foliolab.framework.results import Cell, Result
 
@@ -161,7 +160,7 @@ def _not_fitted(kernel: Cell, model: Cell, reuses: bool) -> str:
     copied = kernel.counted.get(COPIES)
     if kernel.size_kib <= PAGE_KIB:
         return "small folios take other paths"
-    if copied is not None and kernel.workload in WITHOUT_REUSE and (copied < MOSTLY) != reuses:
+    if copied is not None and kernel.workload in COPYING and (copied < MOSTLY) != reuses:
         return f"the kernel copied {copied:.2f} pages per page, and its policy {'reuses' if reuses else 'copies'}"
     if min(len(kernel.samples), len(model.samples)) < MIN_ROUNDS:
         return f"fewer than {MIN_ROUNDS} rounds"

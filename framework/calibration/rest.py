@@ -9,7 +9,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.calibration.file import ONLY_SIZE, PAGE_KIB, WITHOUT_REUSE, Calibration, Operation
+from foliolab.framework.calibration.file import ONLY_SIZE, PAGE_KIB, Calibration, Operation
+from foliolab.framework.kernel.bench import COPYING
 
 DRAWS: Final = 2000
 
@@ -50,10 +51,10 @@ def rest_of(calibration: Calibration, workload: str, size_kib: int, reuses: bool
         seed: the same seed gives the same draws: what is common to all policies must not vary between them.
     """
     name = workload
-    if size_kib > PAGE_KIB and workload in WITHOUT_REUSE and reuses != calibration.reuses:
+    if size_kib > PAGE_KIB and workload in COPYING and reuses != calibration.reuses:
         if reuses:
             return Unknown("it reuses here, the calibrated kernel copies")
-        name = WITHOUT_REUSE[workload]
+        name = COPYING[workload]
     operation = calibration.operation(name)
     if operation is None:
         why = calibration.left_out.get(name, "not calibrated")

@@ -20,11 +20,11 @@ from typing import Annotated, Final
 
 import typer
 
+from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.errors import FolioLabError
 
 __all__ = ["application", "main"]
 
-INTERRUPTED: Final = 130
 UNEXPECTED: Final = 1
 
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from foliolab.framework.errors import UsageError
+from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from foliolab.framework.published import Published
     from foliolab.framework.registry import Registry
+
+LISTS: Final = "separated by commas; may be repeated"
+INTERRUPTED: Final = 130
+"""The exit code of what Ctrl-C ended."""
 
 Plugins = Annotated[
     list[Path] | None,
@@ -58,3 +66,59 @@ def print_json(data: Any) -> None:
 
 def _utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def writable(path: Path | None) -> None:
+    """Refuse a place for a file before anything is measured, not after."""
+    if path is None:
+        return
+    folder = path.parent
+    if not folder.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {folder}", "create it first")
+    if path.is_dir():
+        raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UsageError(f"{path} cannot be written: permission denied", "choose another place")
+
+
+def published_figures(found: Registry) -> list[Published]:
+    """The published figures of all plugins; a file that cannot be read is named and left out."""
+    from foliolab.framework import published
+
+    figures: list[Published] = []
+    for path in found.published:
+        try:
+            figures += published.load(path)
+        except PluginError as fault:
+            sys.stderr.write(f"foliolab: {fault.what}\n")
+    return figures
+
+
+def resolver(found: Registry) -> Callable[[str], Mapping[str, int] | None]:
+    """All parameters of a policy as a user would write it, or None where there is no such policy."""
+
+    def resolve(text: str) -> Mapping[str, int] | None:
+        try:
+            return dict(found.policy(text).values)
+        except FolioLabError:
+            return None
+
+    return resolve
+
+
+def execution(wish: str) -> Literal["native", "interpreted"]:
+    """How to run: as wished, or native where that can be had; says so where it cannot.
+
+    Raises:
+        UsageError: no such execution, or native code cannot be had.
+    """
+    from foliolab.framework.engine.engine import native_missing
+
+    if wish not in ("", "native", "interpreted"):
+        raise UsageError(f"there is no execution {wish!r}", "choose native or interpreted")
+    missing = native_missing() if wish != "interpreted" else ""
+    if missing and wish == "native":
+        raise UsageError(missing, "install numba: pip install numba")
+    if missing:
+        sys.stderr.write(f"foliolab: {missing}\n")
+    return "interpreted" if missing or wish == "interpreted" else "native"

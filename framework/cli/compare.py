@@ -1,4 +1,4 @@
-"""Measure policies against a baseline and print the comparison."""
+"""Measure policies against a baseline, and compare them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+from foliolab.framework.errors import FolioLabError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from foliolab.framework.calibration import Calibration
     from foliolab.framework.policy import Scheme
-    from foliolab.framework.published import Published
     from foliolab.framework.registry import Registry
     from foliolab.framework.results import Result
     from foliolab.framework.run import RunRequest
@@ -33,21 +32,18 @@ QUICK_MEMORY: Final = "64M"
 INTERPRETED_MEMORY: Final = "8M"
 SPARE: Final = 0.4
 QUICK_SPARE: Final = 0.1
-INTERRUPTED: Final = 130
 MOST_REPEATS: Final = 1000
-
-LISTS: Final = "separated by commas; may be repeated"
 
 
 Policies = Annotated[
     list[str] | None,
-    typer.Option(metavar="LIST", help=f"Policies as NAME or NAME:parameter=value, {LISTS}. [{POLICIES}]"),
+    typer.Option(metavar="LIST", help=f"Policies as NAME or NAME:parameter=value, {_common.LISTS}. [{POLICIES}]"),
 ]
 Baseline = Annotated[
     str | None,
     typer.Option(metavar="POLICY", help="What the others are compared with. [the first of the policies]"),
 ]
-Workloads = Annotated[list[str] | None, typer.Option(metavar="LIST", help=f"Workloads, {LISTS}. [all]")]
+Workloads = Annotated[list[str] | None, typer.Option(metavar="LIST", help=f"Workloads, {_common.LISTS}. [all]")]
 Sizes = Annotated[
     list[str] | None,
     typer.Option(metavar="LIST", help=f"Folio sizes such as 4K,64K,2M. [{SIZES}; quick: {QUICK_SIZES}]"),
@@ -95,7 +91,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 ) -> None:
     """Compare policies: counted costs and measured times, the published figures beside them."""
     for path in (json, csv):
-        _writable(path)
+        _common.writable(path)
     found = _common.registry(plugin, strict)
     schemes, first = _policies(found, policies, baseline)
     chosen = found.parse_workloads(workloads or ["all"])
@@ -106,7 +102,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     from foliolab.framework.run import RunRequest
     from foliolab.framework.selection import parse_memory
 
-    way = _execution(execution)
+    way = _common.execution(execution)
     request = RunRequest(
         policies=tuple(s.name for s in schemes),
         baseline=first.name,
@@ -123,19 +119,6 @@ def run(  # noqa: PLR0913  (an argument an option)
     )
     _enough_memory(found, request, schemes)
     _measure(found, request, json, csv, _calibration(calibration, no_calibration, way))
-
-
-def _writable(path: Path | None) -> None:
-    """Refuse a place for a file before anything is measured, not after."""
-    if path is None:
-        return
-    folder = path.parent
-    if not folder.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {folder}", "create it first")
-    if path.is_dir():
-        raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise UsageError(f"{path} cannot be written: permission denied", "choose another place")
 
 
 def _policies(found: Registry, written: list[str] | None, baseline: str | None) -> tuple[list[Scheme], Scheme]:
@@ -163,19 +146,6 @@ def _repeats(chosen: list[Workload], orders: list[int], schemes: list[Scheme]) -
 
     cases = sum(order in workload.orders for workload in chosen for order in orders)
     return rounds_needed(max(cases * (len(schemes) - 1), 1))
-
-
-def _execution(wish: str) -> Literal["native", "interpreted"]:
-    from foliolab.framework.engine.engine import native_missing
-
-    if wish not in ("", "native", "interpreted"):
-        raise UsageError(f"there is no execution {wish!r}", "choose native or interpreted")
-    missing = native_missing() if wish != "interpreted" else ""
-    if missing and wish == "native":
-        raise UsageError(missing, "install numba: pip install numba")
-    if missing:
-        sys.stderr.write(f"foliolab: {missing}\n")
-    return "interpreted" if missing or wish == "interpreted" else "native"
 
 
 def _usual_memory(quick: bool, execution: str) -> str:
@@ -250,7 +220,7 @@ def _measure(
         result: Result = compare_run(request, progress)
     if json is not None:
         results.save(result, json)
-    rows = compare.compare(result, published=_published(found), resolve=_resolver(found))
+    rows = compare.compare(result, published=_common.published_figures(found), resolve=_common.resolver(found))
     forecast = None
     if calibration is not None:
         forecast = prediction.predict(result, rows, calibration, _reuses(found))
@@ -258,36 +228,11 @@ def _measure(
         csvfile.write(rows, csv, forecast)
     terminal.render(result, rows, terminal.console_for(), forecast)
     if not result.complete:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(_common.INTERRUPTED)
     if (fault := compare.failed(rows, result)) is not None:
         raise fault
-
-
-def _published(found: Registry) -> list[Published]:
-    """The published figures of all plugins; a file that cannot be read is named and left out."""
-    from foliolab.framework import published
-
-    figures: list[Published] = []
-    for path in found.published:
-        try:
-            figures += published.load(path)
-        except PluginError as fault:
-            sys.stderr.write(f"foliolab: {fault.what}\n")
-    return figures
 
 
 def _reuses(found: Registry) -> Callable[[str], bool]:
     """Whether a policy claims that it may write to a large folio in place."""
     return lambda policy: "reuse" in found.policy(policy).capabilities
-
-
-def _resolver(found: Registry) -> Callable[[str], Mapping[str, int] | None]:
-    """All parameters of a policy as a user would write it, or None where there is no such policy."""
-
-    def resolve(text: str) -> Mapping[str, int] | None:
-        try:
-            return dict(found.policy(text).values)
-        except FolioLabError:
-            return None
-
-    return resolve

@@ -1,4 +1,4 @@
-"""Say what this machine can do, what is missing, how to get it."""
+"""Say what this machine can do, and how to get what lacks."""
 
 from __future__ import annotations
 

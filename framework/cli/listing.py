@@ -1,4 +1,4 @@
-"""List policies, workloads, plugins and their failures."""
+"""List policies, workloads, scenarios and plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show what a policy stores, what stays free, and what it costs."""
+"""Show what a policy stores, what stays free, what it costs."""
 
 from __future__ import annotations
 

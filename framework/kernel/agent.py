@@ -27,7 +27,7 @@ PROT_READ, PROT_WRITE = 1, 2
 MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 0x02, 0x10, 0x20, 0x4000
 MREMAP_MAYMOVE_FIXED = 3
 MADV_DONTNEED, MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE = 4, 10, 11, 14, 15
-MADV_COLD, MADV_PAGEOUT = 20, 21
+MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_WRITE = 20, 21, 23
 IO_URING_SETUP, IO_URING_ENTER, IO_URING_REGISTER = 425, 426, 427
 VMSPLICE = {"x86_64": 278, "aarch64": 75, "ppc64le": 285, "s390x": 309, "riscv64": 75}
 REGISTER_BUFFERS, UNREGISTER_BUFFERS = 0, 1
@@ -148,6 +148,9 @@ class Agent:
         self.socks = socks
         self.mine = mine
         self.held: dict[int, Ring | Pipe] = {}
+        self.reserved = 0, 0
+        self.own = False
+        """Whether the interpreter's memory is no longer shared with a parent or child."""
         self.dummy = mmap.mmap(-1, PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.target = ctypes.addressof(ctypes.c_char.from_buffer(self.dummy))
 
@@ -169,7 +172,9 @@ class Agent:
         """Find room for all regions, 2 MiB aligned."""
         at = checked(libc.mmap(None, nbytes + PMD, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), "mmap")
         libc.munmap(at, nbytes + PMD)
-        return ((at + PMD - 1) & ~(PMD - 1),)
+        base = (at + PMD - 1) & ~(PMD - 1)
+        self.reserved = base, base + nbytes
+        return (base,)
 
     def do_map(self, addr: int, nbytes: int) -> None:
         """Map a region."""
@@ -243,6 +248,8 @@ class Agent:
     # -- references --------------------------------------------------------------------------------
     def do_pin(self, addr: int, name: int) -> tuple[int]:
         """Pin a page; whether that took a page fault."""
+        if not self.own:
+            self.unshare()
         for _ in range(3):
             trial = Ring(self.target)  # faults in what the interpreter itself needs
             trial.let_go()
@@ -250,6 +257,16 @@ class Agent:
                 break
         ring = self.held[name] = Ring(addr)
         return (ring.faulted,)
+
+    def unshare(self) -> None:
+        """Copy what memory the interpreter shares since a fork, so that its own faults are not counted."""
+        with open("/proc/self/maps") as maps:
+            ranges = [line.split()[0] for line in maps if " rw-p " in line]
+        for text in ranges:
+            start, end = (int(number, 16) for number in text.split("-"))
+            if end <= self.reserved[0] or start >= self.reserved[1]:
+                libc.madvise(start, end - start, MADV_POPULATE_WRITE)
+        self.own = True
 
     def do_vmsplice(self, addr: int, name: int) -> None:
         """Put a reference of a page into a pipe."""
@@ -268,6 +285,7 @@ class Agent:
         """Fork an agent that serves socket `child`, without a range of memory if nbytes is not 0."""
         if nbytes:
             checked(libc.madvise(addr, nbytes, MADV_DONTFORK), "madvise")
+        self.own = False
         pid = os.fork()
         if pid == 0:
             self.become(child, cpu)

@@ -32,6 +32,9 @@ AREA: Final = 2 << 20
 """Memory is a multiple of this."""
 TRIES: Final = 4
 """How often a measurement is taken again that the kernel disturbed, in all."""
+COPYING: Final = {"reuse-byte": "cow-byte", "child-reuse-byte": "cow-byte", "reuse": "cow"}
+"""Benchmarks of reuse, and the one whose work a kernel does there that has to copy instead: a copy allocates, charges
+and frees pages, which is no part of a reuse."""
 COPIES: Final = "copies"
 """The counted metric: pages copied, per page."""
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from rich.console import Console
 
-from foliolab.framework.kernelbench import COPYING, Row
+from foliolab.framework.kernel.bench import COPYING
+from foliolab.framework.kernelbench import Row
 from foliolab.framework.published import Published
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import change_text, figure_text, size_text, time_text

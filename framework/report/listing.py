@@ -8,7 +8,7 @@ from typing import Any
 from foliolab.framework.policy import Parameter, Policy
 from foliolab.framework.registry import Registry
 from foliolab.framework.report.plain import Plain
-from foliolab.framework.scenario.parser import summary
+from foliolab.framework.scenario.heading import summary
 from foliolab.framework.workload import Workload
 
 

@@ -1,4 +1,4 @@
-"""Measure the microbenchmarks of the patch series on the running kernel."""
+"""Measure the series' microbenchmarks on this kernel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.cli import compare as verb
-from foliolab.framework.cli.kernel import calibrate
+from foliolab.framework.cli.kernel import _measuring
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.kernel.bench import BenchRequest
     from foliolab.framework.policy import Scheme
     from foliolab.framework.registry import Registry
     from foliolab.framework.results import Result
@@ -25,7 +23,7 @@ ROUNDS: Final = 7
 MOST_CHILDREN: Final = 1024
 
 Benchmarks = Annotated[
-    list[str] | None, typer.Option(metavar="LIST", help=f"Benchmarks, {verb.LISTS}. [all that the kernel can run]")
+    list[str] | None, typer.Option(metavar="LIST", help=f"Benchmarks, {_common.LISTS}. [all that the kernel can run]")
 ]
 Sizes = Annotated[
     list[str] | None,
@@ -65,7 +63,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 ) -> None:
     """Real folios of every size, interleaved; the model's times and published figures beside."""
     for path in (json, csv):
-        verb._writable(path)
+        _common.writable(path)
     from foliolab.framework import host, results
     from foliolab.framework.kernel import bench, running
     from foliolab.framework.report.progress import Progress
@@ -74,8 +72,8 @@ def run(  # noqa: PLR0913  (an argument an option)
     found = _common.registry(plugin, strict)
     _common.warn(found)
     request = bench.BenchRequest(
-        benchmarks=_benchmarks(benchmarks),
-        sizes=_sizes(sizes),
+        benchmarks=_measuring.benchmarks(benchmarks),
+        sizes=_measuring.sizes(sizes),
         memory=parse_memory(memory) // bench.AREA * bench.AREA,
         rounds=rounds,
         seed=seed,
@@ -85,41 +83,14 @@ def run(  # noqa: PLR0913  (an argument an option)
     )
     scheme = running.matching(found)
     modelled = _model(model, with_model, scheme)
-    _enough_memory(request)
+    _measuring.enough_memory(request)
     with Progress() as progress:
         result = bench.bench(request, progress)
     if json is not None:
         results.save(result, json)
     if with_model and result.complete and scheme is not None:
-        modelled = calibrate._measure(found, result, scheme, seed, plugin)
+        modelled = _measuring.model_times(found, result, scheme, seed, plugin)
     _tell(found, result, scheme, modelled, csv)
-
-
-def _benchmarks(written: list[str] | None) -> tuple[str, ...]:
-    """The benchmarks that were asked for, each once.
-
-    Raises:
-        UsageError: there is no such benchmark.
-    """
-    from foliolab.framework.kernel.bench import BENCHMARKS
-    from foliolab.framework.selection import nearest, split
-
-    asked = dict.fromkeys(split(written or ["all"]))
-    for name in asked:
-        if name not in (*BENCHMARKS, "all"):
-            raise UsageError(f"there is no benchmark {name!r}", nearest(name, BENCHMARKS, "benchmarks are"))
-    if not asked:
-        raise UsageError("no benchmark is named", f"benchmarks are {', '.join(BENCHMARKS)}")
-    return BENCHMARKS if "all" in asked else tuple(asked)
-
-
-def _sizes(written: list[str] | None) -> tuple[int, ...]:
-    """The folio sizes in KiB that were asked for, out of those that this kernel has."""
-    from foliolab.framework.kernel import bench, settings
-    from foliolab.framework.selection import parse_sizes
-
-    known = {(kib // bench.SMALL_KIB).bit_length() - 1 for kib in (bench.SMALL_KIB, *settings.sizes())}
-    return tuple(bench.SMALL_KIB << order for order in parse_sizes(written or ["all"], known))
 
 
 def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None:
@@ -139,34 +110,17 @@ def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None
     return modelled
 
 
-def _enough_memory(request: BenchRequest) -> None:
-    """Refuse what does not fit, before anything is allocated.
-
-    Raises:
-        UsageError: it takes more memory than there is; says both.
-    """
-    from foliolab.framework.host import memory_available
-    from foliolab.framework.kernel.bench import memory_needed
-
-    needed, available = memory_needed(request), memory_available()
-    if available is not None and needed > available:
-        raise UsageError(
-            f"this takes up to {needed >> 20} MiB of memory, and {available >> 20} MiB are available",
-            "choose less --memory, or free some",
-        )
-
-
 def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Result | None, csv: Path | None) -> None:
     """Write, print, and end with the exit code that says how it went."""
     from foliolab.framework import compare, kernelbench
     from foliolab.framework.report import kernelbench as report
     from foliolab.framework.report.page import console_for
 
-    rows = kernelbench.rows(result, scheme, modelled, verb._published(found), verb._resolver(found))
+    rows = kernelbench.rows(result, scheme, modelled, _common.published_figures(found), _common.resolver(found))
     if csv is not None:
         report.write_csv(rows, csv)
     report.render(result, rows, console_for(), scheme.name if scheme else "")
     if not result.complete:
-        raise typer.Exit(verb.INTERRUPTED)
+        raise typer.Exit(_common.INTERRUPTED)
     if (fault := compare.failed(compare.compare(result), result)) is not None:
         raise fault

@@ -1,4 +1,6 @@
-"""Derive what this kernel does besides the modelled work: so much per page, so much per folio.
+"""Derive what this kernel does besides the modelled work.
+
+It is so much per page and so much per folio, for each operation.
 
 BENCH.json is what `foliolab kernel bench --json` wrote, MODEL.json what `foliolab compare --json` wrote on the same
 machine; it must have the policy of this kernel. What is not given is measured now.
@@ -6,26 +8,22 @@ machine; it must have the policy of this kernel. What is not given is measured n
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.cli.compare import _writable
-from foliolab.framework.errors import NothingMeasured, ResultFileError, UsageError
+from foliolab.framework.cli.kernel import _measuring
+from foliolab.framework.errors import ResultFileError, UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.policy import Scheme
     from foliolab.framework.registry import Registry
     from foliolab.framework.results import Result
 
-ROUNDS: Final = 8
-SPARE: Final = 0.4
-INTERRUPTED: Final = 130
 
 Bench = Annotated[Path | None, typer.Argument(metavar="[BENCH.json]", show_default=False)]
 Model = Annotated[Path | None, typer.Argument(metavar="[MODEL.json]", show_default=False)]
@@ -60,10 +58,12 @@ def run(
     _common.warn(found)
     given = results.load(bench) if bench is not None else None
     target = out or _stored(given)
-    _writable(target)
+    _common.writable(target)
     scheme = found.policy(policy) if policy else _matching(found, given)
     measured = given or _bench(seed)
-    modelled = results.load(model) if model is not None else _measure(found, measured, scheme, seed, plugin)
+    modelled = (
+        results.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed, plugin)
+    )
     for result in (measured, modelled):
         if not result.complete:
             sys.stderr.write(f"foliolab: `{result.command}` was interrupted: what it lacks is not calibrated\n")
@@ -107,19 +107,19 @@ def _bench(seed: int) -> Result:
     from foliolab.framework.selection import parse_memory
 
     request = bench.BenchRequest(
-        benchmarks=verb._benchmarks(None),
-        sizes=verb._sizes(None),
+        benchmarks=_measuring.benchmarks(None),
+        sizes=_measuring.sizes(None),
         memory=parse_memory(verb.MEMORY),
         rounds=verb.ROUNDS,
         seed=seed,
         children=host.cores(),
         command=shlex.join(["foliolab", *sys.argv[1:]]),
     )
-    verb._enough_memory(request)
+    _measuring.enough_memory(request)
     with Progress() as progress:
         result = bench.bench(request, progress)
     if not result.complete:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(_common.INTERRUPTED)
     return result
 
 
@@ -143,39 +143,3 @@ def _matching(found: Registry, bench: Result | None) -> Scheme:
     if note := running.read().note:
         sys.stderr.write(f"foliolab: {note}\n")
     return scheme
-
-
-def _measure(found: Registry, bench: Result, scheme: Scheme, seed: int, plugin: list[Path] | None) -> Result:
-    """The kernel's policy in the model: the same operations, folio sizes and memory.
-
-    Raises:
-        UsageError: the model has none of the operations.
-        NothingMeasured: it was interrupted.
-    """
-    from foliolab.framework.engine.engine import native_missing
-    from foliolab.framework.report.progress import Progress
-    from foliolab.framework.run import RunRequest, compare_run
-
-    if missing := native_missing():
-        raise UsageError(f"the model's times cannot be measured here: {missing}", "install numba: pip install numba")
-    config = bench.config
-    request = RunRequest(
-        policies=(scheme.name,),
-        baseline=scheme.name,
-        workloads=tuple(name for name in config.workloads if name in found.workloads),
-        orders=tuple((size // 4).bit_length() - 1 for size in config.sizes),
-        memory=config.memory,
-        repeats=ROUNDS,
-        seed=seed,
-        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
-        spare=SPARE,
-    )
-    with Progress() as progress:
-        result = compare_run(request, progress)
-    if not result.complete:
-        raise typer.Exit(INTERRUPTED)
-    if not any(cell.samples for cell in result.cells):
-        reasons = [failure.message for failure in result.failures] or ["no reason given"]
-        raise NothingMeasured(f"{scheme.name} was not measured in the model", reasons[0])
-    return result

@@ -1,4 +1,4 @@
-"""Hold a policy against the running kernel: random scenarios, every decision compared."""
+"""Hold a policy against this kernel, decision by decision."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool
     if found.unexplained:
         raise typer.Exit(MISMATCH)
     if not found.complete:
-        raise typer.Exit(130)
+        raise typer.Exit(_common.INTERRUPTED)
 
 
 def _save(found: Agreement, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Put back the THP settings that a killed run left changed."""
+"""Put back the THP settings that a killed run left."""
 
 from __future__ import annotations
 

@@ -29,6 +29,9 @@ READY: Final = 20.0
 DRAIN: Final = 60.0
 """Seconds that perf gets to write out its buffers."""
 
+_TRIED: Final[dict[str, int]] = {}
+"""The buffer with which a perf worked; a trial takes more than a second."""
+
 
 def options(events: tuple[str, ...], buffer: int, out: Path) -> list[str]:
     """perf record's arguments for these events."""
@@ -46,8 +49,11 @@ def trial(folder: Path) -> int:
     Raises:
         KernelError: it cannot; with what it says.
     """
-    if shutil.which("perf") is None:
+    tool = shutil.which("perf")
+    if tool is None:
         raise KernelError("there is no perf", "install it: apt-get install linux-perf")
+    if tool in _TRIED:
+        return _TRIED[tool]
     out, log = folder / "trial.data", folder / "trial.log"
     for buffer in BUFFER_PAGES:
         with log.open("wb") as messages:
@@ -60,6 +66,7 @@ def trial(folder: Path) -> int:
                 raise KernelError(f"perf did not record `true` within {READY:g} s", "see `perf record true`") from fault
         if done.returncode == 0 and out.exists() and out.stat().st_size:
             out.unlink()
+            _TRIED[tool] = buffer
             return buffer
     said = next((line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()), "no reason given")
     raise KernelError(

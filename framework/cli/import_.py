@@ -1,0 +1,42 @@
+"""Make a trace of what perf, bpftrace or strace wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foliolab.framework.cli import _common
+
+NAME = "import"
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The tracer's text.")],
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace; FILE.folio if not given.")
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="FORMAT", help="perf, bpftrace, snapshots, strace or a plugin's; recognised."),
+    ] = "",
+    plugin: _common.Plugins = None,
+    json: _common.Json = False,
+) -> None:
+    """Read a text into a trace, and say what it holds."""
+    found = _common.registry(plugin)
+    _common.warn(found)
+    from foliolab.framework.report import recording
+    from foliolab.framework.report.plain import Plain
+    from foliolab.framework.trace import importers
+    from foliolab.framework.trace.file import Trace
+    from foliolab.framework.trace.importers.summary import summarise
+
+    target = out or file.with_name(file.name + ".folio")
+    importers.convert(file, target, form, importers.with_plugins(found.trace_readers))
+    summary = summarise(Trace(target))
+    if json:
+        _common.print_json(recording.data(summary))
+    else:
+        recording.render(summary, Plain())

@@ -1,0 +1,103 @@
+"""What the kernel's verbs share: benchmarks and sizes as a user writes them, and the model's times beside."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import NothingMeasured, UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.kernel.bench import BenchRequest
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.results import Result
+
+ROUNDS: Final = 8
+SPARE: Final = 0.4
+
+
+def benchmarks(written: list[str] | None) -> tuple[str, ...]:
+    """The benchmarks that were asked for, each once.
+
+    Raises:
+        UsageError: there is no such benchmark.
+    """
+    from foliolab.framework.kernel.bench import BENCHMARKS
+    from foliolab.framework.selection import nearest, split
+
+    asked = dict.fromkeys(split(written or ["all"]))
+    for name in asked:
+        if name not in (*BENCHMARKS, "all"):
+            raise UsageError(f"there is no benchmark {name!r}", nearest(name, BENCHMARKS, "benchmarks are"))
+    if not asked:
+        raise UsageError("no benchmark is named", f"benchmarks are {', '.join(BENCHMARKS)}")
+    return BENCHMARKS if "all" in asked else tuple(asked)
+
+
+def sizes(written: list[str] | None) -> tuple[int, ...]:
+    """The folio sizes in KiB that were asked for, out of those that this kernel has."""
+    from foliolab.framework.kernel import bench, settings
+    from foliolab.framework.selection import parse_sizes
+
+    known = {(kib // bench.SMALL_KIB).bit_length() - 1 for kib in (bench.SMALL_KIB, *settings.sizes())}
+    return tuple(bench.SMALL_KIB << order for order in parse_sizes(written or ["all"], known))
+
+
+def enough_memory(request: BenchRequest) -> None:
+    """Refuse what does not fit, before anything is allocated.
+
+    Raises:
+        UsageError: it takes more memory than there is; says both.
+    """
+    from foliolab.framework.host import memory_available
+    from foliolab.framework.kernel.bench import memory_needed
+
+    needed, available = memory_needed(request), memory_available()
+    if available is not None and needed > available:
+        raise UsageError(
+            f"this takes up to {needed >> 20} MiB of memory, and {available >> 20} MiB are available",
+            "choose less --memory, or free some",
+        )
+
+
+def model_times(found: Registry, bench: Result, scheme: Scheme, seed: int, plugin: list[Path] | None) -> Result:
+    """The kernel's policy in the model: the same operations, folio sizes and memory.
+
+    Raises:
+        UsageError: the model has none of the operations.
+        NothingMeasured: it was interrupted.
+    """
+    from foliolab.framework.engine.engine import native_missing
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.run import RunRequest, compare_run
+
+    if missing := native_missing():
+        raise UsageError(f"the model's times cannot be measured here: {missing}", "install numba: pip install numba")
+    config = bench.config
+    request = RunRequest(
+        policies=(scheme.name,),
+        baseline=scheme.name,
+        workloads=tuple(name for name in config.workloads if name in found.workloads),
+        orders=tuple((size // 4).bit_length() - 1 for size in config.sizes),
+        memory=config.memory,
+        repeats=ROUNDS,
+        seed=seed,
+        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        spare=SPARE,
+    )
+    with Progress() as progress:
+        result = compare_run(request, progress)
+    if not result.complete:
+        raise typer.Exit(_common.INTERRUPTED)
+    if not any(cell.samples for cell in result.cells):
+        reasons = [failure.message for failure in result.failures] or ["no reason given"]
+        raise NothingMeasured(f"{scheme.name} was not measured in the model", reasons[0])
+    return result

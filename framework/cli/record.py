@@ -1,0 +1,45 @@
+"""Record the memory events of a command, or of a process."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foliolab.framework.cli import _common
+
+
+def run(
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- COMMAND...", help="The command, behind two hyphens.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The trace.")] = Path("trace.folio"),
+    pid: Annotated[
+        int, typer.Option("--pid", metavar="PID", help="Record this process and its descendants instead.")
+    ] = 0,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="N", help="End after so long; a command is ended, too.")
+    ] = 0,
+    by: Annotated[
+        str, typer.Option("--by", metavar="WAY", help="perf, bpftrace, snapshots or strace; the best that works.")
+    ] = "",
+    json: _common.Json = False,
+) -> None:
+    """Record until the command ends, or Ctrl-C, and say what there is."""
+    from foliolab.framework.kernel.recording.session import record
+    from foliolab.framework.kernel.recording.target import Target
+    from foliolab.framework.report import recording
+    from foliolab.framework.report.plain import Plain
+    from foliolab.framework.trace.file import Trace
+    from foliolab.framework.trace.importers.summary import summarise
+
+    _, status = record(Target(tuple(command or ()), pid, seconds), out, by)
+    if status:
+        sys.stderr.write(f"foliolab: the command ended with status {status}\n")
+    summary = summarise(Trace(out))
+    if json:
+        _common.print_json(recording.data(summary))
+    else:
+        recording.render(summary, Plain())

@@ -1,0 +1,127 @@
+"""Replay a recorded trace under policies."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.trace.header import Header
+
+NAME = "replay-trace"
+MEMORY: Final = "1G"
+SAMPLES: Final = 100
+MOST_SAMPLES: Final = 10_000
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The trace.")],
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policies",
+            metavar="LIST",
+            help="Policies as NAME or NAME:parameter=value, separated by commas; a precise one is added. "
+            "[those that model a kernel]",
+        ),
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, max=MOST_SAMPLES, metavar="N", help="Moments evenly in time, and around forks.")
+    ] = SAMPLES,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="What a policy's tables may take.")] = MEMORY,
+    costs: Annotated[
+        Path | None,
+        typer.Option("--costs", metavar="FILE", help="Result with the times of copies and reuses. [measured]"),
+    ] = None,
+    teardown: Annotated[
+        str,
+        typer.Option(metavar="WHEN", help="When exiting MMs let go: exit, gone, or auto, as fits the recorded kernel."),
+    ] = "auto",
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+    execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
+) -> None:
+    """Replay a recorded trace under policies: who shares large folios, what each gets wrong, and what it costs."""
+    _common.writable(json)
+    found = _common.registry(plugin, strict)
+    _common.warn(found)
+    from foliolab.framework.replay import result as results
+    from foliolab.framework.replay import session
+    from foliolab.framework.replay.costs import load_costs
+    from foliolab.framework.report import replay as report
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.selection import parse_memory
+    from foliolab.framework.trace.file import Trace
+
+    schemes = _schemes(found, policies)
+    request = session.ReplayRequest(
+        path=str(file),
+        schemes=schemes,
+        recorded=_recorded(Trace(file).header, schemes),
+        memory=parse_memory(memory),
+        samples=samples,
+        costs=load_costs(costs) if costs else None,
+        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        execution=_common.execution(execution),
+        teardown=_when(teardown),
+    )
+    with Progress() as progress:
+        result = session.replay(request, progress)
+    if json:
+        results.save(result, json)
+    report.render(result, report.console_for())
+    if not result.complete:
+        raise typer.Exit(_common.INTERRUPTED)
+    raise typer.Exit(session.exit_code(result))
+
+
+def _when(teardown: str) -> Literal["auto", "exit", "gone"]:
+    for when in ("auto", "exit", "gone"):
+        if teardown == when:
+            return when
+    raise UsageError(f"there is no teardown {teardown!r}", "choose auto, exit or gone")
+
+
+def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
+    """The policies, and a precise one to hold them against."""
+    from foliolab.framework.replay.session import is_precise
+
+    if written:
+        schemes = found.parse_policies(written)
+    else:
+        schemes = [policy.with_parameters() for policy in found.policies.values() if policy.models]
+    if not any(map(is_precise, schemes)):
+        known = (policy.with_parameters() for policy in found.policies.values())
+        precise = [scheme for scheme in known if is_precise(scheme)]
+        schemes += sorted(precise, key=lambda scheme: len(scheme.capabilities), reverse=True)[:1]
+    return schemes
+
+
+def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
+    """Which of the policies model the kernel that was recorded, as far as the trace's header says."""
+    from foliolab.framework.kernel.running import DEFAULTS, Running
+
+    options = dict(DEFAULTS)
+    if header.mm_id is not None:
+        options["CONFIG_MM_ID"] = "y" if header.mm_id else "n"
+    if header.no_page_mapcount is not None:
+        on, off = ("CONFIG_NO_PAGE_MAPCOUNT", "CONFIG_PAGE_MAPCOUNT")[:: 1 if header.no_page_mapcount else -1]
+        options |= {on: "y", off: "n"}
+    kernel = Running(header.kernel, options)
+    return frozenset(
+        scheme.name
+        for scheme in schemes
+        if scheme.policy.models and not scheme.chosen and kernel.behaves_as(scheme.policy.models)
+    )

@@ -1,0 +1,162 @@
+"""Run scenarios on the model and on the running kernel.
+
+SCENARIO is a file, the name of one that ships, `all` of these, or - for standard input; without one they are listed.
+What is printed is explained in docs/scenarios.md, with the format.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foliolab.framework.engine.engine import Execution
+    from foliolab.framework.kernel.sidebyside import Place
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.scenario.result import ScenarioResult
+    from foliolab.framework.scenario.syntax import Scenario
+
+USUAL: Final = "mm-id"
+"""The policy of a scenario that names none."""
+
+STDIN: Final = "<stdin>"
+
+
+def run(
+    scenarios: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SCENARIO]...", help="Files, names of those that ship, all, or - for standard input. [list them]"
+        ),
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy",
+            "--policies",
+            metavar="LIST",
+            help="Policies, separated by commas. [those that the scenario names]",
+        ),
+    ] = None,
+    on: Annotated[str, typer.Option("--on", metavar="model|kernel|both", help="Where to run it.")] = "model",
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything, too.")] = None,
+    formatted: Annotated[bool, typer.Option("--format", help="Print the text as the formatter writes it.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="With --format: rewrite the file.")] = False,
+    interpreted: Annotated[bool, typer.Option("--interpreted", help="Interpret the policies' code.")] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run on this kernel.")
+    ] = 0.0,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+) -> None:
+    """Run scenarios step by step, on the model or on the running kernel; docs/scenarios.md has the format."""
+    place: Place = "both" if on == "both" else "kernel" if on == "kernel" else "model"
+    if on != place:
+        raise UsageError(f"a scenario cannot run on {on!r}", "choose --on model, kernel or both")
+    if write and not formatted:
+        raise UsageError("--write rewrites what --format would print", "add --format")
+    found = _common.registry(plugin, strict)
+    _common.warn(found)
+    if not scenarios:
+        from foliolab.framework.report import listing
+        from foliolab.framework.report.plain import Plain
+
+        listing.scenarios(found, Plain())
+        return
+    names = [name for word in scenarios for name in (found.scenarios if word == "all" else [word])]
+    read = [_read(found, name) for name in names]
+    if formatted:
+        for scenario in read:
+            _format(scenario, write)
+        return
+    chosen = [(scenario, _policies(found, scenario, policy)) for scenario in read]
+    results = _run_all(found, chosen, place, interpreted, wait)
+    if json is not None:
+        _write_json(results, json)
+    if not all(result.good for result in results):
+        raise typer.Exit(ExitCode.COMPARISON_FAILED)
+    if place == "kernel" and not any(result.kernel for result in results):
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
+
+
+# -- what is to be run --------------------------------------------------------------------------------
+def _read(found: Registry, name: str) -> Scenario:
+    """A scenario by its file, its name, or from standard input."""
+    from foliolab.framework.scenario import parser
+
+    if name == "-":
+        return parser.parse(parser.read(sys.stdin.buffer, STDIN), STDIN)
+    path = Path(name)
+    if path.suffix == ".scenario" or len(path.parts) > 1 or path.exists():
+        return parser.load(path)
+    return parser.load(found.scenario(name))
+
+
+def _policies(found: Registry, scenario: Scenario, written: list[str] | None) -> list[Scheme]:
+    """The policies asked for, else those that the scenario names."""
+    from foliolab.framework.kernel.sidebyside import named
+
+    if written:
+        return found.parse_policies(written)
+    return list(dict.fromkeys(named(found, scenario).values())) or [found.policy(USUAL)]
+
+
+def _format(scenario: Scenario, write: bool) -> None:
+    from foliolab.framework.results import write_atomically
+    from foliolab.framework.scenario.formatter import format_scenario
+
+    text = format_scenario(scenario)
+    if not write:
+        sys.stdout.write(text)
+    elif scenario.source == STDIN:
+        raise UsageError("standard input cannot be rewritten", "leave out --write")
+    elif Path(scenario.source).read_bytes() != text.encode():
+        write_atomically(Path(scenario.source), text.encode())
+
+
+# -- running ------------------------------------------------------------------------------------------
+def _run_all(
+    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], place: Place, interpreted: bool, wait: float
+) -> list[ScenarioResult]:
+    """Run and print one after the other."""
+    from foliolab.framework.engine.engine import native_missing
+    from foliolab.framework.kernel import sidebyside
+    from foliolab.framework.report import scenario as report
+    from foliolab.framework.report.page import Page, console_for
+
+    page = Page(console_for())
+    results: list[ScenarioResult] = []
+    missing = "" if interpreted else native_missing()
+    if missing:
+        sys.stderr.write(f"foliolab: {missing}\n")
+    with ExitStack() as held:
+        kernel = None if place == "model" else held.enter_context(sidebyside.this_kernel(wait))
+        for scenario, schemes in chosen:
+            if results:
+                page.line()
+            way: Execution = "interpreted" if interpreted or missing else "native"
+            results.append(sidebyside.run(found, scenario, schemes, place, way, kernel))
+            report.render(results[-1], page)
+    if len(results) > 1:
+        page.line()
+        report.summary(results, page)
+    return results
+
+
+def _write_json(results: Sequence[ScenarioResult], path: Path) -> None:
+    import json
+
+    from foliolab.framework.report import scenario as report
+    from foliolab.framework.results import write_atomically
+
+    write_atomically(path, json.dumps(report.data(results), indent=1).encode() + b"\n")
