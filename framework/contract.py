@@ -14,17 +14,21 @@ from foliolab.framework.discovery import Unusable
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.layout import Bits
 from foliolab.framework.policy import CAPABILITIES, Hooks, Layout, Parameter, Per, Policy, Scheme, Stored
+from foliolab.framework.trace_reader import TraceReader
 from foliolab.framework.workload import Workload
 
 OFFERS: Final[dict[str, tuple[type, ...]]] = {
     "foliolab_policies": (Policy,),
     "foliolab_workloads": (Workload,),
     "foliolab_published": (str, PathLike),
+    "foliolab_scenarios": (str, PathLike),
+    "foliolab_trace_readers": (TraceReader,),
 }
 """The hooks that a registry calls, and what each yields."""
 
 NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+SCENARIO: Final = ".scenario"
 LARGEST_ORDER: Final = 18
 RESERVED: Final = {"all"}
 
@@ -88,6 +92,24 @@ def published(path: str | PathLike[str]) -> Path:
     if not Path(path).is_file():
         raise Unusable(f"foliolab_published() yields {path}, and there is no such file")
     return Path(path)
+
+
+def scenarios(path: str | PathLike[str]) -> list[Path]:
+    """The scenario files of a path; a scenario's name is its file's.
+
+    Raises:
+        Unusable: there is none, or one has no scenario's name.
+    """
+    given = Path(path)
+    files = sorted(given.glob(f"*{SCENARIO}"), key=lambda file: file.stem) if given.is_dir() else [given]
+    if not files or not all(file.is_file() for file in files):
+        raise Unusable(f"foliolab_scenarios() yields {path}, and there is no such file or no scenario in it")
+    for file in files:
+        if file.suffix != SCENARIO or not NAME.fullmatch(file.stem) or file.stem in RESERVED:
+            raise Unusable(
+                f"{file} is not named as a scenario: lower-case words with hyphens, not 'all', and {SCENARIO}"
+            )
+    return files
 
 
 def _a(thing: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import pluggy
 
 from foliolab.framework.policy import Policy
+from foliolab.framework.trace_reader import TraceReader
 from foliolab.framework.workload import Workload
 
 GROUP: Final = "foliolab"
@@ -38,12 +39,16 @@ class Hooks:
         """Paths of TOML files with published figures (format: `foliolab.framework.published`)."""
 
     @_spec
+    def foliolab_scenarios(self) -> Iterable[str]:  # type: ignore[empty-body]
+        """Paths of scenario files (NAME.scenario), or of folders that hold them."""
+
+    @_spec
     def foliolab_reporters(self) -> Iterable[object]:  # type: ignore[empty-body]
         """Ways to render a result."""
 
     @_spec
-    def foliolab_trace_readers(self) -> Iterable[object]:  # type: ignore[empty-body]
-        """Readers of recorded traces."""
+    def foliolab_trace_readers(self) -> Iterable[TraceReader]:  # type: ignore[empty-body]
+        """Readers of what tracers write, for `foliolab import`."""
 
     @_spec
     def foliolab_views(self) -> Iterable[object]:  # type: ignore[empty-body]

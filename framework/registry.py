@@ -21,12 +21,13 @@ from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.hookspecs import GROUP, Hooks
 from foliolab.framework.policy import Policy, Scheme
 from foliolab.framework.selection import nearest, parse_memory, parse_sizes, split
+from foliolab.framework.trace_reader import TraceReader
 from foliolab.framework.workload import Workload
 
 __all__ = ["Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
 
 Check = Callable[[Scheme], object]
-Offered = TypeVar("Offered", Policy, Workload)
+Offered = TypeVar("Offered", Policy, Workload, Path)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Plugin:
         version: the distribution's; empty for files.
         policies, workloads: the names of those that it offers.
         published: its files of published figures.
+        scenarios: the names of its scenarios.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Plugin:
     policies: tuple[str, ...]
     workloads: tuple[str, ...]
     published: tuple[Path, ...] = ()
+    scenarios: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class _Offer:
     policies: tuple[Policy, ...]
     workloads: tuple[Workload, ...]
     published: tuple[Path, ...]
+    trace_readers: tuple[TraceReader, ...] = ()
+    scenarios: tuple[Path, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,6 +75,8 @@ class Registry:
         policies: by name, FolioLab's own first.
         workloads: by name, likewise.
         published: files of published figures (see `published.load`).
+        scenarios: files of scenarios by name, FolioLab's own first.
+        trace_readers: readers of what tracers write, besides FolioLab's own.
         plugins: those that were loaded.
         failures: those that were not, with the reason.
     """
@@ -77,6 +84,8 @@ class Registry:
     policies: dict[str, Policy] = field(default_factory=dict)
     workloads: dict[str, Workload] = field(default_factory=dict)
     published: list[Path] = field(default_factory=list)
+    scenarios: dict[str, Path] = field(default_factory=dict)
+    trace_readers: list[TraceReader] = field(default_factory=list)
     plugins: list[Plugin] = field(default_factory=list)
     failures: list[PluginFailure] = field(default_factory=list)
 
@@ -155,6 +164,15 @@ class Registry:
             raise UsageError("no workload is named", f"workloads are {', '.join(self.workloads)}")
         return list(found.values())
 
+    def scenario(self, name: str) -> Path:
+        """The file of the scenario of that name.
+
+        Raises:
+            UsageError: there is none; names the nearest.
+            PluginError: the plugin that offers it failed.
+        """
+        return self._find("scenario", name.strip(), self.scenarios)
+
     def origin(self, policy: str | Policy | Scheme) -> tuple[Kind, str]:
         """Where a policy comes from: ("entry", name of the entry point) or ("file", its path)."""
         name = policy if isinstance(policy, str) else policy.name
@@ -171,7 +189,7 @@ class Registry:
     def _find(self, what: str, name: str, known: dict[str, Offered]) -> Offered:
         if name in known:
             return known[name]
-        plural = {"policy": "policies", "workload": "workloads"}[what]
+        plural = {"policy": "policies", "workload": "workloads", "scenario": "scenarios"}[what]
         for failure in self.failures:
             if name in failure.offers or name == failure.name:
                 raise PluginError(
@@ -191,30 +209,35 @@ class Registry:
             Unusable: a name is taken.
         """
         for what, taken, offered in (
-            ("policy", self.policies, offer.policies),
-            ("workload", self.workloads, offer.workloads),
+            ("policy", self.policies, [(one.name, contract.place_of(one)) for one in offer.policies]),
+            ("workload", self.workloads, [(one.name, contract.place_of(one)) for one in offer.workloads]),
+            ("scenario", self.scenarios, [(path.stem, str(path)) for path in offer.scenarios]),
         ):
             names: set[str] = set(taken)
-            for one in offered:
-                if one.name in names:
-                    other = self._giver(one.name, what) or "itself, once before"
+            for name, place in offered:
+                if name in names:
+                    other = self._giver(name, what) or "itself, once before"
                     raise Unusable(
-                        f"{what} {one.name!r} of {source.where} ({source.name}) is already given by {other}; "
+                        f"{what} {name!r} of {source.where} ({source.name}) is already given by {other}; "
                         "rename one of them",
-                        contract.place_of(one),
+                        place,
                         offer.names,
                         "clash",
                     )
-                names.add(one.name)
+                names.add(name)
         self.policies |= {one.name: one for one in offer.policies}
         self.workloads |= {one.name: one for one in offer.workloads}
         self.published += offer.published
+        self.scenarios |= {path.stem: path for path in offer.scenarios}
+        self.trace_readers += offer.trace_readers
         names_of = tuple(p.name for p in offer.policies), tuple(w.name for w in offer.workloads)
-        self.plugins.append(Plugin(source.name, source.kind, source.where, source.version, *names_of, offer.published))
+        files = offer.published, tuple(path.stem for path in offer.scenarios)
+        self.plugins.append(Plugin(source.name, source.kind, source.where, source.version, *names_of, *files))
 
     def _giver(self, name: str, what: str) -> str:
         for plugin in self.plugins:
-            if name in (plugin.policies if what == "policy" else plugin.workloads):
+            offered = {"policy": plugin.policies, "workload": plugin.workloads, "scenario": plugin.scenarios}
+            if name in offered[what]:
                 return f"{plugin.source} ({plugin.name})"
         return ""
 
@@ -282,7 +305,11 @@ def _read(attempt: Attempt, loaded: object) -> _Offer:
             _first_line(attempt.source),
         )
     published = tuple(contract.published(path) for path in given.get("foliolab_published", ()))
-    return _Offer(tuple(given.get("foliolab_policies", ())), tuple(given.get("foliolab_workloads", ())), published)
+    return _Offer(
+        tuple(given.get("foliolab_policies", ())), tuple(given.get("foliolab_workloads", ())), published,
+        tuple(given.get("foliolab_trace_readers", ())),
+        tuple(file for path in given.get("foliolab_scenarios", ()) for file in contract.scenarios(path)),
+    )  # fmt: skip
 
 
 def _first_line(source: Source) -> str:

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.scenario.space import MAX_PAGES, Refused, Space
@@ -44,6 +43,7 @@ MAX_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TITLE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PAGES: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(\d{1,9})(?:-(\d{1,9}))?\])?")
+_LINE_END: Final = re.compile(r"\r\n?|\n")
 _WORD: Final = re.compile(r"[^\s,]+|,")
 
 
@@ -133,7 +133,7 @@ class _Parser:
 
     def run(self) -> Scenario:
         last = 0
-        for last, line in enumerate(self.text.splitlines(), 1):
+        for last, line in enumerate(_LINE_END.split(self.text.removesuffix("\n")), 1):
             code, hash_sign, comment = line.partition("#")
             self.comment = f"#{comment}".rstrip() if hash_sign else ""
             if line.lstrip().startswith("|"):
@@ -167,6 +167,8 @@ class _Parser:
             self.scenario = replace(self.scenario, text=(*self.scenario.text, told))
         elif first == "by":
             self.header(words, "by")
+            if self.scenario.policy:
+                words.refuse("there is a policy already", "name one; others are named behind an expectation")
             words.take("")
             self.scenario = replace(self.scenario, policy=self.policy(words))
             words.finish()
@@ -336,7 +338,7 @@ class _Parser:
             words.refuse("there is no step above", "put what is expected below a step", column)
         pages = self.pages(words, False)
         subject = words.keyword(*SUBJECTS)
-        number = words.number("a number", 1 << 29) if SUBJECTS[subject] else None
+        number = words.number("a number", 1 << 29) if SUBJECTS[subject].number else None
         policy = self.by(words)
         words.finish()
         made = Expect(
@@ -357,6 +359,21 @@ def parse(text: str, where: str = "scenario") -> Scenario:
     return _Parser(text, where).run()
 
 
+def read(file: IO[bytes], name: str) -> str:
+    """The text of an open file.
+
+    Raises:
+        UsageError: it is too large, or not text.
+    """
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{name} is larger than {MAX_BYTES >> 20} MiB", "a scenario is a short text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the scenario {name} is not text in UTF-8: byte {error.start}", "save it as UTF-8") from error
+
+
 def load(path: str | os.PathLike[str]) -> Scenario:
     """A scenario file.
 
@@ -366,26 +383,10 @@ def load(path: str | os.PathLike[str]) -> Scenario:
     """
     name = os.fspath(path)
     try:
-        data = Path(path).read_bytes()[: MAX_BYTES + 1]
-        if len(data) > MAX_BYTES:
-            raise UsageError(f"{name} is larger than {MAX_BYTES >> 20} MiB", "a scenario is a short text")
-        text = data.decode()
+        with Path(path).open("rb") as file:
+            text = read(file, name)
     except OSError as error:
         raise UsageError(
-            f"the scenario {name} cannot be read: {error.strerror or error}", "`foliolab list` names those that ship"
+            f"the scenario {name} cannot be read: {error.strerror or error}", "`foliolab run` names those that ship"
         ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"the scenario {name} is not text in UTF-8: byte {error.start}", "save it as UTF-8") from error
     return parse(text, name)
-
-
-def summary(path: str | os.PathLike[str]) -> str:
-    """The first sentence of a scenario file, without looking at the rest of it; "" where there is none."""
-    told: list[str] = []
-    with suppress(OSError, UnicodeDecodeError), Path(path).open(encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("|"):
-                told.append(line[1:].strip())
-            elif told or line.startswith("region"):
-                break
-    return re.split(r"(?<=[.!?])\s", " ".join(told), maxsplit=1)[0]

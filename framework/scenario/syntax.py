@@ -76,16 +76,29 @@ ACTIONS: Final[dict[str, Action]] = {
     "pageout": Action((_PAGES,), "MADV_PAGEOUT: where there is swap", "out"),
 }
 
-SUBJECTS: Final = {
-    "kpagecount": "number",
-    "mapcount": "number",
-    "owners": "number",
-    "shared": "",
-    "exclusive": "",
-    "present": "",
-    "absent": "",
+
+@dataclass(frozen=True)
+class Subject:
+    """What can be expected of pages.
+
+    Args:
+        doc: one line for the grammar's table.
+        number: whether a number follows.
+    """
+
+    doc: str
+    number: bool = False
+
+
+SUBJECTS: Final[dict[str, Subject]] = {
+    "kpagecount": Subject("/proc/kpagecount of each page: how often it is mapped; 0 where none is", True),
+    "mapcount": Subject("mappings of the folio of each page, as the policy counts them", True),
+    "owners": Subject("processes that map the folio of each page: the truth, from the page tables", True),
+    "shared": Subject("the policy says that several processes may map the folio"),
+    "exclusive": Subject("the policy says that one process alone maps the folio"),
+    "present": Subject("each page is mapped"),
+    "absent": Subject("no page is mapped: unmapped, dropped, never written, or swapped out"),
 }
-"""What can be expected of pages, and whether a number follows."""
 
 
 @dataclass(frozen=True)

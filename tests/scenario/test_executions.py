@@ -104,6 +104,14 @@ def test_swap_space_that_a_child_still_names() -> None:
     assert told(head + "B: munmap heap[0]\nA: write heap\n")[-1] == "1 reused, 1 copied"
 
 
+def test_the_last_entry_of_a_page_on_the_device_makes_an_owner() -> None:
+    head = "region heap: 2 x 4K\nA: pageout heap\nA: fork B\nB: exit\nA: read heap\n"
+    assert told(head + "A: write heap\n")[-1] == "unchanged"
+    # read in before the child left, it was in the swap cache
+    head = "region heap: 2 x 4K\nA: pageout heap\nA: fork B\nA: read heap\nB: exit\n"
+    assert told(head + "A: write heap\n")[-1] == "reused"
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["write", "fork", "exit", "dontneed"]), st.integers(0, 99)), max_size=10)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from foliolab.framework.errors import ExitCode, UsageError
-from foliolab.framework.scenario.parser import MAX_BYTES, ScenarioError, load, parse, read, summary
+from foliolab.framework.scenario.heading import summary
+from foliolab.framework.scenario.parser import MAX_BYTES, ScenarioError, load, parse, read
 from foliolab.framework.scenario.syntax import Expect, Pages, Step
 
 HEAD = "scenario x\nregion heap: 1 x 16K pte, room 4\nregion big: 1 x 2M pmd\n"
@@ -24,6 +25,7 @@ WRONG = {
     "scenario x ^y": "'y' is too much here",
     "scenario x\nby^": "a policy is missing",
     "scenario x\nby mm-id ^exact": "'exact' is too much here",
+    "scenario x\nby mm-id\n^by exact": "there is a policy already",
     "scenario x\n^A: fork B": "there is no region yet",
     HEAD + "A: fork B\n^region more: 1 x 4K": "a region after the first step",
     HEAD + "A: fork B\n^| told too late": "a sentence after the first step",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,9 +69,11 @@ def trial(folder: Path) -> int:
             out.unlink()
             _TRIED[tool] = buffer
             return buffer
-    said = next((line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()), "no reason given")
+    lines = [line.strip(" \t\\_").strip() for line in log.read_text("utf-8", "replace").splitlines()]
+    told = [line for line in lines if re.search(r"permission|permitted|can't|unknown tracepoint", line, re.IGNORECASE)]
+    said = next(iter(told or filter(None, lines)), "no reason given")
     raise KernelError(
-        f"perf cannot record tracepoints here: {said.strip()}",
+        f"perf cannot record tracepoints here: {said}",
         "it needs root (or CAP_PERFMON and a readable tracefs), and a kernel with these tracepoints",
     )
 

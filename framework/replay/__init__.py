@@ -1,0 +1,1 @@
+"""Replay: a recorded stream of events on the engine, a machine of its own for each policy, into a result."""

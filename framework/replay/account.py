@@ -1,0 +1,160 @@
+"""What a replay finds: the host's side of the cells, summed up in integers that do not overflow."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.cells import BUCKET_CELLS, BUCKETS, FALSE, MATRIX, MOST_OWNERS, UNSAFE, Cells, Sizes
+from foliolab.framework.replay.owners import IS_FALSE, IS_UNSAFE
+from foliolab.framework.replay.result import Fault, Replayed, Sample, Wrong
+
+_TALLIES: Final = {
+    "events without an MM, or whose MM cannot be": cells.NO_MM,
+    "events of MMs that had gone": cells.DEAD_MM,
+    "events at impossible addresses": cells.FAR_PAGE,
+    "folios of sizes that anonymous memory does not have": cells.NO_ORDER,
+    "folios of files": cells.OF_FILE,
+    "faults where the replay still had pages mapped (an unmap that was not recorded)": cells.STALE,
+    "events of unknown kinds": cells.KIND,
+    "large folios that the kernel itself migrated, split, collapsed or swapped": cells.HINTED,
+}
+
+
+def _trimmed(counts: Any) -> list[int]:
+    """The counts from one owner on, without trailing zeros."""
+    values = [int(count) for count in counts[1 : MOST_OWNERS + 1]]
+    while values and not values[-1]:
+        values.pop()
+    return values
+
+
+class Account:
+    """Sums of one replay.
+
+    Attributes:
+        events: replayed so far.
+        seconds: in the loop.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self.events = 0
+        self.seconds = 0.0
+        self.samples: list[Sample] = []
+        self.folio_ns = [0] * BUCKETS
+        self.page_ns = [0] * BUCKETS
+        self._machine: Machine | None = None
+        self._state: Cells | None = None
+
+    def begin(self, machine: Machine, state: Cells) -> None:
+        """Look at a machine that has replayed nothing yet."""
+        self._machine, self._state = machine, state
+        self._buckets = state.table(cells.AT_BUCKET).reshape(BUCKETS, BUCKET_CELLS)
+        self._tallies = state.table(cells.AT_TALLY)
+        self._tallies[cells.FRAMES_PEAK] = self.sizes.frames
+        self._matrix = state.table(cells.AT_MATRIX).reshape(MATRIX)
+        self._nr_free = machine.vm.at("zone", machine.map.zone).nr_free
+
+    def drain(self) -> None:
+        """Take the sums over time out of the cells, up to the last event."""
+        assert self._state is not None
+        now = int(self._state.all[cells.NOW])
+        table = self._buckets
+        passed = now - table[:, 2]
+        for bucket in np.flatnonzero(table[:, :2].any(axis=1) | table[:, 3:].any(axis=1)):
+            folios, pages, _, folio_ns, page_ns = map(int, table[bucket])
+            self.folio_ns[bucket] += folio_ns + folios * int(passed[bucket])
+            self.page_ns[bucket] += page_ns + pages * int(passed[bucket])
+        table[:, 2] = now
+        table[:, 3:] = 0
+
+    def sample(self, moment: int) -> None:
+        """Take a sample at a time, ns since the first event."""
+        assert self._state is not None
+        table = self._buckets
+        self.samples.append(
+            Sample(
+                time=moment,
+                mms=int(self._state.all[cells.LIVE]),
+                frames=self.sizes.frames - int(self._nr_free.peek()),
+                folios=_trimmed(table[:, 0]),
+                pages=_trimmed(table[:, 1]),
+                false_folios=int(table[FALSE, 0]),
+                false_pages=int(table[FALSE, 1]),
+                unsafe_folios=int(table[UNSAFE, 0]),
+            )
+        )
+
+    def finish(self, end: int = 0) -> None:
+        """The trace has ended, or nothing more is replayed: wrong answers that last end, too.
+
+        Args:
+            end: when, ns since the first event; the last replayed event if that is later.
+        """
+        if self._state is None:
+            return
+        now = max(end, int(self._state.all[cells.NOW]))
+        self._state.all[cells.NOW] = now
+        self.drain()
+        folios = self._state.table(cells.AT_FOLIO).reshape(-1, cells.FOLIO_CELLS)
+        for flag, episodes, longest in (
+            (IS_FALSE, cells.FALSE_EPISODES, cells.FALSE_LONGEST),
+            (IS_UNSAFE, cells.UNSAFE_EPISODES, cells.UNSAFE_LONGEST),
+        ):
+            lasted = now - folios[(folios[:, 0] & flag) != 0, 2]
+            self._tallies[episodes] += int((lasted > 0).sum())
+            if lasted.size:
+                self._tallies[longest] = max(int(self._tallies[longest]), int(lasted.max()))
+
+    def replayed(self, policy: str) -> Replayed:
+        """What was found for the policy of that name."""
+        if self._state is None:
+            return Replayed(policy=policy)
+        tallies = self._tallies
+        return Replayed(
+            policy=policy,
+            events=self.events,
+            seconds=self.seconds,
+            frames=self.sizes.frames,
+            frames_peak=self.sizes.frames - int(tallies[cells.FRAMES_PEAK]),
+            owner_ns=_trimmed(self.folio_ns),
+            owner_page_ns=_trimmed(self.page_ns),
+            false_shared=Wrong(
+                folio_ns=self.folio_ns[FALSE],
+                page_ns=self.page_ns[FALSE],
+                episodes=int(tallies[cells.FALSE_EPISODES]),
+                longest=int(tallies[cells.FALSE_LONGEST]),
+                peak=int(tallies[cells.FALSE_PEAK]),
+                peak_at=int(tallies[cells.FALSE_PEAK_AT]),
+            ),
+            unsafe=Wrong(
+                folio_ns=self.folio_ns[UNSAFE],
+                page_ns=self.page_ns[UNSAFE],
+                episodes=int(tallies[cells.UNSAFE_EPISODES]),
+                longest=int(tallies[cells.UNSAFE_LONGEST]),
+                first=int(tallies[cells.UNSAFE_FIRST]) - 1,
+            ),
+            faults=self._faults(),
+            sole_copies=int(tallies[cells.SOLE_COPIES]),
+            not_modelled={what: int(tallies[at]) for what, at in _TALLIES.items() if tallies[at]},
+            samples=self.samples,
+        )
+
+    def _faults(self) -> list[Fault]:
+        found = []
+        for of, kernel, policy in np.argwhere(self._matrix.any(axis=3)):
+            certain, uncertain = self._matrix[of, kernel, policy]
+            found.append(
+                Fault(
+                    of=cells.CLASSES[of],
+                    kernel=cells.KERNEL[kernel],
+                    policy=cells.POLICY[policy],
+                    certain=int(certain),
+                    uncertain=int(uncertain),
+                )
+            )
+        return found

@@ -1,0 +1,178 @@
+"""Where the replay keeps its own state: 64-bit cells in a machine's scratch memory.
+
+The native loop has nothing but memory, so registers, tables and the events themselves lie here; offsets are
+from the start of all memory. The host reads the same cells through numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Final
+
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import load, pte_at, store
+
+# -- registers -------------------------------------------------------------------------------------
+(
+    NOW, CPU, ZONE, MMS, MM_STRIDE, STATUS, SLOTS, WINDOWS, HASH_SIZE, HEADS, MM_LIMIT, PFN_MASK, KEEP_PFNS,
+    FREE_SLOTS, LIVE, SNAPSHOT,
+    AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
+    AT_VIRTUAL, AT_PLACE, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
+) = range(38)  # fmt: skip
+REGISTERS: Final = 64
+
+BEFORE: Final = 0
+WITHIN: Final = 1
+BEHIND: Final = 2
+"""Where the loop is, of the PRESENT events that a trace begins with."""
+
+# -- why the loop stopped ----------------------------------------------------------------------------
+FINE: Final = 0
+NO_FRAMES: Final = 1
+NO_SLOTS: Final = 2
+NO_WINDOWS: Final = 3
+NO_IDS: Final = 4
+
+# -- tallies -------------------------------------------------------------------------------------------
+KIND: Final = 0
+"""Events by kind; 0 counts those of kinds that there are not."""
+(
+    NO_MM, DEAD_MM, FAR_PAGE, NO_ORDER, OF_FILE, STALE, PRESENT_PAGES, HINTED, FALSE_EPISODES, FALSE_LONGEST,
+    FALSE_PEAK, FALSE_PEAK_AT, UNSAFE_EPISODES, UNSAFE_LONGEST, UNSAFE_FIRST, SOLE_COPIES, FRAMES_PEAK,
+) = range(16, 33)  # fmt: skip
+TALLIES: Final = 48
+
+# -- buckets: current folios and pages, time of the last change, and both summed over time -----------------
+MOST_OWNERS: Final = 64
+"""Folios with this many owners and more share a bucket."""
+FALSE: Final = MOST_OWNERS + 1
+UNSAFE: Final = MOST_OWNERS + 2
+BUCKETS: Final = MOST_OWNERS + 3
+BUCKET_CELLS: Final = 5
+
+# -- write faults: class × kernel × policy × certainty -------------------------------------------------------
+CLASSES: Final = ("large", "small", "unknown", "disturbed")
+LARGE, SMALL, UNKNOWN, DISTURBED = range(4)
+KERNEL: Final = ("unknown", "reused", "copied")
+POLICY: Final = ("unchanged", "reused", "copied", "new page", "not mapped")
+MATRIX: Final = (len(CLASSES), len(KERNEL), len(POLICY), 2)
+
+FOLIO_CELLS: Final = 3
+"""What is accounted (owners, flags, order), how many MMs map it now, since when it is falsely shared."""
+SLOT_CELLS: Final = 2
+"""Of an MM: processes that use it, its family."""
+FAMILY_CELLS: Final = 3
+"""Of MMs related by fork, which share a numbering of windows: MMs, windows, its cluster."""
+
+
+def cell(vm: Memory, at: int) -> int:
+    """The cell at an offset."""
+    return load(pte_at(vm, at).pte)
+
+
+def put(vm: Memory, at: int, value: int) -> None:
+    """Set the cell at an offset."""
+    store(pte_at(vm, at).pte, value)
+
+
+def bump(vm: Memory, at: int, by: int) -> None:
+    """Add to the cell at an offset."""
+    put(vm, at, cell(vm, at) + by)
+
+
+def reg(vm: Memory, base: int, number: int) -> int:
+    """A register."""
+    return cell(vm, base + 8 * number)
+
+
+def tally(vm: Memory, base: int, number: int) -> None:
+    """Count one more of something."""
+    bump(vm, reg(vm, base, AT_TALLY) + 8 * number, 1)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the tables of a replay are.
+
+    Args:
+        frames: page frames of the machine.
+        slots: MMs that can live at a time.
+        windows: windows of 2 MiB that the MMs of a family can use.
+        mms: one more than the largest MM number of the trace.
+        clusters: one more than the largest number of a cluster of MMs that share memory from the start.
+        pfns: entries of the table of recorded frame numbers, a power of two.
+        events: events of a chunk.
+    """
+
+    frames: int
+    slots: int
+    windows: int
+    mms: int
+    clusters: int
+    pfns: int
+    events: int
+
+    @property
+    def vpns(self) -> int:
+        """Pages of address space that an MM needs."""
+        return self.windows * PTRS_PER_PTE
+
+    @property
+    def hash_size(self) -> int:
+        """Entries of a family's table of windows: at most half of them are used."""
+        return 1 << max(4, (2 * self.windows).bit_length())
+
+    def tables(self) -> dict[int, int]:
+        """Cells of each table, by the register that says where it lies."""
+        heads = (self.frames >> 2) + 1
+        return {
+            AT_HEAD: self.events, AT_TIME: self.events, AT_PAGE: self.events, AT_NR: self.events,
+            AT_OTHER: self.events, AT_MM: self.mms, AT_SLOT: SLOT_CELLS * self.slots, AT_FREE: self.slots,
+            AT_USED: self.slots * self.windows, AT_COUNT: self.slots * heads,
+            AT_FAMILY: FAMILY_CELLS * self.slots, AT_VIRTUAL: self.slots * self.windows,
+            AT_PLACE: self.slots * self.windows, AT_HASH: self.slots * self.hash_size,
+            AT_CLUSTER: self.clusters, AT_FOLIO: FOLIO_CELLS * heads, AT_LARGE: heads, AT_PFN: self.pfns,
+            AT_LIST: PTRS_PER_PTE, AT_BUCKET: BUCKETS * BUCKET_CELLS, AT_MATRIX: prod(MATRIX), AT_TALLY: TALLIES,
+        }  # fmt: skip
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of scratch memory."""
+        return 8 * (REGISTERS + sum(self.tables().values()))
+
+
+class Cells:
+    """The host's view of a replay's cells.
+
+    Args:
+        machine: an `engine.machine.Machine` whose shape has `sizes.scratch` bytes of scratch memory.
+        sizes: of the tables.
+    """
+
+    def __init__(self, machine: Any, sizes: Sizes) -> None:
+        self.all = machine.scratch()
+        self.base: int = machine.map.scratch
+        self.starts: dict[int, int] = {}
+        self.lengths = sizes.tables()
+        start = REGISTERS
+        for register, length in self.lengths.items():
+            self.starts[register] = start
+            self.all[register] = self.base + 8 * start
+            start += length
+        mms = machine.map.mms
+        values = {
+            CPU: machine.map.cpus[0], ZONE: machine.map.zone, MMS: mms[0],
+            MM_STRIDE: mms[1] - mms[0] if len(mms) > 1 else 0, SLOTS: sizes.slots, WINDOWS: sizes.windows,
+            HASH_SIZE: sizes.hash_size, HEADS: (sizes.frames >> 2) + 1, MM_LIMIT: sizes.mms,
+            PFN_MASK: sizes.pfns - 1, FREE_SLOTS: sizes.slots,
+        }  # fmt: skip
+        for register, value in values.items():
+            self.all[register] = value
+        self.table(AT_FREE)[:] = range(sizes.slots - 1, -1, -1)  # the lowest is handed out first
+
+    def table(self, register: int) -> Any:
+        """A table as 64-bit integers."""
+        start = self.starts[register]
+        return self.all[start : start + self.lengths[register]]

@@ -1,0 +1,274 @@
+"""The loop over a chunk of events: one function, native or interpreted, that drives a machine by the trace."""
+
+from __future__ import annotations
+
+from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import load, zone_at
+from foliolab.framework.replay.cells import (
+    AT_HEAD,
+    AT_NR,
+    AT_OTHER,
+    AT_PAGE,
+    AT_TALLY,
+    AT_TIME,
+    BEFORE,
+    BEHIND,
+    DEAD_MM,
+    FAR_PAGE,
+    FINE,
+    FRAMES_PEAK,
+    NO_MM,
+    NO_ORDER,
+    NOW,
+    OF_FILE,
+    SNAPSHOT,
+    STALE,
+    STATUS,
+    WITHIN,
+    ZONE,
+    bump,
+    cell,
+    put,
+    reg,
+    tally,
+)
+from foliolab.framework.replay.folios import (
+    any_mapped,
+    drop,
+    fork,
+    hint,
+    move,
+    new_folio,
+    page_at,
+    present,
+    split,
+    write,
+)
+from foliolab.framework.replay.spaces import (
+    LAST_PAGE,
+    bury,
+    create,
+    destroy,
+    is_dead,
+    mm_of,
+    share,
+    slot_at,
+    slot_of,
+)
+from foliolab.framework.trace.events import (
+    COPIED,
+    EXEC,
+    EXIT,
+    FILE,
+    FORK,
+    FREE_HINT,
+    GONE,
+    LOST,
+    MOVE,
+    NEW,
+    OUTCOME,
+    PRESENT,
+    SPAWN,
+    SPLIT,
+    UNCERTAIN,
+    UNMAP,
+    WRITE,
+)
+
+MM_SHIFT = 32
+CLUSTER_SHIFT = 32
+NR_MASK = (1 << 32) - 1
+
+
+def _creates(kind: int) -> bool:
+    """Whether an event of this kind shows that its MM lives, although nothing said so before."""
+    return kind in (PRESENT, FORK, SPAWN, NEW, WRITE)
+
+
+def _has_pages(kind: int) -> bool:
+    return kind in (PRESENT, NEW, WRITE, UNMAP, MOVE, SPLIT)
+
+
+def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
+    """The slot of an event's MM; -1 without one: it is unknown, dead, or there is no slot left (STATUS)."""
+    slot = slot_of(vm, base, mm)
+    if slot >= 0:
+        return slot
+    if is_dead(vm, base, mm):
+        if kind != GONE:
+            tally(vm, base, DEAD_MM)
+        return -1
+    if mm <= 0:
+        tally(vm, base, NO_MM)
+        return -1
+    if _creates(kind):
+        slot = create(vm, base, mm, -1, cluster)
+    return slot
+
+
+def _skipped(vm: Memory, base: int, kind: int, page: int, nr: int, order: int, flags: int) -> bool:
+    """Whether an event names what the machine does not model; it is counted then."""
+    if _has_pages(kind) and (page < 0 or page >= LAST_PAGE or page + nr > LAST_PAGE):
+        tally(vm, base, FAR_PAGE)
+        return True
+    if kind in (NEW, PRESENT):
+        if flags & FILE:
+            tally(vm, base, OF_FILE)
+            return True
+        if order == 1 or order > PMD_ORDER:
+            tally(vm, base, NO_ORDER)
+            return True
+    return False
+
+
+def _ends(vm: Memory, base: int, slot: int, mm: int) -> bool:
+    """A process stops using its MM; whether it was the last one."""
+    bury(vm, base, mm)
+    at = slot_at(vm, base, slot)
+    bump(vm, at, -1)
+    return cell(vm, at) == 0
+
+
+def _stale(vm: Memory, base: int, slot: int, page: int, order: int) -> bool:
+    """Whether anything is mapped where the kernel found nothing: an unmap was not recorded."""
+    vpn = page_at(vm, base, slot, page, 0)
+    return vpn >= 0 and any_mapped(vm, mm_of(vm, base, slot), vpn, 1 << order)
+
+
+def _before(
+    vm: Memory, base: int, kind: int, slot: int, mm: int, page: int, nr: int, order: int, to: int
+) -> tuple[int, int]:
+    """What an event unmaps, as (first page, page behind the last one)."""
+    if kind == UNMAP:
+        return page, page + nr
+    if kind in (EXIT, GONE, EXEC):
+        if _ends(vm, base, slot, mm):
+            return 0, LAST_PAGE
+    elif kind == MOVE:
+        if to >= 0 and to + nr <= LAST_PAGE:
+            return to, to + nr
+    elif kind == NEW and _stale(vm, base, slot, page, order):
+        tally(vm, base, STALE)
+        return page, page + (1 << order)
+    return 0, 0
+
+
+def _relatives(vm: Memory, contents: Memory, base: int, kind: int, slot: int, child: int, unsure: int) -> None:
+    """fork, spawn and exec: another MM comes to be."""
+    if child <= 0 or slot_of(vm, base, child) >= 0:
+        tally(vm, base, NO_MM)
+        return
+    if kind == SPAWN:
+        share(vm, base, child, slot)
+        return
+    relative = -1
+    if kind == FORK:
+        relative = slot
+    made = create(vm, base, child, relative, 0)
+    if made >= 0 and kind == FORK:
+        fork(vm, contents, base, slot, made, unsure)
+
+
+def _after(vm: Memory, contents: Memory, base: int, slot: int, head: int, page: int, nr: int, other: int) -> None:
+    """What an event does once what it unmaps is gone."""
+    kind = head & 0xFF
+    flags = head >> 8 & 0xFF
+    order = head >> 16 & 0xFF
+    if kind == WRITE:
+        uncertain = 0
+        if flags & UNCERTAIN:
+            uncertain = 1
+        write(vm, contents, base, slot, page, min(flags & OUTCOME, COPIED), uncertain)
+    elif kind == NEW:
+        new_folio(vm, base, slot, page, order, other)
+    elif kind == PRESENT:
+        present(vm, base, slot, page, nr, order, other)
+    elif kind == MOVE:
+        if other >= 0 and other + nr <= LAST_PAGE:
+            move(vm, base, slot, page, page + nr, other)
+    elif kind == SPLIT:
+        split(vm, base, slot, page, page + nr)
+
+
+def _unknown(vm: Memory, contents: Memory, base: int, kind: int, mm: int, other: int) -> None:
+    """An event of an MM that nothing is known of, or for which there is no slot."""
+    if reg(vm, base, STATUS) != FINE:
+        return
+    if kind in (EXIT, EXEC):
+        bury(vm, base, mm)
+    if kind == EXEC:
+        _relatives(vm, contents, base, kind, -1, other, 0)
+
+
+def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: int, cluster: int, other: int) -> None:
+    """An event of an MM."""
+    kind = head & 0xFF
+    order = head >> 16 & 0xFF
+    mm = head >> MM_SHIFT
+    slot = _find_mm(vm, base, kind, mm, cluster)
+    if slot < 0:
+        _unknown(vm, contents, base, kind, mm, other)
+        return
+    low, high = _before(vm, base, kind, slot, mm, page, nr, order, other)
+    if high > low:
+        drop(vm, base, slot, low, high)
+    if kind in (EXIT, GONE, EXEC):
+        if high:
+            destroy(vm, base, slot)
+        slot = -1
+    if kind in (FORK, SPAWN, EXEC):
+        _relatives(vm, contents, base, kind, slot, other, head >> 8 & UNCERTAIN)
+    elif slot >= 0:
+        _after(vm, contents, base, slot, head, page, nr, other)
+
+
+def _one(vm: Memory, contents: Memory, base: int, i: int) -> None:
+    """One event of the chunk."""
+    head = cell(vm, reg(vm, base, AT_HEAD) + 8 * i)
+    page = cell(vm, reg(vm, base, AT_PAGE) + 8 * i)
+    other = cell(vm, reg(vm, base, AT_OTHER) + 8 * i)
+    nr = cell(vm, reg(vm, base, AT_NR) + 8 * i)
+    cluster = nr >> CLUSTER_SHIFT
+    nr &= NR_MASK
+    put(vm, base + 8 * NOW, cell(vm, reg(vm, base, AT_TIME) + 8 * i))
+    kind = head & 0xFF
+    order = head >> 16 & 0xFF
+    if kind > FREE_HINT:
+        kind = 0
+    tally(vm, base, kind)
+    if kind == PRESENT:
+        if reg(vm, base, SNAPSHOT) == BEFORE:
+            put(vm, base + 8 * SNAPSHOT, WITHIN)
+    elif reg(vm, base, SNAPSHOT) == WITHIN:
+        put(vm, base + 8 * SNAPSHOT, BEHIND)
+    if kind == FREE_HINT:
+        hint(vm, base, other)
+    if kind in (0, LOST, FREE_HINT):
+        return
+    if kind == NEW and order <= PMD_ORDER:
+        page = page >> order << order
+        nr = 1 << order
+    if not _skipped(vm, base, kind, page, nr, order, head >> 8 & 0xFF):
+        _of_mm(vm, contents, base, head, page, nr, cluster, other)
+
+
+def replay_chunk(vm: Memory, contents: Memory, base: int, first: int, end: int) -> int:
+    """Replay events first…end-1 of the chunk.
+
+    Args:
+        base: where the replay's cells are.
+
+    Returns:
+        the first event that was not carried out whole; STATUS says why, FINE if there is none.
+    """
+    free = zone_at(vm, reg(vm, base, ZONE)).nr_free
+    peak = reg(vm, base, AT_TALLY) + 8 * FRAMES_PEAK
+    for i in range(first, end):
+        _one(vm, contents, base, i)
+        left = load(free)
+        if left < cell(vm, peak):
+            put(vm, peak, left)
+        if reg(vm, base, STATUS) != FINE:
+            return i
+    return end

@@ -1,0 +1,231 @@
+"""Who owns each large folio, exactly and incrementally, and what the policy says about it.
+
+An MM's mappings of each large folio are counted where a page table changes (a PMD counts as its pages), never
+by asking the policy; `engine.truth` finds the same from the page tables alone. After each change the policy is
+asked, and how long folios are in which state is summed up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, next_ptes, pmd_ref
+from foliolab.framework.engine.procfs import folio_maybe_mapped_shared
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import READ_ONCE, load, pte_at
+from foliolab.framework.replay.cells import (
+    AT_BUCKET,
+    AT_COUNT,
+    AT_FOLIO,
+    AT_LARGE,
+    AT_LIST,
+    AT_TALLY,
+    BUCKET_CELLS,
+    FALSE,
+    FALSE_EPISODES,
+    FALSE_LONGEST,
+    FALSE_PEAK,
+    FALSE_PEAK_AT,
+    FOLIO_CELLS,
+    HEADS,
+    MOST_OWNERS,
+    NOW,
+    UNSAFE,
+    UNSAFE_EPISODES,
+    UNSAFE_FIRST,
+    UNSAFE_LONGEST,
+    bump,
+    cell,
+    put,
+    reg,
+)
+
+OWNERS_MASK = (1 << 20) - 1
+IS_FALSE = 1 << 20
+IS_UNSAFE = 1 << 21
+IS_HINTED = 1 << 22
+IS_UNSURE = 1 << 23
+"""Who took which slot is not certain: it was forked, or written to, during another MM's teardown."""
+ORDER_SHIFT = 24
+
+
+def folio_at(vm: Memory, base: int, head: int) -> int:
+    """Where the account of the large folio with that head frame lies."""
+    return reg(vm, base, AT_FOLIO) + 8 * FOLIO_CELLS * (head >> 2)
+
+
+def count_at(vm: Memory, base: int, slot: int, head: int) -> int:
+    """Where the mappings of a large folio by an MM are counted."""
+    return reg(vm, base, AT_COUNT) + 8 * (slot * reg(vm, base, HEADS) + (head >> 2))
+
+
+def large_head(vm: Memory, base: int, frame: int) -> int:
+    """The head frame of the large folio that a frame belongs to, -1 if it is a small one.
+
+    Large folios have four pages at least and are aligned, so one answer serves four frames; struct page is not read.
+    """
+    return cell(vm, reg(vm, base, AT_LARGE) + 8 * (frame >> 2)) - 1
+
+
+def _mark(vm: Memory, base: int, head: int, order: int, value: int) -> None:
+    """Set what `large_head` finds for the frames of a folio."""
+    start = reg(vm, base, AT_LARGE) + 8 * (head >> 2)
+    for i in range(1 << (order - 2)):
+        put(vm, start + 8 * i, value)
+
+
+def order_of(vm: Memory, base: int, head: int) -> int:
+    """The order of a large folio that is in use."""
+    return cell(vm, folio_at(vm, base, head)) >> ORDER_SHIFT
+
+
+def opened(vm: Memory, base: int, head: int, order: int) -> None:
+    """A large folio was allocated."""
+    at = folio_at(vm, base, head)
+    put(vm, at, order << ORDER_SHIFT)
+    put(vm, at + 8, 0)
+    _mark(vm, base, head, order, head + 1)
+
+
+def gained(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
+    """An MM maps nr pages of a large folio more."""
+    at = count_at(vm, base, slot, head)
+    before = cell(vm, at)
+    put(vm, at, before + nr)
+    if before == 0:
+        bump(vm, folio_at(vm, base, head) + 8, 1)
+
+
+def lost(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
+    """An MM maps nr pages of a large folio less."""
+    at = count_at(vm, base, slot, head)
+    left = cell(vm, at) - nr
+    put(vm, at, left)
+    if left == 0:
+        bump(vm, folio_at(vm, base, head) + 8, -1)
+
+
+def _move(vm: Memory, base: int, bucket: int, folios: int, pages: int) -> None:
+    """A bucket has so many folios more (less); what it had until now is summed up."""
+    at = reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * bucket
+    now = reg(vm, base, NOW)
+    passed = now - cell(vm, at + 16)
+    if passed:
+        bump(vm, at + 24, cell(vm, at) * passed)
+        bump(vm, at + 32, cell(vm, at + 8) * passed)
+        put(vm, at + 16, now)
+    bump(vm, at, folios)
+    bump(vm, at + 8, pages)
+
+
+def _episode(vm: Memory, base: int, since: int, episodes: int, longest: int) -> None:
+    """A wrong answer ended; one that was right again at the same moment never was."""
+    lasted = reg(vm, base, NOW) - since
+    if lasted > 0:
+        tallies = reg(vm, base, AT_TALLY)
+        bump(vm, tallies + 8 * episodes, 1)
+        if lasted > cell(vm, tallies + 8 * longest):
+            put(vm, tallies + 8 * longest, lasted)
+
+
+def _wrongness(vm: Memory, base: int, at: int, state: int, now_wrong: int, pages: int) -> None:
+    """Account for a policy's wrong answer that begins or ends; `now_wrong`: IS_FALSE, IS_UNSAFE or 0."""
+    was = state & (IS_FALSE | IS_UNSAFE)
+    if was == now_wrong:
+        return
+    tallies = reg(vm, base, AT_TALLY)
+    if was == IS_FALSE:
+        _move(vm, base, FALSE, -1, -pages)
+        _episode(vm, base, cell(vm, at + 16), FALSE_EPISODES, FALSE_LONGEST)
+    if was == IS_UNSAFE:
+        _move(vm, base, UNSAFE, -1, -pages)
+        _episode(vm, base, cell(vm, at + 16), UNSAFE_EPISODES, UNSAFE_LONGEST)
+    put(vm, at + 16, reg(vm, base, NOW))
+    if now_wrong == IS_FALSE:
+        _move(vm, base, FALSE, 1, pages)
+        folios = cell(vm, reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * FALSE)
+        if folios > cell(vm, tallies + 8 * FALSE_PEAK):
+            put(vm, tallies + 8 * FALSE_PEAK, folios)
+            put(vm, tallies + 8 * FALSE_PEAK_AT, reg(vm, base, NOW))
+    if now_wrong == IS_UNSAFE:
+        _move(vm, base, UNSAFE, 1, pages)
+        if cell(vm, tallies + 8 * UNSAFE_FIRST) == 0:
+            put(vm, tallies + 8 * UNSAFE_FIRST, reg(vm, base, NOW) + 1)
+
+
+def touched(vm: Memory, base: int, head: int) -> None:
+    """Mappings of a large folio changed: account for its owners, and for what the policy says now."""
+    at = folio_at(vm, base, head)
+    state = cell(vm, at)
+    if state == 0:
+        return  # a folio that lay in two places is listed twice, and has gone with the first
+    owners = cell(vm, at + 8)
+    old = state & OWNERS_MASK
+    pages = 1 << (state >> ORDER_SHIFT)
+    if owners != old:
+        if old:
+            _move(vm, base, min(old, MOST_OWNERS), -1, -pages)
+        if owners:
+            _move(vm, base, min(owners, MOST_OWNERS), 1, pages)
+    wrong = 0
+    if owners:
+        said = folio_maybe_mapped_shared(vm, head)
+        if said and owners == 1:
+            wrong = IS_FALSE
+        if not said and owners > 1:
+            wrong = IS_UNSAFE
+    _wrongness(vm, base, at, state, wrong, pages)
+    if owners:
+        put(vm, at, (state & ~(OWNERS_MASK | IS_FALSE | IS_UNSAFE)) | owners | wrong)
+    else:
+        put(vm, at, 0)
+        _mark(vm, base, head, state >> ORDER_SHIFT, 0)
+
+
+def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int, gain: int) -> int:
+    """Count an MM's mappings of large folios in pages start…end-1 (of one window) as gained, or as lost.
+
+    A PMD counts as its pages; one that the range covers in part must have been split.
+
+    Returns:
+        how many folios are in the list of those to call `touched` for.
+    """
+    pmd = READ_ONCE(pmd_ref(vm, mm, start))
+    if pmd:
+        return _count(vm, base, slot, pmd >> PFN_SHIFT, end - start, gain, 0)
+    listed = 0
+    pgd = load(mm.pgd)
+    vpn = start
+    while vpn < end:
+        value = READ_ONCE(pte_at(vm, pgd + 8 * vpn).pte)
+        nr = 1
+        if value & PTE_PRESENT:
+            frame = value >> PFN_SHIFT
+            head = large_head(vm, base, frame)
+            if head >= 0:
+                limit = min(end - vpn, head + (1 << order_of(vm, base, head)) - frame)
+                nr = next_ptes(vm, pgd, vpn, value, limit)
+                listed = _count(vm, base, slot, head, nr, gain, listed)
+        vpn += nr
+    return listed
+
+
+def _count(vm: Memory, base: int, slot: int, head: int, nr: int, gain: int, listed: int) -> int:
+    if gain:
+        gained(vm, base, slot, head, nr)
+    else:
+        lost(vm, base, slot, head, nr)
+    put(vm, reg(vm, base, AT_LIST) + 8 * listed, head)
+    return listed + 1
+
+
+def doubt(vm: Memory, base: int, head: int) -> None:
+    """What happened to a large folio just now, and so what follows from it, is not certain."""
+    at = folio_at(vm, base, head)
+    put(vm, at, cell(vm, at) | IS_UNSURE)
+
+
+def touch_listed(vm: Memory, base: int, listed: int) -> None:
+    """Call `touched` for the folios of the list that are still in use, and for those that have gone."""
+    for i in range(listed):
+        touched(vm, base, cell(vm, reg(vm, base, AT_LIST) + 8 * i))

@@ -1,0 +1,264 @@
+"""One policy on a trace: a machine of the right size, the events in chunks, samples on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.engine.engine import Execution, Shape
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.errors import ModelError
+from foliolab.framework.policy import Scheme
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.account import Account
+from foliolab.framework.replay.cells import Cells, Sizes
+from foliolab.framework.replay.loop import CLUSTER_SHIFT, replay_chunk
+from foliolab.framework.replay.survey import Progress, Survey
+from foliolab.framework.trace.events import EXEC, EXIT, FORK, FREE_HINT, LOST, PRESENT, SPAWN, UNCERTAIN, Events
+from foliolab.framework.trace.file import BLOCK_EVENTS, Trace
+
+FIRST_FRAMES: Final = 1 << 16
+"""Page frames to begin with, where the trace allocates more than these in all: 256 MiB."""
+LEAST_IDS: Final = 16
+MOST_FRAMES: Final = 1 << 23
+MOST_WINDOWS: Final = 1 << 20
+"""What the replay's tables can number: 32 GiB of modelled memory, and 2 TiB of used address space."""
+
+
+class _TooSmall(Exception):
+    """The machine is too small in one respect; `why` is a status of `cells`."""
+
+    def __init__(self, why: int) -> None:
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a replay is to do, whatever the policy.
+
+    Args:
+        trace: the trace.
+        survey: what a first pass found.
+        memory: bytes that a machine's tables may take.
+        samples: moments evenly in time, and at most as many around forks, execs and exits.
+        execution: native or interpreted.
+        progress: told about each block.
+        late: whether MMs are torn down when that is certainly over, not when it begins (see `events.EXIT`).
+    """
+
+    trace: Trace
+    survey: Survey
+    memory: int
+    samples: int
+    execution: Execution
+    progress: Progress
+    late: bool = False
+
+
+class Player:
+    """Replays a trace under one policy.
+
+    Attributes:
+        asked: the policy as it was asked for.
+        scheme: the policy; with more MM IDs than asked for, where it has a parameter for them that was not chosen.
+        account: what was found so far.
+        machine: the machine in its present state.
+    """
+
+    def __init__(self, plan: Plan, scheme: Scheme) -> None:
+        self.plan = plan
+        survey = plan.survey
+        self.asked = scheme
+        self.scheme = with_ids(scheme, survey.slots)
+        frames = min(survey.pages + (1 << PMD_ORDER), FIRST_FRAMES)
+        self.sizes = Sizes(
+            frames=_whole(frames + (1 << PMD_ORDER)),
+            slots=survey.slots,
+            windows=survey.windows,
+            mms=survey.mms,
+            clusters=int(survey.cluster.max()) + 1,
+            pfns=survey.pfns,
+            events=BLOCK_EVENTS,
+        )
+        self.machine: Machine | None = None
+        self.account = Account(self.sizes)
+
+    def run(self) -> None:
+        """Replay; a machine that turns out too small is replaced by a larger one, from the start.
+
+        Raises:
+            ModelError: the machine would take more memory than it may, or the policy cannot tell the MMs apart.
+        """
+        while True:
+            try:
+                self._attempt()
+                return
+            except _TooSmall as small:
+                self._grow(small.why)
+
+    def _grow(self, why: int) -> None:
+        self.machine = None
+        sizes = self.sizes
+        if why == cells.NO_FRAMES:
+            self.sizes = replace(sizes, frames=2 * sizes.frames)
+        elif why == cells.NO_SLOTS:
+            self.sizes = replace(sizes, slots=2 * sizes.slots)
+            self.scheme = with_ids(self.asked, self.sizes.slots)
+        elif why == cells.NO_WINDOWS:
+            self.sizes = replace(sizes, windows=2 * sizes.windows)
+        else:
+            raise ModelError(
+                f"policy {self.scheme.name} tells {self.scheme.max_mm_id} MMs apart, the trace has more at a time",
+                "choose a parameter of the policy that allows for more, or leave the policy out",
+            )
+
+    def _shape(self) -> Shape:
+        shape = Shape(
+            nr_pages=self.sizes.frames,
+            nr_mms=self.sizes.slots,
+            nr_vpns=self.sizes.vpns,
+            max_order=self.plan.survey.max_order,
+            scratch=self.sizes.scratch,
+        )
+        if self.sizes.frames > MOST_FRAMES or self.sizes.windows > MOST_WINDOWS:
+            raise ModelError(
+                f"the trace uses more than {MOST_FRAMES >> 18} GiB of memory, or {MOST_WINDOWS:,} windows of 2 MiB",
+                "record a shorter time, or fewer processes",
+            )
+        needed = shape.nbytes(self.scheme)
+        if needed > self.plan.memory:
+            raise ModelError(
+                f"policy {self.scheme.name}: {self.sizes.frames >> 8:,} MiB of modelled memory, "
+                f"{self.sizes.slots:,} MMs and {self.sizes.windows:,} windows of 2 MiB take {needed >> 20:,} MiB of "
+                f"tables, {self.plan.memory >> 20:,} MiB are allowed",
+                "allow more with --memory, record a shorter time, or leave the policy out",
+            )
+        return shape
+
+    def _attempt(self) -> None:
+        self.plan.progress(f"prepare {self.scheme.name}", 0, 0)
+        self.machine = Machine(self.scheme, self._shape(), self.plan.execution)
+        state = Cells(self.machine, self.sizes)
+        self.account = account = Account(self.sizes)
+        account.begin(self.machine, state)
+        state.all[cells.KEEP_PFNS] = int(self.plan.survey.kinds[FREE_HINT] > 0)
+        chunk = _Chunk(state, self.plan.survey, self.plan.late)
+        moments = _Moments(self.plan)
+        done = 0
+        for events in self.plan.trace.blocks():
+            chunk.load(events)
+            begin = 0
+            for end, moment in [*moments.of(events), (events.size, -1)]:
+                self._run(state, begin, end)
+                if moment >= 0:
+                    account.sample(moment)
+                begin = end
+            account.drain()
+            done += events.size
+            account.events = done
+            self.plan.progress(f"replay {self.scheme.name}", done, self.plan.survey.events)
+        account.finish(self.plan.survey.last - self.plan.survey.first)
+
+    def _run(self, state: Cells, begin: int, end: int) -> None:
+        if begin == end:
+            return
+        assert self.machine is not None
+        call = self.machine.bind_function(replay_chunk, "mmiii", state.base, begin, end)
+        started = time.perf_counter()
+        call()
+        self.account.seconds += time.perf_counter() - started
+        if state.all[cells.STATUS] != cells.FINE:
+            raise _TooSmall(int(state.all[cells.STATUS]))
+
+
+def with_ids(scheme: Scheme, mms: int) -> Scheme:
+    """The policy with IDs for so many MMs, if one of its parameters that was not chosen makes for them.
+
+    What does not help is left as it is.
+    """
+    chosen = dict(scheme.chosen)
+    wanted = max(LEAST_IDS, 1 << (mms + 1).bit_length())  # few different sizes: each is compiled for itself
+    if scheme.max_mm_id > mms:
+        return scheme
+    for parameter in scheme.policy.parameters:
+        if parameter.choices or parameter.name in chosen:
+            continue
+        value = min(parameter.high, wanted)
+        wider = scheme.policy.with_parameters({**chosen, parameter.name: value})
+        if wider.max_mm_id > max(scheme.max_mm_id, min(mms, value - 2)):
+            return wider
+    return scheme
+
+
+def _whole(frames: int) -> int:
+    """Frames in whole blocks of PMD size."""
+    return (frames + (1 << PMD_ORDER) - 1) >> PMD_ORDER << PMD_ORDER
+
+
+class _Chunk:
+    """Brings a block of events into the machine's memory, as the loop reads them."""
+
+    def __init__(self, state: Cells, survey: Survey, late: bool) -> None:
+        self.survey = survey
+        self.late = late
+        head = state.table(cells.AT_HEAD)
+        self.head = head.view(np.uint8).reshape(-1, 8)
+        self.mm = head.view(np.uint32).reshape(-1, 2)[:, 1]
+        self.columns = [state.table(at) for at in (cells.AT_TIME, cells.AT_PAGE, cells.AT_NR, cells.AT_OTHER)]
+
+    def load(self, events: Events) -> None:
+        n = events.size
+        for byte, column in enumerate((events.kind, events.flags, events.order)):
+            self.head[:n, byte] = column
+        self.mm[:n] = events.mm
+        survey = self.survey
+        forks = np.flatnonzero(events.kind == FORK)
+        self.head[forks[survey.unsure[events.other[forks]]], 1] |= UNCERTAIN
+        if self.late:
+            exits = np.flatnonzero(events.kind == EXIT)
+            self.head[exits[survey.gone[events.mm[exits]]], 0] = LOST  # says nothing
+        when, page, nr, other = self.columns
+        np.subtract(events.time, np.uint64(survey.first), out=when[:n].view(np.uint64))
+        page[:n].view(np.uint64)[:] = events.page
+        other[:n].view(np.uint64)[:] = events.other
+        nr[:n] = events.nr
+        rows = np.flatnonzero(events.kind == PRESENT)
+        cluster = survey.cluster
+        if rows.size and cluster.size > 1:
+            mms = events.mm[rows]
+            numbers = cluster[np.minimum(mms, cluster.size - 1)] * (mms < cluster.size)
+            nr[rows] |= numbers << CLUSTER_SHIFT
+
+
+class _Moments:
+    """When to take samples: evenly in time, and after every so-manyth fork, exec or exit."""
+
+    def __init__(self, plan: Plan) -> None:
+        survey = plan.survey
+        self.first = survey.first
+        even: NDArray[Any] = np.linspace(0, survey.last - survey.first, max(plan.samples, 2)).astype(np.uint64)
+        self.even = np.unique(even) + np.uint64(survey.first) if plan.samples else np.zeros(0, np.uint64)
+        self.every = max(1, -(-survey.forks // plan.samples)) if plan.samples else 0
+        self.taken = 0
+        self.seen = 0
+
+    def of(self, events: Events) -> Sequence[tuple[int, int]]:
+        """(events before it, its time since the first event) of each moment up to the end of a block, in order."""
+        # where more events of the last one's time follow in the next block, the sample is taken before them
+        until = int(np.searchsorted(self.even, events.time[-1], side="right"))
+        here = self.even[self.taken : until]
+        self.taken = until
+        cuts = np.searchsorted(events.time, here, side="right")
+        moments = {(cut, when - self.first) for cut, when in zip(cuts.tolist(), here.tolist(), strict=True)}
+        if self.every:
+            life = np.flatnonzero(np.isin(events.kind, (FORK, SPAWN, EXEC, EXIT)))
+            chosen = life[(self.seen + np.arange(life.size)) % self.every == self.every - 1]
+            self.seen += life.size
+            moments |= {(row + 1, int(events.time[row]) - self.first) for row in chosen.tolist()}
+        return sorted(moments)

@@ -1,0 +1,301 @@
+"""The result of replaying a trace, and its file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from foliolab.framework.errors import ResultFileError
+from foliolab.framework.provenance import MachineInfo
+from foliolab.framework.results import write_atomically
+from foliolab.framework.trace.header import Header
+
+SCHEMA: Final = 1
+
+PAGE_BYTES: Final = 4096
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Write faults of one kind and outcome.
+
+    Attributes:
+        of: large or small folios; unknown: the trace does not say what was mapped there; disturbed: a large folio
+            that the kernel itself migrated, split, collapsed or swapped before.
+        kernel: what the kernel did: reused, copied, unknown.
+        policy: what the policy did: reused, copied, unchanged (it had let the MM write before), new page (the kernel
+            copied what the trace does not know), not mapped.
+        certain: how many.
+        uncertain: how many while another process of the family was being torn down, or on a large folio that was
+            forked or written to at such a time before.
+    """
+
+    of: str
+    kernel: str
+    policy: str
+    certain: int
+    uncertain: int
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A moment of the trace.
+
+    Attributes:
+        time: ns since its first event.
+        mms: MMs that live.
+        frames: page frames in use.
+        folios: large folios by the number of MMs that map them: element 0 has those of one MM; the last element
+            has all with that many and more. Trailing zeros are left out.
+        pages: the same, in pages of these folios.
+        false_folios, false_pages: mapped by one MM, and the policy says maybe shared.
+        unsafe_folios: mapped by several, and the policy says exclusive.
+    """
+
+    time: int
+    mms: int
+    frames: int
+    folios: list[int]
+    pages: list[int]
+    false_folios: int
+    false_pages: int
+    unsafe_folios: int
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Wrong answers of a policy over the whole trace.
+
+    Attributes:
+        folio_ns: large folios × time.
+        page_ns: pages of these folios × time.
+        episodes: how often a folio came to be in this state and stayed for a time.
+        longest: ns.
+        peak: folios at the same time, at most; 0 where it was not looked for.
+        peak_at: when, ns since the first event.
+        first: when it first happened, ns since the first event; -1 if never, or not looked for.
+    """
+
+    folio_ns: int = 0
+    page_ns: int = 0
+    episodes: int = 0
+    longest: int = 0
+    peak: int = 0
+    peak_at: int = 0
+    first: int = -1
+
+    @property
+    def mean(self) -> float:
+        """Mean duration of an episode, ns."""
+        return self.folio_ns / self.episodes if self.episodes else 0.0
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One policy on the trace.
+
+    Attributes:
+        policy: as a user would write it, parameters that the replay chose included.
+        exact: whether it claims to answer exactly.
+        safe: whether it claims never to call a folio exclusive that several MMs map.
+        recorded: whether it models the kernel that was recorded.
+        events: how many were replayed: all, unless `stopped` says why not.
+        stopped: why the replay ended early; empty if it did not.
+        exit_code: what that means for the exit status, `errors.ExitCode`.
+        seconds: in the loop over the events.
+        frames: page frames of the machine.
+        frames_peak: page frames in use at most.
+        owner_ns: large folios × time by the number of MMs that map them, as `Sample.folios`.
+        owner_page_ns: the same, in pages.
+        false_shared: mapped by one MM, and the policy says maybe shared.
+        unsafe: mapped by several MMs, and the policy says exclusive.
+        faults: write faults by class and outcomes.
+        sole_copies: write faults on a large folio that were copied although the MM was its only one and mapped
+            more than one page of it.
+        not_modelled: what was left out, in words, with counts.
+        samples: moments, in time.
+    """
+
+    policy: str
+    exact: bool = False
+    safe: bool = False
+    recorded: bool = False
+    events: int = 0
+    stopped: str = ""
+    exit_code: int = 0
+    seconds: float = 0.0
+    frames: int = 0
+    frames_peak: int = 0
+    owner_ns: list[int] = []
+    owner_page_ns: list[int] = []
+    false_shared: Wrong = Wrong()
+    unsafe: Wrong = Wrong()
+    faults: list[Fault] = []
+    sole_copies: int = 0
+    not_modelled: dict[str, int] = {}
+    samples: list[Sample] = []
+
+    @property
+    def false_share(self) -> float:
+        """Share of (large folios × time) in which the answer was falsely "maybe shared"."""
+        total = sum(self.owner_ns)
+        return self.false_shared.folio_ns / total if total else 0.0
+
+    def count(self, of: str = "", kernel: str = "", policy: str = "", certain: bool | None = None) -> int:
+        """Write faults of a class and outcome; empty: any."""
+        return sum(
+            (fault.certain if certain is not False else 0) + (fault.uncertain if certain is not True else 0)
+            for fault in self.faults
+            if of in ("", fault.of) and kernel in ("", fault.kernel) and policy in ("", fault.policy)
+        )
+
+    def agreement(self, certain: bool | None = None, classes: Sequence[str] = ("large",)) -> tuple[int, int]:
+        """How many write faults ended as the kernel's, of how many whose outcome is recorded.
+
+        Args:
+            certain: only those; None: all.
+            classes: of which classes of `Fault.of`.
+        """
+        pairs = [(of, outcome) for of in classes for outcome in ("reused", "copied")]
+        same = sum(self.count(of, outcome, outcome, certain) for of, outcome in pairs)
+        return same, sum(self.count(of, outcome, certain=certain) for of, outcome in pairs)
+
+    @property
+    def frames_mean(self) -> float:
+        """Page frames in use, on average over the time between samples."""
+        pairs = list(zip(self.samples, self.samples[1:], strict=False))
+        span = sum(after.time - before.time for before, after in pairs)
+        if not span:
+            return float(self.samples[-1].frames) if self.samples else 0.0
+        return sum(before.frames * (after.time - before.time) for before, after in pairs) / span
+
+
+class Spared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a precise scheme would have spared a policy.
+
+    Attributes:
+        policy: which.
+        against: the precise policy.
+        large, small: copies more than the precise policy's, of pages of large and small folios; `large` has
+            disturbed ones, too.
+        bytes_copied: 4 KiB each.
+        frames_mean: page frames in use more than with the precise policy, on average over time: copies, and large
+            folios that are kept for the pages that are still mapped.
+        frames_peak: the same, for the peaks.
+        ns: time of these copies, less that of as many reuses; None if their cost is not known.
+    """
+
+    policy: str
+    against: str
+    large: int
+    small: int
+    bytes_copied: int
+    frames_mean: float
+    frames_peak: int
+    ns: float | None
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a copy and a reuse cost.
+
+    Attributes:
+        copy_ns, reuse_ns: per page.
+        source: where that comes from, in words.
+    """
+
+    copy_ns: float
+    reuse_ns: float
+    source: str
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The trace that was replayed.
+
+    Attributes:
+        path: the file.
+        header: its header.
+        events: events in it, up to the first damage.
+        span: ns from the first to the last.
+        kinds: events by kind.
+        damaged: what is wrong with the file; empty if nothing.
+    """
+
+    path: str
+    header: Header
+    events: int
+    span: int
+    kinds: dict[str, int]
+    damaged: str = ""
+
+
+class ReplayResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trace under policies.
+
+    Attributes:
+        schema: the version of this format.
+        kind: "replay-trace".
+        complete: False where it was interrupted and this is what there was.
+        command: the command that repeats it.
+        started, finished: ISO 8601 with offset.
+        recording: the trace.
+        machine, versions, kernel, git: where and with what it was replayed.
+        policies: what each did.
+        teardown: when MMs that exit were torn down in the replay: when that began, or when it was certainly over.
+        spared: for each policy that replayed what the precise one did.
+        costs: what copies cost; None if that is not known.
+        notes: what a reader should know, a sentence each.
+    """
+
+    schema: int = SCHEMA
+    kind: Literal["replay-trace"] = "replay-trace"
+    complete: bool
+    command: str
+    started: str
+    finished: str
+    recording: Recording
+    machine: MachineInfo
+    versions: dict[str, str]
+    kernel: str
+    git: str
+    policies: list[Replayed]
+    teardown: Literal["exit", "gone"] = "exit"
+    spared: list[Spared] = []
+    costs: Costs | None = None
+    notes: list[str] = []
+
+
+class _Schema(msgspec.Struct):
+    schema: Annotated[int, msgspec.Meta(ge=1)]
+    kind: str = ""
+
+
+def save(result: ReplayResult, path: str | os.PathLike[str]) -> None:
+    """Write a result file, atomically.
+
+    Raises:
+        ResultFileError: the place cannot be written to.
+    """
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+
+
+def load(path: str | os.PathLike[str]) -> ReplayResult:
+    """Read a result file.
+
+    Raises:
+        ResultFileError: there is none, it is damaged, it is another kind of file, or its schema is newer.
+    """
+    name = os.fspath(path)
+    try:
+        data = Path(path).read_bytes()
+        head = msgspec.json.decode(data, type=_Schema)
+        if head.kind == "replay-trace" and head.schema > SCHEMA:
+            raise ResultFileError(
+                f"{name} is written by schema {head.schema}, this FolioLab reads up to {SCHEMA}", "update FolioLab"
+            )
+        return msgspec.json.decode(data, type=ReplayResult)
+    except OSError as error:
+        raise ResultFileError(
+            f"{name} cannot be read: {error.strerror or error}", "`foliolab replay-trace --json FILE` writes one"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ResultFileError(f"{name} is no result of a replay: {error}", "replay the trace again") from error

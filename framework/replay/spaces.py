@@ -1,0 +1,224 @@
+"""The address spaces of a trace on a machine: numbers of MMs to slots, addresses to windows of 2 MiB.
+
+Slots are used again. MMs that are related by fork form a family, which numbers the windows that occur in it,
+so that a child has what it inherits where its parent has it; a window keeps its alignment. Window 0 is none of
+the trace's: folios that a snapshot shows in part are made there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from foliolab.framework.engine.mm import mm_alloc_id, mm_free_id
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.primitives import mm_at, zone_at
+from foliolab.framework.replay.cells import (
+    AT_CLUSTER,
+    AT_FAMILY,
+    AT_FREE,
+    AT_HASH,
+    AT_MM,
+    AT_PLACE,
+    AT_SLOT,
+    AT_USED,
+    AT_VIRTUAL,
+    FAMILY_CELLS,
+    FREE_SLOTS,
+    HASH_SIZE,
+    LIVE,
+    MM_LIMIT,
+    MM_STRIDE,
+    MMS,
+    NO_IDS,
+    NO_SLOTS,
+    NO_WINDOWS,
+    SLOT_CELLS,
+    STATUS,
+    WINDOWS,
+    ZONE,
+    bump,
+    cell,
+    put,
+    reg,
+)
+
+DEAD: Final = 1 << 40
+"""In the table of MMs: it is gone."""
+DENSE_BITS: Final = 20
+DENSE_MASK: Final = (1 << DENSE_BITS) - 1
+LAST_PAGE: Final = 1 << 51
+"""Pages from here on cannot be user addresses, nor can their windows be numbered."""
+
+
+def mm_of(vm: Memory, base: int, slot: int) -> Any:
+    """The engine's MM of a slot."""
+    return mm_at(vm, reg(vm, base, MMS) + slot * reg(vm, base, MM_STRIDE))
+
+
+def slot_at(vm: Memory, base: int, slot: int) -> int:
+    """Where a slot's cells lie: users, family."""
+    return reg(vm, base, AT_SLOT) + 8 * SLOT_CELLS * slot
+
+
+def family_of(vm: Memory, base: int, slot: int) -> int:
+    """The family of a slot's MM."""
+    return cell(vm, slot_at(vm, base, slot) + 8)
+
+
+def family_at(vm: Memory, base: int, family: int) -> int:
+    """Where a family's cells lie: MMs, windows, cluster."""
+    return reg(vm, base, AT_FAMILY) + 8 * FAMILY_CELLS * family
+
+
+def used_at(vm: Memory, base: int, slot: int, dense: int) -> int:
+    """Where it says whether an MM may map something in a window."""
+    return reg(vm, base, AT_USED) + 8 * (slot * reg(vm, base, WINDOWS) + dense)
+
+
+def slot_of(vm: Memory, base: int, mm: int) -> int:
+    """The slot of a live MM, -1 otherwise."""
+    if mm <= 0 or mm >= reg(vm, base, MM_LIMIT):
+        return -1
+    known = cell(vm, reg(vm, base, AT_MM) + 8 * mm)
+    if known in (0, DEAD):
+        return -1
+    return known - 1
+
+
+def is_dead(vm: Memory, base: int, mm: int) -> bool:
+    """Whether the MM lived and is gone."""
+    if mm <= 0 or mm >= reg(vm, base, MM_LIMIT):
+        return False
+    return cell(vm, reg(vm, base, AT_MM) + 8 * mm) == DEAD
+
+
+def bury(vm: Memory, base: int, mm: int) -> None:
+    """Events of this MM mean nothing any more."""
+    if 0 < mm < reg(vm, base, MM_LIMIT):
+        put(vm, reg(vm, base, AT_MM) + 8 * mm, DEAD)
+
+
+def share(vm: Memory, base: int, mm: int, slot: int) -> None:
+    """The MM number stands for the MM that is in the slot already."""
+    if 0 < mm < reg(vm, base, MM_LIMIT):
+        put(vm, reg(vm, base, AT_MM) + 8 * mm, slot + 1)
+        bump(vm, slot_at(vm, base, slot), 1)
+
+
+def _new_family(vm: Memory, base: int, cluster: int) -> int:
+    """The family of a cluster, or a new one: there are as many as slots, so one is free while a slot is."""
+    if cluster:
+        known = cell(vm, reg(vm, base, AT_CLUSTER) + 8 * cluster)
+        if known:
+            at = family_at(vm, base, known - 1)
+            if cell(vm, at) and cell(vm, at + 16) == cluster:
+                return known - 1
+    family = 0
+    while cell(vm, family_at(vm, base, family)):
+        family += 1
+    at = family_at(vm, base, family)
+    put(vm, at + 8, 0)
+    put(vm, at + 16, cluster)
+    if cluster:
+        put(vm, reg(vm, base, AT_CLUSTER) + 8 * cluster, family + 1)
+    return family
+
+
+def create(vm: Memory, base: int, mm: int, relative: int, cluster: int) -> int:
+    """A new, empty MM.
+
+    Args:
+        relative: a slot whose family it belongs to, or -1.
+        cluster: the cluster whose family it belongs to, or 0.
+
+    Returns:
+        its slot; -1 without one, and STATUS says why.
+    """
+    free = reg(vm, base, FREE_SLOTS)
+    if free == 0 or mm >= reg(vm, base, MM_LIMIT):
+        put(vm, base + 8 * STATUS, NO_SLOTS)
+        return -1
+    slot = cell(vm, reg(vm, base, AT_FREE) + 8 * (free - 1))
+    if not mm_alloc_id(vm, zone_at(vm, reg(vm, base, ZONE)), mm_of(vm, base, slot)):
+        put(vm, base + 8 * STATUS, NO_IDS)
+        return -1
+    put(vm, base + 8 * FREE_SLOTS, free - 1)
+    bump(vm, base + 8 * LIVE, 1)
+    family = family_of(vm, base, relative) if relative >= 0 else _new_family(vm, base, cluster)
+    bump(vm, family_at(vm, base, family), 1)
+    put(vm, slot_at(vm, base, slot), 1)
+    put(vm, slot_at(vm, base, slot) + 8, family)
+    put(vm, reg(vm, base, AT_MM) + 8 * mm, slot + 1)
+    return slot
+
+
+def destroy(vm: Memory, base: int, slot: int) -> None:
+    """Free the slot of an MM that maps nothing any more, and its family with the last MM."""
+    mm_free_id(vm, zone_at(vm, reg(vm, base, ZONE)), mm_of(vm, base, slot))
+    family = family_of(vm, base, slot)
+    at = family_at(vm, base, family)
+    bump(vm, at, -1)
+    if cell(vm, at) == 0:
+        places = reg(vm, base, AT_PLACE) + 8 * family * reg(vm, base, WINDOWS)
+        for dense in range(1, cell(vm, at + 8) + 1):
+            put(vm, cell(vm, places + 8 * dense), 0)
+        put(vm, at + 8, 0)
+    free = reg(vm, base, FREE_SLOTS)
+    put(vm, reg(vm, base, AT_FREE) + 8 * free, slot)
+    put(vm, base + 8 * FREE_SLOTS, free + 1)
+    bump(vm, base + 8 * LIVE, -1)
+
+
+def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int:
+    """A window's number in a family.
+
+    Args:
+        make: whether to number it if it is new.
+
+    Returns:
+        the number, from 1; 0 if it has none; -1 if there is no number left (STATUS says so).
+    """
+    mask = reg(vm, base, HASH_SIZE) - 1
+    table = reg(vm, base, AT_HASH) + 8 * family * (mask + 1)
+    mixed = window * 40503
+    i = (mixed ^ (mixed >> 16)) & mask
+    while True:
+        entry = cell(vm, table + 8 * i)
+        if entry == 0:
+            break
+        if entry >> DENSE_BITS == window + 1:
+            return entry & DENSE_MASK
+        i = (i + 1) & mask
+    if not make:
+        return 0
+    at = family_at(vm, base, family)
+    dense = cell(vm, at + 8) + 1
+    windows = reg(vm, base, WINDOWS)
+    if dense >= windows:
+        put(vm, base + 8 * STATUS, NO_WINDOWS)
+        return -1
+    put(vm, at + 8, dense)
+    put(vm, table + 8 * i, (window + 1) << DENSE_BITS | dense)
+    put(vm, reg(vm, base, AT_VIRTUAL) + 8 * (family * windows + dense), window)
+    put(vm, reg(vm, base, AT_PLACE) + 8 * (family * windows + dense), table + 8 * i)
+    return dense
+
+
+def candidates(vm: Memory, base: int, family: int, first: int, last: int) -> int:
+    """How many candidates there are for windows first…last: those of the range or the family's, whichever are fewer."""
+    return min(last - first + 1, cell(vm, family_at(vm, base, family) + 8))
+
+
+def nth_window(vm: Memory, base: int, family: int, first: int, last: int, nr: int, i: int) -> int:
+    """The number of the i-th of `nr` candidates; 0 if it is not in the family, or not in the range."""
+    if nr == last - first + 1:
+        return window_of(vm, base, family, first + i, 0)
+    window = virtual_of(vm, base, family, i + 1)
+    if first <= window <= last:
+        return i + 1
+    return 0
+
+
+def virtual_of(vm: Memory, base: int, family: int, dense: int) -> int:
+    """The window that has a number."""
+    return cell(vm, reg(vm, base, AT_VIRTUAL) + 8 * (family * reg(vm, base, WINDOWS) + dense))

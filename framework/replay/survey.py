@@ -1,0 +1,310 @@
+"""A first pass over a trace: how large the machine that replays it has to be, and which MMs share from the start."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.errors import TraceFileError
+from foliolab.framework.trace.events import (
+    COPIED,
+    EXEC,
+    EXIT,
+    FORK,
+    FREE_HINT,
+    GONE,
+    MOVE,
+    NEW,
+    OUTCOME,
+    PRESENT,
+    SPAWN,
+    UNCERTAIN,
+    WRITE,
+    Events,
+)
+from foliolab.framework.trace.file import Trace
+
+MOST_MMS: Final = 1 << 24
+"""MM numbers from here on are refused: a trace numbers its MMs from 1."""
+WINDOW_BITS: Final = 42
+PAGE_LIMIT: Final = 1 << 51
+MOST_PFNS: Final = 1 << 24
+_LIFE: Final = (FORK, SPAWN, EXEC, EXIT, GONE)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Survey:
+    """What a pass over a trace found.
+
+    Attributes:
+        events: how many there are, up to the first damage.
+        first, last: times, ns.
+        kinds: events by kind; 0 has those of unknown kinds.
+        mms: one more than the largest MM number.
+        slots: MMs that live at a time, at most.
+        windows: windows of 2 MiB that a family of MMs uses, at most, and one.
+        pages: pages that were allocated, all told.
+        max_order: largest order of a folio up to the PMD's.
+        max_pfn: largest recorded frame number that may matter.
+        cluster: for MMs that share frames from the start the number of their cluster, 0 for others, by MM.
+        forks: forks, execs and exits.
+        gone: whether it is recorded when the teardown of an MM was over, by MM.
+        unsure: whether an MM was forked while another one of its family was being torn down, by MM.
+        unsure_writes: write faults at such times.
+    """
+
+    events: int = 0
+    first: int = 0
+    last: int = 0
+    kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FREE_HINT + 1, np.int64))
+    mms: int = 1
+    slots: int = 1
+    windows: int = 1
+    pages: int = 0
+    max_order: int = 0
+    max_pfn: int = 0
+    cluster: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    forks: int = 0
+    gone: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
+    unsure: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
+    unsure_writes: int = 0
+
+    @property
+    def pfns(self) -> int:
+        """Entries of a table of recorded frame numbers: enough for all, up to a limit."""
+        return 1 << min(self.max_pfn.bit_length(), MOST_PFNS.bit_length() - 1)
+
+
+def survey(trace: Trace, progress: Progress) -> Survey:
+    """Go over a trace once.
+
+    Raises:
+        TraceFileError: its MM numbers, or its times, are impossible.
+    """
+    found = Survey(cluster=_clusters(trace))
+    lives = _Lives(found.cluster)
+    for events in trace.blocks():
+        _count(found, events)
+        lives.see(events)
+        found.mms = max(found.mms, lives.family.size)
+        progress("survey", found.events, len(trace))
+    found.slots = lives.most_alive + 1
+    found.windows = lives.most_windows + 2
+    found.gone, found.unsure = np.zeros((2, found.mms), np.bool_)
+    found.gone[list(lives.gone)] = True
+    found.unsure[[child for child, exiting in lives.unsure if not lives.gone.isdisjoint(exiting)]] = True
+    if found.last - found.first >= 1 << 62:
+        raise TraceFileError(f"{trace.path}: its times span {found.last - found.first} ns", "import it again")
+    return found
+
+
+def _count(found: Survey, events: Events) -> None:
+    if not found.events:
+        found.first = int(events.time[0])
+    found.last = int(events.time[-1])
+    found.events += events.size
+    kinds = np.where(events.kind <= FREE_HINT, events.kind, 0)
+    counts = np.bincount(kinds, minlength=FREE_HINT + 1)
+    found.kinds += counts
+    found.forks += int(counts[list((FORK, SPAWN, EXEC, EXIT))].sum())
+    modelled = events.order <= PMD_ORDER
+    made = modelled & (events.kind == NEW)
+    found.unsure_writes += int(((events.kind == WRITE) & (events.flags & UNCERTAIN != 0)).sum())
+    found.pages += int((1 << events.order[made].astype(np.int64)).sum()) + int(counts[WRITE])
+    here = modelled & (events.kind == PRESENT)
+    folios = events.nr[here].astype(np.int64) + (1 << events.order[here].astype(np.int64))
+    found.pages += int(folios.sum()) if here.any() else 0
+    orders = events.order[made | here]
+    found.max_order = max(found.max_order, int(orders.max()) if orders.size else 0)
+    named = events.other[(made & (events.order > 0)) | here]
+    if named.size:
+        found.max_pfn = max(found.max_pfn, int(named.max()) + int(events.nr[here].max() if here.any() else 0))
+
+
+def _windows(pages: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return (pages >> np.uint64(PMD_ORDER)).astype(np.int64)
+
+
+class _Lives:
+    """Follows which MMs live, which are related, and which windows each family uses."""
+
+    def __init__(self, cluster: NDArray[np.int64]) -> None:
+        self.cluster = cluster
+        self.family = np.zeros(1, np.int64)  # by MM, from 1; 0: not seen
+        self.alive: set[int] = set()
+        self.ended: list[int] = []
+        self.members: dict[int, int] = defaultdict(int)
+        self.windows: dict[int, set[int]] = defaultdict(set)
+        self.of_cluster: dict[int, int] = {}
+        self.exiting: dict[int, set[int]] = defaultdict(set)
+        self.gone: set[int] = set()
+        self.unsure: list[tuple[int, frozenset[int]]] = []
+        self.families = 0
+        self.most_alive = 0
+        self.most_windows = 0
+
+    def see(self, events: Events) -> None:
+        """Take in a block."""
+        self._room_for(events)
+        kind = events.kind
+        acting = np.flatnonzero(np.isin(kind, (PRESENT, FORK, SPAWN, NEW, WRITE)))
+        mms, first = np.unique(events.mm[acting], return_index=True)
+        unseen = acting[first[(self.family[mms] == 0) & (mms > 0)]]
+        rows = np.union1d(unseen, np.flatnonzero(np.isin(kind, _LIFE)))
+        for what, mm, other in zip(
+            kind[rows].tolist(), events.mm[rows].tolist(), events.other[rows].tolist(), strict=True
+        ):
+            self._life(what, mm, other)
+        self._use(events)
+        for family in self.ended:
+            self.windows.pop(family, None)
+            self.exiting.pop(family, None)
+        self.ended.clear()
+
+    def _room_for(self, events: Events) -> None:
+        largest = int(events.mm.max())
+        births = events.other[np.isin(events.kind, (FORK, SPAWN, EXEC))]
+        if births.size:
+            largest = max(largest, int(births.max()))
+        if largest >= MOST_MMS:
+            raise TraceFileError(
+                f"the trace has an MM number {largest}; numbers from {MOST_MMS} on are refused", "import it again"
+            )
+        if largest >= self.family.size:
+            self.family = np.concatenate([self.family, np.zeros(2 * largest + 2 - self.family.size, np.int64)])
+
+    def _life(self, what: int, mm: int, other: int) -> None:
+        self._teardowns(what, mm, other)
+        if what in (EXIT, GONE, EXEC):
+            self._death(mm)
+        elif mm and not self.family[mm]:
+            self._birth(mm, 0)
+        if what == EXEC and other and not self.family[other]:
+            self._birth(other, 0)
+        if what == FORK and other and not self.family[other]:
+            self._birth(other, int(self.family[mm]))
+        if what == SPAWN and other:
+            self.family[other] = self.family[mm]
+
+    def _teardowns(self, what: int, mm: int, child: int) -> None:
+        """Follow which MMs are between EXIT and GONE, and who is forked meanwhile."""
+        family = int(self.family[mm])
+        if what == EXIT and family:
+            self.exiting[family].add(mm)
+        elif what == GONE:
+            self.gone.add(mm)
+            self.exiting[family].discard(mm)
+        elif what == FORK and self.exiting.get(family):
+            self.unsure.append((child, frozenset(self.exiting[family])))
+
+    def _birth(self, mm: int, family: int) -> None:
+        if not family:
+            cluster = int(self.cluster[mm]) if mm < self.cluster.size else 0
+            family = self.of_cluster.get(cluster, 0)
+            if not family:
+                self.families += 1
+                family = self.families
+                if cluster:
+                    self.of_cluster[cluster] = family
+        self.family[mm] = family
+        self.members[family] += 1
+        self.alive.add(mm)
+        self.most_alive = max(self.most_alive, len(self.alive))
+
+    def _death(self, mm: int) -> None:
+        if mm not in self.alive:
+            return
+        self.alive.remove(mm)
+        family = int(self.family[mm])
+        self.members[family] -= 1
+        if not self.members[family]:
+            del self.members[family]
+            self.ended.append(family)  # its windows still count for this block
+
+    def _use(self, events: Events) -> None:
+        """The windows that the events of a block name, or may name."""
+        kind = events.kind
+        near = events.page < PAGE_LIMIT
+        copied = (kind == WRITE) & (events.flags & OUTCOME == COPIED)
+        at = near & (copied | (kind == NEW) | (kind == PRESENT))
+        pairs = [(events.mm[at], _windows(events.page[at]))]
+        wide = near & (kind == PRESENT) & (events.nr > 1)
+        pairs.append((events.mm[wide], _windows(events.page[wide] + events.nr[wide] - np.uint64(1))))
+        keys = np.concatenate([self.family[mms] << WINDOW_BITS | windows for mms, windows in pairs])
+        for key in np.unique(keys).tolist():
+            self._add(key >> WINDOW_BITS, key & ((1 << WINDOW_BITS) - 1))
+        rare = near & ((kind == MOVE) | ((kind == PRESENT) & (events.nr > 1 << PMD_ORDER)))
+        for row in events.part(rare).rows():
+            self._spread(row)
+
+    def _spread(self, row: dict[str, int]) -> None:
+        """What a long row reaches besides its ends: of a move as much as is mapped."""
+        family = int(self.family[row["mm"]])
+        first, last = row["page"] >> PMD_ORDER, (row["page"] + row["nr"]) >> PMD_ORDER
+        if row["kind"] == PRESENT:
+            for window in range(first, min(last, first + (1 << 20)) + 1):
+                self._add(family, window)
+        elif row["other"] < PAGE_LIMIT:
+            to = row["other"] >> PMD_ORDER
+            for window in [window for window in self.windows.get(family, ()) if first <= window <= last]:
+                self._add(family, window - first + to)
+                self._add(family, window - first + to + 1)
+
+    def _add(self, family: int, window: int) -> None:
+        mine = self.windows[family]
+        mine.add(window)
+        self.most_windows = max(self.most_windows, len(mine))
+
+
+def _clusters(trace: Trace) -> NDArray[np.int64]:
+    """MMs that map the same frames when the trace begins, numbered from 1, by MM."""
+    starts: list[NDArray[Any]] = []
+    ends: list[NDArray[Any]] = []
+    mms: list[NDArray[Any]] = []
+    for events in trace.blocks():
+        rows = events.part((events.kind == PRESENT) & (events.mm < MOST_MMS) & (events.order <= PMD_ORDER))
+        if not rows.size:
+            break
+        size = np.uint64(1) << rows.order.astype(np.uint64)
+        starts.append(rows.other // size * size)
+        ends.append(rows.other + rows.nr)
+        mms.append(rows.mm)
+    if not mms:
+        return np.zeros(1, np.int64)
+    start, end, mm = np.concatenate(starts), np.concatenate(ends), np.concatenate(mms).astype(np.int64)
+    known = start > 0
+    start, end, mm = start[known], end[known], mm[known]
+    order = np.argsort(start, kind="stable")
+    start, end, mm = start[order], end[order], mm[order]
+    if not mm.size:
+        return np.zeros(1, np.int64)
+    reach = np.maximum.accumulate(end)
+    overlaps = np.flatnonzero(start[1:] < reach[:-1])
+    return _united(mm, zip(mm[overlaps].tolist(), mm[overlaps + 1].tolist(), strict=True))
+
+
+def _united(mms: NDArray[np.int64], pairs: Any) -> NDArray[np.int64]:
+    """Numbers of the classes that the pairs unite, by MM."""
+    parent = {int(mm): int(mm) for mm in np.unique(mms)}
+
+    def root(mm: int) -> int:
+        while parent[mm] != mm:
+            parent[mm] = parent[parent[mm]]
+            mm = parent[mm]
+        return mm
+
+    for one, other in pairs:
+        parent[root(one)] = root(other)
+    roots = {number: i + 1 for i, number in enumerate(sorted({root(mm) for mm in parent}))}
+    cluster = np.zeros(max(parent) + 1, np.int64)
+    for mm in parent:
+        cluster[mm] = roots[root(mm)]
+    return cluster

@@ -1,0 +1,128 @@
+"""What a scenario expects, held against what a run of it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from foliolab.framework.scenario.formatter import item_text, step_text
+from foliolab.framework.scenario.observe import ModelView
+from foliolab.framework.scenario.record import Record, View
+from foliolab.framework.scenario.space import Layout
+from foliolab.framework.scenario.syntax import Expect, Item, Scenario
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An expectation that a run did not meet.
+
+    Attributes:
+        line: of the scenario's file; 0 where it was made, not read.
+        expected: what it says.
+        found: what was seen instead.
+        step: what was done before.
+    """
+
+    line: int
+    expected: str
+    found: str
+    step: str
+
+
+def policies_of(scenario: Scenario) -> tuple[str, ...]:
+    """The policies that a scenario names, as written, its own first."""
+    named = (item.policy for item in scenario.items if isinstance(item, Expect))
+    return tuple(dict.fromkeys(name for name in (scenario.policy, *named) if name))
+
+
+def count(scenario: Scenario, of: Collection[str], kernel: bool = False) -> int:
+    """How many expectations `failures` looks at."""
+    return sum(_concerns(scenario, item, of) and (not kernel or _visible(item)) for item in scenario.items)
+
+
+def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str]) -> Iterator[Failure]:
+    """The expectations that a run did not meet, in their order.
+
+    Args:
+        records: the run's; fewer than the scenario has steps where it was interrupted.
+        of: the policies whose expectations they have to meet, as the scenario writes them; those of no policy
+            in particular concern every run. What only the engine can know (mapcount, owners, shared and
+            exclusive) is not expected of the kernel's records.
+    """
+    layout = Layout(scenario.regions)
+    number = -1
+    for item in scenario.items:
+        number += not isinstance(item, Expect)
+        if number >= len(records):
+            return
+        if number < 0 or not _concerns(scenario, item, of):
+            continue
+        record = records[number]
+        wanted, found = _expect(item, record, layout) if isinstance(item, Expect) else (item.answer, record.told)
+        if wanted != found:
+            told = item_text(item) if isinstance(item, Expect) and item.process else wanted
+            yield Failure(item.line, told, found, step_text(record.step, answer=False))
+
+
+def _concerns(scenario: Scenario, item: Item, of: Collection[str]) -> bool:
+    if isinstance(item, Expect):
+        whose = item.policy or scenario.policy
+        return not whose or whose in of
+    return bool(item.answer) and (not scenario.policy or scenario.policy in of)
+
+
+def _visible(item: Item) -> bool:
+    return not isinstance(item, Expect) or not item.process or item.subject in _SEEN
+
+
+def _expect(expect: Expect, record: Record, layout: Layout) -> tuple[str, str]:
+    """(what is expected, what was found); twice the same where the run cannot know."""
+    if not expect.process:
+        return expect.subject, record.told
+    assert expect.pages is not None
+    view, where = record.views[expect.process], layout.range(expect.pages)
+    if expect.subject in _SEEN:
+        found = _SEEN[expect.subject](view, where) if not record.hidden or expect.subject != "kpagecount" else None
+    else:
+        found = _folios(record, view, where, expect.subject) if isinstance(view, ModelView) else None
+    wanted = expect.subject if expect.number is None else str(expect.number)
+    return wanted, wanted if found is None else ", ".join(found)
+
+
+def _presence(view: View, where: slice) -> list[str]:
+    return ["present" if there else "absent" for there in np.unique(view.present[where]).tolist()]
+
+
+def _counts(view: View, where: slice) -> list[str]:
+    return [str(number) for number in np.unique(view.counts[where]).tolist()]
+
+
+_SEEN: Final[dict[str, Callable[[View, slice], list[str]]]] = {
+    "kpagecount": _counts,
+    "present": _presence,
+    "absent": _presence,
+}
+"""What /proc shows, of the engine as of the kernel."""
+
+
+def _folios(record: Record, view: ModelView, where: slice, subject: str) -> list[str]:
+    """What holds of each folio in the range, each answer once."""
+    verdicts = {verdict.frame: verdict for verdict in record.verdicts}
+    found: dict[str, None] = {}
+    for page in range(where.start, where.stop):
+        head = int(view.heads[page])
+        verdict = verdicts.get(head)
+        if head < 0:
+            found["absent"] = None
+        elif subject == "owners":
+            seen = [other for other in record.views.values() if isinstance(other, ModelView)]
+            found[str(sum(bool((other.heads == head).any()) for other in seen))] = None
+        elif subject == "mapcount":
+            found[str(verdict.mapcount if verdict else view.counts[page])] = None
+        else:  # a small folio is shared where it is mapped more than once
+            shared = verdict.shared if verdict else view.counts[page] > 1
+            found["shared" if shared else "exclusive"] = None
+    return list(found)

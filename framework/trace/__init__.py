@@ -1,0 +1,1 @@
+"""Recorded streams of memory-management events of real programs."""

@@ -1,0 +1,146 @@
+"""Engine and kernel side by side, with engines that play the kernel; and what a scenario needs of a real one."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from foliolab.framework.errors import UsageError
+from foliolab.framework.kernel import needs, probe, running, settings, sidebyside
+from foliolab.framework.registry import load as load_registry
+from foliolab.framework.report import scenario as report
+from foliolab.framework.report.page import Page, console_for
+from foliolab.framework.scenario.model import Model
+from foliolab.framework.scenario.parser import parse
+from foliolab.framework.scenario.record import Record
+from foliolab.framework.scenario.result import ScenarioResult
+from foliolab.framework.scenario.syntax import Scenario
+
+REGISTRY = load_registry()
+TEXT = """\
+scenario x
+by mm-id
+region heap: 1 x 16K pte
+A: fork B
+B: exit
+A: write heap[0] -> reused
+expect copied by page-mapcount
+"""
+
+
+@pytest.fixture(autouse=True)
+def a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that mm-id models, with all sizes and no swap."""
+    monkeypatch.setattr(running, "matching", lambda registry: registry.policy("mm-id"))
+    monkeypatch.setattr(settings, "sizes", lambda: [16, 32, 64, 2048])
+    monkeypatch.setattr(probe, "one", lambda name: probe.Capability(name, name != "swap", "no swap is active"))
+
+
+def played_by(policy: str) -> sidebyside.Kernel:
+    def kernel(scenario: Scenario) -> tuple[list[Record], int]:
+        return list(Model(scenario, REGISTRY.policy(policy)).run()), 2
+
+    return kernel
+
+
+def run(text: str, kernel: str, place: sidebyside.Place = "both") -> ScenarioResult:
+    return sidebyside.run(
+        REGISTRY, parse(text, "x.scenario"), [REGISTRY.policy("exact")], place, kernel=played_by(kernel)
+    )
+
+
+def printed(result: ScenarioResult, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding=encoding)
+    report.render(result, Page(console_for(out)))
+    out.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def test_a_kernel_that_does_what_its_model_says() -> None:
+    result = run(TEXT, "mm-id")
+    assert result.good
+    assert [one.by for one in result.runs] == ["exact", "mm-id"]
+    assert (result.model, result.differences, result.discarded) == ("mm-id", (), 2)
+    assert result.kernel is not None and result.kernel.expected == 1
+    told = printed(result)
+    assert "did what mm-id says in 3 of 3 steps." in told
+    assert "2 attempts were discarded" in told
+
+
+def test_a_kernel_that_does_something_else() -> None:
+    result = run(TEXT, "page-mapcount")
+    assert not result.good
+    assert [(d.number, d.aspect) for d in result.differences][:1] == [(2, "outcome")]
+    assert result.kernel is not None
+    assert [(f.line, f.expected, f.found) for f in result.kernel.failures] == [(6, "reused", "copied")]
+    told = printed(result)
+    assert "≠ differs copied" in told
+    assert "Differs: x.scenario:6: A: write heap[0]: outcome: page 0: model reused, kernel copied" in told
+    assert "did what mm-id says in 2 of 3 steps." in told
+    assert "! differs copied" in printed(result, "ascii")
+    found = report.data([result])["scenarios"][0]
+    assert json.loads(json.dumps(found))["differences"][0]["kernel"] == "copied"
+    assert found["kernel"]["model"] == "mm-id"
+
+
+def test_on_the_kernel_alone() -> None:
+    result = run(TEXT, "mm-id", "kernel")
+    assert (result.runs, result.model, result.good) == ((), "", True)
+    assert "copied" not in printed(result)
+    assert not run(TEXT, "page-mapcount", "kernel").good
+
+
+def test_a_kernel_that_no_policy_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "matching", lambda registry: None)
+    result = run(TEXT, "page-mapcount")
+    assert result.good
+    assert [one.by for one in result.runs] == ["exact"]
+    assert "No policy here models" in printed(result)
+    assert not run(TEXT.replace("by mm-id\n", ""), "page-mapcount").good  # what is expected of every policy
+
+
+def test_what_the_kernel_cannot_do_is_told_and_left_out() -> None:
+    text = "scenario x\nregion heap: 1 x 4K\nA: pageout heap -> out\n"
+    result = run(text, "mm-id")
+    assert result.kernel is None
+    assert result.skipped == "it needs swap: no swap is active"
+    assert result.good
+    assert "Not run on this kernel: it needs swap: no swap is active." in printed(result)
+    assert needs.missing(parse("scenario x\nregion heap: 1 x 128K\nA: fork B\n")).endswith("folios of 128 KiB")
+    assert (
+        needs.missing(parse("scenario x\nregion heap: 1 x 4K\nA: pin heap[0] as p\nA: vmsplice heap[0] as v\n")) == ""
+    )
+
+
+def test_the_summary_names_what_was_left_out() -> None:
+    bad, skipped = run(TEXT, "page-mapcount"), run("scenario y\nregion h: 1 x 4K\nA: pageout h\n", "mm-id")
+    out = io.StringIO()
+    report.summary([bad, skipped], Page(console_for(out)))
+    assert out.getvalue().splitlines() == [
+        "2 scenarios: 1 good, 1 bad",
+        "  bad: x",
+        "  not run on this kernel: it needs swap: no swap is active (y)",
+    ]
+
+
+def test_folios_that_are_alike_are_told_once() -> None:
+    text = "scenario x\nregion heap: 3 x 16K pte\nregion one: 1 x 16K\nA: fork B\nA: munmap heap[4-7]\nA: fork C\n"
+    rows = [" ".join(line.split()) for line in printed(run(text, "mm-id")).splitlines()]
+    assert rows[6] == "4 A: fork B heap[0-3]: 2 shared shared"
+    assert rows[7] == "one[0-3]: 2 shared shared"
+    assert rows[8] == "5 A: munmap heap[4-7] heap[4-7]: 1 exclusive exclusive"
+    assert rows[9].startswith("6 A: fork C heap[0-3]: 3")
+
+
+def test_a_policy_that_there_is_not() -> None:
+    with pytest.raises(UsageError, match=r"x\.scenario: there is no policy 'none'"):
+        run(TEXT.replace("by page-mapcount", "by none"), "mm-id")
+
+
+def test_the_shipped_folder_is_where_the_workloads_are() -> None:
+    assert {path.parent.name for path in REGISTRY.scenarios.values()} == {"scenarios"}
+    assert all(Path(path).is_file() for path in REGISTRY.scenarios.values())
