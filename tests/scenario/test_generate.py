@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.generate import Mix, all_scenarios, possible, random_scenario, shrink
 from foliolab.framework.scenario.parser import parse
-from foliolab.framework.scenario.syntax import Pages, Step
+from foliolab.framework.scenario.syntax import Pages, Scenario, Step
 
 
 @given(st.integers(0, 1 << 40))
@@ -82,8 +82,8 @@ def test_shrinking_keeps_what_is_needed_and_nothing_else() -> None:
         if [step.action for step in one.steps].count("fork") >= 3 and one.regions[0].order == 6
     )
 
-    def two_forks(scenario: object) -> bool:
-        return [step.action for step in scenario.steps].count("fork") >= 2  # type: ignore[attr-defined]
+    def two_forks(scenario: Scenario) -> bool:
+        return [step.action for step in scenario.steps].count("fork") >= 2
 
     small = shrink(made, two_forks)
     assert [step.action for step in small.steps] == ["fork", "fork"]
@@ -94,7 +94,12 @@ def test_shrinking_keeps_what_is_needed_and_nothing_else() -> None:
 def test_shrinking_stops_at_its_limit() -> None:
     made = random_scenario(3)
     tried = []
-    shrink(made, lambda scenario: bool(tried.append(scenario)), limit=7)
+
+    def never(scenario: Scenario) -> bool:
+        tried.append(scenario)
+        return False
+
+    shrink(made, never, limit=7)
     assert len(tried) == 7
 
 
