@@ -130,7 +130,7 @@ def _run_all(
 ) -> list[ScenarioResult]:
     """Run and print one after the other."""
     from foliolab.framework.engine.engine import native_missing
-    from foliolab.framework.kernel import sidebyside
+    from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report
     from foliolab.framework.report.page import Page, console_for
 
@@ -141,6 +141,8 @@ def _run_all(
         sys.stderr.write(f"foliolab: {missing}\n")
     with ExitStack() as held:
         kernel = None if place == "model" else held.enter_context(sidebyside.this_kernel(wait))
+        if kernel is not None and (why := needs.hidden()):
+            sys.stderr.write(f"foliolab: no page frame numbers ({why}); a copy and a reuse are both `faulted`\n")
         for scenario, schemes in chosen:
             if results:
                 page.line()

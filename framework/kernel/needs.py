@@ -7,11 +7,22 @@ from typing import Final
 from foliolab.framework.kernel import probe, settings
 from foliolab.framework.scenario.syntax import Scenario
 
-ALWAYS: Final = ("root", "PFNs", "kpagecount", "kpageflags", "vmstat", "pidfd")
+ALWAYS: Final = ("vmstat", "pidfd")
 """Without these no outcome can be read."""
+FRAMES: Final = ("root", "THP settings", "PFNs", "kpagecount", "kpageflags")
+"""Without these a copy and a reuse are told apart by how many large folios are left only."""
 
 ACTIONS: Final = {"pageout": "swap", "pin": "io_uring buffers", "vmsplice": "vmsplice"}
 """Actions that not every kernel can do."""
+
+
+def hidden() -> str:
+    """Why page frame numbers are hidden, in one line; "" where they are not."""
+    for name in FRAMES:
+        found = probe.one(name)
+        if not found.available:
+            return f"{name}: {found.reason}"
+    return ""
 
 
 def missing(scenario: Scenario) -> str:
@@ -21,6 +32,10 @@ def missing(scenario: Scenario) -> str:
     """
     if sizes := [r.size_kib for r in scenario.regions if r.order and r.size_kib not in settings.sizes()]:
         return f"this kernel has no anonymous folios of {sizes[0]} KiB"
+    if hidden():
+        closed = [r.size_kib for r in scenario.regions if r.order and settings.resolved_mode(r.size_kib) == "never"]
+        if closed:
+            return f"folios of {closed[0]} KiB are switched off, and only root may switch them on"
     for name in dict.fromkeys(ACTIONS[step.action] for step in scenario.steps if step.action in ACTIONS):
         found = probe.one(name)
         if not found.available:

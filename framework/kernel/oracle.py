@@ -62,6 +62,7 @@ class KernelRun:
         self.hidden = False
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
         self.inhabitants = self._nr_anon()
+        self.populated = 0
         try:
             (self.base,) = self.tree.root.ask("reserve", self.layout.nr_pages * PAGE)
             for region in scenario.regions:
@@ -90,7 +91,8 @@ class KernelRun:
             pages = pagemap.pagemap(root.pagemap, addr, region.populated)
             self.hidden = not pages.pfn.any()
             if self.hidden:
-                if region.order and self.population() != region.folios:
+                self.populated += region.folios if region.order else 0
+                if self.population() != self.populated:
                     raise Disturbed(f"region {region.name}: the kernel did not give {region.folios} large folios")
             elif wrong := pagemap.off_size(pages.pfn, region.order):
                 raise Disturbed(f"region {region.name}: {wrong[0]}")
@@ -153,6 +155,8 @@ class KernelRun:
         pfn = pages.pfn
         if not self.hidden:
             there &= pfn != self.zero
+        elif self.zero >= 0:
+            there &= ~pagemap.zero_pages(process.pagemap, self.base, self.layout.nr_pages)
         return np.where(there, pfn, ABSENT), (pages.exclusive & there).astype(np.int64)
 
     # -- the actions -------------------------------------------------------------------------------
@@ -257,17 +261,19 @@ class KernelRun:
         where = self.layout.range(step.pages) if step.pages else slice(0)
         large = self._large(process, where)
         process.ask("cold", addr, nbytes)
-        lost = large & ~self._large(process, where)
         self._count_splits()
-        record.answer = "split" if lost.any() else "kept"
+        record.answer = "split" if self._large(process, where) < large else "kept"
 
     def _count_splits(self) -> None:
         """What has been split by now the step itself asked for."""
         self.splits = guards.read().get("thp_split_page", 0) - self.before.get("thp_split_page", 0)
 
-    def _large(self, process: Process, where: slice) -> NDArray[np.bool_]:
+    def _large(self, process: Process, where: slice) -> int:
+        """How many pages there belong to large folios; where frames are hidden, how many such folios there are."""
+        if self.hidden:
+            return self.population()
         flags = pagemap.kpageflags(self._frames(process)[0][where])
-        return pagemap.has(flags, "THP")
+        return int(np.count_nonzero(pagemap.has(flags, "THP")))
 
     def _pageout(self, record: Record, step: Step, value: int) -> None:
         process, addr, nbytes = self._at(step)

@@ -30,6 +30,8 @@ EXCLUSIVE: Final = 56
 FILE_OR_SHARED: Final = 61
 SWAPPED: Final = 62
 PRESENT: Final = 63
+PAGEMAP_SCAN: Final = 0xC0606610
+PAGE_IS_PFNZERO: Final = 1 << 5
 CHUNK: Final = 1 << 18
 """Entries a read asks for at most: 2 MiB."""
 GAP: Final = 128
@@ -197,6 +199,32 @@ def off_size(pfns: ArrayLike, order: int) -> list[str]:
     if np.any(found.head & ((1 << order) - 1)) or not np.all(found.whole):
         return [f"folios of {4 << order} KiB do not start at a folio's head"]
     return []
+
+
+def zero_pages(fd: int, start: int, nr_pages: int) -> Truths:
+    """Which pages of a range map the kernel's zero page, by the ioctl PAGEMAP_SCAN, which needs no privilege.
+
+    None, as far as is known, before Linux 6.7.
+
+    Args:
+        fd: from `open_pagemap`.
+        start: address of the first page.
+        nr_pages: how many.
+    """
+    import fcntl
+
+    found = np.zeros(nr_pages, np.bool_)
+    regions = np.zeros((nr_pages, 3), np.uint64)  # struct page_region: start, end, categories
+    end = start + nr_pages * PAGE_SIZE
+    # struct pm_scan_arg: size, flags, start, end, walk_end, vec, vec_len, max_pages, then four category masks
+    words = [96, 0, start, end, 0, regions.ctypes.data, nr_pages, 0, 0, PAGE_IS_PFNZERO, 0, PAGE_IS_PFNZERO]
+    try:
+        number = fcntl.ioctl(fd, PAGEMAP_SCAN, bytearray(np.array(words, np.uint64).tobytes()))
+    except OSError:
+        return found
+    for first, last, _ in regions[:number].tolist():
+        found[(first - start) // PAGE_SIZE : (last - start) // PAGE_SIZE] = True
+    return found
 
 
 # -- reading -----------------------------------------------------------------------------------------

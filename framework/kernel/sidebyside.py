@@ -8,8 +8,8 @@ from typing import Literal
 
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import UsageError
-from foliolab.framework.kernel import needs, oracle, probe, running, settings
-from foliolab.framework.kernel.processes import Launcher
+from foliolab.framework.kernel import needs, probe, running
+from foliolab.framework.kernel.check import Session
 from foliolab.framework.policy import Scheme
 from foliolab.framework.registry import Registry
 from foliolab.framework.scenario.difference import differences
@@ -35,8 +35,14 @@ def this_kernel(wait: float = 0.0) -> Iterator[Kernel]:
         KernelError: it, or this user, cannot show what its processes do; or another run holds it.
     """
     probe.require(*needs.ALWAYS)
-    with settings.exclusive(wait) as thp, Launcher() as launcher:
-        yield lambda scenario: oracle.run(scenario, launcher, thp)
+    with Session(wait=wait) as session:
+
+        def run(scenario: Scenario) -> tuple[list[Record], int]:
+            before = session.discarded
+            records = session.run(scenario)
+            return records, session.discarded - before
+
+        yield run
 
 
 def named(registry: Registry, scenario: Scenario) -> dict[str, Scheme]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from foliolab.framework.scenario.formatter import item_text, step_text
 from foliolab.framework.scenario.observe import ModelView
-from foliolab.framework.scenario.record import Record, View
+from foliolab.framework.scenario.record import FAULTED, Record, View
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import Expect, Item, Scenario
 
@@ -61,7 +61,9 @@ def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str])
         if number < 0 or not _concerns(scenario, item, of):
             continue
         record = records[number]
-        wanted, found = _expect(item, record, layout) if isinstance(item, Expect) else (item.answer, record.told)
+        wanted, found = (
+            _expect(item, record, layout) if isinstance(item, Expect) else (item.answer, _told(item.answer, record))
+        )
         if wanted != found:
             told = item_text(item) if isinstance(item, Expect) and item.process else wanted
             yield Failure(item.line, told, found, step_text(record.step, answer=False))
@@ -81,7 +83,7 @@ def _visible(item: Item) -> bool:
 def _expect(expect: Expect, record: Record, layout: Layout) -> tuple[str, str]:
     """(what is expected, what was found); twice the same where the run cannot know."""
     if not expect.process:
-        return expect.subject, record.told
+        return expect.subject, _told(expect.subject, record)
     assert expect.pages is not None
     view, where = record.views[expect.process], layout.range(expect.pages)
     if expect.subject in _SEEN:
@@ -90,6 +92,11 @@ def _expect(expect: Expect, record: Record, layout: Layout) -> tuple[str, str]:
         found = _folios(record, view, where, expect.subject) if isinstance(view, ModelView) else None
     wanted = expect.subject if expect.number is None else str(expect.number)
     return wanted, wanted if found is None else ", ".join(found)
+
+
+def _told(wanted: str, record: Record) -> str:
+    """What the step did; as expected where it took a fault and hidden frames do not tell which of the two it was."""
+    return wanted if record.told == FAULTED and wanted in ("reused", "copied") else record.told
 
 
 def _presence(view: View, where: slice) -> list[str]:

@@ -54,6 +54,8 @@ class Model:
         """Pins and pipes: name -> (process, action, frame)."""
         self.labels: dict[int, str] = {}
         """Large folios by their first frame."""
+        self.split: set[int] = set()
+        """First frames of those that MADV_COLD has split."""
         self.machine.create(0)
         for region in scenario.regions:
             self._populate(region)
@@ -204,11 +206,12 @@ class Model:
         """`madvise_cold_or_pageout_pte_range`: a folio that is covered in part is split if it can be."""
         mm, start, nr = self._at(step)
         here = self.view(mm, start, nr)
-        split = False
+        before = len(self.split)
         for head in set(here.heads[here.sizes > 1]):
             covered = int((here.heads == head).sum())
-            split |= covered < here.sizes[here.heads == head][0] and can_split(self.machine, int(head))
-        record.answer = "split" if split else "kept"
+            if covered < here.sizes[here.heads == head][0] and can_split(self.machine, int(head)):
+                self.split.add(int(head))
+        record.answer = "split" if len(self.split) > before else "kept"
 
     def _pageout(self, record: Record, step: Step, value: int) -> None:
         record.answer = "out" if self.swap.page_out(*self._at(step)) else "kept"
@@ -220,9 +223,9 @@ class Model:
         return view_of(self.machine, mm, start, nr)
 
     def population(self) -> int:
-        """Large folios in use."""
-        flags = self.machine.column("page", "flags")
-        return int(np.count_nonzero((flags >> np.uint64(PG_head)) & np.uint64(1)))
+        """Large folios in use; those that MADV_COLD has split are none, though the engine keeps them."""
+        heads = np.flatnonzero((self.machine.column("page", "flags") >> np.uint64(PG_head)) & np.uint64(1))
+        return len({*heads.tolist()} - self.split)
 
     def _verdicts(self) -> Iterator[Verdict]:
         truth = scan(self.machine)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel import oracle, pagemap, settings
+from foliolab.framework.kernel import guards, oracle, pagemap, settings
 from foliolab.framework.kernel.check import Session
 from foliolab.framework.kernel.oracle import Disturbed, KernelRun
 from foliolab.framework.kernel.processes import Launcher, Tree
@@ -110,7 +110,7 @@ def test_disturbances_are_repeated_and_then_given_up(session: Session, monkeypat
         left[0] -= 1
         return ["pages migrated"] if left[0] >= 0 else []
 
-    monkeypatch.setattr(oracle.guards, "moved", disturbed)
+    monkeypatch.setattr(guards, "moved", disturbed)
     records, discarded = oracle.run(scenario(), session.launcher, session.thp)
     assert discarded == 2 and records
     left[0] = 1000

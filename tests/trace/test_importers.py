@@ -18,8 +18,10 @@ from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.importers import batch
+from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.records import Exit, Lost
+from foliolab.framework.trace.importers.records import Exit, Fault, Lost
 from foliolab.framework.trace.importers.summary import summarise
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -104,6 +106,55 @@ def test_strace_gives_lifecycles_and_ranges(tmp_path: Path) -> None:
     assert "strace sees no faults" in " ".join(header.notes)
 
 
+STRACE = """\
+7 1700000000.000001 execve("/bin/x", ["x"], 0x7ff /* 3 vars */) = 0
+7 1700000000.000010 vfork( <unfinished ...>
+8 1700000000.000020 execve("/bin/y", ["y"], 0x7ff /* 3 vars */ <unfinished ...>
+7 1700000000.000030 <... vfork resumed>)    = 8
+8 1700000000.000031 <... execve resumed>)   = 0
+7 1700000000.000040 clone3({flags=CLONE_VM|CLONE_THREAD|CLONE_SIGHAND, exit_signal=0, stack=0x7f}, 88) = 9
+9 1700000000.000050 munmap(0x10000, 4096)   = 0
+9 1700000000.000051 munmap(0x20000, 4096)   = -1 EINVAL (Invalid argument)
+9 1700000000.000060 exit(0)                 = ?
+9 1700000000.000061 +++ exited with 0 +++
+8 1700000000.000070 +++ killed by SIGKILL +++
+7 1700000000.000071 --- SIGCHLD {si_signo=SIGCHLD} ---
+7 1700000000.000080 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|SIGCHLD, child_tidptr=0x7f) = 10
+7 1700000000.000090 exit_group(0)           = ?
+7 1700000000.000099 +++ exited with 0 +++
+"""
+
+
+@pytest.mark.parametrize("spawn", ["vfork(", "clone3({flags=CLONE_VM|CLONE_VFORK, exit_signal=SIGCHLD}, 88"])
+def test_strace_tells_threads_spawns_and_forks_apart(spawn: str, tmp_path: Path) -> None:
+    name = spawn.partition("(")[0]
+    _, found = convert(STRACE.replace("vfork(", spawn).replace("... vfork resumed", f"... {name} resumed"), tmp_path)
+    assert [(ev.KINDS[row["kind"]], row["mm"], row["other"]) for row in found if row["kind"] != ev.UNMAP] == [
+        ("spawn", 1, 2), ("exec", 2, 3), ("exit", 3, 0), ("gone", 3, 0), ("fork", 1, 4), ("exit", 1, 0), ("gone", 1, 0),
+    ]  # fmt: skip
+    assert [(row["mm"], row["page"]) for row in only(found, ev.UNMAP)] == [(1, 0x10)]
+
+
+def snapshot(time: int, **runs: list[list[int]]) -> str:
+    entries = [{"pid": int(pid[1:]), "parent": 1, "start": 5, "comm": "x", "runs": of} for pid, of in runs.items()]
+    return json.dumps({"time": time, "processes": entries}) + "\n"
+
+
+def test_what_the_kernel_collapsed_between_snapshots_is_no_copy(tmp_path: Path) -> None:
+    head = json.dumps({"foliolab": "snapshots", "version": 1}) + "\n"
+    kept = [0x300, 1, 77, 0]
+    small = [[0x200, 2, 50, 0], [0x202, 14, 90, 0], kept]
+    text = head + snapshot(1, p7=small) + snapshot(2, p7=[[0x200, 16, 0x100, 4], kept])
+    _, found = convert(text + snapshot(3, p7=[[0x200, 15, 0x100, 4], [0x20F, 1, 7, 0], kept]), tmp_path)
+    assert not [row for row in only(found, ev.WRITE) if row["time"] == 2]
+    (copied,) = only(found, ev.WRITE)
+    assert (copied["page"], copied["other"], copied["time"]) == (0x20F, 7, 3)
+    with pytest.raises(TraceFileError, match=r"line 2: this is no snapshot"):
+        convert(head + '{"time": 3}\n' + snapshot(4, p7=small), tmp_path)
+    with pytest.raises(TraceFileError, match="newer than 1"):
+        convert(head.replace("1}", "9}") + snapshot(1, p7=small), tmp_path)
+
+
 # -- what a fault's outcome is read from -------------------------------------------------------------
 def test_outcomes(tmp_path: Path) -> None:
     _, found = convert(
@@ -152,12 +203,15 @@ def test_an_allocation_of_another_thread_or_after_a_system_call_is_no_copy(tmp_p
     assert [row["flags"] for row in found] == [REUSED]
 
 
-def test_a_silent_thread_does_not_hold_the_others_back(tmp_path: Path) -> None:
-    lines = [f"10 7/7 {fault(0x10000, 7)}"]
-    lines += [f"{100 + 20 * i} 8/8 {fault(0x20000 + 4096 * i, 7)}" for i in range(5000)]
-    found = convert(perf(*lines), tmp_path)[1]
-    assert len(found) == 5001
-    assert (found[0]["page"], found[0]["flags"]) == (0x10, REUSED)
+def test_a_silent_thread_does_not_hold_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MOST", 100)
+    taken: list[ev.Events] = []
+    assembly = Assembly(taken)
+    assembly.run([Fault(0, 0, 7, 7, 0x10000, 7, False)])
+    assembly.run(Fault(20_000 * i, 0, 8, 8, 0x20000 + 4096 * i, 7, False) for i in range(5000))
+    done = ev.join(taken)
+    assert done.size > 2000  # before the end
+    assert (int(done.page[0]), int(done.flags[0])) == (0x10, REUSED)
 
 
 def test_repeated_records_of_perf_are_dropped(tmp_path: Path) -> None:
@@ -269,16 +323,19 @@ def test_writes_in_mappings_of_files_are_marked_also_in_children(tmp_path: Path)
             *call(14, "mmap", "0x11000 0x1000 0x3 0x32 0xffffffff", 0x11000),
             f"20 7/7 {newtask(8, 0)}",
             *(f"{30 + i} 8/8 {fault(0x1000 * page, 7)}" for i, page in enumerate((0x10, 0x11, 0x12, 0x20, 0x24))),
+            *(line.replace("7/7", "8/8") for line in call(38, "mmap", "0x0 0x1000 0x3 0x1 0x3", 0x30000)),
             *call(40, "munmap", "0x12000 0x1000", 0),
             f"50 7/7 {fault(0x12000, 7)}",
+            f"51 7/7 {fault(0x30000, 7)}",
+            f"52 8/8 {fault(0x12000, 7)}",
         ),
         tmp_path,
     )
     marked = [(row["mm"], row["page"]) for row in only(found, ev.WRITE) if row["flags"] & ev.FILE]
-    assert marked == [(2, 0x10), (2, 0x12), (2, 0x20)]
+    assert marked == [(2, 0x10), (2, 0x12), (2, 0x20), (2, 0x12)]
 
 
-@pytest.mark.parametrize(("orders", "rows_expected"), [((4, 4), 2), ((4, 0), 0), ((4, 4, 0), 0)])
+@pytest.mark.parametrize(("orders", "rows_expected"), [((4, 4), 2), ((4, 0), 0), ((4, 4, 0), 0), ((3, 4, 3), 0)])
 def test_populated_folios_are_known_if_they_fill_the_range(
     orders: tuple[int, ...], rows_expected: int, tmp_path: Path
 ) -> None:
@@ -420,8 +477,6 @@ def test_an_interrupted_import_leaves_what_there_is(tmp_path: Path) -> None:
     def records() -> Iterable[Exit]:
         yield Exit(1, 0, 7, 7, True)
         raise KeyboardInterrupt
-
-    from foliolab.framework.trace.importers.records import Fault
 
     def more() -> Iterable[object]:
         yield Fault(1, 0, 7, 7, 0x1000, 7, False)

@@ -124,7 +124,7 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
     """The mix without what cannot be had here, and what that is."""
     from dataclasses import replace
 
-    from foliolab.framework.kernel import probe, settings
+    from foliolab.framework.kernel import needs, probe, settings
 
     told = []
     actions = set(mix.actions)
@@ -134,10 +134,9 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
             told.append(f"without {name}: {found.reason}")
             actions -= {*needing}
     orders = mix.orders
-    if not probe.one("root").available:
-        told.append(f"no page frame numbers: {probe.one('root').reason}; the witnesses are bit 56, faults and nr_anon")
+    if why := needs.hidden():
+        told.append(f"no page frame numbers ({why}); the witnesses are bit 56, faults and nr_anon")
         orders = tuple(o for o in orders if not o or settings.resolved_mode(4 << o) in ("always", "madvise"))
-        actions -= {"read", "cold"}
     known = {0, *((kib // 4).bit_length() - 1 for kib in settings.sizes())}
     orders = tuple(order for order in orders if order in known)
     if missing := sorted(set(mix.orders) - set(orders)):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.kernel.recording import tracefs
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, said_in, tree, until, wait
 from foliolab.framework.trace.importers import bpftrace
 from foliolab.framework.trace.importers.order import in_order
@@ -41,8 +42,7 @@ def program(pids: list[int]) -> str:
 def _has_group_dead() -> bool:
     """Whether sched_process_exit tells the last thread of a process (6.16 on); assumed where it cannot be seen."""
     try:
-        formats = [Path(root, "events/sched/sched_process_exit/format") for root in ("/sys/kernel/tracing",)]
-        return all("group_dead" in path.read_text() for path in formats)
+        return "group_dead" in Path(tracefs.PLACE, "events/sched/sched_process_exit/format").read_text()
     except OSError:
         return True
 
@@ -63,6 +63,7 @@ def trial(folder: Path) -> None:
 def _running(pids: list[int], folder: Path, name: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """The script at work on these processes, and the file that it prints to."""
     script, out, log = (folder / f"{name}.{kind}" for kind in ("bt", "txt", "log"))
+    tracefs.ensure()
     script.write_text(program(pids), "utf-8")
     with log.open("wb") as messages, out.open("wb") as text:
         process = subprocess.Popen(  # not its -o, which is buffered whatever -B says

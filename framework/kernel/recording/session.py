@@ -81,10 +81,11 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
         header, counters = _header(target, way), _counters()
         with tracefs.undone(notes):
             recorder.run(target, lambda pids: _look(pids, start, notes))
-            notes += _moved(counters, _counters())
-            header = msgspec.structs.replace(header, finished=provenance.now())
-            sources: list[Source] = []
-            records = _with_start(recorder.records(sources), start)
+        notes += _moved(counters, _counters())
+        header = msgspec.structs.replace(header, finished=provenance.now())
+        sources: list[Source] = []
+        records = _with_start(recorder.records(sources), start)
+        with tracefs.undone([]):  # perf script mounts it again
             header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes])
     return header, recorder.status
 

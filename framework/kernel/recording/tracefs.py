@@ -10,6 +10,7 @@ from typing import Final
 
 MOUNTS: Path = Path("/proc/mounts")
 KINDS: Final = ("tracefs", "debugfs")
+PLACE: Final = "/sys/kernel/tracing"
 
 
 def mounted() -> list[tuple[str, str]]:
@@ -18,6 +19,13 @@ def mounted() -> list[tuple[str, str]]:
         words = [line.split() for line in MOUNTS.read_text().splitlines()]
         return [(line[2], line[1]) for line in words if len(line) > 2 and line[2] in KINDS]
     return []
+
+
+def ensure() -> None:
+    """Mount tracefs where neither is mounted, for a tool that does not do so itself; without a word if that fails."""
+    if not mounted():
+        with suppress(OSError):
+            subprocess.run(["mount", "-t", "tracefs", "nodev", PLACE], capture_output=True, check=False)
 
 
 @contextmanager
@@ -33,6 +41,9 @@ def undone(notes: list[str]) -> Iterator[None]:
     finally:
         for kind, place in reversed(mounted()):
             if (kind, place) not in before:
-                done = subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0
+                try:
+                    done = subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0
+                except OSError:
+                    done = False
                 left = "unmounted again" if done else "left mounted, since somebody uses it"
                 notes.append(f"The recording tool mounted {kind} at {place}; it was {left}.")

@@ -1,0 +1,166 @@
+"""Makes trace files of what tracers write: `convert` for a text file, `assemble` for records from anywhere.
+
+A reader turns one format into records (`records`); `assembly` turns records into events, whatever they came from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from foliolab.framework.errors import TraceFileError, UsageError
+from foliolab.framework.trace.file import Writer
+from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
+from foliolab.framework.trace.importers.assembly import Assembly
+from foliolab.framework.trace.importers.order import in_order
+from foliolab.framework.trace.importers.records import Record
+from foliolab.framework.trace.importers.source import Source, opened
+from foliolab.framework.trace_reader import TraceReader
+
+__all__ = ["READERS", "assemble", "choose", "convert", "with_plugins"]
+
+READERS: Final = {
+    reader.name: reader
+    for reader in (
+        TraceReader("bpftrace", "FolioLab's bpftrace script", bpftrace.recognise, bpftrace.read, unordered=True),
+        TraceReader("snapshots", "FolioLab's snapshots", snapshots.recognise, snapshots.read),
+        TraceReader("perf", "perf script", perf.recognise, perf.read),
+        TraceReader("strace", "strace -f -ttt", strace.recognise, strace.read),
+    )
+}
+"""FolioLab's own readers."""
+
+
+def with_plugins(offered: Iterable[TraceReader]) -> dict[str, TraceReader]:
+    """FolioLab's readers and those of plugins, which must have names of their own.
+
+    Raises:
+        UsageError: a name is taken.
+    """
+    readers = dict(READERS)
+    for reader in offered:
+        if reader.name in readers:
+            raise UsageError(f"there are two trace readers {reader.name!r}", "rename or remove the plugin's")
+        readers[reader.name] = reader
+    return readers
+
+
+def choose(readers: Mapping[str, TraceReader], head: str, name: str, wanted: str = "") -> TraceReader:
+    """The reader of a text.
+
+    Args:
+        readers: to choose from.
+        head: how the text begins.
+        name: of the file, for messages.
+        wanted: the format, if it is known.
+
+    Raises:
+        UsageError: there is no such format.
+        TraceFileError: no reader recognises the text.
+    """
+    known = ", ".join(readers)
+    if wanted:
+        if wanted not in readers:
+            raise UsageError(f"there is no trace format {wanted!r}", f"formats are {known}")
+        return readers[wanted]
+    if not head.strip():
+        raise TraceFileError(f"{name} is empty", "record again")
+    for reader in readers.values():
+        if reader.recognise(head):
+            return reader
+    raise TraceFileError(f"{name} is of no known format", f"name it with --format: {known}")
+
+
+def convert(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    wanted: str = "",
+    readers: Mapping[str, TraceReader] = READERS,
+    header: Header | None = None,
+) -> Header:
+    """Read a tracer's text and write a trace.
+
+    Args:
+        path: the text.
+        out: the trace; one that is there is replaced.
+        wanted: the format; empty to recognise it.
+        readers: to choose from.
+        header: what is known of the recording.
+
+    Returns:
+        The header of the trace.
+
+    Raises:
+        UsageError, TraceFileError: as `choose`; a line cannot be read; the trace cannot be written; there is nothing
+            in the text.
+    """
+    with opened(path) as (head, source):
+        reader = choose(readers, head, source.name, wanted)
+        known = header or Header(command=f"foliolab import {source.name}")
+        known = msgspec.structs.replace(known, source=known.source or reader.name)
+        if os.path.realpath(out) == os.path.realpath(path):
+            raise UsageError(f"{source.name} would be overwritten by its own trace", "name another file after -o")
+        records = reader.read(source)
+        return assemble(in_order(records) if reader.unordered else records, out, known, [source])
+
+
+def assemble(
+    records: Iterable[Record],
+    out: str | os.PathLike[str],
+    header: Header,
+    sources: Iterable[Source] = (),
+    notes: Callable[[], list[str]] = list,
+) -> Header:
+    """Write a trace of records.
+
+    Args:
+        records: in the order of time.
+        out: the trace.
+        header: what is known at the start.
+        sources: the texts that the records come from; what their readers noted becomes part of the header.
+        notes: asked at the end for more of them.
+
+    Returns:
+        The header as it is in the finished file.
+
+    Raises:
+        TraceFileError: as `convert`.
+    """
+    with Writer(out, header) as writer:
+        assembly = Assembly(writer)
+        try:
+            assembly.run(records)
+        finally:
+            assembly.close()
+            said = [note for source in sources for note in source.notes]
+            writer.header = msgspec.structs.replace(
+                header,
+                lost=header.lost + assembly.lost,
+                exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
+                mms=assembly.spaces.names(),
+                notes=[*header.notes, *said, *_notes(assembly), *notes()],
+            )
+    if not assembly.records:
+        names = ", ".join(source.name for source in sources) or "what was recorded"
+        raise TraceFileError(f"{names} holds no event of a known kind", "name another --format, or record again")
+    return writer.header
+
+
+def _notes(assembly: Assembly) -> list[str]:
+    """What the trace cannot know, in sentences."""
+    notes = []
+    if assembly.batch.backwards:
+        notes.append(f"The times of {assembly.batch.backwards} events went back; they were lifted.")
+    if assembly.spaces.assumed:
+        notes.append(f"The end of {assembly.spaces.assumed} teardowns was not seen; it is assumed.")
+    if assembly.calls.unknown_populated:
+        notes.append(f"{assembly.calls.unknown_populated} pages were populated in folios of unknown order.")
+    for name, count in sorted(assembly.calls.unmodelled.items()):
+        notes.append(f"{name} was used {count} times; the trace has no event for it.")
+    for what, count in sorted(assembly.hints.items()):
+        notes.append(f"On this machine {what}, {count} times.")
+    return notes

@@ -1,0 +1,233 @@
+"""Reads what `perf script` prints: `perf script --ns -F comm,pid,tid,cpu,time,event,trace --show-lost-events`.
+
+The text of each event is its tracepoint's print format, or perf's own for system calls. Events that are of no
+concern are skipped. `perf record -p` delivers some records twice (same time, thread and event); they are dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from foliolab.framework.trace.importers import records as rec
+from foliolab.framework.trace.importers.calls import ARGUMENTS
+from foliolab.framework.trace.importers.records import Record
+from foliolab.framework.trace.importers.source import Source
+
+EVENTS: Final = (
+    "exceptions:page_fault_user", "exceptions:page_fault_kernel", "kmem:mm_page_alloc",
+    "filemap:mm_filemap_add_to_page_cache", "task:task_newtask", "sched:sched_prepare_exec",
+    "sched:sched_process_exec", "sched:sched_process_exit", "syscalls:sys_exit_wait4",
+    *(f"syscalls:sys_{way}_{call}" for call in ARGUMENTS for way in ("enter", "exit")),
+)  # fmt: skip
+"""What to record of a command or process, and of everything that it forks."""
+WHOLE_MACHINE: Final = (
+    "mmap:exit_mmap", "huge_memory:mm_khugepaged_scan_pmd", "huge_memory:mm_collapse_huge_page",
+    "migrate:mm_migrate_pages",
+)  # fmt: skip
+"""What a task's own events never show: the end of its teardown, and what kernel threads do."""
+FIELDS: Final = "comm,pid,tid,cpu,time,event,trace"
+
+LINE: Final = re.compile(r"\s*(.*?)\s+(-?\d+)(?:/(-?\d+))?\s+\[(\d+)\]\s+(\d+)\.(\d+): +(\S+): ?(.*)")
+LOST: Final = re.compile(r".*?(?:(\d+)\.(\d+): +)?PERF_RECORD_LOST\w*.*?lost\s+(\d+)", re.IGNORECASE)
+
+_FAULT: Final = re.compile(r"address=(\S+) .*error_code=(0x[0-9a-f]+)")
+_ALLOC: Final = re.compile(r"pfn=(0x[0-9a-f]+|-?\d+) order=(\d+) migratetype=(\d+) gfp_flags=(\S*)")
+_PFN: Final = re.compile(r"pfn=(0x[0-9a-f]+|\d+)")
+_TASK: Final = re.compile(r"pid=(\d+) comm=(.*) clone_flags=([0-9a-f]+)")
+_FORK: Final = re.compile(r"pid=\d+ child_comm=(.*) child_pid=(\d+)")
+_NUMBER: Final = re.compile(r"0x([0-9a-f]+)")
+_SUCCEEDED: Final = re.compile(r"nr_succeeded=(\d+)")
+
+MIGRATE_MOVABLE: Final = "1"
+KERNEL_ADDRESS: Final = 1 << 63
+_SIGN: Final = 1 << 63
+
+Context = tuple[int, int, int, int]
+"""time, cpu, pid, tid."""
+Parse = Callable[[Context, str, str], "Record | None"]
+
+
+class Unreadable(ValueError):
+    """The text of an event is not what its tracepoint prints."""
+
+
+class _Repeats:
+    """Tells records that perf delivers once more: same thread, time and event."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._newest: dict[int, tuple[int, set[str]]] = {}
+
+    def __call__(self, tid: int, time: int, event: str) -> bool:
+        newest = self._newest.get(tid)
+        if newest is None or newest[0] != time:
+            self._newest[tid] = time, {event}
+            return False
+        again = event in newest[1]
+        newest[1].add(event)
+        self.count += again
+        return again
+
+
+def read(source: Source) -> Iterator[Record]:
+    """The records of a text.
+
+    Raises:
+        TraceFileError: an event that matters cannot be read; names the line.
+    """
+    names: dict[int, str] = {}
+    repeats, without_pid, time = _Repeats(), False, 0
+    match, parsers = LINE.match, PARSERS
+    for line in source:
+        found = match(line)
+        parse = parsers.get(found[7]) if found else None
+        if found is None or parse is None:
+            yield from _other(line, source, time)
+            continue
+        comm, pid_text, tid_text, cpu, seconds, fraction, event, text = found.groups()
+        time, pid = _time(seconds, fraction), int(pid_text)
+        tid = int(tid_text) if tid_text else pid
+        without_pid |= tid_text is None
+        if pid <= 0 or tid <= 0 or repeats(tid, time, event):
+            continue
+        try:
+            record = parse((time, int(cpu), pid, tid), comm, text)
+        except Unreadable as why:
+            source.unreadable(line, f"{event} cannot be read, {why}")
+            continue
+        if record is not None:
+            yield record
+        if tid == pid and names.get(pid) != comm:
+            names[pid] = comm
+            yield rec.Name(time, pid, comm)
+    if repeats.count:
+        source.notes.append(f"perf delivered {repeats.count} records twice; they were dropped.")
+    if without_pid:
+        source.notes.append(f"Lines had no pid/tid, so threads look like processes; use perf script -F {FIELDS}.")
+
+
+def _other(line: str, source: Source, newest: int) -> Iterator[Record]:
+    """A line that is no event of concern: perhaps it says what was lost."""
+    if lost := LOST.match(line):
+        yield rec.Lost(_time(lost[1], lost[2]) if lost[1] else newest, int(lost[3]))
+    else:
+        source.foreign += 1
+
+
+def _time(seconds: str, fraction: str) -> int:
+    return int(seconds) * 1_000_000_000 + int(fraction[:9].ljust(9, "0"))
+
+
+def _taken(pattern: re.Pattern[str], text: str) -> re.Match[str]:
+    if found := pattern.search(text):
+        return found
+    raise Unreadable("its fields are not those of this event")
+
+
+def _fault(kernel: bool) -> Parse:
+    def parse(context: Context, comm: str, text: str) -> Record:
+        address, error = _taken(_FAULT, text).groups()
+        # a kernel address is shown as a symbol
+        where = int(address, 16) if address.startswith("0x") else KERNEL_ADDRESS
+        return rec.Fault(*context, where, int(error, 16), kernel)
+
+    return parse
+
+
+def _alloc(context: Context, comm: str, text: str) -> Record | None:
+    pfn, order, migratetype, gfp = _taken(_ALLOC, text).groups()
+    frame = int(pfn, 0)
+    if migratetype != MIGRATE_MOVABLE or frame <= 0:
+        return None
+    return rec.Alloc(*context, frame, int(order), "__GFP_ZERO" in gfp)
+
+
+def _cached(context: Context, comm: str, text: str) -> Record:
+    return rec.Cached(*context, int(_taken(_PFN, text)[1], 0))
+
+
+def _task(context: Context, comm: str, text: str) -> Record:
+    pid, child_comm, flags = _taken(_TASK, text).groups()
+    return rec.Task(*context, int(pid), int(flags, 16), child_comm)
+
+
+def _fork(context: Context, comm: str, text: str) -> Record:
+    child_comm, pid = _taken(_FORK, text).groups()
+    return rec.Task(*context, int(pid), None, child_comm)
+
+
+def _exit(context: Context, comm: str, text: str) -> Record:
+    dead = "group_dead=true" in text if "group_dead=" in text else context[2] == context[3]
+    return rec.Exit(*context, dead)
+
+
+def _result(text: str) -> int:
+    found = _NUMBER.match(text.strip())
+    if found is None:
+        raise Unreadable("it has no result")
+    value = int(found[1], 16)
+    return value - 2 * _SIGN if value >= _SIGN else value
+
+
+def _reaped(context: Context, comm: str, text: str) -> Record | None:
+    child = _result(text)
+    return rec.Reaped(*context, child) if 0 < child < 1 << 31 else None
+
+
+def _enter(call: str) -> Parse:
+    needed = ARGUMENTS[call]
+
+    def parse(context: Context, comm: str, text: str) -> Record:
+        args = tuple(int(number, 16) for number in _NUMBER.findall(text))
+        if len(args) < needed:
+            raise Unreadable(f"it has {len(args)} arguments instead of {needed}")
+        return rec.Enter(*context, call, args)
+
+    return parse
+
+
+def _leave(call: str) -> Parse:
+    return lambda context, comm, text: rec.Leave(*context, call, _result(text))
+
+
+def _scanned(context: Context, comm: str, text: str) -> Record | None:
+    if "status=succeeded" not in text:
+        return None
+    return rec.Hint(context[0], int(_taken(_PFN, text)[1], 0), "khugepaged collapsed pages")
+
+
+def _collapsed(context: Context, comm: str, text: str) -> Record | None:
+    return rec.Hint(context[0], 0, "pages were collapsed") if "status=succeeded" in text else None
+
+
+def _migrated(context: Context, comm: str, text: str) -> Record | None:
+    done = int(_taken(_SUCCEEDED, text)[1])
+    return rec.Hint(context[0], 0, "pages were migrated") if done else None
+
+
+PARSERS: Final[dict[str, Parse]] = {
+    "exceptions:page_fault_user": _fault(kernel=False),
+    "exceptions:page_fault_kernel": _fault(kernel=True),
+    "kmem:mm_page_alloc": _alloc,
+    "filemap:mm_filemap_add_to_page_cache": _cached,
+    "task:task_newtask": _task,
+    "sched:sched_process_fork": _fork,
+    "sched:sched_prepare_exec": lambda context, comm, text: rec.ExecBegin(*context),
+    "sched:sched_process_exec": lambda context, comm, text: rec.Exec(*context, comm),
+    "sched:sched_process_exit": _exit,
+    "mmap:exit_mmap": lambda context, comm, text: rec.Torn(*context),
+    "syscalls:sys_exit_wait4": _reaped,
+    "huge_memory:mm_khugepaged_scan_pmd": _scanned,
+    "huge_memory:mm_collapse_huge_page": _collapsed,
+    "migrate:mm_migrate_pages": _migrated,
+    **{f"syscalls:sys_enter_{call}": _enter(call) for call in ARGUMENTS},
+    **{f"syscalls:sys_exit_{call}": _leave(call) for call in ARGUMENTS},
+}
+
+
+def recognise(head: str) -> bool:
+    """Whether a text begins as perf script's does."""
+    lines = [line for line in head.splitlines()[:200] if line.strip() and not line.startswith("#")]
+    return any(found[7] in PARSERS for line in lines if (found := LINE.match(line)))

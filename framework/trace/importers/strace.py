@@ -1,0 +1,189 @@
+"""Reads what `strace -f -ttt -e trace=%memory,%process` prints: lifecycles and ranges, no faults.
+
+A trace made of it tells who forked, executed, exited and unmapped, so who could share; not what was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from foliolab.framework.trace.importers.calls import ARGUMENTS
+from foliolab.framework.trace.importers.records import (
+    Enter,
+    Exec,
+    ExecBegin,
+    Exit,
+    Leave,
+    Name,
+    Reaped,
+    Record,
+    Task,
+    Torn,
+)
+from foliolab.framework.trace.importers.source import Source
+from foliolab.framework.trace.importers.spaces import CLONE_THREAD, CLONE_VM
+
+LINE: Final = re.compile(r"(?:\[pid +(\d+)\] +|(\d+) +)?(\d{6,})\.(\d+) (.*)")
+CALL: Final = re.compile(r"(\w+)\((.*)")
+RESUMED: Final = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
+RESULT: Final = re.compile(r"\)? += (-?\d+|0x[0-9a-f]+|\?)")
+UNFINISHED: Final = "<unfinished ...>"
+MAKERS: Final = {"fork": 0, "vfork": CLONE_VM, "clone": 0, "clone3": 0}
+"""Calls that make a task, and the flags that they stand for."""
+FOLLOWED: Final = {*ARGUMENTS, *MAKERS, "execve", "execveat", "wait4", "exit", "exit_group"}
+
+NAMES: Final = {
+    "MAP_SHARED": 1, "MAP_SHARED_VALIDATE": 3, "MAP_PRIVATE": 2, "MAP_FIXED": 0x10, "MAP_ANONYMOUS": 0x20,
+    "MAP_FIXED_NOREPLACE": 0x100000, "MADV_DONTNEED": 4, "MADV_FREE": 8, "MADV_REMOVE": 9, "MADV_DONTFORK": 10,
+    "MADV_MERGEABLE": 12, "MADV_WIPEONFORK": 18, "MADV_PAGEOUT": 21, "MADV_DONTNEED_LOCKED": 24, "MADV_COLLAPSE": 25,
+    "NULL": 0,
+}  # fmt: skip
+"""Constants that strace shows by name; others make no difference here."""
+COMM: Final = 15
+
+
+class _Thread:
+    """A thread: its process, and the call that it is in."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.call = ""
+        self.text = ""
+        self.answered = False
+
+
+def _number(text: str) -> int:
+    """The value of an argument: a number, or names joined by |."""
+    value = 0
+    for part in text.strip().split("|"):
+        try:
+            value |= int(part, 0)
+        except ValueError:
+            value |= NAMES.get(part.strip(), 0)
+    return max(value, 0)
+
+
+class _Reader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.threads: dict[int, _Thread] = {}
+        self.exited: set[int] = set()
+        self.guessed = 0
+
+    def records(self) -> Iterator[Record]:
+        for line in self.source:
+            found = LINE.match(line)
+            if found is None:
+                self.source.foreign += 1
+                continue
+            tid = int(found[1] or found[2] or 1)
+            time = int(found[3]) * 1_000_000_000 + int(found[4][:9].ljust(9, "0"))
+            yield from self.line(time, tid, found[5], line)
+        if self.guessed:
+            self.source.notes.append(f"The parent of {self.guessed} tasks is a guess: two forks were under way.")
+
+    def line(self, time: int, tid: int, text: str, line: str) -> Iterator[Record]:
+        if tid not in self.threads:
+            yield from self.appear(time, tid)
+        thread = self.threads[tid]
+        if text.startswith("+++"):
+            yield from self.ended(time, tid, thread)
+        elif resumed := RESUMED.match(text):
+            if resumed[1] == thread.call:
+                yield from self.returned(time, tid, thread, thread.text + resumed[2], line)
+        elif call := CALL.match(text):
+            thread.call, thread.text, thread.answered = call[1], call[2], False
+            if call[1] in ("exit_group", "exit"):
+                yield from self.leaving(time, tid, thread)
+            elif call[2].rstrip().endswith(UNFINISHED):
+                thread.text = call[2].rstrip().removesuffix(UNFINISHED)
+            else:
+                yield from self.returned(time, tid, thread, call[2], line)
+        else:
+            self.source.foreign += 1  # a signal
+
+    def appear(self, time: int, tid: int) -> Iterator[Record]:
+        """A task that was not seen before: the child of a fork that has not returned yet, or the first of all."""
+        makers = [
+            (pid, one) for pid, one in self.threads.items() if one.call in MAKERS and one.text and not one.answered
+        ]
+        if makers:
+            self.guessed += len(makers) > 1
+            yield from self.made(time, *makers[0], child=tid)
+        else:
+            self.threads[tid] = _Thread(tid)
+
+    def made(self, time: int, tid: int, parent: _Thread, child: int) -> Iterator[Record]:
+        parent.answered = True
+        flags = MAKERS[parent.call]
+        if "CLONE_THREAD" in parent.text:
+            flags |= CLONE_THREAD
+        if "CLONE_VM" in parent.text:
+            flags |= CLONE_VM
+        if child in self.threads:
+            return
+        self.threads[child] = _Thread(parent.pid if flags & CLONE_THREAD else child)
+        yield Task(time, 0, parent.pid, tid, child, flags, "")
+
+    def leaving(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
+        if thread.call == "exit_group" and thread.pid not in self.exited:
+            self.exited.add(thread.pid)
+            yield Exit(time, 0, thread.pid, tid, last=True)
+
+    def ended(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
+        del self.threads[tid]
+        if any(other.pid == thread.pid for other in self.threads.values()):
+            return
+        if thread.pid not in self.exited:
+            yield Exit(time, 0, thread.pid, tid, last=True)
+        self.exited.discard(thread.pid)
+        yield Torn(time, 0, thread.pid, tid)
+
+    def returned(self, time: int, tid: int, thread: _Thread, text: str, line: str) -> Iterator[Record]:
+        call, thread.call = thread.call, ""
+        if call not in FOLLOWED:
+            return
+        results = list(RESULT.finditer(text))
+        if not results:
+            self.source.unreadable(line, f"{call} has no result")
+            return
+        found = results[-1]
+        result = -1 if found[1] == "?" else int(found[1], 0)
+        context = (time, 0, thread.pid, tid)
+        if call in ARGUMENTS:
+            args = tuple(_number(part) for part in text[: found.start()].split(","))
+            if len(args) < ARGUMENTS[call]:
+                self.source.unreadable(line, f"{call} has {len(args)} arguments instead of {ARGUMENTS[call]}")
+                return
+            yield Enter(*context, call, args)
+            yield Leave(*context, call, result)
+        elif call in MAKERS and result > 0:
+            if not thread.answered:
+                thread.call, thread.text = call, text
+                yield from self.made(time, tid, thread, result)
+                thread.call = ""
+        elif call.startswith("execve") and result == 0:
+            program = re.search(r'"([^"]*)"', text)
+            comm = program[1].rpartition("/")[2][:COMM] if program else ""
+            yield ExecBegin(*context)
+            yield Exec(*context, comm)
+            yield Name(time, thread.pid, comm)
+        elif call == "wait4" and result > 0:
+            yield Reaped(*context, result)
+
+
+def read(source: Source) -> Iterator[Record]:
+    """The records of a text.
+
+    Raises:
+        TraceFileError: a call that matters cannot be read; names the line.
+    """
+    source.notes.append("strace sees no faults: the trace has lifecycles and ranges, no writes.")
+    yield from _Reader(source).records()
+
+
+def recognise(head: str) -> bool:
+    """Whether a text begins as strace's with -ttt does."""
+    return any((found := LINE.match(line)) and CALL.match(found[5]) for line in head.splitlines()[:200])

@@ -1,0 +1,86 @@
+"""What a trace holds, in a few numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from foliolab.framework.trace import events
+from foliolab.framework.trace.file import Trace
+from foliolab.framework.trace.header import Header
+
+
+@dataclass
+class Summary:
+    """Numbers of a trace.
+
+    Attributes:
+        path: the file.
+        header: its header.
+        damaged: what is wrong with it, empty if nothing.
+        events: how many it has.
+        span_ns: from the first to the last.
+        kinds: events by the name of their kind.
+        outcomes: write-protect faults by outcome: reused, copied, unknown.
+        uncertain: those whose outcome lies between another process's exit and its end.
+        file_writes: those in mappings of files, or shared ones.
+        folios: folios that faults or the first snapshot brought, by order; those of files are not counted.
+    """
+
+    path: str
+    header: Header
+    damaged: str = ""
+    events: int = 0
+    span_ns: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    uncertain: int = 0
+    file_writes: int = 0
+    folios: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def processes(self) -> int:
+        """Address spaces: a process that executes a program has two."""
+        return len(self.header.mms)
+
+
+def summarise(trace: Trace) -> Summary:
+    """Count what is in a trace.
+
+    Args:
+        trace: read to its end.
+    """
+    found = Summary(trace.path, trace.header)
+    kinds = np.zeros(256, np.int64)
+    outcomes = np.zeros(4, np.int64)
+    orders = np.zeros(256, np.int64)
+    for block in trace.blocks():
+        kinds += np.bincount(block.kind, minlength=256)
+        writes = block.flags[block.kind == events.WRITE]
+        anonymous = writes[writes & events.FILE == 0]
+        outcomes += np.bincount(anonymous & events.OUTCOME, minlength=4)
+        found.file_writes += len(writes) - len(anonymous)
+        found.uncertain += int(np.count_nonzero(anonymous & events.UNCERTAIN))
+        new = (block.kind == events.NEW) & (block.flags & events.FILE == 0)
+        orders += np.bincount(block.order[new], minlength=256)
+        orders += _present(block)
+    first, last = trace.span
+    found.damaged, found.span_ns = trace.damaged, last - first
+    found.events = int(kinds.sum())
+    found.kinds = {name: int(kinds[kind]) for kind, name in events.KINDS.items() if kinds[kind]}
+    names = {0: "unknown", events.REUSED: "reused", events.COPIED: "copied"}
+    found.outcomes = {name: int(outcomes[value]) for value, name in names.items() if outcomes[value]}
+    found.folios = {order: int(count) for order, count in enumerate(orders.tolist()) if count}
+    return found
+
+
+def _present(block: events.Events) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Folios of the first snapshot by order: each frame once, however many MMs map it."""
+    rows = block.kind == events.PRESENT
+    order, pfn, nr = block.order[rows].astype(np.int64), block.other[rows].astype(np.int64), block.nr[rows]
+    large = order > 0
+    heads = np.unique((pfn[large] >> order[large] << order[large]) | order[large] << 56)
+    counts = np.bincount(heads >> 56, minlength=256)
+    counts[0] += int(nr[~large].sum())
+    return counts
