@@ -56,7 +56,7 @@ def examine(registry: Registry, encoding: str = "utf-8") -> list[Finding]:
         _python, _packages, _processor, _native, _cores, _memory, _huge_pages, _cache, _compiler,
         lambda: _plugins(registry), lambda: _offers(registry), lambda: _terminal(encoding),
     )  # fmt: skip
-    return [check() for check in checks] + _kernel(registry)
+    return [check() for check in checks] + _kernel(registry) + _recording()
 
 
 def can_compare(findings: Sequence[Finding]) -> bool:
@@ -221,6 +221,15 @@ REMEDIES: Final = {
 """What to do about a capability of the running kernel that is not there; `cores` tells of CPUs already."""
 
 
+WAYS: Final = {
+    "perf": "As root, with perf: apt-get install linux-perf.",
+    "bpftrace": "As root, with bpftrace: apt-get install bpftrace; perf does the same.",
+    "snapshots": "Run as root.",
+    "strace": "Install it: apt-get install strace.",
+}
+"""What to do about a way of recording that does not work."""
+
+
 def _kernel(registry: Registry) -> list[Finding]:
     """What of the running kernel can be used as a second back end."""
     try:
@@ -235,6 +244,20 @@ def _kernel(registry: Registry) -> list[Finding]:
             remedy = "" if one.available else REMEDIES[one.name]
             findings.append(Finding(one.name, _state(one.available), one.reason or "works", remedy))
     return findings + ([_folio_sizes(sizes)] if sizes else [])
+
+
+def _recording() -> list[Finding]:
+    """Which ways of recording real programs work."""
+    try:
+        from foliolab.framework.kernel.recording import probe
+    except ImportError:  # `packages` says what to install
+        return []
+    return [
+        Finding(
+            f"record by {way.name}", _state(way.available), way.reason, "" if way.available else WAYS.get(way.name, "")
+        )
+        for way in probe.probe()
+    ]
 
 
 def _state(available: bool) -> State:

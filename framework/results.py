@@ -8,20 +8,19 @@ that an older FolioLab would misread.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from itertools import product
 from math import isfinite
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework.errors import ExitCode, ResultFileError
+from foliolab.framework import document
+from foliolab.framework.errors import ExitCode
 from foliolab.framework.provenance import MachineInfo, describe_machine, git, kernel, now, versions
 
 __all__ = [
     "SCHEMA", "Cell", "Config", "Failure", "MachineInfo", "Result", "Status", "describe_machine", "git",
-    "kernel", "load", "now", "save", "versions", "write_atomically",
+    "kernel", "load", "now", "save", "versions",
 ]  # fmt: skip
 
 SCHEMA: Final = 1
@@ -161,49 +160,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             asked.remove(cell.key)
 
 
-class _Header(msgspec.Struct):
-    """What tells a result file from another JSON file."""
-
-    schema: Annotated[int, msgspec.Meta(ge=1)]
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that at any time it is either the old one or the complete new one.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    try:
-        if Path(path).exists() and not Path(path).is_file():
-            Path(path).write_bytes(data)  # a pipe or a terminal must not be replaced by a file
-            return
-        target = Path(os.path.realpath(path))
-        fresh = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
-        try:
-            with fresh.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, target)
-        except BaseException:
-            with suppress(OSError):
-                fresh.unlink()
-            raise
-    except OSError as error:
-        raise ResultFileError(
-            f"{os.fspath(path)} cannot be written: {error.strerror or error}",
-            "choose a file in a folder that exists and that you may write to",
-        ) from error
-
-
 def save(result: Result, path: str | os.PathLike[str]) -> None:
     """Write a result file, atomically.
 
     Raises:
         ResultFileError: the place cannot be written to.
     """
-    data = msgspec.json.format(msgspec.json.encode(result), indent=1)
-    write_atomically(path, data + b"\n")
+    document.save(result, path)
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -212,31 +175,4 @@ def load(path: str | os.PathLike[str]) -> Result:
     Raises:
         ResultFileError: there is none, it is damaged, a field has the wrong type, or its schema is newer.
     """
-    name = os.fspath(path)
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise ResultFileError(f"there is no result file {name}", "`foliolab compare --json FILE` writes one") from error
-    except OSError as error:
-        raise ResultFileError(
-            f"the result file {name} cannot be read: {error.strerror or error}",
-            "check its path and permissions",
-        ) from error
-    try:
-        schema = msgspec.json.decode(data, type=_Header).schema
-        if schema > SCHEMA:
-            raise ResultFileError(
-                f"{name} is written by schema {schema}, this FolioLab reads up to {SCHEMA}", "update FolioLab"
-            )
-        return msgspec.json.decode(data, type=Result)
-    except msgspec.ValidationError as error:
-        what, _, field = str(error).partition(" - at `$.")
-        where = f"field {field.rstrip('`')}: " if field else ""
-        raise ResultFileError(
-            f"{name} is not a result file that this FolioLab reads: {where}{what}", "measure again"
-        ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ResultFileError(
-            f"the result file {name} is damaged or is none: {error}",
-            "restore it from a copy, or measure again",
-        ) from error
+    return document.load(path, Result, SCHEMA, "result file", "foliolab compare --json FILE")

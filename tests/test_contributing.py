@@ -102,3 +102,18 @@ def test_the_primitive_examples_differ_in_what_an_observer_sees() -> None:
         seen.clear()
         assert space["atomic_fetch_or"](6, machine.page(0).private) in (0, 9, 15)
         assert seen == accesses
+
+
+def test_the_variant_copies_where_its_original_reuses(tmp_path: Path) -> None:
+    file = tmp_path / "variant.py"
+    file.write_text(example("policy-variant"))
+    outcomes = {}
+    for name in ("mm-id", "mm-id-copies"):
+        machine = Machine(load([file]).policy(name), SMALL, "native")
+        machine.create(0)
+        machine.populate(0, 0, 16, 4)
+        machine.fork(0, 1)
+        machine.exit(1)
+        outcomes[name] = machine.write(0, 3)
+        assert violations(machine) == []
+    assert outcomes == {"mm-id": "reused", "mm-id-copies": "copied"}

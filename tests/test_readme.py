@@ -31,10 +31,17 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_readme_names_every_verb() -> None:
     verbs = {shlex.split(command)[1] for command in COMMANDS}
-    assert verbs == {"compare", "show", "list", "doctor"}
+    assert verbs == {"compare", "doctor", "kernel", "list", "record", "replay-trace", "run", "show"}
+    groups = {command.split()[2] for command in COMMANDS if command.split()[1] == "kernel"}
+    assert groups == {"bench", "calibrate", "check"}
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "--quick" not in c and c != "foliolab compare"])
+def _ordinary(command: str) -> bool:
+    asks_the_machine = shlex.split(command)[1] in ("kernel", "record", "replay-trace") or "--on both" in command
+    return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if _ordinary(c)])
 def test_the_commands_work(command: str, tmp_path: Path) -> None:
     arguments = shlex.split(command)[1:]
     if "--plugin" in arguments:
@@ -46,6 +53,37 @@ def test_the_commands_work(command: str, tmp_path: Path) -> None:
     done = run(arguments, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [c for c in COMMANDS if " kernel " in c or "--on both" in c])
+def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_path: Path) -> None:
+    arguments = [*shlex.split(command)[1:], "--wait", "300"]
+    code = {0}
+    if "check" in arguments:
+        arguments += ["--scenarios", "40", "--orders", "0,2-4,9"]
+        code = {1} if "--against" in arguments else {0}
+    if "bench" in arguments:
+        arguments += ["--memory", "16M", "--rounds", "1", "--sizes", "4K,64K"]
+    if "calibrate" in arguments:
+        pytest.skip("it takes minutes; tests/cli/test_calibrate.py runs it on small files")
+    done = run(arguments, tmp_path)
+    assert done.returncode in code | {3}, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+
+
+@pytest.mark.slow
+def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
+    record, replay = (next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay"))
+    done = run(shlex.split(record)[1:], tmp_path)
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = run(shlex.split(replay)[1:], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "page-mapcount" in done.stdout and "mm-id" in done.stdout
 
 
 @pytest.mark.slow

@@ -48,9 +48,9 @@ WORDS: Final = PAGE_SIZE // 8
 """8-byte words of a page."""
 FEW_WORDS: Final = 16
 """Random words for each page where the text is interpreted: enough to meet every page."""
-SEQ_PAGES: Final = 1 << 17
+SEQ_PAGES: Final = 1 << 16
 """Page frames that are enough for anon-cow-seq, parent and children together: no cache holds them."""
-RAND_PAGES: Final = 1 << 15
+RAND_PAGES: Final = 1 << 13
 """The same for anon-cow-rand, whose every page is written 512 times, each time with a miss of the caches."""
 REFERENCES: Final = ("specification 6.3 and 4.6", "20231124132626.235350-1-david@redhat.com")
 

@@ -14,9 +14,9 @@ from typing import Annotated, Final
 
 import msgspec
 
-from foliolab.framework.errors import ResultFileError
+from foliolab.framework import document
 from foliolab.framework.provenance import MachineInfo
-from foliolab.framework.results import Result, write_atomically
+from foliolab.framework.results import Result
 
 SCHEMA: Final = 1
 """The newest schema that this FolioLab writes and reads."""
@@ -199,7 +199,7 @@ def save(calibration: Calibration, path: str | os.PathLike[str]) -> None:
     Raises:
         ResultFileError: the place cannot be written to.
     """
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n")
+    document.save(calibration, path)
 
 
 def load(path: str | os.PathLike[str]) -> Calibration:
@@ -208,16 +208,4 @@ def load(path: str | os.PathLike[str]) -> Calibration:
     Raises:
         ResultFileError: there is none, it is damaged, another kind of file, or of a newer schema.
     """
-    name = os.fspath(path)
-    try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Calibration)
-    except OSError as error:
-        raise ResultFileError(
-            f"the calibration {name} cannot be read: {error.strerror or error}",
-            "`foliolab kernel calibrate` writes one",
-        ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ResultFileError(
-            f"{name} is not a calibration that this FolioLab reads: {error}",
-            "make it anew with `foliolab kernel calibrate`; if it is of a later FolioLab, update this one",
-        ) from error
+    return document.load(path, Calibration, SCHEMA, "calibration", "foliolab kernel calibrate")

@@ -112,7 +112,7 @@ def _policies(found: Registry, scenario: Scenario, written: list[str] | None) ->
 
 
 def _format(scenario: Scenario, write: bool) -> None:
-    from foliolab.framework.results import write_atomically
+    from foliolab.framework.document import write_atomically
     from foliolab.framework.scenario.formatter import format_scenario
 
     text = format_scenario(scenario)
@@ -158,7 +158,7 @@ def _run_all(
 def _write_json(results: Sequence[ScenarioResult], path: Path) -> None:
     import json
 
+    from foliolab.framework.document import write_atomically
     from foliolab.framework.report import scenario as report
-    from foliolab.framework.results import write_atomically
 
     write_atomically(path, json.dumps(report.data(results), indent=1).encode() + b"\n")

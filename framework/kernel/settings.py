@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
 
+from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.ending import orderly_end, undisturbed
 from foliolab.framework.kernel.lock import locked
 from foliolab.framework.provenance import now
-from foliolab.framework.results import write_atomically
 
 THP: Path = Path("/sys/kernel/mm/transparent_hugepage")
 RUN: Path = Path("/run/foliolab")

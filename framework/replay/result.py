@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework.errors import ResultFileError
+from foliolab.framework import document
 from foliolab.framework.provenance import MachineInfo
-from foliolab.framework.results import write_atomically
 from foliolab.framework.trace.header import Header
 
 SCHEMA: Final = 1
@@ -264,18 +262,13 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     notes: list[str] = []
 
 
-class _Schema(msgspec.Struct):
-    schema: Annotated[int, msgspec.Meta(ge=1)]
-    kind: str = ""
-
-
 def save(result: ReplayResult, path: str | os.PathLike[str]) -> None:
     """Write a result file, atomically.
 
     Raises:
         ResultFileError: the place cannot be written to.
     """
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    document.save(result, path)
 
 
 def load(path: str | os.PathLike[str]) -> ReplayResult:
@@ -284,18 +277,4 @@ def load(path: str | os.PathLike[str]) -> ReplayResult:
     Raises:
         ResultFileError: there is none, it is damaged, it is another kind of file, or its schema is newer.
     """
-    name = os.fspath(path)
-    try:
-        data = Path(path).read_bytes()
-        head = msgspec.json.decode(data, type=_Schema)
-        if head.kind == "replay-trace" and head.schema > SCHEMA:
-            raise ResultFileError(
-                f"{name} is written by schema {head.schema}, this FolioLab reads up to {SCHEMA}", "update FolioLab"
-            )
-        return msgspec.json.decode(data, type=ReplayResult)
-    except OSError as error:
-        raise ResultFileError(
-            f"{name} cannot be read: {error.strerror or error}", "`foliolab replay-trace --json FILE` writes one"
-        ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ResultFileError(f"{name} is no result of a replay: {error}", "replay the trace again") from error
+    return document.load(path, ReplayResult, SCHEMA, "replay's result", "foliolab replay-trace --json FILE")

@@ -11,12 +11,13 @@ from typing import Final
 
 from rich.console import Console
 
+from foliolab.framework.document import write_atomically
 from foliolab.framework.kernel.bench import COPYING
 from foliolab.framework.kernelbench import Row
 from foliolab.framework.published import Published
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
-from foliolab.framework.results import Result, write_atomically
+from foliolab.framework.results import Result
 
 COLUMNS: Final = (
     "workload", "size_kib", "policy", "ns_per_page", "least", "spread", "rounds", "flagged", "against_small",

@@ -109,7 +109,7 @@ def test_a_stored_calibration_that_does_not_fit_is_named_and_left_out(
     stored.write_text(stored.read_text()[:100])
     done = foliolab(*COMPARE)
     assert done.code == 0 and "with the rest" not in done.out
-    assert "is not used" in done.err and "is not a calibration" in done.err
+    assert "is not used" in done.err and "is damaged or is none" in done.err
 
 
 def test_a_calibration_of_ones_choice(
@@ -123,7 +123,7 @@ def test_a_calibration_of_ones_choice(
     assert done.code == 0 and "munmap: with the rest of the kernel" in done.out
     monkeypatch.setattr(room, "compare_run", None)
     for arguments, says in (
-        (["--calibration", tmp_path / "none.json"], "cannot be read"),
+        (["--calibration", tmp_path / "none.json"], "there is no calibration"),
         (["--calibration", mine, "--no-calibration"], "--no-calibration says not to"),
         (["--calibration", mine, "--execution", "interpreted"], "interpreted times mean nothing"),
     ):

@@ -443,27 +443,10 @@ def test_what_cannot_be_imported_says_so(tmp_path: Path) -> None:
     assert text.read_text().startswith(" some prog")
 
 
-PLUGIN = """
-from foliolab.framework.hookspecs import hookimpl
-from foliolab.framework.trace.importers.records import Fault
-from foliolab.framework.trace_reader import TraceReader
-
-
-def read(source):
-    for line in source:
-        time, pid, page = map(int, line.split()[1:])
-        yield Fault(time, 0, pid, pid, page << 12, 7, False)
-
-
-@hookimpl
-def foliolab_trace_readers():
-    return [TraceReader("mine", "lines of my own", lambda head: head.startswith("mine "), read)]
-"""
-
-
 def test_a_plugin_reads_a_format_of_its_own(tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
-    plugin.write_text(PLUGIN)
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    plugin.write_text(text.partition("```python trace-reader\n")[2].partition("```")[0])
     readers = importers.with_plugins(registry.load([plugin], strict=True).trace_readers)
     (tmp_path / "text").write_text("mine 5 7 16\nmine 6 7 17\n")
     header = importers.convert(tmp_path / "text", tmp_path / "out", readers=readers)

@@ -223,13 +223,17 @@ def test_results_round_trip(trace: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "no result"), (b'{"schema": 1}', "no result"), (b'{"schema": 99, "kind": "replay-trace"}', "schema 99")],
+    [
+        (b"", "is damaged"),
+        (b'{"schema": 1}', "is not a replay's result"),
+        (b'{"schema": 99, "kind": "replay-trace"}', "schema 99"),
+    ],
 )
 def test_damaged_results_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(ResultFileError, match=message):
         result.load(tmp_path / "r.json")
-    with pytest.raises(ResultFileError, match="cannot be read"):
+    with pytest.raises(ResultFileError, match="there is no replay's result"):
         result.load(tmp_path / "none.json")
 
 

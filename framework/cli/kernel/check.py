@@ -209,8 +209,8 @@ def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool
 
 
 def _save(found: Agreement, folder: Path) -> None:
+    from foliolab.framework.document import write_atomically
     from foliolab.framework.report import kernelcheck
-    from foliolab.framework.results import write_atomically
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

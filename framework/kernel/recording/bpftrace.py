@@ -13,6 +13,7 @@ from typing import Final
 
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.recording import tracefs
+from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, said_in, tree, until, wait
 from foliolab.framework.trace.importers import bpftrace
 from foliolab.framework.trace.importers.order import in_order
@@ -87,34 +88,13 @@ def _attached(out: Path) -> bool:
     return out.read_text("utf-8", "replace").count(READY_LINE) >= 2
 
 
-class BpftraceRecorder:
-    """Records by bpftrace.
-
-    Args:
-        folder: for its text.
-
-    Attributes:
-        notes: what the header should say.
-        status: what the command ended with.
-    """
+class BpftraceRecorder(Recorder):
+    """Records by bpftrace."""
 
     name = "bpftrace"
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.notes: list[str] = []
-        self.status = 0
-
     def run(self, target: Target, attached: Attached) -> None:
-        """Record.
-
-        Args:
-            target: what.
-            attached: called with the running processes once they are being recorded.
-
-        Raises:
-            KernelError: bpftrace does not work here.
-        """
+        """Record; `attached` is called with the running processes once they are being recorded."""
         if shutil.which("bpftrace") is None:
             raise KernelError("there is no bpftrace", "install it: apt-get install bpftrace")
         with ExitStack() as stack:

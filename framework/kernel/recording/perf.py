@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, said_in, tree, until, wait
 from foliolab.framework.trace.importers import perf
 from foliolab.framework.trace.importers.records import Record
@@ -78,35 +79,17 @@ def trial(folder: Path) -> int:
     )
 
 
-class PerfRecorder:
-    """Records by perf.
-
-    Args:
-        folder: for perf.data, which may become large.
-
-    Attributes:
-        notes: what the header should say.
-        status: what the command ended with.
-    """
+class PerfRecorder(Recorder):
+    """Records by perf."""
 
     name = "perf"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.notes: list[str] = []
-        self.status = 0
+        super().__init__(folder)
         self._data: list[Path] = []
 
     def run(self, target: Target, attached: Attached) -> None:
-        """Record.
-
-        Args:
-            target: what.
-            attached: called with the running processes once they are being recorded.
-
-        Raises:
-            KernelError: perf does not work here.
-        """
+        """Record; `attached` is called with the running processes once they are being recorded."""
         buffer = trial(self.folder)
         with ExitStack() as stack:
             try:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -18,29 +18,15 @@ from foliolab.framework.kernel import guards, running, settings
 from foliolab.framework.kernel.recording import probe, snapshots, tracefs
 from foliolab.framework.kernel.recording.bpftrace import BpftraceRecorder
 from foliolab.framework.kernel.recording.perf import PerfRecorder
+from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.snapshots import Snapshot, SnapshotRecorder
 from foliolab.framework.kernel.recording.strace import StraceRecorder
-from foliolab.framework.kernel.recording.target import Attached, Target
+from foliolab.framework.kernel.recording.target import Target
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers.records import Alloc, Cached, Enter, Fault, Leave, Record
 from foliolab.framework.trace.importers.snapshots import present
 from foliolab.framework.trace.importers.source import Source
-
-
-class Recorder(Protocol):
-    """A way to record."""
-
-    name: str
-    notes: list[str]
-    status: int
-
-    def run(self, target: Target, attached: Attached) -> None:
-        """Record until the target ends."""
-
-    def records(self, sources: list[Source]) -> Iterator[Record]:
-        """What was recorded, in the order of time; adds the texts that it reads to `sources`."""
-
 
 RECORDERS: Final[dict[str, Callable[[Path], Recorder]]] = {
     "perf": PerfRecorder, "bpftrace": BpftraceRecorder, "snapshots": SnapshotRecorder, "strace": StraceRecorder,

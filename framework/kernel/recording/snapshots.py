@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import pagemap
+from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, tree, wait
 from foliolab.framework.trace.importers import snapshots
 from foliolab.framework.trace.importers.records import Record
@@ -182,36 +183,18 @@ def trial(folder: Path) -> None:
         )
 
 
-class SnapshotRecorder:
-    """Records by snapshots.
-
-    Args:
-        folder: for their file.
-
-    Attributes:
-        notes: what the header should say.
-        status: what the command ended with.
-    """
+class SnapshotRecorder(Recorder):
+    """Records by snapshots."""
 
     name = "snapshots"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.notes: list[str] = []
-        self.status = 0
+        super().__init__(folder)
         self._known: set[int] = set()
         self._taken = 0
 
     def run(self, target: Target, attached: Attached) -> None:
-        """Record.
-
-        Args:
-            target: what.
-            attached: not called: the first snapshot is the beginning.
-
-        Raises:
-            KernelError: frames cannot be seen here.
-        """
+        """Record; `attached` is not called: the first snapshot is the beginning."""
         trial(self.folder)
         with (self.folder / "main.jsonl").open("w", encoding="utf-8") as file:
             begin_file(file)

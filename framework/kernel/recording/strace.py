@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, said_in, tree, wait
 from foliolab.framework.trace.importers import strace
 from foliolab.framework.trace.importers.records import Record
@@ -36,34 +37,13 @@ def trial(folder: Path) -> None:
         raise KernelError(f"strace does not work here: {said_in(log)}", "is ptrace forbidden, as in some containers?")
 
 
-class StraceRecorder:
-    """Records by strace.
-
-    Args:
-        folder: for its text.
-
-    Attributes:
-        notes: what the header should say.
-        status: what the command ended with.
-    """
+class StraceRecorder(Recorder):
+    """Records by strace."""
 
     name = "strace"
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.notes: list[str] = []
-        self.status = 0
-
     def run(self, target: Target, attached: Attached) -> None:
-        """Record.
-
-        Args:
-            target: what.
-            attached: not called: without faults, what is mapped at the start is of no use.
-
-        Raises:
-            KernelError: there is no strace.
-        """
+        """Record; `attached` is not called: without faults, what is mapped at the start is of no use."""
         if shutil.which("strace") is None:
             raise KernelError("there is no strace", "install it: apt-get install strace")
         whom = target.command or [word for pid in tree(target.pid) for word in ("-p", str(pid))]
