@@ -16,7 +16,7 @@ from typing import Final, Self
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel import oracle, probe, settings
+from foliolab.framework.kernel import needs, oracle, settings
 from foliolab.framework.kernel.processes import Launcher
 from foliolab.framework.policy import Scheme
 from foliolab.framework.scenario.difference import Difference, differences
@@ -54,8 +54,7 @@ class Session:
 
     def __enter__(self) -> Self:
         try:
-            ours = probe.one("root").available and probe.one("THP settings").available
-            self.thp = self._stack.enter_context(settings.exclusive(self.wait)) if ours else None
+            self.thp = None if needs.fixed() else self._stack.enter_context(settings.exclusive(self.wait))
             self.launcher = self._stack.enter_context(Launcher())
         except BaseException:
             self._stack.close()

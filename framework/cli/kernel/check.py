@@ -133,16 +133,17 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
         if not found.available:
             told.append(f"without {name}: {found.reason}")
             actions -= {*needing}
-    orders = mix.orders
     if why := needs.hidden():
         told.append(f"no page frame numbers ({why}); the witnesses are bit 56, faults and nr_anon")
-        orders = tuple(o for o in orders if not o or settings.resolved_mode(4 << o) in ("always", "madvise"))
     known = {0, *((kib // 4).bit_length() - 1 for kib in settings.sizes())}
-    orders = tuple(order for order in orders if order in known)
+    orders = tuple(order for order in mix.orders if order in known)
+    if why := needs.fixed():
+        told.append(f"folio sizes are as they are ({why})")
+        orders = tuple(o for o in orders if not o or settings.resolved_mode(4 << o) in ("always", "madvise"))
     if missing := sorted(set(mix.orders) - set(orders)):
         told.append(f"without folios of order {', '.join(map(str, missing))}: not enabled, or not in this kernel")
     if not any(orders):
-        raise NothingMeasured("no large folio can be had here", "as root every size can be; see `foliolab doctor`")
+        raise NothingMeasured("no large folio can be had here", "; ".join(told) or "`foliolab doctor` shows what can")
     return replace(mix, orders=orders, actions=frozenset(actions)), told
 
 
