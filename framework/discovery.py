@@ -121,9 +121,7 @@ def sources(files: Sequence[str | os.PathLike[str]] = ()) -> list[Source]:
     others = [s for s in entries if not s.built_in]
     named = [Path(file).expanduser() for file in files]
     explicit = {_real(path): _file(path) for path in named}
-    folder = user_folder()
-    found = sorted(folder.glob("*.py")) if folder.is_dir() else []
-    others += [_file(path) for path in found if _real(path) not in explicit]
+    others += [_file(path) for path in _users() if _real(path) not in explicit]
     return [*own, *_selected(others), *explicit.values()]
 
 
@@ -135,6 +133,15 @@ def user_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_config_dir("foliolab", appauthor=False)) / "plugins"
+
+
+def _users() -> list[Path]:
+    """The files of the user's plugin folder; the folder itself where it may not be read, to be listed as broken."""
+    folder = user_folder()
+    try:
+        return sorted(folder.glob("*.py")) if folder.is_dir() else []
+    except OSError:
+        return [folder]
 
 
 def _real(path: Path) -> str:
@@ -186,7 +193,13 @@ class _FreshLoader(SourceFileLoader):
 
 def _load_file(where: str) -> ModuleType:
     path = Path(where)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as fault:
+        raise Unusable(f"it cannot be read: {fault.strerror}", phase="find") from fault
+    if path == user_folder():
+        raise Unusable("the plugin folder cannot be read: change its permissions, or set FOLIOLAB_CONFIG", phase="find")
+    if not there:
         raise Unusable("there is no such file", phase="find")
     if not path.is_file() or path.suffix != ".py":
         raise Unusable("this is not a Python file (*.py)", phase="find")

@@ -202,6 +202,14 @@ class Models:
     until: tuple[int, int] | None = None
     options: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """In words: which releases, with which options."""
+        first = ".".join(map(str, self.since))
+        last = f"before {'.'.join(map(str, self.until))}" if self.until else "on"
+        options = f", {', '.join(self.options)}" if self.options else ""
+        return f"Linux from {first} {last}{options}"
+
     def __post_init__(self) -> None:
         for release in (self.since, self.until):
             if release is not None and [type(number) for number in release] != [int, int]:

@@ -117,6 +117,23 @@ def test_what_a_plugin_prints_is_not_output(tmp_path: Path, capsys: pytest.Captu
 
 
 # -- the user's folder, selection ----------------------------------------------------------------
+def test_a_users_folder_that_may_not_be_read_is_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = Path.is_dir
+
+    def is_dir(self: Path) -> bool:
+        if self.name == "plugins":
+            raise PermissionError(13, "Permission denied")
+        return real(self)
+
+    monkeypatch.setenv("FOLIOLAB_CONFIG", str(tmp_path))
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    monkeypatch.delenv("FOLIOLAB_PLUGINS", raising=False)
+    found = load()
+    assert "mm-id" in found.policies
+    (failure,) = [one for one in found.failures if one.name == "plugins"]
+    assert "the plugin folder cannot be read" in failure.message
+
+
 def test_the_users_folder_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("FOLIOLAB_PLUGINS")
     folder = tmp_path / "config" / "plugins"

@@ -46,6 +46,8 @@ def _head(scheme: Scheme, out: Plain) -> None:
     policy = scheme.policy
     out.item(scheme.name, policy.summary, indent=0, style="bold")
     out.line(f"extends struct folio of {LAYOUT_NAMES[policy.layout]}; folios up to order {policy.max_order}")
+    if policy.models is not None and not scheme.chosen:
+        out.line(f"models {policy.models.told}: `foliolab kernel check` holds it against such a kernel")
     _heading("Claims", out)
     column = 4 + max((len(name) for name in scheme.capabilities), default=0)
     for name in sorted(scheme.capabilities):
@@ -206,6 +208,7 @@ def data(found: Anatomy, operations: Sequence[Operation]) -> dict[str, Any]:
         "policy": found.scheme.name,
         "summary": policy.summary,
         "layout": policy.layout,
+        "models": policy.models.told if policy.models is not None and not found.scheme.chosen else "",
         "references": list(policy.references),
         "capabilities": sorted(found.scheme.capabilities),
         "parameters": dict(found.scheme.values),
