@@ -28,6 +28,7 @@ ATTEMPTS: Final = 5
 """How often a scenario is repeated that the kernel disturbed."""
 
 
+IN_SWAP_CACHE: Final = "the small folio was in the swap cache, which holds a reference; readahead puts it there"
 IN_BATCH: Final = "the small folio was in a per-CPU LRU batch, which holds a reference"
 
 
@@ -205,8 +206,12 @@ class KernelRun:
         if self.hidden:
             return ()
         flags = pagemap.kpageflags(frames)
-        batched = (frames != ABSENT) & ~pagemap.has(flags, "THP") & ~pagemap.has(flags, "LRU")
-        return tuple(IN_BATCH if one else "" for one in batched.tolist())
+        small = (frames != ABSENT) & ~pagemap.has(flags, "THP")
+        cached, listed = pagemap.has(flags, "SWAPCACHE").tolist(), pagemap.has(flags, "LRU").tolist()
+        return tuple(
+            "" if not one else IN_SWAP_CACHE if cached[i] else "" if listed[i] else IN_BATCH
+            for i, one in enumerate(small.tolist())
+        )
 
     def _read(self, record: Record, step: Step, value: int) -> None:
         process, addr, nbytes = self._at(step)

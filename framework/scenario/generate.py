@@ -16,7 +16,7 @@ from foliolab.framework.scenario.syntax import Pages, Region, Scenario, Step
 NAMES: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WEIGHTS: Final = {
     "write": 34, "fork": 18, "exit": 14, "munmap": 8, "dontneed": 6, "mremap": 6, "mprotect": 4, "vmsplice": 4,
-    "close": 5, "pin": 3, "unpin": 5, "exec": 1, "read": 1,
+    "close": 5, "pin": 3, "unpin": 5, "exec": 1, "read": 1, "pageout": 5,
 }  # fmt: skip
 """How often each action is tried; what cannot be is tried again as something else."""
 TRIES: Final = 40
@@ -34,13 +34,13 @@ class Mix:
         orders: of the folios.
         steps: at most so many a scenario.
         processes: alive at the same time, at most.
-        actions: allowed ones, out of `syntax.ACTIONS`.
+        actions: allowed ones, out of `syntax.ACTIONS`; pageout only where it is asked for, since it takes swap.
     """
 
     orders: tuple[int, ...] = (0, *range(2, PMD_ORDER + 1))
     steps: int = 24
     processes: int = 5
-    actions: frozenset[str] = frozenset({*WEIGHTS, "cold"})
+    actions: frozenset[str] = frozenset({*WEIGHTS, "cold"}) - {"pageout"}
 
 
 class _Author:

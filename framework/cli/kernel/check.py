@@ -127,7 +127,7 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
     from foliolab.framework.kernel import needs, probe, settings
 
     told = []
-    actions = set(mix.actions)
+    actions = set(mix.actions) | ({"pageout"} if probe.one("swap").available else set())
     for name, needing in (("io_uring buffers", ("pin", "unpin")), ("vmsplice", ("vmsplice", "close"))):
         found = probe.one(name)
         if not found.available:
