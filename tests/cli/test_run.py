@@ -218,13 +218,19 @@ def test_a_plugin_brings_scenarios(foliolab: Run, tmp_path: Path) -> None:
     assert "is already given by" in done.out
 
 
-def test_without_root_the_kernel_is_not_asked(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no other kernel to ask")
+def test_without_root_sizes_that_are_switched_off_are_left_out_with_the_reason(
+    foliolab: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    for place in ("kernel", "both"):
-        done = foliolab("run", "third-stays", "--on", place)
-        assert done.code == 3
-        assert done.out == ""
-        assert "foliolab: " in done.err
+    monkeypatch.setattr(settings, "resolved_mode", lambda kib: "never")
+    monkeypatch.setattr(settings, "sizes", lambda: [16])
+    done = foliolab("run", "third-stays", "--on", "kernel")
+    assert done.code == 3
+    assert "folios of 16 KiB are switched off, and cannot be switched on (root: user id 1000" in done.out
+    done = foliolab("run", "third-stays", "--on", "both")
+    assert done.code == 0
+    assert "11 of 11 expectations hold" in done.out and "switched off" in done.out
 
 
 def test_not_on_linux(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
