@@ -52,7 +52,7 @@ def verdict(found: Agreement, policy: str, refuting: bool = False) -> str:
     small = len(found.unexplained) - large
     ran = f"{found.scenarios} scenarios, {found.writes:,} page writes"
     if not found.complete:
-        ran = f"Interrupted after {ran}"
+        ran = f"interrupted after {ran}"
     if not found.scenarios:
         return "No scenario could be run on this kernel."
     if refuting:
