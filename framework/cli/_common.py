@@ -31,6 +31,9 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Stop with exit code 4 if any plugin fails, not only one that is used."),
 ]
+Wait = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run that has the THP settings.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

@@ -23,6 +23,11 @@ MEMORY: Final = "1G"
 SAMPLES: Final = 100
 MOST_SAMPLES: Final = 10_000
 
+Teardown = Annotated[
+    str,
+    typer.Option(metavar="WHEN", help="When exiting MMs let go: exit, gone, or auto, as fits the recorded kernel."),
+]
+
 
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The trace.")],
@@ -44,10 +49,7 @@ def run(
         Path | None,
         typer.Option("--costs", metavar="FILE", help="Result with the times of copies and reuses. [measured]"),
     ] = None,
-    teardown: Annotated[
-        str,
-        typer.Option(metavar="WHEN", help="When exiting MMs let go: exit, gone, or auto, as fits the recorded kernel."),
-    ] = "auto",
+    teardown: Teardown = "auto",
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",

@@ -53,9 +53,7 @@ def run(
     formatted: Annotated[bool, typer.Option("--format", help="Print the text as the formatter writes it.")] = False,
     write: Annotated[bool, typer.Option("--write", help="With --format: rewrite the file.")] = False,
     interpreted: Annotated[bool, typer.Option("--interpreted", help="Interpret the policies' code.")] = False,
-    wait: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run on this kernel.")
-    ] = 0.0,
+    wait: _common.Wait = 0.0,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:

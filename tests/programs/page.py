@@ -282,10 +282,41 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def errors(runs: list[Run]) -> list[str]:
+    """What the policies get wrong, what that costs, and what the kernel did."""
+    model = recorded(runs[0].early).policy
+    return [
+        "## False shared",
+        "",
+        "Share of (large folios × time) in which one MM maps the folio and the policy says that it may be shared.",
+        "A folio that is mapped by a PMD needs no scheme: it is reused whole if nobody else holds a reference.",
+        "",
+        *policies(runs, lambda result, one: percent(one.false_share)),
+        "The opposite error: several MMs map the folio and the policy says that it is exclusive. Policies with page",
+        "mapcounts of Linux up to 6.14 look at one page and guess; those that claim to be safe must have 0 % here.",
+        "",
+        *policies(runs, lambda result, one: percent(unsafe_share(one))),
+        "## Copies that a precise scheme would have spared",
+        "",
+        f"Copies of pages of large folios on the same stream, more than `{EXACT}` makes, which knows every owner and",
+        "reuses by the kernel's rule. A policy makes fewer where it reuses the last page of a folio that is mapped,",
+        "which the kernel copies to free the folio.",
+        "",
+        *policies(runs, lambda result, one: number(extra(result, one))),
+        "Memory in use at the peak, in MiB, more than with it:",
+        "",
+        *policies(runs, lambda result, one: number(one.frames_peak - precise(result).frames_peak, 256)),
+        "## What the kernel did",
+        "",
+        f"The kernel's own outcomes, and those of `{model}`, the policy that models it (the better of the two bounds).",
+        "",
+        *kernel(runs),
+    ]
+
+
 def write(runs: list[Run]) -> str:
     """The whole page."""
     header = runs[0].early.recording.header
-    model = recorded(runs[0].early).policy
     lines = [
         "# Real programs",
         "",
@@ -316,31 +347,7 @@ def write(runs: list[Run]) -> str:
         "Over time, with folios of 64 KiB:",
         "",
         *(line for run in runs if run.kib == SIZES[0] for line in over_time(run)),
-        "## False shared",
-        "",
-        "Share of (large folios × time) in which one MM maps the folio and the policy says that it may be shared.",
-        "A folio that is mapped by a PMD needs no scheme: it is reused whole if nobody else holds a reference.",
-        "",
-        *policies(runs, lambda result, one: percent(one.false_share)),
-        "The opposite error: several MMs map the folio and the policy says that it is exclusive. Policies with page",
-        "mapcounts of Linux up to 6.14 look at one page and guess; those that claim to be safe must have 0 % here.",
-        "",
-        *policies(runs, lambda result, one: percent(unsafe_share(one))),
-        "## Copies that a precise scheme would have spared",
-        "",
-        f"Copies of pages of large folios on the same stream, more than `{EXACT}` makes, which knows every owner and",
-        "reuses by the kernel's rule. A policy makes fewer where it reuses the last page of a folio that is mapped,",
-        "which the kernel copies to free the folio.",
-        "",
-        *policies(runs, lambda result, one: number(extra(result, one))),
-        "Memory in use at the peak, in MiB, more than with it:",
-        "",
-        *policies(runs, lambda result, one: number(one.frames_peak - precise(result).frames_peak, 256)),
-        "## What the kernel did",
-        "",
-        f"The kernel's own outcomes, and those of `{model}`, the policy that models it (the better of the two bounds).",
-        "",
-        *kernel(runs),
+        *errors(runs),
         "## Repeat it",
         "",
         "```sh",

@@ -39,9 +39,6 @@ Model = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Put the times of this `foliolab compare --json` file beside.")
 ]
 WithModel = Annotated[bool, typer.Option("--with-model", help="Measure the model now, and put its times beside.")]
-Wait = Annotated[
-    float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run that has the THP settings.")
-]
 JsonFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")]
 CsvFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per benchmark and size.")]
 
@@ -53,7 +50,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     rounds: Rounds = ROUNDS,
     children: Children = None,
     seed: Seed = 1,
-    wait: Wait = 0.0,
+    wait: _common.Wait = 0.0,
     model: Model = None,
     with_model: WithModel = False,
     json: JsonFile = None,

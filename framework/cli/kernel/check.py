@@ -37,7 +37,6 @@ Against = Annotated[
 Cpus = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processors that processes are spread over.")]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="See that wrong variants of the policy are caught.")]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Write each disagreement there as a scenario file.")]
-Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run to end.")]
 
 
 def run(  # noqa: PLR0913  (an argument an option)
@@ -50,7 +49,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     cpus: Cpus = 1,
     self_test: SelfTest = False,
     save: Save = None,
-    wait: Wait = 0.0,
+    wait: _common.Wait = 0.0,
     json: _common.Json = False,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
