@@ -21,6 +21,7 @@ LAYOUT_NAMES: Final[dict[Layout, str]] = {
     "6.14": "Linux <= 6.14",
     "mm-id-v1": "v1 series",
     "6.15": "Linux 6.15",
+    "rfc-2026": "RFC of April 2026",
 }
 SHOWN_LAYOUTS: Final[tuple[Layout, ...]] = ("6.14", "mm-id-v1", "6.15")
 

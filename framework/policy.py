@@ -224,7 +224,7 @@ class Models:
                 raise PluginError(f"{option!r} is no kernel option", 'write it like "CONFIG_MM_ID=y"')
 
 
-Layout = Literal["6.7", "6.14", "mm-id-v1", "6.15"]
+Layout = Literal["6.7", "6.14", "mm-id-v1", "6.15", "rfc-2026"]
 
 
 @dataclass(frozen=True, kw_only=True)

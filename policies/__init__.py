@@ -7,7 +7,18 @@ from importlib import import_module
 
 from foliolab.framework.api import Policy, hookimpl
 
-MODULES = ("page_mapcount", "mm_id_v1", "mm_id", "no_page_mapcount", "rmap_id", "exact")
+MODULES = (
+    "page_mapcount",
+    "estimated_sharers",
+    "likely_mapped_shared",
+    "mm_id_v1",
+    "mm_id",
+    "no_page_mapcount",
+    "total_mapped_pages",
+    "rmap_id",
+    "owner_vma",
+    "exact",
+)
 
 
 @hookimpl

@@ -19,7 +19,10 @@ from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.registry import PluginFailure, Registry, load, parse_memory, parse_sizes
 
-BUILT_IN = {"page-mapcount", "mm-id-v1", "mm-id", "no-page-mapcount", "rmap-id", "exact"}
+BUILT_IN = {
+    "page-mapcount", "estimated-sharers", "likely-mapped-shared", "mm-id-v1", "mm-id", "no-page-mapcount",
+    "total-mapped-pages", "rmap-id", "owner-vma", "exact",
+}  # fmt: skip
 
 
 def _plugins() -> Any:
@@ -315,7 +318,8 @@ def test_a_policy_with_parameters(registry: Registry) -> None:
         ("MM-ID", "there is no policy 'MM-ID'", "mm-id"),
         ("", "there is no policy ''", "policies are"),
         ("exact:mmm=4", "has no parameter 'mmm'", "did you mean mms"),
-        ("mm-id:slots=3", "has no parameter 'slots'", "it has none"),
+        ("no-page-mapcount:slots=3", "has no parameter 'slots'", "it has none"),
+        ("mm-id:slots=9", "slots=9 is out of range", "choose 1 to 8"),
         ("exact:mms", "'mms' is not a parameter's value", "exact:name=value"),
         ("exact:mms=x", "exact: mms=x is out of range", "2 to 4096"),
         ("exact:mms=1", "exact: mms=1 is out of range", "2 to 4096"),

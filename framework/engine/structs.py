@@ -1,7 +1,7 @@
 """The structs of the modelled kernel, at their real offsets, and where a policy's fields go in them.
 
 Offsets are those of 64-bit Linux (include/linux/mm_types.h); section 1.1 of the specification lists them
-for <= 6.14, 2.1 and 2.2 for the series and the merged work, 4.4 for the precise scheme.
+for <= 6.14, 2.1 and 2.2 for the series and the merged work, 4.4 for the precise scheme, 5.1 for the RFC of April 2026.
 """
 
 from __future__ import annotations
@@ -68,11 +68,16 @@ _COMMON: Final[dict[Layout, tuple[Stored, ...]]] = {
         Stored("_pincount", "i32", page=1, offset=28, init=0),
         Stored("_nr_pages", "u32", page=1, offset=56),
     ),
+    "rfc-2026": (
+        Stored("_pincount", "i32", page=1, offset=16, init=0),
+        Stored("_nr_pages", "u32", page=1, offset=56),
+    ),
 }
+_MAPCOUNT_1: Final = Stored("_mapcount_1", "i32", page=1, offset=48)
 _ANY_FOLIO: Final = (
     Stored("_flags_1", "u64", page=1, offset=0, doc="low 8 bits: order; PG_partially_mapped"),
     Stored("_head_1", "u64", page=1, offset=8),
-    Stored("_mapcount_1", "i32", page=1, offset=48),
+    _MAPCOUNT_1,
     Stored("_refcount_1", "i32", page=1, offset=52),
     Stored("_flags_2", "u64", page=2, offset=0),
     Stored("_head_2", "u64", page=2, offset=8),
@@ -134,7 +139,9 @@ def page_stride(scheme: Scheme) -> int:
 
 def common_fields(layout: Layout) -> tuple[Stored, ...]:
     """The fields of struct folio's tail pages that belong to no scheme."""
-    return _ANY_FOLIO + _COMMON[layout]
+    common = _ANY_FOLIO + _COMMON[layout]
+    # the RFC of April 2026 puts the folio's own mapcount where the first tail page has its (section 5.1)
+    return tuple(f for f in common if f is not _MAPCOUNT_1) if layout == "rfc-2026" else common
 
 
 def _overlap(one: Field, other: Field) -> bool:

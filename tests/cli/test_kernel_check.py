@@ -92,10 +92,30 @@ def test_a_refuted_policy_leaves_a_scenario_that_can_be_run_again(foliolab: Run,
     assert "Traceback" not in again.err and again.out
 
 
-def test_the_self_test(foliolab: Run, kernel: str) -> None:
-    done = foliolab("kernel", "check", "--self-test", "--scenarios", "1", "--orders", "2", *WAIT)
-    assert done.code == 1  # one scenario cannot catch them all
-    assert "✗ missed" in done.out and "were missed" in done.out
+FEW = """
+from dataclasses import replace
+from foliolab.framework.api import hookimpl
+from foliolab.policies import mm_id
+
+
+def mutants():
+    return tuple(one for one in mm_id.mutants() if one.name in ("never-reuse", "single-mapping-asks-the-flag"))
+
+
+@hookimpl
+def foliolab_policies():
+    return [replace(mm_id.POLICY, name="few", models=None, mutants=mutants)]
+"""
+
+
+def test_the_self_test(foliolab: Run, kernel: str, tmp_path: Path) -> None:
+    plugin = tmp_path / "few.py"
+    plugin.write_text(FEW)
+    chosen = ("--plugin", plugin, "--against", "few", "--orders", "2")
+    done = foliolab("kernel", "check", "--self-test", "--scenarios", "3", *chosen, *WAIT)
+    assert done.code == 1  # so few scenarios cannot catch the rarer one
+    assert "✓ caught never-reuse" in done.out and "✗ missed single-mapping-asks-the-flag" in done.out
+    assert "1 of 2 were missed" in done.out
 
 
 def test_a_policy_without_wrong_variants(foliolab: Run, kernel: str) -> None:

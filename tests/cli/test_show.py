@@ -30,7 +30,21 @@ def test_the_drawing_of_mm_id(foliolab: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", ["page-mapcount", "mm-id-v1", "mm-id", "no-page-mapcount", "rmap-id", "exact", "exact:mms=4096"]
+    "policy",
+    [
+        "page-mapcount",
+        "estimated-sharers",
+        "likely-mapped-shared:version=6.9",
+        "owner-vma",
+        "mm-id:slots=3",
+        "mm-id-v1",
+        "mm-id",
+        "no-page-mapcount",
+        "total-mapped-pages",
+        "rmap-id",
+        "exact",
+        "exact:mms=4096",
+    ],
 )
 @pytest.mark.parametrize("order", ["1", "2", "9"])
 def test_every_policy_can_be_drawn(foliolab: Run, policy: str, order: str) -> None:

@@ -32,6 +32,8 @@ HUGE = Shape(8192, 3, 2048)
 CHOSEN: dict[str, list[dict[str, int | str]]] = {
     "page-mapcount": [{}, {"batched": 0}, {"large_mapcount": 0, "batched": 0}],
     "mm-id-v1": [{}, {"page_mapcounts": 0}],
+    "mm-id": [{}, {"slots": 1}, {"slots": 3}, {"width": 32}],
+    "likely-mapped-shared": [{}, {"version": "6.9"}],
     "rmap-id": [{}, {"stage": "mapcount"}, {"batched": 0}],
 }
 SCHEMES = [policy.with_parameters(chosen) for policy in foliolab_policies() for chosen in CHOSEN.get(policy.name, [{}])]
@@ -284,7 +286,7 @@ def foreseen(m: Machine, truth: Truth, law: str) -> bool:
 
 def slot_violations(m: Machine, truth: Truth) -> list[str]:
     """I1, I2, I4 and I5 of specification 2.3, for the merged two-slot schemes."""
-    if m.scheme.policy.name not in ("mm-id", "no-page-mapcount"):
+    if m.scheme.name not in ("mm-id", "no-page-mapcount", "total-mapped-pages"):
         return []
     wrong = []
     number = {m.mm_id(mm): mm for mm in range(m.shape.nr_mms)}

@@ -13,7 +13,7 @@ from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.machine.primitives import bit_spin_lock
-from foliolab.policies import mm_id, mm_id_v1, no_page_mapcount
+from foliolab.policies import mm_id, mm_id_v1, no_page_mapcount, total_mapped_pages
 
 A, B, C = 11, 12, 13
 P = 4
@@ -23,6 +23,7 @@ State = tuple[int, int, int, int, int, int]
 VARIANTS = {
     "mm-id": (mm_id, {}, "merged"),
     "no-page-mapcount": (no_page_mapcount, {}, "merged"),
+    "total-mapped-pages": (total_mapped_pages, {}, "merged"),
     "mm-id-v1": (mm_id_v1, {}, "v1"),
     "mm-id-v1:page_mapcounts=0": (mm_id_v1, {"page_mapcounts": 0}, "v1"),
 }
@@ -158,7 +159,8 @@ def test_initial_state(variant: str, order: int) -> None:
     kind = VARIANTS[variant][2]
     assert state(m, pfn) == (-1, 0, -1, 0, -1, int(kind == "v1"))
     folio = m.folio(pfn)
-    assert (folio._entire_mapcount.peek(), folio._pincount.peek()) == (-1, 0)
+    by_pmd = ("_total_mapped_pages", 0) if variant == "total-mapped-pages" else ("_entire_mapcount", -1)
+    assert (getattr(folio, by_pmd[0]).peek(), folio._pincount.peek()) == (by_pmd[1], 0)
     assert folio._mm_ids.peek() == (1 << 62 if kind == "v1" else 0)
     assert folio._nr_pages.peek() == 1 << order
     assert {m.page(pfn + i)._mapcount.peek() for i in range(1 << order)} == {-1}

@@ -1,0 +1,140 @@
+"""`owner-vma`: Torvalds' counter-proposal of November 2023, an owner and the number of mappings by all others.
+
+A folio is exclusive while nobody but its owner maps it. The proposal names two things to store, a pointer to the
+owning VMA and a counter of non-owner mappings; it was never written down as code. What it leaves open, and what
+was decided here:
+
+- *Who owns*: the MM whose mapping is the folio's first. VMAs are not modelled; an MM that maps a folio through
+  two VMAs (after mremap or mprotect of a part) owns all of it here, where the proposal would count the second one
+  as a stranger. The owner's word has the size of a pointer, with a lock in bit 0 as aligned pointers leave it free.
+- *Changing the owner without a lock* (Hildenbrand's objection): the owner changes under the bit lock that, as in
+  `mm-id`, stands in for the atomic of the large mapcount; and only when the last mapping goes, since the counter
+  does not say whose the mappings of the others are.
+- *Folios that are not anonymous* (another): no rule of their own, the first MM to map one owns it until nothing
+  maps it.
+- *References against mappings* (a third): COW reuse asks as `mm-id` does, the last time under the lock.
+- A single mapping has a single owner, whoever it is, as for every scheme with a large mapcount.
+
+What follows: whoever is called exclusive is, also when an MM ID is used again (an owner that is gone has no
+mapping, so whoever gets its ID inherits none). But once the owner is gone, the rest is called shared as long as
+there are two mappings, even if a single other MM has them all: a child outlives its parent, and no page of the folio
+is ever reused until all of it is unmapped or copied. So it is not exact for two MMs, and claims only to be safe.
+
+Sources: specification 4.7 (the thread of 24 Nov 2023) and 5.2; series 20231124132626.235350-1-david@redhat.com.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from foliolab.framework.api import (
+    Bits,
+    Policy,
+    Stored,
+    atomic_read,
+    atomic_set,
+    bit_spin_lock,
+    bit_spin_unlock,
+    load,
+    store,
+)
+from foliolab.policies import mm_id
+from foliolab.policies.mm_id import MM_ID_DUMMY, MM_ID_MASK, leave_swapcache, only_mapped
+
+LOCK_BIT = 0
+LOCK = 1 << LOCK_BIT
+OWNER_SHIFT = 1
+
+FIELDS = (
+    *mm_id.COUNTERS,
+    Stored("_nr_other_mappings", "i32", page=1, offset=32, init=0, doc="mappings that are not the owner's"),
+    Stored(
+        "_owner", "u64", page=1, offset=40, init=0, doc="the owner, in a pointer's room",
+        bits=(Bits("lock", LOCK_BIT), Bits("owner", OWNER_SHIFT, 31)),
+    ),
+)  # fmt: skip
+
+
+def owner(folio: Any) -> int:
+    """The ID of the owner, the dummy if nothing maps the folio."""
+    return load(folio._owner) >> OWNER_SHIFT
+
+
+def set_owner(folio: Any, mm_id: int) -> None:
+    """Make an MM the owner; the lock beside it stays."""
+    store(folio._owner, load(folio._owner) & LOCK | mm_id << OWNER_SHIFT)
+
+
+def set_large_mapcount(folio: Any, nr: int, mm: Any) -> None:
+    """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
+    atomic_set(folio._large_mapcount, nr - 1)
+    set_owner(folio, load(mm.mm_id))
+
+
+def _count(folio: Any, nr: int, mm_id: int, total: int) -> None:
+    """nr mappings by an MM more (less); now there are total + 1."""
+    if owner(folio) == MM_ID_DUMMY:
+        set_owner(folio, mm_id)
+    elif owner(folio) != mm_id:
+        store(folio._nr_other_mappings, load(folio._nr_other_mappings) + nr)
+    if total < 0:
+        set_owner(folio, MM_ID_DUMMY)
+
+
+def _change_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+    bit_spin_lock(LOCK_BIT, folio._owner)
+    total = atomic_read(folio._large_mapcount) + nr
+    atomic_set(folio._large_mapcount, total)
+    _count(folio, nr, load(mm.mm_id), total)
+    bit_spin_unlock(LOCK_BIT, folio._owner)
+    return total + 1
+
+
+def add_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+    """nr more mappings by an MM; the new number of mappings."""
+    return _change_large_mapcount(folio, nr, mm)
+
+
+def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+    """nr mappings by an MM less; the new number of mappings."""
+    return _change_large_mapcount(folio, -nr, mm)
+
+
+def maybe_mapped_shared(folio: Any) -> bool:
+    """Whether others than the owner map it; one mapping has one owner."""
+    if atomic_read(folio._large_mapcount) <= 0:
+        return False
+    return load(folio._nr_other_mappings) != 0
+
+
+def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+    """As section 2.7, with the other test: every reference is a mapping of the owner."""
+    if atomic_read(folio._large_mapcount) <= 0:
+        return False  # give the large folio back rather than pin it for one page
+    if load(folio._nr_other_mappings) or not leave_swapcache(folio) or not only_mapped(folio):
+        return False
+    bit_spin_lock(LOCK_BIT, folio._owner)
+    exclusive = load(folio._nr_other_mappings) == 0 and only_mapped(folio)
+    bit_spin_unlock(LOCK_BIT, folio._owner)
+    return exclusive
+
+
+POLICY = Policy(
+    name="owner-vma",
+    summary="Torvalds' idea of Nov 2023 (never written): an owner, and a counter of everybody else's mappings",
+    references=(
+        "reply of Linus Torvalds, 24 Nov 2023, to 20231124132626.235350-1-david@redhat.com",
+        "commit 1da190f4d0a6 (COW reuse, with the other test), 6.15",
+    ),
+    layout="6.15",
+    fields=FIELDS,
+    capabilities=frozenset({"safe", "page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"}),
+    max_mm_id=MM_ID_MASK,
+    hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared, can_reuse=can_reuse),
+    replace=(
+        (mm_id.set_large_mapcount, set_large_mapcount),
+        (mm_id.add_large_mapcount, add_large_mapcount),
+        (mm_id.sub_large_mapcount, sub_large_mapcount),
+    ),
+)
