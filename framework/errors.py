@@ -79,6 +79,10 @@ class FieldOverflow(AccessError):
     """A value does not fit the declared width of the field it is stored in."""
 
 
+class LostLock(AccessError):
+    """Interpreted code waits for a lock that nobody is left to release."""
+
+
 class NativeBuildError(PluginError):
     """A function cannot be turned into native code; the message names the author's file and line."""
 

@@ -8,7 +8,7 @@ and plain functions that read like the kernel's. It is written once, from primit
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -19,17 +19,37 @@ from foliolab.framework.machine.layout import Bits, Field
 API_VERSION: Final = 1
 """The version of this contract; a policy written for it or the one before is accepted."""
 
+_EXACT_FOR: Final = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
+
 CAPABILITIES: Final = {
     "exact": "maybe_mapped_shared answers exactly, whatever maps the folio",
-    "exact-for-two": "maybe_mapped_shared answers exactly while at most two MMs map the folio at a time",
+    **{
+        f"exact-for-{word}": f"maybe_mapped_shared answers exactly while at most {word} MMs map the folio at a time"
+        for word in _EXACT_FOR.values()
+    },
     "safe": "maybe_mapped_shared never calls a folio exclusive that several MMs map",
     "page-mapcount": "page_mapcount is the exact number of mappings of that page",
+    "average-mapcount": (
+        "page_mapcount is the folio's average mapcount, rounded to nearest, at least 1 while it is mapped"
+    ),
     "partial-mapping": "remove_* reports a partially mapped folio exactly when its last mapping of a page goes",
     "pmd": "folios may be mapped by a PMD",
     "reuse": "can_reuse may let the sole owner of a large folio write to it in place",
     "lock-per-folio": "map and unmap of one folio exclude each other, so totals and slots change together",
 }
 """What a policy can claim. Claims select the checks and workloads that apply, and are put to the test."""
+
+
+
+def exact_claim(owners: int) -> str:
+    """The capability of answering exactly while at most so many MMs (2 to 8) map a folio at a time."""
+    return f"exact-for-{_EXACT_FOR[owners]}"
+
+
+def exact_up_to(claims: Set[str]) -> int:
+    """For how many MMs at a time exactness is claimed by one of the `exact-for-…`; 0: for none."""
+    return max((owners for owners in _EXACT_FOR if exact_claim(owners) in claims), default=0)
+
 
 Per = Literal["folio", "page", "mm"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,33 @@ from foliolab.framework.engine.structs import (
     PG_pagecache,
     PG_swapcache,
 )
-from foliolab.framework.engine.truth import Truth, free_frames, scan
+from foliolab.framework.engine.truth import Counts, Truth, free_frames, scan
+from foliolab.framework.policy import exact_claim, exact_up_to
 
-__all__ = ["violations"]
+__all__ = ["Violation", "references", "violations"]
+
+MANY_OWNERS = 1 << 30
+MAPPED_STATISTICS = (
+    "NR_ANON_MAPPED", "NR_FILE_MAPPED", "NR_ANON_THPS", "NR_SHMEM_PMDMAPPED", "NR_FILE_PMDMAPPED",
+)  # fmt: skip
+
+
+class Violation(str):
+    """What is wrong, in a sentence.
+
+    Attributes:
+        law: the law that is broken (see `verify.laws.LAWS`).
+        claim: the capability that it refutes; empty: every policy owes it.
+    """
+
+    law: str
+    claim: str
+
+    def __new__(cls, law: str, message: str, claim: str = "") -> Self:
+        """A violation of that law."""
+        made = super().__new__(cls, message)
+        made.law, made.claim = law, claim
+        return made
 
 
 def _bit(flags: NDArray[np.uint64], bit: int) -> NDArray[np.int64]:
@@ -48,50 +73,55 @@ def references(engine: Engine, truth: Truth) -> NDArray[np.int64]:
     return sources
 
 
-def violations(machine: Machine, truth: Truth | None = None, two_owners: bool = False) -> list[str]:
+def violations(
+    machine: Machine, truth: Truth | None = None, most_owners: int | Counts = MANY_OWNERS
+) -> list[Violation]:
     """What is wrong with a state; empty where nothing is.
 
     Args:
         machine: a machine between two operations.
         truth: its page tables' content, where already known.
-        two_owners: whether no folio was ever mapped by more than two MMs at a time.
+        most_owners: how many MMs mapped each folio at a time so far, at most; of all, or by head frame.
     """
     truth = scan(machine) if truth is None else truth
-    return [*_engine_laws(machine, truth), *_policy_laws(machine, truth, two_owners)]
+    most = np.broadcast_to(np.asarray(most_owners), (machine.shape.nr_pages,))
+    return [*_engine_laws(machine, truth), *_policy_laws(machine, truth, most)]
 
 
-def _engine_laws(machine: Machine, truth: Truth) -> Iterator[str]:
+def _engine_laws(machine: Machine, truth: Truth) -> Iterator[Violation]:
     used = np.flatnonzero(truth.nr_pages_of > 0)
     refcount = machine.column("page", "_refcount").astype(np.int64)
     wanted = references(machine, truth)
     excess = (refcount - wanted)[used]
     small_pins = (truth.nr_pages_of[used] == 1) & (excess > 0) & (excess % GUP_PIN_COUNTING_BIAS == 0)
     for head in used[(excess != 0) & ~small_pins]:
-        yield f"folio {head}: {refcount[head]} references, {wanted[head]} are accounted for"
+        message = f"folio {head}: {refcount[head]} references, {wanted[head]} are accounted for"
+        yield Violation("references", message)
     small = used[(truth.nr_pages_of[used] == 1)]
     mapcount = machine.column("page", "_mapcount").astype(np.int64) + 1
     for head in small[mapcount[small] != truth.page_mapcount[small]]:
-        yield f"small folio {head}: mapcount {mapcount[head]}, {truth.page_mapcount[head]} mappings"
+        message = f"small folio {head}: mapcount {mapcount[head]}, {truth.page_mapcount[head]} mappings"
+        yield Violation("mapcount", message)
     free = free_frames(machine)
     zone = machine.vm.at("zone", machine.map.zone)
     if int(free.sum()) != zone.nr_free.peek():
-        yield f"{int(free.sum())} frames are in free lists, the zone counts {zone.nr_free.peek()}"
+        yield Violation("frames", f"{int(free.sum())} frames are in free lists, the zone counts {zone.nr_free.peek()}")
     for pfn in np.flatnonzero(free & (truth.page_mapcount > 0)):
-        yield f"frame {pfn} is free and mapped"
+        yield Violation("frames", f"frame {pfn} is free and mapped")
     for mm in range(machine.shape.nr_mms):
         yield from _rss(machine, truth, mm)
     yield from _exclusive(machine, truth)
 
 
-def _rss(machine: Machine, truth: Truth, mm: int) -> Iterator[str]:
+def _rss(machine: Machine, truth: Truth, mm: int) -> Iterator[Violation]:
     state = machine.vm.at("mm", machine.map.mms[mm])
     mapped = int((truth.ptes[mm] + truth.pmds[mm][truth.heads]).sum())
     counted = state.rss_anon.peek() + state.rss_file.peek()
     if mapped != counted:
-        yield f"MM {mm}: RSS {counted} pages, {mapped} are mapped"
+        yield Violation("rss", f"MM {mm}: RSS {counted} pages, {mapped} are mapped")
 
 
-def _exclusive(machine: Machine, truth: Truth) -> Iterator[str]:
+def _exclusive(machine: Machine, truth: Truth) -> Iterator[Violation]:
     """An AnonExclusive page that is mapped at all is mapped by one MM; a writable private PTE needs the flag."""
     flags = machine.column("page", "flags")
     anon = machine.column("page", "mapping")[truth.heads] == MAPPING_ANON
@@ -99,49 +129,89 @@ def _exclusive(machine: Machine, truth: Truth) -> Iterator[str]:
     exclusive = _bit(flags, PG_anon_exclusive).astype(np.bool_)
     shared_page = ((truth.ptes + truth.pmds[:, truth.heads]) > 0).sum(axis=0) > 1
     for pfn in np.flatnonzero(exclusive & anon & shared_page & ~by_pmd):
-        yield f"page {pfn} is AnonExclusive and {truth.page_mapcount[pfn]} times mapped"
+        message = f"page {pfn} is AnonExclusive and {truth.page_mapcount[pfn]} times mapped"
+        yield Violation("anon-exclusive", message)
     for mm in range(machine.shape.nr_mms):
         table = machine.ptes(mm)
         writable = table[(table & np.uint64(3 | 1 << 9)) == 3] >> np.uint64(12)
         for pfn in writable[anon[writable] & ~exclusive[writable]]:
-            yield f"MM {mm} may write page {pfn}, which is not AnonExclusive"
+            message = f"MM {mm} may write page {pfn}, which is not AnonExclusive"
+            yield Violation("anon-exclusive", message)
 
 
-def _policy_laws(machine: Machine, truth: Truth, two_owners: bool) -> Iterator[str]:
+def _policy_laws(machine: Machine, truth: Truth, most_owners: Counts) -> Iterator[Violation]:
     claims = machine.scheme.capabilities
-    exact = "exact" in claims or (two_owners and "exact-for-two" in claims)
     for head in truth.folios():
-        if truth.nr_pages_of[head] == 1:
-            continue
-        pfn = int(head)
-        shared = machine.maybe_shared(pfn)
-        owners = int(truth.owners[pfn])
-        if owners > 1 and not shared and "safe" in claims:
-            yield f"folio {pfn}: called exclusive, {owners} MMs map it"
-        if owners == 1 and shared and exact:
-            yield f"folio {pfn}: called shared, one MM maps it"
-        if machine.mapcount(pfn) != truth.folio_mapcount[pfn]:
-            yield f"folio {pfn}: mapcount {machine.mapcount(pfn)}, {truth.folio_mapcount[pfn]} mappings"
-        if "page-mapcount" in claims:
-            for page in range(pfn, pfn + int(truth.nr_pages_of[pfn])):
-                count, real = machine.kpagecount(page), truth.page_mapcount[page]
-                if count != real:
-                    yield f"page {page}: mapcount {count}, {real} mappings"
-    if "page-mapcount" in claims:
-        mapped = int((truth.page_mapcount > 0).sum())
-        counted = machine.statistic("NR_ANON_MAPPED") + machine.statistic("NR_FILE_MAPPED")
-        if mapped != counted:
-            yield f"statistics count {counted} pages as mapped, {mapped} are"
+        if truth.nr_pages_of[head] > 1:
+            yield from _answers(machine, truth, int(head), int(most_owners[head]))
+            yield from _counts(machine, truth, int(head))
+    counted = machine.statistic("NR_ANON_MAPPED") + machine.statistic("NR_FILE_MAPPED")
+    mapped = int((truth.page_mapcount > 0).sum())
+    if "page-mapcount" in claims and mapped != counted:
+        message = f"statistics count {counted} pages as mapped, {mapped} are"
+        yield Violation("statistics", message, "page-mapcount")
+    if not mapped:
+        yield from _nothing_mapped(machine)
     yield from _unmapped(machine, truth)
 
 
-def _unmapped(machine: Machine, truth: Truth) -> Iterator[str]:
-    """The fields of a folio that nothing maps are back at their initial values."""
+def _answers(machine: Machine, truth: Truth, head: int, most_owners: int) -> Iterator[Violation]:
+    """The answer to "may several MMs map it?" as far as it is claimed to be right."""
+    claims = machine.scheme.capabilities
+    shared = machine.maybe_shared(head)
+    owners = int(truth.owners[head])
+    if owners > 1 and not shared and "safe" in claims:
+        yield Violation("safe", f"folio {head}: called exclusive, {owners} MMs map it", "safe")
+    if owners == 1 and shared:
+        message = f"folio {head}: called shared, one MM maps it"
+        if "exact" in claims:
+            yield Violation("exact", message, "exact")
+        if most_owners <= (limit := exact_up_to(claims)):
+            yield Violation("exact-up-to", f"{message}, and never more than {limit} did", exact_claim(limit))
+
+
+def _average(truth: Truth, head: int) -> int:
+    """The average page mapcount of a mapped folio, rounded to nearest, at least 1 (specification 3.3)."""
+    pages = int(truth.nr_pages_of[head])
+    total = int(truth.page_mapcount[head : head + pages].sum())
+    return max((total + pages // 2) // pages, 1)
+
+
+def _counts(machine: Machine, truth: Truth, head: int) -> Iterator[Violation]:
+    claims = machine.scheme.capabilities
+    if (count := machine.mapcount(head)) != truth.folio_mapcount[head]:
+        yield Violation("mapcount", f"folio {head}: mapcount {count}, {truth.folio_mapcount[head]} mappings")
+    pages = range(head, head + int(truth.nr_pages_of[head]))
+    if "page-mapcount" in claims:
+        for page in pages:
+            count, real = machine.kpagecount(page), truth.page_mapcount[page]
+            if count != real:
+                yield Violation("page-mapcount", f"page {page}: mapcount {count}, {real} mappings", "page-mapcount")
+    if "average-mapcount" in claims and (count := machine.kpagecount(head)) != (wanted := _average(truth, head)):
+        message = f"folio {head}: average mapcount {count}, {wanted} by the stated formula"
+        yield Violation("average-mapcount", message, "average-mapcount")
+
+
+def _nothing_mapped(machine: Machine) -> Iterator[Violation]:
+    """Statistics of mapped pages sum to zero while nothing is mapped, whatever they count in between."""
+    for name in MAPPED_STATISTICS:
+        if value := machine.statistic(name):
+            yield Violation("statistics-zero", f"nothing is mapped, but {name} is {value}")
+
+
+def _unmapped(machine: Machine, truth: Truth) -> Iterator[Violation]:
+    """What a policy stores in a folio that nothing maps, and in its pages, is back at its initial values."""
     idle = np.flatnonzero((truth.nr_pages_of > 1) & (truth.folio_mapcount == 0))
-    for stored in machine.scheme.stored("folio"):
-        if stored.init is None or stored.transient or stored.count > 1:
+    if not idle.size:
+        return
+    pages = np.flatnonzero(np.isin(truth.heads, idle))
+    for stored in machine.scheme.fields:
+        if stored.per == "mm" or stored.init is None or stored.transient:
             continue
-        values = machine.column("folio", stored.name)
-        fits = idle[(stored.page < truth.nr_pages_of[idle])]
-        for head in fits[values[fits].astype(np.int64) != stored.init]:
-            yield f"folio {head} is unmapped, but {stored.name} is {int(values[head])}, not {stored.init}"
+        places = pages if stored.per == "page" else idle[stored.page < truth.nr_pages_of[idle]]
+        for element in range(stored.count):
+            values = machine.column(stored.per, stored.name, element)[places].astype(np.int64)
+            for at in np.flatnonzero(values != stored.init):
+                name = f"{stored.name}[{element}]" if stored.count > 1 else stored.name
+                message = f"{stored.per} {places[at]} is unmapped, but {name} is {int(values[at])}, not {stored.init}"
+                yield Violation("initial-values", message)

@@ -16,7 +16,7 @@ from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.calltree import CallTree
-from foliolab.framework.machine.layout import Layouts, Struct
+from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.primitives import PAGE_SIZE, PRIMITIVES
 from foliolab.framework.policy import HOOK_ARGUMENTS, Scheme
@@ -179,19 +179,18 @@ class Engine:
             self.vm.set_entries(library.table(calls.ENTRIES, calls.KINDS))
 
     # -- memory ------------------------------------------------------------------------------------
-    def column(self, struct: str, field: str) -> NDArray[Any]:
+    def column(self, struct: str, field: str, element: int = 0) -> NDArray[Any]:
         """A live view of one field of every struct page (or of the folios that start there), shape (nr_pages,).
 
         Args:
             struct: page or folio.
-            field: the field's name; of an array, its first element.
+            field: the field's name.
+            element: of an array.
         """
-        return self._view(self.layouts[struct], field, self.map.pages, self.shape.nr_pages, self.layouts["page"].size)
-
-    def _view(self, struct: Struct, field: str, start: int, count: int, stride: int) -> NDArray[Any]:
-        wanted = struct.by_name[field]
+        wanted = self.layouts[struct].by_name[field]
         kind = np.dtype({"i": "int", "u": "uint"}[wanted.ctype[0]] + wanted.ctype[1:])
-        return np.ndarray((count,), kind, self.vm.buffer, start + wanted.offset, (stride,))
+        start = self.map.pages + wanted.offset + element * kind.itemsize
+        return np.ndarray((self.shape.nr_pages,), kind, self.vm.buffer, start, (self.layouts["page"].size,))
 
     def ptes(self, mm: int) -> NDArray[np.uint64]:
         """The PTEs of an MM, shape (nr_vpns,)."""

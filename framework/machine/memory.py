@@ -88,7 +88,7 @@ class Ref:
 
     def peek(self) -> int:
         """The value, unseen by observers."""
-        value: int = self.mem.views[self.ctype.code][self.off // self.ctype.bytes]
+        value: int = self.mem.raw[self.ctype.code][self.off // self.ctype.bytes]
         return value
 
     def read(self, op: str) -> int:
@@ -173,7 +173,7 @@ class Memory:
         layouts: the structs that pointers into it may have.
     """
 
-    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "policy", "size", "views")
+    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "policy", "raw", "size", "views")
 
     def __init__(self, buffer: NDArray[np.uint8], layouts: Layouts) -> None:
         self.buffer = buffer
@@ -182,7 +182,8 @@ class Memory:
         self.addr = int(buffer.ctypes.data)
         raw: Any = buffer[: self.size - self.size % 8]
         whole: Any = memoryview(raw)
-        self.views: dict[str, Any] = {c.code: whole.cast(c.code) for c in CTYPES.values()}
+        self.raw: dict[str, Any] = {c.code: whole.cast(c.code) for c in CTYPES.values()}
+        self.views: dict[str, Any] = dict(self.raw)  # what primitives go through; whoever schedules them may wrap it
         self.pointers = {s.name: _pointer_class(s) for s in layouts}
         self.observer: Observer | None = None
         self.guard: Guard | None = None
@@ -195,7 +196,7 @@ class Memory:
 
     def view(self, ctype: CType) -> Any:
         """The whole memory as an array of `ctype`."""
-        return self.views[ctype.code]
+        return self.raw[ctype.code]
 
     def at(self, struct: str, off: int) -> Pointer:
         """A pointer to the struct of that name at byte `off`."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from foliolab.framework.errors import AccessError
+from foliolab.framework.errors import LostLock
 from foliolab.framework.machine.memory import Memory, Ref
 
 PAGE_SIZE: Final = 4096
@@ -208,7 +208,7 @@ def clear_bit_unlock(bit: int, ref: Ref) -> None:
 
 def __clear_bit_unlock(bit: int, ref: Ref) -> None:
     """Release a bit lock that protects its whole word: a plain store with release order."""
-    ref.write("__clear_bit_unlock", _without_bit(ref.peek(), bit, ref))
+    ref.rmw("__clear_bit_unlock", lambda old: _without_bit(old, bit, ref))
 
 
 def __set_bit(bit: int, ref: Ref) -> None:
@@ -233,7 +233,7 @@ def spin_wait_clear(bit: int, ref: Ref) -> None:
     Interpreted, nobody else runs: a held lock is a lost lock.
     """
     if ref.read("READ_ONCE") >> bit & 1:
-        raise AccessError(
+        raise LostLock(
             f"bit {bit} of {ref!r} is held and nobody is left to release it",
             "look for a path that takes the lock and returns without releasing it",
         )

@@ -11,6 +11,11 @@ from foliolab.framework.registry import load
 
 FRAMES = 8192
 POLICIES = sorted(load().policies)
+COPIES = {
+    "page-mapcount", "estimated-sharers", "likely-mapped-shared",  # Linux up to 6.14 never reuses a large folio
+    "owner-vma",  # the owner is gone, and whose the other mappings are is not known
+}  # fmt: skip
+"""Policies under which the last MM of a folio copies it all the same."""
 
 
 @pytest.mark.parametrize("order", [10, 11, 12])
@@ -24,7 +29,7 @@ def test_a_folio_larger_than_a_pmd_lives_and_dies(policy: str, order: int) -> No
     assert violations(machine) == []
     machine.exit(0)
     machine.unmap(1, 0, 600)
-    assert machine.write(1, 1000) == ("copied" if policy == "page-mapcount" else "reused")
+    assert machine.write(1, 1000) == ("copied" if policy in COPIES else "reused")
     assert violations(machine) == []
     machine.exit(1)
     assert machine.at("zone", machine.map.zone).nr_free.peek() == FRAMES
@@ -36,7 +41,7 @@ def test_a_file_folio_larger_than_a_pmd() -> None:
     pfn = machine.file_folio(11)
     machine.map_file(0, 0, pfn, 1 << 11)
     machine.fork(0, 1)
-    assert violations(machine, two_owners=True) == []
+    assert violations(machine, most_owners=2) == []
     machine.exit(0)
     machine.exit(1)
     machine.drop_file(pfn)

@@ -342,7 +342,7 @@ def run_and_check(scheme: Scheme, shape: Shape, steps: list[Step], nr_mms: int) 
     for step in steps:
         drive.step(step)
         truth = scan(m)
-        broken = violations(m, truth, two_owners=nr_mms <= 2)
+        broken = violations(m, truth, most_owners=nr_mms)
         assert [law for law in broken if not foreseen(m, truth, law)] == [], step
         assert slot_violations(m, truth) == [], step
     drive.finish()

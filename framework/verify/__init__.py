@@ -1,0 +1,1 @@
+"""The verifier: attacks on a policy's text, and the counterexamples that they find."""

@@ -1,0 +1,359 @@
+"""A counterexample, repeated step by step on the interpreted engine: what the window and `foliolab replay` show.
+
+Nothing here knows how it was found. The laws are checked anew: a counterexample that does not break its law here
+is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from foliolab.framework.engine import fault, kernels
+from foliolab.framework.engine.check import Violation, violations
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.structs import PG_anon_exclusive
+from foliolab.framework.engine.truth import heads_of, scan
+from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
+from foliolab.framework.policy import Scheme
+from foliolab.framework.verify.counterexample import FLUSH, Counterexample
+from foliolab.framework.verify.laws import Watch
+from foliolab.framework.verify.operation import Operation, apply, calls
+from foliolab.framework.verify.turnstile import Access, Turnstile
+
+STUCK: Final = 2000
+"""Accesses that a thread may do after the schedule's end without coming to its own: more is no progress."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step: an access, a whole operation of the set-up, or a store that leaves its buffer.
+
+    Args:
+        thread: whose; -1: the set-up.
+        operation: the operation that it belongs to.
+        op: the primitive, "" for a whole operation, "flush" for a store that takes effect.
+        field: what was accessed, such as folio._mm_ids.
+        old, new: its value before and after.
+        place: file and line.
+        mappings: PTEs and PMDs of the folio by MM, from the page tables.
+        answer: what the operation answered, where it ended with this step.
+    """
+
+    thread: int
+    operation: str
+    op: str = ""
+    field: str = ""
+    old: int = 0
+    new: int = 0
+    place: str = ""
+    mappings: tuple[int, ...] = ()
+    answer: str = ""
+
+
+@dataclass
+class Playback:
+    """A counterexample's course.
+
+    Args:
+        frames: its steps.
+        violations: what broke, in the order it was found.
+        states: the memory after each frame, as the bytes that differ from before: (offset, bytes).
+    """
+
+    frames: list[Frame] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    states: list[list[tuple[int, bytes]]] = field(default_factory=list)
+
+
+def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
+    """Which accesses are steps of a schedule: those to the folio's struct pages and to page tables.
+
+    What a thread does elsewhere (statistics of its CPU, its MM, the allocator, other folios) runs on with the step
+    before it: nobody else looks there, or, as with the allocator's free lists, it is not what is examined.
+
+    Args:
+        machine: where.
+        folio: (head, pages) of the folio that the threads share.
+
+    Returns:
+        whether an access at a byte offset counts.
+    """
+    stride = machine.layouts["page"].size
+    pages = range(folio[0] * stride, (folio[0] + folio[1]) * stride)
+    tables = range(machine.map.pgds[0], machine.map.scratch)
+    return lambda offset: offset in pages or offset in tables
+
+
+def play(counterexample: Counterexample, scheme: Scheme) -> Playback:
+    """Repeat a counterexample.
+
+    Raises:
+        UsageError: the file names operations or turns that there are not.
+        ModelError: the modelled kernel refuses one of its operations.
+    """
+    machine = counterexample.machine(scheme)
+    player = _Sequence(machine) if len(counterexample.threads) == 1 and not counterexample.schedule else None
+    if player is not None:
+        return player.run(counterexample)
+    return _Threads(machine, counterexample).run()
+
+
+def confirm(counterexample: Counterexample, scheme: Scheme) -> bool:
+    """Whether the law that it says is broken breaks when the interpreted engine repeats it."""
+    try:
+        found = play(counterexample, scheme).violations
+    except FolioLabError:
+        return False
+    return any(one.law == counterexample.law for one in found)
+
+
+class _Recorder:
+    """Keeps a frame and the changed bytes of each step."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.playback = Playback()
+        self._before = machine.snapshot()
+
+    def frame(self, frame: Frame) -> None:
+        now = self.machine.vm.buffer
+        words = np.flatnonzero(self._before.view(np.uint64) != now.view(np.uint64))
+        changed = [(int(word) * 8, now[word * 8 : word * 8 + 8].tobytes()) for word in words]
+        for word in words:
+            self._before[word * 8 : word * 8 + 8] = now[word * 8 : word * 8 + 8]
+        self.playback.frames.append(frame)
+        self.playback.states.append(changed)
+
+    def mappings(self, head: int, pages: int) -> tuple[int, ...]:
+        """PTEs and PMDs by MM that map a folio."""
+        found = []
+        for mm in range(self.machine.shape.nr_mms):
+            table, huge = self.machine.ptes(mm), self.machine.pmds(mm)
+            frames = (table[(table & np.uint64(1)) != 0] >> np.uint64(12)).astype(np.int64)
+            heads = (huge[huge != 0] >> np.uint64(12)).astype(np.int64)
+            found.append(int(((frames >= head) & (frames < head + pages)).sum() + (heads == head).sum()))
+        return tuple(found)
+
+
+class _Sequence:
+    """One thread: whole operations, one after the other, every law after each."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.recorder = _Recorder(machine)
+
+    def run(self, counterexample: Counterexample) -> Playback:
+        watch = Watch(self.machine)
+        recorder = self.recorder
+        setup = [Operation.parse(text) for text in counterexample.setup]
+        for number, operation in enumerate([*setup, *counterexample.operations(0)]):
+            now = partial(self._access, str(operation), -1 if number < len(setup) else 0)
+            self.machine.vm.observer = _Observer(now)
+            try:
+                broken = watch.apply(operation)
+            finally:
+                self.machine.vm.observer = None
+            recorder.playback.violations += broken
+            recorder.frame(self._whole(operation, -1 if number < len(setup) else 0))
+            if broken:
+                break
+        return recorder.playback
+
+    def _whole(self, operation: Operation, thread: int) -> Frame:
+        truth = scan(self.machine)
+        folios = [int(head) for head in truth.folios() if truth.nr_pages_of[head] > 1]
+        mappings = tuple(int(n) for n in truth.mappings[:, folios].sum(axis=1)) if folios else ()
+        answers = ", ".join(
+            f"folio {head}: {'maybe shared' if self._shared(head) else 'exclusive'}" for head in folios[:3]
+        )
+        return Frame(thread, str(operation), mappings=mappings, answer=answers)
+
+    def _shared(self, head: int) -> bool:
+        try:
+            return self.machine.maybe_shared(head)
+        except AccessError:
+            return True
+
+    def _access(self, operation: str, thread: int, access: Access) -> None:
+        """Accesses to the policy's own fields are steps of their own, so that one can look inside an operation."""
+        if access.ref.owner in ("folio", "page"):
+            name = f"{access.ref.owner}.{access.ref.field.name}"
+            self.recorder.frame(Frame(thread, operation, access.op, name, access.old, access.new, access.place))
+
+
+class _Observer:
+    """Tells of each access of a sequence."""
+
+    def __init__(self, seen: Callable[[Access], None]) -> None:
+        self.seen = seen
+
+    def access(self, op: str, ref: Any, old: int, new: int) -> None:
+        """See `machine.memory.Observer`."""
+        from foliolab.framework.verify.turnstile import place
+
+        self.seen(Access(0, op, ref, old, new, place()))
+
+
+def folio_of_interest(machine: Machine) -> tuple[int, int]:
+    """(head, pages) of the first large folio in use: the one that threads share."""
+    _, nr_pages_of = heads_of(machine)
+    large = np.flatnonzero(nr_pages_of > 1)
+    head = int(large[0]) if large.size else 0
+    return head, int(max(nr_pages_of[head], 1))
+
+
+@dataclass
+class _Question:
+    """A lock-less question or a write fault that is being answered.
+
+    Args:
+        folio: (head, pages).
+        mm: who writes; -1 for a question.
+        alone: whether at some moment so far at most one MM mapped the folio.
+        free: whether at some moment so far nobody held another reference.
+    """
+
+    folio: tuple[int, int]
+    mm: int
+    alone: bool = False
+    free: bool = False
+
+
+class _Threads:
+    """Several threads under a schedule of accesses."""
+
+    def __init__(self, machine: Machine, counterexample: Counterexample) -> None:
+        self.machine = machine
+        self.counterexample = counterexample
+        self.recorder = _Recorder(machine)
+        self.playback = self.recorder.playback
+        self.doing = [""] * len(counterexample.threads)
+        self.questions: dict[int, _Question] = {}
+        self.held: dict[int, int] = {}
+        """References that finished operations took, by the folio's head."""
+        self.folio = (0, 1)
+
+    def run(self) -> Playback:
+        for text in self.counterexample.setup:
+            operation = Operation.parse(text)
+            answer = apply(self.machine, operation)
+            self._hold(operation, before=False)
+            self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
+        self.folio = folio_of_interest(self.machine)
+        steps = counted(self.machine, self.folio)
+        self.turnstile = Turnstile(self.machine.vm, steps, self.counterexample.memory_model, self._seen)
+        threads = range(len(self.counterexample.threads))
+        try:
+            self.turnstile.start([partial(self._thread, number) for number in threads])
+            for thread, count in self.counterexample.turns:
+                self._turn(thread, count)
+            unfinished = self._finish()
+        finally:
+            self.turnstile.close()
+        for thread, cause in sorted(self.turnstile.faults.items()):
+            self.playback.violations.append(_violation_of(thread, cause))
+        if not unfinished and not self.playback.violations:
+            self.playback.violations += violations(self.machine)
+        return self.playback
+
+    def _turn(self, thread: int, count: int) -> None:
+        if count != FLUSH:
+            self.turnstile.advance(thread, count)
+        elif self.turnstile.flush(thread):
+            self.recorder.frame(Frame(thread, self.doing[thread], "flush", mappings=self._now()))
+
+    def _finish(self) -> bool:
+        """Let whoever can come to an end; whether somebody cannot."""
+        waiting = [t for t in range(len(self.counterexample.threads)) if t not in self.turnstile.done]
+        if waiting and not self.playback.violations:
+            for thread in waiting:
+                while self.turnstile.flush(thread):
+                    pass
+            for thread in waiting:
+                self.turnstile.advance(thread, STUCK)
+        return any(t not in self.turnstile.done for t in waiting)
+
+    # -- in the threads ----------------------------------------------------------------------------------
+    def _thread(self, number: int) -> None:
+        machine = self.machine
+        for text in self.counterexample.threads[number]:
+            operation = Operation.parse(text)
+            self.doing[number] = text
+            self._hold(operation, before=True)
+            answers = []
+            self._ask(number, operation)
+            machine.cpu = number  # nobody else runs until the next access
+            for function, numbers in calls(machine, operation):
+                memories = [machine.vm, machine.contents][: kernels.KERNELS[function].count("m")]
+                answers.append(function(*memories, *numbers))
+            self._answered(number, operation, answers)
+            self._hold(operation, before=False)
+
+    def _hold(self, operation: Operation, before: bool) -> None:
+        """References that a thread holds for certain: taken by what has ended, not given back by what has begun."""
+        sign = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}.get(operation.do, 0)
+        if sign and before == (sign < 0):
+            head = self.folio[0]
+            self.held[head] = self.held.get(head, 0) + sign * operation.get("nr", 1)
+
+    def _ask(self, number: int, operation: Operation) -> None:
+        if operation.do == "maybe_shared":
+            self.questions[number] = _Question(self.folio, -1)
+        elif operation.do == "write":
+            frame = self.machine.frame(operation.get("mm"), operation.get("start"))
+            head, pages = self.folio
+            exclusive = frame >= 0 and int(self.machine.column("page", "flags")[frame]) >> PG_anon_exclusive & 1
+            if head <= frame < head + pages and not exclusive:
+                self.questions[number] = _Question(self.folio, operation.get("mm"))
+
+    def _answered(self, number: int, operation: Operation, answers: list[int]) -> None:
+        question = self.questions.pop(number, None)
+        if question is None:
+            return
+        head, _ = question.folio
+        self._witness(question)
+        if operation.do == "maybe_shared" and not answers[-1] and not question.alone:
+            message = f"thread {number}: folio {head} is called exclusive while several MMs map it all the time"
+            self.playback.violations.append(Violation("safe", message, "safe"))
+        if operation.do == "write" and answers[-1] & 7 == fault.REUSED:
+            others = [mm for mm, n in enumerate(self._now()) if n and mm != question.mm]
+            who = f"thread {number}: MM {question.mm} reuses page {operation.get('start')} of folio {head}"
+            if others:
+                self.playback.violations.append(Violation("reuse", f"{who}, which MM {others[0]} maps", "reuse"))
+            elif not question.free:
+                message = f"{who}, to which somebody holds a reference all the time"
+                self.playback.violations.append(Violation("reuse", message, "reuse"))
+
+    # -- after each access -------------------------------------------------------------------------------
+    def _now(self) -> tuple[int, ...]:
+        return self.recorder.mappings(*self.folio)
+
+    def _witness(self, question: _Question) -> None:
+        question.alone |= sum(n > 0 for n in self._now()) <= 1
+        question.free |= not self.held.get(question.folio[0])
+
+    def _seen(self, access: Access) -> None:
+        name = f"{access.ref.owner}.{access.ref.field.name}"
+        mappings = self._now()
+        operation = self.doing[access.thread]
+        self.recorder.frame(
+            Frame(access.thread, operation, access.op, name, access.old, access.new, access.place, mappings)
+        )
+        for question in self.questions.values():
+            self._witness(question)
+
+
+def _violation_of(thread: int, cause: BaseException) -> Violation:
+    """What a thread's end by an exception says."""
+    if isinstance(cause, LostLock):
+        return Violation("deadlock", f"thread {thread}: {cause.what}")
+    if isinstance(cause, FieldOverflow):
+        return Violation("field-width", f"thread {thread}: {cause.what}")
+    if isinstance(cause, AccessError):
+        return Violation("access", f"thread {thread}: {cause.what}")
+    raise cause
