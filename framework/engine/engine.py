@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -19,7 +20,7 @@ from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.primitives import PAGE_SIZE, PRIMITIVES
-from foliolab.framework.policy import HOOK_ARGUMENTS, Scheme
+from foliolab.framework.policy import Scheme, takes_place
 
 Execution = Literal["interpreted", "native"]
 Function = Callable[..., Any]
@@ -83,9 +84,21 @@ LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
 def _policy_tree(scheme: Scheme) -> CallTree:
     given = scheme.policy.hooks.given()
     put = hooks.defaults(frozenset(f.name for f in scheme.fields))
-    put |= {getattr(hooks, name): given[name] for name in HOOK_ARGUMENTS if name in given}
+    put |= {hooks.stub(name, takes_place(name, hook)): hook for name, hook in given.items()}
     put |= dict(scheme.policy.replace)
     return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
+
+
+@cache
+def policy_digest(scheme: Scheme) -> str:
+    """What tells one policy's text and declaration from another's: comments and file names do not count."""
+    tree = _policy_tree(scheme)
+    policy = scheme.policy
+    declared = (scheme.values, scheme.fields, sorted(scheme.capabilities), scheme.max_mm_id, policy.max_order)
+    whole = hashlib.sha256(repr(declared).encode())
+    for entry in calls.ENTRIES:
+        whole.update(tree.digest(entry).encode())
+    return whole.hexdigest()[:16]
 
 
 @cache
@@ -237,6 +250,7 @@ class Engine:
             ("mm_ida_words", self.map.ida_words),
             ("max_mm_id", self.scheme.max_mm_id),
             ("has_contents", int(self.contents.size > 0)),
+            ("tell_moves", int("move_pte" in self.scheme.policy.hooks.given())),
             ("nr_pages", self.shape.nr_pages),
         ):
             getattr(zone, name).write("boot", value)
@@ -245,6 +259,7 @@ class Engine:
             mm.pgd.write("boot", self.map.pgds[who])
             mm.pmd.write("boot", self.map.pmds[who])
             mm.nr_ptes.write("boot", self.shape.nr_vpns)
+            mm.here.write("boot", off)
         self._free_everything(zone)
 
     def _free_everything(self, zone: Any) -> None:

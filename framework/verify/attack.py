@@ -31,7 +31,16 @@ class Progress:
     rate: float = 0.0
 
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[Progress | Finding], None]
+"""Told how far an attack is, and of a refutation as soon as it is confirmed: who is ended then has said it."""
+
+
+class Stop(Protocol):
+    """Whether somebody wants an end; an event of `threading` or of `multiprocessing`."""
+
+    def is_set(self) -> bool:
+        """Whether to end."""
+        ...
 
 
 @dataclass
@@ -48,7 +57,7 @@ class Budget:
     seconds: float = 60.0
     memory: int = 1 << 30
     seed: int = 1
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=threading.Event)
     started: float = field(default_factory=time.monotonic)
 
     @property

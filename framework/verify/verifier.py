@@ -1,0 +1,286 @@
+"""The verifier: attacks on one policy, side by side in processes of their own, and what they found together.
+
+An attack that crashes, hangs or eats its memory takes nobody with it: its claims are undecided, with the reason.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from typing import Any, Final
+
+import msgspec
+
+from foliolab.framework import document
+from foliolab.framework.engine.engine import policy_digest
+from foliolab.framework.errors import FolioLabError
+from foliolab.framework.policy import Scheme
+from foliolab.framework.provenance import MachineInfo, describe_machine, now, versions
+from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
+from foliolab.framework.verify.finding import OWED, Finding, Verdict
+
+SCHEMA: Final = 1
+GRACE: Final = 5.0
+"""Seconds after its budget before an attack that does not end is ended."""
+AT_ONCE: Final = 0.4
+"""Seconds that attacks have to answer when they are told to stop."""
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the attacks found about one policy.
+
+    Attributes:
+        policy: as a user would write it.
+        digest: of its text (`engine.policy_digest`).
+        claims: what it declares.
+        findings: the attacks' answers.
+        interrupted: whether it was stopped early.
+        seconds: how long it took.
+    """
+
+    policy: str
+    digest: str
+    claims: list[str]
+    findings: list[Finding]
+    interrupted: bool
+    seconds: float
+    started: str
+    command: str = ""
+    machine: MachineInfo = msgspec.field(default_factory=describe_machine)
+    versions: dict[str, str] = msgspec.field(default_factory=versions)
+    schema: int = SCHEMA
+
+    def verdict(self, claim: str) -> Verdict:
+        """All attacks together: refuted by any; held if one says so and none was left undecided by all."""
+        found = {finding.verdict for finding in self.findings if finding.claim == claim}
+        if "refuted" in found:
+            return "refuted"
+        return "held" if "held" in found else "undecided"
+
+    @property
+    def refuted(self) -> list[Finding]:
+        """The refutations, one for each law that breaks, the shortest first."""
+        best: dict[str, Finding] = {}
+        for finding in self.findings:
+            example = finding.counterexample
+            if finding.verdict == "refuted" and example is not None:
+                mine = best.get(example.law)
+                if mine is None or _length(finding) < _length(mine):
+                    best[example.law] = finding
+        return list(best.values())
+
+
+def _length(finding: Finding) -> tuple[int, int]:
+    example = finding.counterexample
+    assert example is not None
+    return sum(map(len, example.threads)), sum(count for _, count in example.turns)
+
+
+def save(verification: Verification, path: str | os.PathLike[str]) -> None:
+    """Write it, atomically.
+
+    Raises:
+        ResultFileError: the place cannot be written to.
+    """
+    document.save(verification, path)
+
+
+def load(path: str | os.PathLike[str]) -> Verification:
+    """Read one.
+
+    Raises:
+        ResultFileError: there is none, it is damaged, or its schema is newer.
+    """
+    return document.load(path, Verification, SCHEMA, "verification", "foliolab verify --json")
+
+
+@dataclass
+class _Running:
+    """An attack in its process."""
+
+    attack: Attack
+    process: Any
+    pipe: Connection
+    findings: list[Finding] | None = None
+    failure: str = ""
+    early: list[Finding] = field(default_factory=list)
+    """What it said before its end."""
+
+    def answers(self, scheme: Scheme, why: str) -> list[Finding]:
+        """What is known of it; `why` it is not more, if it did not come to its end."""
+        if self.findings is not None:
+            return self.findings
+        known = {finding.claim for finding in self.early}
+        unable = _unable(scheme, self.attack, self.failure or why)
+        return [*self.early, *(finding for finding in unable if finding.claim not in known)]
+
+
+def verify(
+    scheme: Scheme,
+    attacks: Sequence[Attack],
+    budget: Budget,
+    tell: Tell = lambda progress: None,
+    jobs: int = 1,
+    first: bool = False,
+    command: str = "",
+) -> Verification:
+    """Attack a policy.
+
+    Args:
+        scheme: the policy.
+        attacks: who attacks.
+        budget: what each of them may use; all start at once.
+        tell: told how far they are.
+        jobs: 0: one attack after the other in this process, each with an equal share; else side by side.
+        first: end all of them with the first refutation.
+        command: what repeats this.
+
+    Returns:
+        their answers; what an attack could not say for want of time, or since it failed, is undecided.
+    """
+    began, started = time.monotonic(), now()
+    if jobs and "fork" in multiprocessing.get_all_start_methods():
+        findings, interrupted = _side_by_side(scheme, attacks, budget, tell, first)
+    else:
+        findings, interrupted = _in_turn(scheme, attacks, budget, tell, first)
+    digest = policy_digest(scheme)
+    return Verification(
+        policy=scheme.name,
+        digest=digest,
+        claims=sorted(scheme.capabilities),
+        findings=[_signed(finding, digest, command) for finding in findings],
+        interrupted=interrupted,
+        seconds=time.monotonic() - began,
+        started=started,
+        command=command,
+    )
+
+
+def _signed(finding: Finding, digest: str, command: str) -> Finding:
+    """A counterexample says whose text it is about, and what found it."""
+    if finding.counterexample is None:
+        return finding
+    example = msgspec.structs.replace(finding.counterexample, digest=digest, command=command)
+    return replace(finding, counterexample=example)
+
+
+def _in_turn(
+    scheme: Scheme, attacks: Sequence[Attack], budget: Budget, tell: Tell, first: bool
+) -> tuple[list[Finding], bool]:
+    findings: list[Finding] = []
+    early: list[Finding] = []
+
+    def listen(news: Progress | Finding) -> None:
+        if isinstance(news, Finding):
+            early.append(news)
+        tell(news)
+
+    try:
+        for place, attack in enumerate(attacks):
+            early.clear()
+            try:
+                findings += attack.run(scheme, budget.part(1 / (len(attacks) - place)), listen)
+            except FolioLabError as fault:
+                findings += _unable(scheme, attack, fault.what)
+            if first and any(finding.verdict == "refuted" for finding in findings):
+                break
+    except KeyboardInterrupt:
+        return [*findings, *early], True
+    return findings, False
+
+
+def _unable(scheme: Scheme, attack: Attack, why: str) -> list[Finding]:
+    """The answers of an attack that has none."""
+    return [Finding(attack.name, claim, "undecided", why) for claim in (OWED, *sorted(scheme.capabilities))]
+
+
+# -- side by side ----------------------------------------------------------------------------------------
+def _side_by_side(
+    scheme: Scheme, attacks: Sequence[Attack], budget: Budget, tell: Tell, first: bool
+) -> tuple[list[Finding], bool]:
+    context = multiprocessing.get_context("fork")
+    stop = context.Event()
+    running = [_start(context, scheme, attack, replace(budget, stop=stop)) for attack in attacks]
+    interrupted = False
+    try:
+        _follow(running, budget, tell, first)
+    except KeyboardInterrupt:
+        interrupted = True
+    stop.set()
+    end = Budget(AT_ONCE)
+    with suppress(KeyboardInterrupt):
+        _follow(running, end, lambda progress: None, False)
+    for one in running:
+        if one.process.is_alive():
+            one.process.kill()
+        one.process.join()
+        one.pipe.close()
+    why = "stopped" if interrupted or first else f"did not end within {budget.seconds + GRACE:.0f} s and was ended"
+    found = [
+        one.findings if one.findings is not None else _unable(scheme, one.attack, one.failure or why) for one in running
+    ]
+    return [finding for findings in found for finding in findings], interrupted
+
+
+def _start(context: Any, scheme: Scheme, attack: Attack, budget: Budget) -> _Running:
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(scheme, attack, budget, there), daemon=True)
+    process.start()
+    there.close()
+    return _Running(attack, process, here)
+
+
+def _work(scheme: Scheme, attack: Attack, budget: Budget, pipe: Connection) -> None:
+    """Entry of an attack's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
+    with suppress(BrokenPipeError, OSError):
+        try:
+            pipe.send(attack.run(scheme, budget, pipe.send))
+        except FolioLabError as fault:
+            pipe.send(fault.what)
+        except MemoryError:
+            pipe.send("needs more memory than there is")
+        except Exception as fault:
+            pipe.send(f"failed: {type(fault).__name__}: {fault}")
+
+
+def _follow(running: list[_Running], budget: Budget, tell: Tell, first: bool) -> None:
+    """Take what the attacks send until all have ended, or time is over."""
+    deadline = time.monotonic() + budget.left + (GRACE if budget.seconds > AT_ONCE else 0)
+    while open_ones := {one.pipe: one for one in running if one.findings is None and not one.failure}:
+        left = deadline - time.monotonic()
+        ready = wait(list(open_ones), max(left, 0))
+        for pipe in ready:
+            _take(open_ones[pipe], tell)  # type: ignore[index]
+        if first and any(_refutes(one) for one in running):
+            return
+        if not ready and left <= 0:
+            return
+
+
+def _refutes(one: _Running) -> bool:
+    return any(finding.verdict == "refuted" for finding in one.findings or one.early)
+
+
+def _take(one: _Running, tell: Tell) -> None:
+    try:
+        sent = one.pipe.recv()
+    except EOFError:
+        one.process.join()
+        one.failure = f"its process ended with {one.process.exitcode}"
+        return
+    if isinstance(sent, Progress):
+        tell(sent)
+    elif isinstance(sent, Finding):
+        one.early.append(sent)
+        tell(sent)
+    elif isinstance(sent, list):
+        one.findings = sent
+    else:
+        one.failure = str(sent)
