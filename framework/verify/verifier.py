@@ -222,10 +222,7 @@ def _side_by_side(
         one.process.join()
         one.pipe.close()
     why = "stopped" if interrupted or first else f"did not end within {budget.seconds + GRACE:.0f} s and was ended"
-    found = [
-        one.findings if one.findings is not None else _unable(scheme, one.attack, one.failure or why) for one in running
-    ]
-    return [finding for findings in found for finding in findings], interrupted
+    return [finding for one in running for finding in one.answers(scheme, why)], interrupted
 
 
 def _start(context: Any, scheme: Scheme, attack: Attack, budget: Budget) -> _Running:

@@ -1,0 +1,326 @@
+"""Planted faults: the shipped policies with one mistake each, made by editing the text of one function.
+
+Each is something that somebody could get wrong. `planted(fault)` is a policy like any other.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from types import FunctionType
+from typing import Any
+
+from foliolab.framework.policy import Hooks, Policy, Stored
+from foliolab.policies import (
+    exact,
+    mm_id,
+    mm_id_v1,
+    no_page_mapcount,
+    owner_vma,
+    page_mapcount,
+    rmap_id,
+    rmap_seqcount,
+    total_mapped_pages,
+)
+
+LOCK = "bit_spin_lock(LOCK_BIT, folio._mm_ids)"
+UNLOCK = "bit_spin_unlock(LOCK_BIT, folio._mm_ids)"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One mistake.
+
+    Args:
+        name: what it is.
+        policy: in which policy.
+        function: in which function; None: in the declaration of a field.
+        edits: (old text, new text) pairs, each old text standing there exactly once.
+        field, ctype: for a declaration: the field, and its new type.
+        laws: those that may be found broken; empty: whichever.
+    """
+
+    name: str
+    policy: Policy
+    function: Callable[..., Any] | None = None
+    edits: tuple[tuple[str, str], ...] = ()
+    field: str = ""
+    ctype: str = ""
+    laws: frozenset[str] = frozenset()
+
+
+def edited(function: Any, edits: tuple[tuple[str, str], ...]) -> FunctionType:
+    """A copy of a function with its text changed; its lines keep their numbers."""
+    lines, first = inspect.getsourcelines(function)
+    text = textwrap.dedent("".join(lines))
+    for old, new in edits:
+        assert text.count(old) == 1, f"{function.__qualname__}: {old!r} stands there {text.count(old)} times"
+        text = text.replace(old, new)
+    tree = ast.parse(text)
+    ast.increment_lineno(tree, first - 1)
+    space = dict(function.__globals__)
+    exec(compile(tree, function.__code__.co_filename, "exec"), space)
+    made = space[function.__name__]
+    assert isinstance(made, FunctionType)
+    made.__module__ = function.__module__
+    return made
+
+
+def with_function(policy: Policy, function: Any, other: Any, name: str) -> Policy:
+    """The policy with another function in the place of one of its own, be it a hook or something that hooks call."""
+    given = policy.hooks.given()
+    mine: dict[str, Any] = {hook: other for hook, value in given.items() if value is function}
+    kept = {f.name: getattr(policy.hooks, f.name) for f in fields(policy.hooks)}
+    return replace(
+        policy,
+        name=name,
+        models=None,
+        mutants=None,
+        hooks=Hooks(**{**kept, **mine}),
+        replace=(*policy.replace, (function, other)),
+    )
+
+
+def _narrowed(policy: Policy, fault: Fault) -> Policy:
+    declared: Any = policy.fields
+    values = dict(policy.with_parameters({}).values)
+    now: tuple[Stored, ...] = declared(values) if callable(declared) else declared
+    changed = tuple(replace(one, ctype=fault.ctype) if one.name == fault.field else one for one in now)
+    assert changed != now, fault.name
+    return replace(policy, name=fault.name, models=None, mutants=None, fields=changed)
+
+
+def planted(fault: Fault) -> Policy:
+    """The policy with the mistake in it."""
+    if fault.function is None:
+        return _narrowed(fault.policy, fault)
+    other = edited(fault.function, fault.edits)
+    return with_function(fault.policy, fault.function, other, fault.name)
+
+
+def _mm(name: str, function: Any, *edits: tuple[str, str]) -> Fault:
+    return Fault(name, mm_id.POLICY, function, edits)
+
+
+FAULTS: tuple[Fault, ...] = (
+    # locks
+    _mm("add-without-the-lock", mm_id.add_large_mapcount, (LOCK, "pass"), (UNLOCK, "pass")),
+    _mm("sub-without-the-lock", mm_id.sub_large_mapcount, (LOCK, "pass"), (UNLOCK, "pass")),
+    _mm("add-never-unlocks", mm_id.add_large_mapcount, (UNLOCK, "pass")),
+    _mm("sub-never-unlocks", mm_id.sub_large_mapcount, (UNLOCK, "pass")),
+    _mm(
+        "sub-unlocks-early",
+        mm_id.sub_large_mapcount,
+        ("atomic_set(folio._large_mapcount, total)", f"atomic_set(folio._large_mapcount, total); {UNLOCK}"),
+        (f"    {UNLOCK}\n    return", "    pass\n    return"),
+    ),
+    _mm(
+        "add-unlocks-early",
+        mm_id.add_large_mapcount,
+        ("atomic_set(folio._large_mapcount, total)", f"atomic_set(folio._large_mapcount, total); {UNLOCK}"),
+        (f"    {UNLOCK}\n    return", "    pass\n    return"),
+    ),
+    _mm(
+        "add-counts-before-the-lock",
+        mm_id.add_large_mapcount,
+        (
+            f"    {LOCK}\n    total = atomic_read(folio._large_mapcount) + nr",
+            f"    total = atomic_read(folio._large_mapcount) + nr\n    {LOCK}",
+        ),
+    ),
+    _mm("reuse-keeps-the-lock", mm_id.can_reuse, (UNLOCK, "pass")),
+    # flags
+    _mm(
+        "second-slot-sets-no-flag",
+        mm_id._add_to_slots,
+        (
+            "store(folio._mm_id_mapcount[1], nr - 1)\n        __set_bit(SHARED_BIT, folio._mm_ids)",
+            "store(folio._mm_id_mapcount[1], nr - 1)\n        pass",
+        ),
+    ),
+    _mm(
+        "first-slot-sets-no-flag",
+        mm_id._add_to_slots,
+        ("__set_bit(SHARED_BIT, folio._mm_ids)  # others map it already", "pass"),
+    ),
+    _mm(
+        "flag-is-never-cleared",
+        mm_id._sub_from_slots,
+        ("__clear_bit(SHARED_BIT, folio._mm_ids)", "pass"),
+    ),
+    _mm(
+        "flag-is-cleared-too-early",
+        mm_id._sub_from_slots,
+        (
+            "if not left and (load(folio._mm_id_mapcount[0]) == total or load(folio._mm_id_mapcount[1]) == total):",
+            "if not left:",
+        ),
+    ),
+    _mm(
+        "fork-by-pmd-is-not-tracked",
+        mm_id.dup_pmd,
+        ("add_large_mapcount(folio, 1, mm)", "atomic_inc(folio._large_mapcount)"),
+    ),
+    # slots and counts
+    _mm(
+        "wrong-slot-counts",
+        mm_id._add_to_slots,
+        (
+            "store(folio._mm_id_mapcount[1], load(folio._mm_id_mapcount[1]) + nr)",
+            "store(folio._mm_id_mapcount[0], load(folio._mm_id_mapcount[0]) + nr)",
+        ),
+    ),
+    _mm(
+        "wrong-slot-is-freed",
+        mm_id._sub_from_slots,
+        ("left = _sub_from_slot(folio, 1, nr)", "left = _sub_from_slot(folio, 0, nr)"),
+    ),
+    _mm(
+        "slot-starts-one-too-high",
+        mm_id._add_to_slots,
+        ("store(folio._mm_id_mapcount[0], nr - 1)", "store(folio._mm_id_mapcount[0], nr)"),
+    ),
+    _mm("slot-is-freed-one-too-early", mm_id._sub_from_slot, ("if left >= 0:", "if left > 0:")),
+    _mm("id-of-an-empty-slot-stays", mm_id._sub_from_slot, ("set_slot_id(folio, slot, MM_ID_DUMMY)", "pass")),
+    _mm("count-of-an-empty-slot-stays", mm_id._sub_from_slot, ("store(folio._mm_id_mapcount[slot], -1)", "pass")),
+    # reuse
+    _mm(
+        "reuse-without-a-second-look",
+        mm_id.can_reuse,
+        (
+            "exclusive = not test_bit(SHARED_BIT, folio._mm_ids) and only_mapped(folio)",
+            "exclusive = only_mapped(folio)",
+        ),
+    ),
+    _mm("reuse-in-spite-of-references", mm_id.only_mapped, ("== folio_ref_count(folio)", "<= folio_ref_count(folio)")),
+    # narrow fields
+    Fault("narrow-slot-counts", mm_id.POLICY, field="_mm_id_mapcount", ctype="i8"),
+    Fault("narrow-large-mapcount", no_page_mapcount.POLICY, field="_large_mapcount", ctype="i8"),
+    Fault("narrow-pages-mapped", page_mapcount.POLICY, field="_nr_pages_mapped", ctype="i16"),
+    # page mapcounts
+    Fault(
+        "page-mapcount-without-an-atomic",
+        page_mapcount.POLICY,
+        page_mapcount.dup_page,
+        (("atomic_inc(page._mapcount)", "atomic_set(page._mapcount, atomic_read(page._mapcount) + 1)"),),
+    ),
+    Fault(
+        "last-page-is-not-uncounted",
+        page_mapcount.POLICY,
+        page_mapcount.remove_page_mapcounts,
+        (
+            (
+                "if last and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:",
+                "if last > 1 and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:",
+            ),
+        ),
+    ),
+    Fault(
+        "new-folio-is-one-off",
+        page_mapcount.POLICY,
+        page_mapcount.new_anon,
+        (("atomic_set(folio._large_mapcount, nr - 1)", "atomic_set(folio._large_mapcount, nr)"),),
+    ),
+    Fault(
+        "partial-if-anything-went",
+        page_mapcount.POLICY,
+        page_mapcount.partially_mapped,
+        (("return nr != 0 and", "return nr >= 0 and"),),
+    ),
+    Fault(
+        "mapcount-by-load-and-store",
+        page_mapcount.POLICY,
+        page_mapcount.add_ptes,
+        (
+            (
+                "atomic_add(nr, folio._large_mapcount)",
+                "atomic_set(folio._large_mapcount, atomic_read(folio._large_mapcount) + nr)",
+            ),
+        ),
+    ),
+    # averages
+    Fault(
+        "entire-mapcount-stays",
+        no_page_mapcount.POLICY,
+        no_page_mapcount.remove_pmd,
+        (
+            (
+                "last = atomic_add_negative(-1, folio._entire_mapcount)",
+                "last = atomic_add_negative(0, folio._entire_mapcount)",
+            ),
+        ),
+    ),
+    Fault(
+        "statistic-counts-every-mapping",
+        no_page_mapcount.POLICY,
+        no_page_mapcount.pages_if_first,
+        (("if now == nr else 0", "if now >= nr else 0"),),
+    ),
+    Fault(
+        "average-rounds-up",
+        total_mapped_pages.POLICY,
+        total_mapped_pages.page_mapcount,
+        (("(total + pages // 2) // pages", "(total + pages - 1) // pages"),),
+    ),
+    Fault(
+        "pmd-counts-511",
+        total_mapped_pages.POLICY,
+        total_mapped_pages.remove_pmd,
+        (("sub_counts(folio, 1, PMD_PAGES, mm)", "sub_counts(folio, 1, PMD_PAGES - 1, mm)"),),
+    ),
+    # others
+    Fault(
+        "others-are-forgotten",
+        owner_vma.POLICY,
+        owner_vma._count,
+        (
+            (
+                "store(folio._nr_other_mappings, load(folio._nr_other_mappings) + nr)",
+                "store(folio._nr_other_mappings, nr)",
+            ),
+        ),
+    ),
+    Fault(
+        "owner-leaves-with-others-there",
+        owner_vma.POLICY,
+        owner_vma._count,
+        (("if total < 0:", "if total < 1:"),),
+    ),
+    Fault("owners-never-leave", exact.POLICY, exact._count, (("elif after == 0:", "elif after < 0:"),)),
+    Fault(
+        "exact-without-the-lock",
+        exact.POLICY,
+        exact.change_mapcount,
+        (
+            ("bit_spin_lock(LOCK_BIT, folio._owner_lock)", "pass"),
+            ("bit_spin_unlock(LOCK_BIT, folio._owner_lock)", "pass"),
+        ),
+    ),
+    Fault(
+        "v1-forgets-to-clear-exclusive",
+        mm_id_v1.POLICY,
+        mm_id_v1._add_to_slots,
+        (
+            (
+                "            store(folio._mm1_mapcount, nr - 1)\n        __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)",
+                "            store(folio._mm1_mapcount, nr - 1)\n        pass",
+            ),
+        ),
+    ),
+)
+"""Mistakes in policies whose claims hold otherwise."""
+
+SEQCOUNT_FAULT = Fault(
+    "sequence-does-not-move",
+    rmap_id.POLICY,
+    rmap_seqcount.write_end,
+    (
+        (
+            "atomic_add_return(SEQUENCE_STEP[form] - SHARED_WRITER, seqcount)",
+            "atomic_add_return(-SHARED_WRITER, seqcount)",
+        ),
+    ),
+)
