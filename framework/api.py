@@ -30,6 +30,10 @@ from foliolab.framework.engine.folio import (
     folio_trylock,
     folio_unlock,
 )
+from foliolab.framework.engine.pagetable import (
+    PTRS_PER_PTE,
+    folio_mapped_between,
+)
 from foliolab.framework.engine.rmap import (
     folio_add_anon_rmap_ptes,
     folio_add_file_rmap_ptes,
@@ -83,6 +87,7 @@ from foliolab.framework.machine.primitives import (
     fill_page,
     init_fields,
     load,
+    memory_of,
     mm_at,
     nth_page,
     page_to_pfn,
@@ -106,6 +111,11 @@ from foliolab.framework.machine.primitives import (
     xchg,
     zone_at,
 )
+from foliolab.framework.pattern import (
+    Processes,
+    SharingPattern,
+    Usage,
+)
 from foliolab.framework.policy import (
     API_VERSION,
     CAPABILITIES,
@@ -114,6 +124,7 @@ from foliolab.framework.policy import (
     Parameter,
     Policy,
     Stored,
+    exact_claim,
 )
 from foliolab.framework.workload import (
     PMD_ORDER,
@@ -132,6 +143,7 @@ __all__ = [
     "NEW_PAGE",
     "PAGE_SIZE",
     "PMD_ORDER",
+    "PTRS_PER_PTE",
     "READ_ONCE",
     "REUSED",
     "UNCHANGED",
@@ -146,9 +158,12 @@ __all__ = [
     "Parameter",
     "PluginError",
     "Policy",
+    "Processes",
     "Setting",
+    "SharingPattern",
     "Stored",
     "Timed",
+    "Usage",
     "UsageError",
     "Workload",
     "__clear_bit",
@@ -179,10 +194,12 @@ __all__ = [
     "copy_page",
     "cpu_at",
     "cpu_relax",
+    "exact_claim",
     "fill_page",
     "folio_add_anon_rmap_ptes",
     "folio_add_file_rmap_ptes",
     "folio_free_swap",
+    "folio_mapped_between",
     "folio_nr_pages",
     "folio_order",
     "folio_page",
@@ -200,6 +217,7 @@ __all__ = [
     "hookimpl",
     "init_fields",
     "load",
+    "memory_of",
     "mm_at",
     "nth_page",
     "page_to_pfn",

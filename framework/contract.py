@@ -13,6 +13,7 @@ from typing import Any, Final, get_args
 from foliolab.framework.discovery import Unusable
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.layout import Bits
+from foliolab.framework.pattern import SharingPattern
 from foliolab.framework.policy import CAPABILITIES, Hooks, Layout, Parameter, Per, Policy, Scheme, Stored
 from foliolab.framework.trace_reader import TraceReader
 from foliolab.framework.workload import Workload
@@ -20,8 +21,10 @@ from foliolab.framework.workload import Workload
 OFFERS: Final[dict[str, tuple[type, ...]]] = {
     "foliolab_policies": (Policy,),
     "foliolab_workloads": (Workload,),
+    "foliolab_sharing_patterns": (SharingPattern,),
     "foliolab_published": (str, PathLike),
     "foliolab_scenarios": (str, PathLike),
+    "foliolab_findings": (str, PathLike),
     "foliolab_trace_readers": (TraceReader,),
 }
 """The hooks that a registry calls, and what each yields."""
@@ -39,8 +42,8 @@ def line_of(function: Any) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
-def place_of(offered: Policy | Workload) -> str:
-    """File and line that declare a policy or workload: where its module says its name."""
+def place_of(offered: Policy | Workload | SharingPattern) -> str:
+    """File and line that declare a policy, workload or pattern: where its module says its name."""
     return _place(sys.modules.get(offered.module), offered.name)
 
 
@@ -83,14 +86,14 @@ def plain(module: object, constant: str, kinds: tuple[type, ...]) -> list[Any]:
     return listed(many, kinds, constant, _place(module, constant))
 
 
-def published(path: str | PathLike[str]) -> Path:
-    """A file of published figures.
+def existing(path: str | PathLike[str], hook: str) -> Path:
+    """A file that a hook names.
 
     Raises:
         Unusable: there is none.
     """
     if not Path(path).is_file():
-        raise Unusable(f"foliolab_published() yields {path}, and there is no such file")
+        raise Unusable(f"{hook}() yields {path}, and there is no such file")
     return Path(path)
 
 
@@ -164,6 +167,7 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
     claims.need(isinstance(policy.hooks, Hooks), "its hooks are not a Hooks(...)")
     claims.need(policy.layout in get_args(Layout), f"there is no layout {policy.layout!r}")
     claims.need(_whole(policy.max_order, 1, LARGEST_ORDER), f"max_order is not 1 to {LARGEST_ORDER}")
+    claims.need(_whole(policy.max_mappings, 1, (1 << 63) - 1), "max_mappings is not a number from 1 up")
     claims.need(_all(policy.parameters, Parameter), "its parameters are not a tuple of Parameter")
     names = [p.name for p in policy.parameters]
     claims.need(len(set(names)) == len(names), "two parameters have the same name")
@@ -202,6 +206,12 @@ def _check_fields(claims: _Claims, fields: object) -> None:
         replace(one, page=0).at(64)  # raises for an unknown type or a misplaced offset
 
 
+def _takes_two(function: object) -> bool:
+    """Whether a function can be called with two arguments, as far as it shows."""
+    code = getattr(function, "__code__", None)
+    return code is None or code.co_argcount >= 2 or bool(code.co_flags & 4)
+
+
 def check_workload(workload: Workload) -> None:
     """Whether a workload is one.
 
@@ -210,9 +220,7 @@ def check_workload(workload: Workload) -> None:
     """
     claims = _Claims(workload)
     claims.common(workload)
-    code = getattr(workload.prepare, "__code__", None)
-    taken = code is None or code.co_argcount >= 2 or bool(code.co_flags & 4)
-    claims.need(taken, "prepare is not a function of (machine, setting)")
+    claims.need(_takes_two(workload.prepare), "prepare is not a function of (machine, setting)")
     orders: Any = workload.orders
     good = isinstance(orders, tuple) and bool(orders) and all(_whole(o, 0, LARGEST_ORDER) for o in orders)
     claims.need(good, f"its orders are not numbers from 0 to {LARGEST_ORDER}")
@@ -221,3 +229,14 @@ def check_workload(workload: Workload) -> None:
     claims.need(not unknown, f"it needs {unknown}; capabilities are {', '.join(CAPABILITIES)}")
     for name in ("mms", "spaces", "frames", "threads", "small"):
         claims.need(_whole(getattr(workload, name), 1, 1 << 20), f"{name} is not a number from 1 up")
+
+
+def check_pattern(pattern: SharingPattern) -> None:
+    """Whether a sharing pattern is one.
+
+    Raises:
+        Unusable: it is not.
+    """
+    claims = _Claims(pattern)
+    claims.common(pattern)
+    claims.need(_takes_two(pattern.play), "play is not a function of (processes, usage)")

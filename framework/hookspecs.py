@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import pluggy
 
+from foliolab.framework.pattern import SharingPattern
 from foliolab.framework.policy import Policy
 from foliolab.framework.trace_reader import TraceReader
 from foliolab.framework.workload import Workload
@@ -35,12 +36,20 @@ class Hooks:
         """The workloads that the plugin offers."""
 
     @_spec
+    def foliolab_sharing_patterns(self) -> Iterable[SharingPattern]:  # type: ignore[empty-body]
+        """The sharing patterns that the plugin offers, for `foliolab precision`."""
+
+    @_spec
     def foliolab_published(self) -> Iterable[str]:  # type: ignore[empty-body]
         """Paths of TOML files with published figures (format: `foliolab.framework.published`)."""
 
     @_spec
     def foliolab_scenarios(self) -> Iterable[str]:  # type: ignore[empty-body]
         """Paths of scenario files (NAME.scenario), or of folders that hold them."""
+
+    @_spec
+    def foliolab_findings(self) -> Iterable[str]:  # type: ignore[empty-body]
+        """Paths of files that `foliolab verify --save-findings` wrote about the plugin's policies."""
 
     @_spec
     def foliolab_reporters(self) -> Iterable[object]:  # type: ignore[empty-body]

@@ -40,7 +40,6 @@ CAPABILITIES: Final = {
 """What a policy can claim. Claims select the checks and workloads that apply, and are put to the test."""
 
 
-
 def exact_claim(owners: int) -> str:
     """The capability of answering exactly while at most so many MMs (2 to 8) map a folio at a time."""
     return f"exact-for-{_EXACT_FOR[owners]}"
@@ -151,6 +150,11 @@ class Hooks:
     MM whose page table changes. `nr` is a number of consecutive pages. Hooks change the policy's own fields
     only; references, AnonExclusive, page tables and statistics are the engine's.
 
+    The hooks out of HOOKS_WITH_PLACE may take one argument more, `vpn`: the page of address space at which the
+    mappings begin. They may then look at the page tables of `mm` (`folio_mapped_between`), whose lock is held, as
+    it is in the kernel: what is added is not there yet, what is removed is gone already, and where PTEs take the
+    place of a PMD they are added below it before it is removed.
+
     Attributes:
         prepare: (folio) a folio was allocated; default: store every field's `init`.
         release: (folio) the folio is about to be freed.
@@ -164,6 +168,8 @@ class Hooks:
         dup_pmd: (folio, mm) fork: one PMD more, in the child `mm`.
         remove_ptes: (folio, page, nr, mm) -> (nr, partially_mapped).
         remove_pmd: (folio, mm) -> (nr, nr_pmdmapped, partially_mapped).
+        move_pte: (folio, page, mm, vpn, to) mremap moved the PTE of a page from `vpn` to `to`, which it maps now.
+            PMDs that move whole, with everything below them, are not told.
         mapcount: (folio) -> number of mappings, PTEs and PMDs alike.
         entire_mapcount: (folio) -> number of PMD mappings.
         maybe_mapped_shared: (folio) -> False only if certainly a single MM maps the folio.
@@ -184,6 +190,7 @@ class Hooks:
     dup_pmd: Hook | None = None
     remove_ptes: Hook
     remove_pmd: Hook | None = None
+    move_pte: Hook | None = None
     mapcount: Hook | None = None
     entire_mapcount: Hook | None = None
     maybe_mapped_shared: Hook
@@ -198,10 +205,22 @@ class Hooks:
 
 HOOK_ARGUMENTS: Final = {
     "prepare": 1, "release": 1, "new_anon": 4, "new_anon_pmd": 2, "add_ptes": 4, "add_pmd": 2, "dup_page": 1,
-    "dup_ptes": 4, "dup_pmd": 2, "remove_ptes": 4, "remove_pmd": 2, "mapcount": 1, "entire_mapcount": 1,
+    "dup_ptes": 4, "dup_pmd": 2, "remove_ptes": 4, "remove_pmd": 2, "move_pte": 5, "mapcount": 1, "entire_mapcount": 1,
     "maybe_mapped_shared": 1, "can_reuse": 3, "page_mapcount": 2, "page_exclusive": 2,
 }  # fmt: skip
 """How many arguments each hook takes."""
+
+HOOKS_WITH_PLACE: Final = frozenset(
+    {
+        "new_anon", "new_anon_pmd", "add_ptes", "add_pmd", "dup_ptes", "dup_pmd", "remove_ptes", "remove_pmd",
+    }
+)  # fmt: skip
+"""The hooks that may take one argument more: the page of address space."""
+
+
+def takes_place(name: str, hook: Hook) -> bool:
+    """Whether a policy's hook of that name takes the page of address space, too."""
+    return name in HOOKS_WITH_PLACE and hook.__code__.co_argcount == HOOK_ARGUMENTS[name] + 1
 
 
 @dataclass(frozen=True)
@@ -264,6 +283,7 @@ class Policy:
         capabilities_of: what it claims for chosen parameters, where that depends on them.
         max_mm_id: the largest MM ID it can tell apart (or a function of the parameters); fork fails beyond.
         max_order: the largest folio it supports.
+        max_mappings: the most mappings that one folio may have, all MMs together; what its counters must hold.
         api_version: the contract it was written for.
         replace: (function, other) pairs: the other stands in its place wherever the text calls it, so that a policy
             made with `dataclasses.replace` from another one may change a single step of it.
@@ -284,6 +304,7 @@ class Policy:
     capabilities_of: Callable[[Mapping[str, int]], frozenset[str]] | None = None
     max_mm_id: int | Callable[[Mapping[str, int]], int] = (1 << 31) - 1
     max_order: int = 15
+    max_mappings: int = (1 << 31) - 1
     replace: tuple[tuple[Hook, Hook], ...] = ()
     mutants: Callable[[], tuple[Policy, ...]] | None = None
     models: Models | None = None
@@ -314,9 +335,10 @@ class Policy:
             )
         for name, hook in self.hooks.given().items():
             code = getattr(hook, "__code__", None)
-            if code is None or code.co_argcount != HOOK_ARGUMENTS[name]:
+            if code is None or not (code.co_argcount == HOOK_ARGUMENTS[name] or takes_place(name, hook)):
+                more = f" (or {HOOK_ARGUMENTS[name] + 1}, with vpn)" if name in HOOKS_WITH_PLACE else ""
                 raise PluginError(
-                    f"policy {self.name}: hook {name} must be a function of {HOOK_ARGUMENTS[name]} arguments",
+                    f"policy {self.name}: hook {name} must be a function of {HOOK_ARGUMENTS[name]} arguments{more}",
                     "its arguments are listed in foliolab.framework.policy.Hooks",
                 )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pluggy
 
@@ -19,6 +19,7 @@ from foliolab.framework import contract
 from foliolab.framework.discovery import Attempt, Kind, PluginFailure, Source, Unusable, sources
 from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.hookspecs import GROUP, Hooks
+from foliolab.framework.pattern import SharingPattern
 from foliolab.framework.policy import Policy, Scheme
 from foliolab.framework.selection import nearest, parse_memory, parse_sizes, split
 from foliolab.framework.trace_reader import TraceReader
@@ -26,8 +27,15 @@ from foliolab.framework.workload import Workload
 
 __all__ = ["Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
 
+PLAIN: Final = {
+    "foliolab_policies": "POLICY",
+    "foliolab_workloads": "WORKLOAD",
+    "foliolab_sharing_patterns": "PATTERN",
+}
+"""What a plain file may hold in place of a hook."""
+
 Check = Callable[[Scheme], object]
-Offered = TypeVar("Offered", Policy, Workload, Path)
+Offered = TypeVar("Offered", Policy, Workload, SharingPattern, Path)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Plugin:
         policies, workloads: the names of those that it offers.
         published: its files of published figures.
         scenarios: the names of its scenarios.
+        patterns: the names of its sharing patterns.
     """
 
     name: str
@@ -52,6 +61,7 @@ class Plugin:
     workloads: tuple[str, ...]
     published: tuple[Path, ...] = ()
     scenarios: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,13 @@ class _Offer:
     published: tuple[Path, ...]
     trace_readers: tuple[TraceReader, ...] = ()
     scenarios: tuple[Path, ...] = ()
+    patterns: tuple[SharingPattern, ...] = ()
+    findings: tuple[Path, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*(one.name for one in self.policies), *(one.name for one in self.workloads))
+        named: tuple[Policy | Workload | SharingPattern, ...] = (*self.policies, *self.workloads, *self.patterns)
+        return tuple(one.name for one in named)
 
 
 @dataclass
@@ -74,7 +87,9 @@ class Registry:
     Attributes:
         policies: by name, FolioLab's own first.
         workloads: by name, likewise.
+        patterns: sharing patterns by name, likewise.
         published: files of published figures (see `published.load`).
+        findings: files of what `verify` found about policies (see `verify.ledger`).
         scenarios: files of scenarios by name, FolioLab's own first.
         trace_readers: readers of what tracers write, besides FolioLab's own.
         plugins: those that were loaded.
@@ -83,7 +98,9 @@ class Registry:
 
     policies: dict[str, Policy] = field(default_factory=dict)
     workloads: dict[str, Workload] = field(default_factory=dict)
+    patterns: dict[str, SharingPattern] = field(default_factory=dict)
     published: list[Path] = field(default_factory=list)
+    findings: list[Path] = field(default_factory=list)
     scenarios: dict[str, Path] = field(default_factory=dict)
     trace_readers: list[TraceReader] = field(default_factory=list)
     plugins: list[Plugin] = field(default_factory=list)
@@ -164,6 +181,15 @@ class Registry:
             raise UsageError("no workload is named", f"workloads are {', '.join(self.workloads)}")
         return list(found.values())
 
+    def pattern(self, name: str) -> SharingPattern:
+        """The sharing pattern of that name.
+
+        Raises:
+            UsageError: there is none; names the nearest.
+            PluginError: the plugin that offers it failed.
+        """
+        return self._find("pattern", name.strip(), self.patterns)
+
     def scenario(self, name: str) -> Path:
         """The file of the scenario of that name.
 
@@ -189,7 +215,7 @@ class Registry:
     def _find(self, what: str, name: str, known: dict[str, Offered]) -> Offered:
         if name in known:
             return known[name]
-        plural = {"policy": "policies", "workload": "workloads", "scenario": "scenarios"}[what]
+        plural = {"policy": "policies", "workload": "workloads", "pattern": "patterns", "scenario": "scenarios"}[what]
         for failure in self.failures:
             if name in failure.offers or name == failure.name:
                 raise PluginError(
@@ -211,6 +237,7 @@ class Registry:
         for what, taken, offered in (
             ("policy", self.policies, [(one.name, contract.place_of(one)) for one in offer.policies]),
             ("workload", self.workloads, [(one.name, contract.place_of(one)) for one in offer.workloads]),
+            ("pattern", self.patterns, [(one.name, contract.place_of(one)) for one in offer.patterns]),
             ("scenario", self.scenarios, [(path.stem, str(path)) for path in offer.scenarios]),
         ):
             names: set[str] = set(taken)
@@ -227,16 +254,25 @@ class Registry:
                 names.add(name)
         self.policies |= {one.name: one for one in offer.policies}
         self.workloads |= {one.name: one for one in offer.workloads}
+        self.patterns |= {one.name: one for one in offer.patterns}
         self.published += offer.published
+        self.findings += offer.findings
         self.scenarios |= {path.stem: path for path in offer.scenarios}
         self.trace_readers += offer.trace_readers
         names_of = tuple(p.name for p in offer.policies), tuple(w.name for w in offer.workloads)
-        files = offer.published, tuple(path.stem for path in offer.scenarios)
-        self.plugins.append(Plugin(source.name, source.kind, source.where, source.version, *names_of, *files))
+        self.plugins.append(
+            Plugin(
+                source.name, source.kind, source.where, source.version, *names_of, offer.published,
+                tuple(path.stem for path in offer.scenarios), tuple(one.name for one in offer.patterns),
+            )
+        )  # fmt: skip
 
     def _giver(self, name: str, what: str) -> str:
         for plugin in self.plugins:
-            offered = {"policy": plugin.policies, "workload": plugin.workloads, "scenario": plugin.scenarios}
+            offered = {
+                "policy": plugin.policies, "workload": plugin.workloads, "pattern": plugin.patterns,
+                "scenario": plugin.scenarios,
+            }  # fmt: skip
             if name in offered[what]:
                 return f"{plugin.source} ({plugin.name})"
         return ""
@@ -265,6 +301,8 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False, c
                 contract.check_policy(policy, check)
             for workload in offer.workloads:
                 contract.check_workload(workload)
+            for pattern in offer.patterns:
+                contract.check_pattern(pattern)
             registry._add(source, offer)
 
         failure = Attempt(source).run(read)
@@ -285,6 +323,8 @@ def _read(attempt: Attempt, loaded: object) -> _Offer:
         return _Offer((loaded,), (), ())
     if isinstance(loaded, Workload):
         return _Offer((), (loaded,), ())
+    if isinstance(loaded, SharingPattern):
+        return _Offer((), (), (), patterns=(loaded,))
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Hooks)
     manager.register(loaded, attempt.source.name)
@@ -296,19 +336,23 @@ def _read(attempt: Attempt, loaded: object) -> _Offer:
         if caller.name in contract.OFFERS
     }
     if isinstance(loaded, ModuleType):
-        for hook, constant in (("foliolab_policies", "POLICY"), ("foliolab_workloads", "WORKLOAD")):
+        for hook, constant in PLAIN.items():
             if hook not in given and hasattr(loaded, constant):
                 given[hook] = contract.plain(loaded, constant, contract.OFFERS[hook])
     if not given and not manager.get_hookcallers(loaded):
         raise Unusable(
-            "offers nothing: it has neither POLICY, WORKLOAD nor a function marked with @hookimpl",
+            "offers nothing: it has neither POLICY, WORKLOAD, PATTERN nor a function marked with @hookimpl",
             _first_line(attempt.source),
         )
-    published = tuple(contract.published(path) for path in given.get("foliolab_published", ()))
+    published, findings = (
+        tuple(contract.existing(path, hook) for path in given.get(hook, ()))
+        for hook in ("foliolab_published", "foliolab_findings")
+    )
     return _Offer(
         tuple(given.get("foliolab_policies", ())), tuple(given.get("foliolab_workloads", ())), published,
         tuple(given.get("foliolab_trace_readers", ())),
         tuple(file for path in given.get("foliolab_scenarios", ()) for file in contract.scenarios(path)),
+        tuple(given.get("foliolab_sharing_patterns", ())), findings,
     )  # fmt: skip
 
 

@@ -86,6 +86,28 @@ def _order(text: str, orders: list[int]) -> int:
     raise UsageError(f"folio size {text} cannot be chosen", hint)
 
 
+def parse_ranges(text: str, what: str, example: str) -> list[range]:
+    """Numbers and ranges of them, such as `0,2-4,9`: a range each.
+
+    Args:
+        text: what the user wrote.
+        what: what each is to be, with its article.
+        example: how it is written.
+
+    Raises:
+        UsageError: something else.
+    """
+    found = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"{part!r} is not {what}", f"write it like {example}")
+        found.append(range(int(first), int(last or first) + 1))
+    if not any(found):
+        raise UsageError(f"{text!r} names none", f"write it like {example}")
+    return found
+
+
 def parse_memory(text: str) -> int:
     """The bytes of an amount of memory such as `1G` or `64M`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 
 from foliolab.framework.api import Policy, hookimpl
 
@@ -16,6 +17,7 @@ MODULES = (
     "no_page_mapcount",
     "total_mapped_pages",
     "rmap_id",
+    "vma_pagetable",
     "owner_vma",
     "exact",
 )
@@ -25,3 +27,9 @@ MODULES = (
 def foliolab_policies() -> Iterable[Policy]:
     """The built-in policies."""
     return [import_module(f"foliolab.policies.{name}").POLICY for name in MODULES]
+
+
+@hookimpl
+def foliolab_findings() -> Iterable[str]:
+    """What `foliolab verify --all --save-findings` found about these policies' texts."""
+    return [str(Path(__file__).with_name("findings.json"))]

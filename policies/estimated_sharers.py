@@ -51,5 +51,5 @@ POLICY = replace(
     parameters=(),
     derive=derive,
     hooks=replace(page_mapcount.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared),
-    models=None,  # no kernel of that time was held against it
+    models=None,  # its callers ask in two ways (above), and no kernel of that time was held against it
 )

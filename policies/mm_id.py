@@ -35,6 +35,7 @@ from foliolab.framework.api import (
     atomic_set,
     bit_spin_lock,
     bit_spin_unlock,
+    exact_claim,
     folio_free_swap,
     folio_ref_count,
     folio_test_swapcache,
@@ -114,13 +115,13 @@ def derive(values: Mapping[str, int]) -> Mapping[str, int]:
     }
 
 
-CLAIMS = frozenset({"safe", "exact-for-two", "page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"})
+CLAIMS = frozenset({"safe", "page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"})
 
 
 def claims(values: Mapping[str, int]) -> frozenset[str]:
-    """One slot is too few for two MMs, and a count of 16 bits may overflow: then two are not told apart exactly."""
+    """As many MMs as there are slots are told apart exactly, unless a count of 16 bits overflows; one slot is none."""
     exact = values["slots"] > 1 and WIDTHS[values["width"]] == 64
-    return CLAIMS if exact else CLAIMS - {"exact-for-two"}
+    return CLAIMS | {exact_claim(values["slots"])} if exact else CLAIMS
 
 
 def slot_id(folio: Any, slot: int) -> int:
@@ -347,7 +348,7 @@ POLICY = Policy(
         Parameter("width", "WIDTH", "64", choices=("64", "32"), doc="fields of 64-bit or of 32-bit kernels"),
     ),
     derive=derive,
-    capabilities=CLAIMS,
+    capabilities=claims({"slots": SLOTS, "width": 0}),
     capabilities_of=claims,
     max_mm_id=lambda values: derive(values)["MM_ID_MASK"],
     hooks=Hooks(

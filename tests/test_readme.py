@@ -31,7 +31,7 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_readme_names_every_verb() -> None:
     verbs = {shlex.split(command)[1] for command in COMMANDS}
-    assert verbs == {"compare", "doctor", "kernel", "list", "record", "replay-trace", "run", "show"}
+    assert verbs == {"compare", "consequences", "doctor", "kernel", "list", "record", "replay-trace", "run", "show"}
     groups = {command.split()[2] for command in COMMANDS if command.split()[1] == "kernel"}
     assert groups == {"bench", "calibrate", "check"}
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from foliolab.framework.api import Workload, hookimpl
-from foliolab.workloads import contention, microbenchmarks, vm_scalability
+from foliolab.framework.api import SharingPattern, Workload, hookimpl
+from foliolab.workloads import contention, courses, microbenchmarks, sharing, vm_scalability
 
 
 @hookimpl
 def foliolab_workloads() -> Iterable[Workload]:
     """The built-in workloads."""
-    return [*microbenchmarks.WORKLOADS, *contention.workloads(), *vm_scalability.workloads()]
+    return [*microbenchmarks.WORKLOADS, *contention.workloads(), *vm_scalability.workloads(), *courses.workloads()]
+
+
+@hookimpl
+def foliolab_sharing_patterns() -> Iterable[SharingPattern]:
+    """How programs share memory over time, for `foliolab precision`."""
+    return list(sharing.PATTERNS)
 
 
 @hookimpl

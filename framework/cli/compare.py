@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     chosen = found.parse_workloads(workloads or ["all"])
     orders = _orders(chosen, sizes or [QUICK_SIZES if quick else SIZES])
     if not workloads:  # nobody asked for those that are not made for these sizes
-        chosen = [workload for workload in chosen if set(workload.orders) & set(orders)]
+        chosen = [workload for workload in chosen if set(workload.orders) & set(orders) and not workload.course]
     _common.warn(found)
     from foliolab.framework.run import RunRequest
     from foliolab.framework.selection import parse_memory
@@ -213,6 +213,7 @@ def _measure(
     """Run, then write, then print; an interrupted run is written and printed as far as it got."""
     from foliolab.framework import compare, prediction, results
     from foliolab.framework.report import csvfile, terminal
+    from foliolab.framework.report.page import Page
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.run import compare_run
 
@@ -226,7 +227,9 @@ def _measure(
         forecast = prediction.predict(result, rows, calibration, _reuses(found))
     if csv is not None:
         csvfile.write(rows, csv, forecast)
-    terminal.render(result, rows, terminal.console_for(), forecast)
+    console = terminal.console_for()
+    terminal.render(result, rows, console, forecast)
+    _common.say_refuted(found, map(found.policy, request.policies), Page(console))
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     if (fault := compare.failed(rows, result)) is not None:

@@ -1,4 +1,4 @@
-"""Calls from the engine into the policy: one entry a hook, with the same four arguments and one integer back.
+"""Calls from the engine into the policy: one entry a hook, with the same five arguments and one integer back.
 
 The engine's text is compiled once for all policies of one memory layout, the policy's once for itself; between
 them stands `policy_call`. Interpreted it calls the policy's function, native it jumps through a table that
@@ -21,12 +21,12 @@ PACK: Final = 24
 PACK_MASK: Final = (1 << PACK) - 1
 
 
-def policy_call(vm: Memory, entry: int, folio: Any, page: Any, nr: int, mm: Any) -> int:
+def policy_call(vm: Memory, entry: int, folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> int:
     """Call the policy's entry of that number (see `ENTRIES`); arguments it does not take may be anything."""
-    return vm.policy[entry](folio, page, nr, mm)
+    return vm.policy[entry](folio, page, nr, mm, vpn)
 
 
-def prepare(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def prepare(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """A folio of nr pages was allocated."""
     store(folio._nr_pages, nr)
     init_fields(folio, nr)
@@ -34,107 +34,113 @@ def prepare(folio: Any, page: Any, nr: int, mm: Any) -> int:
     return 0
 
 
-def release(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def release(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """The folio is about to be freed."""
     hooks.release(folio)
     return 0
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def new_anon(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """First mappings, by PTEs."""
-    hooks.new_anon(folio, page, nr, mm)
+    hooks.new_anon_at(folio, page, nr, mm, vpn)
     return 0
 
 
-def new_anon_pmd(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def new_anon_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """First mapping, by a PMD."""
-    hooks.new_anon_pmd(folio, mm)
+    hooks.new_anon_pmd_at(folio, mm, vpn)
     return 0
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def add_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """PTEs map pages; packed nr."""
-    return hooks.add_ptes(folio, page, nr, mm)
+    return hooks.add_ptes_at(folio, page, nr, mm, vpn)
 
 
-def add_pmd(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def add_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """A PMD maps the folio; packed nr and nr_pmdmapped."""
-    mapped, pmdmapped = hooks.add_pmd(folio, mm)
+    mapped, pmdmapped = hooks.add_pmd_at(folio, mm, vpn)
     return mapped | pmdmapped << PACK
 
 
-def dup_file_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def dup_file_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """fork: PTEs map pages of a file folio in the child."""
     for i in range(nr):
         hooks.dup_page(nth_page(page, i))
-    hooks.dup_ptes(folio, page, nr, mm)
+    hooks.dup_ptes_at(folio, page, nr, mm, vpn)
     return 0
 
 
-def dup_anon_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def dup_anon_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """fork: PTEs map pages of an anonymous folio in the child, none of them AnonExclusive any more."""
     for i in range(nr):
         one = nth_page(page, i)
         if PageAnonExclusive(one):
             ClearPageAnonExclusive(one)
         hooks.dup_page(one)
-    hooks.dup_ptes(folio, page, nr, mm)
+    hooks.dup_ptes_at(folio, page, nr, mm, vpn)
     return 0
 
 
-def dup_pmd(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def dup_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """fork: a PMD maps the folio in the child."""
-    hooks.dup_pmd(folio, mm)
+    hooks.dup_pmd_at(folio, mm, vpn)
     return 0
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def remove_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """PTEs are gone; packed nr and partially_mapped."""
-    unmapped, partially_mapped = hooks.remove_ptes(folio, page, nr, mm)
+    unmapped, partially_mapped = hooks.remove_ptes_at(folio, page, nr, mm, vpn)
     return unmapped | int(partially_mapped) << 2 * PACK
 
 
-def remove_pmd(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def remove_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """A PMD is gone; packed nr, nr_pmdmapped and partially_mapped."""
-    unmapped, pmdunmapped, partially_mapped = hooks.remove_pmd(folio, mm)
+    unmapped, pmdunmapped, partially_mapped = hooks.remove_pmd_at(folio, mm, vpn)
     return unmapped | pmdunmapped << PACK | int(partially_mapped) << 2 * PACK
 
 
-def can_reuse(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def can_reuse(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """Whether a write fault may write in place."""
     return int(hooks.can_reuse(folio, page, mm))
 
 
-def maybe_mapped_shared(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def maybe_mapped_shared(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """Whether several MMs may map the folio."""
     return int(hooks.maybe_mapped_shared(folio))
 
 
-def mapcount(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def mapcount(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """Number of mappings."""
     return hooks.mapcount(folio)
 
 
-def page_mapcount(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def page_mapcount(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """What kpagecount shows."""
     return hooks.page_mapcount(folio, page)
 
 
-def page_exclusive(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def page_exclusive(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     """pagemap's bit 56."""
     return int(hooks.page_exclusive(folio, page))
 
 
-ENTRIES: Final[tuple[Callable[[Any, Any, int, Any], int], ...]] = (
+def move_pte(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+    """mremap moved a PTE; to page `nr` of address space."""
+    hooks.move_pte(folio, page, mm, vpn, nr)
+    return 0
+
+
+ENTRIES: Final[tuple[Callable[..., int], ...]] = (
     prepare, release, new_anon, new_anon_pmd, add_ptes, add_pmd, dup_file_ptes, dup_anon_ptes, dup_pmd,
-    remove_ptes, remove_pmd, can_reuse, maybe_mapped_shared, mapcount, page_mapcount, page_exclusive,
+    remove_ptes, remove_pmd, can_reuse, maybe_mapped_shared, mapcount, page_mapcount, page_exclusive, move_pte,
 )  # fmt: skip
 """The entries by number."""
 
-KINDS: Final = "fpia"
-"""Kinds of an entry's arguments: folio, page, integer, address space (MM)."""
+KINDS: Final = "fpiai"
+"""Kinds of an entry's arguments: folio, page, integer, address space (MM), page of address space."""
 
 (
     PREPARE, RELEASE, NEW_ANON, NEW_ANON_PMD, ADD_PTES, ADD_PMD, DUP_FILE_PTES, DUP_ANON_PTES, DUP_PMD,
-    REMOVE_PTES, REMOVE_PMD, CAN_REUSE, MAYBE_MAPPED_SHARED, MAPCOUNT, PAGE_MAPCOUNT, PAGE_EXCLUSIVE,
+    REMOVE_PTES, REMOVE_PMD, CAN_REUSE, MAYBE_MAPPED_SHARED, MAPCOUNT, PAGE_MAPCOUNT, PAGE_EXCLUSIVE, MOVE_PTE,
 ) = range(len(ENTRIES))  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -11,16 +10,17 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine import calls, hooks, kernels
+from foliolab.framework.engine import calls, kernels
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.policytree import LEAVES, policy_tree
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.memory import Memory, allocate
-from foliolab.framework.machine.primitives import PAGE_SIZE, PRIMITIVES
-from foliolab.framework.policy import Scheme, takes_place
+from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.policy import Scheme
 
 Execution = Literal["interpreted", "native"]
 Function = Callable[..., Any]
@@ -77,30 +77,6 @@ class Map:
         self.scratch = take(shape.scratch)
 
 
-LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
-
-
-@cache
-def _policy_tree(scheme: Scheme) -> CallTree:
-    given = scheme.policy.hooks.given()
-    put = hooks.defaults(frozenset(f.name for f in scheme.fields))
-    put |= {hooks.stub(name, takes_place(name, hook)): hook for name, hook in given.items()}
-    put |= dict(scheme.policy.replace)
-    return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
-
-
-@cache
-def policy_digest(scheme: Scheme) -> str:
-    """What tells one policy's text and declaration from another's: comments and file names do not count."""
-    tree = _policy_tree(scheme)
-    policy = scheme.policy
-    declared = (scheme.values, scheme.fields, sorted(scheme.capabilities), scheme.max_mm_id, policy.max_order)
-    whole = hashlib.sha256(repr(declared).encode())
-    for entry in calls.ENTRIES:
-        whole.update(tree.digest(entry).encode())
-    return whole.hexdigest()[:16]
-
-
 @cache
 def policy_entries(scheme: Scheme) -> tuple[Function, ...]:
     """The policy's entries (`calls.ENTRIES`), interpreted; they may write the policy's own fields only."""
@@ -111,7 +87,7 @@ def policy_entries(scheme: Scheme) -> tuple[Function, ...]:
             return guarded(scheme, names[function], twin)
         return unguarded(twin) if function in WRITERS else twin
 
-    twins: dict[Any, Any] = dict(_policy_tree(scheme).copies(restrict))
+    twins: dict[Any, Any] = dict(policy_tree(scheme).copies(restrict))
     return tuple(twins[entry] for entry in calls.ENTRIES)
 
 
@@ -124,7 +100,7 @@ def policy_library(scheme: Scheme) -> Any:
     """
     from foliolab.framework.machine.native import Library
 
-    return Library(_policy_tree(scheme), layouts_of(scheme))
+    return Library(policy_tree(scheme), layouts_of(scheme))
 
 
 @cache

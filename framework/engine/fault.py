@@ -98,7 +98,7 @@ def anon_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, order: int, b
     if nr > 1:
         folio_ref_add(folio, nr - 1)
     store(mm.rss_anon, load(mm.rss_anon) + nr)
-    folio_add_new_anon_rmap(vm, cpu, folio, page, mm, True)
+    folio_add_new_anon_rmap(vm, cpu, folio, page, mm, vpn, True)
     folio_add_lru(folio, batched)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | PTE_ANON)
@@ -124,7 +124,7 @@ def file_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, nr: int, flags: 
     """`set_pte_range`: map nr pages of a file folio from frame `pfn` on."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     folio_ref_add(folio, nr)
-    folio_add_file_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, mm)
+    folio_add_file_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, mm, vpn)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | flags)
     store(mm.rss_file, load(mm.rss_file) + nr)
@@ -148,7 +148,7 @@ def _can_reuse_small(folio: Any) -> bool:
 
 def _can_reuse(vm: Memory, folio: Any, page: Any, mm: Any) -> bool:
     if folio_test_large(folio):
-        return policy_call(vm, calls.CAN_REUSE, folio, page, 1, mm) != 0
+        return policy_call(vm, calls.CAN_REUSE, folio, page, 1, mm, 0) != 0
     return _can_reuse_small(folio)
 
 
@@ -168,10 +168,10 @@ def _wp_page_copy(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vp
     get_and_clear(entry)
     page = pfn_to_page(vm, copy)
     store(page.mapping, MAPPING_ANON)
-    folio_add_new_anon_rmap(vm, cpu, pfn_folio(vm, copy), page, mm, True)
+    folio_add_new_anon_rmap(vm, cpu, pfn_folio(vm, copy), page, mm, vpn, True)
     set_bit(PG_lru, page.flags)
     WRITE_ONCE(entry, copy << PFN_SHIFT | PTE_ANON)
-    folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), 1, mm)
+    folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), 1, mm, vpn)
     if not folio_test_anon(folio):
         store(mm.rss_file, load(mm.rss_file) - 1)
         store(mm.rss_anon, load(mm.rss_anon) + 1)
@@ -207,7 +207,7 @@ def _write_fault_file_pmd(
     if pmd & PTE_VM_SHARED:
         file_map(vm, cpu, mm, vpn, pfn, 1, (pmd & PTE_FLAGS) | PTE_WRITE | PTE_DIRTY)
         return UNCHANGED
-    copy = copy_to_new_anon(vm, contents, cpu, zone, mm, pfn)  # `do_cow_fault`
+    copy = copy_to_new_anon(vm, contents, cpu, zone, mm, vpn, pfn)  # `do_cow_fault`
     if copy < 0:
         return NO_MEMORY
     WRITE_ONCE(pte_ref(vm, mm, vpn), copy << PFN_SHIFT | PTE_ANON)
@@ -258,7 +258,7 @@ def write_page(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: 
 
 def touch_new(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
     """First touch of one page of anonymous memory, with a small folio."""
-    pfn = new_small_anon(vm, cpu, zone, mm)
+    pfn = new_small_anon(vm, cpu, zone, mm, vpn)
     if pfn < 0:
         return NO_MEMORY
     if load(zone.has_contents):

@@ -54,20 +54,20 @@ OK = 0
 ENOMEM = 1
 
 
-def new_small_anon(vm: Memory, cpu: Any, zone: Any, mm: Any) -> int:
+def new_small_anon(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
     """A small anonymous folio with its rmap, exclusive to `mm`, on the LRU; its frame, -1 without memory."""
     pfn = alloc_folio(vm, zone, 0)
     if pfn >= 0:
         page = pfn_to_page(vm, pfn)
         store(page.mapping, MAPPING_ANON)
-        folio_add_new_anon_rmap(vm, cpu, pfn_folio(vm, pfn), page, mm, True)
+        folio_add_new_anon_rmap(vm, cpu, pfn_folio(vm, pfn), page, mm, vpn, True)
         set_bit(PG_lru, page.flags)
     return pfn
 
 
-def copy_to_new_anon(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, pfn: int) -> int:
-    """A small anonymous folio with a copy of a page, to be mapped by `mm`; its frame, -1 without memory."""
-    copy = new_small_anon(vm, cpu, zone, mm)
+def copy_to_new_anon(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, pfn: int) -> int:
+    """A small anonymous folio with a copy of a page, to be mapped by `mm` at `vpn`; its frame, -1 without memory."""
+    copy = new_small_anon(vm, cpu, zone, mm, vpn)
     if copy >= 0:
         if load(zone.has_contents):
             copy_page(contents, copy, pfn)
@@ -89,21 +89,21 @@ def _copy_present(
     nr = next_ptes(vm, pgd, vpn, value, min(end - vpn, head + folio_nr_pages(folio) - pfn))
     folio_ref_add(folio, nr)
     if folio_test_anon(folio):
-        if not folio_try_dup_anon_rmap_ptes(vm, folio, page, nr, parent, child):
+        if not folio_try_dup_anon_rmap_ptes(vm, folio, page, nr, parent, child, vpn):
             folio_ref_sub_return(folio, nr)
             folio_get(folio)
             nr = 1
-            if not folio_try_dup_anon_rmap_ptes(vm, folio, page, 1, parent, child):
+            if not folio_try_dup_anon_rmap_ptes(vm, folio, page, 1, parent, child, vpn):
                 folio_ref_sub_return(folio, 1)
                 # `copy_present_page`: the parent may have pinned the page, so the child gets a copy
-                copy = copy_to_new_anon(vm, contents, cpu, zone, child, pfn)
+                copy = copy_to_new_anon(vm, contents, cpu, zone, child, vpn, pfn)
                 if copy < 0:
                     return 0
                 WRITE_ONCE(pte_at(vm, child_pgd + 8 * vpn).pte, copy << PFN_SHIFT | PTE_ANON)
                 return 1
         store(child.rss_anon, load(child.rss_anon) + nr)
     else:
-        folio_dup_file_rmap_ptes(vm, folio, page, nr, child)
+        folio_dup_file_rmap_ptes(vm, folio, page, nr, child, vpn)
         store(child.rss_file, load(child.rss_file) + nr)
     if value & PTE_VM_SHARED:
         for i in range(nr):
@@ -155,7 +155,7 @@ def copy_huge_pmd(vm: Memory, parent: Any, child: Any, vpn: int) -> bool:
     if not folio_test_anon(folio):
         return True  # file mappings are not copied by PMD: the child faults them in again
     folio_get(folio)
-    if not folio_try_dup_anon_rmap_pmd(vm, folio, pfn_to_page(vm, pfn), parent, child):
+    if not folio_try_dup_anon_rmap_pmd(vm, folio, pfn_to_page(vm, pfn), parent, child, vpn):
         folio_ref_sub_return(folio, 1)
         return False
     wrprotect(entry)

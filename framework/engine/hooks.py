@@ -62,6 +62,10 @@ def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
     return 0, 0, False
 
 
+def move_pte(folio: Any, page: Any, mm: Any, vpn: int, to: int) -> None:
+    """mremap moved a PTE."""
+
+
 def mapcount(folio: Any) -> int:
     """Number of mappings of the folio (`folio_mapcount`, section 1.2)."""
     return atomic_read(folio._large_mapcount) + 1
@@ -90,6 +94,53 @@ def page_mapcount(folio: Any, page: Any) -> int:
 def page_exclusive(folio: Any, page: Any) -> bool:
     """pagemap's bit 56: the page is mapped exactly once (section 3.2)."""
     return page_mapcount(folio, page) == 1
+
+
+# -- the hooks that are told the page of address space: one that does not ask for it is called without -------
+def new_anon_at(folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> None:
+    """`new_anon`, at page `vpn`."""
+    new_anon(folio, page, nr, mm)
+
+
+def new_anon_pmd_at(folio: Any, mm: Any, vpn: int) -> None:
+    """`new_anon_pmd`, at page `vpn`."""
+    new_anon_pmd(folio, mm)
+
+
+def add_ptes_at(folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> int:
+    """`add_ptes`, at page `vpn`."""
+    return add_ptes(folio, page, nr, mm)
+
+
+def add_pmd_at(folio: Any, mm: Any, vpn: int) -> tuple[int, int]:
+    """`add_pmd`, at page `vpn`."""
+    return add_pmd(folio, mm)
+
+
+def dup_ptes_at(folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> None:
+    """`dup_ptes`, at page `vpn`."""
+    dup_ptes(folio, page, nr, mm)
+
+
+def dup_pmd_at(folio: Any, mm: Any, vpn: int) -> None:
+    """`dup_pmd`, at page `vpn`."""
+    dup_pmd(folio, mm)
+
+
+def remove_ptes_at(folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> tuple[int, bool]:
+    """`remove_ptes`, at page `vpn`."""
+    return remove_ptes(folio, page, nr, mm)
+
+
+def remove_pmd_at(folio: Any, mm: Any, vpn: int) -> tuple[int, int, bool]:
+    """`remove_pmd`, at page `vpn`."""
+    return remove_pmd(folio, mm)
+
+
+def stub(name: str, with_place: bool) -> Callable[..., Any]:
+    """The function here that a policy's hook of that name replaces."""
+    found: Callable[..., Any] = globals()[f"{name}_at" if with_place else name]
+    return found
 
 
 # -- the defaults of a policy that does not keep what the ones above read ----------------------------------

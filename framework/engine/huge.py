@@ -58,7 +58,7 @@ def anon_huge_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, batched:
         return False
     page = pfn_to_page(vm, pfn)
     store(page.mapping, MAPPING_ANON)
-    folio_add_new_anon_rmap_pmd(vm, cpu, pfn_folio(vm, pfn), page, mm)
+    folio_add_new_anon_rmap_pmd(vm, cpu, pfn_folio(vm, pfn), page, mm, vpn)
     folio_add_lru(pfn_folio(vm, pfn), batched)
     WRITE_ONCE(pmd_ref(vm, mm, vpn), pfn << PFN_SHIFT | PTE_ANON)
     store(mm.rss_anon, load(mm.rss_anon) + PTRS_PER_PTE)
@@ -69,7 +69,7 @@ def file_huge_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, flags: int)
     """`do_set_pmd`: map a file folio by a PMD."""
     folio = pfn_folio(vm, pfn)
     folio_get(folio)
-    folio_add_file_rmap_pmd(vm, cpu, folio, mm)
+    folio_add_file_rmap_pmd(vm, cpu, folio, mm, vpn)
     WRITE_ONCE(pmd_ref(vm, mm, vpn), pfn << PFN_SHIFT | flags)
     store(mm.rss_file, load(mm.rss_file) + PTRS_PER_PTE)
 
@@ -89,12 +89,12 @@ def split_huge_pmd(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> None:
     page = pfn_to_page(vm, pfn)
     exclusive = PageAnonExclusive(page)
     folio_ref_add(folio, PTRS_PER_PTE - 1)
-    folio_add_anon_rmap_ptes(vm, cpu, folio, page, PTRS_PER_PTE, mm, exclusive)
+    folio_add_anon_rmap_ptes(vm, cpu, folio, page, PTRS_PER_PTE, mm, exclusive, vpn)
     flags = value & PTE_FLAGS
     for i in range(PTRS_PER_PTE):
         WRITE_ONCE(pte_ref(vm, mm, vpn + i), (pfn + i) << PFN_SHIFT | flags)
     WRITE_ONCE(pmd_ref(vm, mm, vpn), 0)
-    folio_remove_rmap_pmd(vm, cpu, folio, mm)
+    folio_remove_rmap_pmd(vm, cpu, folio, mm, vpn)
 
 
 def split_range(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) -> None:

@@ -136,7 +136,7 @@ def move_range(vm: Memory, cpu: int, zone: int, who: int, start: int, to: int, n
         huge.split_range(vm, c, z, m, start, start + nr)
     else:
         huge.split_edges(vm, c, z, m, start, start + nr)
-    mm.move_ptes(vm, m, start, to, nr)
+    mm.move_ptes(vm, z, m, start, to, nr)
     return OK
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.engine.folio import PageAnonExclusive
+from foliolab.framework.engine import calls
+from foliolab.framework.engine.calls import policy_call
+from foliolab.framework.engine.folio import PageAnonExclusive, folio_test_large, page_head_pfn
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
     PTE_PRESENT,
@@ -20,6 +22,7 @@ from foliolab.framework.machine.primitives import (
     WRITE_ONCE,
     clear_bit,
     load,
+    pfn_folio,
     pfn_to_page,
     pte_at,
     set_bit,
@@ -69,8 +72,16 @@ def mm_free_id(vm: Memory, zone: Any, mm: Any) -> None:
         clear_bit(mm_id & 63, pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte)
 
 
-def move_ptes(vm: Memory, mm: Any, start: int, to: int, nr: int) -> None:
-    """mremap: move PTEs inside the MM; no counter of any folio changes. PMDs move whole if both ends allow."""
+def _tell_move(vm: Memory, mm: Any, vpn: int, to: int, value: int) -> None:
+    pfn = value >> PFN_SHIFT
+    folio = pfn_folio(vm, page_head_pfn(vm, pfn))
+    if value & PTE_PRESENT and folio_test_large(folio):
+        policy_call(vm, calls.MOVE_PTE, folio, pfn_to_page(vm, pfn), to, mm, vpn)
+
+
+def move_ptes(vm: Memory, zone: Any, mm: Any, start: int, to: int, nr: int) -> None:
+    """mremap: move PTEs inside the MM; no counter of the engine changes. PMDs move whole if both ends allow."""
+    tell = load(zone.tell_moves)
     i = 0
     while i < nr:
         pmd = READ_ONCE(pmd_ref(vm, mm, start + i))
@@ -79,7 +90,10 @@ def move_ptes(vm: Memory, mm: Any, start: int, to: int, nr: int) -> None:
             i += PTRS_PER_PTE
             continue
         if READ_ONCE(pte_ref(vm, mm, start + i)):
-            WRITE_ONCE(pte_ref(vm, mm, to + i), get_and_clear(pte_ref(vm, mm, start + i)))
+            value = get_and_clear(pte_ref(vm, mm, start + i))
+            WRITE_ONCE(pte_ref(vm, mm, to + i), value)
+            if tell:
+                _tell_move(vm, mm, start + i, to + i, value)
         i += 1
 
 

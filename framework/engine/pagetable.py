@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from foliolab.framework.engine.folio import folio_nr_pages
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import READ_ONCE, cmpxchg, load, pte_at, xchg
+from foliolab.framework.machine.primitives import (
+    READ_ONCE,
+    as_page,
+    cmpxchg,
+    load,
+    memory_of,
+    page_to_pfn,
+    pte_at,
+    xchg,
+)
 
 PMD_ORDER: Final = 9
 PTRS_PER_PTE: Final = 1 << PMD_ORDER
@@ -49,6 +59,50 @@ def next_ptes(vm: Memory, pgd: int, vpn: int, value: int, limit: int) -> int:
             break
         nr += 1
     return nr
+
+
+def _maps(vm: Memory, mm: Any, vpn: int, pfn: int) -> bool:
+    value = READ_ONCE(pte_ref(vm, mm, vpn))
+    return value & PTE_PRESENT != 0 and value >> PFN_SHIFT == pfn
+
+
+def folio_mapped_between(folio: Any, page: Any, nr: int, mm: Any, vpn: int, low: int, high: int) -> bool:
+    """Whether an MM maps other pages of a folio where the mapping that has `page` at `vpn` would have them.
+
+    A mapping is linear, so within a VMA each page of the folio has one place: looked at are at most as many PTEs
+    as the folio has pages. A PMD that maps the folio there counts as well.
+
+    Args:
+        folio: a large folio.
+        page: one of its pages; at `vpn` in the address space of `mm`.
+        nr: PTEs from `vpn` on that are left out.
+        mm: whose page tables are read; their lock is held.
+        vpn: page of address space.
+        low, high: pages of address space to look at are low…high-1; all that the folio may take where they are more.
+    """
+    vm = memory_of(mm)
+    head = page_to_pfn(vm, as_page(folio))
+    start = vpn - (page_to_pfn(vm, page) - head)
+    low = max(low, start, 0)
+    high = min(high, start + folio_nr_pages(folio), load(mm.nr_ptes))
+    at = low
+    while at < high:
+        if at == low or at % PTRS_PER_PTE == 0:
+            pmd = READ_ONCE(pmd_ref(vm, mm, at))
+            if pmd:
+                if pmd >> PFN_SHIFT == head + (at & ~(PTRS_PER_PTE - 1)) - start:
+                    return True
+                at = (at | (PTRS_PER_PTE - 1)) + 1
+                continue
+        if at == vpn and nr > 0:
+            at += nr
+            # what is left out may end in another table
+            low = at
+            continue
+        if _maps(vm, mm, at, head + at - start):
+            return True
+        at += 1
+    return False
 
 
 def wrprotect(entry: Any) -> None:

@@ -19,7 +19,7 @@ def kpagecount(vm: Memory, pfn: int) -> int:
     page = pfn_to_page(vm, pfn)
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return policy_call(vm, calls.PAGE_MAPCOUNT, folio, page, 1, folio)
+        return policy_call(vm, calls.PAGE_MAPCOUNT, folio, page, 1, folio, 0)
     return atomic_read(page._mapcount) + 1
 
 
@@ -28,7 +28,7 @@ def page_is_exclusive(vm: Memory, pfn: int) -> bool:
     page = pfn_to_page(vm, pfn)
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return policy_call(vm, calls.PAGE_EXCLUSIVE, folio, page, 1, folio) != 0
+        return policy_call(vm, calls.PAGE_EXCLUSIVE, folio, page, 1, folio, 0) != 0
     return atomic_read(page._mapcount) == 0
 
 
@@ -36,7 +36,7 @@ def folio_maybe_mapped_shared(vm: Memory, pfn: int) -> bool:
     """`folio_maybe_mapped_shared` of the folio that this frame belongs to."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return policy_call(vm, calls.MAYBE_MAPPED_SHARED, folio, folio, 0, folio) != 0
+        return policy_call(vm, calls.MAYBE_MAPPED_SHARED, folio, folio, 0, folio, 0) != 0
     return atomic_read(folio._mapcount) > 0
 
 
@@ -44,7 +44,7 @@ def folio_mapcount(vm: Memory, pfn: int) -> int:
     """`folio_mapcount` of the folio that this frame belongs to."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if folio_test_large(folio):
-        return policy_call(vm, calls.MAPCOUNT, folio, folio, 0, folio)
+        return policy_call(vm, calls.MAPCOUNT, folio, folio, 0, folio, 0)
     return atomic_read(folio._mapcount) + 1
 
 

@@ -111,7 +111,7 @@ def try_to_unmap_one(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> bool
     WRITE_ONCE(entry, swap)
     store(mm.rss_anon, load(mm.rss_anon) - 1)
     store(mm.rss_swap, load(mm.rss_swap) + 1)
-    folio_remove_rmap_ptes(vm, cpu, folio, page, 1, mm)
+    folio_remove_rmap_ptes(vm, cpu, folio, page, 1, mm, vpn)
     folio_put_refs(vm, cpu, zone, head, 1)
     return True
 
@@ -125,7 +125,7 @@ def swap_in_one(vm: Memory, cpu: Any, mm: Any, vpn: int) -> None:
     exclusive = swap & PTE_SWAP_EXCLUSIVE != 0
     folio_get(folio)
     store(folio.private, load(folio.private) - 1)
-    folio_add_anon_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), 1, mm, exclusive)
+    folio_add_anon_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), 1, mm, exclusive, vpn)
     value = pfn << PFN_SHIFT | PTE_ANON
     if not exclusive:
         value &= ~PTE_WRITE

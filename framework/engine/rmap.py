@@ -45,7 +45,7 @@ def this_cpu_add(value: int, counter: Any) -> None:
 def folio_mapped(vm: Memory, folio: Any) -> bool:
     """Whether anything maps the folio."""
     if folio_test_large(folio):
-        return policy_call(vm, calls.MAPCOUNT, folio, folio, 0, folio) > 0
+        return policy_call(vm, calls.MAPCOUNT, folio, folio, 0, folio, 0) > 0
     return atomic_read(folio._mapcount) >= 0
 
 
@@ -85,12 +85,12 @@ def folio_unqueue_deferred_split(cpu: Any, folio: Any) -> None:
     store(folio._deferred_list[0], 0)
 
 
-def folio_add_new_anon_rmap(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any, exclusive: bool) -> None:
+def folio_add_new_anon_rmap(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any, vpn: int, exclusive: bool) -> None:
     """First mappings, by PTEs, of a new anonymous folio that nobody else can see yet."""
     nr = 1
     if folio_test_large(folio):
         nr = folio_nr_pages(folio)
-        policy_call(vm, calls.NEW_ANON, folio, page, nr, mm)
+        policy_call(vm, calls.NEW_ANON, folio, page, nr, mm, vpn)
     else:
         atomic_set(page._mapcount, 0)
     if exclusive:
@@ -100,49 +100,49 @@ def folio_add_new_anon_rmap(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any
     this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
 
 
-def folio_add_new_anon_rmap_pmd(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any) -> None:
+def folio_add_new_anon_rmap_pmd(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any, vpn: int) -> None:
     """First mapping, by a PMD, of a new anonymous folio; only its head page is AnonExclusive."""
     nr = folio_nr_pages(folio)
-    policy_call(vm, calls.NEW_ANON_PMD, folio, page, nr, mm)
+    policy_call(vm, calls.NEW_ANON_PMD, folio, page, nr, mm, vpn)
     SetPageAnonExclusive(page)
     _mod_stat(cpu, folio, nr, nr)
     this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
 
 
-def _add_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+def _add_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, vpn: int) -> None:
     nr = 0
     if folio_test_large(folio):
-        nr = policy_call(vm, calls.ADD_PTES, folio, page, nr_pages, mm)
+        nr = policy_call(vm, calls.ADD_PTES, folio, page, nr_pages, mm, vpn)
     elif atomic_inc_and_test(page._mapcount):
         nr = 1
     _mod_stat(cpu, folio, nr, 0)
 
 
 def folio_add_anon_rmap_ptes(
-    vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool
+    vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool, vpn: int = 0
 ) -> None:
     """PTEs map pages of an anonymous folio (PMD split, swap-in)."""
-    _add_ptes(vm, cpu, folio, page, nr_pages, mm)
+    _add_ptes(vm, cpu, folio, page, nr_pages, mm, vpn)
     if exclusive:
         for i in range(nr_pages):
             SetPageAnonExclusive(nth_page(page, i))
 
 
-def folio_add_file_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+def folio_add_file_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, vpn: int = 0) -> None:
     """PTEs map pages of a file folio."""
-    _add_ptes(vm, cpu, folio, page, nr_pages, mm)
+    _add_ptes(vm, cpu, folio, page, nr_pages, mm, vpn)
 
 
-def folio_add_file_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any) -> None:
+def folio_add_file_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any, vpn: int) -> None:
     """A PMD maps a file folio."""
-    mapped = policy_call(vm, calls.ADD_PMD, folio, folio, 0, mm)
+    mapped = policy_call(vm, calls.ADD_PMD, folio, folio, 0, mm, vpn)
     _mod_stat(cpu, folio, mapped & PACK_MASK, mapped >> PACK)
 
 
-def folio_dup_file_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, child: Any) -> None:
+def folio_dup_file_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, child: Any, vpn: int) -> None:
     """fork maps pages of a file folio in the child; no statistics, they are mapped already."""
     if folio_test_large(folio):
-        policy_call(vm, calls.DUP_FILE_PTES, folio, page, nr_pages, child)
+        policy_call(vm, calls.DUP_FILE_PTES, folio, page, nr_pages, child, vpn)
     else:
         atomic_inc(page._mapcount)
 
@@ -154,7 +154,9 @@ def _any_exclusive(page: Any, nr_pages: int) -> bool:
     return False
 
 
-def folio_try_dup_anon_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any) -> bool:
+def folio_try_dup_anon_rmap_ptes(
+    vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any, vpn: int = 0
+) -> bool:
     """fork maps pages of an anonymous folio in the child, and takes AnonExclusive away.
 
     Returns:
@@ -163,7 +165,7 @@ def folio_try_dup_anon_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: in
     if folio_needs_cow_for_dma(folio, parent) and _any_exclusive(page, nr_pages):
         return False
     if folio_test_large(folio):
-        policy_call(vm, calls.DUP_ANON_PTES, folio, page, nr_pages, child)
+        policy_call(vm, calls.DUP_ANON_PTES, folio, page, nr_pages, child, vpn)
     else:
         if PageAnonExclusive(page):
             ClearPageAnonExclusive(page)
@@ -171,13 +173,13 @@ def folio_try_dup_anon_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: in
     return True
 
 
-def folio_try_dup_anon_rmap_pmd(vm: Memory, folio: Any, page: Any, parent: Any, child: Any) -> bool:
+def folio_try_dup_anon_rmap_pmd(vm: Memory, folio: Any, page: Any, parent: Any, child: Any, vpn: int) -> bool:
     """The same for a folio mapped by a PMD, whose flag is on the head page."""
     if folio_needs_cow_for_dma(folio, parent) and PageAnonExclusive(page):
         return False
     if PageAnonExclusive(page):
         ClearPageAnonExclusive(page)
-    policy_call(vm, calls.DUP_PMD, folio, page, 0, child)
+    policy_call(vm, calls.DUP_PMD, folio, page, 0, child, vpn)
     return True
 
 
@@ -188,14 +190,14 @@ def _after_removal(cpu: Any, folio: Any, unmapped: int) -> None:
     _mod_stat(cpu, folio, -(unmapped & PACK_MASK), -(unmapped >> PACK & PACK_MASK))
 
 
-def folio_remove_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any) -> None:
+def folio_remove_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, vpn: int = 0) -> None:
     """PTEs that mapped pages of the folio are gone."""
     if folio_test_large(folio):
-        _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PTES, folio, page, nr_pages, mm))
+        _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PTES, folio, page, nr_pages, mm, vpn))
     elif atomic_add_negative(-1, page._mapcount):
         _mod_stat(cpu, folio, -1, 0)
 
 
-def folio_remove_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any) -> None:
+def folio_remove_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any, vpn: int) -> None:
     """The PMD that mapped the folio is gone."""
-    _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PMD, folio, folio, 0, mm))
+    _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PMD, folio, folio, 0, mm, vpn))

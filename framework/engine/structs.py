@@ -115,6 +115,7 @@ ZONE: Final = Struct(
         Field("max_order", "u64", 48, doc="order of the largest free block"),
         Field("nr_pages", "u64", 56, doc="page frames"),
         Field("free_area", "u64", 64, count=NR_ORDERS, doc="first free block by order, frame plus 1"),
+        Field("tell_moves", "u64", 64 + 8 * NR_ORDERS, doc="whether the policy wants to know what mremap moves"),
     ),
 )
 
@@ -127,6 +128,7 @@ MM_FIELDS: Final = (
     Field("rss_anon", "i64", 32, doc="MM_ANONPAGES"),
     Field("rss_file", "i64", 40, doc="MM_FILEPAGES"),
     Field("rss_swap", "i64", 48, doc="MM_SWAPENTS"),
+    Field("here", "u64", 56, doc="byte offset of this struct itself, for `memory_of`"),
 )
 MM_SIZE: Final = 64
 

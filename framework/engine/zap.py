@@ -113,7 +113,7 @@ def _zap_present(vm: Memory, cpu: Any, zone: Any, mm: Any, pgd: int, vpn: int, e
         store(mm.rss_anon, load(mm.rss_anon) - nr)
     else:
         store(mm.rss_file, load(mm.rss_file) - nr)
-    folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, mm)
+    folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, mm, vpn)
     _tlb_remove(vm, cpu, zone, head, nr)
     return nr
 
@@ -138,7 +138,7 @@ def zap_huge_pmd(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> None:
     value = get_and_clear(pmd_ref(vm, mm, vpn))
     pfn = value >> PFN_SHIFT
     folio = pfn_folio(vm, pfn)
-    folio_remove_rmap_pmd(vm, cpu, folio, mm)
+    folio_remove_rmap_pmd(vm, cpu, folio, mm, vpn)
     if folio_test_anon(folio):
         store(mm.rss_anon, load(mm.rss_anon) - PTRS_PER_PTE)
     else:

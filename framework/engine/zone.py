@@ -94,7 +94,7 @@ def _prep_compound_page(vm: Memory, pfn: int, order: int) -> None:
         store(tail.mapping, TAIL_MAPPING)
     folio = as_folio(page)
     store(folio._flags_1, order)
-    policy_call(vm, calls.PREPARE, folio, page, nr, folio)
+    policy_call(vm, calls.PREPARE, folio, page, nr, folio, 0)
 
 
 def alloc_folio(vm: Memory, zone: Any, order: int) -> int:
@@ -129,7 +129,7 @@ def free_folio(vm: Memory, zone: Any, pfn: int) -> int:
     order = 0
     if load(page.flags) >> PG_head & 1:
         folio = as_folio(page)
-        policy_call(vm, calls.RELEASE, folio, page, 0, folio)
+        policy_call(vm, calls.RELEASE, folio, page, 0, folio, 0)
         order = load(folio._flags_1) & ORDER_MASK
     nr = 1 << order
     for i in range(nr):

@@ -95,6 +95,18 @@ register(
 )
 
 
+def _lower_memory_of(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    here = sig.args[0].layouts["mm"].by_name["here"].offset
+    return builder.sub(args[0], builder.load(builder.inttoptr(builder.add(args[0], I64(here)), I64.as_pointer())))
+
+
+register(
+    p.memory_of,
+    lambda mm: MemoryType(mm.layouts) if isinstance(mm, PointerType) and mm.struct == "mm" else None,
+    _lower_memory_of,
+)
+
+
 def _element(kind: Any, index: Any) -> Any:
     return kind if isinstance(kind, RefType) and is_int(index) else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ def where(function: Any) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
 
 
+@cache
 def _globals_read(code: CodeType) -> dict[str, set[str]]:
     """The globals that a function reads, and of each the attributes that it takes directly (`module.name`)."""
     found: dict[str, set[str]] = {}

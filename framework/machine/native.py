@@ -36,6 +36,7 @@ FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
 _CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True, "forceinline": True}
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
+_ARRAYS: Final = {"v": types.int64[::1], "t": types.int64[:, ::1]}
 _PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)')
 
 # Above 1, LLVM unrolls and peels loops that mostly run a few times, which gcc's -O2 does not and which costs.
@@ -155,7 +156,8 @@ class Library:
 
         Args:
             function: a root of the tree.
-            kinds: one letter per argument: m memory (passed as its address), i integer, f folio, p page, a MM.
+            kinds: one letter per argument: m memory (passed as its address), i integer, f folio, p page, a MM;
+                v and t arrays of one and two dimensions, int64 and contiguous, for what is no policy's text.
 
         Raises:
             NativeBuildError: it cannot be compiled; names the author's file and line.
@@ -247,6 +249,8 @@ class Library:
     def _kind(self, letter: str) -> Any:
         if letter in _POINTERS:
             return nativetypes.PointerType(self.layouts, _POINTERS[letter])
+        if letter in _ARRAYS:
+            return _ARRAYS[letter]
         return nativetypes.MemoryType(self.layouts) if letter == "m" else nativetypes.INT
 
     def _twin(self, function: Function) -> Any:

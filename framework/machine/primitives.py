@@ -277,6 +277,11 @@ def as_page(folio: Any) -> Any:
     return folio.mem.pointers["page"](folio.mem, folio.off)
 
 
+def memory_of(mm: Any) -> Any:
+    """The memory that an MM lies in, for who was given only a pointer and must look at page tables."""
+    return mm.mem
+
+
 def page_to_pfn(vm: Memory, page: Any) -> int:
     """Page frame number: struct pages start at byte 0 of memory."""
     return int(page.off // vm.pointers["page"].struct.size)
@@ -343,7 +348,7 @@ PRIMITIVES: Final = frozenset(
         atomic_dec_and_test, atomic_sub_and_test, atomic_add_negative, xchg, cmpxchg, test_bit, set_bit,
         clear_bit, test_and_set_bit, test_and_clear_bit, test_and_set_bit_lock, clear_bit_unlock,
         __clear_bit_unlock, __set_bit, __clear_bit, cpu_relax, spin_wait_clear, u64, ptr_add, nth_page,
-        as_folio, as_page, page_to_pfn, pfn_to_page, pfn_folio, mm_at, cpu_at, zone_at, pte_at, init_fields,
+        as_folio, as_page, memory_of, page_to_pfn, pfn_to_page, pfn_folio, mm_at, cpu_at, zone_at, pte_at, init_fields,
         copy_page, fill_page,
     }
 )  # fmt: skip

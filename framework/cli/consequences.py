@@ -1,0 +1,183 @@
+"""What follows from policies' answers: whose decisions and which figures differ from the truth.
+
+WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foliolab.framework.consequences.course import Source
+    from foliolab.framework.consequences.result import ConsequencesResult
+    from foliolab.framework.registry import Registry
+
+POLICIES: Final = "page-mapcount,mm-id,no-page-mapcount,exact"
+SIZE: Final = "64K"
+MMS: Final = 4
+MOST_MMS: Final = 64
+MOMENTS: Final = 250
+ALL: Final = "scenarios"
+RANDOM: Final = "random-scenarios"
+RANDOMS: Final = 30
+"""How many random scenarios there are in one course."""
+
+
+def run(
+    workloads: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORKLOAD]...", help="What to follow. [patterns, courses and scenarios: everything]"),
+    ] = None,
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIST", help=f"Policies, {_common.LISTS}. [{POLICIES}]"),
+    ] = None,
+    mms: Annotated[
+        int, typer.Option(min=2, max=MOST_MMS, metavar="N", help="Processes of a sharing pattern at a time.")
+    ] = MMS,
+    size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help=f"Folio size; scenarios have their own. [{SIZE}]")
+    ] = None,
+    moments: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Looks at a sharing pattern, evenly; 0: after each operation.")
+    ] = MOMENTS,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")] = 1,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")] = None,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+    execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
+) -> None:
+    """Ask at every operation whoever asks the policy, and hold what follows against the page tables."""
+    _common.writable(json)
+    found = _common.registry(plugin, strict)
+    schemes = found.parse_policies(policies or [POLICIES])
+    pick = _Pick(_order(size), size is not None, mms, seed, moments)
+    courses = _courses(found, workloads or [], pick)
+    _common.warn(found)
+    from foliolab.framework.consequences import session
+    from foliolab.framework.report.progress import Progress
+
+    request = session.ConsequencesRequest(
+        courses=courses,
+        schemes=schemes,
+        seed=seed,
+        mms=mms,
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        execution=_common.execution(execution),
+    )
+    with Progress() as progress:
+        result = session.follow(request, progress)
+    _show(result, json)
+    if not result.complete:
+        raise typer.Exit(_common.INTERRUPTED)
+    raise typer.Exit(session.exit_code(result))
+
+
+def _show(result: ConsequencesResult, json: Path | None) -> None:
+    from foliolab.framework.consequences import result as results
+    from foliolab.framework.report import consequences as report
+    from foliolab.framework.report.page import console_for
+
+    if json is not None:
+        results.save(result, json)
+    report.render(result, console_for())
+
+
+def _order(size: str | None) -> int:
+    from foliolab.framework.selection import parse_sizes
+
+    orders = [order for order in parse_sizes(size or SIZE) if order]
+    if len(orders) != 1:
+        raise UsageError(f"{size} is not one size of a large folio", "choose one, such as --size 64K")
+    return orders[0]
+
+
+# -- what is to be followed ---------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Pick:
+    """What courses are to be like.
+
+    Args:
+        order: of the folios.
+        sized: whether the user chose it, which then holds for random scenarios, too.
+        mms, seed, moments: as the options say.
+    """
+
+    order: int
+    sized: bool
+    mms: int
+    seed: int
+    moments: int
+
+
+def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[Source]:
+    """What the user named, or everything that is a course."""
+    from foliolab.framework.consequences.course import FromPattern, FromWorkload, usage_for
+
+    courses = {name: workload for name, workload in found.workloads.items() if workload.course}
+    chosen: list[Source] = []
+    for name in dict.fromkeys(names or [*found.patterns, *courses, ALL, RANDOM]):
+        if name in found.patterns:
+            usage = usage_for(pick.order, pick.mms)
+            chosen.append(FromPattern(found.patterns[name], usage, pick.seed, pick.moments))
+        elif name in found.workloads:
+            chosen.append(FromWorkload(found.workloads[name], pick.order, pick.seed))
+        elif name == RANDOM:
+            chosen.append(_random(pick))
+        else:
+            chosen.append(_scenarios(found, name))
+    return chosen
+
+
+def _random(pick: _Pick) -> Source:
+    """Scenarios by chance, among them what the kernel is not asked for: swap."""
+    from foliolab.framework.consequences.course import FromScenarios
+    from foliolab.framework.scenario.generate import WEIGHTS, Mix, random_scenario
+
+    orders = (pick.order,) if pick.sized else tuple(order for order in Mix().orders if order)
+    mix = Mix(orders=orders, processes=pick.mms, actions=frozenset(WEIGHTS))
+    first = pick.seed * RANDOMS
+    scenarios = [random_scenario(number, mix) for number in range(first, first + RANDOMS)]
+    return FromScenarios(RANDOM, f"{RANDOMS} scenarios by chance", scenarios, 4 << pick.order if pick.sized else 0)
+
+
+def _scenarios(found: Registry, name: str) -> Source:
+    """A scenario by its file or name, or all that ship.
+
+    Raises:
+        UsageError: there is neither a pattern, a workload nor a scenario of that name.
+    """
+    from foliolab.framework.consequences.course import FromScenarios
+    from foliolab.framework.scenario import parser
+
+    if name == ALL:
+        shipped = [parser.load(path) for path in found.scenarios.values()]
+        return FromScenarios(ALL, f"the {len(shipped)} scenarios that ship, one after the other", shipped)
+    path = Path(name)
+    if path.suffix == ".scenario" or len(path.parts) > 1:
+        scenario = parser.load(path)
+    else:
+        scenario = parser.load(_named(found, name))
+    return FromScenarios(scenario.name, " ".join(scenario.text), [scenario])
+
+
+def _named(found: Registry, name: str) -> Path:
+    from foliolab.framework.selection import nearest
+
+    try:
+        return found.scenario(name)  # also says which plugin failed that would have had the name
+    except UsageError as fault:
+        known = [*found.patterns, *found.workloads, *found.scenarios, ALL, RANDOM]
+        hint = nearest(name, known, "there are")
+        raise UsageError(f"there is no pattern, workload or scenario {name!r}", hint) from fault

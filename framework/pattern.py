@@ -1,0 +1,112 @@
+"""The contract of sharing patterns: how programs come to share memory, and stop, over time.
+
+A pattern is a `SharingPattern` value around one function, `play`. It directs `Processes`: starts them, lets them
+fork, write, map, unmap and exit. What it does depends on nothing but the `Usage` and the processes' `random`, so
+that a seed repeats it; every policy is then shown the same events.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from foliolab.framework.errors import PluginError
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much a pattern is to use.
+
+    Args:
+        mms: processes that live at a time, at most; the pattern should reach that.
+        folios: large folios that the memory of a process, or a file, consists of.
+        order: log2 of the pages of a folio.
+    """
+
+    mms: int
+    folios: int
+    order: int
+
+    @property
+    def folio_pages(self) -> int:
+        """Pages of a folio."""
+        return 1 << self.order
+
+    @property
+    def nr_pages(self) -> int:
+        """Pages of all folios."""
+        return self.folios << self.order
+
+
+class Processes(Protocol):
+    """What a pattern directs. Each call below `random` takes one step of time, or one for each folio or page.
+
+    Processes are numbers; pages of memory and of the file count from 0. Errors are `ModelError`: a process that does
+    not live, more at a time than `Usage.mms`, pages that do not fit folios, too many events.
+
+    Attributes:
+        random: seeded; the only source of randomness.
+    """
+
+    random: Random
+
+    def start(self) -> int:
+        """A new process that shares nothing."""
+        ...
+
+    def fork(self, parent: int) -> int:
+        """A child that shares all that the parent maps."""
+        ...
+
+    def exit(self, process: int) -> None:
+        """A process ends."""
+        ...
+
+    def populate(self, process: int, page: int, nr: int, order: int | None = None) -> None:
+        """Faults on absent pages map new anonymous folios of the usage's order, or of this one; a step a folio."""
+        ...
+
+    def write(self, process: int, page: int, nr: int = 1) -> None:
+        """Writes to pages: mapped read-only, they are copied or reused as the policy has it; a step a page."""
+        ...
+
+    def unmap(self, process: int, page: int, nr: int = 1) -> None:
+        """munmap, or MADV_DONTNEED: one step."""
+        ...
+
+    def map_file(self, process: int, page: int, file_page: int, nr: int = 1) -> None:
+        """Map pages of the one file, in folios of the usage's order, in place of what was there: one step."""
+        ...
+
+    def wait(self, steps: int) -> None:
+        """Nothing happens for a time; behind the last event that counts for nothing."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharingPattern:
+    """How programs share memory over time.
+
+    Args:
+        name: unique; lower case with hyphens.
+        summary: one line: who shares what with whom, and how it ends.
+        references: where it comes from.
+        play: (processes, usage) -> None.
+    """
+
+    name: str
+    summary: str
+    play: Callable[[Processes, Usage], None]
+    references: tuple[str, ...] = ()
+    module: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.module:
+            object.__setattr__(self, "module", sys._getframe(2).f_globals.get("__name__", ""))
+        if not callable(self.play):
+            raise PluginError(
+                f"sharing pattern {self.name}: play is not a function", "give it a function of (processes, usage)"
+            )

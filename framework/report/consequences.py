@@ -1,0 +1,251 @@
+"""What followed from policies' answers, in the terminal: a matrix over everything, then each course.
+
+No difference is told by its colour alone: each kind has a sign, and the legend its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from foliolab.framework.consequences.decisions import DECISIONS
+from foliolab.framework.consequences.figures import FIGURES
+from foliolab.framework.consequences.result import ConsequencesResult, Course, Decided, Figured, Outcome, totals
+from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.words import broken, signed, size_text
+
+__all__ = ["render"]
+
+HELD_BACK: Final = ("▲", "^", "yellow")
+RISKED: Final = ("✗", "x", "red")
+SAME: Final = "="
+NOT_ASKED: Final = "·"
+QUEUE: Final = "split queue"
+NOT_MODELLED: Final = (
+    "Every asker is asked at every moment, of every process and folio, where the policy's answer decides: not where "
+    "another reference, a pin or a limit does. Not modelled: NUMA nodes, memory pressure and reclaim themselves, VMAs' "
+    "limits and flags (every private file mapping counts as executable), hugetlb, KSM; MADV_COLD on what a PMD maps."
+)
+
+
+def render(result: ConsequencesResult, console: Console) -> None:
+    """Print a result."""
+    page = Page(console)
+    whole = totals(result.courses)
+    done = [one for one in whole if one.moments]
+    if done:
+        _matrix(done, page)
+        _legend(page)
+    for course in result.courses:
+        _course(course, page)
+    _closing(result, page)
+
+
+# -- the matrix ---------------------------------------------------------------------------------------
+def _matrix(outcomes: Sequence[Outcome], page: Page) -> None:
+    """Askers × policies, over all courses."""
+    names = [*(asker.name for asker in DECISIONS), *(figure.name for figure in FIGURES), QUEUE]
+    sources = [*(asker.source for asker in DECISIONS), *(figure.source for figure in FIGURES), "1.6, 3.4"]
+    first = [
+        Column("asker, figure", [page.text(name) for name in names]),
+        Column("spec", [page.text(source, "dim") for source in sources]),
+    ]
+    groups = []
+    for one in outcomes:
+        cells = [_decided(decided, page) for decided in one.decisions]
+        cells += [_figured(figured, page) for figured in one.figures]
+        cells.append(_queue(one, page))
+        groups.append([Column(broken(one.policy), cells)])
+    sections = (len(DECISIONS) - 1, len(names) - 2)
+    page.tables("What differs from what the page tables would give, over all courses", first, groups, sections)
+
+
+def _legend(page: Page) -> None:
+    up, down = (page.text(_sign(page, sign)).plain for sign in (HELD_BACK, RISKED))
+    page.line(
+        f"decisions, of all that were asked: {up} not done although exclusive, {down} done although shared, "
+        f"{SAME} as by the truth, {NOT_ASKED} never asked"
+    )
+    page.line("figures: the largest error in their unit, and the mean error relative to the truth")
+    page.line("split queue: partially mapped folios found late, missed, or queued for nothing")
+    page.line(NOT_MODELLED, "dim")
+    page.line()
+
+
+def _sign(page: Page, sign: tuple[str, str, str]) -> str:
+    """A sign as the console can show it."""
+    return sign[1] if page.ascii else sign[0]
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    return f"{share:.1f} %" if share >= 0.1 else f"{share:.1g} %"
+
+
+def _decided(one: Decided, page: Page, counts: bool = False) -> Text:
+    """A cell of an asker that decides; with the numbers themselves where there is room."""
+    if not one.asked:
+        return page.text(NOT_ASKED, "dim")
+    parts = []
+    for sign, number in ((HELD_BACK, one.held_back), (RISKED, one.risked)):
+        if number:
+            share = _percent(number, one.asked)
+            amount = f"{number:,} of {one.asked:,} ({share})" if counts else share
+            parts.append(Text(f"{_sign(page, sign)} {amount}", sign[2]))
+    return page.text(SAME, "dim") if not parts else Text("  ").join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def _small(value: float) -> str:
+    """A mean, to two digits that mean something."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _relative(part: float) -> str:
+    return f"{_small(100 * part)} %"
+
+
+def _figured(one: Figured, page: Page) -> Text:
+    """A cell of a figure."""
+    if not one.values:
+        return page.text(NOT_ASKED, "dim")
+    if not one.largest:
+        return page.text(SAME, "dim")
+    error = _number(abs(one.given - one.right))
+    sign = signed(1.0 if one.given > one.right else -1.0, ".0f")[0]
+    relative = f", mean {_relative(one.mean_relative)}" if one.relative else ""
+    return page.text(f"{sign}{error}{relative}", "yellow" if one.given > one.right else "")
+
+
+def _queue(outcome: Outcome, page: Page) -> Text:
+    """The cell of the deferred split queue."""
+    one = outcome.partial
+    if not one.folios and not one.needless:
+        return page.text(NOT_ASKED, "dim")
+    kinds = ((one.late, "late"), (one.missed, "missed"), (one.needless, "for nothing"))
+    words = [f"{number:,} {word}" for number, word in kinds if number]
+    return page.text(f"{', '.join(words)} of {one.folios:,}", "yellow") if words else page.text(SAME, "dim")
+
+
+# -- one course ---------------------------------------------------------------------------------------
+def _course(course: Course, page: Page) -> None:
+    size = f", {size_text(course.size)} folios" if course.size else ""
+    done = [one for one in course.outcomes if one.moments]
+    if not done:
+        page.line(f"{course.name}{size}: no policy could be followed", "bold")
+        _stopped(course, page)
+        page.line()
+        return
+    page.line(f"{course.name}{size}, {max(one.moments for one in done):,} moments", "bold")
+    page.line(f"  {course.summary}", "dim")
+    same = [one.policy for one in done if not _differs(one)]
+    others = [one for one in done if _differs(one)]
+    if others:
+        _decisions(others, page)
+        _figures(others, page)
+        _queues(others, page)
+    if same:
+        page.line(f"  nothing differs from the truth: {', '.join(same)}")
+    _stopped(course, page)
+    page.line()
+
+
+def _differs(outcome: Outcome) -> bool:
+    queue = outcome.partial
+    decided = any(one.held_back or one.risked for one in outcome.decisions)
+    return decided or any(one.largest for one in outcome.figures) or bool(queue.late or queue.missed or queue.needless)
+
+
+def _rows(outcomes: Sequence[Outcome], wanted: Callable[[Outcome, int], bool], count: int) -> list[int]:
+    return [number for number in range(count) if any(wanted(one, number) for one in outcomes)]
+
+
+def _decisions(outcomes: Sequence[Outcome], page: Page) -> None:
+    def wanted(one: Outcome, number: int) -> bool:
+        return bool(one.decisions[number].held_back or one.decisions[number].risked)
+
+    rows = _rows(outcomes, wanted, len(DECISIONS))
+    if not rows:
+        return
+    columns = [Column("decision", [page.text(f"  {DECISIONS[row].does}") for row in rows])]
+    groups = [
+        [Column(broken(one.policy), [_decided(one.decisions[row], page, counts=True) for row in rows])]
+        for one in outcomes
+    ]
+    page.tables("", columns, groups)
+    for sign, name in ((HELD_BACK, "first_held_back"), (RISKED, "first_risked")):
+        found = ((one, one.decisions[row]) for row in rows for one in outcomes)
+        first_one = next(((one, decided) for one, decided in found if getattr(decided, name)), None)
+        if first_one is not None:
+            one, decided = first_one
+            page.line(f"  {_sign(page, sign)} first: {one.policy}, {decided.name}, {getattr(decided, name)}")
+
+
+def _figures(outcomes: Sequence[Outcome], page: Page) -> None:
+    lines = [
+        (one.policy, figured, FIGURES[row]) for row in range(len(FIGURES)) for one in outcomes
+        if (figured := one.figures[row]).largest
+    ]  # fmt: skip
+    if not lines:
+        return
+
+    def column(heading: str, cells: Sequence[str], right: bool = True) -> Column:
+        return Column(heading, [page.text(cell) for cell in cells], right=right)
+
+    page.tables(
+        "",
+        [
+            column("  figure", [f"  {figured.name}, {figure.unit}" for _, figured, figure in lines], right=False),
+            column("policy", [policy for policy, _, _ in lines], right=False),
+            column("shown", [_number(figured.given) for _, figured, _ in lines]),
+            column("true", [_number(figured.right) for _, figured, _ in lines]),
+            column("largest\nerror", [_error(figured.given - figured.right) for _, figured, _ in lines]),
+            column("largest,\nrelative", [_relative(figured.largest_relative) for _, figured, _ in lines]),
+            column("mean\nerror", [_small(figured.mean) for _, figured, _ in lines]),
+            column("mean,\nrelative", [_relative(figured.mean_relative) for _, figured, _ in lines]),
+            column("too high", [_percent_or_none(figured.high, figured.values) for _, figured, _ in lines]),
+            column("too low", [_percent_or_none(figured.low, figured.values) for _, figured, _ in lines]),
+            column("where the error is largest", [figured.at for _, figured, _ in lines], right=False),
+        ],
+        [],
+    )
+
+
+def _error(error: float) -> str:
+    return f"{'+' if error > 0 else '−'}{_number(abs(error))}"
+
+
+def _percent_or_none(part: int, whole: int) -> str:
+    return _percent(part, whole) if part else "-"
+
+
+def _queues(outcomes: Sequence[Outcome], page: Page) -> None:
+    for outcome in outcomes:
+        one = outcome.partial
+        if not (one.late or one.missed or one.needless):
+            continue
+        late = f", by {one.late_moments / one.late:,.1f} moments (longest {one.late_longest:,})" if one.late else ""
+        held = f"; at most {one.pages:,} unmapped pages unfound at a time ({one.at})" if one.pages else ""
+        page.line(
+            f"  split queue, {outcome.policy}: of {one.folios:,} partially mapped folios "
+            f"{one.late:,} found late{late}, {one.missed:,} missed, {one.needless:,} queued for nothing{held}"
+        )
+
+
+def _stopped(course: Course, page: Page) -> None:
+    for one in course.outcomes:
+        if one.stopped:
+            when = f" after {one.moments:,} moments" if one.moments else ""
+            page.line(f"  {one.policy} stopped{when}: {one.stopped}", "yellow")
+
+
+def _closing(result: ConsequencesResult, page: Page) -> None:
+    if not result.complete:
+        page.line("interrupted: this is what there was", "bold yellow")
+    page.line(f"seed {result.seed}; {result.command}", "dim")

@@ -1,0 +1,142 @@
+"""Courses: programs whose processes come to share memory in ways that a sharing pattern has no words for.
+
+Huge mappings by PMD, MAP_SHARED, swap and protection are operations of a machine. `foliolab consequences` looks
+after each of them; a comparison times the last one, if the course is named. Random choices come from the seed; how
+much is written, unmapped or swapped is chosen, not measured.
+
+Sources: specification 2.6 (orders of forks), 2.8 (file folios, MAP_SHARED, NUMA hinting), 1.8 (swap, PMD split).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Final
+
+from foliolab.framework.api import PMD_ORDER, Setting, Timed, Workload
+
+PARENT: Final = 0
+PROCESSES: Final = 4
+"""Processes that live at a time, the first one included."""
+PART: Final = 16
+"""Pages that are written, unmapped or faulted in at a time, at most."""
+
+
+def _pmd(machine: Any, setting: Setting) -> bool:
+    """Whether folios are mapped by PMDs: what maps none is followed without."""
+    return setting.order == PMD_ORDER and "pmd" in machine.scheme.capabilities
+
+
+def _load(machine: Any, setting: Setting) -> None:
+    """The first process loads all its memory."""
+    machine.create(PARENT)
+    machine.populate(PARENT, 0, setting.nr_pages, setting.order, pmd=_pmd(machine, setting))
+
+
+def _parts(setting: Setting, chance: random.Random, count: int) -> list[int]:
+    """First pages of some random parts, each once."""
+    return [PART * part for part in chance.sample(range(setting.nr_pages // PART), count)]
+
+
+def zygote(machine: Any, setting: Setting) -> Timed:
+    """A zygote forks applications, which write a little, unload parts and are replaced; then it dies.
+
+    The last application has a child of its own, which outlives all and writes. Timed: what that one unmaps.
+    """
+    chance = random.Random(setting.seed)
+    _load(machine, setting)
+    apps = list(range(1, PROCESSES))
+    for turn in range(2):
+        for app in apps:
+            if turn:
+                machine.exit(app)
+            machine.fork(PARENT, app)
+            for start in _parts(setting, chance, 4):
+                machine.write(app, start, PART // 4)
+            for start in _parts(setting, chance, 4):
+                machine.unmap(app, start, PART)
+    grandchild = PROCESSES
+    machine.fork(apps[-1], grandchild)
+    machine.unmap(PARENT, 0, setting.nr_pages // 2)  # it unloads what only applications need
+    for app in apps:
+        machine.exit(app)
+    machine.exit(PARENT)
+    half = setting.nr_pages // 2
+    machine.write(grandchild, half, setting.nr_pages - half)
+    return machine.bind("unmap", grandchild, 0, setting.nr_pages)  # type: ignore[no-any-return]
+
+
+def huge_library(machine: Any, setting: Setting) -> Timed:
+    """Processes map a library: the first all of it by PTEs, every second one by PMDs, the others parts.
+
+    The last folio is in a MAP_SHARED mapping of all of them. The first process writes data pages of the library
+    (private copies); then they leave, the first one first. Timed: the last process unmaps it.
+    """
+    chance = random.Random(setting.seed)
+    size = 1 << setting.order
+    folios = [machine.file_folio(setting.order) for _ in range(setting.nr_pages // size)]
+    for mm in range(PROCESSES):
+        machine.create(mm)
+        for number, pfn in enumerate(folios):
+            shared = number == len(folios) - 1
+            if mm % 2 and _pmd(machine, setting):
+                machine.map_file(mm, number * size, pfn, size, shared=shared, pmd=True)
+            elif mm == PARENT or shared:
+                machine.map_file(mm, number * size, pfn, size, shared=shared)
+            elif chance.random() < 0.5:
+                first = chance.randrange(size)
+                machine.map_file(mm, number * size + first, pfn + first, min(PART, size - first))
+    machine.write(PARENT, 0, PART // 4)
+    for mm in range(PROCESSES - 1):
+        machine.exit(mm)
+    return machine.bind("unmap", PROCESSES - 1, 0, setting.nr_pages)  # type: ignore[no-any-return]
+
+
+def swap_pressure(machine: Any, setting: Setting) -> Timed:
+    """Memory is short while a child lives: parts of folios go to swap, and come back when they are written.
+
+    Of every second folio the pages leave both processes, of the others the parent alone. Once the child is gone the
+    parent writes all of its memory. Timed: it unmaps it.
+    """
+    size = 1 << setting.order
+    _load(machine, setting)
+    machine.fork(PARENT, 1)
+    machine.split_pmd(PARENT, 0, setting.nr_pages)
+    machine.split_pmd(1, 0, setting.nr_pages)
+    for number, head in enumerate(range(0, setting.nr_pages // 2, size)):
+        machine.swap_cache(machine.frame(PARENT, head))
+        for vpn in range(head, head + size, max(1, size // 4)):
+            machine.swap_out(PARENT, vpn)
+            if number % 2 == 0:
+                machine.swap_out(1, vpn)
+    machine.exit(1)
+    machine.write(PARENT, 0, setting.nr_pages)
+    return machine.bind("unmap", PARENT, 0, setting.nr_pages)  # type: ignore[no-any-return]
+
+
+def _course(name: str, summary: str, prepare: Any, least: int = 2) -> Workload:
+    return Workload(
+        name=name,
+        summary=summary,
+        references=("specification 1.8, 2.6 and 2.8",),
+        prepare=prepare,
+        orders=tuple(range(least, PMD_ORDER + 1)),
+        mms=PROCESSES + 1,
+        frames=4,
+        course=True,
+        small=512,
+        limit=lambda order: 4 << PMD_ORDER,
+    )
+
+
+def workloads() -> list[Workload]:
+    """All of them."""
+    return [
+        _course("zygote", "a zygote forks applications, which unload parts; the last one's child stays", zygote),
+        _course(
+            "huge-library",
+            "processes map a file's 2 MiB folios by PMDs, by PTEs in part, and MAP_SHARED",
+            huge_library,
+            PMD_ORDER,
+        ),
+        _course("swap-pressure", "folios go to swap in part while a child lives, and come back", swap_pressure),
+    ]
