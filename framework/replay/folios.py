@@ -16,12 +16,14 @@ from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
     PMD_ORDER,
     PTE_ANON,
+    PTE_PROT,
     PTE_WRITE,
     PTRS_PER_PTE,
     pmd_ref,
     pte_ref,
 )
 from foliolab.framework.engine.rmap import folio_add_anon_rmap_ptes
+from foliolab.framework.engine.structs import PG_pagecache
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import (
     READ_ONCE,
@@ -32,6 +34,7 @@ from foliolab.framework.machine.primitives import (
     pfn_folio,
     pfn_to_page,
     store,
+    test_bit,
     zone_at,
 )
 from foliolab.framework.replay.cells import (
@@ -261,9 +264,9 @@ def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, kernel:
             kind, uncertain = _history(vm, base, head)
             # one mapping left is copied by every scheme, to give the folio back
             alone = cell(vm, folio_at(vm, base, head) + 8) == 1
-            sole = alone and cell(vm, count_at(vm, base, slot, head)) > 1
+            sole = alone and folio_test_anon(pfn_folio(vm, head)) and cell(vm, count_at(vm, base, slot, head)) > 1
         outcome = fault.write_page(vm, contents, c, z, who, vpn, 1, 1)
-        if large:
+        if large and outcome != fault.UNCHANGED:
             if outcome == fault.COPIED:
                 lost(vm, base, slot, head, 1)
                 if sole:
@@ -339,6 +342,46 @@ def _known_folio(vm: Memory, base: int, pfn: int, order: int) -> int:
     return frame
 
 
+def _cached_folio(vm: Memory, base: int, pfn: int, order: int) -> int:
+    """The head frame of the page-cache folio that a trace has at `pfn`, made if it is new; -1 without memory."""
+    frame = (recall_pfn(vm, base, pfn) & FRAME_MASK) - 1
+    if frame >= 0 and load(pfn_to_page(vm, frame).compound_head) & 1 == 0:
+        folio = pfn_folio(vm, frame)
+        cached = test_bit(PG_pagecache, pfn_to_page(vm, frame).flags)
+        if cached and folio_nr_pages(folio) == 1 << order:
+            return frame
+    frame = fault.file_folio(vm, zone_at(vm, reg(vm, base, ZONE)), order, 0)
+    if frame < 0:
+        put(vm, base + 8 * STATUS, NO_FRAMES)
+    else:
+        remember_pfn(vm, base, pfn, frame, 0)
+    return frame
+
+
+def map_cached(vm: Memory, base: int, slot: int, page: int, nr: int, order: int, pfn: int) -> None:
+    """Map nr pages of page-cache folios where nothing is mapped, by PTEs."""
+    size = 1 << order
+    c = cpu_at(vm, reg(vm, base, CPU))
+    who = mm_of(vm, base, slot)
+    i = 0
+    while i < nr:
+        vpn = page_at(vm, base, slot, page + i, 1)
+        if vpn < 0:
+            return
+        index = (pfn + i) & (size - 1)
+        part = min(nr - i, size - index, PTRS_PER_PTE - vpn % PTRS_PER_PTE)
+        head = _cached_folio(vm, base, pfn + i - index, order)
+        if head < 0:
+            return
+        fault.file_map(vm, c, who, vpn, head + index, part, PTE_PROT)
+        if order:
+            if large_head(vm, base, head) < 0:
+                opened(vm, base, head, order)
+            gained(vm, base, slot, head, part)
+            touched(vm, base, head)
+        i += part
+
+
 def _map_more(vm: Memory, base: int, slot: int, vpn: int, head: int, index: int, nr: int) -> None:
     """Map nr pages of a folio that another MM maps (or this one elsewhere), in whole or in part."""
     who = mm_of(vm, base, slot)
@@ -349,7 +392,7 @@ def _map_more(vm: Memory, base: int, slot: int, vpn: int, head: int, index: int,
         if PageAnonExclusive(page):
             ClearPageAnonExclusive(page)
     first = pfn_to_page(vm, head + index)
-    folio_add_anon_rmap_ptes(vm, cpu_at(vm, reg(vm, base, CPU)), folio, first, nr, who, False)
+    folio_add_anon_rmap_ptes(vm, cpu_at(vm, reg(vm, base, CPU)), folio, first, nr, who, False, vpn)
     store(who.rss_anon, load(who.rss_anon) + nr)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, who, vpn + i), (head + index + i) << PFN_SHIFT | PTE_ANON & ~PTE_WRITE)
@@ -374,7 +417,7 @@ def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: in
     if not whole:
         if order == PMD_ORDER:
             huge.split_huge_pmd(vm, c, z, who, 0)
-        mm.move_ptes(vm, who, index, vpn, nr)
+        mm.move_ptes(vm, z, who, index, vpn, nr)
         zap.zap_range(vm, c, z, who, 0, size, 1)
         if order:
             lost(vm, base, slot, head, size - nr)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -109,6 +111,20 @@ def schedule_text(turns: list[Turn]) -> str:
         else:
             merged.append([thread, count])
     return " ".join(f"{thread}!" if count == FLUSH else f"{thread}*{count}" for thread, count in merged)
+
+
+def place(counterexample: Counterexample, output: Path, first: bool = True) -> Path:
+    """Where a counterexample is written.
+
+    Args:
+        counterexample: which.
+        output: a folder, or a file (one that ends in .json) for the first of several; others go beside it.
+        first: whether it is the first.
+    """
+    policy = re.sub(r"[^\w.-]+", "-", counterexample.policy)
+    if output.suffix != ".json":
+        return output / f"{policy}-{counterexample.law}.json"
+    return output if first else output.with_name(f"{output.stem}-{policy}-{counterexample.law}.json")
 
 
 def save(counterexample: Counterexample, path: str | os.PathLike[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,8 +17,9 @@ from foliolab.framework.engine.structs import (
     PG_swapcache,
 )
 from foliolab.framework.engine.truth import Truth, scan
-from foliolab.framework.errors import AccessError, FieldOverflow, LostLock
+from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
 from foliolab.framework.verify.operation import Operation, apply
+from foliolab.framework.verify.watchdog import Endless, Stuck, Watchdog
 
 LAWS: Final = {
     "safe": "never called exclusive while several MMs map it",
@@ -35,6 +38,7 @@ LAWS: Final = {
     "lost-lock": "no lock is held when its taker is done",
     "deadlock": "somebody can always go on",
     "termination": "every operation comes to its end",
+    "raises": "no function of the policy fails with an error",
     "references": "a folio has as many references as there are reasons",
     "frames": "no frame is free and in use",
     "rss": "a process's resident size is that of its page tables",
@@ -46,14 +50,56 @@ SHOWN_BY: Final = {"partial-mapping": "partial-mapping", "reuse": "reuse"}
 """Laws that follow from a claim, beside those that `engine.check` knows."""
 
 
+def spoils(broken: Sequence[Violation]) -> bool:
+    """Whether a run tells nothing more: its state is none that a policy that owes what all owe can bring about.
+
+    What an answer claims and is not spoils nothing, but for the write fault's: the engine acts on that one.
+    """
+    return any(one.claim == "" or one.law == "reuse" for one in broken)
+
+
+def _place(fault: BaseException) -> str:
+    """File and line of the author's text that an exception came from."""
+    steps = [
+        (frame.f_globals.get("__name__", ""), frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(fault.__traceback__)
+    ]
+    _, file, line = next((step for step in reversed(steps) if not step[0].startswith("foliolab.framework")), steps[-1])
+    return f"{file}:{line}"
+
+
+def failure(fault: BaseException) -> Violation:
+    """The law that a policy's function breaks which ends by an exception.
+
+    Raises:
+        BaseException: it is none that a policy's function is to blame for.
+    """
+    match fault:
+        case AccessError():
+            law = {FieldOverflow: "field-width", LostLock: "lost-lock"}.get(type(fault), "access")
+            place = _place(fault)
+            return Violation(law, fault.what if place in fault.what else f"{fault.what}, at {place}")
+        case Endless():
+            return Violation("termination", fault.what)
+        case Stuck():
+            return Violation("termination", f"does not end, and touches no memory, at {_place(fault)}")
+        case FolioLabError() | MemoryError():
+            raise fault
+        case _ if isinstance(fault, Exception):
+            said = f": {fault}" if str(fault) else ""
+            return Violation("raises", f"{type(fault).__name__}{said}, at {_place(fault)}")
+    raise fault
+
+
 class Watch:
     """A machine on which operations run whole, one after the other, with everything checked after each.
 
     Args:
         machine: interpreted, if accesses and widths are to be checked too.
+        stopped: whether to give up the operation that runs.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, stopped: Callable[[], bool] = lambda: False) -> None:
         self.machine = machine
         self.most_owners = np.zeros(machine.shape.nr_pages, np.int64)
         self.partial: dict[int, bool] = {}
@@ -61,27 +107,24 @@ class Watch:
         self.swapped: set[int] = set()
         """Those that were in the swap cache, where the kernel queues nothing (specification 1.6)."""
         self.truth = scan(machine)
+        self._dog = Watchdog(machine.vm, 1 << machine.shape.max_order, stopped)
 
     def apply(self, operation: Operation) -> list[Violation]:
         """Run an operation; what is wrong then, the first of it being what broke first.
 
         Raises:
             ModelError: the modelled kernel refuses the operation.
+            Stopped: it is to be given up.
         """
-        if operation.do == "write":
-            return self._write(operation)
-        return self._run(operation) or self._look()
+        try:
+            with self._dog:
+                return self._write(operation) if operation.do == "write" else self._run(operation)
+        except (Exception, Stuck) as fault:
+            return [failure(fault)]
 
     def _run(self, operation: Operation) -> list[Violation]:
-        try:
-            apply(self.machine, operation)
-        except FieldOverflow as fault:
-            return [Violation("field-width", fault.what)]
-        except LostLock as fault:
-            return [Violation("lost-lock", fault.what)]
-        except AccessError as fault:
-            return [Violation("access", fault.what)]
-        return []
+        apply(self.machine, operation)
+        return self._look()
 
     def _look(self) -> list[Violation]:
         truth = self.truth = scan(self.machine)
@@ -98,9 +141,9 @@ class Watch:
             frame = self.machine.frame(operation.get("mm"), vpn)
             asked = frame >= 0 and self._asks(frame)
             reused = self.machine.statistic("PGREUSE")
-            broken = self._run(one) or self._look()
-            if not broken and asked and self.machine.statistic("PGREUSE") > reused:
-                broken = self._reused(frame, operation.get("mm"))
+            broken = self._run(one)
+            if asked and self.machine.statistic("PGREUSE") > reused:
+                broken = [*self._reused(frame, operation.get("mm")), *broken]
             if broken:
                 return broken
         return []
@@ -136,8 +179,9 @@ class Watch:
         for head in self.partial:
             if int(flags[head]) >> PG_swapcache & 1:
                 self.swapped.add(head)
-            self.partial[head] |= bool(truth.partially_mapped[head])
             marked = bool(int(self.machine.column("folio", "_flags_1")[head]) >> PG_partially_mapped & 1)
+            # an operation that unmaps all of it may do so piece by piece: nobody sees in between
+            self.partial[head] |= bool(truth.partially_mapped[head]) or (marked and not truth.folio_mapcount[head])
             if marked == self.partial[head] or (self.partial[head] and head in self.swapped):
                 continue
             what = "is partially mapped and not marked so" if self.partial[head] else "is marked as partially mapped"

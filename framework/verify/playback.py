@@ -15,13 +15,14 @@ import numpy as np
 
 from foliolab.framework.engine import fault, kernels
 from foliolab.framework.engine.check import Violation, violations
-from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.machine import OUTCOMES, Machine
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 from foliolab.framework.verify.laws import Watch
+from foliolab.framework.verify.naming import name_of
 from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.turnstile import Access, Turnstile
 
@@ -37,7 +38,7 @@ class Frame:
         thread: whose; -1: the set-up.
         operation: the operation that it belongs to.
         op: the primitive, "" for a whole operation, "flush" for a store that takes effect.
-        field: what was accessed, such as folio._mm_ids.
+        field: what was accessed, such as folio._mm_ids (see `naming.name_of`).
         old, new: its value before and after.
         place: file and line.
         mappings: PTEs and PMDs of the folio by MM, from the page tables.
@@ -140,15 +141,29 @@ class _Recorder:
         return tuple(found)
 
 
+class _Watch(Watch):
+    """A watch that says when it looks itself: those accesses are not the operation's."""
+
+    looking = False
+
+    def _look(self) -> list[Violation]:
+        self.looking = True
+        try:
+            return super()._look()
+        finally:
+            self.looking = False
+
+
 class _Sequence:
     """One thread: whole operations, one after the other, every law after each."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.recorder = _Recorder(machine)
+        self.watch = _Watch(machine)
 
     def run(self, counterexample: Counterexample) -> Playback:
-        watch = Watch(self.machine)
+        watch = self.watch
         recorder = self.recorder
         setup = [Operation.parse(text) for text in counterexample.setup]
         for number, operation in enumerate([*setup, *counterexample.operations(0)]):
@@ -181,8 +196,8 @@ class _Sequence:
 
     def _access(self, operation: str, thread: int, access: Access) -> None:
         """Accesses to the policy's own fields are steps of their own, so that one can look inside an operation."""
-        if access.ref.owner in ("folio", "page"):
-            name = f"{access.ref.owner}.{access.ref.field.name}"
+        if access.ref.owner in ("folio", "page") and not self.watch.looking:
+            name = name_of(self.machine, access.ref)
             self.recorder.frame(Frame(thread, operation, access.op, name, access.old, access.new, access.place))
 
 
@@ -293,6 +308,9 @@ class _Threads:
                 answers.append(function(*memories, *numbers))
             self._answered(number, operation, answers)
             self._hold(operation, before=False)
+            self.turnstile.settle()
+            told = _answer_text(operation, answers)
+            self.recorder.frame(Frame(number, text, mappings=self._now(), answer=told))
 
     def _hold(self, operation: Operation, before: bool) -> None:
         """References that a thread holds for certain: taken by what has ended, not given back by what has begun."""
@@ -338,7 +356,7 @@ class _Threads:
         question.free |= not self.held.get(question.folio[0])
 
     def _seen(self, access: Access) -> None:
-        name = f"{access.ref.owner}.{access.ref.field.name}"
+        name = name_of(self.machine, access.ref, self.folio)
         mappings = self._now()
         operation = self.doing[access.thread]
         self.recorder.frame(
@@ -346,6 +364,15 @@ class _Threads:
         )
         for question in self.questions.values():
             self._witness(question)
+
+
+def _answer_text(operation: Operation, answers: list[int]) -> str:
+    """What an operation of a thread answered, as far as its caller decides by it."""
+    if operation.do == "maybe_shared":
+        return "maybe shared" if answers[-1] else "exclusive"
+    if operation.do == "write":
+        return OUTCOMES.get(answers[-1] & 7, "not mapped")
+    return "done"
 
 
 def _violation_of(thread: int, cause: BaseException) -> Violation:

@@ -158,24 +158,24 @@ class Turnstile:
         self.memory.guard = None
         try:
             function()
-            self._flow_out()
+            self.settle()
         except Abandoned:
             pass
         except BaseException as fault:
-            self._flow_out()
+            self.settle()
             self.faults[number] = fault
         self.done.add(number)
         self._main.release()
 
-    def _flow_out(self) -> None:
-        """Tell of the access that has just taken effect."""
+    def settle(self) -> None:
+        """Tell of the access that has just taken effect; called by the thread that did it."""
         if self._pending is not None and self.seen is not None:
             pending, self._pending = self._pending, None
             self.seen(pending)
 
     def enter(self, offset: int) -> None:
         """Wait for this thread's turn to do one access, if one at that byte counts."""
-        self._flow_out()
+        self.settle()
         if not self.counts(offset):
             return
         number: int = self._self.number

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from foliolab.framework import document
-from foliolab.framework.engine.engine import policy_digest
+from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.policy import Scheme
 from foliolab.framework.provenance import MachineInfo, describe_machine, now, versions
@@ -37,7 +37,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         policy: as a user would write it.
-        digest: of its text (`engine.policy_digest`).
+        digest: of its text (`policytree.policy_digest`).
         claims: what it declares.
         findings: the attacks' answers.
         interrupted: whether it was stopped early.
@@ -129,6 +129,7 @@ def verify(
     jobs: int = 1,
     first: bool = False,
     command: str = "",
+    plugin: str = "",
 ) -> Verification:
     """Attack a policy.
 
@@ -140,6 +141,7 @@ def verify(
         jobs: 0: one attack after the other in this process, each with an equal share; else side by side.
         first: end all of them with the first refutation.
         command: what repeats this.
+        plugin: the file that the policy comes from; empty for installed ones.
 
     Returns:
         their answers; what an attack could not say for want of time, or since it failed, is undecided.
@@ -154,7 +156,7 @@ def verify(
         policy=scheme.name,
         digest=digest,
         claims=sorted(scheme.capabilities),
-        findings=[_signed(finding, digest, command) for finding in findings],
+        findings=[_signed(finding, digest, command, plugin) for finding in findings],
         interrupted=interrupted,
         seconds=time.monotonic() - began,
         started=started,
@@ -162,11 +164,11 @@ def verify(
     )
 
 
-def _signed(finding: Finding, digest: str, command: str) -> Finding:
+def _signed(finding: Finding, digest: str, command: str, plugin: str) -> Finding:
     """A counterexample says whose text it is about, and what found it."""
     if finding.counterexample is None:
         return finding
-    example = msgspec.structs.replace(finding.counterexample, digest=digest, command=command)
+    example = msgspec.structs.replace(finding.counterexample, digest=digest, command=command, plugin=plugin)
     return replace(finding, counterexample=example)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from foliolab.framework import calibration
 from foliolab.framework.calibration import Calibration
+from foliolab.framework.registry import load
 from foliolab.framework.results import Cell, Config, MachineInfo, Result
 
 BASE = "page-mapcount"
@@ -26,6 +27,11 @@ Times = Callable[[int], float]
 """Nanoseconds per page of a folio size in KiB."""
 
 
+def parameters(policy: str) -> dict[str, int]:
+    """All of a policy's parameters, as a run notes them; the kernel has none."""
+    return {} if policy == LINUX else dict(load().policy(policy).values)
+
+
 def result(policies: Sequence[str], cells: Sequence[Cell], kind: str = "compare", **others: Any) -> Result:
     """A result of these cells."""
     fields: dict[str, Any] = {
@@ -36,7 +42,7 @@ def result(policies: Sequence[str], cells: Sequence[Cell], kind: str = "compare"
         "finished": "2026-01-01T00:01:00+00:00",
         "config": Config(
             policies=list(policies),
-            policy_parameters={policy: {} for policy in policies},
+            policy_parameters={policy: parameters(policy) for policy in policies},
             baseline=policies[0],
             workloads=list(dict.fromkeys(cell.workload for cell in cells)),
             sizes=sorted({cell.size_kib for cell in cells}),
@@ -62,6 +68,7 @@ class Make:
     OWN: ClassVar[str] = OWN
     SIZES: ClassVar[tuple[int, ...]] = SIZES
     RAW: ClassVar[Mapping[str, float]] = RAW
+    PARAMETERS: ClassVar[Mapping[str, int]] = parameters(OWN)
 
     noise: float = 0.0
     rounds: int = 9
@@ -103,7 +110,7 @@ class Make:
 
     def calibration(self, times: Mapping[str, Times], reuses: bool = True, **others: Any) -> Calibration:
         """Calibrated from both."""
-        return calibration.calibrate(self.bench(times, **others), self.model(list(times)), OWN, {}, reuses)
+        return calibration.calibrate(self.bench(times, **others), self.model(list(times)), OWN, self.PARAMETERS, reuses)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def changed(result: Result, where: tuple[str, int], **fields: Any) -> Result:
 
 def fitted(make: Any, bench: Result, reuses: bool = True, **model: Any) -> Operation:
     """The only operation of a calibration."""
-    found = calibration.calibrate(bench, make.model(bench.config.workloads, **model), make.OWN, {}, reuses)
+    found = calibration.calibrate(bench, make.model(bench.config.workloads, **model), make.OWN, make.PARAMETERS, reuses)
     (operation,) = found.operations
     return operation
 
@@ -144,7 +144,7 @@ def test_what_only_one_result_has_is_left_out_with_its_reason(make: Any) -> None
         else cell
         for cell in model.cells
     ]
-    found = calibration.calibrate(bench, msgspec.structs.replace(model, cells=cells), make.OWN, {}, True)
+    found = calibration.calibrate(bench, msgspec.structs.replace(model, cells=cells), make.OWN, make.PARAMETERS, True)
     assert [one.name for one in found.operations] == ["munmap"]
     assert found.left_out == {
         "fork": "not measured in the model",
@@ -164,7 +164,7 @@ def test_what_cannot_be_compared_is_refused(make: Any) -> None:
         ((bench, make.model(["fork"])), "mm-id", "no operation and folio size in common"),
     ):
         with pytest.raises(UsageError, match=says):
-            calibration.calibrate(*pair, policy, {}, True)
+            calibration.calibrate(*pair, policy, make.PARAMETERS, True)
     with pytest.raises(UsageError, match="does not have mm-id"):
         calibration.calibrate(bench, model, "mm-id", {"slots": 3}, True)
 

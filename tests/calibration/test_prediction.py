@@ -152,7 +152,9 @@ def test_a_single_size_is_predicted_as_measured(make: Any) -> None:
 def test_what_is_not_trusted_at_any_size_predicts_nothing(make: Any) -> None:
     bench = make.bench({"reuse-byte": make.rest(1500, 0)})
     cells = [msgspec.structs.replace(cell, counted={"copies": 1.0}) for cell in bench.cells]
-    made = calibrate(msgspec.structs.replace(bench, cells=cells), make.model(["reuse-byte"]), "mm-id", {}, True)
+    made = calibrate(
+        msgspec.structs.replace(bench, cells=cells), make.model(["reuse-byte"]), make.OWN, make.PARAMETERS, True
+    )
     assert made.operations[0].constants is None
     found = rest_of(made, "reuse-byte", 64, True)
     assert isinstance(found, Unknown) and "the kernel copied 1.00 pages per page" in found.reason

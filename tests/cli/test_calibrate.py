@@ -139,7 +139,8 @@ def test_which_policy_the_kernel_has(
         done = foliolab("kernel", "calibrate", *files)
         assert done.code == 2 and "ran under Linux 6.18.1-test #1 SMP, this is 6.14.0 #1" in done.err
         assert "--policy" in done.err
-        assert foliolab("kernel", "calibrate", *files, "--policy", "page-mapcount").code == 2  # it has parameters
+        done = foliolab("kernel", "calibrate", *files, "--policy", "page-mapcount:batched=0")
+        assert done.code == 2 and "does not have page-mapcount:batched=0" in done.err  # the model's is the default one
         done = foliolab("kernel", "calibrate", *files, "--policy", "no-page-mapcount")
         assert done.code == 0 and "kernel − no-page-mapcount" in done.out
     monkeypatch.setattr(running, "read", lambda: running.Running("5.10.0", {}))

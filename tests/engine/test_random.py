@@ -22,7 +22,7 @@ from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_lru_ba
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import ModelError
 from foliolab.framework.policy import Scheme
-from foliolab.policies import exact, foliolab_policies, mm_id, no_page_mapcount, page_mapcount
+from foliolab.policies import exact, foliolab_policies, mm_id, no_page_mapcount, page_mapcount, vma_pagetable
 
 Step = tuple[str, int, int, int, int]
 PMD = 512
@@ -32,8 +32,9 @@ HUGE = Shape(8192, 3, 2048)
 CHOSEN: dict[str, list[dict[str, int | str]]] = {
     "page-mapcount": [{}, {"batched": 0}, {"large_mapcount": 0, "batched": 0}],
     "mm-id-v1": [{}, {"page_mapcounts": 0}],
-    "mm-id": [{}, {"slots": 1}, {"slots": 3}, {"width": 32}],
+    "mm-id": [{}, {"slots": 1}, {"slots": 3}, {"slots": 8}, {"width": 32}],
     "likely-mapped-shared": [{}, {"version": "6.9"}],
+    "vma-pagetable": [{}, {"count": "vmas"}],
     "rmap-id": [{}, {"stage": "mapcount"}, {"batched": 0}],
 }
 SCHEMES = [policy.with_parameters(chosen) for policy in foliolab_policies() for chosen in CHOSEN.get(policy.name, [{}])]
@@ -310,6 +311,27 @@ def slot_violations(m: Machine, truth: Truth) -> list[str]:
     return wrong
 
 
+def pair_violations(m: Machine, truth: Truth) -> list[str]:
+    """The count of `vma-pagetable` (specification 5.2), from the page tables; see its docstring on what a VMA is."""
+    if m.scheme.policy.name != "vma-pagetable":
+        return []
+    of_tables = dict(m.scheme.values)["count"] == 0
+    pairs: dict[int, set[tuple[int, ...]]] = {int(head): set() for head in np.flatnonzero(truth.nr_pages_of > 1)}
+    for mm in range(m.shape.nr_mms):
+        present = np.flatnonzero(m.ptes(mm) & np.uint64(1))
+        places = [(int(vpn), int(m.ptes(mm)[vpn]) >> 12) for vpn in present]
+        places += [(int(at) * PMD, int(m.pmds(mm)[at]) >> 12) for at in np.flatnonzero(m.pmds(mm))]
+        for vpn, pfn in places:
+            head = int(truth.heads[pfn])
+            if head in pairs:
+                pairs[head].add((mm, vpn - (pfn - head), vpn // PMD if of_tables else 0))
+    return [
+        f"folio {head}: {m.folio(head)._pair_mapcount.peek()} pairs counted, {sorted(found)} are"
+        for head, found in pairs.items()
+        if m.folio(head)._pair_mapcount.peek() != len(found)
+    ]
+
+
 LEVELS = (
     "NR_ANON_MAPPED", "NR_FILE_MAPPED", "NR_ANON_THPS", "NR_SHMEM_PMDMAPPED", "NR_FILE_PMDMAPPED",
     "NR_ANON_PARTIALLY_MAPPED",
@@ -345,6 +367,7 @@ def run_and_check(scheme: Scheme, shape: Shape, steps: list[Step], nr_mms: int) 
         broken = violations(m, truth, most_owners=nr_mms)
         assert [law for law in broken if not foreseen(m, truth, law)] == [], step
         assert slot_violations(m, truth) == [], step
+        assert pair_violations(m, truth) == [], step
     drive.finish()
     assert violations(m) == []
     assert is_pristine(m) == []
@@ -373,7 +396,7 @@ def test_laws_hold_with_pmds(scheme: Scheme, steps: list[Step]) -> None:
 
 
 # -- one text, two executions ------------------------------------------------------------------------------
-DEFAULTS = [page_mapcount, mm_id, no_page_mapcount, exact]
+DEFAULTS = [page_mapcount, mm_id, no_page_mapcount, vma_pagetable, exact]
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ FIGURES = [
 
 def test_rows(registry: Registry) -> None:
     scheme = registry.policy("mm-id")
-    model = made("compare", "mm-id", {("reuse-byte", 64): [3.0, 5.0, 4.0]})
+    model = made("compare", "mm-id", {("reuse-byte", 64): [3.0, 5.0, 4.0]}, **dict(scheme.values))
     rows = kernelbench.rows(made("kernel-bench", "linux", MEASURED), scheme, model, FIGURES)
     found = {(row.workload, row.size_kib): row for row in rows}
     assert list(found) == [(w, s) for w in ("cow-byte", "reuse-byte", "remap") for s in (4, 64)]
@@ -110,8 +110,9 @@ def rendered(rows: list[kernelbench.Row], encoding: str = "utf-8") -> str:
 
 
 def test_the_report_shows_them(registry: Registry, tmp_path: Path) -> None:
-    model = made("compare", "mm-id", {("reuse-byte", 64): [3.0, 5.0, 4.0]})
-    rows = kernelbench.rows(made("kernel-bench", "linux", MEASURED), registry.policy("mm-id"), model, FIGURES)
+    scheme = registry.policy("mm-id")
+    model = made("compare", "mm-id", {("reuse-byte", 64): [3.0, 5.0, 4.0]}, **dict(scheme.values))
+    rows = kernelbench.rows(made("kernel-bench", "linux", MEASURED), scheme, model, FIGURES)
     text = rendered(rows)
     line = next(line for line in text.partition("reuse-byte: the running kernel")[2].splitlines() if "64 KiB" in line)
     assert line.split() == ["64", "KiB", "25.00", "10.00", "60", "%", "0.62", "×", "−75.0", "%", "4.00", "−64", "%"]

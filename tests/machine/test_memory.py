@@ -188,8 +188,9 @@ def test_every_primitive_that_touches_memory_is_seen() -> None:
     """The table above names them all; those left out compute addresses, order or page contents."""
     covered = {op for _, wanted in SEEN for op, _, _ in wanted} | {"spin_wait_clear"}
     untouched = {
-        "smp_mb", "smp_rmb", "smp_wmb", "cpu_relax", "u64", "ptr_add", "nth_page", "as_folio", "as_page", "page_to_pfn",
-        "pfn_to_page", "pfn_folio", "mm_at", "cpu_at", "zone_at", "pte_at", "init_fields", "copy_page", "fill_page",
+        "smp_mb", "smp_rmb", "smp_wmb", "cpu_relax", "u64", "ptr_add", "nth_page", "as_folio", "as_page", "memory_of",
+        "page_to_pfn", "pfn_to_page", "pfn_folio", "mm_at", "cpu_at", "zone_at", "pte_at", "init_fields",
+        "copy_page", "fill_page",
     }  # fmt: skip
     assert {f.__name__ for f in PRIMITIVES} == covered | untouched
     assert covered >= ATOMIC_RMW

@@ -16,6 +16,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, UsageError
+from foliolab.framework.policy import exact_up_to
 from foliolab.policies import mm_id
 
 P = 4
@@ -134,13 +135,20 @@ def test_the_third_of_three_stays_alone(slots: int, shared: bool) -> None:
 
 def test_one_slot_is_not_exact_for_two() -> None:
     m = machine(slots=1)
-    assert "exact-for-two" not in m.scheme.capabilities
     m.create(0)
     m.populate(0, 0, P, 2)
     m.fork(0, 1)
-    assert m.maybe_shared(0)
+    assert m.maybe_shared(0), "A5: who finds no slot sets the flag"
     m.exit(0)
     assert m.maybe_shared(0), "the child never got a slot"
+
+
+@pytest.mark.parametrize("slots", range(1, 9))
+def test_so_many_slots_claim_to_be_exact_for_so_many(slots: int) -> None:
+    claims = machine(slots=slots).scheme.capabilities
+    assert exact_up_to(claims) == (slots if slots > 1 else 0)
+    assert exact_up_to(mm_id.POLICY.with_parameters({"slots": slots, "width": "32"}).capabilities) == 0
+    assert "safe" in claims
 
 
 # -- 32 bits -------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def check(found: Player) -> None:
 # -- random streams ----------------------------------------------------------------------------------
 KINDS = (
     ev.PRESENT, ev.FORK, ev.FORK, ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.EXIT, ev.GONE, ev.NEW, ev.NEW, ev.NEW,
-    ev.WRITE, ev.WRITE, ev.WRITE, ev.WRITE, ev.UNMAP, ev.UNMAP, ev.MOVE, ev.SPLIT, ev.LOST, ev.FREE_HINT,
+    ev.WRITE, ev.WRITE, ev.WRITE, ev.WRITE, ev.UNMAP, ev.UNMAP, ev.MOVE, ev.SPLIT, ev.LOST, ev.FREE_HINT, ev.MAP,
 )  # fmt: skip
 NUMBER = st.integers(0, 1 << 11)
 STEP = st.tuples(st.sampled_from(KINDS), NUMBER, NUMBER, NUMBER, NUMBER)

@@ -145,7 +145,8 @@ def test_a_policy_that_calls_shared_folios_exclusive_is_reported_loudly(trace: P
 
 
 def test_who_never_claimed_to_be_safe_does_not_fail(trace: Path) -> None:
-    policy = dataclasses.replace(mm_id.POLICY, name="unsafe", capabilities=frozenset({"reuse"}))
+    claims = frozenset({"reuse"})
+    policy = dataclasses.replace(mm_id.POLICY, name="unsafe", capabilities=claims, capabilities_of=None)
     hooks = dataclasses.replace(policy.hooks, maybe_mapped_shared=never)
     found = replay(request(trace, dataclasses.replace(policy, hooks=hooks).with_parameters(), EXACT))
     assert found.policies[0].unsafe.episodes == 20

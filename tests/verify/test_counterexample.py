@@ -107,7 +107,7 @@ def test_a_schedule_that_is_none_is_said(schedule: str) -> None:
 
 # -- playing back ----------------------------------------------------------------------------------------
 def test_threads_change_hands_where_the_schedule_says() -> None:
-    frames = [frame for frame in play(example(), MM_ID).frames if frame.field.startswith(("page.", "folio."))]
+    frames = [frame for frame in play(example(), MM_ID).frames if frame.field.startswith(("page[", "folio."))]
     threads = [frame.thread for frame in frames]
     assert threads[:8] == [0] * 5 + [1] + [0] * 2
     assert {frame.thread for frame in frames[8:]} == {0, 1}, "what the schedule leaves open is run to its end"
