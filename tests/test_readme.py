@@ -31,7 +31,18 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_readme_names_every_verb() -> None:
     verbs = {shlex.split(command)[1] for command in COMMANDS}
-    assert verbs == {"compare", "consequences", "doctor", "kernel", "list", "record", "replay-trace", "run", "show"}
+    assert verbs == {
+        "compare",
+        "consequences",
+        "doctor",
+        "kernel",
+        "list",
+        "precision",
+        "record",
+        "replay-trace",
+        "run",
+        "show",
+    }
     groups = {command.split()[2] for command in COMMANDS if command.split()[1] == "kernel"}
     assert groups == {"bench", "calibrate", "check"}
 
@@ -50,6 +61,8 @@ def test_the_commands_work(command: str, tmp_path: Path) -> None:
         arguments += ["--workloads", "munmap", "--sizes", "64K"]
     if arguments[0] == "compare":
         arguments += SHORT
+    if arguments[0] == "precision":
+        arguments += ["--mms", "3", "--folios", "2", "--execution", "interpreted"]
     done = run(arguments, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()

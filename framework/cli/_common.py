@@ -14,10 +14,13 @@ import typer
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from foliolab.framework.policy import Scheme
     from foliolab.framework.published import Published
     from foliolab.framework.registry import Registry
+    from foliolab.framework.report.page import Page
+    from foliolab.framework.verify.ledger import Ledger
 
 LISTS: Final = "separated by commas; may be repeated"
 INTERRUPTED: Final = 130
@@ -60,6 +63,24 @@ def warn(found: Registry) -> None:
     """Name the plugins that failed on stderr, in verbs that do not show them themselves."""
     for failure in found.failures:
         sys.stderr.write(f"foliolab: plugin {failure.name} failed and is left out: {failure.message}\n")
+
+
+def ledger(found: Registry) -> Ledger:
+    """What is known about policies' texts; a file that cannot be read is named and left out."""
+    from foliolab.framework.verify.ledger import Ledger
+
+    made = Ledger(found.findings)
+    for problem in made.problems:
+        sys.stderr.write(f"foliolab: {problem}\n")
+    return made
+
+
+def say_refuted(found: Registry, schemes: Iterable[Scheme], page: Page) -> None:
+    """Below a report that names policies: which of their claims are refuted."""
+    known = ledger(found)
+    for scheme in schemes:
+        for outcome in known.refuted(scheme):
+            page.line(f"✗ {scheme.name}: {outcome.told}", "red")
 
 
 def print_json(data: Any) -> None:

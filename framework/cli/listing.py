@@ -20,8 +20,8 @@ def run(plugin: _common.Plugins = None, json: _common.Json = False, strict: _com
     # Not strict yet: a list that stops at the first failure would be of no help.
     found = _common.registry(plugin)
     if json:
-        _common.print_json(listing.data(found))
+        _common.print_json(listing.data(found, _common.ledger(found)))
     else:
-        listing.render(found, Plain())
+        listing.render(found, Plain(), _common.ledger(found))
     if strict and found.failures:
         raise typer.Exit(ExitCode.PLUGIN_FAILED)

@@ -62,6 +62,7 @@ def run(
     from foliolab.framework.replay import session
     from foliolab.framework.replay.costs import load_costs
     from foliolab.framework.report import replay as report
+    from foliolab.framework.report.page import Page
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.selection import parse_memory
     from foliolab.framework.trace.file import Trace
@@ -83,7 +84,9 @@ def run(
         result = session.replay(request, progress)
     if json:
         results.save(result, json)
-    report.render(result, report.console_for())
+    console = report.console_for()
+    report.render(result, console)
+    _common.say_refuted(found, schemes, Page(console))
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(session.exit_code(result))

@@ -150,6 +150,7 @@ def _run_all(
     if len(results) > 1:
         page.line()
         report.summary(results, page)
+    _common.say_refuted(found, dict.fromkeys(scheme for _, schemes in chosen for scheme in schemes), page)
     return results
 
 

@@ -41,10 +41,11 @@ def run(
 
     parts = anatomy.anatomy(scheme, order, _peers(found))
     operations = atomics.operations(scheme, order)
+    outcomes = _common.ledger(found).outcomes(scheme)
     if json:
-        _common.print_json(report.data(parts, operations))
+        _common.print_json(report.data(parts, operations, outcomes))
     else:
-        report.render(parts, operations, Plain())
+        report.render(parts, operations, Plain(), outcomes)
 
 
 def _peers(found: Registry) -> dict[Layout, Scheme]:

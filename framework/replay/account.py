@@ -9,8 +9,10 @@ import numpy as np
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import BUCKET_CELLS, BUCKETS, FALSE, MATRIX, MOST_OWNERS, UNSAFE, Cells, Sizes
+from foliolab.framework.replay.episodes import length_class, quantile
 from foliolab.framework.replay.owners import IS_FALSE, IS_UNSAFE
-from foliolab.framework.replay.result import Fault, Replayed, Sample, Wrong
+from foliolab.framework.replay.result import Ended, Fault, Replayed, Sample, Wrong
+from foliolab.framework.trace.events import KINDS
 
 _TALLIES: Final = {
     "events without an MM, or whose MM cannot be": cells.NO_MM,
@@ -22,6 +24,11 @@ _TALLIES: Final = {
     "events of unknown kinds": cells.KIND,
     "large folios that the kernel itself migrated, split, collapsed or swapped": cells.HINTED,
 }
+
+_ENDING: Final = (
+    (IS_FALSE, cells.FALSE_EPISODES, cells.FALSE_LONGEST, cells.FALSE_LONGEST_OPS),
+    (IS_UNSAFE, cells.UNSAFE_EPISODES, cells.UNSAFE_LONGEST, cells.UNSAFE_LONGEST_OPS),
+)
 
 
 def _trimmed(counts: Any) -> list[int]:
@@ -57,6 +64,8 @@ class Account:
         self._tallies = state.table(cells.AT_TALLY)
         self._tallies[cells.FRAMES_PEAK] = self.sizes.frames
         self._matrix = state.table(cells.AT_MATRIX).reshape(MATRIX)
+        self._ends = state.table(cells.AT_ENDS).reshape(cells.ENDS)
+        self._lengths = state.table(cells.AT_LENGTHS).reshape(cells.LENGTHS)
         self._nr_free = machine.vm.at("zone", machine.map.zone).nr_free
 
     def drain(self) -> None:
@@ -101,14 +110,13 @@ class Account:
         self._state.all[cells.NOW] = now
         self.drain()
         folios = self._state.table(cells.AT_FOLIO).reshape(-1, cells.FOLIO_CELLS)
-        for flag, episodes, longest in (
-            (IS_FALSE, cells.FALSE_EPISODES, cells.FALSE_LONGEST),
-            (IS_UNSAFE, cells.UNSAFE_EPISODES, cells.UNSAFE_LONGEST),
-        ):
-            lasted = now - folios[(folios[:, 0] & flag) != 0, 2]
-            self._tallies[episodes] += int((lasted > 0).sum())
-            if lasted.size:
-                self._tallies[longest] = max(int(self._tallies[longest]), int(lasted.max()))
+        for unsafe, (flag, episodes, longest, longest_ops) in enumerate(_ENDING):
+            wrong = folios[((folios[:, 0] & flag) != 0) & (folios[:, 2] < now)]
+            self._tallies[episodes] += len(wrong)
+            self._ends[unsafe, 0, cells.LASTING] += len(wrong)
+            for measure, lengths, most in ((0, now - wrong[:, 2], longest), (1, wrong[:, 3], longest_ops)):
+                self._tallies[most] = max([int(self._tallies[most]), *lengths.tolist()])
+                np.add.at(self._lengths[unsafe, measure], [length_class(one) for one in lengths.tolist()], 1)
 
     def replayed(self, policy: str) -> Replayed:
         """What was found for the policy of that name."""
@@ -123,26 +131,59 @@ class Account:
             frames_peak=self.sizes.frames - int(tallies[cells.FRAMES_PEAK]),
             owner_ns=_trimmed(self.folio_ns),
             owner_page_ns=_trimmed(self.page_ns),
-            false_shared=Wrong(
-                folio_ns=self.folio_ns[FALSE],
-                page_ns=self.page_ns[FALSE],
-                episodes=int(tallies[cells.FALSE_EPISODES]),
-                longest=int(tallies[cells.FALSE_LONGEST]),
-                peak=int(tallies[cells.FALSE_PEAK]),
-                peak_at=int(tallies[cells.FALSE_PEAK_AT]),
-            ),
-            unsafe=Wrong(
-                folio_ns=self.folio_ns[UNSAFE],
-                page_ns=self.page_ns[UNSAFE],
-                episodes=int(tallies[cells.UNSAFE_EPISODES]),
-                longest=int(tallies[cells.UNSAFE_LONGEST]),
-                first=int(tallies[cells.UNSAFE_FIRST]) - 1,
-            ),
+            exclusive_ops=int(tallies[cells.EXCLUSIVE_OPS]),
+            shared_ops=int(tallies[cells.SHARED_OPS]),
+            most_owners=max(int(tallies[cells.OWNERS_PEAK]), min(1, int(tallies[cells.EXCLUSIVE_OPS]))),
+            false_shared=self._false(),
+            unsafe=self._unsafe(),
             faults=self._faults(),
             sole_copies=int(tallies[cells.SOLE_COPIES]),
             not_modelled={what: int(tallies[at]) for what, at in _TALLIES.items() if tallies[at]},
             samples=self.samples,
         )
+
+    def _false(self) -> Wrong:
+        tallies = self._tallies
+        return Wrong(
+            folio_ns=self.folio_ns[FALSE],
+            page_ns=self.page_ns[FALSE],
+            episodes=int(tallies[cells.FALSE_EPISODES]),
+            longest=int(tallies[cells.FALSE_LONGEST]),
+            peak=int(tallies[cells.FALSE_PEAK]),
+            peak_at=int(tallies[cells.FALSE_PEAK_AT]),
+            ops=int(tallies[cells.FALSE_OPS]),
+            longest_ops=int(tallies[cells.FALSE_LONGEST_OPS]),
+            **self._episodes(0),
+        )
+
+    def _unsafe(self) -> Wrong:
+        tallies = self._tallies
+        return Wrong(
+            folio_ns=self.folio_ns[UNSAFE],
+            page_ns=self.page_ns[UNSAFE],
+            episodes=int(tallies[cells.UNSAFE_EPISODES]),
+            longest=int(tallies[cells.UNSAFE_LONGEST]),
+            first=int(tallies[cells.UNSAFE_FIRST]) - 1,
+            ops=int(tallies[cells.UNSAFE_OPS]),
+            longest_ops=int(tallies[cells.UNSAFE_LONGEST_OPS]),
+            **self._episodes(1),
+        )
+
+    def _episodes(self, unsafe: int) -> dict[str, Any]:
+        """How long wrong answers lasted, and how they ended."""
+        in_time, in_ops = self._lengths[unsafe].tolist()
+        ends = [
+            Ended(event=KINDS.get(kind, ""), how=cells.HOW[how], times=int(self._ends[unsafe, kind, how]))
+            for kind, how in np.argwhere(self._ends[unsafe]).tolist()
+        ]
+        longest, longest_ops = (int(self._tallies[most]) for most in _ENDING[unsafe][2:])  # a class reaches beyond it
+        return {
+            "median": min(longest, quantile(in_time, 0.5)),
+            "ninth": min(longest, quantile(in_time, 0.9)),
+            "median_ops": min(longest_ops, quantile(in_ops, 0.5)),
+            "ninth_ops": min(longest_ops, quantile(in_ops, 0.9)),
+            "ends": sorted(ends, key=lambda end: -end.times),
+        }
 
     def _faults(self) -> list[Fault]:
         found = []

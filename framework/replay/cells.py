@@ -17,10 +17,11 @@ from foliolab.framework.machine.primitives import load, pte_at, store
 # -- registers -------------------------------------------------------------------------------------
 (
     NOW, CPU, ZONE, MMS, MM_STRIDE, STATUS, SLOTS, WINDOWS, HASH_SIZE, HEADS, MM_LIMIT, PFN_MASK, KEEP_PFNS,
-    FREE_SLOTS, LIVE, SNAPSHOT,
+    FREE_SLOTS, LIVE, SNAPSHOT, EVENT,
     AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
     AT_VIRTUAL, AT_PLACE, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
-) = range(38)  # fmt: skip
+    AT_ENDS, AT_LENGTHS,
+) = range(41)  # fmt: skip
 REGISTERS: Final = 64
 
 BEFORE: Final = 0
@@ -41,7 +42,9 @@ KIND: Final = 0
 (
     NO_MM, DEAD_MM, FAR_PAGE, NO_ORDER, OF_FILE, STALE, PRESENT_PAGES, HINTED, FALSE_EPISODES, FALSE_LONGEST,
     FALSE_PEAK, FALSE_PEAK_AT, UNSAFE_EPISODES, UNSAFE_LONGEST, UNSAFE_FIRST, SOLE_COPIES, FRAMES_PEAK,
-) = range(16, 33)  # fmt: skip
+    EXCLUSIVE_OPS, SHARED_OPS, FALSE_OPS, UNSAFE_OPS, FALSE_LONGEST_OPS, UNSAFE_LONGEST_OPS,
+    OWNERS_PEAK,
+) = range(16, 40)  # fmt: skip
 TALLIES: Final = 48
 
 # -- buckets: current folios and pages, time of the last change, and both summed over time -----------------
@@ -59,8 +62,18 @@ KERNEL: Final = ("unknown", "reused", "copied")
 POLICY: Final = ("unchanged", "reused", "copied", "new page", "not mapped")
 MATRIX: Final = (len(CLASSES), len(KERNEL), len(POLICY), 2)
 
-FOLIO_CELLS: Final = 3
-"""What is accounted (owners, flags, order), how many MMs map it now, since when it is falsely shared."""
+# -- wrong answers: how they ended, by event, and how long they lasted, as a histogram in time and in operations -----
+HOW: Final = ("gone", "owners", "one page", "answer", "lasting")
+GONE, OWNERS, ONE_PAGE, ANSWER, LASTING = range(5)
+"""Nothing maps the folio; it is shared now, or not any more; one page of it is mapped; the policy says otherwise."""
+ENDS: Final = (2, 16, len(HOW))
+EXACT_LENGTHS: Final = 64
+"""Lengths below this are counted one by one, longer ones in classes of a thirty-second of a power of two."""
+LENGTHS: Final = (2, 2, 60 * EXACT_LENGTHS // 2)
+
+FOLIO_CELLS: Final = 5
+"""What is accounted (owners, flags, order), how many MMs map it now, since when, and for how many operations on it,
+the answer is wrong, how often its pages are mapped."""
 SLOT_CELLS: Final = 2
 """Of an MM: processes that use it, its family."""
 FAMILY_CELLS: Final = 3
@@ -135,6 +148,7 @@ class Sizes:
             AT_PLACE: self.slots * self.windows, AT_HASH: self.slots * self.hash_size,
             AT_CLUSTER: self.clusters, AT_FOLIO: FOLIO_CELLS * heads, AT_LARGE: heads, AT_PFN: self.pfns,
             AT_LIST: PTRS_PER_PTE, AT_BUCKET: BUCKETS * BUCKET_CELLS, AT_MATRIX: prod(MATRIX), AT_TALLY: TALLIES,
+            AT_ENDS: prod(ENDS), AT_LENGTHS: prod(LENGTHS),
         }  # fmt: skip
 
     @property

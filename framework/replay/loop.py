@@ -15,6 +15,7 @@ from foliolab.framework.replay.cells import (
     BEFORE,
     BEHIND,
     DEAD_MM,
+    EVENT,
     FAR_PAGE,
     FINE,
     FRAMES_PEAK,
@@ -38,6 +39,7 @@ from foliolab.framework.replay.folios import (
     drop,
     fork,
     hint,
+    map_cached,
     move,
     new_folio,
     page_at,
@@ -64,7 +66,9 @@ from foliolab.framework.trace.events import (
     FORK,
     FREE_HINT,
     GONE,
+    LAST_KIND,
     LOST,
+    MAP,
     MOVE,
     NEW,
     OUTCOME,
@@ -83,11 +87,11 @@ NR_MASK = (1 << 32) - 1
 
 def _creates(kind: int) -> bool:
     """Whether an event of this kind shows that its MM lives, although nothing said so before."""
-    return kind in (PRESENT, FORK, SPAWN, NEW, WRITE)
+    return kind in (PRESENT, FORK, SPAWN, NEW, WRITE, MAP)
 
 
 def _has_pages(kind: int) -> bool:
-    return kind in (PRESENT, NEW, WRITE, UNMAP, MOVE, SPLIT)
+    return kind in (PRESENT, NEW, WRITE, UNMAP, MOVE, SPLIT, MAP)
 
 
 def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
@@ -112,8 +116,8 @@ def _skipped(vm: Memory, base: int, kind: int, page: int, nr: int, order: int, f
     if _has_pages(kind) and (page < 0 or page >= LAST_PAGE or page + nr > LAST_PAGE):
         tally(vm, base, FAR_PAGE)
         return True
-    if kind in (NEW, PRESENT):
-        if flags & FILE:
+    if kind in (NEW, PRESENT, MAP):
+        if flags & FILE and kind != MAP:
             tally(vm, base, OF_FILE)
             return True
         if order == 1 or order > PMD_ORDER:
@@ -140,7 +144,7 @@ def _before(
     vm: Memory, base: int, kind: int, slot: int, mm: int, page: int, nr: int, order: int, to: int
 ) -> tuple[int, int]:
     """What an event unmaps, as (first page, page behind the last one)."""
-    if kind == UNMAP:
+    if kind in (UNMAP, MAP):
         return page, page + nr
     if kind in (EXIT, GONE, EXEC):
         if _ends(vm, base, slot, mm):
@@ -187,6 +191,8 @@ def _after(vm: Memory, contents: Memory, base: int, slot: int, head: int, page: 
     elif kind == MOVE:
         if other >= 0 and other + nr <= LAST_PAGE:
             move(vm, base, slot, page, page + nr, other)
+    elif kind == MAP:
+        map_cached(vm, base, slot, page, nr, order, other)
     elif kind == SPLIT:
         split(vm, base, slot, page, page + nr)
 
@@ -234,8 +240,9 @@ def _one(vm: Memory, contents: Memory, base: int, i: int) -> None:
     put(vm, base + 8 * NOW, cell(vm, reg(vm, base, AT_TIME) + 8 * i))
     kind = head & 0xFF
     order = head >> 16 & 0xFF
-    if kind > FREE_HINT:
+    if kind > LAST_KIND:
         kind = 0
+    put(vm, base + 8 * EVENT, kind)
     tally(vm, base, kind)
     if kind == PRESENT:
         if reg(vm, base, SNAPSHOT) == BEFORE:

@@ -14,6 +14,7 @@ from foliolab.framework.engine.procfs import folio_maybe_mapped_shared
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, load, pte_at
 from foliolab.framework.replay.cells import (
+    ANSWER,
     AT_BUCKET,
     AT_COUNT,
     AT_FOLIO,
@@ -21,24 +22,30 @@ from foliolab.framework.replay.cells import (
     AT_LIST,
     AT_TALLY,
     BUCKET_CELLS,
+    EXCLUSIVE_OPS,
     FALSE,
-    FALSE_EPISODES,
-    FALSE_LONGEST,
+    FALSE_OPS,
     FALSE_PEAK,
     FALSE_PEAK_AT,
     FOLIO_CELLS,
+    GONE,
     HEADS,
     MOST_OWNERS,
     NOW,
+    ONE_PAGE,
+    OWNERS,
+    OWNERS_PEAK,
+    SHARED_OPS,
     UNSAFE,
-    UNSAFE_EPISODES,
     UNSAFE_FIRST,
-    UNSAFE_LONGEST,
+    UNSAFE_OPS,
     bump,
     cell,
     put,
     reg,
+    tally,
 )
+from foliolab.framework.replay.episodes import episode
 
 OWNERS_MASK = (1 << 20) - 1
 IS_FALSE = 1 << 20
@@ -84,6 +91,7 @@ def opened(vm: Memory, base: int, head: int, order: int) -> None:
     at = folio_at(vm, base, head)
     put(vm, at, order << ORDER_SHIFT)
     put(vm, at + 8, 0)
+    put(vm, at + 32, 0)
     _mark(vm, base, head, order, head + 1)
 
 
@@ -92,6 +100,7 @@ def gained(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
     at = count_at(vm, base, slot, head)
     before = cell(vm, at)
     put(vm, at, before + nr)
+    bump(vm, folio_at(vm, base, head) + 32, nr)
     if before == 0:
         bump(vm, folio_at(vm, base, head) + 8, 1)
 
@@ -101,6 +110,7 @@ def lost(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
     at = count_at(vm, base, slot, head)
     left = cell(vm, at) - nr
     put(vm, at, left)
+    bump(vm, folio_at(vm, base, head) + 32, -nr)
     if left == 0:
         bump(vm, folio_at(vm, base, head) + 8, -1)
 
@@ -118,29 +128,36 @@ def _move(vm: Memory, base: int, bucket: int, folios: int, pages: int) -> None:
     bump(vm, at + 8, pages)
 
 
-def _episode(vm: Memory, base: int, since: int, episodes: int, longest: int) -> None:
-    """A wrong answer ended; one that was right again at the same moment never was."""
-    lasted = reg(vm, base, NOW) - since
-    if lasted > 0:
-        tallies = reg(vm, base, AT_TALLY)
-        bump(vm, tallies + 8 * episodes, 1)
-        if lasted > cell(vm, tallies + 8 * longest):
-            put(vm, tallies + 8 * longest, lasted)
+def _ended(vm: Memory, base: int, at: int, was: int, owners: int) -> None:
+    """A wrong answer ends."""
+    how = ANSWER
+    unsafe = int(was == IS_UNSAFE)
+    if owners == 0:
+        how = GONE
+    elif (owners == 1) == (unsafe == 1):
+        how = OWNERS
+    elif unsafe == 0 and cell(vm, at + 32) == 1:
+        how = ONE_PAGE
+    episode(vm, base, unsafe, cell(vm, at + 16), cell(vm, at + 24), how)
 
 
-def _wrongness(vm: Memory, base: int, at: int, state: int, now_wrong: int, pages: int) -> None:
-    """Account for a policy's wrong answer that begins or ends; `now_wrong`: IS_FALSE, IS_UNSAFE or 0."""
+def _wrongness(vm: Memory, base: int, at: int, state: int, owners: int, now_wrong: int) -> None:
+    """Account for a policy's wrong answer that begins, lasts or ends; `now_wrong`: IS_FALSE, IS_UNSAFE or 0."""
     was = state & (IS_FALSE | IS_UNSAFE)
     if was == now_wrong:
+        if was:
+            bump(vm, at + 24, 1)
         return
+    pages = 1 << (state >> ORDER_SHIFT)
     tallies = reg(vm, base, AT_TALLY)
-    if was == IS_FALSE:
-        _move(vm, base, FALSE, -1, -pages)
-        _episode(vm, base, cell(vm, at + 16), FALSE_EPISODES, FALSE_LONGEST)
-    if was == IS_UNSAFE:
-        _move(vm, base, UNSAFE, -1, -pages)
-        _episode(vm, base, cell(vm, at + 16), UNSAFE_EPISODES, UNSAFE_LONGEST)
+    if was:
+        bucket = FALSE
+        if was == IS_UNSAFE:
+            bucket = UNSAFE
+        _move(vm, base, bucket, -1, -pages)
+        _ended(vm, base, at, was, owners)
     put(vm, at + 16, reg(vm, base, NOW))
+    put(vm, at + 24, 1)
     if now_wrong == IS_FALSE:
         _move(vm, base, FALSE, 1, pages)
         folios = cell(vm, reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * FALSE)
@@ -153,8 +170,22 @@ def _wrongness(vm: Memory, base: int, at: int, state: int, now_wrong: int, pages
             put(vm, tallies + 8 * UNSAFE_FIRST, reg(vm, base, NOW) + 1)
 
 
+def _operation(vm: Memory, base: int, owners: int, wrong: int) -> None:
+    """Count an operation on a folio by what is true after it, and by whether the policy says so."""
+    if owners == 1:
+        tally(vm, base, EXCLUSIVE_OPS)
+    elif owners > 1:
+        tally(vm, base, SHARED_OPS)
+        most = reg(vm, base, AT_TALLY) + 8 * OWNERS_PEAK
+        put(vm, most, max(owners, cell(vm, most)))
+    if wrong == IS_FALSE:
+        tally(vm, base, FALSE_OPS)
+    elif wrong == IS_UNSAFE:
+        tally(vm, base, UNSAFE_OPS)
+
+
 def touched(vm: Memory, base: int, head: int) -> None:
-    """Mappings of a large folio changed: account for its owners, and for what the policy says now."""
+    """An operation on a large folio is over: account for its owners, and for what the policy says now."""
     at = folio_at(vm, base, head)
     state = cell(vm, at)
     if state == 0:
@@ -174,7 +205,8 @@ def touched(vm: Memory, base: int, head: int) -> None:
             wrong = IS_FALSE
         if not said and owners > 1:
             wrong = IS_UNSAFE
-    _wrongness(vm, base, at, state, wrong, pages)
+    _operation(vm, base, owners, wrong)
+    _wrongness(vm, base, at, state, owners, wrong)
     if owners:
         put(vm, at, (state & ~(OWNERS_MASK | IS_FALSE | IS_UNSAFE)) | owners | wrong)
     else:

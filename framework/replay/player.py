@@ -20,8 +20,19 @@ from foliolab.framework.replay.account import Account
 from foliolab.framework.replay.cells import Cells, Sizes
 from foliolab.framework.replay.loop import CLUSTER_SHIFT, replay_chunk
 from foliolab.framework.replay.survey import Progress, Survey
-from foliolab.framework.trace.events import EXEC, EXIT, FORK, FREE_HINT, LOST, PRESENT, SPAWN, UNCERTAIN, Events
-from foliolab.framework.trace.file import BLOCK_EVENTS, Trace
+from foliolab.framework.trace.events import (
+    EXEC,
+    EXIT,
+    FORK,
+    FREE_HINT,
+    LOST,
+    PRESENT,
+    SPAWN,
+    UNCERTAIN,
+    Events,
+    EventSource,
+)
+from foliolab.framework.trace.file import BLOCK_EVENTS
 
 FIRST_FRAMES: Final = 1 << 16
 """Page frames to begin with, where the trace allocates more than these in all: 256 MiB."""
@@ -52,7 +63,7 @@ class Plan:
         late: whether MMs are torn down when that is certainly over, not when it begins (see `events.EXIT`).
     """
 
-    trace: Trace
+    trace: EventSource
     survey: Survey
     memory: int
     samples: int

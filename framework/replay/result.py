@@ -62,6 +62,21 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unsafe_folios: int
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How wrong answers ended.
+
+    Attributes:
+        event: the event that ended them; empty where they lasted until the end of the trace.
+        how: gone: nothing maps the folio any more; owners: what the policy says became true (a second MM, or only one
+            left); one page: one page of it is still mapped; answer: the policy changed its mind; lasting.
+        times: how often.
+    """
+
+    event: str
+    how: str
+    times: int
+
+
 class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Wrong answers of a policy over the whole trace.
 
@@ -73,6 +88,10 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         peak: folios at the same time, at most; 0 where it was not looked for.
         peak_at: when, ns since the first event.
         first: when it first happened, ns since the first event; -1 if never, or not looked for.
+        ops: operations on a large folio (one event on one folio) after which it was in this state.
+        median, ninth: durations that half, and nine tenths, of the episodes do not exceed, ns; above 64 up to 2 % off.
+        median_ops, ninth_ops, longest_ops: the same in operations on that folio.
+        ends: how the episodes ended.
     """
 
     folio_ns: int = 0
@@ -82,6 +101,13 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     peak: int = 0
     peak_at: int = 0
     first: int = -1
+    ops: int = 0
+    median: int = 0
+    ninth: int = 0
+    median_ops: int = 0
+    ninth_ops: int = 0
+    longest_ops: int = 0
+    ends: list[Ended] = []
 
     @property
     def mean(self) -> float:
@@ -105,6 +131,8 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         frames_peak: page frames in use at most.
         owner_ns: large folios × time by the number of MMs that map them, as `Sample.folios`.
         owner_page_ns: the same, in pages.
+        exclusive_ops, shared_ops: operations on a large folio after which one MM, or several, map it.
+        most_owners: MMs that mapped the same large folio at a time, at most.
         false_shared: mapped by one MM, and the policy says maybe shared.
         unsafe: mapped by several MMs, and the policy says exclusive.
         faults: write faults by class and outcomes.
@@ -126,6 +154,9 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     frames_peak: int = 0
     owner_ns: list[int] = []
     owner_page_ns: list[int] = []
+    exclusive_ops: int = 0
+    shared_ops: int = 0
+    most_owners: int = 0
     false_shared: Wrong = Wrong()
     unsafe: Wrong = Wrong()
     faults: list[Fault] = []

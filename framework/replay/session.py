@@ -91,7 +91,7 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     plan, known, remarks = _teardown(request, plan)
     done: list[Replayed] = []
     for scheme in request.schemes:
-        done.append(known.get(scheme) or _one(plan, scheme, scheme.name in request.recorded))
+        done.append(known.get(scheme) or replay_one(plan, scheme, scheme.name in request.recorded))
         if done[-1].stopped == INTERRUPTED:
             break
     complete = done[-1].stopped != INTERRUPTED
@@ -127,7 +127,7 @@ def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Re
     models = [scheme for scheme in request.schemes if scheme.name in request.recorded]
     if not models or not (unsure or plan.survey.unsure_writes):
         return plan, {}, []
-    early_one, late_one = _one(plan, models[0], True), _one(late, models[0], True)
+    early_one, late_one = replay_one(plan, models[0], True), replay_one(late, models[0], True)
     (early_as, early_of), (late_as, late_of) = (
         one.agreement(classes=("large", "small")) for one in (early_one, late_one)
     )
@@ -143,7 +143,7 @@ def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Re
     return better, {models[0]: one}, [remark]
 
 
-def _one(plan: Plan, scheme: Scheme, recorded: bool) -> Replayed:
+def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:
     """One policy; what goes wrong is part of the answer."""
     player: Player | None = None
     stopped, code = "", ExitCode.GOOD

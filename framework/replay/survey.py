@@ -17,8 +17,9 @@ from foliolab.framework.trace.events import (
     EXEC,
     EXIT,
     FORK,
-    FREE_HINT,
     GONE,
+    LAST_KIND,
+    MAP,
     MOVE,
     NEW,
     OUTCOME,
@@ -27,8 +28,8 @@ from foliolab.framework.trace.events import (
     UNCERTAIN,
     WRITE,
     Events,
+    EventSource,
 )
-from foliolab.framework.trace.file import Trace
 
 MOST_MMS: Final = 1 << 24
 """MM numbers from here on are refused: a trace numbers its MMs from 1."""
@@ -64,7 +65,7 @@ class Survey:
     events: int = 0
     first: int = 0
     last: int = 0
-    kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(FREE_HINT + 1, np.int64))
+    kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LAST_KIND + 1, np.int64))
     mms: int = 1
     slots: int = 1
     windows: int = 1
@@ -83,7 +84,7 @@ class Survey:
         return 1 << min(self.max_pfn.bit_length(), MOST_PFNS.bit_length() - 1)
 
 
-def survey(trace: Trace, progress: Progress) -> Survey:
+def survey(trace: EventSource, progress: Progress) -> Survey:
     """Go over a trace once.
 
     Raises:
@@ -111,8 +112,8 @@ def _count(found: Survey, events: Events) -> None:
         found.first = int(events.time[0])
     found.last = int(events.time[-1])
     found.events += events.size
-    kinds = np.where(events.kind <= FREE_HINT, events.kind, 0)
-    counts = np.bincount(kinds, minlength=FREE_HINT + 1)
+    kinds = np.where(events.kind <= LAST_KIND, events.kind, 0)
+    counts = np.bincount(kinds, minlength=LAST_KIND + 1)
     found.kinds += counts
     found.forks += int(counts[list((FORK, SPAWN, EXEC, EXIT))].sum())
     modelled = events.order <= PMD_ORDER
@@ -122,11 +123,23 @@ def _count(found: Survey, events: Events) -> None:
     here = modelled & (events.kind == PRESENT)
     folios = events.nr[here].astype(np.int64) + (1 << events.order[here].astype(np.int64))
     found.pages += int(folios.sum()) if here.any() else 0
-    orders = events.order[made | here]
+    cached = modelled & (events.kind == MAP)
+    found.pages += _cached_pages(events.part(cached))
+    orders = events.order[made | here | cached]
     found.max_order = max(found.max_order, int(orders.max()) if orders.size else 0)
-    named = events.other[(made & (events.order > 0)) | here]
+    many = here | cached
+    named = events.other[(made & (events.order > 0)) | many]
     if named.size:
-        found.max_pfn = max(found.max_pfn, int(named.max()) + int(events.nr[here].max() if here.any() else 0))
+        found.max_pfn = max(found.max_pfn, int(named.max()) + int(events.nr[many].max() if many.any() else 0))
+
+
+def _cached_pages(maps: Events) -> int:
+    """Pages of the page-cache folios that events map, each folio once."""
+    order = maps.order.astype(np.int64)
+    first = maps.other.astype(np.int64) >> order
+    last = (maps.other.astype(np.int64) + np.maximum(maps.nr, 1) - 1) >> order
+    once = np.unique(np.stack([first, last, order]), axis=1)
+    return int(((once[1] - once[0] + 1) << once[2]).sum())
 
 
 def _windows(pages: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -155,7 +168,7 @@ class _Lives:
         """Take in a block."""
         self._room_for(events)
         kind = events.kind
-        acting = np.flatnonzero(np.isin(kind, (PRESENT, FORK, SPAWN, NEW, WRITE)))
+        acting = np.flatnonzero(np.isin(kind, (PRESENT, FORK, SPAWN, NEW, WRITE, MAP)))
         mms, first = np.unique(events.mm[acting], return_index=True)
         unseen = acting[first[(self.family[mms] == 0) & (mms > 0)]]
         rows = np.union1d(unseen, np.flatnonzero(np.isin(kind, _LIFE)))
@@ -234,14 +247,15 @@ class _Lives:
         kind = events.kind
         near = events.page < PAGE_LIMIT
         copied = (kind == WRITE) & (events.flags & OUTCOME == COPIED)
-        at = near & (copied | (kind == NEW) | (kind == PRESENT))
+        at = near & (copied | (kind == NEW) | (kind == PRESENT) | (kind == MAP))
         pairs = [(events.mm[at], _windows(events.page[at]))]
-        wide = near & (kind == PRESENT) & (events.nr > 1)
+        wide = near & ((kind == PRESENT) | (kind == MAP)) & (events.nr > 1)
         pairs.append((events.mm[wide], _windows(events.page[wide] + events.nr[wide] - np.uint64(1))))
         keys = np.concatenate([self.family[mms] << WINDOW_BITS | windows for mms, windows in pairs])
         for key in np.unique(keys).tolist():
             self._add(key >> WINDOW_BITS, key & ((1 << WINDOW_BITS) - 1))
-        rare = near & ((kind == MOVE) | ((kind == PRESENT) & (events.nr > 1 << PMD_ORDER)))
+        many = ((kind == PRESENT) | (kind == MAP)) & (events.nr > 1 << PMD_ORDER)
+        rare = near & ((kind == MOVE) | many)
         for row in events.part(rare).rows():
             self._spread(row)
 
@@ -249,7 +263,7 @@ class _Lives:
         """What a long row reaches besides its ends: of a move as much as is mapped."""
         family = int(self.family[row["mm"]])
         first, last = row["page"] >> PMD_ORDER, (row["page"] + row["nr"]) >> PMD_ORDER
-        if row["kind"] == PRESENT:
+        if row["kind"] in (PRESENT, MAP):
             for window in range(first, min(last, first + (1 << 20)) + 1):
                 self._add(family, window)
         elif row["other"] < PAGE_LIMIT:
@@ -264,7 +278,7 @@ class _Lives:
         self.most_windows = max(self.most_windows, len(mine))
 
 
-def _clusters(trace: Trace) -> NDArray[np.int64]:
+def _clusters(trace: EventSource) -> NDArray[np.int64]:
     """MMs that map the same frames when the trace begins, numbered from 1, by MM."""
     starts: list[NDArray[Any]] = []
     ends: list[NDArray[Any]] = []

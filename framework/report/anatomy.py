@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from foliolab.framework.anatomy import LAYOUT_NAMES, Anatomy, Box, Column, Cost, StructPage, Word
@@ -11,6 +11,8 @@ from foliolab.framework.policy import CAPABILITIES, Scheme, Stored
 from foliolab.framework.report.listing import parameter_text
 from foliolab.framework.report.plain import Plain
 from foliolab.framework.selection import size_text
+from foliolab.framework.verify.finding import OWED
+from foliolab.framework.verify.ledger import Outcome
 
 ROW: Final = 8
 CELL: Final = 8
@@ -20,15 +22,18 @@ MOST_ROWS: Final = 24
 MARK: Final = {"policy": "■ ", "kernel": "  "}
 
 
-def render(found: Anatomy, operations: Sequence[Operation], out: Plain) -> None:
+def render(
+    found: Anatomy, operations: Sequence[Operation], out: Plain, outcomes: Mapping[str, Outcome] | None = None
+) -> None:
     """Draw everything.
 
     Args:
         found: the scheme's anatomy.
         operations: its counted atomics.
         out: where to.
+        outcomes: what `verify` said about its claims.
     """
-    _head(found.scheme, out)
+    _head(found.scheme, out, outcomes or {})
     _pages(found, out)
     _words(found, out)
     _first_tails(found.first_tails, out)
@@ -42,7 +47,7 @@ def _heading(text: str, out: Plain) -> None:
     out.line(text, "bold")
 
 
-def _head(scheme: Scheme, out: Plain) -> None:
+def _head(scheme: Scheme, out: Plain, outcomes: Mapping[str, Outcome]) -> None:
     policy = scheme.policy
     out.item(scheme.name, policy.summary, indent=0, style="bold")
     out.line(f"extends struct folio of {LAYOUT_NAMES[policy.layout]}; folios up to order {policy.max_order}")
@@ -52,8 +57,10 @@ def _head(scheme: Scheme, out: Plain) -> None:
     column = 4 + max((len(name) for name in scheme.capabilities), default=0)
     for name in sorted(scheme.capabilities):
         out.item(name, CAPABILITIES[name], column=column)
+        _outcome(outcomes.get(name), column, out)
     if not scheme.capabilities:
         out.line("  none")
+    _outcome(outcomes.get(OWED), 2, out)
     if policy.parameters:
         _heading("Parameters", out)
         for parameter, (_, value) in zip(policy.parameters, scheme.values, strict=True):
@@ -63,6 +70,12 @@ def _head(scheme: Scheme, out: Plain) -> None:
     _heading("References", out)
     for reference in policy.references:
         out.item("", reference, indent=1)
+
+
+def _outcome(outcome: Outcome | None, column: int, out: Plain) -> None:
+    if outcome is not None:
+        sign = {"refuted": "✗", "held": "✓"}.get(outcome.verdict, "?")
+        out.item("", f"{sign} {outcome.told}", column=column)
 
 
 # -- struct pages --------------------------------------------------------------------------------
@@ -200,7 +213,9 @@ def _atomics(operations: Sequence[Operation], out: Plain) -> None:
 
 
 # -- JSON ----------------------------------------------------------------------------------------
-def data(found: Anatomy, operations: Sequence[Operation]) -> dict[str, Any]:
+def data(
+    found: Anatomy, operations: Sequence[Operation], outcomes: Mapping[str, Outcome] | None = None
+) -> dict[str, Any]:
     """Everything as values that JSON knows."""
     policy = found.scheme.policy
     return {
@@ -211,6 +226,7 @@ def data(found: Anatomy, operations: Sequence[Operation]) -> dict[str, Any]:
         "models": policy.models.told if policy.models is not None and not found.scheme.chosen else "",
         "references": list(policy.references),
         "capabilities": sorted(found.scheme.capabilities),
+        "outcomes": [vars(outcome) for outcome in (outcomes or {}).values()],
         "parameters": dict(found.scheme.values),
         "fields": [_field(stored) for stored in found.scheme.fields],
         "order": found.order,

@@ -9,15 +9,20 @@ from foliolab.framework.policy import Parameter, Policy
 from foliolab.framework.registry import Registry
 from foliolab.framework.report.plain import Plain
 from foliolab.framework.scenario.heading import summary
+from foliolab.framework.verify.ledger import Ledger
 from foliolab.framework.workload import Workload
 
 
-def data(registry: Registry) -> dict[str, Any]:
+def data(registry: Registry, ledger: Ledger) -> dict[str, Any]:
     """Everything as values that JSON knows."""
     return {
         "schema": 1,
-        "policies": [_policy(policy, registry) for policy in registry.policies.values()],
+        "policies": [_policy(policy, registry, ledger) for policy in registry.policies.values()],
         "workloads": [_workload(one, registry) for one in registry.workloads.values()],
+        "patterns": [
+            {"name": one.name, "summary": one.summary, "references": list(one.references)}
+            for one in registry.patterns.values()
+        ],
         "scenarios": [
             {"name": name, "summary": summary(path), "file": str(path)} for name, path in registry.scenarios.items()
         ],
@@ -31,6 +36,7 @@ def data(registry: Registry) -> dict[str, Any]:
                 "workloads": list(p.workloads),
                 "published": [str(path) for path in p.published],
                 "scenarios": list(p.scenarios),
+                "patterns": list(p.patterns),
             }
             for p in registry.plugins
         ],
@@ -38,11 +44,12 @@ def data(registry: Registry) -> dict[str, Any]:
     }
 
 
-def _policy(policy: Policy, registry: Registry) -> dict[str, Any]:
+def _policy(policy: Policy, registry: Registry, ledger: Ledger) -> dict[str, Any]:
     return {
         "name": policy.name,
         "summary": policy.summary,
         "capabilities": sorted(policy.capabilities),
+        "refuted": [vars(outcome) for outcome in ledger.refuted(policy.with_parameters())],
         "parameters": [vars(p) | {"choices": list(p.choices)} for p in policy.parameters],
         "references": list(policy.references),
         "layout": policy.layout,
@@ -70,13 +77,15 @@ def parameter_text(parameter: Parameter) -> str:
     return f"{parameter.name}={parameter.default} ({allowed}){meaning}"
 
 
-def render(registry: Registry, out: Plain) -> None:
-    """Print everything."""
-    column = 4 + max((len(n) for n in (*registry.policies, *registry.workloads)), default=10)
+def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
+    """Print everything; of a policy also which of its claims `verify` refuted."""
+    column = 4 + max((len(n) for n in (*registry.policies, *registry.workloads, *registry.patterns)), default=10)
     out.line("Policies", "bold")
     for policy in registry.policies.values():
         out.item(policy.name, policy.summary, column=column, style="cyan")
         out.item("", f"claims: {_words(policy.capabilities)}", column=column)
+        for outcome in ledger.refuted(policy.with_parameters()):
+            out.item("", f"✗ {outcome.told}", column=column)
         if policy.parameters:
             chosen = ", ".join(f"{p.name}={p.default}" for p in policy.parameters)
             out.item("", f"parameters: {chosen}", column=column)
@@ -85,6 +94,10 @@ def render(registry: Registry, out: Plain) -> None:
     for workload in registry.workloads.values():
         needs = f" (needs {_words(workload.needs)})" if workload.needs else ""
         out.item(workload.name, workload.summary + needs, column=column, style="cyan")
+    out.line()
+    out.line("Sharing patterns", "bold")
+    for pattern in registry.patterns.values():
+        out.item(pattern.name, pattern.summary, column=column, style="cyan")
     out.line()
     scenarios(registry, out)
     out.line()
@@ -113,6 +126,7 @@ def _plugins(registry: Registry, out: Plain) -> None:
                 (plugin.workloads, "workload", "workloads"),
                 (plugin.published, "file of published figures", "files of published figures"),
                 (plugin.scenarios, "scenario", "scenarios"),
+                (plugin.patterns, "sharing pattern", "sharing patterns"),
             )
             if names
         ]

@@ -17,7 +17,12 @@ PIPE_WIDTH: Final = 160
 RULE: Final = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A table's lines in ASCII: one below the headings."""
 
-ASCII: Final = str.maketrans({"−": "-", "–": "-", "…": "..", "×": "x", "·": ".", "≤": "<=", "µ": "u", "±": "+-"})
+ASCII: Final = str.maketrans(
+    {
+        "−": "-", "–": "-", "…": "..", "×": "x", "·": ".", "≤": "<=", "µ": "u", "±": "+-", "→": "->", "▸": ">",
+        "✓": "+", "✗": "x", "◐": "%",
+    }
+)  # fmt: skip
 
 
 def console_for(file: IO[str] | None = None) -> Console:
@@ -36,11 +41,13 @@ class Column:
         heading: one line or several.
         cells: from top to bottom.
         right: whether they stand at the right.
+        vertical: where a cell stands beside taller ones.
     """
 
     heading: str
     cells: list[Text] = field(default_factory=list)
     right: bool = False
+    vertical: Literal["top", "bottom"] = "bottom"
 
 
 class Page:
@@ -100,7 +107,7 @@ class Page:
         )
         for column in columns:
             justify: Literal["left", "right"] = "right" if column.right else "left"
-            table.add_column(self.text(column.heading), justify=justify, vertical="bottom", overflow="fold")
+            table.add_column(self.text(column.heading), justify=justify, vertical=column.vertical, overflow="fold")
         for number, cells in enumerate(zip(*(column.cells for column in columns), strict=True)):
             table.add_row(*cells, end_section=number in sections)
         return table

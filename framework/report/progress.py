@@ -5,10 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from foliolab.framework.verify.attack import Progress as News
+    from foliolab.framework.verify.finding import Finding
 
 QUIET: Final = 1.0
 """Seconds before a bar appears: what ends sooner shows none."""
+LIVE: Final = 0.25
+"""Seconds between two pictures of the attacks in a terminal."""
+LINES: Final = 10.0
+"""Seconds between two lines of one attack where there is no terminal."""
 
 
 class Progress:
@@ -54,3 +62,75 @@ class Progress:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         self.bars = Bars(*columns, console=console, transient=True)
         self.bars.start()
+
+
+class Attacks:
+    """Shows how far the attacks on one policy are: a line each in a terminal, else now and then a line on stderr.
+
+    Calling it takes what an attack tells (`verify.attack.Tell`).
+
+    Args:
+        policy: whose name stands above.
+        seconds: the budget.
+    """
+
+    def __init__(self, policy: str, seconds: float) -> None:
+        self.policy = policy
+        self.seconds = seconds
+        self.began = time.monotonic()
+        self.terminal = sys.stderr.isatty()
+        self.states: dict[str, tuple[str, str]] = {}
+        self._live: Any = None
+        self._shown: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, news: News | Finding) -> None:
+        """An attack tells how far it is, or of a refutation."""
+        from foliolab.framework.verify.finding import Finding
+
+        now = time.monotonic()
+        if isinstance(news, Finding):
+            told = news.counterexample.message if news.counterexample is not None else news.bound
+            self._note(f"{self.policy}: {news.attack}: {news.verdict}: {news.claim or 'every policy'}: {told}")
+            return
+        rate = f"{news.rate:,.0f} a second" if news.rate else ""
+        figures = [f"{news.states:,} states" if news.states else "", f"depth {news.depth}" if news.depth else "", rate]
+        self.states[news.attack] = (news.what, ", ".join(filter(None, figures)))
+        if self.terminal:
+            if now - self._shown.get("", 0.0) >= LIVE:
+                self._shown[""] = now
+                self._draw(now)
+        elif now - self._shown.get(news.attack, self.began) >= LINES:
+            self._shown[news.attack] = now
+            self._note(f"{self.policy}: {now - self.began:.0f} s: {news.attack}: {': '.join(self.states[news.attack])}")
+
+    def _note(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, markup=False)
+        else:
+            sys.stderr.write(f"{text}\n")
+
+    def _draw(self, now: float) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.table import Table
+        from rich.text import Text
+
+        if self._live is None:
+            # drawn when something is told, by no thread of its own: attacks are forked processes
+            console = Console(stderr=True, highlight=False)
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live.start()
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_row(self.policy, f"{now - self.began:.0f} of {self.seconds:.0f} s")
+        for attack, (what, figures) in self.states.items():
+            table.add_row(f"  {attack}", Text(what), figures)
+        self._live.update(table, refresh=True)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from foliolab.framework.replay.result import Replayed, ReplayResult, Sample
 from foliolab.framework.report.page import Column, Page, console_for
-from foliolab.framework.report.words import broken
+from foliolab.framework.report.words import broken, duration_text, share_text
 
 __all__ = ["console_for", "render"]
 
@@ -67,19 +67,12 @@ def _used(rows: Sequence[Sequence[int]]) -> list[int]:
     return [i for i in range(len(GROUPS)) if any(row[i] for row in rows)] or [0]
 
 
-def _share(part: float, whole: float) -> str:
-    if not whole:
-        return "-"
-    percent = 100 * part / whole
-    return "0 %" if not part else f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
-
-
 def _owners(shown: Replayed, page: Page) -> None:
     """How many MMs share a large folio."""
     folios, pages = _grouped(shown.owner_ns), _grouped(shown.owner_page_ns)
     columns = [Column("", [page.text("of large folios x time"), page.text("of their pages x time")])]
     for i in _used([folios]):
-        cells = [page.text(_share(row[i], sum(row))) for row in (folios, pages)]
+        cells = [page.text(share_text(row[i], sum(row))) for row in (folios, pages)]
         columns.append(Column(_label(*GROUPS[i]), cells, right=True))
     page.tables(f"MMs that map a large folio ({shown.policy})", columns, [])
     if not sum(folios):
@@ -121,13 +114,6 @@ def _over_time(shown: Replayed, result: ReplayResult, page: Page) -> None:
     page.line()
 
 
-def _duration(ns: float) -> str:
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}"
-    return f"{ns:.0f} ns" if ns else "-"
-
-
 def _answers(result: ReplayResult, page: Page) -> None:
     """What each policy says of folios that a single MM maps, and of those that several do."""
     done = [one for one in result.policies if one.events]
@@ -137,11 +123,13 @@ def _answers(result: ReplayResult, page: Page) -> None:
 
     columns = [
         Column("policy", [page.text(one.policy + (" (as recorded)" if one.recorded else "")) for one in done]),
-        column("false shared,\nfolios x time", [_share(one.false_shared.folio_ns, sum(one.owner_ns)) for one in done]),
-        column("pages x time", [_share(one.false_shared.page_ns, sum(one.owner_page_ns)) for one in done]),
+        column(
+            "false shared,\nfolios x time", [share_text(one.false_shared.folio_ns, sum(one.owner_ns)) for one in done]
+        ),
+        column("pages x time", [share_text(one.false_shared.page_ns, sum(one.owner_page_ns)) for one in done]),
         column("times", [f"{one.false_shared.episodes:,}" for one in done]),
-        column("mean", [_duration(one.false_shared.mean) for one in done]),
-        column("longest", [_duration(one.false_shared.longest) for one in done]),
+        column("mean", [duration_text(one.false_shared.mean) for one in done]),
+        column("longest", [duration_text(one.false_shared.longest) for one in done]),
         column("most at once", [f"{one.false_shared.peak:,}" for one in done]),
         column("UNSAFE", [f"{one.unsafe.episodes:,}" for one in done], "bold red"),
         column("events/s", [f"{one.events / one.seconds:,.0f}" if one.seconds else "-" for one in done]),

@@ -38,6 +38,22 @@ def time_text(ns: float) -> str:
     return f"−{text}" if ns < 0 and float(text) else text
 
 
+def share_text(part: float, whole: float) -> str:
+    """A share in per cent: "-" of nothing, never rounded to 0 where there is any."""
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    return "0 %" if not part else f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
+
+
+def duration_text(ns: float) -> str:
+    """A duration in a unit that suits it; "-" for none."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns:.0f} ns" if ns else "-"
+
+
 def broken(policy: str) -> str:
     """A policy as a heading: a long one on several lines."""
     return policy if len(policy) <= 24 else policy.replace(":", ":\n").replace(",", ",\n")

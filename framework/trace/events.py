@@ -7,7 +7,7 @@ below say it. Addresses are virtual page numbers (address >> 12), times nanoseco
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,10 +39,17 @@ LOST: Final = 12
 """`nr` events were lost about here."""
 FREE_HINT: Final = 13
 """From here on the kernel itself migrated, split, collapsed or swapped the folio at frame `other`."""
+MAP: Final = 14
+"""`nr` pages from `page` on were mapped, read-only, to page-cache folios of `order`; `other`: frame of the first.
+
+Frames name the folios: all events with the same one mean the same folio. No tracer shows this; generators write it.
+"""
+LAST_KIND: Final = MAP
 
 KINDS: Final[dict[int, str]] = {
     PRESENT: "present", FORK: "fork", SPAWN: "spawn", EXEC: "exec", EXIT: "exit", GONE: "gone", NEW: "new",
     WRITE: "write", UNMAP: "unmap", MOVE: "move", SPLIT: "split", LOST: "lost", FREE_HINT: "free hint",
+    MAP: "map",
 }  # fmt: skip
 """The kinds' names."""
 
@@ -105,6 +112,24 @@ class Events(NamedTuple):
         """The events one by one, for people and tests."""
         for row in zip(*(column.tolist() for column in self), strict=True):
             yield dict(zip(COLUMNS, row, strict=True))
+
+
+class EventSource(Protocol):
+    """Where events come from, a block at a time: a file (`trace.file.Trace`), or memory.
+
+    Attributes:
+        path: what it is called.
+    """
+
+    path: str
+
+    def __len__(self) -> int:
+        """How many events there are."""
+        ...
+
+    def blocks(self) -> Iterator[Events]:
+        """The events, at most `file.BLOCK_EVENTS` a block."""
+        ...
 
 
 def columns(**given: ArrayLike) -> Events:

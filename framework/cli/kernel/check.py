@@ -12,6 +12,7 @@ import typer
 
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import KernelError, NothingMeasured, UsageError
+from foliolab.framework.selection import parse_ranges
 
 if TYPE_CHECKING:
     from foliolab.framework.kernel.check import Agreement, Mutant, Session
@@ -91,18 +92,13 @@ def _orders(written: str) -> tuple[int, ...]:
         UsageError: not a list of orders that anonymous folios have.
     """
     chosen: dict[int, None] = {}
-    for part in written.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"{part!r} is not an order", "write orders such as 0,2-4,9")
-        for order in range(int(first), int(last or first) + 1):
-            if order == 1 and first != last and dash:
+    for orders in parse_ranges(written, "an order", "0,2-4,9"):
+        for order in orders:
+            if order == 1 and len(orders) > 1:
                 continue
             if order == 1 or order > 9:
                 raise UsageError(f"there are no anonymous folios of order {order}", "orders are 0 and 2 to 9")
             chosen[order] = None
-    if not chosen:
-        raise UsageError(f"{written!r} names no order", "write orders such as 0,2-4,9")
     return tuple(chosen)
 
 

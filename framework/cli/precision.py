@@ -1,0 +1,144 @@
+"""How often policies call an exclusive folio shared, for how long, and how that ends."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.pattern import SharingPattern
+    from foliolab.framework.precision.result import Measure
+    from foliolab.framework.registry import Registry
+
+MOST_MMS: Final = 64
+MOST_FOLIOS: Final = 4096
+MOST_PAGES: Final = 1 << 16
+"""Of the folios of a pattern, all told."""
+
+Workloads = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[WORKLOAD]...", help="Sharing patterns (see `foliolab list`), or traces. [all patterns]"),
+]
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LIST", help=f"Policies as NAME or NAME:parameter=value, {_common.LISTS}. [all]"),
+]
+Mms = Annotated[
+    str, typer.Option("--mms", metavar="LIST", help="Processes that live at a time in a pattern, such as 1-16 or 2,4.")
+]
+Size = Annotated[str, typer.Option(metavar="SIZE", help="Folio size of the patterns.")]
+Folios = Annotated[int, typer.Option(min=2, max=MOST_FOLIOS, metavar="N", help="Folios of a process in the patterns.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")]
+By = Annotated[str, typer.Option("--by", metavar="WHAT", help="Show the course over MMs by time or by operations.")]
+Memory = Annotated[str, typer.Option(metavar="SIZE", help="What a policy's tables may take.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")]
+Wish = Annotated[str, typer.Option(hidden=True, help="native or interpreted")]
+
+
+def run(  # noqa: PLR0913  (an argument an option)
+    workloads: Workloads = None,
+    policies: Policies = None,
+    mms: Mms = "1-16",
+    size: Size = "64K",
+    folios: Folios = 64,
+    seed: Seed = 1,
+    by: By = "time",
+    memory: Memory = "1G",
+    json: Json = None,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+    execution: Wish = "",
+) -> None:
+    """How often policies call an exclusive folio shared, for how long, and how that ends: by workload and MMs."""
+    _common.writable(json)
+    found = _common.registry(plugin, strict)
+    numbers = _numbers(mms)
+    measure = _measure(by)
+    patterns, traces = _workloads(found, workloads or [])
+    schemes = found.parse_policies(policies or ["all"])
+    order = _order(size, folios)
+    _common.warn(found)
+    from foliolab.framework.precision import result as results
+    from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
+    from foliolab.framework.report import precision as report
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.selection import parse_memory
+
+    request = PrecisionRequest(
+        patterns=patterns,
+        traces=traces,
+        schemes=schemes,
+        mms=numbers,
+        order=order,
+        folios=folios,
+        seed=seed,
+        memory=parse_memory(memory),
+        execution=_common.execution(execution),
+        command=shlex.join(["foliolab", *sys.argv[1:]]),
+    )
+    with Progress() as progress:
+        result = precision(request, progress)
+    if json:
+        results.save(result, json)
+    report.render(result, report.console_for(), measure)
+    if not result.complete:
+        raise typer.Exit(_common.INTERRUPTED)
+    raise typer.Exit(exit_code(result))
+
+
+def _numbers(mms: str) -> tuple[int, ...]:
+    from foliolab.framework.selection import parse_ranges
+
+    found = {number for numbers in parse_ranges(mms, "a number of MMs", "1-16 or 2,4") for number in numbers}
+    if min(found) < 1 or max(found) > MOST_MMS:
+        wrong = min(found) if min(found) < 1 else max(found)
+        raise UsageError(f"there cannot be {wrong} MMs at a time here", f"choose 1 to {MOST_MMS}")
+    return tuple(sorted(found))
+
+
+def _measure(by: str) -> Measure:
+    if by == "operations":
+        return "operations"
+    if by == "time":
+        return "time"
+    raise UsageError(f"there is no measure {by!r}", "choose time or operations")
+
+
+def _workloads(found: Registry, written: list[str]) -> tuple[list[SharingPattern], list[str]]:
+    """The patterns and the traces that are named; all patterns where nothing is.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    patterns: dict[str, SharingPattern] = {}
+    traces: dict[str, None] = {}
+    for item in [name for text in written for name in (text.split(",") if not Path(text).exists() else [text])]:
+        name = item.strip()
+        if name == "all":
+            patterns |= found.patterns
+        elif name not in found.patterns and Path(name).is_file():
+            traces[name] = None
+        else:
+            patterns[name] = found.pattern(name)
+    return list(patterns.values()) if patterns or traces else list(found.patterns.values()), list(traces)
+
+
+def _order(size: str, folios: int) -> int:
+    from foliolab.framework.selection import ANON_ORDERS, parse_sizes
+
+    orders = parse_sizes(size, [order for order in ANON_ORDERS if order])
+    if len(orders) != 1:
+        raise UsageError(f"{size!r} names more than one folio size", "choose one")
+    if folios << orders[0] > MOST_PAGES:
+        raise UsageError(
+            f"{folios} folios of {size} are more than {MOST_PAGES >> 8} MiB",
+            f"choose at most {MOST_PAGES >> orders[0]} with --folios",
+        )
+    return orders[0]

@@ -1,0 +1,105 @@
+"""Repeat a counterexample of `foliolab verify`, step by step. (A recorded trace is replayed by replay-trace.)
+
+In a terminal it asks where to go: n forward, b back, j 12 to step 12, e to the end, / to search, ? for more; commands
+are read from standard input as well. Exit codes: 1 the law breaks again, 0 it does not any more, so that the file can
+serve as a test of the policy.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.report.page import Page
+    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.course import Course
+
+TRACE: Final = ".folio"
+"""How the names of traces end."""
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A counterexample that `foliolab verify` wrote.")],
+    dump: Annotated[bool, typer.Option("--dump", help="Print the whole table, and end.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --dump: fold no long runs of accesses.")] = False,
+    all_accesses: Annotated[
+        bool, typer.Option("--all-accesses", help="Also those to statistics, MMs and free lists; inside operations.")
+    ] = False,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+) -> None:
+    """Repeat a counterexample that verify wrote, step by step (a recorded trace: replay-trace)."""
+    if file.suffix == TRACE:
+        raise UsageError(f"{file} is a recorded trace, no counterexample", f"foliolab replay-trace {file}")
+    if every and not dump:
+        raise UsageError("--all says how --dump prints", "add --dump")
+    from foliolab.framework.verify import counterexample as room
+
+    example = room.load(file)
+    found = _common.registry(_with_its_plugin(example, plugin), strict)
+    _common.warn(found)
+    scheme = _scheme(found, example, file)
+    from foliolab.framework.report import verify as report
+    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.verify.course import Course
+
+    page = Page(console_for())
+    course = Course(example, scheme)
+    report.introduction(course, page)
+    if dump:
+        from foliolab.framework.report import interleaving
+
+        interleaving.render(course, page, all_accesses, unfolded=every)
+    else:
+        _step(course, page, all_accesses)
+    if course.breaks:
+        raise typer.Exit(ExitCode.COMPARISON_FAILED)
+
+
+def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list[Path]:
+    """The plugin files to load: those given, else the one that the counterexample names.
+
+    Raises:
+        UsageError: that one is gone.
+    """
+    if plugin or not example.plugin:
+        return list(plugin or ())
+    path = Path(example.plugin)
+    if not path.exists():
+        raise UsageError(
+            f"the policy {example.policy} came from the plugin file {path}, which is gone",
+            "name the file where it is now: --plugin FILE",
+        )
+    return [path]
+
+
+def _scheme(found: Registry, example: Counterexample, file: Path) -> Scheme:
+    try:
+        return found.policy(example.policy)
+    except UsageError as fault:
+        raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
+
+
+def _step(course: Course, page: Page, all_accesses: bool) -> None:
+    from foliolab.framework.report.stepping import Stepper
+
+    if not course.frames:
+        raise FolioLabError("the counterexample has no step", "it names neither a set-up nor operations")
+    Stepper(course, page, all_accesses).run(_read)
+
+
+def _read(prompt: str) -> str | None:
+    """A command; from a pipe without asking."""
+    try:
+        return input(prompt if sys.stdin.isatty() else "")
+    except EOFError:
+        return None

@@ -1,0 +1,179 @@
+"""Attack policies, and show what is wrong with them.
+
+Four attacks run side by side on the policy's own text: all interleavings of a few threads, random operations against
+the page tables, the solver over free MM IDs and counts, and the declared widths. Each claim of the policy is held,
+refuted or undecided; a refuted one comes with a counterexample, which `foliolab replay` repeats step by step.
+Exit codes: 0 nothing refuted, 1 something is, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.report.verify import Shown
+    from foliolab.framework.verify.attack import Attack, Budget
+    from foliolab.framework.verify.verifier import Verification
+
+FOLDER: Final = Path("counterexamples")
+SECONDS: Final = 60.0
+MEMORY: Final = "1G"
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
+]
+All = Annotated[bool, typer.Option("--all", help="Every policy; a table of all claims at the end.")]
+Seconds = Annotated[float, typer.Option("--budget", min=0.1, metavar="SECONDS", help="For each policy.")]
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option("--attacks", metavar="LIST", help="Of explored, random, symbolic, structural. [all]"),
+]
+Memory = Annotated[str, typer.Option(metavar="SIZE", help="What the states of a search may take.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")]
+Tso = Annotated[bool, typer.Option("--tso", help="Explore with store buffers (x86-TSO).")]
+Jobs = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="0: one attack after the other, in this process; else side by side."),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where counterexamples are written.")
+]
+Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything that was found.")]
+Findings = Annotated[
+    Path | None, typer.Option("--save-findings", metavar="FILE", help="Write the verdicts, to ship beside policies.")
+]
+
+
+def run(  # noqa: PLR0913  (an argument an option)
+    policies: Names = None,
+    every: All = False,
+    budget: Seconds = SECONDS,
+    attacks: Attacks = None,
+    memory: Memory = MEMORY,
+    seed: Seed = 1,
+    tso: Tso = False,
+    jobs: Jobs = 1,
+    output: Output = FOLDER,
+    json: Json = None,
+    save_findings: Findings = None,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+) -> None:
+    """Attack policies: interleavings, random operations, the solver, widths; with counterexamples to replay."""
+    for path in (json, save_findings):
+        _common.writable(path)
+    found = _common.registry(plugin, strict)
+    schemes = _schemes(found, policies, every, plugin)
+    _common.warn(found)
+    from foliolab.framework.report import verify as report
+    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.selection import parse_memory, split
+    from foliolab.framework.verify import attacks as known
+    from foliolab.framework.verify import ledger, verdicts
+    from foliolab.framework.verify.attack import Budget
+
+    _place(output)
+    limit = parse_memory(memory)
+    chosen = known.chosen(split(attacks or ()), tso)
+    page = Page(console_for())
+    command = shlex.join(["foliolab", *sys.argv[1:]])
+    done: list[Verification] = []
+    for scheme in schemes:
+        allowed = Budget(budget, limit, seed)
+        verification = _attack(found, scheme, chosen, allowed, jobs, command)
+        ledger.keep(verification)
+        report.render(verification, _shown(scheme, verification, output, not any(one.refuted for one in done)), page)
+        done.append(verification)
+        page.line()
+        if verification.interrupted:
+            break
+    together = verdicts.Verdicts(verifications=done, command=command)
+    if len(done) > 1:
+        report.matrix(done, page)
+    if json is not None:
+        verdicts.save(together, json)
+    if save_findings is not None:
+        ledger.save(map(ledger.record_of, done, schemes), save_findings)
+    if together.interrupted:
+        raise typer.Exit(_common.INTERRUPTED)
+    if together.refuted:
+        raise typer.Exit(ExitCode.COMPARISON_FAILED)
+
+
+def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: list[Path] | None) -> list[Scheme]:
+    """The policies asked for; without a name those of the plugin files."""
+    if every and written:
+        raise UsageError("--all is every policy", "name policies, or give --all")
+    if every:
+        return found.parse_policies(["all"])
+    if written:
+        return found.parse_policies(written)
+    files = {str(path.resolve()) for path in plugin or ()}
+    offered = [
+        name
+        for one in found.plugins
+        if one.kind == "file" and str(Path(one.source).resolve()) in files
+        for name in one.policies
+    ]
+    if not offered:
+        raise UsageError("no policy is named", f"policies are {', '.join(found.policies)}; or give --all")
+    return [found.policy(name) for name in offered]
+
+
+def _place(output: Path) -> None:
+    """Refuse a place for counterexamples before anything is attacked."""
+    if output.suffix == ".json":
+        _common.writable(output)
+    elif output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is no folder", "name a folder for counterexamples, or a file that ends in .json")
+
+
+def _attack(
+    found: Registry, scheme: Scheme, attacks: Sequence[Attack], budget: Budget, jobs: int, command: str
+) -> Verification:
+    from foliolab.framework.report.progress import Attacks as Shower
+    from foliolab.framework.verify import verifier
+
+    kind, source = found.origin(scheme)
+    plugin = os.path.abspath(source) if kind == "file" else ""
+    with Shower(scheme.name, budget.seconds) as tell:
+        return verifier.verify(scheme, attacks, budget, tell, jobs, command=command, plugin=plugin)
+
+
+# -- counterexamples -----------------------------------------------------------------------------
+def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool) -> list[Shown]:
+    """Write the counterexample of each broken law, and play it for the table."""
+    from foliolab.framework.report.verify import Shown
+    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.course import Course
+
+    shown: list[Shown] = []
+    for finding in verification.refuted:
+        example = finding.counterexample
+        if example is None:
+            continue
+        path = counterexample.place(example, output, first and not shown)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            counterexample.save(example, path)
+            where = str(path)
+        except (OSError, FolioLabError) as fault:
+            sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
+            where = ""
+        command = shlex.join(["foliolab", "replay", where])
+        shown.append(Shown(finding, Course(example, scheme), where, command))
+    return shown

@@ -1,0 +1,1 @@
+"""How often, and for how long, policies call an exclusive folio shared, by workload and number of MMs."""

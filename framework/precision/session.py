@@ -1,0 +1,219 @@
+"""Every policy on every workload and number of MMs: the same events for all, the exact count of owners beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from foliolab.framework import provenance
+from foliolab.framework.engine.engine import Execution
+from foliolab.framework.errors import ExitCode, NothingMeasured
+from foliolab.framework.pattern import SharingPattern, Usage
+from foliolab.framework.policy import Scheme, exact_claim, exact_up_to
+from foliolab.framework.precision.result import JudgedPolicy, PlayedWorkload, Point, PrecisionResult, RefutedClaim
+from foliolab.framework.precision.stream import played
+from foliolab.framework.replay.player import Plan, with_ids
+from foliolab.framework.replay.result import Replayed, Wrong
+from foliolab.framework.replay.session import INTERRUPTED, replay_one
+from foliolab.framework.replay.survey import Progress, survey
+from foliolab.framework.trace.events import EventSource
+from foliolab.framework.trace.file import Trace
+
+MEMORY: Final = 1 << 30
+
+
+@dataclass(frozen=True)
+class PrecisionRequest:
+    """What to find out.
+
+    Args:
+        patterns: sharing patterns.
+        schemes: the policies.
+        traces: recorded traces, besides the patterns.
+        mms: numbers of processes that live at a time.
+        order: log2 of the pages of a folio of the patterns.
+        folios: how many of them a process has.
+        seed: of the patterns.
+        memory: bytes that a policy's tables may take.
+        execution: native or interpreted.
+        command: what repeats it.
+    """
+
+    patterns: Sequence[SharingPattern]
+    schemes: Sequence[Scheme]
+    traces: Sequence[str] = ()
+    mms: Sequence[int] = tuple(range(1, 17))
+    order: int = 4
+    folios: int = 64
+    seed: int = 1
+    memory: int = MEMORY
+    execution: Execution = "native"
+    command: str = ""
+
+
+@dataclass
+class _Session:
+    request: PrecisionRequest
+    tell: Progress
+    points: list[Point] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    done: int = 0
+
+    def play(self) -> bool:
+        """Play everything; whether nobody interrupted it."""
+        try:
+            for name, mms, events in _workloads(self.request):
+                if not self._on_all(name, mms, events):
+                    return False
+        except KeyboardInterrupt:
+            return False
+        return True
+
+    def _on_all(self, name: str, mms: int, events: EventSource) -> bool:
+        """All policies on some events; whether nobody interrupted it."""
+        request = self.request
+        found = survey(events, _quiet)
+        if not found.events:
+            return True
+        plan = Plan(events, found, request.memory, 0, request.execution, _quiet)
+        most = max([found.slots, *(number + 1 for number in request.mms)])
+        runs = (len(request.patterns) * len(request.mms) + len(request.traces)) * len(request.schemes)
+        for scheme in request.schemes:
+            self.tell("precision", self.done, runs)
+            self.done += 1
+            if scheme.name in self.failed:
+                continue
+            one = replay_one(plan, with_ids(scheme, most))
+            if one.stopped == INTERRUPTED:
+                return False
+            self.points.append(_point(scheme.name, name, mms or found.slots - 1, one))
+            if one.exit_code == ExitCode.PLUGIN_FAILED:
+                self.failed.add(scheme.name)  # it would fail in the same way again
+        return True
+
+
+def _quiet(phase: str, done: int, total: int) -> None:
+    pass
+
+
+def _workloads(request: PrecisionRequest) -> Iterator[tuple[str, int, EventSource]]:
+    """(name, MMs, events) of each; 0 MMs where the events say it."""
+    for pattern in request.patterns:
+        for mms in request.mms:
+            usage = Usage(mms=mms, folios=request.folios, order=request.order)
+            yield pattern.name, mms, played(pattern, usage, request.seed)
+    for path in request.traces:
+        yield path, 0, Trace(path)
+
+
+def _point(policy: str, workload: str, mms: int, one: Replayed) -> Point:
+    exclusive, *shared = one.owner_ns or [0]
+    return Point(
+        policy=policy,
+        workload=workload,
+        mms=mms,
+        most_owners=one.most_owners,
+        events=one.events,
+        exclusive_ops=one.exclusive_ops,
+        exclusive_time=exclusive,
+        shared_ops=one.shared_ops,
+        shared_time=sum(shared),
+        false_shared=one.false_shared,
+        unsafe=one.unsafe,
+        stopped=one.stopped,
+        exit_code=one.exit_code,
+    )
+
+
+def _judged(scheme: Scheme) -> JudgedPolicy:
+    claims = scheme.capabilities
+    return JudgedPolicy(
+        name=scheme.name, safe="safe" in claims, exact="exact" in claims, exact_up_to=exact_up_to(claims)
+    )
+
+
+def _refuted(point: Point, claim: str, wrong: Wrong) -> RefutedClaim:
+    return RefutedClaim(
+        policy=point.policy,
+        workload=point.workload,
+        mms=point.mms,
+        claim=claim,
+        times=wrong.episodes,
+        first=wrong.first,
+    )
+
+
+def refuted(policies: Sequence[JudgedPolicy], points: Sequence[Point]) -> list[RefutedClaim]:
+    """The claims that points refute."""
+    judged = {policy.name: policy for policy in policies}
+    found = []
+    for point in points:
+        policy = judged[point.policy]
+        claim = ""
+        if policy.exact:
+            claim = "exact"
+        elif policy.exact_up_to >= max(1, point.most_owners):
+            claim = exact_claim(policy.exact_up_to)
+        for name, wrong in (("safe" if policy.safe else claim, point.unsafe), (claim, point.false_shared)):
+            if name and wrong.episodes:
+                found.append(_refuted(point, name, wrong))
+    return found
+
+
+def precision(request: PrecisionRequest, progress: Progress | None = None) -> PrecisionResult:
+    """Play every workload with every number of MMs under every policy.
+
+    Args:
+        request: what to do.
+        progress: told of every workload and number of MMs.
+
+    Returns:
+        the result; `complete` is False if it was interrupted.
+
+    Raises:
+        PluginError: a sharing pattern fails.
+        TraceFileError: a trace cannot be read.
+        NothingMeasured: nothing had been played when it was interrupted, or there was nothing to play.
+    """
+    started = provenance.now()
+    session = _Session(request, progress or _quiet)
+    traces = [Trace(path) for path in request.traces]
+    complete = session.play()
+    if not session.points:
+        if not complete:
+            raise NothingMeasured("interrupted before anything was played")
+        raise NothingMeasured("there are no events to play", "name another workload")
+    policies = [_judged(scheme) for scheme in request.schemes]
+    workloads = [
+        PlayedWorkload(name=one.name, summary=one.summary, references=list(one.references)) for one in request.patterns
+    ]
+    workloads += [PlayedWorkload(name=trace.path, summary=trace.header.command, recorded=True) for trace in traces]
+    return PrecisionResult(
+        complete=complete,
+        command=request.command,
+        started=started,
+        finished=provenance.now(),
+        machine=provenance.describe_machine(),
+        versions=provenance.versions(),
+        kernel=provenance.kernel(),
+        git=provenance.git(),
+        seed=request.seed,
+        order=request.order,
+        folios=request.folios,
+        mms=list(request.mms),
+        workloads=workloads,
+        policies=policies,
+        points=session.points,
+        refuted=refuted(policies, session.points),
+    )
+
+
+def exit_code(result: PrecisionResult) -> int:
+    """What a result means for the exit status: a policy that failed, or that does not keep what it claims."""
+    codes = [point.exit_code for point in result.points if point.stopped]
+    if codes and not any(point.events for point in result.points):
+        return int(ExitCode.NOTHING_MEASURED)
+    if any(codes):
+        return max(codes)
+    return int(ExitCode.COMPARISON_FAILED if result.refuted else ExitCode.GOOD)

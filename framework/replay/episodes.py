@@ -1,0 +1,98 @@
+"""Wrong answers that end: how long they lasted, in time and in operations on the folio, and what ended them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.replay.cells import (
+    AT_ENDS,
+    AT_LENGTHS,
+    AT_TALLY,
+    ENDS,
+    EVENT,
+    EXACT_LENGTHS,
+    FALSE_EPISODES,
+    FALSE_LONGEST,
+    FALSE_LONGEST_OPS,
+    LENGTHS,
+    NOW,
+    UNSAFE_EPISODES,
+    UNSAFE_LONGEST,
+    UNSAFE_LONGEST_OPS,
+    bump,
+    cell,
+    put,
+    reg,
+)
+
+NR_KINDS = ENDS[1]
+NR_HOW = ENDS[2]
+NR_LENGTHS = LENGTHS[2]
+HALF = EXACT_LENGTHS // 2
+
+
+def length_class(length: int) -> int:
+    """The class of a length: itself below 64, then 32 classes for each power of two."""
+    shift = 0
+    while length >> shift >= EXACT_LENGTHS:
+        shift += 1
+    return shift * HALF + (length >> shift)
+
+
+def length_of(number: int) -> int:
+    """The length in the middle of a class: at most a sixty-fourth off."""
+    if number < EXACT_LENGTHS:
+        return number
+    shift = number // HALF - 1
+    return ((number - shift * HALF) << shift) + (1 << shift >> 1)
+
+
+def quantile(counts: Sequence[int], share: float) -> int:
+    """The length that this share of all do not exceed; 0 if there are none.
+
+    Args:
+        counts: by `length_class`.
+        share: 0.5 for the median.
+    """
+    total = sum(counts)
+    before = 0
+    for number, count in enumerate(counts):
+        before += count
+        if count and before >= share * total:
+            return length_of(number)
+    return 0
+
+
+def _longest(vm: Memory, base: int, tally: int, lasted: int) -> None:
+    at = reg(vm, base, AT_TALLY) + 8 * tally
+    if lasted > cell(vm, at):
+        put(vm, at, lasted)
+
+
+def episode(vm: Memory, base: int, unsafe: int, since: int, ops: int, how: int) -> None:
+    """A wrong answer ended; one that was right again at the same moment never was.
+
+    Args:
+        unsafe: 1 if a shared folio was called exclusive, 0 if an exclusive one was called shared.
+        since: when it began, ns.
+        ops: operations on the folio after which the answer was wrong.
+        how: what is otherwise now, a number of `cells.HOW`.
+    """
+    lasted = reg(vm, base, NOW) - since
+    if lasted <= 0:
+        return
+    episodes = FALSE_EPISODES
+    longest = FALSE_LONGEST
+    longest_ops = FALSE_LONGEST_OPS
+    if unsafe:
+        episodes = UNSAFE_EPISODES
+        longest = UNSAFE_LONGEST
+        longest_ops = UNSAFE_LONGEST_OPS
+    bump(vm, reg(vm, base, AT_TALLY) + 8 * episodes, 1)
+    _longest(vm, base, longest, lasted)
+    _longest(vm, base, longest_ops, ops)
+    lengths = reg(vm, base, AT_LENGTHS) + 8 * (2 * NR_LENGTHS) * unsafe
+    bump(vm, lengths + 8 * length_class(lasted), 1)
+    bump(vm, lengths + 8 * (NR_LENGTHS + length_class(ops)), 1)
+    bump(vm, reg(vm, base, AT_ENDS) + 8 * ((unsafe * NR_KINDS + reg(vm, base, EVENT)) * NR_HOW + how), 1)

@@ -1,0 +1,238 @@
+"""The interleaving table: a counterexample's threads as columns, one access a line, the truth beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.text import Text
+
+from foliolab.framework.report.page import Column, Page
+from foliolab.framework.verify.course import Change, Course, Value
+from foliolab.framework.verify.laws import LAWS
+from foliolab.framework.verify.naming import change_text, field_of, value_text
+from foliolab.framework.verify.playback import Frame
+
+LONG: Final = 12
+"""Accesses of one thread in a row from which on their middle is folded."""
+ENDS: Final = 4
+"""Accesses that stay at each end of what is folded."""
+WIDE: Final = 150
+"""Columns from which on there is room for the author's file and line."""
+MOST_CHANGES: Final = 6
+"""Changes that a line names."""
+_SHARED: Final = re.compile(r"(folio|page|frame|mm\d+\.(pte|pmd)\[)")
+_PLACE: Final = re.compile(r"(?P<owner>page|frame)\[?(?P<number>\d+)\]?(?P<rest>\..*)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Args:
+        thread: in whose column; -1: the set-up, in the first.
+        text: what happens.
+        style: of the text.
+        step: its number; None where it is no step of its own.
+        mappings: the truth after it.
+        place: the author's file and line.
+        access: whether it is an access, which may be folded.
+        last: the step that it ends with.
+    """
+
+    thread: int
+    text: str
+    style: str = ""
+    step: int | None = None
+    mappings: tuple[int, ...] = ()
+    place: str = ""
+    access: bool = False
+    last: int = -1
+
+
+def render(course: Course, page: Page, all_accesses: bool = False, unfolded: bool = False) -> None:
+    """Print the table, and the law that breaks below it.
+
+    Args:
+        course: what was played.
+        page: where to.
+        all_accesses: show those to statistics, MMs and free lists, too; of a sequence show each access.
+        unfolded: every access a line, however many there are.
+    """
+    rows = _threads(course, all_accesses) if course.threaded else _sequence(course, all_accesses)
+    if not unfolded:
+        rows = _fold(course, rows)
+    _print(course, rows, page)
+    page.line()
+    broken(course, page)
+
+
+def broken(course: Course, page: Page) -> None:
+    """The laws that broke, in words."""
+    law = course.counterexample.law
+    for violation in course.playback.violations:
+        page.line(f"✗ the law `{violation.law}` is broken: {LAWS.get(violation.law, 'unknown here')}", "bold red")
+        page.line(f"  {violation}")
+    if not course.breaks:
+        page.line(f"The law `{law}`, for which this was kept, is not broken.", "bold")
+
+
+# -- rows ----------------------------------------------------------------------------------------
+def _threads(course: Course, all_accesses: bool) -> list[Row]:
+    rows: list[Row] = []
+    running: dict[int, bool] = {}
+    for step, frame in enumerate(course.frames):
+        if frame.thread < 0:
+            answer = f" = {frame.answer}" if frame.answer not in ("", "None") else ""
+            rows.append(Row(-1, f"set-up: {frame.operation}{answer}", "dim", step, last=step))
+            continue
+        if not running.get(frame.thread):
+            rows.append(Row(frame.thread, f"▸ {frame.operation}", "bold"))
+            running[frame.thread] = True
+        if not frame.op:
+            rows.append(Row(frame.thread, f"= {frame.answer}", "bold", step, frame.mappings, last=step))
+            running[frame.thread] = False
+        elif all_accesses or is_shared(frame):
+            rows.append(_access(course, step, frame))
+    return rows
+
+
+def is_shared(frame: Frame) -> bool:
+    """Whether an access is to struct pages or page tables, or lets a store out: what is shown by default."""
+    return bool(_SHARED.match(frame.field)) or frame.op == "flush"
+
+
+def _access(course: Course, step: int, frame: Frame) -> Row:
+    style = "cyan" if frame.old != frame.new and field_of(course.scheme, frame.field) else ""
+    place = short_place(frame.place)
+    return Row(frame.thread, access_text(course, frame), style, step, frame.mappings, place, True, step)
+
+
+def access_text(course: Course, frame: Frame) -> str:
+    """An access in words: primitive, place, old and new value."""
+    if frame.op == "flush":
+        return "(its oldest waiting store takes effect)"
+    stored = field_of(course.scheme, frame.field)
+    name = frame.field.removeprefix("folio.")
+    if frame.old != frame.new:
+        return f"{frame.op} {name}: {change_text(frame.field, frame.old, frame.new, stored)}"
+    return f"{frame.op} {name} = {value_text(frame.field, frame.new, stored)}"
+
+
+def _sequence(course: Course, all_accesses: bool) -> list[Row]:
+    rows: list[Row] = []
+    first = 0
+    for step, frame in enumerate(course.frames):
+        if frame.op:
+            if all_accesses:
+                rows.append(_access(course, step, frame))
+            continue
+        changes = changes_text(course.changes(first, step))
+        rows.append(Row(frame.thread, frame.operation, "bold", step, frame.mappings, last=step))
+        rows += [Row(frame.thread, f"  {text}", "cyan") for text in ([changes] if changes else [])]
+        rows += [Row(frame.thread, f"  = {frame.answer}") for _ in range(bool(frame.answer))]
+        first = step + 1
+    return rows
+
+
+def _fold(course: Course, rows: Sequence[Row]) -> list[Row]:
+    """The rows with the middle of each long run of one thread's accesses in one line."""
+    folded: list[Row] = []
+    start = 0
+    while start < len(rows):
+        end = start
+        while end < len(rows) and rows[end].access and rows[end].thread == rows[start].thread:
+            end += 1
+        run = rows[start : max(end, start + 1)]
+        if len(run) > LONG:
+            middle = run[ENDS:-ENDS]
+            run = [*run[:ENDS], _summary(course, middle), *run[-ENDS:]]
+        folded += run
+        start = max(end, start + 1)
+    return folded
+
+
+def _summary(course: Course, rows: Sequence[Row]) -> Row:
+    first, last = rows[0], rows[-1]
+    what = changes_text(course.changes(first.last, last.last)) or "no field of the policy changes"
+    text = f"… {len(rows)} accesses of thread {first.thread}: {what} …"
+    return Row(first.thread, text, "dim", None, last.mappings, last=last.last)
+
+
+def short_place(place: str) -> str:
+    """File and line without the folders."""
+    return Path(place).name
+
+
+# -- values --------------------------------------------------------------------------------------
+def changes_text(changes: Sequence[Change]) -> str:
+    """Changes in words, those of neighbouring pages together."""
+    parts = [(change.name, change_text(change.name, change.old, change.new, change.stored)) for change in changes]
+    told = [f"{name.removeprefix('folio.')}: {text}" for name, text in _together(parts)]
+    more = len(told) - MOST_CHANGES
+    return "; ".join(told[:MOST_CHANGES] + ([f"and {more} more"] if more > 0 else []))
+
+
+def values_text(values: Sequence[Value]) -> list[str]:
+    """The policy's fields in words, those of neighbouring pages together."""
+    parts = [(value.name, value_text(value.name, value.value, value.stored)) for value in values]
+    return [f"{name} = {text}" for name, text in _together(parts)]
+
+
+def _together(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names with texts; where neighbouring pages have the same text, one name for them."""
+    found: list[tuple[str, str]] = []
+    held: tuple[str, str, str] | None = None  # owner, what follows its number, text
+    first = last = 0
+    for name, text in parts:
+        match = _PLACE.fullmatch(name)
+        if match and held == (match["owner"], match["rest"], text) and int(match["number"]) == last + 1:
+            last += 1
+            found[-1] = (f"{match['owner']}[{first}–{last}]{match['rest']}", text)
+            continue
+        held = (match["owner"], match["rest"], text) if match else None
+        first = last = int(match["number"]) if match else 0
+        found.append((name, text))
+    return found
+
+
+# -- the table -----------------------------------------------------------------------------------
+def _print(course: Course, rows: Sequence[Row], page: Page) -> None:
+    threads = len(course.counterexample.threads)
+    nr_mms = max((len(frame.mappings) for frame in course.frames), default=0)
+    wide = page.console.width >= WIDE
+    step = Column("step", [page.text("" if row.step is None else str(row.step)) for row in rows], right=True)
+    if threads > 1:
+        columns = [Column(f"thread {number}", [_cell(row, number, page) for row in rows]) for number in range(threads)]
+    else:
+        columns = [Column("operation" if not course.threaded else "thread 0", [_cell(row, 0, page) for row in rows])]
+    truth = Column(_truth_heading(nr_mms), _truth(rows, nr_mms, page))
+    where = [Column("where", [page.text(row.place, "dim") for row in rows])] if wide and course.threaded else []
+    for column in (step, *columns, truth, *where):
+        column.vertical = "top"
+    page.tables("", [step], [[*columns, truth, *where]])
+
+
+def _cell(row: Row, thread: int, page: Page) -> Text:
+    return page.text(row.text, row.style) if max(row.thread, 0) == thread else page.text("")
+
+
+def _truth_heading(nr_mms: int) -> str:
+    return "mapped by MM\n" + " ".join(f"{mm:>3}" for mm in range(nr_mms))
+
+
+def _truth(rows: Sequence[Row], nr_mms: int, page: Page) -> list[Text]:
+    """The mappings by MM; dim where they are as in the line before."""
+    cells: list[Text] = []
+    before: tuple[int, ...] = ()
+    for row in rows:
+        if not row.mappings:
+            cells.append(page.text(""))
+            continue
+        text = " ".join(f"{n or '·':>3}" for n in row.mappings[:nr_mms])
+        cells.append(page.text(text, "dim" if row.mappings == before else "bold"))
+        before = row.mappings
+    return cells

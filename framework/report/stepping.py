@@ -1,0 +1,171 @@
+"""A counterexample in a terminal, step by step: forward, back, jump, search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from foliolab.framework.report import interleaving
+from foliolab.framework.report.page import Page
+from foliolab.framework.verify.course import Course
+from foliolab.framework.verify.playback import Frame
+
+HELP: Final = """\
+  n, Enter   one step forward       n 5   five steps
+  b          one step back          b 5   five steps
+  j 12       jump to step 12        s, e  to the first step, to the last
+  t, o       to the next step of another thread, of another operation
+  c          to the next step that changes a field of the policy
+  / word     to the next step whose primitive, field, operation or line has the word
+  a          n and b go by every access; again: by what the table shows
+  l          the steps around this one, as a table line each
+  d          the whole table        ?     this
+  q          quit"""
+AROUND: Final = 5
+"""Steps that `l` shows before and after."""
+
+
+class Stepper:
+    """Shows one step of a course at a time.
+
+    Args:
+        course: what was played; it has at least one step.
+        page: where to.
+        all_accesses: go by every access, not only by those to struct pages and page tables (of a sequence: not only
+            by whole operations).
+    """
+
+    def __init__(self, course: Course, page: Page, all_accesses: bool = False) -> None:
+        self.course = course
+        self.page = page
+        self.all_accesses = all_accesses
+        self.step = 0
+        self.last = len(course.frames) - 1
+
+    @property
+    def prompt(self) -> str:
+        """What asks for a command."""
+        return f"step {self.step} of {self.last} [n b j t c / l d ? q] "
+
+    def run(self, read: Callable[[str], str | None]) -> None:
+        """Show the first step, then do as told until the end.
+
+        Args:
+            read: asks for a command; None: there is no more.
+        """
+        self.show()
+        while (said := read(self.prompt)) is not None:
+            word, _, rest = said.strip().partition(" ")
+            if word.startswith("/"):
+                word, rest = "/", f"{word[1:]} {rest}"
+            if word in ("q", "quit"):
+                return
+            self.do(word or "n", rest.strip())
+
+    def do(self, word: str, rest: str) -> None:
+        """One command."""
+        if word == "?":
+            self.page.line(HELP)
+        elif word == "a":
+            self.all_accesses = not self.all_accesses
+            self.page.line(f"n and b go by {'every access' if self.all_accesses else 'what the table shows'}")
+        elif word == "l":
+            self._around()
+        elif word == "d":
+            interleaving.render(self.course, self.page)
+        else:
+            target = self._target(word, rest)
+            if target is None:
+                self.page.line(f"{word} {rest}".strip() + " is not understood: ? shows what is")
+            elif not 0 <= target <= self.last:
+                self.page.line(f"there is no such step: steps are 0 to {self.last}")
+            else:
+                self.step = target
+                self.show()
+
+    def _target(self, word: str, rest: str) -> int | None:
+        """The step to go to; beyond the last where there is none."""
+        fixed = {"s": 0, "e": self.last}
+        if word in fixed and not rest:
+            return fixed[word]
+        if word in ("n", "b") and (not rest or rest.isdecimal()):
+            by = int(rest or 1)
+            return self._go(by if word == "n" else -by)
+        if word == "j" and rest.isdecimal():
+            return int(rest)
+        now = self.course.frames[self.step]
+        wanted: dict[str, Callable[[int, Frame], bool]] = {
+            "t": lambda at, frame: frame.thread != now.thread,
+            "o": lambda at, frame: (frame.thread, frame.operation) != (now.thread, now.operation),
+            "c": lambda at, frame: bool(self.course.changes(at, at)),
+        }
+        if word == "/" and rest:
+            return self._next(lambda at, frame: rest.lower() in self._words(at, frame))
+        return self._next(wanted[word]) if word in wanted and not rest else None
+
+    def _go(self, by: int) -> int:
+        """So many shown steps forward or back; at an end it stays there, beyond one only if it was there."""
+        at = self.step
+        for _ in range(abs(by)):
+            beyond = at + (1 if by > 0 else -1)
+            while 0 < beyond < self.last and not self._shown(self.course.frames[beyond]):
+                beyond += 1 if by > 0 else -1
+            if not 0 <= beyond <= self.last:
+                return at if at != self.step else beyond
+            at = beyond
+        return at
+
+    def _shown(self, frame: Frame) -> bool:
+        if self.all_accesses or not frame.op:
+            return True
+        return self.course.threaded and interleaving.is_shared(frame)
+
+    def _next(self, fits: Callable[[int, Frame], bool]) -> int:
+        frames = self.course.frames
+        return next((at for at in range(self.step + 1, len(frames)) if fits(at, frames[at])), self.last + 1)
+
+    def _words(self, at: int, frame: Frame) -> str:
+        return " ".join((frame.op, frame.field, frame.operation, frame.place, self.course.source(at))).lower()
+
+    # -- showing -------------------------------------------------------------------------------------
+    def show(self) -> None:
+        """The step, the author's line, what the policy stores, and the truth."""
+        frame = self.course.frames[self.step]
+        self.page.line()
+        self.page.line(self._heading(frame), "bold")
+        if frame.op:
+            self.page.line(f"  {interleaving.access_text(self.course, frame)}", "cyan")
+        if frame.answer not in ("", "None"):
+            self.page.line(f"  = {frame.answer}")
+        if frame.place:
+            self.page.line(f"  {frame.place}: {self.course.source(self.step)}", "dim")
+        changes = self.course.changes(self.step, self.step)
+        if changes:
+            self.page.line(f"  changed: {interleaving.changes_text(changes)}", "cyan")
+        self.page.line("  the policy stores:")
+        for text in interleaving.values_text(list(self.course.values(self.step).values())) or ["nothing yet"]:
+            self.page.line(f"    {text}")
+        self.page.line(f"  mapped, from the page tables: {self._truth()}")
+        if self.step == self.last:
+            interleaving.broken(self.course, self.page)
+
+    def _heading(self, frame: Frame) -> str:
+        who = "set-up" if frame.thread < 0 else f"thread {frame.thread}" if self.course.threaded else "operation"
+        return f"step {self.step} of {self.last}  {who}: {frame.operation}"
+
+    def _truth(self) -> str:
+        """By folio and MM."""
+        told = [
+            f"folio {head} by {', '.join(f'MM {mm}: {count}' for mm, count in enumerate(counts) if count)}"
+            for head, counts in self.course.mappings(self.step).items()
+        ]
+        return "; ".join(told) or "no large folio"
+
+    def _around(self) -> None:
+        first, last = max(self.step - AROUND, 0), min(self.step + AROUND, self.last)
+        for at in range(first, last + 1):
+            frame = self.course.frames[at]
+            what = interleaving.access_text(self.course, frame) if frame.op else frame.operation
+            answer = f" = {frame.answer}" if frame.answer not in ("", "None") else ""
+            mark = ">" if at == self.step else " "
+            self.page.line(f"{mark} {at:>5}  {'' if frame.thread < 0 else frame.thread:>2}  {what}{answer}")

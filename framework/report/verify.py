@@ -1,0 +1,215 @@
+"""What `foliolab verify` found: claims beside what their documentation says, coverage, counterexamples, a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.text import Text
+
+from foliolab.framework.engine.policytree import policy_digest
+from foliolab.framework.policy import CAPABILITIES
+from foliolab.framework.report import interleaving
+from foliolab.framework.report.page import Column, Page
+from foliolab.framework.verify.course import Course
+from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.laws import LAWS
+from foliolab.framework.verify.verifier import Verification
+
+OWED_NAME: Final = "(every policy)"
+OWED_TEXT: Final = (
+    "counters are those of the page tables; everything fits its field, is the policy's own, and is back at its "
+    "initial value at the end; no lock is lost; every operation ends"
+)
+SIGNS: Final = {
+    "held": ("✓", "+", "green"),
+    "partly": ("◐", "%", "yellow"),
+    "undecided": ("?", "?", "yellow"),
+    "refuted": ("✗", "x", "red"),
+    "": ("–", "-", "dim"),
+}
+"""For each verdict its sign, the sign in ASCII, and a colour."""
+MEANING: Final = (
+    "held: not broken by anything that was tried, which is said below. partly: held for some of the classes tried, "
+    "undecided for others. undecided: not found out within the budget."
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A refuted claim with what is needed to show it.
+
+    Args:
+        finding: the refutation.
+        course: its counterexample, played.
+        path: the file that it was written to; empty: to none.
+        command: what repeats it step by step.
+    """
+
+    finding: Finding
+    course: Course
+    path: str
+    command: str
+
+
+def render(verification: Verification, shown: Sequence[Shown], page: Page) -> None:
+    """Print what was found about one policy.
+
+    Args:
+        verification: all answers.
+        shown: its refutations.
+        page: where to.
+    """
+    page.line(f"{verification.policy}: {headline(verification)}", "bold")
+    page.line(f"  text {verification.digest}, {verification.seconds:.1f} s", "dim")
+    _claims(verification, page)
+    _coverage(verification, page)
+    for one in shown:
+        page.line()
+        _counterexample(one, page)
+    _undecided(verification, page)
+    if verification.interrupted:
+        page.line("Interrupted: this is what was known until then.", "bold")
+
+
+def headline(verification: Verification) -> str:
+    """The verdicts in one line."""
+    verdicts = [verification.verdict(claim) for claim in verification.claims]
+    counts = [(verdicts.count(word), word) for word in ("refuted", "undecided", "held")]
+    told = ", ".join(f"{count} {word}" for count, word in counts if count) or "none claimed"
+    return f"claims {told}; what every policy owes {verification.verdict(OWED)}"
+
+
+# -- claims × attacks ----------------------------------------------------------------------------
+def _claims(verification: Verification, page: Page) -> None:
+    names = [*verification.claims, OWED]
+    attacks = list(dict.fromkeys(finding.attack for finding in verification.findings))
+    first = [
+        Column("claim", [page.text(name or OWED_NAME) for name in names], vertical="top"),
+        Column("what it says", [page.text(CAPABILITIES.get(name, OWED_TEXT)) for name in names], vertical="top"),
+    ]
+    group = [
+        Column(attack, [_sign(verdict_of(verification, name, attack), page) for name in names], vertical="top")
+        for attack in attacks
+    ]
+    page.tables("", first, [group])
+    page.line(f"  {MEANING}", "dim")
+
+
+def verdict_of(verification: Verification, claim: str, attack: str = "") -> str:
+    """An attack's answer about a claim (or that of all together), what is held in part being so; empty: none."""
+    given = [one for one in verification.findings if one.claim == claim and attack in ("", one.attack)]
+    found = {one.verdict for one in given}
+    if "refuted" in found:
+        return "refuted"
+    if not attack:
+        return verification.verdict(claim) if found else ""
+    if found == {"held", "undecided"}:
+        return "partly"
+    return next(iter(found), "")
+
+
+def _sign(verdict: str, page: Page) -> Text:
+    sign, ascii_sign, style = SIGNS[verdict]
+    return page.text(f"{ascii_sign if page.ascii else sign} {verdict}".rstrip(), style)
+
+
+# -- what was covered ----------------------------------------------------------------------------
+def _coverage(verification: Verification, page: Page) -> None:
+    """Of each attack what it covered, the claims about which it says the same together."""
+    page.line()
+    page.line("Covered", "bold")
+    for attack in dict.fromkeys(finding.attack for finding in verification.findings):
+        groups: dict[tuple[str, str], list[str]] = {}
+        for finding in verification.findings:
+            if finding.attack == attack:
+                groups.setdefault((finding.verdict, finding.bound), []).append(finding.claim or OWED_NAME)
+        for (verdict, bound), claims in groups.items():
+            sign, ascii_sign, style = SIGNS[verdict]
+            lead = f"  {ascii_sign if page.ascii else sign} {attack}, {verdict}: "
+            page.line(f"{lead}{', '.join(dict.fromkeys(claims))}", style)
+            page.line(f"      {bound}")
+
+
+def _undecided(verification: Verification, page: Page) -> None:
+    open_claims = [name or OWED_NAME for name in (*verification.claims, OWED) if not _known(verification, name)]
+    if open_claims:
+        page.line()
+        page.line(f"UNDECIDED: {', '.join(open_claims)}: no attack could decide within its budget.", "bold yellow")
+
+
+def _known(verification: Verification, claim: str) -> bool:
+    return verification.verdict(claim) != "undecided"
+
+
+# -- counterexamples -----------------------------------------------------------------------------
+def _counterexample(shown: Shown, page: Page) -> None:
+    example = shown.course.counterexample
+    who = f"claim {example.claim}" if example.claim else "what every policy owes"
+    page.line(f"Refuted: {who}, by {example.attack}", "bold red")
+    page.line(f"  {example.message}")
+    page.line(f"  law {example.law}: {LAWS.get(example.law, 'unknown here')}")
+    page.line(f"  {machine_text(shown.course)}", "dim")
+    page.line()
+    interleaving.render(shown.course, page)
+    page.line()
+    if example.schedule:
+        page.line(f"schedule: {example.schedule}")
+    if shown.path:
+        page.line(f"written to {shown.path}")
+        page.line(f"repeat it step by step: {shown.command}", "bold")
+
+
+def introduction(course: Course, page: Page) -> None:
+    """Print what a counterexample is about, whether the policy's text has changed, and whether the law breaks."""
+    example = course.counterexample
+    page.line(f"{example.policy}: law {example.law}: {LAWS.get(example.law, 'unknown here')}", "bold")
+    page.line(f"  {example.message}")
+    page.line(f"  {machine_text(course)}; found by {example.attack}", "dim")
+    if example.schedule:
+        page.line(f"  schedule: {example.schedule}", "dim")
+    if example.digest and example.digest != policy_digest(course.scheme):
+        page.line("  The policy's text has changed since this was found.", "yellow")
+    if not course.breaks:
+        page.line("  The law no longer breaks here.", "green")
+    page.line()
+
+
+def machine_text(course: Course) -> str:
+    """The machine and its threads in words."""
+    example = course.counterexample
+    size = f"{example.shape.get('nr_pages', 0)} page frames, {example.shape.get('nr_mms', 0)} MMs"
+    operations = sum(map(len, example.threads))
+    if not course.threaded:
+        return f"{size}; {operations} operations one after another"
+    accesses = sum(interleaving.is_shared(frame) for frame in course.frames)
+    model = "x86-TSO, stores wait in buffers" if example.memory_model == "tso" else "sequentially consistent"
+    return f"{size}; {len(example.threads)} threads, {operations} operations, {accesses} accesses, {model}"
+
+
+# -- all policies --------------------------------------------------------------------------------
+def matrix(verifications: Sequence[Verification], page: Page) -> None:
+    """Print policies × claims."""
+    claims = [name for name in CAPABILITIES if any(name in one.claims for one in verifications)]
+    policies = Column("", [page.text(one.policy) for one in verifications])
+    columns = [
+        Column(
+            (name or OWED_NAME).replace("-", "-\n"),
+            [_mark(one, name, page) for one in verifications],
+        )
+        for name in (*claims, OWED)
+    ]
+    page.tables("Policies and their claims", [policies], [[column] for column in columns])
+    signs = ", ".join(
+        f"{(ascii_sign if page.ascii else sign)} {word}" for word, (sign, ascii_sign, _) in SIGNS.items() if word
+    )
+    page.line(f"  {signs}; nothing: not claimed", "dim")
+
+
+def _mark(verification: Verification, claim: str, page: Page) -> Text:
+    if claim and claim not in verification.claims:
+        return page.text("")
+    verdict = verdict_of(verification, claim) or "undecided"
+    sign, ascii_sign, style = SIGNS[verdict]
+    return page.text(ascii_sign if page.ascii else sign, style)
