@@ -91,3 +91,28 @@ def write_good(folder: Path, name: str = "good") -> Path:
     path = folder / f"{name}.py"
     path.write_text(GOOD.replace("NAME", name), "utf-8")
     return path
+
+
+NEVER = '''"""mm-id whose readers see exclusive folios only."""
+
+from dataclasses import replace
+
+from foliolab.policies import mm_id
+
+
+def never(folio):
+    return False
+
+
+POLICY = replace(
+    mm_id.POLICY, name="never", hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=never), models=None, mutants=None
+)
+'''
+"""A policy with a mistake that a fork and a question show."""
+
+
+def write_never(folder: Path) -> Path:
+    """Write the policy `never` as a plugin file."""
+    path = folder / "never.py"
+    path.write_text(NEVER)
+    return path

@@ -17,17 +17,23 @@ RUN = 16
 SPEC = "specification 2.3, 2.6 of the two-slot scheme (linux-mm, 3 March 2025)"
 
 
-def _run_in(processes: Processes, usage: Usage, folio: int) -> tuple[int, int]:
+def _run_in(processes: Processes, pages: int) -> tuple[int, int]:
+    """A random run of so many pages: (first page, pages)."""
+    nr = processes.random.randint(1, min(pages, RUN))
+    return processes.random.randint(0, pages - nr), nr
+
+
+def _run_of(processes: Processes, usage: Usage, folio: int) -> tuple[int, int]:
     """A random run of pages in a folio: (first page, pages)."""
-    nr = processes.random.randint(1, min(usage.folio_pages, RUN))
-    return folio * usage.folio_pages + processes.random.randint(0, usage.folio_pages - nr), nr
+    first, nr = _run_in(processes, usage.folio_pages)
+    return folio * usage.folio_pages + first, nr
 
 
 def _write_some(processes: Processes, usage: Usage, process: int, share: float) -> None:
     """Write to a run of pages in each folio with that probability."""
     for folio in range(usage.folios):
         if processes.random.random() < share:
-            processes.write(process, *_run_in(processes, usage, folio))
+            processes.write(process, *_run_of(processes, usage, folio))
 
 
 def snapshot(processes: Processes, usage: Usage) -> None:
@@ -101,7 +107,7 @@ def allocator(processes: Processes, usage: Usage) -> None:
         while alive:
             for _ in range(usage.folios // 2):
                 process = random.choice(alive)
-                page, nr = _run_in(processes, usage, random.randrange(usage.folios))
+                page, nr = _run_of(processes, usage, random.randrange(usage.folios))
                 processes.unmap(process, page, nr)
                 if random.random() < 0.3:
                     processes.populate(process, page, nr, order=0)
@@ -122,8 +128,8 @@ def shared_library(processes: Processes, usage: Usage) -> None:
         mine = maps[process]
         for page in random.sample(windows, max(1, len(windows) // 8)):
             if page not in mine:
-                nr = random.randint(1, step)
-                processes.map_file(process, page, page, nr)
+                first, nr = _run_in(processes, step)
+                processes.map_file(process, page + first, page + first, nr)
                 mine.add(page)
             elif random.random() < 0.3:
                 processes.unmap(process, page, step)
@@ -153,9 +159,9 @@ def random_operations(processes: Processes, usage: Usage) -> None:
             processes.exit(process)
             alive.remove(process)
         elif what == "write":
-            processes.write(process, *_run_in(processes, usage, folio))
+            processes.write(process, *_run_of(processes, usage, folio))
         elif what == "unmap":
-            processes.unmap(process, *_run_in(processes, usage, folio))
+            processes.unmap(process, *_run_of(processes, usage, folio))
         elif what == "wait":
             processes.wait(LONG // 20)
         elif what == "renew":

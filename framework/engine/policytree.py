@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from foliolab.framework.engine import calls, hooks
@@ -24,16 +26,38 @@ def policy_tree(scheme: Scheme) -> CallTree:
     return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
 
 
-@cache
-def policy_digest(scheme: Scheme) -> str:
-    """What tells one policy's text and declaration from another's: comments and file names do not count."""
-    tree = policy_tree(scheme)
+def _declared(scheme: Scheme) -> bytes:
     policy = scheme.policy
     declared = (
         scheme.values, scheme.fields, sorted(scheme.capabilities), scheme.max_mm_id, policy.max_order,
         policy.max_mappings,
     )  # fmt: skip
-    whole = hashlib.sha256(repr(declared).encode())
+    return repr(declared).encode()
+
+
+@cache
+def policy_digest(scheme: Scheme) -> str:
+    """What tells one policy's text and declaration from another's: comments and file names do not count.
+
+    It is of compiled text, so another version of Python has another one.
+    """
+    tree = policy_tree(scheme)
+    whole = hashlib.sha256(_declared(scheme))
     for entry in calls.ENTRIES:
         whole.update(tree.digest(entry).encode())
+    return whole.hexdigest()[:16]
+
+
+def source_digest(scheme: Scheme) -> str:
+    """The same for every version of Python, of the files that the text stands in; empty where one cannot be read.
+
+    Whatever changes in one of them counts, be it a comment. What is read may be newer than what runs.
+    """
+    modules = {function.__module__ for function in policy_tree(scheme).needs}
+    whole = hashlib.sha256(_declared(scheme))
+    for name in sorted(modules):
+        try:
+            whole.update(name.encode() + Path(sys.modules[name].__file__ or "").read_bytes())
+        except (OSError, KeyError, AttributeError):
+            return ""
     return whole.hexdigest()[:16]

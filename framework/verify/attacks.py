@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
-from foliolab.framework.errors import UsageError
+from foliolab.framework.errors import NothingMeasured, UsageError
+from foliolab.framework.policy import Scheme
 from foliolab.framework.selection import nearest
-from foliolab.framework.verify.attack import Attack
+from foliolab.framework.verify.attack import Attack, Budget, Tell
+from foliolab.framework.verify.finding import Finding
 
 PLACES: Final = {
     "explored": ("foliolab.framework.verify.explored.attack", "Explored"),
@@ -40,8 +43,32 @@ def chosen(names: Iterable[str] = (), tso: bool = False) -> list[Attack]:
     return [_made(name, tso) for name in wanted]
 
 
+@dataclass
+class Missing:
+    """An attack that cannot be had here: every claim is undecided by it, with the reason.
+
+    Args:
+        name: its name.
+        why: such as a package that is not installed.
+    """
+
+    name: str
+    why: str
+
+    def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
+        """Say why not.
+
+        Raises:
+            NothingMeasured: always.
+        """
+        raise NothingMeasured(f"this attack cannot be had here: {self.why}", "install FolioLab anew")
+
+
 def _made(name: str, tso: bool) -> Attack:
     module, kind = PLACES[name]
-    make: Any = getattr(import_module(module), kind)
+    try:
+        make: Any = getattr(import_module(module), kind)
+    except ImportError as fault:
+        return Missing(name, str(fault))
     attack: Attack = make(tso=True) if tso and name == "explored" else make()
     return attack

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 """The newest schema of its files that is read."""
-VERDICTS: Final = ("held", "refuted", "undecided")
+STRENGTH: Final = {"undecided": 0, "held": 1, "refuted": 2}
+"""The verdicts; a weaker one does not take the place of a stronger one about the same text."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Outcome:
     def told(self) -> str:
         """In words, as it stands beside a policy."""
         what = self.claim or "what every policy owes"
-        return f"{what} {self.verdict} (verify, {self.date}{f': {self.message}' if self.message else ''})"
+        by = f", by {self.attack}" if self.attack and self.verdict != "undecided" else ""
+        return f"{what} {self.verdict} (verify, {self.date}{by}){f': {self.message}' if self.message else ''}"
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,15 @@ class Record:
 
     Args:
         policy: its name, without parameters.
-        digest: of the text.
+        digest: of the text (`policytree.policy_digest`).
         outcomes: one a claim.
+        source: of its files (`policytree.source_digest`), by which another version of Python knows what ships.
     """
 
     policy: str
     digest: str
     outcomes: tuple[Outcome, ...]
+    source: str = ""
 
 
 class Ledger:
@@ -81,7 +85,9 @@ class Ledger:
         self.problems: list[str] = []
         """Files that could not be read, each in a sentence."""
         self._records: dict[tuple[str, str], Record] = {}
+        self._sources: dict[tuple[str, str], Record] = {}
         self._names: set[str] = set()
+        self._refuted: set[str] = set()
         for path in (*shipped, *_own_files()):
             try:
                 for record in _read(path):
@@ -93,35 +99,49 @@ class Ledger:
         key = record.policy, record.digest
         self._records[key] = merged(self._records.get(key), record)
         self._names.add(record.policy)
+        if record.source:
+            self._sources[record.policy, record.source] = record
+        if any(one.verdict == "refuted" for one in record.outcomes):
+            self._refuted.add(record.policy)
 
     def outcomes(self, scheme: Scheme) -> dict[str, Outcome]:
         """What is known about exactly this text, by claim; of an unknown one nothing."""
         if scheme.policy.name not in self._names:
             return {}  # no digest is computed for a policy that nobody has verified
-        from foliolab.framework.engine.policytree import policy_digest
+        from foliolab.framework.engine.policytree import policy_digest, source_digest
 
-        record = self._records.get((scheme.policy.name, policy_digest(scheme)))
+        name = scheme.policy.name
+        record = self._records.get((name, policy_digest(scheme)))
+        if record is None and any(known == name for known, _ in self._sources):
+            record = self._sources.get((name, source_digest(scheme)))
         return {one.claim: one for one in record.outcomes} if record else {}
 
     def refuted(self, scheme: Scheme) -> list[Outcome]:
         """What is refuted about exactly this text."""
+        if scheme.policy.name not in self._refuted:
+            return []
         return [one for one in self.outcomes(scheme).values() if one.verdict == "refuted"]
 
 
 def merged(old: Record | None, new: Record) -> Record:
-    """Two records of the same text as one: refutations stay, of the rest the newer says more."""
+    """Two records of the same text as one: a refutation stays, and what held is not undone by a shorter run."""
     if old is None:
         return new
     found = {one.claim: one for one in old.outcomes}
     for one in new.outcomes:
         known = found.get(one.claim)
-        if known is None or known.verdict != "refuted":
+        if known is None or STRENGTH[one.verdict] >= STRENGTH[known.verdict]:
             found[one.claim] = one
-    return Record(new.policy, new.digest, tuple(found[claim] for claim in sorted(found)))
+    return Record(new.policy, new.digest, tuple(found[claim] for claim in sorted(found)), new.source or old.source)
 
 
-def record_of(verification: Verification) -> Record:
-    """What a run says about each claim."""
+def record_of(verification: Verification, scheme: Scheme | None = None) -> Record:
+    """What a run says about each claim.
+
+    Args:
+        verification: the run.
+        scheme: the policy as it stands in its files, if the record is to ship.
+    """
     date = verification.started[:10]
     outcomes = []
     for claim in ("", *verification.claims):
@@ -135,7 +155,12 @@ def record_of(verification: Verification) -> Record:
         else:
             held = sorted({one.attack for one in findings if one.verdict == verdict})
             outcomes.append(Outcome(claim, verdict, date, ", ".join(held)))
-    return Record(verification.policy.partition(":")[0], verification.digest, tuple(outcomes))
+    source = ""
+    if scheme is not None:
+        from foliolab.framework.engine.policytree import source_digest
+
+        source = source_digest(scheme)
+    return Record(verification.policy.partition(":")[0], verification.digest, tuple(outcomes), source)
 
 
 # -- files ---------------------------------------------------------------------------------------
@@ -209,6 +234,6 @@ def _read(path: Path) -> list[Record]:
 def _record(data: dict[str, Any]) -> Record:
     outcomes = tuple(Outcome(**one) for one in data["outcomes"])
     for one in outcomes:
-        if one.verdict not in VERDICTS or not all(isinstance(value, str) for value in vars(one).values()):
+        if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in vars(one).values()):
             raise ValueError(f"{one.claim!r} is {one.verdict!r}")
-    return Record(str(data["policy"]), str(data["digest"]), outcomes)
+    return Record(str(data["policy"]), str(data["digest"]), outcomes, str(data.get("source", "")))

@@ -81,7 +81,7 @@ def value_text(name: str, value: int, stored: Stored | None = None) -> str:
     if stored is not None and stored.bits:
         named = [f"{bits.name} {_number(bits_of(value, bits))}" for bits in stored.bits if bits_of(value, bits)]
         return ", ".join(named) or "0"
-    return _number(value)
+    return hex(value) if "flags" in name and value >= 0 else _number(value)
 
 
 def change_text(name: str, old: int, new: int, stored: Stored | None = None) -> str:

@@ -251,6 +251,8 @@ class _Threads:
         self.questions: dict[int, _Question] = {}
         self.held: dict[int, int] = {}
         """References that finished operations took, by the folio's head."""
+        self.waiting: dict[int, tuple[Operation, _Question | None]] = {}
+        """Operations whose first access is still to come, with what they ask."""
         self.folio = (0, 1)
 
     def run(self) -> Playback:
@@ -260,8 +262,8 @@ class _Threads:
             self._hold(operation, before=False)
             self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
         self.folio = folio_of_interest(self.machine)
-        steps = counted(self.machine, self.folio)
-        self.turnstile = Turnstile(self.machine.vm, steps, self.counterexample.memory_model, self._seen)
+        self.steps = counted(self.machine, self.folio)
+        self.turnstile = Turnstile(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
         threads = range(len(self.counterexample.threads))
         try:
             self.turnstile.start([partial(self._thread, number) for number in threads])
@@ -272,7 +274,9 @@ class _Threads:
             self.turnstile.close()
         for thread, cause in sorted(self.turnstile.faults.items()):
             self.playback.violations.append(_violation_of(thread, cause))
-        if not unfinished and not self.playback.violations:
+        if unfinished and not self.playback.violations:
+            self.playback.violations.append(Violation("termination", f"somebody does not end within {STUCK} accesses"))
+        if not self.playback.violations:
             self.playback.violations += violations(self.machine)
         return self.playback
 
@@ -299,13 +303,13 @@ class _Threads:
         for text in self.counterexample.threads[number]:
             operation = Operation.parse(text)
             self.doing[number] = text
-            self._hold(operation, before=True)
             answers = []
-            self._ask(number, operation)
+            self.waiting[number] = operation, self._question(operation)
             machine.cpu = number  # nobody else runs until the next access
             for function, numbers in calls(machine, operation):
                 memories = [machine.vm, machine.contents][: kernels.KERNELS[function].count("m")]
                 answers.append(function(*memories, *numbers))
+            self._begin(number)
             self._answered(number, operation, answers)
             self._hold(operation, before=False)
             self.turnstile.settle()
@@ -319,15 +323,25 @@ class _Threads:
             head = self.folio[0]
             self.held[head] = self.held.get(head, 0) + sign * operation.get("nr", 1)
 
-    def _ask(self, number: int, operation: Operation) -> None:
+    def _question(self, operation: Operation) -> _Question | None:
+        """What an operation asks."""
         if operation.do == "maybe_shared":
-            self.questions[number] = _Question(self.folio, -1)
-        elif operation.do == "write":
+            return _Question(self.folio, -1)
+        if operation.do == "write":
             frame = self.machine.frame(operation.get("mm"), operation.get("start"))
             head, pages = self.folio
             exclusive = frame >= 0 and int(self.machine.column("page", "flags")[frame]) >> PG_anon_exclusive & 1
             if head <= frame < head + pages and not exclusive:
-                self.questions[number] = _Question(self.folio, operation.get("mm"))
+                return _Question(self.folio, operation.get("mm"))
+        return None
+
+    def _begin(self, number: int) -> None:
+        """A thread's operation begins with its first access that counts: before, it has looked at nothing."""
+        if number in self.waiting:
+            operation, question = self.waiting.pop(number)
+            self._hold(operation, before=True)
+            if question is not None:
+                self.questions[number] = question
 
     def _answered(self, number: int, operation: Operation, answers: list[int]) -> None:
         question = self.questions.pop(number, None)
@@ -356,6 +370,8 @@ class _Threads:
         question.free |= not self.held.get(question.folio[0])
 
     def _seen(self, access: Access) -> None:
+        if self.steps(access.ref.off):
+            self._begin(access.thread)
         name = name_of(self.machine, access.ref, self.folio)
         mappings = self._now()
         operation = self.doing[access.thread]

@@ -24,6 +24,7 @@ from foliolab.framework.policy import Scheme
 from foliolab.framework.provenance import MachineInfo, describe_machine, now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
+from foliolab.framework.verify.playback import confirm
 
 SCHEMA: Final = 1
 GRACE: Final = 5.0
@@ -156,12 +157,21 @@ def verify(
         policy=scheme.name,
         digest=digest,
         claims=sorted(scheme.capabilities),
-        findings=[_signed(finding, digest, command, plugin) for finding in findings],
+        findings=[_signed(_confirmed(finding, scheme), digest, command, plugin) for finding in findings],
         interrupted=interrupted,
         seconds=time.monotonic() - began,
         started=started,
         command=command,
     )
+
+
+def _confirmed(finding: Finding, scheme: Scheme) -> Finding:
+    """A refutation whose counterexample does not break its law on the interpreted engine is none."""
+    example = finding.counterexample
+    if finding.verdict != "refuted" or (example is not None and confirm(example, scheme)):
+        return finding
+    why = f"{finding.bound}; a counterexample was found that the interpreted engine does not confirm"
+    return replace(finding, verdict="undecided", bound=why, counterexample=None)
 
 
 def _signed(finding: Finding, digest: str, command: str, plugin: str) -> Finding:

@@ -58,6 +58,7 @@ class Watchdog:
         self.stopped = stopped
         self.accesses = 0
         self.thread = 0
+        self.bitten = False
         self._hook: Any = None
         self._count = 0
         self._before: Observer | None = None
@@ -67,6 +68,7 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         self._before, self.memory.observer = self.memory.observer, self
         self._hook = None
+        self.bitten = False
         self.thread = threading.get_ident()
         _KENNEL.watch(self)
         return self
@@ -105,6 +107,7 @@ class Watchdog:
         if now[1] is None or now[0] != self._last[0] or now[1] is not self._last[1]:
             self._last, self._since = now, clock
         elif clock - self._since > PATIENCE:
+            self.bitten = True
             _raise_in(self.thread, Stuck)
             self._since = clock
 
@@ -132,7 +135,8 @@ class _Kennel:
     def forget(self, dog: Watchdog) -> None:
         with self.lock:
             self.dogs.pop(dog.thread, None)
-            _raise_in(dog.thread, None)
+            if dog.bitten:  # perhaps too late; without need it would leave CPython's flag for pending calls set
+                _raise_in(dog.thread, None)
 
     def renew(self) -> None:
         """Start anew in a forked process, which has none of its parent's threads."""

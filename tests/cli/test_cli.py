@@ -22,7 +22,10 @@ from foliolab.framework.report.plain import Plain
 Run = Callable[..., Any]
 
 
-VERBS = ["compare", "doctor", "import", "list", "record", "replay-trace", "run", "show"]
+VERBS = [
+    "compare", "consequences", "doctor", "import", "list", "precision", "record", "replay", "replay-trace", "run",
+    "show", "verify",
+]  # fmt: skip
 
 
 def test_help_names_every_verb_and_the_exit_codes(foliolab: Run) -> None:
@@ -189,7 +192,7 @@ def test_garbage_is_collected_again_once_started(foliolab: Run, monkeypatch: pyt
     from foliolab.framework.report import listing
 
     seen: list[bool] = []
-    monkeypatch.setattr(listing, "render", lambda found, out: seen.append(gc.isenabled()))
+    monkeypatch.setattr(listing, "render", lambda *arguments: seen.append(gc.isenabled()))
     assert foliolab("list").code == 0
     assert seen == [True]
     assert foliolab("--version").code == 0

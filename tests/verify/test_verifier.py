@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,22 @@ from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.verifier import load, save, verify
 from foliolab.policies import mm_id
 
-SCHEME = mm_id.POLICY.with_parameters({})
+
+def never(folio: object) -> bool:
+    """The worst answer to "may several MMs map it?"."""
+    return False
+
+
+HOOKS = replace(mm_id.POLICY.hooks, maybe_mapped_shared=never)
+SCHEME = replace(mm_id.POLICY, name="never", hooks=HOOKS, models=None, mutants=None).with_parameters()
 EXAMPLE = Counterexample(
-    policy="mm-id", attack="made-up", law="safe", claim="safe", message="made up", shape={}, threads=[["exit mm=0"]]
+    policy="never",
+    attack="made-up",
+    law="safe",
+    claim="safe",
+    message="made up",
+    shape={"nr_pages": 16, "nr_mms": 2, "nr_vpns": 4, "max_order": 2},
+    threads=[["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=1"]],
 )
 
 
@@ -68,6 +81,12 @@ def test_answers_come_together(jobs: int, tmp_path: Path) -> None:
     assert {one.attack for one in told if isinstance(one, Progress)} == {"says", "other"}
     save(found, tmp_path / "v.json")
     assert load(tmp_path / "v.json") == found
+
+
+def test_what_the_interpreted_engine_does_not_confirm_is_no_refutation() -> None:
+    found = verify(mm_id.POLICY.with_parameters(), [Says("other", REFUTED)], Budget(20), jobs=0)
+    assert [(one.verdict, one.counterexample) for one in found.findings] == [("undecided", None)]
+    assert "does not confirm" in found.findings[0].bound
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Judges states in which every thread is between two operations: what is counted is held against the page tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foliolab.framework.engine import zone
+from foliolab.framework.engine.check import Violation, violations
+from foliolab.framework.errors import AccessError, LostLock
+from foliolab.framework.machine.primitives import u64
+from foliolab.framework.verify.explored.behaviour import Behaviour
+from foliolab.framework.verify.explored.history import Boundary
+from foliolab.framework.verify.explored.sharing import Sharing
+from foliolab.framework.verify.explored.world import World
+
+
+class Judge:
+    """Loads states into an interpreted machine and asks which laws are broken there.
+
+    Args:
+        world: the machine and the threads.
+        sharing: where the shared words are.
+        behaviours: of each thread.
+    """
+
+    def __init__(self, world: World, sharing: Sharing, behaviours: Sequence[Behaviour]) -> None:
+        self.world = world
+        self.words = list(sharing.columns)
+        self.behaviours = behaviours
+        self._known: dict[tuple[object, ...], list[Violation]] = {}
+        where = world.machine.map
+        self._cpus = range(where.cpus[0] >> 3, where.mms[0] >> 3)
+        self._cpu_words = (where.mms[0] - where.cpus[0]) // world.shape.nr_cpus >> 3
+
+    @property
+    def judged(self) -> int:
+        """How many different states were judged."""
+        return len(self._known)
+
+    def boundaries(self, columns: Sequence[int]) -> list[Boundary]:
+        """Where each thread is; `columns`: the nodes of the threads."""
+        return [b.boundaries[b.at[node]] for b, node in zip(self.behaviours, columns, strict=True)]
+
+    def judge(self, words: Sequence[int], columns: Sequence[int]) -> list[Violation]:
+        """What is wrong with a state.
+
+        Args:
+            words: the shared words.
+            columns: the nodes of the threads.
+        """
+        here = self.boundaries(columns)
+        own = [(word, value) for thread, boundary in enumerate(here) for word, value in self._own(thread, boundary)]
+        key = self._key(words, own, here)
+        if key not in self._known:
+            self._known[key] = self._look(words, own, here)
+        return self._known[key]
+
+    def _own(self, thread: int, boundary: Boundary) -> list[tuple[int, int]]:
+        """What a thread changed in its own memory: (word, bits that differ)."""
+        base = self.world.words
+        sort = self.behaviours[thread].sort
+        return [(sort.place(thread, word), value ^ base[word]) for word, value in boundary.overlay]
+
+    def _key(self, words: Sequence[int], own: list[tuple[int, int]], here: list[Boundary]) -> tuple[object, ...]:
+        """States that differ only in which CPU counted something are judged once."""
+        sums: dict[int, int] = {}
+        rest = []
+        for word, change in own:
+            if word in self._cpus:
+                at = (word - self._cpus.start) % self._cpu_words
+                sums[at] = sums.get(at, 0) + u64(self.world.words[word] ^ change) - self.world.words[word]
+            else:
+                rest.append((word, change))
+        kept = tuple(sorted((at, change) for at, change in sums.items() if change))
+        frames = tuple((b.taken, b.freed) for b in here)
+        return tuple(words), kept, tuple(sorted(rest)), frames
+
+    def _look(self, words: Sequence[int], own: list[tuple[int, int]], here: list[Boundary]) -> list[Violation]:
+        machine = self.world.machine
+        raw = machine.vm.raw["q"]
+        try:
+            for word, value in zip(self.words, words, strict=True):
+                raw[word] = value
+            for word, change in own:
+                raw[word] = u64(raw[word] ^ change)
+            self._return_frames(here)
+            return violations(machine, most_owners=self.world.shape.nr_mms)
+        except LostLock as fault:
+            return [Violation("lost-lock", fault.what)]
+        except AccessError as fault:
+            return [Violation("access", fault.what)]
+        finally:
+            machine.restore(self.world.base)
+
+    def _return_frames(self, here: list[Boundary]) -> None:
+        """Put into the free lists what threads freed, and what is left of their reserves."""
+        vm = self.world.machine.vm
+        area = vm.at("zone", self.world.machine.map.zone)
+        for program, boundary in zip(self.world.programs, here, strict=True):
+            for pfn in program.reserve[boundary.taken :]:
+                zone.free_folio(vm, area, pfn)
+            for pfn, order in boundary.freed:
+                zone._give_block(vm, area, pfn, order)

@@ -1,0 +1,28 @@
+"""The compiled forms of the searches, kept in the disk cache like all native code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+from foliolab.framework.verify.explored import frontier, walking
+
+_KINDS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
+    "search": (frontier.search, "tttttvvvvvviii"),
+    "follow": (frontier.follow, "tttttvvviii"),
+    "rehash": (frontier.rehash, "tvi"),
+    "walk": (walking.walk, "ttttttvvvviiiii"),
+}
+"""Each function with the kinds of its arguments (see `machine.native.Library.get`)."""
+
+
+@cache
+def native(name: str) -> Callable[..., int]:
+    """A function of a search, compiled."""
+    from foliolab.framework.machine.calltree import CallTree
+    from foliolab.framework.machine.layout import Layouts
+    from foliolab.framework.machine.native import Library
+
+    function, kinds = _KINDS[name]
+    return Library(CallTree([function], frozenset(), {}, {}), Layouts(())).get(function, kinds)

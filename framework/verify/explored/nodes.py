@@ -1,0 +1,89 @@
+"""The tables that a search walks through: nodes, each a step that a thread is about to do, and what follows it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Table = NDArray[np.int64]
+
+WIDTH: Final = 8
+(WHAT, COLUMN, OPERAND, OTHER, FIRST_LINK, TRUTH, WAIT_START, WAIT_COUNT) = range(WIDTH)
+"""A node's columns. WHAT packs the step, where in its word the field lies, and the marks below."""
+SHIFT_AT: Final = 8
+BITS_AT: Final = 16
+SIGNED_AT: Final = 24
+QUIET_AT: Final = 25
+"""The thread is between two operations."""
+ASKS_AT: Final = 26
+"""It is in the middle of a question, or of a write fault."""
+DEAD_AT: Final = 27
+"""It has come to an end that it should not have."""
+WRAPS_AT: Final = 28
+"""The field is meant to wrap around."""
+HELD_AT: Final = 8
+"""TRUTH packs how many of the thread's MMs map the folio, and how many references it holds."""
+
+LINK_WIDTH: Final = 4
+(VALUE, CHILD, NEXT_LINK, FLAGS) = range(LINK_WIDTH)
+"""A link's columns: what the step answered, the node after it, the node's next link, and what it brings to an end."""
+EXCLUSIVE: Final = 1
+"""A question, with the answer "exclusive"."""
+REUSED: Final = 2
+"""The policy's permission to write in place."""
+LOST: Final = 4
+"""An operation, with a lock still held."""
+FAULT: Final = 8
+"""The thread's text, by an error."""
+
+WAIT_WIDTH: Final = 4
+"""A wait's columns: column, shift, bits with the sign above, value."""
+
+
+class Nodes:
+    """All threads' nodes and links."""
+
+    def __init__(self) -> None:
+        self.table: Table = np.zeros((1024, WIDTH), np.int64)
+        self.links: Table = np.zeros((2048, LINK_WIDTH), np.int64)
+        self.waits: Table = np.zeros((64, WAIT_WIDTH), np.int64)
+        self.count = self.link_count = self.wait_count = 0
+
+    def add(self, row: tuple[int, ...]) -> int:
+        """A new node; its number."""
+        if self.count == len(self.table):
+            self.table = _grown(self.table)
+        self.table[self.count] = row
+        self.count += 1
+        return self.count - 1
+
+    def link(self, node: int, value: int, child: int, flags: int) -> int:
+        """What follows a node's step that answers so; the link's number."""
+        if self.link_count == len(self.links):
+            self.links = _grown(self.links)
+        self.links[self.link_count] = (value, child, self.table[node, FIRST_LINK], flags)
+        self.table[node, FIRST_LINK] = self.link_count
+        self.link_count += 1
+        return self.link_count - 1
+
+    def follows(self, node: int, value: int) -> bool:
+        """Whether it is known what follows."""
+        at = int(self.table[node, FIRST_LINK])
+        while at >= 0:
+            if self.links[at, VALUE] == value:
+                return True
+            at = int(self.links[at, NEXT_LINK])
+        return False
+
+    def wait(self, column: int, shift: int, bits: int, value: int) -> None:
+        """One more location that a node waits for to change."""
+        if self.wait_count == len(self.waits):
+            self.waits = _grown(self.waits)
+        self.waits[self.wait_count] = (column, shift, bits, value)
+        self.wait_count += 1
+
+
+def _grown(table: Table) -> Table:
+    return np.concatenate([table, np.zeros_like(table)])

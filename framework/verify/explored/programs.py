@@ -1,0 +1,174 @@
+"""What the threads do: families of small programs for any policy, chosen by what it claims, the smallest first.
+
+They are what folios go through: files mapped and unmapped by several MMs, anonymous folios that fork shared, written
+to while others leave, references that are no mappings, swapping, and PMD against PTE mappings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.policy import Scheme
+from foliolab.framework.verify.operation import Operation
+
+ORDER: Final = 2
+PAGES: Final = 1 << ORDER
+HUGE: Final = 9
+_ASK: Final = "maybe_shared pfn=0"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A set-up and a few threads.
+
+    Args:
+        name: what they do, in a few words.
+        shape: the machine.
+        setup: operations that run first, whole.
+        threads: the operations of each thread.
+    """
+
+    name: str
+    shape: Shape
+    setup: tuple[Operation, ...]
+    threads: tuple[tuple[Operation, ...], ...]
+
+
+def _program(name: str, mms: int, setup: list[str], threads: list[list[str]], order: int = ORDER) -> Program:
+    pages = 1 << order
+    # an MM that a fork leaves out has pages beyond the folio's, too
+    shape = Shape(
+        4 * pages if order == ORDER else 2 * pages, mms, 2 * pages if order == ORDER else pages, len(threads), order
+    )
+    parse = Operation.parse
+    return Program(name, shape, tuple(map(parse, setup)), tuple(tuple(map(parse, mine)) for mine in threads))
+
+
+def _file(mms: int, nr: int, rounds: int = 1, reader: bool = False) -> Program:
+    """MMs map and unmap the same pages of a file."""
+    setup = [f"create mm={mm}" for mm in range(mms)] + [f"file_folio order={ORDER}"]
+    threads = [
+        [f"map_file mm={mm} vpn=0 pfn=0 nr={nr}", f"unmap mm={mm} start=0 nr={nr}"] * rounds for mm in range(mms)
+    ]
+    name = f"{mms} MMs map and unmap {nr} page{'s' if nr > 1 else ''} of a file"
+    name += f", {rounds} times" if rounds > 1 else ""
+    return _program(name + _asked(reader, threads), mms, setup, threads)
+
+
+def _few(reader: bool) -> Iterator[Program]:
+    """Files again, a page at a time, and what a reader may be too slow for."""
+    threads = [
+        [f"map_file mm={mm} vpn={page} pfn={page} nr=1" for page in (0, 1)]
+        + [f"unmap mm={mm} start={page} nr=1" for page in (0, 1)]
+        for mm in (0, 1)
+    ]  # fmt: skip
+    setup = ["create mm=0 mm_id=1", "create mm=1 mm_id=2", f"file_folio order={ORDER}"]
+    yield _program("2 MMs map and unmap 2 pages of a file, one by one", 2, setup, threads)
+    if not reader:
+        return
+    setup = [f"create mm={mm} mm_id={mm + 1}" for mm in range(3)] + [f"file_folio order={ORDER}"]
+    setup += [f"map_file mm={mm} vpn=0 pfn=0 nr=1" for mm in (0, 1)]
+    third = "map_file mm=2 vpn=0 pfn=0 nr=1"
+    yield _program("a third MM maps a file while somebody asks", 3, setup, [[third], [_ASK]])
+    threads = [["unmap mm=2 start=0 nr=1"], [_ASK]]
+    yield _program("one of three MMs unmaps a file while somebody asks", 3, [*setup, third], threads)
+
+
+def _asked(reader: bool, threads: list[list[str]]) -> str:
+    if not reader:
+        return ""
+    threads.append([_ASK])
+    return ", and somebody asks"
+
+
+def _shared(mms: int) -> list[str]:
+    """An anonymous folio that so many MMs map, none of its pages AnonExclusive."""
+    forks = [f"fork parent=0 child={mm} mm_id={mm + 1}" for mm in range(1, mms)]
+    return ["create mm=0 mm_id=1", f"populate mm=0 start=0 nr={PAGES} order={ORDER}", *forks]
+
+
+def _leave(mm: int) -> str:
+    return f"unmap mm={mm} start=0 nr={PAGES}"
+
+
+def _anonymous(reader: bool) -> Iterator[Program]:
+    """Folios that fork shared."""
+    threads = [["write mm=0 start=0", _leave(0)], [_leave(1)]]
+    yield _program("one writes and leaves while the other leaves", 2, _shared(2), threads)
+    yield _program("both write the same page", 2, _shared(2), [["write mm=0 start=0"], ["write mm=1 start=0"]])
+    threads = [["fork parent=0 child=1 mm_id=2"]]
+    yield _program("a fork" + _asked(reader, threads), 2, _shared(1), threads)
+    threads = [["fork parent=0 child=2 mm_id=3"], ["exit mm=1"]]
+    yield _program("one forks while the other exits" + _asked(reader, threads), 3, _shared(2), threads)
+    threads = [["unmap mm=0 start=0 nr=2"], ["unmap mm=1 start=1 nr=2"]]
+    yield _program("both unmap a part" + _asked(reader, threads), 2, _shared(2), threads)
+    threads = [
+        ["unmap mm=0 start=0 nr=2", "write mm=0 start=2"],
+        ["unmap mm=1 start=0 nr=3", "unmap mm=1 start=3 nr=1"],
+    ]
+    yield _program("one unmaps a part and writes while the other leaves in parts", 2, _shared(2), threads)
+    threads = [["write mm=0 start=0"], ["fork parent=1 child=2 mm_id=3", _leave(1), _leave(2)]]
+    yield _program("one writes while the other forks on and leaves", 3, _shared(2), threads)
+
+
+def _others(claims: frozenset[str]) -> Iterator[Program]:
+    """References that are no mappings."""
+    if "reuse" not in claims:
+        return
+    alone = [*_shared(2), "exit mm=1"]
+    user = ["get_user pfn=0", "put_user pfn=0"]
+    yield _program("the sole owner writes while somebody takes a reference", 2, alone, [["write mm=0 start=0"], user])
+    yield _program(
+        "the sole owner writes while somebody drops a reference", 2, [*alone, "get_user pfn=0"],
+        [["write mm=0 start=0"], ["put_user pfn=0"]],
+    )  # fmt: skip
+    swap = [*_shared(2), "swap_cache pfn=0"]
+    out = ["swap_out mm=1 vpn=0", "swap_in mm=1 vpn=0"]
+    yield _program("one writes while the other swaps out and in", 2, swap, [["write mm=0 start=0"], out])
+    swap += [f"unmap mm=1 start=1 nr={PAGES - 1}", "swap_out mm=1 vpn=0"]
+    back = ["swap_in mm=1 vpn=0"]
+    yield _program("the sole owner writes while another one swaps in", 2, swap, [["write mm=0 start=0"], back])
+
+
+def _huge(reader: bool) -> Iterator[Program]:
+    """PMD mappings against each other and against PTEs: order 9, with operations that touch few pages."""
+    setup = ["create mm=0 mm_id=1", "create mm=1 mm_id=2", f"file_folio order={HUGE}"]
+    by_pmd = [f"map_file mm=0 vpn=0 pfn=0 nr={1 << HUGE} pmd=1", f"unmap mm=0 start=0 nr={1 << HUGE}"]
+    threads = [by_pmd, [text.replace("mm=0", "mm=1") for text in by_pmd]]
+    yield _program("2 MMs map and unmap a file by a PMD" + _asked(reader, threads), 2, setup, threads, HUGE)
+    threads = [by_pmd, ["map_file mm=1 vpn=0 pfn=0 nr=1", "unmap mm=1 start=0 nr=1"]]
+    yield _program("one maps a file by a PMD, the other by a PTE" + _asked(reader, threads), 2, setup, threads, HUGE)
+    anon = ["create mm=0 mm_id=1", f"populate mm=0 start=0 nr={1 << HUGE} order={HUGE} pmd=1"]
+    threads = [["fork parent=0 child=2 mm_id=3"], ["exit mm=1"]]
+    shared = [*anon, "fork parent=0 child=1 mm_id=2"]
+    yield _program("one forks by a PMD while the other exits" + _asked(reader, threads), 3, shared, threads, HUGE)
+
+
+def programs(scheme: Scheme) -> Iterator[Program]:
+    """The programs that a policy is explored with, from small to large."""
+    claims = scheme.capabilities
+    reader = "safe" in claims
+    yield _file(2, 1, reader=False)
+    if reader:
+        yield _file(2, 1, reader=True)
+    yield from _few(reader)
+    yield from _anonymous(reader)
+    yield from _others(claims)
+    yield _file(2, 2, reader=reader)
+    if "pmd" in claims and scheme.policy.max_order >= HUGE:
+        yield from _huge(reader)
+    yield _file(3, 1)
+    three = [["write mm=0 start=0"], [_leave(1)], [_leave(2)]]
+    yield _program("one writes while two leave", 3, _shared(3), three)
+    yield _file(2, 1, rounds=2, reader=reader)
+    if reader:
+        yield _file(3, 1, reader=True)
+    forks = [["fork parent=0 child=3 mm_id=4", "exit mm=3"], ["exit mm=1"], ["write mm=2 start=1"]]
+    yield _program("one forks, one exits, one writes", 4, _shared(3), forks)
+    yield _file(3, 2, reader=False)
+    yield _file(4, 1)
+    yield _file(3, 1, rounds=2)
+    yield _file(4, 2)

@@ -1,0 +1,227 @@
+"""One step of one thread in a state, compiled: part of every search.
+
+A state is a row of 64-bit integers: the shared words, then for each thread its node with two witnesses above, then
+one column for the preemption bound, then the store buffers, oldest store first: where, and the value.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from foliolab.framework.verify.explored import steps as s
+from foliolab.framework.verify.explored.nodes import (
+    ASKS_AT,
+    BITS_AT,
+    CHILD,
+    COLUMN,
+    FIRST_LINK,
+    HELD_AT,
+    NEXT_LINK,
+    OPERAND,
+    OTHER,
+    SHIFT_AT,
+    SIGNED_AT,
+    TRUTH,
+    VALUE,
+    WAIT_COUNT,
+    WAIT_START,
+    WHAT,
+    WRAPS_AT,
+)
+
+NODE_MASK: Final = (1 << 40) - 1
+SHARED_ALL_ALONG: Final = 1 << 40
+"""While the question was open several MMs mapped the folio all the time."""
+HELD_ALL_ALONG: Final = 1 << 41
+"""While the write fault was open somebody held a reference all the time."""
+BLOCKED: Final = -1
+UNKNOWN: Final = -2
+OVERFLOW: Final = -3
+
+
+def field_of(word: int, what: int) -> int:
+    """The value of the field that a node's WHAT describes, out of its word."""
+    return s.fit(word >> (what >> SHIFT_AT & 0xFF), what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
+
+
+def put_field(word: int, what: int, value: int) -> int:
+    """The word with another value in that field."""
+    bits = what >> BITS_AT & 0xFF
+    if bits == 64:
+        return value
+    shift = what >> SHIFT_AT & 0xFF
+    mask = ((1 << bits) - 1) << shift
+    return (word & ~mask) | (value << shift & mask)
+
+
+def is_changed(row: Any, at: int, waits: Any, start: int, count: int) -> bool:
+    """Whether any of the locations that a node waits for has another value now."""
+    for i in range(start, start + count):
+        packed = waits[i, 2]
+        value = s.fit(row[at, waits[i, 0]] >> waits[i, 1], packed & 0xFF, packed >> 8)
+        if value != waits[i, 3]:
+            return True
+    return False
+
+
+def where_of(what: int, column: int) -> int:
+    """A location as a store buffer names it; never 0."""
+    return column << 24 | (what >> SHIFT_AT & 0xFFFF) << 1 | (what >> SIGNED_AT & 1) | 1 << 60
+
+
+def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
+    """Let the oldest store of a buffer take effect; whether there was one."""
+    place = row[at, buffer]
+    if place == 0:
+        return False
+    place &= (1 << 60) - 1
+    column = place >> 24
+    what = (place >> 1 & 0xFFFF) << SHIFT_AT
+    row[at, column] = put_field(row[at, column], what, row[at, buffer + 1])
+    for i in range(buffer, buffer + 2 * depth - 2):
+        row[at, i] = row[at, i + 2]
+    row[at, buffer + 2 * depth - 2] = 0
+    row[at, buffer + 2 * depth - 1] = 0
+    return True
+
+
+def own_store(row: Any, at: int, buffer: int, depth: int, what: int, column: int) -> int:
+    """Which waiting store a load of that field sees: its place in the row; 0 none; BLOCKED where widths differ."""
+    mine = where_of(what, column)
+    shift, bits = what >> SHIFT_AT & 0xFF, what >> BITS_AT & 0xFF
+    found = 0
+    for i in range(depth):
+        place = row[at, buffer + 2 * i]
+        if place == 0:
+            break
+        if place >> 1 == mine >> 1:
+            found = buffer + 2 * i + 1
+            continue
+        if (place & ((1 << 60) - 1)) >> 24 == column:
+            other_shift, other_bits = place >> 1 & 0xFF, place >> 9 & 0xFF
+            if shift < other_shift + other_bits and other_shift < shift + bits:
+                found = BLOCKED
+    return found
+
+
+def step_in_buffer(row: Any, at: int, buffer: int, depth: int, node: Any, n: int, out: Any) -> int:
+    """A load or a plain store with a store buffer; whether it could be done: its answer is in `out`."""
+    what, column = node[n, WHAT], node[n, COLUMN]
+    step = what & 0xFF
+    seen = own_store(row, at, buffer, depth, what, column)
+    if seen == BLOCKED:
+        return BLOCKED
+    old = row[at, seen] if seen > 0 else field_of(row[at, column], what)
+    out[0] = s.answered(step, old, old)
+    if step in (s.STORE, s.AND_STORE):
+        free = 0
+        while free < depth and row[at, buffer + 2 * free] != 0:
+            free += 1
+        if free == depth:
+            return BLOCKED  # until one of them takes effect
+        new = s.changed(step, old, node[n, OPERAND], node[n, OTHER])
+        row[at, buffer + 2 * free] = where_of(what, column)
+        row[at, buffer + 2 * free + 1] = s.fit(new, what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
+    return 0
+
+
+def step_in_memory(row: Any, at: int, node: Any, n: int, out: Any) -> int:
+    """An access that takes effect at once; whether it could be done: its answer is in `out`."""
+    what, column = node[n, WHAT], node[n, COLUMN]
+    step = what & 0xFF
+    word = row[at, column]
+    old = field_of(word, what)
+    if step in (s.LOCK, s.WAIT_CLEAR) and old != 0:
+        return BLOCKED
+    wanted = s.changed(step, old, node[n, OPERAND], node[n, OTHER])
+    new = s.fit(wanted, what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
+    if new != wanted and what >> WRAPS_AT & 1 == 0:
+        return OVERFLOW
+    if new != old:
+        row[at, column] = put_field(word, what, new)
+    out[0] = s.answered(step, old, new)
+    return 0
+
+
+def do_access(row: Any, at: int, buffer: int, depth: int, node: Any, n: int, out: Any) -> int:
+    """An access, through the store buffer where there is one; see `do_step`."""
+    step = node[n, WHAT] & 0xFF
+    if depth == 0:
+        return step_in_memory(row, at, node, n, out)
+    if step in (s.LOAD, s.STORE, s.AND_STORE, s.WAIT_CLEAR):
+        if step == s.WAIT_CLEAR and field_of(row[at, node[n, COLUMN]], node[n, WHAT]) != 0:
+            return BLOCKED
+        return step_in_buffer(row, at, buffer, depth, node, n, out)
+    if row[at, buffer] != 0:
+        return BLOCKED  # a locked operation waits for the buffer
+    return step_in_memory(row, at, node, n, out)
+
+
+def do_step(row: Any, at: int, buffer: int, depth: int, node: Any, waits: Any, n: int, out: Any) -> int:
+    """What a thread at node `n` is about to do, done to the state in row `at`.
+
+    Args:
+        buffer: the column where its store buffer starts.
+        depth: how many stores the buffer holds; 0: stores take effect at once.
+        out: its answer goes into out[0].
+
+    Returns:
+        0, BLOCKED or OVERFLOW.
+    """
+    step = node[n, WHAT] & 0xFF
+    out[0] = 0
+    could = 0
+    if step < s.RELAX:
+        could = do_access(row, at, buffer, depth, node, n, out)
+    elif step == s.RELAX:
+        could = 0 if is_changed(row, at, waits, node[n, WAIT_START], node[n, WAIT_COUNT]) else BLOCKED
+    elif step == s.DONE or (step == s.BARRIER and depth > 0 and row[at, buffer] != 0):
+        could = BLOCKED
+    return could
+
+
+def find_link(node: Any, links: Any, n: int, answer: int) -> int:
+    """The link of a node for an answer; UNKNOWN if there is none yet."""
+    link: int = node[n, FIRST_LINK]
+    while link >= 0:
+        if links[link, VALUE] == answer:
+            return link
+        link = links[link, NEXT_LINK]
+    return UNKNOWN
+
+
+def truth_of(row: Any, at: int, words: int, threads: int, node: Any) -> int:
+    """How many MMs map the folio in a state, and, packed above, whether somebody holds a reference."""
+    total = 0
+    for t in range(words, words + threads):
+        total += node[row[at, t] & NODE_MASK, TRUTH]
+    return total
+
+
+def move(row: Any, at: int, words: int, threads: int, mine: int, node: Any, links: Any, link: int, held: int) -> None:
+    """Put a thread at the node behind a link, and let every open question witness the new state.
+
+    Args:
+        mine: the thread's column.
+        held: references that the set-up left.
+    """
+    before = row[at, mine]
+    asked = node[before & NODE_MASK, WHAT] >> ASKS_AT & 1
+    child = links[link, CHILD]
+    row[at, mine] = child
+    truth = truth_of(row, at, words, threads, node)
+    now = 0
+    if truth & ((1 << HELD_AT) - 1) > 1:
+        now |= SHARED_ALL_ALONG
+    if (truth >> HELD_AT) + held > 0:
+        now |= HELD_ALL_ALONG
+    for t in range(words, words + threads):
+        one = row[at, t]
+        if node[one & NODE_MASK, WHAT] >> ASKS_AT & 1 == 0:
+            row[at, t] = one & NODE_MASK
+        elif t != mine:
+            row[at, t] = one & (now | NODE_MASK)
+        elif asked == 0:
+            row[at, t] = child | now
+        else:
+            row[at, t] = child | (before & now & ~NODE_MASK)

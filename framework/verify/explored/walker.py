@@ -1,0 +1,106 @@
+"""Random schedules over one world: how a search goes on that is too large to be exhaustive."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from foliolab.framework.verify.explored import frontier as f
+from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, Options, Step, Watchman
+from foliolab.framework.verify.explored.native import native
+from foliolab.framework.verify.explored.nodes import WHAT
+from foliolab.framework.verify.explored.stepping import NODE_MASK
+from foliolab.framework.verify.explored.steps import DONE
+from foliolab.framework.verify.explored.world import World
+
+LONGEST: Final = 50_000
+"""Steps of one schedule, at most."""
+ORDERINGS: Final = (1, 2, 3)
+"""How often the running thread falls below the others: schedules take turns (PCT with d = 2 to 4)."""
+_MIX: Final = 0x9E3779B97F4A7C15
+
+
+class Walker(Explorer):
+    """Runs one random schedule after the other; `found.states` counts schedules.
+
+    Args:
+        world: the machine and the threads.
+        options: how; of `memory` next to nothing is used.
+        seed: of all schedules.
+        most: how many schedules.
+        before: see Explorer.
+    """
+
+    def __init__(self, world: World, options: Options, seed: int, most: int, before: Explorer | None = None) -> None:
+        super().__init__(world, replace(options, memory=0), before)
+        self.seed = seed
+        self.most = most
+        self.symmetric = False
+
+    def _search(self, watchman: Watchman) -> None:
+        threads = len(self.same)
+        start = self.state[0].copy()
+        self.state = np.zeros((2, start.size), np.int64)
+        self.walked = np.zeros((LONGEST, 2), np.int64)
+        self.priority = np.zeros(2 * threads, np.int64)
+        self.length = 50
+        self.due = time.monotonic() + PATIENCE
+        self.watchman = watchman
+        for number in range(self.found.states, self.most):
+            steps = self._walk(start, number)
+            self.found.states = number + 1
+            self.found.transitions += steps
+            self.found.depth = max(self.found.depth, steps)
+            self.length = max(self.length, steps)
+            self._look(steps)
+            self.found.trie_nodes, self.found.shared = self.nodes.count, len(self.words)
+            if self.found.broken:
+                return
+            if self._is_late():
+                return
+
+    def _is_late(self) -> bool:
+        """Whether it is time to end; says how far it is."""
+        if time.monotonic() > self.due:
+            if not self.watchman(self.found):
+                self.found.stopped = "time"
+            self.due = time.monotonic() + PATIENCE
+        return bool(self.found.stopped)
+
+    def _walk(self, start: np.ndarray[tuple[int], np.dtype[np.int64]], number: int) -> int:
+        """One schedule; how many steps it took."""
+        seed = (self.seed * _MIX + (number + 1) * 0xD1B54A32D192ED03) & ((1 << 62) - 1) | 1
+        changes = ORDERINGS[number % len(ORDERINGS)]
+        why = f.WANTS
+        while why == f.WANTS and not self._is_late():
+            nodes = self.nodes
+            self.state[0] = start
+            self.ctl[f.BROKEN] = 0
+            why = native("walk")(
+                self.state, nodes.table, nodes.links, nodes.waits, self.broken, self.walked, self.same, self.ctl,
+                self.out, self.priority, len(self.words), self.depth, seed, changes, self.length,
+            )  # fmt: skip
+            if why == f.WANTS:
+                live = self.state[1, : len(self.words)].tolist()
+                node = int(self.ctl[f.WANTED_NODE])
+                behaviour = next(one for one in self.behaviours if node in one.at)
+                behaviour.extend(node, int(self.ctl[f.WANTED_ANSWER]), live)
+        return int(self.out[1])
+
+    def _look(self, steps: int) -> None:
+        """What broke in the schedule, or is wrong at its end."""
+        threads, words = len(self.same), len(self.words)
+        path = [Step(turn % threads, turn >= threads, link) for turn, link in self.walked[:steps].tolist()]
+        order = list(range(threads))
+        for sort, _, turn, link in self.broken[: int(self.ctl[f.BROKEN])].tolist():
+            self.found.broken += self._explain(sort, path, order, turn, link)
+        self.ctl[f.BROKEN] = 0
+        row = self.state[0].tolist()
+        columns = [value & NODE_MASK for value in row[words : words + threads]]
+        if not self.found.broken and all(int(self.nodes.table[node, WHAT]) & 0xFF == DONE for node in columns):
+            broken = self._judged(row[:words], columns)
+            self.found.broken += self._wrong(broken, columns, path, order)
+            self.found.judged = self.judge.judged

@@ -1,0 +1,169 @@
+"""The world that threads meet in: a tiny machine after its set-up, and each thread's calls of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from foliolab.framework.engine import kernels, zone
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT
+from foliolab.framework.errors import UsageError
+from foliolab.framework.policy import Scheme
+from foliolab.framework.verify.operation import Operation, apply, calls
+from foliolab.framework.verify.playback import counted, folio_of_interest
+
+MOST_THREADS: Final = 4
+COPIES: Final = frozenset({"write", "fork", "copy_range"})
+"""Operations that may need a new small folio a page."""
+HOLDS: Final = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}
+"""Operations that take references (1) or give them back (-1)."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an entry point of the engine.
+
+    Args:
+        function: the entry point, the engine's own text.
+        numbers: its integer arguments.
+        operation: what it is a part of.
+        number: the operation's place in the thread.
+        first, last: whether it is the operation's first and last call.
+    """
+
+    function: Callable[..., int]
+    numbers: tuple[int, ...]
+    operation: Operation
+    number: int
+    first: bool
+    last: bool
+
+    @property
+    def memories(self) -> int:
+        """How many memories the entry point takes before its integers."""
+        return kernels.KERNELS[self.function].count("m")
+
+    @property
+    def holds(self) -> int:
+        """References that the operation takes or (below 0) gives back."""
+        return HOLDS.get(self.operation.do, 0) * self.operation.get("nr", 1)
+
+
+@dataclass(frozen=True)
+class ThreadProgram:
+    """What one thread does, and what is its own.
+
+    Args:
+        calls: one after the other.
+        mms: the MMs that only this thread uses.
+        cpu: byte offset of its CPU's data.
+        reserve: frames that it allocates from.
+    """
+
+    calls: tuple[Call, ...]
+    mms: tuple[int, ...]
+    cpu: int
+    reserve: tuple[int, ...]
+
+
+class World:
+    """A machine after its set-up, and the threads that will run on it.
+
+    The allocator is not what is examined: each thread allocates small folios from a reserve of its own, and what it
+    frees goes to the free lists only when a state is judged. All else is the engine's text.
+
+    Args:
+        scheme: the policy.
+        shape: the machine, with a CPU for each thread.
+        setup: operations that run first, whole.
+        threads: each thread's operations; no two threads use the same MM.
+
+    Raises:
+        UsageError: two threads use the same MM, or there are too many of them.
+        ModelError: the modelled kernel refuses an operation.
+    """
+
+    def __init__(
+        self, scheme: Scheme, shape: Shape, setup: Sequence[Operation], threads: Sequence[Sequence[Operation]]
+    ) -> None:
+        if not 1 <= len(threads) <= MOST_THREADS:
+            raise UsageError(f"{len(threads)} threads cannot be explored", f"use 1 to {MOST_THREADS}")
+        self.scheme = scheme
+        self.shape = shape
+        self.setup = tuple(setup)
+        self.operations = tuple(map(tuple, threads))
+        self.machine = Machine(scheme, shape, "interpreted")
+        for operation in setup:
+            apply(self.machine, operation)
+        self.held = sum(HOLDS.get(o.do, 0) * o.get("nr", 1) for o in setup)
+        self.folio = folio_of_interest(self.machine)
+        self.counted = counted(self.machine, self.folio)
+        self._owned(threads)
+        reserves = [self._reserve(operations) for operations in threads]
+        self.base = self.machine.snapshot()
+        self.words: list[int] = self.base.view("int64").tolist()
+        self.programs = tuple(
+            ThreadProgram(self._calls(t, operations), self.mms[t], self.machine.map.cpus[t], reserves[t])
+            for t, operations in enumerate(threads)
+        )
+        self.machine.cpu = 0
+        where = self.machine.map
+        self.tables = (where.pgds[0], where.pmds[0], where.scratch)
+        self.table_bytes = (
+            (where.pmds[0] - where.pgds[0]) // shape.nr_mms,
+            (where.scratch - where.pmds[0]) // shape.nr_mms,
+        )
+
+    def _owned(self, threads: Sequence[Sequence[Operation]]) -> None:
+        """Which MMs are whose."""
+        owner: dict[int, int] = {}
+        for t, operations in enumerate(threads):
+            for operation in operations:
+                for name in ("mm", "parent", "child"):
+                    mm = dict(operation.numbers).get(name)
+                    if mm is not None and owner.setdefault(mm, t) != t:
+                        raise UsageError(
+                            f"threads {owner[mm]} and {t} both use MM {mm}",
+                            "give each thread MMs of its own: an MM's locks are not modelled",
+                        )
+        self.mms = tuple(tuple(sorted(mm for mm, t in owner.items() if t == number)) for number in range(len(threads)))
+
+    def _reserve(self, operations: Sequence[Operation]) -> tuple[int, ...]:
+        wanted = sum(o.get("nr", 1) for o in operations if o.do in COPIES)
+        vm, area = self.machine.vm, self.machine.vm.at("zone", self.machine.map.zone)
+        return tuple(zone.alloc_folio(vm, area, 0) for _ in range(wanted))
+
+    def _calls(self, thread: int, operations: Sequence[Operation]) -> tuple[Call, ...]:
+        """The calls that the operations consist of, each found out where the ones before it have run."""
+        machine = self.machine
+        machine.cpu = thread
+        found: list[Call] = []
+        for number, operation in enumerate(operations):
+            parts = calls(machine, operation)
+            for i, (function, numbers) in enumerate(parts):
+                found.append(Call(function, numbers, operation, number, i == 0, i == len(parts) - 1))
+            if number < len(operations) - 1:
+                apply(machine, operation)
+        machine.restore(self.base)
+        return tuple(found)
+
+    def table_of(self, offset: int) -> int:
+        """Which MM's page table lies at a byte; -1: none."""
+        ptes, pmds, end = self.tables
+        if not ptes <= offset < end:
+            return -1
+        return (offset - ptes) // self.table_bytes[0] if offset < pmds else (offset - pmds) // self.table_bytes[1]
+
+    def maps(self, entry: int) -> bool:
+        """Whether a page-table entry maps the folio, or a page of it."""
+        head, pages = self.folio
+        frame = (entry >> PFN_SHIFT) & ((1 << 40) - 1)
+        return bool(entry & PTE_PRESENT) and head <= frame < head + pages
+
+    def mappings(self, mm: int) -> int:
+        """PTEs and PMDs of an MM that map the folio now."""
+        tables = self.machine.ptes(mm), self.machine.pmds(mm)
+        return sum(self.maps(int(entry)) for table in tables for entry in table[table != 0])

@@ -1,0 +1,170 @@
+"""Piles of mappings: one folio mapped ever more often, in several ways, and how what a policy stores grows with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isqrt
+from typing import Final
+
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.machine.layout import CTYPES
+from foliolab.framework.policy import Scheme, Stored
+from foliolab.framework.verify.operation import Operation
+
+HEAD: Final = 0
+"""First frame of the folio that a fresh machine hands out first."""
+
+
+@dataclass(frozen=True)
+class Pile:
+    """A way to map one folio n times.
+
+    Args:
+        name: in words.
+        order: of the folio.
+        pages: of it that each mapping of the whole covers; 1 for a PMD, which counts once.
+        most_mms: how many MMs may share the work.
+        pmd: whether PMDs map it.
+        anon: whether it is anonymous and forked, instead of a file's.
+        per_mm: whether each MM maps it once only, so that n is a number of MMs.
+    """
+
+    name: str
+    order: int
+    pages: int
+    most_mms: int
+    pmd: bool = False
+    anon: bool = False
+    per_mm: bool = False
+
+    def spread(self, n: int) -> tuple[int, int]:
+        """(times in the first MM, MMs) for n mappings or a few more; few operations for many mappings."""
+        rounds = -(-n // self.pages)
+        if self.per_mm or self.anon:
+            return 1, min(rounds, self.most_mms)
+        mms = min(max(isqrt(rounds), 1), self.most_mms)
+        return -(-rounds // mms), mms
+
+    def reaches(self, n: int) -> bool:
+        """Whether so many mappings can be made at all."""
+        times, mms = self.spread(n)
+        return times * mms * self.pages >= n
+
+    def shape(self, n: int) -> Shape:
+        """A machine that holds it."""
+        times, mms = self.spread(n)
+        apart = PTRS_PER_PTE if self.pmd else self.pages
+        nr_pages = 2 << self.order
+        return Shape(nr_pages, mms, max(times * apart, 1 << self.order if self.anon else 1), max_order=self.order)
+
+    def operations(self, n: int, ids: Sequence[int]) -> Iterator[Operation]:
+        """The operations that make the mappings; MM i has ID ids[i]."""
+        times, mms = self.spread(n)
+        yield Operation.of("create", mm=0, mm_id=ids[0])
+        if self.anon:
+            whole = 1 << self.order
+            yield Operation.of("populate", mm=0, start=0, nr=whole, order=self.order, pmd=int(self.pmd))
+        else:
+            yield Operation.of("file_folio", order=self.order)
+            apart, nr = (PTRS_PER_PTE,) * 2 if self.pmd else (self.pages,) * 2
+            for i in range(times):
+                yield Operation.of("map_file", mm=0, vpn=i * apart, pfn=HEAD, nr=nr, pmd=int(self.pmd))
+        for mm in range(1, mms):
+            yield Operation.of("fork", parent=0, child=mm, mm_id=ids[mm])
+
+
+def piles(scheme: Scheme) -> list[Pile]:
+    """The ways to map a folio that this policy knows, from the cheapest."""
+    largest = scheme.policy.max_order
+    small = min(2, largest)
+    mms = min(scheme.max_mm_id, 256)
+    found = [
+        Pile("mappings of one page by one MM", small, 1, 1),
+        Pile("MMs that map one page", small, 1, mms, per_mm=True),
+        Pile("mappings of one page", small, 1, mms),
+    ]
+    if largest >= PMD_ORDER and "pmd" in scheme.capabilities:
+        found.append(Pile("PMDs that map the folio", PMD_ORDER, 1, min(mms, 64), pmd=True))
+    for order in sorted({min(largest, 9), largest}):
+        found.append(Pile(f"mappings of all pages of a folio of order {order}", order, 1 << order, min(mms, 16)))
+        if order > 1:
+            name = f"mappings of an anonymous folio of order {order} that is forked"
+            found.append(Pile(name, order, 1 << order, min(mms, 16), anon=True))
+    return found
+
+
+Extremes = dict[tuple[str, int], tuple[int, int]]
+"""(lowest, highest) value of each field and element."""
+
+
+def extremes(machine: Machine, order: int) -> Extremes:
+    """The lowest and the highest value of whatever the policy stores, in the folio of frame HEAD and in all MMs."""
+    found: Extremes = {}
+    pages = 1 << order
+    for stored in machine.scheme.fields:
+        if stored.per == "folio" and stored.page >= pages:
+            continue
+        for element in range(stored.count):
+            if stored.per == "mm":
+                values = [_element(machine, start, stored, element) for start in machine.map.mms]
+                found[stored.name, element] = min(values), max(values)
+                continue
+            column = machine.column(stored.per, stored.name, element)
+            mine = column[HEAD : HEAD + (pages if stored.per == "page" else 1)]
+            found[stored.name, element] = int(mine.min()), int(mine.max())
+    return found
+
+
+def _element(machine: Machine, start: int, stored: Stored, element: int) -> int:
+    ref = getattr(machine.at("mm", start), stored.name)
+    value: int = (ref[element] if stored.count > 1 else ref).peek()
+    return value
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Where a field would overflow if it goes on growing as it did.
+
+    Args:
+        field: its name, with the element of an array.
+        ctype: its type.
+        at: the number of mappings (or MMs) at which it does not fit any more.
+    """
+
+    field: str
+    ctype: str
+    at: int
+
+
+def limits(scheme: Scheme, seen: dict[int, Extremes]) -> list[Limit]:
+    """Where fields that grew by the same amount with each mapping would overflow.
+
+    Args:
+        scheme: what declares them.
+        seen: values by number of mappings, each number twice the one before.
+    """
+    numbers = sorted(seen)[-3:]
+    if len(numbers) < 3:
+        return []
+    a, b, c = numbers
+    found = []
+    for stored in scheme.fields:
+        if stored.wraps:
+            continue
+        ctype = CTYPES[stored.ctype]
+        for element in range(stored.count):
+            key = stored.name, element
+            if key not in seen[c]:
+                continue
+            name = f"{stored.name}[{element}]" if stored.count > 1 else stored.name
+            for side, end in enumerate((ctype.low, ctype.high)):
+                one, two, three = (seen[n][key][side] for n in (a, b, c))
+                rise = two - one
+                if rise == 0 or (rise > 0) != (side == 1) or (three - two) * (b - a) != rise * (c - b):
+                    continue
+                at = c + -(-(abs(end - three) + 1) * (b - a) // abs(rise))
+                found.append(Limit(name, stored.ctype, at))
+    return found

@@ -1,0 +1,1 @@
+"""The random attack: sequences of whole engine operations that Hypothesis chooses, and shortens."""

@@ -1,0 +1,265 @@
+"""Small numbers as operations that are possible where they stand: what random sequences are made of.
+
+The same numbers drive every policy and both executions, and whoever shrinks them shrinks the sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.structs import MAPPING_ANON, PG_lru_batch, PG_pagecache, PG_swapcache
+from foliolab.framework.engine.truth import heads_of
+from foliolab.framework.verify.operation import Operation
+
+KINDS: Final = (
+    "create", "populate", "populate", "fork", "fork", "exit", "unmap", "unmap", "unmap_unflushed", "flush", "write",
+    "write", "write", "protect", "mremap", "pin", "unpin", "get", "put", "drain", "swap_cache", "swap_out", "swap_out",
+    "swap_in", "file", "map_file", "map_file", "pmd", "pmd", "split", "map_file_pmd",
+)  # fmt: skip
+"""What may be chosen; what stands here twice is wanted twice as often."""
+
+PMD_KINDS: Final = frozenset({"pmd", "split", "map_file_pmd"})
+"""What needs PMDs."""
+MOST_HELD: Final = 4
+"""Pins, and references, at a time."""
+MOST_FILES: Final = 3
+
+
+class Chooser:
+    """Chooses operations for one machine, and remembers what is to be given back.
+
+    Args:
+        machine: where they are to run.
+        orders: of anonymous folios, out of 0 and 2 to the machine's largest; of file folios, 1 besides.
+        pmds: whether folios may be mapped by PMDs.
+        ids: MM IDs that some of the MMs get; the others have the lowest free one.
+    """
+
+    def __init__(
+        self, machine: Machine, orders: tuple[int, ...] = (0, 2, 3, 4), pmds: bool = True, ids: tuple[int, ...] = ()
+    ) -> None:
+        self.machine = machine
+        self.orders = orders
+        self.file_orders = (*orders, 1)
+        self.ids = ids
+        self.vpns = machine.shape.nr_vpns
+        self.pmds = pmds and self.vpns >= PTRS_PER_PTE and machine.shape.max_order >= PMD_ORDER
+        self.pins: list[int] = []
+        self.users: list[int] = []
+
+    def choose(self, kind: str, a: int, b: int, c: int, d: int) -> Operation | None:
+        """An operation of one of the KINDS, chosen by four numbers; None where none is possible."""
+        if kind == "create":
+            return self._create(a, b)
+        if kind in _WITHOUT_MM:
+            return _WITHOUT_MM[kind](self, a, b, c)
+        alive = [mm for mm in range(self.machine.shape.nr_mms) if self.machine.is_alive(mm)]
+        return _WITH_MM[kind](self, alive[a % len(alive)], b, c, d) if alive else None
+
+    # -- what there is -----------------------------------------------------------------------------------
+    def _range(self, a: int, b: int, unit: int = 1) -> tuple[int, int]:
+        start = a % (self.vpns // unit)
+        return start * unit, (b % min(20, self.vpns // unit - start) + 1) * unit
+
+    def _page(self, mm: int, n: int, want: Callable[[int, int], bool]) -> int | None:
+        """A page of address space with a PTE that `want(entry, flags of its folio)`."""
+        table, flags = self.machine.ptes(mm), self.machine.column("page", "flags")
+        entries = {int(vpn): int(table[vpn]) for vpn in np.flatnonzero(table)}
+        found = [vpn for vpn, entry in entries.items() if want(entry, int(flags[self._head(entry >> 12)]))]
+        return found[n % len(found)] if found else None
+
+    def _head(self, pfn: int) -> int:
+        link = int(self.machine.column("page", "compound_head")[pfn])
+        return link >> 1 if link & 1 else pfn
+
+    def _anon(self, entry: int) -> bool:
+        return bool(self.machine.column("page", "mapping")[self._head(entry >> 12)] == MAPPING_ANON)
+
+    def files(self) -> list[tuple[int, int]]:
+        """Folios of the page cache: (first frame, pages)."""
+        nr_pages = heads_of(self.machine)[1]
+        return [(head, int(nr_pages[head])) for head in self._flagged(PG_pagecache, nr_pages)]
+
+    def _flagged(self, bit: int, nr_pages: np.typing.NDArray[np.int64]) -> list[int]:
+        flags = self.machine.column("page", "flags")
+        return [int(head) for head in np.flatnonzero((flags >> np.uint64(bit) & np.uint64(1) > 0) & (nr_pages > 0))]
+
+    def _free_id(self, n: int) -> dict[str, int]:
+        used = {self.machine.mm_id(mm) for mm in range(self.machine.shape.nr_mms)}
+        free = [0, *(one for one in self.ids if one not in used)]
+        chosen = free[n % len(free)]
+        return {"mm_id": chosen} if chosen else {}
+
+    # -- MMs ---------------------------------------------------------------------------------------------
+    def _create(self, a: int, b: int) -> Operation | None:
+        mm = a % self.machine.shape.nr_mms
+        return None if self.machine.is_alive(mm) else Operation.of("create", mm=mm, **self._free_id(b))
+
+    def _fork(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        child = b % self.machine.shape.nr_mms
+        if self.machine.is_alive(child):
+            return None
+        mm_id = self._free_id(d)
+        if c % 4:
+            return Operation.of("fork", parent=mm, child=child, **mm_id)
+        start, nr = self._range(d, c, PTRS_PER_PTE if self.vpns >= PTRS_PER_PTE else 1)
+        return Operation.of("fork", parent=mm, child=child, start=start, nr=nr, **mm_id)
+
+    def _exit(self, mm: int, b: int, c: int, d: int) -> Operation:
+        return Operation.of("exit", mm=mm, flush=int(b % 4 > 0))
+
+    # -- mappings ----------------------------------------------------------------------------------------
+    def _populate(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        order = self.orders[b % len(self.orders)]
+        start, nr = self._range(c, d % 3, 1 << order)
+        if self.machine.is_mapped(mm, start, nr):
+            return None
+        return Operation.of("populate", mm=mm, start=start, nr=nr, order=order, batched=int(d % 5 == 0))
+
+    def _pmd(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        if not self.pmds:
+            return None
+        start, nr = self._range(b, 0, PTRS_PER_PTE)
+        if self.machine.is_mapped(mm, start, nr):
+            return None
+        return Operation.of("populate", mm=mm, start=start, nr=nr, order=PMD_ORDER, pmd=int(c % 4 > 0))
+
+    def _some(self, b: int, c: int, d: int) -> tuple[int, int]:
+        """A few pages, or, in a large address space, a few thirty-seconds of it."""
+        return self._range(b, c, self.vpns // 32 if self.vpns >= PTRS_PER_PTE and d % 2 else 1)
+
+    def _unmap(self, mm: int, b: int, c: int, d: int) -> Operation:
+        start, nr = self._some(b, c, d)
+        return Operation.of("unmap", mm=mm, start=start, nr=nr)
+
+    def _unmap_unflushed(self, mm: int, b: int, c: int, d: int) -> Operation:
+        start, nr = self._some(b, c, d)
+        return Operation.of("unmap", mm=mm, start=start, nr=nr, flush=0)
+
+    def _flush(self, a: int, b: int, c: int) -> Operation:
+        return Operation("flush_gather")
+
+    def _write(self, mm: int, b: int, c: int, d: int) -> Operation:
+        start, nr = self._range(b, c % 4)
+        return Operation.of("write", mm=mm, start=start, nr=nr, value=d % 256, nbytes=3)
+
+    def _protect(self, mm: int, b: int, c: int, d: int) -> Operation:
+        start, nr = self._range(b, c)
+        return Operation.of("protect", mm=mm, start=start, nr=nr)
+
+    def _split(self, mm: int, b: int, c: int, d: int) -> Operation:
+        start, nr = self._range(b, c)
+        return Operation.of("split_pmd", mm=mm, start=start, nr=nr)
+
+    def _mremap(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        start, nr = self._range(b, d)
+        to = c % (self.vpns - nr + 1)
+        if abs(start - to) < nr or self.machine.is_mapped(mm, to, nr):
+            return None
+        return Operation.of("mremap", mm=mm, start=start, to=to, nr=nr)
+
+    # -- references --------------------------------------------------------------------------------------
+    def _pin(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        pfn = self.machine.frame(mm, b % self.vpns)
+        if pfn < 0 or len(self.pins) >= MOST_HELD:
+            return None
+        self.pins.append(pfn)
+        return Operation.of("pin", mm=mm, vpn=b % self.vpns)
+
+    def _unpin(self, a: int, b: int, c: int) -> Operation | None:
+        return Operation.of("unpin", pfn=self.pins.pop(a % len(self.pins))) if self.pins else None
+
+    def _get(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        pfn = self.machine.frame(mm, b % self.vpns)
+        if pfn < 0 or len(self.users) >= MOST_HELD:
+            return None
+        self.users.append(pfn)
+        return Operation.of("get_user", pfn=pfn)
+
+    def _put(self, a: int, b: int, c: int) -> Operation | None:
+        return Operation.of("put_user", pfn=self.users.pop(a % len(self.users))) if self.users else None
+
+    def _drain(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        pfn = self.machine.frame(mm, b % self.vpns)
+        return Operation.of("drain", pfn=pfn) if pfn >= 0 else None
+
+    # -- swap --------------------------------------------------------------------------------------------
+    def _swap_cache(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        vpn = self._page(mm, b, lambda entry, _: bool(entry & 1) and self._anon(entry))
+        return None if vpn is None else Operation.of("swap_cache", pfn=self.machine.frame(mm, vpn))
+
+    def _swap_out(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        def cached(entry: int, flags: int) -> bool:
+            return bool(entry & 1) and self._anon(entry) and flags >> PG_swapcache & 1 == 1
+
+        vpn = self._page(mm, b, cached)
+        return None if vpn is None else Operation.of("swap_out", mm=mm, vpn=vpn)
+
+    def _swap_in(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        vpn = self._page(mm, b, lambda entry, _: not entry & 1)
+        return None if vpn is None else Operation.of("swap_in", mm=mm, vpn=vpn)
+
+    # -- files -------------------------------------------------------------------------------------------
+    def _file(self, a: int, b: int, c: int) -> Operation | None:
+        if len(self.files()) >= MOST_FILES:
+            return None
+        order = PMD_ORDER if self.pmds and b % 2 else self.file_orders[a % len(self.file_orders)]
+        return Operation.of("file_folio", order=order, shmem=c % 2)
+
+    def _map_file(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        files = self.files()
+        if not files:
+            return None
+        head, pages = files[b % len(files)]
+        offset = d % pages
+        start, nr = self._range(c, pages - 1)
+        nr = min(nr, pages - offset)
+        if self.machine.is_mapped(mm, start, nr):
+            return None
+        flags = {"shared": int(d % 3 == 0), "write": int(d % 2 == 0)}
+        return Operation.of("map_file", mm=mm, vpn=start, pfn=head + offset, nr=nr, **flags)
+
+    def _map_file_pmd(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        huge = [head for head, pages in self.files() if pages == PTRS_PER_PTE] if self.pmds else []
+        start, nr = self._range(b, 0, PTRS_PER_PTE) if huge else (0, 1)
+        if not huge or self.machine.is_mapped(mm, start, nr):
+            return None
+        return Operation.of("map_file", mm=mm, vpn=start, pfn=huge[c % len(huge)], nr=nr, pmd=1)
+
+    # -- the end -----------------------------------------------------------------------------------------
+    def finish(self) -> Iterator[Operation]:
+        """What gives everything back; each operation is to be run before the next is asked for.
+
+        A folio whose last swap entry went while somebody held a reference stays in the swap cache: reclaim, which
+        is not modelled, would take it from there.
+        """
+        while self.pins:
+            yield Operation.of("unpin", pfn=self.pins.pop())
+        while self.users:
+            yield Operation.of("put_user", pfn=self.users.pop())
+        for mm in range(self.machine.shape.nr_mms):
+            if self.machine.is_alive(mm):
+                yield Operation.of("exit", mm=mm)
+        yield Operation("flush_gather")
+        for head in self._flagged(PG_lru_batch, heads_of(self.machine)[1]):
+            yield Operation.of("drain", pfn=head)
+        for head, _ in self.files():
+            yield Operation.of("drop_file", pfn=head)
+
+
+_WITHOUT_MM: Final[dict[str, Callable[[Chooser, int, int, int], Operation | None]]] = {
+    "flush": Chooser._flush, "unpin": Chooser._unpin, "put": Chooser._put, "file": Chooser._file,
+}  # fmt: skip
+_WITH_MM: Final[dict[str, Callable[[Chooser, int, int, int, int], Operation | None]]] = {
+    "populate": Chooser._populate, "fork": Chooser._fork, "exit": Chooser._exit, "unmap": Chooser._unmap,
+    "unmap_unflushed": Chooser._unmap_unflushed, "write": Chooser._write, "protect": Chooser._protect,
+    "mremap": Chooser._mremap, "pin": Chooser._pin, "get": Chooser._get, "drain": Chooser._drain,
+    "swap_cache": Chooser._swap_cache, "swap_out": Chooser._swap_out, "swap_in": Chooser._swap_in,
+    "map_file": Chooser._map_file, "pmd": Chooser._pmd, "split": Chooser._split,
+    "map_file_pmd": Chooser._map_file_pmd,
+}  # fmt: skip

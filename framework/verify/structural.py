@@ -1,0 +1,209 @@
+"""The structural attack: widths, places and initial values, with the largest folios, IDs and piles of mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+from foliolab.framework.anatomy import cost
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.machine.layout import CTYPES
+from foliolab.framework.policy import Scheme
+from foliolab.framework.verify.attack import Budget, Progress, Tell
+from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.growth import HEAD, Extremes, Limit, Pile, extremes, limits, piles
+from foliolab.framework.verify.identifiers import alike
+from foliolab.framework.verify.operation import Operation
+from foliolab.framework.verify.refutations import Refutations
+from foliolab.framework.verify.trial import Trial
+from foliolab.framework.verify.watchdog import Stopped
+
+NAME: Final = "structural"
+MOST_MAPPINGS: Final = 1 << 17
+"""Mappings that are piled up, at most: more than a field of 16 bits holds."""
+
+
+class Structural:
+    """Whatever a policy stores fits, lies in its place, and goes back."""
+
+    name = NAME
+
+    def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
+        """Look for a field that overflows, or does not come back (see `verify.attack.Attack`)."""
+        return _Inspection(scheme, budget, tell).run()
+
+
+class _Inspection:
+    """The structural attack on one policy."""
+
+    def __init__(self, scheme: Scheme, budget: Budget, tell: Tell) -> None:
+        self.scheme = scheme
+        self.budget = budget
+        self.tell = tell
+        self.refutations = Refutations(NAME, scheme, budget, tell)
+        self.operations = 0
+        self.covered: list[str] = []
+        self.until = 0.0
+
+    def run(self) -> list[Finding]:
+        with suppress(Stopped):
+            self._ids()
+            self._orders()
+            known = piles(self.scheme)
+            for place, pile in enumerate(known):
+                self._pile(pile, self.budget.part(1 / (len(known) - place)))
+        covered = "; ".join([*self.covered, stored(self.scheme)])
+        return list(self.refutations.answers([OWED], covered, self.operations))
+
+    def _run(self, trial: Trial, operations: Iterator[Operation]) -> None:
+        """Run operations; what breaks is refuted.
+
+        Raises:
+            Stopped: the time is over.
+        """
+        before = len(trial.done)
+        try:
+            trial.all(operations)
+        finally:
+            self.operations += len(trial.done) - before
+        for law, breach in trial.breaches.items():
+            if law not in self.refutations.laws:
+                self.refutations.add(breach, self.operations)
+
+    def _trial(self, shape: Shape, budget: Budget) -> Trial:
+        return Trial(Machine(self.scheme, shape, "interpreted"), lambda: budget.left == 0)
+
+    # -- IDs ---------------------------------------------------------------------------------------------
+    def _ids(self) -> None:
+        """Two MMs whose IDs a narrower field would confuse."""
+        order = min(2, self.scheme.policy.max_order)
+        pairs = alike(self.scheme.max_mm_id)
+        for one, other in pairs:
+            self._tell(f"MMs with IDs {one:,} and {other:,}")
+            for first, second in ((one, other), (other, one)):
+                self._run(self._trial(Shape(16, 2, 8, max_order=order), self.budget), _two(order, first, second))
+        self.covered.append(f"{len(pairs)} pairs of IDs up to {self.scheme.max_mm_id:,}")
+
+    # -- sizes -------------------------------------------------------------------------------------------
+    def _orders(self) -> None:
+        """A folio of every order, mapped whole, shared, taken apart from both ends."""
+        largest = self.scheme.policy.max_order
+        ids = _highest(self.scheme, 2)
+        for order in range(1, largest + 1):
+            self._tell(f"folios of order {order}")
+            shape = Shape(2 << order, len(ids), 1 << order, max_order=order)
+            for anon in (False, True) if order > 1 else (False,):
+                for pmd in (False, True) if order == PMD_ORDER and "pmd" in self.scheme.capabilities else (False,):
+                    self._run(self._trial(shape, self.budget), _life(order, anon, ids, pmd))
+        self.covered.append(f"folios of orders 1 to {largest}")
+
+    # -- numbers -----------------------------------------------------------------------------------------
+    def _pile(self, pile: Pile, budget: Budget) -> None:
+        """Pile up 1, 2, 4, 8, ... mappings, and take them away again in different orders."""
+        seen: dict[int, Extremes] = {}
+        ids = _highest(self.scheme, pile.most_mms)
+        n = pile.pages
+        with suppress(Stopped):
+            while n <= MOST_MAPPINGS and pile.reaches(n) and budget.left:
+                times, mms = pile.spread(n)
+                exact = times * mms * pile.pages
+                self._tell(f"{exact:,} {pile.name}")
+                values = self._heap(pile, n, ids, backwards=len(seen) % 2 == 1, budget=budget)
+                if values is None:
+                    break
+                seen[exact] = values
+                n *= 2
+        if seen:
+            self.covered.append(f"{max(seen):,} {pile.name}")
+            self._foresee(pile, limits(self.scheme, seen))
+
+    def _heap(self, pile: Pile, n: int, ids: Sequence[int], backwards: bool, budget: Budget) -> Extremes | None:
+        """One pile, from nothing and back to it; what was stored when it was highest."""
+        trial = self._trial(pile.shape(n), budget)
+        self._run(trial, pile.operations(n, ids))
+        if trial.ended:
+            return None
+        values = extremes(trial.machine, pile.order)
+        self._run(trial, _dismantle(pile, n, backwards))
+        return None if trial.ended else values
+
+    def _foresee(self, pile: Pile, found: list[Limit]) -> None:
+        most = self.scheme.policy.max_mappings
+        if pile.per_mm:
+            most = min(most, self.scheme.max_mm_id)
+        for limit in found:
+            if limit.at <= most:
+                said = f"{limit.field} ({limit.ctype}) would overflow at {limit.at:,} {pile.name}, {most:,} are claimed"
+                self.refutations.unclear[OWED] = said
+
+    def _tell(self, what: str) -> None:
+        if self.budget.left == 0:
+            raise Stopped
+        rate = self.operations / max(self.refutations.seconds, 0.001)
+        self.tell(Progress(NAME, what, self.operations, 0, rate))
+
+
+def stored(scheme: Scheme) -> str:
+    """How much a scheme stores, in words, from its declaration."""
+    order = min(4, scheme.policy.max_order)
+    mm = sum(8 * CTYPES[one.ctype].bytes * one.count for one in scheme.stored("mm"))
+    used = cost(scheme, order)
+    larger = f", every struct page {used.extra >> order} bytes larger" if used.extra else ""
+    return f"{used.bits:,} bits a folio of order {order}, {mm:,} bits an MM{larger}"
+
+
+def _highest(scheme: Scheme, nr: int) -> list[int]:
+    """The highest IDs, the highest first."""
+    return [scheme.max_mm_id - i for i in range(min(nr, scheme.max_mm_id))]
+
+
+def _two(order: int, one: int, other: int) -> Iterator[Operation]:
+    """Two MMs share a folio and leave it one after the other; the other page by page."""
+    pages = 1 << order
+    yield Operation.of("create", mm=0, mm_id=one)
+    yield Operation.of("file_folio", order=order)
+    yield Operation.of("map_file", mm=0, vpn=0, pfn=HEAD, nr=pages)
+    yield Operation.of("fork", parent=0, child=1, mm_id=other)
+    yield Operation.of("unmap", mm=0, start=0, nr=pages)
+    for page in range(pages):
+        yield Operation.of("unmap", mm=1, start=page, nr=1)
+    if order > 1:
+        yield Operation.of("populate", mm=1, start=0, nr=pages, order=order)
+        yield Operation.of("exit", mm=0)
+        yield Operation.of("fork", parent=1, child=0, mm_id=one)
+        yield Operation.of("write", mm=0, start=0, nr=1)
+        yield Operation.of("exit", mm=1)
+        yield Operation.of("write", mm=0, start=1, nr=1)
+    yield Operation.of("exit", mm=0)
+
+
+def _life(order: int, anon: bool, ids: Sequence[int], pmd: bool) -> Iterator[Operation]:
+    """A folio from its first mapping to its last."""
+    pages = 1 << order
+    yield Operation.of("create", mm=0, mm_id=ids[0])
+    if anon:
+        yield Operation.of("populate", mm=0, start=0, nr=pages, order=order, pmd=int(pmd))
+    else:
+        yield Operation.of("file_folio", order=order)
+        yield Operation.of("map_file", mm=0, vpn=0, pfn=HEAD, nr=pages, pmd=int(pmd))
+    if len(ids) > 1:
+        yield Operation.of("fork", parent=0, child=1, mm_id=ids[1])
+        yield Operation.of("unmap", mm=0, start=pages - 1, nr=1)
+        yield Operation.of("unmap", mm=1, start=0, nr=1)
+    yield Operation.of("exit", mm=0)
+    if len(ids) > 1:
+        yield Operation.of("exit", mm=1)
+
+
+def _dismantle(pile: Pile, n: int, backwards: bool) -> Iterator[Operation]:
+    """The MMs leave in turn, the first in two steps."""
+    times, mms = pile.spread(n)
+    everybody = list(range(mms))
+    for mm in reversed(everybody) if backwards else everybody:
+        if mm == 0 and times > 1:
+            half = times // 2 * (PTRS_PER_PTE if pile.pmd else pile.pages)
+            yield Operation.of("unmap", mm=0, start=0, nr=half)
+        yield Operation.of("exit", mm=mm)

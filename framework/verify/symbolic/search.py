@@ -1,0 +1,272 @@
+"""Class after class and bound after bound: what each claim comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from foliolab.framework.policy import Scheme
+from foliolab.framework.verify.attack import Budget, Progress, Tell
+from foliolab.framework.verify.counterexample import Counterexample
+from foliolab.framework.verify.finding import OWED, Verdict
+from foliolab.framework.verify.playback import confirm
+from foliolab.framework.verify.symbolic import algebra, term
+from foliolab.framework.verify.symbolic.attack import NAME, OWNERS
+from foliolab.framework.verify.symbolic.course import Course
+from foliolab.framework.verify.symbolic.lowering import Unsolvable
+from foliolab.framework.verify.symbolic.questions import Asked, claimed, questions, truth_of_course, truth_of_sums
+from foliolab.framework.verify.symbolic.solver import Question
+from foliolab.framework.verify.symbolic.space import FOLIO
+from foliolab.framework.verify.symbolic.sums import Sums
+from foliolab.framework.verify.symbolic.term import Term
+from foliolab.framework.verify.symbolic.witness import Script, counterexample, run
+
+ALIKE: Final = 2
+"""Steps after which orders are told apart by their terms."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a claim comes to in one class.
+
+    Args:
+        law: the law that was asked for.
+        claim: the capability.
+        verdict: see `finding.Finding`.
+        what: the class, such as "files of order 6 to 9".
+        within: how far that was looked at, or why it is not known.
+        example: where refuted.
+        asked: questions to the solver.
+    """
+
+    law: str
+    claim: str
+    verdict: Verdict
+    what: str
+    within: str
+    example: Counterexample | None = None
+    asked: int = 0
+
+    @property
+    def bound(self) -> str:
+        """Class and bound."""
+        return f"{self.what}: {self.within}"
+
+
+@dataclass(frozen=True)
+class Class:
+    """Orders whose folios a policy's text treats alike."""
+
+    anon: bool
+    orders: tuple[int, ...]
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        kind = "anonymous folios" if self.anon else "files' folios"
+        if len(self.orders) == 1:
+            return f"{kind} of order {self.orders[0]}"
+        consecutive = self.orders[-1] - self.orders[0] == len(self.orders) - 1
+        orders = f"{self.orders[0]} to {self.orders[-1]}" if consecutive else ", ".join(map(str, self.orders))
+        return f"{kind} of order {orders}"
+
+
+class Search:
+    """One policy's classes, one after the other."""
+
+    def __init__(self, scheme: Scheme, budget: Budget, steps: int, orders: range | None, tell: Tell) -> None:
+        self.scheme = scheme
+        self.budget = budget
+        self.steps = steps
+        self.orders = orders or range(1, scheme.policy.max_order + 1)
+        self.tell = tell
+        self.asked = 0
+        self.began = time.monotonic()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What is found, as soon as it is."""
+        term.forget()
+        classes = [one for anon in (False, True) for one in self.classes(anon)]
+        for number, one in enumerate(classes):
+            budget = self.budget.part(1 / (len(classes) - number))
+            try:
+                yield from _OneClass(self, one, budget).outcomes()
+            except InterruptedError:
+                for law, claim in claimed(self.scheme, one.anon):
+                    yield Outcome(law, claim, "undecided", one.told, "the time was over")
+
+    def course(self, order: int, anon: bool) -> Course:
+        """A folio's course, before its first step."""
+        return Course(self.scheme, order, self.orders[-1], anon, lambda: not self.budget.left)
+
+    def classes(self, anon: bool) -> list[Class]:
+        """The classes of orders: those with the same terms after a few steps."""
+        alike: dict[object, list[int]] = {}
+        for order in self.orders:
+            if order == 1 and anon:
+                continue  # the kernel has no such folios
+            self.progress(f"classes of {'anonymous folios' if anon else 'files'}", order)
+            course = self.course(order, anon)
+            apart = {(FOLIO, course.space.layouts["folio"].by_name["_flags_1"].offset)}
+            for _ in range(ALIKE):
+                course.step()
+            state = course.paths.state
+            key = tuple(state[place] for place in sorted(state) if place not in apart)
+            room = tuple(stored.page < 1 << order for stored in self.scheme.stored("folio"))
+            alike.setdefault((key, room), []).append(order)
+        return [Class(anon, tuple(orders)) for orders in alike.values()]
+
+    def progress(self, what: str, depth: int) -> None:
+        """Tell how far it is."""
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        self.tell(Progress(NAME, what, self.asked, depth, self.asked / seconds))
+
+
+class _OneClass:
+    def __init__(self, search: Search, one: Class, budget: Budget) -> None:
+        self.search = search
+        self.scheme = search.scheme
+        self.one = one
+        self.budget = budget
+        self.open: dict[tuple[str, str], str] = {key: "" for key in claimed(self.scheme, one.anon)}
+        """Claims that may still hold, and how far they were found to."""
+        self.stuck: dict[tuple[str, str], str] = {}
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What each claim comes to."""
+        course = self.search.course(self.one.orders[-1], self.one.anon)
+        if Sums(course).find():
+            yield from self._by_sums()
+        else:
+            yield from self._by_steps()
+        asked = self.search.asked
+        for (law, claim), within in self.open.items():
+            why = self.stuck.get((law, claim))
+            if why:
+                so_far = f"{why} (held for {within})" if within else why
+                yield Outcome(law, claim, "undecided", self.one.told, so_far, None, asked)
+            elif within:
+                yield Outcome(law, claim, "held", self.one.told, within, None, asked)
+
+    # -- the state is a sum ------------------------------------------------------------------------------
+    def _by_sums(self) -> Iterator[Outcome]:
+        """Few MMs first; once something is refuted, the other orders of the class are looked at one by one."""
+        for owners in OWNERS:
+            within = f"any operations, at most {owners} MMs at a time"
+            refuted = False
+            for outcome in self._of_sums(owners, within):
+                refuted = True
+                yield outcome
+            if refuted:
+                yield from self._one_by_one()
+                return
+
+    def _one_by_one(self) -> Iterator[Outcome]:
+        if len(self.one.orders) > 1:
+            self.open.clear()
+            for number, order in enumerate(self.one.orders):
+                budget = self.budget.part(1 / (len(self.one.orders) - number))
+                yield from _OneClass(self.search, Class(self.one.anon, (order,)), budget).outcomes()
+
+    def _of_sums(self, owners: int, within: str) -> Iterator[Outcome]:
+        course = self.search.course(self.one.orders[-1], self.one.anon)
+        sums = Sums(course)
+        if not sums.find():
+            raise AssertionError("what is a sum once is one always")
+        held = sums.held_by(owners)
+        ids = [mm_id for mm_id, _ in held]
+        apart = [algebra.not_(algebra.eq(a, b)) for i, a in enumerate(ids) for b in ids[:i]]
+        fits = [algebra.le(count, course.pages) for _, count in held]
+        given = [*apart, *fits, _one_of(course.pages, self.one.orders)]
+        if self.one.anon:
+            given.append(algebra.le(term.const(1), held[0][1]))
+        for asked in questions(course, truth_of_sums(held)):
+            self.search.progress(f"{self.one.told}, {asked.law}, up to {owners} MMs", owners)
+            yield from self._ask(asked, given, within, lambda values: self._held(values, owners, course))
+
+    def _held(self, values: dict[str, int], owners: int, course: Course) -> Script:
+        script = Script(values["P"].bit_length() - 1, course.anon)
+        script.hold([(values.get(f"id{i}", 0), values.get(f"held{i}", 0)) for i in range(owners)])
+        if course.anon:
+            script.write(values["id0"])
+        return script
+
+    # -- one operation after the other -------------------------------------------------------------------
+    def _by_steps(self) -> Iterator[Outcome]:
+        course = self.search.course(self.one.orders[-1], self.one.anon)
+        given = [_one_of(course.pages, self.one.orders)]
+        for number in range(1, self.search.steps + 1):
+            course.step()
+            within = f"{number} operations in a row" if number > 1 else "1 operation"
+            given.append(course.legal[-1])
+            faults = [f for f in course.faults[-1] if f.when is not term.FALSE]
+            for fault in faults:
+                asked = Asked(fault.law, OWED, fault.when)
+                self.open.setdefault((fault.law, OWED), "")
+                yield from self._ask(asked, given, within, lambda values: self._stepped(values, course, None))
+            given += [algebra.not_(fault.when) for fault in faults]
+            for asked in questions(course, truth_of_course(course)):
+                self.search.progress(f"{self.one.told}, {asked.law}", number)
+                mine = "asking" if asked.law == "reuse" else None
+                yield from self._ask(asked, given, within, lambda values: self._stepped(values, course, mine))
+
+    def _stepped(self, values: dict[str, int], course: Course, asking: str | None) -> Script:
+        script = Script(values["P"].bit_length() - 1, course.anon)
+        for i, step in enumerate(course.steps):
+            kind = values.get(f"kind{i}", 0) if step.kind.value is None else step.kind.value
+            script.step(kind, values[f"id{i}"], values[f"nr{i}"])
+        if asking is not None:
+            script.write(values[asking])
+        return script
+
+    # -- questions ---------------------------------------------------------------------------------------
+    def _ask(
+        self, asked: Asked, given: list[Term], within: str, script_of: Callable[[dict[str, int]], Script]
+    ) -> Iterator[Outcome]:
+        """Ask whether a law can be broken; outcomes are refutations, the rest is noted."""
+        key = (asked.law, asked.claim)
+        if key not in self.open or key in self.stuck:
+            return
+        reply, why = self._reply(asked, given)
+        if reply == "no":
+            self.open[key] = within
+        elif reply == "unknown":
+            self.stuck[key] = why or f"{within}: undecided, the time was over"
+        else:
+            script = script_of(reply)
+            yield from self._confirmed(script, within)
+            if key in self.open:
+                self.stuck[key] = f"{within}: a state was found in which it breaks, but the interpreted run does not"
+
+    def _reply(self, asked: Asked, given: list[Term]) -> tuple[Literal["no", "unknown"] | dict[str, int], str]:
+        if asked.why_not:
+            return "unknown", asked.why_not
+        if asked.broken is term.FALSE:
+            return "no", ""
+        question = Question(self.budget, [asked.broken, *given])
+        try:
+            question.hold(*given)
+            reply = question.ask(asked.broken)
+        except Unsolvable as fault:
+            return "unknown", fault.what
+        self.search.asked += question.asked
+        return (reply.values, "") if reply.answer == "yes" else (reply.answer, "")
+
+    def _confirmed(self, script: Script, within: str) -> Iterator[Outcome]:
+        """Refutations that the interpreted run of a script confirms."""
+        what = Class(self.one.anon, (script.order,)).told
+        for violation in run(script, self.scheme):
+            key = (violation.law, violation.claim)
+            if violation.claim and violation.claim not in self.scheme.capabilities:
+                continue
+            example = counterexample(script, self.scheme, violation)
+            if confirm(example, self.scheme):
+                self.open.pop(key, None)
+                self.stuck.pop(key, None)
+                yield Outcome(*key, "refuted", what, within, example, self.search.asked)
+
+
+def _one_of(pages: Term, orders: tuple[int, ...]) -> Term:
+    return algebra.any_(*(algebra.eq(pages, term.const(1 << order)) for order in orders))

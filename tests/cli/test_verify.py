@@ -1,0 +1,209 @@
+"""`foliolab verify`: its options, the report, the files, the exit codes; attacks are made up but for one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foliolab.framework.policy import Scheme
+from foliolab.framework.verify import attacks, ledger, verdicts
+from foliolab.framework.verify.attack import Budget, Progress, Tell
+from foliolab.framework.verify.counterexample import Counterexample, load
+from foliolab.framework.verify.finding import OWED, Finding
+
+Run = Callable[..., Any]
+
+FORKED = Counterexample(
+    policy="never",
+    attack="made-up",
+    law="safe",
+    claim="safe",
+    message="folio 0: called exclusive, 2 MMs map it",
+    shape={"nr_pages": 16, "nr_mms": 3, "nr_vpns": 8, "max_order": 2},
+    threads=[["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=1"]],
+)
+
+
+@dataclass
+class MadeUp:
+    """An attack that knows its answers."""
+
+    name: str
+    findings: list[Finding] = field(default_factory=list)
+    seen: list[Budget] = field(default_factory=list)
+    interrupts: bool = False
+
+    def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
+        self.seen.append(budget)
+        tell(Progress(self.name, "looking", states=3))
+        if self.interrupts:
+            raise KeyboardInterrupt
+        return [one for one in self.findings if one.claim in (OWED, *scheme.capabilities)]
+
+
+def finding(claim: str, verdict: Any, bound: str = "all of it", example: Counterexample | None = None) -> Finding:
+    return Finding("made-up", claim, verdict, bound, example)
+
+
+REFUTED = finding("safe", "refuted", "a fork", FORKED)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def plugin(plugins: Any, tmp_path: Path) -> Path:
+    written: Path = plugins.write_never(tmp_path)
+    return written
+
+
+@pytest.fixture
+def attack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., MadeUp]:
+    """The only attack there is, with these findings."""
+
+    def make(*findings: Finding, interrupts: bool = False) -> MadeUp:
+        made = MadeUp("made-up", list(findings), interrupts=interrupts)
+        monkeypatch.setattr(attacks, "chosen", lambda names, tso: [made])
+        return made
+
+    return make
+
+
+def test_what_holds(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
+    made = attack(*(finding(name, "held", "12 programs") for name in ("safe", "reuse", OWED)))
+    done = foliolab(
+        "verify", "page-mapcount", "mm-id", "--jobs", "0", "--budget", "7", "--memory", "64M", "--seed", "5"
+    )
+    assert (done.code, done.err) == (0, "")
+    assert [(one.memory, one.seed) for one in made.seen] == [(64 << 20, 5)] * 2
+    assert made.seen[0].seconds == pytest.approx(7, abs=0.5)
+    assert "maybe_mapped_shared never calls a folio exclusive that several MMs map" in done.out
+    assert "  ✓ made-up, held: safe, reuse, (every policy)\n      12 programs\n" in done.out
+    assert "UNDECIDED: exact-for-two, lock-per-folio, page-mapcount, partial-mapping, pmd: no attack" in done.out
+    assert "Policies and their claims" in done.out, "of several policies"
+    assert not Path("counterexamples").exists()
+
+
+def test_a_refuted_claim_comes_with_its_counterexample(
+    foliolab: Run, attack: Callable[..., MadeUp], plugin: Path, tmp_path: Path
+) -> None:
+    attack(REFUTED, finding("reuse", "undecided", "no time"))
+    done = foliolab("verify", "--plugin", plugin, "--jobs", "0", "--json", "all.json", "--save-findings", "found.json")
+    assert done.code == 1
+    assert "Refuted: claim safe, by made-up\n  folio 0: called exclusive, 2 MMs map it\n" in done.out
+    assert "✗ the law `safe` is broken: never called exclusive while several MMs map it" in done.out
+    assert "fork parent=0 child=1" in done.out and "_mm_ids: id1 0 → 2, shared 0 → 1" in done.out
+    assert "written to counterexamples/never-safe.json\n" in done.out
+    assert "foliolab replay counterexamples/never-safe.json\n" in done.out
+    written = load("counterexamples/never-safe.json")
+    assert (written.plugin, written.threads) == (str(plugin), FORKED.threads)
+    assert written.digest and written.command.startswith("foliolab verify --plugin")
+    assert verdicts.load("all.json").refuted
+    assert ledger.load("found.json")[0].outcomes != ()
+
+    listed = foliolab("list", "--plugin", plugin).out
+    assert "\n                         ✗ safe refuted (verify, " in listed
+    assert foliolab("list").out.count("safe refuted") == 0
+    found = json.loads(foliolab("list", "--json", "--plugin", plugin).out)
+    assert [p["refuted"][0]["law"] for p in found["policies"] if p["refuted"]] == ["safe"]
+    shown = foliolab("show", "never", "--plugin", plugin).out
+    assert "✗ safe refuted (verify, " in shown and "by made-up): folio 0: called exclusive" in shown
+    plugin.write_text(plugin.read_text().replace("return False", "return folio.off < 0"))
+    assert "safe refuted" not in foliolab("list", "--plugin", plugin).out, "the text has changed"
+
+
+def test_where_counterexamples_go(foliolab: Run, attack: Callable[..., MadeUp], plugin: Path) -> None:
+    attack(REFUTED)
+    assert foliolab("verify", "never", "--plugin", plugin, "--jobs", "0", "-o", "other").code == 1
+    assert load("other/never-safe.json").law == "safe"
+    assert foliolab("verify", "never", "--plugin", plugin, "--jobs", "0", "-o", "one.json").code == 1
+    assert load("one.json").law == "safe"
+    Path("taken").write_text("")
+    assert foliolab("verify", "never", "--plugin", plugin, "-o", "taken").code == 2
+    done = foliolab("verify", "never", "--plugin", plugin, "--jobs", "0", "-o", "taken/below")
+    assert done.code == 1
+    assert "cannot be written" in done.err and "called exclusive" in done.out
+
+
+def test_what_no_run_of_the_engine_confirms_is_no_refutation(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
+    attack(REFUTED)
+    done = foliolab("verify", "mm-id", "--jobs", "0")
+    assert done.code == 0
+    assert "does not confirm" in done.out and "UNDECIDED" in done.out
+
+
+def test_an_interrupted_run_says_what_it_knows(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
+    attack(interrupts=True)
+    done = foliolab("verify", "--all", "--jobs", "0", "--json", "all.json")
+    assert done.code == 130
+    assert "Interrupted" in done.out
+    assert len(verdicts.load("all.json").verifications) == 1, "the others are not begun"
+
+
+def test_a_matrix_of_all(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
+    attack(finding("safe", "held"))
+    done = foliolab("verify", "--all", "--jobs", "0")
+    assert done.code == 0
+    table = done.out[done.out.index("Policies and their claims") :]
+    assert all(f"\n{name} " in table for name in ("page-mapcount", "mm-id", "exact"))
+    assert "✓ held, ◐ partly, ? undecided, ✗ refuted; nothing: not claimed" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no policy is named"),
+        (["--all", "mm-id"], "--all is every policy"),
+        (["mm-idd"], "did you mean mm-id"),
+        (["mm-id", "--attacks", "explore"], "there is no attack 'explore'\n  did you mean explored?"),
+        (["mm-id", "--attacks", "random,random"], "named twice"),
+        (["mm-id", "--attacks", "random", "--tso"], "add explored"),
+        (["mm-id", "--memory", "1"], "has no unit"),
+        (["mm-id", "--json", "no/such/file"], "no folder"),
+    ],
+)
+def test_what_is_refused(foliolab: Run, arguments: list[str], said: str) -> None:
+    done = foliolab("verify", *arguments)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_a_broken_ledger_is_said_and_stops_nothing(foliolab: Run, tmp_path: Path) -> None:
+    (tmp_path / "data" / "verify").mkdir(parents=True)
+    (tmp_path / "data" / "verify" / "x.json").write_text("{")
+    done = foliolab("list")
+    assert done.code == 0
+    assert "x.json are damaged" in done.err
+
+
+def test_a_real_attack_finds_it(foliolab: Run, plugin: Path) -> None:
+    done = foliolab("verify", "--plugin", plugin, "--attacks", "random", "--budget", "4")
+    assert done.code == 1, done.out
+    assert foliolab("replay", "counterexamples/never-safe.json", "--dump").code == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "foliolab.framework.cli", "verify", "mm-id", "--attacks", "random"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(4)
+        began = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        took = time.monotonic() - began
+    assert process.returncode == 130, err
+    assert "Interrupted" in out
+    assert took < 5, "half a second where nobody else works"

@@ -1,0 +1,101 @@
+"""The attack as a whole: planted races are found with a short, confirmed counterexample; what holds is said plainly."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from foliolab.framework.verify.attack import Budget, Progress
+from foliolab.framework.verify.counterexample import load, save
+from foliolab.framework.verify.explored.attack import Explored
+from foliolab.framework.verify.explored.programs import programs
+from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.playback import confirm
+from foliolab.policies import exact, mm_id, page_mapcount, rmap_id
+
+sys.path.insert(0, str(Path(__file__).parent))
+import broken
+
+
+def first_finding(policy: broken.Policy, seconds: float = 30.0) -> Finding | None:
+    """The first refutation; the attack is stopped then."""
+    budget = Budget(seconds, 256 << 20)
+    found: list[Finding] = []
+
+    def tell(news: Progress | Finding) -> None:
+        if isinstance(news, Finding):
+            found.append(news)
+            assert isinstance(budget.stop, threading.Event)
+            budget.stop.set()
+
+    Explored().run(policy.with_parameters(), budget, tell)
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("name", broken.RACES)
+def test_a_planted_race_is_found(name: str, tmp_path: Path) -> None:
+    policy, laws = broken.RACES[name]
+    finding = first_finding(policy)
+    assert finding is not None and finding.verdict == "refuted"
+    example = finding.counterexample
+    assert example is not None
+    assert not laws or example.law in laws
+    assert len(example.turns) <= 12  # few changes of turn
+    save(example, tmp_path / "found.json")
+    assert confirm(load(tmp_path / "found.json"), policy.with_parameters())
+
+
+@pytest.mark.parametrize("policy", [exact.POLICY, mm_id.POLICY, page_mapcount.POLICY], ids=lambda p: p.name)
+def test_sound_policies_hold(policy: broken.Policy) -> None:
+    scheme = policy.with_parameters()
+    findings = Explored(schedules=50).run(scheme, Budget(4.0, 64 << 20), lambda news: None)
+    assert {one.verdict for one in findings} == {"held"}
+    assert {one.claim for one in findings} >= {OWED, *(scheme.capabilities & {"safe", "reuse", "page-mapcount"})}
+    assert all("every interleaving of" in one.bound and one.states for one in findings)
+
+
+def test_beyond_the_memory_it_says_what_was_bounded() -> None:
+    findings = Explored(schedules=50).run(mm_id.POLICY.with_parameters(), Budget(4.0, 1 << 20), lambda news: None)
+    assert "random schedules" in findings[0].bound
+    assert "at most 2 preemptions" in findings[0].bound or "at most 3 preemptions" in findings[0].bound
+
+
+def test_it_stops_within_half_a_second() -> None:
+    budget = Budget(60.0, 256 << 20)
+    assert isinstance(budget.stop, threading.Event)
+    timer = threading.Timer(1.0, budget.stop.set)
+    timer.start()
+    began = time.monotonic()
+    findings = Explored().run(rmap_id.POLICY.with_parameters(), budget, lambda news: None)
+    assert time.monotonic() - began < 5.0  # half a second on a machine that is not loaded
+    assert findings
+
+
+def test_progress_is_told() -> None:
+    seen: list[Progress] = []
+
+    def tell(news: Progress | Finding) -> None:
+        if isinstance(news, Progress):
+            seen.append(news)
+
+    Explored().run(page_mapcount.POLICY.with_parameters(), Budget(2.0, 64 << 20), tell)
+    assert seen and all(one.attack == "explored" and one.what for one in seen)
+    assert [one.states for one in seen] == sorted(one.states for one in seen)
+
+
+def test_programs_go_from_small_to_large_and_suit_the_claims() -> None:
+    names = [program.name for program in programs(mm_id.POLICY.with_parameters())]
+    assert len(names) == len(set(names))
+    assert "2 MMs" in names[0] and "4 MMs" in names[-1]
+    assert any("PMD" in name for name in names) and any("asks" in name for name in names)
+    assert not any("asks" in program.name for program in programs(page_mapcount.POLICY.with_parameters()))
+
+
+def test_an_endless_policy_is_one_sentence() -> None:
+    findings = Explored().run(broken.FAILING.with_parameters(), Budget(5.0), lambda news: None)
+    (owed,) = [one for one in findings if one.claim == OWED]
+    assert owed.verdict == "undecided" and "broken.py:" in owed.bound and "KeyError" in owed.bound
