@@ -35,7 +35,6 @@ CAPABILITIES: Final = {
     "partial-mapping": "remove_* reports a partially mapped folio exactly when its last mapping of a page goes",
     "pmd": "folios may be mapped by a PMD",
     "reuse": "can_reuse may let the sole owner of a large folio write to it in place",
-    "lock-per-folio": "map and unmap of one folio exclude each other, so totals and slots change together",
 }
 """What a policy can claim. Claims select the checks and workloads that apply, and are put to the test."""
 

@@ -157,7 +157,6 @@ POLICY = Policy(
             "partial-mapping",
             "pmd",
             "reuse",
-            "lock-per-folio",
         }
     ),
     max_mm_id=lambda values: values["mms"] - 1,

@@ -115,7 +115,7 @@ def derive(values: Mapping[str, int]) -> Mapping[str, int]:
     }
 
 
-CLAIMS = frozenset({"safe", "page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"})
+CLAIMS = frozenset({"safe", "page-mapcount", "partial-mapping", "pmd", "reuse"})
 
 
 def claims(values: Mapping[str, int]) -> frozenset[str]:

@@ -82,7 +82,7 @@ def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
 
 def claims(values: Mapping[str, int]) -> frozenset[str]:
     """What the series claims: with page mapcounts the answer is still the old guess, else the flag's."""
-    common = {"pmd", "reuse", "lock-per-folio"}
+    common = {"pmd", "reuse"}
     return frozenset(
         common | ({"page-mapcount", "partial-mapping"} if values["page_mapcounts"] else {"safe", "exact-for-two"})
     )

@@ -120,7 +120,7 @@ POLICY = Policy(
     layout="6.15",
     models=Models((6, 15), options=("CONFIG_MM_ID=y", "CONFIG_NO_PAGE_MAPCOUNT=y")),
     fields=FIELDS,
-    capabilities=frozenset({"safe", "exact-for-two", "average-mapcount", "pmd", "reuse", "lock-per-folio"}),
+    capabilities=frozenset({"safe", "exact-for-two", "average-mapcount", "pmd", "reuse"}),
     max_mm_id=MM_ID_MASK,
     hooks=Hooks(
         new_anon=new_anon,

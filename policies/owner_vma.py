@@ -129,7 +129,7 @@ POLICY = Policy(
     ),
     layout="6.15",
     fields=FIELDS,
-    capabilities=frozenset({"safe", "page-mapcount", "partial-mapping", "pmd", "reuse", "lock-per-folio"}),
+    capabilities=frozenset({"safe", "page-mapcount", "partial-mapping", "pmd", "reuse"}),
     max_mm_id=MM_ID_MASK,
     hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared, can_reuse=can_reuse),
     replace=(

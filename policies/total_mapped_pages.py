@@ -156,7 +156,7 @@ POLICY = Policy(
     ),
     layout="rfc-2026",
     fields=FIELDS,
-    capabilities=frozenset({"safe", "exact-for-two", "average-mapcount", "pmd", "reuse", "lock-per-folio"}),
+    capabilities=frozenset({"safe", "exact-for-two", "average-mapcount", "pmd", "reuse"}),
     max_mm_id=MM_ID_MASK,
     hooks=Hooks(
         new_anon=new_anon,

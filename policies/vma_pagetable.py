@@ -19,7 +19,8 @@ first form, which is ambiguous for "does anyone else map it?". It was never writ
 - *Number of mappings*: the pairs do not say how many PTEs and thus references there are, but COW reuse must compare
   those, and fewer mappings than pages must prove a partial mapping. So `_large_mapcount` and `_entire_mapcount` stay as
   in `no-page-mapcount`, whose rules for statistics and partial mappings apply. A mapping is counted in pairs before
-  mappings and uncounted after them, so whoever sees a single pair and then as many references as mappings sees its own.
+  mappings and uncounted after them, so whoever sees as many references as mappings and then a single pair sees its
+  own. (The other order was found wrong by `foliolab verify`: a swap-in may come between the two looks.)
 
 Sources: specification 5.2 (linux-mm messages msg325665 of 24 Jan 2023, and msg327447, the revision), 1.2, 2.7, 3.1.
 """
@@ -105,7 +106,7 @@ def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
         return False  # give the large folio back rather than pin it for one page
     if maybe_mapped_shared(folio) or not leave_swapcache(folio):
         return False
-    return not maybe_mapped_shared(folio) and only_mapped(folio)
+    return only_mapped(folio) and not maybe_mapped_shared(folio)
 
 
 def new_anon(folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> None:

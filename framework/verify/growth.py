@@ -30,6 +30,7 @@ class Pile:
         pmd: whether PMDs map it.
         anon: whether it is anonymous and forked, instead of a file's.
         per_mm: whether each MM maps it once only, so that n is a number of MMs.
+        most: mappings to try at most; a field of 16 bits holds fewer than the usual number.
     """
 
     name: str
@@ -39,6 +40,17 @@ class Pile:
     pmd: bool = False
     anon: bool = False
     per_mm: bool = False
+    most: int = 150_000
+
+    @property
+    def first(self) -> int:
+        """The smallest number to try."""
+        return 5 if self.pages == 1 else self.pages
+
+    @property
+    def factor(self) -> int:
+        """From one number to the next; 5 * 4^7 is more than 16 bits hold."""
+        return 4 if self.pages == 1 else 2
 
     def spread(self, n: int) -> tuple[int, int]:
         """(times in the first MM, MMs) for n mappings or a few more; few operations for many mappings."""
@@ -51,7 +63,7 @@ class Pile:
     def reaches(self, n: int) -> bool:
         """Whether so many mappings can be made at all."""
         times, mms = self.spread(n)
-        return times * mms * self.pages >= n
+        return n <= self.most and times * mms * self.pages >= n
 
     def shape(self, n: int) -> Shape:
         """A machine that holds it."""
@@ -82,18 +94,17 @@ def piles(scheme: Scheme) -> list[Pile]:
     small = min(2, largest)
     mms = min(scheme.max_mm_id, 256)
     found = [
-        Pile("mappings of one page by one MM", small, 1, 1),
+        Pile("mappings of one page by one MM", small, 1, 1, most=512),
         Pile("MMs that map one page", small, 1, mms, per_mm=True),
-        Pile("mappings of one page", small, 1, mms),
     ]
     if largest >= PMD_ORDER and "pmd" in scheme.capabilities:
-        found.append(Pile("PMDs that map the folio", PMD_ORDER, 1, min(mms, 64), pmd=True))
+        found.append(Pile("PMDs that map the folio", PMD_ORDER, 1, min(mms, 64), pmd=True, most=2048))
     for order in sorted({min(largest, 9), largest}):
         found.append(Pile(f"mappings of all pages of a folio of order {order}", order, 1 << order, min(mms, 16)))
         if order > 1:
             name = f"mappings of an anonymous folio of order {order} that is forked"
             found.append(Pile(name, order, 1 << order, min(mms, 16), anon=True))
-    return found
+    return [*found, Pile("mappings of one page", small, 1, mms)]
 
 
 Extremes = dict[tuple[str, int], tuple[int, int]]

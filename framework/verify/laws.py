@@ -109,22 +109,39 @@ class Watch:
         self.truth = scan(machine)
         self._dog = Watchdog(machine.vm, 1 << machine.shape.max_order, stopped)
 
-    def apply(self, operation: Operation) -> list[Violation]:
+    def apply(self, operation: Operation, look: bool = True) -> list[Violation]:
         """Run an operation; what is wrong then, the first of it being what broke first.
+
+        Args:
+            operation: what to do.
+            look: whether to look at the state afterwards; if not, only what ends the operation is seen.
 
         Raises:
             ModelError: the modelled kernel refuses the operation.
             Stopped: it is to be given up.
         """
+        if operation.do == "write":
+            return self._guarded(lambda: self._write(operation))
+        return self._guarded(lambda: self._run(operation, look))
+
+    def look(self) -> list[Violation]:
+        """What is wrong with the state now.
+
+        Raises:
+            Stopped: it is to be given up.
+        """
+        return self._guarded(self._look)
+
+    def _guarded(self, act: Callable[[], list[Violation]]) -> list[Violation]:
         try:
             with self._dog:
-                return self._write(operation) if operation.do == "write" else self._run(operation)
+                return act()
         except (Exception, Stuck) as fault:
             return [failure(fault)]
 
-    def _run(self, operation: Operation) -> list[Violation]:
+    def _run(self, operation: Operation, look: bool = True) -> list[Violation]:
         apply(self.machine, operation)
-        return self._look()
+        return self._look() if look else []
 
     def _look(self) -> list[Violation]:
         truth = self.truth = scan(self.machine)

@@ -22,8 +22,6 @@ from foliolab.framework.verify.trial import Trial
 from foliolab.framework.verify.watchdog import Stopped
 
 NAME: Final = "structural"
-MOST_MAPPINGS: Final = 1 << 17
-"""Mappings that are piled up, at most: more than a field of 16 bits holds."""
 
 
 class Structural:
@@ -69,12 +67,16 @@ class _Inspection:
             trial.all(operations)
         finally:
             self.operations += len(trial.done) - before
+        if trial.hasty and trial.breaches:  # where exactly?
+            trial, hurried = self._trial(trial.machine.shape, self.budget), trial
+            trial.all(iter(hurried.done))
+            trial.breaches = trial.breaches or hurried.breaches
         for law, breach in trial.breaches.items():
             if law not in self.refutations.laws:
                 self.refutations.add(breach, self.operations)
 
-    def _trial(self, shape: Shape, budget: Budget) -> Trial:
-        return Trial(Machine(self.scheme, shape, "interpreted"), lambda: budget.left == 0)
+    def _trial(self, shape: Shape, budget: Budget, hasty: bool = False) -> Trial:
+        return Trial(Machine(self.scheme, shape, "interpreted"), lambda: budget.left == 0, hasty)
 
     # -- IDs ---------------------------------------------------------------------------------------------
     def _ids(self) -> None:
@@ -102,33 +104,33 @@ class _Inspection:
 
     # -- numbers -----------------------------------------------------------------------------------------
     def _pile(self, pile: Pile, budget: Budget) -> None:
-        """Pile up 1, 2, 4, 8, ... mappings, and take them away again in different orders."""
+        """Pile up ever more mappings, and take them away again in different orders."""
         seen: dict[int, Extremes] = {}
         ids = _highest(self.scheme, pile.most_mms)
-        n = pile.pages
+        n = pile.first
         with suppress(Stopped):
-            while n <= MOST_MAPPINGS and pile.reaches(n) and budget.left:
+            while pile.reaches(n) and budget.left:
                 times, mms = pile.spread(n)
                 exact = times * mms * pile.pages
                 self._tell(f"{exact:,} {pile.name}")
                 values = self._heap(pile, n, ids, backwards=len(seen) % 2 == 1, budget=budget)
-                if values is None:
+                if not values:
                     break
                 seen[exact] = values
-                n *= 2
+                n *= pile.factor
         if seen:
             self.covered.append(f"{max(seen):,} {pile.name}")
             self._foresee(pile, limits(self.scheme, seen))
 
-    def _heap(self, pile: Pile, n: int, ids: Sequence[int], backwards: bool, budget: Budget) -> Extremes | None:
-        """One pile, from nothing and back to it; what was stored when it was highest."""
-        trial = self._trial(pile.shape(n), budget)
+    def _heap(self, pile: Pile, n: int, ids: Sequence[int], backwards: bool, budget: Budget) -> Extremes:
+        """One pile, from nothing and back to it; what was stored when it was highest, nothing if something broke."""
+        trial = self._trial(pile.shape(n), budget, hasty=True)
         self._run(trial, pile.operations(n, ids))
         if trial.ended:
-            return None
+            return {}
         values = extremes(trial.machine, pile.order)
         self._run(trial, _dismantle(pile, n, backwards))
-        return None if trial.ended else values
+        return {} if trial.ended else values
 
     def _foresee(self, pile: Pile, found: list[Limit]) -> None:
         most = self.scheme.policy.max_mappings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import ModelError
 from foliolab.framework.verify.laws import Watch, spoils
@@ -18,12 +19,14 @@ class Trial:
     Args:
         machine: fresh, or restored.
         stopped: whether to give up.
+        hasty: of operations that run together, look at the state after the last only.
     """
 
-    def __init__(self, machine: Machine, stopped: Callable[[], bool]) -> None:
+    def __init__(self, machine: Machine, stopped: Callable[[], bool], hasty: bool = False) -> None:
         self.machine = machine
         self.watch = Watch(machine, stopped)
         self.stopped = stopped
+        self.hasty = hasty
         self.done: list[Operation] = []
         self.ended = False
         self.breaches: dict[str, Breach] = {}
@@ -35,23 +38,18 @@ class Trial:
         Raises:
             Stopped: it is to be given up.
         """
+        self.done.append(operation)
         try:
-            if self.stopped():
-                raise Stopped
-            broken = self.watch.apply(operation)
-        except Stopped:  # perhaps in the middle of it
-            self.ended = True
+            self._judge(lambda: self.watch.apply(operation, look=not self.hasty))
+        except Stopped:
+            self.done.pop()
             raise
         except ModelError:  # out of memory, in the middle of it
+            self.done.pop()
             self.ended = True
-            return
-        self.done.append(operation)
-        for one in broken:
-            self.breaches.setdefault(one.law, Breach(self.machine.shape, tuple(self.done), one))
-        self.ended = spoils(broken)
 
     def all(self, operations: Iterable[Operation]) -> None:
-        """Run one after the other, until they tell nothing more.
+        """Run one after the other, until they tell nothing more; each is asked for when those before it have run.
 
         Raises:
             Stopped: it is to be given up.
@@ -60,3 +58,17 @@ class Trial:
             if self.ended:
                 return
             self.do(operation)
+        if self.hasty and not self.ended:
+            self._judge(self.watch.look)
+
+    def _judge(self, act: Callable[[], list[Violation]]) -> None:
+        try:
+            if self.stopped():
+                raise Stopped
+            broken = act()
+        except Stopped:  # perhaps in the middle of it
+            self.ended = True
+            raise
+        for one in broken:
+            self.breaches.setdefault(one.law, Breach(self.machine.shape, tuple(self.done), one))
+        self.ended = spoils(broken)

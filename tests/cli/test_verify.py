@@ -92,7 +92,7 @@ def test_what_holds(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     assert made.seen[0].seconds == pytest.approx(7, abs=0.5)
     assert "maybe_mapped_shared never calls a folio exclusive that several MMs map" in done.out
     assert "  ✓ made-up, held: safe, reuse, (every policy)\n      12 programs\n" in done.out
-    assert "UNDECIDED: exact-for-two, lock-per-folio, page-mapcount, partial-mapping, pmd: no attack" in done.out
+    assert "UNDECIDED: exact-for-two, page-mapcount, partial-mapping, pmd: no attack" in done.out
     assert "Policies and their claims" in done.out, "of several policies"
     assert not Path("counterexamples").exists()
 

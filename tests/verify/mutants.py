@@ -24,6 +24,7 @@ from foliolab.policies import (
     rmap_id,
     rmap_seqcount,
     total_mapped_pages,
+    vma_pagetable,
 )
 
 LOCK = "bit_spin_lock(LOCK_BIT, folio._mm_ids)"
@@ -307,6 +308,17 @@ FAULTS: tuple[Fault, ...] = (
             (
                 "            store(folio._mm1_mapcount, nr - 1)\n        __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)",
                 "            store(folio._mm1_mapcount, nr - 1)\n        pass",
+            ),
+        ),
+    ),
+    Fault(
+        "pairs-are-looked-at-too-early",
+        vma_pagetable.POLICY,
+        vma_pagetable.can_reuse,
+        (
+            (
+                "return only_mapped(folio) and not maybe_mapped_shared(folio)",
+                "return not maybe_mapped_shared(folio) and only_mapped(folio)",
             ),
         ),
     ),

@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from foliolab.framework.errors import AccessError, FolioLabError, ModelError
+from foliolab.framework.errors import FolioLabError, ModelError, UsageError
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.explored.programs import Program, programs
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
+from foliolab.framework.verify.watchdog import Stuck
 
 SPEAKS_OF: Final = frozenset({"safe", "exact", "reuse", "page-mapcount", "average-mapcount"})
 """Claims that this attack can speak about, beside "exact up to so many MMs" and what every policy owes."""
@@ -144,7 +145,9 @@ class Explored:
                 if before is not None
                 else World(course.scheme, program.shape, program.setup, program.threads)
             )
-        except AccessError:
+        except (ModelError, UsageError):
+            raise
+        except (Exception, Stuck):  # whatever a policy's function raises, or that it does not end
             return "broken" if self._refute_alone(course, program) else "unconfirmed"
         if walk:
             search: Explorer = Walker(world, options, course.budget.seed, self.schedules, before)
@@ -153,10 +156,10 @@ class Explored:
         found = search.run(watchman)
         course.schedules += found.states if walk else 0
         course.explorer = search
+        watchman(found)
         course.states += found.states
         course.unjudged += found.unjudged
         course.interchangeable += found.symmetric
-        watchman(found)
         if self._refute(course, found):
             return "broken"
         return "complete" if found.complete else found.stopped or "unconfirmed"

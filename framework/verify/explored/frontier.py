@@ -162,7 +162,10 @@ def note(broken: Any, ctl: Any, sort: int, at: int, turn: int, link: int) -> Non
 
 
 def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth: int, tables: Any, turn: int) -> int:
-    """How the column of the preemption bound reads after that thread's turn: the thread, and preemptions above."""
+    """How the column of the preemption bound reads after that thread's turn: the thread, and preemptions above.
+
+    It is none where the thread before is done with an operation, or cannot go on.
+    """
     node, waits, out = tables
     was: int = row[at, words + threads]
     current = (was & 0xFF) - 1
@@ -171,8 +174,9 @@ def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth:
         for i in range(row.shape[1]):
             row[scratch, i] = row[at, i]
         n = row[at, words + current] & NODE_MASK
+        between = node[n, WHAT] >> QUIET_AT & 1
         buffer = words + threads + 1 + 2 * depth * current
-        if do_step(row, scratch, buffer, depth, node, waits, n, out) != BLOCKED:
+        if between == 0 and do_step(row, scratch, buffer, depth, node, waits, n, out) != BLOCKED:
             used += 1
     return used << 8 | (turn + 1)
 

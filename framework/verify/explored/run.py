@@ -92,8 +92,7 @@ class Run:
             raise
         except Exception as fault:  # whatever the author's text raises
             where = place_outside(fault) or self.program.calls[self.call].operation.told
-            what = f"{where}: {type(fault).__name__}: {fault}"
-            self._fault(UsageError(what, "policies use integers, references, pointers and primitives only"))
+            self._fault(Violation("raises", f"{where}: {type(fault).__name__}: {fault}"))
         finally:
             asker.run = None
             for word, value in self._log.items():

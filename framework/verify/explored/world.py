@@ -14,6 +14,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.playback import counted, folio_of_interest
+from foliolab.framework.verify.watchdog import Watchdog
 
 MOST_THREADS: Final = 4
 COPIES: Final = frozenset({"write", "fork", "copy_range"})
@@ -84,6 +85,7 @@ class World:
     Raises:
         UsageError: two threads use the same MM, or there are too many of them.
         ModelError: the modelled kernel refuses an operation.
+        PluginError: a thread alone makes the policy fail.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class World:
         self.operations = tuple(map(tuple, threads))
         self.machine = Machine(scheme, shape, "interpreted")
         for operation in setup:
-            apply(self.machine, operation)
+            self._apply(operation)
         self.held = sum(HOLDS.get(o.do, 0) * o.get("nr", 1) for o in setup)
         self.folio = folio_of_interest(self.machine)
         self.counted = counted(self.machine, self.folio)
@@ -116,6 +118,10 @@ class World:
             (where.pmds[0] - where.pgds[0]) // shape.nr_mms,
             (where.scratch - where.pmds[0]) // shape.nr_mms,
         )
+
+    def _apply(self, operation: Operation) -> None:
+        with Watchdog(self.machine.vm, 1 << self.shape.max_order):
+            apply(self.machine, operation)
 
     def _owned(self, threads: Sequence[Sequence[Operation]]) -> None:
         """Which MMs are whose."""
@@ -146,7 +152,7 @@ class World:
             for i, (function, numbers) in enumerate(parts):
                 found.append(Call(function, numbers, operation, number, i == 0, i == len(parts) - 1))
             if number < len(operations) - 1:
-                apply(machine, operation)
+                self._apply(operation)
         machine.restore(self.base)
         return tuple(found)
 

@@ -107,4 +107,3 @@ class Symbolic:
                 tell(progress)
 
         return now_and_then
-

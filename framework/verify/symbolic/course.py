@@ -198,9 +198,7 @@ class Course:
                 rule = algebra.le(nr, count)
             else:
                 parents = (
-                    algebra.all_(
-                        algebra.not_(algebra.eq(step.mm_id, mm_id)), algebra.le(nr, self.count(step.mm_id))
-                    )
+                    algebra.all_(algebra.not_(algebra.eq(step.mm_id, mm_id)), algebra.le(nr, self.count(step.mm_id)))
                     for step in self.steps
                 )
                 rule = algebra.all_(algebra.eq(count, term.const(0)), algebra.any_(*parents))
@@ -222,4 +220,3 @@ class Course:
             return algebra.int_(term_of(self.text.answer(entry, self.space.page(0), 1, mm)))
         finally:
             self.paths.state = before
-

@@ -98,9 +98,7 @@ class Paths:
     def here(self) -> Term:
         """The condition of the path that runs now."""
         literals = [
-            condition if side else algebra.not_(condition)
-            for frame in self._frames
-            for condition, side in frame.made
+            condition if side else algebra.not_(condition) for frame in self._frames for condition, side in frame.made
         ]
         return algebra.all_(*literals, *(frame.side for frame in self._frames))
 

@@ -108,13 +108,9 @@ def truth_of_course(course: Course) -> Truth:
     """What is true after the steps of a course."""
     several = course.several()
     mm_id = term.var("asking", 1, course.scheme.max_mm_id)
-    mine = [
-        algebra.all_(algebra.eq(step.mm_id, mm_id), course.maps(i)) for i, step in enumerate(course.steps)
-    ]
+    mine = [algebra.all_(algebra.eq(step.mm_id, mm_id), course.maps(i)) for i, step in enumerate(course.steps)]
     sole = algebra.all_(algebra.not_(several), algebra.le(term.const(1), course.total()))
-    most = {
-        k: algebra.all_(*(algebra.le(owners, term.const(k)) for owners in course.owners_then)) for k in FEW
-    }
+    most = {k: algebra.all_(*(algebra.le(owners, term.const(k)) for owners in course.owners_then)) for k in FEW}
     return Truth(several, sole, course.total(), most, (mm_id, algebra.all_(several, algebra.any_(*mine))))
 
 
@@ -126,5 +122,3 @@ def truth_of_sums(held: list[tuple[Term, Term]]) -> Truth:
     sole = algebra.all_(algebra.not_(several), algebra.le(term.const(1), total))
     asking = algebra.all_(maps[0], algebra.any_(*maps[1:]))
     return Truth(several, sole, total, {}, (held[0][0], asking))
-
-

@@ -288,9 +288,7 @@ class Ref:
         if ctype.low <= value.lo and value.hi <= ctype.high:
             return value
         if not self.field.wraps and self._followed and not _is_unknown(value):
-            fits = algebra.all_(
-                algebra.le(term.const(ctype.low), value), algebra.le(value, term.const(ctype.high))
-            )
+            fits = algebra.all_(algebra.le(term.const(ctype.low), value), algebra.le(value, term.const(ctype.high)))
             what = f"{self.kind}.{self.field.name}: a value that does not fit {ctype.name}"
             self.mem.paths.fault("field-width", algebra.not_(fits), what)
         elif not self.field.wraps:

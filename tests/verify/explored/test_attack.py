@@ -59,7 +59,7 @@ def test_sound_policies_hold(policy: broken.Policy) -> None:
 
 
 def test_beyond_the_memory_it_says_what_was_bounded() -> None:
-    findings = Explored(schedules=50).run(mm_id.POLICY.with_parameters(), Budget(4.0, 1 << 20), lambda news: None)
+    findings = Explored(schedules=50).run(mm_id.POLICY.with_parameters(), Budget(5.0, 4 << 20), lambda news: None)
     assert "random schedules" in findings[0].bound
     assert "at most 2 preemptions" in findings[0].bound or "at most 3 preemptions" in findings[0].bound
 
@@ -95,7 +95,17 @@ def test_programs_go_from_small_to_large_and_suit_the_claims() -> None:
     assert not any("asks" in program.name for program in programs(page_mapcount.POLICY.with_parameters()))
 
 
-def test_an_endless_policy_is_one_sentence() -> None:
-    findings = Explored().run(broken.FAILING.with_parameters(), Budget(5.0), lambda news: None)
-    (owed,) = [one for one in findings if one.claim == OWED]
-    assert owed.verdict == "undecided" and "broken.py:" in owed.bound and "KeyError" in owed.bound
+@pytest.mark.parametrize(
+    ("policy", "law", "said"),
+    [
+        (broken.FAILING, "raises", "KeyError"),
+        (broken.ENDLESS, "termination", "does not end"),
+        (broken.RECURSIVE, "raises", "RecursionError"),
+    ],
+    ids=["fails", "endless", "recursive"],
+)
+def test_a_policy_that_fails_alone_is_one_sentence(policy: broken.Policy, law: str, said: str) -> None:
+    finding = first_finding(policy)
+    assert finding is not None and finding.counterexample is not None
+    assert finding.counterexample.law == law
+    assert "broken.py:" in finding.counterexample.message and said in finding.counterexample.message
