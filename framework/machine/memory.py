@@ -173,7 +173,7 @@ class Memory:
         layouts: the structs that pointers into it may have.
     """
 
-    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "policy", "raw", "size", "views")
+    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "policy", "raw", "size", "views", "waiter")
 
     def __init__(self, buffer: NDArray[np.uint8], layouts: Layouts) -> None:
         self.buffer = buffer
@@ -188,6 +188,7 @@ class Memory:
         self.observer: Observer | None = None
         self.guard: Guard | None = None
         self.policy: Sequence[Callable[..., int]] = ()
+        self.waiter: Callable[[Ref, int], None] | None = None  # called by who finds a bit lock held
 
     def set_entries(self, addresses: Sequence[int]) -> None:
         """Tell native code where the policy's entries are; `allocate` made this memory's buffer."""

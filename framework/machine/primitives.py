@@ -230,13 +230,15 @@ def spin_wait_clear(bit: int, ref: Ref) -> None:
 
     Native code pauses at most SPIN_LIMIT times before it yields its time slice, and counts that: the
     lock's holder has probably been preempted, so the sample is not one of contention (see `native.yields`).
-    Interpreted, nobody else runs: a held lock is a lost lock.
+    Interpreted, nobody else runs, and a held lock is a lost lock; unless somebody schedules threads (`Memory.waiter`).
     """
-    if ref.read("READ_ONCE") >> bit & 1:
-        raise LostLock(
-            f"bit {bit} of {ref!r} is held and nobody is left to release it",
-            "look for a path that takes the lock and returns without releasing it",
-        )
+    while ref.read("READ_ONCE") >> bit & 1:
+        if ref.mem.waiter is None:
+            raise LostLock(
+                f"bit {bit} of {ref!r} is held and nobody is left to release it",
+                "look for a path that takes the lock and returns without releasing it",
+            )
+        ref.mem.waiter(ref, bit)
 
 
 def bit_spin_lock(bit: int, ref: Ref) -> None:

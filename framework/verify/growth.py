@@ -92,14 +92,19 @@ def piles(scheme: Scheme) -> list[Pile]:
     """The ways to map a folio that this policy knows, from the cheapest."""
     largest = scheme.policy.max_order
     small = min(2, largest)
-    mms = min(scheme.max_mm_id, 256)
+    mms = min(scheme.max_mm_id, 320)  # more than 8 bits hold
     found = [
         Pile("mappings of one page by one MM", small, 1, 1, most=512),
         Pile("MMs that map one page", small, 1, mms, per_mm=True),
     ]
     if largest >= PMD_ORDER and "pmd" in scheme.capabilities:
-        found.append(Pile("PMDs that map the folio", PMD_ORDER, 1, min(mms, 64), pmd=True, most=2048))
+        found.append(Pile("PMDs that map a folio", PMD_ORDER, 1, 1, pmd=True, most=400))
+        name = "MMs that map an anonymous folio by a PMD"
+        found.append(Pile(name, PMD_ORDER, 1, mms, pmd=True, anon=True, per_mm=True))
     for order in sorted({min(largest, 9), largest}):
+        found.append(
+            Pile(f"mappings by one MM of all pages of a folio of order {order}", order, 1 << order, 1, most=70_000)
+        )
         found.append(Pile(f"mappings of all pages of a folio of order {order}", order, 1 << order, min(mms, 16)))
         if order > 1:
             name = f"mappings of an anonymous folio of order {order} that is forked"

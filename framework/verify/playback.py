@@ -21,7 +21,7 @@ from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
-from foliolab.framework.verify.laws import Watch
+from foliolab.framework.verify.laws import Watch, spoils
 from foliolab.framework.verify.naming import name_of
 from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.turnstile import Access, Turnstile
@@ -107,7 +107,10 @@ def play(counterexample: Counterexample, scheme: Scheme) -> Playback:
 def confirm(counterexample: Counterexample, scheme: Scheme) -> bool:
     """Whether the law that it says is broken breaks when the interpreted engine repeats it."""
     try:
-        found = play(counterexample, scheme).violations
+        if len(counterexample.threads) == 1 and not counterexample.schedule:
+            found = _Sequence(counterexample.machine(scheme)).violations(counterexample)
+        else:
+            found = play(counterexample, scheme).violations
     except FolioLabError:
         return False
     return any(one.law == counterexample.law for one in found)
@@ -119,11 +122,16 @@ class _Recorder:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.playback = Playback()
+        self.touched: set[int] = set()
+        """Words of 64 bits that were accessed since the last frame."""
         self._before = machine.snapshot()
 
-    def frame(self, frame: Frame) -> None:
+    def frame(self, frame: Frame, hasty: bool = False) -> None:
+        """A step; `hasty`: nothing but what was touched since the last one can have changed."""
         now = self.machine.vm.buffer
-        words = np.flatnonzero(self._before.view(np.uint64) != now.view(np.uint64))
+        old, new = self._before.view(np.uint64), now.view(np.uint64)
+        words = [word for word in self.touched if old[word] != new[word]] if hasty else np.flatnonzero(old != new)
+        self.touched.clear()
         changed = [(int(word) * 8, now[word * 8 : word * 8 + 8].tobytes()) for word in words]
         for word in words:
             self._before[word * 8 : word * 8 + 8] = now[word * 8 : word * 8 + 8]
@@ -175,9 +183,19 @@ class _Sequence:
                 self.machine.vm.observer = None
             recorder.playback.violations += broken
             recorder.frame(self._whole(operation, -1 if number < len(setup) else 0))
-            if broken:
+            if _ends(counterexample, broken):
                 break
         return recorder.playback
+
+    def violations(self, counterexample: Counterexample) -> list[Violation]:
+        """What breaks, without a record of how."""
+        found: list[Violation] = []
+        for text in [*counterexample.setup, *counterexample.threads[0]]:
+            broken = self.watch.apply(Operation.parse(text))
+            found += broken
+            if _ends(counterexample, broken):
+                break
+        return found
 
     def _whole(self, operation: Operation, thread: int) -> Frame:
         truth = scan(self.machine)
@@ -191,14 +209,21 @@ class _Sequence:
     def _shared(self, head: int) -> bool:
         try:
             return self.machine.maybe_shared(head)
-        except AccessError:
+        except Exception:  # the policy's: the watch has said so
             return True
 
     def _access(self, operation: str, thread: int, access: Access) -> None:
         """Accesses to the policy's own fields are steps of their own, so that one can look inside an operation."""
         if access.ref.owner in ("folio", "page") and not self.watch.looking:
             name = name_of(self.machine, access.ref)
-            self.recorder.frame(Frame(thread, operation, access.op, name, access.old, access.new, access.place))
+            frame = Frame(thread, operation, access.op, name, access.old, access.new, access.place)
+            self.recorder.frame(frame, hasty=True)
+        self.recorder.touched.add(access.ref.off // 8)  # it has its effect after this
+
+
+def _ends(counterexample: Counterexample, broken: list[Violation]) -> bool:
+    """Whether a sequence has shown what it is to show, or can no longer."""
+    return any(one.law == counterexample.law for one in broken) or spoils(broken)
 
 
 class _Observer:
@@ -269,13 +294,11 @@ class _Threads:
             self.turnstile.start([partial(self._thread, number) for number in threads])
             for thread, count in self.counterexample.turns:
                 self._turn(thread, count)
-            unfinished = self._finish()
+            self._finish()
         finally:
             self.turnstile.close()
         for thread, cause in sorted(self.turnstile.faults.items()):
             self.playback.violations.append(_violation_of(thread, cause))
-        if unfinished and not self.playback.violations:
-            self.playback.violations.append(Violation("termination", f"somebody does not end within {STUCK} accesses"))
         if not self.playback.violations:
             self.playback.violations += violations(self.machine)
         return self.playback
@@ -286,16 +309,31 @@ class _Threads:
         elif self.turnstile.flush(thread):
             self.recorder.frame(Frame(thread, self.doing[thread], "flush", mappings=self._now()))
 
-    def _finish(self) -> bool:
-        """Let whoever can come to an end; whether somebody cannot."""
-        waiting = [t for t in range(len(self.counterexample.threads)) if t not in self.turnstile.done]
-        if waiting and not self.playback.violations:
+    def _finish(self) -> None:
+        """Let everybody come to an end, in turn; what keeps somebody from it is a violation."""
+        turnstile, threads = self.turnstile, range(len(self.counterexample.threads))
+        if self.playback.violations:
+            return
+        before: list[bytes] = []
+        while (waiting := [t for t in threads if t not in turnstile.done]) and self._moved(before):
             for thread in waiting:
-                while self.turnstile.flush(thread):
+                while turnstile.flush(thread):
                     pass
-            for thread in waiting:
-                self.turnstile.advance(thread, STUCK)
-        return any(t not in self.turnstile.done for t in waiting)
+                turnstile.advance(thread, STUCK)
+            if any(t not in turnstile.done and t not in turnstile.waits for t in waiting):
+                message = f"somebody does not end within {STUCK} accesses"
+                self.playback.violations.append(Violation("termination", message))
+                return
+        if waiting:
+            locks = "; ".join(f"thread {t} waits for {lock}" for t, lock in sorted(turnstile.waits.items()))
+            self.playback.violations.append(Violation("deadlock", f"nobody can go on: {locks}"))
+
+    def _moved(self, before: list[bytes]) -> bool:
+        """Whether memory is another one than when this was asked last: who waits for a lock only looks."""
+        now = self.machine.vm.buffer.tobytes()
+        moved = before != [now]
+        before[:] = [now]
+        return moved
 
     # -- in the threads ----------------------------------------------------------------------------------
     def _thread(self, number: int) -> None:

@@ -22,6 +22,10 @@ from foliolab.framework.verify.trial import Trial
 from foliolab.framework.verify.watchdog import Stopped
 
 NAME: Final = "structural"
+QUICK: Final = 10
+"""Folios up to this order take milliseconds an operation, and come first."""
+SOON: Final = 0.7
+"""How much of the time they may use."""
 
 
 class Structural:
@@ -49,15 +53,20 @@ class _Inspection:
     def run(self) -> list[Finding]:
         with suppress(Stopped):
             self._ids()
-            self._orders()
+            largest = self.scheme.policy.max_order
+            quick = min(largest, QUICK)
             known = piles(self.scheme)
-            for place, pile in enumerate(known):
-                self._pile(pile, self.budget.part(1 / (len(known) - place)))
+            first = [pile for pile in known if pile.order <= quick]
+            self._orders(1, quick)
+            self._piles(first, self.budget.part(SOON))
+            self._orders(quick + 1, largest)
+            self._piles([pile for pile in known if pile not in first], self.budget)
+            self.covered.insert(1, f"folios of orders 1 to {largest}")
         covered = "; ".join([*self.covered, stored(self.scheme)])
         return list(self.refutations.answers([OWED], covered, self.operations))
 
-    def _run(self, trial: Trial, operations: Iterator[Operation]) -> None:
-        """Run operations; what breaks is refuted.
+    def _run(self, trial: Trial, operations: Iterator[Operation]) -> bool:
+        """Run operations; what breaks is refuted. Whether one may go on with the trial.
 
         Raises:
             Stopped: the time is over.
@@ -67,13 +76,15 @@ class _Inspection:
             trial.all(operations)
         finally:
             self.operations += len(trial.done) - before
-        if trial.hasty and trial.breaches:  # where exactly?
-            trial, hurried = self._trial(trial.machine.shape, self.budget), trial
-            trial.all(iter(hurried.done))
-            trial.breaches = trial.breaches or hurried.breaches
-        for law, breach in trial.breaches.items():
+        breaches = trial.breaches
+        if trial.hasty and breaches:  # where exactly?
+            exact = self._trial(trial.machine.shape, self.budget)
+            exact.all(iter(trial.done))
+            breaches = exact.breaches or breaches
+        for law, breach in breaches.items():
             if law not in self.refutations.laws:
                 self.refutations.add(breach, self.operations)
+        return not trial.ended
 
     def _trial(self, shape: Shape, budget: Budget, hasty: bool = False) -> Trial:
         return Trial(Machine(self.scheme, shape, "interpreted"), lambda: budget.left == 0, hasty)
@@ -90,19 +101,21 @@ class _Inspection:
         self.covered.append(f"{len(pairs)} pairs of IDs up to {self.scheme.max_mm_id:,}")
 
     # -- sizes -------------------------------------------------------------------------------------------
-    def _orders(self) -> None:
+    def _orders(self, first: int, last: int) -> None:
         """A folio of every order, mapped whole, shared, taken apart from both ends."""
-        largest = self.scheme.policy.max_order
         ids = _highest(self.scheme, 2)
-        for order in range(1, largest + 1):
+        for order in range(first, last + 1):
             self._tell(f"folios of order {order}")
             shape = Shape(2 << order, len(ids), 1 << order, max_order=order)
             for anon in (False, True) if order > 1 else (False,):
                 for pmd in (False, True) if order == PMD_ORDER and "pmd" in self.scheme.capabilities else (False,):
                     self._run(self._trial(shape, self.budget), _life(order, anon, ids, pmd))
-        self.covered.append(f"folios of orders 1 to {largest}")
 
     # -- numbers -----------------------------------------------------------------------------------------
+    def _piles(self, known: Sequence[Pile], budget: Budget) -> None:
+        for place, pile in enumerate(known):
+            self._pile(pile, budget.part(1 / (len(known) - place)))
+
     def _pile(self, pile: Pile, budget: Budget) -> None:
         """Pile up ever more mappings, and take them away again in different orders."""
         seen: dict[int, Extremes] = {}
@@ -110,27 +123,24 @@ class _Inspection:
         n = pile.first
         with suppress(Stopped):
             while pile.reaches(n) and budget.left:
-                times, mms = pile.spread(n)
-                exact = times * mms * pile.pages
-                self._tell(f"{exact:,} {pile.name}")
-                values = self._heap(pile, n, ids, backwards=len(seen) % 2 == 1, budget=budget)
-                if not values:
+                self._tell(f"{n:,} {pile.name}")
+                height, values = self._heap(pile, n, ids, backwards=len(seen) % 2 == 1, budget=budget)
+                if not height:
                     break
-                seen[exact] = values
+                seen[height] = values
                 n *= pile.factor
         if seen:
             self.covered.append(f"{max(seen):,} {pile.name}")
             self._foresee(pile, limits(self.scheme, seen))
 
-    def _heap(self, pile: Pile, n: int, ids: Sequence[int], backwards: bool, budget: Budget) -> Extremes:
-        """One pile, from nothing and back to it; what was stored when it was highest, nothing if something broke."""
+    def _heap(self, pile: Pile, n: int, ids: Sequence[int], backwards: bool, budget: Budget) -> tuple[int, Extremes]:
+        """One pile, from nothing and back to it; its height and what was stored then, 0 if something broke."""
         trial = self._trial(pile.shape(n), budget, hasty=True)
-        self._run(trial, pile.operations(n, ids))
-        if trial.ended:
-            return {}
+        if not self._run(trial, pile.operations(n, ids)):
+            return 0, {}
+        height = int(trial.watch.truth.folio_mapcount[HEAD])
         values = extremes(trial.machine, pile.order)
-        self._run(trial, _dismantle(pile, n, backwards))
-        return {} if trial.ended else values
+        return (height, values) if self._run(trial, _dismantle(pile, n, backwards)) else (0, {})
 
     def _foresee(self, pile: Pile, found: list[Limit]) -> None:
         most = self.scheme.policy.max_mappings
@@ -139,7 +149,7 @@ class _Inspection:
         for limit in found:
             if limit.at <= most:
                 said = f"{limit.field} ({limit.ctype}) would overflow at {limit.at:,} {pile.name}, {most:,} are claimed"
-                self.refutations.unclear[OWED] = said
+                self.refutations.unclear.setdefault(OWED, said)
 
     def _tell(self, what: str) -> None:
         if self.budget.left == 0:

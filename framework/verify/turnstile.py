@@ -97,6 +97,8 @@ class Turnstile:
         self.left: list[int] = []
         self.faults: dict[int, BaseException] = {}
         self.done: set[int] = set()
+        self.waits: dict[int, str] = {}
+        """Threads that wait for a lock, and for which: their turn is over until they are advanced again."""
         self._threads: list[threading.Thread] = []
         self._turns: list[threading.Semaphore] = []
         self._guards: list[Any] = []
@@ -112,6 +114,7 @@ class Turnstile:
         """Start a thread for each function; each runs up to its first access."""
         self.memory.views = {code: _View(self, raw) for code, raw in self.memory.raw.items()}
         self.memory.observer = self
+        self.memory.waiter = self.wait
         for number, function in enumerate(functions):
             self.left.append(0)
             self._turns.append(threading.Semaphore(0))
@@ -125,6 +128,7 @@ class Turnstile:
     def advance(self, thread: int, accesses: int = 1) -> bool:
         """Let a thread do so many accesses, and what it does up to its next one; whether it can go on after them."""
         if thread not in self.done:
+            self.waits.pop(thread, None)
             self.left[thread] = accesses
             self._turns[thread].release()
             self._main.acquire()
@@ -150,6 +154,7 @@ class Turnstile:
                 pass
         self.memory.views = dict(self.memory.raw)
         self.memory.observer = None
+        self.memory.waiter = None
         self.memory.guard = None
 
     # -- in the threads ----------------------------------------------------------------------------------
@@ -187,6 +192,11 @@ class Turnstile:
                 raise Abandoned
             self.memory.guard = self._guards[number]
         self.left[number] -= 1
+
+    def wait(self, ref: Ref, bit: int) -> None:
+        """This thread finds a bit lock held: its turn is over."""
+        self.waits[self._self.number] = f"bit {bit} of {ref!r}"
+        self.left[self._self.number] = 0
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
         """One access of the thread whose turn it is (see `machine.memory.Observer`)."""

@@ -62,7 +62,7 @@ class Explored:
 
     name = "explored"
 
-    def __init__(self, tso: bool = False, preemptions: tuple[int, ...] = (2, 3), schedules: int = SCHEDULES) -> None:
+    def __init__(self, tso: bool = False, preemptions: tuple[int, ...] = (1, 2, 3), schedules: int = SCHEDULES) -> None:
         self.tso = tso
         self.preemptions = preemptions
         self.schedules = schedules
@@ -110,10 +110,10 @@ class Explored:
             return
         reached = ""
         for bound in self.preemptions:
-            told = f"{program.name}, at most {bound} preemptions"
+            told = f"{program.name}, at most {_preemptions(bound)}"
             found = self._once(course, program, replace(options, bound=bound), BOUNDED, told)
             if found == "complete":
-                reached = f"{program.name} with at most {bound} preemptions"
+                reached = f"{program.name} with at most {_preemptions(bound)}"
             if found != "complete" or not course.budget.left:
                 break
         if reached:
@@ -228,6 +228,10 @@ class Explored:
         if course.unconfirmed:
             said.append(f"{len(course.unconfirmed)} suspicions that the interpreted engine did not confirm")
         return ". ".join(said) or "nothing was explored within the budget"
+
+
+def _preemptions(bound: int) -> str:
+    return f"{bound} preemption{'s' if bound > 1 else ''} inside of operations"
 
 
 def _words(found: object) -> str:

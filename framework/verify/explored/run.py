@@ -21,9 +21,9 @@ from foliolab.framework.verify.explored.world import Call
 if TYPE_CHECKING:
     from foliolab.framework.verify.explored.behaviour import Behaviour
 
-MOST_STEPS: Final = 6000
+MOST_STEPS: Final = 4000
 """Steps that one call may take."""
-MOST_ACCESSES: Final = 300_000
+MOST_ACCESSES: Final = 60_000
 """Accesses that one run of a thread's text may do."""
 SECONDS: Final = 5.0
 """How long one run may take: a loop may do nothing at all."""

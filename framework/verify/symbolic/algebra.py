@@ -221,6 +221,8 @@ def wrap(a: Term, bits: int, signed: bool = True) -> Term:
     inner = modulo(a, bits)
     if lo <= inner.lo and inner.hi <= hi:
         return inner
+    if inner.op == ITE:
+        return wrap(inner, bits, signed)
     return _number(WRAP, (inner, bits, signed), lo, hi)
 
 
@@ -248,7 +250,7 @@ def low(a: Term, bits: int) -> Term:
             return add(times(low(multiple, bits - at), 1 << at), below)
     constant, products = as_sum(rest)
     rest = from_sum(constant, {monomial: factor & top for monomial, factor in products.items()})
-    return _number(LOW, (rest, bits), 0, top)
+    return low(rest, bits) if rest.op != SUM and rest is not a else _number(LOW, (rest, bits), 0, top)
 
 
 def _seams(a: Term, bits: int) -> list[int]:
@@ -282,6 +284,8 @@ def shr(a: Term, bits: int) -> Term:
         above, below = _divided(a, at)
         if below.lo >= 0 and below.hi < 1 << at:
             return shr(above, bits - at)
+    if rest.op != SUM and rest is not a:
+        return shr(rest, bits)
     return _number(SHR, (rest, bits), rest.lo >> bits, rest.hi >> bits)
 
 

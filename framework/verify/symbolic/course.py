@@ -13,8 +13,8 @@ from typing import Final
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.number import Unsupported, lift, term_of
-from foliolab.framework.verify.symbolic.paths import DeadEnd, Fault, Paths, merge_states
-from foliolab.framework.verify.symbolic.space import Space
+from foliolab.framework.verify.symbolic.paths import DeadEnd, Fault, Paths, State, merge_states
+from foliolab.framework.verify.symbolic.space import UNKNOWN, Space
 from foliolab.framework.verify.symbolic.term import Term
 from foliolab.framework.verify.symbolic.text import Text
 
@@ -73,6 +73,8 @@ class Course:
         self.faults: list[list[Fault]] = []
         self.held: list[tuple[Term, Term]] = []
         """MMs and their mappings besides those of the steps, see `sums`."""
+        self.forks_map = False
+        """Whether to fork a file's mappings does to the folio what to map its pages does; then it is not tried."""
         self.owners_then: list[Term] = []
         self._known_mm: dict[int, Term] = {}
 
@@ -123,7 +125,9 @@ class Course:
         """What the next step may be."""
         if self.anon:
             return (DUP, UNMAP) if self.steps else (NEW,)
-        return (MAP, DUP, UNMAP) if self.steps else (MAP,)
+        if not self.steps:
+            return (MAP,)
+        return (MAP, UNMAP) if self.forks_map else (MAP, DUP, UNMAP)
 
     def step(self) -> None:
         """One more operation, of any kind, by any MM."""
@@ -133,15 +137,18 @@ class Course:
         before = self.paths.state
         faults: list[Fault] = []
         merged = None
+        ends: dict[int, State] = {}
         for one in kinds:
             self.paths.state = dict(before)
             self.paths.faults.clear()
             chosen = algebra.eq(kind, term.const(one))
             self._run_known(one, number, mm_id, nr)
             faults += [Fault(f.law, algebra.all_(chosen, f.when), f.message) for f in self.paths.faults]
-            mine = self.paths.state
+            mine = ends[one] = self.paths.state
             merged = mine if merged is None else merge_states(chosen, mine, merged)
         assert merged is not None
+        if number == 1 and not self.anon and not faults and _alike(ends[MAP], ends[DUP]):
+            self.forks_map = True
         self.paths.state = merged
         self.legal.append(self._legal(kind, kinds, mm_id, nr))
         self.faults.append(faults)
@@ -220,3 +227,16 @@ class Course:
             return algebra.int_(term_of(self.text.answer(entry, self.space.page(0), 1, mm)))
         finally:
             self.paths.state = before
+
+
+def _alike(a: State, b: State) -> bool:
+    """Whether two states are the same but for what is not followed."""
+    for place, value in a.items():
+        other = b.get(place)
+        if other is not value and not (_unknown(value) and other is not None and _unknown(other)):
+            return False
+    return True
+
+
+def _unknown(value: Term) -> bool:
+    return value.op == term.VAR and str(value.args[0]).startswith(UNKNOWN)

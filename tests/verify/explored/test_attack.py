@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -61,7 +62,7 @@ def test_sound_policies_hold(policy: broken.Policy) -> None:
 def test_beyond_the_memory_it_says_what_was_bounded() -> None:
     findings = Explored(schedules=50).run(mm_id.POLICY.with_parameters(), Budget(5.0, 4 << 20), lambda news: None)
     assert "random schedules" in findings[0].bound
-    assert "at most 2 preemptions" in findings[0].bound or "at most 3 preemptions" in findings[0].bound
+    assert re.search(r"at most \d preemption", findings[0].bound)
 
 
 def test_it_stops_within_half_a_second() -> None:

@@ -30,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import broken
 
 Texts = Sequence[Sequence[str]]
+Program = tuple[Shape, list[Operation], list[list[Operation]]]
 
 
-def files(mms: int, nr: int = 1, ask: bool = False) -> tuple[Shape, list[Operation], list[list[Operation]]]:
+def files(mms: int, nr: int = 1, ask: bool = False) -> Program:
     """MMs that map and unmap the same pages of a file."""
     setup = [f"create mm={mm} mm_id={mm + 1}" for mm in range(mms)] + ["file_folio order=2"]
     threads = [[f"map_file mm={mm} vpn=0 pfn=0 nr={nr}", f"unmap mm={mm} start=0 nr={nr}"] for mm in range(mms)]
@@ -40,13 +41,13 @@ def files(mms: int, nr: int = 1, ask: bool = False) -> tuple[Shape, list[Operati
     return world_of(mms, setup, threads)
 
 
-def world_of(mms: int, setup: Sequence[str], threads: Texts) -> tuple[Shape, list[Operation], list[list[Operation]]]:
+def world_of(mms: int, setup: Sequence[str], threads: Texts) -> Program:
     shape = Shape(nr_pages=16, nr_mms=mms, nr_vpns=8, nr_cpus=len(threads), max_order=2)
     return shape, [Operation.parse(text) for text in setup], [[Operation.parse(t) for t in mine] for mine in threads]
 
 
-def run(policy: Policy, world: Any, **options: Any) -> Exploration:
-    return explore(policy.with_parameters(), *world, Options(memory=64 << 20, **options))
+def run(policy: Policy, world: Program, **options: Any) -> Exploration:
+    return explore(policy.with_parameters(), *world, options=Options(memory=64 << 20, **options))
 
 
 def laws(found: Exploration) -> set[str]:
@@ -215,13 +216,18 @@ def test_sound_policies_hold_with_store_buffers(policy: Policy) -> None:
 
 # -- limits ----------------------------------------------------------------------------------------------
 def test_memory_is_bounded() -> None:
-    found = explore(mm_id.POLICY.with_parameters(), *files(3), Options(memory=1 << 20))
+    found = explore(mm_id.POLICY.with_parameters(), *files(3), options=Options(memory=1 << 20))
     assert not found.complete and found.stopped == "memory" and found.states > 1000
 
 
 def test_whoever_watches_can_end_it() -> None:
-    looks = []
-    found = explore(rmap_id.POLICY.with_parameters(), *files(3), watchman=lambda f: bool(looks.append(f)))
+    looks: list[int] = []
+
+    def never(found: Exploration) -> bool:
+        looks.append(found.states)
+        return False
+
+    found = explore(rmap_id.POLICY.with_parameters(), *files(3), watchman=never)
     assert found.stopped == "time" and len(looks) == 1
 
 
