@@ -1,4 +1,4 @@
-"""What follows from policies' answers: whose decisions and which figures differ from the truth.
+"""Tell whose decisions and figures differ from the truth.
 
 WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
 """

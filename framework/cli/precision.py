@@ -1,4 +1,4 @@
-"""How often policies call an exclusive folio shared, for how long, and how that ends."""
+"""Tell how often an exclusive folio is called shared."""
 
 from __future__ import annotations
 

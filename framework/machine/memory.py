@@ -173,7 +173,19 @@ class Memory:
         layouts: the structs that pointers into it may have.
     """
 
-    __slots__ = ("addr", "buffer", "guard", "layouts", "observer", "pointers", "policy", "raw", "size", "views", "waiter")
+    __slots__ = (
+        "addr",
+        "buffer",
+        "guard",
+        "layouts",
+        "observer",
+        "pointers",
+        "policy",
+        "raw",
+        "size",
+        "views",
+        "waiter",
+    )
 
     def __init__(self, buffer: NDArray[np.uint8], layouts: Layouts) -> None:
         self.buffer = buffer

@@ -42,15 +42,14 @@ class Pile:
     per_mm: bool = False
     most: int = 150_000
 
-    @property
-    def first(self) -> int:
-        """The smallest number to try."""
-        return 5 if self.pages == 1 else self.pages
-
-    @property
-    def factor(self) -> int:
-        """From one number to the next; 5 * 4^7 is more than 16 bits hold."""
-        return 4 if self.pages == 1 else 2
+    def numbers(self) -> Iterator[int]:
+        """The numbers to try, ever larger ones; 5 * 4^7 is more than 16 bits hold."""
+        n, factor = (5, 4) if self.pages == 1 else (self.pages, 2)
+        while self.reaches(n):
+            yield n
+            n *= factor
+        if self.per_mm and n // factor < self.most_mms:
+            yield self.most_mms
 
     def spread(self, n: int) -> tuple[int, int]:
         """(times in the first MM, MMs) for n mappings or a few more; few operations for many mappings."""

@@ -33,9 +33,10 @@ class Breach:
     violation: Violation
 
     @property
-    def length(self) -> tuple[int, int]:
-        """By what one is shorter than another."""
-        return len(self.operations), sum(len(operation.told) for operation in self.operations)
+    def length(self) -> tuple[int, int, int]:
+        """By what one is shorter than another: operations, arguments, numbers."""
+        numbers = [value for operation in self.operations for _, value in operation.numbers]
+        return len(self.operations), len(numbers), sum(map(abs, numbers))
 
     def counterexample(self, scheme: Scheme, attack: str) -> Counterexample:
         """As a file's content."""
@@ -99,35 +100,48 @@ def shorten(scheme: Scheme, found: Breach, budget: Budget) -> Breach:
     repeater = Repeater(scheme, lambda: budget.left == 0)
     best = found
     try:
-        while True:
-            better = _better(repeater, best)
-            if better is None:
-                break
+        for better in _ever_shorter(repeater, found):
             best = better
         return _smaller(repeater, best)
     except Stopped:
         return best
 
 
-def _better(repeater: Repeater, best: Breach) -> Breach | None:
-    """The first candidate that breaks the law, too."""
-    for operations in _candidates(best.operations):
-        tried = repeater.breach(best.shape, operations, best.violation.law)
-        if tried is not None and tried.length < best.length:
-            return tried
-    return None
+def _ever_shorter(repeater: Repeater, best: Breach) -> Iterator[Breach]:
+    """Breaches of the same law, each shorter than the one before, until nothing makes them shorter."""
+    before = None
+    while before != best:
+        before = best
+        for change in (_drop, _simplify):
+            for better in change(repeater, best):
+                best = better
+                yield best
 
 
-def _candidates(operations: tuple[Operation, ...]) -> Iterator[tuple[Operation, ...]]:
-    """Less: without some operations, many at first; then with less to each."""
-    nr = len(operations) // 2
+def _drop(repeater: Repeater, best: Breach) -> Iterator[Breach]:
+    """Without some operations, many at first; from the end, so that what stands before is undisturbed."""
+    nr = len(best.operations) // 2
     while nr:
-        for start in range(len(operations) - nr, -1, -nr):
-            yield operations[:start] + operations[start + nr :]
+        start = len(best.operations) - nr
+        while start >= 0:
+            fewer = best.operations[:start] + best.operations[start + nr :]
+            tried = repeater.breach(best.shape, fewer, best.violation.law)
+            if tried is not None:
+                best = tried
+                yield best
+            start = min(start - nr, len(best.operations) - nr)
         nr //= 2
-    for place, operation in enumerate(operations):
+
+
+def _simplify(repeater: Repeater, best: Breach) -> Iterator[Breach]:
+    """With less to each operation."""
+    for place, operation in enumerate(best.operations):
         for simpler in _simpler(operation):
-            yield (*operations[:place], simpler, *operations[place + 1 :])
+            changed = (*best.operations[:place], simpler, *best.operations[place + 1 :])
+            tried = repeater.breach(best.shape, changed, best.violation.law)
+            if tried is not None and tried.length < best.length:
+                yield tried
+                return  # the next round goes on from there
 
 
 def _simpler(operation: Operation) -> Iterator[Operation]:
@@ -136,7 +150,7 @@ def _simpler(operation: Operation) -> Iterator[Operation]:
         rest = tuple(pair for pair in operation.numbers if pair[0] != name)
         if name in _OPTIONAL.get(operation.do, ()):
             yield Operation(operation.do, rest)
-        elif name == "nr" and value > 1:
+        if name in ("nr", "mm_id", "order") and value > 1:
             for smaller in (1, value // 2, value - 1):
                 yield replace(operation, numbers=tuple((n, smaller if n == name else v) for n, v in operation.numbers))
 
@@ -151,14 +165,13 @@ def _smaller(repeater: Repeater, best: Breach) -> Breach:
     """The same on a smaller machine, if it has all that is needed."""
     shape = best.shape
     named = [value for one in best.operations for name, value in one.numbers if name in ("mm", "parent", "child")]
-    top = max((one.get("start") + one.get("nr", 1) for one in best.operations), default=1)
-    top = max([top, *(one.get("vpn") + one.get("nr", 1) for one in best.operations)])
-    top = max([top, *(one.get("to") + one.get("nr", 1) for one in best.operations)])
-    vpns = min(-(-top // 8) * 8 if top < PTRS_PER_PTE else -(-top // PTRS_PER_PTE) * PTRS_PER_PTE, shape.nr_vpns)
+    ends = [one.get(place) + one.get("nr", 1) for one in best.operations for place in ("start", "vpn", "to")]
+    unit = 8 if max(ends) < PTRS_PER_PTE else PTRS_PER_PTE
+    vpns = min(-(-max(ends) // unit) * unit, shape.nr_vpns)
     fewer = replace(shape, nr_mms=max(named, default=0) + 1, nr_vpns=vpns)
-    pages = shape.nr_pages
-    for smaller in (fewer, replace(fewer, nr_pages=max(pages // 8, 1)), replace(fewer, nr_pages=max(pages // 4, 1))):
+    for part in (64, 16, 4, 1):
+        smaller = replace(fewer, nr_pages=max(shape.nr_pages // part, 1 << shape.max_order))
         tried = repeater.breach(smaller, best.operations, best.violation.law)
-        if tried is not None and smaller.nr_pages >= 1 << shape.max_order:
+        if tried is not None:
             return tried
     return best

@@ -120,15 +120,13 @@ class _Inspection:
         """Pile up ever more mappings, and take them away again in different orders."""
         seen: dict[int, Extremes] = {}
         ids = _highest(self.scheme, pile.most_mms)
-        n = pile.first
         with suppress(Stopped):
-            while pile.reaches(n) and budget.left:
+            for n in pile.numbers():
                 self._tell(f"{n:,} {pile.name}")
                 height, values = self._heap(pile, n, ids, backwards=len(seen) % 2 == 1, budget=budget)
                 if not height:
                     break
                 seen[height] = values
-                n *= pile.factor
         if seen:
             self.covered.append(f"{max(seen):,} {pile.name}")
             self._foresee(pile, limits(self.scheme, seen))

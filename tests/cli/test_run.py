@@ -115,7 +115,7 @@ def test_they_are_listed(foliolab: Run) -> None:
     done = foliolab("list")
     assert "\n  third-stays  " in done.out
     assert "two slots, three processes" in done.out.lower()
-    assert " scenarios\n" in done.out
+    assert " scenarios" in done.out
     (one,) = [s for s in json.loads(foliolab("list", "--json").out)["scenarios"] if s["name"] == "third-stays"]
     assert one["summary"].startswith("Two slots")
     assert Path(one["file"]).name == "third-stays.scenario"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from foliolab.policies import estimated_sharers, mm_id
 
 MM_ID = mm_id.POLICY.with_parameters({})
 HEURISTIC = estimated_sharers.POLICY.with_parameters({})
-SHAPE = {"nr_pages": 64, "nr_mms": 3, "nr_vpns": 8, "nr_cpus": 3, "max_order": 4}
+SHAPE: dict[str, Any] = {"nr_pages": 64, "nr_mms": 3, "nr_vpns": 8, "nr_cpus": 3, "max_order": 4}
 SHARED_FILE = ["create mm=0", "create mm=1", "file_folio order=2", "map_file mm=0 vpn=0 pfn=0 nr=4"]
 
 

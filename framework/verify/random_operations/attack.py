@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from foliolab.framework.machine import cache
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
@@ -89,6 +92,8 @@ class _Hunt:
 
     # -- searching ---------------------------------------------------------------------------------------
     def _search(self, scene: Scene, seed: int) -> None:
+        if "hypothesis" not in sys.modules:  # what it notes down for itself is not for the user's folder
+            os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache.folder() / "hypothesis"))
         import hypothesis
         from hypothesis.errors import HypothesisException
         from hypothesis.stateful import run_state_machine_as_test

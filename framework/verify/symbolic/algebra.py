@@ -189,8 +189,8 @@ def modulo(a: Term, bits: int) -> Term:
     constant, products = as_sum(a)
     result = const(_signed(constant, bits))
     plain: dict[tuple[Term, ...], int] = {}
-    for monomial, factor in products.items():
-        factor = _signed(factor, bits)
+    for monomial, given in products.items():
+        factor = _signed(given, bits)
         inner = next((atom for atom in monomial if atom.op in (WRAP, LOW) and atom.args[1] >= bits), None)
         if factor and inner is not None:
             others = list(monomial)
@@ -339,13 +339,18 @@ def _signed_reach(a: Term, b: Term) -> tuple[int, int]:
     return -(1 << width), (1 << width) - 1
 
 
-def _disjoint(a: Term, b: Term) -> bool:
-    """Whether b has bits only where those of a, all multiples of something, are none."""
+def _zeros(a: Term) -> int:
+    """How many of a number's lowest bits are always 0."""
     constant, products = as_sum(a)
     every = constant
     for factor in products.values():
         every |= factor
-    return b.lo >= 0 and bool(every) and b.hi < every & -every
+    return (every & -every).bit_length() - 1 if every else 0
+
+
+def _disjoint(a: Term, b: Term) -> bool:
+    """Whether b has bits only where those of a, all multiples of something, are none."""
+    return b.lo >= 0 and b.hi < 1 << _zeros(a)
 
 
 def or_(a: Term, b: Term) -> Term:
@@ -361,6 +366,11 @@ def or_(a: Term, b: Term) -> Term:
         return add(a, b)
     if _is_bit(a) and _is_bit(b):
         return sub(add(a, b), mul(a, b))
+    for one, other in ((a, b), (b, a)):
+        at = _zeros(other)
+        above, below = _divided(one, at)
+        if at and below.lo >= 0 and below.hi < 1 << at:
+            return add(times(or_(above, shr(other, at)), 1 << at), below)
     return _number(OR, (a, b), *_signed_reach(a, b)) if a is not b else a
 
 

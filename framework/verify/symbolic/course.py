@@ -14,7 +14,7 @@ from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.number import Unsupported, lift, term_of
 from foliolab.framework.verify.symbolic.paths import DeadEnd, Fault, Paths, State, merge_states
-from foliolab.framework.verify.symbolic.space import UNKNOWN, Space
+from foliolab.framework.verify.symbolic.space import Space, is_unknown
 from foliolab.framework.verify.symbolic.term import Term
 from foliolab.framework.verify.symbolic.text import Text
 
@@ -147,7 +147,7 @@ class Course:
             mine = ends[one] = self.paths.state
             merged = mine if merged is None else merge_states(chosen, mine, merged)
         assert merged is not None
-        if number == 1 and not self.anon and not faults and _alike(ends[MAP], ends[DUP]):
+        if number == 1 and not self.anon and not faults and _covers(ends[MAP], ends[DUP]):
             self.forks_map = True
         self.paths.state = merged
         self.legal.append(self._legal(kind, kinds, mm_id, nr))
@@ -173,7 +173,7 @@ class Course:
         fresh = self.paths.state
         self.paths.state = before | known
         self.run(kind, mm, mm_id, nr)
-        same = all(self.paths.state[place] is value for place, value in fresh.items())
+        same = all(_alike(self.paths.state[place], value) for place, value in fresh.items())
         if kind != UNMAP and not (same and all(fresh[place] is value for place, value in known.items())):
             field = self.scheme.stored("mm")[0].name
             raise Unsupported(
@@ -190,6 +190,7 @@ class Course:
             self.text.run(ENTRY[kind, self.anon], self.space.folio(), self.space.page(0), pages, pointer, 0)
         except DeadEnd:
             self.paths.state = before
+        self.space.forget_unknown(before)
 
     def _legal(self, kind: Term, kinds: tuple[int, ...], mm_id: Term, nr: Term) -> Term:
         """Whether the kernel could do the step."""
@@ -229,14 +230,11 @@ class Course:
             self.paths.state = before
 
 
-def _alike(a: State, b: State) -> bool:
-    """Whether two states are the same but for what is not followed."""
-    for place, value in a.items():
-        other = b.get(place)
-        if other is not value and not (_unknown(value) and other is not None and _unknown(other)):
-            return False
-    return True
+def _alike(a: Term, b: Term) -> bool:
+    """Whether two cells hold the same, or may both hold anything."""
+    return a is b or (is_unknown(a) and is_unknown(b))
 
 
-def _unknown(value: Term) -> bool:
-    return value.op == term.VAR and str(value.args[0]).startswith(UNKNOWN)
+def _covers(a: State, b: State) -> bool:
+    """Whether a state says of each cell what another one says, or that it may be anything."""
+    return all(value is b.get(place) or is_unknown(value) for place, value in a.items())

@@ -96,7 +96,7 @@ class Lowering:
         given, self.given = self.given, []
         return given
 
-    def int(self, value: int) -> Any:
+    def number(self, value: int) -> Any:
         """A number."""
         return z3.IntVal(value, self.context)
 
@@ -109,7 +109,7 @@ class Lowering:
     def _lower(self, term: Term) -> Any:
         op, args = term.op, term.args
         if op == CONST:
-            return self.int(args[0])
+            return self.number(args[0])
         if op == TRUTH:
             return z3.BoolVal(args[0], self.context)
         if op == VAR:
@@ -122,7 +122,7 @@ class Lowering:
         if op == ITE:
             return z3.If(*(self._done[arg] for arg in args))
         if op == INT:
-            return z3.If(self._done[args[0]], self.int(1), self.int(0))
+            return z3.If(self._done[args[0]], self.number(1), self.number(0))
         if op == NOT:
             return z3.Not(self._done[args[0]])
         if op == ALL:
@@ -142,7 +142,7 @@ class Lowering:
         op, args = term.op, term.args
         bits = self._bits_of(term) if op in (LOW, SHR) else None
         if bits is not None:
-            return z3.Sum([z3.If(one, self.int(1 << i), self.int(0)) for i, one in enumerate(bits)])
+            return z3.Sum([z3.If(one, self.number(1 << i), self.number(0)) for i, one in enumerate(bits)])
         if op == CONGRUENT and self.equations is not None:
             return self._equation(term)
         if op in (LOW, SHR, WRAP, CONGRUENT):
@@ -178,7 +178,7 @@ class Lowering:
             name, _, hi = variable.args
             bits = [z3.Bool(f"{name}.{i}", self.context) for i in range(hi.bit_length())]
             self._bits[variable] = bits
-            total = z3.Sum([z3.If(one, self.int(1 << i), self.int(0)) for i, one in enumerate(bits)])
+            total = z3.Sum([z3.If(one, self.number(1 << i), self.number(0)) for i, one in enumerate(bits)])
             self.given.append(self._done[variable] == total)
         return self._bits[variable]
 
@@ -191,7 +191,7 @@ class Lowering:
 
     def _sum(self, constant: int, products: tuple[tuple[Monomial, int], ...]) -> Any:
         """Its products; a number times the difference of two bits is one choice."""
-        parts = [self.int(constant)] if constant else []
+        parts = [self.number(constant)] if constant else []
         waiting: dict[tuple[Term, ...], tuple[Any, int]] = {}
         for monomial, factor in products:
             numbers = tuple(atom for atom in monomial if atom.lo < 0 or atom.hi > 1)
@@ -201,24 +201,24 @@ class Lowering:
                 parts.append(self._difference(numbers[0], factor, self.truth(bits[0]), other[0]))
                 continue
             if other is not None:
-                parts.append(z3.If(other[0], self._done[numbers[0]] * self.int(other[1]), self.int(0)))
+                parts.append(z3.If(other[0], self._done[numbers[0]] * self.number(other[1]), self.number(0)))
             if len(bits) == 1 and len(numbers) == 1:
                 waiting[numbers] = (self.truth(bits[0]), factor)
             else:
                 parts.append(self._product(monomial, factor))
         for numbers, (truth, factor) in waiting.items():
-            parts.append(z3.If(truth, self._done[numbers[0]] * self.int(factor), self.int(0)))
+            parts.append(z3.If(truth, self._done[numbers[0]] * self.number(factor), self.number(0)))
         return z3.Sum(parts) if len(parts) > 1 else parts[0]
 
     def _difference(self, number: Term, factor: int, added: Any, taken: Any) -> Any:
-        value = self._done[number] * self.int(factor)
-        return z3.If(added == taken, self.int(0), z3.If(added, value, -value))
+        value = self._done[number] * self.number(factor)
+        return z3.If(added == taken, self.number(0), z3.If(added, value, -value))
 
     def _product(self, monomial: tuple[Term, ...], factor: int) -> Any:
         numbers = [atom for atom in monomial if atom.lo < 0 or atom.hi > 1]
         if len(numbers) > 1:
             raise Unsolvable("a product of two unknown numbers is not linear", "the other attacks run it as it is")
-        value = self._done[numbers[0]] if numbers else self.int(1)
+        value = self._done[numbers[0]] if numbers else self.number(1)
         bits = [self.truth(atom) for atom in monomial if atom not in numbers]
-        value = value if factor == 1 else value * self.int(factor)
-        return z3.If(z3.And(bits), value, self.int(0)) if bits else value
+        value = value if factor == 1 else value * self.number(factor)
+        return z3.If(z3.And(bits), value, self.number(0)) if bits else value

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from foliolab.framework.verify.symbolic import algebra
-from foliolab.framework.verify.symbolic.number import Number, term_of
+from foliolab.framework.verify.symbolic.number import Number, term_of, unsupported
 from foliolab.framework.verify.symbolic.paths import Apart, Paths, State, merge_states, merge_values
-from foliolab.framework.verify.symbolic.space import Place, Space
+from foliolab.framework.verify.symbolic.space import FOLIO, Place, Space
 from foliolab.framework.verify.symbolic.term import Term
 
 Site = tuple[str, int]
@@ -120,9 +120,9 @@ class Unknown:
     def _forget(self, changed: set[Place]) -> None:
         space = self.marks.space
         for name, offset in sorted(changed):
-            cell = space.cells["folio" if name == "folio" else "mm"][offset]
-            value = space.unknown(cell.ctype) if cell.ctype else algebra_low(space.unknown(), 8 * cell.size)
-            self.marks.paths.state[name, offset] = term_of(value)
+            if name != FOLIO:
+                raise unsupported("changes what an MM keeps in a loop of unknown length")
+            self.marks.paths.state[name, offset] = space.any_of((name, offset))
 
     def carry(self, names: dict[str, Any], wanted: list[str]) -> list[Any]:
         """Any value for each name, once the loop may have run."""
@@ -130,11 +130,6 @@ class Unknown:
             return [names.get(name, UNBOUND) for name in wanted]
         held = [names.get(name, UNBOUND) for name in wanted]
         return [self.marks.space.unknown() if isinstance(one, (int, Number)) else one for one in held]
-
-
-def algebra_low(value: Number, bits: int) -> Any:
-    """The low bits of an unknown number."""
-    return Number(algebra.low(value.term, bits), value.paths)
 
 
 class One:

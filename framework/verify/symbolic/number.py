@@ -233,7 +233,7 @@ def _polynomial(values: list[int], bits: list[Term]) -> Term:
 
 def symbolic_min(*values: Any) -> Any:
     """`min` of the text, without a decision."""
-    return _extreme(values, lambda a, b: algebra.le(a, b), min)
+    return _extreme(values, algebra.le, min)
 
 
 def symbolic_max(*values: Any) -> Any:

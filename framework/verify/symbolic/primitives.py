@@ -133,9 +133,9 @@ SUBSTITUTES: Final[dict[Any, Callable[..., Any]]] = {
     plain.test_and_clear_bit: test_and_clear_bit,
     plain.test_and_set_bit_lock: test_and_set_bit,
     plain.clear_bit_unlock: clear_bit,
-    getattr(plain, "__clear_bit_unlock"): clear_bit,  # noqa: B009  # the plain name would be mangled
-    getattr(plain, "__set_bit"): set_bit,  # noqa: B009
-    getattr(plain, "__clear_bit"): clear_bit,  # noqa: B009
+    getattr(plain, "__clear_bit_unlock"): clear_bit,  # the plain name would be mangled
+    getattr(plain, "__set_bit"): set_bit,
+    getattr(plain, "__clear_bit"): clear_bit,
     plain.spin_wait_clear: spin_wait_clear,
     plain.atomic_add_negative: atomic_add_negative,
     plain.cmpxchg: cmpxchg,

@@ -10,6 +10,7 @@ from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.course import Course
 from foliolab.framework.verify.symbolic.number import Unsupported
+from foliolab.framework.verify.symbolic.space import is_unknown
 from foliolab.framework.verify.symbolic.term import TRUE, Term
 
 FEW = range(2, 9)
@@ -98,8 +99,8 @@ def not_initial(course: Course) -> Term:
         if exempt or stored.page >= 1 << course.order:
             continue
         assert stored.init is not None
-        value = course.space.folio().__getattr__(stored.name).get()
-        if not any(str(one.args[0]).startswith("?") for one in term.variables([value])):
+        value = getattr(course.space.folio(), stored.name).get()
+        if not is_unknown(value):
             parts.append(algebra.not_(algebra.eq(value, term.const(stored.init))))
     return algebra.any_(*parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from foliolab.framework.policy import Scheme
@@ -20,9 +21,12 @@ from foliolab.framework.verify.symbolic.questions import Asked, claimed, questio
 from foliolab.framework.verify.symbolic.solver import Question
 from foliolab.framework.verify.symbolic.space import FOLIO
 from foliolab.framework.verify.symbolic.sums import Sums
+from foliolab.framework.verify.symbolic.symmetry import Partition
 from foliolab.framework.verify.symbolic.term import Term
 from foliolab.framework.verify.symbolic.witness import Script, counterexample, run
 
+FEW_FIRST: Final = 0.6
+"""Of the time that is left, what a question about few MMs may take before it is asked about more."""
 ALIKE: Final = 2
 """Steps after which orders are told apart by their terms."""
 
@@ -133,6 +137,8 @@ class _OneClass:
         self.open: dict[tuple[str, str], str] = {key: "" for key in claimed(self.scheme, one.anon)}
         """Claims that may still hold, and how far they were found to."""
         self.stuck: dict[tuple[str, str], str] = {}
+        self.patience = 1e9
+        """Seconds for a question."""
 
     def outcomes(self) -> Iterator[Outcome]:
         """What each claim comes to."""
@@ -156,6 +162,8 @@ class _OneClass:
         for owners in OWNERS:
             within = f"any operations, at most {owners} MMs at a time"
             refuted = False
+            self.stuck.clear()  # with more MMs it may be easier to refute; what is proved of them covers fewer
+            self.patience = FEW_FIRST * self.budget.left if owners != OWNERS[-1] else self.budget.left
             for outcome in self._of_sums(owners, within):
                 refuted = True
                 yield outcome
@@ -198,6 +206,8 @@ class _OneClass:
         course = self.search.course(self.one.orders[-1], self.one.anon)
         given = [_one_of(course.pages, self.one.orders)]
         for number in range(1, self.search.steps + 1):
+            if self.open and all(key in self.stuck for key in self.open):
+                return
             course.step()
             within = f"{number} operations in a row" if number > 1 else "1 operation"
             given.append(course.legal[-1])
@@ -210,7 +220,7 @@ class _OneClass:
             for asked in questions(course, truth_of_course(course)):
                 self.search.progress(f"{self.one.told}, {asked.law}", number)
                 mine = "asking" if asked.law == "reuse" else None
-                yield from self._ask(asked, given, within, lambda values: self._stepped(values, course, mine))
+                yield from self._ask(asked, given, within, partial(self._stepped, course=course, asking=mine))
 
     def _stepped(self, values: dict[str, int], course: Course, asking: str | None) -> Script:
         script = Script(values["P"].bit_length() - 1, course.anon)
@@ -229,6 +239,9 @@ class _OneClass:
         key = (asked.law, asked.claim)
         if key not in self.open or key in self.stuck:
             return
+        if not self.budget.left:
+            self.stuck[key] = "the time was over"
+            return
         reply, why = self._reply(asked, given)
         if reply == "no":
             self.open[key] = within
@@ -245,14 +258,22 @@ class _OneClass:
             return "unknown", asked.why_not
         if asked.broken is term.FALSE:
             return "no", ""
-        question = Question(self.budget, [asked.broken, *given])
+        ids = [one for one in term.variables([asked.broken, *given]) if one.args[0].startswith(("id", "asking"))]
+        partition = Partition(ids)
+        broken = asked.broken
+        if partition.applies([broken, *given]):
+            given = [*(partition.rewritten(one) for one in given), *partition.laws()]
+            broken = partition.rewritten(broken)
+        question = Question(self.budget, [broken, *given])
         try:
             question.hold(*given)
-            reply = question.ask(asked.broken)
+            reply = question.ask(broken, self.patience)
         except Unsolvable as fault:
             return "unknown", fault.what
         self.search.asked += question.asked
-        return (reply.values, "") if reply.answer == "yes" else (reply.answer, "")
+        if reply.answer != "yes":
+            return reply.answer, ""
+        return (partition.values(reply.values) | reply.values if ids else reply.values), ""
 
     def _confirmed(self, script: Script, within: str) -> Iterator[Outcome]:
         """Refutations that the interpreted run of a script confirms."""

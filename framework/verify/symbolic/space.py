@@ -23,13 +23,15 @@ from foliolab.framework.machine.layout import CTYPES, CType, Field, Struct
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.number import Number, lift, term_of, unsupported
-from foliolab.framework.verify.symbolic.paths import Paths
+from foliolab.framework.verify.symbolic.paths import Paths, State
 from foliolab.framework.verify.symbolic.term import Term
 
 FOLIO: Final = "folio"
 UNKNOWN: Final = "?"
 INDEXED: Final = 64
 """Elements of an array that an unknown index may choose among."""
+ADDED: Final = 3
+"""Products in a change of an element that is written as a change, not as a choice."""
 
 Place = tuple[str, int]
 """A cell: the folio or an MM, and the byte offset."""
@@ -132,6 +134,20 @@ class Space:
                         Ref(self, name, "mm", field, i).put(term.const(field.init))
             Ref(self, name, "mm", self.layouts["mm"].by_name["mm_id"], 0).put(mm_id)
         return Pointer(self, "mm", 0, name)
+
+    def forget_unknown(self, before: State) -> None:
+        """Make cells that changed into something partly unknown wholly so."""
+        for place, value in self.paths.state.items():
+            if place[0] == FOLIO and value is not before.get(place) and is_unknown(value):
+                self.paths.state[place] = self.any_of(place)
+
+    def any_of(self, place: Place) -> Term:
+        """Anything that a cell of the folio can hold."""
+        cell = self.cells["folio"][place[1]]
+        if cell.ctype is not None:
+            return term_of(self.unknown(cell.ctype))
+        self._unknowns += 1
+        return term.var(f"{UNKNOWN}{self._unknowns}", 0, (1 << 8 * cell.size) - 1)
 
     def unknown(self, ctype: CType | None = None) -> Any:
         """Any value of a type."""
@@ -257,7 +273,17 @@ class Ref:
                     start = self.field.offset + index * self.ctype.bytes
                     part = algebra.low(algebra.shr(value, 8 * (cell.offset - start)), 8 * cell.size)
                 self.mem.written(place)
-                state[place] = algebra.choose(chosen, part, state[place]) if place in state else part
+                state[place] = part if chosen is term.TRUE else self._if_chosen(index, chosen, part, state[place])
+
+    def _if_chosen(self, index: int, chosen: Term, part: Term, old: Term) -> Term:
+        """An element's new value where the index is not known: what is added to it, if it is the one."""
+        number = term_of(self.index)
+        if number.op == term.VAR:
+            part = algebra.substitute(part, {number: term.const(index)}.get)
+        change = term.sub(part, old)
+        if len(term.as_sum(change)[1]) <= ADDED:
+            return term.add(old, term.mul(algebra.int_(chosen), change))
+        return algebra.choose(chosen, part, old)
 
     # -- as the primitives use it ------------------------------------------------------------------------
     def read(self, op: str) -> Any:
@@ -287,7 +313,7 @@ class Ref:
         ctype = self.ctype
         if ctype.low <= value.lo and value.hi <= ctype.high:
             return value
-        if not self.field.wraps and self._followed and not _is_unknown(value):
+        if not self.field.wraps and self._followed and not is_unknown(value):
             fits = algebra.all_(algebra.le(term.const(ctype.low), value), algebra.le(value, term.const(ctype.high)))
             what = f"{self.kind}.{self.field.name}: a value that does not fit {ctype.name}"
             self.mem.paths.fault("field-width", algebra.not_(fits), what)
@@ -296,5 +322,6 @@ class Ref:
         return algebra.wrap(value, ctype.bits, ctype.signed)
 
 
-def _is_unknown(value: Term) -> bool:
-    return any(one.args[0].startswith(UNKNOWN) for one in term.variables([value]))
+def is_unknown(value: Term) -> bool:
+    """Whether a term rests on something that is not followed."""
+    return any(str(one.args[0]).startswith(UNKNOWN) for one in term.variables([value]))

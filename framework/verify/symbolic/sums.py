@@ -13,7 +13,7 @@ from typing import Final
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.course import DUP, MAP, NEW, UNMAP, Course
 from foliolab.framework.verify.symbolic.paths import State
-from foliolab.framework.verify.symbolic.space import FOLIO, UNKNOWN, Cell, Place
+from foliolab.framework.verify.symbolic.space import FOLIO, Cell, Place, is_unknown
 from foliolab.framework.verify.symbolic.term import Term, as_sum, variables
 
 MOST: Final = 1 << 26
@@ -46,7 +46,7 @@ class Sums:
         state = self._after(self.initial, first, "mm0")
         self.known_mm = {place: value for place, value in state.items() if place[0] == "mm0"}
         for place, change in self._changes(self.initial, state).items():
-            if _unknown(change):
+            if is_unknown(change):
                 self.unknown.add(place)
             elif change.value is None:
                 self.added[place] = change
@@ -79,7 +79,7 @@ class Sums:
         """Cells that the first operation leaves alone and others change: they count, or the check will fail."""
         for kind in (DUP, UNMAP):
             for place, change in self._changes(self.initial, self._after(self.initial, kind, "mm0")).items():
-                if _unknown(change):
+                if is_unknown(change):
                     self.unknown.add(place)
                 elif place not in self.added:
                     self.counted.setdefault(place, change.value if change.value is not None else 0)
@@ -96,9 +96,7 @@ class Sums:
             times = term.var(f"{tag}count{place[1]}", 0, MOST)
             found[place] = self._fit(place, term.add(found[place], term.times(times, step)))
         for place in self.unknown:
-            cell = self._cell(place)
-            low, high = (cell.ctype.low, cell.ctype.high) if cell.ctype else (0, (1 << 8 * cell.size) - 1)
-            found[place] = term.var(f"{UNKNOWN}{tag}{place[1]}", low, high)
+            found[place] = self.course.space.any_of(place)
         return found
 
     def _fit(self, place: Place, value: Term) -> Term:
@@ -176,7 +174,3 @@ class Sums:
     def _of(self, change: Term, mm_id: Term, nr: Term) -> Term:
         stands = {self.mm_id: mm_id, self.nr: nr}
         return algebra.substitute(change, stands.get)
-
-
-def _unknown(value: Term) -> bool:
-    return any(str(one.args[0]).startswith(UNKNOWN) for one in variables([value]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine import folio as helpers
@@ -31,7 +31,9 @@ class Text:
         self._depth = 0
         self._twins: list[tuple[FunctionType, FunctionType]] = []
         made = policy_tree(space.scheme).copies(self._stand_in)
-        self.entries: dict[str, Callable[..., Any]] = {entry.__name__: made[entry] for entry in calls.ENTRIES}
+        self.entries: dict[str, Callable[..., Any]] = {
+            entry.__name__: made[cast(FunctionType, entry)] for entry in calls.ENTRIES
+        }
         for function, twin in self._twins:
             self._furnish(function, twin)
 

@@ -1,0 +1,22 @@
+"""docs/verifier.md names what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from foliolab.framework.verify.attacks import PLACES
+from foliolab.framework.verify.laws import LAWS
+
+TEXT = (Path(__file__).parents[2] / "docs" / "verifier.md").read_text()
+
+
+def test_every_law_stands_in_the_document() -> None:
+    named = set(re.findall(r"`([a-z-]+)`", TEXT))
+    assert set(LAWS) <= named
+    for law in ("safe", "reuse", "mapcount", "initial-values", "field-width"):
+        assert f"| `{law}` | {LAWS[law]} |" in TEXT
+
+
+def test_every_attack_stands_in_the_document() -> None:
+    assert set(PLACES) == set(re.findall(r"^\*\*([a-z]+)\*\*", TEXT, re.MULTILINE))
