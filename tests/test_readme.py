@@ -39,16 +39,18 @@ def test_readme_names_every_verb() -> None:
         "list",
         "precision",
         "record",
+        "replay",
         "replay-trace",
         "run",
         "show",
+        "verify",
     }
     groups = {command.split()[2] for command in COMMANDS if command.split()[1] == "kernel"}
     assert groups == {"bench", "calibrate", "check"}
 
 
 def _ordinary(command: str) -> bool:
-    asks_the_machine = shlex.split(command)[1] in ("kernel", "record", "replay-trace") or "--on both" in command
+    asks_the_machine = shlex.split(command)[1] in ("kernel", "record", "replay", "replay-trace") or "--on both" in command
     return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
 
 
@@ -63,9 +65,25 @@ def test_the_commands_work(command: str, tmp_path: Path) -> None:
         arguments += SHORT
     if arguments[0] == "precision":
         arguments += ["--mms", "3", "--folios", "2", "--execution", "interpreted"]
+    if arguments[0] == "verify":
+        arguments += ["--budget", "6", "--attacks", "explored"]
     done = run(arguments, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
+
+
+def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python wrong-policy\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "my.py").write_text(example)
+    (command,) = re.findall(r"`(foliolab verify mine [^`]+)`", TEXT)
+    found = run(shlex.split(command)[1:], tmp_path)
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert "folio 0: mapcount 2, 1 mappings" in found.stdout
+    assert "schedule: 0*27 1*6 0*12 1*10" in found.stdout
+    (replay,) = (c for c in COMMANDS if shlex.split(c)[1] == "replay")
+    again = run([*shlex.split(replay)[1:], "--dump"], tmp_path)
+    assert again.returncode == 1, again.stdout + again.stderr
+    assert "the law `mapcount` is broken" in again.stdout
 
 
 @pytest.mark.slow
@@ -89,7 +107,7 @@ def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_
 
 @pytest.mark.slow
 def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
-    record, replay = (next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay"))
+    record, replay = (next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay-trace"))
     done = run(shlex.split(record)[1:], tmp_path)
     if done.returncode == 3:
         pytest.skip(done.stderr.strip())
