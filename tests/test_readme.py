@@ -50,7 +50,9 @@ def test_readme_names_every_verb() -> None:
 
 
 def _ordinary(command: str) -> bool:
-    asks_the_machine = shlex.split(command)[1] in ("kernel", "record", "replay", "replay-trace") or "--on both" in command
+    asks_the_machine = (
+        shlex.split(command)[1] in ("kernel", "record", "replay", "replay-trace") or "--on both" in command
+    )
     return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
 
 
@@ -107,7 +109,9 @@ def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_
 
 @pytest.mark.slow
 def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
-    record, replay = (next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay-trace"))
+    record, replay = (
+        next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay-trace")
+    )
     done = run(shlex.split(record)[1:], tmp_path)
     if done.returncode == 3:
         pytest.skip(done.stderr.strip())

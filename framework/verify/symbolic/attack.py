@@ -90,11 +90,17 @@ class Symbolic:
                     told.add((outcome.claim, outcome.law))
                     seconds = time.monotonic() - began
                     tell(Finding(NAME, outcome.claim, "refuted", outcome.bound, outcome.example, 0, seconds))
+        except InterruptedError:  # before the first class was known
+            return self._nothing(scheme, "the time was over before anything was asked", began)
         except FolioLabError as fault:
-            claims = [OWED, *sorted({"safe", "exact", "reuse"} & scheme.capabilities)]
-            seconds = time.monotonic() - began
-            return [Finding(NAME, claim, "undecided", fault.what, None, 0, seconds) for claim in claims]
+            return self._nothing(scheme, fault.what, began)
         return list(ledger.findings(time.monotonic() - began))
+
+    @staticmethod
+    def _nothing(scheme: Scheme, why: str, began: float) -> list[Finding]:
+        claims = [OWED, *sorted({"safe", "exact", "reuse"} & scheme.capabilities)]
+        seconds = time.monotonic() - began
+        return [Finding(NAME, claim, "undecided", why, None, 0, seconds) for claim in claims]
 
     @staticmethod
     def _teller(tell: Tell) -> Tell:

@@ -26,6 +26,9 @@ ENTRY: Final = {
 }  # fmt: skip
 """The engine's entry for a kind of step, on files and on anonymous folios."""
 
+ANSWER: Final = 30_000
+"""Terms that one answer may take."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -220,14 +223,15 @@ class Course:
 
     def asked(self, entry: str, mm_id: Term | None) -> Term:
         """What an entry answers now; references are the mappings."""
-        before = self.paths.state
+        before, most = self.paths.state, self.paths.most
         self.paths.state = dict(before)
+        self.paths.most = min(most, term.made() + ANSWER)
         self.space.set_field("_refcount", term.add(self.total(), term.const(0) if self.anon else self.pages))
         mm = self.space.mm("asking", mm_id) if mm_id is not None else None
         try:
             return algebra.int_(term_of(self.text.answer(entry, self.space.page(0), 1, mm)))
         finally:
-            self.paths.state = before
+            self.paths.state, self.paths.most = before, most
 
 
 def _alike(a: Term, b: Term) -> bool:

@@ -71,6 +71,7 @@ class Marks:
 
     def branch(self, site: Site, condition: Any) -> Any:
         """What an `if` becomes: its sides, one after the other."""
+        self.paths.look()
         value = term_of(condition) if isinstance(condition, Number) else None
         if value is None or site in self.forked:
             return One(bool(condition))

@@ -13,10 +13,11 @@ from typing import Any, Final, NoReturn
 
 from foliolab.framework.verify.symbolic import algebra
 from foliolab.framework.verify.symbolic.number import Number, lift, term_of, unsupported
-from foliolab.framework.verify.symbolic.term import ALL, NOT, TRUE, Term
+from foliolab.framework.verify.symbolic.term import ALL, NOT, TRUE, Term, made
 
 PATHS: Final = 4096
 DECISIONS: Final = 100
+TERMS: Final = 2_000_000
 
 State = dict[Any, Term]
 Assumed = tuple[Term, dict[Term, bool]]
@@ -68,9 +69,23 @@ class Paths:
         self.state: State = {}
         self.faults: list[Fault] = []
         self.runs = 0
+        self.most = TERMS
+        """Terms in all, from which on it is too much."""
         self.before_dead_end: Callable[[], object] = lambda: None
         self._stopped = stopped
         self._frames: list[_Run] = []
+
+    def look(self) -> None:
+        """Whether to go on.
+
+        Raises:
+            InterruptedError: somebody wants an end.
+            Unsupported: there are more terms than can be handled.
+        """
+        if self._stopped():
+            raise InterruptedError
+        if made() > self.most:
+            raise unsupported("makes too large terms: its paths and numbers multiply")
 
     # -- decisions ---------------------------------------------------------------------------------------
     def decide(self, condition: Term) -> bool:
@@ -111,8 +126,7 @@ class Paths:
     # -- merging -----------------------------------------------------------------------------------------
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run all paths of a function; its merged result. The state is the merged one afterwards."""
-        if self._stopped():
-            raise InterruptedError
+        self.look()
         before, faults = self.state, len(self.faults)
         outcomes: list[_Outcome] = []
         todo: list[tuple[bool, ...]] = [()]

@@ -56,20 +56,27 @@ class Truth:
 def claimed(scheme: Scheme, anon: bool) -> list[tuple[str, str]]:
     """(law, claim) of all questions about a policy, but the faults that any law may suffer on the way."""
     found = [("mapcount", OWED), ("initial-values", OWED)]
+    if anon and scheme.policy.hooks.can_reuse is not None:
+        found.append(("reuse", "reuse"))
     if "safe" in scheme.capabilities:
         found.append(("safe", "safe"))
     if "exact" in scheme.capabilities:
         found.append(("exact", "exact"))
     found += [("exact-up-to", exact_claim(k)) for k in FEW if exact_claim(k) in scheme.capabilities]
-    if anon and scheme.policy.hooks.can_reuse is not None:
-        found.append(("reuse", "reuse"))
     return found
 
 
-def questions(course: Course, truth: Truth) -> Iterator[Asked]:
-    """All questions about the state that a course is in, each made when it is its turn."""
+def claimed_keys(scheme: Scheme, anon: bool) -> set[tuple[str, str]]:
+    """The same as a set."""
+    return set(claimed(scheme, anon))
+
+
+def questions(course: Course, truth: Truth, wanted: set[tuple[str, str]]) -> Iterator[Asked]:
+    """The wanted questions about the state that a course is in, each made when it is its turn."""
     few = {exact_claim(k): k for k in FEW}
     for law, claim in claimed(course.scheme, course.anon):
+        if (law, claim) not in wanted:
+            continue
         try:
             if law in ("safe", "exact", "exact-up-to"):
                 shared = algebra.bool_(course.shared())

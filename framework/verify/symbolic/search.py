@@ -17,7 +17,14 @@ from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.attack import NAME, OWNERS
 from foliolab.framework.verify.symbolic.course import Course
 from foliolab.framework.verify.symbolic.lowering import Unsolvable
-from foliolab.framework.verify.symbolic.questions import Asked, claimed, questions, truth_of_course, truth_of_sums
+from foliolab.framework.verify.symbolic.questions import (
+    Asked,
+    claimed,
+    claimed_keys,
+    questions,
+    truth_of_course,
+    truth_of_sums,
+)
 from foliolab.framework.verify.symbolic.solver import Question
 from foliolab.framework.verify.symbolic.space import FOLIO
 from foliolab.framework.verify.symbolic.sums import Sums
@@ -87,12 +94,14 @@ class Search:
         self.orders = orders or range(1, scheme.policy.max_order + 1)
         self.tell = tell
         self.asked = 0
+        self.hard: set[tuple[str, str]] = set()
+        """Questions that were not answered in time for some class."""
         self.began = time.monotonic()
 
     def outcomes(self) -> Iterator[Outcome]:
         """What is found, as soon as it is."""
         term.forget()
-        classes = [one for anon in (False, True) for one in self.classes(anon)]
+        classes = [one for anon in (True, False) for one in self.classes(anon)]
         for number, one in enumerate(classes):
             budget = self.budget.part(1 / (len(classes) - number))
             try:
@@ -158,27 +167,26 @@ class _OneClass:
 
     # -- the state is a sum ------------------------------------------------------------------------------
     def _by_sums(self) -> Iterator[Outcome]:
-        """Few MMs first; once something is refuted, the other orders of the class are looked at one by one."""
-        for owners in OWNERS:
-            within = f"any operations, at most {owners} MMs at a time"
-            refuted = False
-            self.stuck.clear()  # with more MMs it may be easier to refute; what is proved of them covers fewer
-            self.patience = FEW_FIRST * self.budget.left if owners != OWNERS[-1] else self.budget.left
-            for outcome in self._of_sums(owners, within):
-                refuted = True
-                yield outcome
-            if refuted:
-                yield from self._one_by_one()
-                return
+        """Few MMs first, what took too long elsewhere last; where something breaks, the other orders by themselves."""
+        for hard in (False, True):
+            for owners in OWNERS:
+                found = list(self._of_sums(owners, f"any operations, at most {owners} MMs at a time", hard))
+                yield from found
+                if found and len(self.one.orders) > 1:
+                    yield from self._other_orders(found)
 
-    def _one_by_one(self) -> Iterator[Outcome]:
-        if len(self.one.orders) > 1:
-            self.open.clear()
-            for number, order in enumerate(self.one.orders):
-                budget = self.budget.part(1 / (len(self.one.orders) - number))
-                yield from _OneClass(self.search, Class(self.one.anon, (order,)), budget).outcomes()
+    def _other_orders(self, found: list[Outcome]) -> Iterator[Outcome]:
+        mine = {(one.law, one.claim) for one in found} & claimed_keys(self.scheme, self.one.anon)
+        others = [order for order in self.one.orders if Class(self.one.anon, (order,)).told != found[0].what]
+        for number, order in enumerate(others):
+            budget = self.search.budget.part(1 / (2 * (len(others) - number) + 2))  # what breaks deserves time
+            single = _OneClass(self.search, Class(self.one.anon, (order,)), budget)
+            single.open = {key: "" for key in single.open if key in mine}
+            yield from single.outcomes()
 
-    def _of_sums(self, owners: int, within: str) -> Iterator[Outcome]:
+    def _of_sums(self, owners: int, within: str, hard: bool) -> Iterator[Outcome]:
+        if not any(self._wanted(key, hard) for key in self.open):
+            return
         course = self.search.course(self.one.orders[-1], self.one.anon)
         sums = Sums(course)
         if not sums.find():
@@ -190,9 +198,13 @@ class _OneClass:
         given = [*apart, *fits, _one_of(course.pages, self.one.orders)]
         if self.one.anon:
             given.append(algebra.le(term.const(1), held[0][1]))
-        for asked in questions(course, truth_of_sums(held)):
+        wanted = {key for key in self.open if self._wanted(key, hard)}
+        for asked in questions(course, truth_of_sums(held), wanted):
             self.search.progress(f"{self.one.told}, {asked.law}, up to {owners} MMs", owners)
             yield from self._ask(asked, given, within, lambda values: self._held(values, owners, course))
+
+    def _wanted(self, key: tuple[str, str], hard: bool) -> bool:
+        return key not in self.stuck and (key in self.search.hard) == hard
 
     def _held(self, values: dict[str, int], owners: int, course: Course) -> Script:
         script = Script(values["P"].bit_length() - 1, course.anon)
@@ -217,7 +229,8 @@ class _OneClass:
                 self.open.setdefault((fault.law, OWED), "")
                 yield from self._ask(asked, given, within, lambda values: self._stepped(values, course, None))
             given += [algebra.not_(fault.when) for fault in faults]
-            for asked in questions(course, truth_of_course(course)):
+            wanted = {key for key in self.open if key not in self.stuck}
+            for asked in questions(course, truth_of_course(course), wanted):
                 self.search.progress(f"{self.one.told}, {asked.law}", number)
                 mine = "asking" if asked.law == "reuse" else None
                 yield from self._ask(asked, given, within, partial(self._stepped, course=course, asking=mine))
@@ -247,6 +260,8 @@ class _OneClass:
             self.open[key] = within
         elif reply == "unknown":
             self.stuck[key] = why or f"{within}: undecided, the time was over"
+            if not why:
+                self.search.hard.add(key)
         else:
             script = script_of(reply)
             yield from self._confirmed(script, within)

@@ -20,6 +20,8 @@ Answer = Literal["no", "yes", "unknown"]
 LISTED: Final = 64
 """Solutions of an equation that the solver is given as one list."""
 CHUNK: Final = 24
+MANY: Final = 1 << 17
+"""Solutions that are looked for at most."""
 LOOK: Final = 0.1
 """Seconds between two looks at the budget while the solver works."""
 
@@ -106,18 +108,14 @@ class Question:
         first = self._check(until)  # equations as free truths: if there is nothing even so, there is nothing
         if first != z3.sat:
             return self._reply(first)
-        partial: list[tuple[Any, _Meaning]] = []
-        for term, stands in self._equations.items():
-            meaning = self._meaning(term, until)
-            if meaning is None:
-                return Reply("unknown", {})
+        meanings = self._meanings(until)
+        if meanings is None:
+            return Reply("unknown", {})
+        for stands, meaning in meanings:
             if meaning.whole:
                 self._solver.add(stands == meaning.one_of(meaning.listed))
-            else:
-                partial.append((stands, meaning))
-        if not partial:
-            return self._reply(self._check(until))
-        return self._by_chunks(partial, until)
+        partial = [(stands, meaning) for stands, meaning in meanings if not meaning.whole]
+        return self._by_chunks(partial, until) if partial else self._reply(self._check(until))
 
     def _by_chunks(self, partial: list[tuple[Any, _Meaning]], until: float) -> Reply:
         """Some of many solutions at a time: enough to find something, seldom to exclude it."""
@@ -136,29 +134,37 @@ class Question:
                 break
         return Reply("unknown", {})
 
-    def _meaning(self, term: Term, until: float) -> _Meaning | None:
-        """All solutions of an equation within what its numbers can be now."""
-        modulus = 1 << (term.args[1] if term.op == CONGRUENT else _beyond(term.args[0]))
-        factors, numbers = groups(term.args[0], modulus)
-        lowered = [self._lower(number) for number in numbers]
+    def _meanings(self, until: float) -> list[tuple[Any, _Meaning]] | None:
+        """All solutions of each equation within what its numbers can be now; None if that is too much."""
+        wanted = []
+        for term, stands in self._equations.items():
+            modulus = 1 << (term.args[1] if term.op == CONGRUENT else _beyond(term.args[0]))
+            factors, numbers = groups(term.args[0], modulus)
+            wanted.append((stands, modulus, factors, numbers, [self._lower(number) for number in numbers]))
         self._solver.add(*self._lower.take_given())
-        reach = self._reach(numbers, lowered, until)
+        every = [
+            (number, one) for _, _, _, numbers, lowered in wanted for number, one in zip(numbers, lowered, strict=True)
+        ]
+        reach = self._reach(every, until)
         if reach is None:
             return None
-        boxes = [(max(number.lo, -reach), min(number.hi, reach)) for number in numbers]
-        try:
-            found = list(islice(solutions(factors, boxes, modulus, lambda: not self.budget.left), 1 << 17))
-        except (TooMany, InterruptedError):
-            return None
-        found.sort(key=lambda one: (max(map(abs, one), default=0), len(set(map(abs, one)))))
-        return _Meaning(self.context, lowered, found)
+        found = []
+        for stands, modulus, factors, numbers, lowered in wanted:
+            boxes = [(max(number.lo, -reach), min(number.hi, reach)) for number in numbers]
+            try:
+                listed = list(islice(solutions(factors, boxes, modulus, lambda: not self.budget.left), MANY))
+            except (TooMany, InterruptedError):
+                return None
+            listed.sort(key=lambda one: (max(map(abs, one), default=0), len(set(map(abs, one)))))
+            found.append((stands, _Meaning(self.context, lowered, listed)))
+        return found
 
-    def _reach(self, numbers: list[Term], lowered: list[Any], until: float) -> int | None:
-        """The largest absolute value that one of the numbers can have."""
-        low, high = 0, max((max(abs(number.lo), abs(number.hi)) for number in numbers), default=0)
+    def _reach(self, numbers: list[tuple[Term, Any]], until: float) -> int | None:
+        """A power of two that none of the numbers can exceed, the smallest one."""
+        low, high = 0, max((max(abs(number.lo), abs(number.hi)) for number, _ in numbers), default=0).bit_length()
         while low < high:
             middle = (low + high) // 2
-            beyond = z3.Or([z3.Or(one > middle, one < -middle) for one in lowered])
+            beyond = z3.Or([z3.Or(one > 1 << middle, one < -(1 << middle)) for _, one in numbers])
             self._solver.push()
             self._solver.add(beyond)
             answer = self._check(until)
@@ -169,7 +175,7 @@ class Question:
                 low = middle + 1
             else:
                 high = middle
-        return high
+        return 1 << high
 
     def _reply(self, answer: Any) -> Reply:
         if answer == z3.unsat:

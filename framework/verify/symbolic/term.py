@@ -77,12 +77,19 @@ class Term:
                     yield from arg
 
     def __repr__(self) -> str:
+        return self.told(8)
+
+    def told(self, depth: int) -> str:
+        """As text; parts below that depth are left out, for shared parts would be written out each time."""
+        if depth == 0:
+            return "…"
         if self.op in (CONST, VAR):
             return str(self.args[0])
         if self.op == SUM:
-            products = (f"{k}*{'*'.join(map(repr, m))}" for m, k in self.args[1])
+            products = (f"{k}*{'*'.join(one.told(depth - 1) for one in m)}" for m, k in self.args[1])
             return f"({' + '.join([str(self.args[0]), *products])})"
-        return f"{self.op}({', '.join(map(repr, self.args))})"
+        told = (one.told(depth - 1) if isinstance(one, Term) else str(one) for one in self.args)
+        return f"{self.op}({', '.join(told)})"
 
 
 _made: dict[tuple[str, tuple[Any, ...]], Term] = {}
@@ -110,6 +117,11 @@ def make(op: str, args: tuple[Any, ...], lo: int, hi: int) -> Term:
     if found is None:
         found = _made[key] = Term(op, args, lo, hi, len(_made))
     return found
+
+
+def made() -> int:
+    """How many terms there are."""
+    return len(_made)
 
 
 def forget() -> None:
