@@ -55,7 +55,9 @@ class Truth:
 
 def claimed(scheme: Scheme, anon: bool) -> list[tuple[str, str]]:
     """(law, claim) of all questions about a policy, but the faults that any law may suffer on the way."""
-    found = [("mapcount", OWED), ("initial-values", OWED)]
+    found = [("mapcount", OWED)]
+    if not anon:  # an anonymous folio that nothing maps is freed: nobody sees what it holds
+        found.append(("initial-values", OWED))
     if anon and scheme.policy.hooks.can_reuse is not None:
         found.append(("reuse", "reuse"))
     if "safe" in scheme.capabilities:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
+from foliolab.framework.engine.check import Violation
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
@@ -170,7 +171,8 @@ class _OneClass:
         """Few MMs first, what took too long elsewhere last; where something breaks, the other orders by themselves."""
         for hard in (False, True):
             for owners in OWNERS:
-                found = list(self._of_sums(owners, f"any operations, at most {owners} MMs at a time", hard))
+                within = f"any operations (fewer than 2^26), at most {owners} MMs at a time"
+                found = list(self._of_sums(owners, within, hard))
                 yield from found
                 if found and len(self.one.orders) > 1:
                     yield from self._other_orders(found)
@@ -264,8 +266,11 @@ class _OneClass:
                 self.search.hard.add(key)
         else:
             script = script_of(reply)
-            yield from self._confirmed(script, within)
-            if key in self.open:
+            broken = run(script, self.scheme)
+            yield from self._confirmed(script, broken, within)
+            if key in self.open and any((one.law, one.claim) == key for one in broken):
+                self.stuck[key] = f"{within}: it breaks, but only after {broken[0].law} did"
+            elif key in self.open:
                 self.stuck[key] = f"{within}: a state was found in which it breaks, but the interpreted run does not"
 
     def _reply(self, asked: Asked, given: list[Term]) -> tuple[Literal["no", "unknown"] | dict[str, int], str]:
@@ -290,10 +295,10 @@ class _OneClass:
             return reply.answer, ""
         return (partition.values(reply.values) | reply.values if ids else reply.values), ""
 
-    def _confirmed(self, script: Script, within: str) -> Iterator[Outcome]:
-        """Refutations that the interpreted run of a script confirms."""
+    def _confirmed(self, script: Script, broken: list[Violation], within: str) -> Iterator[Outcome]:
+        """Those breaches in the run of a script that a replay of the file confirms."""
         what = Class(self.one.anon, (script.order,)).told
-        for violation in run(script, self.scheme):
+        for violation in broken:
             key = (violation.law, violation.claim)
             if violation.claim and violation.claim not in self.scheme.capabilities:
                 continue

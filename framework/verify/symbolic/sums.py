@@ -44,6 +44,8 @@ class Sums:
         first = NEW if course.anon else MAP
         course.paths.faults.clear()
         state = self._after(self.initial, first, "mm0")
+        if course.paths.faults:
+            return False
         self.known_mm = {place: value for place, value in state.items() if place[0] == "mm0"}
         for place, change in self._changes(self.initial, state).items():
             if is_unknown(change):
