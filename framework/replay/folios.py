@@ -68,8 +68,11 @@ from foliolab.framework.replay.cells import (
     tally,
 )
 from foliolab.framework.replay.owners import (
+    GAINED,
     IS_HINTED,
     IS_UNSURE,
+    LISTED,
+    LOST,
     ORDER_SHIFT,
     count_at,
     count_window,
@@ -146,7 +149,7 @@ def drop(vm: Memory, base: int, slot: int, first: int, end: int) -> None:
         start = (dense << PMD_ORDER) + max(first - window, 0)
         stop = (dense << PMD_ORDER) + min(end - window, PTRS_PER_PTE)
         huge.split_edges(vm, c, z, who, start, stop)
-        listed = count_window(vm, base, slot, who, start, stop, 0)
+        listed = count_window(vm, base, slot, who, start, stop, LOST)
         zap.zap_range(vm, c, z, who, start, stop, 1)
         touch_listed(vm, base, listed)
         if stop - start == PTRS_PER_PTE:
@@ -173,7 +176,7 @@ def fork(vm: Memory, contents: Memory, base: int, parent: int, child: int, unsur
             PTRS_PER_PTE,
         )
         put(vm, used_at(vm, base, child, dense), 1)
-        listed = count_window(vm, base, child, to, start, start + PTRS_PER_PTE, 1)
+        listed = count_window(vm, base, child, to, start, start + PTRS_PER_PTE, GAINED)
         touch_listed(vm, base, listed)
         if unsure:
             for i in range(listed):
@@ -321,6 +324,8 @@ def move(vm: Memory, base: int, slot: int, first: int, end: int, to: int) -> Non
             source = dense << PMD_ORDER | page % PTRS_PER_PTE
             who = reg(vm, base, MMS) + slot * reg(vm, base, MM_STRIDE)
             kernels.move_range(vm, reg(vm, base, CPU), reg(vm, base, ZONE), who, source, vpn, nr)
+            # no mapping more or less, but a policy may tell places apart
+            touch_listed(vm, base, count_window(vm, base, slot, mm_of(vm, base, slot), vpn, vpn + nr, LISTED))
             page += nr
 
 

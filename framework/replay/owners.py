@@ -54,6 +54,7 @@ IS_HINTED = 1 << 22
 IS_UNSURE = 1 << 23
 """Who took which slot is not certain: it was forked, or written to, during another MM's teardown."""
 ORDER_SHIFT = 24
+LISTED, GAINED, LOST = range(3)
 
 
 def folio_at(vm: Memory, base: int, head: int) -> int:
@@ -219,6 +220,9 @@ def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int
 
     A PMD counts as its pages; one that the range covers in part must have been split.
 
+    Args:
+        gain: GAINED, LOST, or LISTED: count nothing.
+
     Returns:
         how many folios are in the list of those to call `touched` for.
     """
@@ -243,9 +247,9 @@ def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int
 
 
 def _count(vm: Memory, base: int, slot: int, head: int, nr: int, gain: int, listed: int) -> int:
-    if gain:
+    if gain == GAINED:
         gained(vm, base, slot, head, nr)
-    else:
+    elif gain == LOST:
         lost(vm, base, slot, head, nr)
     put(vm, reg(vm, base, AT_LIST) + 8 * listed, head)
     return listed + 1
