@@ -1,9 +1,15 @@
-"""What every test gets: folders of its own instead of the user's, and no deadline on examples."""
+"""What every test gets: folders of its own instead of the user's, and no deadline on examples.
+
+Tests marked `machine`, and all of tests/kernel, run on one of xdist's workers, one after the other: they look at
+the whole machine's folios, or change which sizes it hands out.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +21,8 @@ settings.register_profile("foliolab", settings(), deadline=None)
 settings.load_profile("foliolab")
 
 OWN_FOLDER = pytest.StashKey[Path]()
+KERNEL = Path(__file__).parent / "kernel"
+PR_SET_THP_DISABLE = 41
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,3 +49,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         for name in ("FOLIOLAB_CONFIG", "FOLIOLAB_DATA", "FOLIOLAB_CACHE"):
             if os.environ.get(name, "").startswith(str(folder)):
                 del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of the machine on one worker; xdist hands out the largest group first."""
+    for item in items:
+        if item.path.is_relative_to(KERNEL):
+            item.add_marker(pytest.mark.machine)
+        if item.get_closest_marker("machine"):
+            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Beside a test of the machine no other takes large folios: some can only count those that the machine has.
+
+    Engine memory and numpy's large arrays ask for huge pages, hence get whatever size such a test has enabled.
+    """
+    if hasattr(item.config, "workerinput") and sys.platform == "linux":
+        alone = item.get_closest_marker("machine") is not None
+        ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, int(not alone), 0, 0, 0)

@@ -18,10 +18,10 @@ from foliolab.framework.engine.check import Violation, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
-from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
+from foliolab.framework.errors import FolioLabError
 from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
-from foliolab.framework.verify.laws import Watch, spoils
+from foliolab.framework.verify.laws import Watch, failure, spoils
 from foliolab.framework.verify.naming import name_of
 from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.turnstile import Access, Turnstile
@@ -69,6 +69,8 @@ class Playback:
     frames: list[Frame] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     states: list[list[tuple[int, bytes]]] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    """Of threads: how many frames there were after each operation of the set-up, and after each turn."""
 
 
 def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
@@ -286,6 +288,7 @@ class _Threads:
             answer = apply(self.machine, operation)
             self._hold(operation, before=False)
             self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
+            self.playback.turns.append(len(self.playback.frames))
         self.folio = folio_of_interest(self.machine)
         self.steps = counted(self.machine, self.folio)
         self.turnstile = Turnstile(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
@@ -294,6 +297,7 @@ class _Threads:
             self.turnstile.start([partial(self._thread, number) for number in threads])
             for thread, count in self.counterexample.turns:
                 self._turn(thread, count)
+                self.playback.turns.append(len(self.playback.frames))
             self._finish()
         finally:
             self.turnstile.close()
@@ -349,6 +353,10 @@ class _Threads:
                 answers.append(function(*memories, *numbers))
             self._begin(number)
             self._answered(number, operation, answers)
+            if self.turnstile.locks[number]:
+                self.turnstile.locks[number].clear()
+                message = f"thread {number}: an operation ends with a lock still held"
+                self.playback.violations.append(Violation("lost-lock", message))
             self._hold(operation, before=False)
             self.turnstile.settle()
             told = _answer_text(operation, answers)
@@ -431,10 +439,5 @@ def _answer_text(operation: Operation, answers: list[int]) -> str:
 
 def _violation_of(thread: int, cause: BaseException) -> Violation:
     """What a thread's end by an exception says."""
-    if isinstance(cause, LostLock):
-        return Violation("deadlock", f"thread {thread}: {cause.what}")
-    if isinstance(cause, FieldOverflow):
-        return Violation("field-width", f"thread {thread}: {cause.what}")
-    if isinstance(cause, AccessError):
-        return Violation("access", f"thread {thread}: {cause.what}")
-    raise cause
+    broken = failure(cause)
+    return Violation(broken.law, f"thread {thread}: {broken}", broken.claim)

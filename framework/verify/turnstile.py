@@ -99,6 +99,8 @@ class Turnstile:
         self.done: set[int] = set()
         self.waits: dict[int, str] = {}
         """Threads that wait for a lock, and for which: their turn is over until they are advanced again."""
+        self.locks: list[set[int]] = []
+        """Bits of the memory that each thread holds as locks."""
         self._threads: list[threading.Thread] = []
         self._turns: list[threading.Semaphore] = []
         self._guards: list[Any] = []
@@ -119,6 +121,7 @@ class Turnstile:
             self.left.append(0)
             self._turns.append(threading.Semaphore(0))
             self._guards.append(None)
+            self.locks.append(set())
             self._buffers.append(deque())
             thread = threading.Thread(target=self._run, args=(number, function), daemon=True)
             self._threads.append(thread)
@@ -201,7 +204,16 @@ class Turnstile:
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
         """One access of the thread whose turn it is (see `machine.memory.Observer`)."""
         self._op = op
+        self._note_locks(op, ref, old, new)
         self._pending = Access(self._self.number, op, ref, old, new, place())
+
+    def _note_locks(self, op: str, ref: Ref, old: int, new: int) -> None:
+        """Which locks the thread holds now: a bit it set as one, until it writes there that the bit is clear."""
+        mine, first = self.locks[self._self.number], 8 * ref.off
+        if op == "test_and_set_bit_lock":
+            mine |= {first + bit for bit in range(ref.ctype.bits) if (new & ~old) >> bit & 1}
+        elif mine and new != old:
+            mine -= {first + bit for bit in range(ref.ctype.bits) if not new >> bit & 1}
 
     def load(self, raw: Any, index: int, size: int) -> int:
         """What this thread sees at a place: its own latest store there, if that still waits."""

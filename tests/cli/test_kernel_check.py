@@ -15,6 +15,7 @@ from foliolab.framework.kernel.probe import Capability
 from foliolab.framework.registry import load
 from foliolab.framework.scenario.parser import load as load_scenario
 
+pytestmark = pytest.mark.machine
 Run = Callable[..., Any]
 WAIT = ("--wait", "240")
 

@@ -248,7 +248,7 @@ class Explorer:
         self.quiet = np.zeros(256, np.int64)
         self.out = np.zeros(2, np.int64)
         self.ctl = np.zeros(f.CONTROLS, np.int64)
-        self.ctl[[f.COUNT, f.LEVEL_END, f.QUIET, f.CANONICAL, f.HELD]] = 1, 1, 1, self.found.symmetric, world.held
+        self.ctl[[f.COUNT, f.LEVEL_END, f.QUIET, f.CANONICAL, f.GIVEN]] = 1, 1, 1, self.found.symmetric, world.given
         self._hash(FIRST_TABLE)
 
     def _learn(self, live: list[int]) -> None:

@@ -34,12 +34,12 @@ from foliolab.framework.verify.explored.stepping import (
 CONTROLS: Final = 14
 (
     POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIET,
-    CANONICAL, HELD,
+    CANONICAL, GIVEN,
 ) = range(CONTROLS)  # fmt: skip
 """What a search keeps between two calls: the state it expands and whose turn it is; states and transitions so far;
 the depth and where it ends; transitions until it is to return; whether somebody could go on; the answer it has to be
 told what follows; how many broken laws and quiet states it has noted; whether threads are interchangeable; and
-references that the set-up left."""
+the truth that the set-up left (`World.given`)."""
 
 FINISHED, WANTS, FULL, PAUSED, CROWDED = range(5)
 """Why a search returns: all states seen; a link is missing; no room for states; its quota is used up, or what it has
@@ -127,13 +127,16 @@ def is_quiet(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
     return True
 
 
-def broken_by(row: Any, at: int, words: int, threads: int, node: Any, before: int, truth: int, flags: int) -> int:
+def broken_by(
+    row: Any, at: int, words: int, threads: int, node: Any, before: int, truth: int, given: int, flags: int
+) -> int:
     """Which laws an end breaks that a link brings.
 
     Args:
         row, at: the state after it.
         before: what the thread's column was before.
         truth: what held before.
+        given: see `truth_of`.
         flags: the link's.
     """
     found = flags & (LOST | FAULT)
@@ -142,7 +145,7 @@ def broken_by(row: Any, at: int, words: int, threads: int, node: Any, before: in
     if flags & EXCLUSIVE and shared:
         found |= EXCLUSIVE
     if flags & REUSED:
-        now = truth_of(row, at, words, threads, node)
+        now = truth_of(row, at, words, threads, node, given)
         if now & ((1 << HELD_AT) - 1) > 1:
             found |= SHARED_REUSE
         elif asked and before & HELD_ALL_ALONG != 0:
@@ -220,10 +223,11 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
         ctl[WANTED_NODE] = n
         ctl[WANTED_ANSWER] = out[0]
         return UNKNOWN
-    truth = truth_of(state, at, words, threads, node)
-    move(state, free, words, threads, words + turn, node, links, link, ctl[HELD])
+    given = ctl[GIVEN]
+    truth = truth_of(state, at, words, threads, node, given)
+    move(state, free, words, threads, words + turn, node, links, link, given)
     if links[link, FLAGS] != 0:
-        sort = broken_by(state, free, words, threads, node, before, truth, links[link, FLAGS])
+        sort = broken_by(state, free, words, threads, node, before, truth, given, links[link, FLAGS])
         if sort != 0:
             note(broken, ctl, sort, at, turn, link)
     return 0

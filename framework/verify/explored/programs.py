@@ -75,6 +75,10 @@ def _few(reader: bool) -> Iterator[Program]:
     yield _program("a third MM maps a file while somebody asks", 3, setup, [[third], [_ASK]])
     threads = [["unmap mm=2 start=0 nr=1"], [_ASK]]
     yield _program("one of three MMs unmaps a file while somebody asks", 3, [*setup, third], threads)
+    # a writer that finds another one at work may take another path than one that is alone
+    setup = ["create mm=3 mm_id=4", *setup, "map_file mm=3 vpn=0 pfn=0 nr=1"]
+    threads = [[third], ["unmap mm=3 start=0 nr=1"], [_ASK]]
+    yield _program("one maps a file, one of three unmaps it, and somebody asks", 4, setup, threads)
 
 
 def _asked(reader: bool, threads: list[list[str]]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from foliolab.framework.discovery import TooSlow, limited, place_outside
 from foliolab.framework.engine import kernels
 from foliolab.framework.engine.check import Violation
-from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock, UsageError
+from foliolab.framework.errors import FolioLabError, LostLock, UsageError
 from foliolab.framework.machine.memory import Ref
 from foliolab.framework.machine.primitives import u64
 from foliolab.framework.verify.explored import nodes as n
@@ -17,6 +17,7 @@ from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.history import Boundary, Ended, History, Lead
 from foliolab.framework.verify.explored.sharing import Reclassified
 from foliolab.framework.verify.explored.world import Call
+from foliolab.framework.verify.laws import failure
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.explored.behaviour import Behaviour
@@ -433,13 +434,10 @@ def _left(step: int, answer: int, operand: int, other: int) -> int | None:
 
 def _broken(fault: FolioLabError) -> Violation | FolioLabError:
     """An error of the text as a broken law; other errors as they are."""
-    if isinstance(fault, LostLock):
-        return Violation("deadlock", fault.what)
-    if isinstance(fault, FieldOverflow):
-        return Violation("field-width", fault.what)
-    if isinstance(fault, AccessError):
-        return Violation("access", fault.what)
-    return fault
+    try:
+        return failure(fault)
+    except FolioLabError:
+        return fault
 
 
 def _running() -> str:

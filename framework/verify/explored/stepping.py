@@ -190,30 +190,34 @@ def find_link(node: Any, links: Any, n: int, answer: int) -> int:
     return UNKNOWN
 
 
-def truth_of(row: Any, at: int, words: int, threads: int, node: Any) -> int:
-    """How many MMs map the folio in a state, and, packed above, whether somebody holds a reference."""
-    total = 0
+def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int) -> int:
+    """How many MMs map the folio in a state, and, packed above, how many references are held.
+
+    Args:
+        given: the same of the set-up: MMs that no thread uses map the folio all the time.
+    """
+    total = given
     for t in range(words, words + threads):
         total += node[row[at, t] & NODE_MASK, TRUTH]
     return total
 
 
-def move(row: Any, at: int, words: int, threads: int, mine: int, node: Any, links: Any, link: int, held: int) -> None:
+def move(row: Any, at: int, words: int, threads: int, mine: int, node: Any, links: Any, link: int, given: int) -> None:
     """Put a thread at the node behind a link, and let every open question witness the new state.
 
     Args:
         mine: the thread's column.
-        held: references that the set-up left.
+        given: see `truth_of`.
     """
     before = row[at, mine]
     asked = node[before & NODE_MASK, WHAT] >> ASKS_AT & 1
     child = links[link, CHILD]
     row[at, mine] = child
-    truth = truth_of(row, at, words, threads, node)
+    truth = truth_of(row, at, words, threads, node, given)
     now = 0
     if truth & ((1 << HELD_AT) - 1) > 1:
         now |= SHARED_ALL_ALONG
-    if (truth >> HELD_AT) + held > 0:
+    if truth >> HELD_AT > 0:
         now |= HELD_ALL_ALONG
     for t in range(words, words + threads):
         one = row[at, t]

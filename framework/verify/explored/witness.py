@@ -136,17 +136,7 @@ def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -
         schedule=schedule_text(schedule.turns),
         memory_model="tso" if tso else "sc",
     )
-    return _confirmed(example, found) or _locked_out(example, broken, found)
-
-
-def _locked_out(example: Counterexample, broken: Broken, found: Exploration) -> Counterexample | None:
-    """The same where a lock was lost: who took it comes back to it, and waits for ever."""
-    assert found.world is not None
-    if broken.violation.law != "lost-lock" or broken.thread < 0:
-        return None
-    exits = [f"exit mm={mm}" for mm in found.world.programs[broken.thread].mms]
-    threads = [[*mine, *exits] if t == broken.thread else mine for t, mine in enumerate(example.threads)]
-    return _confirmed(msgspec.structs.replace(example, threads=threads), found)
+    return _confirmed(example, found)
 
 
 def _confirmed(example: Counterexample, found: Exploration) -> Counterexample | None:

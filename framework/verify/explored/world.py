@@ -12,6 +12,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT
 from foliolab.framework.errors import UsageError
 from foliolab.framework.policy import Scheme
+from foliolab.framework.verify.explored.nodes import HELD_AT
 from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.playback import counted, folio_of_interest
 from foliolab.framework.verify.watchdog import Watchdog
@@ -100,10 +101,10 @@ class World:
         self.machine = Machine(scheme, shape, "interpreted")
         for operation in setup:
             self._apply(operation)
-        self.held = sum(HOLDS.get(o.do, 0) * o.get("nr", 1) for o in setup)
         self.folio = folio_of_interest(self.machine)
         self.counted = counted(self.machine, self.folio)
         self._owned(threads)
+        self.given = self._given()
         reserves = [self._reserve(operations) for operations in threads]
         self.base = self.machine.snapshot()
         self.words: list[int] = self.base.view("int64").tolist()
@@ -136,6 +137,13 @@ class World:
                             "give each thread MMs of its own: an MM's locks are not modelled",
                         )
         self.mms = tuple(tuple(sorted(mm for mm, t in owner.items() if t == number)) for number in range(len(threads)))
+
+    def _given(self) -> int:
+        """What holds from the set-up on, packed like a node's TRUTH: MMs that no thread uses, and references."""
+        mine = {mm for mms in self.mms for mm in mms}
+        others = sum(self.mappings(mm) > 0 for mm in range(self.shape.nr_mms) if mm not in mine)
+        held = sum(HOLDS.get(o.do, 0) * o.get("nr", 1) for o in self.setup)
+        return others | held << HELD_AT
 
     def _reserve(self, operations: Sequence[Operation]) -> tuple[int, ...]:
         wanted = sum(o.get("nr", 1) for o in operations if o.do in COPIES)

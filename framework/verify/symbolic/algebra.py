@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from foliolab.framework.verify.symbolic.masks import runs
 from foliolab.framework.verify.symbolic.term import (
     ALL,
     AND,
@@ -104,6 +105,9 @@ def eq(a: Term, b: Term) -> Term:
     for one, other in ((a, b), (b, a)):
         if one.op == WRAP and other.op == WRAP and one.args[1:] == other.args[1:]:
             return congruent(sub(one.args[0], other.args[0]), one.args[1])
+        if one.op == LOW and one.args[0].op == SUM and other.lo >= 0 and other.hi < 1 << one.args[1]:
+            inner = other.args[0] if other.op == LOW and other.args[1] == one.args[1] else other
+            return congruent(sub(one.args[0], inner), one.args[1])
         if one.op == WRAP and one.lo <= other.lo and other.hi <= one.hi:
             return congruent(sub(one.args[0], other), one.args[1])
         if one.op == ITE and other.value is not None:
@@ -234,8 +238,8 @@ def low(a: Term, bits: int) -> Term:
     top = (1 << bits) - 1
     if a.lo >= 0 and a.hi <= top:
         return a
-    if a.op == ITE:
-        return choose(a.args[0], low(a.args[1], bits), low(a.args[2], bits))
+    if a.op in EACH:
+        return EACH[a.op](*(one if one.is_truth else low(one, bits) for one in a.args))
     if a.op == LOW and a.args[1] >= bits:
         return low(a.args[0], bits)
     if a.op == SHR and a.args[0].op == WRAP and a.args[1] + bits <= a.args[0].args[1]:
@@ -269,8 +273,8 @@ def shr(a: Term, bits: int) -> Term:
         return const(a.value >> bits)
     if a.lo >> bits == a.hi >> bits:
         return const(a.lo >> bits)
-    if a.op == ITE:
-        return choose(a.args[0], shr(a.args[1], bits), shr(a.args[2], bits))
+    if a.op in EACH:
+        return EACH[a.op](*(one if one.is_truth else shr(one, bits) for one in a.args))
     if a.op == SHR:
         return shr(a.args[0], a.args[1] + bits)
     if a.op == LOW:
@@ -294,22 +298,6 @@ def bit(a: Term, number: int) -> Term:
     return low(shr(a, number), 1)
 
 
-def _runs(mask: int) -> list[tuple[int, int]]:
-    """The runs of ones in a mask: (lowest bit, how many)."""
-    runs: list[tuple[int, int]] = []
-    at = 0
-    while mask >> at:
-        if mask >> at & 1:
-            length = 1
-            while mask >> (at + length) & 1:
-                length += 1
-            runs.append((at, length))
-            at += length
-        else:
-            at += 1
-    return runs
-
-
 def and_(a: Term, b: Term) -> Term:
     """a & b."""
     if a.is_truth and b.is_truth:
@@ -322,7 +310,7 @@ def and_(a: Term, b: Term) -> Term:
         if mask < 0:
             top = (~mask).bit_length()
             return add(times(shr(a, top), 1 << top), and_(a, const(mask & ((1 << top) - 1))))
-        return add(const(0), *(times(low(shr(a, at), length), 1 << at) for at, length in _runs(mask)))
+        return add(const(0), *(times(low(shr(a, at), length), 1 << at) for at, length in runs(mask)))
     if _is_bit(a) and _is_bit(b):
         return mul(a, b)
     if a.lo < 0 or b.lo < 0:
@@ -353,6 +341,7 @@ def _disjoint(a: Term, b: Term) -> bool:
     return b.lo >= 0 and b.hi < 1 << _zeros(a)
 
 
+@remembered
 def or_(a: Term, b: Term) -> Term:
     """a | b."""
     if a.is_truth and b.is_truth:
@@ -371,7 +360,12 @@ def or_(a: Term, b: Term) -> Term:
         above, below = _divided(one, at)
         if at and below.lo >= 0 and below.hi < 1 << at:
             return add(times(or_(above, shr(other, at)), 1 << at), below)
-    return _number(OR, (a, b), *_signed_reach(a, b)) if a is not b else a
+    if a is b:
+        return a
+    for one, other in ((a, b), (b, a)):
+        if one.op == ITE and any(side.value is not None for side in one.args[1:]):
+            return choose(one.args[0], *(or_(side, other) for side in one.args[1:]))
+    return _number(OR, (a, b), *_signed_reach(a, b))
 
 
 def xor_(a: Term, b: Term) -> Term:
@@ -413,6 +407,10 @@ def choose(condition: Term, a: Term, b: Term) -> Term:
     if a.value is not None and b.value is not None and abs(a.value - b.value) == 1:
         return add(b, times(int_(condition), a.value - b.value))
     return _number(ITE, (condition, a, b), min(a.lo, b.lo), max(a.hi, b.hi))
+
+
+EACH: Final[dict[str, Callable[..., Term]]] = {ITE: choose, AND: and_, OR: or_, XOR: xor_}
+"""What is done to each bit of some numbers by itself."""
 
 
 def assume(a: Term, condition: Term) -> Term:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 NAME: Final = "symbolic"
 STEPS: Final = 8
 """Operations in a row."""
-OWNERS: Final = (5,)
-"""MMs at a time, at most, where the state is a sum: few first, for small counterexamples."""
+OWNERS: Final = 5
+"""MMs at a time, at most, where the state is a sum."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Terms for the solver, in linear arithmetic over the integers.
 
 An ID whose bits matter is its bits; a product with bits is a choice; where a width cuts off stands a quotient and a
-rest. Products of two numbers that are no bits are refused: nothing is approximated here.
+rest. Products of two numbers that are no bits are refused; `and`, `or` and `xor` of two are bounded by their values.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import z3
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.symbolic.term import (
     ALL,
+    AND,
     CONGRUENT,
     CONST,
     EQ,
@@ -23,11 +24,13 @@ from foliolab.framework.verify.symbolic.term import (
     LE,
     LOW,
     NOT,
+    OR,
     SHR,
     SUM,
     TRUTH,
     VAR,
     WRAP,
+    XOR,
     Monomial,
     Term,
     everything,
@@ -35,7 +38,7 @@ from foliolab.framework.verify.symbolic.term import (
 
 BITS: Final = 40
 LARGE: Final = 1 << 16
-"""A factor from which on an equation is solved by itself."""
+"""A factor, or a modulus, from which on an equation is solved by itself."""
 
 
 class Unsolvable(FolioLabError):
@@ -143,7 +146,7 @@ class Lowering:
         bits = self._bits_of(term) if op in (LOW, SHR) else None
         if bits is not None:
             return z3.Sum([z3.If(one, self.number(1 << i), self.number(0)) for i, one in enumerate(bits)])
-        if op == CONGRUENT and self.equations is not None:
+        if op == CONGRUENT and self.equations is not None and 1 << args[1] >= LARGE:
             return self._equation(term)
         if op in (LOW, SHR, WRAP, CONGRUENT):
             unit = 1 << args[1]
@@ -155,7 +158,30 @@ class Lowering:
             if op == CONGRUENT:
                 return rest == 0
             return quotient if op == SHR else rest
-        raise Unsolvable(f"{op!r} of two unknown numbers is not linear", "the other attacks run it as it is")
+        return self._bitwise(term)
+
+    def _bitwise(self, term: Term) -> Any:
+        """`and`, `or`, `xor` of two unknown numbers: anything within what their values allow.
+
+        More than there is: that nothing breaks is proved all the same, what breaks the interpreted run must confirm.
+        """
+        op, (a, b) = term.op, term.args
+        x, y = self._done[a], self._done[b]
+        made = self._new(term.lo, term.hi)
+        if a.lo >= 0 and b.lo >= 0:
+            both = made if op == AND else self._new(0, min(a.hi, b.hi))
+            self.given += [both <= x, both <= y]
+            if op == OR:
+                self.given.append(made == x + y - both)
+            elif op == XOR:
+                self.given.append(made == x + y - 2 * both)
+        if op == XOR:
+            self.given.append((made == 0) == (x == y))
+        elif op == OR:
+            self.given.append((made == 0) == z3.And(x == 0, y == 0))
+        elif a.lo < 0 or b.lo < 0:
+            self.given.append(z3.Implies(z3.Or(x == 0, y == 0), made == 0))
+        return made
 
     def _equation(self, term: Term) -> Any:
         assert self.equations is not None

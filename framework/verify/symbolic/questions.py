@@ -54,14 +54,18 @@ class Truth:
 
 
 def claimed(scheme: Scheme, anon: bool) -> list[tuple[str, str]]:
-    """(law, claim) of all questions about a policy, but the faults that any law may suffer on the way."""
-    found = [("mapcount", OWED)]
-    if not anon:  # an anonymous folio that nothing maps is freed: nobody sees what it holds
-        found.append(("initial-values", OWED))
+    """(law, claim) of all questions about a policy, what costs most if it breaks first.
+
+    Left out are the faults that any law may suffer on the way.
+    """
+    found = []
     if anon and scheme.policy.hooks.can_reuse is not None:
         found.append(("reuse", "reuse"))
     if "safe" in scheme.capabilities:
         found.append(("safe", "safe"))
+    found.append(("mapcount", OWED))
+    if not anon:  # an anonymous folio that nothing maps is freed: nobody sees what it holds
+        found.append(("initial-values", OWED))
     if "exact" in scheme.capabilities:
         found.append(("exact", "exact"))
     found += [("exact-up-to", exact_claim(k)) for k in FEW if exact_claim(k) in scheme.capabilities]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import textwrap
+from functools import cache
 from types import CodeType, FunctionType
 from typing import Final
 
@@ -16,13 +18,17 @@ LOOP: Final = "__symbolic_loop"
 BRANCH: Final = "__symbolic_branch"
 
 
+@cache
 def rewritten(function: FunctionType) -> CodeType | None:
-    """The code with marks; None where there is no text to be had or nothing to mark."""
+    """The code with marks; None where there is nothing to mark, or the text to be had is not the function's own."""
+    if function.__code__ not in _codes(function.__code__.co_filename):
+        return None  # it was made otherwise, or its file has changed: it runs as it is
     try:
         source = textwrap.dedent(inspect.getsource(function))
         tree = ast.parse(source)
     except (OSError, TypeError, SyntaxError):
         return None
+    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
     if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef):
         return None
     definition = tree.body[0]
@@ -31,10 +37,23 @@ def rewritten(function: FunctionType) -> CodeType | None:
     definition.body = marks.block(definition.body)
     if not marks.count:
         return None
-    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
     ast.fix_missing_locations(tree)
     code = compile(tree, function.__code__.co_filename, "exec")
     return next(one for one in code.co_consts if isinstance(one, CodeType) and one.co_name == function.__name__)
+
+
+@cache
+def _codes(file: str) -> frozenset[CodeType]:
+    """Every function's code that the text of a file gives."""
+    try:
+        todo = [compile("".join(linecache.getlines(file)), file, "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError):
+        return frozenset()
+    found: set[CodeType] = set()
+    while todo:
+        found.add(todo[-1])
+        todo += [one for one in todo.pop().co_consts if isinstance(one, CodeType)]
+    return frozenset(found)
 
 
 def _assigned(nodes: list[ast.stmt]) -> list[str]:

@@ -17,6 +17,7 @@ from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.attack import NAME, OWNERS
 from foliolab.framework.verify.symbolic.course import Course
+from foliolab.framework.verify.symbolic.induction import WITHIN, Induction
 from foliolab.framework.verify.symbolic.lowering import Unsolvable
 from foliolab.framework.verify.symbolic.questions import (
     Asked,
@@ -33,8 +34,15 @@ from foliolab.framework.verify.symbolic.symmetry import Partition
 from foliolab.framework.verify.symbolic.term import Term
 from foliolab.framework.verify.symbolic.witness import Script, counterexample, run
 
-FEW_FIRST: Final = 0.6
-"""Of the time that is left, what a question about few MMs may take before it is asked about more."""
+PATIENCE: Final = (0.5, 6.0, 1e9)
+"""Seconds of computing for a question where the state is a sum: what takes longer is asked again after all others."""
+FEW: Final = 2
+"""MMs that are tried first, for small counterexamples."""
+FEW_FIRST: Final = 0.5
+LARGEST_FIRST: Final = 3.0
+"""Seconds of computing for few MMs, and for the largest folio of a class."""
+INDUCTION: Final = 0.4
+"""Of a class's time, what induction may take."""
 ALIKE: Final = 2
 """Steps after which orders are told apart by their terms."""
 
@@ -95,21 +103,38 @@ class Search:
         self.orders = orders or range(1, scheme.policy.max_order + 1)
         self.tell = tell
         self.asked = 0
-        self.hard: set[tuple[str, str]] = set()
-        """Questions that were not answered in time for some class."""
         self.began = time.monotonic()
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What is found, as soon as it is."""
+        """What is found, as soon as it is: classes with many orders first, and no question long before all were put."""
         term.forget()
-        classes = [one for anon in (True, False) for one in self.classes(anon)]
-        for number, one in enumerate(classes):
-            budget = self.budget.part(1 / (len(classes) - number))
+        found = [one for anon in (True, False) for one in self.classes(anon)]
+        found.sort(key=lambda one: -len(one.orders))
+        classes = [_OneClass(self, one, self.budget) for one in found]
+        sums = [one for one in classes if not self._late(one) and one.sums is not None]
+        for patience in PATIENCE:
+            for one in sums:
+                try:
+                    yield from one.by_sums(patience)
+                except InterruptedError:
+                    break
+        others = [one for one in classes if one not in sums]
+        for number, one in enumerate(others):
+            one.budget = self.budget.part(1 / (len(others) - number))
             try:
-                yield from _OneClass(self, one, budget).outcomes()
+                yield from one.by_steps()
             except InterruptedError:
-                for law, claim in claimed(self.scheme, one.anon):
-                    yield Outcome(law, claim, "undecided", one.told, "the time was over")
+                one.late()
+        for one in classes:
+            yield from one.rest()
+
+    def _late(self, one: _OneClass) -> bool:
+        """Whether time was over before it was known what a class is."""
+        try:
+            one.prepare()
+        except InterruptedError:
+            return True
+        return False
 
     def course(self, order: int, anon: bool) -> Course:
         """A folio's course, before its first step."""
@@ -147,35 +172,51 @@ class _OneClass:
         self.open: dict[tuple[str, str], str] = {key: "" for key in claimed(self.scheme, one.anon)}
         """Claims that may still hold, and how far they were found to."""
         self.stuck: dict[tuple[str, str], str] = {}
-        self.patience = 1e9
+        self.proved: set[tuple[str, str]] = set()
+        """Claims that hold for any number of operations."""
+        self.again: set[tuple[str, str]] = set()
+        """Those that were not answered in time, but may be with more of it."""
+        self.asked_of: dict[tuple[str, str], Asked] = {}
+        self.patience = PATIENCE[-1]
         """Seconds for a question."""
+        self.sums: Sums | None = None
+        self.held: list[tuple[Term, Term]] = []
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """What each claim comes to."""
+    def prepare(self) -> None:
+        """Find out whether the state is a sum."""
         course = self.search.course(self.one.orders[-1], self.one.anon)
-        if Sums(course).find():
-            yield from self._by_sums()
-        else:
-            yield from self._by_steps()
+        sums = Sums(course)
+        if sums.find():
+            self.sums, self.course, self.held = sums, course, sums.held_by(OWNERS)
+
+    def rest(self) -> Iterator[Outcome]:
+        """What the claims come to that are not refuted."""
         asked = self.search.asked
         for (law, claim), within in self.open.items():
             why = self.stuck.get((law, claim))
+            if why is None and not within:
+                why = "the time was over"
             if why:
                 so_far = f"{why} (held for {within})" if within else why
                 yield Outcome(law, claim, "undecided", self.one.told, so_far, None, asked)
-            elif within:
+            else:
                 yield Outcome(law, claim, "held", self.one.told, within, None, asked)
 
+    def late(self) -> None:
+        """The time was over in the midst of something."""
+        for key in self.open:
+            if key not in self.proved:
+                self.stuck.setdefault(key, "the time was over")
+
     # -- the state is a sum ------------------------------------------------------------------------------
-    def _by_sums(self) -> Iterator[Outcome]:
-        """Few MMs first, what took too long elsewhere last; where something breaks, the other orders by themselves."""
-        for hard in (False, True):
-            for owners in OWNERS:
-                within = f"any operations (fewer than 2^26), at most {owners} MMs at a time"
-                found = list(self._of_sums(owners, within, hard))
-                yield from found
-                if found and len(self.one.orders) > 1:
-                    yield from self._other_orders(found)
+    def by_sums(self, patience: float) -> Iterator[Outcome]:
+        """Ask what is not answered yet, for so long; where something breaks, the other orders by themselves."""
+        self.patience = patience
+        within = f"any operations (fewer than 2^26), at most {OWNERS} MMs at a time"
+        found = list(self._of_sums(within))
+        yield from found
+        if found and len(self.one.orders) > 1:
+            yield from self._other_orders(found)
 
     def _other_orders(self, found: list[Outcome]) -> Iterator[Outcome]:
         mine = {(one.law, one.claim) for one in found} & claimed_keys(self.scheme, self.one.anon)
@@ -184,43 +225,56 @@ class _OneClass:
             budget = self.search.budget.part(1 / (2 * (len(others) - number) + 2))  # what breaks deserves time
             single = _OneClass(self.search, Class(self.one.anon, (order,)), budget)
             single.open = {key: "" for key in single.open if key in mine}
-            yield from single.outcomes()
+            single.prepare()
+            yield from single.by_sums(PATIENCE[-1])
+            yield from single.rest()
 
-    def _of_sums(self, owners: int, within: str, hard: bool) -> Iterator[Outcome]:
-        if not any(self._wanted(key, hard) for key in self.open):
-            return
-        course = self.search.course(self.one.orders[-1], self.one.anon)
-        sums = Sums(course)
-        if not sums.find():
-            raise AssertionError("what is a sum once is one always")
-        held = sums.held_by(owners)
-        ids = [mm_id for mm_id, _ in held]
+    def _of_sums(self, within: str) -> Iterator[Outcome]:
+        course = self.course
+        wanted = {key for key in self.open if key not in self.asked_of and self._wanted(key)}
+        for asked in questions(course, truth_of_sums(self.held), wanted):
+            self.asked_of[asked.law, asked.claim] = asked
+        ids = [mm_id for mm_id, _ in self.held]
         apart = [algebra.not_(algebra.eq(a, b)) for i, a in enumerate(ids) for b in ids[:i]]
-        fits = [algebra.le(count, course.pages) for _, count in held]
+        fits = [algebra.le(count, course.pages) for _, count in self.held]
         given = [*apart, *fits, _one_of(course.pages, self.one.orders)]
         if self.one.anon:
-            given.append(algebra.le(term.const(1), held[0][1]))
-        wanted = {key for key in self.open if self._wanted(key, hard)}
-        for asked in questions(course, truth_of_sums(held), wanted):
-            self.search.progress(f"{self.one.told}, {asked.law}, up to {owners} MMs", owners)
-            yield from self._ask(asked, given, within, lambda values: self._held(values, owners, course))
+            given.append(algebra.le(term.const(1), self.held[0][1]))
+        for key, asked in self.asked_of.items():
+            if key in self.open and self._wanted(key):
+                self.search.progress(f"{self.one.told}, {asked.law}, up to {OWNERS} MMs", OWNERS)
+                yield from self._ask(asked, given, within, lambda values: self._held(values, OWNERS, course))
 
-    def _wanted(self, key: tuple[str, str], hard: bool) -> bool:
-        return key not in self.stuck and (key in self.search.hard) == hard
+    def _wanted(self, key: tuple[str, str]) -> bool:
+        """Whether a question is not answered, though it can be asked."""
+        return not self.open[key] and (key not in self.stuck or key in self.again)
 
     def _held(self, values: dict[str, int], owners: int, course: Course) -> Script:
         script = Script(values["P"].bit_length() - 1, course.anon)
         script.hold([(values.get(f"id{i}", 0), values.get(f"held{i}", 0)) for i in range(owners)])
         if course.anon:
-            script.write(values["id0"])
+            script.write(values.get("id0", 1))
         return script
 
+    # -- any number of operations ------------------------------------------------------------------------
+    def _by_induction(self) -> None:
+        """What is proved so need not be asked of so many operations."""
+        self.search.progress(f"{self.one.told}, by induction", 1)
+        course = self.search.course(self.one.orders[-1], self.one.anon)
+        attempt = Induction(course, [_one_of(course.pages, self.one.orders)], self.budget.part(INDUCTION))
+        for key in attempt.proved(set(self.open)):
+            self.open[key] = WITHIN
+            self.proved.add(key)
+        self.search.asked += attempt.asked
+
     # -- one operation after the other -------------------------------------------------------------------
-    def _by_steps(self) -> Iterator[Outcome]:
+    def by_steps(self) -> Iterator[Outcome]:
+        """Ask after each of some operations, what induction does not prove."""
+        self._by_induction()
         course = self.search.course(self.one.orders[-1], self.one.anon)
         given = [_one_of(course.pages, self.one.orders)]
         for number in range(1, self.search.steps + 1):
-            if self.open and all(key in self.stuck for key in self.open):
+            if self.open and all(key in self.stuck or key in self.proved for key in self.open):
                 return
             course.step()
             within = f"{number} operations in a row" if number > 1 else "1 operation"
@@ -231,7 +285,7 @@ class _OneClass:
                 self.open.setdefault((fault.law, OWED), "")
                 yield from self._ask(asked, given, within, lambda values: self._stepped(values, course, None))
             given += [algebra.not_(fault.when) for fault in faults]
-            wanted = {key for key in self.open if key not in self.stuck}
+            wanted = {key for key in self.open if key not in self.stuck and key not in self.proved}
             for asked in questions(course, truth_of_course(course), wanted):
                 self.search.progress(f"{self.one.told}, {asked.law}", number)
                 mine = "asking" if asked.law == "reuse" else None
@@ -241,9 +295,9 @@ class _OneClass:
         script = Script(values["P"].bit_length() - 1, course.anon)
         for i, step in enumerate(course.steps):
             kind = values.get(f"kind{i}", 0) if step.kind.value is None else step.kind.value
-            script.step(kind, values[f"id{i}"], values[f"nr{i}"])
+            script.step(kind, values.get(f"id{i}", 1), values.get(f"nr{i}", 1))
         if asking is not None:
-            script.write(values[asking])
+            script.write(values.get(asking, 1))
         return script
 
     # -- questions ---------------------------------------------------------------------------------------
@@ -252,8 +306,10 @@ class _OneClass:
     ) -> Iterator[Outcome]:
         """Ask whether a law can be broken; outcomes are refutations, the rest is noted."""
         key = (asked.law, asked.claim)
-        if key not in self.open or key in self.stuck:
+        if key not in self.open or (key in self.stuck and key not in self.again):
             return
+        self.stuck.pop(key, None)
+        self.again.discard(key)
         if not self.budget.left:
             self.stuck[key] = "the time was over"
             return
@@ -263,7 +319,7 @@ class _OneClass:
         elif reply == "unknown":
             self.stuck[key] = why or f"{within}: undecided, the time was over"
             if not why:
-                self.search.hard.add(key)
+                self.again.add(key)
         else:
             script = script_of(reply)
             broken = run(script, self.scheme)
@@ -278,16 +334,39 @@ class _OneClass:
             return "unknown", asked.why_not
         if asked.broken is term.FALSE:
             return "no", ""
-        ids = [one for one in term.variables([asked.broken, *given]) if one.args[0].startswith(("id", "asking"))]
+        reply, why = self._solved(asked.broken, given, self.patience)
+        if reply == "unknown" and not why and self.held and self.patience == PATIENCE[0]:
+            found = self._probed(asked.broken, given)
+            return (found, "") if found else (reply, why)
+        return reply, why
+
+    def _probed(self, broken: Term, given: list[Term]) -> dict[str, int] | None:
+        """What breaks a law with few MMs, or in the largest folio: easier to find than in all of a class."""
+        largest = 1 << self.one.orders[-1]
+        for fixed, patience in (
+            ({count: term.const(0) for _, count in self.held[FEW:]}, FEW_FIRST),
+            ({self.course.pages: term.const(largest)}, LARGEST_FIRST),
+        ):
+            some, *rest = (algebra.substitute(one, fixed.get) for one in (broken, *given))
+            reply, _ = self._solved(some, rest, patience)
+            if isinstance(reply, dict):
+                return reply | {str(one.args[0]): value.args[0] for one, value in fixed.items()}
+        return None
+
+    def _solved(
+        self, broken: Term, given: list[Term], patience: float
+    ) -> tuple[Literal["no", "unknown"] | dict[str, int], str]:
+        if broken is term.FALSE:
+            return "no", ""
+        ids = [one for one in term.variables([broken, *given]) if one.args[0].startswith(("id", "asking"))]
         partition = Partition(ids)
-        broken = asked.broken
         if partition.applies([broken, *given]):
             given = [*(partition.rewritten(one) for one in given), *partition.laws()]
             broken = partition.rewritten(broken)
         question = Question(self.budget, [broken, *given])
         try:
             question.hold(*given)
-            reply = question.ask(broken, self.patience)
+            reply = question.ask(broken, patience)
         except Unsolvable as fault:
             return "unknown", fault.what
         self.search.asked += question.asked

@@ -62,7 +62,7 @@ class Question:
             self._solver.add(*self._lower.take_given(), lowered)
 
     def ask(self, term: Term, seconds: float = 1e9) -> Reply:
-        """Whether a truth can hold, too."""
+        """Whether a truth can hold, too; `seconds` of computing, so that a busy machine changes no answer."""
         try:
             return self._ask(term, seconds)
         except z3.Z3Exception:  # an interruption that came when z3 had just answered ends whatever is next
@@ -74,7 +74,7 @@ class Question:
         self._solver.push()
         try:
             self._solver.add(lowered)
-            return self._with_equations(time.monotonic() + seconds)
+            return self._with_equations(time.process_time() + seconds)
         finally:
             self._solver.pop()
 
@@ -85,7 +85,7 @@ class Question:
 
         def watch() -> None:
             while not done.wait(LOOK):
-                if not self.budget.left or time.monotonic() > until:
+                if not self.budget.left or time.process_time() > until:
                     self.context.interrupt()
 
         if not self.budget.left:
@@ -130,7 +130,7 @@ class Question:
                     return self._reply(found)
             finally:
                 self._solver.pop()
-            if time.monotonic() > until or not self.budget.left:
+            if time.process_time() > until or not self.budget.left:
                 break
         return Reply("unknown", {})
 

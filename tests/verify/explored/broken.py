@@ -251,6 +251,16 @@ def reuse_ignores_references(folio: Any) -> bool:
     return atomic_read(folio._large_mapcount) + 1 <= folio_ref_count(folio)
 
 
+def never(folio: Any) -> bool:
+    return False
+
+
+NEVER_SHARED = replace(
+    mm_id.POLICY, name="never-shared", models=None, mutants=None,
+    hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=never),
+)  # fmt: skip
+
+
 def dup_page_plainly(page: Any) -> None:
     store(page._mapcount, load(page._mapcount) + 1)
 
@@ -286,7 +296,7 @@ RACES: dict[str, tuple[Policy, frozenset[str]]] = {
             mm_id.POLICY, name="m7", models=None, mutants=None,
             hooks=replace(mm_id.POLICY.hooks, can_reuse=reuse_forgets_to_unlock),
         ),
-        frozenset({"lost-lock", "deadlock"}),
+        frozenset({"lost-lock"}),
     ),
     "references ignored": (_mm("m8", mm_id.only_mapped, reuse_ignores_references), frozenset({"reuse"})),
     "flag not set": (_mm("m9", mm_id._add_to_slots, slots_before_the_flag), frozenset({"safe"})),

@@ -199,6 +199,27 @@ def test_random_schedules_of_a_sound_policy_find_nothing() -> None:
     assert not found.broken and found.states == 3000
 
 
+def test_mms_that_no_thread_uses_are_counted() -> None:
+    setup = [f"create mm={mm} mm_id={mm + 1}" for mm in range(3)]
+    setup += ["file_folio order=2", *(f"map_file mm={mm} vpn=0 pfn=0 nr=1" for mm in (0, 1))]
+    world = world_of(3, setup, [["map_file mm=2 vpn=0 pfn=0 nr=1"], ["maybe_shared pfn=0"]])
+    found = run(broken.NEVER_SHARED, world)
+    assert laws(found) == {"safe"} and not run(mm_id.POLICY, world).broken
+    example = counterexample(found, found.broken[0], "explored", False)
+    assert example is not None and example.law == "safe"
+
+
+def test_a_lost_lock_is_no_deadlock() -> None:
+    policy, _ = broken.RACES["lost unlock on one path"]
+    shared = ["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=1"]
+    world = world_of(2, shared, [["write mm=0 start=0"], ["unmap mm=1 start=0 nr=4"]])
+    found = run(policy, world)
+    assert laws(found) == {"lost-lock"}
+    example = counterexample(found, found.broken[0], "explored", False)
+    assert example is not None and example.law == "lost-lock"
+    assert [one.law for one in play(example, policy.with_parameters()).violations] == ["lost-lock"]
+
+
 # -- store buffers ---------------------------------------------------------------------------------------
 def test_a_forgotten_barrier_shows_with_store_buffers_only() -> None:
     assert run(broken.PETERSON_WITHOUT_BARRIER, files(2)).complete

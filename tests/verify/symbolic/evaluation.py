@@ -1,5 +1,7 @@
 """The value of a term for given variables, computed by Python alone: what the tests hold terms against."""
 
+from math import prod
+
 from foliolab.framework.verify.symbolic import term as t
 
 
@@ -13,26 +15,15 @@ def value(one, values):
 
 def _value(part, values, done):
     op, args = part.op, part.args
-    if op in (t.CONST, t.TRUTH):
-        return int(args[0])
     if op == t.VAR:
         return values[args[0]]
-    if op == t.SUM:
-        total = args[0]
-        for monomial, factor in args[1]:
-            for atom in monomial:
-                factor *= done[atom]
-            total += factor
-        return total
-    if op == t.ITE:
-        return done[args[1] if done[args[0]] else args[2]]
-    if op == t.ALL:
-        return int(all(done[one] for one in args[0]))
+    if op in (t.CONST, t.TRUTH):
+        return int(args[0])
+    if op in (t.SUM, t.ITE, t.ALL):
+        return _of_many(op, args, done)
     x = done[args[0]]
-    if op == t.WRAP:
-        x %= 1 << args[1]
-        return x - (1 << args[1]) if args[2] and x >> (args[1] - 1) else x
     simple = {
+        t.WRAP: lambda: _wrapped(x, args[1], args[2]),
         t.LOW: lambda: x % (1 << args[1]),
         t.SHR: lambda: x >> args[1],
         t.CONGRUENT: lambda: int(x % (1 << args[1]) == 0),
@@ -45,3 +36,16 @@ def _value(part, values, done):
         t.XOR: lambda: x ^ done[args[1]],
     }
     return simple[op]()
+
+
+def _of_many(op, args, done):
+    if op == t.SUM:
+        return args[0] + sum(factor * prod(done[atom] for atom in monomial) for monomial, factor in args[1])
+    if op == t.ITE:
+        return done[args[1] if done[args[0]] else args[2]]
+    return int(all(done[one] for one in args[0]))
+
+
+def _wrapped(x, bits, signed):
+    x %= 1 << bits
+    return x - (1 << bits) if signed and x >> (bits - 1) else x

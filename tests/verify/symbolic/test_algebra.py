@@ -39,7 +39,7 @@ def signed(value, bits):
 ONE = {
     "low": (a.low, lambda x, k: x % (1 << k)),
     "shr": (a.shr, lambda x, k: x >> k),
-    "wrap": (lambda x, k: a.wrap(x, k), signed),
+    "wrap": (a.wrap, signed),
     "unsigned": (lambda x, k: a.wrap(x, k, False), lambda x, k: x % (1 << k)),
     "mask": (lambda x, k: a.and_(x, t.const(~(5 << k))), lambda x, k: x & ~(5 << k)),
     "shift": (lambda x, k: a.shr(x, -k), lambda x, k: x << k),
@@ -116,9 +116,7 @@ def test_the_equation_solver_finds_all_solutions_and_no_others(data):
     everything = [()]
     for low, high in boxes:
         everything = [(*one, x) for one in everything for x in range(low, high + 1)]
-    expected = {
-        one for one in everything if sum(f * x for f, x in zip(factors, one, strict=True)) % (1 << bits) == 0
-    }
+    expected = {one for one in everything if sum(f * x for f, x in zip(factors, one, strict=True)) % (1 << bits) == 0}
     found = list(solutions(factors, boxes, 1 << bits, lambda: False))
     assert len(found) == len(set(found))
     assert set(found) == expected
