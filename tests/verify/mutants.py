@@ -322,17 +322,17 @@ FAULTS: tuple[Fault, ...] = (
             ),
         ),
     ),
-    # seen only by a reader between two writers of whom one found the other at work
-    Fault(
-        "sequence-does-not-move",
-        replace(rmap_id.POLICY, max_order=5),  # its arithmetic holds for folios so small
-        rmap_seqcount.write_end,
+)
+"""Mistakes in policies whose claims hold otherwise."""
+
+SEQCOUNT_FAULT = Fault(
+    "sequence-does-not-move",
+    rmap_id.POLICY,
+    rmap_seqcount.write_end,
+    (
         (
-            (
-                "atomic_add_return(SEQUENCE_STEP[form] - SHARED_WRITER, seqcount)",
-                "atomic_add_return(-SHARED_WRITER, seqcount)",
-            ),
+            "atomic_add_return(SEQUENCE_STEP[form] - SHARED_WRITER, seqcount)",
+            "atomic_add_return(-SHARED_WRITER, seqcount)",
         ),
     ),
 )
-"""Mistakes in policies whose claims hold otherwise."""

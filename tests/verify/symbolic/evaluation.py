@@ -7,7 +7,7 @@ from foliolab.framework.verify.symbolic import term as t
 
 def value(one, values):
     """A term's value; variables by name."""
-    done = {}
+    done: dict[t.Term, int] = {}
     for part in t.everything([one]):
         done[part] = _value(part, values, done)
     return done[one]

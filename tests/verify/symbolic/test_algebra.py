@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +15,12 @@ from foliolab.framework.verify.symbolic.number import Number, Table, lift, term_
 from foliolab.framework.verify.symbolic.paths import Paths
 
 _spec = importlib.util.spec_from_file_location("symbolic_evaluation", Path(__file__).with_name("evaluation.py"))
+assert _spec is not None and _spec.loader is not None
 evaluation = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(evaluation)
 
 NAMES = {"x": (0, 255), "y": (-40, 40), "z": (1, (1 << 24) - 1), "b": (0, 1)}
-TWO = {
+TWO: dict[str, Any] = {
     "add": (t.add, lambda x, y: x + y),
     "sub": (t.sub, lambda x, y: x - y),
     "mul": (t.mul, lambda x, y: x * y),
@@ -36,7 +38,7 @@ def signed(value, bits):
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-ONE = {
+ONE: dict[str, Any] = {
     "low": (a.low, lambda x, k: x % (1 << k)),
     "shr": (a.shr, lambda x, k: x >> k),
     "wrap": (a.wrap, signed),
@@ -113,7 +115,7 @@ def test_the_equation_solver_finds_all_solutions_and_no_others(data):
     for _ in range(count):
         low = data.draw(st.integers(-3, 2))
         boxes.append((low, low + data.draw(st.integers(0, 4))))
-    everything = [()]
+    everything: list[tuple[int, ...]] = [()]
     for low, high in boxes:
         everything = [(*one, x) for one in everything for x in range(low, high + 1)]
     expected = {one for one in everything if sum(f * x for f, x in zip(factors, one, strict=True)) % (1 << bits) == 0}

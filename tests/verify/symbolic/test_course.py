@@ -17,6 +17,7 @@ from foliolab.framework.verify.symbolic.witness import Script
 from foliolab.policies import foliolab_policies
 
 _spec = importlib.util.spec_from_file_location("symbolic_evaluation", Path(__file__).with_name("evaluation.py"))
+assert _spec is not None and _spec.loader is not None
 evaluation = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(evaluation)
 
@@ -51,7 +52,8 @@ def made(name, anon, cache={}):  # noqa: B006  # on purpose: a course takes long
 
 def drawn(data, scheme, order, anon):
     """Legal steps: (kind, ID, pages)."""
-    pages, mapped, steps = 1 << order, {}, []
+    pages, steps = 1 << order, []
+    mapped: dict[int, int] = {}
     ids = data.draw(st.lists(st.integers(1, scheme.max_mm_id), min_size=3, max_size=3, unique=True))
     for number in range(STEPS):
         one = data.draw(st.sampled_from(ids))
@@ -132,8 +134,10 @@ def test_a_state_that_is_a_sum_is_the_one_that_operations_reach(name):
     for place in sums.added:
         field = next(f for f in fields if f.offset <= place[1] < f.end)
         size = field.size // field.count
-        held = machine.vm.view(course.space.cells["folio"][place[1]].ctype)[place[1] // size]
-        assert evaluation.value(state[place], values) == held
+        ctype = course.space.cells["folio"][place[1]].ctype
+        assert ctype is not None
+        now = machine.vm.view(ctype)[place[1] // size]
+        assert evaluation.value(state[place], values) == now
         compared += 1
     assert compared == {"rmap-id": 4, "page-mapcount": 1}[name]
 
