@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path("counterexamples")
 SECONDS: Final = 60.0
+SOON_PLAYED: Final = 5
+"""Order of the largest folio whose counterexample is played after Ctrl-C, too: larger ones take too long."""
 MEMORY: Final = "1G"
 
 Names = Annotated[
@@ -156,7 +158,7 @@ def _attack(
 
 # -- counterexamples -----------------------------------------------------------------------------
 def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool) -> list[Shown]:
-    """Write the counterexample of each broken law, and play it for the table."""
+    """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
     from foliolab.framework.verify import counterexample
     from foliolab.framework.verify.course import Course
@@ -175,5 +177,6 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
             sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
             where = ""
         command = shlex.join(["foliolab", "replay", where])
-        shown.append(Shown(finding, Course(example, scheme), where, command))
+        late = verification.interrupted and example.shape.get("max_order", 0) > SOON_PLAYED
+        shown.append(Shown(finding, None if late else Course(example, scheme), where, command))
     return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Iterator
 from random import Random
@@ -24,10 +25,14 @@ HEAP: Final = 1 << 20
 FILE: Final = 1 << PMD_ORDER
 """Frame that stands for page 0 of the file."""
 ROW: Final = ("time", "mm", "kind", "order", "page", "nr", "other")
-MOST_PAGES: Final = 1 << 17
+MOST_PAGES: Final = 1 << 18
 MOST_EVENTS: Final = 4_000_000
 SECONDS: Final = 20.0
 """How long a pattern may take."""
+
+
+class TooMany(ModelError):
+    """A pattern has more events than are kept, or takes too long."""
 
 
 class Recorded:
@@ -69,6 +74,7 @@ class Stream:
         self.now = 0
         self._alive: set[int] = set()
         self._born = 0
+        self._until = time.monotonic() + SECONDS
         self._rows = array("q")  # one number after the other: a list a column takes thrice as long
 
     def start(self) -> int:
@@ -154,13 +160,21 @@ class Stream:
 
     def _add(self, kind: int, process: int, page: int = 0, nr: int = 0, order: int = 0, other: int = 0) -> None:
         if len(self._rows) >= len(ROW) * MOST_EVENTS:
-            raise ModelError(f"it has more than {MOST_EVENTS:,} events", "let it end sooner")
+            raise TooMany(f"it has more than {MOST_EVENTS:,} events", "let it end sooner")
+        if len(self._rows) % (len(ROW) << 12) == 0 and time.monotonic() > self._until:
+            raise TooMany(f"it has not come to its end after {SECONDS:g} s", "let it end sooner")
         self._rows.extend((self.now, process, kind, order, page, nr, other))
         self.now += 1
 
 
-def played(pattern: SharingPattern, usage: Usage, seed: int) -> Recorded:
+def played(pattern: SharingPattern, usage: Usage, seed: int, cut: bool = False) -> Recorded:
     """The events of a pattern.
+
+    Args:
+        pattern: which.
+        usage: how much it may use.
+        seed: of what is random.
+        cut: of a pattern with too many events the first ones will do.
 
     Raises:
         PluginError: its code fails, asks for what cannot be, or does not end; names it with file and line.
@@ -173,6 +187,8 @@ def played(pattern: SharingPattern, usage: Usage, seed: int) -> Recorded:
     except PluginError:
         raise
     except FolioLabError as fault:
+        if cut and isinstance(fault, TooMany):
+            return stream.recorded(f"the beginning of {pattern.name} with {usage.mms} MMs")
         place = place_outside(fault)
         raise PluginError(f"{what}: {fault.what}{f' ({place})' if place else ''}", fault.hint) from fault
     except Exception as fault:  # whatever a plugin's own code raises

@@ -20,8 +20,8 @@ from foliolab.framework.machine.primitives import load, pte_at, store
     FREE_SLOTS, LIVE, SNAPSHOT, EVENT,
     AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
     AT_VIRTUAL, AT_PLACE, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
-    AT_ENDS, AT_LENGTHS,
-) = range(41)  # fmt: skip
+    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG,
+) = range(45)  # fmt: skip
 REGISTERS: Final = 64
 
 BEFORE: Final = 0
@@ -43,8 +43,8 @@ KIND: Final = 0
     NO_MM, DEAD_MM, FAR_PAGE, NO_ORDER, OF_FILE, STALE, PRESENT_PAGES, HINTED, FALSE_EPISODES, FALSE_LONGEST,
     FALSE_PEAK, FALSE_PEAK_AT, UNSAFE_EPISODES, UNSAFE_LONGEST, UNSAFE_FIRST, SOLE_COPIES, FRAMES_PEAK,
     EXCLUSIVE_OPS, SHARED_OPS, FALSE_OPS, UNSAFE_OPS, FALSE_LONGEST_OPS, UNSAFE_LONGEST_OPS,
-    OWNERS_PEAK,
-) = range(16, 40)  # fmt: skip
+    OWNERS_PEAK, PAGES_MAPPED, PAGES_UNMAPPED, PAGES_FORKED, PAGES_MOVED, WRONG_REUSES,
+) = range(16, 45)  # fmt: skip
 TALLIES: Final = 48
 
 # -- buckets: current folios and pages, time of the last change, and both summed over time -----------------
@@ -74,8 +74,15 @@ LENGTHS: Final = (2, 2, 60 * EXACT_LENGTHS // 2)
 FOLIO_CELLS: Final = 5
 """What is accounted (owners, flags, order), how many MMs map it now, since when, and for how many operations on it,
 the answer is wrong, how often its pages are mapped."""
-SLOT_CELLS: Final = 2
-"""Of an MM: processes that use it, its family."""
+SLOT_CELLS: Final = 3
+"""Of an MM: processes that use it, its family, its first number in the trace."""
+COUNT_BITS: Final = 16
+COUNTS: Final = 4
+"""Where the mappings of single pages are counted (`Sizes.watched`): bits of a count, and counts of a cell."""
+WRONG_SHIFT: Final = 2
+WRONG_FALSE: Final = 1
+WRONG_UNSAFE: Final = 2
+"""An entry of the list of wrong answers that began: the event's place in the chunk, and which kinds began."""
 FAMILY_CELLS: Final = 3
 """Of MMs related by fork, which share a numbering of windows: MMs, windows, its cluster."""
 
@@ -117,6 +124,8 @@ class Sizes:
         clusters: one more than the largest number of a cluster of MMs that share memory from the start.
         pfns: entries of the table of recorded frame numbers, a power of two.
         events: events of a chunk.
+        watched: whether somebody looks on: mappings are counted by page, page operations by kind, and events are
+            listed that make an answer wrong.
     """
 
     frames: int
@@ -126,6 +135,7 @@ class Sizes:
     clusters: int
     pfns: int
     events: int
+    watched: bool = False
 
     @property
     def vpns(self) -> int:
@@ -149,6 +159,7 @@ class Sizes:
             AT_CLUSTER: self.clusters, AT_FOLIO: FOLIO_CELLS * heads, AT_LARGE: heads, AT_PFN: self.pfns,
             AT_LIST: PTRS_PER_PTE, AT_BUCKET: BUCKETS * BUCKET_CELLS, AT_MATRIX: prod(MATRIX), AT_TALLY: TALLIES,
             AT_ENDS: prod(ENDS), AT_LENGTHS: prod(LENGTHS),
+            AT_PAGES: self.frames // COUNTS if self.watched else 0, AT_WRONG: self.events if self.watched else 0,
         }  # fmt: skip
 
     @property
@@ -163,18 +174,19 @@ class Cells:
     Args:
         machine: an `engine.machine.Machine` whose shape has `sizes.scratch` bytes of scratch memory.
         sizes: of the tables.
+        start: bytes of scratch memory before the cells, which are somebody else's.
     """
 
-    def __init__(self, machine: Any, sizes: Sizes) -> None:
-        self.all = machine.scratch()
-        self.base: int = machine.map.scratch
+    def __init__(self, machine: Any, sizes: Sizes, start: int = 0) -> None:
+        self.all = machine.scratch()[start // 8 :]
+        self.base: int = machine.map.scratch + start
         self.starts: dict[int, int] = {}
         self.lengths = sizes.tables()
-        start = REGISTERS
+        at = REGISTERS
         for register, length in self.lengths.items():
-            self.starts[register] = start
-            self.all[register] = self.base + 8 * start
-            start += length
+            self.starts[register] = at
+            self.all[register] = self.base + 8 * at if length else 0
+            at += length
         mms = machine.map.mms
         values = {
             CPU: machine.map.cpus[0], ZONE: machine.map.zone, MMS: mms[0],

@@ -51,6 +51,8 @@ from foliolab.framework.replay.cells import (
     MM_STRIDE,
     MMS,
     NO_FRAMES,
+    PAGES_MAPPED,
+    PAGES_UNMAPPED,
     PFN_MASK,
     POLICY,
     PRESENT_PAGES,
@@ -60,6 +62,7 @@ from foliolab.framework.replay.cells import (
     STATUS,
     UNKNOWN,
     WITHIN,
+    WRONG_REUSES,
     ZONE,
     bump,
     cell,
@@ -75,6 +78,7 @@ from foliolab.framework.replay.owners import (
     LOST,
     ORDER_SHIFT,
     count_at,
+    count_pages,
     count_window,
     doubt,
     folio_at,
@@ -197,6 +201,7 @@ def place(vm: Memory, base: int, slot: int, vpn: int, order: int) -> int:
         put(vm, base + 8 * STATUS, NO_FRAMES)
         return -1
     head = fault.frame_of(vm, who, vpn)
+    count_pages(vm, base, head, 1 << order, 1, PAGES_MAPPED)
     if order:
         opened(vm, base, head, order)
         gained(vm, base, slot, head, 1 << order)
@@ -242,6 +247,17 @@ def _history(vm: Memory, base: int, head: int) -> tuple[int, int]:
     return kind, uncertain
 
 
+def _decided(vm: Memory, base: int, slot: int, head: int, outcome: int, sole: bool) -> None:
+    """A write fault on a large folio was decided; `sole`: nobody else maps it, and more than this page of it."""
+    if outcome == fault.COPIED:
+        lost(vm, base, slot, head, 1)
+        if sole:
+            tally(vm, base, SOLE_COPIES)
+    elif outcome == fault.REUSED and cell(vm, folio_at(vm, base, head) + 8) > 1:
+        tally(vm, base, WRONG_REUSES)
+    touched(vm, base, head)
+
+
 def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, kernel: int, uncertain: int) -> None:
     """A write-protect fault; the policy's outcome is counted beside the kernel's."""
     c = cpu_at(vm, reg(vm, base, CPU))
@@ -269,14 +285,15 @@ def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, kernel:
             alone = cell(vm, folio_at(vm, base, head) + 8) == 1
             sole = alone and folio_test_anon(pfn_folio(vm, head)) and cell(vm, count_at(vm, base, slot, head)) > 1
         outcome = fault.write_page(vm, contents, c, z, who, vpn, 1, 1)
+        if outcome == fault.COPIED:
+            count_pages(vm, base, frame, 1, -1, PAGES_UNMAPPED)
+            count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, PAGES_MAPPED)
         if large and outcome != fault.UNCHANGED:
-            if outcome == fault.COPIED:
-                lost(vm, base, slot, head, 1)
-                if sole:
-                    tally(vm, base, SOLE_COPIES)
-            touched(vm, base, head)
+            _decided(vm, base, slot, head, outcome, sole)
     elif kernel == fault.COPIED:
         outcome = fault.touch_new(vm, contents, c, z, who, vpn)
+        if outcome == fault.NEW_PAGE:
+            count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, PAGES_MAPPED)
     if outcome == fault.NO_MEMORY:
         put(vm, base + 8 * STATUS, NO_FRAMES)
         return
@@ -379,6 +396,7 @@ def map_cached(vm: Memory, base: int, slot: int, page: int, nr: int, order: int,
         if head < 0:
             return
         fault.file_map(vm, c, who, vpn, head + index, part, PTE_PROT)
+        count_pages(vm, base, head + index, part, 1, PAGES_MAPPED)
         if order:
             if large_head(vm, base, head) < 0:
                 opened(vm, base, head, order)
@@ -401,6 +419,7 @@ def _map_more(vm: Memory, base: int, slot: int, vpn: int, head: int, index: int,
     store(who.rss_anon, load(who.rss_anon) + nr)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, who, vpn + i), (head + index + i) << PFN_SHIFT | PTE_ANON & ~PTE_WRITE)
+    count_pages(vm, base, head + index, nr, 1, PAGES_MAPPED)
     if folio_nr_pages(folio) > 1:
         gained(vm, base, slot, head, nr)
         touched(vm, base, head)
@@ -424,6 +443,8 @@ def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: in
             huge.split_huge_pmd(vm, c, z, who, 0)
         mm.move_ptes(vm, z, who, index, vpn, nr)
         zap.zap_range(vm, c, z, who, 0, size, 1)
+        count_pages(vm, base, head, index, -1, PAGES_UNMAPPED)
+        count_pages(vm, base, head + index + nr, size - index - nr, -1, PAGES_UNMAPPED)
         if order:
             lost(vm, base, slot, head, size - nr)
             touched(vm, base, head)

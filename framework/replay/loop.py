@@ -26,6 +26,7 @@ from foliolab.framework.replay.cells import (
     SNAPSHOT,
     STALE,
     STATUS,
+    STEP,
     WITHIN,
     ZONE,
     bump,
@@ -238,6 +239,7 @@ def _one(vm: Memory, contents: Memory, base: int, i: int) -> None:
     cluster = nr >> CLUSTER_SHIFT
     nr &= NR_MASK
     put(vm, base + 8 * NOW, cell(vm, reg(vm, base, AT_TIME) + 8 * i))
+    put(vm, base + 8 * STEP, i)
     kind = head & 0xFF
     order = head >> 16 & 0xFF
     if kind > LAST_KIND:

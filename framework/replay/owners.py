@@ -7,7 +7,7 @@ asked, and how long folios are in which state is summed up.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, next_ptes, pmd_ref
 from foliolab.framework.engine.procfs import folio_maybe_mapped_shared
@@ -20,8 +20,12 @@ from foliolab.framework.replay.cells import (
     AT_FOLIO,
     AT_LARGE,
     AT_LIST,
+    AT_PAGES,
     AT_TALLY,
+    AT_WRONG,
     BUCKET_CELLS,
+    COUNT_BITS,
+    COUNTS,
     EXCLUSIVE_OPS,
     FALSE,
     FALSE_OPS,
@@ -35,10 +39,18 @@ from foliolab.framework.replay.cells import (
     ONE_PAGE,
     OWNERS,
     OWNERS_PEAK,
+    PAGES_FORKED,
+    PAGES_MOVED,
+    PAGES_UNMAPPED,
     SHARED_OPS,
+    STEP,
     UNSAFE,
     UNSAFE_FIRST,
     UNSAFE_OPS,
+    WRONG_FALSE,
+    WRONG_SHIFT,
+    WRONG_UNSAFE,
+    WRONGS,
     bump,
     cell,
     put,
@@ -55,6 +67,8 @@ IS_UNSURE = 1 << 23
 """Who took which slot is not certain: it was forked, or written to, during another MM's teardown."""
 ORDER_SHIFT = 24
 LISTED, GAINED, LOST = range(3)
+FOUR: Final = sum(1 << COUNT_BITS * i for i in range(COUNTS))
+"""One more mapping of each of the pages that are counted in one cell."""
 
 
 def folio_at(vm: Memory, base: int, head: int) -> int:
@@ -116,6 +130,50 @@ def lost(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
         bump(vm, folio_at(vm, base, head) + 8, -1)
 
 
+def count_pages(vm: Memory, base: int, first: int, nr: int, by: int, kind: int) -> None:
+    """Frames first…first+nr-1 are mapped once more (`by` 1), or less (-1), or as often as before (0).
+
+    Args:
+        kind: the tally of page operations that this counts for.
+    """
+    pages = reg(vm, base, AT_PAGES)
+    if pages == 0:
+        return
+    bump(vm, reg(vm, base, AT_TALLY) + 8 * kind, nr)
+    if by == 0:
+        return
+    frame = first
+    end = first + nr
+    while frame < end:
+        at = pages + 8 * (frame // COUNTS)
+        if frame % COUNTS == 0 and end - frame >= COUNTS:
+            bump(vm, at, by * FOUR)
+            frame += COUNTS
+        else:
+            bump(vm, at, by << COUNT_BITS * (frame % COUNTS))
+            frame += 1
+
+
+def page_count(vm: Memory, base: int, frame: int) -> int:
+    """How often a page is mapped; only where pages are counted."""
+    counts = cell(vm, reg(vm, base, AT_PAGES) + 8 * (frame // COUNTS))
+    return counts >> COUNT_BITS * (frame % COUNTS) & ((1 << COUNT_BITS) - 1)
+
+
+def _began(vm: Memory, base: int, kind: int) -> None:
+    """List the event that made an answer wrong; each once."""
+    listed = reg(vm, base, AT_WRONG)
+    if listed == 0:
+        return
+    step = reg(vm, base, STEP)
+    nr = reg(vm, base, WRONGS)
+    if nr and cell(vm, listed + 8 * (nr - 1)) >> WRONG_SHIFT == step:
+        put(vm, listed + 8 * (nr - 1), cell(vm, listed + 8 * (nr - 1)) | kind)
+        return
+    put(vm, listed + 8 * nr, step << WRONG_SHIFT | kind)
+    put(vm, base + 8 * WRONGS, nr + 1)
+
+
 def _move(vm: Memory, base: int, bucket: int, folios: int, pages: int) -> None:
     """A bucket has so many folios more (less); what it had until now is summed up."""
     at = reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * bucket
@@ -160,12 +218,14 @@ def _wrongness(vm: Memory, base: int, at: int, state: int, owners: int, now_wron
     put(vm, at + 16, reg(vm, base, NOW))
     put(vm, at + 24, 1)
     if now_wrong == IS_FALSE:
+        _began(vm, base, WRONG_FALSE)
         _move(vm, base, FALSE, 1, pages)
         folios = cell(vm, reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * FALSE)
         if folios > cell(vm, tallies + 8 * FALSE_PEAK):
             put(vm, tallies + 8 * FALSE_PEAK, folios)
             put(vm, tallies + 8 * FALSE_PEAK_AT, reg(vm, base, NOW))
     if now_wrong == IS_UNSAFE:
+        _began(vm, base, WRONG_UNSAFE)
         _move(vm, base, UNSAFE, 1, pages)
         if cell(vm, tallies + 8 * UNSAFE_FIRST) == 0:
             put(vm, tallies + 8 * UNSAFE_FIRST, reg(vm, base, NOW) + 1)
@@ -228,6 +288,7 @@ def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int
     """
     pmd = READ_ONCE(pmd_ref(vm, mm, start))
     if pmd:
+        _count_pages(vm, base, pmd >> PFN_SHIFT, end - start, gain)
         return _count(vm, base, slot, pmd >> PFN_SHIFT, end - start, gain, 0)
     listed = 0
     pgd = load(mm.pgd)
@@ -242,8 +303,18 @@ def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int
                 limit = min(end - vpn, head + (1 << order_of(vm, base, head)) - frame)
                 nr = next_ptes(vm, pgd, vpn, value, limit)
                 listed = _count(vm, base, slot, head, nr, gain, listed)
+            _count_pages(vm, base, frame, nr, gain)
         vpn += nr
     return listed
+
+
+def _count_pages(vm: Memory, base: int, first: int, nr: int, gain: int) -> None:
+    if gain == GAINED:
+        count_pages(vm, base, first, nr, 1, PAGES_FORKED)
+    elif gain == LOST:
+        count_pages(vm, base, first, nr, -1, PAGES_UNMAPPED)
+    else:
+        count_pages(vm, base, first, nr, 0, PAGES_MOVED)
 
 
 def _count(vm: Memory, base: int, slot: int, head: int, nr: int, gain: int, listed: int) -> int:

@@ -42,7 +42,7 @@ MOST_WINDOWS: Final = 1 << 20
 """What the replay's tables can number: 32 GiB of modelled memory, and 2 TiB of used address space."""
 
 
-class _TooSmall(Exception):
+class TooSmall(Exception):
     """The machine is too small in one respect; `why` is a status of `cells`."""
 
     def __init__(self, why: int) -> None:
@@ -61,6 +61,9 @@ class Plan:
         execution: native or interpreted.
         progress: told about each block.
         late: whether MMs are torn down when that is certainly over, not when it begins (see `events.EXIT`).
+        watched: whether somebody looks on (see `cells.Sizes`).
+        chunk: events that lie in the machine's memory at a time.
+        frames: page frames to begin with, at most.
     """
 
     trace: EventSource
@@ -70,6 +73,9 @@ class Plan:
     execution: Execution
     progress: Progress
     late: bool = False
+    watched: bool = False
+    chunk: int = BLOCK_EVENTS
+    frames: int = FIRST_FRAMES
 
 
 class Player:
@@ -87,7 +93,7 @@ class Player:
         survey = plan.survey
         self.asked = scheme
         self.scheme = with_ids(scheme, survey.slots)
-        frames = min(survey.pages + (1 << PMD_ORDER), FIRST_FRAMES)
+        frames = min(survey.pages + (1 << PMD_ORDER), plan.frames)
         self.sizes = Sizes(
             frames=_whole(frames + (1 << PMD_ORDER)),
             slots=survey.slots,
@@ -95,7 +101,8 @@ class Player:
             mms=survey.mms,
             clusters=int(survey.cluster.max()) + 1,
             pfns=survey.pfns,
-            events=BLOCK_EVENTS,
+            events=plan.chunk,
+            watched=plan.watched,
         )
         self.machine: Machine | None = None
         self.account = Account(self.sizes)
@@ -110,11 +117,11 @@ class Player:
             try:
                 self._attempt()
                 return
-            except _TooSmall as small:
-                self._grow(small.why)
+            except TooSmall as small:
+                self.grow(small.why)
 
-    def _grow(self, why: int) -> None:
-        self.machine = None
+    def grow(self, why: int) -> None:
+        """Let the next machine be larger in the respect that a `TooSmall` named."""
         sizes = self.sizes
         if why == cells.NO_FRAMES:
             self.sizes = replace(sizes, frames=2 * sizes.frames)
@@ -128,6 +135,7 @@ class Player:
                 f"policy {self.scheme.name} tells {self.scheme.max_mm_id} MMs apart, the trace has more at a time",
                 "choose a parameter of the policy that allows for more, or leave the policy out",
             )
+        self.machine = None  # before there is another one
 
     def _shape(self) -> Shape:
         shape = Shape(
@@ -152,21 +160,33 @@ class Player:
             )
         return shape
 
-    def _attempt(self) -> None:
-        self.plan.progress(f"prepare {self.scheme.name}", 0, 0)
+    def start(self) -> tuple[Cells, Chunk]:
+        """Make the machine, in which nothing has happened yet.
+
+        Returns:
+            its cells, and what brings events into them.
+
+        Raises:
+            ModelError: it would take more memory than it may.
+        """
         self.machine = Machine(self.scheme, self._shape(), self.plan.execution)
         state = Cells(self.machine, self.sizes)
-        self.account = account = Account(self.sizes)
-        account.begin(self.machine, state)
+        self.account = Account(self.sizes)
+        self.account.begin(self.machine, state)
         state.all[cells.KEEP_PFNS] = int(self.plan.survey.kinds[FREE_HINT] > 0)
-        chunk = _Chunk(state, self.plan.survey, self.plan.late)
+        return state, Chunk(state, self.plan.survey, self.plan.late)
+
+    def _attempt(self) -> None:
+        self.plan.progress(f"prepare {self.scheme.name}", 0, 0)
+        state, chunk = self.start()
+        account = self.account
         moments = _Moments(self.plan)
         done = 0
         for events in self.plan.trace.blocks():
             chunk.load(events)
             begin = 0
             for end, moment in [*moments.of(events), (events.size, -1)]:
-                self._run(state, begin, end)
+                self.play(state, begin, end)
                 if moment >= 0:
                     account.sample(moment)
                 begin = end
@@ -176,7 +196,12 @@ class Player:
             self.plan.progress(f"replay {self.scheme.name}", done, self.plan.survey.events)
         account.finish(self.plan.survey.last - self.plan.survey.first)
 
-    def _run(self, state: Cells, begin: int, end: int) -> None:
+    def play(self, state: Cells, begin: int, end: int) -> None:
+        """Replay events begin…end-1 of the chunk.
+
+        Raises:
+            TooSmall: the machine is; it has stopped somewhere among them.
+        """
         if begin == end:
             return
         assert self.machine is not None
@@ -185,7 +210,7 @@ class Player:
         call()
         self.account.seconds += time.perf_counter() - started
         if state.all[cells.STATUS] != cells.FINE:
-            raise _TooSmall(int(state.all[cells.STATUS]))
+            raise TooSmall(int(state.all[cells.STATUS]))
 
 
 def with_ids(scheme: Scheme, mms: int) -> Scheme:
@@ -212,7 +237,7 @@ def _whole(frames: int) -> int:
     return (frames + (1 << PMD_ORDER) - 1) >> PMD_ORDER << PMD_ORDER
 
 
-class _Chunk:
+class Chunk:
     """Brings a block of events into the machine's memory, as the loop reads them."""
 
     def __init__(self, state: Cells, survey: Survey, late: bool) -> None:
@@ -224,6 +249,7 @@ class _Chunk:
         self.columns = [state.table(at) for at in (cells.AT_TIME, cells.AT_PAGE, cells.AT_NR, cells.AT_OTHER)]
 
     def load(self, events: Events) -> None:
+        """Bring in events, at most as many as the plan's `chunk`."""
         n = events.size
         for byte, column in enumerate((events.kind, events.flags, events.order)):
             self.head[:n, byte] = column

@@ -56,7 +56,7 @@ def mm_of(vm: Memory, base: int, slot: int) -> Any:
 
 
 def slot_at(vm: Memory, base: int, slot: int) -> int:
-    """Where a slot's cells lie: users, family."""
+    """Where a slot's cells lie: users, family, its first number in the trace."""
     return reg(vm, base, AT_SLOT) + 8 * SLOT_CELLS * slot
 
 
@@ -148,6 +148,7 @@ def create(vm: Memory, base: int, mm: int, relative: int, cluster: int) -> int:
     bump(vm, family_at(vm, base, family), 1)
     put(vm, slot_at(vm, base, slot), 1)
     put(vm, slot_at(vm, base, slot) + 8, family)
+    put(vm, slot_at(vm, base, slot) + 16, mm)
     put(vm, reg(vm, base, AT_MM) + 8 * mm, slot + 1)
     return slot
 

@@ -42,13 +42,13 @@ class Shown:
 
     Args:
         finding: the refutation.
-        course: its counterexample, played.
+        course: its counterexample, played; None: there was no time for that.
         path: the file that it was written to; empty: to none.
         command: what repeats it step by step.
     """
 
     finding: Finding
-    course: Course
+    course: Course | None
     path: str
     command: str
 
@@ -145,14 +145,16 @@ def _known(verification: Verification, claim: str) -> bool:
 
 # -- counterexamples -----------------------------------------------------------------------------
 def _counterexample(shown: Shown, page: Page) -> None:
-    example = shown.course.counterexample
+    example = shown.finding.counterexample
+    assert example is not None
     who = f"claim {example.claim}" if example.claim else "what every policy owes"
     page.line(f"Refuted: {who}, by {example.attack}", "bold red")
     page.line(f"  {example.message}")
     page.line(f"  law {example.law}: {LAWS.get(example.law, 'unknown here')}")
-    page.line(f"  {machine_text(shown.course)}", "dim")
-    page.line()
-    interleaving.render(shown.course, page)
+    if shown.course is not None:
+        page.line(f"  {machine_text(shown.course)}", "dim")
+        page.line()
+        interleaving.render(shown.course, page)
     page.line()
     if example.schedule:
         page.line(f"schedule: {example.schedule}")

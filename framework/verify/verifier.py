@@ -220,9 +220,11 @@ def _side_by_side(
 ) -> tuple[list[Finding], bool]:
     context = multiprocessing.get_context("fork")
     stop = context.Event()
-    running = [_start(context, scheme, attack, replace(budget, stop=stop)) for attack in attacks]
+    running: list[_Running] = []
     interrupted = False
     try:
+        for attack in attacks:
+            running.append(_start(context, scheme, attack, replace(budget, stop=stop)))
         _follow(running, budget, tell, first)
     except KeyboardInterrupt:
         interrupted = True

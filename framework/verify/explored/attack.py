@@ -39,6 +39,10 @@ class _Course:
     tell: Tell
     whole: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    full: int = 0
+    """Programs whose states did not fit into memory."""
+    late: int = 0
+    """Programs for whose states the time was too short."""
     schedules: int = 0
     states: int = 0
     unjudged: int = 0
@@ -106,6 +110,8 @@ class Explored:
         found = self._once(course, program, options, EXHAUSTIVE, program.name)
         if found == "complete":
             course.whole.append(program.name)
+        course.full += found == "memory"
+        course.late += found == "time"
         if found in ("complete", "broken") or not course.budget.left:
             return
         reached = ""
@@ -160,7 +166,9 @@ class Explored:
         course.states += found.states
         course.unjudged += found.unjudged
         course.interchangeable += found.symmetric
-        if self._refute(course, found):
+        refuted = self._refute(course, found)
+        search.release()  # the next search, which learns from this one, has the memory to itself
+        if refuted:
             return "broken"
         return "complete" if found.complete else found.stopped or "unconfirmed"
 
@@ -215,6 +223,10 @@ class Explored:
         said = []
         if course.whole:
             said.append(f"every interleaving of {len(course.whole)} programs: {'; '.join(course.whole)}")
+        if course.full:
+            said.append(f"the memory ({course.budget.memory >> 20:,} MiB) was reached in {_programs(course.full)}")
+        if course.late:
+            said.append(f"the time was too short for all of {_programs(course.late)}")
         if course.parts:
             said.append(f"not exhaustive: {'; '.join(course.parts)}")
         if course.schedules:
@@ -232,6 +244,10 @@ class Explored:
 
 def _preemptions(bound: int) -> str:
     return f"{bound} preemption{'s' if bound > 1 else ''} inside of operations"
+
+
+def _programs(count: int) -> str:
+    return f"{count} program{'s' if count > 1 else ''}"
 
 
 def _words(found: object) -> str:

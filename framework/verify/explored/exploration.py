@@ -37,6 +37,8 @@ PATIENCE: Final = 0.2
 BUFFER: Final = 4
 """Stores that a store buffer holds, with TSO."""
 FIRST_TABLE: Final = 1 << 14
+PIECE: Final = 1 << 20
+"""States that go into a larger hash table between two looks at the clock."""
 MOST_JUDGED: Final = 4000
 """States between operations that are judged, beside those at the end."""
 
@@ -249,7 +251,7 @@ class Explorer:
         self.out = np.zeros(2, np.int64)
         self.ctl = np.zeros(f.CONTROLS, np.int64)
         self.ctl[[f.COUNT, f.LEVEL_END, f.QUIET, f.CANONICAL, f.GIVEN]] = 1, 1, 1, self.found.symmetric, world.given
-        self._hash(FIRST_TABLE)
+        self._hash(FIRST_TABLE, lambda _: True)
 
     def _learn(self, live: list[int]) -> None:
         """Start the threads' behaviours; `live`: the shared words."""
@@ -264,9 +266,20 @@ class Explorer:
         roots = [one.root(live) for one in made]
         self.found.roots = [roots[i] for i in self.same]
 
-    def _hash(self, size: int) -> None:
+    def _hash(self, size: int, watchman: Watchman) -> bool:
+        """A larger hash table; whether the search is to go on."""
         self.table = np.zeros(size, np.int64)
-        native("rehash")(self.state, self.table, int(self.ctl[f.COUNT]))
+        count = int(self.ctl[f.COUNT])
+        for first in range(0, count, PIECE):
+            native("rehash")(self.state, self.table, first, min(first + PIECE, count))
+            if first and not self._goes_on(watchman):
+                return False
+        return True
+
+    def release(self) -> None:
+        """Give the memory of the states back; what was found and how threads behave stays."""
+        self.before = None
+        self.state = self.parent = self.table = np.zeros(0, np.int64)
 
     # -- the search ------------------------------------------------------------------------------------
     def _search(self, watchman: Watchman) -> None:
@@ -290,7 +303,7 @@ class Explorer:
                     going = self._goes_on(watchman)
                 continue
             if why == f.CROWDED:
-                self._hash(2 * self.table.size)
+                going = self._hash(2 * self.table.size, watchman)
                 continue
             self._take_notes()
             if why == f.FULL:

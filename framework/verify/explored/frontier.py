@@ -84,11 +84,11 @@ def insert(state: Any, table: Any, at: int, width: int) -> bool:
     return True
 
 
-def rehash(state: Any, table: Any, count: int) -> int:
-    """Fill an empty hash table with all states."""
+def rehash(state: Any, table: Any, first: int, count: int) -> int:
+    """Put the states from the first up to that count into the hash table; they are not yet in it."""
     width = state.shape[1]
     last = table.size - 1
-    for at in range(count):
+    for at in range(first, count):
         code = hashed(state, at, width)
         slot = code & last
         while table[slot] != 0:

@@ -11,7 +11,7 @@ from foliolab.framework.verify.explored import frontier, walking
 _KINDS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "search": (frontier.search, "tttttvvvvvviii"),
     "follow": (frontier.follow, "tttttvvviii"),
-    "rehash": (frontier.rehash, "tvi"),
+    "rehash": (frontier.rehash, "tvii"),
     "walk": (walking.walk, "ttttttvvvviiiii"),
 }
 """Each function with the kinds of its arguments (see `machine.native.Library.get`)."""

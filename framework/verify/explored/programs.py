@@ -58,17 +58,19 @@ def _file(mms: int, nr: int, rounds: int = 1, reader: bool = False) -> Program:
     return _program(name + _asked(reader, threads), mms, setup, threads)
 
 
-def _few(reader: bool) -> Iterator[Program]:
-    """Files again, a page at a time, and what a reader may be too slow for."""
+def _one_by_one() -> Program:
+    """Files, a page at a time."""
     threads = [
         [f"map_file mm={mm} vpn={page} pfn={page} nr=1" for page in (0, 1)]
         + [f"unmap mm={mm} start={page} nr=1" for page in (0, 1)]
         for mm in (0, 1)
     ]  # fmt: skip
     setup = ["create mm=0 mm_id=1", "create mm=1 mm_id=2", f"file_folio order={ORDER}"]
-    yield _program("2 MMs map and unmap 2 pages of a file, one by one", 2, setup, threads)
-    if not reader:
-        return
+    return _program("2 MMs map and unmap 2 pages of a file, one by one", 2, setup, threads)
+
+
+def _slow_reader() -> Iterator[Program]:
+    """What a reader may be too slow for: two MMs map a file all the time, and others come and go."""
     setup = [f"create mm={mm} mm_id={mm + 1}" for mm in range(3)] + [f"file_folio order={ORDER}"]
     setup += [f"map_file mm={mm} vpn=0 pfn=0 nr=1" for mm in (0, 1)]
     third = "map_file mm=2 vpn=0 pfn=0 nr=1"
@@ -157,8 +159,9 @@ def programs(scheme: Scheme) -> Iterator[Program]:
     reader = "safe" in claims
     yield _file(2, 1, reader=False)
     if reader:
+        yield from _slow_reader()
         yield _file(2, 1, reader=True)
-    yield from _few(reader)
+    yield _one_by_one()
     yield from _anonymous(reader)
     yield from _others(claims)
     yield _file(2, 2, reader=reader)
@@ -173,6 +176,9 @@ def programs(scheme: Scheme) -> Iterator[Program]:
     forks = [["fork parent=0 child=3 mm_id=4", "exit mm=3"], ["exit mm=1"], ["write mm=2 start=1"]]
     yield _program("one forks, one exits, one writes", 4, _shared(3), forks)
     yield _file(3, 2, reader=False)
+    if reader:
+        forks = [*forks, [_ASK]]
+        yield _program("one forks, one exits, one writes, and somebody asks", 4, _shared(3), forks)
     yield _file(4, 1)
     yield _file(3, 1, rounds=2)
     yield _file(4, 2)

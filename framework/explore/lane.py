@@ -1,0 +1,412 @@
+"""One policy on a source: a machine that goes forward and back, and what maps and counters show of it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.errors import FolioLabError, PluginError
+from foliolab.framework.explore import cells as painted
+from foliolab.framework.explore.checkpoints import Checkpoints
+from foliolab.framework.explore.detail import FolioDetail, PageDetail, folio_detail, page_detail
+from foliolab.framework.explore.pace import Pace
+from foliolab.framework.explore.rehearsal import rehearse
+from foliolab.framework.explore.source import Source
+from foliolab.framework.policy import Scheme
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.cells import BUCKET_CELLS, BUCKETS, FALSE, MOST_OWNERS, UNSAFE, Cells
+from foliolab.framework.run import blame
+
+SPACING: Final = 0.012
+"""Seconds of running from one checkpoint to the next, unless a checkpoint itself takes long."""
+SHARE: Final = 3
+"""A checkpoint may take this part of the time from one to the next."""
+CLOSE: Final = 0.004
+"""Where much was run again to go back, a checkpoint this many seconds before the end makes the next steps short."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counters of a lane at a position; folios are large ones.
+
+    Args:
+        mms: that live.
+        exclusive, shared: folios that one MM maps, that several map.
+        false_shared, unsafe: of these, folios about which the policy is wrong.
+        exclusive_pages, shared_pages, false_shared_pages, unsafe_pages: their pages.
+        false_copies: write faults so far that copied although one MM alone mapped the folio (and more than one page
+            of it), and nothing else referred to it.
+        wrong_reuses: write faults so far that reused a page of a folio that another MM mapped.
+        mapped, unmapped, forked, moved: page operations so far: pages mapped by faults, unmapped, copied to a child's
+            page tables, moved by mremap.
+        false_begun, unsafe_begun: how often so far an answer became wrong.
+        frames: page frames in use.
+    """
+
+    mms: int = 0
+    exclusive: int = 0
+    shared: int = 0
+    false_shared: int = 0
+    unsafe: int = 0
+    exclusive_pages: int = 0
+    shared_pages: int = 0
+    false_shared_pages: int = 0
+    unsafe_pages: int = 0
+    false_copies: int = 0
+    wrong_reuses: int = 0
+    mapped: int = 0
+    unmapped: int = 0
+    forked: int = 0
+    moved: int = 0
+    false_begun: int = 0
+    unsafe_begun: int = 0
+    frames: int = 0
+
+    @property
+    def page_operations(self) -> int:
+        """All of them."""
+        return self.mapped + self.unmapped + self.forked + self.moved
+
+    @property
+    def false_share(self) -> float:
+        """The share of exclusive folios that are called shared, 0 to 1."""
+        return self.false_shared / self.exclusive if self.exclusive else 0.0
+
+
+class Lane(ABC):
+    """One policy on a source.
+
+    Args:
+        source: what is played.
+        scheme: the policy.
+        memory: bytes that its tables and its checkpoints may take.
+
+    Attributes:
+        scheme: the policy as it was asked for.
+        machine: its machine in the present state; None if there could be none.
+        position: steps done.
+        wrongs: (step, kind) of answers that became wrong since they were last taken (`take_wrongs`).
+    """
+
+    by_trace = False
+    pins = True
+
+    def __init__(self, source: Source, scheme: Scheme, memory: int) -> None:
+        self.source = source
+        self.scheme = scheme
+        self.memory = memory
+        self.machine: Machine | None = None
+        self.state: Cells | None = None
+        self.position = 0
+        self.farthest = 0
+        self.spacing = SPACING
+        self.checkpoints: Checkpoints | None = None
+        self._fault: FolioLabError | None = None
+        self._fault_at = 0
+        self._wrongs: list[NDArray[np.int64]] = []
+        self._pace = Pace()
+        self._since = 0.0
+        """Seconds that it has run since the newest checkpoint."""
+        self._before: dict[int, NDArray[np.uint8]] = {}
+        self._begin()
+
+    # -- what a kind of lane is -------------------------------------------------------------------------
+    @abstractmethod
+    def _start(self) -> None:
+        """Make `machine` and `state`, in which nothing has happened."""
+
+    @abstractmethod
+    def _play(self, begin: int, end: int) -> int:
+        """Do steps begin…end-1, or some of them; the position then."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Who has each map now, "" for nobody; as many as `source.mms`."""
+
+    @property
+    def _windows(self) -> NDArray[np.int64]:
+        """The windows of the map."""
+        return np.arange(-(-self.source.pages // PTRS_PER_PTE), dtype=np.int64)
+
+    def _buffers(self) -> list[tuple[NDArray[np.uint8], tuple[int, int]]]:
+        """What the state is, and the bytes of each that are not part of it."""
+        assert self.machine is not None
+        return [(self.machine.vm.buffer, (0, 0)), (self.machine.contents.buffer, (0, 0))]
+
+    def _extra(self) -> Any:
+        """What else belongs to the state; it is never changed afterwards."""
+        return None
+
+    def _set_extra(self, extra: Any) -> None:  # noqa: B027 (most lanes have nothing else)
+        pass
+
+    # -- running ----------------------------------------------------------------------------------------
+    @property
+    def name(self) -> str:
+        """The policy's name."""
+        return self.scheme.name
+
+    @property
+    def error(self) -> FolioLabError | None:
+        """Why the lane has stopped; None while it runs."""
+        return self._fault if self._fault is not None and self.position >= self._fault_at else None
+
+    def run(self, end: int) -> None:
+        """Go forward to a position; an error stops the lane where it is."""
+        try:
+            while self.position < end and self.error is None:
+                left = max(self._due - self._since, 0.0)
+                self._advance(min(end, self.position + self._pace.steps(left)))
+        except Exception as fault:  # whatever a policy's own code raises
+            self._fail(fault)
+        self.farthest = max(self.farthest, self.position)
+
+    def goto(self, position: int) -> None:
+        """Go forward or back."""
+        if self.machine is None:
+            return
+        if position < self.position:
+            self._restore(position)
+            behind = position - max(8, self._pace.steps(CLOSE))
+            if behind - self.position > position - behind:
+                self.run(behind)
+                self._mark()
+        self.run(position)
+
+    def take_wrongs(self) -> NDArray[np.int64]:
+        """Steps after which an answer is wrong that was not, shape (n, 2): step, kinds (`replay.cells.WRONG_…`).
+
+        Each step that ran since this was called last, those that ran again included.
+        """
+        found = np.concatenate(self._wrongs) if self._wrongs else np.zeros((0, 2), np.int64)
+        self._wrongs.clear()
+        return found
+
+    def _begin(self) -> None:
+        try:
+            self._rehearse()
+            self._start()
+            self._first_mark()
+        except Exception as fault:  # whatever a policy's own code raises
+            self.machine, self.state, self.checkpoints = None, None, None
+            self._fault = as_error(self.scheme, fault)
+
+    def _rehearse(self) -> None:
+        """Refuse what would not end, or do harm, natively."""
+        rehearse(self.scheme, self.source.order)
+
+    def _first_mark(self) -> None:
+        self._before.clear()
+        buffers = self._buffers()
+        room = self.memory - 2 * sum(buffer.size for buffer, _ in buffers)
+        self.checkpoints = Checkpoints(buffers, self._compiled, max(room, 16 << 20))
+        self._mark()
+
+    def _compiled(self, function: Any, kinds: str) -> Any:
+        """A loop over arrays; native where the machine is."""
+        assert self.machine is not None
+        return self.machine.kernel(function, kinds)
+
+    def _advance(self, end: int) -> None:
+        began, before = time.perf_counter(), self.position
+        self._before.clear()
+        self.position = self._play(before, end)
+        passed = time.perf_counter() - began
+        if self.position > before:
+            self._since += passed
+            self._pace.add(self.position - before, passed)
+            if self._since >= self._due:
+                self._mark()
+
+    def _mark(self) -> None:
+        """Make a checkpoint here, unless there is one."""
+        assert self.checkpoints is not None
+        if self.position > self.checkpoints.newest:
+            self.checkpoints.add(self.position, self._extra())
+        self._since = 0.0
+
+    @property
+    def _due(self) -> float:
+        """Seconds of running from one checkpoint to the next."""
+        return max(self.spacing, SHARE * self.checkpoints.seconds) if self.checkpoints is not None else self.spacing
+
+    def _restore(self, position: int) -> None:
+        assert self.checkpoints is not None
+        self._before.clear()
+        self.position, extra = self.checkpoints.restore(position)
+        self._since = 0.0
+        self._set_extra(extra)
+
+    def _fail(self, fault: BaseException) -> None:
+        """Stop, in the state before the step that went wrong."""
+        at = max(self.position, self._failed_at())
+        self._fault, self._fault_at = as_error(self.scheme, fault), at
+        if self.machine is None or self.checkpoints is None:  # there is no room for a larger one
+            self.machine, self.state, self.checkpoints = None, None, None
+            self.position, self._fault_at = 0, 0
+            return
+        try:
+            self._restore(min(at, self.position))
+            while self.position < at:
+                self.position = self._play(self.position, at)
+        except Exception:  # it went wrong in a different place now: stop there
+            self._fault_at = self.position
+
+    def _failed_at(self) -> int:
+        """The step that went wrong, where the lane knows better than `position`."""
+        return 0
+
+    def rerun(self, look: Callable[[], Any]) -> None:
+        """Let somebody do the latest step anew, in the state before it; afterwards all is as it was.
+
+        Args:
+            look: called in that state; what it leaves behind does not matter.
+        """
+        here, kept = self.position, self.take_wrongs()
+        self.goto(here - 1)
+        try:
+            look()
+        finally:
+            self._restore(here - 1)
+            self.run(here)
+            self._wrongs = [kept]
+
+    @abstractmethod
+    def interpreted(self, step: int) -> Callable[[], Any]:
+        """What does a step on the interpreted engine, in the machine's memory, without the account of a scenario."""
+
+    def vpn(self, mm: int, page: int) -> int:
+        """Where the machine has a page of the map of an MM; -1 if nothing is mapped about there."""
+        if self.machine is None or self.state is None or not 0 <= page < self.source.pages:
+            return -1
+        window = int(self._map_windows[page // PTRS_PER_PTE])
+        find = self.machine.kernel(painted.window_at, "miiii")
+        found = int(find(self.state.base, mm, window, int(self.by_trace)))
+        return -1 if found < 0 else found * PTRS_PER_PTE + page % PTRS_PER_PTE
+
+    def page(self, mm: int, page: int) -> PageDetail:
+        """What is to be said about a page of the map of an MM (see `explore.detail`)."""
+        return page_detail(self, mm, page)
+
+    def folio(self, head: int) -> FolioDetail:
+        """Every field of the folio of a frame (see `explore.detail`)."""
+        return folio_detail(self, head)
+
+    def close(self) -> None:
+        """Give the memory back; the lane shows nothing any more."""
+        self.machine, self.state, self.checkpoints = None, None, None
+        self._fault, self._fault_at = FolioLabError(f"policy {self.scheme.name}: the session is closed"), 0
+
+    # -- looking ----------------------------------------------------------------------------------------
+    def cells(self, mm: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """What the map of an MM shows: a byte a page (bits of `explore.cells`), shape (source.pages,).
+
+        Args:
+            mm: number of the map, from 0.
+            out: where to; at least `room` bytes, otherwise new.
+        """
+        out = np.empty(self.room, np.uint8) if out is None else out
+        if self.machine is None or self.state is None or mm >= self.state.all[cells.SLOTS]:
+            out[: self.source.pages] = 0
+            return out[: self.source.pages]
+        run = self.machine.kernel(painted.paint, "miivvii")
+        run(self.state.base, mm, self._map_windows, out.view(np.int64), int(self.by_trace), int(self.pins))
+        return out[: self.source.pages]
+
+    @cached_property
+    def room(self) -> int:
+        """Bytes that `cells` needs for a map."""
+        return len(self._map_windows) * PTRS_PER_PTE
+
+    @cached_property
+    def _map_windows(self) -> NDArray[np.int64]:
+        return np.ascontiguousarray(self._windows, np.int64)
+
+    def totals(self) -> Totals:
+        """The counters now."""
+        if self.state is None or self.machine is None:
+            return Totals()
+        table = self.state.table(cells.AT_BUCKET).reshape(BUCKETS, BUCKET_CELLS)
+        tallies = self.state.table(cells.AT_TALLY)
+        shared = table[2 : MOST_OWNERS + 1, :2].sum(axis=0)
+        free = self.machine.vm.at("zone", self.machine.map.zone).nr_free.peek()
+        return Totals(
+            mms=self._alive(),
+            exclusive=int(table[1, 0]),
+            shared=int(shared[0]),
+            false_shared=int(table[FALSE, 0]),
+            unsafe=int(table[UNSAFE, 0]),
+            exclusive_pages=int(table[1, 1]),
+            shared_pages=int(shared[1]),
+            false_shared_pages=int(table[FALSE, 1]),
+            unsafe_pages=int(table[UNSAFE, 1]),
+            false_copies=int(tallies[cells.SOLE_COPIES]),
+            wrong_reuses=int(tallies[cells.WRONG_REUSES]),
+            mapped=int(tallies[cells.PAGES_MAPPED]),
+            unmapped=int(tallies[cells.PAGES_UNMAPPED]),
+            forked=int(tallies[cells.PAGES_FORKED]),
+            moved=int(tallies[cells.PAGES_MOVED]),
+            false_begun=int(tallies[cells.FALSE_EPISODES]) + int(table[FALSE, 0]),
+            unsafe_begun=int(tallies[cells.UNSAFE_EPISODES]) + int(table[UNSAFE, 0]),
+            frames=self.machine.shape.nr_pages - int(free),
+        )
+
+    @abstractmethod
+    def _alive(self) -> int:
+        """MMs that live."""
+
+    def snapshot(self) -> bytes:
+        """The whole state, without what is only brought in to be read: alike wherever the position is reached."""
+        parts = []
+        for buffer, (first, end) in self._buffers():
+            parts += [buffer[:first].tobytes(), buffer[end:].tobytes()]
+        return b"".join(parts)
+
+    def before(self, head: int, nr: int) -> NDArray[np.uint8]:
+        """The struct pages of frames head…head+nr-1 as they were before the step that was done last.
+
+        The lane goes back for it, once for each folio and position.
+        """
+        assert self.machine is not None
+        if self.position == 0:
+            return self.struct_pages(head, nr)
+        if head not in self._before or len(self._before[head]) < nr * self.stride:
+            here = self.position
+            kept = dict(self._before)
+            self.goto(here - 1)
+            kept[head] = self.struct_pages(head, nr)
+            self.run(here)
+            self._before = kept
+        return self._before[head][: nr * self.stride]
+
+    @property
+    def stride(self) -> int:
+        """Bytes of a struct page."""
+        assert self.machine is not None
+        return self.machine.layouts["page"].size
+
+    def struct_pages(self, head: int, nr: int) -> NDArray[np.uint8]:
+        """A copy of the struct pages of frames head…head+nr-1."""
+        assert self.machine is not None
+        start = self.machine.map.pages + head * self.stride
+        return self.machine.vm.buffer[start : start + nr * self.stride].copy()
+
+
+def as_error(scheme: Scheme, fault: BaseException) -> FolioLabError:
+    """Whatever went wrong as an error that says whose it is."""
+    if isinstance(fault, FolioLabError):
+        return fault
+    if isinstance(fault, MemoryError):
+        return FolioLabError(
+            f"policy {scheme.name}: there is not enough memory for its tables", "choose fewer pages, or fewer policies"
+        )
+    return PluginError(f"policy {scheme.name}: {blame.message(fault)}", "mend it, or leave it out")

@@ -1,0 +1,237 @@
+"""Long jobs in processes of their own: what crashes or hangs there takes neither the window nor another job with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from PySide6.QtCore import QObject, QSocketNotifier, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QWidget
+
+from foliolab.framework.errors import FolioLabError
+
+AT_ONCE: Final = 0.4
+"""Seconds that a job has to end when it is told to; then it is ended."""
+Say = Callable[[object], None]
+Work = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a job is.
+
+    Args:
+        text: what it does now.
+        done, whole: how much of how much; 0 of 0 if that is not known.
+    """
+
+    text: str
+    done: int = 0
+    whole: int = 0
+
+
+@dataclass(frozen=True)
+class _Answer:
+    value: object
+
+
+@dataclass(frozen=True)
+class _Fault:
+    what: str
+    hint: str
+    details: str
+
+
+class Job(QObject):
+    """One function in a process.
+
+    Signals:
+        said: what the function said on the way: a `Step`, or whatever it passes to `say`.
+        answered: what it returned.
+        failed: a FolioLabError, and details such as a traceback.
+        ended: it is over, whatever came of it; emitted once, after the others.
+    """
+
+    said = Signal(object)
+    answered = Signal(object)
+    failed = Signal(object, str)
+    ended = Signal()
+
+    def __init__(self, title: str, work: Work, arguments: tuple[Any, ...], parent: QObject) -> None:
+        super().__init__(parent)
+        self.title = title
+        self.cancelled = False
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self.process = context.Process(target=_work, args=(there, work, arguments), daemon=False)
+        self.process.start()
+        there.close()
+        self._open = True
+        self._notifier = QSocketNotifier(self._pipe.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(self._take)
+
+    def cancel(self) -> None:
+        """Tell it to end; it answers with what it has if it can, and is ended after `AT_ONCE` otherwise."""
+        if self._open and not self.cancelled:
+            self.cancelled = True
+            if self.process.pid is not None and self.process.is_alive():
+                with suppress(ProcessLookupError):
+                    os.kill(self.process.pid, signal.SIGINT)
+            QTimer.singleShot(int(AT_ONCE * 1000), self.kill)
+
+    def kill(self) -> None:
+        """End it now, with all processes that it started."""
+        if self._open:
+            _kill(self.process)
+            self._over()
+
+    def _take(self) -> None:
+        try:
+            while self._open and self._pipe.poll():
+                self._heard(self._pipe.recv())
+        except (EOFError, OSError):
+            self._lost()
+
+    def _heard(self, sent: object) -> None:
+        if isinstance(sent, _Answer):
+            self.answered.emit(sent.value)
+            self._over()
+        elif isinstance(sent, _Fault):
+            self.failed.emit(FolioLabError(sent.what, sent.hint), sent.details)
+            self._over()
+        else:
+            self.said.emit(sent)
+
+    def _lost(self) -> None:
+        self.process.join(AT_ONCE)
+        code = self.process.exitcode
+        if not self.cancelled:
+            how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
+            fault = FolioLabError(f"{self.title}: its process ended with {how}", "what was shown before is kept")
+            self.failed.emit(fault, "")
+        self._over()
+
+    def _over(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._notifier.setEnabled(False)
+        self._pipe.close()
+        self.process.join(AT_ONCE)
+        if self.process.is_alive():
+            _kill(self.process)
+            self.process.join()
+        self.ended.emit()
+        self.deleteLater()
+
+
+def _kill(process: Any) -> None:
+    """End a process and what it started: it leads a group of its own."""
+    if process.pid is None:
+        return
+    for end in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            end(process.pid, signal.SIGKILL)
+
+
+def _work(pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
+    """Entry of a job's process."""
+    os.setpgrp()
+    try:
+        answer: object = _Answer(work(*arguments, say=pipe.send))
+    except KeyboardInterrupt:
+        return
+    except FolioLabError as fault:
+        answer = _Fault(fault.what, fault.hint, "")
+    except Exception as fault:
+        answer = _Fault(f"{type(fault).__name__}: {fault}", "please report it", traceback.format_exc())
+    with suppress(BrokenPipeError, OSError):
+        pipe.send(answer)
+
+
+class Jobs(QObject):
+    """All jobs of the window."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.running: list[Job] = []
+
+    def start(self, title: str, work: Work, *arguments: Any) -> Job:
+        """Run `work(*arguments, say=…)` in a process; everything must be picklable.
+
+        Args:
+            title: what it is, for the status bar.
+            work: a module-level function; `say` sends a `Step` or news back.
+        """
+        job = Job(title, work, arguments, self)
+        self.running.append(job)
+        job.ended.connect(self._ended)
+        self.changed.emit()
+        return job
+
+    def _ended(self) -> None:
+        job = self.sender()
+        if isinstance(job, Job) and job in self.running:
+            self.running.remove(job)
+        self.changed.emit()
+
+    def shut(self) -> None:
+        """End all of them now."""
+        for job in list(self.running):
+            job.cancelled = True
+            job.kill()
+
+
+class JobsChip(QWidget):
+    """The status bar's place for jobs: what runs, how far it is, and Cancel."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        super().__init__()
+        self._jobs = jobs
+        self._shown: Job | None = None
+        self.setAccessibleName("Running jobs")
+        self.label = QLabel()
+        self.bar = QProgressBar(maximumWidth=140, maximumHeight=14, textVisible=False)
+        self.bar.setAccessibleName("Progress of the running job")
+        self.stop = QToolButton(text="Cancel")
+        self.stop.setAccessibleName("Cancel the running job")
+        self.stop.clicked.connect(self._cancel)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 4, 0)
+        for part in (self.label, self.bar, self.stop):
+            layout.addWidget(part)
+        jobs.changed.connect(self._changed)
+        self.hide()
+
+    def _changed(self) -> None:
+        running = self._jobs.running
+        self.setVisible(bool(running))
+        job = running[-1] if running else None
+        if job is not None and job is not self._shown:
+            job.said.connect(self._said)
+            self._say(job, Step(""))
+        self._shown = job
+
+    def _said(self, news: object) -> None:
+        if isinstance(news, Step) and self._shown is not None and self.sender() is self._shown:
+            self._say(self._shown, news)
+
+    def _say(self, job: Job, step: Step) -> None:
+        others = len(self._jobs.running) - 1
+        more = f" (and {others} more)" if others > 0 else ""
+        self.label.setText(" · ".join(part for part in (job.title, step.text) if part) + more)
+        self.bar.setRange(0, step.whole)
+        self.bar.setValue(step.done)
+
+    def _cancel(self) -> None:
+        if self._shown is not None:
+            self._shown.cancel()

@@ -1,0 +1,127 @@
+"""Quiet notices: what went wrong or was done, in one line, with details on demand; nothing waits for them."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from foliolab.framework.errors import FolioLabError
+
+Severity = Literal["information", "warning", "error"]
+SIGNS: Final = {"information": "ℹ", "warning": "▲", "error": "✖"}
+SECONDS: Final = 8
+"""How long an information stays."""
+MOST: Final = 4
+
+
+class Notice(QFrame):
+    """One line, with a sign; Details opens what there is to say besides, Copy takes it along."""
+
+    closed = Signal()
+
+    def __init__(self, severity: Severity, text: str, details: str = "") -> None:
+        super().__init__()
+        self.severity = severity
+        self.text = text
+        self.details = details
+        self.setProperty("role", "notice")
+        self.setAccessibleName(f"{severity}: {text}")
+        role = {"information": "heading", "warning": "doubtful", "error": "bad"}[severity]
+        sign = QLabel(SIGNS[severity])
+        sign.setProperty("role", role)
+        label = QLabel(text)
+        label.setWordWrap(True)
+        line = QHBoxLayout()
+        line.addWidget(sign)
+        line.addWidget(label, 1)
+        self.more = QPushButton("Details", checkable=True, visible=bool(details))
+        self.more.setAccessibleName("Details of this notice")
+        self.copy = QPushButton("Copy", visible=bool(details))
+        self.copy.setAccessibleName("Copy the details of this notice")
+        close = QToolButton(text="✕")
+        close.setAccessibleName("Close this notice")
+        close.clicked.connect(self.close_)
+        for button in (self.more, self.copy, close):
+            line.addWidget(button)
+        self._body = QPlainTextEdit(details, readOnly=True, visible=False)
+        self._body.setMaximumHeight(160)
+        self._body.setAccessibleName("Details")
+        self.more.toggled.connect(self._body.setVisible)
+        self.copy.clicked.connect(self._copied)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 5, 8, 5)
+        layout.addLayout(line)
+        layout.addWidget(self._body)
+        if severity == "information":
+            QTimer.singleShot(SECONDS * 1000, self.close_)
+
+    def close_(self) -> None:
+        """Take it away, unless its details are being read."""
+        if self.more.isChecked() and not isinstance(self.sender(), QToolButton):
+            return
+        self.closed.emit()
+
+    def _copied(self) -> None:
+        QGuiApplication.clipboard().setText(f"{self.text}\n{self.details}")
+
+
+class Notices(QWidget):
+    """The stack of notices above the status bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Notices")
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(8, 0, 8, 4)
+        self._layout.setSpacing(4)
+        self.hide()
+
+    @property
+    def all(self) -> list[Notice]:
+        """Those shown, the oldest first."""
+        found = (self._layout.itemAt(i).widget() for i in range(self._layout.count()))
+        return [one for one in found if isinstance(one, Notice)]
+
+    def say(self, text: str, severity: Severity = "information", details: str = "") -> None:
+        """Show a notice; the same one is not shown twice."""
+        for old in self.all:
+            if (old.text, old.details) == (text, details):
+                return
+        notice = Notice(severity, text, details)
+        notice.closed.connect(self._closed)
+        self._layout.addWidget(notice)
+        for old in self.all[:-MOST]:
+            self._drop(old)
+        self.show()
+
+    def fault(self, fault: FolioLabError, details: str = "") -> None:
+        """Show an error with what to do about it."""
+        self.say(fault.what, "error", "\n".join(part for part in (fault.hint, details) if part))
+
+    def clear(self) -> None:
+        """Take all away."""
+        for notice in self.all:
+            self._drop(notice)
+
+    def _closed(self) -> None:
+        notice = self.sender()
+        if isinstance(notice, Notice):
+            self._drop(notice)
+
+    def _drop(self, notice: Notice) -> None:
+        self._layout.removeWidget(notice)
+        notice.deleteLater()
+        notice.hide()
+        self.setVisible(bool(self.all))

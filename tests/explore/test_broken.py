@@ -1,0 +1,111 @@
+"""A policy that fails is a lane with an error; the others go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sources import EXACT, MM_ID, mixed
+
+from foliolab.framework.api import READ_ONCE, atomic_sub, cpu_relax
+from foliolab.framework.errors import PluginError
+from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.worker import Worker
+from foliolab.framework.policy import Policy, Scheme
+from foliolab.policies import exact, mm_id
+
+MEMORY = 1 << 29
+
+
+def with_hook(name: str, **hooks: object) -> Scheme:
+    policy: Policy = replace(
+        mm_id.POLICY, name=name, hooks=replace(mm_id.POLICY.hooks, **hooks), models=None, mutants=None
+    )
+    return policy.with_parameters()
+
+
+def raises(folio, page, nr, mm):  # type: ignore[no-untyped-def]
+    raise ValueError("not today")
+
+
+def loops(folio, page, nr, mm):  # type: ignore[no-untyped-def]
+    while READ_ONCE(folio._large_mapcount) > -100:
+        cpu_relax()
+    return 0, False
+
+
+def spins(folio):  # type: ignore[no-untyped-def]
+    while True:
+        pass
+
+
+def steals(folio, page, nr, mm):  # type: ignore[no-untyped-def]
+    atomic_sub(nr, folio._refcount)
+    return 0, False
+
+
+def grows(folio):  # type: ignore[no-untyped-def]
+    found = [folio.off]
+    return len({one: one for one in found}) > 1
+
+
+@pytest.mark.parametrize(
+    ("hooks", "said"),
+    [
+        ({"remove_ptes": raises}, "not today"),
+        ({"remove_ptes": loops}, "does not end"),
+        ({"maybe_mapped_shared": spins}, "does not end"),
+        ({"remove_ptes": steals}, "_refcount"),
+        ({"maybe_mapped_shared": grows}, "cannot be compiled"),
+    ],
+    ids=["raises", "loops", "spins", "steals", "cannot be compiled"],
+)
+def test_a_broken_policy_is_a_lane_with_an_error(hooks: dict[str, object], said: str) -> None:
+    session = Session(mixed(), (EXACT, with_hook("broken", **hooks), MM_ID), MEMORY)
+    broken = session.lanes[1]
+    assert isinstance(broken.error, PluginError) and said in broken.error.what
+    assert "test_broken.py" in broken.error.what
+    session.advance(session.nr_steps)
+    assert session.at_end
+    assert all(session.lanes[i].error is None and session.lanes[i].totals().mapped for i in (0, 2))
+    assert not broken.totals().mapped and not broken.cells(0).any()
+    assert broken.page(0, 0).told == "broken does not run."
+    assert not len(session.accesses(1))
+    session.goto(10)
+    assert session.back() and not session.lanes[0].error
+
+
+def test_a_policy_that_runs_out_of_ids_stops_there() -> None:
+    source = mixed(mms=6)
+    few = exact.POLICY.with_parameters({"mms": 3})
+    assert few.max_mm_id < 6
+    session = Session(source, (few, EXACT), MEMORY)
+    session.advance(source.nr_steps)
+    lane = session.lanes[0]
+    assert lane.error is not None and "tells" in lane.error.what
+    assert 0 < lane.position < source.nr_steps
+    assert session.lanes[1].error is None
+    stopped, state = lane.position, lane.snapshot()
+    session.goto(stopped - 5)
+    assert lane.error is None and lane.position == stopped - 5
+    session.goto(source.nr_steps)
+    assert lane.error is not None and lane.position == stopped and lane.snapshot() == state
+    session.goto(stopped)
+    assert "map" in lane.page(0, 0).told or "of" in lane.page(0, 0).told
+
+
+def test_too_little_memory_is_said() -> None:
+    session = Session(mixed(), (MM_ID,), MEMORY)
+    assert session.lanes[0].error is None
+
+
+def test_a_worker_without_a_session_says_why() -> None:
+    def make() -> Session:
+        raise PluginError("the pattern fails", "mend it")
+
+    worker = Worker(make)
+    assert not worker.wait_ready(10)
+    assert worker.failed is not None and "the pattern fails" in str(worker.failed)
+    assert worker.view() is None
+    assert worker.ask(lambda session: session.position).cancelled()
+    assert worker.close()

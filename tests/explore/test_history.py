@@ -1,0 +1,80 @@
+"""Series that do not grow keep their extremes; checkpoints give back what was there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foliolab.framework.explore.checkpoints import MOST, Checkpoints
+from foliolab.framework.explore.history import History, Marks
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=300), st.integers(1, 40))
+def test_extremes_are_kept(values: list[int], stride: int) -> None:
+    history = History(1, most=16)
+    for number, value in enumerate(values):
+        history.add(number * stride, [[value, -value, 0, number]])
+    assert history.nr <= 16
+    assert history.last == (len(values) - 1) * stride
+    assert history.high(0, "false_share").max() == max(values)
+    assert history.low(0, "false_share").min() == min(values)
+    assert (history.low(0, "false_shared") <= history.high(0, "false_shared")).all()
+    positions = history.positions
+    assert (np.diff(positions) > 0).all()
+    # every value lies between the extremes of its point
+    for number, value in enumerate(values):
+        at = int(np.searchsorted(positions, number * stride))
+        assert history.low(0, "false_share")[at] <= value <= history.high(0, "false_share")[at]
+
+
+def test_nothing_is_added_twice() -> None:
+    history = History(1)
+    history.add(5, [[1, 1, 1, 1]])
+    history.add(5, [[2, 2, 2, 2]])
+    history.add(3, [[2, 2, 2, 2]])
+    assert history.nr == 1 and history.high(0, "unsafe").tolist() == [1]
+
+
+@given(st.lists(st.integers(0, 9_999), unique=True), st.lists(st.integers(0, 9_999), unique=True))
+def test_marks_stand_for_all(one: list[int], other: list[int]) -> None:
+    marks = Marks(2, 10_000)
+    rows = [np.array([[step, 1] for step in sorted(steps)], np.int64).reshape(-1, 2) for steps in (one, other)]
+    for begin in range(0, 10_000, 1_300):
+        marks.add(rows, begin, min(begin + 1_300, 10_000), [True, True])
+    positions, counts = marks.disagreements()
+    assert counts.sum() == len(set(one) ^ set(other))
+    assert {int(position) - 1 for position in positions} <= set(one) ^ set(other)
+    for step in (0, 17, 5_000, 9_999):
+        behind, before = [s for s in one if s >= step], [s for s in one if s < step]
+        for found, wanted in ((marks.behind(step, 0), min(behind, default=None)),
+                              (marks.before(step, 0), max(before, default=None))):  # fmt: skip
+            assert (found is None) == (wanted is None)
+            if found is not None and wanted is not None:
+                assert found[0] <= wanted <= found[1]
+
+
+def plain(function: Callable[..., int], kinds: str) -> Callable[..., Any]:
+    return function
+
+
+def test_checkpoints_give_back_what_was_there() -> None:
+    chance = np.random.default_rng(1)
+    live = chance.integers(0, 255, 4096 * 12, np.uint8)
+    kept: dict[int, bytes] = {}
+    points = Checkpoints([(live, (4096 * 3, 4096 * 5))], plain, most_bytes=0)
+    for position in range(60):
+        points.add(position, position)
+        kept[position] = live.tobytes()
+        live[chance.integers(0, live.size, 3)] += 1
+    assert len(points.positions) <= MOST and points.nbytes <= 2 * live.size
+    assert points.positions[0] == 0
+    while points.newest:
+        wanted = points.nearest(points.newest - 1)
+        found, extra = points.restore(points.newest - 1)
+        assert found == extra == wanted
+        same = np.frombuffer(kept[found], np.uint8)
+        assert (live[: 4096 * 3] == same[: 4096 * 3]).all() and (live[4096 * 5 :] == same[4096 * 5 :]).all()

@@ -1,0 +1,132 @@
+"""The thread that owns a session: commands, views that belong together, and its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from typing import Any
+
+import numpy as np
+import pytest
+from sources import EXACT, MM_ID, mixed
+
+from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.worker import FLAT_OUT, View, Worker
+
+MEMORY = 1 << 29
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    made = Worker(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
+    assert made.wait_ready(120), made.failed
+    yield made
+    assert made.close(5)
+    assert not [thread for thread in threading.enumerate() if thread.name == "explore"]
+
+
+def until(worker: Worker, fits: Callable[[View], bool]) -> View:
+    """Pull views, as a window does, until one fits."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        view = worker.view()
+        if view is not None and fits(view):
+            return view
+        time.sleep(0.004)
+    raise AssertionError(f"no such view came; the last is {worker.view()}")
+
+
+def test_plays_to_the_end(worker: Worker) -> None:
+    worker.show([(0, 0), (1, 0), (0, 1)])
+    worker.play(FLAT_OUT)
+    last = until(worker, lambda view: view.at_end and not view.playing)
+    assert last.position == last.nr_steps and last.farthest == last.nr_steps
+    assert last.told and set(last.maps) == {(0, 0), (1, 0), (0, 1)}
+    assert last.history.positions[-1] == last.nr_steps
+    assert last.history.low.shape == (2, 4, len(last.history.positions))
+    assert [lane.name for lane in last.lanes] == [MM_ID.name, EXACT.name]
+
+
+def test_steps_and_back(worker: Worker) -> None:
+    worker.step(100)
+    until(worker, lambda view: view.position == 100)
+    worker.back()
+    view = until(worker, lambda view: view.position == 99)
+    worker.step()
+    worker.goto(50)
+    view = until(worker, lambda view: view.position == 50)
+    assert not view.playing and view.error is None
+    wanted = Session(mixed(mms=4), (MM_ID, EXACT), MEMORY)
+    wanted.goto(50)
+    assert [lane.totals for lane in view.lanes] == [lane.totals() for lane in wanted.lanes]
+    worker.show([(0, 0)])
+    worker.goto(51)
+    worker.goto(50)
+    view = until(worker, lambda view: view.position == 50 and bool(view.maps))
+    np.testing.assert_array_equal(view.maps[0, 0], wanted.lanes[0].cells(0))
+
+
+def test_views_stay_as_they_are(worker: Worker) -> None:
+    worker.show([(0, 0)])
+    worker.play(2000)
+    view = until(worker, lambda view: view.position > 20 and bool(view.maps))
+    kept = view.maps[0, 0].copy()
+    time.sleep(0.1)
+    np.testing.assert_array_equal(view.maps[0, 0], kept)
+    wanted = Session(mixed(mms=4), (MM_ID,), MEMORY)
+    wanted.goto(view.position)
+    np.testing.assert_array_equal(kept, wanted.lanes[0].cells(0))
+    assert view.lanes[0].totals == wanted.lanes[0].totals()
+
+
+def test_speed_and_pause(worker: Worker) -> None:
+    worker.play(50)
+    view = until(worker, lambda view: view.position >= 3)
+    assert view.playing and view.position < view.nr_steps
+    worker.pause()
+    stopped = until(worker, lambda view: not view.playing)
+    time.sleep(0.1)
+    again = worker.view()
+    assert again is not None and again.position == stopped.position
+
+
+def test_to_wrong_answers(worker: Worker) -> None:
+    worker.next_wrong()
+    first = until(worker, lambda view: view.position > 0 and not view.busy)
+    worker.next_wrong()
+    second = until(worker, lambda view: view.position > first.position)
+    worker.previous_wrong()
+    until(worker, lambda view: view.position == first.position and view.number > second.number)
+    worker.next_wrong(1)  # the exact one is never wrong
+    view = until(worker, lambda view: view.error is not None)
+    assert "no further wrong answer" in str(view.error)
+    worker.goto(0)
+    until(worker, lambda view: view.position == 0 and view.error is None)
+
+
+def test_questions(worker: Worker) -> None:
+    worker.step(60)
+    answer = worker.ask(lambda session: session.lanes[0].page(0, 0))
+    assert answer.result(60).told.startswith("Page 0 of MM 1")
+    folio = worker.ask(lambda session: session.lanes[0].folio(session.lanes[0].page(0, 0).head)).result(60)
+    assert folio.fields
+    with pytest.raises(ZeroDivisionError):
+        worker.ask(lambda session: 1 // 0).result(60)
+    assert len(worker.ask(lambda session: session.accesses(0)).result(60))
+    assert worker.ask(lambda session: session.position).result(60) == 60
+
+
+def test_closing_ends_it_and_answers_nobody() -> None:
+    worker = Worker(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
+    assert worker.wait_ready(120)
+    worker.play()
+    slow = worker.ask(lambda session: time.sleep(0.2))
+    late: Any = worker.ask(lambda session: session.position)
+    assert worker.close(5)
+    assert slow.done()
+    if late.cancelled():
+        with pytest.raises(CancelledError):
+            late.result(0)
+    assert worker.ask(lambda session: session.position).cancelled()
