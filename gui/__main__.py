@@ -1,8 +1,9 @@
-"""`python3 gui [options]`: set up what is missing, then do the main job.
+"""`python3 gui [FILE... | options]`: set up what is missing, then do the main job.
 
 Run as a folder this is a fresh machine's first command: at first the standard library is all there is.
 """
 
+import os
 import sys
 from importlib import util
 from pathlib import Path
@@ -18,7 +19,11 @@ if not __package__:
     assert spec is not None and spec.loader is not None
     fresh = util.module_from_spec(spec)
     spec.loader.exec_module(fresh)
-    fresh.start("foliolab.gui", sys.argv[1:], extras=(), probes=("msgspec", "numba", "numpy", "typer"))
+    # Without a display Qt, the largest part, would be fetched for nothing; options mean the headless comparison.
+    screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+    options = any(word.startswith("-") for word in sys.argv[1:])
+    extras, more = (("gui",), ("PySide6", "pyqtgraph")) if screen and not options else ((), ())
+    fresh.start("foliolab.gui", sys.argv[1:], extras=extras, probes=("msgspec", "numba", "numpy", "typer", *more))
 
 from foliolab.gui.launch import main
 

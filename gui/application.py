@@ -24,6 +24,7 @@ from foliolab.gui.workspace import Workspace
 NO_WINDOW: Final = 3
 NOISE: Final = ("This plugin does not support",)
 DESKTOP_FILE: Final = "foliolab"
+ICON: Final = Path(__file__).parent / "desktop" / "foliolab.svg"
 
 
 def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
@@ -34,8 +35,8 @@ def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
     application.setOrganizationName("foliolab")
     application.setDesktopFileName(DESKTOP_FILE)
     window = make(application, [str(path) for path in plugins])
-    application.setWindowIcon(QIcon(window.commands.action("go.explore").icon()))
-    sys.excepthook = _Excuse(window).hook
+    application.setWindowIcon(QIcon(str(ICON)))
+    sys.excepthook = Excuse(window).hook
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C in the terminal that it was started from
     window.show()
     if files:
@@ -75,7 +76,7 @@ class _Later:
             self._window.open(path)
 
 
-class _Excuse:
+class Excuse:
     """A defect becomes a notice with its traceback: never a lost run."""
 
     def __init__(self, window: Window) -> None:

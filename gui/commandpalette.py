@@ -37,6 +37,7 @@ class CommandPalette(QDialog):
         super().__init__(parent, Qt.WindowType.Popup)
         self.setAccessibleName("Command palette")
         self._commands = commands
+        self._window = parent
         self.entry = QLineEdit(placeholderText="Type what you want to do")
         self.entry.setAccessibleName("Command")
         self.entry.textChanged.connect(self._narrow)
@@ -51,7 +52,7 @@ class CommandPalette(QDialog):
 
     def ask(self) -> None:
         """Show it in the middle of the window's upper half."""
-        parent = self.parentWidget()
+        parent = self._window
         self.entry.clear()
         self._narrow("")
         corner = parent.mapToGlobal(parent.rect().topLeft())

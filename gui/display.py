@@ -6,9 +6,11 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Final
 
 HEADLESS: Final = "without a window: foliolab compare"
+NEEDED: Final = ("PySide6", "pyqtgraph")
 PACKAGES: Final = "pip install 'foliolab[gui]'"
 ANYWHERE: Final = {
     "libEGL.so.1": "libegl1",
@@ -32,11 +34,9 @@ NO_SCREEN: Final = ("offscreen", "minimal", "vnc")
 
 def hindrance(environment: Mapping[str, str] = os.environ) -> str:
     """Why no window can open, in one or two sentences that say what to install or use; empty if one can."""
-    try:
-        import pyqtgraph  # noqa: F401
-        import PySide6  # noqa: F401
-    except ImportError as fault:
-        return f"the window needs {fault.name}, which is not installed: {PACKAGES}; {HEADLESS}"
+    absent = [name for name in NEEDED if find_spec(name) is None]
+    if absent:
+        return f"the window needs {' and '.join(absent)}, not installed here: {PACKAGES}; {HEADLESS}"
     platform = environment.get("QT_QPA_PLATFORM", "")
     if sys.platform.startswith("linux"):
         on_x = not platform.startswith((*NO_SCREEN, "wayland"))

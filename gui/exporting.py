@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QRect, QSize
+from PySide6.QtCore import QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
@@ -100,6 +100,6 @@ def _write_svg(what: Exportable, path: Path) -> None:
         raise OSError(0, "the drawing could not be written")
     try:
         painter.fillRect(widget.rect(), QColor(widget.palette().window().color()))
-        widget.render(painter)
+        widget.render(painter, QPoint())
     finally:
         painter.end()

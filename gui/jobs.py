@@ -200,9 +200,11 @@ class JobsChip(QWidget):
         self._shown: Job | None = None
         self.setAccessibleName("Running jobs")
         self.label = QLabel()
-        self.bar = QProgressBar(maximumWidth=140, maximumHeight=14, textVisible=False)
+        self.bar = QProgressBar(textVisible=False)
+        self.bar.setMaximumSize(140, 14)
         self.bar.setAccessibleName("Progress of the running job")
-        self.stop = QToolButton(text="Cancel")
+        self.stop = QToolButton()
+        self.stop.setText("Cancel")
         self.stop.setAccessibleName("Cancel the running job")
         self.stop.clicked.connect(self._cancel)
         layout = QHBoxLayout(self)

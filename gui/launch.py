@@ -1,28 +1,63 @@
-"""What a start does: the window, where there is one and a display for it, else the headless comparison."""
+"""What a start does: the window, where one can open, else the headless comparison."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
-FrontEnd = Callable[[Sequence[str]], int]
+from foliolab.gui.display import hindrance
+
+NO_WINDOW: Final = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start the front end for this machine with the arguments of `foliolab compare`; return its exit code."""
-    return choose()(arguments)
+    """`python3 gui`: the window; with options, or where no window can open, `foliolab compare`.
+
+    Args:
+        arguments: files to open, or the options of `foliolab compare`.
+
+    Returns:
+        the exit code.
+    """
+    if any(word.startswith("-") for word in arguments):
+        return headless(arguments)
+    why = hindrance()
+    if not why:
+        return window([Path(word) for word in arguments], [])
+    if arguments:  # files that only the window opens
+        return _cannot(why)
+    sys.stderr.write(f"foliolab: {why}\nfoliolab: this is that comparison\n")
+    return headless(arguments)
 
 
-def choose() -> FrontEnd:
-    """The front end for this machine: so far always the headless comparison, as there is no window yet."""
-    return headless
+def entry() -> int:
+    """`foliolab-gui [FILE]...`: the window."""
+    return window([Path(word) for word in sys.argv[1:]], [])
+
+
+def window(files: Sequence[Path], plugins: Sequence[Path]) -> int:
+    """Open the window with these files; where none can open, say why. Returns the exit code."""
+    why = hindrance()
+    if why:
+        return _cannot(why)
+    # Imported here: a start without a window must not need Qt.
+    from foliolab.gui.application import start
+
+    return start(files, plugins)
 
 
 def headless(arguments: Sequence[str]) -> int:
     """Run `foliolab compare` with the arguments in this process; return its exit code."""
-    # Imported here: the window, once it exists, must not pay for the command line.
+    # Imported here: the window must not pay for the command line.
     from foliolab.framework.cli import main as command_line
 
     sys.argv = ["foliolab", "compare", *arguments]
     command_line()
     return 0
+
+
+def _cannot(why: str) -> int:
+    sys.stderr.write(f"foliolab: {why}\n")
+    return NO_WINDOW

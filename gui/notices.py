@@ -46,16 +46,21 @@ class Notice(QFrame):
         line = QHBoxLayout()
         line.addWidget(sign)
         line.addWidget(label, 1)
-        self.more = QPushButton("Details", checkable=True, visible=bool(details))
+        self.more = QPushButton("Details")
+        self.more.setCheckable(True)
+        self.more.setVisible(bool(details))
         self.more.setAccessibleName("Details of this notice")
-        self.copy = QPushButton("Copy", visible=bool(details))
+        self.copy = QPushButton("Copy")
+        self.copy.setVisible(bool(details))
         self.copy.setAccessibleName("Copy the details of this notice")
-        close = QToolButton(text="✕")
+        close = QToolButton()
+        close.setText("✕")
         close.setAccessibleName("Close this notice")
         close.clicked.connect(self.close_)
         for button in (self.more, self.copy, close):
             line.addWidget(button)
-        self._body = QPlainTextEdit(details, readOnly=True, visible=False)
+        self._body = QPlainTextEdit(details, readOnly=True)
+        self._body.setVisible(False)
         self._body.setMaximumHeight(160)
         self._body.setAccessibleName("Details")
         self.more.toggled.connect(self._body.setVisible)
@@ -91,7 +96,8 @@ class Notices(QWidget):
     @property
     def all(self) -> list[Notice]:
         """Those shown, the oldest first."""
-        found = (self._layout.itemAt(i).widget() for i in range(self._layout.count()))
+        items = (self._layout.itemAt(i) for i in range(self._layout.count()))
+        found = (item.widget() for item in items if item is not None)
         return [one for one in found if isinstance(one, Notice)]
 
     def say(self, text: str, severity: Severity = "information", details: str = "") -> None:

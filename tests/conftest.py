@@ -16,6 +16,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("PYTEST_QT_API", "pyside6")
+try:
+    import PySide6.QtWidgets  # noqa: F401
+
+    NO_QT = ""
+except ImportError as fault:  # the package, or a library of the system that it needs
+    NO_QT = str(fault)
+if not NO_QT:
+    pytest_plugins = ["pytestqt.plugin"]  # not by its entry point, which fails the whole run where Qt cannot start
+
 # The first example of a native test pays for the compiler. In CI hypothesis itself fixes the seed.
 settings.register_profile("foliolab", settings(), deadline=None)
 settings.load_profile("foliolab")
@@ -52,8 +63,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the machine on one worker; xdist hands out the largest group first."""
+    """Keep the tests of the machine on one worker (xdist hands out the largest group first); skip where Qt cannot."""
     for item in items:
+        if NO_QT and "qtbot" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skip(reason=f"Qt cannot start here: {NO_QT}"))
         if item.path.is_relative_to(KERNEL):
             item.add_marker(pytest.mark.machine)
         if item.get_closest_marker("machine"):

@@ -2,6 +2,7 @@
 
 A module is a verb if it has a function `run`; its first line of text is the verb's help. The verb's name is
 the module's, or its NAME. A package in here is a group, whose modules are verbs: `foliolab kernel bench`.
+Verbs of other packages, the window's among them, arrive as entry points of the group `foliolab.verbs`: such modules.
 Nothing slow is imported before a verb runs.
 """
 
@@ -11,6 +12,7 @@ import gc
 import os
 import sys
 import traceback
+from collections.abc import Container
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +28,8 @@ from foliolab.framework.errors import FolioLabError
 __all__ = ["application", "main"]
 
 UNEXPECTED: Final = 1
+VERBS: Final = "foliolab.verbs"
+"""The group of entry points of verbs that other packages bring."""
 
 
 def application() -> typer.Typer:
@@ -42,7 +46,27 @@ def application() -> typer.Typer:
     )
     app.callback()(_global)
     _add_verbs(app, sys.modules[__name__])
+    built_in = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if wanted not in built_in:  # asking for entry points takes as long as the rest of a start
+        _add_arrived(app, built_in)
     return app
+
+
+def _add_arrived(app: typer.Typer, taken: Container[object]) -> None:
+    """Add the verbs of other packages; one that cannot be imported, or whose name is taken, is left out, and said."""
+    from importlib.metadata import entry_points
+
+    for found in entry_points(group=VERBS):
+        try:
+            module = found.load()
+            if found.name in taken:
+                raise ValueError("FolioLab has a verb of that name")
+            app.command(found.name, help=module.__doc__, no_args_is_help=False)(module.run)
+        except Exception as fault:  # whatever another package's code raises
+            _say(
+                f"foliolab: the verb {found.name} of {found.value} is left out: {fault}", "mend or remove that package"
+            )
 
 
 def _add_verbs(app: typer.Typer, package: ModuleType) -> None:

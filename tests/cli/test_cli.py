@@ -23,8 +23,8 @@ Run = Callable[..., Any]
 
 
 VERBS = [
-    "compare", "consequences", "doctor", "import", "list", "precision", "record", "replay", "replay-trace", "run",
-    "show", "verify",
+    "compare", "consequences", "doctor", "gui", "import", "list", "precision", "record", "replay", "replay-trace",
+    "run", "show", "verify",
 ]  # fmt: skip
 
 
@@ -199,8 +199,28 @@ def test_garbage_is_collected_again_once_started(foliolab: Run, monkeypatch: pyt
     assert gc.isenabled()
 
 
-def test_every_verb_is_one_module() -> None:
+def test_every_verb_is_one_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["foliolab", "--help"])
     names = {command.name for command in cli.application().registered_commands}
     assert names == {*VERBS}
     groups = {group.name for group in cli.application().registered_groups}
     assert groups == {"kernel"}
+
+
+def test_verbs_of_other_packages_arrive_and_a_broken_one_is_said(
+    foliolab: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib import metadata
+
+    group = cli.VERBS
+    arriving = [
+        metadata.EntryPoint("elsewhere", "foliolab.framework.cli.doctor", group),
+        metadata.EntryPoint("gone", "no_such_module_anywhere", group),
+        metadata.EntryPoint("compare", "foliolab.framework.cli.doctor", group),
+    ]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: arriving)
+    done = foliolab("--help")
+    assert "\n  elsewhere" in done.out and "\n  gone" not in done.out
+    assert "the verb gone of no_such_module_anywhere is left out" in done.err
+    assert "FolioLab has a verb of that name" in done.err
+    assert "left out" not in foliolab("compare", "--help").err  # entry points are asked only where they are needed

@@ -1,0 +1,72 @@
+"""The window for tests: settings of its own, and nothing left over when it is closed."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from foliolab.gui.window import Window
+
+ENDS = 3000
+"""Milliseconds that threads and processes have to end after the window is closed; a second is what users get."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where the window keeps its settings."""
+    return tmp_path / "foliolab.ini"
+
+
+@pytest.fixture
+def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
+    """Makes whole windows with the test's settings; each is closed, and what it leaves behind is a failure."""
+    from PySide6.QtCore import QSettings
+    from PySide6.QtWidgets import QApplication
+
+    from foliolab.gui.application import make
+    from foliolab.gui.settings import Settings
+
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    before = {thread.ident for thread in threading.enumerate()}
+    known = {id(one) for one in application.topLevelWidgets()}
+    made: list[Window] = []
+
+    def opened(*plugins: Path) -> Window:
+        window = make(
+            application, [str(one) for one in plugins], Settings(QSettings(str(store), QSettings.Format.IniFormat))
+        )
+        made.append(window)
+        qtbot.addWidget(window)
+        window.show()
+        return window
+
+    yield opened
+    for window in made:
+        window.close()
+        window.deleteLater()
+    made.clear()
+    qtbot.waitUntil(lambda: not left_over(before), timeout=ENDS)
+    qtbot.wait(1)
+    gc.collect()
+    widgets = [one for one in application.topLevelWidgets() if id(one) not in known and one.isVisible()]
+    assert not widgets, f"still on screen: {widgets}"
+
+
+def left_over(before: set[int | None]) -> list[object]:
+    """Threads and processes that were not there before."""
+    threads = [one for one in threading.enumerate() if one.ident not in before and not one.daemon]
+    return [*threads, *multiprocessing.active_children()]
+
+
+@pytest.fixture
+def window(open_window: Callable[..., Window]) -> Window:
+    """A whole window, shown offscreen."""
+    return open_window()

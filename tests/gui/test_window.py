@@ -1,0 +1,181 @@
+"""The window as a whole: workspaces, commands, files, layout, theme."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from foliolab.gui.window import Window
+
+PLACES = ["compare", "explore", "benchmark", "verify", "policies"]
+
+
+def test_the_window_opens_at_home_with_all_workspaces(window: Window) -> None:
+    assert list(window.places) == PLACES
+    assert window.here.name == "compare"
+    assert window.windowTitle() == "Compare · FolioLab"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_each_workspace_is_a_shortcut_away(window: Window, qtbot: Any, place: str) -> None:
+    from PySide6.QtCore import Qt
+
+    number = PLACES.index(place) + 1
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    qtbot.keyClick(window, getattr(Qt.Key, f"Key_{number}"), Qt.KeyboardModifier.ControlModifier)
+    assert window.here.name == place
+    assert window.commands.action(f"go.{place}").isChecked()
+
+
+def test_every_command_has_a_tip_and_is_in_the_palette(window: Window) -> None:
+    for place in PLACES:
+        window.go(place)
+        offered = {command.name for command, _ in window.commands.active()}
+        assert {command.name for command in window.places[place].offered()} <= offered
+        for command, action in window.commands.active():
+            assert action.toolTip() and action.text(), command.name
+
+
+def test_the_palette_runs_what_was_typed(window: Window, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    dark = window.themes.now.dark
+    window.palette_.ask()
+    qtbot.keyClicks(window.palette_.entry, "dark light")
+    qtbot.keyClick(window.palette_.entry, Qt.Key.Key_Return)
+    assert window.themes.now.dark is not dark
+    assert not window.palette_.isVisible()
+
+
+def test_the_layout_is_found_again_and_can_be_reset(open_window: Callable[..., Window], qtbot: Any) -> None:
+    first = open_window()
+    first.go("explore")
+    docks = first.here.docks
+    assert docks, "explore has docks"
+    name, dock = next((name, dock) for name, dock in docks.items() if dock.isVisible())
+    dock.hide()
+    first.resize(1111, 777)
+    first.toggle_theme()
+    theme = first.themes.now.name
+    first.close()
+    second = open_window()
+    assert second.here.name == "explore"
+    assert not second.here.docks[name].isVisible()
+    assert second.themes.now.name == theme
+    assert (second.width(), second.height()) == (1111, 777)
+    second.reset_layout()
+    assert second.here.docks[name].isVisible()
+
+
+def test_settings_of_another_schema_are_set_aside(store: Path, open_window: Callable[..., Window]) -> None:
+    store.write_text("[General]\nschema=77\n[window]\nplace=verify\n")
+    window = open_window()
+    assert window.here.name == "compare"
+    assert any("schema 77" in notice.text for notice in window.notices.all)
+
+
+def test_damaged_settings_do_not_keep_the_window_from_opening(store: Path, open_window: Callable[..., Window]) -> None:
+    store.write_bytes(b"\xff\xfe\x00[[[window\nplace=\x00\x01geometry=@ByteArray(zzz)\n")
+    assert open_window().here.name == "compare"
+
+
+def test_a_file_that_nobody_opens_is_a_notice(window: Window, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("hello")
+    assert not window.open(file)
+    assert "notes.txt" in window.notices.all[-1].text
+
+
+@pytest.mark.parametrize("name", ["gone.json", "gone.py", "gone.scenario"])
+def test_a_file_that_is_not_there_is_a_notice(window: Window, tmp_path: Path, name: str) -> None:
+    window.open(tmp_path / name)
+    assert name in window.notices.all[-1].text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', "\x00\x01"])
+def test_a_damaged_result_file_is_a_notice(window: Window, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(text)
+    window.open(file)
+    assert window.notices.all[-1].severity == "error"
+
+
+def test_a_file_can_be_dropped(window: Window, tmp_path: Path, qtbot: Any) -> None:
+    from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+    from PySide6.QtGui import QDropEvent
+
+    file = tmp_path / "mine.py"
+    file.write_text("raise ValueError('broken on purpose')\n")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(file))])
+    action, button, key = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    window.dropEvent(QDropEvent(QPointF(10, 10), action, data, button, key))
+    assert window.here.name == "policies"
+    assert str(file) in window.library.files
+
+
+def test_nothing_to_copy_and_nothing_to_export_are_said(window: Window) -> None:
+    for place in PLACES:
+        window.go(place)
+        window.copy_command()
+        if not list(window.here.exportables()):
+            window.ask_export()
+            assert window.notices.all
+
+
+def test_what_fails_inside_the_window_is_a_notice_with_its_traceback(
+    window: Window, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from foliolab.gui.application import Excuse
+
+    try:
+        raise ZeroDivisionError("on purpose")
+    except ZeroDivisionError:
+        Excuse(window).hook(*sys.exc_info())
+    assert "on purpose" in window.notices.all[-1].text
+    assert "Traceback" in window.notices.all[-1].details
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_every_control_has_a_name_for_those_who_cannot_see_it(window: Window) -> None:
+    from PySide6.QtWidgets import (
+        QAbstractButton,
+        QAbstractItemView,
+        QAbstractSlider,
+        QAbstractSpinBox,
+        QComboBox,
+        QLineEdit,
+        QScrollBar,
+        QWidget,
+    )
+
+    kinds = (QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QAbstractButton)
+    nameless = []
+    for place in PLACES:
+        window.go(place)
+        for one in window.here.findChildren(QWidget):
+            own = not one.objectName().startswith("qt_") and not isinstance(one, QScrollBar)
+            inner = isinstance(one.parentWidget(), (QComboBox, QAbstractSpinBox, QAbstractItemView))
+            if own and not inner and isinstance(one, kinds) and one.isVisible():
+                text = one.text() if isinstance(one, QAbstractButton) else ""
+                if not (one.accessibleName() or text or one.toolTip()):
+                    nameless.append(f"{place}: {type(one).__name__} {one.objectName()!r} in {one.parentWidget()}")
+    assert not nameless, "\n".join(nameless)
+
+
+def test_qt_keeps_its_references(qtbot: Any) -> None:
+    """PySide6 above 6.10 loses one at each call on Python 3.11."""
+    from PySide6.QtWidgets import QWidget
+
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    before = sys.getrefcount(None)
+    for _ in range(200):
+        widget.setEnabled(True)
+    assert abs(sys.getrefcount(None) - before) < 50
