@@ -191,5 +191,6 @@ def style_sheet(theme: Theme) -> str:
     QToolBar#places QToolButton:checked {{ border-left: 3px solid {theme.accent}; background: {theme.raised}; }}
     QToolBar#places QToolButton:hover, QToolBar#places QToolButton:focus {{ background: {theme.raised}; }}
     QFrame[role="notice"] {{ background: {theme.raised}; border: 1px solid {theme.edge}; border-radius: 5px; }}
+    QFrame[role="guide"] {{ background: {theme.raised}; border: 0; border-bottom: 2px solid {theme.accent}; }}
     QFrame[role="card"] {{ background: {theme.panel}; border: 1px solid {theme.edge}; border-radius: 6px; }}
     """

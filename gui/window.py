@@ -20,6 +20,8 @@ from foliolab.gui.library import Library
 from foliolab.gui.notices import Notices
 from foliolab.gui.settings import Settings
 from foliolab.gui.theme import Theme, Themes
+from foliolab.gui.tours.guide import Guide
+from foliolab.gui.tours.tour import TOURS, Tour
 from foliolab.gui.workspace import Desk, Workspace
 
 LAYOUT: Final = 1
@@ -50,13 +52,15 @@ class Window(QMainWindow):
         self.commands = Commands(self)
         self.palette_ = CommandPalette(self.commands, self)
         self.desk = Desk(
-            settings, themes, self.commands, self.jobs, self.notices, library, self.go, self.open, self.send
+            settings, themes, self.commands, self.jobs, self.notices, library, self.go, self.open, self.send, self.tour
         )
+        self.guide = Guide(self)
         self.stack = QStackedWidget()
         centre = QWidget()
         layout = QVBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        layout.addWidget(self.guide)
         layout.addWidget(self.stack, 1)
         layout.addWidget(self.notices)
         self.setCentralWidget(centre)
@@ -122,7 +126,10 @@ class Window(QMainWindow):
             Command("view.reset", "&Reset layout", self.reset_layout, "&View", (), "Put all docks back in their place"),
             Command("view.notices", "Close all &notices", self.notices.clear, "&View", ("Ctrl+Shift+N",),
                     "Close all notices"),
-            Command("help.about", "&About FolioLab", self.about, "&Help", (), "Versions and where to read on"),
+            *(Command(f"help.tour.{tour.name}", f"Tour: {tour.title}", _Starter(self, tour).start, "&Help", (),
+                      tour.summary) for tour in TOURS),
+            Command("help.about", "&About FolioLab", self.about, "&Help", (), "Versions and where to read on",
+                    breaks=True),
         ]  # fmt: skip
 
     def _menus(self) -> None:
@@ -194,6 +201,10 @@ class Window(QMainWindow):
             "It opens results and counterexamples (.json), scenarios (.scenario), recorded traces and policies (.py).",
         )  # fmt: skip
         return False
+
+    def tour(self, tour: Tour) -> None:
+        """Lead through a tour."""
+        self.guide.start(tour)
 
     # -- commands --------------------------------------------------------------------------------------
     def ask_file(self) -> None:
@@ -318,6 +329,18 @@ class _Opener:
     def go(self) -> None:
         """Show it."""
         self._window.go(self._name)
+
+
+class _Starter:
+    """Starts one tour."""
+
+    def __init__(self, window: Window, tour: Tour) -> None:
+        self._window = window
+        self._tour = tour
+
+    def start(self) -> None:
+        """Start it."""
+        self._window.tour(self._tour)
 
 
 def application() -> QApplication:

@@ -18,6 +18,7 @@ from foliolab.gui.library import Library
 from foliolab.gui.notices import Notices
 from foliolab.gui.settings import Settings
 from foliolab.gui.theme import Theme, Themes
+from foliolab.gui.tours.tour import Tour
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Desk:
         go: show a workspace, by its name.
         open: open a file in the workspace that takes it; whether one did.
         send: show a workspace with something in it: (its name, what).
+        tour: lead through a tour.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Desk:
     go: Callable[[str], None]
     open: Callable[[Path], bool]
     send: Callable[[str, object], None]
+    tour: Callable[[Tour], None]
 
 
 class Workspace(QMainWindow):

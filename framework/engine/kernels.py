@@ -15,6 +15,8 @@ from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE, pmd_ref
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, mm_at, pfn_folio, zone_at
 
+NO_PMDS: Final = 2
+
 
 def mm_create(vm: Memory, zone: int, who: int, mm_id: int) -> int:
     """A new MM; with `mm_id` 0 it gets the lowest free ID. Returns OK or ENOMEM."""
@@ -33,12 +35,19 @@ def mm_drop(vm: Memory, zone: int, who: int) -> int:
 
 
 def populate(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, order: int, pmd: int, batched: int) -> int:
-    """First touch of nr pages with anonymous folios of one order, by PTEs or by PMDs. Returns OK or ENOMEM."""
+    """First touch of nr pages with anonymous folios of one order.
+
+    Args:
+        pmd: 1: PMDs map folios of PMD_ORDER; 0: they are split again; NO_PMDS: the policy knows none.
+
+    Returns:
+        OK or ENOMEM.
+    """
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
     m = mm_at(vm, who)
     for vpn in range(start, start + nr, 1 << order):
-        if order == PMD_ORDER:
+        if order == PMD_ORDER and pmd != NO_PMDS:
             # a PMD-sized folio is always mapped by a PMD first, section 1.4
             if not huge.anon_huge_fault(vm, c, z, m, vpn, batched):
                 return ENOMEM

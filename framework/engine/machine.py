@@ -186,7 +186,8 @@ class Machine(Engine):
         """First touch of nr pages with anonymous folios of one order.
 
         Args:
-            pmd: map each folio by a PMD (order 9 only).
+            pmd: map each folio by a PMD (order 9 only); otherwise it is split at once, and a policy that does not
+                claim `pmd` sees PTEs only.
             batched: leave the folios in a per-CPU LRU batch, which holds a reference.
         """
         off = self._live(mm, start, nr)
@@ -196,9 +197,12 @@ class Machine(Engine):
             raise ModelError(f"pages {start} to {start + nr - 1} are not whole folios of order {order}")
         if pmd and order != PMD_ORDER:
             raise ModelError(f"a PMD maps folios of order {PMD_ORDER}, not {order}")
+        if pmd and "pmd" not in self.scheme.capabilities:
+            raise ModelError(f"policy {self.scheme.name} does not claim that folios may be mapped by a PMD")
         if self.is_mapped(mm, start, nr):
             raise ModelError(f"some of pages {start} to {start + nr - 1} of MM {mm} are mapped already")
-        numbers = (*self._here, off, start, nr, order, int(pmd), int(batched))
+        way = int(pmd) if "pmd" in self.scheme.capabilities else kernels.NO_PMDS
+        numbers = (*self._here, off, start, nr, order, way, int(batched))
         self._enough(self._call(kernels.populate, *numbers), f"{nr} pages")
 
     def file_folio(self, order: int, shmem: bool = False) -> int:

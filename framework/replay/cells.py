@@ -20,8 +20,8 @@ from foliolab.framework.machine.primitives import load, pte_at, store
     FREE_SLOTS, LIVE, SNAPSHOT, EVENT,
     AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
     AT_VIRTUAL, AT_PLACE, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
-    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG,
-) = range(45)  # fmt: skip
+    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS,
+) = range(46)  # fmt: skip
 REGISTERS: Final = 64
 
 BEFORE: Final = 0
@@ -192,7 +192,7 @@ class Cells:
             CPU: machine.map.cpus[0], ZONE: machine.map.zone, MMS: mms[0],
             MM_STRIDE: mms[1] - mms[0] if len(mms) > 1 else 0, SLOTS: sizes.slots, WINDOWS: sizes.windows,
             HASH_SIZE: sizes.hash_size, HEADS: (sizes.frames >> 2) + 1, MM_LIMIT: sizes.mms,
-            PFN_MASK: sizes.pfns - 1, FREE_SLOTS: sizes.slots,
+            PFN_MASK: sizes.pfns - 1, FREE_SLOTS: sizes.slots, PMDS: "pmd" in machine.scheme.capabilities,
         }  # fmt: skip
         for register, value in values.items():
             self.all[register] = value

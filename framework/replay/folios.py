@@ -54,6 +54,7 @@ from foliolab.framework.replay.cells import (
     PAGES_MAPPED,
     PAGES_UNMAPPED,
     PFN_MASK,
+    PMDS,
     POLICY,
     PRESENT_PAGES,
     SMALL,
@@ -193,7 +194,7 @@ def place(vm: Memory, base: int, slot: int, vpn: int, order: int) -> int:
     z = zone_at(vm, reg(vm, base, ZONE))
     who = mm_of(vm, base, slot)
     done = False
-    if order == PMD_ORDER:
+    if order == PMD_ORDER and reg(vm, base, PMDS):
         done = huge.anon_huge_fault(vm, c, z, who, vpn, 0)
     else:
         done = fault.anon_fault(vm, c, z, who, vpn, order, 0)
@@ -439,7 +440,7 @@ def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: in
     if head < 0:
         return -1
     if not whole:
-        if order == PMD_ORDER:
+        if order == PMD_ORDER and reg(vm, base, PMDS):
             huge.split_huge_pmd(vm, c, z, who, 0)
         mm.move_ptes(vm, z, who, index, vpn, nr)
         zap.zap_range(vm, c, z, who, 0, size, 1)

@@ -17,6 +17,8 @@ from foliolab.framework import calibration, host, provenance, results
 from foliolab.framework.kernel import bench, running
 from foliolab.framework.run import RunRequest
 
+pytestmark = pytest.mark.machine
+
 Run = Callable[..., Any]
 COMPARE = ("compare", "--workloads", "munmap", "--sizes", "4K,16K,64K,2M", "--memory", "8M")
 

@@ -16,7 +16,7 @@ from foliolab.framework.engine.engine import Execution, native_missing
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, TraceFileError
 from foliolab.framework.policy import Scheme
-from foliolab.framework.replay import cells, player
+from foliolab.framework.replay import cells
 from foliolab.framework.replay.owners import IS_FALSE, IS_UNSAFE, OWNERS_MASK
 from foliolab.framework.replay.player import Plan, Player, with_ids
 from foliolab.framework.replay.result import Replayed
@@ -430,13 +430,12 @@ def generations(nr: int) -> Script:
     return script
 
 
-def test_a_machine_that_is_too_small_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_is_too_small_grows(tmp_path: Path) -> None:
     trace = generations(12).trace(tmp_path)
     wanted = result(trace, BASE, samples=4)
-    monkeypatch.setattr(player, "FIRST_FRAMES", 16)
     found = survey(trace, quiet)
     found.slots, found.windows = 1, 2
-    small = Player(Plan(trace, found, 1 << 30, 4, "interpreted", quiet), BASE)
+    small = Player(Plan(trace, found, 1 << 30, 4, "interpreted", quiet, frames=16), BASE)
     small.run()
     check(small)
     again = small.account.replayed(BASE.name)

@@ -1,0 +1,153 @@
+"""The guide: a bar with the stop's text, and a frame around what it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QObject, QRect, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from foliolab.framework.errors import FolioLabError
+from foliolab.gui.tours.tour import Stop, Tour
+
+if TYPE_CHECKING:
+    from foliolab.gui.window import Window
+
+
+class Guide(QFrame):
+    """Leads through a tour's stops; hidden while there is no tour."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self._window = window
+        self._spotlight = Spotlight(window)
+        self._stops: Sequence[Stop] = ()
+        self._sent: set[int] = set()
+        self.tour: Tour | None = None
+        self.at = 0
+        self.setProperty("role", "guide")
+        self.setAccessibleName("Tour")
+        self.title, self.text = QLabel(), QLabel()
+        self.title.setProperty("role", "heading")
+        self.text.setWordWrap(True)
+        self.back, self.next = QPushButton("&Back"), QPushButton("&Next")
+        self.next.setProperty("role", "primary")
+        self.close_ = QToolButton()
+        self.close_.setText("✕")
+        self.close_.setAccessibleName("End the tour")
+        self.close_.setToolTip("End the tour")
+        self.back.clicked.connect(self.go_back)
+        self.next.clicked.connect(self.go_on)
+        self.close_.clicked.connect(self.end)
+        words = QVBoxLayout()
+        words.addWidget(self.title)
+        words.addWidget(self.text)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(14, 8, 10, 8)
+        line.addLayout(words, 1)
+        for button in (self.back, self.next, self.close_):
+            line.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.hide()
+
+    def start(self, tour: Tour) -> None:
+        """Begin a tour; what is missing for it is a notice."""
+        try:
+            stops = tour.stops(self._window.library)
+        except FolioLabError as fault:
+            self._window.notices.fault(fault)
+            return
+        self.tour, self._stops, self._sent = tour, stops, set()
+        self._show(0)
+        self.next.setFocus()
+
+    def go_on(self) -> None:
+        """To the next stop; after the last one the tour ends."""
+        if self.at + 1 < len(self._stops):
+            self._show(self.at + 1)
+        else:
+            self.end()
+
+    def go_back(self) -> None:
+        """To the stop before."""
+        if self.at:
+            self._show(self.at - 1)
+
+    def end(self) -> None:
+        """No more tour; what it opened stays."""
+        self.tour, self._stops = None, ()
+        self.hide()
+        self._spotlight.leave()
+
+    def _show(self, at: int) -> None:
+        assert self.tour is not None
+        self.at = at
+        stop = self._stops[at]
+        self.title.setText(f"{self.tour.title}  {at + 1} of {len(self._stops)}: {stop.title}")
+        self.text.setText(stop.text)
+        self.setAccessibleDescription(f"{stop.title}. {stop.text}")
+        self.back.setEnabled(at > 0)
+        self.next.setText("&Next" if at + 1 < len(self._stops) else "&Done")
+        self.show()
+        if stop.send is not None and (at not in self._sent or (isinstance(stop.send, dict) and "step" in stop.send)):
+            self._sent.add(at)
+            self._window.send(stop.place, stop.send)
+        else:
+            self._window.go(stop.place)
+        self._spotlight.look(self._widget(stop.look))
+
+    def _widget(self, name: str) -> QWidget | None:
+        return self._window.here.findChild(QWidget, name) if name else None
+
+
+class Spotlight(QWidget):
+    """A frame around a widget, on top of everything; it lets every click through."""
+
+    WIDTH = 3
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self._watched: QWidget | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.hide()
+
+    def look(self, widget: QWidget | None) -> None:
+        """Frame a widget; None: no frame."""
+        self.leave()
+        if widget is not None and widget.isVisible():
+            self._watched = widget
+            widget.installEventFilter(self)
+            self._follow()
+            self.show()
+            self.raise_()
+
+    def leave(self) -> None:
+        """No frame."""
+        if self._watched is not None:
+            self._watched.removeEventFilter(self)
+        self._watched = None
+        self.hide()
+
+    def _follow(self) -> None:
+        if self._watched is not None:
+            corner = self._watched.mapTo(self.window(), self._watched.rect().topLeft())
+            self.setGeometry(QRect(corner, self._watched.size()))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The frame follows its widget."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move):
+            self._follow()
+        elif event.type() in (QEvent.Type.Hide, QEvent.Type.DeferredDelete):
+            self.leave()
+        return False
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw it."""
+        painter = QPainter(self)
+        pen = QPen(QColor(self.palette().highlight().color()), self.WIDTH)
+        painter.setPen(pen)
+        inset = self.WIDTH // 2
+        painter.drawRoundedRect(self.rect().adjusted(inset, inset, -inset - 1, -inset - 1), 4, 4)
+        painter.end()
