@@ -1,0 +1,110 @@
+"""Policy files that are being edited: saved in every way editors save, broken, mended, gone."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGINS = Path(__file__).parents[1] / "plugins.py"
+
+
+@pytest.fixture(scope="module")
+def good() -> str:
+    spec = importlib.util.spec_from_file_location("plugins_for_library", PLUGINS)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.GOOD)
+
+
+@pytest.fixture
+def library(qtbot: Any) -> Any:
+    from foliolab.gui.library import Library
+
+    return Library()
+
+
+def names(library: Any) -> set[str]:
+    return {policy.name for policy in library.policies}
+
+
+def test_an_opened_file_is_listed(library: Any, good: str, tmp_path: Path, qtbot: Any) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(good.replace("NAME", "first"))
+    with qtbot.waitSignal(library.changed):
+        assert library.open(file) == str(file.resolve())
+    assert "first" in names(library)
+    assert library.names_of(str(file)) == ("first",)
+
+
+@pytest.mark.parametrize("way", ["in place", "renamed over", "removed and written"])
+def test_a_save_is_seen(library: Any, good: str, tmp_path: Path, qtbot: Any, way: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(good.replace("NAME", "first"))
+    library.open(file)
+    for name in ("second", "third"):
+        with qtbot.waitSignals([library.saved, library.changed], timeout=5000):
+            if way == "in place":
+                file.write_text(good.replace("NAME", name))
+            elif way == "renamed over":
+                other = tmp_path / "mine.py.tmp"
+                other.write_text(good.replace("NAME", name))
+                os.replace(other, file)
+            else:
+                file.unlink()
+                file.write_text(good.replace("NAME", name))
+        assert name in names(library)
+        assert library.names_of(str(file)) == (name,)
+
+
+def test_a_file_edited_into_nonsense_is_a_failure_and_comes_back(
+    library: Any, good: str, tmp_path: Path, qtbot: Any
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(good.replace("NAME", "mine"))
+    library.open(file)
+    with qtbot.waitSignal(library.changed, timeout=5000):
+        file.write_text("def f(:\n")
+    failure = library.failure_of(str(file))
+    assert failure is not None and "SyntaxError" in failure.message
+    assert "mine" not in names(library)
+    assert len(library.policies) > 5, "the others stay"
+    with qtbot.waitSignal(library.changed, timeout=5000):
+        file.write_text(good.replace("NAME", "mine"))
+    assert library.failure_of(str(file)) is None
+    assert "mine" in names(library)
+
+
+def test_a_file_that_is_removed_is_a_failure(library: Any, good: str, tmp_path: Path, qtbot: Any) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(good.replace("NAME", "mine"))
+    library.open(file)
+    with qtbot.waitSignal(library.changed, timeout=5000):
+        file.unlink()
+    assert "mine" not in names(library)
+
+
+def test_a_closed_file_is_forgotten(library: Any, good: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(good.replace("NAME", "mine"))
+    library.close(library.open(file))
+    assert "mine" not in names(library) and not library.files
+
+
+@pytest.mark.parametrize("name", ["absent.py", "text.txt", "folder.py"])
+def test_what_is_no_policy_file_is_refused(library: Any, tmp_path: Path, name: str) -> None:
+    from foliolab.framework.errors import UsageError
+
+    (tmp_path / "text.txt").write_text("x")
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(UsageError, match="is no policy file"):
+        library.open(tmp_path / name)
+
+
+def test_only_what_there_is_is_usable(library: Any) -> None:
+    first = library.policies[0].name
+    assert library.usable([first, "no-such-policy", f"{first}:no_such=1"]) == [first]
