@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
+from foliolab.framework.errors import ExitCode, FolioLabError, PluginError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,6 +131,11 @@ def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: li
         if one.kind == "file" and str(Path(one.source).resolve()) in files
         for name in one.policies
     ]
+    broken = next((one for one in found.failures if str(Path(one.source).resolve()) in files), None)
+    if not offered and broken is not None:
+        raise PluginError(
+            f"plugin {broken.name} failed: {broken.message}", "mend it; `foliolab list` shows every plugin"
+        )
     if not offered:
         raise UsageError("no policy is named", f"policies are {', '.join(found.policies)}; or give --all")
     return [found.policy(name) for name in offered]

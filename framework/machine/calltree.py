@@ -26,6 +26,23 @@ def where(function: Any) -> str:
 
 
 @cache
+def _refuse(function: FunctionType) -> None:
+    """Refuse what would be state outside of memory, or comes from outside of the policy."""
+    for step in dis.get_instructions(function.__code__):
+        line = step.positions.lineno if step.positions is not None else None
+        place = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
+        if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+            raise NativeBuildError(
+                f"{function.__qualname__} at {place} changes the global {step.argval!r}",
+                "state belongs in fields, where every processor sees it",
+            )
+        if step.opname == "IMPORT_NAME":
+            raise NativeBuildError(
+                f"{function.__qualname__} at {place} imports {step.argval}",
+                "only functions and constants (int, bool, tuples of them) can be used, imported at the top of the file",
+            )
+
+
 def _globals_read(code: CodeType) -> dict[str, set[str]]:
     """The globals that a function reads, and of each the attributes that it takes directly (`module.name`)."""
     found: dict[str, set[str]] = {}
@@ -90,6 +107,7 @@ class CallTree:
                 f"{function.__qualname__} at {where(function)} is a closure",
                 "write it as a module-level function; pass what it needs as arguments or declare a parameter",
             )
+        _refuse(function)
         found: dict[str, Any] = {}
         self.needs[function] = found
         for name, attributes in sorted(_globals_read(function.__code__).items()):

@@ -132,6 +132,18 @@ class Watch:
         """
         return self._guarded(self._look)
 
+    def shared(self, head: int) -> bool | None:
+        """What the policy says of a folio; None if its function fails or does not end.
+
+        Raises:
+            Stopped: it is to be given up.
+        """
+        try:
+            with self._dog:
+                return self.machine.maybe_shared(head)
+        except (Exception, Stuck):
+            return None
+
     def _guarded(self, act: Callable[[], list[Violation]]) -> list[Violation]:
         try:
             with self._dog:

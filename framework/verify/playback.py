@@ -56,6 +56,9 @@ class Frame:
     answer: str = ""
 
 
+SAID: Final = {True: "maybe shared", False: "exclusive", None: "no answer"}
+
+
 @dataclass
 class Playback:
     """A counterexample's course.
@@ -203,16 +206,8 @@ class _Sequence:
         truth = scan(self.machine)
         folios = [int(head) for head in truth.folios() if truth.nr_pages_of[head] > 1]
         mappings = tuple(int(n) for n in truth.mappings[:, folios].sum(axis=1)) if folios else ()
-        answers = ", ".join(
-            f"folio {head}: {'maybe shared' if self._shared(head) else 'exclusive'}" for head in folios[:3]
-        )
+        answers = ", ".join(f"folio {head}: {SAID[self.watch.shared(head)]}" for head in folios[:3])
         return Frame(thread, str(operation), mappings=mappings, answer=answers)
-
-    def _shared(self, head: int) -> bool:
-        try:
-            return self.machine.maybe_shared(head)
-        except Exception:  # the policy's: the watch has said so
-            return True
 
     def _access(self, operation: str, thread: int, access: Access) -> None:
         """Accesses to the policy's own fields are steps of their own, so that one can look inside an operation."""

@@ -118,6 +118,12 @@ def writes_global(vm):
     return COUNT
 
 
+def imports(vm):
+    import time
+
+    return time.time()
+
+
 def opens(vm):
     return open("/dev/null")
 
@@ -142,7 +148,8 @@ def store_text(vm):
         (calls_misspelt, misspelt, 2, "Unknown attribute 'ptee'"),
         (uses_dict, uses_dict, None, "a dict"),
         (uses_list, uses_list, None, "a dict, list"),
-        (writes_global, writes_global, 2, "STORE_GLOBAL"),
+        (writes_global, writes_global, 2, "changes the global 'COUNT'"),
+        (imports, imports, 1, "imports time"),
         (opens, opens, 1, "'open'"),
         (formats, formats, None, "cannot be compiled"),
         (undefined, undefined, None, "no_such_function"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework import registry
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.policy import Scheme
@@ -158,3 +159,13 @@ def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
         "assert not slow, slow\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_shipped_findings_are_about_the_present_texts() -> None:
+    """Who changes a policy verifies it again: `foliolab verify --all --save-findings policies/findings.json`."""
+    found = registry.load()
+    ledger = Ledger(found.findings)
+    for policy in found.policies.values():
+        scheme = policy.with_parameters()
+        outcomes = ledger.outcomes(scheme)
+        assert {*outcomes} >= {"", *scheme.capabilities}, f"{policy.name}: {sorted(outcomes)}"

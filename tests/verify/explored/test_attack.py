@@ -60,9 +60,9 @@ def test_sound_policies_hold(policy: broken.Policy) -> None:
 
 
 def test_beyond_the_memory_it_says_what_was_bounded() -> None:
-    findings = Explored(schedules=50).run(mm_id.POLICY.with_parameters(), Budget(5.0, 4 << 20), lambda news: None)
-    assert "random schedules" in findings[0].bound
-    assert re.search(r"the memory \(4 MiB\) was reached in \d+ programs", findings[0].bound)
+    findings = Explored(schedules=50).run(mm_id.POLICY.with_parameters(), Budget(20.0, 4 << 20), lambda news: None)
+    assert "random schedule" in findings[0].bound
+    assert re.search(r"the memory \(4 MiB\) was reached in \d+ programs?", findings[0].bound)
     assert re.search(r"at most \d preemption", findings[0].bound)
 
 
@@ -94,7 +94,7 @@ def test_programs_go_from_small_to_large_and_suit_the_claims() -> None:
     assert len(names) == len(set(names))
     assert "2 MMs" in names[0] and "4 MMs" in names[-1]
     sizes = {len(program.threads) for program in programs(mm_id.POLICY.with_parameters())}
-    assert sizes == {1, 2, 3, 4}
+    assert sizes == {2, 3, 4}
     assert any("PMD" in name for name in names) and any("asks" in name for name in names)
     assert not any("asks" in program.name for program in programs(page_mapcount.POLICY.with_parameters()))
 
