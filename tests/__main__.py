@@ -1,6 +1,8 @@
-"""`python3 tests [pytest arguments]`: set up what the tests need, then run them.
+"""`python3 tests [pytest arguments]`: set up what the tests need, then run them, on all processors.
 
-Paths count from the repository, wherever this is called.
+What names a file or a test (`.py`), asks for output or the debugger (`-s`, `--pdb`, `--trace`), or says itself how
+tests are handed out (`-n`, `--dist`, `-p no:xdist`) is run as pytest alone would. Paths count from the repository,
+wherever this is called.
 """
 
 import os
@@ -12,6 +14,17 @@ if sys.version_info < (3, 11):  # noqa: UP036  (this file is what an older Pytho
     sys.stderr.write("foliolab: Python 3.11 or newer is needed; on Debian 12 or later: apt-get install python3.\n")
     sys.exit(3)
 
+ON_ALL_PROCESSORS = ("-n", "logical", "--dist", "loadgroup")
+"""For pytest-xdist; groups, since some tests must not run beside each other (see conftest.py)."""
+IN_THIS_PROCESS = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=no")
+
+
+def handed_out(arguments: list[str]) -> list[str]:
+    """Pytest's arguments, with those that use all processors where nothing speaks against it."""
+    plain = any(".py" in one or "xdist" in one or one.startswith(IN_THIS_PROCESS) for one in arguments)
+    return arguments if plain else [*ON_ALL_PROCESSORS, *arguments]
+
+
 if __name__ == "__main__":
     # Python put this folder first on the path: its modules must not stand in for the standard library's.
     del sys.path[0]
@@ -22,4 +35,5 @@ if __name__ == "__main__":
     fresh = util.module_from_spec(spec)
     spec.loader.exec_module(fresh)
     # A process of its own for pytest: coverage must start before anything of the project is imported.
-    fresh.start("pytest", sys.argv[1:], extras=("dev",), probes=("pytest", "hypothesis", "importlinter", "xdist"))
+    probes = ("pytest", "hypothesis", "importlinter", "xdist")
+    fresh.start("pytest", handed_out(sys.argv[1:]), extras=("dev",), probes=probes)
