@@ -62,10 +62,7 @@ def render(course: Course, page: Page, all_accesses: bool = False, unfolded: boo
         all_accesses: show those to statistics, MMs and free lists, too; of a sequence show each access.
         unfolded: every access a line, however many there are.
     """
-    rows = _threads(course, all_accesses) if course.threaded else _sequence(course, all_accesses)
-    if not unfolded:
-        rows = _fold(course, rows)
-    _print(course, rows, page)
+    _print(course, rows_of(course, all_accesses, unfolded), page)
     page.line()
     broken(course, page)
 
@@ -81,6 +78,12 @@ def broken(course: Course, page: Page) -> None:
 
 
 # -- rows ----------------------------------------------------------------------------------------
+def rows_of(course: Course, all_accesses: bool = False, unfolded: bool = False) -> list[Row]:
+    """What the table's lines say; arguments as of `render`."""
+    rows = _threads(course, all_accesses) if course.threaded else _sequence(course, all_accesses)
+    return rows if unfolded else _fold(course, rows)
+
+
 def _threads(course: Course, all_accesses: bool) -> list[Row]:
     rows: list[Row] = []
     running: dict[int, bool] = {}

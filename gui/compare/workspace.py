@@ -1,15 +1,431 @@
-"""The compare workspace."""
+"""The home screen: policies × questions, with the evidence for each answer, and the difference of two results."""
 
 from __future__ import annotations
 
-from foliolab.gui.workspace import Workspace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QModelIndex, Qt, QTimer
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+
+from foliolab.framework.difference import difference, kind_of, load
+from foliolab.framework.errors import FolioLabError
+from foliolab.gui.commands import Command
+from foliolab.gui.compare.answer import QUESTIONS
+from foliolab.gui.compare.collector import QUESTION_OF, Collector
+from foliolab.gui.compare.differences import Differences
+from foliolab.gui.compare.evidence import Evidence
+from foliolab.gui.compare.matrix import Matrix
+from foliolab.gui.compare.measure import Cell
+from foliolab.gui.compare.queue import Queue
+from foliolab.gui.compare.table import MatrixView
+from foliolab.gui.compare.welcome import Welcome
+from foliolab.gui.exporting import Exportable, Row
+from foliolab.gui.settings import Settings
+from foliolab.gui.theme import Theme
+from foliolab.gui.workspace import Desk, Workspace
+
+if TYPE_CHECKING:
+    from foliolab.framework.difference import AnyResult
+
+RESULTS: Final = "Results (*.json)"
+EVIDENCE: Final = 0.29
+"""Of the width, for the evidence when it opens."""
+TOURS: Final = "compare/tours"
+BASELINE: Final = "compare/baseline"
 
 
 class ComparePlace(Workspace):
-    """See the issue."""
+    """The matrix, the evidence beside it, and two results against each other."""
 
     name = "compare"
     title = "&Compare"
     icon = "compare"
     keys = "Ctrl+1"
     tip = "All policies on all questions, at a glance"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.matrix = Matrix(self)
+        self.collector = Collector(desk.library, desk.settings.text(BASELINE))
+        self.queue = Queue(desk, self.matrix, self.collector, self)
+        self.view = MatrixView(self.matrix, desk.themes.now)
+        self.evidence = Evidence()
+        self.differences = Differences(desk.themes.now)
+        self.welcome = Welcome()
+        self.welcome.setVisible(desk.settings.flag(TOURS, True))
+        self._first: Path | None = None
+        self._pending: list[Cell] = []
+        self._filling = QTimer(self)
+        self._filling.setInterval(0)
+        self._filling.timeout.connect(self._fill_one)
+        self._stale = True
+        self._build()
+        self._wire()
+
+    # -- building --------------------------------------------------------------------------------------
+    def _build(self) -> None:
+        self.banner = QWidget()
+        self.banner_text = QLabel()
+        self.banner_text.setWordWrap(True)
+        self.banner_second = QPushButton("Open second…")
+        self.banner_back = QPushButton("Show my own")
+        line = QHBoxLayout(self.banner)
+        line.setContentsMargins(10, 6, 10, 6)
+        line.addWidget(self.banner_text, 1)
+        line.addWidget(self.banner_second)
+        line.addWidget(self.banner_back)
+        self.banner.hide()
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        self.top = QVBoxLayout()
+        self.top.addWidget(self.welcome)
+        column.addLayout(self.top)
+        column.addWidget(self.banner)
+        column.addWidget(self.view, 1)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(page)
+        self.pages.addWidget(self.differences)
+        self.setCentralWidget(self.pages)
+        dock = self.dock("evidence", "Evidence", self.evidence, Qt.DockWidgetArea.RightDockWidgetArea, shown=False)
+        dock.setMinimumWidth(320)
+        self.resizeDocks([dock], [380], Qt.Orientation.Horizontal)
+
+    def _wire(self) -> None:
+        self.view.opened.connect(self.open_evidence)
+        self.view.selectionModel().currentChanged.connect(self._moved)
+        self.view.cells.wanted.connect(self._wanted)
+        self.view.header.wanted.connect(self._wanted_column)
+        self.evidence.wanted.connect(self._wanted_cell)
+        self.evidence.leave.connect(self._leave)
+        self.queue.answered.connect(self._answered)
+        self.queue.failed.connect(self._failed)
+        self.queue.changed.connect(self._changed)
+        self.matrix.dataChanged.connect(self._told)
+        self.differences.closed.connect(self.show_own)
+        self.banner_second.clicked.connect(self.ask_second)
+        self.banner_back.clicked.connect(self.show_own)
+        self.welcome.chosen.connect(self.desk.tour)
+        self.welcome.closed.connect(self._hide_tours)
+
+    def offered(self) -> Sequence[Command]:
+        """Measuring, baselines, results."""
+        return [
+            self.command("cell", "&Measure this cell", self.measure_cell, menu="&Run", keys=("M",), icon="play",
+                         bar=True, tip="Measure the chosen policy on the chosen question, in a few seconds"),
+            self.command("row", "Measure this &policy", self.measure_row, menu="&Run", keys=("Shift+M",),
+                         tip="Measure whatever is not known about the chosen policy"),
+            self.command("column", "Measure this &question", self.measure_column, menu="&Run", keys=("Alt+M",),
+                         tip="Measure the chosen question for every policy that it is not known of"),
+            self.command("all", "Measure &everything", self.measure_all, menu="&Run", keys=("Ctrl+R",), icon="next",
+                         bar=True, tip="Measure whatever is not known, in a few minutes; Stop keeps what is done"),
+            self.command("stop", "&Stop measuring", self.queue.cancel, menu="&Run", keys=("Ctrl+.",), icon="stop",
+                         bar=True, tip="Measure no more; what is measured stays"),
+            self.command("baseline", "Use as &baseline", self.use_as_baseline, menu="&Run", keys=("B",),
+                         tip="Compare the costs of the others with the chosen policy"),
+            self.command("evidence", "&Evidence", self.open_evidence, menu="&View", keys=("Ctrl+I",),
+                         icon="information", bar=True, tip="Show what stands behind the chosen cell"),
+            self.command("second", "Open a &second result…", self.ask_second, menu="&File", keys=("Ctrl+Shift+O",),
+                         icon="compare", bar=True, tip="Open two result files and see the difference"),
+            self.command("own", "Show my &own results", self.show_own, menu="&View", keys=(),
+                         tip="Leave the result file, back to what was measured here"),
+            self.command("tours", "Show the &tours", self.show_tours, menu="&View", keys=(),
+                         tip="Show the three tours above the matrix"),
+        ]  # fmt: skip
+
+    # -- life ------------------------------------------------------------------------------------------
+    def shown(self) -> None:
+        """Look for what other workspaces have found meanwhile."""
+        self._fill()
+        self.view.setFocus()
+
+    def hidden(self) -> None:
+        """Filling can wait."""
+        self._stale = self._stale or bool(self._pending)
+        self._filling.stop()
+
+    def refresh(self) -> None:
+        """Other policies, or other texts."""
+        self._stale = True
+        if self.isVisible():
+            self._fill()
+
+    def paint(self, theme: Theme) -> None:
+        """Draw in another theme."""
+        self.view.paint_in(theme)
+        self.evidence.paint_in(theme)
+        self.differences.paint_in(theme)
+
+    def keep(self, settings: Settings) -> None:
+        """Remember the baseline."""
+        settings.keep(BASELINE, self.collector.baseline)
+
+    def shut(self) -> None:
+        """Stop filling; jobs are ended by the window."""
+        self._filling.stop()
+
+    # -- filling ---------------------------------------------------------------------------------------
+    def _fill(self) -> None:
+        """Begin to collect all answers, a cell at a time."""
+        self.collector.begin()
+        policies = self.collector.policies()
+        if policies != self.matrix.policies or self._stale:
+            chosen = self.matrix.cell(self.view.currentIndex())
+            self.matrix.set_policies(policies, {one: self.collector.summary(one) for one in policies})
+            self._choose(chosen)
+        self._stale = False
+        quick = [question.name for question in QUESTIONS if not question.takes_time]
+        cells = [Cell(question.name, policy) for policy in policies for question in QUESTIONS]
+        self._pending = sorted(cells, key=lambda cell: cell.question not in quick)
+        self._filling.start()
+
+    def _fill_one(self) -> None:
+        if not self._pending:
+            self._filling.stop()
+            return
+        cell = self._pending.pop(0)
+        self.matrix.set_answer(cell, self.collector.answer(cell))
+
+    def fill_now(self) -> None:
+        """Collect all answers before returning; for pictures and tests."""
+        while self._pending:
+            self._fill_one()
+
+    def _choose(self, cell: Cell | None) -> None:
+        place = self.matrix.place(cell) if cell is not None else QModelIndex()
+        if not place.isValid() and self.matrix.policies:
+            place = self.matrix.index(0, 1)
+        if place.isValid():
+            self.view.setCurrentIndex(place)
+
+    def _answered(self, cell: Cell) -> None:
+        self.collector.begin()
+        self.matrix.set_answer(cell, self.collector.answer(cell))
+
+    def _failed(self, cell: Cell, what: str, details: str) -> None:
+        self.desk.notices.say(f"{cell.policy}, {cell.question}: {what}", "error", details)
+
+    def _changed(self) -> None:
+        self.desk.commands.enable("compare.stop", self.queue.running)
+
+    def _told(self, first: QModelIndex, last: QModelIndex) -> None:
+        if self.evidence.cell is not None and self.matrix.cell(first) == self.evidence.cell:
+            self._show(self.evidence.cell)
+
+    # -- measuring -------------------------------------------------------------------------------------
+    @property
+    def chosen(self) -> Cell | None:
+        """The cell that is chosen."""
+        return self.matrix.cell(self.view.currentIndex())
+
+    def measure_cell(self) -> None:
+        """Measure the chosen cell, known or not; of a name its row."""
+        if self.chosen is not None:
+            self._wanted_cell(self.chosen)
+        else:
+            self.measure_row()
+
+    def measure_row(self) -> None:
+        """Measure what is not known about the chosen policy."""
+        row = self.view.currentIndex().row()
+        if 0 <= row < len(self.matrix.policies):
+            self._measure([Cell(question.name, self.matrix.policies[row]) for question in QUESTIONS])
+
+    def measure_column(self) -> None:
+        """Measure what is not known of the chosen question."""
+        self._wanted_column(self.view.currentIndex().column())
+
+    def measure_all(self) -> None:
+        """Measure all that is not known."""
+        self._measure([Cell(question.name, policy) for question in QUESTIONS for policy in self.matrix.policies])
+
+    def _measure(self, cells: Sequence[Cell]) -> None:
+        self.fill_now()
+        answers = {cell: self.matrix.answer(cell) for cell in cells}
+        lacking = [cell for cell, answer in answers.items() if not answer.known or answer.old]
+        takes = {question.name for question in QUESTIONS if question.takes_time}
+        lacking = [cell for cell in lacking if cell.question in takes and answers[cell].command]
+        if lacking:
+            self.queue.measure(lacking)
+        else:
+            self.desk.notices.say("all of that is known already; M measures a single cell again")
+
+    def _wanted(self, index: QModelIndex) -> None:
+        cell = self.matrix.cell(index)
+        if cell is not None:
+            self.view.setCurrentIndex(index)
+            self._wanted_cell(cell)
+
+    def _wanted_cell(self, cell: Cell) -> None:
+        question = next(one for one in QUESTIONS if one.name == cell.question)
+        if not question.takes_time or not self.collector.command(cell):
+            self.desk.notices.say(f"{question.title} of {cell.policy} needs no measuring")
+        elif self.collector.opened is not None and QUESTION_OF[self.collector.opened.kind] == cell.question:
+            self.desk.notices.say("this is a result file's; Show my own results measures here")
+        else:
+            self.queue.measure([cell])
+
+    def _wanted_column(self, column: int) -> None:
+        question = self.matrix.question(column)
+        if question is not None:
+            self._measure([Cell(question.name, policy) for policy in self.matrix.policies])
+
+    def use_as_baseline(self) -> None:
+        """Compare costs with the chosen policy."""
+        row = self.view.currentIndex().row()
+        if not 0 <= row < len(self.matrix.policies) or self.queue.running:
+            self.desk.notices.say("choose a policy first, and let what is being measured end")
+            return
+        self.collector.baseline = self.matrix.policies[row]
+        self._fill()
+
+    # -- evidence --------------------------------------------------------------------------------------
+    def open_evidence(self, index: QModelIndex | None = None) -> None:
+        """Show what stands behind a cell; the chosen one by default."""
+        cell = self.chosen if index is None else self.matrix.cell(index)
+        if cell is not None:
+            self._show(cell)
+            if self.docks["evidence"].isHidden():
+                self.docks["evidence"].show()
+                wide = max(320, int(EVIDENCE * self.width()))
+                self.resizeDocks([self.docks["evidence"]], [wide], Qt.Orientation.Horizontal)
+        elif index is not None and 0 <= index.row() < len(self.matrix.policies):
+            self.desk.send("policies", {"policy": self.matrix.policies[index.row()]})
+
+    def _moved(self, now: QModelIndex, before: QModelIndex) -> None:
+        cell = self.matrix.cell(now)
+        if cell is not None and self.docks["evidence"].isVisible():
+            self._show(cell)
+
+    def _show(self, cell: Cell) -> None:
+        question = next(one for one in QUESTIONS if one.name == cell.question)
+        self.evidence.show_answer(cell, question, self.matrix.answer(cell), bool(self.matrix.state(cell)))
+
+    def _leave(self, name: str) -> None:
+        cell = self.evidence.cell
+        if cell is None:
+            return
+        pair = list(dict.fromkeys([self.collector.baseline, cell.policy]))
+        sent: dict[str, object] = {
+            "verify": {"policy": cell.policy},
+            "benchmark": {"policies": pair, "quick": True},
+            "explore": {"policies": pair},
+            "policies": {"policy": cell.policy},
+        }
+        self.desk.send(name, sent[name])
+
+    # -- tours -----------------------------------------------------------------------------------------
+    def show_tours(self) -> None:
+        """Show them above the matrix."""
+        self.welcome.show()
+        self.desk.settings.keep(TOURS, True)
+
+    def _hide_tours(self) -> None:
+        self.welcome.hide()
+        self.desk.settings.keep(TOURS, False)
+        self.view.setFocus()
+
+    # -- result files ----------------------------------------------------------------------------------
+    def takes(self, path: Path) -> bool:
+        """Results of compare, precision and consequences."""
+        return path.suffix == ".json" and bool(kind_of(path))
+
+    def show_file(self, path: Path) -> None:
+        """Fill the matrix from a result; with one open already, show the difference."""
+        result = load(path)
+        if self._first is not None and self.collector.opened is not None and path != self._first:
+            self._show_difference(path, result)
+            return
+        self._first, self.collector.opened = path, result
+        machine = f"{result.kind}, {result.started[:16].replace('T', ' ')}, Linux {result.kernel.split(' ')[0]}"
+        self.banner_text.setText(f"Showing {path.name} ({machine}{'' if result.complete else ', incomplete'})")
+        self.banner.show()
+        self.pages.setCurrentIndex(0)
+        self._stale = True
+        self._fill()
+
+    def _show_difference(self, path: Path, result: AnyResult) -> None:
+        assert self._first is not None and self.collector.opened is not None
+        self.differences.show_difference(self._first, path, difference(self.collector.opened, result))
+        self.pages.setCurrentIndex(1)
+        self.differences.table.setFocus()
+
+    def ask_second(self) -> None:
+        """Ask for a result, and for a second one where none is open yet."""
+        first = self._first
+        for what in ["first", "second"] if first is None else ["second"]:
+            folder = self.desk.settings.text("window/folder")
+            path, _ = QFileDialog.getOpenFileName(self, f"Open the {what} result", folder, RESULTS)
+            if not path:
+                return
+            self.desk.settings.keep("window/folder", str(Path(path).parent))
+            try:
+                self.show_file(Path(path))
+            except FolioLabError as fault:
+                self.desk.notices.fault(fault)
+                return
+
+    def show_own(self) -> None:
+        """Leave result files."""
+        self._first = self.collector.opened = None
+        self.banner.hide()
+        self.pages.setCurrentIndex(0)
+        self._stale = True
+        self._fill()
+
+    def receive(self, what: object) -> None:
+        """A result's path; or {"policy": name, "question": name}: choose that cell."""
+        if isinstance(what, Path):
+            self.show_file(what)
+        elif isinstance(what, dict):
+            self._fill()
+            cell = Cell(str(what.get("question", QUESTIONS[0].name)), str(what.get("policy", "")))
+            if self.matrix.place(cell).isValid():
+                self._choose(cell)
+                self.open_evidence(self.matrix.place(cell))
+
+    # -- what is on screen -----------------------------------------------------------------------------
+    def exportables(self) -> Sequence[Exportable]:
+        """The matrix or the differences; the evidence where it is open."""
+        if self.pages.currentIndex() == 1:
+            return [Exportable("difference", "Differences", self.differences, self._difference_table)]
+        found = [Exportable("matrix", "Matrix", self.view, self._matrix_table)]
+        if self.evidence.answer is not None and self.docks["evidence"].isVisible():
+            picture = self.evidence.plot if self.evidence.plot.isVisible() else None
+            table = self._evidence_table if self.evidence.answer.rows else None
+            if picture is not None or table is not None:
+                found.append(Exportable("evidence", "Evidence", picture, table))
+        return found
+
+    def _matrix_table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        headings = ["policy"] + [
+            f"{question.title}{part}" for question in QUESTIONS for part in ("", " figure", " caption", " old")
+        ]
+        self.fill_now()
+        rows: list[Row] = []
+        for policy in self.matrix.policies:
+            row: list[object] = [policy]
+            for question in QUESTIONS:
+                answer = self.matrix.answer(Cell(question.name, policy))
+                row += [answer.word, answer.figure, answer.caption, "yes" if answer.old else ""]
+            rows.append(row)
+        return headings, rows
+
+    def _evidence_table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        assert self.evidence.answer is not None
+        return self.evidence.answer.headings, self.evidence.answer.rows
+
+    def _difference_table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        return self.differences.headings, self.differences.rows()
+
+    def repeated(self) -> Sequence[str]:
+        """The command of the chosen cell, or of the opened result."""
+        if self.chosen is not None:
+            command = self.matrix.answer(self.chosen).command
+            if "--plugin" in command:  # the window adds it
+                return command[: command.index("--plugin")]
+            return command
+        return ()

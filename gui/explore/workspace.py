@@ -1,15 +1,619 @@
-"""The explore workspace."""
+"""Explore: policies in lockstep on the same events, maps and counters live."""
 
 from __future__ import annotations
 
-from foliolab.gui.workspace import Workspace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtGui import QUndoCommand, QUndoStack
+from PySide6.QtWidgets import QStackedWidget, QToolTip, QVBoxLayout, QWidget
+
+from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.gui.commands import Command
+from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, kind_of
+from foliolab.gui.explore.chooser import Chooser
+from foliolab.gui.explore.mapgrid import MapGrid
+from foliolab.gui.explore.transport import Transport
+from foliolab.gui.explore.welcome import Welcome
+from foliolab.gui.exporting import Exportable
+from foliolab.gui.settings import Settings
+from foliolab.gui.theme import Theme
+from foliolab.gui.workspace import Desk, Workspace
+
+if TYPE_CHECKING:
+    from foliolab.framework.explore.detail import FolioDetail, PageDetail
+    from foliolab.gui.explore.counters import Counters
+    from foliolab.gui.explore.facts import Acted, Facts, Key
+    from foliolab.gui.explore.running import Run
+    from foliolab.gui.explore.strip import Strip
+    from foliolab.gui.inspector.inspector import Inspector
+
+FRAME: Final = 16
+"""Milliseconds from one look at the run to the next."""
+SELDOM: Final = 12
+"""Frames from one refresh of curves and counters to the next: five a second."""
+MOST_IN_SIGHT: Final = 1500
 
 
 class ExplorePlace(Workspace):
-    """See the issue."""
+    """Watch policies on the same memory."""
 
     name = "explore"
     title = "&Explore"
     icon = "explore"
     keys = "Ctrl+2"
     tip = "Watch policies on the same memory, step by step"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.run: Run | None = None
+        self.facts: Facts | None = None
+        self._frames = 0
+        self._wanted_step = -1
+        self._wanted_play = False
+        self._picked: tuple[int, int, int] | None = None
+        self._access = -1
+        self._access_wanted = 0
+        self._sight: object = None
+        self.undo = QUndoStack(self)
+        self.chooser = Chooser(desk)
+        self.welcome = Welcome()
+        self.maps = MapGrid(desk.themes.now)
+        self.transport = Transport(desk.themes.now)
+        self.strip: Strip | None = None
+        self.counters: Counters | None = None
+        self.inspector: Inspector | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(FRAME)
+        self._timer.timeout.connect(self._look)
+        self._build()
+        self._remembered(desk.settings)
+
+    def _build(self) -> None:
+        running = QWidget()
+        layout = QVBoxLayout(running)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.maps, 1)
+        layout.addWidget(self.transport)
+        self.centre = QStackedWidget()
+        self.centre.addWidget(self.welcome)
+        self.centre.addWidget(running)
+        self.setCentralWidget(self.centre)
+        area = Qt.DockWidgetArea
+        self.dock("chooser", "What to explore", self.chooser, area.LeftDockWidgetArea)
+        self._curves_host, self._counters_host, self._inspector_host = QWidget(), QWidget(), QWidget()
+        for name, title, host, where in (
+            ("counters", "Counters", self._counters_host, area.BottomDockWidgetArea),
+            ("strip", "Precision over the run", self._curves_host, area.BottomDockWidgetArea),
+            ("inspector", "Inspector", self._inspector_host, area.RightDockWidgetArea),
+        ):
+            inside = QVBoxLayout(host)
+            inside.setContentsMargins(0, 0, 0, 0)
+            self.dock(name, title, host, where)
+        self.setCorner(Qt.Corner.BottomRightCorner, area.RightDockWidgetArea)
+        self.setCorner(Qt.Corner.BottomLeftCorner, area.LeftDockWidgetArea)
+        self.chooser.wanted.connect(self.start)
+        self.welcome.wanted.connect(self.example)
+        self.maps.wanted.connect(self._paint_these)
+        self.maps.chosen.connect(self._pick)
+        self.maps.hovered.connect(self._hover)
+        self.transport.paced.connect(self._pace)
+        self.transport.timeline.wanted.connect(self.goto)
+
+    def _furnish(self) -> None:
+        """Make what is needed once something runs; importing it takes a while."""
+        if self.strip is not None:
+            return
+        from foliolab.gui.explore.counters import Counters
+        from foliolab.gui.explore.strip import Strip
+        from foliolab.gui.inspector.inspector import Inspector
+
+        theme = self.desk.themes.now
+        self.strip, self.counters, self.inspector = Strip(theme), Counters(theme), Inspector(self.desk)
+        self.inspector.access_chosen.connect(self._access_chosen)
+        for host, part in (
+            (self._curves_host, self.strip),
+            (self._counters_host, self.counters),
+            (self._inspector_host, self.inspector),
+        ):
+            host.layout().addWidget(part)  # type: ignore[union-attr]
+
+    # -- commands --------------------------------------------------------------------------------------
+    def offered(self) -> Sequence[Command]:
+        """Playing, stepping, zooming."""
+        run, view, make = "&Run", "&View", self.command
+        return [
+            make("restart", "To the &start", self.to_start, menu=run, keys=("Home",), icon="restart", bar=True,
+                 tip="Go back to before the first step"),
+            make("previous", "&Previous wrong answer", self.previous_wrong, menu=run, keys=("Shift+N",),
+                 icon="previous", bar=True, tip="Go back to where an answer became wrong"),
+            make("back", "Step &back", self.step_back, menu=run, keys=("Left",), icon="back", bar=True,
+                 tip="Undo the last step"),
+            make("unaccess", "One access back", self.access_back, menu=run, keys=("Ctrl+Left",), icon="unaccess",
+                 bar=True, tip="Look at the memory access before, with the line that does it"),
+            make("play", "&Play or pause", self.toggle, menu=run, keys=("F5", "K"), icon="play", bar=True,
+                 tip="Go on by itself, or stop"),
+            make("access", "One &access on", self.access_on, menu=run, keys=("Ctrl+Right",), icon="access", bar=True,
+                 tip="Look at the next memory access, with the line that does it"),
+            make("step", "&Step", self.step_on, menu=run, keys=("Right",), icon="step", bar=True,
+                 tip="Do one operation"),
+            make("next", "&Next wrong answer", self.next_wrong, menu=run, keys=("N",), icon="next", bar=True,
+                 tip="Go on to where an answer becomes wrong"),
+            make("example", "An e&xample", self.example, menu=run, tip="Start an example with what is installed"),
+            make("truth", "The &truth alone", self.show_truth, menu=view, keys=("T",), checkable=True,
+                 tip="Hide what policies get wrong: only what page tables say"),
+            make("in", "Zoom &in", self.zoom_in, menu=view, keys=("Ctrl++", "Ctrl+="), tip="Larger cells",
+                 breaks=True),
+            make("out", "Zoom &out", self.zoom_out, menu=view, keys=("Ctrl+-",), tip="Smaller cells"),
+            make("fit", "The &whole map", self.maps.lens.fit, menu=view, keys=("Ctrl+0",), icon="fit", bar=True,
+                 tip="Zoom out to the whole map"),
+            make("touched", "Where the step &acted", self.zoom_touched, menu=view, keys=("A",),
+                 tip="Zoom to the pages that the last step touched"),
+            make("undo", "&Undo the choice", self.undo.undo, menu="&File", keys=("Ctrl+Z",),
+                 tip="Explore again what was explored before"),
+            make("redo", "&Redo the choice", self.undo.redo, menu="&File", keys=("Ctrl+Shift+Z",),
+                 tip="Explore again what was undone"),
+        ]  # fmt: skip
+
+    def start(self, choice: Choice) -> None:
+        """Explore a choice; undo goes back to the one before."""
+        before = self.run.choice if self.run is not None else None
+        if before is None:
+            self._begin(choice)
+        else:
+            self.undo.push(_Change(self, before, choice))
+
+    def example(self) -> None:
+        """A sensible example with what is installed."""
+        policies = [policy.name for policy in self.desk.library.policies]
+        patterns = list(self.desk.library.registry.patterns)
+        if not policies or not patterns:
+            self.desk.notices.say("no plugin offers a policy and a sharing pattern", "error")
+            return
+        chosen = self.chooser.policies.chosen() or self._spread()
+        choice = Choice("pattern", patterns[0], tuple(chosen[:MOST_POLICIES]), mms=4, span=1 << 20)
+        self.chooser.show_choice(choice)
+        self._wanted_play = True
+        self.start(choice)
+
+    def _spread(self) -> list[str]:
+        """Policies of which each claims something else."""
+        found: dict[frozenset[str], str] = {}
+        for policy in self.desk.library.policies:
+            try:
+                claims = policy.with_parameters().capabilities & {"exact", "safe", "page-mapcount"}
+            except FolioLabError:
+                continue
+            found.setdefault(claims, policy.name)
+        return list(found.values())[:3]
+
+    def toggle(self) -> None:
+        """Play, or pause."""
+        if self.run is None:
+            self.chooser.start.click()
+        elif self.playing:
+            self.run.worker.pause()
+        else:
+            if self.run.view is not None and self.run.view.at_end:
+                self.run.worker.goto(0)
+            self.run.worker.play(self.transport.pace)
+
+    @property
+    def playing(self) -> bool:
+        """Whether it goes on by itself."""
+        return self.run is not None and self.run.view is not None and self.run.view.playing
+
+    def step_on(self) -> None:
+        """Do one step."""
+        self._with(lambda run: run.worker.step())
+
+    def step_back(self) -> None:
+        """Undo one."""
+        self._with(lambda run: run.worker.back())
+
+    def to_start(self) -> None:
+        """Before the first step."""
+        self.goto(0)
+
+    def goto(self, position: int) -> None:
+        """Go to a position."""
+        self._with(lambda run: run.worker.goto(position))
+
+    def next_wrong(self) -> None:
+        """To the next wrong answer: of the policy whose maps are shown, or of any."""
+        lane = self.maps.lane if self.maps.lane >= 0 else None
+        self._with(lambda run: run.worker.next_wrong(lane))
+
+    def previous_wrong(self) -> None:
+        """To the one before."""
+        lane = self.maps.lane if self.maps.lane >= 0 else None
+        self._with(lambda run: run.worker.previous_wrong(lane))
+
+    def _with(self, do: Any) -> None:
+        if self.run is None:
+            self.desk.notices.say("nothing is explored yet: press Start")
+        else:
+            do(self.run)
+
+    def access_on(self) -> None:
+        """The next access of the step; after the last one the next step's first."""
+        self._go_access(1)
+
+    def access_back(self) -> None:
+        """The access before; before the first one the last of the step before."""
+        self._go_access(-1)
+
+    def _go_access(self, by: int) -> None:
+        if self.run is None or self.inspector is None:
+            self.desk.notices.say("nothing is explored yet: press Start")
+            return
+        self.docks["inspector"].show()
+        now = self.inspector.now
+        nr = len(now.accesses) if now is not None else 0
+        at = self._access + by
+        if nr and 0 <= at < nr:
+            self._access = at
+            self.inspector.accesses.setCurrentItem(self.inspector.accesses.topLevelItem(at))
+            return
+        self._access_wanted = by
+        (self.run.worker.step if by > 0 else self.run.worker.back)()
+
+    def show_truth(self, on: bool) -> None:
+        """The truth alone, or with what policies get wrong."""
+        self.maps.judge(not on)
+
+    def zoom_in(self) -> None:
+        """Larger cells."""
+        self.maps.lens.zoom(1.5)
+
+    def zoom_out(self) -> None:
+        """Smaller cells."""
+        self.maps.lens.zoom(1 / 1.5)
+
+    def zoom_touched(self) -> None:
+        """Look at the pages that the last step touched."""
+        for one in self.maps.maps.values():
+            first, nr = one.touched
+            if first >= 0:
+                self.maps.look(first, min(nr, 512))
+                return
+
+    # -- a run -----------------------------------------------------------------------------------------
+    def _begin(self, choice: Choice) -> None:
+        """Play a choice from its start; what is wrong with it is a notice, and the run before goes on."""
+        from foliolab.gui.explore.running import Run
+
+        try:
+            run = Run(choice, self.desk.library)
+        except FolioLabError as fault:
+            self.desk.notices.fault(fault)
+            return
+        self._end()
+        self._furnish()
+        self.run = run
+        self.chooser.show_choice(choice)
+        self.welcome.say("Preparing: policies that are new here are compiled first, which takes seconds …")
+        self.statusBar().showMessage("Preparing …")
+        self._timer.start()
+
+    def _end(self) -> None:
+        """End the run."""
+        self._timer.stop()
+        if self.inspector is not None:
+            self.inspector.clear()
+        if self.run is not None:
+            self.run.close()
+        self.run, self.facts, self._picked, self._access = None, None, None, -1
+
+    def _look(self) -> None:
+        """Every frame: what is new?"""
+        run = self.run
+        if run is None:
+            return
+        if run.worker.failed is not None:
+            self._failed(run.worker.failed)
+            return
+        new = run.pull()
+        if not run.begun and run.worker.ready:
+            from foliolab.gui.explore.facts import facts
+
+            run.begun = True
+            run.questions.ask("facts", run.worker, facts, self._ready)
+        if self.facts is None or run.view is None:
+            return
+        self._frames += 1
+        if new:
+            self._show()
+        if new or self._frames % SELDOM == 0:
+            self._closely()
+
+    def _failed(self, fault: FolioLabError) -> None:
+        self.desk.notices.fault(fault)
+        self._end()
+        self.welcome.say("")
+        self.statusBar().clearMessage()
+        self.centre.setCurrentIndex(0)
+
+    def _ready(self, facts: Facts) -> None:
+        """The session is made."""
+        assert self.run is not None and self.strip is not None
+        self.facts = facts
+        self.welcome.say("")
+        self.statusBar().showMessage(facts.title)
+        self.centre.setCurrentIndex(1)
+        self.maps.begin(facts.policies, facts.mms, facts.pages)
+        self.strip.begin(facts.policies, facts.nr_steps)
+        self.transport.timeline.begin(facts.nr_steps)
+        for note in facts.notes:
+            self.desk.notices.say(note)
+        if self._wanted_step >= 0:
+            self.goto(self._wanted_step)
+        elif self._wanted_play:
+            self.run.worker.play(self.transport.pace)
+        self._wanted_step, self._wanted_play = -1, False
+
+    def _show(self) -> None:
+        """There is another view."""
+        run = self.run
+        assert run is not None and run.view is not None and self.strip is not None and self.counters is not None
+        view = run.view
+        self.maps.show_view(view)
+        self.transport.show_view(view)
+        self.desk.commands.action("explore.play").setText("&Pause" if view.playing else "&Play")
+        if view.error is not None:
+            self.desk.notices.say(view.error.what, "warning", view.error.hint)
+        if view.playing and self._frames % SELDOM:
+            return
+        self.counters.show_lanes(view.lanes)
+        self.strip.show_history(view.history, view.position)
+        self.transport.timeline.show_marks(view.history.marks, view.history.mark_counts)
+        if not view.playing:
+            self._access = -1
+            from foliolab.gui.explore.facts import acted
+
+            run.questions.ask("acted", run.worker, acted, self._acted)
+
+    def _acted(self, where: Acted) -> None:
+        """The run stands still: mark where the step acted, and inspect."""
+        if self.run is None or self.inspector is None:
+            return
+        self.maps.touch(where.mm, where.page, where.nr)
+        picked = self._picked
+        if picked is None and where.mm >= 0 and where.page >= 0:
+            picked = (max(self.maps.lane, 0), where.mm, where.page)
+        if picked is not None and self.facts is not None and picked[2] < self.facts.pages:
+            self.inspector.look(self.run.worker, picked[1], picked[2])
+        if self._access_wanted:
+            self.run.questions.ask("settled", self.run.worker, _nothing, self._settled)
+
+    def _settled(self, _: object) -> None:
+        """The inspector's answer came before this one: go on to the access that was wanted."""
+        QTimer.singleShot(2 * FRAME, self, self._first_access)
+
+    def _first_access(self) -> None:
+        by, self._access_wanted = self._access_wanted, 0
+        now = self.inspector.now if self.inspector is not None else None
+        nr = len(now.accesses) if now is not None else 0
+        if by and nr and self.inspector is not None:
+            self._access = 0 if by > 0 else nr - 1
+            self.inspector.accesses.setCurrentItem(self.inspector.accesses.topLevelItem(self._access))
+
+    def _access_chosen(self, at: int) -> None:
+        """Show the folio as it was after an access."""
+        self._access = at
+        run, inspector = self.run, self.inspector
+        now = inspector.now if inspector is not None else None
+        if run is None or now is None or now.folio is None or self.facts is None:
+            return
+        from foliolab.gui.explore.facts import AfterAccess
+
+        lane = self.facts.policies.index(now.policy) if now.policy in self.facts.policies else 0
+        question = AfterAccess(lane, now.folio.head, at, 0)
+        run.questions.ask("after", run.worker, question, self._after)
+
+    def _after(self, folio: FolioDetail) -> None:
+        if self.inspector is not None and self.inspector.now is not None:
+            self.inspector.picture.show_folio(self.inspector.now.policy, folio)
+
+    # -- maps ------------------------------------------------------------------------------------------
+    def _paint_these(self, maps: list[Key]) -> None:
+        if self.run is not None:
+            self.run.worker.show(maps)
+
+    def _closely(self) -> None:
+        """Ask for what is seen closely, where that is not known yet."""
+        run = self.run
+        assert run is not None and run.view is not None
+        wanted = {key: one.in_sight(MOST_IN_SIGHT // max(len(self.maps.maps), 1)) for key, one in
+                  self.maps.maps.items()}  # fmt: skip
+        wanted = {key: pages for key, pages in wanted.items() if pages}
+        from foliolab.gui.explore.mapview import TEXT
+
+        close = bool(wanted) and next(iter(self.maps.maps.values())).scale >= TEXT
+        sight = (run.view.position, close, {key: (pages[0], len(pages)) for key, pages in wanted.items()})
+        if not wanted or sight == self._sight or run.questions.is_open("sight"):
+            return
+        from foliolab.gui.explore.facts import InSight
+
+        self._sight = sight
+        run.questions.ask("sight", run.worker, InSight(wanted, close), self._seen)
+
+    def _seen(self, found: dict[Key, tuple[dict[int, PageDetail], dict[int, FolioDetail]]]) -> None:
+        for key, (pages, folios) in found.items():
+            if key in self.maps.maps:
+                self.maps.maps[key].show_details(pages, folios)
+
+    def _pick(self, lane: int, mm: int, page: int) -> None:
+        """Inspect a page."""
+        self._picked = (lane, mm, page)
+        if self.run is not None and self.inspector is not None and self.facts is not None:
+            self.docks["inspector"].show()
+            self.inspector.look(self.run.worker, mm, page, accesses=not self.playing)
+
+    def _hover(self, lane: int, mm: int, page: int, place: QPoint) -> None:
+        """Say what a cell is."""
+        if self.run is None or page < 0:
+            QToolTip.hideText()
+            return
+        from foliolab.gui.explore.facts import Told
+
+        self._place = place
+        self.run.questions.ask("hover", self.run.worker, Told(lane, mm, page), self._tip)
+
+    def _tip(self, text: str) -> None:
+        self.statusBar().showMessage(text, 10_000)
+        if not self._place.isNull():
+            QToolTip.showText(self._place, text)
+
+    def _pace(self, speed: float) -> None:
+        if self.run is not None and self.playing:
+            self.run.worker.play(speed)
+
+    # -- what every workspace does ---------------------------------------------------------------------
+    def shown(self) -> None:
+        """Look on again."""
+        if self.run is not None:
+            self._timer.start()
+
+    def hidden(self) -> None:
+        """Nobody looks: pause."""
+        if self.run is not None:
+            if self.playing:
+                self.run.worker.pause()
+            self._timer.stop()
+
+    def paint(self, theme: Theme) -> None:
+        """Another theme."""
+        self.maps.paint(theme)
+        self.transport.timeline.paint(theme)
+        if self.strip is not None and self.counters is not None:
+            self.strip.paint(theme)
+            self.counters.paint(theme)
+
+    def refresh(self) -> None:
+        """A policy file was saved: play again, up to the same position, what it takes part in."""
+        self.chooser.refill()
+        run = self.run
+        if run is None:
+            return
+        library = self.desk.library
+        touched = {name for file in library.files for name in library.names_of(file)}
+        chosen = [text.partition(":")[0] for text in run.choice.policies]
+        usable = library.usable(run.choice.policies)
+        if len(usable) < len(run.choice.policies):
+            gone = ", ".join(text for text in run.choice.policies if text not in usable)
+            self.desk.notices.say(f"{gone} cannot be used now; what is shown is its text before", "warning")
+        elif touched & set(chosen):
+            position = run.view.position if run.view is not None else 0
+            self._wanted_step = position
+            self._begin(run.choice)
+
+    def exportables(self) -> Sequence[Exportable]:
+        """The maps, the curves, the counters, and what is inspected."""
+        if self.run is None or self.strip is None or self.counters is None or self.inspector is None:
+            return ()
+        return [
+            Exportable("maps", "Memory maps", self.maps),
+            Exportable("precision", "Precision over the run", self.strip, self.strip.table),
+            Exportable("counters", "Counters", self.counters, self.counters.table),
+            *self.inspector.exportables(),
+        ]
+
+    def repeated(self) -> Sequence[str]:
+        """The command that plays the same to the same policies."""
+        return self.run.choice.command() if self.run is not None else ()
+
+    def takes(self, path: Path) -> bool:
+        """Scenarios and traces."""
+        return bool(kind_of(path))
+
+    def show_file(self, path: Path) -> None:
+        """Explore a scenario or a trace."""
+        if not path.is_file():
+            raise UsageError(f"{path} is not there", "name a file that exists")
+        policies = tuple(self.chooser.policies.chosen() or self._spread())
+        self.start(Choice(kind_of(path), str(path), policies))
+
+    def receive(self, what: object) -> None:
+        """Explore what another workspace, or a tour, sends: a file, a counterexample, or choices by name."""
+        from foliolab.framework.verify.counterexample import Counterexample
+
+        if isinstance(what, Path):
+            self.show_file(what)
+        elif isinstance(what, Counterexample):
+            others = [name for name in self._spread() if name != what.policy]
+            policies = tuple([*self.desk.library.usable([what.policy]), *others][:2])
+            self.start(Choice("counterexample", "", policies, example=what))
+        elif isinstance(what, dict):
+            self._receive(what)
+
+    def _receive(self, what: dict[str, Any]) -> None:
+        policies = tuple(what.get("policies", ())) or tuple(self._spread())
+        if "file" in what:
+            self._wanted_step = what.get("step", -1)
+            self.start(Choice(kind_of(Path(what["file"])), str(what["file"]), policies))
+        elif "pattern" in what:
+            self._wanted_step, self._wanted_play = what.get("step", -1), bool(what.get("play"))
+            size = 4096 << what.get("order", 4)
+            span = what.get("span", 1 << 20)
+            self.start(
+                Choice(
+                    "pattern", what["pattern"], policies, what.get("mms", 4),
+                    min(SIZES, key=lambda one: abs(one - size)), min(SPANS, key=lambda one: abs(one - span)),
+                )
+            )  # fmt: skip
+        elif "step" in what:
+            if self.facts is None:
+                self._wanted_step = what["step"]
+            else:
+                self.goto(what["step"])
+
+    def keep(self, settings: Settings) -> None:
+        """Remember what was chosen."""
+        choice = self.chooser.choice()
+        settings.keep("explore/policies", list(choice.policies))
+        settings.keep("explore/mms", choice.mms)
+        settings.keep("explore/size", choice.size)
+        settings.keep("explore/span", choice.span)
+        if choice.kind == "pattern":
+            settings.keep("explore/pattern", choice.what)
+
+    def _remembered(self, settings: Settings) -> None:
+        patterns = list(self.desk.library.registry.patterns)
+        pattern = settings.text("explore/pattern")
+        policies = self.desk.library.usable(settings.texts("explore/policies"))
+        choice = Choice(
+            "pattern", pattern if pattern in patterns else next(iter(patterns), ""), tuple(policies),
+            settings.number("explore/mms", 4), settings.number("explore/size", 64 << 10),
+            settings.number("explore/span", 1 << 20),
+        )  # fmt: skip
+        self.chooser.show_choice(choice)
+
+    def shut(self) -> None:
+        """End the run."""
+        self._end()
+        if self.inspector is not None:
+            self.inspector.shut()
+
+
+class _Change(QUndoCommand):
+    """From one choice to another."""
+
+    def __init__(self, place: ExplorePlace, before: Choice, after: Choice) -> None:
+        super().__init__(f"explore {after.told}")
+        self._place, self._before, self._after = place, before, after
+
+    def redo(self) -> None:
+        """Explore the new one."""
+        self._place._begin(self._after)
+
+    def undo(self) -> None:
+        """Explore the old one again."""
+        self._place._begin(self._before)
+
+
+def _nothing(session: object) -> None:
+    pass

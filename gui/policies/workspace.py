@@ -1,15 +1,359 @@
-"""The policies workspace."""
+"""The policies workspace: what is installed, what is broken, and files that are being written, checked at each save."""
 
 from __future__ import annotations
 
-from foliolab.gui.workspace import Workspace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
+
+from foliolab.framework import starter
+from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.gui.commands import Command
+from foliolab.gui.exporting import Exportable, Row
+from foliolab.gui.policies import check
+from foliolab.gui.policies.check import Checked
+from foliolab.gui.policies.details import SOURCE, Details, details_of
+from foliolab.gui.policies.listing import Entry, entries, place_of, source_of
+from foliolab.gui.policies.tree import PolicyTree
+from foliolab.gui.settings import Settings
+from foliolab.gui.theme import Theme
+from foliolab.gui.workspace import Desk, Workspace
+
+if TYPE_CHECKING:
+    from foliolab.gui.jobs import Job
+
+RECENT: Final = "policies/recent"
+SPLIT: Final = "policies/split"
+PYTHON: Final = "Policies (*.py)"
 
 
 class PoliciesPlace(Workspace):
-    """See the issue."""
+    """All policies, and the chosen one in detail."""
 
     name = "policies"
     title = "&Policies"
     icon = "policies"
     keys = "Ctrl+5"
     tip = "What is installed, what is broken, what you write yourself"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.tree = PolicyTree()
+        self.details = Details()
+        self.states: dict[str, Checked] = {}
+        self._saved: list[str] = []
+        self._busy: list[str] = []
+        self._job: Job | None = None
+        self._stale = True
+        self.recent = QToolButton()
+        self.recent.setText("Recent files")
+        self.recent.setAccessibleName("Recent policy files")
+        self.recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._recent_menu = QMenu(self.recent)
+        self._recent_menu.aboutToShow.connect(self._list_recent)
+        self._recent_menu.triggered.connect(self._open_recent)
+        self.recent.setMenu(self._recent_menu)
+        self._build()
+        self.tree.chosen.connect(self._chosen)
+        self.details.wanted.connect(self._wanted)
+        desk.library.saved.connect(self._was_saved)
+
+    def _build(self) -> None:
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tree, 1)
+        column.addWidget(self.recent)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self.details)
+        self.splitter.setStretchFactor(0, 2)
+        self.splitter.setStretchFactor(1, 3)
+        self.splitter.setSizes([460, 700])
+        state = self.desk.settings.state(SPLIT)
+        if not state.isEmpty():
+            self.splitter.restoreState(state)
+        self.setCentralWidget(self.splitter)
+
+    def offered(self) -> Sequence[Command]:
+        """Files, and where the chosen policy can be sent."""
+        return [
+            self.command("new", "&New policy…", self.ask_new, menu="&File", keys=("Ctrl+N",), icon="new", bar=True,
+                         tip="Write a commented starting file, watch it, and open it in your editor"),
+            self.command("open", "Open a &policy file…", self.ask_open, menu="&File", keys=("Ctrl+Shift+O",),
+                         icon="open", bar=True, tip="Open a policy file from disk; each save is checked"),
+            self.command("edit", "Open in &editor", self.edit, menu="&File", keys=("Ctrl+Return",), icon="policies",
+                         bar=True, tip="Open the chosen policy's file in your editor"),
+            self.command("remove", "&Remove from the list", self.remove, menu="&File", keys=("Del",), icon="close",
+                         bar=True, tip="Forget the chosen file; the file itself stays"),
+            self.command("check", "&Compile and check", self.check_chosen, menu="&Run", keys=("F5",), icon="restart",
+                         bar=True, tip="Compile the chosen policy and attack it for a few seconds"),
+            self.command("verify", "&Verify", self.verify, menu="&Run", keys=("Ctrl+Shift+V",), icon="verify",
+                         bar=True, tip="Open the chosen policy in Verify"),
+            self.command("explore", "E&xplore", self.explore, menu="&Run", keys=("Ctrl+Shift+X",), icon="explore",
+                         bar=True, tip="Open the chosen policy in Explore"),
+            self.command("benchmark", "&Benchmark", self.benchmark, menu="&Run", keys=("Ctrl+Shift+B",),
+                         icon="benchmark", bar=True, tip="Open the chosen policy in Benchmark"),
+            self.command("copy", "Copy &details", self.copy_details, menu="&File", keys=(),
+                         tip="Copy the error of a broken policy, with its traceback"),
+        ]  # fmt: skip
+
+    # -- life ------------------------------------------------------------------------------------------
+    def shown(self) -> None:
+        """List what there is; verdicts may have come meanwhile."""
+        self._list()
+        self.tree.setFocus()
+
+    def refresh(self) -> None:
+        """The library has changed: list it, and check what was saved."""
+        saved, self._saved = self._saved, []
+        for path in saved:
+            self._check_file(path)
+        self._stale = True
+        if self.isVisible() or saved:
+            self._list()
+
+    def paint(self, theme: Theme) -> None:
+        """Draw in another theme."""
+        self.details.paint_in(theme)
+        if not self._stale:
+            self._list()
+
+    def keep(self, settings: Settings) -> None:
+        """Remember how the room is divided."""
+        settings.keep(SPLIT, self.splitter.saveState())
+
+    def _list(self) -> None:
+        self._stale = False
+        library = self.desk.library
+        self.tree.show_entries(entries(library, library.ledger()), self.states, self._busy, self.desk.themes.now)
+
+    def _chosen(self, entry: Entry | None) -> None:
+        checked = self.states.get(entry.name) if entry is not None and not entry.broken else None
+        busy = entry is not None and entry.name in self._busy
+        self.details.show_entry(self.desk.library, entry, checked, busy)
+        usable = entry is not None and not entry.broken
+        for name in ("check", "verify", "explore", "benchmark"):
+            self.desk.commands.enable(f"policies.{name}", usable)
+        self.desk.commands.enable("policies.copy", entry is not None and entry.broken)
+        self.desk.commands.enable("policies.remove", entry is not None and entry.source in self.desk.library.files)
+
+    # -- files -----------------------------------------------------------------------------------------
+    def takes(self, path: Path) -> bool:
+        """Policy files."""
+        return path.suffix == ".py"
+
+    def show_file(self, path: Path) -> None:
+        """Open a policy file, watch it, and check it."""
+        where = self.desk.library.open(path)
+        self.desk.settings.remember(RECENT, where)
+        self._check_file(where)
+        self._list()
+        self.tree.choose(source=where)
+        self.details.tabs.setCurrentIndex(SOURCE)
+
+    def receive(self, what: object) -> None:
+        """A policy file's path; or {"policy": name}: choose it."""
+        if isinstance(what, Path):
+            self.show_file(what)
+        elif isinstance(what, dict):
+            self._list()
+            name = str(what.get("policy", "")).partition(":")[0]
+            if not self.tree.choose(name=name):
+                raise UsageError(f"there is no policy {name!r}", "open its file, or install its plugin")
+
+    def ask_open(self) -> None:
+        """Ask for a policy file, and open it."""
+        folder = self.desk.settings.text("window/folder")
+        path, _ = QFileDialog.getOpenFileName(self, "Open a policy file", folder, PYTHON)
+        if path:
+            self.desk.settings.keep("window/folder", str(Path(path).parent))
+            self.desk.open(Path(path))
+
+    def ask_new(self) -> None:
+        """Ask for a name and a place; write the starting file, watch it, open it in the editor."""
+        name, sure = QInputDialog.getText(self, "New policy", "Its name, such as my-idea:")
+        if not sure:
+            return
+        try:
+            starter.text(name)
+        except FolioLabError as fault:
+            self.desk.notices.fault(fault)
+            return
+        place = Path(self.desk.settings.text("window/folder")) / starter.file_name(name)
+        path, _ = QFileDialog.getSaveFileName(self, "Where to write it", str(place), PYTHON)
+        if path:
+            self.begin(name, Path(path if path.endswith(".py") else f"{path}.py"))
+            self.edit()
+
+    def begin(self, name: str, path: Path) -> None:
+        """Write the starting file of a policy and show it; says what is wrong."""
+        try:
+            if path.exists():  # the dialog has asked whether to replace it
+                raise UsageError(f"{path} exists already and is left as it is", "open it, or choose another name")
+            starter.write(name, path)
+            self.show_file(path)
+        except FolioLabError as fault:
+            self.desk.notices.fault(fault)
+            return
+        self.desk.settings.keep("window/folder", str(path.parent))
+        self.desk.notices.say(f"{path.name} is written and watched: whatever you save is checked at once")
+
+    def edit(self) -> None:
+        """Open the chosen policy's file in the user's editor."""
+        entry = self.tree.entry
+        file = source_of(self.desk.library, entry)[0] if entry is not None else ""
+        if not file:
+            self.desk.notices.say("there is no file to open: choose a policy that has one")
+        elif not QDesktopServices.openUrl(QUrl.fromLocalFile(file)):
+            QGuiApplication.clipboard().setText(file)
+            text = f"this desktop has no editor for {Path(file).name}: open it yourself, its path is copied"
+            self.desk.notices.say(text, "warning", file)
+
+    def remove(self) -> None:
+        """Forget the chosen file."""
+        entry = self.tree.entry
+        if entry is None or entry.source not in self.desk.library.files:
+            self.desk.notices.say("only files that were opened here can be removed from the list")
+            return
+        for name in self.desk.library.names_of(entry.source):
+            self.states.pop(name, None)
+        self.desk.library.close(entry.source)
+
+    def _list_recent(self) -> None:
+        self._recent_menu.clear()
+        for path in self.desk.settings.texts(RECENT):
+            self._recent_menu.addAction(path).setData(path)
+        if self._recent_menu.isEmpty():
+            self._recent_menu.addAction("none yet").setEnabled(False)
+
+    def _open_recent(self, action: QAction) -> None:
+        self.desk.open(Path(str(action.data())))
+
+    # -- checking --------------------------------------------------------------------------------------
+    def _was_saved(self, path: str) -> None:
+        self._saved.append(path)
+
+    def _check_file(self, path: str) -> None:
+        """Check what a file offers; a broken one says so at once."""
+        failure = self.desk.library.failure_of(path)
+        if failure is not None:
+            self._say_broken(failure.name, failure.message, details_of(Entry("", "broken", path, "", failure=failure)))
+            return
+        self._check(list(self.desk.library.names_of(path)))
+
+    def check_chosen(self) -> None:
+        """Check the chosen policy."""
+        entry = self.tree.entry
+        if entry is not None and not entry.broken:
+            self._check([entry.name])
+            self._list()
+
+    def _check(self, names: list[str]) -> None:
+        """Check policies; what was being checked is begun anew, since its text may be older."""
+        if not names:
+            return
+        if self._job is not None:
+            names = [*names, *(one for one in self._busy if one not in names)]
+            self._job.cancelled = True
+            self._job.kill()
+        names = [name for name in names if name in self.desk.library.registry.policies]
+        for name in names:
+            self.states.pop(name, None)
+        self._busy = names
+        title = f"checking {names[0]}" if len(names) == 1 else f"checking {len(names)} policies"
+        self._job = self.desk.jobs.start(title, check.check, tuple(names), tuple(self.desk.library.files))
+        self._job.said.connect(self._said)
+        self._job.failed.connect(self._lost)
+        self._job.ended.connect(self._ended)
+
+    def _said(self, news: object) -> None:
+        if not isinstance(news, Checked):
+            return
+        self.states[news.policy] = news
+        if news.policy in self._busy:
+            self._busy.remove(news.policy)
+        if news.state == "checked":
+            self.desk.notices.say(f"{news.policy}: {news.message}")
+        else:
+            self._say_broken(news.policy, news.message, news.message)
+        self._list()
+
+    def _say_broken(self, name: str, message: str, details: str) -> None:
+        file, line = place_of(message)
+        where = f", line {line} of {Path(file).name}" if file else ""
+        self.desk.notices.say(f"{name}{where}: {message.removeprefix(f'{file}:{line}: ')}", "error", details)
+
+    def _lost(self, fault: FolioLabError, details: str) -> None:
+        """The process of the check died: the policy that it was at is to blame."""
+        if self._busy:
+            self._said(Checked(self._busy[0], "failed", fault.what))
+        else:
+            self.desk.notices.fault(fault, details)
+
+    def _ended(self) -> None:
+        if self.sender() is not self._job:
+            return  # one that was replaced
+        self._job = None
+        self._busy = []
+        self._list()
+
+    # -- elsewhere -------------------------------------------------------------------------------------
+    def _wanted(self, name: str) -> None:
+        {"verify": self.verify, "explore": self.explore, "benchmark": self.benchmark, "edit": self.edit}[name]()
+
+    def verify(self) -> None:
+        """Attack the chosen policy."""
+        self._send("verify", {"policy": self._name})
+
+    def explore(self) -> None:
+        """Watch it, beside the first policy that there is."""
+        self._send("explore", {"policies": self._pair})
+
+    def benchmark(self) -> None:
+        """Measure it against the first policy that there is."""
+        self._send("benchmark", {"policies": self._pair, "quick": True})
+
+    @property
+    def _name(self) -> str:
+        entry = self.tree.entry
+        return entry.name if entry is not None and not entry.broken else ""
+
+    @property
+    def _pair(self) -> list[str]:
+        first = [policy.name for policy in self.desk.library.policies][:1]
+        return list(dict.fromkeys([*first, self._name]))
+
+    def _send(self, place: str, what: object) -> None:
+        if self._name:
+            self.desk.send(place, what)
+        else:
+            self.desk.notices.say("choose a policy that can be used first")
+
+    def copy_details(self) -> None:
+        """Copy a failure's message and traceback."""
+        if self.tree.entry is not None and self.tree.entry.broken:
+            QGuiApplication.clipboard().setText(details_of(self.tree.entry))
+
+    # -- what is on screen -----------------------------------------------------------------------------
+    def exportables(self) -> Sequence[Exportable]:
+        """The list, and the layout where it is in front."""
+        found = [Exportable("policies", "List of policies", None, self._table)]
+        if self.details.picture.isVisible():
+            found.append(Exportable("layout", "Layout of struct folio", self.details.picture))
+        return found
+
+    def _table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        library = self.desk.library
+        rows = [(one.name, one.group, one.source, one.summary, one.told) for one in entries(library, library.ledger())]
+        return ("policy", "group", "source", "summary", "claims"), rows
+
+    def repeated(self) -> Sequence[str]:
+        """What shows the chosen policy in a terminal."""
+        return ("foliolab", "show", self._name) if self._name else ()

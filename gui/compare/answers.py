@@ -1,0 +1,245 @@
+"""Answers made of the tool's own results: verdicts of the ledger, precision, comparison, layout, consequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from foliolab.framework.report.words import change_text, share_text, size_text, time_text
+from foliolab.gui.compare.answer import Answer, Curve, Tone, unknown
+
+if TYPE_CHECKING:
+    from foliolab.framework.consequences.result import ConsequencesResult, Outcome
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.precision.result import Point, PrecisionResult
+    from foliolab.framework.results import Result
+    from foliolab.framework.verify.ledger import Outcome as Verdict
+
+TYPICAL: Final = 4
+"""Order of the folio whose cost in memory stands in the matrix: 64 KiB."""
+OWED: Final = "what every policy owes"
+RARELY: Final = 0.01
+"""Share of the time below which an error is called rare."""
+
+
+# -- right -----------------------------------------------------------------------------------------------
+def right(scheme: Scheme, outcomes: Mapping[str, Verdict], command: tuple[str, ...]) -> Answer:
+    """What `verify` said about a policy's claims.
+
+    Args:
+        scheme: the policy.
+        outcomes: by claim, as the ledger knows them; of exactly this text.
+        command: what verifies it.
+    """
+    if not outcomes:
+        return unknown(command, "Nobody has verified this text yet. Press M for a short attack on it.")
+    claims = ["", *sorted(scheme.capabilities)]
+    verdicts = {claim: outcomes[claim].verdict if claim in outcomes else "undecided" for claim in claims}
+    refuted = [claim for claim, verdict in verdicts.items() if verdict == "refuted"]
+    held = sum(verdict == "held" for verdict in verdicts.values())
+    tone: Tone = "bad" if refuted else "good" if held == len(claims) else "doubtful"
+    word = {"bad": "refuted", "good": "held", "doubtful": "undecided"}[tone]
+    if refuted:
+        sentence = f"{scheme.name}: {outcomes[refuted[0]].told}."
+    else:
+        lacks = "" if "safe" in scheme.capabilities else " It does not claim to be safe."
+        sentence = f"{held} of the {len(claims)} claims of {scheme.name} held under the attacks so far.{lacks}"
+    caption = "claims held" if "safe" in scheme.capabilities else "claims; not “safe”"
+    rows = [
+        (claim or OWED, verdicts[claim], outcomes[claim].attack, outcomes[claim].date, outcomes[claim].message)
+        if claim in outcomes
+        else (claim or OWED, "undecided", "", "", "")
+        for claim in claims
+    ]
+    marks = tuple((claim or "owed", {"held": 1.0, "refuted": -1.0}.get(verdicts[claim], 0.0)) for claim in claims)
+    return Answer(
+        word, tone, f"{held} of {len(claims)}", caption, sentence, Curve(marks, "claim", "verdict", marks=True),
+        ("claim", "verdict", "by", "date", "what happens"), tuple(rows), command,
+    )  # fmt: skip
+
+
+# -- precise ---------------------------------------------------------------------------------------------
+def precise(result: PrecisionResult, policy: str) -> Answer:
+    """How often a policy calls an exclusive folio shared, over all workloads."""
+    points = [one for one in result.points if one.policy == policy]
+    stopped = next((one.stopped for one in points if one.stopped), "")
+    part, whole = _false(points)
+    if not whole:
+        return unknown(why=f"{policy} was not measured: {stopped or 'no folio was exclusive'}")
+    unsafe = sum(one.unsafe.folio_ns for one in points)
+    shared = sum(one.shared_time for one in points)
+    share = part / whole
+    word, tone = _precision(share, unsafe)
+    numbers = sorted({one.mms for one in points})
+    curve = []
+    for mms in numbers:
+        here = [one for one in points if one.mms == mms]
+        parts = [one.wrong("time") for one in here] if unsafe else [_false(here)]
+        some, all_ = sum(one for one, _ in parts), sum(one for _, one in parts)
+        curve.append((str(mms), 100 * _ratio(some, all_)))
+    worst = max(points, key=lambda one: _ratio(*one.false("time")))
+    sentence = f"{policy} calls a folio that one process maps “maybe shared” {share_text(part, whole)} of the time, "
+    sentence += f"over {len({one.workload for one in points})} workloads with {numbers[0]} to {numbers[-1]} processes"
+    if part:
+        sentence += f"; at worst {share_text(*worst.false('time'))} ({worst.workload}, {worst.mms} processes)"
+    if unsafe:
+        sentence += f". It calls shared folios exclusive {share_text(unsafe, shared)} of the time: that is unsafe"
+    rows = tuple(
+        (one.workload, str(one.mms), share_text(*one.false("time")), share_text(*one.false("operations")),
+         share_text(*one.wrong("time")), str(one.false_shared.episodes), one.stopped)
+        for one in points
+    )  # fmt: skip
+    return Answer(
+        word, tone, share_text(unsafe, shared) if unsafe else share_text(part, whole),
+        "called exclusive" if unsafe else "false shared", sentence + ".",
+        Curve(tuple(curve), "processes at a time", f"{'unsafe' if unsafe else 'false shared'}, % of the time"),
+        ("workload", "MMs", "false shared, time", "operations", "unsafe, time", "times", "stopped"), rows,
+        _words(result.command),
+    )  # fmt: skip
+
+
+def _false(points: Sequence[Point]) -> tuple[int, int]:
+    parts = [one.false("time") for one in points]
+    return sum(part for part, _ in parts), sum(whole for _, whole in parts)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _precision(share: float, unsafe: int) -> tuple[str, Tone]:
+    if unsafe:
+        return "unsafe", "bad"
+    if not share:
+        return "exact", "good"
+    return ("nearly exact", "good") if share < RARELY else ("imprecise", "doubtful")
+
+
+# -- cost ------------------------------------------------------------------------------------------------
+def cost(result: Result, policy: str) -> Answer:
+    """A policy's times next to the baseline's: the geometric mean over workloads, by folio size."""
+    from foliolab.framework.compare import compare
+    from foliolab.framework.difference import pooled
+
+    rows = [row for row in compare(result) if row.policy == policy]
+    baseline = result.config.baseline
+    if policy == baseline and any(row.ns_per_page is not None for row in rows):
+        return base(baseline, _words(result.command))
+    measured = [row for row in rows if row.ratio is not None]
+    whole = pooled(measured)
+    if whole is None:
+        return unknown(why=next((row.reason for row in rows if row.reason), f"{policy} was not measured"))
+    sizes = sorted({row.size_kib for row in measured})
+    by_size = [(size, pooled([row for row in measured if row.size_kib == size])) for size in sizes]
+    tones: dict[str, Tone] = {"faster": "good", "slower": "doubtful", "same": "good"}
+    margin = 100 * (whole.high - whole.low) / 2
+    table = tuple(
+        (row.workload, size_text(row.size_kib), time_text(row.ns_per_page or 0), f"{change_text(row.ratio)} %",
+         f"{change_text(row.ratio_low or 0)} … {change_text(row.ratio_high or 0)} %", row.verdict)
+        if row.ratio is not None
+        else (row.workload, size_text(row.size_kib), "", "", "", row.reason)
+        for row in rows
+    )  # fmt: skip
+    found = [(size, one) for size, one in by_size if one is not None]
+    return Answer(
+        whole.word, tones.get(whole.word, "quiet"), f"{change_text(whole.ratio)} %",
+        f"± {margin:.1f}, {len(measured)} cases",
+        f"{policy} takes the time of {baseline} {change_text(whole.ratio)} % ({change_text(whole.low)} to "
+        f"{change_text(whole.high)} %), as the geometric mean of {len(measured)} cases: "
+        f"{', '.join(dict.fromkeys(row.workload for row in measured))}.",
+        Curve(
+            tuple((size_text(size), one.ratio) for size, one in found), "folio size", f"time / {baseline}’s",
+            tuple(one.low for _, one in found), tuple(one.high for _, one in found), 1.0,
+        ),
+        ("workload", "size", "ns per page", "change", "95 % interval", "verdict"), table, _words(result.command),
+    )  # fmt: skip
+
+
+def base(policy: str, command: tuple[str, ...] = ()) -> Answer:
+    """The baseline's own cell."""
+    return Answer("baseline", "quiet", "", "the others’ 1.0", f"{policy} is what the others are compared with.",
+                  command=command)  # fmt: skip
+
+
+# -- memory ----------------------------------------------------------------------------------------------
+def memory(scheme: Scheme, command: tuple[str, ...]) -> Answer:
+    """What a policy stores, as it declares it."""
+    from foliolab.framework.anatomy import ORDERS
+    from foliolab.framework.anatomy import cost as stored
+    from foliolab.framework.machine.layout import CTYPES
+
+    costs = [stored(scheme, order) for order in ORDERS if 0 < order <= scheme.policy.max_order]
+    typical = next((one for one in costs if one.order == TYPICAL), costs[-1])
+    per_mm = sum(CTYPES[one.ctype].bits * one.count for one in scheme.stored("mm"))
+    grows = any(one.extra for one in costs)
+    mine = f"; {_bits(per_mm)} per MM" if per_mm else ""
+    larger = (
+        f" Struct pages grow by {typical.extra >> typical.order} bytes each." if grows else " It fits into today's."
+    )
+    rows = tuple(
+        (size_text(4 << one.order), str(one.bits), f"{one.bits_per_page:.4g}", str(one.extra)) for one in costs
+    )
+    return Answer(
+        "grows" if grows else "fits", "doubtful" if grows else "good", _bits(typical.bits),
+        f"per {size_text(4 << typical.order)}{mine}",
+        f"{scheme.name} stores {typical.bits:,} bits in a folio of {size_text(4 << typical.order)}"
+        f"{f' and {per_mm} bits in each MM' if per_mm else ''}.{larger}",
+        Curve(tuple((size_text(4 << one.order), float(one.bits)) for one in costs), "folio size", "bits per folio"),
+        ("folio", "bits", "bits per page", "bytes more"), rows, command,
+    )  # fmt: skip
+
+
+def _bits(bits: int) -> str:
+    return f"{bits} bits" if bits < 8192 else f"{bits / 8192:.3g} KiB"
+
+
+# -- what /proc shows ------------------------------------------------------------------------------------
+def proc(result: ConsequencesResult, policy: str) -> Answer:
+    """How far the figures of /proc are from the page tables, over all courses."""
+    from foliolab.framework.consequences.result import totals
+
+    outcome = next((one for one in totals(result.courses) if one.policy == policy), None)
+    if outcome is None or not outcome.moments:
+        why = outcome.stopped if outcome else ""
+        return unknown(why=f"{policy} was not followed{f': {why}' if why else ''}")
+    figures = [one for one in outcome.figures if one.values]
+    wrong = [one for one in figures if one.high or one.low]
+    worst = max(figures, key=lambda one: one.mean_relative, default=None)
+    rows = tuple(
+        (one.name, f"{one.high + one.low:,} of {one.values:,}", f"{100 * one.mean_relative:.3g} %",
+         f"{one.largest:.4g}", f"{one.given:.4g}" if one.at else "", f"{one.right:.4g}" if one.at else "", one.at)
+        for one in figures
+    )  # fmt: skip
+    sentence = f"All {len(figures)} figures are as the page tables give them, at each of {outcome.moments:,} moments."
+    figure, caption = "0 %", f"{len(figures)} figures"
+    if wrong and worst is not None:
+        figure, caption = f"{100 * worst.mean_relative:.3g} %", f"error of {worst.name}"
+        sentence = (
+            f"{', '.join(one.name for one in wrong)} of {policy} differ from the page tables; {worst.name} by "
+            f"{figure} on average."
+        )
+    curve = tuple((one.name, 100 * one.mean_relative) for one in figures)
+    return Answer(
+        "approximate" if wrong else "true", "doubtful" if wrong else "good", figure, caption,
+        sentence + _held_back(outcome), Curve(curve, "figure", "mean error, %"),
+        ("figure", "wrong", "mean error", "largest", "shown", "true", "where"), rows, _words(result.command),
+    )  # fmt: skip
+
+
+def _held_back(outcome: Outcome) -> str:
+    """What else followed, in a sentence."""
+    back = sum(one.held_back for one in outcome.decisions)
+    risked = sum(one.risked for one in outcome.decisions)
+    asked = sum(one.asked for one in outcome.decisions)
+    parts = []
+    if back:
+        parts.append(f"of what could have been done {share_text(back, asked)} was held back")
+    if risked:
+        parts.append(f"{risked:,} times something was done to a shared folio")
+    return f" Of the policy's askers: {'; '.join(parts)}." if parts else ""
+
+
+def _words(command: str) -> tuple[str, ...]:
+    import shlex
+
+    return tuple(shlex.split(command))

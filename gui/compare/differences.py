@@ -1,0 +1,138 @@
+"""Two result files side by side: what differs between them, with a verdict for each case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QBrush
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from foliolab.framework.report.words import change_text
+from foliolab.gui.compare.answer import Tone
+from foliolab.gui.compare.pictures import tone_colour
+
+if TYPE_CHECKING:
+    from foliolab.framework.difference import Case, Difference
+    from foliolab.gui.theme import Theme
+
+TONES: Final[dict[str, Tone]] = {
+    "faster": "good",
+    "lower": "good",
+    "slower": "bad",
+    "higher": "bad",
+    "undecided": "doubtful",
+}
+SIGNS: Final = {"faster": "▼", "lower": "▼", "slower": "▲", "higher": "▲", "same": "=", "undecided": "?"}
+WORDS: Final = ("slower", "higher", "faster", "lower", "undecided", "same", "only in the first", "only in the second")
+
+
+class Differences(QWidget):
+    """The page of two files.
+
+    Signals:
+        closed: back to the matrix.
+    """
+
+    closed = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setAccessibleName("Difference of two results")
+        self.theme = theme
+        self.difference: Difference | None = None
+        self.title, self.summary, self.notes = QLabel(), QLabel(), QLabel()
+        self.title.setProperty("role", "title")
+        self.notes.setProperty("role", "quiet")
+        for label in (self.title, self.summary, self.notes):
+            label.setWordWrap(True)
+        self.only = QCheckBox("Only what differs")
+        self.only.toggled.connect(self._fill)
+        back = QPushButton("Back to the matrix")
+        back.clicked.connect(self.closed)
+        self.back = back
+        self.table = QTableWidget()
+        self.table.setAccessibleName("Differences")
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(24)
+        self.table.setTabKeyNavigation(False)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        first = QHBoxLayout()
+        first.addWidget(self.title, 1)
+        first.addWidget(self.only)
+        first.addWidget(back)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 10, 12, 10)
+        layout.addLayout(first)
+        layout.addWidget(self.summary)
+        layout.addWidget(self.notes)
+        layout.addWidget(self.table, 1)
+
+    def show_difference(self, first: Path, second: Path, difference: Difference) -> None:
+        """Show what differs between two files."""
+        self.difference = difference
+        self.title.setText(f"{second.name} against {first.name}")
+        counts = [f"{difference.count(word)} {word}" for word in WORDS if difference.count(word)]
+        self.summary.setText(f"{len(difference.cases)} cases in {difference.unit}: {', '.join(counts) or 'none'}.")
+        notes = "; ".join(difference.notes)
+        self.notes.setText(f"{notes[:1].upper()}{notes[1:]}." if notes else "")
+        self.notes.setVisible(bool(notes))
+        self._fill()
+
+    @property
+    def headings(self) -> list[str]:
+        """Of the table."""
+        keys = self.difference.headings if self.difference else ()
+        return [*keys, "first", "second", "change", "95 % interval", "verdict"]
+
+    def rows(self) -> list[list[str]]:
+        """What the table shows, in its order: what differs most first."""
+        return [_row(case) for case in self._shown()]
+
+    def _shown(self) -> list[Case]:
+        found = list(self.difference.cases) if self.difference else []
+        if self.only.isChecked():
+            found = [case for case in found if case.word not in ("same", "undecided")]
+        return sorted(found, key=lambda case: WORDS.index(case.word))
+
+    def _fill(self) -> None:
+        cases = self._shown()
+        self.table.setColumnCount(len(self.headings))
+        self.table.setHorizontalHeaderLabels(self.headings)
+        self.table.setRowCount(len(cases))
+        keys = len(self.difference.headings) if self.difference else 0
+        for number, case in enumerate(cases):
+            for column, text in enumerate(_row(case)):
+                item = QTableWidgetItem(text)
+                if keys <= column < keys + 4:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self.table.setItem(number, column, item)
+            last = QTableWidgetItem(f"{SIGNS.get(case.word, '')} {case.word}".strip())
+            last.setForeground(QBrush(tone_colour(TONES.get(case.word, "quiet"), self.theme)))
+            self.table.setItem(number, len(self.headings) - 1, last)
+
+    def paint_in(self, theme: Theme) -> None:
+        """Use a theme."""
+        self.theme = theme
+        self._fill()
+
+
+def _row(case: Case) -> list[str]:
+    values = ["" if value is None else f"{value:.4g}" for value in (case.first, case.second)]
+    change = "" if case.ratio is None else f"{change_text(case.ratio)} %"
+    within = "" if case.low is None or case.high is None else f"{change_text(case.low)} … {change_text(case.high)} %"
+    return [*case.key, *values, change, within, case.word]

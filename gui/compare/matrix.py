@@ -1,0 +1,155 @@
+"""The matrix as a table: a policy a row, a question a column, an answer a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Final
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+
+from foliolab.gui.compare.answer import QUESTIONS, Answer, Question, unknown
+from foliolab.gui.compare.measure import Cell
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+class Role(IntEnum):
+    """What a cell holds besides its text."""
+
+    ANSWER = Qt.ItemDataRole.UserRole
+    STATE = Qt.ItemDataRole.UserRole + 1
+    PROGRESS = Qt.ItemDataRole.UserRole + 2
+    SUMMARY = Qt.ItemDataRole.UserRole + 3
+
+
+WAITING: Final = "waiting"
+MEASURING: Final = "measuring"
+
+
+class Matrix(QAbstractTableModel):
+    """Answers by policy and question.
+
+    Attributes:
+        policies: the rows, as a user would write them.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.policies: list[str] = []
+        self._summaries: dict[str, str] = {}
+        self._answers: dict[Cell, Answer] = {}
+        self._states: dict[Cell, str] = {}
+        self._progress: dict[Cell, float] = {}
+
+    # -- contents --------------------------------------------------------------------------------------
+    def set_policies(self, policies: Sequence[str], summaries: dict[str, str]) -> None:
+        """Show other rows; answers about policies that stay are kept."""
+        self.beginResetModel()
+        self.policies = list(policies)
+        self._summaries = dict(summaries)
+        self.endResetModel()
+
+    def answer(self, cell: Cell) -> Answer:
+        """What is known."""
+        return self._answers.get(cell) or unknown()
+
+    def set_answer(self, cell: Cell, answer: Answer) -> None:
+        """There is an answer."""
+        self._answers[cell] = answer
+        self._tell(cell)
+
+    def state(self, cell: Cell) -> str:
+        """WAITING, MEASURING, or empty."""
+        return self._states.get(cell, "")
+
+    def set_state(self, cell: Cell, state: str, progress: float = 0.0) -> None:
+        """It waits to be measured, is being measured, or neither."""
+        self._states[cell] = state
+        self._progress[cell] = progress
+        self._tell(cell)
+
+    def busy(self) -> list[Cell]:
+        """Cells that wait or are being measured."""
+        return [cell for cell, state in self._states.items() if state]
+
+    def cell(self, index: Index) -> Cell | None:
+        """The cell at a place; None for a policy's name, or outside."""
+        if not index.isValid() or not 0 < index.column() <= len(QUESTIONS):
+            return None
+        return Cell(QUESTIONS[index.column() - 1].name, self.policies[index.row()])
+
+    def place(self, cell: Cell) -> QModelIndex:
+        """Where a cell is; invalid if it is not shown."""
+        if cell.policy not in self.policies:
+            return QModelIndex()
+        column = next(n for n, one in enumerate(QUESTIONS, 1) if one.name == cell.question)
+        return self.index(self.policies.index(cell.policy), column)
+
+    def question(self, column: int) -> Question | None:
+        """The question of a column; None for that of the names."""
+        return QUESTIONS[column - 1] if 0 < column <= len(QUESTIONS) else None
+
+    def _tell(self, cell: Cell) -> None:
+        index = self.place(cell)
+        if index.isValid():
+            self.dataChanged.emit(index, index)
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, index.column(), index.column())
+
+    # -- as Qt asks ------------------------------------------------------------------------------------
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Policies."""
+        return 0 if parent.isValid() else len(self.policies)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """The name, and a column for each question."""
+        return 0 if parent.isValid() else 1 + len(QUESTIONS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Titles."""
+        if orientation == Qt.Orientation.Horizontal and 0 <= section <= len(QUESTIONS):
+            question = self.question(section)
+            if role == Qt.ItemDataRole.DisplayRole:
+                return question.title if question else "Policy"
+            if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
+                return question.asks if question else "Who tracks the owners of a large folio, and how"
+        if (
+            orientation == Qt.Orientation.Vertical
+            and role == Qt.ItemDataRole.DisplayRole
+            and section < len(self.policies)
+        ):
+            return self.policies[section]
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """A cell's text, or what is painted."""
+        if not index.isValid() or index.row() >= len(self.policies):
+            return None
+        cell = self.cell(index)
+        if cell is None:
+            return self._name(self.policies[index.row()], role)
+        answer, state = self.answer(cell), self.state(cell)
+        title = QUESTIONS[index.column() - 1].title
+        values: dict[int, object] = {
+            Qt.ItemDataRole.DisplayRole: answer.told,
+            Qt.ItemDataRole.ToolTipRole: answer.sentence,
+            Qt.ItemDataRole.AccessibleDescriptionRole: answer.sentence,
+            Qt.ItemDataRole.AccessibleTextRole: ", ".join(filter(None, (cell.policy, title, answer.told, state))),
+            Role.ANSWER: answer,
+            Role.STATE: state,
+            Role.PROGRESS: self._progress.get(cell, 0.0),
+        }
+        return values.get(role)
+
+    def _name(self, policy: str, role: int) -> Any:
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return policy
+        if role in (Role.SUMMARY, Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
+            return self._summaries.get(policy, "")
+        return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """All can be chosen; none can be edited."""
+        if not index.isValid():
+            return Qt.ItemFlag.NoItemFlags
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable

@@ -1,0 +1,232 @@
+"""Measures cells of the matrix: small runs of what the command line has, one after the other in a process."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from foliolab.framework.errors import FolioLabError
+from foliolab.gui.compare import store
+from foliolab.gui.jobs import Step
+
+if TYPE_CHECKING:
+    from foliolab.framework.engine.engine import Execution
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.workload import Workload
+
+SIZES: Final = "16K,64K,256K,1M,2M"
+MEMORY: Final = "32M"
+MMS: Final = "1-4,6,8"
+FOLIOS: Final = 16
+MOMENTS: Final = 50
+ATTACK_SECONDS: Final = 10
+MOST_PAGES: Final = 4096
+SPARE: Final = 0.1
+
+
+class Cell(NamedTuple):
+    """A cell of the matrix."""
+
+    question: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Began:
+    """A cell is being measured."""
+
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Done:
+    """A cell was measured; the answer is where answers are kept.
+
+    Args:
+        failure: why it could not be; empty if it could.
+        hint: what to do about it.
+    """
+
+    cell: Cell
+    failure: str = ""
+    hint: str = ""
+    kept: bytes = b""
+
+
+# -- the commands ----------------------------------------------------------------------------------------
+def typical(registry: Registry, baseline: Scheme) -> list[Workload]:
+    """The workloads whose time is a scheme's own: one thread, no page contents, what the baseline can take, too."""
+    return [
+        one
+        for one in registry.workloads.values()
+        if one.threads == 1 and not one.contents and not one.course and not one.needs and len(one.orders) > 1
+    ]
+
+
+def command(cell: Cell, registry: Registry, baseline: str) -> tuple[str, ...]:
+    """The words of the command that measures a cell."""
+    policy = cell.policy
+    if cell.question == "right":
+        return ("foliolab", "verify", policy, "--budget", str(ATTACK_SECONDS))
+    if cell.question == "precise":
+        return ("foliolab", "precision", "--policies", policy, "--mms", MMS, "--folios", str(FOLIOS))
+    if cell.question == "cost":
+        if policy == baseline:
+            return ()
+        names = ",".join(one.name for one in typical(registry, registry.policy(baseline)))
+        pair = f"{baseline},{policy}"
+        return ("foliolab", "compare", "--policies", pair, "--workloads", names, "--sizes", SIZES, "--memory", MEMORY)
+    if cell.question == "proc":
+        return ("foliolab", "consequences", *registry.patterns, "--policies", policy, "--moments", str(MOMENTS))
+    return ("foliolab", "show", policy)
+
+
+# -- the job ---------------------------------------------------------------------------------------------
+def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Callable[[object], None]) -> None:
+    """Measure cells, and tell of each.
+
+    Args:
+        cells: in their order.
+        baseline: what costs are compared with.
+        files: policy files besides the installed plugins.
+        say: told `Step`, `Began` and `Done`.
+    """
+    from foliolab.framework import registry as room
+    from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.run import blame
+
+    registry = room.load(files, check=layouts_of)
+    for number, cell in enumerate(cells):
+        say(Began(cell))
+        tell = _Teller(cell, number, len(cells), say)
+        try:
+            words = shlex.join(command(cell, registry, baseline))
+            result = WAYS[cell.question](registry, cell.policy, baseline, words, tell)
+            kept = b"" if result is None else msgspec.json.encode(_kept(cell, registry, baseline, result))
+            say(Done(cell, kept=kept))
+        except FolioLabError as fault:
+            say(Done(cell, fault.what, fault.hint))
+        except Exception as fault:  # a policy's own code can raise anything
+            say(Done(cell, blame.message(fault), "mend the policy, and measure again"))
+
+
+@dataclass
+class _Teller:
+    """Turns the framework's progress into steps, at most as fast as they can be read."""
+
+    cell: Cell
+    number: int
+    whole: int
+    say: Callable[[object], None]
+    last: float = 0.0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        import time
+
+        now = time.monotonic()
+        if now - self.last > 0.1:
+            self.last = now
+            text = f"{self.cell.question}, {self.cell.policy}" + (
+                f" ({self.number + 1} of {self.whole})" * (self.whole > 1)
+            )
+            share = done / total if total else 0.0
+            self.say(Step(text, int(1000 * (self.number + min(share, 1.0))), 1000 * self.whole))
+
+
+def _kept(cell: Cell, registry: Registry, baseline: str, result: object) -> store.Kept:
+    about = [cell.policy, *([baseline] if cell.question == "cost" else [])]
+    return store.Kept(
+        question=cell.question,
+        policy=cell.policy,
+        digests={policy: store.digest(registry.policy(policy)) for policy in about},
+        result=msgspec.Raw(msgspec.json.encode(result)),
+    )
+
+
+def _right(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> None:
+    """Verdicts go to the ledger."""
+    from foliolab.framework.verify import attacks, ledger, verifier
+    from foliolab.framework.verify.attack import Budget
+
+    scheme = registry.policy(policy)
+    budget = Budget(ATTACK_SECONDS)
+    kind, source = registry.origin(scheme)
+
+    def listen(news: object) -> None:
+        tell("verify", int(1000 * (1 - budget.left / ATTACK_SECONDS)), 1000)
+
+    found = verifier.verify(
+        scheme, attacks.chosen(), budget, listen, command=command, plugin=source if kind == "file" else ""
+    )
+    ledger.keep(found)
+
+
+def _precise(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
+    from foliolab.framework.precision.session import PrecisionRequest, precision
+    from foliolab.framework.selection import parse_ranges
+
+    numbers = sorted({n for span in parse_ranges(MMS, "a number of MMs", "1-16") for n in span})
+    request = PrecisionRequest(
+        patterns=list(registry.patterns.values()), schemes=[registry.policy(policy)], mms=numbers, folios=FOLIOS,
+        execution=_execution(), command=command,
+    )  # fmt: skip
+    return _whole(precision(request, tell))
+
+
+def _cost(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
+    from foliolab.framework.compare import rounds_needed
+    from foliolab.framework.run import RunRequest, compare_run
+    from foliolab.framework.selection import parse_memory, parse_sizes
+
+    if policy == baseline:
+        return None
+    workloads = typical(registry, registry.policy(baseline))
+    largest = min(registry.policy(one).policy.max_order for one in (policy, baseline))
+    orders = [one for one in parse_sizes(SIZES) if one <= largest]
+    request = RunRequest(
+        policies=(baseline, policy), baseline=baseline, workloads=tuple(one.name for one in workloads),
+        orders=tuple(orders), memory=parse_memory(MEMORY), repeats=rounds_needed(len(workloads) * len(orders)),
+        plugins=tuple(registry.files()), command=command, execution=_execution(), spare=SPARE,
+    )  # fmt: skip
+    return _whole(compare_run(request, tell))
+
+
+def _proc(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
+    from foliolab.framework.consequences import session
+    from foliolab.framework.consequences.course import FromPattern, usage_for
+
+    courses = [FromPattern(one, usage_for(4), 1, MOMENTS) for one in registry.patterns.values()]
+    request = session.ConsequencesRequest(
+        courses=courses, schemes=[registry.policy(policy)], command=command, execution=_execution()
+    )
+    return _whole(session.follow(request, tell))
+
+
+WAYS: Final[dict[str, Callable[[Registry, str, str, str, _Teller], object]]] = {
+    "right": _right,
+    "precise": _precise,
+    "cost": _cost,
+    "proc": _proc,
+}
+
+
+def _execution() -> Execution:
+    from foliolab.framework.engine.engine import native_missing
+
+    return "interpreted" if native_missing() else "native"
+
+
+def _whole(result: object) -> object:
+    """A result that nobody interrupted: half of one would be shown as if it were all.
+
+    Raises:
+        KeyboardInterrupt: it was.
+    """
+    if not getattr(result, "complete", True):
+        raise KeyboardInterrupt
+    return result

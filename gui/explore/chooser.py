@@ -1,0 +1,128 @@
+"""The panel that says what to explore."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
+
+from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text
+from foliolab.gui.policychooser import PolicyChooser
+from foliolab.gui.workspace import Desk
+
+SOURCE: Final = Qt.ItemDataRole.UserRole
+MOST_MMS: Final = 16
+
+
+class Chooser(QWidget):
+    """What to explore.
+
+    Signals:
+        wanted: a `Choice`: explore it.
+    """
+
+    wanted = Signal(object)
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._example: Choice | None = None
+        self.source, self.folio_size, self.span = QComboBox(), QComboBox(), QComboBox()
+        self.source.setAccessibleName("What is played")
+        self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.source.setMinimumContentsLength(16)
+        self.mms = QSpinBox()
+        self.mms.setRange(1, MOST_MMS)
+        self.mms.setValue(4)
+        self.mms.setAccessibleName("Processes at a time")
+        self.folio_size.setAccessibleName("Folio size")
+        self.span.setAccessibleName("Memory of a process")
+        for combo, sizes in ((self.folio_size, SIZES), (self.span, SPANS)):
+            for nbytes in sizes:
+                combo.addItem(size_text(nbytes), nbytes)
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        self.summary.setProperty("role", "quiet")
+        self.policies = PolicyChooser(desk.library, desk.notices, MOST_POLICIES)
+        self.start = QPushButton("Start")
+        self.start.setProperty("role", "primary")
+        self.start.setAccessibleName("Start exploring this")
+        self.start.clicked.connect(self._start)
+        form = QFormLayout()
+        form.addRow("&Play", self.source)
+        form.addRow("", self.summary)
+        form.addRow("&MMs", self.mms)
+        form.addRow("&Folios of", self.folio_size)
+        form.addRow("Memory &each", self.span)
+        label = QLabel("Policies, two to four")
+        label.setProperty("role", "heading")
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(label)
+        layout.addWidget(self.policies, 1)
+        layout.addWidget(self.start)
+        self.refill()
+        self.source.currentIndexChanged.connect(self._explain)
+
+    def refill(self) -> None:
+        """List what there is now."""
+        kept = self.source.currentData(SOURCE)
+        self.source.blockSignals(True)
+        self.source.clear()
+        registry = self._desk.library.registry
+        for name, pattern in registry.patterns.items():
+            self._offer(f"{name} (pattern)", ("pattern", name), pattern.summary)
+        for name in registry.scenarios:
+            self._offer(f"{name} (scenario)", ("scenario", name), "a scenario that ships: a few processes, one region")
+        if self._example is not None:
+            self._offer_example(self._example)
+        self.source.setCurrentIndex(max(self.source.findData(kept, SOURCE), 0))
+        self.source.blockSignals(False)
+        self.policies.refill()
+        self._explain()
+
+    def choice(self) -> Choice:
+        """What the panel says."""
+        kind, what = self.source.currentData(SOURCE) or ("pattern", "")
+        example = self._example.example if self._example is not None and self._example.kind == kind else None
+        return Choice(
+            kind, what, tuple(self.policies.chosen()), self.mms.value(), self.folio_size.currentData(),
+            self.span.currentData(), example,
+        )  # fmt: skip
+
+    def show_choice(self, choice: Choice) -> None:
+        """Let the panel say this."""
+        if self.source.findData((choice.kind, choice.what), SOURCE) < 0:
+            self._example = choice
+            self._offer_example(choice)
+        self.source.setCurrentIndex(self.source.findData((choice.kind, choice.what), SOURCE))
+        self.mms.setValue(choice.mms)
+        for combo, nbytes in ((self.folio_size, choice.size), (self.span, choice.span)):
+            combo.setCurrentIndex(max(combo.findData(nbytes), 0))
+        self.policies.choose(choice.policies)
+
+    def fitting(self, **changes: object) -> Choice:
+        """The panel's choice with some of it changed."""
+        return replace(self.choice(), **changes)  # type: ignore[arg-type]
+
+    def _offer(self, text: str, source: tuple[str, str], summary: str) -> None:
+        self.source.addItem(text)
+        at = self.source.count() - 1
+        self.source.setItemData(at, source, SOURCE)
+        self.source.setItemData(at, summary, Qt.ItemDataRole.ToolTipRole)
+
+    def _offer_example(self, choice: Choice) -> None:
+        name = Path(choice.what).name if choice.what else "from Verify"
+        self._offer(f"{name} ({choice.kind})", (choice.kind, choice.what), f"{choice.kind} {choice.what}")
+
+    def _explain(self) -> None:
+        kind, _ = self.source.currentData(SOURCE) or ("", "")
+        self.summary.setText(self.source.currentData(Qt.ItemDataRole.ToolTipRole) or "")
+        for control in (self.mms, self.folio_size, self.span):
+            control.setEnabled(kind == "pattern")
+
+    def _start(self) -> None:
+        self.wanted.emit(self.choice())

@@ -1,0 +1,93 @@
+"""The live counters: a row a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from foliolab.framework.explore.worker import LaneView
+from foliolab.gui.exporting import Row
+from foliolab.gui.theme import Theme
+
+COLUMNS: Final = (
+    ("Policy", ""),
+    ("Right", "Folios about which its answer is right, of all that are mapped"),
+    ("False shared", "Folios that one process maps, and it says that several may"),
+    ("Unsafe", "Folios that several processes map, and it says that one does"),
+    ("Wrong copies", "Write faults so far that copied although one process alone mapped the folio"),
+    ("Wrong reuses", "Write faults so far that wrote in place although another process mapped the folio"),
+    ("Became wrong", "How often so far an answer became wrong"),
+)
+
+
+class Counters(QTableWidget):
+    """What each policy says of the folios that are mapped now, and what followed from it so far."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(0, len(COLUMNS))
+        self.setObjectName("explore.verdicts")
+        self.setAccessibleName("Counters of the policies")
+        self._theme = theme
+        self._lanes: Sequence[LaneView] = ()
+        self.setHorizontalHeaderLabels([heading for heading, _ in COLUMNS])
+        for column, (_, tells) in enumerate(COLUMNS):
+            self.horizontalHeaderItem(column).setToolTip(tells)  # type: ignore[union-attr]
+        self.verticalHeader().hide()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setShowGrid(False)
+        self.setMinimumHeight(60)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.horizontalHeader().setStretchLastSection(True)
+
+    def show_lanes(self, lanes: Sequence[LaneView]) -> None:
+        """Show these."""
+        self._lanes = lanes
+        if self.rowCount() != len(lanes):
+            self.setRowCount(len(lanes))
+            for row in range(len(lanes)):
+                for column in range(len(COLUMNS)):
+                    item = QTableWidgetItem()
+                    if column:
+                        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                    self.setItem(row, column, item)
+        for row, lane in enumerate(lanes):
+            for column, (text, token, tip) in enumerate(_cells(lane)):
+                found = self.item(row, column)
+                if found.text() != text:
+                    found.setText(text)
+                    found.setToolTip(tip)
+                    found.setForeground(self._theme.colour(token))
+
+    def paint(self, theme: Theme) -> None:
+        """Another theme."""
+        self._theme = theme
+        self.setRowCount(0)
+        self.show_lanes(self._lanes)
+
+    def table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        """As a table."""
+        return [heading for heading, _ in COLUMNS], [[text for text, _, _ in _cells(lane)] for lane in self._lanes]
+
+
+def _cells(lane: LaneView) -> list[tuple[str, str, str]]:
+    """Text, colour's token and tip of each column."""
+    if lane.error is not None:
+        tip = "\n".join(part for part in (lane.error.what, lane.error.hint) if part)
+        return [(lane.name, "quiet", tip), (f"✗ stopped: {lane.error.what}", "bad", tip),
+                *[("", "quiet", tip)] * (len(COLUMNS) - 2)]  # fmt: skip
+    now = lane.totals
+    folios = now.exclusive + now.shared
+    right = 100 * (folios - now.false_shared - now.unsafe) / folios if folios else 100.0
+    return [
+        (lane.name, "text", ""),
+        (f"✓ {right:.1f} %" if right == 100 else f"{right:.1f} %", "good" if right == 100 else "text", ""),
+        (f"▲ {now.false_shared:,}" if now.false_shared else "0", "doubtful" if now.false_shared else "quiet", ""),
+        (f"✗ {now.unsafe:,}" if now.unsafe else "0", "bad" if now.unsafe else "quiet", ""),
+        (f"{now.false_copies:,}", "text" if now.false_copies else "quiet", ""),
+        (f"✗ {now.wrong_reuses:,}" if now.wrong_reuses else "0", "bad" if now.wrong_reuses else "quiet", ""),
+        (f"{now.false_begun + now.unsafe_begun:,}", "text", ""),
+    ]

@@ -1,0 +1,42 @@
+"""What stands where the maps will be, before there are any."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+TEXT = (
+    "All policies that you tick see the same events, step by step: faults, forks, writes, unmaps. Each process has a "
+    "map, a cell a page. What the page tables say is the truth; where a policy says otherwise, the map shows it."
+)
+
+
+class Welcome(QWidget):
+    """A sentence, and a button that starts an example."""
+
+    wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        title, text = QLabel("Watch policies on the same memory"), QLabel(TEXT)
+        title.setProperty("role", "title")
+        text.setWordWrap(True)
+        text.setMaximumWidth(560)
+        text.setProperty("role", "quiet")
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.state.setMaximumWidth(560)
+        self.start = QPushButton("Start an example")
+        self.start.setProperty("role", "primary")
+        self.start.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.start.clicked.connect(self.wanted)
+        layout = QVBoxLayout(self)
+        layout.addStretch(1)
+        for part in (title, text, self.start, self.state):
+            layout.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(2)
+
+    def say(self, text: str) -> None:
+        """What is being done; empty: nothing."""
+        self.state.setText(text)
+        self.start.setEnabled(not text)

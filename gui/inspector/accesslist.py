@@ -1,0 +1,105 @@
+"""The accesses of a step as a list: who, which function, line, field, what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
+
+from foliolab.framework.explore.accesses import Access
+from foliolab.framework.verify.naming import change_text, value_text
+from foliolab.gui.inspector.functions import function_at
+
+HEADINGS: Final = ("", "access", "field", "value", "function", "line")
+SIGNS: Final = {"read": "○", "write": "●", "lock": "◆", "unlock": "◇"}
+"""As in the sequence diagram: reads hollow, writes filled, locks as diamonds."""
+
+
+def kind(access: Access) -> str:
+    """Read, write, lock or unlock."""
+    if access.op == "test_and_set_bit_lock" and access.writes:
+        return "lock"
+    if access.op.endswith("_unlock"):
+        return "unlock"
+    return "write" if access.writes else "read"
+
+
+def value(access: Access) -> str:
+    """Old and new value of a write, the value of a read."""
+    if access.writes:
+        return change_text(access.field, access.old, access.new, access.stored)
+    return value_text(access.field, access.old, access.stored)
+
+
+class AccessList(QTreeWidget):
+    """A step's accesses.
+
+    Signals:
+        chosen: the number of an access that the user chose.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._accesses: tuple[Access, ...] = ()
+        self.setHeaderLabels(list(HEADINGS))
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setAccessibleName("Memory accesses of the step")
+        self.setAllColumnsShowFocus(True)
+        header = self.header()
+        header.setStretchLastSection(True)
+        header.setMinimumSectionSize(24)
+        for column in range(len(HEADINGS)):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
+        for column, width in enumerate((34, 120, 150, 130, 120, 50)):
+            header.resizeSection(column, width)
+        self.currentItemChanged.connect(self._changed)
+
+    def show_accesses(self, accesses: Sequence[Access], at: int) -> None:
+        """Show these, one of them chosen (-1: none); `chosen` is not emitted."""
+        with QSignalBlocker(self):
+            if tuple(accesses) != self._accesses:
+                self._accesses = tuple(accesses)
+                self.clear()
+                self.addTopLevelItems([self._item(number, one) for number, one in enumerate(accesses)])
+            item = self.topLevelItem(at) if 0 <= at < len(accesses) else None
+            if item is not None:
+                self.setCurrentItem(item)
+                self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
+        self.setAccessibleDescription(f"{len(accesses)} accesses")
+
+    def _item(self, number: int, access: Access) -> QTreeWidgetItem:
+        who = f"{access.thread} " if access.thread >= 0 else ""
+        texts = [
+            f"{who}{SIGNS[kind(access)]}",
+            access.op,
+            access.field.removeprefix("folio."),
+            value(access),
+            function_at(access.file, access.line).name,
+            str(access.line),
+        ]
+        item = QTreeWidgetItem(texts)
+        item.setData(0, Qt.ItemDataRole.UserRole, number)
+        thread = f"thread {access.thread}, " if access.thread >= 0 else ""
+        told = f"{thread}{kind(access)}: {access.told}\n{Path(access.file).name}:{access.line}: {access.text}"
+        item.setData(0, Qt.ItemDataRole.AccessibleTextRole, told)
+        for column in range(len(texts)):
+            item.setToolTip(column, told)
+        if access.stored is not None and access.writes:
+            font = QFont(self.font())
+            font.setBold(True)
+            for column in (1, 2, 3):
+                item.setFont(column, font)
+        return item
+
+    def _changed(self, item: QTreeWidgetItem | None, _before: QTreeWidgetItem | None) -> None:
+        if item is not None:
+            self.chosen.emit(int(item.data(0, Qt.ItemDataRole.UserRole)))

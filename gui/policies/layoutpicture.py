@@ -1,0 +1,121 @@
+"""A policy's fields drawn to scale: each struct page of a folio as a strip of bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+if TYPE_CHECKING:
+    from foliolab.framework.anatomy import Anatomy, Box, StructPage
+    from foliolab.gui.theme import Theme
+
+ROW: Final = 8
+"""Bytes a line: a 64-byte struct page takes eight."""
+LINE: Final = 26
+HEAD: Final = 26
+GAP: Final = 12
+LEFT: Final = 40
+MOST_LINES: Final = 24
+"""Of one struct page; a scheme with a counter for every MM may have thousands."""
+
+
+class LayoutPicture(QWidget):
+    """Struct pages, the policy's fields in colour with a bar at their left, the kernel's own in grey."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anatomy: Anatomy | None = None
+        self.theme: Theme | None = None
+        self._places: list[tuple[QRectF, str]] = []
+        self.setAccessibleName("Layout of struct folio")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def show_anatomy(self, anatomy: Anatomy | None) -> None:
+        """Show another policy's."""
+        self.anatomy = anatomy
+        pages = anatomy.pages if anatomy else ()
+        mine = [box.name for page in pages for box in page.boxes if box.owner == "policy"]
+        self.setAccessibleDescription(f"Fields of the policy: {', '.join(mine) or 'none'}")
+        self.setFixedHeight(max(self.sizeHint().height(), 10))
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """As high as all struct pages."""
+        pages = self.anatomy.pages if self.anatomy else ()
+        return QSize(460, sum(HEAD + _lines(page) * LINE + GAP for page in pages) + 30)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw it."""
+        if self.anatomy is None or self.theme is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._places = []
+        top = 0.0
+        for page in self.anatomy.pages:
+            top = self._page(painter, page, top, self.theme) + GAP
+        if self.anatomy.other_pages:
+            painter.setPen(self.theme.colour("quiet"))
+            painter.drawText(QRectF(0, top, self.width(), 24), 0, f"and {self.anatomy.other_pages} more tail pages")
+        painter.end()
+
+    def _page(self, painter: QPainter, page: StructPage, top: float, theme: Theme) -> float:
+        role = {0: "head page", 1: "first tail page"}.get(page.number, "tail page")
+        larger = f", {page.size} bytes instead of 64" if page.size > 64 else ""
+        painter.setPen(theme.colour("text"))
+        title = f"page[{page.number}]  {role}{larger}, {page.free_bytes} bytes free"
+        painter.drawText(QRectF(0, top, self.width(), HEAD), Qt.AlignmentFlag.AlignVCenter, title)
+        top += HEAD
+        byte = (self.width() - LEFT - 2) / ROW
+        lines = _lines(page)
+        painter.setPen(QPen(theme.colour("edge"), 1))
+        painter.setBrush(theme.colour("window"))
+        painter.drawRect(QRectF(LEFT, top, byte * ROW, lines * LINE))
+        painter.setPen(theme.colour("quiet"))
+        for line in range(lines):
+            place = QRectF(0, top + line * LINE, LEFT - 6, LINE)
+            painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(line * ROW))
+        for box in page.boxes:
+            self._box(painter, box, top, byte, lines, theme)
+        return top + lines * LINE
+
+    def _box(self, painter: QPainter, box: Box, top: float, byte: float, lines: int, theme: Theme) -> None:
+        """A field; one longer than a line goes on in the next."""
+        mine = box.owner == "policy"
+        colour = theme.of_series(1) if mine else theme.colour("raised")
+        fill = QColor(colour)
+        if mine:
+            fill.setAlpha(80)
+        start = box.offset
+        while start < box.offset + box.size and start // ROW < lines:
+            end = min(box.offset + box.size, (start // ROW + 1) * ROW)
+            rect = QRectF(LEFT + start % ROW * byte, top + start // ROW * LINE, (end - start) * byte, LINE)
+            painter.setBrush(fill)
+            painter.setPen(QPen(theme.colour("edge"), 1))
+            painter.drawRect(rect.adjusted(0.5, 0.5, -0.5, -0.5))
+            if mine:
+                painter.fillRect(QRectF(rect.left() + 1, rect.top() + 1, 3, rect.height() - 2), colour)
+            painter.setPen(theme.colour("text" if mine else "quiet"))
+            room = rect.adjusted(8, 0, -4, 0)
+            text = QFontMetricsF(self.font()).elidedText(box.name, Qt.TextElideMode.ElideRight, room.width())
+            painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, text)
+            whose = "this policy's" if mine else "the kernel's own"
+            doc = f": {box.doc}" if box.doc else ""
+            self._places.append((rect, f"{box.name} ({box.ctype} at byte {box.offset}, {whose}){doc}"))
+            start = end
+
+    def event(self, event: QEvent) -> bool:
+        """A tip for each field."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            for rect, text in self._places:
+                if rect.contains(event.pos()):
+                    QToolTip.showText(event.globalPos(), text, self)
+                    return True
+        return super().event(event)
+
+
+def _lines(page: StructPage) -> int:
+    return min(page.size // ROW, MOST_LINES)

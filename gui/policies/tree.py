@@ -1,0 +1,129 @@
+"""The list of policies: by where they come from, broken ones grey with the error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QBrush, QFont
+from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
+
+from foliolab.gui.policies.listing import GROUPS, Entry
+
+if TYPE_CHECKING:
+    from foliolab.gui.policies.check import Checked
+    from foliolab.gui.theme import Theme
+
+KEY: Final = Qt.ItemDataRole.UserRole
+ROW: Final = 24
+
+
+class PolicyTree(QTreeWidget):
+    """Policies in groups.
+
+    Signals:
+        chosen: another entry, or None.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("policies.list")
+        self.setAccessibleName("Policies")
+        self.setHeaderLabels(["Policy", "State", "Claims"])
+        self.setRootIsDecorated(False)
+        self.setIndentation(12)
+        self.setUniformRowHeights(True)
+        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self._entries: dict[tuple[bool, str], Entry] = {}
+        self._filling = False
+        self.currentItemChanged.connect(self._moved)
+
+    def show_entries(
+        self, entries: Sequence[Entry], states: Mapping[str, Checked], busy: Sequence[str], theme: Theme
+    ) -> None:
+        """Show other entries; the chosen one stays chosen if it is still there, broken or mended."""
+        before = self.entry
+        self._filling = True
+        self.clear()
+        self._entries = {entry.key: entry for entry in entries}
+        again: QTreeWidgetItem | None = None
+        for group, title in GROUPS.items():
+            members = [entry for entry in entries if entry.group == group]
+            if not members:
+                continue
+            head = QTreeWidgetItem([f"{title} ({len(members)})"])
+            head.setFlags(Qt.ItemFlag.ItemIsEnabled)
+            font = QFont(self.font())
+            font.setBold(True)
+            head.setFont(0, font)
+            head.setForeground(0, QBrush(theme.colour("quiet")))
+            self.addTopLevelItem(head)
+            head.setFirstColumnSpanned(True)
+            for entry in members:
+                item = _item(entry, states.get(entry.name), entry.name in busy, theme)
+                head.addChild(item)
+                if before is not None and _same(before, entry):
+                    again = item
+            head.setExpanded(True)
+        self._filling = False
+        first = again or next(self._items(), None)
+        if first is not None:
+            self.setCurrentItem(first)
+        self.chosen.emit(self.entry)
+
+    def choose(self, name: str = "", source: str = "") -> bool:
+        """Choose an entry by its name or its file; whether there is one."""
+        for item in self._items():
+            entry = self._entries[item.data(0, KEY)]
+            if entry.name == name or (source and entry.source == source):
+                self.setCurrentItem(item)
+                return True
+        return False
+
+    def _items(self) -> Iterator[QTreeWidgetItem]:
+        heads = [self.topLevelItem(number) for number in range(self.topLevelItemCount())]
+        for head in heads:
+            if head is not None:
+                yield from (head.child(number) for number in range(head.childCount()))
+
+    @property
+    def entry(self) -> Entry | None:
+        """The chosen one."""
+        item: QTreeWidgetItem | None = self.currentItem()
+        return None if item is None else self._entries.get(item.data(0, KEY))
+
+    def _moved(self, now: QTreeWidgetItem | None, before: QTreeWidgetItem | None) -> None:
+        if not self._filling:
+            self.chosen.emit(self.entry)
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    """Whether it is the same policy, or the same file that broke or was mended."""
+    file = one.source == other.source and one.source.endswith(".py")
+    return one.key == other.key or (file and one.broken != other.broken)
+
+
+def _item(entry: Entry, checked: Checked | None, busy: bool, theme: Theme) -> QTreeWidgetItem:
+    state, token = "", "quiet"
+    if entry.broken:
+        state, token = "✗ broken", "bad"
+    elif busy:
+        state = "… checking"
+    elif checked is not None:
+        sign, token = ("✓", "good") if checked.state == "checked" else ("✗", "bad")
+        state = f"{sign} {checked.state}"
+    item = QTreeWidgetItem([entry.name, state, entry.summary if entry.broken else entry.told])
+    item.setData(0, KEY, entry.key)
+    item.setSizeHint(0, QSize(0, ROW))
+    item.setForeground(1, QBrush(theme.colour(token)))
+    for column in range(3):
+        item.setToolTip(column, entry.summary)
+    item.setForeground(2, QBrush(theme.colour("bad" if "✗" in entry.told else "quiet")))
+    if entry.broken:
+        item.setForeground(0, QBrush(theme.colour("quiet")))
+    item.setData(0, Qt.ItemDataRole.AccessibleTextRole, f"{entry.name} {state}".strip())
+    return item

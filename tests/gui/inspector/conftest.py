@@ -1,0 +1,11 @@
+"""The helpers of these tests lie beside them, and sources to explore beside those of the engine side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+for folder in (HERE, HERE.parents[1] / "explore"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))

@@ -1,0 +1,244 @@
+"""The inspector: what it shows is what lies in memory, and the line is the one that did it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from courses import WHOLE, course, wrong
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from sources import BASE, EXACT, MM_ID, mixed
+
+from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.worker import Worker
+from foliolab.gui.exporting import export
+from foliolab.gui.inspector import Inspector, inspect_page, inspect_step
+from foliolab.gui.inspector.functions import function_at
+from foliolab.gui.inspector.places import places_of
+from foliolab.gui.inspector.words import sentence
+from foliolab.gui.theme import DARK, LIGHT, Themes
+
+WRITE = next(at for at, frame in enumerate(course().frames) if frame.op == "atomic_set" and "_large_" in frame.field)
+native = pytest.mark.skipif(bool(native_missing()), reason="nothing can be compiled")
+
+
+@pytest.fixture
+def inspector(qtbot: Any) -> Inspector:
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    desk: Any = SimpleNamespace(themes=Themes(application, "dark"))
+    made = Inspector(desk)
+    qtbot.addWidget(made)
+    made.resize(400, 800)
+    made.show()
+    return made
+
+
+def test_empty_it_says_what_to_do(inspector: Inspector) -> None:
+    assert "Choose a page" in inspector.told.text()
+    assert not inspector.exportables()
+    inspector.grab()
+
+
+# -- a counterexample's step -------------------------------------------------------------------------------
+def test_a_step_shows_what_it_changed_and_the_line_that_did_it(inspector: Inspector) -> None:
+    played = course()
+    found = inspect_step(played, WRITE)
+    frame = played.frames[WRITE]
+    assert found.folio is not None
+    changed = [one for one in found.folio.fields if one.changed]
+    assert [(one.name, one.before, one.value) for one in changed] == [("_large_mapcount", frame.old, frame.new)]
+    inspector.show_found([found])
+    file, _, line = frame.place.rpartition(":")
+    assert inspector.source.path == file
+    assert inspector.source.marks == {int(line): "step"}
+    assert "atomic_set" in inspector.source.line_text(int(line))
+    assert inspector.source.toPlainText().startswith("def "), "the function, not the file"
+
+
+def test_every_step_of_a_course_can_be_inspected(inspector: Inspector) -> None:
+    for example in (course(), course(WHOLE)):
+        for step in range(-1, len(example.frames)):
+            before = example.at(step).snapshot()
+            found = inspect_step(example, step)
+            assert (example.at(step).snapshot() == before).all(), "to look changes nothing"
+            inspector.show_found([found])
+    inspector.grab()
+
+
+def test_a_wrong_answer_is_said_in_words(inspector: Inspector) -> None:
+    inspector.show_found([inspect_step(wrong(), WRITE)])
+    assert "mapped by 2 MMs (0, 1); wrong says exclusive: unsafe" in inspector.told.text()
+    assert inspector.verdict.text() == "✗ unsafe"
+    inspector.show_found([inspect_step(course(), WRITE)])
+    assert inspector.verdict.text() == "✓ right"
+
+
+# -- the picture -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("width", [320, 900])
+def test_the_picture_is_to_scale(width: int) -> None:
+    folio = inspect_step(course(), WRITE).folio
+    assert folio is not None
+    places = places_of(folio, width, 14)
+    seen = [cell for cell in places.cells if not cell.hidden and not cell.small]
+    for cell in seen:
+        assert abs(cell.area.width() - cell.field.bits / 8 * places.byte) <= 1
+        assert cell.area.right() <= width
+    for at, cell in enumerate(seen):
+        assert not any(cell.area.intersects(other.area) for other in seen[at + 1 :])
+        assert not any(cell.area.intersects(free) for free in places.free)
+    drawn = sum(cell.field.bits for cell in seen) // 8 + sum(round(one.width() / places.byte) for one in places.free)
+    assert drawn == folio.shown * folio.stride
+
+
+def test_arrows_go_through_the_fields_and_enter_copies(qtbot: Any, inspector: Inspector) -> None:
+    inspector.show_found([inspect_step(course(), WRITE)])
+    picture = inspector.picture
+    QTest.keyClick(picture, Qt.Key.Key_Home)
+    assert picture.field is not None
+    assert picture.field.name == "flags"
+    assert "lru, head" in picture.accessibleDescription()
+    names = set()
+    for _ in range(len(picture.places.cells)):
+        names.add((picture.field.page, picture.field.name))
+        assert sentence(picture.field, "mm-id") == picture.accessibleDescription() == inspector.field.text()
+        QTest.keyClick(picture, Qt.Key.Key_Right)
+    assert len(names) == len(picture.places.cells), "each of them, other views of the same bytes too"
+    QTest.keyClick(picture, Qt.Key.Key_Home)
+    QTest.keyClick(picture, Qt.Key.Key_Down)
+    QTest.keyClick(picture, Qt.Key.Key_Down)
+    QTest.keyClick(picture, Qt.Key.Key_Up)
+    assert picture.field.offset == 8
+    with qtbot.waitSignal(picture.copied):
+        QTest.keyClick(picture, Qt.Key.Key_Return)
+    assert QGuiApplication.clipboard().text() == picture.accessibleDescription()
+
+
+def test_a_click_explains_a_field(inspector: Inspector) -> None:
+    found = inspect_step(course(), WRITE)
+    inspector.show_found([found])
+    assert found.folio is not None
+    field = next(one for one in found.folio.fields if one.name == "_large_mapcount")
+    QTest.mouseClick(inspector.picture, Qt.MouseButton.LeftButton, pos=inspector.picture.area_of(field).center())
+    told = inspector.field.text()
+    assert "mappings of any kind, minus 1" in told
+    assert "this step: 7 → 11" in told
+    assert "32 bits at byte 16 of tail page 1" in told
+    inspector.show_found([inspect_step(course(), WRITE + 1)])
+    assert inspector.picture.field is not None
+    assert inspector.picture.field.name == "_large_mapcount", "it stays chosen"
+    assert "this step" not in inspector.field.text()
+
+
+def test_both_themes_and_all_widths_are_drawn(inspector: Inspector) -> None:
+    inspector.show_found([inspect_step(course(), WRITE)])
+    pictures = []
+    for theme in (DARK, LIGHT):
+        for width in (320, 900):
+            inspector.resize(width, 700)
+            inspector.paint(theme)
+            pictures.append(inspector.picture.grab().toImage())
+    assert all(one != other for at, one in enumerate(pictures) for other in pictures[at + 1 :])
+    assert inspector.minimumSizeHint().width() <= 320
+
+
+def test_it_is_exported(inspector: Inspector, tmp_path: Path) -> None:
+    found = inspect_step(course(), WRITE)
+    inspector.show_found([found])
+    folio, accesses = inspector.exportables()
+    for one in (folio, accesses):
+        for form in one.forms:
+            export(one, tmp_path / f"{one.name}{form}")
+    rows = list(csv.DictReader((tmp_path / "folio.csv").open()))
+    row = next(row for row in rows if row["field"] == "_large_mapcount")
+    assert (row["before"], row["value"], row["step"]) == ("7", "11", "changed")
+    assert any(row["field"] == "_mm_ids.lock" and row["value"] == "1" for row in rows)
+    assert len(list(csv.DictReader((tmp_path / "accesses.csv").open()))) == len(found.accesses)
+    assert "_large_mapcount" in (tmp_path / "folio.svg").read_text()
+
+
+# -- a page of a session -----------------------------------------------------------------------------------
+@native
+def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
+    worker = Worker(lambda: Session(mixed(), [MM_ID, BASE, EXACT], 1 << 28))
+    try:
+        assert worker.wait_ready(60)
+        worker.goto(1)
+        inspector.look(worker, 0, 0)
+        qtbot.waitUntil(lambda: inspector.now is not None, timeout=20_000)
+        assert [inspector.tabs.tabData(at) for at in range(inspector.tabs.count())] == [
+            "mm-id", "page-mapcount", "exact",
+        ]  # fmt: skip
+        for at in range(3):
+            inspector.tabs.setCurrentIndex(at)
+            now = inspector.now
+            assert now is not None
+            expected = worker.ask(_Page(at)).result(20)
+            assert inspector.told.text() == expected.told
+            assert now.folio is not None
+            assert now.folio.head == expected.head
+            assert now.accesses
+        inspector.tabs.setCurrentIndex(1)
+        inspector.look(worker, 0, 0, accesses=False)
+        qtbot.waitUntil(lambda: inspector.now is not None and not inspector.now.accesses, timeout=20_000)
+        assert inspector.now is not None
+        assert inspector.now.policy == "page-mapcount", "the policy that was looked at stays"
+        inspector.clear()
+        assert inspector.now is None
+    finally:
+        assert worker.close()
+
+
+class _Page:
+    def __init__(self, lane: int) -> None:
+        self.lane = lane
+
+    def __call__(self, session: Session) -> Any:
+        return session.lanes[self.lane].page(0, 0)
+
+
+@native
+def test_an_answer_that_never_comes_is_not_waited_for(inspector: Inspector) -> None:
+    worker = Worker(lambda: Session(mixed(), [BASE], 1 << 28))
+    assert worker.wait_ready(60)
+    worker.close()
+    inspector.look(worker, 0, 0)
+    inspector.shut()
+    assert inspector.now is None
+
+
+@native
+def test_the_write_of_the_policy_is_the_line_that_is_shown() -> None:
+    session = Session(mixed(), [MM_ID], 1 << 28)
+    try:
+        chosen = []
+        for _ in range(12):
+            session.advance()
+            (found,) = inspect_page(session, 0, 0)
+            if found.at >= 0:
+                chosen.append(found.accesses[found.at])
+        assert any(one.writes and one.file.endswith("mm_id.py") for one in chosen)
+    finally:
+        session.close()
+
+
+# -- functions ---------------------------------------------------------------------------------------------
+def test_the_innermost_function_around_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "some.py"
+    file.write_text("X = 1\n\n@deco\ndef outer():\n    def inner():\n        return 1\n    return inner\n")
+    assert function_at(str(file), 6).name == "inner"
+    outer = function_at(str(file), 7)
+    assert (outer.name, outer.first_line) == ("outer", 3)
+    assert outer.text.splitlines()[0] == "@deco"
+    assert function_at(str(file), 1) == function_at(str(file), 2)
+    assert function_at(str(tmp_path / "gone.py"), 3).text == ""
+    broken = tmp_path / "broken.py"
+    broken.write_text("def (:\n")
+    assert function_at(str(broken), 1).text == "def (:"
