@@ -74,9 +74,9 @@ class Chooser(QWidget):
         self.source.clear()
         registry = self._desk.library.registry
         for name, pattern in registry.patterns.items():
-            self._offer(f"{name} (pattern)", ("pattern", name), pattern.summary)
+            self._offer(f"{name} (pattern)", f"pattern:{name}", pattern.summary)
         for name in registry.scenarios:
-            self._offer(f"{name} (scenario)", ("scenario", name), "a scenario that ships: a few processes, one region")
+            self._offer(f"{name} (scenario)", f"scenario:{name}", "a scenario that ships: a few processes, one region")
         if self._example is not None:
             self._offer_example(self._example)
         self.source.setCurrentIndex(max(self.source.findData(kept, SOURCE), 0))
@@ -86,7 +86,7 @@ class Chooser(QWidget):
 
     def choice(self) -> Choice:
         """What the panel says."""
-        kind, what = self.source.currentData(SOURCE) or ("pattern", "")
+        kind, _, what = str(self.source.currentData(SOURCE) or "pattern:").partition(":")
         example = self._example.example if self._example is not None and self._example.kind == kind else None
         return Choice(
             kind, what, tuple(self.policies.chosen()), self.mms.value(), self.folio_size.currentData(),
@@ -95,10 +95,10 @@ class Chooser(QWidget):
 
     def show_choice(self, choice: Choice) -> None:
         """Let the panel say this."""
-        if self.source.findData((choice.kind, choice.what), SOURCE) < 0:
+        if self.source.findData(f"{choice.kind}:{choice.what}", SOURCE) < 0:
             self._example = choice
             self._offer_example(choice)
-        self.source.setCurrentIndex(self.source.findData((choice.kind, choice.what), SOURCE))
+        self.source.setCurrentIndex(self.source.findData(f"{choice.kind}:{choice.what}", SOURCE))
         self.mms.setValue(choice.mms)
         for combo, nbytes in ((self.folio_size, choice.size), (self.span, choice.span)):
             combo.setCurrentIndex(max(combo.findData(nbytes), 0))
@@ -108,7 +108,7 @@ class Chooser(QWidget):
         """The panel's choice with some of it changed."""
         return replace(self.choice(), **changes)  # type: ignore[arg-type]
 
-    def _offer(self, text: str, source: tuple[str, str], summary: str) -> None:
+    def _offer(self, text: str, source: str, summary: str) -> None:
         self.source.addItem(text)
         at = self.source.count() - 1
         self.source.setItemData(at, source, SOURCE)
@@ -116,10 +116,10 @@ class Chooser(QWidget):
 
     def _offer_example(self, choice: Choice) -> None:
         name = Path(choice.what).name if choice.what else "from Verify"
-        self._offer(f"{name} ({choice.kind})", (choice.kind, choice.what), f"{choice.kind} {choice.what}")
+        self._offer(f"{name} ({choice.kind})", f"{choice.kind}:{choice.what}", f"{choice.kind} {choice.what}")
 
     def _explain(self) -> None:
-        kind, _ = self.source.currentData(SOURCE) or ("", "")
+        kind = str(self.source.currentData(SOURCE) or "").partition(":")[0]
         self.summary.setText(self.source.currentData(Qt.ItemDataRole.ToolTipRole) or "")
         for control in (self.mms, self.folio_size, self.span):
             control.setEnabled(kind == "pattern")

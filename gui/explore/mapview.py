@@ -188,9 +188,9 @@ class MapView(QWidget):
         painter = QPainter(self)
         painter.fillRect(self.rect(), self._theme.colour("window"))
         if self._tiles is not None:
-            self._paint_cells(painter, self._tiles)
             painter.save()
             painter.setClipRect(self.room)
+            self._paint_cells(painter, self._tiles)
             if self.scale >= TILE_LINES:
                 self._paint_tiles(painter, self._tiles)
             if self.scale >= FOLIO_LINES:

@@ -35,6 +35,8 @@ FRAME: Final = 16
 SELDOM: Final = 12
 """Frames from one refresh of curves and counters to the next: five a second."""
 MOST_IN_SIGHT: Final = 1500
+BOTTOM: Final = 150
+"""Pixels of the docks below the maps, at first."""
 
 
 class ExplorePlace(Workspace):
@@ -95,6 +97,10 @@ class ExplorePlace(Workspace):
             self.dock(name, title, host, where)
         self.setCorner(Qt.Corner.BottomRightCorner, area.RightDockWidgetArea)
         self.setCorner(Qt.Corner.BottomLeftCorner, area.LeftDockWidgetArea)
+        bottom = [self.docks["counters"], self.docks["strip"]]
+        self.resizeDocks(bottom, [BOTTOM] * len(bottom), Qt.Orientation.Vertical)
+        self.resizeDocks(bottom, [5, 4], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.docks["chooser"], self.docks["inspector"]], [250, 400], Qt.Orientation.Horizontal)
         self.chooser.wanted.connect(self.start)
         self.welcome.wanted.connect(self.example)
         self.maps.wanted.connect(self._paint_these)

@@ -17,6 +17,8 @@ from foliolab.framework.doctor import Finding
 from foliolab.framework.machine import cache
 from foliolab.framework.registry import Registry, load
 
+pytestmark = pytest.mark.machine
+
 Run = Callable[..., Any]
 
 

@@ -354,7 +354,6 @@ COMMAND = (sys.executable, "-P", "-m", "foliolab.framework.cli", "kernel", "benc
 
 @exactly
 def test_ctrl_c_ends_the_command_with_what_there_is(tmp_path: Path) -> None:
-    before = {kib: settings.mode_of(path) for kib, path in settings.switches().items()}
     target = tmp_path / "bench.json"
     arguments = ["--benchmarks", "munmap", "--sizes", "4K", "--memory", "2M", "--rounds", "1000"]
     wait = ["--wait", str(PATIENCE), "--json", str(target)]
@@ -365,6 +364,8 @@ def test_ctrl_c_ends_the_command_with_what_there_is(tmp_path: Path) -> None:
             process.kill()
             pytest.skip(f"another run has the THP settings: {process.communicate()[1]}")
         time.sleep(0.02)
+    before = json.loads(settings.state_file().read_text())["values"]  # from when it had the settings to itself
+    assert before
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
@@ -373,7 +374,7 @@ def test_ctrl_c_ends_the_command_with_what_there_is(tmp_path: Path) -> None:
     result = results.load(target)
     assert not result.complete
     assert 0 < len(result.cells[0].samples) < 1000
-    assert {kib: settings.mode_of(path) for kib, path in settings.switches().items()} == before
+    assert {name: settings.mode_of(settings.THP / name) for name in before} == before
 
 
 @exactly

@@ -23,6 +23,8 @@ from foliolab.framework.kernel.recording.target import Target, gated, tree, unti
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Trace
 
+pytestmark = pytest.mark.machine
+
 HERE = Path(__file__).parent
 PYTHON = (sys.executable, "-I", "-S")
 LOCK_SECONDS = 200.0

@@ -147,7 +147,7 @@ def test_a_policy_that_crashes_costs_its_own_cell_only(
     text = starter.text("crasher").replace("_add(folio, nr, mm)\n", "boom()\n", 1)
     text = text.replace("def _add", "def boom() -> None:\n    import os\n    os._exit(7)\n\n\ndef _add")
     file = tmp_path / "crasher.py"
-    file.write_text(text + f"\nimport os, sys\nif 'spawn_main' in str(sys.argv) or os.environ.get('X'): pass\n")
+    file.write_text(text + "\nimport os, sys\nif 'spawn_main' in str(sys.argv) or os.environ.get('X'): pass\n")
     window.library.open(file)
     place.fill_now()
     crashing, sound = Cell("precise", "crasher"), cell_of(place, "precise")
