@@ -61,7 +61,7 @@ def places_of(diagram: Diagram, width: int, font: QFont) -> Places:
     lanes = max(len(diagram.heads), 1)
     truth = max(diagram.nr_mms * MM, metrics.horizontalAdvance("mapped by MM")) + 12
     rest = width - GUTTER - truth
-    state = max(STATE, int(rest * 0.3))
+    state = max(STATE, int(rest * 0.3) if lanes > 1 else rest - LANE - 100)
     lane = max(LANE, (rest - state) // lanes)
     at = GUTTER + lanes * lane
     return Places(
@@ -96,7 +96,7 @@ class SequencePicture:
             area = QRect(0, y, places.width, places.line)
             if at == here:
                 self._highlight(painter, area)
-            painter.setOpacity(1.0 if at <= here or self.now < 0 else LATER)
+            painter.setOpacity(LATER if at != here and self.now >= 0 and self.diagram.is_later(at, self.now) else 1.0)
             if marks[at].kind != "setup":
                 self._axes(painter, places, area, at)
             self._mark(painter, places, area, at, marks[at])

@@ -94,6 +94,11 @@ class Diagram:
         found = bisect_left(self._lasts, step)
         return min(found, len(self.marks) - 1)
 
+    def is_later(self, line: int, step: int) -> bool:
+        """Whether a line has not happened yet when a step has."""
+        at = line + 1 if self.marks[line].last < 0 and line + 1 < len(self.marks) else line
+        return self._lasts[at] > step
+
 
 def diagram_of(course: Course, all_accesses: bool = False, unfolded: bool = False) -> Diagram:
     """The diagram of a course.
@@ -114,8 +119,12 @@ def diagram_of(course: Course, all_accesses: bool = False, unfolded: bool = Fals
             marks.append(Mark(row.thread, "note", row.text, last=row.last, mappings=row.mappings))
         elif row.text.startswith("▸"):
             marks.append(Mark(row.thread, "begin", row.text.removeprefix("▸ ")))
-        elif marks:  # what a whole operation changed and answered
-            marks.append(Mark(row.thread, "note", row.text.strip(), last=marks[-1].last))
+        elif marks:  # what a whole operation changed, and what it answered
+            text = row.text.strip()
+            answers = text.startswith("= ")
+            marks.append(
+                Mark(row.thread, "note", text if answers else "", "" if answers else text, last=marks[-1].last)
+            )
     lasts = _lasts(marks)
     found = Diagram(
         heads=_heads(course),

@@ -162,7 +162,7 @@ def palette(theme: Theme) -> QPalette:
     for one, colour in roles.items():
         made.setColor(one, QColor(colour))
     for one in (role.WindowText, role.Text, role.ButtonText):
-        made.setColor(QPalette.ColorGroup.Disabled, one, QColor(theme.edge))
+        made.setColor(QPalette.ColorGroup.Disabled, one, QColor(theme.quiet))
     return made
 
 

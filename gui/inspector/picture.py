@@ -236,7 +236,8 @@ class FolioPicture(QWidget):
             tint.setAlpha(64 if theme.dark else 50)
             painter.fillRect(area, tint)
             tint.setAlpha(90)
-            painter.fillRect(area, QBrush(tint, HATCHES[number % len(HATCHES)]))
+            if not cell.small:  # of a grid the heading says which field it is
+                painter.fillRect(area, QBrush(tint, HATCHES[number % len(HATCHES)]))
             painter.fillRect(QRect(area.left(), area.top(), 4, area.height()), theme.of_series(number))
         else:
             painter.fillRect(area, theme.colour("raised"))
@@ -244,7 +245,7 @@ class FolioPicture(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(area)
         if cell.small:
-            self._line(painter, area, 0, area.height(), self._value(field), bold=field.changed, halo=mine)
+            self._line(painter, area, 0, area.height(), self._value(field), bold=field.changed)
             return
         text = self.fontMetrics().height()
         self._line(painter, area, 2, text, field.name, quiet=not mine, halo=mine)

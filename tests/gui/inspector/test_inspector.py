@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from courses import WHOLE, course, wrong
+from courses import CONTENDED, WHOLE, course, wrong
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
@@ -17,6 +17,7 @@ from sources import BASE, EXACT, MM_ID, mixed
 
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.source import counterexample_source
 from foliolab.framework.explore.worker import Worker
 from foliolab.gui.exporting import export
 from foliolab.gui.inspector import Inspector, inspect_page, inspect_step
@@ -165,12 +166,11 @@ def test_it_is_exported(inspector: Inspector, tmp_path: Path) -> None:
 
 
 # -- a page of a session -----------------------------------------------------------------------------------
-@native
 def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
-    worker = Worker(lambda: Session(mixed(), [MM_ID, BASE, EXACT], 1 << 28))
+    worker = Worker(lambda: Session(counterexample_source(CONTENDED), [MM_ID, BASE, EXACT], 1 << 28))
     try:
         assert worker.wait_ready(60)
-        worker.goto(1)
+        worker.goto(4)
         inspector.look(worker, 0, 0)
         qtbot.waitUntil(lambda: inspector.now is not None, timeout=20_000)
         assert [inspector.tabs.tabData(at) for at in range(inspector.tabs.count())] == [
@@ -193,7 +193,7 @@ def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
         inspector.clear()
         assert inspector.now is None
     finally:
-        assert worker.close()
+        assert worker.close(30)
 
 
 class _Page:
@@ -204,9 +204,8 @@ class _Page:
         return session.lanes[self.lane].page(0, 0)
 
 
-@native
 def test_an_answer_that_never_comes_is_not_waited_for(inspector: Inspector) -> None:
-    worker = Worker(lambda: Session(mixed(), [BASE], 1 << 28))
+    worker = Worker(lambda: Session(counterexample_source(CONTENDED), [BASE], 1 << 28))
     assert worker.wait_ready(60)
     worker.close()
     inspector.look(worker, 0, 0)
@@ -215,6 +214,7 @@ def test_an_answer_that_never_comes_is_not_waited_for(inspector: Inspector) -> N
 
 
 @native
+@pytest.mark.slow
 def test_the_write_of_the_policy_is_the_line_that_is_shown() -> None:
     session = Session(mixed(), [MM_ID], 1 << 28)
     try:
@@ -242,3 +242,10 @@ def test_the_innermost_function_around_a_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("def (:\n")
     assert function_at(str(broken), 1).text == "def (:"
+
+
+def test_a_step_of_a_sequence_has_the_authors_line() -> None:
+    played = course(WHOLE)
+    step = next(at for at, frame in enumerate(played.frames) if frame.op and "_mm_ids" in frame.field)
+    found = inspect_step(played, step)
+    assert found.accesses[found.at].file.endswith("mm_id.py")

@@ -1,0 +1,135 @@
+"""The table of claims: what the policy says of itself, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from foliolab.framework.policy import CAPABILITIES
+from foliolab.gui.exporting import Row
+from foliolab.gui.theme import Theme
+from foliolab.gui.verify.cards import ATTACKS, ROLES, SIGNS
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.ledger import Outcome
+    from foliolab.framework.verify.verifier import Verification
+
+OWED: Final = (
+    "counters are those of the page tables; everything fits its field, is the policy's own, and is back at its initial "
+    "value at the end; no lock is lost; every operation ends"
+)
+COLUMNS: Final = ("Claim", "Verdict", "What its documentation says", *ATTACKS, "Within")
+
+
+class Claims(QTableWidget):
+    """A row a claim.
+
+    Signals:
+        wanted: (counterexample): somebody wants to see why a claim is refuted.
+    """
+
+    wanted = Signal(object)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(0, len(COLUMNS))
+        self._theme = theme
+        self._names: list[str] = []
+        self._examples: dict[str, Counterexample] = {}
+        self.setAccessibleName("Claims of the policy")
+        self.setHorizontalHeaderLabels([text.capitalize() for text in COLUMNS])
+        self.verticalHeader().hide()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        for column, width in enumerate((130, 100, 300, 88, 88, 88, 88)):
+            header.resizeSection(column, width)
+        header.setStretchLastSection(True)
+        self.itemActivated.connect(self._activated)
+        self.itemClicked.connect(self._activated)
+
+    # -- what it shows ---------------------------------------------------------------------------------
+    def begin(self, scheme: Scheme, known: dict[str, Outcome]) -> None:
+        """A policy, and what is known about exactly this text."""
+        self._examples.clear()
+        self._names = ["", *sorted(scheme.capabilities)]
+        self.setRowCount(len(self._names))
+        for row, claim in enumerate(self._names):
+            self._set(row, 0, claim or "(every policy)")
+            self._set(row, 2, CAPABILITIES.get(claim, OWED))
+            for column in (1, *range(3, len(COLUMNS))):
+                self._set(row, column, "")
+            outcome = known.get(claim)
+            if outcome is not None:
+                self._verdict(row, 1, outcome.verdict)
+                self._set(row, len(COLUMNS) - 1, f"found on {outcome.date}: {outcome.told}")
+
+    def refute(self, claim: str, example: Counterexample) -> None:
+        """A claim is refuted; its row leads to the counterexample."""
+        if claim in self._names:
+            row = self._names.index(claim)
+            self._examples.setdefault(claim, example)
+            self._verdict(row, 1, "refuted")
+            self._set(row, len(COLUMNS) - 1, example.message)
+
+    def show_verification(self, done: Verification) -> None:
+        """What came of it all."""
+        for row, claim in enumerate(self._names):
+            mine = [one for one in done.findings if one.claim == claim]
+            self._verdict(row, 1, done.verdict(claim))
+            for finding in mine:
+                if finding.attack in ATTACKS:
+                    self._verdict(row, 3 + list(ATTACKS).index(finding.attack), finding.verdict)
+                if finding.counterexample is not None:
+                    self.refute(claim, finding.counterexample)
+            bounds = [f"{one.attack}: {one.bound}" for one in mine if one.verdict == done.verdict(claim)]
+            if claim not in self._examples:
+                self._set(row, len(COLUMNS) - 1, "; ".join(bounds))
+
+    @property
+    def examples(self) -> list[Counterexample]:
+        """The counterexamples, in the order of the rows."""
+        return [self._examples[claim] for claim in self._names if claim in self._examples]
+
+    def paint(self, theme: Theme) -> None:
+        """Another theme."""
+        self._theme = theme
+        for row in range(self.rowCount()):
+            for column in range(self.columnCount()):
+                item = self.item(row, column)
+                if item is not None and item.data(Qt.ItemDataRole.UserRole):
+                    item.setForeground(theme.colour(item.data(Qt.ItemDataRole.UserRole)))
+
+    def table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        """As a table."""
+        rows = [[self._text(row, column) for column in range(len(COLUMNS))] for row in range(self.rowCount())]
+        return COLUMNS, rows
+
+    # -- inside ----------------------------------------------------------------------------------------
+    def _text(self, row: int, column: int) -> str:
+        item = self.item(row, column)
+        return item.text() if item is not None else ""
+
+    def _set(self, row: int, column: int, text: str, token: str = "") -> None:
+        item = QTableWidgetItem(text)
+        item.setToolTip(text)
+        if token:
+            item.setData(Qt.ItemDataRole.UserRole, token)
+            item.setForeground(self._theme.colour(token))
+        self.setItem(row, column, item)
+
+    def _verdict(self, row: int, column: int, verdict: str) -> None:
+        self._set(row, column, f"{SIGNS[verdict]} {verdict}", ROLES[verdict])
+
+    def _activated(self, item: QTableWidgetItem) -> None:
+        example = self._examples.get(self._names[item.row()])
+        if example is not None:
+            self.wanted.emit(example)

@@ -1,0 +1,167 @@
+"""The panel that says what to attack, and with what budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from foliolab.gui.library import Library
+from foliolab.gui.verify.cards import ATTACKS
+
+MEMORIES: Final = {"64 MiB": "64M", "256 MiB": "256M", "1 GiB": "1G", "4 GiB": "4G"}
+SECONDS: Final = 60.0
+SHIFT: Final = {"M": 20, "G": 30}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What to attack.
+
+    Args:
+        policy: as a user would write it.
+        seconds: budget of each attack.
+        memory: as on the command line, such as 1G.
+        attacks: by name.
+        tso: with store buffers.
+    """
+
+    policy: str
+    seconds: float = SECONDS
+    memory: str = "1G"
+    attacks: tuple[str, ...] = tuple(ATTACKS)
+    tso: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """The memory in bytes."""
+        return int(self.memory[:-1]) << SHIFT[self.memory[-1]]
+
+    def command(self) -> list[str]:
+        """The words of the same on the command line."""
+        words = ["foliolab", "verify", self.policy]
+        if self.seconds != SECONDS:
+            words += ["--budget", f"{self.seconds:g}"]
+        if self.memory != "1G":
+            words += ["--memory", self.memory]
+        if set(self.attacks) != set(ATTACKS):
+            words += ["--attacks", ",".join(self.attacks)]
+        return [*words, *(["--tso"] if self.tso else [])]
+
+
+class Options(QWidget):
+    """The panel.
+
+    Signals:
+        wanted: (attempt): attack.
+        stopped: end the attacks.
+        chosen: (policy): another policy is chosen.
+    """
+
+    wanted = Signal(object)
+    stopped = Signal()
+    chosen = Signal(str)
+
+    def __init__(self, library: Library) -> None:
+        super().__init__()
+        self._library = library
+        self.policy = QComboBox()
+        self.policy.setEditable(True)
+        self.policy.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.policy.setAccessibleName("Policy to verify")
+        self.policy.setToolTip("A policy; parameters may follow, as in NAME:slots=3")
+        self.policy.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.policy.setMinimumContentsLength(14)
+        self.seconds = QDoubleSpinBox()
+        self.seconds.setRange(1, 3600)
+        self.seconds.setDecimals(0)
+        self.seconds.setSuffix(" s")
+        self.seconds.setValue(SECONDS)
+        self.seconds.setAccessibleName("Budget of each attack in seconds")
+        self.memory = QComboBox()
+        self.memory.setAccessibleName("Memory that states may take")
+        self.memory.addItems(list(MEMORIES))
+        self.memory.setCurrentText("1 GiB")
+        self.attacks = {name: QCheckBox(name) for name in ATTACKS}
+        for name, box in self.attacks.items():
+            box.setChecked(True)
+            box.setToolTip(ATTACKS[name])
+        self.tso = QCheckBox("store buffers (x86-TSO)")
+        self.tso.setToolTip("The explored attack lets plain stores wait in a buffer, as x86 does")
+        self.again = QCheckBox("verify again on save")
+        self.again.setToolTip("When the policy's file is saved, attack its new text at once")
+        self.start = QPushButton("Verify")
+        self.start.setProperty("role", "primary")
+        self.stop = QPushButton("Stop")
+        self.stop.setEnabled(False)
+        self.start.clicked.connect(self._start)
+        self.stop.clicked.connect(self.stopped)
+        self.policy.currentTextChanged.connect(self._chosen)
+        form = QFormLayout()
+        form.addRow("&Policy", self.policy)
+        form.addRow("&Budget", self.seconds)
+        form.addRow("&Memory", self.memory)
+        heading = QLabel("Attacks")
+        heading.setProperty("role", "heading")
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(heading)
+        for box in (*self.attacks.values(), self.tso, self.again):
+            layout.addWidget(box)
+        layout.addStretch(1)
+        layout.addWidget(self.start)
+        layout.addWidget(self.stop)
+        self.refill()
+
+    def refill(self) -> None:
+        """List what there is now."""
+        kept = self.policy.currentText()
+        self.policy.blockSignals(True)
+        self.policy.clear()
+        self.policy.addItems([policy.name for policy in self._library.policies])
+        if kept:
+            self.policy.setCurrentText(kept)
+        self.policy.blockSignals(False)
+
+    def attempt(self) -> Attempt:
+        """What the panel says."""
+        attacks = tuple(name for name, box in self.attacks.items() if box.isChecked())
+        return Attempt(
+            self.policy.currentText().strip(), self.seconds.value(), MEMORIES[self.memory.currentText()], attacks,
+            self.tso.isChecked(),
+        )  # fmt: skip
+
+    def choose(self, policy: str) -> None:
+        """Choose a policy."""
+        self.policy.setCurrentText(policy)
+
+    def limit(self, seconds: float | None, attacks: Sequence[str] | None) -> None:
+        """Another budget, or other attacks, where given."""
+        if seconds is not None:
+            self.seconds.setValue(seconds)
+        if attacks is not None:
+            for name, box in self.attacks.items():
+                box.setChecked(name in attacks)
+
+    def runs(self, running: bool) -> None:
+        """Whether attacks run."""
+        self.start.setEnabled(not running)
+        self.stop.setEnabled(running)
+
+    def _start(self) -> None:
+        self.wanted.emit(self.attempt())
+
+    def _chosen(self, text: str) -> None:
+        self.chosen.emit(text.strip())

@@ -1,0 +1,49 @@
+"""Plays a counterexample beside the window, since a long one takes seconds."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from foliolab.framework.errors import FolioLabError, PluginError
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.course import Course
+
+
+class Playing:
+    """One counterexample being played in a thread.
+
+    Args:
+        counterexample: which.
+        scheme: the policy.
+
+    Attributes:
+        course: once it is played.
+        fault: why it cannot be.
+    """
+
+    def __init__(self, counterexample: Counterexample, scheme: Scheme) -> None:
+        self.course: Course | None = None
+        self.fault: FolioLabError | None = None
+        self._what = counterexample, scheme
+        # a daemon: what a policy's own code does in it is watched, and ended, by the verifier's watchdog
+        self._thread = threading.Thread(target=self._play, name="counterexample", daemon=True)
+        self._thread.start()
+
+    @property
+    def over(self) -> bool:
+        """Whether it was played, or cannot be."""
+        return self.course is not None or self.fault is not None
+
+    def _play(self) -> None:
+        from foliolab.framework.verify.course import Course
+
+        try:
+            self.course = Course(*self._what)
+        except FolioLabError as fault:
+            self.fault = fault
+        except Exception as fault:  # whatever a policy's own code raises
+            self.fault = PluginError(f"the counterexample cannot be played: {type(fault).__name__}: {fault}")

@@ -1,0 +1,140 @@
+"""A counterexample to step through: the sequence diagram, a slider, the sentence of what breaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+
+from foliolab.framework.verify.laws import LAWS
+from foliolab.gui.sequence import SequenceDiagram
+from foliolab.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from foliolab.framework.verify.course import Course
+
+SPEED = 350
+"""Milliseconds from one step to the next while it plays."""
+
+
+class Stepper(QWidget):
+    """A counterexample that was played.
+
+    Signals:
+        stepped: (step): another step is looked at.
+    """
+
+    stepped = Signal(int)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.course: Course | None = None
+        self.headline, self.law = QLabel(), QLabel()
+        self.headline.setProperty("role", "bad")
+        self.headline.setWordWrap(True)
+        self.law.setProperty("role", "quiet")
+        self.law.setWordWrap(True)
+        for label in (self.headline, self.law):
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.diagram = SequenceDiagram(theme)
+        self.diagram.setObjectName("verify.sequence")
+        self.diagram.stepped.connect(self.go)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Step of the counterexample")
+        self.slider.valueChanged.connect(self.go)
+        self.where = QLabel()
+        self.where.setProperty("role", "quiet")
+        self._timer = QTimer(self)
+        self._timer.setInterval(SPEED)
+        self._timer.timeout.connect(self._tick)
+        line = QHBoxLayout()
+        line.addWidget(self.slider, 1)
+        line.addWidget(self.where)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(3)
+        layout.addWidget(self.headline)
+        layout.addWidget(self.law)
+        layout.addWidget(self.diagram, 1)
+        layout.addLayout(line)
+
+    def show_course(self, course: Course) -> None:
+        """Step through this, from its beginning."""
+        self.pause()
+        self.course = course
+        example = course.counterexample
+        who = f"claim {example.claim}" if example.claim else "what every policy owes"
+        self.headline.setText(f"✗ {example.policy}: {who} refuted, by {example.attack}: {example.message}")
+        schedule = f" · schedule {example.schedule}" if example.schedule else ""
+        self.law.setText(f"law {example.law}: {LAWS.get(example.law, '')}{schedule}")
+        self.diagram.show_course(course)
+        self.slider.blockSignals(True)
+        self.slider.setRange(-1, len(course.frames) - 1)
+        self.slider.blockSignals(False)
+        self.go(-1)
+
+    @property
+    def step(self) -> int:
+        """The step that is looked at; -1: before the first."""
+        return self.diagram.step
+
+    @property
+    def last(self) -> int:
+        """The last step."""
+        return len(self.course.frames) - 1 if self.course is not None else -1
+
+    @property
+    def plays(self) -> bool:
+        """Whether it goes on by itself."""
+        return self._timer.isActive()
+
+    def go(self, step: int) -> None:
+        """Look at a step."""
+        if self.course is None:
+            return
+        step = min(max(step, -1), self.last)
+        self.diagram.go(step)
+        self.slider.blockSignals(True)
+        self.slider.setValue(step)
+        self.slider.blockSignals(False)
+        self.where.setText(f"step {step} of {self.last}" if step >= 0 else f"before step 0 of {self.last}")
+        self.stepped.emit(step)
+
+    def on(self) -> None:
+        """The next one."""
+        self.go(self.step + 1)
+
+    def back(self) -> None:
+        """The one before."""
+        self.go(self.step - 1)
+
+    def first(self) -> None:
+        """Before everything."""
+        self.go(-1)
+
+    def end(self) -> None:
+        """The last one."""
+        self.go(self.last)
+
+    def toggle(self) -> None:
+        """Play, or pause."""
+        if self.plays:
+            self.pause()
+        elif self.course is not None:
+            if self.step >= self.last:
+                self.go(-1)
+            self._timer.start()
+
+    def pause(self) -> None:
+        """Stand still."""
+        self._timer.stop()
+
+    def paint(self, theme: Theme) -> None:
+        """Another theme."""
+        self.diagram.paint(theme)
+
+    def _tick(self) -> None:
+        self.on()
+        if self.step >= self.last:
+            self.pause()
