@@ -15,6 +15,7 @@ from PySide6.QtCore import QMessageLogContext, QTimer, QtMsgType, qInstallMessag
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from foliolab.gui.garbage import Collector
 from foliolab.gui.library import Library
 from foliolab.gui.settings import Settings
 from foliolab.gui.theme import Themes
@@ -38,10 +39,14 @@ def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
     application.setWindowIcon(QIcon(str(ICON)))
     sys.excepthook = Excuse(window).hook
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C in the terminal that it was started from
+    collector = Collector()
     window.show()
     if files:
         QTimer.singleShot(0, window, _Later(window, files).open)
-    return application.exec()
+    try:
+        return application.exec()
+    finally:
+        collector.stop()
 
 
 def make(application: QApplication, plugins: Sequence[str] = (), settings: Settings | None = None) -> Window:

@@ -61,7 +61,7 @@ def places_of(diagram: Diagram, width: int, font: QFont) -> Places:
     lanes = max(len(diagram.heads), 1)
     truth = max(diagram.nr_mms * MM, metrics.horizontalAdvance("mapped by MM")) + 12
     rest = width - GUTTER - truth
-    state = max(STATE, int(rest * 0.3) if lanes > 1 else rest - LANE - 100)
+    state = max(STATE, int(rest * 0.3) if lanes > 1 else rest - LANE)
     lane = max(LANE, (rest - state) // lanes)
     at = GUTTER + lanes * lane
     return Places(
@@ -141,7 +141,7 @@ class SequencePicture:
         if mark.state:
             painter.setPen(theme.colour("text"))
             room = QRect(places.state, area.top(), places.width - places.state - 6, area.height())
-            self._text(painter, room, f"→ {mark.state}", False, True)
+            self._text(painter, room, f"→ {mark.state}", False, mark.kind != "note")
 
     def _text(self, painter: QPainter, area: QRect, text: str, quiet: bool, bold: bool) -> None:
         font = QFont(self.font)

@@ -121,10 +121,11 @@ def diagram_of(course: Course, all_accesses: bool = False, unfolded: bool = Fals
             marks.append(Mark(row.thread, "begin", row.text.removeprefix("▸ ")))
         elif marks:  # what a whole operation changed, and what it answered
             text = row.text.strip()
-            answers = text.startswith("= ")
-            marks.append(
-                Mark(row.thread, "note", text if answers else "", "" if answers else text, last=marks[-1].last)
-            )
+            last = marks[-1].last
+            if text.startswith("= "):
+                marks.append(Mark(row.thread, "note", text, last=last))
+            else:
+                marks += [Mark(row.thread, "note", "", change, last=last) for change in text.split("; ")]
     lasts = _lasts(marks)
     found = Diagram(
         heads=_heads(course),

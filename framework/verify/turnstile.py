@@ -63,10 +63,13 @@ class Access:
     place: str
 
 
+_LOOKS_ON: Final = (".machine.", ".verify.watchdog")
+
+
 def place() -> str:
-    """File and line of the innermost running function that is no primitive."""
+    """File and line of the innermost running function that is no primitive, and does not only look on."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and ".machine." in frame.f_globals.get("__name__", ""):
+    while frame.f_back is not None and any(part in frame.f_globals.get("__name__", "") for part in _LOOKS_ON):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

@@ -417,12 +417,12 @@ class ExplorePlace(Workspace):
         from foliolab.gui.explore.facts import AfterAccess
 
         lane = self.facts.policies.index(now.policy) if now.policy in self.facts.policies else 0
-        question = AfterAccess(lane, now.folio.head, at, 0)
+        question = AfterAccess(lane, now.folio.head, at, now.skipped)
         run.questions.ask("after", run.worker, question, self._after)
 
     def _after(self, folio: FolioDetail) -> None:
         if self.inspector is not None and self.inspector.now is not None:
-            self.inspector.picture.show_folio(self.inspector.now.policy, folio)
+            self.inspector.show_after(folio, self._access)
 
     # -- maps ------------------------------------------------------------------------------------------
     def _paint_these(self, maps: list[Key]) -> None:

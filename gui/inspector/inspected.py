@@ -36,6 +36,7 @@ class Inspected:
         accesses: of the step that was done last, in order.
         stopped: why there are no more accesses, or that they are not to this folio; empty if there is nothing to say.
         at: the access that is looked at, by its place in `accesses`; -1: none.
+        skipped: accesses of the step before the first of `accesses`, which are not listed.
     """
 
     policy: str
@@ -46,6 +47,7 @@ class Inspected:
     accesses: tuple[Access, ...] = ()
     stopped: str = ""
     at: int = -1
+    skipped: int = 0
 
 
 def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) -> list[Inspected]:
@@ -80,7 +82,17 @@ def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) ->
         frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
         stopped = " ".join(part for part in (_elsewhere(done, frames), stopped) if part)
         found.append(
-            Inspected(lane.name, detail.told, detail.verdict, detail, folio, done, stopped, _chosen(done, frames))
+            Inspected(
+                lane.name,
+                detail.told,
+                detail.verdict,
+                detail,
+                folio,
+                done,
+                stopped,
+                _chosen(done, frames),
+                max(more, 0),
+            )
         )
     return found
 

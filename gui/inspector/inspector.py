@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.explore.detail import FieldDetail, PageDetail
+from foliolab.framework.explore.detail import FieldDetail, FolioDetail, PageDetail
 from foliolab.gui.exporting import Exportable, Row
 from foliolab.gui.inspector import words
 from foliolab.gui.inspector.accesslist import AccessList
@@ -173,6 +174,18 @@ class Inspector(QWidget):
                 self.tabs.setCurrentIndex(names.index(self._policy))
         self.tabs.setVisible(len(names) > 1)
         self._show()
+
+    def show_after(self, folio: FolioDetail, at: int) -> None:
+        """Show the folio as it was after an access of the step.
+
+        Args:
+            folio: such as `Accesses.folio` gives.
+            at: the access, by its place in `now.accesses`.
+        """
+        now = self.now
+        if now is not None:
+            changed = replace(now, folio=folio, at=at)
+            self.show_found([changed if one is now else one for one in self._found])
 
     def clear(self) -> None:
         """Show that nothing is chosen."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     from PySide6.QtWidgets import QApplication
 
     from foliolab.gui.application import make
+    from foliolab.gui.garbage import Collector
     from foliolab.gui.settings import Settings
 
     application = QApplication.instance()
@@ -38,6 +38,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     before = {thread.ident for thread in threading.enumerate()}
     known = {id(one) for one in application.topLevelWidgets()}
     made: list[Window] = []
+    collector = Collector()
 
     def opened(*plugins: Path) -> Window:
         window = make(
@@ -55,7 +56,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     made.clear()
     qtbot.waitUntil(lambda: not left_over(before), timeout=ENDS)
     qtbot.wait(1)
-    gc.collect()
+    collector.stop()
     widgets = [one for one in application.topLevelWidgets() if id(one) not in known and one.isVisible()]
     assert not widgets, f"still on screen: {widgets}"
 

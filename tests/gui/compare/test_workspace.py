@@ -93,6 +93,7 @@ def test_a_click_opens_the_evidence(place: ComparePlace, qtbot: Any) -> None:
     assert place.evidence.cell == cell_of(place, "right", 2)
 
 
+@pytest.mark.slow  # compiles a policy
 def test_a_cell_is_measured_and_shown_again_at_the_next_start(
     place: ComparePlace, open_window: Callable[..., Window], qtbot: Any
 ) -> None:
@@ -114,12 +115,15 @@ def test_a_cell_is_measured_and_shown_again_at_the_next_start(
     assert other.matrix.answer(cell).figure == answer.figure
 
 
-def test_an_answer_about_an_older_text_says_so(place: ComparePlace, data: Path) -> None:
+def test_an_answer_about_an_older_text_says_so(place: ComparePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     import msgspec
 
     from foliolab.gui.compare import measure, store
 
-    cell, said = cell_of(place, "precise", 1), []
+    monkeypatch.setattr(measure, "_execution", lambda: "interpreted")
+    monkeypatch.setattr(measure, "MMS", "2")
+    said: list[Any] = []
+    cell = cell_of(place, "precise", 1)
     measure.measure([cell], place.collector.baseline, (), said.append)
     kept = msgspec.json.decode(said[-1].kept, type=store.Kept)
     store.keep(msgspec.structs.replace(kept, digests={cell.policy: "another"}))
@@ -138,6 +142,7 @@ def test_measuring_can_be_stopped(place: ComparePlace, window: Window, qtbot: An
     assert not place.queue.running
 
 
+@pytest.mark.slow  # compiles a policy
 def test_a_policy_that_cannot_be_compiled_costs_its_own_cell_only(
     place: ComparePlace, window: Window, qtbot: Any, tmp_path: Path
 ) -> None:
@@ -155,6 +160,7 @@ def test_a_policy_that_cannot_be_compiled_costs_its_own_cell_only(
     assert place.matrix.answer(sound).known
 
 
+@pytest.mark.slow  # compiles a policy
 def test_a_job_that_dies_is_that_cells_failure(place: ComparePlace, window: Window, qtbot: Any) -> None:
     import os
 
@@ -163,7 +169,9 @@ def test_a_job_that_dies_is_that_cells_failure(place: ComparePlace, window: Wind
     first, second = cell_of(place, "precise"), cell_of(place, "precise", 1)
     place.queue.measure([first, second])
     qtbot.waitUntil(lambda: place.matrix.state(first) == MEASURING, timeout=SECONDS)
-    os.kill(window.jobs.running[0].process.pid, signal.SIGKILL)
+    process = window.jobs.running[0].process.pid
+    assert process is not None
+    os.kill(process, signal.SIGKILL)
     qtbot.waitUntil(lambda: not place.queue.running, timeout=SECONDS)
     assert place.matrix.answer(first).word == "failed" and "SIGKILL" in place.matrix.answer(first).sentence
     assert place.matrix.answer(second).known

@@ -1,0 +1,272 @@
+"""Exploring by hand, keyboard and command: choose, play, step, back, zoom, inspect, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foliolab.framework.engine.engine import native_missing
+
+if TYPE_CHECKING:
+    from foliolab.gui.explore.workspace import ExplorePlace
+    from foliolab.gui.window import Window
+
+pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
+PATIENCE = 30_000
+"""Milliseconds; the first session of a machine compiles for a while."""
+POLICIES = ["mm-id", "exact"]
+DAEMON = Path(__file__).parents[3] / "gui" / "tours" / "false_shared.scenario"
+
+
+def explored(window: Window, qtbot: Any, what: object) -> ExplorePlace:
+    window.send("explore", what)
+    place: Any = window.here
+    qtbot.waitUntil(lambda: place.facts is not None and place.run.view is not None, timeout=PATIENCE)
+    return place
+
+
+@pytest.fixture
+def daemon(window: Window, qtbot: Any) -> ExplorePlace:
+    """The scenario of the first tour: 3 processes, of which one is left."""
+    return explored(window, qtbot, {"file": DAEMON, "policies": POLICIES})
+
+
+def at(place: Any, qtbot: Any, position: int) -> None:
+    qtbot.waitUntil(lambda: place.run.view.position == position and not place.run.view.playing, timeout=PATIENCE)
+
+
+def test_the_empty_state_leads_to_an_example(window: Window, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window.go("explore")
+    place: Any = window.here
+    assert place.centre.currentIndex() == 0
+    qtbot.mouseClick(place.welcome.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: place.facts is not None and place.run.view.position > 3, timeout=PATIENCE)
+    assert place.centre.currentIndex() == 1
+    assert place.playing
+    place.toggle()
+    qtbot.waitUntil(lambda: not place.playing, timeout=PATIENCE)
+
+
+def test_the_choice_is_played_by_the_button(window: Window, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window.go("explore")
+    place: Any = window.here
+    place.chooser.policies.choose(POLICIES)
+    place.chooser.mms.setValue(3)
+    qtbot.mouseClick(place.chooser.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: place.facts is not None, timeout=PATIENCE)
+    assert place.facts.policies == tuple(POLICIES)
+    assert place.facts.mms == 3
+    assert set(place.maps.maps) == {(lane, mm) for lane in range(2) for mm in range(3)}
+
+
+def test_keys_step_forward_and_back(daemon: Any, window: Window, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    for position in (1, 2, 3):
+        qtbot.keyClick(window, Qt.Key.Key_Right)
+        at(daemon, qtbot, position)
+    qtbot.keyClick(window, Qt.Key.Key_Left)
+    at(daemon, qtbot, 2)
+    assert "forks Daemon" in daemon.transport.told.text()
+    qtbot.keyClick(window, Qt.Key.Key_Home)
+    at(daemon, qtbot, 0)
+
+
+def test_a_false_shared_is_found_and_shown(daemon: Any, qtbot: Any) -> None:
+    daemon.next_wrong()
+    at(daemon, qtbot, 4)  # both others have exited
+    from foliolab.gui.explore.faces import FALSE
+
+    shown = daemon.maps.maps[0, 2]
+    qtbot.waitUntil(lambda: bool((shown._outside[:16] == FALSE).all()), timeout=PATIENCE)
+    assert not (daemon.maps.maps[1, 2]._outside[:16] == FALSE).any(), "the exact one is right"
+    qtbot.waitUntil(lambda: daemon.counters.item(0, 2).text() == "▲ 1", timeout=PATIENCE)
+    assert daemon.counters.item(1, 2).text() == "0"
+    assert daemon.transport.timeline.marks._positions.size, "where policies disagree is marked"
+    daemon.show_truth(True)
+    assert not (shown._outside[:16] == FALSE).any()
+    daemon.next_wrong()
+    qtbot.waitUntil(lambda: any("no further" in one.text for one in daemon.desk.notices.all), timeout=PATIENCE)
+    daemon.previous_wrong()
+
+
+def test_the_slider_goes_anywhere(daemon: Any, qtbot: Any) -> None:
+    daemon.transport.timeline.slider.setValue(5)
+    at(daemon, qtbot, 5)
+    daemon.transport.timeline.slider.setValue(1)
+    at(daemon, qtbot, 1)
+
+
+def test_it_plays_to_the_end_and_from_the_start_again(daemon: Any, qtbot: Any) -> None:
+    daemon.transport.speed.setCurrentIndex(daemon.transport.speed.count() - 1)
+    daemon.toggle()
+    at(daemon, qtbot, daemon.facts.nr_steps)
+    daemon.transport.speed.setCurrentIndex(0)
+    daemon.toggle()
+    qtbot.waitUntil(lambda: daemon.playing and daemon.run.view.position < 3, timeout=PATIENCE)
+    assert daemon.desk.commands.action("explore.play").text() == "&Pause"
+    daemon.toggle()
+    qtbot.waitUntil(lambda: not daemon.playing, timeout=PATIENCE)
+
+
+def test_single_accesses_with_their_lines(daemon: Any, qtbot: Any) -> None:
+    daemon.goto(2)
+    at(daemon, qtbot, 2)
+    qtbot.waitUntil(lambda: daemon.inspector.now is not None and daemon.inspector.now.accesses, timeout=PATIENCE)
+    nr = len(daemon.inspector.now.accesses)
+    assert nr > 3
+    daemon.access_on()
+    qtbot.waitUntil(lambda: daemon._access == 0, timeout=PATIENCE)
+    daemon.access_on()
+    assert daemon._access == 1
+    assert daemon.inspector.source.toPlainText(), "the policy's or the engine's text is shown"
+    daemon.access_back()
+    daemon.access_back()
+    at(daemon, qtbot, 1)
+    qtbot.waitUntil(lambda: daemon._access > 0, timeout=PATIENCE)
+
+
+def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot: Any) -> None:
+    from PySide6.QtCore import QPoint, Qt
+
+    daemon.goto(2)
+    at(daemon, qtbot, 2)
+    view = daemon.maps.maps[0, 0]
+    room = view.room
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=room.center().toPoint())
+    qtbot.waitUntil(
+        lambda: daemon.inspector.now is not None and daemon.inspector.now.page is not None, timeout=PATIENCE
+    )
+    assert view.selected >= 0
+    assert daemon.inspector.now.page.page == view.selected
+    assert daemon.inspector.now.folio is not None
+    view.hovered.emit(0, QPoint())
+    qtbot.waitUntil(lambda: "of Shell is page 0" in daemon.statusBar().currentMessage(), timeout=PATIENCE)
+
+
+def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    daemon.goto(1)
+    at(daemon, qtbot, 1)
+    view = daemon.maps.maps[0, 0]
+    view.setFocus()
+    qtbot.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+    assert view.page == 1
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+    assert view.selected == 1
+    scale = view.scale
+    qtbot.keyClick(view, Qt.Key.Key_Plus)
+    assert view.scale > scale
+    daemon.maps.lens.fit()
+    assert view.scale == pytest.approx(scale)
+
+
+def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any, qtbot: Any) -> None:
+    daemon.goto(2)
+    at(daemon, qtbot, 2)
+    daemon.maps.show_lane(0)
+    view = daemon.maps.maps[0, 0]
+    daemon.maps.look(0, 4)
+    qtbot.waitUntil(lambda: bool(view._pages), timeout=PATIENCE)
+    assert view._pages[0].mapcount == 3
+    qtbot.waitUntil(lambda: bool(view._folios), timeout=PATIENCE)
+    view.grab()  # draws all of it
+
+
+def test_undo_brings_back_the_choice_before(daemon: Any, window: Window, qtbot: Any) -> None:
+    explored(window, qtbot, {"file": DAEMON, "policies": ["exact", "page-mapcount"]})
+    qtbot.waitUntil(lambda: daemon.facts is not None and daemon.facts.policies[1] == "page-mapcount", timeout=PATIENCE)
+    daemon.undo.undo()
+    qtbot.waitUntil(lambda: daemon.facts is not None and daemon.facts.policies == tuple(POLICIES), timeout=PATIENCE)
+    daemon.undo.redo()
+    qtbot.waitUntil(lambda: daemon.facts is not None and daemon.facts.policies[0] == "exact", timeout=PATIENCE)
+
+
+def test_the_command_that_repeats_it(daemon: Any) -> None:
+    assert daemon.command_line == f"foliolab run {DAEMON} --policies mm-id,exact"
+
+
+def test_pictures_and_tables(daemon: Any, qtbot: Any, tmp_path: Path) -> None:
+    from foliolab.gui.exporting import export
+
+    daemon.goto(3)
+    at(daemon, qtbot, 3)
+    offered = list(daemon.exportables())
+    assert {"maps", "precision", "counters"} <= {one.name for one in offered}
+    for one in offered:
+        for form in one.forms:
+            export(one, tmp_path / f"{one.name}{form}")
+            assert (tmp_path / f"{one.name}{form}").stat().st_size > 50
+
+
+@pytest.mark.parametrize("policies", [[], ["no-such-policy"], ["exact"] * 5])
+def test_a_choice_that_is_none_is_a_notice(window: Window, qtbot: Any, policies: list[str]) -> None:
+    from foliolab.gui.explore.choice import Choice
+
+    window.go("explore")
+    place: Any = window.here
+    place.start(Choice("scenario", str(DAEMON), tuple(policies)))
+    assert window.notices.all[-1].severity == "error"
+    assert place.run is None
+
+
+def test_a_damaged_scenario_is_a_notice(window: Window, qtbot: Any, tmp_path: Path) -> None:
+    file = tmp_path / "bad.scenario"
+    file.write_text("scenario bad\nregion heap: 1 x 64K pte\nA: flies\n")
+    window.open(file)
+    qtbot.waitUntil(
+        lambda: any(":3" in one.text or "flies" in one.text for one in window.notices.all), timeout=PATIENCE
+    )
+    assert window.places["explore"].centre.currentIndex() == 0  # type: ignore[attr-defined]
+
+
+def test_a_policy_file_edited_into_nonsense_loses_nothing(
+    open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
+) -> None:
+    text = (DAEMON.parent / "lost_update.py").read_text()
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    window = open_window(file)
+    place = explored(window, qtbot, {"file": DAEMON, "policies": ["lost-update", "exact"]})
+    place.goto(3)
+    at(place, qtbot, 3)
+    with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
+        file.write_text("def f(:\n")
+    assert any("cannot be used now" in one.text for one in window.notices.all)
+    assert place.run is not None and place.run.view.position == 3, "what is shown stays"
+    with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
+        file.write_text(text.replace("store(folio._shared, 1)", "store(folio._shared, 2)"))
+    qtbot.waitUntil(lambda: place.facts is not None and place.run.view is not None, timeout=PATIENCE)
+    at(place, qtbot, 3)  # played again, up to the same step
+
+
+def test_a_policy_that_goes_wrong_is_a_lane_with_an_error(
+    open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
+) -> None:
+    text = (DAEMON.parent / "lost_update.py").read_text()
+    file = tmp_path / "mine.py"
+    file.write_text(text.replace("    owner = load(folio._owner)\n", "    owner = load(folio._nowhere)\n"))
+    window = open_window(file)
+    place = explored(window, qtbot, {"file": DAEMON, "policies": ["lost-update", "exact"]})
+    place.goto(3)
+    at(place, qtbot, 3)
+    qtbot.waitUntil(lambda: place.counters.rowCount() == 2, timeout=PATIENCE)
+    assert "stopped" in place.counters.item(0, 1).text()
+    assert "100" in place.counters.item(1, 1).text(), "the other one goes on"
+
+
+def test_closing_while_it_plays_ends_it(window: Window, qtbot: Any) -> None:
+    place = explored(window, qtbot, {"pattern": "random", "policies": POLICIES, "play": True})
+    worker = place.run.worker
+    window.close()
+    assert not worker._thread.is_alive()

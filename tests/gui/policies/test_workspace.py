@@ -1,0 +1,186 @@
+"""The policies workspace: what is listed, what a save does, what a broken file says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foliolab.framework import starter
+
+if TYPE_CHECKING:
+    from foliolab.gui.policies.workspace import PoliciesPlace
+    from foliolab.gui.window import Window
+
+SECONDS = 30_000
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def place(window: Window, monkeypatch: pytest.MonkeyPatch) -> PoliciesPlace:
+    from foliolab.gui.policies.workspace import PoliciesPlace
+
+    found = window.places["policies"]
+    assert isinstance(found, PoliciesPlace)
+    window.resize(1200, 800)
+    window.go("policies")
+    return found
+
+
+@pytest.fixture
+def unchecked(place: PoliciesPlace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Nothing is compiled; the names of what would have been."""
+    asked: list[str] = []
+    monkeypatch.setattr(place, "_check", asked.extend)
+    return asked
+
+
+def test_all_policies_are_listed_with_their_claims(place: PoliciesPlace, window: Window) -> None:
+    for policy in window.library.policies:
+        assert place.tree.choose(name=policy.name)
+        assert place.details.title.text() == policy.name
+        assert place.details.source.marked > 0, f"{policy.name} is declared somewhere"
+        about = place.details.about.toPlainText()
+        assert all(claim in about for claim in policy.with_parameters().capabilities)
+        assert place.details.picture.anatomy is not None
+    assert window.here.command_line == f"foliolab show {policy.name}"
+
+
+def test_refuted_claims_are_marked(place: PoliciesPlace, window: Window) -> None:
+    ledger = window.library.ledger()
+    refuted = [one for one in window.library.policies if ledger.refuted(one.with_parameters())]
+    for policy in refuted:
+        place.tree.choose(name=policy.name)
+        entry = place.tree.entry
+        assert entry is not None and "✗" in entry.told
+        assert "refuted" in place.details.about.toPlainText()
+
+
+@pytest.mark.slow  # compiles it three times
+def test_a_new_policy_is_written_watched_and_checked(
+    place: PoliciesPlace, window: Window, qtbot: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "my_idea.py"
+    place.begin("my-idea", file)
+    assert place.tree.entry is not None and place.tree.entry.name == "my-idea"
+    assert str(file) in window.library.files and window.settings.texts("policies/recent") == [str(file)]
+    qtbot.waitUntil(lambda: "my-idea" in place.states, timeout=SECONDS)
+    assert place.states["my-idea"].state == "checked"
+    file.write_text(file.read_text().replace("store(folio._state, load(folio._state) | SHARED)", "pass"))
+    qtbot.waitUntil(lambda: getattr(place.states.get("my-idea"), "state", "") == "refuted", timeout=SECONDS)
+    assert place.states["my-idea"].message.startswith("safe")
+    file.write_text(starter.text("my-idea").replace("nr, folio._large_mapcount", "nr, folio._no_such", 1))
+    qtbot.waitUntil(lambda: getattr(place.states.get("my-idea"), "state", "") == "failed", timeout=SECONDS)
+    line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if "_no_such" in text)
+    assert (place.details.source.marked, place.details.source.kind) == (line, "error")
+    qtbot.waitUntil(lambda: not window.jobs.running, timeout=5000)
+
+
+def test_a_file_edited_into_nonsense_shows_its_line_and_comes_back(
+    place: PoliciesPlace, window: Window, qtbot: Any, tmp_path: Path, unchecked: list[str]
+) -> None:
+    file = starter.write("my-idea", tmp_path / "my_idea.py")
+    assert window.open(file)
+    assert unchecked == ["my-idea"]
+    good = file.read_text()
+    file.write_text(good.replace("left = _sub(folio, nr)", "left = _sub(folio, nr"))
+    qtbot.waitUntil(lambda: place.tree.entry is not None and place.tree.entry.broken, timeout=5000)
+    assert place.tree.entry is not None and place.tree.entry.source == str(file)
+    assert (place.details.source.marked, place.details.source.kind) == (
+        good[: good.index("left = _sub")].count("\n") + 1,
+        "error",
+    )
+    assert place.details.buttons["copy"].isVisible() and not place.details.buttons["verify"].isVisible()
+    assert "never closed" in window.notices.all[-1].text
+    place.details.buttons["copy"].click()
+    from PySide6.QtGui import QGuiApplication
+
+    assert "SyntaxError" in QGuiApplication.clipboard().text()
+    file.write_text(good)
+    qtbot.waitUntil(lambda: getattr(place.tree.entry, "name", "") == "my-idea", timeout=5000)
+    assert len(unchecked) == 2
+
+
+def test_files_are_removed_and_found_again_among_recent_ones(
+    place: PoliciesPlace, window: Window, tmp_path: Path, unchecked: list[str]
+) -> None:
+    file = starter.write("my-idea", tmp_path / "my_idea.py")
+    window.open(file)
+    window.commands.trigger("policies.remove")
+    assert not window.library.files and file.exists()
+    assert not place.tree.choose(name="my-idea")
+    place._list_recent()
+    (action,) = place._recent_menu.actions()
+    action.trigger()
+    assert place.tree.choose(name="my-idea")
+
+
+def test_an_existing_file_is_never_replaced(place: PoliciesPlace, window: Window, tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_text("mine")
+    place.begin("my-idea", tmp_path / "x.py")
+    assert (tmp_path / "x.py").read_text() == "mine"
+    assert "exists already" in window.notices.all[-1].text
+
+
+def test_it_opens_the_editor_or_says_that_there_is_none(
+    place: PoliciesPlace, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PySide6.QtGui import QDesktopServices
+
+    asked: list[str] = []
+
+    def opened(url: Any) -> bool:
+        asked.append(url.toLocalFile())
+        return len(asked) == 1
+
+    monkeypatch.setattr(QDesktopServices, "openUrl", opened)
+    window.commands.trigger("policies.edit")
+    assert asked[0].endswith(".py") and not window.notices.all
+    window.commands.trigger("policies.edit")
+    assert "no editor" in window.notices.all[-1].text
+
+
+def test_other_workspaces_get_the_chosen_policy(
+    place: PoliciesPlace, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = window.library.policies[1].name
+    place.tree.choose(name=name)
+    sent: dict[str, object] = {}
+    for other in ("verify", "explore", "benchmark"):
+        monkeypatch.setattr(window.places[other], "receive", lambda what, other=other: sent.update({other: what}))
+        window.go("policies")
+        place.details.buttons[other].click()
+    assert sent["verify"] == {"policy": name}
+    assert all(name in str(what) for what in sent.values()) and len(sent) == 3
+
+
+def test_what_is_sent_is_chosen(place: PoliciesPlace, window: Window) -> None:
+    window.send("policies", {"policy": window.library.policies[3].name})
+    assert place.tree.entry is not None and place.tree.entry.name == window.library.policies[3].name
+    window.send("policies", {"policy": "no-such-policy"})
+    assert "no policy" in window.notices.all[-1].text
+
+
+def test_the_list_can_be_taken_along(place: PoliciesPlace, window: Window, tmp_path: Path) -> None:
+    place.details.tabs.setCurrentIndex(1)
+    for what in place.exportables():
+        for form in what.forms:
+            window.export(what, tmp_path / f"{what.name}{form}")
+    assert len((tmp_path / "policies.csv").read_text().splitlines()) == 1 + len(window.library.policies)
+    assert (tmp_path / "layout.svg").stat().st_size > 1000
+
+
+def test_files_are_found_again_at_the_next_start(
+    window: Window, place: PoliciesPlace, open_window: Callable[..., Window], tmp_path: Path, unchecked: list[str]
+) -> None:
+    file = starter.write("my-idea", tmp_path / "my_idea.py")
+    window.open(file)
+    window.close()
+    again = open_window()
+    assert again.library.files == [str(file)]
