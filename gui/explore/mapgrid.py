@@ -108,6 +108,13 @@ class MapGrid(QWidget):
             one.judge(verdicts)
         self.legend.judge(verdicts)
 
+    def begin_close(self, used: int) -> None:
+        """Where little of a large map is used: see that part at first."""
+        one = next(iter(self.maps.values()), None)
+        place = one.cover_of() if one is not None else None
+        if place is not None and 0 < 4 * used <= place.pages:
+            self.lens.look(QRectF(*place.box(0, used)), 0.15)
+
     def look(self, first: int, nr: int) -> None:
         """Zoom to pages."""
         one = next(iter(self.maps.values()), None)

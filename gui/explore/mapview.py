@@ -32,7 +32,7 @@ CAPTION: Final = 17
 """Pixels above the map for its name."""
 TILE_LINES: Final = 1.5
 FOLIO_LINES: Final = 6.0
-TEXT: Final = 26.0
+TEXT: Final = 18.0
 """From so many pixels a cell on: lines between tiles of 2 MiB, outlines of folios and hatches, text in cells."""
 STEP: Final = 1.25
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QUndoCommand, QUndoStack
 from PySide6.QtWidgets import QStackedWidget, QToolTip, QVBoxLayout, QWidget
@@ -59,6 +60,7 @@ class ExplorePlace(Workspace):
         self._access = -1
         self._access_wanted = 0
         self._sight: object = None
+        self._framed = False
         self.undo = QUndoStack(self)
         self.chooser = Chooser(desk)
         self.welcome = Welcome()
@@ -347,6 +349,7 @@ class ExplorePlace(Workspace):
         """The session is made."""
         assert self.run is not None and self.strip is not None
         self.facts = facts
+        self._framed = facts.kind in ("pattern", "trace")
         self.welcome.say("")
         self.statusBar().showMessage(facts.title)
         self.centre.setCurrentIndex(1)
@@ -367,6 +370,10 @@ class ExplorePlace(Workspace):
         assert run is not None and run.view is not None and self.strip is not None and self.counters is not None
         view = run.view
         self.maps.show_view(view)
+        if not self._framed:
+            used = max((int(np.flatnonzero(one)[-1]) + 1 for one in view.maps.values() if one.any()), default=0)
+            self._framed = used > 0
+            self.maps.begin_close(used)
         self.transport.show_view(view)
         self.desk.commands.action("explore.play").setText("&Pause" if view.playing else "&Play")
         if view.error is not None:
@@ -388,8 +395,8 @@ class ExplorePlace(Workspace):
             return
         self.maps.touch(where.mm, where.page, where.nr)
         picked = self._picked
-        if picked is None and where.mm >= 0 and where.page >= 0:
-            picked = (max(self.maps.lane, 0), where.mm, where.page)
+        if picked is None and where.mm >= 0:
+            picked = (max(self.maps.lane, 0), where.mm, max(where.page, 0))
         if picked is not None and self.facts is not None and picked[2] < self.facts.pages:
             self.inspector.look(self.run.worker, picked[1], picked[2])
         if self._access_wanted:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from foliolab.gui.window import Window
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
-PATIENCE = 30_000
+PATIENCE = 10_000
+COMPILING = 90_000
 """Milliseconds; the first session of a machine compiles for a while."""
 POLICIES = ["mm-id", "exact"]
 DAEMON = Path(__file__).parents[3] / "gui" / "tours" / "false_shared.scenario"
@@ -24,7 +25,7 @@ DAEMON = Path(__file__).parents[3] / "gui" / "tours" / "false_shared.scenario"
 def explored(window: Window, qtbot: Any, what: object) -> ExplorePlace:
     window.send("explore", what)
     place: Any = window.here
-    qtbot.waitUntil(lambda: place.facts is not None and place.run.view is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: place.facts is not None and place.run.view is not None, timeout=COMPILING)
     return place
 
 
@@ -45,7 +46,7 @@ def test_the_empty_state_leads_to_an_example(window: Window, qtbot: Any) -> None
     place: Any = window.here
     assert place.centre.currentIndex() == 0
     qtbot.mouseClick(place.welcome.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: place.facts is not None and place.run.view.position > 3, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: place.facts is not None and place.run.view.position > 3, timeout=COMPILING)
     assert place.centre.currentIndex() == 1
     assert place.playing
     place.toggle()
@@ -121,7 +122,9 @@ def test_it_plays_to_the_end_and_from_the_start_again(daemon: Any, qtbot: Any) -
 def test_single_accesses_with_their_lines(daemon: Any, qtbot: Any) -> None:
     daemon.goto(2)
     at(daemon, qtbot, 2)
-    qtbot.waitUntil(lambda: daemon.inspector.now is not None and daemon.inspector.now.accesses, timeout=PATIENCE)
+    qtbot.waitUntil(
+        lambda: daemon.inspector.now is not None and len(daemon.inspector.now.accesses) > 3, timeout=PATIENCE
+    )
     nr = len(daemon.inspector.now.accesses)
     assert nr > 3
     daemon.access_on()
@@ -141,12 +144,12 @@ def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot:
     daemon.goto(2)
     at(daemon, qtbot, 2)
     view = daemon.maps.maps[0, 0]
-    room = view.room
-    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=room.center().toPoint())
+    place = view._rect((*view.cover_of().of(3), 1, 1)).center().toPoint()
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=place)
     qtbot.waitUntil(
         lambda: daemon.inspector.now is not None and daemon.inspector.now.page is not None, timeout=PATIENCE
     )
-    assert view.selected >= 0
+    assert view.selected == 3
     assert daemon.inspector.now.page.page == view.selected
     assert daemon.inspector.now.folio is not None
     view.hovered.emit(0, QPoint())
@@ -168,7 +171,7 @@ def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> N
     qtbot.keyClick(view, Qt.Key.Key_Plus)
     assert view.scale > scale
     daemon.maps.lens.fit()
-    assert view.scale == pytest.approx(scale)
+    assert view.scale < scale and daemon.maps.lens.fits
 
 
 def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any, qtbot: Any) -> None:

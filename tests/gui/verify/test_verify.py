@@ -1,0 +1,206 @@
+"""Verifying in the window: attacks that run beside it, claims, and a counterexample step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foliolab.framework.engine.engine import native_missing
+
+if TYPE_CHECKING:
+    from foliolab.gui.window import Window
+
+PATIENCE = 40_000
+RACE = Path(__file__).parents[3] / "gui" / "tours" / "lost_update.py"
+needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The counterexample of the tour's race, in a file."""
+    from foliolab.framework import registry
+    from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.attack import Budget
+    from foliolab.framework.verify.explored.attack import Explored
+
+    scheme = registry.load([RACE], check=layouts_of).policy("lost-update")
+    findings = Explored().run(scheme, Budget(20.0, 64 << 20), lambda news: None)
+    found = next(one.counterexample for one in findings if one.counterexample is not None)
+    path = tmp_path_factory.mktemp("examples") / "race.json"
+    counterexample.save(found, path)
+    return path
+
+
+@pytest.fixture
+def stepping(open_window: Callable[..., Window], qtbot: Any, example: Path) -> Any:
+    """The workspace with that counterexample open."""
+    window = open_window(RACE)
+    assert window.open(example)
+    place: Any = window.here
+    assert place.name == "verify"
+    qtbot.waitUntil(lambda: place.stepper is not None and place.stepper.course is not None, timeout=PATIENCE)
+    return place
+
+
+@needs_native
+def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[..., Window], qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window = open_window(RACE)
+    window.go("verify")
+    place: Any = window.here
+    place.options.choose("lost-update")
+    place.options.seconds.setValue(20)
+    qtbot.mouseClick(place.options.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: place.stepper.course is not None, timeout=PATIENCE)
+    assert place.job is not None, "the other attacks still run"
+    assert "claim safe refuted" in place.stepper.headline.text()
+    rows = [place.claims.item(row, 1).text() for row in range(place.claims.rowCount())]
+    assert "✗ refuted" in rows
+    assert place.command_line == f"foliolab verify lost-update --budget 20 --plugin {RACE}"
+    qtbot.mouseClick(place.options.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: place.job is None, timeout=PATIENCE)
+    assert place.stepper.course is not None, "what was found stays"
+    assert place.options.start.isEnabled()
+
+
+def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window = stepping.window()
+    stepper = stepping.stepper
+    assert stepper.step == -1
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    stepping.options.setFocus()
+    for _ in range(3):
+        qtbot.keyClick(window, Qt.Key.Key_Right)
+    assert stepper.step == 2
+    qtbot.keyClick(window, Qt.Key.Key_Left)
+    assert stepper.step == 1
+    qtbot.keyClick(window, Qt.Key.Key_End)
+    assert stepper.step == stepper.last
+    assert stepping.inspector.now.verdict == "unsafe"
+    assert "2 MMs" in stepping.inspector.now.told
+    qtbot.keyClick(window, Qt.Key.Key_Home)
+    assert stepper.step == -1
+    stepper.slider.setValue(7)
+    assert stepper.step == 7
+    assert stepper.diagram.step == 7
+    assert stepping.inspector.source.toPlainText()
+
+
+def test_it_plays_by_itself_to_the_end(stepping: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stepping.stepper._timer.setInterval(1)
+    stepping.toggle()
+    assert stepping.stepper.plays
+    qtbot.waitUntil(lambda: not stepping.stepper.plays, timeout=PATIENCE)
+    assert stepping.stepper.step == stepping.stepper.last
+    stepping.toggle()
+    stepping.toggle()
+    assert not stepping.stepper.plays
+
+
+def test_it_is_written_and_its_command_repeats_it(stepping: Any, tmp_path: Path) -> None:
+    from foliolab.framework.verify import counterexample
+
+    stepping.save(tmp_path / "again.json")
+    assert counterexample.load(tmp_path / "again.json") == stepping.example
+    assert stepping.command_line.startswith(f"foliolab replay {tmp_path / 'again.json'}")
+    stepping.save(tmp_path / "no" / "where.json")
+    assert stepping.desk.notices.all[-1].severity == "error"
+
+
+@needs_native
+def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
+    window = stepping.window()
+    stepping.explore()
+    assert window.here.name == "explore"
+    qtbot.waitUntil(lambda: window.here.facts is not None, timeout=90_000)
+    assert window.here.facts.kind == "counterexample"
+    assert window.here.facts.policies[0] == "lost-update"
+
+
+def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
+    from foliolab.gui.exporting import export
+
+    stepping.last()
+    offered = list(stepping.exportables())
+    assert {"claims", "sequence", "folio"} <= {one.name for one in offered}
+    for one in offered:
+        for form in one.forms:
+            export(one, tmp_path / f"{one.name}{form}")
+            assert (tmp_path / f"{one.name}{form}").stat().st_size > 50
+
+
+def test_what_is_known_of_a_policy_is_shown_before_any_attack(window: Window) -> None:
+    window.go("verify")
+    place: Any = window.here
+    refuted = next(
+        policy.name for policy in window.library.policies if window.library.ledger().refuted(policy.with_parameters())
+    )
+    place.options.choose(refuted)
+    rows = [place.claims.item(row, 1).text() for row in range(place.claims.rowCount())]
+    assert "✗ refuted" in rows
+
+
+@pytest.mark.parametrize(("policy", "attacks"), [("no-such-policy", None), (None, [])])
+def test_what_cannot_be_attacked_is_a_notice(window: Window, policy: str | None, attacks: list[str] | None) -> None:
+    window.go("verify")
+    place: Any = window.here
+    if policy:
+        place.options.choose(policy)
+    place.options.limit(None, attacks)
+    place.start_chosen()
+    assert window.notices.all[-1].severity == "error"
+    assert place.job is None
+
+
+def test_nothing_to_step_save_or_explore_is_said(window: Window) -> None:
+    window.go("verify")
+    for name in ("on", "back", "first", "last", "play", "explore", "save"):
+        window.notices.clear()
+        window.commands.trigger(f"verify.{name}")
+        assert "no counterexample" in window.notices.all[-1].text
+
+
+def test_a_changed_text_is_said(open_window: Callable[..., Window], qtbot: Any, tmp_path: Path, example: Path) -> None:
+    from foliolab.gui.verify.options import Attempt
+
+    file = tmp_path / "mine.py"
+    file.write_text(RACE.read_text())
+    window = open_window(file)
+    window.go("verify")
+    place: Any = window.here
+    place.attempt = Attempt("lost-update")
+    place._digest = place._digest_of("lost-update")
+    with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
+        file.write_text(RACE.read_text().replace("store(folio._shared, 1)", "store(folio._shared, 3)"))
+    assert place.note.isVisible() and "has changed since" in place.note.text()
+
+
+@needs_native
+def test_saving_verifies_again_if_asked(open_window: Callable[..., Window], qtbot: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(RACE.read_text())
+    window = open_window(file)
+    window.send("verify", {"policy": "lost-update", "seconds": 20, "attacks": ["explored"], "start": True})
+    place: Any = window.here
+    qtbot.waitUntil(lambda: place.stepper.course is not None, timeout=PATIENCE)
+    place.options.again.setChecked(True)
+    first = place.job
+    with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
+        file.write_text(RACE.read_text().replace("store(folio._shared, 1)", "store(folio._shared, 3)"))
+    qtbot.waitUntil(lambda: place.job is not None and place.job is not first, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("text", ['{"law": 1, "policy": 2, "shape": {}}', '{"law": "safe", "policy": "x", "shape"'])
+def test_a_damaged_counterexample_is_a_notice(window: Window, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "bad.json"
+    file.write_text(text)
+    window.open(file)
+    assert window.notices.all[-1].severity == "error"
