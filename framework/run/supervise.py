@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal as signals
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from foliolab.framework import provenance, results
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.policy import Scheme
 from foliolab.framework.registry import load
 from foliolab.framework.run import worker
 from foliolab.framework.run.request import RunRequest, plan
@@ -28,6 +29,8 @@ GRACE: Final = 5.0
 
 Progress = Callable[[str, int, int], None]
 """Called with the phase, the steps done and the steps in all (0: unknown)."""
+Partial = Callable[[results.Result], None]
+"""Called with what is measured so far, incomplete, whenever a case is over."""
 
 
 _EMPTY: Final[dict[str, Any]] = {"samples": [], "flagged": [], "counted": {}, "reason": ""}
@@ -47,6 +50,7 @@ class _Run:
     steps: int = 0
     total: int = 0
     finished: bool = False
+    over: Callable[[], None] = lambda: None
 
     def cell(self, key: Key) -> dict[str, Any]:
         return self.cells.setdefault(key, deepcopy(_EMPTY))
@@ -58,7 +62,9 @@ class _Run:
         if isinstance(event, Phase):
             self.phase, self.steps, self.total = event.name, 0, event.steps
         elif isinstance(event, Step):
-            self.running = event
+            before, self.running = self.running, event
+            if before is not None and before.key[:2] != event.key[:2]:
+                self.over()
             self.steps += not event.extra
         elif isinstance(event, Counted):
             self.cell(event.key)["counted"] = event.metrics
@@ -93,12 +99,15 @@ class _Run:
         return {case for case, whole in ready.items() if whole}
 
 
-def compare_run(request: RunRequest, progress: Progress | None = None) -> results.Result:
+def compare_run(
+    request: RunRequest, progress: Progress | None = None, partial: Partial | None = None
+) -> results.Result:
     """Run a comparison.
 
     Args:
         request: what to do.
         progress: told of every step.
+        partial: told of what is measured so far, after every case.
 
     Returns:
         the result; `complete` is False if the run was interrupted.
@@ -110,7 +119,10 @@ def compare_run(request: RunRequest, progress: Progress | None = None) -> result
     plan(registry, request)
     schemes = {name: registry.policy(name) for name in request.policies}
     run = _Run(request, progress or (lambda phase, done, total: None))
-    started = provenance.now()
+    found = _resulting(run, schemes)
+    if partial is not None:
+        tell = partial
+        run.over = lambda: tell(found(False))
     interrupted = False
     try:
         while not run.finished and len(run.out) < len(schemes):
@@ -122,30 +134,41 @@ def compare_run(request: RunRequest, progress: Progress | None = None) -> result
             if key not in run.cells:
                 orders = registry.workload(key[0]).orders
                 run.cell(key)["reason"] = f"{key[0]} is for folios of {_sizes(orders)} only"
-    return results.Result(
-        complete=not interrupted,
-        command=request.command,
-        started=started,
-        finished=provenance.now(),
-        config=results.Config(
-            policies=list(request.policies),
-            policy_parameters={name: dict(scheme.values) for name, scheme in schemes.items()},
-            baseline=request.baseline,
-            workloads=list(request.workloads),
-            sizes=[4 << order for order in request.orders],
-            memory=request.memory,
-            repeats=request.repeats,
-            seed=request.seed,
-            quick=request.quick,
-        ),
-        machine=provenance.describe_machine(),
-        versions=provenance.versions(),
-        kernel=provenance.kernel(),
-        git=provenance.git(),
-        cells=[_cell(key, cell, run) for key, cell in run.cells.items() if cell != _EMPTY],
-        failures=run.failures,
-        notes=_notes(request),
-    )
+    return found(not interrupted)
+
+
+def _resulting(run: _Run, schemes: Mapping[str, Scheme]) -> Callable[[bool], results.Result]:
+    """Makes the result of what is known so far; what does not change is asked for once."""
+    request = run.request
+    started, machine, git = provenance.now(), provenance.describe_machine(), provenance.git()
+
+    def made(complete: bool) -> results.Result:
+        return results.Result(
+            complete=complete,
+            command=request.command,
+            started=started,
+            finished=provenance.now(),
+            config=results.Config(
+                policies=list(request.policies),
+                policy_parameters={name: dict(scheme.values) for name, scheme in schemes.items()},
+                baseline=request.baseline,
+                workloads=list(request.workloads),
+                sizes=[4 << order for order in request.orders],
+                memory=request.memory,
+                repeats=request.repeats,
+                seed=request.seed,
+                quick=request.quick,
+            ),
+            machine=machine,
+            versions=provenance.versions(),
+            kernel=provenance.kernel(),
+            git=git,
+            cells=[_cell(key, cell, run) for key, cell in run.cells.items() if cell != _EMPTY],
+            failures=list(run.failures),
+            notes=_notes(request),
+        )
+
+    return made
 
 
 def _asked(request: RunRequest) -> Iterator[Key]:

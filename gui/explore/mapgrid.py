@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Final
 
 from PySide6.QtCore import QPoint, QRectF, Signal
@@ -155,7 +156,7 @@ class MapGrid(QWidget):
     def _columns(self) -> int:
         """Columns of one policy's maps: as square as the area."""
         wide = max(self._area.width(), 1) / max(self._area.height(), 1)
-        return min(self._mms, max(1, round(float(self._mms * wide) ** 0.5)))
+        return min(self._mms, max(1, round(sqrt(self._mms * wide))))
 
     def _heading(self, lane: int) -> QLabel:
         label = QLabel(self._names[lane])

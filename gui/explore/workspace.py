@@ -264,7 +264,7 @@ class ExplorePlace(Workspace):
         at = self._access + by
         if nr and 0 <= at < nr:
             self._access = at
-            self.inspector.accesses.setCurrentItem(self.inspector.accesses.topLevelItem(at))
+            self.inspector.accesses.go(at)
             return
         self._access_wanted = by
         (self.run.worker.step if by > 0 else self.run.worker.back)()
@@ -412,7 +412,7 @@ class ExplorePlace(Workspace):
         nr = len(now.accesses) if now is not None else 0
         if by and nr and self.inspector is not None:
             self._access = 0 if by > 0 else nr - 1
-            self.inspector.accesses.setCurrentItem(self.inspector.accesses.topLevelItem(self._access))
+            self.inspector.accesses.go(self._access)
 
     def _access_chosen(self, at: int) -> None:
         """Show the folio as it was after an access."""

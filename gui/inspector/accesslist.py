@@ -76,6 +76,13 @@ class AccessList(QTreeWidget):
                 self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
         self.setAccessibleDescription(f"{len(accesses)} accesses")
 
+    def go(self, at: int) -> None:
+        """Choose one of them; `chosen` is emitted."""
+        item = self.topLevelItem(at)
+        if item is not None:
+            self.setCurrentItem(item)
+            self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
+
     def _item(self, number: int, access: Access) -> QTreeWidgetItem:
         who = f"{access.thread} " if access.thread >= 0 else ""
         texts = [

@@ -1,0 +1,154 @@
+"""The panel that says what to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from foliolab.gui.benchmark.measure import Wish
+from foliolab.gui.policychooser import PolicyChooser
+from foliolab.gui.workspace import Desk
+
+MEMORIES: Final = ("16M", "64M", "256M", "1G")
+QUICK: Final = "4K,16K,64K,256K,1M,2M"
+NAME: Final = Qt.ItemDataRole.UserRole
+
+
+class Controls(QWidget):
+    """Policies, workloads, sizes.
+
+    Signals:
+        wanted: (wish): measure it.
+        stopped: end the run with what is measured.
+    """
+
+    wanted = Signal(object)
+    stopped = Signal()
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self.policies = PolicyChooser(desk.library, desk.notices)
+        self.baseline = QComboBox()
+        self.baseline.setAccessibleName("Baseline of the measurement")
+        self.workloads = QListWidget()
+        self.workloads.setAccessibleName("Workloads")
+        self.sizes = QLineEdit(QUICK)
+        self.sizes.setAccessibleName("Folio sizes")
+        self.sizes.setToolTip("Such as 4K,64K,2M or 16K-1M, or all")
+        self.memory = QComboBox()
+        self.memory.addItems(MEMORIES)
+        self.memory.setCurrentText("64M")
+        self.memory.setAccessibleName("Modelled memory of a workload")
+        self.rounds = QSpinBox()
+        self.rounds.setRange(0, 1000)
+        self.rounds.setSpecialValueText("as many as a verdict needs")
+        self.rounds.setAccessibleName("Interleaved rounds")
+        self.quick = QCheckBox("quick")
+        self.quick.setToolTip("Less time for each case")
+        self.quick.setChecked(True)
+        self.start = QPushButton("Measure")
+        self.start.setProperty("role", "primary")
+        self.stop = QPushButton("Stop")
+        self.stop.setEnabled(False)
+        self._arrange()
+        self.policies.changed.connect(self._ticked)
+        self.start.clicked.connect(self._start)
+        self.stop.clicked.connect(self.stopped)
+        self.refill()
+
+    def _arrange(self) -> None:
+        form = QFormLayout()
+        form.addRow("&Baseline", self.baseline)
+        form.addRow("&Sizes", self.sizes)
+        form.addRow("&Memory", self.memory)
+        form.addRow("&Rounds", self.rounds)
+        form.addRow("", self.quick)
+        layout = QVBoxLayout(self)
+        for text, part in (("Policies, two or more", self.policies), ("Workloads", self.workloads)):
+            heading = QLabel(text)
+            heading.setProperty("role", "heading")
+            layout.addWidget(heading)
+            layout.addWidget(part, 1)
+        layout.addLayout(form)
+        layout.addWidget(self.start)
+        layout.addWidget(self.stop)
+
+    def refill(self) -> None:
+        """List what there is now."""
+        ticked = self._chosen_workloads()
+        self.policies.refill()
+        self.workloads.clear()
+        for workload in self._desk.library.registry.workloads.values():
+            if workload.course:
+                continue
+            item = QListWidgetItem(workload.name)
+            item.setData(NAME, workload.name)
+            item.setToolTip(workload.summary)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(Qt.CheckState.Checked if workload.name in ticked else Qt.CheckState.Unchecked)
+            self.workloads.addItem(item)
+        self._ticked()
+
+    def choose(self, what: dict[str, Any]) -> None:
+        """Let the panel say this: policies, workloads, baseline, sizes, memory, quick, where they are given."""
+        if "policies" in what:
+            self.policies.choose(what["policies"])
+        if "workloads" in what:
+            for item in self._items():
+                on = item.data(NAME) in what["workloads"]
+                item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+        if what.get("baseline"):
+            self.baseline.setCurrentText(what["baseline"])
+        if what.get("sizes"):
+            self.sizes.setText(what["sizes"])
+        if what.get("memory"):
+            self.memory.setCurrentText(what["memory"])
+        if "quick" in what:
+            self.quick.setChecked(bool(what["quick"]))
+
+    def wish(self) -> Wish:
+        """What the panel says."""
+        policies = tuple(self.policies.chosen())
+        return Wish(
+            policies, self.baseline.currentText() or (policies[0] if policies else ""), self._chosen_workloads(),
+            self.sizes.text().strip(), self.memory.currentText(), self.rounds.value(), self.quick.isChecked(),
+            tuple(self._desk.library.files),
+        )  # fmt: skip
+
+    def runs(self, running: bool) -> None:
+        """Whether something is being measured."""
+        self.start.setEnabled(not running)
+        self.stop.setEnabled(running)
+
+    def _items(self) -> Sequence[QListWidgetItem]:
+        return [self.workloads.item(row) for row in range(self.workloads.count())]
+
+    def _chosen_workloads(self) -> tuple[str, ...]:
+        return tuple(one.data(NAME) for one in self._items() if one.checkState() == Qt.CheckState.Checked)
+
+    def _ticked(self) -> None:
+        """The baseline is one of the ticked policies."""
+        kept, chosen = self.baseline.currentText(), self.policies.chosen()
+        self.baseline.clear()
+        self.baseline.addItems(chosen)
+        if kept in chosen:
+            self.baseline.setCurrentText(kept)
+
+    def _start(self) -> None:
+        self.wanted.emit(self.wish())

@@ -1,0 +1,163 @@
+"""Cost per page as stacked, exactly counted metrics: a bar a policy at each folio size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import QEvent, QPoint, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QHelpEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QToolTip, QWidget
+
+from foliolab.gui.benchmark.series import size_name
+from foliolab.gui.exporting import Row
+from foliolab.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from foliolab.framework.results import Result
+
+STACKED: Final = (
+    ("atomics", "atomic operations", Qt.BrushStyle.SolidPattern),
+    ("stores", "stores", Qt.BrushStyle.Dense4Pattern),
+    ("loads", "loads", Qt.BrushStyle.BDiagPattern),
+)
+OTHERS: Final = ("cache_lines", "lock_sections")
+LEFT, BOTTOM, TOP = 46, 34, 22
+
+
+class CountedBars(QWidget):
+    """The bars of one workload; they do not depend on the machine."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("benchmark.counted")
+        self.setAccessibleName("Counted accesses a page")
+        self._theme = theme
+        self._result: Result | None = None
+        self._workload = ""
+        self._bars: list[tuple[QRectF, str]] = []
+        self.setMinimumHeight(130)
+
+    def show_result(self, result: Result | None, workload: str) -> None:
+        """Show this."""
+        self._result, self._workload = result, workload
+        cells = self._cells()
+        told = [f"{policy} {size_name(kib)}: {sum(values.values()):.3g} a page" for kib, policy, values in cells]
+        self.setAccessibleDescription("; ".join(told))
+        self.update()
+
+    def paint(self, theme: Theme) -> None:
+        """Another theme."""
+        self._theme = theme
+        self.update()
+
+    def _cells(self) -> list[tuple[int, str, dict[str, float]]]:
+        """(size, policy, metrics) of what is counted."""
+        if self._result is None:
+            return []
+        found = []
+        for cell in self._result.cells:
+            if cell.workload == self._workload and cell.counted:
+                found.append(
+                    (cell.size_kib, cell.policy, {name: cell.counted.get(name, 0.0) for name, _, _ in STACKED})
+                )
+        return sorted(found, key=lambda one: (one[0], self._order(one[1])))
+
+    def _order(self, policy: str) -> int:
+        assert self._result is not None
+        return self._result.config.policies.index(policy)
+
+    def table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        """All counted metrics of the workload."""
+        names = [name for name, _, _ in STACKED] + list(OTHERS)
+        headings = ["policy", "size in KiB", *(f"{name} a page" for name in names)]
+        if self._result is None:
+            return headings, []
+        cells = [cell for cell in self._result.cells if cell.workload == self._workload and cell.counted]
+        return headings, [
+            [cell.policy, cell.size_kib, *(cell.counted.get(name, "") for name in names)] for cell in cells
+        ]
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw it."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), self._theme.colour("panel"))
+        self._bars.clear()
+        cells = self._cells()
+        if not cells:
+            painter.setPen(self._theme.colour("quiet"))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "counted accesses will stand here")
+            painter.end()
+            return
+        sizes = list(dict.fromkeys(kib for kib, _, _ in cells))
+        most = max(sum(values.values()) for _, _, values in cells) or 1.0
+        area = QRectF(LEFT, TOP, self.width() - LEFT - 8, self.height() - TOP - BOTTOM)
+        self._axis(painter, area, most)
+        group = area.width() / len(sizes)
+        for at, kib in enumerate(sizes):
+            mine = [(policy, values) for size, policy, values in cells if size == kib]
+            wide = min(group * 0.82 / len(mine), 40.0)
+            left = area.left() + at * group + (group - wide * len(mine)) / 2
+            for place, (policy, values) in enumerate(mine):
+                self._bar(
+                    painter, QRectF(left + place * wide, area.top(), wide - 2, area.height()), policy, values, most
+                )
+            painter.setPen(self._theme.colour("text"))
+            where = QRectF(area.left() + at * group, area.bottom() + 2, group, 14)
+            painter.drawText(where, Qt.AlignmentFlag.AlignCenter, size_name(kib))
+        self._legend(painter)
+        painter.end()
+
+    def _axis(self, painter: QPainter, area: QRectF, most: float) -> None:
+        painter.setPen(QPen(self._theme.colour("edge"), 1))
+        painter.drawLine(area.bottomLeft(), area.bottomRight())
+        for part in (0.0, 0.5, 1.0):
+            y = area.bottom() - part * area.height()
+            painter.setPen(self._theme.colour("quiet"))
+            text = QRectF(0, y - 8, LEFT - 6, 16)
+            painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{most * part:.3g}")
+
+    def _bar(self, painter: QPainter, room: QRectF, policy: str, values: dict[str, float], most: float) -> None:
+        colour = self._theme.of_series(self._order(policy))
+        bottom = room.bottom()
+        for name, words, style in STACKED:
+            tall = values[name] / most * room.height()
+            box = QRectF(room.left(), bottom - tall, room.width(), tall)
+            wash = QColor(colour)
+            wash.setAlpha(70)
+            painter.fillRect(box, wash)
+            painter.fillRect(box, QBrush(colour, style))
+            painter.setPen(QPen(colour, 1))
+            painter.drawRect(box)
+            self._bars.append((box, f"{policy}: {values[name]:.3f} {words} a page"))
+            bottom -= tall
+        painter.save()
+        painter.setPen(self._theme.colour("quiet"))
+        painter.drawText(
+            QRectF(room.left() - 6, room.bottom() + 15, room.width() + 12, 14), Qt.AlignmentFlag.AlignCenter,
+            painter.fontMetrics().elidedText(policy, Qt.TextElideMode.ElideRight, int(room.width() + 10)),
+        )  # fmt: skip
+        painter.restore()
+
+    def _legend(self, painter: QPainter) -> None:
+        x = float(LEFT)
+        for _, words, style in STACKED:
+            box = QRectF(x, 4, 12, 12)
+            painter.fillRect(box, QBrush(self._theme.colour("text"), style))
+            painter.setPen(QPen(self._theme.colour("quiet"), 1))
+            painter.drawRect(box)
+            painter.setPen(self._theme.colour("text"))
+            wide = painter.fontMetrics().horizontalAdvance(f"{words} a page")
+            painter.drawText(QRectF(x + 17, 2, wide + 4, 16), Qt.AlignmentFlag.AlignVCenter, f"{words} a page")
+            x += wide + 36
+
+    def told_at(self, place: QPoint) -> str:
+        """What a part of a bar is."""
+        return next((told for box, told in self._bars if box.contains(place)), "")
+
+    def event(self, event: QEvent) -> bool:
+        """Resting with the pointer tells the figure."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            QToolTip.showText(event.globalPos(), self.told_at(event.pos()))
+            return True
+        return super().event(event)

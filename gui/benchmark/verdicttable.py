@@ -1,0 +1,93 @@
+"""The table of verdicts: a row a size and policy of the workload in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from foliolab.gui.benchmark.series import SIGNS, sentence, size_name
+from foliolab.gui.exporting import Row as TableRow
+from foliolab.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from foliolab.framework.compare import Row
+
+COLUMNS: Final = ("Workload", "Size", "Policy", "ns/page", "Change", "95 % interval", "Verdict", "Rounds", "Published")
+ROLES: Final = {"better": "good", "worse": "bad", "same": "text", "baseline": "quiet"}
+SORT: Final = Qt.ItemDataRole.UserRole
+
+
+class _Item(QTableWidgetItem):
+    """Sorted by its number, where it has one."""
+
+    def __lt__(self, other: QTableWidgetItem) -> bool:
+        mine, theirs = self.data(SORT), other.data(SORT)
+        if mine is not None and theirs is not None:
+            return bool(mine < theirs)
+        return self.text() < other.text()
+
+
+class VerdictTable(QTableWidget):
+    """What `foliolab compare` prints, of one workload or of all."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(0, len(COLUMNS))
+        self._theme = theme
+        self._rows: Sequence[Row] = ()
+        self.setAccessibleName("Verdicts")
+        self.setHorizontalHeaderLabels(list(COLUMNS))
+        self.verticalHeader().hide()
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setShowGrid(False)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.horizontalHeader().setStretchLastSection(True)
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Show these."""
+        self._rows = rows
+        self.setSortingEnabled(False)
+        self.setRowCount(len(rows))
+        for at, row in enumerate(rows):
+            for column, (text, number) in enumerate(_cells(row)):
+                item = _Item(text)
+                item.setToolTip(row.reason or sentence(row))
+                if number is not None:
+                    item.setData(SORT, number)
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                if column == COLUMNS.index("Verdict"):
+                    item.setForeground(self._theme.colour(ROLES.get(row.verdict, "doubtful")))
+                self.setItem(at, column, item)
+        self.setSortingEnabled(True)
+
+    def paint(self, theme: Theme) -> None:
+        """Another theme."""
+        self._theme = theme
+        self.show_rows(self._rows)
+
+    def table(self) -> tuple[Sequence[str], Sequence[TableRow]]:
+        """As a table."""
+        return COLUMNS, [[text for text, _ in _cells(row)] for row in self._rows]
+
+
+def _cells(row: Row) -> list[tuple[str, float | None]]:
+    """Text and sorting number of each column."""
+    change = interval = ""
+    if row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None and row.verdict != "baseline":
+        change = f"{100 * (row.ratio - 1):+.1f} %"
+        interval = f"{100 * (row.ratio_low - 1):+.1f} … {100 * (row.ratio_high - 1):+.1f}"
+    published = ", ".join(f"{one.percent:+g} %" for one in row.published)
+    return [
+        (row.workload, None),
+        (size_name(row.size_kib), row.size_kib),
+        (row.policy, None),
+        ("" if row.ns_per_page is None else f"{row.ns_per_page:.2f}", row.ns_per_page),
+        (change, row.ratio),
+        (interval, None),
+        (f"{SIGNS.get(row.verdict, '·')} {row.verdict}", None),
+        (str(row.rounds), row.rounds),
+        (published, None),
+    ]
