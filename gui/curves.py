@@ -242,7 +242,9 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
 
 
 def _pen(colour: QColor, dashed: bool) -> QPen:
-    return pg.mkPen(colour, width=1.5 if dashed else 2, style=Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine)
+    pen = QPen(colour, 1.5 if dashed else 2, Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine)
+    pen.setCosmetic(True)
+    return pen
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

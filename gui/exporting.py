@@ -81,7 +81,7 @@ def _write_png(what: Exportable, path: Path) -> None:
     picture = QPixmap(size * SCALE)
     picture.setDevicePixelRatio(SCALE)
     picture.fill(what.picture.palette().window().color())
-    what.picture.render(picture)
+    QWidget.render(what.picture, picture)  # a graphics view has another render of its own
     if not picture.save(str(path), "PNG"):
         raise OSError(0, "the picture could not be written")
 
@@ -100,6 +100,6 @@ def _write_svg(what: Exportable, path: Path) -> None:
         raise OSError(0, "the drawing could not be written")
     try:
         painter.fillRect(widget.rect(), QColor(widget.palette().window().color()))
-        widget.render(painter, QPoint())
+        QWidget.render(widget, painter, QPoint())
     finally:
         painter.end()

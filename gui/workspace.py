@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
+from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
 
 from foliolab.gui.commands import Command, Commands
 from foliolab.gui.exporting import Exportable
@@ -90,6 +90,16 @@ class Workspace(QMainWindow):
         self.addDockWidget(area, made)
         made.setVisible(shown)
         self.docks[name] = made
+        return made
+
+    def panel(self, widget: QWidget) -> QScrollArea:
+        """A panel of controls for a dock: it scrolls where there is no room for all of it."""
+        made = QScrollArea()
+        made.setWidgetResizable(True)
+        made.setFrameShape(QFrame.Shape.NoFrame)
+        made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        made.setWidget(widget)
+        made.setMinimumWidth(widget.minimumSizeHint().width() + 14)
         return made
 
     def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command:

@@ -67,6 +67,8 @@ class Controls(QWidget):
         self.stop = QPushButton("Stop")
         self.stop.setEnabled(False)
         self._arrange()
+        self.workloads.setMinimumHeight(90)
+        self.policies.setMinimumHeight(130)
         self.policies.changed.connect(self._ticked)
         self.start.clicked.connect(self._start)
         self.stop.clicked.connect(self.stopped)

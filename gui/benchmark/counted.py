@@ -36,7 +36,7 @@ class CountedBars(QWidget):
         self._result: Result | None = None
         self._workload = ""
         self._bars: list[tuple[QRectF, str]] = []
-        self.setMinimumHeight(130)
+        self.setMinimumHeight(100)
 
     def show_result(self, result: Result | None, workload: str) -> None:
         """Show this."""

@@ -109,8 +109,8 @@ def _published(policy: str, number: int, rows: Sequence[Row]) -> list[Curve]:
     found = []
     for name, values in points.items():
         values.sort()
-        x, y, told = ([point[0] for point in values], [point[1] for point in values], [point[2] for point in values])
-        found.append(Curve(name, x, y, number=number, dashed=True, told=told))
+        x, y, words = ([point[at] for point in values] for at in range(3))
+        found.append(Curve(name, x, y, number=number, dashed=True, told=words))  # type: ignore[arg-type]
     return found
 
 

@@ -101,9 +101,9 @@ class BenchmarkPlace(Workspace):
         layout.addStretch(1)
         self.setCentralWidget(self._centre)
         area = Qt.DockWidgetArea
-        self.dock("controls", "What to measure", self.controls, area.LeftDockWidgetArea)
+        self.dock("controls", "What to measure", self.panel(self.controls), area.LeftDockWidgetArea)
         self._table_host = QWidget()
-        self._table_host.setMinimumHeight(150)
+        self._table_host.setMinimumHeight(110)
         inside = QVBoxLayout(self._table_host)
         inside.setContentsMargins(0, 0, 0, 0)
         self.dock("verdicts", "Verdicts", self._table_host, area.BottomDockWidgetArea)

@@ -57,7 +57,7 @@ class Counters(QTableWidget):
         for row, lane in enumerate(lanes):
             for column, (text, token, tip) in enumerate(_cells(lane)):
                 found = self.item(row, column)
-                if found.text() != text:
+                if found is not None and found.text() != text:
                     found.setText(text)
                     found.setToolTip(tip)
                     found.setForeground(self._theme.colour(token))

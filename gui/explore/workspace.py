@@ -87,7 +87,7 @@ class ExplorePlace(Workspace):
         self.centre.addWidget(running)
         self.setCentralWidget(self.centre)
         area = Qt.DockWidgetArea
-        self.dock("chooser", "What to explore", self.chooser, area.LeftDockWidgetArea)
+        self.dock("chooser", "What to explore", self.panel(self.chooser), area.LeftDockWidgetArea)
         self._curves_host, self._counters_host, self._inspector_host = QWidget(), QWidget(), QWidget()
         for name, title, host, where in (
             ("counters", "Counters", self._counters_host, area.BottomDockWidgetArea),

@@ -84,7 +84,7 @@ class VerifyPlace(Workspace):
         layout.addStretch(1)
         self.setCentralWidget(self._centre)
         area = Qt.DockWidgetArea
-        self.dock("options", "What to verify", self.options, area.LeftDockWidgetArea)
+        self.dock("options", "What to verify", self.panel(self.options), area.LeftDockWidgetArea)
         self._inspector_host = QWidget()
         inside = QVBoxLayout(self._inspector_host)
         inside.setContentsMargins(0, 0, 0, 0)

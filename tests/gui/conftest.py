@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     """Makes whole windows with the test's settings; each is closed, and what it leaves behind is a failure."""
-    from PySide6.QtCore import QSettings
+    from PySide6.QtCore import QEvent, QSettings
     from PySide6.QtWidgets import QApplication
 
     from foliolab.gui.application import make
@@ -54,6 +54,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
         window.close()
         window.deleteLater()
     made.clear()
+    application.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # otherwise each later window is slower
     qtbot.waitUntil(lambda: not left_over(before), timeout=ENDS)
     qtbot.wait(1)
     collector.stop()

@@ -1,0 +1,178 @@
+"""Measuring in the window: curves that grow, views of a result, and what goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foliolab.framework.engine.engine import native_missing
+from foliolab.policies import mm_id, page_mapcount
+
+if TYPE_CHECKING:
+    from foliolab.gui.window import Window
+
+PATIENCE = 90_000
+POLICIES = ["page-mapcount", "mm-id"]
+needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
+
+
+def made_up() -> Any:
+    """A result as a run writes it: two policies, three sizes, known times."""
+    from foliolab.framework import provenance, results
+
+    cells = []
+    for size, factor in ((16, 1.1), (64, 1.0), (2048, 0.5)):
+        for policy in POLICIES:
+            ratio = factor if policy == POLICIES[1] else 1.0
+            samples = [10.0 * ratio * (1 + 0.002 * (i % 5)) for i in range(24)]
+            counted = {"atomics": 2.0 * ratio, "loads": 5.0, "stores": 3.0, "cache_lines": 1.0, "lock_sections": 0.1}
+            cells.append(
+                results.Cell(workload="munmap", size_kib=size, policy=policy, samples=samples, counted=counted)
+            )
+    parameters = {one.POLICY.name: dict(one.POLICY.with_parameters().values) for one in (page_mapcount, mm_id)}
+    config = results.Config(
+        policies=POLICIES, policy_parameters=parameters, baseline=POLICIES[0],
+        workloads=["munmap"], sizes=[16, 64, 2048], memory=1 << 24, repeats=24, seed=1, quick=True,
+    )  # fmt: skip
+    return results.Result(
+        complete=True, command="foliolab compare --policies page-mapcount,mm-id --workloads munmap",
+        started=provenance.now(), finished=provenance.now(), config=config, machine=provenance.describe_machine(),
+        versions={}, kernel="", git="", cells=cells,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def shown(window: Window) -> Any:
+    """The workspace with that result."""
+    window.send("benchmark", made_up())
+    return window.here
+
+
+@needs_native
+def test_curves_grow_while_it_measures(window: Window, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window.go("benchmark")
+    place: Any = window.here
+    place.controls.choose({"policies": POLICIES, "workloads": ["munmap"], "sizes": "16K,64K", "memory": "16M"})
+    place.controls.rounds.setValue(6)
+    qtbot.mouseClick(place.controls.start, Qt.MouseButton.LeftButton)
+    assert place.command_line.startswith("foliolab compare --policies page-mapcount,mm-id --baseline page-mapcount")
+    incomplete: list[bool] = []
+    place.job.said.connect(lambda news: incomplete.append(not news.complete) if hasattr(news, "complete") else None)
+    qtbot.waitUntil(lambda: place.job is None, timeout=PATIENCE)
+    assert any(incomplete), "there was something to see before the end"
+    assert place.result.complete
+    (curve,) = [one for one in place.plot.curves if not one.dashed]
+    assert curve.name == "mm-id" and curve.x == [4.0, 6.0]
+    assert len(curve.low) == len(curve.high) == 2
+    assert place.table.rowCount() == 4
+
+
+@needs_native
+def test_a_stopped_run_keeps_what_was_measured(window: Window, qtbot: Any) -> None:
+    window.go("benchmark")
+    place: Any = window.here
+    place.controls.choose({"policies": POLICIES, "workloads": ["munmap", "fork"], "sizes": "16K,64K", "memory": "64M"})
+    place.controls.rounds.setValue(400)
+    place.start_chosen()
+    qtbot.waitUntil(lambda: place.result is not None, timeout=PATIENCE)
+    place.stop()
+    qtbot.waitUntil(lambda: place.job is None, timeout=PATIENCE)
+    assert place.result is not None and not place.result.complete
+    assert place.controls.start.isEnabled()
+
+
+def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
+    (ratio,) = [one for one in shown.plot.curves if not one.dashed]
+    assert ratio.y == pytest.approx([1.1, 1.0, 0.5], rel=0.01)
+    shown.toggle_scale()
+    curves = {one.name: one for one in shown.plot.curves}
+    assert set(curves) == set(POLICIES)
+    assert curves["mm-id"].y[2] == pytest.approx(5.02, rel=0.02)
+    shown.toggle_scale()
+    shown.baseline.setCurrentText("mm-id")
+    (other,) = [one for one in shown.plot.curves if not one.dashed]
+    assert other.name == "page-mapcount" and other.y[2] == pytest.approx(2.0, rel=0.01)
+
+
+def test_published_figures_are_dashed_and_can_be_hidden(shown: Any) -> None:
+    dashed = [one for one in shown.plot.curves if one.dashed]
+    assert dashed and all("published" in told for one in dashed for told in one.told)
+    shown.toggle_published()
+    assert not [one for one in shown.plot.curves if one.dashed]
+
+
+def test_verdicts_and_counted_metrics_stand_beside(shown: Any) -> None:
+    from PySide6.QtCore import QPoint
+
+    verdicts = {shown.table.item(row, 6).text() for row in range(shown.table.rowCount())}
+    assert {"▲ better", "▼ worse", "= same", "· baseline"} <= verdicts
+    shown.bars.grab()
+    told = {shown.bars.told_at(QPoint(x, y)) for x in range(0, shown.bars.width(), 9) for y in range(0, 150, 7)}
+    assert "mm-id: 1.000 atomic operations a page" in told
+    assert "page-mapcount: 5.000 loads a page" in told
+
+
+def test_the_picture_is_described_in_words(shown: Any) -> None:
+    said = shown.plot.accessibleDescription()
+    assert said.startswith("munmap: ratio of time to page-mapcount over folio size. ")
+    assert "mm-id: 1.1 at 16K, 0.5 at 2M" in said
+
+
+def test_without_a_calibration_the_rest_of_the_kernel_is_a_notice(shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from foliolab.framework import calibration
+
+    monkeypatch.setattr(calibration, "default_path", lambda kernel: Path("/nowhere/at/all"))
+    shown.rest.setCurrentIndex(1)
+    assert "not calibrated" in shown.desk.notices.all[-1].text
+    shown.rest.setCurrentIndex(0)
+    assert shown.plot.curves
+
+
+def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> None:
+    from foliolab.framework import results
+
+    window = shown.window()
+    shown.save(tmp_path / "result.json")
+    assert results.load(tmp_path / "result.json") == shown.result
+    shown.compare()
+    assert window.here.name == "compare"
+    assert "result.json" in window.here.banner_text.text()
+
+
+def test_pictures_and_tables(shown: Any, tmp_path: Path) -> None:
+    from foliolab.gui.exporting import export
+
+    for one in shown.exportables():
+        for form in one.forms:
+            export(one, tmp_path / f"{one.name}{form}")
+            assert (tmp_path / f"{one.name}{form}").stat().st_size > 50
+    assert "mm-id" in (tmp_path / "counted.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"policies": ["exact"], "workloads": ["munmap"]}, "nothing to compare"),
+        ({"policies": POLICIES, "workloads": []}, "no workload"),
+        ({"policies": POLICIES, "workloads": ["munmap"], "sizes": "17K"}, "17K"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_notice(window: Window, choice: dict[str, Any], says: str) -> None:
+    window.go("benchmark")
+    place: Any = window.here
+    place.controls.choose(choice)
+    place.start_chosen()
+    assert says in window.notices.all[-1].text
+    assert place.job is None
+
+
+def test_nothing_to_save_or_to_hand_on_is_said(window: Window) -> None:
+    window.go("benchmark")
+    for name in ("save", "compare"):
+        window.notices.clear()
+        window.commands.trigger(f"benchmark.{name}")
+        assert "nothing is measured yet" in window.notices.all[-1].text
