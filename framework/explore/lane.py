@@ -30,6 +30,9 @@ SPACING: Final = 0.012
 """Seconds of running from one checkpoint to the next, unless a checkpoint itself takes long."""
 SHARE: Final = 3
 """A checkpoint may take this part of the time from one to the next."""
+DEAR: Final = 0.004
+RARE: Final = 16
+"""One that takes longer than DEAR seconds holds the maps up: it may take less of the time."""
 CLOSE: Final = 0.004
 """Where much was run again to go back, a checkpoint this many seconds before the end makes the next steps short."""
 
@@ -237,7 +240,10 @@ class Lane(ABC):
     @property
     def _due(self) -> float:
         """Seconds of running from one checkpoint to the next."""
-        return max(self.spacing, SHARE * self.checkpoints.seconds) if self.checkpoints is not None else self.spacing
+        if self.checkpoints is None:
+            return self.spacing
+        took = self.checkpoints.seconds
+        return max(self.spacing, (RARE if took > DEAR else SHARE) * took)
 
     def _restore(self, position: int) -> None:
         assert self.checkpoints is not None

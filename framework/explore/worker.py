@@ -24,7 +24,7 @@ FRAME: Final = 1 / 62
 """Seconds from one view to the next, at least."""
 HISTORY_EVERY: Final = 0.2
 """Seconds from one copy of the history to the next, at least, while it runs."""
-PAINTING: Final = 0.3
+PAINTING: Final = 0.55
 """The part of the time that painting maps may take while it runs."""
 IDLE: Final = 0.25
 """Seconds without a command after which a paused session prepares to go back."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KIB: Final = 1 << 10
 PAGE: Final = 4 * KIB
 MOST_POLICIES: Final = 4
-MEMORY: Final = 4 << 30
+MEMORY: Final = 2 << 30
 SIZES: Final = tuple(PAGE << order for order in range(2, 10))
 SPANS: Final = (256 * KIB, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 1 << 30)
 """Memory of one process."""

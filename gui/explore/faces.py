@@ -55,7 +55,7 @@ UNSAFE: Final = 8
 
 
 def faces_of_bits(verdicts: bool) -> NDArray[np.uint8]:
-    """The face of each byte of a map, shape (256,).
+    """The face of each byte of a map, counted from 1, shape (256,); 0 is what is no page.
 
     Args:
         verdicts: whether the policy's wrong answers are seen, or the truth alone.
@@ -74,7 +74,7 @@ def faces_of_bits(verdicts: bool) -> NDArray[np.uint8]:
             face = 3 if byte & cells.PARTIAL else 2
         else:
             face = 1 if byte & cells.SWAPPED else 0
-        found[byte] = face
+        found[byte] = face + 1
     return found
 
 
@@ -90,8 +90,8 @@ def colours(theme: Theme) -> list[QColor]:
 
 
 def palette32(theme: Theme) -> NDArray[np.uint32]:
-    """The colours as words of a QImage, one more for what is no page: shape (len(FACES) + 1,)."""
-    words = [colour.rgb() for colour in (*colours(theme), theme.colour("window"))]
+    """The colours as words of a QImage, first that of what is no page: shape (len(FACES) + 1,)."""
+    words = [colour.rgb() for colour in (theme.colour("window"), *colours(theme))]
     return np.array(words, np.uint32)
 
 

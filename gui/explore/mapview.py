@@ -83,8 +83,8 @@ class MapView(QWidget):
         """Show a map of so many pages."""
         self._tiles = tiles(pages, aspect)
         self._cells = None
-        self._outside = np.full(pages + 1, len(FACES), np.uint8)
-        self._outside[:pages] = NOTHING
+        self._outside = np.full(pages + 1, NOTHING + 1, np.uint8)
+        self._outside[pages] = 0
         self.page, self.selected, self.touched = 0, -1, (-1, 0)
         self._pages.clear()
         self._folios.clear()
@@ -99,7 +99,7 @@ class MapView(QWidget):
         """Show these bytes (see `framework.explore.cells`), shape (pages,); they are copied."""
         if self._tiles is None:
             return
-        np.take(self._faces, cells, out=self._outside[: self._tiles.pages])
+        np.take(self._faces, cells, out=self._outside[: self._tiles.pages], mode="clip")
         if cells is not self._cells:
             self._cells = cells.copy()
         self.update()
@@ -208,17 +208,17 @@ class MapView(QWidget):
         x0, x1, y0, y1 = self._span()
         if x1 <= x0 or y1 <= y0:
             return
-        faces = self._outside[place.place[y0:y1, x0:x1]]
+        faces = np.take(self._outside, place.place[y0:y1, x0:x1], mode="clip")
         step = 1
         while self.scale * step < 0.75 and min(faces.shape) >= 2:
-            even = faces[: faces.shape[0] // 2 * 2, : faces.shape[1] // 2 * 2] % len(FACES)
+            even = faces[: faces.shape[0] // 2 * 2, : faces.shape[1] // 2 * 2]
             faces = np.maximum(
                 np.maximum(even[::2, ::2], even[1::2, ::2]), np.maximum(even[::2, 1::2], even[1::2, 1::2])
             )
             step *= 2
         if self._buffer.shape != faces.shape:
             self._buffer = np.empty(faces.shape, np.uint32)
-        np.take(self._palette, faces, out=self._buffer)
+        np.take(self._palette, faces, out=self._buffer, mode="clip")
         high, wide = faces.shape
         image = QImage(self._buffer.data, wide, high, 4 * wide, QImage.Format.Format_RGB32)
         painter.drawImage(self._rect((x0, y0, wide * step, high * step)), image, QRectF(0, 0, wide, high))
@@ -244,9 +244,9 @@ class MapView(QWidget):
         ink = QColor(self._theme.colour("window"))
         ink.setAlpha(150)
         for number in np.unique(faces):
-            if number >= len(FACES) or FACES[number].hatch == Qt.BrushStyle.NoBrush:
+            if number == 0 or FACES[number - 1].hatch == Qt.BrushStyle.NoBrush:
                 continue
-            painter.setBrush(QBrush(ink, FACES[number].hatch))
+            painter.setBrush(QBrush(ink, FACES[number - 1].hatch))
             for y, runs in enumerate(_runs(faces == number), y0):
                 for begin, end in runs:
                     painter.drawRect(self._rect((x0 + begin, y, end - begin, 1)))

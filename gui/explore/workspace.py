@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from foliolab.gui.explore.strip import Strip
     from foliolab.gui.inspector.inspector import Inspector
 
-FRAME: Final = 16
-"""Milliseconds from one look at the run to the next."""
+FRAME: Final = 8
+"""Milliseconds from one look at the run to the next; there is something new at every second one."""
 SELDOM: Final = 12
-"""Frames from one refresh of curves and counters to the next: five a second."""
+"""Views from one refresh of curves and counters to the next: five a second."""
+OFTEN: Final = 3
+"""Views from one refresh of position and rate to the next."""
 MOST_IN_SIGHT: Final = 1500
 BOTTOM: Final = 150
 """Pixels of the docks below the maps, at first."""
@@ -71,6 +73,7 @@ class ExplorePlace(Workspace):
         self.inspector: Inspector | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._look)
         self._build()
         self._remembered(desk.settings)
@@ -332,10 +335,10 @@ class ExplorePlace(Workspace):
             run.questions.ask("facts", run.worker, facts, self._ready)
         if self.facts is None or run.view is None:
             return
-        self._frames += 1
         if new:
+            self._frames += 1
             self._show()
-        if new or self._frames % SELDOM == 0:
+        if new:
             self._closely()
 
     def _failed(self, fault: FolioLabError) -> None:
@@ -374,7 +377,8 @@ class ExplorePlace(Workspace):
             used = max((int(np.flatnonzero(one)[-1]) + 1 for one in view.maps.values() if one.any()), default=0)
             self._framed = used > 0
             self.maps.begin_close(used)
-        self.transport.show_view(view)
+        if not view.playing or self._frames % OFTEN == 0:
+            self.transport.show_view(view)
         self.desk.commands.action("explore.play").setText("&Pause" if view.playing else "&Play")
         if view.error is not None:
             self.desk.notices.say(view.error.what, "warning", view.error.hint)

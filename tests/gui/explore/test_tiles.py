@@ -39,10 +39,10 @@ def test_faces_tell_verdicts_and_truth_apart() -> None:
 
     judged, true = faces_of_bits(True), faces_of_bits(False)
     wrong = cells.MAPPED | cells.FALSE_SHARED
-    assert judged[wrong] == FALSE and FACES[true[wrong]].name == "exclusive"
+    assert judged[wrong] == FALSE + 1 and FACES[true[wrong] - 1].name == "exclusive"
     unsafe = cells.MAPPED | cells.SHARED | cells.UNSAFE
-    assert judged[unsafe] == UNSAFE and FACES[true[unsafe]].name == "shared"
-    assert judged[0] == 0
+    assert judged[unsafe] == UNSAFE + 1 and FACES[true[unsafe] - 1].name == "shared"
+    assert judged[0] == 1
     assert len({face.hatch for face in FACES if face.verdict}) == 2, "never colour alone"
     assert np.all(judged >= true), "a verdict weighs more than the truth where dots stand for several cells"
 

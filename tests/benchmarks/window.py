@@ -1,0 +1,279 @@
+"""What the window costs: frames a second, latency, stepping back, start and memory, with the engine at full speed.
+
+    python tests/benchmarks/window.py                     # offscreen; --xvfb: in a real window under Xvfb
+    python tests/benchmarks/window.py --minutes 10        # memory over ten minutes of Explore at full speed
+
+Explore plays eight maps of 1 GiB (262,144 pages each) under four policies, all of them painted, with the strip of
+curves beside them. Printed are: frames a second, processor time a frame, page operations a second in all lanes, time
+from an input event to the end of the painting that it causes (median and 95th percentile), one step back in a run of
+a million steps, the time until a window is ready (warm), and resident memory at the beginning and at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+POLICIES: Final = ("mm-id", "page-mapcount", "no-page-mapcount", "exact")
+ROUNDS: Final = 60
+MILLION: Final = """
+
+from foliolab.framework.pattern import SharingPattern
+
+def play(processes, usage):
+    chance = processes.random
+    parent = processes.start()
+    processes.populate(parent, 0, usage.nr_pages)
+    for _ in range(400):
+        alive = [processes.fork(parent) for _ in range(usage.mms - 1)]
+        for process in [parent, *alive]:
+            for page in chance.sample(range(usage.nr_pages), usage.nr_pages // 12):
+                processes.write(process, page, 1)
+        for process in alive:
+            processes.exit(process)
+    processes.exit(parent)
+
+PATTERN = SharingPattern(name="million", summary="a run of more than a million steps", play=play)
+"""
+READY: Final = """
+import sys, time
+began = time.perf_counter()
+from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QSettings
+from foliolab.gui.application import make
+from foliolab.gui.settings import Settings
+application = QApplication([])
+window = make(application, (), Settings(QSettings(sys.argv[1], QSettings.Format.IniFormat)))
+window.show()
+application.processEvents()
+print(time.perf_counter() - began)
+window.close()
+"""
+
+
+def resident() -> float:
+    """MiB of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """A percentile of some values."""
+    return sorted(values)[min(int(share * len(values)), len(values) - 1)]
+
+
+class Bench:
+    """A window, and a loop that counts its frames."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        from PySide6.QtCore import QSettings
+        from PySide6.QtWidgets import QApplication
+
+        from foliolab.gui.application import make
+        from foliolab.gui.garbage import Collector
+        from foliolab.gui.settings import Settings
+
+        self.application = QApplication.instance() or QApplication([])
+        self.collector = Collector()
+        store = QSettings(tempfile.mktemp(suffix=".ini"), QSettings.Format.IniFormat)
+        self._folder = tempfile.TemporaryDirectory()
+        million = Path(self._folder.name) / "million.py"
+        million.write_text(MILLION)
+        self.window = make(self.application, [str(million)], Settings(store))  # type: ignore[arg-type]
+        self.window.resize(*size)
+        self.window.show()
+        self.window.go("explore")
+        self.place: Any = self.window.here
+
+    def until(self, done: Callable[[], bool], seconds: float) -> None:
+        """Let the window live until something holds."""
+        end = time.monotonic() + seconds
+        while not done() and time.monotonic() < end:
+            self.application.processEvents()
+            time.sleep(0.001)
+
+    def start(self, mms: int, span: int, order: int, policies: tuple[str, ...], pattern: str) -> None:
+        """Explore, and wait until it is there."""
+        self.place.receive({"pattern": pattern, "policies": policies, "mms": mms, "span": span, "order": order})
+        self.until(lambda: self.place.facts is not None and self.place.run.view is not None, 600)
+        if self.place.facts is None:
+            raise SystemExit(f"nothing to explore: {[one.text for one in self.window.notices.all]}")
+
+    def close(self) -> None:
+        """End it."""
+        self.window.close()
+        self.collector.stop()
+        self._folder.cleanup()
+
+
+def frames(bench: Bench, seconds: float) -> None:
+    """Frames and page operations a second while it plays as fast as it can, and latency meanwhile."""
+    from PySide6.QtCore import QEvent, QObject, QPointF, Qt
+    from PySide6.QtGui import QWheelEvent
+
+    place = bench.place
+    painted: list[float] = []
+    view = next(iter(place.maps.maps.values()))
+
+    class Watch(QObject):
+        """Notes when a map was painted."""
+
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            """See Qt."""
+            if event.type() == QEvent.Type.Paint:
+                painted.append(time.perf_counter())
+            return False
+
+    watch = Watch()
+    view.installEventFilter(watch)
+    place.transport.speed.setCurrentIndex(place.transport.speed.count() - 1)
+    place.toggle()
+    bench.until(lambda: place.playing, 30)
+    bench.until(lambda: False, 1.0)
+    painted.clear()
+    before = place.run.view
+    operations = sum(lane.totals.page_operations for lane in before.lanes)
+    began, used = time.perf_counter(), time.thread_time()
+    latencies: list[float] = []
+    last = began
+    while time.perf_counter() - began < seconds:
+        if place.run.view.at_end:
+            operations -= sum(lane.totals.page_operations for lane in place.run.view.lanes)
+            place.toggle()
+            bench.until(lambda: place.playing, 5)
+        bench.application.processEvents()
+        now = time.perf_counter()
+        if now - last > 0.1:  # an input: zoom a little; it is answered when the map has been painted again
+            last = now
+            turn = 120 if len(latencies) % 2 else -120
+            where = QPointF(view.width() / 2, view.height() / 2)
+            from PySide6.QtCore import QPoint
+
+            event = QWheelEvent(
+                where, view.mapToGlobal(where), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
+                Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+            )  # fmt: skip
+            count = len(painted)
+            bench.application.postEvent(view, event)
+            while len(painted) == count and time.perf_counter() - now < 1:
+                bench.application.processEvents()
+            latencies.append(1000 * (time.perf_counter() - now))
+        time.sleep(0.0005)
+    passed = time.perf_counter() - began
+    cpu = time.thread_time() - used
+    after = sum(lane.totals.page_operations for lane in place.run.view.lanes)
+    each, nr = 1000 * cpu / max(len(painted), 1), len(place.facts.policies)
+    print(f"  frames            {len(painted) / passed:8.1f} a second, {each:.1f} ms of this thread each")
+    print(f"  page operations   {(after - operations) / passed / 1e6:8.1f} M a second in {nr} lanes")
+    high = percentile(latencies, 0.95)
+    print(f"  input to paint    {statistics.median(latencies):8.1f} ms median, {high:.1f} ms 95th percentile")
+    if place.playing:
+        place.toggle()
+    bench.until(lambda: not place.playing, 10)
+    view.removeEventFilter(watch)
+
+
+def back(bench: Bench) -> None:
+    """One step back, at several places of a long run."""
+    place = bench.place
+    nr = place.facts.nr_steps
+    place.goto(nr)
+    bench.until(lambda: place.run.view.position == nr, 300)
+    times = []
+    for share in (1.0, 0.8, 0.6, 0.4):
+        at = int(nr * share)
+        place.goto(at)
+        bench.until(lambda at=at: place.run.view.position == at and not place.run.view.busy, 300)  # type: ignore[misc]
+        bench.until(lambda: False, 1.0)
+        for _ in range(3):
+            at -= 1
+            began = time.perf_counter()
+            place.step_back()
+            bench.until(lambda at=at: place.run.view.position == at, 30)  # type: ignore[misc]
+            times.append(1000 * (time.perf_counter() - began))
+    print(
+        f"  a step back       {statistics.median(times):8.1f} ms median, {max(times):.1f} ms at most, of {nr:,} steps"
+    )
+
+
+def ready() -> None:
+    """Start windows in processes of their own; the first one warms the file caches."""
+    times = []
+    for _ in range(4):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [sys.executable, "-c", READY, str(Path(folder) / "x.ini")], capture_output=True, text=True, check=True
+            )
+        times.append(float(done.stdout.split()[-1]))
+    print(f"  window ready      {min(times[1:]):8.2f} s warm ({times[0]:.2f} s the first time here)")
+
+
+def growth(bench: Bench, minutes: float) -> None:
+    """Resident memory while it plays round and round."""
+    place = bench.place
+    place.transport.speed.setCurrentIndex(place.transport.speed.count() - 1)
+    samples: list[float] = []
+    for minute in range(max(round(minutes * 6), 2)):
+        end = time.monotonic() + (10 if minutes >= 0.3 else 60 * minutes / 2)
+        while time.monotonic() < end:
+            if not place.playing:
+                place.toggle()
+            bench.until(lambda: place.run.view.at_end, 1)
+        samples.append(resident())
+        if minute % 6 == 5:
+            print(f"    minute {minute // 6 + 1}: {samples[-1]:,.0f} MiB", flush=True)
+    half = len(samples) // 2
+    early, late = statistics.median(samples[:half]), statistics.median(samples[half:])
+    print(
+        f"  resident memory   {early:8,.0f} MiB in the first half, {late:,.0f} MiB in the second of {minutes:g} minutes"
+    )
+
+
+def main() -> None:
+    """Print the figures."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=8.0, help="of each measurement of frames")
+    options.add_argument("--minutes", type=float, default=0.5, help="of the measurement of memory")
+    options.add_argument("--size", default="1600x1000", help="of the window")
+    options.add_argument("--pattern", default="snapshot", help="what is played")
+    options.add_argument("--xvfb", action="store_true", help="in a real window under Xvfb")
+    chosen = options.parse_args()
+    if chosen.xvfb and not os.environ.get("FOLIOLAB_IN_XVFB"):
+        if shutil.which("xvfb-run") is None:
+            raise SystemExit("there is no xvfb-run: apt-get install xvfb xauth")
+        os.environ["FOLIOLAB_IN_XVFB"] = "1"
+        os.environ["QT_QPA_PLATFORM"] = "xcb"
+        os.execvp("xvfb-run", ["xvfb-run", "-a", "-s", "-screen 0 1800x1100x24", sys.executable, *sys.argv])
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    width, _, height = chosen.size.partition("x")
+    print(f"window of {chosen.size}, {os.environ['QT_QPA_PLATFORM']}, {os.cpu_count()} processors")
+    ready()
+    bench = Bench((int(width), int(height)))
+    print(f"8 maps of 1 GiB, {chosen.pattern}, folios of 64 KiB, four policies, one policy's maps in sight")
+    bench.start(8, 1 << 30, 4, POLICIES, chosen.pattern)
+    bench.place.maps.show_lane(0)
+    bench.until(lambda: False, 1.0)
+    frames(bench, chosen.seconds)
+    print("the same, all 32 maps in sight")
+    bench.place.maps.show_lane(-1)
+    bench.until(lambda: False, 1.0)
+    frames(bench, chosen.seconds)
+    bench.place.maps.show_lane(0)
+    growth(bench, chosen.minutes)
+    print("a long run, 8 MMs of 16 MiB, four policies")
+    bench.start(8, 16 << 20, 4, POLICIES, "million")
+    back(bench)
+    bench.close()
+
+
+if __name__ == "__main__":
+    main()
