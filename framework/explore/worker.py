@@ -372,7 +372,7 @@ class Worker:
                 return
             before = session.position
             until = now + SLICE
-            while steps > 0 and not session.at_end and time.perf_counter() < until:
+            while steps > 0 and session.position < session.nr_steps and time.perf_counter() < until:
                 steps -= session.advance(min(steps, session.stretch))
             self._owed -= session.position - before
         self._changed = True

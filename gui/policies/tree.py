@@ -36,8 +36,9 @@ class PolicyTree(QTreeWidget):
         self.setRootIsDecorated(False)
         self.setIndentation(12)
         self.setUniformRowHeights(True)
-        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.header().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)  # headings that span do not count
+        self.header().resizeSection(0, 190)
+        self.header().resizeSection(1, 80)
         self._entries: dict[tuple[bool, str], Entry] = {}
         self._filling = False
         self.currentItemChanged.connect(self._moved)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from foliolab.framework.api import Hooks, Policy, Stored, atomic_add_return, folio_nr_pages
-from foliolab.framework.engine.machine import Machine, Shape
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import ModelError
 
 

@@ -143,7 +143,7 @@ def test_a_counterexample(example: Counterexample, tmp_path: Path) -> None:
         assert session.position == position
 
 
-def blind(folio):  # type: ignore[no-untyped-def]
+def blind(folio):
     return False
 
 

@@ -11,7 +11,6 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 
 if TYPE_CHECKING:
-    from foliolab.gui.explore.workspace import ExplorePlace
     from foliolab.gui.window import Window
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
@@ -22,7 +21,7 @@ POLICIES = ["mm-id", "exact"]
 DAEMON = Path(__file__).parents[3] / "gui" / "tours" / "false_shared.scenario"
 
 
-def explored(window: Window, qtbot: Any, what: object) -> ExplorePlace:
+def explored(window: Window, qtbot: Any, what: object) -> Any:
     window.send("explore", what)
     place: Any = window.here
     qtbot.waitUntil(lambda: place.facts is not None and place.run.view is not None, timeout=COMPILING)
@@ -30,7 +29,7 @@ def explored(window: Window, qtbot: Any, what: object) -> ExplorePlace:
 
 
 @pytest.fixture
-def daemon(window: Window, qtbot: Any) -> ExplorePlace:
+def daemon(window: Window, qtbot: Any) -> Any:
     """The scenario of the first tour: 3 processes, of which one is left."""
     return explored(window, qtbot, {"file": DAEMON, "policies": POLICIES})
 

@@ -1,0 +1,143 @@
+"""Pictures of every workspace, dark and light, with something in each: `python -m foliolab.gui.screenshots FOLDER`.
+
+The README shows them. What is on them is run for the pictures: a pattern, a verification of the tour's race, a quick
+measurement; so two runs differ in their times.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+SIZE: Final = (1280, 820)
+PATIENCE: Final = 120.0
+"""Seconds for each of the things that are run."""
+
+
+class Camera:
+    """A window with settings of its own, and how long it may take to show something."""
+
+    def __init__(self, folder: Path) -> None:
+        from PySide6.QtCore import QSettings
+        from PySide6.QtWidgets import QApplication
+
+        from foliolab.gui.application import make
+        from foliolab.gui.garbage import Collector
+        from foliolab.gui.settings import Settings
+        from foliolab.gui.tours.tour import RACE
+
+        found = QApplication.instance()
+        self.application = found if isinstance(found, QApplication) else QApplication([sys.argv[0]])
+        self.collector = Collector()
+        self.folder = folder
+        self._settings = tempfile.TemporaryDirectory()
+        store = QSettings(str(Path(self._settings.name) / "foliolab.ini"), QSettings.Format.IniFormat)
+        self.window = make(self.application, [str(RACE)], Settings(store))
+        self.window.resize(*SIZE)
+        self.window.show()
+
+    def until(self, done: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        """Let the window live until something holds, or for a while."""
+        end = time.monotonic() + seconds
+        while not done() and time.monotonic() < end:
+            self.application.processEvents()
+            time.sleep(0.005)
+
+    def rest(self, seconds: float = 0.6) -> None:
+        """Let it settle."""
+        self.until(lambda: False, seconds)
+
+    def shoot(self, name: str) -> None:
+        """Take a workspace dark and light."""
+        for _ in range(2):
+            self.rest()
+            path = self.folder / f"{name}-{self.window.themes.now.name}.png"
+            if not self.window.grab().save(str(path)):
+                raise OSError(f"{path} cannot be written")
+            print(path)
+            self.window.toggle_theme()
+
+    def close(self) -> None:
+        """End it."""
+        self.window.close()
+        self.collector.stop()
+        self._settings.cleanup()
+
+
+def explore(camera: Camera) -> None:
+    """The example, in the middle, where policies disagree."""
+    window = camera.window
+    window.go("explore")
+    place: Any = window.here
+    names = [policy.name for policy in window.library.policies]
+    pattern = list(window.library.registry.patterns)[2]
+    place.receive({"pattern": pattern, "policies": [names[0], *place._spread()[1:3]], "mms": 4, "span": 1 << 20})
+    camera.until(lambda: place.facts is not None and place.run.view is not None)
+    place.goto(place.facts.nr_steps // 3)
+    camera.rest(1.5)
+    place.next_wrong()
+    camera.rest(2.0)
+
+
+def verify(camera: Camera) -> None:
+    """The race of the tour, at the step where both have read."""
+    window = camera.window
+    window.send("verify", {"policy": "lost-update", "seconds": 8, "start": True})
+    place: Any = window.here
+    camera.until(lambda: place.job is None)
+    place.stepper.go(max(place.stepper.last - 15, 0))
+
+
+def benchmark(camera: Camera) -> None:
+    """Three policies, quickly."""
+    from foliolab.gui.tours import choice
+
+    window = camera.window
+    library = window.library
+    policies = [choice.with_page_mapcounts(library), choice.imprecise(library), choice.without_page_mapcounts(library)]
+    baseline = library.policies[0].name
+    workload = next(one.name for one in library.registry.workloads.values() if not one.course)
+    chosen = list(dict.fromkeys([baseline, *policies]))
+    window.send("benchmark", {"policies": chosen, "baseline": baseline, "workloads": [workload], "start": True})
+    place: Any = window.here
+    camera.until(lambda: place.job is None)
+
+
+def policies(camera: Camera) -> None:
+    """The list, and what one of them is."""
+    camera.window.go("policies")
+    place: Any = camera.window.here
+    camera.rest()
+    place.tree.choose(camera.window.library.policies[4].name)
+
+
+def compare(camera: Camera) -> None:
+    """The home screen."""
+    camera.window.go("compare")
+    camera.rest(2.0)
+
+
+def main(folder: Path) -> None:
+    """Take all of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    camera = Camera(folder)
+    try:
+        for place in (explore, verify, benchmark, policies, compare):
+            place(camera)
+            camera.shoot(place.__name__)
+    finally:
+        camera.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m foliolab.gui.screenshots FOLDER")
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with tempfile.TemporaryDirectory() as data:
+        os.environ["FOLIOLAB_DATA"] = data  # what this machine's user found is not for the pictures
+        main(Path(sys.argv[1]))
