@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal as signals
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -250,11 +251,19 @@ def _without_interrupts() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # starting it later would unblock the signal again
+    heard: list[int] = []
+    here = threading.current_thread() is threading.main_thread()
+    # the mask is for the child; another thread of this process, such as a progress bar's, may still take the signal
+    handler = signals.signal(signals.SIGINT, lambda number, frame: heard.append(number)) if here else None
     before = signals.pthread_sigmask(signals.SIG_BLOCK, {signals.SIGINT})
     try:
         yield
     finally:
         signals.pthread_sigmask(signals.SIG_SETMASK, before)
+        if here:
+            signals.signal(signals.SIGINT, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _kill(process: Any) -> None:

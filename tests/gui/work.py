@@ -47,8 +47,8 @@ def family(say: Callable[[object], None]) -> None:
 
 
 def polite(say: Callable[[object], None]) -> str:
-    say(Step("working"))
     try:
+        say(Step("working"))
         time.sleep(600)
     except KeyboardInterrupt:
         return "what is known so far"
