@@ -71,12 +71,14 @@ class Camera:
 
 def explore(camera: Camera) -> None:
     """The example, in the middle, where policies disagree."""
+    from foliolab.gui.explore.choice import spread
+
     window = camera.window
     window.go("explore")
     place: Any = window.here
     names = [policy.name for policy in window.library.policies]
     pattern = list(window.library.registry.patterns)[2]
-    place.receive({"pattern": pattern, "policies": [names[0], *place._spread()[1:3]], "mms": 4, "span": 1 << 20})
+    place.receive({"pattern": pattern, "policies": [names[0], *spread(window.library)[1:3]], "mms": 4, "span": 1 << 20})
     camera.until(lambda: place.facts is not None and place.run.view is not None)
     place.goto(place.facts.nr_steps // 3)
     camera.rest(1.5)

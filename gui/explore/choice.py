@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from foliolab.framework.errors import UsageError
+from foliolab.framework.errors import FolioLabError, UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.session import Session
@@ -146,3 +146,24 @@ def _source(choice: Choice, library: Library) -> Callable[[], Source]:
         return source.counterexample_source(choice.example if choice.example is not None else choice.what)
 
     return from_file
+
+
+def spread(library: Library) -> list[str]:
+    """Up to three policies of which each claims something else."""
+    found: dict[frozenset[str], str] = {}
+    for policy in library.policies:
+        try:
+            claims = policy.with_parameters().capabilities & {"exact", "safe", "page-mapcount"}
+        except FolioLabError:
+            continue
+        found.setdefault(claims, policy.name)
+    return list(found.values())[:3]
+
+
+def pattern_choice(what: Mapping[str, Any], policies: tuple[str, ...]) -> Choice:
+    """A pattern as another workspace or a tour names it, with what it says of mms, order and span."""
+    size, span = PAGE << what.get("order", 4), what.get("span", 1 << 20)
+    return Choice(
+        "pattern", what["pattern"], policies, what.get("mms", 4), min(SIZES, key=lambda one: abs(one - size)),
+        min(SPANS, key=lambda one: abs(one - span)),
+    )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QSpin
 
 from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text
 from foliolab.gui.policychooser import PolicyChooser
+from foliolab.gui.settings import Settings
 from foliolab.gui.workspace import Desk
 
 SOURCE: Final = Qt.ItemDataRole.UserRole
@@ -104,9 +104,27 @@ class Chooser(QWidget):
             combo.setCurrentIndex(max(combo.findData(nbytes), 0))
         self.policies.choose(choice.policies)
 
-    def fitting(self, **changes: object) -> Choice:
-        """The panel's choice with some of it changed."""
-        return replace(self.choice(), **changes)  # type: ignore[arg-type]
+    def keep(self, settings: Settings) -> None:
+        """Remember what is chosen."""
+        choice = self.choice()
+        settings.keep("explore/policies", list(choice.policies))
+        settings.keep("explore/mms", choice.mms)
+        settings.keep("explore/size", choice.size)
+        settings.keep("explore/span", choice.span)
+        if choice.kind == "pattern":
+            settings.keep("explore/pattern", choice.what)
+
+    def remember(self, settings: Settings) -> None:
+        """Choose what was chosen the last time, as far as there is such a thing."""
+        patterns = list(self._desk.library.registry.patterns)
+        pattern = settings.text("explore/pattern")
+        choice = Choice(
+            "pattern", pattern if pattern in patterns else next(iter(patterns), ""),
+            tuple(self._desk.library.usable(settings.texts("explore/policies"))),
+            settings.number("explore/mms", 4), settings.number("explore/size", 64 << 10),
+            settings.number("explore/span", 1 << 20),
+        )  # fmt: skip
+        self.show_choice(choice)
 
     def _offer(self, text: str, source: str, summary: str) -> None:
         self.source.addItem(text)

@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QStackedWidget, QToolTip, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.gui.commands import Command
-from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, kind_of
+from foliolab.gui.explore.actions import actions
+from foliolab.gui.explore.choice import MOST_POLICIES, Choice, kind_of, pattern_choice, spread
 from foliolab.gui.explore.chooser import Chooser
 from foliolab.gui.explore.mapgrid import MapGrid
 from foliolab.gui.explore.transport import Transport
@@ -25,6 +26,7 @@ from foliolab.gui.workspace import Desk, Workspace
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.detail import FolioDetail, PageDetail
+    from foliolab.gui.explore.accesssteps import AccessSteps
     from foliolab.gui.explore.counters import Counters
     from foliolab.gui.explore.facts import Acted, Facts, Key
     from foliolab.gui.explore.running import Run
@@ -59,8 +61,7 @@ class ExplorePlace(Workspace):
         self._wanted_step = -1
         self._wanted_play = False
         self._picked: tuple[int, int, int] | None = None
-        self._access = -1
-        self._access_wanted = 0
+        self.accesses: AccessSteps | None = None
         self._sight: object = None
         self._framed = False
         self.undo = QUndoStack(self)
@@ -76,7 +77,7 @@ class ExplorePlace(Workspace):
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._look)
         self._build()
-        self._remembered(desk.settings)
+        self.chooser.remember(desk.settings)
 
     def _build(self) -> None:
         running = QWidget()
@@ -118,13 +119,14 @@ class ExplorePlace(Workspace):
         """Make what is needed once something runs; importing it takes a while."""
         if self.strip is not None:
             return
+        from foliolab.gui.explore.accesssteps import AccessSteps
         from foliolab.gui.explore.counters import Counters
         from foliolab.gui.explore.strip import Strip
         from foliolab.gui.inspector.inspector import Inspector
 
         theme = self.desk.themes.now
         self.strip, self.counters, self.inspector = Strip(theme), Counters(theme), Inspector(self.desk)
-        self.inspector.access_chosen.connect(self._access_chosen)
+        self.accesses = AccessSteps(self.inspector)
         for host, part in (
             (self._curves_host, self.strip),
             (self._counters_host, self.counters),
@@ -135,39 +137,7 @@ class ExplorePlace(Workspace):
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
         """Playing, stepping, zooming."""
-        run, view, make = "&Run", "&View", self.command
-        return [
-            make("restart", "To the &start", self.to_start, menu=run, keys=("Home",), icon="restart", bar=True,
-                 tip="Go back to before the first step"),
-            make("previous", "&Previous wrong answer", self.previous_wrong, menu=run, keys=("Shift+N",),
-                 icon="previous", bar=True, tip="Go back to where an answer became wrong"),
-            make("back", "Step &back", self.step_back, menu=run, keys=("Left",), icon="back", bar=True,
-                 tip="Undo the last step"),
-            make("unaccess", "One access back", self.access_back, menu=run, keys=("Ctrl+Left",), icon="unaccess",
-                 bar=True, tip="Look at the memory access before, with the line that does it"),
-            make("play", "&Play or pause", self.toggle, menu=run, keys=("F5", "K"), icon="play", bar=True,
-                 tip="Go on by itself, or stop"),
-            make("access", "One &access on", self.access_on, menu=run, keys=("Ctrl+Right",), icon="access", bar=True,
-                 tip="Look at the next memory access, with the line that does it"),
-            make("step", "&Step", self.step_on, menu=run, keys=("Right",), icon="step", bar=True,
-                 tip="Do one operation"),
-            make("next", "&Next wrong answer", self.next_wrong, menu=run, keys=("N",), icon="next", bar=True,
-                 tip="Go on to where an answer becomes wrong"),
-            make("example", "An e&xample", self.example, menu=run, tip="Start an example with what is installed"),
-            make("truth", "The &truth alone", self.show_truth, menu=view, keys=("T",), checkable=True,
-                 tip="Hide what policies get wrong: only what page tables say"),
-            make("in", "Zoom &in", self.zoom_in, menu=view, keys=("Ctrl++", "Ctrl+="), tip="Larger cells",
-                 breaks=True),
-            make("out", "Zoom &out", self.zoom_out, menu=view, keys=("Ctrl+-",), tip="Smaller cells"),
-            make("fit", "The &whole map", self.maps.lens.fit, menu=view, keys=("Ctrl+0",), icon="fit", bar=True,
-                 tip="Zoom out to the whole map"),
-            make("touched", "Where the step &acted", self.zoom_touched, menu=view, keys=("A",),
-                 tip="Zoom to the pages that the last step touched"),
-            make("undo", "&Undo the choice", self.undo.undo, menu="&File", keys=("Ctrl+Z",),
-                 tip="Explore again what was explored before"),
-            make("redo", "&Redo the choice", self.undo.redo, menu="&File", keys=("Ctrl+Shift+Z",),
-                 tip="Explore again what was undone"),
-        ]  # fmt: skip
+        return actions(self)
 
     def start(self, choice: Choice) -> None:
         """Explore a choice; undo goes back to the one before."""
@@ -184,22 +154,11 @@ class ExplorePlace(Workspace):
         if not policies or not patterns:
             self.desk.notices.say("no plugin offers a policy and a sharing pattern", "error")
             return
-        chosen = self.chooser.policies.chosen() or self._spread()
+        chosen = self.chooser.policies.chosen() or spread(self.desk.library)
         choice = Choice("pattern", patterns[0], tuple(chosen[:MOST_POLICIES]), mms=4, span=1 << 20)
         self.chooser.show_choice(choice)
         self._wanted_play = True
         self.start(choice)
-
-    def _spread(self) -> list[str]:
-        """Policies of which each claims something else."""
-        found: dict[frozenset[str], str] = {}
-        for policy in self.desk.library.policies:
-            try:
-                claims = policy.with_parameters().capabilities & {"exact", "safe", "page-mapcount"}
-            except FolioLabError:
-                continue
-            found.setdefault(claims, policy.name)
-        return list(found.values())[:3]
 
     def toggle(self) -> None:
         """Play, or pause."""
@@ -251,26 +210,16 @@ class ExplorePlace(Workspace):
 
     def access_on(self) -> None:
         """The next access of the step; after the last one the next step's first."""
-        self._go_access(1)
+        self._with(lambda run: self._go_access(1))
 
     def access_back(self) -> None:
         """The access before; before the first one the last of the step before."""
-        self._go_access(-1)
+        self._with(lambda run: self._go_access(-1))
 
     def _go_access(self, by: int) -> None:
-        if self.run is None or self.inspector is None:
-            self.desk.notices.say("nothing is explored yet: press Start")
-            return
         self.docks["inspector"].show()
-        now = self.inspector.now
-        nr = len(now.accesses) if now is not None else 0
-        at = self._access + by
-        if nr and 0 <= at < nr:
-            self._access = at
-            self.inspector.accesses.go(at)
-            return
-        self._access_wanted = by
-        (self.run.worker.step if by > 0 else self.run.worker.back)()
+        if self.accesses is not None:
+            self.accesses.go(by)
 
     def show_truth(self, on: bool) -> None:
         """The truth alone, or with what policies get wrong."""
@@ -317,7 +266,9 @@ class ExplorePlace(Workspace):
             self.inspector.clear()
         if self.run is not None:
             self.run.close()
-        self.run, self.facts, self._picked, self._access = None, None, None, -1
+        self.run, self.facts, self._picked = None, None, None
+        if self.accesses is not None:
+            self.accesses.begin(None, None)
 
     def _look(self) -> None:
         """Every frame: what is new?"""
@@ -352,6 +303,8 @@ class ExplorePlace(Workspace):
         """The session is made."""
         assert self.run is not None and self.strip is not None
         self.facts = facts
+        if self.accesses is not None:
+            self.accesses.begin(self.run, facts)
         self._framed = facts.kind in ("pattern", "trace")
         self.welcome.say("")
         self.statusBar().showMessage(facts.title)
@@ -387,8 +340,8 @@ class ExplorePlace(Workspace):
         self.counters.show_lanes(view.lanes)
         self.strip.show_history(view.history, view.position)
         self.transport.timeline.show_marks(view.history.marks, view.history.mark_counts)
-        if not view.playing:
-            self._access = -1
+        if not view.playing and self.accesses is not None:
+            self.accesses.at = -1
             from foliolab.gui.explore.facts import acted
 
             run.questions.ask("acted", run.worker, acted, self._acted)
@@ -403,37 +356,8 @@ class ExplorePlace(Workspace):
             picked = (max(self.maps.lane, 0), where.mm, max(where.page, 0))
         if picked is not None and self.facts is not None and picked[2] < self.facts.pages:
             self.inspector.look(self.run.worker, picked[1], picked[2])
-        if self._access_wanted:
-            self.run.questions.ask("settled", self.run.worker, _nothing, self._settled)
-
-    def _settled(self, _: object) -> None:
-        """The inspector's answer came before this one: go on to the access that was wanted."""
-        QTimer.singleShot(2 * FRAME, self, self._first_access)
-
-    def _first_access(self) -> None:
-        by, self._access_wanted = self._access_wanted, 0
-        now = self.inspector.now if self.inspector is not None else None
-        nr = len(now.accesses) if now is not None else 0
-        if by and nr and self.inspector is not None:
-            self._access = 0 if by > 0 else nr - 1
-            self.inspector.accesses.go(self._access)
-
-    def _access_chosen(self, at: int) -> None:
-        """Show the folio as it was after an access."""
-        self._access = at
-        run, inspector = self.run, self.inspector
-        now = inspector.now if inspector is not None else None
-        if run is None or now is None or now.folio is None or self.facts is None:
-            return
-        from foliolab.gui.explore.facts import AfterAccess
-
-        lane = self.facts.policies.index(now.policy) if now.policy in self.facts.policies else 0
-        question = AfterAccess(lane, now.folio.head, at, now.skipped)
-        run.questions.ask("after", run.worker, question, self._after)
-
-    def _after(self, folio: FolioDetail) -> None:
-        if self.inspector is not None and self.inspector.now is not None:
-            self.inspector.show_after(folio, self._access)
+        if self.accesses is not None:
+            self.accesses.settle()
 
     # -- maps ------------------------------------------------------------------------------------------
     def _paint_these(self, maps: list[Key]) -> None:
@@ -551,7 +475,7 @@ class ExplorePlace(Workspace):
         """Explore a scenario or a trace."""
         if not path.is_file():
             raise UsageError(f"{path} is not there", "name a file that exists")
-        policies = tuple(self.chooser.policies.chosen() or self._spread())
+        policies = tuple(self.chooser.policies.chosen() or spread(self.desk.library))
         self.start(Choice(kind_of(path), str(path), policies))
 
     def receive(self, what: object) -> None:
@@ -561,27 +485,20 @@ class ExplorePlace(Workspace):
         if isinstance(what, Path):
             self.show_file(what)
         elif isinstance(what, Counterexample):
-            others = [name for name in self._spread() if name != what.policy]
+            others = [name for name in spread(self.desk.library) if name != what.policy]
             policies = tuple([*self.desk.library.usable([what.policy]), *others][:2])
             self.start(Choice("counterexample", "", policies, example=what))
         elif isinstance(what, dict):
             self._receive(what)
 
     def _receive(self, what: dict[str, Any]) -> None:
-        policies = tuple(what.get("policies", ())) or tuple(self._spread())
+        policies = tuple(what.get("policies", ())) or tuple(spread(self.desk.library))
         if "file" in what:
             self._wanted_step = what.get("step", -1)
             self.start(Choice(kind_of(Path(what["file"])), str(what["file"]), policies))
         elif "pattern" in what:
             self._wanted_step, self._wanted_play = what.get("step", -1), bool(what.get("play"))
-            size = 4096 << what.get("order", 4)
-            span = what.get("span", 1 << 20)
-            self.start(
-                Choice(
-                    "pattern", what["pattern"], policies, what.get("mms", 4),
-                    min(SIZES, key=lambda one: abs(one - size)), min(SPANS, key=lambda one: abs(one - span)),
-                )
-            )  # fmt: skip
+            self.start(pattern_choice(what, policies))
         elif "step" in what:
             if self.facts is None:
                 self._wanted_step = what["step"]
@@ -590,24 +507,7 @@ class ExplorePlace(Workspace):
 
     def keep(self, settings: Settings) -> None:
         """Remember what was chosen."""
-        choice = self.chooser.choice()
-        settings.keep("explore/policies", list(choice.policies))
-        settings.keep("explore/mms", choice.mms)
-        settings.keep("explore/size", choice.size)
-        settings.keep("explore/span", choice.span)
-        if choice.kind == "pattern":
-            settings.keep("explore/pattern", choice.what)
-
-    def _remembered(self, settings: Settings) -> None:
-        patterns = list(self.desk.library.registry.patterns)
-        pattern = settings.text("explore/pattern")
-        policies = self.desk.library.usable(settings.texts("explore/policies"))
-        choice = Choice(
-            "pattern", pattern if pattern in patterns else next(iter(patterns), ""), tuple(policies),
-            settings.number("explore/mms", 4), settings.number("explore/size", 64 << 10),
-            settings.number("explore/span", 1 << 20),
-        )  # fmt: skip
-        self.chooser.show_choice(choice)
+        self.chooser.keep(settings)
 
     def shut(self) -> None:
         """End the run."""
@@ -630,7 +530,3 @@ class _Change(QUndoCommand):
     def undo(self) -> None:
         """Explore the old one again."""
         self._place._begin(self._before)
-
-
-def _nothing(session: object) -> None:
-    pass

@@ -127,14 +127,14 @@ def test_single_accesses_with_their_lines(daemon: Any, qtbot: Any) -> None:
     nr = len(daemon.inspector.now.accesses)
     assert nr > 3
     daemon.access_on()
-    qtbot.waitUntil(lambda: daemon._access == 0, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: daemon.accesses.at == 0, timeout=PATIENCE)
     daemon.access_on()
-    assert daemon._access == 1
+    assert daemon.accesses.at == 1
     assert daemon.inspector.source.toPlainText(), "the policy's or the engine's text is shown"
     daemon.access_back()
     daemon.access_back()
     at(daemon, qtbot, 1)
-    qtbot.waitUntil(lambda: daemon._access > 0, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: daemon.accesses.at > 0, timeout=PATIENCE)
 
 
 def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot: Any) -> None:
