@@ -231,3 +231,39 @@ def paint(vm: Memory, base: int, slot: int, windows: Any, out: Any, by_trace: in
         else:
             _by_ptes(vm, base, load(who.pgd) + 8 * (window << PMD_ORDER), out, i * words, pins)
     return used
+
+
+def _heaviest(eight: int, weights: Any) -> int:
+    """The greatest weight of four bytes."""
+    most = weights[eight & 255]
+    for i in range(1, 4):
+        weight = weights[eight >> 8 * i & 255]
+        most = max(most, weight)
+    return int(most)
+
+
+def shrink(painted: Any, weights: Any, out: Any) -> int:
+    """A dot for each four pages of a painted map: the weight of the heaviest of them.
+
+    Args:
+        painted: int64, eight pages a word, as `paint` leaves them; a multiple of four words.
+        weights: int64, shape (256,): of each byte, 0 to 127.
+        out: int64, a quarter as long: a byte a dot.
+
+    Returns:
+        words that differ from the one before them.
+    """
+    before = 0
+    pair = _heaviest(0, weights) * 257
+    changes = 0
+    for i in range(len(out)):
+        word = 0
+        for j in range(4):
+            eight = painted[4 * i + j]
+            if eight != before:
+                before = eight
+                pair = _heaviest(eight, weights) | _heaviest(eight >> 32, weights) << 8
+                changes += 1
+            word |= pair << 16 * j
+        out[i] = word
+    return changes

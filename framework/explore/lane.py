@@ -163,6 +163,11 @@ class Lane(ABC):
         """Why the lane has stopped; None while it runs."""
         return self._fault if self._fault is not None and self.position >= self._fault_at else None
 
+    @property
+    def seconds_a_step(self) -> float:
+        """How long steps take lately."""
+        return self._pace.step
+
     def run(self, end: int) -> None:
         """Go forward to a position; an error stops the lane where it is."""
         try:
@@ -327,6 +332,24 @@ class Lane(ABC):
         run = self.machine.kernel(painted.paint, "miivvii")
         run(self.state.base, mm, self._map_windows, out.view(np.int64), int(self.by_trace), int(self.pins))
         return out[: self.source.pages]
+
+    def dots(self, whole: NDArray[np.uint8], weights: NDArray[np.int64], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A dot for each four pages of a map: the weight of the heaviest (see `explore.cells.shrink`).
+
+        Args:
+            whole: where `cells` painted it, `room` bytes.
+            weights: of each byte, 0 to 127; shape (256,).
+            out: where to; at least `room / 4` bytes.
+
+        Returns:
+            the part of `out` that is the map's, shape (source.pages / 4, rounded up).
+        """
+        nr = -(-self.source.pages // 4)
+        if self.machine is None:
+            out[:nr] = weights[0]
+            return out[:nr]
+        self.machine.kernel(painted.shrink, "vvv")(whole.view(np.int64), weights, out.view(np.int64))
+        return out[:nr]
 
     @cached_property
     def room(self) -> int:

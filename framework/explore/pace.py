@@ -14,11 +14,14 @@ class Pace:
     """Seconds a step, over the latest tenth of a second of running.
 
     Steps differ by a factor of 100,000: time and steps are summed up apart, so that a single long one counts once.
+
+    Args:
+        seconds: of steps of FIRST each that count as if they had been done: how slowly it lets itself be taught.
     """
 
-    def __init__(self) -> None:
-        self._seconds = 1e-3
-        self._steps = 1e-3 / FIRST
+    def __init__(self, seconds: float = 1e-3) -> None:
+        self._seconds = seconds
+        self._steps = seconds / FIRST
 
     @property
     def step(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,17 @@ from foliolab.framework.explore.accesses import Accesses, accesses_of
 from foliolab.framework.explore.history import History, Marks
 from foliolab.framework.explore.lane import SPACING, Lane
 from foliolab.framework.explore.operations import CounterexampleLane, ScenarioLane
-from foliolab.framework.explore.pace import Pace
 from foliolab.framework.explore.played import EventLane
 from foliolab.framework.explore.source import CounterexampleSource, EventsSource, ScenarioSource, Source
+from foliolab.framework.explore.stretch import Stretches
+from foliolab.framework.explore.together import Together
 from foliolab.framework.policy import Scheme
 
 MEMORY: Final = 2 << 30
 CALL: Final = 0.008
 """Seconds that one call of native code should take."""
-MOST_CALL: Final = 1 << 16
-"""Steps of one call, at most."""
+WORTH: Final = 0.001
+"""Seconds from which on lanes run side by side: to hand them out takes about a tenth of that."""
 
 Stop = Callable[[], bool]
 
@@ -52,6 +53,7 @@ class Session:
         position: steps done.
         history: series of all lanes, up to the farthest position.
         marks: where answers became wrong, up to the farthest position.
+        together: does the same in several lanes, or for several maps, side by side.
 
     Raises:
         UsageError: no policy.
@@ -70,7 +72,9 @@ class Session:
             lane.spacing = SPACING * 4 / max(len(schemes), 1)
         self.history = History(len(self.lanes))
         self.marks = Marks(len(self.lanes), source.nr_steps)
-        self._pace = Pace()  # of all lanes together
+        self._stretches = Stretches(source)  # of all lanes together
+        self.together: Together[Any] = Together(len(self.lanes))
+        self._warm = False
         self._found: list[NDArray[np.int64]] = [np.zeros((0, 2), np.int64)] * len(self.lanes)
         self._note()
 
@@ -84,11 +88,6 @@ class Session:
         """Whether there is no step left."""
         return self.position >= self.nr_steps
 
-    @property
-    def stretch(self) -> int:
-        """Steps that one call of native code takes for about CALL seconds."""
-        return min(MOST_CALL, self._pace.steps(CALL))
-
     # -- forward ----------------------------------------------------------------------------------------
     def advance(self, nr: int = 1) -> int:
         """Do so many steps, or as many as there are; how many it did."""
@@ -98,33 +97,42 @@ class Session:
             self._call(end)
         return self.position - begin
 
-    def play(self, seconds: float) -> int:
+    def play(self, seconds: float, end: int | None = None) -> int:
         """Do as many steps as fit into a time, at least one call's; how many it did.
 
         Args:
             seconds: about; a call of native code takes 5 to 10 ms.
+            end: no further than to this position.
         """
         begin = self.position
+        end = self.nr_steps if end is None else min(end, self.nr_steps)
         until = time.perf_counter() + seconds
-        while not self.at_end:
+        while self.position < end:
             left = until - time.perf_counter()
             if self.position > begin and left < CALL / 4:
                 break
-            nr = self._pace.steps(min(CALL, max(left, CALL / 8)))
-            self._call(min(self.nr_steps, self.position + min(nr, MOST_CALL)))
+            self._call(end, min(CALL, max(left, CALL / 8)))
         return self.position - begin
 
-    def _call(self, end: int) -> None:
-        """One stretch of steps in every lane."""
+    def _call(self, end: int, seconds: float = CALL) -> None:
+        """One stretch of steps in every lane: a point of the history, and a chance to stop, after each."""
         begin = self.position
-        # a point of the history, and a chance to stop, after each call
-        end = min(end, begin + self.stretch)
+        end, heavy = self._stretches.end(begin, end, seconds)
         began = time.perf_counter()
-        for lane in self.lanes:
-            lane.run(end)
+        self._each(lambda lane: lane.run(end), self._stretches.expected(end - begin, heavy))
         self.position = end
-        self._pace.add(end - begin, time.perf_counter() - began)
+        self._stretches.add(end - begin, time.perf_counter() - began, heavy)
         self._take(begin)
+
+    def _each(self, do: Callable[[Lane], None], seconds: float) -> None:
+        """Do something in every lane, side by side if it takes about so long that it is worth while."""
+        if self._warm and seconds >= WORTH:
+            # the slowest first: nobody waits for one that began last
+            self.together.each(do, sorted(self.lanes, key=lambda lane: -lane.seconds_a_step))
+            return
+        for lane in self.lanes:  # at first one behind the other: native code is loaded on the way
+            do(lane)
+        self._warm = True
 
     def _take(self, begin: int) -> None:
         """Note what the lanes found from a step on."""
@@ -156,8 +164,8 @@ class Session:
         if position >= self.position:
             self.advance(position - self.position)
             return
+        self._each(lambda lane: lane.goto(position), WORTH)
         for lane in self.lanes:
-            lane.goto(position)
             lane.take_wrongs()
         self.position = position
 
@@ -265,5 +273,6 @@ class Session:
 
     def close(self) -> None:
         """Give the memory back."""
+        self.together.close()
         for lane in self.lanes:
             lane.close()

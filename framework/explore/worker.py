@@ -29,7 +29,8 @@ PAINTING: Final = 0.55
 IDLE: Final = 0.25
 """Seconds without a command after which a paused session prepares to go back."""
 SLICE: Final = 0.008
-"""Seconds that run between two looks at the commands."""
+"""Seconds that run between two looks at the commands, at most."""
+SHORTEST: Final = 0.002
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class View:
         lanes: in the session's order.
         maps: what was asked for with `show`: bytes a page (bits of `explore.cells`) by (lane, map). Valid until the
             next call of `view`.
+        dots: likewise, if weights were given to `show`: a byte for each four pages, the greatest of their weights.
         history: the newest copy; the same object as long as it is the same copy.
         steps_per_second, page_operations_per_second: lately; the latter of all lanes together.
         busy: what takes long just now; empty if nothing does.
@@ -95,6 +97,7 @@ class View:
     told: str
     lanes: tuple[LaneView, ...]
     maps: dict[tuple[int, int], NDArray[np.uint8]]
+    dots: dict[tuple[int, int], NDArray[np.uint8]]
     history: HistoryView
     steps_per_second: float = 0.0
     page_operations_per_second: float = 0.0
@@ -126,11 +129,15 @@ class _Rate:
         self.since, self.steps, self.pages = 0.0, 0.0, 0.0
 
 
+_Drawn = dict[tuple[int, int], NDArray[np.uint8]]
+
+
 @dataclass
 class _Maps:
     """One set of buffers."""
 
-    buffers: dict[tuple[int, int], NDArray[np.uint8]] = field(default_factory=dict)
+    cells: dict[tuple[int, int], NDArray[np.uint8]] = field(default_factory=dict)
+    dots: dict[tuple[int, int], NDArray[np.uint8]] = field(default_factory=dict)
 
 
 class Worker:
@@ -157,6 +164,7 @@ class Worker:
         self._seen = True
         self._sets = [_Maps(), _Maps(), _Maps()]
         self._shown: tuple[tuple[int, int], ...] = ()
+        self._weights: NDArray[np.int64] | None = None
         self._number = 0
         self._playing = False
         self._speed = FLAT_OUT
@@ -166,8 +174,8 @@ class Worker:
         self._rate = _Rate()
         self._history: HistoryView | None = None
         self._history_at = (-1, 0.0)
-        self._painted = 0.0
-        self._painting = 0.0
+        self._due = 0.0
+        """When the next view is to be made."""
         self._changed = True
         self.failed: FolioLabError | None = None
         """Why there is no session; None while there is, or while it is made."""
@@ -207,10 +215,16 @@ class Worker:
         """Go back to where an answer became wrong (see `Session.previous_wrong`)."""
         self._do(lambda session: self._seek(lambda: session.previous_wrong(lane, self._broken)), urgent=True)
 
-    def show(self, maps: Sequence[tuple[int, int]]) -> None:
-        """Which maps are to be painted from now on: (lane, number of the map) each."""
+    def show(self, maps: Sequence[tuple[int, int]], weights: NDArray[np.integer[Any]] | None = None) -> None:
+        """Which maps are to be painted from now on.
+
+        Args:
+            maps: (lane, number of the map) each.
+            weights: of each byte of a map, 0 to 127, shape (256,): for whoever draws four pages as one dot.
+        """
         wanted = tuple(maps)
-        self._do(lambda session: self._show(wanted))
+        words = None if weights is None else np.ascontiguousarray(weights, np.int64)
+        self._do(lambda session: self._show(wanted, words))
 
     def ask(self, question: Callable[[Session], T]) -> Future[T]:
         """Let the thread call something with the session, between two stretches of steps.
@@ -342,7 +356,7 @@ class Worker:
             session.goto(wanted)
         # forward in stretches, so that it can be broken off and shown on the way
         while session.position < wanted and not self._broken():
-            session.advance(min(wanted - session.position, session.stretch))
+            session.play(SLICE, wanted)
             self._publish(session, f"going to step {wanted:,}")
 
     def _seek(self, search: Callable[[], bool]) -> None:
@@ -351,8 +365,8 @@ class Worker:
             self._error = UsageError("there is no further wrong answer in this direction")
             raise self._error
 
-    def _show(self, maps: tuple[tuple[int, int], ...]) -> None:
-        self._shown = maps
+    def _show(self, maps: tuple[tuple[int, int], ...], weights: NDArray[np.int64] | None) -> None:
+        self._shown, self._weights = maps, weights
 
     def _go_on(self, session: Session) -> None:
         """A slice of playing."""
@@ -361,7 +375,7 @@ class Worker:
             self._changed = True
             return
         if self._speed == FLAT_OUT:
-            session.play(SLICE)
+            session.play(self._slice(time.perf_counter()))
         else:
             now = time.perf_counter()
             self._owed = min(self._owed + (now - self._owed_at) * self._speed, self._speed)  # a second's at most
@@ -371,11 +385,13 @@ class Worker:
                 time.sleep(min(0.004, 1 / max(self._speed, 1e-3)))
                 return
             before = session.position
-            until = now + SLICE
-            while steps > 0 and session.position < session.nr_steps and time.perf_counter() < until:
-                steps -= session.advance(min(steps, session.stretch))
+            session.play(self._slice(now), before + steps)
             self._owed -= session.position - before
         self._changed = True
+
+    def _slice(self, now: float) -> float:
+        """Seconds until somebody has to be looked after: a command, or the next view."""
+        return min(SLICE, max(self._due - now, SHORTEST)) if self._seen else SLICE
 
     # -- publishing -------------------------------------------------------------------------------------
     def _publish(self, session: Session, busy: str = "") -> None:
@@ -384,32 +400,39 @@ class Worker:
         if not self._changed and not busy:
             return
         running = self._playing or bool(busy)
-        pause = max(FRAME, self._painting / PAINTING) if running else 0.0
-        if self._latest is not None and running and (not self._seen or now - self._painted < pause):
+        if self._latest is not None and running and (not self._seen or now < self._due):
             return
         with self._lock:
             free = next(i for i in range(3) if i not in (self._latest_set, self._held_set))
-        buffers = self._sets[free].buffers
-        maps = {}
-        for lane, mm in self._shown:
-            if lane < len(session.lanes) and mm < len(session.source.mms):
-                maps[lane, mm] = self._painted_map(session, buffers, lane, mm)
-        view = self._view(session, maps, busy)
+        view = self._view(session, *self._painted(session, self._sets[free]), busy)
         with self._lock:
             self._latest, self._latest_set, self._seen = view, free, False
-        self._painted = time.perf_counter()
-        self._painting = self._painted - now
+        # counted from when it was due: what came late does not make the next one late
+        pause = max(FRAME, (time.perf_counter() - now) / PAINTING)
+        self._due = max(self._due, now - pause) + pause
         self._changed = False
 
-    def _painted_map(
-        self, session: Session, buffers: dict[tuple[int, int], NDArray[np.uint8]], lane: int, mm: int
-    ) -> NDArray[np.uint8]:
-        one = session.lanes[lane]
-        if (lane, mm) not in buffers or buffers[lane, mm].size < one.room:
-            buffers[lane, mm] = np.empty(one.room, np.uint8)
-        return one.cells(mm, buffers[lane, mm])
+    def _painted(self, session: Session, into: _Maps) -> tuple[_Drawn, _Drawn]:
+        """(cells, dots) of what is to be shown."""
+        cells: _Drawn = {}
+        dots: _Drawn = {}
 
-    def _view(self, session: Session, maps: dict[tuple[int, int], NDArray[np.uint8]], busy: str) -> View:
+        def paint(key: tuple[int, int]) -> None:
+            lane = session.lanes[key[0]]
+            if key not in into.cells or into.cells[key].size < lane.room:
+                into.cells[key] = np.empty(lane.room, np.uint8)
+                into.dots[key] = np.empty(lane.room // 4, np.uint8)
+            cells[key] = lane.cells(key[1], into.cells[key])
+            if self._weights is not None:
+                dots[key] = lane.dots(into.cells[key], self._weights, into.dots[key])
+
+        there = [(lane, mm) for lane, mm in self._shown if lane < len(session.lanes) and mm < len(session.source.mms)]
+        if there and not into.cells:  # native code is loaded on the way
+            paint(there[0])
+        session.together.each(paint, there)
+        return cells, dots
+
+    def _view(self, session: Session, maps: _Drawn, dots: _Drawn, busy: str) -> View:
         self._number += 1
         lanes = tuple(LaneView(lane.name, lane.totals(), tuple(lane.names()), lane.error) for lane in session.lanes)
         if self._playing:
@@ -425,6 +448,7 @@ class Worker:
             told=session.source.told(position - 1) if position else "",
             lanes=lanes,
             maps=maps,
+            dots=dots,
             history=self._history_view(session),
             steps_per_second=self._rate.steps,
             page_operations_per_second=self._rate.pages,

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, QRectF, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QTabBar, QVBoxLayout, QWidget
 
 from foliolab.framework.explore.worker import View
+from foliolab.gui.explore.faces import faces_of_bits
 from foliolab.gui.explore.legend import Legend
 from foliolab.gui.explore.lens import Lens
 from foliolab.gui.explore.mapview import MapView
@@ -24,12 +25,12 @@ class MapGrid(QWidget):
     """The maps of a session.
 
     Signals:
-        wanted: other maps are to be painted; a list of (lane, map).
+        wanted: other maps are to be painted, or others stand out: a list of (lane, map), the face of each byte.
         chosen: (lane, map, page): somebody clicked a page.
         hovered: (lane, map, page, place on the screen).
     """
 
-    wanted = Signal(object)
+    wanted = Signal(object, object)
     chosen = Signal(int, int, int)
     hovered = Signal(int, int, int, QPoint)
 
@@ -89,7 +90,7 @@ class MapGrid(QWidget):
                 name = view.lanes[lane].names[mm] if mm < len(view.lanes[lane].names) else ""
                 one.caption = name or f"map {mm + 1}: nobody"
                 one.setAccessibleName(f"Map of {one.caption} under {view.lanes[lane].name}")
-                one.show_cells(cells)
+                one.show_cells(cells, view.dots.get((lane, mm)))
 
     def touch(self, mm: int, first: int, nr: int) -> None:
         """Mark where the last step acted."""
@@ -108,6 +109,7 @@ class MapGrid(QWidget):
         for one in self.maps.values():
             one.judge(verdicts)
         self.legend.judge(verdicts)
+        self.wanted.emit(list(self.maps), faces_of_bits(verdicts))
 
     def begin_close(self, used: int) -> None:
         """Where little of a large map is used: see that part at first."""
@@ -151,7 +153,7 @@ class MapGrid(QWidget):
                 grid.addWidget(one, *place)
                 grid.setRowStretch(place[0], 1)
                 grid.setColumnStretch(place[1], 1)
-        self.wanted.emit(list(self.maps))
+        self.wanted.emit(list(self.maps), faces_of_bits(self._verdicts))
 
     def _columns(self) -> int:
         """Columns of one policy's maps: as square as the area."""

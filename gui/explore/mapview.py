@@ -35,6 +35,8 @@ FOLIO_LINES: Final = 6.0
 TEXT: Final = 18.0
 """From so many pixels a cell on: lines between tiles of 2 MiB, outlines of folios and hatches, text in cells."""
 STEP: Final = 1.25
+DOT: Final = 0.75
+"""Pixels of a dot, at least."""
 
 
 class MapView(QWidget):
@@ -58,6 +60,8 @@ class MapView(QWidget):
         self._theme = theme
         self._tiles: Tiles | None = None
         self._cells: NDArray[np.uint8] | None = None
+        self._dots: NDArray[np.uint8] | None = None
+        self._stale = False
         self._verdicts = True
         self._faces = faces_of_bits(True)
         self._palette = palette32(theme)
@@ -82,7 +86,7 @@ class MapView(QWidget):
     def cover(self, pages: int, aspect: float) -> Tiles:
         """Show a map of so many pages."""
         self._tiles = tiles(pages, aspect)
-        self._cells = None
+        self._cells, self._dots = None, None
         self._outside = np.full(pages + 1, NOTHING + 1, np.uint8)
         self._outside[pages] = 0
         self.page, self.selected, self.touched = 0, -1, (-1, 0)
@@ -95,14 +99,35 @@ class MapView(QWidget):
         """Where its pages lie."""
         return self._tiles
 
-    def show_cells(self, cells: NDArray[np.uint8]) -> None:
-        """Show these bytes (see `framework.explore.cells`), shape (pages,); they are copied."""
+    def show_cells(self, cells: NDArray[np.uint8], dots: NDArray[np.uint8] | None = None) -> None:
+        """Show a map; it is copied.
+
+        Args:
+            cells: a byte a page (see `framework.explore.cells`), shape (pages,).
+            dots: the heaviest face of each four pages, where somebody knows it, shape (pages / 4, rounded up).
+        """
         if self._tiles is None:
             return
-        np.take(self._faces, cells, out=self._outside[: self._tiles.pages], mode="clip")
-        if cells is not self._cells:
-            self._cells = cells.copy()
+        self._cells = cells.copy()
+        self._dots = None if dots is None else dots.copy()
+        self._stale = True
         self.update()
+
+    def faces(self) -> NDArray[np.uint8]:
+        """The face of each page, and one more of what is no page."""
+        if self._stale and self._cells is not None:
+            np.take(self._faces, self._cells, out=self._outside[: self._cells.size], mode="clip")
+            self._stale = False
+        return self._outside
+
+    def _shrunk(self, place: Tiles, level: int) -> NDArray[np.uint8]:
+        """The heaviest face of each 4 ** level pages, and one more of what is no page."""
+        dots = self._dots
+        if dots is None:
+            dots = _quarter(self.faces()[: place.pages])
+        for _ in range(level - 1):
+            dots = _quarter(dots)
+        return np.append(dots, np.uint8(0))
 
     def show_details(self, pages: dict[int, PageDetail], folios: dict[int, FolioDetail]) -> None:
         """What is known about pages and folios in sight, by page and by head; drawn where cells are large."""
@@ -114,7 +139,7 @@ class MapView(QWidget):
         self._verdicts = verdicts
         self._faces = faces_of_bits(verdicts)
         if self._cells is not None:
-            self.show_cells(self._cells)
+            self.show_cells(self._cells)  # dots were by the other faces
 
     def paint(self, theme: Theme) -> None:
         """Another theme."""
@@ -208,20 +233,21 @@ class MapView(QWidget):
         x0, x1, y0, y1 = self._span()
         if x1 <= x0 or y1 <= y0:
             return
-        faces = np.take(self._outside, place.place[y0:y1, x0:x1], mode="clip")
-        step = 1
-        while self.scale * step < 0.75 and min(faces.shape) >= 2:
-            even = faces[: faces.shape[0] // 2 * 2, : faces.shape[1] // 2 * 2]
-            faces = np.maximum(
-                np.maximum(even[::2, ::2], even[1::2, ::2]), np.maximum(even[::2, 1::2], even[1::2, 1::2])
-            )
-            step *= 2
+        level = 0
+        while self.scale * (1 << level) < DOT and level < len(place.halves):
+            level += 1
+        step = 1 << level
+        # whole dots, though the first and last one may be out of sight in part
+        x0, y0, x1, y1 = x0 // step, y0 // step, -(-x1 // step), -(-y1 // step)
+        where = place.halves[level - 1] if level else place.place
+        faces = np.take(self._shrunk(place, level) if level else self.faces(), where[y0:y1, x0:x1])
         if self._buffer.shape != faces.shape:
             self._buffer = np.empty(faces.shape, np.uint32)
         np.take(self._palette, faces, out=self._buffer, mode="clip")
         high, wide = faces.shape
         image = QImage(self._buffer.data, wide, high, 4 * wide, QImage.Format.Format_RGB32)
-        painter.drawImage(self._rect((x0, y0, wide * step, high * step)), image, QRectF(0, 0, wide, high))
+        box = self._rect((x0 * step, y0 * step, wide * step, high * step))
+        painter.drawImage(box, image, QRectF(0, 0, wide, high))
 
     def _paint_tiles(self, painter: QPainter, place: Tiles) -> None:
         pen = QPen(self._theme.colour("window"), 1)
@@ -239,7 +265,7 @@ class MapView(QWidget):
         """A pattern over each cell that is not simply exclusive: the colour is not all that tells."""
         x0, x1, y0, y1 = self._span()
         pages = place.place[y0:y1, x0:x1]
-        faces = self._outside[pages]
+        faces = self.faces()[pages]
         painter.setPen(Qt.PenStyle.NoPen)
         ink = QColor(self._theme.colour("window"))
         ink.setAlpha(150)
@@ -272,7 +298,7 @@ class MapView(QWidget):
             if detail.frame < 0:
                 continue
             box = self._rect((*place.of(page), 1, 1)).adjusted(3, 2, -3, -2)
-            painter.setPen(_ink(QColor.fromRgb(int(self._palette[self._outside[page]]))))
+            painter.setPen(_ink(QColor.fromRgb(int(self._palette[self.faces()[page]]))))
             text = str(detail.mapcount)
             if self.scale >= 2 * TEXT:
                 text = "\n".join([f"{detail.mapcount} ×", *(_short(flag) for flag in detail.flags)])
@@ -421,6 +447,13 @@ def _runs(rows: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
         edges = np.flatnonzero(np.diff(np.concatenate(([0], row.astype(np.int8), [0]))))
         found.append([(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)])
     return found
+
+
+def _quarter(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The heaviest of each four; those that lack at the end weigh nothing."""
+    lacking = -faces.size % 4
+    four = np.pad(faces, (0, lacking)) if lacking else faces
+    return np.maximum(np.maximum(four[::4], four[1::4]), np.maximum(four[2::4], four[3::4]))
 
 
 def _ink(ground: QColor) -> QColor:

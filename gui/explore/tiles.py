@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import ceil, sqrt
 from typing import Final
 
@@ -48,6 +48,19 @@ class Tiles:
     def tile(self) -> tuple[int, int]:
         """Width and height of a tile in cells."""
         return 1 << (self.bits + 1) // 2, 1 << self.bits // 2
+
+    @cached_property
+    def halves(self) -> tuple[NDArray[np.intp], ...]:
+        """`place` of maps of half the width and height, a quarter, …: which four, sixteen, … pages each dot is.
+
+        In Morton order the four cells of a dot are four pages in a row; where there is none: as many as there are.
+        """
+        found = []
+        for level in range(1, self.bits // 2 + 1):
+            corner = self.place[:: 1 << level, :: 1 << level]
+            nr = -(-self.pages // (1 << 2 * level))
+            found.append(np.where(corner < self.pages, corner >> 2 * level, nr).astype(np.intp))
+        return tuple(found)
 
     def at(self, x: int, y: int) -> int:
         """The page at a cell; -1 where there is none."""

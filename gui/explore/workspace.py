@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QUndoCommand, QUndoStack
 from PySide6.QtWidgets import QStackedWidget, QToolTip, QVBoxLayout, QWidget
@@ -360,9 +361,9 @@ class ExplorePlace(Workspace):
             self.accesses.settle()
 
     # -- maps ------------------------------------------------------------------------------------------
-    def _paint_these(self, maps: list[Key]) -> None:
+    def _paint_these(self, maps: list[Key], faces: NDArray[np.uint8]) -> None:
         if self.run is not None:
-            self.run.worker.show(maps)
+            self.run.worker.show(maps, faces)
 
     def _closely(self) -> None:
         """Ask for what is seen closely, where that is not known yet."""

@@ -130,3 +130,18 @@ def test_closing_ends_it_and_answers_nobody() -> None:
         with pytest.raises(CancelledError):
             late.result(0)
     assert worker.ask(lambda session: session.position).cancelled()
+
+
+def test_dots_are_the_heaviest_of_four_pages(worker: Worker) -> None:
+    weights = np.random.default_rng(3).integers(0, 128, 256)
+    worker.show([(0, 0), (1, 1), (0, 2)], weights)
+    worker.goto(120)
+    view = until(worker, lambda view: view.position == 120 and len(view.dots) == 3)
+    for key, cells in view.maps.items():
+        wanted = np.zeros(-(-cells.size // 4) * 4, np.int64)
+        wanted[: cells.size] = weights[cells]
+        np.testing.assert_array_equal(view.dots[key], wanted.reshape(-1, 4).max(axis=1))
+    assert any(np.unique(dots).size > 1 for dots in view.dots.values())
+    worker.show([(0, 0)])
+    view = until(worker, lambda view: set(view.maps) == {(0, 0)})
+    assert not view.dots, "nobody gave weights"

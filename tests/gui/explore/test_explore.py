@@ -87,13 +87,13 @@ def test_a_false_shared_is_found_and_shown(daemon: Any, qtbot: Any) -> None:
     from foliolab.gui.explore.faces import FALSE
 
     shown = daemon.maps.maps[0, 2]
-    qtbot.waitUntil(lambda: bool((shown._outside[:16] == FALSE + 1).all()), timeout=PATIENCE)
-    assert not (daemon.maps.maps[1, 2]._outside[:16] == FALSE + 1).any(), "the exact one is right"
+    qtbot.waitUntil(lambda: bool((shown.faces()[:16] == FALSE + 1).all()), timeout=PATIENCE)
+    assert not (daemon.maps.maps[1, 2].faces()[:16] == FALSE + 1).any(), "the exact one is right"
     qtbot.waitUntil(lambda: daemon.counters.item(0, 2).text() == "▲ 1", timeout=PATIENCE)
     assert daemon.counters.item(1, 2).text() == "0"
     assert daemon.transport.timeline.marks._positions.size, "where policies disagree is marked"
     daemon.show_truth(True)
-    assert not (shown._outside[:16] == FALSE + 1).any()
+    assert not (shown.faces()[:16] == FALSE + 1).any()
     daemon.next_wrong()
     qtbot.waitUntil(lambda: any("no further" in one.text for one in daemon.desk.notices.all), timeout=PATIENCE)
     daemon.previous_wrong()

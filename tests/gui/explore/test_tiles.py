@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,3 +67,42 @@ def test_the_lens_keeps_the_point_and_stays_inside() -> None:
     assert lens.seen.contains(QRectF(20, 8, 4, 4))
     lens.zoom(0.001)
     assert lens.fits
+
+
+@pytest.mark.parametrize("pages", [1, 7, 64, 512, 513, 1500, 4096])
+def test_smaller_maps_are_of_four_cells_each(pages: int) -> None:
+    from foliolab.gui.explore.tiles import tiles
+
+    place = tiles(pages, 1.4)
+    for level, half in enumerate(place.halves, 1):
+        step, nr = 1 << level, -(-pages // (1 << 2 * level))
+        for (y, x), group in np.ndenumerate(half):
+            cells = place.place[y * step : (y + 1) * step, x * step : (x + 1) * step]
+            there = cells[cells < pages]
+            assert set((there >> 2 * level).tolist()) <= {int(group)}
+            assert (group == nr) == (there.size == 0)
+
+
+def test_a_dot_is_the_heaviest_face_however_it_is_made(qtbot: Any) -> None:
+    from foliolab.gui.explore.faces import faces_of_bits
+    from foliolab.gui.explore.lens import Lens
+    from foliolab.gui.explore.mapview import MapView
+    from foliolab.gui.theme import DARK
+
+    lens, pages = Lens(), 1500
+    view = MapView(lens, DARK)
+    qtbot.addWidget(view)
+    place = view.cover(pages, 1.0)
+    lens.cover(place.width, place.height)
+    cells = np.random.default_rng(1).integers(0, 256, pages).astype(np.uint8)
+    faces = faces_of_bits(True)
+    view.show_cells(cells)
+    alone = [view._shrunk(place, level).copy() for level in (1, 2, 3)]
+    dots = np.zeros(-(-pages // 4) * 4, np.uint8)
+    dots[:pages] = faces[cells]
+    view.show_cells(cells, dots.reshape(-1, 4).max(axis=1))
+    for level, wanted in enumerate(alone, 1):
+        np.testing.assert_array_equal(view._shrunk(place, level), wanted)
+        grouped = np.zeros(wanted.size * 4**level, np.uint8)
+        grouped[:pages] = faces[cells]
+        np.testing.assert_array_equal(wanted[:-1], grouped.reshape(-1, 4**level).max(axis=1)[: wanted.size - 1])

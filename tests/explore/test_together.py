@@ -1,0 +1,54 @@
+"""Things done side by side: all of them, once each, with their errors, and no thread is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from foliolab.framework.explore import together
+from foliolab.framework.explore.together import Together
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Together[int]:
+    monkeypatch.setattr(together.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    return Together(4)
+
+
+def test_each_once_and_on_two_threads(two: Together[int]) -> None:
+    seen: list[tuple[int, str]] = []
+
+    def note(item: int) -> None:
+        time.sleep(0.01)
+        seen.append((item, threading.current_thread().name))
+
+    two.each(note, range(20))
+    assert sorted(item for item, _ in seen) == list(range(20))
+    assert len({name for _, name in seen}) == 2
+    two.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("explore-lane")]
+
+
+def test_an_error_comes_out_when_the_others_are_done(two: Together[int]) -> None:
+    done = []
+
+    def odd(item: int) -> None:
+        if item == 1:
+            raise KeyError("one")
+        time.sleep(0.02)
+        done.append(item)
+
+    with pytest.raises(KeyError, match="one"):
+        two.each(odd, range(6))
+    assert sorted(done) == [0, 2, 3, 4, 5]
+    two.close()
+
+
+def test_one_thing_or_one_processor_needs_no_thread() -> None:
+    alone: Together[int] = Together(1)
+    seen: list[str] = []
+    alone.each(lambda _: seen.append(threading.current_thread().name), range(3))
+    assert seen == [threading.current_thread().name] * 3
+    alone.close()
