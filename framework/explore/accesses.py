@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from foliolab.framework.verify.naming import change_text, field_of, name_of
 from foliolab.framework.verify.operation import Operation
 
 MOST: Final = 20_000
+LOOK_UP: Final = 256
+"""Accesses between two questions whether to go on."""
 _ROOT: Final = __name__.rpartition(".explore.")[0]
 _REPLAY: Final = f"{_ROOT}.replay."
 _OBSERVERS: Final = (f"{_ROOT}.replay.owners", f"{_ROOT}.scenario.observe", f"{_ROOT}.explore.recount")
@@ -128,20 +131,28 @@ class _Enough(BaseException):
     """There are as many accesses as are kept; nothing of a policy may catch this."""
 
 
+class _Broken(_Enough):
+    """Somebody has no time for more."""
+
+
 class _Recorder:
     """Writes down the accesses of a step."""
 
-    def __init__(self, lane: Lane, found: Accesses) -> None:
+    def __init__(self, lane: Lane, found: Accesses, stop: Callable[[], bool] | None) -> None:
         assert lane.machine is not None
         self.lane = lane
         self.machine = lane.machine
         self.found = found
         self.pages = range(lane.machine.map.pages, lane.machine.map.zone)
         self.tables = range(lane.machine.map.pgds[0], lane.machine.map.scratch)
-        self.known: dict[int, int] = {}
+        self.stop = stop
+        self.seen = 0
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
         """See `machine.memory.Observer`."""
+        self.seen += 1
+        if self.stop is not None and self.seen % LOOK_UP == 0 and self.stop():
+            raise _Broken
         in_pages = ref.off in self.pages
         if not in_pages and ref.off not in self.tables:
             return
@@ -206,10 +217,14 @@ def _place(reads: bool) -> tuple[str, int] | None:
     return file, line
 
 
-def accesses_of(lane: Lane) -> Accesses:
+def accesses_of(lane: Lane, stop: Callable[[], bool] | None = None) -> Accesses:
     """The accesses of the step that a lane did last; none at position 0, or if the lane stands still.
 
     The step is run again on the interpreted engine, in the state before it; afterwards the lane is as it was.
+
+    Args:
+        lane: whose.
+        stop: asked every few milliseconds; True: the accesses so far are all that is wanted.
     """
     found = Accesses(lane, lane.position - 1)
     if lane.machine is None or lane.position == 0:
@@ -217,17 +232,19 @@ def accesses_of(lane: Lane) -> Accesses:
     if isinstance(lane, CounterexampleLane) and not isinstance(lane.source.steps[found.step], Operation):
         _from_frames(lane, found)
         return found
-    lane.rerun(lambda: _record(lane, found))
+    lane.rerun(lambda: _record(lane, found, stop))
     return found
 
 
-def _record(lane: Lane, found: Accesses) -> None:
+def _record(lane: Lane, found: Accesses, stop: Callable[[], bool] | None) -> None:
     assert lane.machine is not None
     vm = lane.machine.vm
     run = lane.interpreted(found.step)
-    vm.observer = _Recorder(lane, found)
+    vm.observer = _Recorder(lane, found, stop)
     try:
         run()
+    except _Broken:
+        found.stopped = "the step takes long, access by access; these are the first"
     except _Enough:
         found.stopped = f"the step has more than {MOST:,} accesses; these are the first"
     except Exception as fault:  # whatever a policy's own code raises

@@ -23,6 +23,8 @@ from foliolab.framework.policy import Scheme
 MEMORY: Final = 2 << 30
 CALL: Final = 0.008
 """Seconds that one call of native code should take."""
+PATIENCE: Final = 2.0
+"""Seconds that a step may take, access by access."""
 WORTH: Final = 0.001
 """Seconds from which on lanes run side by side: to hand them out takes about a tenth of that."""
 
@@ -40,6 +42,10 @@ def lane_of(source: Source, scheme: Scheme, memory: int) -> Lane:
     raise UsageError(f"{source.title} cannot be explored", "choose a pattern, trace, scenario or counterexample")
 
 
+def _never() -> bool:
+    return False
+
+
 class Session:
     """Policies in lockstep.
 
@@ -53,6 +59,7 @@ class Session:
         position: steps done.
         history: series of all lanes, up to the farthest position.
         marks: where answers became wrong, up to the farthest position.
+        awaited: whether somebody waits for the thread that the session is in; never by itself.
         together: does the same in several lanes, or for several maps, side by side.
 
     Raises:
@@ -72,6 +79,7 @@ class Session:
             lane.spacing = SPACING * 4 / max(len(schemes), 1)
         self.history = History(len(self.lanes))
         self.marks = Marks(len(self.lanes), source.nr_steps)
+        self.awaited: Stop = _never
         self._stretches = Stretches(source)  # of all lanes together
         self.together: Together[Any] = Together(len(self.lanes))
         self._warm = False
@@ -264,7 +272,12 @@ class Session:
     # -- looking ----------------------------------------------------------------------------------------
     def accesses(self, lane: int) -> Accesses:
         """The step that was done last, access by access (see `explore.accesses`)."""
-        return accesses_of(self.lanes[lane])
+        return accesses_of(self.lanes[lane], self.patience())
+
+    def patience(self) -> Stop:
+        """What says when to stop with something that only shows: somebody else waits, or it has taken too long."""
+        until = time.perf_counter() + PATIENCE
+        return lambda: self.awaited() or time.perf_counter() > until
 
     @property
     def page_operations(self) -> int:

@@ -276,6 +276,7 @@ class Worker:
         session: Session | None = None
         try:
             session = self._make()
+            session.awaited = self._broken
         except Exception as fault:  # whatever a plugin's own code raises
             self.failed = fault if isinstance(fault, FolioLabError) else UsageError(f"nothing can be explored: {fault}")
         self._ready.set()
@@ -316,6 +317,8 @@ class Worker:
             any_done, wait = True, 0.0
             self._urgent.clear()
             self._one(session, command, answer)
+            if self._changed and not self._commands.empty():
+                self._publish(session)  # before the next command, which may be a question that takes long
         return any_done
 
     def _one(self, session: Session, command: Callable[[Session], Any], answer: Future[Any] | None) -> None:

@@ -62,6 +62,7 @@ def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) ->
         UsageError: there is no such page.
     """
     found = []
+    patience = session.patience()
     for lane in session.lanes:
         detail = lane.page(mm, page)
         if lane.machine is None:
@@ -70,9 +71,11 @@ def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) ->
         folio = lane.folio(detail.head) if detail.head >= 0 else None
         done: tuple[Access, ...] = ()
         stopped = ""
-        if accesses and session.position:
+        if accesses and session.position and session.awaited():
+            stopped = "not run again, access by access: something else was wanted meanwhile"
+        elif accesses and session.position:
             try:
-                record = accesses_of(lane)
+                record = accesses_of(lane, patience)
                 done, stopped = tuple(record.accesses), record.stopped
             except FolioLabError as fault:
                 stopped = str(fault)

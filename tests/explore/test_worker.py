@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,3 +146,28 @@ def test_dots_are_the_heaviest_of_four_pages(worker: Worker) -> None:
     worker.show([(0, 0)])
     view = until(worker, lambda view: set(view.maps) == {(0, 0)})
     assert not view.dots, "nobody gave weights"
+
+
+def whole_asked(session: Session) -> int:
+    """How often a step that is shown access by access asks whether somebody waits."""
+    asked = itertools.count()
+    session.awaited = lambda: next(asked) < 0
+    session.accesses(0)
+    return next(asked)
+
+
+def test_a_step_that_is_shown_access_by_access_lets_others_go_first() -> None:
+    session = Session(mixed(mms=4), (MM_ID,), MEMORY)
+    session.goto(session.nr_steps)
+    while len(session.accesses(0)) < 600:
+        session.back()
+    whole = session.accesses(0)
+    assert not whole.stopped
+    before = session.lanes[0].snapshot()
+    asked = iter([False] * (whole_asked(session) // 2))
+    session.awaited = lambda: next(asked, True)
+    part = session.accesses(0)
+    assert 0 < len(part) < len(whole) and "these are the first" in part.stopped
+    assert part.accesses == whole.accesses[: len(part)]
+    assert session.lanes[0].snapshot() == before
+    session.close()
