@@ -97,6 +97,7 @@ class Lane(ABC):
         scheme: the policy as it was asked for.
         machine: its machine in the present state; None if there could be none.
         position: steps done.
+        busy: one byte, 1 while the policy's own code may run: whoever watches from elsewhere sees who it was.
         wrongs: (step, kind) of answers that became wrong since they were last taken (`take_wrongs`).
     """
 
@@ -113,6 +114,7 @@ class Lane(ABC):
         self.farthest = 0
         self.spacing = SPACING
         self.checkpoints: Checkpoints | None = None
+        self.busy = np.zeros(1, np.uint8)
         self._fault: FolioLabError | None = None
         self._fault_at = 0
         self._wrongs: list[NDArray[np.int64]] = []
@@ -227,7 +229,11 @@ class Lane(ABC):
     def _advance(self, end: int) -> None:
         began, before = time.perf_counter(), self.position
         self._before.clear()
-        self.position = self._play(before, end)
+        self.busy[0] = 1
+        try:
+            self.position = self._play(before, end)
+        finally:
+            self.busy[0] = 0
         passed = time.perf_counter() - began
         if self.position > before:
             self._since += passed

@@ -18,7 +18,7 @@ LONG: Final = 0.001
 """Seconds from which on a heavy step is worth a call of its own."""
 AGAIN: Final = 64
 """Every so many calls heavy steps are timed alone: they may have become long."""
-_HEAVY: Final = (ev.FORK, ev.EXEC, ev.EXIT, ev.GONE)
+_IS_HEAVY: Final = np.isin(np.arange(256), (ev.FORK, ev.EXEC, ev.EXIT, ev.GONE))
 _MANY: Final = 4096
 """Pages from which on any event is heavy."""
 
@@ -81,7 +81,7 @@ class Stretches:
         number = step // CHUNK
         if number != self._number:
             block = source.blocks.block(number)
-            heavy = np.isin(block.kind, _HEAVY) | ((block.nr >= _MANY) & (block.kind != ev.WRITE))
+            heavy = _IS_HEAVY[block.kind] | ((block.nr >= _MANY) & (block.kind != ev.WRITE))
             self._found = np.flatnonzero(heavy) + number * CHUNK
             self._number = number
         return self._found

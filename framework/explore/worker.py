@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.explore.history import SERIES
-from foliolab.framework.explore.lane import Totals, as_error
+from foliolab.framework.explore.lane import as_error
 from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.view import HistoryView, LaneView, View
 
 T = TypeVar("T")
 FLAT_OUT: Final = float("inf")
@@ -31,78 +33,6 @@ IDLE: Final = 0.25
 SLICE: Final = 0.008
 """Seconds that run between two looks at the commands, at most."""
 SHORTEST: Final = 0.002
-
-
-@dataclass(frozen=True)
-class LaneView:
-    """A lane at a moment.
-
-    Args:
-        name: of the policy.
-        totals: its counters.
-        names: who has each map, "" for nobody.
-        error: why it has stopped; None while it runs.
-    """
-
-    name: str
-    totals: Totals
-    names: tuple[str, ...]
-    error: FolioLabError | None
-
-
-@dataclass(frozen=True)
-class HistoryView:
-    """A copy of the history and of the marks.
-
-    Args:
-        positions: of the points, int64, shape (n,).
-        low, high: by lane and series (`history.SERIES`): least and greatest value, shape (lanes, series, n).
-        marks: positions where policies disagree, int64.
-        mark_counts: how many such positions each of them stands for.
-    """
-
-    positions: NDArray[np.int64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    marks: NDArray[np.int64]
-    mark_counts: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class View:
-    """What a session was at one moment; all of it belongs together.
-
-    Args:
-        number: counts the views.
-        position, farthest, nr_steps: steps done, done at most so far, and in all.
-        playing: whether it goes on by itself.
-        at_end: whether there is no step left.
-        told: the step that was done last, in one sentence; empty at the start.
-        lanes: in the session's order.
-        maps: what was asked for with `show`: bytes a page (bits of `explore.cells`) by (lane, map). Valid until the
-            next call of `view`.
-        dots: likewise, if weights were given to `show`: a byte for each four pages, the greatest of their weights.
-        history: the newest copy; the same object as long as it is the same copy.
-        steps_per_second, page_operations_per_second: lately; the latter of all lanes together.
-        busy: what takes long just now; empty if nothing does.
-        error: what went wrong with the latest command; None if nothing did.
-    """
-
-    number: int
-    position: int
-    farthest: int
-    nr_steps: int
-    playing: bool
-    at_end: bool
-    told: str
-    lanes: tuple[LaneView, ...]
-    maps: dict[tuple[int, int], NDArray[np.uint8]]
-    dots: dict[tuple[int, int], NDArray[np.uint8]]
-    history: HistoryView
-    steps_per_second: float = 0.0
-    page_operations_per_second: float = 0.0
-    busy: str = ""
-    error: FolioLabError | None = None
 
 
 @dataclass
@@ -140,6 +70,10 @@ class _Maps:
     dots: dict[tuple[int, int], NDArray[np.uint8]] = field(default_factory=dict)
 
 
+def _ordinary(size: int) -> NDArray[np.uint8]:
+    return np.empty(size, np.uint8)
+
+
 class Worker:
     """Runs a session in a thread.
 
@@ -149,10 +83,23 @@ class Worker:
     Args:
         make: makes the session; called in the thread, as that may take seconds.
         name: of the thread.
+        room: makes the arrays of maps, uint8, of so many bytes.
+        held: views that stay as they are: the newest that was taken, and so many less one before it.
+
+    Attributes:
+        published: set whenever there is another view; whoever waits for it clears it.
     """
 
-    def __init__(self, make: Callable[[], Session], name: str = "explore") -> None:
+    def __init__(
+        self,
+        make: Callable[[], Session],
+        name: str = "explore",
+        room: Callable[[int], NDArray[np.uint8]] | None = None,
+        held: int = 1,
+    ) -> None:
         self._make = make
+        self._room = room if room is not None else _ordinary
+        self.published = threading.Event()
         self._commands: queue.SimpleQueue[tuple[Callable[[Session], Any], Future[Any] | None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -160,9 +107,9 @@ class Worker:
         self._ready = threading.Event()
         self._latest: View | None = None
         self._latest_set = -1
-        self._held_set = -1
+        self._held: deque[int] = deque([-1] * held, held)
         self._seen = True
-        self._sets = [_Maps(), _Maps(), _Maps()]
+        self._sets = [_Maps() for _ in range(held + 2)]
         self._shown: tuple[tuple[int, int], ...] = ()
         self._weights: NDArray[np.int64] | None = None
         self._number = 0
@@ -262,7 +209,8 @@ class Worker:
     def view(self) -> View | None:
         """The newest view; None before the first. Its maps stay as they are until this is called again."""
         with self._lock:
-            self._held_set = self._latest_set
+            if self._held[-1] != self._latest_set:
+                self._held.append(self._latest_set)
             self._seen = True
             return self._latest
 
@@ -276,7 +224,7 @@ class Worker:
         session: Session | None = None
         try:
             session = self._make()
-            session.awaited = self._broken
+            session.awaited = self._awaited
         except Exception as fault:  # whatever a plugin's own code raises
             self.failed = fault if isinstance(fault, FolioLabError) else UsageError(f"nothing can be explored: {fault}")
         self._ready.set()
@@ -343,6 +291,9 @@ class Worker:
     def _broken(self) -> bool:
         return self._closing.is_set() or self._urgent.is_set()
 
+    def _awaited(self) -> bool:
+        return self._playing or self._broken()
+
     def _start(self, speed: float) -> None:
         self._playing, self._speed = True, max(speed, 0.0)
         self._owed, self._owed_at = 0.0, time.perf_counter()
@@ -390,6 +341,8 @@ class Worker:
             before = session.position
             session.play(self._slice(now), before + steps)
             self._owed -= session.position - before
+        if session.position == session.nr_steps:
+            self._stop()
         self._changed = True
 
     def _slice(self, now: float) -> float:
@@ -406,13 +359,14 @@ class Worker:
         if self._latest is not None and running and (not self._seen or now < self._due):
             return
         with self._lock:
-            free = next(i for i in range(3) if i not in (self._latest_set, self._held_set))
+            free = next(i for i in range(len(self._sets)) if i != self._latest_set and i not in self._held)
         view = self._view(session, *self._painted(session, self._sets[free]), busy)
         with self._lock:
             self._latest, self._latest_set, self._seen = view, free, False
+        self.published.set()
         # counted from when it was due: what came late does not make the next one late
         pause = max(FRAME, (time.perf_counter() - now) / PAINTING)
-        self._due = max(self._due, now - pause) + pause
+        self._due = min(max(self._due, now - pause), now) + pause
         self._changed = False
 
     def _painted(self, session: Session, into: _Maps) -> tuple[_Drawn, _Drawn]:
@@ -423,8 +377,8 @@ class Worker:
         def paint(key: tuple[int, int]) -> None:
             lane = session.lanes[key[0]]
             if key not in into.cells or into.cells[key].size < lane.room:
-                into.cells[key] = np.empty(lane.room, np.uint8)
-                into.dots[key] = np.empty(lane.room // 4, np.uint8)
+                into.cells[key] = self._room(lane.room)
+                into.dots[key] = self._room(lane.room // 4)
             cells[key] = lane.cells(key[1], into.cells[key])
             if self._weights is not None:
                 dots[key] = lane.dots(into.cells[key], self._weights, into.dots[key])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, QTimer
 
-from foliolab.gui.explore.facts import AfterAccess, Facts
+from foliolab.gui.explore.facts import AfterAccess, Facts, nothing
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.detail import FolioDetail
@@ -53,7 +53,7 @@ class AccessSteps(QObject):
         """The run stands at another step, and the inspector has been asked about it."""
         if self.run is not None and self._wanted:
             # this answer comes behind the inspector's
-            self.run.questions.ask("settled", self.run.worker, _nothing, self._settled)
+            self.run.questions.ask("settled", self.run.worker, nothing, self._settled)
 
     def _count(self) -> int:
         now = self._inspector.now
@@ -84,7 +84,3 @@ class AccessSteps(QObject):
     def _after(self, folio: FolioDetail) -> None:
         if self._inspector.now is not None:
             self._inspector.show_after(folio, self.at)
-
-
-def _nothing(session: object) -> None:
-    pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +12,7 @@ from foliolab.framework.errors import FolioLabError, UsageError
 if TYPE_CHECKING:
     from foliolab.framework.explore.session import Session
     from foliolab.framework.explore.source import Source
+    from foliolab.framework.registry import Registry
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.gui.library import Library
 
@@ -97,8 +98,47 @@ def kind_of(path: Path) -> str:
     return ""
 
 
-def maker(choice: Choice, library: Library) -> Callable[[], Session]:
-    """A function that makes the session; it may take seconds, so that a thread of its own should call it.
+@dataclass(frozen=True)
+class Maker:
+    """Makes the session of a choice, in whatever process; it may take seconds.
+
+    Args:
+        choice: what.
+        files: policy files besides the installed plugins.
+    """
+
+    choice: Choice
+    files: tuple[str, ...] = ()
+
+    def __call__(self) -> Session:
+        """Make it.
+
+        Raises:
+            FolioLabError: there is no such source, or no such policy.
+        """
+        from foliolab.framework import registry as room
+        from foliolab.framework.engine.structs import layouts_of
+        from foliolab.framework.explore.session import Session
+
+        registry = room.load(self.files, check=layouts_of)
+        schemes = [registry.policy(text) for text in self.choice.policies]
+        return Session(self._source(registry), schemes, MEMORY)
+
+    def _source(self, registry: Registry) -> Source:
+        from foliolab.framework.explore import source
+
+        choice = self.choice
+        if choice.kind == "pattern":
+            return source.pattern_source(registry.pattern(choice.what), choice.mms, choice.folios, choice.order)
+        if choice.kind == "scenario":
+            return source.scenario_source(registry.scenarios.get(choice.what, Path(choice.what)))
+        if choice.kind == "trace":
+            return source.trace_source(choice.what)
+        return source.counterexample_source(choice.example if choice.example is not None else choice.what)
+
+
+def maker(choice: Choice, library: Library) -> Maker:
+    """What makes the session of a choice.
 
     Raises:
         UsageError: the choice is none: no such pattern or policy, or too many policies.
@@ -109,43 +149,11 @@ def maker(choice: Choice, library: Library) -> Callable[[], Session]:
         raise UsageError(
             f"{len(choice.policies)} policies are too many to watch", f"tick {MOST_POLICIES} of them at most"
         )
-    schemes = [library.scheme(text) for text in choice.policies]
-    make = _source(choice, library)
-
-    def session() -> Session:
-        from foliolab.framework.explore.session import Session
-
-        return Session(make(), schemes, MEMORY)
-
-    return session
-
-
-def _source(choice: Choice, library: Library) -> Callable[[], Source]:
-    """What makes the source."""
+    for text in choice.policies:
+        library.scheme(text)
     if choice.kind == "pattern":
-        pattern = library.registry.patterns.get(choice.what)
-        if pattern is None:
-            raise UsageError(
-                f"there is no sharing pattern {choice.what!r}", f"patterns are {', '.join(library.registry.patterns)}"
-            )
-
-        def from_pattern() -> Source:
-            from foliolab.framework.explore.source import pattern_source
-
-            return pattern_source(pattern, choice.mms, choice.folios, choice.order)
-
-        return from_pattern
-
-    def from_file() -> Source:
-        from foliolab.framework.explore import source
-
-        if choice.kind == "scenario":
-            return source.scenario_source(library.registry.scenarios.get(choice.what, Path(choice.what)))
-        if choice.kind == "trace":
-            return source.trace_source(choice.what)
-        return source.counterexample_source(choice.example if choice.example is not None else choice.what)
-
-    return from_file
+        library.registry.pattern(choice.what)
+    return Maker(choice, tuple(library.files))
 
 
 def spread(library: Library) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from foliolab.framework.explore.worker import LaneView
+from foliolab.framework.explore.view import LaneView
 from foliolab.gui.exporting import Row
 from foliolab.gui.theme import Theme
 

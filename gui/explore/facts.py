@@ -1,4 +1,4 @@
-"""What the window wants to know of a session; each is called in the session's thread, and touches no widget."""
+"""What the window wants to know of a session; each is called in the session's process, which has no Qt."""
 
 from __future__ import annotations
 
@@ -124,3 +124,7 @@ class AfterAccess:
         """It."""
         found: Accesses = session.accesses(self.lane)
         return found.folio(self.head, self.at + self.skipped)
+
+
+def nothing(session: Session) -> None:
+    """Nothing: whatever was asked before has been answered."""

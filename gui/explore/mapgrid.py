@@ -9,7 +9,7 @@ from typing import Final
 from PySide6.QtCore import QPoint, QRectF, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QTabBar, QVBoxLayout, QWidget
 
-from foliolab.framework.explore.worker import View
+from foliolab.framework.explore.view import View
 from foliolab.gui.explore.faces import faces_of_bits
 from foliolab.gui.explore.legend import Legend
 from foliolab.gui.explore.lens import Lens

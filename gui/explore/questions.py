@@ -1,4 +1,4 @@
-"""Questions to the session's thread, whose answers come when the window has time for them."""
+"""Questions to the session's process, whose answers come when the window has time for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.explore.worker import Worker
+from foliolab.framework.explore.remote import Remote
 
 Answer = Callable[[Any], object]
 
@@ -18,13 +18,13 @@ class Questions:
     def __init__(self) -> None:
         self._open: dict[str, tuple[Future[Any], Answer]] = {}
 
-    def ask(self, kind: str, worker: Worker, question: Callable[[Any], Any], answer: Answer) -> None:
+    def ask(self, kind: str, worker: Remote, question: Callable[[Any], Any], answer: Answer) -> None:
         """Ask the session something.
 
         Args:
             kind: of the question.
             worker: has the session.
-            question: called in its thread with the session; it must touch no widget.
+            question: called there with the session; picklable, of a module without Qt.
             answer: called here with what it returned; not at all if it failed.
         """
         if kind in self._open:

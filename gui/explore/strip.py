@@ -11,7 +11,7 @@ from PySide6.QtGui import QPen
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from foliolab.framework.explore.history import SERIES
-from foliolab.framework.explore.worker import HistoryView
+from foliolab.framework.explore.view import HistoryView
 from foliolab.gui.exporting import Row
 from foliolab.gui.theme import DASHES, Theme
 

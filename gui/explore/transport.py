@@ -7,7 +7,8 @@ from typing import Final
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from foliolab.framework.explore.worker import FLAT_OUT, View
+from foliolab.framework.explore.view import View
+from foliolab.framework.explore.worker import FLAT_OUT
 from foliolab.gui.explore.timeline import Timeline
 from foliolab.gui.theme import Theme
 

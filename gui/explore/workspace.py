@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QUndoCommand, QUndoStack
-from PySide6.QtWidgets import QStackedWidget, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.gui.commands import Command
@@ -18,6 +18,7 @@ from foliolab.gui.explore.actions import actions
 from foliolab.gui.explore.choice import MOST_POLICIES, Choice, kind_of, pattern_choice, spread
 from foliolab.gui.explore.chooser import Chooser
 from foliolab.gui.explore.mapgrid import MapGrid
+from foliolab.gui.explore.sight import Sight
 from foliolab.gui.explore.transport import Transport
 from foliolab.gui.explore.welcome import Welcome
 from foliolab.gui.exporting import Exportable
@@ -26,7 +27,6 @@ from foliolab.gui.theme import Theme
 from foliolab.gui.workspace import Desk, Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.detail import FolioDetail, PageDetail
     from foliolab.gui.explore.accesssteps import AccessSteps
     from foliolab.gui.explore.counters import Counters
     from foliolab.gui.explore.facts import Acted, Facts, Key
@@ -40,7 +40,8 @@ SELDOM: Final = 12
 """Views from one refresh of curves and counters to the next: five a second."""
 OFTEN: Final = 3
 """Views from one refresh of position and rate to the next."""
-MOST_IN_SIGHT: Final = 1500
+SILENT: Final = 5.0
+"""Seconds without an answer after which something is said."""
 BOTTOM: Final = 150
 """Pixels of the docks below the maps, at first."""
 
@@ -63,12 +64,12 @@ class ExplorePlace(Workspace):
         self._wanted_play = False
         self._picked: tuple[int, int, int] | None = None
         self.accesses: AccessSteps | None = None
-        self._sight: object = None
         self._framed = False
         self.undo = QUndoStack(self)
         self.chooser = Chooser(desk)
         self.welcome = Welcome()
         self.maps = MapGrid(desk.themes.now)
+        self.sight = Sight(self.maps, self.statusBar())
         self.transport = Transport(desk.themes.now)
         self.strip: Strip | None = None
         self.counters: Counters | None = None
@@ -112,7 +113,6 @@ class ExplorePlace(Workspace):
         self.welcome.wanted.connect(self.example)
         self.maps.wanted.connect(self._paint_these)
         self.maps.chosen.connect(self._pick)
-        self.maps.hovered.connect(self._hover)
         self.transport.paced.connect(self._pace)
         self.transport.timeline.wanted.connect(self.goto)
 
@@ -254,7 +254,7 @@ class ExplorePlace(Workspace):
             return
         self._end()
         self._furnish()
-        self.run = run
+        self.run = self.sight.run = run
         self.chooser.show_choice(choice)
         self.welcome.say("Preparing: policies that are new here are compiled first, which takes seconds …")
         self.statusBar().showMessage("Preparing …")
@@ -267,7 +267,7 @@ class ExplorePlace(Workspace):
             self.inspector.clear()
         if self.run is not None:
             self.run.close()
-        self.run, self.facts, self._picked = None, None, None
+        self.run, self.facts, self._picked, self.sight.run = None, None, None, None
         if self.accesses is not None:
             self.accesses.begin(None, None)
 
@@ -290,8 +290,9 @@ class ExplorePlace(Workspace):
         if new:
             self._frames += 1
             self._show()
-        if new:
-            self._closely()
+            self.sight.closely()
+        elif (silent := run.worker.silent) > SILENT:
+            self.statusBar().showMessage(f"No answer for {silent:.0f} s: a step may not end. Another start ends it.")
 
     def _failed(self, fault: FolioLabError) -> None:
         self.desk.notices.fault(fault)
@@ -365,50 +366,12 @@ class ExplorePlace(Workspace):
         if self.run is not None:
             self.run.worker.show(maps, faces)
 
-    def _closely(self) -> None:
-        """Ask for what is seen closely, where that is not known yet."""
-        run = self.run
-        assert run is not None and run.view is not None
-        wanted = {key: one.in_sight(MOST_IN_SIGHT // max(len(self.maps.maps), 1)) for key, one in
-                  self.maps.maps.items()}  # fmt: skip
-        wanted = {key: pages for key, pages in wanted.items() if pages}
-        from foliolab.gui.explore.mapview import TEXT
-
-        close = bool(wanted) and next(iter(self.maps.maps.values())).scale >= TEXT
-        sight = (run.view.position, close, {key: (pages[0], len(pages)) for key, pages in wanted.items()})
-        if not wanted or sight == self._sight or run.questions.is_open("sight"):
-            return
-        from foliolab.gui.explore.facts import InSight
-
-        self._sight = sight
-        run.questions.ask("sight", run.worker, InSight(wanted, close), self._seen)
-
-    def _seen(self, found: dict[Key, tuple[dict[int, PageDetail], dict[int, FolioDetail]]]) -> None:
-        for key, (pages, folios) in found.items():
-            if key in self.maps.maps:
-                self.maps.maps[key].show_details(pages, folios)
-
     def _pick(self, lane: int, mm: int, page: int) -> None:
         """Inspect a page."""
         self._picked = (lane, mm, page)
         if self.run is not None and self.inspector is not None and self.facts is not None:
             self.docks["inspector"].show()
             self.inspector.look(self.run.worker, mm, page, accesses=not self.playing)
-
-    def _hover(self, lane: int, mm: int, page: int, place: QPoint) -> None:
-        """Say what a cell is."""
-        if self.run is None or page < 0:
-            QToolTip.hideText()
-            return
-        from foliolab.gui.explore.facts import Told
-
-        self._place = place
-        self.run.questions.ask("hover", self.run.worker, Told(lane, mm, page), self._tip)
-
-    def _tip(self, text: str) -> None:
-        self.statusBar().showMessage(text, 10_000)
-        if not self._place.isNull():
-            QToolTip.showText(self._place, text)
 
     def _pace(self, speed: float) -> None:
         if self.run is not None and self.playing:

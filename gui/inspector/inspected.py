@@ -51,7 +51,7 @@ class Inspected:
 
 
 def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) -> list[Inspected]:
-    """A page of the map of an MM under every policy of a session; call it in the session's thread.
+    """A page of the map of an MM under every policy of a session.
 
     Args:
         session: where.
@@ -98,6 +98,17 @@ def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) ->
             )
         )
     return found
+
+
+class Question:
+    """What a session is asked, wherever it is (see `inspect_page`)."""
+
+    def __init__(self, mm: int, page: int, accesses: bool) -> None:
+        self.mm, self.page, self.accesses = mm, page, accesses
+
+    def __call__(self, session: Session) -> list[Inspected]:
+        """Inspect."""
+        return inspect_page(session, self.mm, self.page, self.accesses)
 
 
 def _chosen(accesses: Sequence[Access], frames: range) -> int:

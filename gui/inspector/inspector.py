@@ -17,30 +17,20 @@ from foliolab.gui.exporting import Exportable, Row
 from foliolab.gui.inspector import words
 from foliolab.gui.inspector.accesslist import AccessList
 from foliolab.gui.inspector.functions import function_at
-from foliolab.gui.inspector.inspected import Inspected, inspect_page
+from foliolab.gui.inspector.inspected import Inspected, Question
 from foliolab.gui.inspector.picture import FolioPicture
 from foliolab.gui.sourceview import SourceView
 from foliolab.gui.theme import Theme
 from foliolab.gui.workspace import Desk
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.session import Session
+    from foliolab.framework.explore.remote import Remote
     from foliolab.framework.explore.worker import Worker
 
 PULL: Final = 15
-"""Milliseconds between two looks whether the session's thread has answered."""
+"""Milliseconds between two looks whether the session has answered."""
 EMPTY: Final = "Choose a page on a map, or a step, to see its folio."
 MARGIN: Final = 8
-
-
-class _Question:
-    """What the session's thread is asked; it captures no widget."""
-
-    def __init__(self, mm: int, page: int, accesses: bool) -> None:
-        self.mm, self.page, self.accesses = mm, page, accesses
-
-    def __call__(self, session: Session) -> list[Inspected]:
-        return inspect_page(session, self.mm, self.page, self.accesses)
 
 
 class Inspector(QWidget):
@@ -133,8 +123,8 @@ class Inspector(QWidget):
         return made
 
     # -- what it shows ---------------------------------------------------------------------------------
-    def look(self, worker: Worker, mm: int, page: int, accesses: bool = True) -> None:
-        """Inspect a page of a running session; it is shown as soon as the session's thread has answered.
+    def look(self, worker: Remote | Worker, mm: int, page: int, accesses: bool = True) -> None:
+        """Inspect a page of a running session; it is shown as soon as the session has answered.
 
         Args:
             worker: runs the session.
@@ -143,7 +133,7 @@ class Inspector(QWidget):
         """
         if self._answer is not None:
             self._answer.cancel()
-        self._answer = worker.ask(_Question(mm, page, accesses))
+        self._answer = worker.ask(Question(mm, page, accesses))
         self._timer.start()
 
     def show_page(self, detail: PageDetail, found: Sequence[Inspected] = ()) -> None:
@@ -227,7 +217,7 @@ class Inspector(QWidget):
 
     # -- inside ----------------------------------------------------------------------------------------
     def _pull(self) -> None:
-        """Take the answer of the session's thread, once it is there."""
+        """Take the answer of the session, once it is there."""
         answer = self._answer
         if answer is None or not answer.done():
             return

@@ -61,9 +61,16 @@ window.close()
 
 
 def resident() -> float:
-    """MiB of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+    """MiB of this process and of those that it started; what several of them share counts once."""
+    mine = [
+        os.getpid(),
+        *(int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()),
+    ]
+    found = 0.0
+    for pid in mine:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        found += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return found / 1024
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -115,10 +122,21 @@ class Bench:
         self._folder.cleanup()
 
 
+def wheel(view: Any, turn: int) -> Any:
+    """A turn of the wheel over the middle of a widget."""
+    from PySide6.QtCore import QPoint, QPointF, Qt
+    from PySide6.QtGui import QWheelEvent
+
+    where = QPointF(view.width() / 2, view.height() / 2)
+    return QWheelEvent(
+        where, view.mapToGlobal(where), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+
+
 def frames(bench: Bench, seconds: float) -> None:
     """Frames and page operations a second while it plays as fast as it can, and latency meanwhile."""
-    from PySide6.QtCore import QEvent, QObject, QPointF, Qt
-    from PySide6.QtGui import QWheelEvent
+    from PySide6.QtCore import QEvent, QObject
 
     place = bench.place
     painted: list[float] = []
@@ -149,21 +167,14 @@ def frames(bench: Bench, seconds: float) -> None:
         if place.run.view.at_end:
             operations -= sum(lane.totals.page_operations for lane in place.run.view.lanes)
             place.toggle()
-            bench.until(lambda: place.playing, 5)
+            bench.until(lambda: place.playing and not place.run.view.at_end, 10)
+            operations += sum(lane.totals.page_operations for lane in place.run.view.lanes)
         bench.application.processEvents()
         now = time.perf_counter()
         if now - last > 0.1:  # an input: zoom a little; it is answered when the map has been painted again
             last = now
-            turn = 120 if len(latencies) % 2 else -120
-            where = QPointF(view.width() / 2, view.height() / 2)
-            from PySide6.QtCore import QPoint
-
-            event = QWheelEvent(
-                where, view.mapToGlobal(where), QPoint(), QPoint(0, turn), Qt.MouseButton.NoButton,
-                Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
-            )  # fmt: skip
             count = len(painted)
-            bench.application.postEvent(view, event)
+            bench.application.postEvent(view, wheel(view, 120 if len(latencies) % 2 else -120))
             while len(painted) == count and time.perf_counter() - now < 1:
                 bench.application.processEvents()
             latencies.append(1000 * (time.perf_counter() - now))
@@ -227,6 +238,7 @@ def growth(bench: Bench, minutes: float) -> None:
         while time.monotonic() < end:
             if not place.playing:
                 place.toggle()
+                bench.until(lambda: place.playing and not place.run.view.at_end, 10)
             bench.until(lambda: place.run.view.at_end, 1)
         samples.append(resident())
         if minute % 6 == 5:

@@ -21,6 +21,22 @@ POLICIES = ["mm-id", "exact"]
 DAEMON = Path(__file__).parents[3] / "gui" / "tours" / "false_shared.scenario"
 
 
+CRASHES = """
+from dataclasses import replace
+from foliolab.framework.api import atomic_read, nth_page
+from foliolab.policies import total_mapped_pages
+
+def maybe_mapped_shared(folio):
+    many = atomic_read(folio._large_mapcount)
+    if many > 60:  # no rehearsal maps so many pages
+        return atomic_read(nth_page(folio, many << 30)._large_mapcount) > 0
+    return many > 0
+
+POLICY = replace(total_mapped_pages.POLICY, name="crashes", models=None, mutants=None,
+                 hooks=replace(total_mapped_pages.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared))
+"""
+
+
 def explored(window: Window, qtbot: Any, what: object) -> Any:
     window.send("explore", what)
     place: Any = window.here
@@ -271,4 +287,18 @@ def test_closing_while_it_plays_ends_it(window: Window, qtbot: Any) -> None:
     place = explored(window, qtbot, {"pattern": "random", "policies": POLICIES, "play": True})
     worker = place.run.worker
     window.close()
-    assert not worker._thread.is_alive()
+    assert not worker.process.is_alive()
+
+
+def test_native_code_that_crashes_is_a_notice_and_the_window_goes_on(
+    open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "crashes.py"
+    file.write_text(CRASHES)
+    window = open_window(file)
+    place = explored(window, qtbot, {"pattern": "snapshot", "mms": 8, "policies": ["crashes", "exact"], "play": True})
+    qtbot.waitUntil(lambda: any("SIGSEGV" in one.text for one in window.notices.all), timeout=PATIENCE)
+    told = next(one.text for one in window.notices.all if "SIGSEGV" in one.text)
+    assert "crashes" in told
+    assert set(place.chooser.choice().policies) == {"crashes", "exact"}, "what was chosen is kept"
+    explored(window, qtbot, {"pattern": "random", "policies": POLICIES})

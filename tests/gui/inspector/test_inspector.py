@@ -20,8 +20,9 @@ from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import counterexample_source
 from foliolab.framework.explore.worker import Worker
 from foliolab.gui.exporting import export
-from foliolab.gui.inspector import Inspector, inspect_page, inspect_step
 from foliolab.gui.inspector.functions import function_at
+from foliolab.gui.inspector.inspected import inspect_page, inspect_step
+from foliolab.gui.inspector.inspector import Inspector
 from foliolab.gui.inspector.places import places_of
 from foliolab.gui.inspector.words import sentence
 from foliolab.gui.theme import DARK, LIGHT, Themes
