@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QStackedWidget, QToolBar, QVBoxLayout, QWidget
 
@@ -22,12 +22,13 @@ from foliolab.gui.settings import Settings
 from foliolab.gui.theme import Theme, Themes
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS, Tour
+from foliolab.gui.undoing import Undo
 from foliolab.gui.workspace import Desk, Workspace
 
 LAYOUT: Final = 1
 """Version of the docks; another one's layout is not restored."""
 SIZE: Final = (1400, 900)
-MENUS: Final = ("&File", "&Run", "&View", "&Go", "&Help")
+MENUS: Final = ("&File", "&Edit", "&Run", "&View", "&Go", "&Help")
 FILES: Final = (
     "All that can be opened (*.json *.py *.scenario *.foliotrace *.trace);;Results and counterexamples (*.json);;"
     "Policies (*.py);;Scenarios (*.scenario);;All files (*)"
@@ -50,10 +51,12 @@ class Window(QMainWindow):
         self.jobs = Jobs(self)
         self.notices = Notices()
         self.commands = Commands(self)
+        self.undo = Undo(self.commands, self)
         self.palette_ = CommandPalette(self.commands, self)
         self.desk = Desk(
-            settings, themes, self.commands, self.jobs, self.notices, library, self.go, self.open, self.send, self.tour
-        )
+            settings, themes, self.commands, self.jobs, self.notices, self.undo, library, self.go, self.open, self.send,
+            self.tour,
+        )  # fmt: skip
         self.guide = Guide(self)
         self.stack = QStackedWidget()
         centre = QWidget()
@@ -70,6 +73,7 @@ class Window(QMainWindow):
         self._bar = self._places_bar()
         self._closed = False
         self.commands.add(*self._always())
+        self.undo.tell()
         for place in places:
             self._add(place)
         self._menus()
@@ -112,6 +116,7 @@ class Window(QMainWindow):
 
     def _always(self) -> list[Command]:
         return [
+            *self.undo.commands(),
             Command("file.open", "&Open…", self.ask_file, "&File", ("Ctrl+O",), "Open a result, scenario, "
                     "counterexample, trace or policy file", "open"),
             Command("file.export", "&Export picture or table…", self.ask_export, "&File", ("Ctrl+E",),
@@ -265,13 +270,22 @@ class Window(QMainWindow):
 
     def reset_layout(self) -> None:
         """Put all docks back in their first place."""
-        for name, place in self.places.items():
+        before = {name: place.saveState(LAYOUT) for name, place in self.places.items()}
+        self.undo.change("Reset layout", self._reset, lambda: self._arrange(before))
+
+    def _reset(self) -> None:
+        for place in self.places.values():
             for dock in place.docks.values():
                 dock.show()
                 dock.setFloating(False)
-            place.restoreState(self.fresh[name], LAYOUT)
+        self._arrange(self.fresh)
+        for name in self.places:
             self.settings.forget(f"{name}/docks")
         self.statusBar().showMessage("The layout is as it was at first", 4000)
+
+    def _arrange(self, states: Mapping[str, QByteArray]) -> None:
+        for name, place in self.places.items():
+            place.restoreState(states[name], LAYOUT)
 
     def about(self) -> None:
         """Versions and where to read on."""

@@ -19,6 +19,7 @@ from foliolab.gui.notices import Notices
 from foliolab.gui.settings import Settings
 from foliolab.gui.theme import Theme, Themes
 from foliolab.gui.tours.tour import Tour
+from foliolab.gui.undoing import Undo
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Desk:
         commands: the registry of actions.
         jobs: long jobs.
         notices: quiet notices.
+        undo: takes changes back.
         library: policies, workloads, patterns.
         go: show a workspace, by its name.
         open: open a file in the workspace that takes it; whether one did.
@@ -43,6 +45,7 @@ class Desk:
     commands: Commands
     jobs: Jobs
     notices: Notices
+    undo: Undo
     library: Library
     go: Callable[[str], None]
     open: Callable[[Path], bool]

@@ -40,8 +40,4 @@ def actions(place: ExplorePlace) -> list[Command]:
              tip="Zoom out to the whole map"),
         make("touched", "Where the step &acted", place.zoom_touched, menu=view, keys=("A",),
              tip="Zoom to the pages that the last step touched"),
-        make("undo", "&Undo the choice", place.undo.undo, menu="&File", keys=("Ctrl+Z",),
-             tip="Explore again what was explored before"),
-        make("redo", "&Redo the choice", place.undo.redo, menu="&File", keys=("Ctrl+Shift+Z",),
-             tip="Explore again what was undone"),
     ]  # fmt: skip

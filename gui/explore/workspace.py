@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QUndoCommand, QUndoStack
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
@@ -65,7 +64,6 @@ class ExplorePlace(Workspace):
         self._picked: tuple[int, int, int] | None = None
         self.accesses: AccessSteps | None = None
         self._framed = False
-        self.undo = QUndoStack(self)
         self.chooser = Chooser(desk)
         self.welcome = Welcome()
         self.maps = MapGrid(desk.themes.now)
@@ -146,7 +144,11 @@ class ExplorePlace(Workspace):
         if before is None:
             self._begin(choice)
         else:
-            self.undo.push(_Change(self, before, choice))
+            self.desk.undo.change(f"Explore {choice.told}", lambda: self._begin(choice), lambda: self._again(before))
+
+    def _again(self, choice: Choice) -> None:
+        self.desk.go(self.name)
+        self._begin(choice)
 
     def example(self) -> None:
         """A sensible example with what is installed."""
@@ -478,19 +480,3 @@ class ExplorePlace(Workspace):
         self._end()
         if self.inspector is not None:
             self.inspector.shut()
-
-
-class _Change(QUndoCommand):
-    """From one choice to another."""
-
-    def __init__(self, place: ExplorePlace, before: Choice, after: Choice) -> None:
-        super().__init__(f"explore {after.told}")
-        self._place, self._before, self._after = place, before, after
-
-    def redo(self) -> None:
-        """Explore the new one."""
-        self._place._begin(self._after)
-
-    def undo(self) -> None:
-        """Explore the old one again."""
-        self._place._begin(self._before)

@@ -24,7 +24,7 @@ from foliolab.framework.policy import CAPABILITIES
 from foliolab.framework.report.listing import parameter_text
 from foliolab.gui.policies.layoutpicture import LayoutPicture
 from foliolab.gui.policies.listing import Entry, module_of, place_of, source_of
-from foliolab.gui.policies.sourcebox import SourceBox
+from foliolab.gui.sourceview import Kind, SourceView
 
 if TYPE_CHECKING:
     from foliolab.framework.policy import Policy, Scheme
@@ -46,9 +46,9 @@ class Details(QWidget):
 
     wanted = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.theme: Theme | None = None
+        self.theme = theme
         self.entry: Entry | None = None
         self.title, self.summary, self.state = QLabel(), QLabel(), QLabel()
         self.title.setProperty("role", "title")
@@ -59,7 +59,7 @@ class Details(QWidget):
         self.about.setAccessibleName("About the policy")
         self.about.setOpenLinks(False)
         self.picture = LayoutPicture()
-        self.source = SourceBox()
+        self.source = SourceView(theme)
         self.path = QLabel()
         self.path.setProperty("role", "quiet")
         self.path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -170,8 +170,8 @@ class Details(QWidget):
         except OSError as fault:
             text = f"{file} cannot be read: {fault.strerror}"
         self.path.setText(file or "its source is not in a file of its own")
-        self.source.show_source(text)
-        kind = "error" if entry.broken else "place"
+        self.source.show_source(text, path=file)
+        kind: Kind = "error" if entry.broken else "step"
         if checked is not None and checked.state == "failed":
             where, number = place_of(checked.message)
             if where and Path(where) == Path(file):
@@ -200,7 +200,7 @@ class Details(QWidget):
         """Use a theme."""
         self.theme = self.picture.theme = theme
         self.picture.update()
-        self.source.paint_in(theme)
+        self.source.paint(theme)
 
     def _pressed(self) -> None:
         for name, button in self.buttons.items():

@@ -43,7 +43,7 @@ class PoliciesPlace(Workspace):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.tree = PolicyTree()
-        self.details = Details()
+        self.details = Details(desk.themes.now)
         self.states: dict[str, Checked] = {}
         self._saved: list[str] = []
         self._busy: list[str] = []
@@ -222,9 +222,15 @@ class PoliciesPlace(Workspace):
         if entry is None or entry.source not in self.desk.library.files:
             self.desk.notices.say("only files that were opened here can be removed from the list")
             return
-        for name in self.desk.library.names_of(entry.source):
+        source = entry.source
+        self.desk.undo.change(
+            f"Remove {Path(source).name}", lambda: self._forget(source), lambda: self.desk.open(Path(source))
+        )
+
+    def _forget(self, source: str) -> None:
+        for name in self.desk.library.names_of(source):
             self.states.pop(name, None)
-        self.desk.library.close(entry.source)
+        self.desk.library.close(source)
 
     def _list_recent(self) -> None:
         self._recent_menu.clear()

@@ -72,7 +72,13 @@ def test_the_layout_is_found_again_and_can_be_reset(open_window: Callable[..., W
     assert not second.here.docks[name].isVisible()
     assert second.themes.now.name == theme
     assert second.height() == size.height()  # the offscreen screen is narrower than the window
-    second.reset_layout()
+    assert not second.commands.action("edit.undo").isEnabled()
+    second.commands.trigger("view.reset")
+    assert second.here.docks[name].isVisible()
+    assert second.commands.action("edit.undo").text() == "&Undo: Reset layout"
+    second.commands.trigger("edit.undo")
+    assert not second.here.docks[name].isVisible(), "as it was before"
+    second.commands.trigger("edit.redo")
     assert second.here.docks[name].isVisible()
 
 

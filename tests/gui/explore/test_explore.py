@@ -204,9 +204,9 @@ def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any,
 def test_undo_brings_back_the_choice_before(daemon: Any, window: Window, qtbot: Any) -> None:
     explored(window, qtbot, {"file": DAEMON, "policies": ["exact", "page-mapcount"]})
     qtbot.waitUntil(lambda: daemon.facts is not None and daemon.facts.policies[1] == "page-mapcount", timeout=PATIENCE)
-    daemon.undo.undo()
+    window.undo.undo()
     qtbot.waitUntil(lambda: daemon.facts is not None and daemon.facts.policies == tuple(POLICIES), timeout=PATIENCE)
-    daemon.undo.redo()
+    window.undo.redo()
     qtbot.waitUntil(lambda: daemon.facts is not None and daemon.facts.policies[0] == "exact", timeout=PATIENCE)
 
 

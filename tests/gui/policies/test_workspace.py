@@ -45,7 +45,7 @@ def test_all_policies_are_listed_with_their_claims(place: PoliciesPlace, window:
     for policy in window.library.policies:
         assert place.tree.choose(name=policy.name)
         assert place.details.title.text() == policy.name
-        assert place.details.source.marked > 0, f"{policy.name} is declared somewhere"
+        assert place.details.source.marks, f"{policy.name} is declared somewhere"
         about = place.details.about.toPlainText()
         assert all(claim in about for claim in policy.with_parameters().capabilities)
         assert place.details.picture.anatomy is not None
@@ -78,7 +78,7 @@ def test_a_new_policy_is_written_watched_and_checked(
     file.write_text(starter.text("my-idea").replace("nr, folio._large_mapcount", "nr, folio._no_such", 1))
     qtbot.waitUntil(lambda: getattr(place.states.get("my-idea"), "state", "") == "failed", timeout=SECONDS)
     line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if "_no_such" in text)
-    assert (place.details.source.marked, place.details.source.kind) == (line, "error")
+    assert place.details.source.marks == {line: "error"}
     qtbot.waitUntil(lambda: not window.jobs.running, timeout=5000)
 
 
@@ -92,10 +92,8 @@ def test_a_file_edited_into_nonsense_shows_its_line_and_comes_back(
     file.write_text(good.replace("left = _sub(folio, nr)", "left = _sub(folio, nr"))
     qtbot.waitUntil(lambda: place.tree.entry is not None and place.tree.entry.broken, timeout=5000)
     assert place.tree.entry is not None and place.tree.entry.source == str(file)
-    assert (place.details.source.marked, place.details.source.kind) == (
-        good[: good.index("left = _sub")].count("\n") + 1,
-        "error",
-    )
+    line = good[: good.index("left = _sub")].count("\n") + 1
+    assert place.details.source.marks == {line: "error"}
     assert place.details.buttons["copy"].isVisible() and not place.details.buttons["verify"].isVisible()
     assert "never closed" in window.notices.all[-1].text
     place.details.buttons["copy"].click()
@@ -115,6 +113,11 @@ def test_files_are_removed_and_found_again_among_recent_ones(
     window.commands.trigger("policies.remove")
     assert not window.library.files and file.exists()
     assert not place.tree.choose(name="my-idea")
+    assert window.commands.action("edit.undo").text() == "&Undo: Remove my_idea.py"
+    window.commands.trigger("edit.undo")
+    assert window.library.files == [str(file)] and place.tree.choose(name="my-idea")
+    window.commands.trigger("edit.redo")
+    assert not window.library.files
     place._list_recent()
     (action,) = place._recent_menu.actions()
     action.trigger()
