@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from questions import Make, crash, hang, position, unsendable, wrong
 from sources import EXACT, MM_ID
 
-from foliolab.framework import registry
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore import arena
 from foliolab.framework.explore.remote import Remote
 from foliolab.framework.explore.session import Session
-from foliolab.framework.explore.source import pattern_source
 from foliolab.framework.explore.view import View
 from foliolab.framework.explore.worker import FLAT_OUT
 
@@ -38,40 +34,6 @@ def maybe_mapped_shared(folio):
 POLICY = replace(total_mapped_pages.POLICY, name="crashes", models=None, mutants=None,
                  hooks=replace(total_mapped_pages.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared))
 """
-
-
-class Make:
-    """Makes a session anywhere."""
-
-    def __init__(self, *policies: str, file: str = "", pattern: str = "random", mms: int = 4) -> None:
-        self.policies, self.files = policies, (file,) if file else ()
-        self.pattern, self.mms = pattern, mms
-
-    def __call__(self) -> Session:
-        found = registry.load(self.files)
-        source = pattern_source(found.pattern(self.pattern), self.mms, 32, 4)
-        return Session(source, [found.policy(name) for name in self.policies], MEMORY)
-
-
-def position(session: Session) -> int:
-    return session.position
-
-
-def crash(session: Session) -> None:
-    os.kill(os.getpid(), signal.SIGSEGV)
-
-
-def hang(session: Session) -> None:
-    while True:
-        time.sleep(0.01)
-
-
-def wrong(session: Session) -> None:
-    raise UsageError("not like this", "but like that")
-
-
-def unsendable(session: Session) -> Any:
-    return threading.Lock()
 
 
 @pytest.fixture
