@@ -339,12 +339,23 @@ class ComparePlace(Workspace):
         if self._first is not None and self.collector.opened is not None and path != self._first:
             self._show_difference(path, result)
             return
+        before = self._first, self.collector.opened
+        self.desk.undo.change(
+            f"Open {path.name}", lambda: self._show_result(path, result), lambda: self._show_result(*before)
+        )
+
+    def _show_result(self, path: Path | None, result: AnyResult | None) -> None:
+        """Fill the matrix from a result; without one, from what was measured here."""
         self._first, self.collector.opened = path, result
+        self.pages.setCurrentIndex(0)
+        self._stale = True
+        if path is None or result is None:
+            self.banner.hide()
+            self._fill()
+            return
         machine = f"{result.kind}, {result.started[:16].replace('T', ' ')}, Linux {result.kernel.split(' ')[0]}"
         self.banner_text.setText(f"Showing {path.name} ({machine}{'' if result.complete else ', incomplete'})")
         self.banner.show()
-        self.pages.setCurrentIndex(0)
-        self._stale = True
         self._fill()
 
     def _show_difference(self, path: Path, result: AnyResult) -> None:
@@ -370,11 +381,13 @@ class ComparePlace(Workspace):
 
     def show_own(self) -> None:
         """Leave result files."""
-        self._first = self.collector.opened = None
-        self.banner.hide()
-        self.pages.setCurrentIndex(0)
-        self._stale = True
-        self._fill()
+        if self._first is None:
+            self.pages.setCurrentIndex(0)
+            return
+        before = self._first, self.collector.opened
+        self.desk.undo.change(
+            f"Close {self._first.name}", lambda: self._show_result(None, None), lambda: self._show_result(*before)
+        )
 
     def receive(self, what: object) -> None:
         """A result's path; or {"policy": name, "question": name}: choose that cell."""
