@@ -129,21 +129,22 @@ class VerifyPlace(Workspace):
         """Attacking and stepping."""
         run, make = "&Run", self.command
         return [
-            make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True,
+            make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
                  tip="Attack the chosen policy"),
             make("stop", "S&top the attacks", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
-                 tip="End the attacks with what is known so far"),
+                 word="Stop", tip="End the attacks with what is known so far"),
             make("first", "To the &start", self.first, menu=run, keys=("Home",), icon="restart", bar=True, breaks=True,
                  tip="Before the counterexample's first step"),
             make("back", "Step &back", self.back, menu=run, keys=("Left",), icon="back", bar=True,
                  tip="The step before"),
-            make("play", "&Play or pause", self.toggle, menu=run, keys=("K",), icon="play", bar=True,
+            make("play", "&Play or pause", self.toggle, menu=run, keys=("K",), icon="play", bar=True, word="Play",
                  tip="Step through the counterexample by itself"),
-            make("on", "&Step", self.on, menu=run, keys=("Right",), icon="step", bar=True, tip="The next step"),
+            make("on", "&Step", self.on, menu=run, keys=("Right",), icon="step", bar=True, word="Step",
+                 tip="The next step"),
             make("last", "To the &end", self.last, menu=run, keys=("End",), icon="next", bar=True,
                  tip="Where the law breaks"),
             make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
-                 bar=True, tip="Play this counterexample with other policies beside it"),
+                 bar=True, word="Open in Explore", tip="Play this counterexample with other policies beside it"),
             make("save", "&Save the counterexample…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
                  tip="Write it to a file that foliolab replay repeats"),
         ]  # fmt: skip
