@@ -84,19 +84,20 @@ def _change(case: Case) -> str:
 def markdown(found: Difference, names: tuple[str, str], everything: bool = False) -> str:
     """As Markdown, for a pull request."""
     lines = [f"### {names[1]} against {names[0]}", "", f"**{summary(found)}**", ""]
-    lines += [f"- {note}" for note in found.notes]
+    lines += [*(f"- {note}" for note in found.notes), *([""] if found.notes else [])]
     for title, cases in ((found.unit, found.cases), ("counted, exactly", found.counted)):
         shown = [case for case in cases if everything or case.word != "same"]
         if not shown:
             continue
         headings = found.headings if len(shown[0].key) == len(found.headings) else (*found.headings, "metric")
-        lines += ["", f"| {' | '.join(headings)} | first | second | change, % | {title} |"]
+        lines += [f"| {' | '.join(headings)} | first | second | change, % | {title} |"]
         lines += ["|" + "---|" * len(headings) + "--:|--:|--:|---|"]
         lines += [
             f"| {' | '.join(case.key)} | {_number(case.first)} | {_number(case.second)} | {_change(case)} "
             f"| {SIGNS.get(case.word, '')} {case.word} |"
             for case in shown
         ]
+        lines.append("")
     if found.kind == "compare":
-        lines += ["", NOT_PAIRED]
-    return "\n".join(lines) + "\n"
+        lines.append(NOT_PAIRED)
+    return "\n".join(lines).rstrip() + "\n"
