@@ -1,0 +1,181 @@
+"""Run a grid of commands, by several processes here or on a Dask cluster, and merge what they find.
+
+Each task is one `foliolab compare`, `verify` or `replay-trace` in a process of its own; all policies of a comparison
+are measured in turn within it. What is in --output already is not run again, a lost worker's task goes to another
+one, Ctrl-C keeps what is done.
+Exit codes: 0 all done, 1 a task failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.sweep.folder import Folder
+    from foliolab.framework.sweep.grid import Grid
+    from foliolab.framework.sweep.running import State
+    from foliolab.framework.sweep.task import Task
+
+List = list[str] | None
+
+
+def run(  # noqa: PLR0913  (an argument an option)
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Results, a file a task.")],
+    kind: Annotated[str, typer.Option(metavar="VERB", help="compare, verify or replay-trace.")] = "compare",
+    policies: Annotated[
+        List, typer.Option("--policies", metavar="LIST", help="The first is the baseline. [all]")
+    ] = None,
+    parameter: Annotated[
+        List, typer.Option(metavar="POLICY:NAME=V,V", help="Each of these values; may be repeated, and is combined.")
+    ] = None,
+    workloads: Annotated[List, typer.Option("--workloads", metavar="LIST", help="Of a comparison. [all]")] = None,
+    sizes: Annotated[List, typer.Option("--sizes", metavar="LIST", help="Folio sizes, such as 16K,64K.")] = None,
+    seeds: Annotated[List, typer.Option("--seeds", metavar="LIST", help="Seeds. [1]")] = None,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="What each measurement works on.")] = "64M",
+    repeats: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds. [as verdicts need]")] = None,
+    budget: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Of the attacks on a policy.")] = 60.0,
+    trace: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="To replay; may be repeated.")] = None,
+    workers: Annotated[int, typer.Option(min=0, metavar="N", help="Processes here. [one a processor]")] = 0,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster, in their place.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a comparison's figures there, too.")
+    ] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Print the commands, and run none.")] = False,
+    plugin: _common.Plugins = None,
+) -> None:
+    """Run a grid of policies, workloads, sizes, seeds and parameters; here, or on a Dask cluster."""
+    from foliolab.framework.selection import split
+    from foliolab.framework.sweep.grid import KINDS, Grid, with_parameters
+
+    if kind not in KINDS:
+        raise UsageError(f"there is no sweep of {kind!r}", f"kinds are {', '.join(KINDS)}")
+    if kind == "replay-trace" and not trace:
+        raise UsageError("there is no trace to replay", "name one or several with --trace FILE")
+    _common.writable(parquet)
+    found = _common.registry(plugin)
+    _common.warn(found)
+    texts = with_parameters([one.name for one in found.parse_policies(policies or ["all"])], parameter or ())
+    grid = Grid(
+        schemes=[found.policy(text) for text in texts],
+        workloads=_workloads(found, workloads),
+        orders=_orders(found, workloads, sizes),
+        seeds=_numbers(split(seeds or ["1"])),
+        memory=memory,
+        repeats=repeats,
+        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
+        seconds=budget,
+        traces=tuple(os.path.abspath(path) for path in trace or ()),
+    )
+    tasks = grid.tasks(kind)
+    if dry:
+        for task in tasks:
+            print(shlex.join(["foliolab", *task.words]))
+        return
+    _run(grid, tasks, kind, output, workers, scheduler, parquet)
+
+
+def _workloads(found: Registry, texts: List) -> list:  # type: ignore[type-arg]
+    if texts:
+        return found.parse_workloads(texts)
+    return [one for one in found.workloads.values() if not one.course]
+
+
+def _orders(found: Registry, workloads: List, sizes: List) -> list[int]:
+    from foliolab.framework.selection import parse_sizes
+
+    known = {order for one in _workloads(found, workloads) for order in one.orders}
+    return parse_sizes(sizes or ["16K,64K,256K,1M,2M"], known)
+
+
+def _numbers(texts: list[str]) -> list[int]:
+    if not all(text.isdecimal() for text in texts):
+        raise UsageError(f"--seeds {','.join(texts)}: not all are numbers", "write numbers, such as --seeds 1,2,3")
+    return [int(text) for text in dict.fromkeys(texts)]
+
+
+def _run(
+    grid: Grid, tasks: list[Task], kind: str, output: Path, workers: int, scheduler: str | None, parquet: Path | None
+) -> None:
+    from foliolab.framework.sweep import pool
+    from foliolab.framework.sweep.folder import Folder
+    from foliolab.framework.sweep.running import sweep
+
+    folder = Folder(output)
+    cluster = pool.Cluster(scheduler) if scheduler else None
+    nr = cluster.workers if cluster else workers or len(os.sched_getaffinity(0))
+    try:
+        state = sweep(tasks, folder, cluster.executor if cluster else lambda: pool.local(nr), _Shower(nr))
+    except KeyboardInterrupt:
+        done = len(folder.files(tasks))
+        sys.stderr.write(
+            f"\nfoliolab: stopped; {done} of {len(tasks)} tasks are in {output}, the same command goes on\n"
+        )
+        raise typer.Exit(_common.INTERRUPTED) from None
+    finally:
+        if cluster is not None:
+            cluster.close()
+    _finish(folder, tasks, kind, nr, parquet)
+    for name, why in state.failed.items():
+        sys.stderr.write(f"foliolab: {name} failed: {why}\n")
+    print(f"{state.done} of {state.total} tasks done, {state.found} of them before; {len(state.failed)} failed")
+    if state.failed:
+        raise typer.Exit(ExitCode.COMPARISON_FAILED)
+
+
+class _Shower:
+    """How far it is, on stderr: a line that is written over in a terminal, otherwise one every ten seconds."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.last = 0.0
+
+    def __call__(self, state: State) -> None:
+        """See `sweep.running.Tell`."""
+        import time
+
+        now = time.monotonic()
+        terminal = sys.stderr.isatty()
+        if now - self.last < (0.5 if terminal else 10) and state.done + len(state.failed) < state.total:
+            return
+        self.last = now
+        left = "" if state.left is None else f", about {state.left:,.0f} s left"
+        failed = f", {len(state.failed)} failed" if state.failed else ""
+        text = f"{state.done} of {state.total} tasks done{failed}, {self.workers} at a time{left}"
+        sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
+        if terminal and state.done + len(state.failed) == state.total:
+            sys.stderr.write("\n")
+        sys.stderr.flush()
+
+
+def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet: Path | None) -> None:
+    """Merge what is done into one file (a seed)."""
+    from foliolab.framework import results
+    from foliolab.framework.sweep import merging
+    from foliolab.framework.verify import verdicts
+
+    files = folder.files(tasks)
+    command = shlex.join(["foliolab", *sys.argv[1:]])
+    if not files or kind == "replay-trace":
+        return
+    if kind == "verify":
+        verdicts.save(merging.verified(files, command), folder.path / "verdicts.json")
+        print(f"written: {folder.path / 'verdicts.json'}")
+        return
+    together = merging.merged(files, command, workers)
+    for seed, result in together.items():
+        path = folder.path / ("result.json" if len(together) == 1 else f"result-seed{seed}.json")
+        results.save(result, path)
+        print(f"written: {path}")
+    if parquet is not None:
+        merging.parquet(together, parquet)
+        print(f"written: {parquet}")

@@ -1,0 +1,122 @@
+"""The tasks of a grid: policies × workloads × sizes × seeds × parameters, of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from foliolab.framework.compare import rounds_needed
+from foliolab.framework.errors import UsageError
+from foliolab.framework.selection import size_text, split
+from foliolab.framework.sweep.task import Task
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.workload import Workload
+
+KINDS: Final = ("compare", "verify", "replay-trace")
+PAGE: Final = 4 << 10
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is to be run.
+
+    Args:
+        schemes: the policies, the baseline first.
+        workloads: of a comparison.
+        orders: of the folios.
+        seeds: of whatever is random.
+        memory: that each measurement works on, as a user writes it.
+        repeats: rounds; as many as the verdicts of the whole grid need by default.
+        plugins: plugin files, with absolute paths.
+        seconds: of the attacks on each policy.
+        traces: files to replay, with absolute paths.
+    """
+
+    schemes: Sequence[Scheme]
+    workloads: Sequence[Workload] = ()
+    orders: Sequence[int] = ()
+    seeds: Sequence[int] = (1,)
+    memory: str = "64M"
+    repeats: int | None = None
+    plugins: Sequence[str] = ()
+    seconds: float = 60.0
+    traces: Sequence[str] = ()
+
+    def tasks(self, kind: str) -> list[Task]:
+        """The tasks of a kind.
+
+        Raises:
+            UsageError: there is none.
+        """
+        made = {"compare": self._compare, "verify": self._verify, "replay-trace": self._replay}
+        found = made[kind]()
+        if not found:
+            raise UsageError("the grid is empty", "choose sizes that its workloads are for; see `foliolab list`")
+        return found
+
+    def _files(self) -> list[str]:
+        return [word for path in self.plugins for word in ("--plugin", path)]
+
+    def _names(self) -> str:
+        return ",".join(scheme.name for scheme in self.schemes)
+
+    def _compare(self) -> list[Task]:
+        """A task a workload, size and seed: its policies are measured in turn, so that times can be compared."""
+        cases = [(one, order) for one in self.workloads for order in self.orders if order in one.orders]
+        tests = max(len(cases) * (len(self.schemes) - 1), 1)
+        repeats = self.repeats or rounds_needed(tests)
+        return [
+            Task(
+                f"{workload.name} at {size_text(PAGE << order)}, seed {seed}",
+                (
+                    "compare", "--policies", self._names(), "--baseline", self.schemes[0].name, "--workloads",
+                    workload.name, "--sizes", size_text(PAGE << order), "--memory", self.memory, "--repeats",
+                    str(repeats), "--seed", str(seed), "--no-calibration", *self._files(),
+                ),
+            )
+            for (workload, order), seed in product(cases, self.seeds)
+        ]  # fmt: skip
+
+    def _verify(self) -> list[Task]:
+        return [
+            Task(
+                f"{scheme.name}, seed {seed}",
+                ("verify", scheme.name, "--budget", f"{self.seconds:g}", "--seed", str(seed), *self._files()),
+                limit=4 * self.seconds + 300,
+            )
+            for scheme, seed in product(self.schemes, self.seeds)
+        ]
+
+    def _replay(self) -> list[Task]:
+        return [
+            Task(f"{path}", ("replay-trace", path, "--policies", self._names(), *self._files()), limit=6 * 3600)
+            for path in self.traces
+        ]
+
+
+def with_parameters(policies: Iterable[str], parameters: Iterable[str]) -> list[str]:
+    """Policies with each combination of the values of `POLICY:NAME=V1,V2,…`.
+
+    Args:
+        policies: as a user writes them.
+        parameters: such as `mm-id:slots=2,3,4`; several of one policy are combined.
+
+    Raises:
+        UsageError: one is not written so.
+    """
+    wanted: dict[str, list[list[str]]] = {}
+    for text in parameters:
+        policy, colon, rest = text.partition(":")
+        name, equals, values = rest.partition("=")
+        listed = split([values])
+        if not colon or not equals or not name.strip() or not listed:
+            raise UsageError(f"--parameter {text} is not understood", "write POLICY:NAME=VALUE,VALUE")
+        wanted.setdefault(policy.strip(), []).append([f"{name.strip()}={value}" for value in listed])
+    found = [one for one in policies if one not in wanted]
+    for policy, choices in wanted.items():
+        found += [f"{policy}:{','.join(chosen)}" for chosen in product(*choices)]
+    return list(dict.fromkeys(found))

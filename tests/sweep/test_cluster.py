@@ -1,0 +1,108 @@
+"""Sweeps on Dask: a real LocalCluster, and a scheduler with two workers of which one is killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from foliolab.framework import results
+from foliolab.framework.engine.engine import native_missing
+
+distributed = pytest.importorskip("distributed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")]
+GRID = ("--policies", "page-mapcount,mm-id", "--workloads", "munmap,fork", "--sizes", "16K,64K", "--memory", "4M",
+        "--repeats", "5", "--seeds", "1")  # fmt: skip
+PATIENCE = 120
+
+
+def sweep(address: str, folder: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "foliolab.framework.cli", "sweep", "-o", "out", *GRID, *more, "--scheduler", address],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+    )  # fmt: skip
+
+
+def serial(folder: Path, *more: str) -> dict[tuple[str, int, str], dict[str, float]]:
+    words = [sys.executable, "-m", "foliolab.framework.cli", "compare", *GRID[:-2], *more, "--json", "serial.json"]
+    subprocess.run(words, cwd=folder, check=False, capture_output=True, timeout=PATIENCE)
+    return {cell.key: cell.counted for cell in results.load(folder / "serial.json").cells}
+
+
+def swept(folder: Path) -> dict[tuple[str, int, str], dict[str, float]]:
+    return {cell.key: cell.counted for cell in results.load(folder / "out" / "result.json").cells}
+
+
+def test_a_local_cluster_counts_what_a_serial_run_counts(tmp_path: Path) -> None:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
+    ) as cluster:
+        process = sweep(cluster.scheduler_address, tmp_path)
+        out, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert "4 of 4 tasks done, 0 of them before; 0 failed" in out
+    assert swept(tmp_path) == serial(tmp_path)
+
+
+class Cluster:
+    """A scheduler and workers, each a process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        place = folder / "scheduler.json"
+        self._start("scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place))
+        until = time.monotonic() + 60
+        found = None
+        while found is None and time.monotonic() < until:
+            time.sleep(0.1)
+            found = re.search(r"tcp://[0-9.:]+", place.read_text()) if place.is_file() else None
+        assert found is not None, "the scheduler has not started"
+        self.address = found[0]
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self._start("worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard",
+                           "--local-directory", str(self.folder))  # fmt: skip
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd=self.folder, start_new_session=True,
+        )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_worker_that_is_killed_in_the_middle_costs_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    first, _ = cluster.worker(), cluster.worker()
+    with distributed.Client(cluster.address, timeout="30s") as client:
+        client.wait_for_workers(2, timeout=60)
+    process = sweep(cluster.address, tmp_path, "--sizes", "32K,128K,256K")
+    until = time.monotonic() + PATIENCE
+    while not list(tmp_path.glob("out/compare-*.json")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    out, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert re.search(r"10 of 10 tasks done, 0 of them before; 0 failed", out)
+    assert swept(tmp_path) == serial(tmp_path, "--sizes", "32K,128K,256K")

@@ -1,0 +1,50 @@
+"""The tasks of a grid: names and parameters only, each once; and what is not understood."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from foliolab.framework import registry as room
+from foliolab.framework.errors import UsageError
+from foliolab.framework.sweep.grid import Grid, with_parameters
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    found = room.load()
+    schemes = [found.policy(text) for text in ("page-mapcount", "mm-id:slots=3")]
+    workloads = [found.workload(name) for name in ("munmap", "fork")]
+    return Grid(schemes, workloads, (2, 4), seeds=(1, 2), plugins=("/x/mine.py",), traces=("/x/one.trace",))
+
+
+def test_a_task_a_workload_size_and_seed(grid: Grid) -> None:
+    tasks = grid.tasks("compare")
+    assert len(tasks) == 8 and len({task.key("v") for task in tasks}) == 8
+    words = tasks[0].words
+    assert "page-mapcount,mm-id:slots=3" in words and words[words.index("--baseline") + 1] == "page-mapcount"
+    assert words[-2:] == ("--plugin", "/x/mine.py")
+    assert len({task.words[task.words.index("--repeats") + 1] for task in tasks}) == 1
+    assert pickle.loads(pickle.dumps(tasks)) == tasks
+    assert tasks[0].key("v") != tasks[0].key("w"), "another FolioLab, another result"
+
+
+def test_the_other_kinds(grid: Grid) -> None:
+    assert [task.words[1] for task in grid.tasks("verify")] == 2 * ["page-mapcount"] + 2 * ["mm-id:slots=3"]
+    (task,) = grid.tasks("replay-trace")
+    assert task.words[:2] == ("replay-trace", "/x/one.trace")
+
+
+def test_sizes_that_no_workload_is_for_leave_nothing(grid: Grid) -> None:
+    with pytest.raises(UsageError, match="empty"):
+        replace(grid, orders=(20,)).tasks("compare")
+
+
+def test_parameters_are_combined() -> None:
+    found = with_parameters(["exact", "mm-id"], ["mm-id:slots=2,3", "mm-id:width=15,31"])
+    assert found == ["exact", *(f"mm-id:slots={s},width={w}" for s in (2, 3) for w in (15, 31))]
+    for text in ("mm-id", "mm-id:slots", "mm-id:slots=", ":slots=3=x"[:3]):
+        with pytest.raises(UsageError, match="not understood"):
+            with_parameters(["mm-id"], [text])
