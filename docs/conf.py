@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-from foliolab.framework import compare  # noqa: E402  (the extension's folder comes first)
+from foliolab.framework import compare
 
 project = "FolioLab"
 author = "FolioLab contributors"

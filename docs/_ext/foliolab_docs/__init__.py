@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from docutils import nodes
 from pygments.lexers.special import TextLexer
@@ -19,22 +20,18 @@ from foliolab_docs.lexer import ScenarioLexer
 
 __all__ = ["setup"]
 
-_sources: list[policypages.Sources] = []
 
-
-def _gathered() -> policypages.Sources:
-    """What the pages of policies are made of, played once a build."""
-    if not _sources:
-        _sources.append(policypages.Sources.gathered())
-    return _sources[0]
+@cache
+def _sources() -> policypages.Sources:
+    return policypages.Sources()
 
 
 def _policies() -> list[str]:
-    return policypages.overview(_gathered())
+    return policypages.overview(_sources())
 
 
 def _verdicts() -> list[str]:
-    return policypages.verdicts(_gathered().registry, _gathered().ledger)
+    return policypages.verdicts(_sources())
 
 
 class Generated(SphinxDirective):
@@ -45,6 +42,7 @@ class Generated(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The part, parsed as Markdown."""
         name = self.arguments[0]
+        self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         parts: dict[str, Callable[[], Iterable[str]]] = {
             **reference.PARTS, "policies": _policies, "verdicts": _verdicts,
         }  # fmt: skip
@@ -62,7 +60,7 @@ def _alone() -> None:
 
 
 def _write_pages(app: Sphinx) -> None:
-    policypages.write(_gathered())
+    policypages.write(_sources())
 
 
 def _finished(app: Sphinx, fault: Exception | None) -> None:

@@ -30,6 +30,8 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from foliolab_docs import policypages
+
 SECONDS: Final = 300
 ELLIPSIS: Final = "…"
 _folders: Final[dict[str, tempfile.TemporaryDirectory[str]]] = {}
@@ -116,6 +118,7 @@ class Commands(SphinxDirective):
         return made
 
     def _outputs(self, commands: list[str]) -> Iterator[str]:
+        self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         folder = folder_of(self.env.docname)
         for command in commands:
             last = command == commands[-1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 SWEEPS: Final = 24
@@ -53,7 +54,7 @@ class Layering:
             self.rows[spot.layer].append(number)
         self._near: list[list[int]] = [[] for _ in self.spots]
         for route in self.routes:
-            for one, other in zip(route, route[1:], strict=False):
+            for one, other in pairwise(route):
                 self._near[one].append(other)
                 self._near[other].append(one)
         self._order()

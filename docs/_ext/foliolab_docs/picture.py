@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Final
 
 from foliolab_docs.layered import Layering
@@ -178,7 +179,7 @@ class _Picture:
     def _edge(self, number: int) -> str:
         points = self._points(number)
         path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-        for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+        for (x, y), (to_x, to_y) in pairwise(points):
             bend = (to_y - y) * BEND
             path.append(f"C{x:.1f} {y + bend:.1f} {to_x:.1f} {to_y - bend:.1f} {to_x:.1f} {to_y:.1f}")
         return f'<path d="{"".join(path)}" fill="none" stroke="{MUTED}" marker-end="url(#foliolab-arrow)"/>'
@@ -189,7 +190,7 @@ class _Picture:
         wide = len(words) * CHARACTER * (FONT - 1) / FONT + 4
         points = self._points(number)
         best, least = points[0], float("inf")
-        for piece in zip(points, points[1:], strict=False):
+        for piece in pairwise(points):
             for t in ALONG:
                 x, y = _on_curve(*piece, t)
                 overlap = sum(_common(place, (x, y, wide, FONT + 3)) for place in self._taken)

@@ -6,17 +6,21 @@ import inspect
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+import foliolab.framework
+import foliolab.policies
+import foliolab.workloads
 from foliolab.framework.anatomy import ORDERS, cost
 from foliolab.framework.atomics import operations
 from foliolab.framework.engine.structs import STRUCT_PAGE, page_stride
 from foliolab.framework.policy import CAPABILITIES, HOOK_ARGUMENTS, Policy, Scheme, Stored
 from foliolab.framework.precision.result import Point, PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, precision
-from foliolab.framework.registry import Registry, load
+from foliolab.framework.registry import load
 from foliolab.framework.report.words import share_text, size_text
 from foliolab.framework.verify.ledger import Ledger, Outcome
 from foliolab_docs import picture, states
@@ -24,38 +28,37 @@ from foliolab_docs.markdown import code, fenced, prose, table
 
 FOLDER: Final = Path(__file__).parents[2] / "policies"
 """Where the pages are written."""
+STAMP: Final = "made-from"
+"""A file beside them with the digest of what they were made from; what is generated elsewhere depends on it."""
 MARKS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
 PATTERN_MMS: Final = (2, 3)
 PATTERN_FOLIOS: Final = 2
 EVERY: Final = "what every policy owes"
 
 
-@dataclass(frozen=True)
 class Sources:
     """What the pages are made of.
 
-    Args:
+    Attributes:
         registry: the policies.
         ledger: what is known about their texts.
-        precision: how precise they are in small patterns.
     """
 
-    registry: Registry
-    ledger: Ledger
-    precision: PrecisionResult
+    def __init__(self) -> None:
+        self.registry = load()
+        self.ledger = Ledger(self.registry.findings)
 
-    @staticmethod
-    def gathered() -> Sources:
-        """The policies of the program, played once through every sharing pattern, interpreted and small."""
-        registry = load()
+    @cached_property
+    def precision(self) -> PrecisionResult:
+        """How precise the policies are: each once through every sharing pattern, interpreted and small."""
         request = PrecisionRequest(
-            patterns=list(registry.patterns.values()),
-            schemes=[policy.with_parameters() for policy in registry.policies.values()],
+            patterns=list(self.registry.patterns.values()),
+            schemes=[policy.with_parameters() for policy in self.registry.policies.values()],
             mms=PATTERN_MMS,
             folios=PATTERN_FOLIOS,
             execution="interpreted",
         )
-        return Sources(registry, Ledger(registry.findings), precision(request))
+        return precision(request)
 
 
 def page(policy: Policy, sources: Sources) -> str:
@@ -168,7 +171,8 @@ def _states(scheme: Scheme) -> Iterator[str]:
     yield from (
         "## The states of a folio",
         "",
-        f"Found by trying every operation in every state on the interpreted engine, for a folio of {states.PAGES} pages.",
+        "Found by trying every operation in every state on the interpreted engine, for a folio of "
+        f"{states.PAGES} pages.",
         "Squares are its pages, filled where the MM maps them; rows go by the number of mappings. Fields that hold",
         "their initial value are not shown.",
         "",
@@ -217,9 +221,9 @@ def _precision(scheme: Scheme, result: PrecisionResult) -> Iterator[str]:
     size = size_text(4 << result.order)
     yield from ("## How precise, in small", "")
     yield (
-        f"Of the operations after which one MM maps the folio, those that leave it called shared; of those after which "
-        f"several do, those that leave it called exclusive. Each sharing pattern with {result.folios} folios of {size}, "
-        f"seed {result.seed}; `foliolab precision` has the whole, by time as well."
+        "Of the operations after which one MM maps the folio, those that leave it called shared; of those after which "
+        "several do, those that leave it called exclusive. Each sharing pattern with "
+        f"{result.folios} folios of {size}, seed {result.seed}; `foliolab precision` has the whole, by time as well."
     )
     yield ""
     points = {(one.workload, one.mms): one for one in result.points if one.policy == scheme.name}
@@ -287,13 +291,13 @@ def overview(sources: Sources) -> list[str]:
     return table(head, rows)
 
 
-def verdicts(registry: Registry, ledger: Ledger) -> list[str]:
+def verdicts(sources: Sources) -> list[str]:
     """A table of what is known about every claim of every policy."""
-    schemes = [policy.with_parameters() for policy in registry.policies.values()]
+    schemes = [policy.with_parameters() for policy in sources.registry.policies.values()]
     claims = [one for one in CAPABILITIES if any(one in scheme.capabilities for scheme in schemes)]
     rows = []
     for scheme in schemes:
-        found = ledger.outcomes(scheme)
+        found = sources.ledger.outcomes(scheme)
         marks = [MARKS[found[""].verdict] if "" in found else "not verified"]
         for claim in claims:
             claimed = claim in scheme.capabilities
@@ -302,13 +306,31 @@ def verdicts(registry: Registry, ledger: Ledger) -> list[str]:
     return table(("policy", EVERY, *claims), rows)
 
 
-def write(sources: Sources, folder: Path = FOLDER) -> list[str]:
-    """Write every page, and take away what is there of policies that are gone; the pages' names."""
+def digest() -> str:
+    """Of everything that generated pages follow from: the program's files, the findings, and this extension."""
+    made = sha256()
+    for module in (foliolab.framework, foliolab.policies, foliolab.workloads):
+        folder = Path(module.__path__[0]).resolve()
+        for file in sorted(folder.rglob("*")):
+            if file.suffix in (".py", ".json", ".toml", ".scenario"):
+                made.update(f"{folder.name}/{file.relative_to(folder)}".encode() + file.read_bytes())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        made.update(file.read_bytes())
+    return made.hexdigest()
+
+
+def write(sources: Sources, folder: Path = FOLDER) -> None:
+    """Write every page unless nothing has changed, and take away what is there of policies that are gone."""
+    stamp = folder / STAMP
+    now = digest()
+    names = {f"{name}.md" for name in sources.registry.policies}
+    there = {file.name for file in folder.glob("*.md")}
+    if stamp.exists() and stamp.read_text("utf-8") == now and there == names:
+        return
     folder.mkdir(exist_ok=True)
-    pages = {f"{name}.md": page(policy, sources) for name, policy in sources.registry.policies.items()}
-    for stale in set(folder.glob("*.md")) - {folder / name for name in pages}:
-        stale.unlink()
-    for name, text in pages.items():
-        if not (folder / name).exists() or (folder / name).read_text("utf-8") != text:
-            (folder / name).write_text(text, "utf-8")
-    return [name.removesuffix(".md") for name in pages]
+    stamp.unlink(missing_ok=True)
+    for name in there - names:
+        (folder / name).unlink()
+    for name, policy in sources.registry.policies.items():
+        (folder / f"{name}.md").write_text(page(policy, sources), "utf-8")
+    stamp.write_text(now, "utf-8")

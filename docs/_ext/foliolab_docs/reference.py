@@ -15,6 +15,8 @@ from foliolab.framework.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_P
 from foliolab_docs.markdown import attributes, code, prose, table
 
 Function = Callable[..., Any]
+METHODS: Final = ("Machine", "Processes")
+"""Classes that are used by their methods."""
 HOOK_WORDS: Final = attributes(inspect.getdoc(Hooks) or "")
 
 
@@ -103,11 +105,7 @@ def classes() -> list[str]:
         lines += [f"### {name}", "", prose((inspect.getdoc(kind) or "").partition("\n\n")[0]), ""]
         if is_dataclass(kind) and name != "Hooks":
             lines += _fields(kind)
-        elif name == "Processes":
-            methods = {key: value for key, value in vars(kind).items() if inspect.isfunction(value) and key[0] != "_"}
-            rows = [(code(signature(one).replace("(self, ", "(")), prose(inspect.getdoc(one) or "")) for one in methods.values()]
-            lines += table(("method", "meaning"), rows)
-        elif name == "Machine":
+        elif name in METHODS:
             lines += _methods(kind)
     return lines
 
@@ -157,5 +155,3 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
 def everything() -> str:
     """All parts, for whoever holds the reference against the code."""
     return "\n".join(line for part in PARTS.values() for line in part())
-
-

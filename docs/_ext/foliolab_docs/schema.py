@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import json
 from importlib import import_module
-from typing import Any, get_args, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -25,24 +26,22 @@ def structs(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
     return found
 
 
+PLAIN: Final = {int: "integer", float: "number", str: "string", bool: "true or false", type(None): "null"}
+
+
 def _type(kind: Any) -> str:
-    if kind is type(None):
-        return "null"
-    names = {int: "integer", float: "number", str: "string", bool: "true or false"}
-    if kind in names:
-        return names[kind]
-    origin, inner = getattr(kind, "__origin__", None), get_args(kind)
-    if origin is list:
-        return f"list of {_type(inner[0])}"
-    if origin is tuple:
-        return f"list of {', '.join(dict.fromkeys(_type(one) for one in inner if one is not Ellipsis))}"
-    if origin is dict:
-        return f"object of {_type(inner[1])} by {_type(inner[0])}"
-    if inner and all(isinstance(one, str) for one in inner):
-        return " or ".join(f'"{one}"' for one in inner)
-    if inner:
-        return " or ".join(_type(one) for one in inner)
-    return str(getattr(kind, "__name__", kind))
+    """A type in the words of JSON."""
+    if kind in PLAIN:
+        return PLAIN[kind]
+    inner = [f'"{one}"' if isinstance(one, str) else _type(one) for one in get_args(kind) if one is not Ellipsis]
+    match get_origin(kind):
+        case None:
+            return str(kind.__name__)
+        case builtins.dict:
+            return f"object of {inner[1]} by {inner[0]}"
+        case builtins.list | builtins.tuple:
+            return f"list of {', '.join(dict.fromkeys(inner))}"
+    return " or ".join(inner)
 
 
 def described(root: type[msgspec.Struct]) -> list[str]:
