@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar, QWidget
 
@@ -30,6 +30,7 @@ class Command:
         place: the workspace whose tool bar and menus have it; empty for everywhere.
         bar: whether the workspace's tool bar has it.
         breaks: whether a separator stands before it in its menu.
+        word: what stands beside the icon on the tool bar; empty for the icon alone.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Command:
     place: str = ""
     bar: bool = False
     breaks: bool = False
+    word: str = ""
 
     @property
     def plain(self) -> str:
@@ -136,9 +138,15 @@ class Commands(QObject):
 
     def furnish(self, bar: QToolBar, place: str) -> None:
         """Put a workspace's commands on its tool bar."""
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         for command in self._commands.values():
             if command.bar and command.place == place:
-                bar.addAction(self._actions[command.name])
+                action = self._actions[command.name]
+                if command.word:
+                    action.setIconText(command.word)
+                else:
+                    action.setPriority(QAction.Priority.LowPriority)
+                bar.addAction(action)
 
     def paint(self, theme: Theme) -> None:
         """Draw the icons in the theme's colours."""

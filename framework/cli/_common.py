@@ -65,6 +65,32 @@ def warn(found: Registry) -> None:
         sys.stderr.write(f"foliolab: plugin {failure.name} failed and is left out: {failure.message}\n")
 
 
+def schemes(found: Registry, written: list[str] | None, plugin: list[Path] | None) -> list[Scheme]:
+    """The policies asked for; without a name those of the plugin files.
+
+    Raises:
+        UsageError: none is named, and no file offers one; or there is no such policy.
+        PluginError: the file that should offer one failed.
+    """
+    if written:
+        return found.parse_policies(written)
+    files = {str(path.resolve()) for path in plugin or ()}
+    offered = [
+        name
+        for one in found.plugins
+        if one.kind == "file" and str(Path(one.source).resolve()) in files
+        for name in one.policies
+    ]
+    broken = next((one for one in found.failures if str(Path(one.source).resolve()) in files), None)
+    if not offered and broken is not None:
+        raise PluginError(
+            f"plugin {broken.name} failed: {broken.message}", "mend it; `foliolab list` shows every plugin"
+        )
+    if not offered:
+        raise UsageError("no policy is named", f"policies are {', '.join(found.policies)}; or name a --plugin file")
+    return [found.policy(name) for name in offered]
+
+
 def ledger(found: Registry) -> Ledger:
     """What is known about policies' texts; a file that cannot be read is named and left out."""
     from foliolab.framework.verify.ledger import Ledger

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ExitCode, FolioLabError, PluginError, UsageError
+from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,25 +120,7 @@ def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: li
     """The policies asked for; without a name those of the plugin files."""
     if every and written:
         raise UsageError("--all is every policy", "name policies, or give --all")
-    if every:
-        return found.parse_policies(["all"])
-    if written:
-        return found.parse_policies(written)
-    files = {str(path.resolve()) for path in plugin or ()}
-    offered = [
-        name
-        for one in found.plugins
-        if one.kind == "file" and str(Path(one.source).resolve()) in files
-        for name in one.policies
-    ]
-    broken = next((one for one in found.failures if str(Path(one.source).resolve()) in files), None)
-    if not offered and broken is not None:
-        raise PluginError(
-            f"plugin {broken.name} failed: {broken.message}", "mend it; `foliolab list` shows every plugin"
-        )
-    if not offered:
-        raise UsageError("no policy is named", f"policies are {', '.join(found.policies)}; or give --all")
-    return [found.policy(name) for name in offered]
+    return found.parse_policies(["all"]) if every else _common.schemes(found, written, plugin)
 
 
 def _place(output: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import shutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,23 +46,25 @@ def _mapped(path: Path, size: int) -> NDArray[np.uint8]:
 
 
 class Arena:
-    """Makes arrays in a folder."""
+    """Makes arrays in a folder; any thread may ask for one."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._chunks: list[NDArray[np.uint8]] = []
         self._used = 0
+        self._lock = threading.Lock()
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """A new array of so many bytes, all 0."""
-        if not self._chunks or self._used + size > self._chunks[-1].size:
-            path = self._path / str(len(self._chunks))
-            path.touch(mode=0o600)
-            self._chunks.append(_mapped(path, max(size, CHUNK)))
-            self._used = 0
-        found = self._chunks[-1][self._used : self._used + size]
-        self._used += -(-size // _ALIGNED) * _ALIGNED
-        return found
+        with self._lock:
+            if not self._chunks or self._used + size > self._chunks[-1].size:
+                path = self._path / str(len(self._chunks))
+                path.touch(mode=0o600)
+                self._chunks.append(_mapped(path, max(size, CHUNK)))
+                self._used = 0
+            found = self._chunks[-1][self._used : self._used + size]
+            self._used += -(-size // _ALIGNED) * _ALIGNED
+            return found
 
     def place(self, array: NDArray[np.uint8]) -> Place:
         """Where an array is that lies in one that was taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ class EventBlocks:
         sizes = [block.events for block in self._trace.index] if self._trace else [survey.events]
         self._ends = np.cumsum(sizes)
         self._cached: dict[int, Events] = {}
+        self._lock = threading.Lock()
         self.windows, self.left_out, self.pages = self._windows()
 
     def __len__(self) -> int:
@@ -66,14 +68,16 @@ class EventBlocks:
         return parts[0] if len(parts) == 1 else join(parts)
 
     def _of_file(self, number: int) -> Events:
-        if number not in self._cached:
-            assert self._trace is not None
-            while len(self._cached) >= 4:
-                self._cached.pop(next(iter(self._cached)))
-            view = next(self._trace.blocks(number))
-            columns: list[NDArray[Any]] = [column.copy() for column in view]
-            self._cached[number] = Events(*columns)
-        return self._cached[number]
+        with self._lock:  # lanes ask from threads of their own
+            found = self._cached.get(number)
+            if found is None:
+                assert self._trace is not None
+                while len(self._cached) >= 4:
+                    self._cached.pop(next(iter(self._cached)))
+                view = next(self._trace.blocks(number))
+                columns: list[NDArray[Any]] = [column.copy() for column in view]
+                found = self._cached[number] = Events(*columns)
+            return found
 
     def row(self, step: int) -> dict[str, int]:
         """One event."""

@@ -31,7 +31,7 @@ SPACING: Final = 0.012
 SHARE: Final = 3
 """A checkpoint may take this part of the time from one to the next."""
 DEAR: Final = 0.004
-RARE: Final = 16
+RARE: Final = 32
 """One that takes longer than DEAR seconds holds the maps up: it may take less of the time."""
 CLOSE: Final = 0.004
 """Where much was run again to go back, a checkpoint this many seconds before the end makes the next steps short."""

@@ -21,8 +21,8 @@ from foliolab.framework.explore.together import Together
 from foliolab.framework.policy import Scheme
 
 MEMORY: Final = 2 << 30
-CALL: Final = 0.008
-"""Seconds that one call of native code should take."""
+CALL: Final = 0.016
+"""Seconds that one call should take: long ones leave no thread waiting for the last lane, and make few views."""
 PATIENCE: Final = 2.0
 """Seconds that a step may take, access by access."""
 WORTH: Final = 0.001
@@ -123,24 +123,40 @@ class Session:
         return self.position - begin
 
     def _call(self, end: int, seconds: float = CALL) -> None:
-        """One stretch of steps in every lane: a point of the history, and a chance to stop, after each."""
+        """Some stretches of steps in every lane: a point of the history, and a chance to stop, after it."""
         begin = self.position
-        end, heavy = self._stretches.end(begin, end, seconds)
-        began = time.perf_counter()
-        self._each(lambda lane: lane.run(end), self._stretches.expected(end - begin, heavy))
-        self.position = end
-        self._stretches.add(end - begin, time.perf_counter() - began, heavy)
+        plan = self._stretches.plan(begin, end, seconds)
+        marks = [begin, *(stop for stop, _ in plan)]
+        expected = sum(self._stretches.expected(marks[i + 1] - marks[i], heavy) for i, (_, heavy) in enumerate(plan))
+        took = np.zeros((len(self.lanes), len(plan)))
+        order = {id(lane): number for number, lane in enumerate(self.lanes)}
+
+        def run(lane: Lane, number: int) -> None:
+            began = time.perf_counter()
+            lane.run(marks[number + 1])
+            took[order[id(lane)], number] = time.perf_counter() - began
+
+        threads = self._each(run, expected, len(plan))
+        self.position = marks[-1]
+        for i, (_, heavy) in enumerate(plan):
+            self._stretches.add(marks[i + 1] - marks[i], float(took[:, i].sum()) / threads, heavy)
         self._take(begin)
 
-    def _each(self, do: Callable[[Lane], None], seconds: float) -> None:
-        """Do something in every lane, side by side if it takes about so long that it is worth while."""
+    def _each(self, do: Callable[[Lane, int], None], seconds: float, nr: int = 1) -> int:
+        """Do `nr` things in every lane, side by side if they take about so long that it is worth while.
+
+        Returns:
+            on how many threads.
+        """
         if self._warm and seconds >= WORTH:
             # the slowest first: nobody waits for one that began last
-            self.together.each(do, sorted(self.lanes, key=lambda lane: -lane.seconds_a_step))
-            return
+            self.together.rounds(do, sorted(self.lanes, key=lambda lane: -lane.seconds_a_step), nr)
+            return self.together.threads
         for lane in self.lanes:  # at first one behind the other: native code is loaded on the way
-            do(lane)
+            for number in range(nr):
+                do(lane, number)
         self._warm = True
+        return 1
 
     def _take(self, begin: int) -> None:
         """Note what the lanes found from a step on."""
@@ -172,7 +188,7 @@ class Session:
         if position >= self.position:
             self.advance(position - self.position)
             return
-        self._each(lambda lane: lane.goto(position), WORTH)
+        self._each(lambda lane, _: lane.goto(position), WORTH)
         for lane in self.lanes:
             lane.take_wrongs()
         self.position = position

@@ -14,6 +14,8 @@ from foliolab.framework.trace import events as ev
 
 MOST: Final = 1 << 16
 """Steps of one call, at most."""
+STRETCHES: Final = 16
+"""Of one call, at most."""
 LONG: Final = 0.001
 """Seconds from which on a heavy step is worth a call of its own."""
 AGAIN: Final = 64
@@ -43,8 +45,26 @@ class Stretches:
         self._number = -1
         self._found: NDArray[np.int64] = np.zeros(0, np.int64)
 
+    def plan(self, begin: int, end: int, seconds: float) -> list[tuple[int, bool]]:
+        """What to do in a time, stretch by stretch: the position after each, and whether its steps are all heavy.
+
+        Args:
+            begin, end: the steps that are to be done.
+            seconds: that it should take; there is one stretch at least.
+        """
+        found: list[tuple[int, bool]] = []
+        while begin < end and len(found) < STRETCHES:
+            stop, heavy = self.end(begin, end, max(seconds, 0.0))
+            expected = self.expected(stop - begin, heavy)
+            if found and expected > 2 * seconds:  # more of it would be too late than in time
+                break
+            found.append((stop, heavy))
+            seconds -= expected
+            begin = stop
+        return found
+
     def end(self, begin: int, end: int, seconds: float) -> tuple[int, bool]:
-        """How far a call goes from `begin` on.
+        """How far a stretch goes from `begin` on.
 
         Args:
             begin, end: the steps that are to be done.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from heapq import heappop, heappush
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -21,21 +22,26 @@ def step_behind() -> None:
         os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + BEHIND)
 
 
-class _Once(Generic[T]):
-    """Hands out each item once, to whichever thread asks."""
+class _Rounds(Generic[T]):
+    """Hands out each item once a round, to whichever thread asks: never the same item to two at a time."""
 
-    def __init__(self, items: Sequence[T]) -> None:
-        self._items: Iterator[T] = iter(items)
+    def __init__(self, items: Sequence[T], nr: int) -> None:
+        self._items = items
+        self._nr = nr
+        self._waiting = [(0, at) for at in range(len(items))]  # ascending, hence a heap
         self._lock = threading.Lock()
 
-    def work(self, function: Callable[[T], object]) -> None:
-        """Call a function with items until there are none left."""
+    def work(self, function: Callable[[T, int], object]) -> None:
+        """Call a function with items and rounds until none waits: what is farthest behind goes first."""
         while True:
             with self._lock:
-                item = next(self._items, self)
-            if isinstance(item, _Once):
-                return
-            function(item)
+                if not self._waiting:
+                    return  # whoever has an item does the rest of its rounds
+                number, at = heappop(self._waiting)
+            function(self._items[at], number)
+            if number + 1 < self._nr:
+                with self._lock:
+                    heappush(self._waiting, (number + 1, at))
 
 
 class Together(Generic[T]):
@@ -43,11 +49,14 @@ class Together(Generic[T]):
 
     Args:
         nr: things at most; there are never more threads than processors.
+
+    Attributes:
+        threads: among which they are divided.
     """
 
     def __init__(self, nr: int) -> None:
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._others = min(nr, usable) - 1
+        self.threads = min(nr, usable)
         self._pool: ThreadPoolExecutor | None = None
 
     def each(self, function: Callable[[T], object], items: Sequence[T]) -> None:
@@ -56,16 +65,22 @@ class Together(Generic[T]):
         Raises:
             Exception: what the function raised, the first of it.
         """
-        if self._others < 1 or len(items) < 2:
-            for item in items:
-                function(item)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._others, "explore-lane", initializer=step_behind)
-        once = _Once(items)
-        others = [self._pool.submit(once.work, function) for _ in range(min(self._others, len(items) - 1))]
+        self.rounds(lambda item, number: function(item), items, 1)
+
+    def rounds(self, function: Callable[[T, int], object], items: Sequence[T], nr: int) -> None:
+        """Call a function with each item and the numbers 0…nr-1, in this order for each item.
+
+        Raises:
+            Exception: what the function raised, the first of it.
+        """
+        work = _Rounds(items, nr)
+        others: list[Future[None]] = []
+        if self.threads > 1 and len(items) > 1:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads - 1, "explore-lane", initializer=step_behind)
+            others = [self._pool.submit(work.work, function) for _ in range(min(self.threads, len(items)) - 1)]
         try:
-            once.work(function)
+            work.work(function)
         finally:
             wait(others)
         for other in others:

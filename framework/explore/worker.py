@@ -22,7 +22,7 @@ from foliolab.framework.explore.view import HistoryView, LaneView, View
 
 T = TypeVar("T")
 FLAT_OUT: Final = float("inf")
-FRAME: Final = 1 / 62
+FRAME: Final = 1 / 72
 """Seconds from one view to the next, at least."""
 HISTORY_EVERY: Final = 0.2
 """Seconds from one copy of the history to the next, at least, while it runs."""

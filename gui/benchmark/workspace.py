@@ -148,15 +148,15 @@ class BenchmarkPlace(Workspace):
         """Measuring, saving, handing on."""
         run, view, make = "&Run", "&View", self.command
         return [
-            make("start", "&Measure", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True,
+            make("start", "&Measure", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Measure",
                  tip="Measure what the panel says"),
-            make("stop", "S&top", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
+            make("stop", "S&top", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True, word="Stop",
                  tip="End the run with what is measured so far"),
             make("example", "A &quick comparison", self.example, menu=run, tip="Measure the first policies quickly"),
             make("save", "&Save the result…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save", bar=True,
-                 tip="Write a result file that foliolab reads"),
+                 word="Save", tip="Write a result file that foliolab reads"),
             make("compare", "Open in &Compare", self.compare, menu=run, icon="compare", bar=True,
-                 tip="Fill the matrix of the home screen from this result"),
+                 word="Open in Compare", tip="Fill the matrix of the home screen from this result"),
             make("scale", "&Ratio or absolute", self.toggle_scale, menu=view, keys=("R",),
                  tip="Ratios to the baseline, or nanoseconds a page"),
             make("published", "&Published figures", self.toggle_published, menu=view, keys=("P",),

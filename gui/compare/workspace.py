@@ -115,21 +115,24 @@ class ComparePlace(Workspace):
         """Measuring, baselines, results."""
         return [
             self.command("cell", "&Measure this cell", self.measure_cell, menu="&Run", keys=("M",), icon="play",
-                         bar=True, tip="Measure the chosen policy on the chosen question, in a few seconds"),
+                         bar=True, word="Measure",
+                         tip="Measure the chosen policy on the chosen question, in a few seconds"),
             self.command("row", "Measure this &policy", self.measure_row, menu="&Run", keys=("Shift+M",),
                          tip="Measure whatever is not known about the chosen policy"),
             self.command("column", "Measure this &question", self.measure_column, menu="&Run", keys=("Alt+M",),
                          tip="Measure the chosen question for every policy that it is not known of"),
             self.command("all", "Measure &everything", self.measure_all, menu="&Run", keys=("Ctrl+R",), icon="next",
-                         bar=True, tip="Measure whatever is not known, in a few minutes; Stop keeps what is done"),
+                         bar=True, word="Measure everything",
+                         tip="Measure whatever is not known, in a few minutes; Stop keeps what is done"),
             self.command("stop", "&Stop measuring", self.queue.cancel, menu="&Run", keys=("Ctrl+.",), icon="stop",
-                         bar=True, tip="Measure no more; what is measured stays"),
+                         bar=True, word="Stop", tip="Measure no more; what is measured stays"),
             self.command("baseline", "Use as &baseline", self.use_as_baseline, menu="&Run", keys=("B",),
                          tip="Compare the costs of the others with the chosen policy"),
             self.command("evidence", "&Evidence", self.open_evidence, menu="&View", keys=("Ctrl+I",),
-                         icon="information", bar=True, tip="Show what stands behind the chosen cell"),
+                         icon="information", bar=True, word="Evidence", tip="Show what stands behind the chosen cell"),
             self.command("second", "Open a &second result…", self.ask_second, menu="&File", keys=("Ctrl+Shift+O",),
-                         icon="compare", bar=True, tip="Open two result files and see the difference"),
+                         icon="compare", bar=True, word="Second result",
+                         tip="Open two result files and see the difference"),
             self.command("own", "Show my &own results", self.show_own, menu="&View", keys=(),
                          tip="Leave the result file, back to what was measured here"),
             self.command("tours", "Show the &tours", self.show_tours, menu="&View", keys=(),
@@ -339,12 +342,23 @@ class ComparePlace(Workspace):
         if self._first is not None and self.collector.opened is not None and path != self._first:
             self._show_difference(path, result)
             return
+        before = self._first, self.collector.opened
+        self.desk.undo.change(
+            f"Open {path.name}", lambda: self._show_result(path, result), lambda: self._show_result(*before)
+        )
+
+    def _show_result(self, path: Path | None, result: AnyResult | None) -> None:
+        """Fill the matrix from a result; without one, from what was measured here."""
         self._first, self.collector.opened = path, result
+        self.pages.setCurrentIndex(0)
+        self._stale = True
+        if path is None or result is None:
+            self.banner.hide()
+            self._fill()
+            return
         machine = f"{result.kind}, {result.started[:16].replace('T', ' ')}, Linux {result.kernel.split(' ')[0]}"
         self.banner_text.setText(f"Showing {path.name} ({machine}{'' if result.complete else ', incomplete'})")
         self.banner.show()
-        self.pages.setCurrentIndex(0)
-        self._stale = True
         self._fill()
 
     def _show_difference(self, path: Path, result: AnyResult) -> None:
@@ -370,11 +384,13 @@ class ComparePlace(Workspace):
 
     def show_own(self) -> None:
         """Leave result files."""
-        self._first = self.collector.opened = None
-        self.banner.hide()
-        self.pages.setCurrentIndex(0)
-        self._stale = True
-        self._fill()
+        if self._first is None:
+            self.pages.setCurrentIndex(0)
+            return
+        before = self._first, self.collector.opened
+        self.desk.undo.change(
+            f"Close {self._first.name}", lambda: self._show_result(None, None), lambda: self._show_result(*before)
+        )
 
     def receive(self, what: object) -> None:
         """A result's path; or {"policy": name, "question": name}: choose that cell."""

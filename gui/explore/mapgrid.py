@@ -88,8 +88,7 @@ class MapGrid(QWidget):
             cells = view.maps.get((lane, mm))
             if cells is not None:
                 name = view.lanes[lane].names[mm] if mm < len(view.lanes[lane].names) else ""
-                one.caption = name or f"map {mm + 1}: nobody"
-                one.setAccessibleName(f"Map of {one.caption} under {view.lanes[lane].name}")
+                one.call(name or f"map {mm + 1}: nobody", view.lanes[lane].name)
                 one.show_cells(cells, view.dots.get((lane, mm)))
 
     def touch(self, mm: int, first: int, nr: int) -> None:

@@ -100,7 +100,7 @@ class MapView(QWidget):
         return self._tiles
 
     def show_cells(self, cells: NDArray[np.uint8], dots: NDArray[np.uint8] | None = None) -> None:
-        """Show a map; it is copied.
+        """Show a map; it is copied, and painted if it is another one.
 
         Args:
             cells: a byte a page (see `framework.explore.cells`), shape (pages,).
@@ -108,10 +108,19 @@ class MapView(QWidget):
         """
         if self._tiles is None:
             return
+        if _same(self._cells, cells) and _same(self._dots, dots):
+            return  # most steps change one map or two
         self._cells = cells.copy()
         self._dots = None if dots is None else dots.copy()
         self._stale = True
         self.update()
+
+    def call(self, caption: str, policy: str) -> None:
+        """Say who has the map, and under which policy."""
+        if caption != self.caption:
+            self.caption = caption
+            self.setAccessibleName(f"Map of {caption} under {policy}")
+            self.update()
 
     def faces(self) -> NDArray[np.uint8]:
         """The face of each page, and one more of what is no page."""
@@ -138,8 +147,8 @@ class MapView(QWidget):
         """Whether the policy's wrong answers are seen."""
         self._verdicts = verdicts
         self._faces = faces_of_bits(verdicts)
-        if self._cells is not None:
-            self.show_cells(self._cells)  # dots were by the other faces
+        self._dots, self._stale = None, True  # they were by the other faces
+        self.update()
 
     def paint(self, theme: Theme) -> None:
         """Another theme."""
@@ -447,6 +456,12 @@ def _runs(rows: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
         edges = np.flatnonzero(np.diff(np.concatenate(([0], row.astype(np.int8), [0]))))
         found.append([(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)])
     return found
+
+
+def _same(one: NDArray[np.uint8] | None, other: NDArray[np.uint8] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)
 
 
 def _quarter(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:

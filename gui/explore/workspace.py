@@ -336,7 +336,10 @@ class ExplorePlace(Workspace):
             self.maps.begin_close(used)
         if not view.playing or self._frames % OFTEN == 0:
             self.transport.show_view(view)
-        self.desk.commands.action("explore.play").setText("&Pause" if view.playing else "&Play")
+        play, word = self.desk.commands.action("explore.play"), "Pause" if view.playing else "Play"
+        if play.iconText() != word:
+            play.setText(f"&{word}")
+            play.setIconText(word)
         if view.error is not None:
             self.desk.notices.say(view.error.what, "warning", view.error.hint)
         if view.playing and self._frames % SELDOM:

@@ -85,9 +85,9 @@ class PoliciesPlace(Workspace):
         """Files, and where the chosen policy can be sent."""
         return [
             self.command("new", "&New policy…", self.ask_new, menu="&File", keys=("Ctrl+N",), icon="new", bar=True,
-                         tip="Write a commented starting file, watch it, and open it in your editor"),
+                         word="New policy", tip="Write a commented starting file, watch it, and open it in an editor"),
             self.command("open", "Open a &policy file…", self.ask_open, menu="&File", keys=("Ctrl+Shift+O",),
-                         icon="open", bar=True, tip="Open a policy file from disk; each save is checked"),
+                         icon="open", bar=True, word="Open", tip="Open a policy file from disk; each save is checked"),
             self.command("edit", "Open in &editor", self.edit, menu="&File", keys=("Ctrl+Return",), icon="policies",
                          bar=True, tip="Open the chosen policy's file in your editor"),
             self.command("remove", "&Remove from the list", self.remove, menu="&File", keys=("Del",), icon="close",

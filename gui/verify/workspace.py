@@ -16,6 +16,7 @@ from foliolab.gui.commands import Command
 from foliolab.gui.exporting import Exportable
 from foliolab.gui.settings import Settings
 from foliolab.gui.theme import Theme
+from foliolab.gui.verify.files import kind_of
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.workspace import Desk, Workspace
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 LOOK: Final = 40
 """Milliseconds between two looks whether a counterexample is played."""
-HEAD: Final = 4096
 WELCOME: Final = (
     "Four attacks run side by side on the policy's own text: every interleaving of a few threads, random operations "
     "against the page tables, the solver over free MM IDs and counts, and the widths of its fields. Each claim is "
@@ -61,6 +61,8 @@ class VerifyPlace(Workspace):
         self._digest = ""
         self._playing: Playing | None = None
         self._file = ""
+        self._opened: dict[str, Verification] = {}
+        """What a file of verdicts says, by policy."""
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK)
         self._timer.timeout.connect(self._look)
@@ -127,21 +129,22 @@ class VerifyPlace(Workspace):
         """Attacking and stepping."""
         run, make = "&Run", self.command
         return [
-            make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True,
+            make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
                  tip="Attack the chosen policy"),
             make("stop", "S&top the attacks", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
-                 tip="End the attacks with what is known so far"),
+                 word="Stop", tip="End the attacks with what is known so far"),
             make("first", "To the &start", self.first, menu=run, keys=("Home",), icon="restart", bar=True, breaks=True,
                  tip="Before the counterexample's first step"),
             make("back", "Step &back", self.back, menu=run, keys=("Left",), icon="back", bar=True,
                  tip="The step before"),
-            make("play", "&Play or pause", self.toggle, menu=run, keys=("K",), icon="play", bar=True,
+            make("play", "&Play or pause", self.toggle, menu=run, keys=("K",), icon="play", bar=True, word="Play",
                  tip="Step through the counterexample by itself"),
-            make("on", "&Step", self.on, menu=run, keys=("Right",), icon="step", bar=True, tip="The next step"),
+            make("on", "&Step", self.on, menu=run, keys=("Right",), icon="step", bar=True, word="Step",
+                 tip="The next step"),
             make("last", "To the &end", self.last, menu=run, keys=("End",), icon="next", bar=True,
                  tip="Where the law breaks"),
             make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
-                 bar=True, tip="Play this counterexample with other policies beside it"),
+                 bar=True, word="Open in Explore", tip="Play this counterexample with other policies beside it"),
             make("save", "&Save the counterexample…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
                  tip="Write it to a file that foliolab replay repeats"),
         ]  # fmt: skip
@@ -166,6 +169,8 @@ class VerifyPlace(Workspace):
         self._furnish()
         assert self.cards is not None and self.claims is not None
         self.attempt = attempt
+        self._opened = {}
+        self._file = ""
         self.welcome.hide()
         self.note.hide()
         self._digest = self._digest_of(attempt.policy)
@@ -331,6 +336,10 @@ class VerifyPlace(Workspace):
         """Another policy: what is known about it already."""
         if self.job is not None or not self.desk.library.usable([text] if text else []):
             return
+        if text in self._opened:
+            self._show_opened(self._opened[text])
+            return
+        self.note.hide()
         known = self.desk.library.ledger().outcomes(self.desk.library.scheme(text))
         if known or self.cards is not None:
             self._furnish()
@@ -390,26 +399,68 @@ class VerifyPlace(Workspace):
         """The command that repeats the attacks, or the counterexample's file."""
         if self._file:
             return ["foliolab", "replay", self._file]
+        opened = self._opened.get(self.options.policy.currentText())
+        if opened is not None and opened.command:
+            return shlex.split(opened.command)
         return (self.attempt or self.options.attempt()).command()
 
     def takes(self, path: Path) -> bool:
-        """Counterexamples: JSON that names a law and a policy."""
-        if path.suffix != ".json" or not path.is_file():
-            return False
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-        return b'"law"' in head and b'"policy"' in head and b'"shape"' in head
+        """Counterexamples, and verdicts of `foliolab verify --json`."""
+        return bool(kind_of(path))
 
     def show_file(self, path: Path) -> None:
-        """Show a counterexample from its file."""
+        """Show a counterexample, or verdicts, from a file."""
         from foliolab.framework.verify import counterexample
 
+        if kind_of(path) == "verdicts":
+            self._show_verdicts(path)
+            return
         found = counterexample.load(path)
         if found.plugin and not self.desk.library.usable([found.policy]) and Path(found.plugin).is_file():
             self.desk.library.open(found.plugin)
         self.options.choose(found.policy)
         self.show_example(found)
         self._file = str(path)
+
+    def _show_verdicts(self, path: Path) -> None:
+        """Show what a file says; of several policies that which is refuted, the others when they are chosen."""
+        from foliolab.framework.verify import verdicts
+
+        found = verdicts.load(path)
+        self._opened = {one.policy: one for one in found.verifications if self.desk.library.usable([one.policy])}
+        absent = [one.policy for one in found.verifications if one.policy not in self._opened]
+        if absent:
+            self.desk.notices.say(
+                f"{path.name} tells of {', '.join(absent)}, which is not here", "warning",
+                "open its policy file first, then this one",
+            )  # fmt: skip
+        if not self._opened:
+            return
+        first = next((one for one in self._opened.values() if one.refuted), next(iter(self._opened.values())))
+        self._file = ""
+        if self.options.policy.currentText() == first.policy:
+            self._show_opened(first)
+        else:
+            self.options.choose(first.policy)  # which shows it
+
+    def _show_opened(self, done: Verification) -> None:
+        """Show a verification of a file."""
+        self._furnish()
+        assert self.cards is not None and self.claims is not None and self.stepper is not None
+        self.welcome.hide()
+        self.example = None
+        self.stepper.hide()
+        attacks = {one.attack for one in done.findings}
+        for name, card in self.cards.cards.items():
+            card.begin(name in attacks)
+        self.claims.begin(self.desk.library.scheme(done.policy), {})
+        self._answered(done)
+        others = [name for name in self._opened if name != done.policy]
+        more = f" The file has also {', '.join(others)}: choose it." if others else ""
+        stale = done.digest != self._digest_of(done.policy)
+        changed = " The policy's text has changed since." if stale else ""
+        self.note.setText(f"What was found on {done.started[:16].replace('T', ' ')}.{changed}{more}")
+        self.note.show()
 
     def receive(self, what: object) -> None:
         """A policy to attack, a counterexample or its file."""

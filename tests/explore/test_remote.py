@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +172,21 @@ def test_an_arena_hands_out_what_another_finds() -> None:
         mine.place(np.zeros(3, np.uint8))
     arena.discard(folder)
     assert not Path(folder).exists() and (array == 7).all()
+
+
+def test_an_arena_serves_threads_at_the_same_time() -> None:
+    folder = arena.folder()
+    mine, theirs = arena.Arena(folder), arena.Window(folder)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            taken = list(pool.map(mine.take, [arena.CHUNK // 3] * 40))
+    finally:
+        sys.setswitchinterval(interval)
+    for number, one in enumerate(taken):
+        one[:] = number
+    for number, one in enumerate(taken):
+        seen = theirs.at(mine.place(one))
+        assert seen.size == one.size and seen[0] == seen[-1] == number
+    arena.discard(folder)

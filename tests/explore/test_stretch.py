@@ -52,3 +52,18 @@ def test_what_became_long_is_noticed() -> None:
     for _ in range(100):
         stretches.end(0, 1, 0.008)
     assert any(apart for _, _, apart in calls(stretches, stretches._source.nr_steps, 1e-6, 2 * LONG))
+
+
+def test_a_plan_fills_its_time_stretch_by_stretch() -> None:
+    stretches = Stretches(mixed(mms=4))
+    end = stretches._source.nr_steps
+    calls(stretches, end, 1e-6, 4 * LONG)
+    plan = stretches.plan(0, end, 0.016)
+    stops = [stop for stop, _ in plan]
+    assert stops == sorted(set(stops)) and stops[-1] <= end
+    assert sum(heavy for _, heavy in plan) >= 2, "more than one long step goes into one call"
+    takes = sum(
+        stretches.expected(stop - begin, heavy) for begin, (stop, heavy) in zip([0, *stops], plan, strict=False)
+    )
+    assert takes <= 0.016 + 4 * LONG
+    assert len(stretches.plan(0, end, 0.0)) == 1, "something in any case"

@@ -53,3 +53,36 @@ def test_one_thing_or_one_processor_needs_no_thread() -> None:
     alone.each(lambda _: seen.append(threading.current_thread().name), range(3))
     assert seen == [threading.current_thread().name] * 3
     alone.close()
+
+
+def test_rounds_come_in_order_and_never_two_of_one_thing(two: Together[int]) -> None:
+    seen: list[tuple[int, int]] = []
+    inside: set[int] = set()
+
+    def note(item: int, number: int) -> None:
+        assert item not in inside
+        inside.add(item)
+        time.sleep(0.001 * (1 + item))
+        inside.remove(item)
+        seen.append((item, number))
+
+    two.rounds(note, range(4), 5)
+    for item in range(4):
+        assert [number for one, number in seen if one == item] == list(range(5))
+    two.close()
+
+
+def test_one_that_takes_long_keeps_nobody_from_the_rounds_of_others(two: Together[int]) -> None:
+    seen: list[tuple[int, int]] = []
+    rest = threading.Event()
+
+    def note(item: int, number: int) -> None:
+        if item == 0 and number == 0:
+            assert rest.wait(10), "the others have been done meanwhile"
+        seen.append((item, number))
+        if seen.count((1, 2)) and seen.count((2, 2)):
+            rest.set()
+
+    two.rounds(note, range(3), 3)
+    assert seen[-3:] == [(0, 0), (0, 1), (0, 2)] and len(seen) == 9
+    two.close()

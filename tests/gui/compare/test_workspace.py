@@ -241,6 +241,10 @@ def test_a_result_fills_the_matrix(place: ComparePlace, window: Window, files: t
     assert place.matrix.answer(cell_of(place, "cost", 1)).rows
     place.show_own()
     assert len(place.matrix.policies) > 2 and not place.banner.isVisible()
+    window.undo.undo()
+    assert place.banner.isVisible() and place.collector.opened is not None
+    window.undo.undo()
+    assert not place.banner.isVisible() and place.collector.opened is None
 
 
 def test_two_results_show_the_difference(

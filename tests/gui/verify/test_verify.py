@@ -204,3 +204,54 @@ def test_a_damaged_counterexample_is_a_notice(window: Window, tmp_path: Path, te
     file.write_text(text)
     window.open(file)
     assert window.notices.all[-1].severity == "error"
+
+
+@needs_native
+def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
+    open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
+) -> None:
+    from foliolab.framework import registry
+    from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.verify import verdicts, verifier
+    from foliolab.framework.verify.attack import Budget
+    from foliolab.framework.verify.explored.attack import Explored
+    from foliolab.framework.verify.structural import Structural
+
+    found = registry.load([RACE], check=layouts_of)
+    names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
+    attacks = {names[0]: Structural(), "lost-update": Explored()}
+    done = [
+        verifier.verify(found.policy(name), [attacks[name]], Budget(20.0, 64 << 20), lambda news: None, 1,
+                        command=f"foliolab verify {name}")
+        for name in names
+    ]  # fmt: skip
+    path = tmp_path / "verdicts.json"
+    verdicts.save(verdicts.Verdicts(verifications=done), path)
+
+    window = open_window(RACE)
+    assert window.open(path)
+    place: Any = window.here
+    assert place.name == "verify" and place.options.policy.currentText() == "lost-update"
+    qtbot.waitUntil(lambda: place.stepper.course is not None, timeout=PATIENCE)
+    assert place.claims.examples and names[0] in place.note.text()
+    assert place.repeated() == ["foliolab", "verify", "lost-update"]
+    place.options.choose(names[0])
+    assert place.note.isVisible() and "lost-update" in place.note.text()
+    assert place.claims.table()[1][0][0] == "(every policy)" and not place.claims.examples
+    assert place.repeated() == ["foliolab", "verify", names[0]]
+
+
+def test_verdicts_of_policies_that_are_not_here_are_said(open_window: Callable[..., Window], tmp_path: Path) -> None:
+    from foliolab.framework.verify import verdicts
+    from foliolab.framework.verify.verifier import Verification
+
+    one = Verification(
+        policy="of-elsewhere", digest="", claims=[], findings=[], interrupted=False, seconds=1.0, started="2026-11-24"
+    )
+    path = tmp_path / "verdicts.json"
+    verdicts.save(verdicts.Verdicts(verifications=[one]), path)
+    window = open_window()
+    assert window.open(path)
+    assert any("of-elsewhere" in notice.text for notice in window.notices.all)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert not window.open(path)

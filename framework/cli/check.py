@@ -1,0 +1,115 @@
+"""Hold a policy against everything that it must keep, and all that it claims.
+
+The same checks as in its own tests (`foliolab.framework.testing`): the declaration, the attacks of `foliolab verify`
+within a budget, every workload that it is for, and native code byte for byte against the interpreted text.
+Exit codes: 0 it conforms, 1 it does not, 4 its plugin cannot be loaded, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode, FolioLabError
+
+if TYPE_CHECKING:
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.report.conformance import Line, Refutation
+    from foliolab.framework.report.page import Page
+    from foliolab.framework.testing.subject import Subject
+    from foliolab.framework.verify.counterexample import Counterexample
+
+FOLDER: Final = Path("counterexamples")
+SECONDS: Final = 20.0
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
+]
+Seconds = Annotated[float, typer.Option("--seconds", min=0.5, metavar="SECONDS", help="For the attacks on a policy.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where counterexamples are written.")
+]
+
+
+def run(
+    policies: Names = None,
+    seconds: Seconds = SECONDS,
+    seed: Seed = 1,
+    output: Output = FOLDER,
+    plugin: _common.Plugins = None,
+    json: _common.Json = False,
+) -> None:
+    """Check that a policy conforms: its declaration, its claims under attack, workloads, native code."""
+    found = _common.registry(plugin)
+    schemes = _common.schemes(found, policies, plugin)
+    _common.warn(found)
+    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.testing.subject import Subject
+
+    page = Page(console_for(sys.stderr if json else None))
+    command = shlex.join(["foliolab", *sys.argv[1:]])
+    told: list[dict[str, Any]] = []
+    for number, scheme in enumerate(schemes):
+        kind, source = found.origin(scheme)
+        subject = Subject(
+            scheme, seconds, seed=seed, plugin=os.path.abspath(source) if kind == "file" else "", command=command,
+            registry=found,
+        )  # fmt: skip
+        if number:
+            page.line()
+        told.append(_check(subject, output, page))
+    if json:
+        _common.print_json(told)
+    if any(line["verdict"] == "failed" for one in told for line in one["checks"]):
+        raise typer.Exit(ExitCode.COMPARISON_FAILED)
+
+
+def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
+    """Check one policy, a line a check; what was found, as plain values."""
+    from foliolab.framework.report import conformance as report
+    from foliolab.framework.testing.checks import run_all
+
+    began = time.monotonic()
+    lines: list[Line] = []
+    refutations: list[Refutation] = []
+    page.line(f"{subject.scheme.name}: {subject.policy.summary}", "bold")
+    page.line(f"  the attacks have {subject.seconds:g} s", "dim")
+    for check, outcome in run_all(subject):
+        lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text))
+        report.show_line(lines[-1], page)
+        example = outcome.counterexample
+        if example is not None and example.law not in {one.name for one in refutations}:
+            refutations.append(_refutation(example, subject.scheme, output, not refutations))
+    report.show_end(subject.scheme.name, lines, refutations, time.monotonic() - began, page)
+    return {
+        "policy": subject.scheme.name,
+        "seconds": round(time.monotonic() - began, 3),
+        "checks": [{"name": one.name, "verdict": one.verdict, "text": one.text} for one in lines],
+        "counterexamples": {one.name: one.command for one in refutations},
+    }
+
+
+def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bool) -> Refutation:
+    """Write a counterexample, and play it."""
+    from foliolab.framework.report.conformance import Refutation
+    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.course import Course
+
+    path = counterexample.place(example, output, first)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        counterexample.save(example, path)
+        command = shlex.join(["foliolab", "replay", str(path)])
+    except (OSError, FolioLabError) as fault:
+        sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
+        command = ""
+    return Refutation(example.law, Course(example, scheme), command)

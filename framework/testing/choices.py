@@ -1,0 +1,164 @@
+"""What the options of the pytest plugin choose: policies, workloads, sizes, seeds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from foliolab.framework.errors import UsageError
+from foliolab.framework.selection import parse_sizes, size_text, split
+
+if TYPE_CHECKING:
+    import pytest
+
+    from foliolab.framework.engine.machine import Machine
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.workload import Workload
+
+PAGE: Final = 4 << 10
+SHIM: Final = "from {module} import {attribute} as POLICY\n"
+
+Chosen = tuple[Sequence[Any], Sequence[str]]
+_KEY: Final = "_foliolab_selection"
+
+
+class Selection:
+    """The registry and the policies of a run of pytest.
+
+    Args:
+        texts: of --policy; none for all.
+        baseline: of --baseline-policy; the first one by default.
+
+    Attributes:
+        registry: with the files among the policies.
+        schemes: the policies.
+        files: plugin files that another process needs for them.
+
+    Raises:
+        UsageError: there is no such policy, file, module or attribute.
+    """
+
+    def __init__(self, texts: Sequence[str], baseline: str | None = None) -> None:
+        from foliolab.framework import registry as room
+
+        self._folder = tempfile.TemporaryDirectory(prefix="foliolab-")
+        names: list[str] = []
+        self.files: list[str] = []
+        for text in [*texts, *([baseline] if baseline else [])]:
+            file, name = self._source(text)
+            if file:
+                self.files.append(file)
+            names.append(name or f"*{file}")
+        self.registry: Registry = room.load(self.files)
+        schemes = [scheme for name in names for scheme in self._schemes(name)]
+        wanted = schemes[: len(schemes) - 1] if baseline else schemes
+        self.schemes: list[Scheme] = list(dict.fromkeys(wanted)) or [
+            policy.with_parameters() for policy in self.registry.policies.values()
+        ]
+        self.baseline: Scheme = schemes[-1] if baseline else self.schemes[0]
+
+    def _source(self, text: str) -> tuple[str, str]:
+        """(plugin file, name of the policy in it or of an installed one); the name is empty for all of a file."""
+        path = Path(text)
+        if path.suffix == ".py":
+            if not path.is_file():
+                raise UsageError(f"--policy {text}: there is no such file", "name an existing Python file")
+            return str(path.resolve()), ""
+        module, colon, attribute = text.partition(":")
+        if colon and "=" not in attribute:
+            return self._shim(module, attribute), ""
+        return "", text
+
+    def _shim(self, module: str, attribute: str) -> str:
+        """A plugin file that gives a policy of an importable module."""
+        try:
+            getattr(import_module(module), attribute)
+        except Exception as fault:  # whatever the module's own code raises
+            raise UsageError(
+                f"--policy {module}:{attribute} cannot be had: {type(fault).__name__}: {fault}",
+                "name an importable module and a Policy in it",
+            ) from fault
+        path = Path(self._folder.name) / f"{module.replace('.', '_')}_{attribute.lower()}.py"
+        path.write_text(SHIM.format(module=module, attribute=attribute))
+        return str(path)
+
+    def _schemes(self, name: str) -> list[Scheme]:
+        if not name.startswith("*"):
+            return self.registry.parse_policies([name])
+        file = name[1:]
+        plugin = next((one for one in self.registry.plugins if one.source == file), None)
+        if plugin is None:
+            why = next((one.message for one in self.registry.failures if one.source == file), "it was not loaded")
+            raise UsageError(f"--policy {file}: {why}", "mend it; `foliolab list` shows every plugin")
+        return [self.registry.policy(one) for one in plugin.policies]
+
+
+def selection(config: pytest.Config) -> Selection:
+    """The selection of this run; made once."""
+    found = getattr(config, _KEY, None)
+    if not isinstance(found, Selection):
+        found = Selection(config.getoption("foliolab_policy") or (), config.getoption("foliolab_baseline_policy"))
+        setattr(config, _KEY, found)
+    return found
+
+
+def _policies(config: pytest.Config) -> Chosen:
+    schemes = selection(config).schemes
+    return schemes, [scheme.name for scheme in schemes]
+
+
+def _workloads(config: pytest.Config) -> Chosen:
+    found = workloads(config)
+    return found, [workload.name for workload in found]
+
+
+def workloads(config: pytest.Config) -> list[Workload]:
+    """Those of --workload; all that measure by default."""
+    registry = selection(config).registry
+    texts = config.getoption("foliolab_workload")
+    if texts:
+        return registry.parse_workloads(texts)
+    return [workload for workload in registry.workloads.values() if not workload.course]
+
+
+def _executions(config: pytest.Config) -> Chosen:
+    from foliolab.framework.engine.engine import native_missing
+
+    found = ["interpreted"] if native_missing() else ["interpreted", "native"]
+    return found, found
+
+
+def _sizes(config: pytest.Config) -> Chosen:
+    orders = parse_sizes(config.getoption("foliolab_sizes"))
+    return orders, [size_text(PAGE << order) for order in orders]
+
+
+def _seeds(config: pytest.Config) -> Chosen:
+    try:
+        seeds = [int(text) for text in split([config.getoption("foliolab_seeds")])]
+    except ValueError as fault:
+        raise UsageError(f"--seeds: {fault}", "write numbers, such as --seeds 1,2,3") from fault
+    return seeds, [f"seed{seed}" for seed in seeds]
+
+
+OF: Final[dict[str, Callable[[pytest.Config], Chosen]]] = {
+    "foliolab_policy": _policies,
+    "foliolab_workload": _workloads,
+    "foliolab_execution": _executions,
+    "foliolab_size": _sizes,
+    "foliolab_seed": _seeds,
+}
+"""The values and ids of each parametrised fixture."""
+
+
+def machine(scheme: Scheme, execution: str) -> Machine:
+    """A small machine."""
+    from foliolab.framework.engine.engine import Shape
+    from foliolab.framework.engine.machine import Machine
+
+    shape = Shape(512, 4, 64, max_order=min(4, scheme.policy.max_order))
+    return Machine(scheme, shape, "native" if execution == "native" else "interpreted")

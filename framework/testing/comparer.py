@@ -1,0 +1,102 @@
+"""The fixture `compare`: policies under one workload at one size, interleaved in one job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from foliolab.framework import compare as rules
+from foliolab.framework.errors import NothingMeasured
+from foliolab.framework.testing.choices import PAGE, selection
+from foliolab.framework.testing.plugin import RESULTS
+
+if TYPE_CHECKING:
+    import pytest
+
+    from foliolab.framework.policy import Policy, Scheme
+    from foliolab.framework.workload import Workload
+
+MEMORY: Final = "16M"
+
+
+class Comparer:
+    """Compares at one size, with one seed.
+
+    Args:
+        item: the test, which gets the results.
+        config: pytest's.
+        order: of the folios.
+        seed: of whatever is random.
+    """
+
+    def __init__(self, item: pytest.Item, config: pytest.Config, order: int, seed: int) -> None:
+        self.item = item
+        self.config = config
+        self.order = order
+        self.seed = seed
+
+    def __call__(
+        self,
+        workload: Workload | str,
+        policies: Sequence[Policy | Scheme | str] = (),
+        memory: str = MEMORY,
+        repeats: int | None = None,
+    ) -> list[rules.Row]:
+        """Measure.
+
+        Args:
+            workload: the workload, or its name.
+            policies: besides the baseline; those of --policy by default.
+            memory: that is worked on.
+            repeats: rounds; as many as a verdict needs by default.
+
+        Returns:
+            a row a policy, the baseline first (see `foliolab.framework.compare.Row`).
+
+        Raises:
+            NothingMeasured: not a single policy was measured.
+        """
+        from foliolab.framework.engine.engine import native_missing
+        from foliolab.framework.run import RunRequest, compare_run
+        from foliolab.framework.selection import parse_memory
+
+        chosen = selection(self.config)
+        names = [one if isinstance(one, str) else one.name for one in policies] or [one.name for one in chosen.schemes]
+        baseline = chosen.baseline.name
+        together = tuple(dict.fromkeys([baseline, *names]))
+        name = workload if isinstance(workload, str) else workload.name
+        missing = bool(native_missing())
+        request = RunRequest(
+            policies=together,
+            baseline=baseline,
+            workloads=(name,),
+            orders=(self.order,),
+            memory=parse_memory(memory),
+            repeats=repeats or rules.rounds_needed(max(len(together) - 1, 1)),
+            seed=self.seed,
+            plugins=tuple(chosen.files),
+            command=f"pytest {self.item.nodeid!r}",
+            execution="interpreted" if missing else "native",
+        )
+        result = compare_run(request)
+        rows = rules.compare(result)
+        if all(row.ns_per_page is None and not row.counted for row in rows):
+            why = next((cell.reason for cell in result.cells if cell.reason), "no round was finished")
+            raise NothingMeasured(f"{name} at {PAGE << self.order >> 10} KiB: nothing was measured: {why}")
+        self._keep(msgspec.json.encode(result).decode(), rows)
+        return rows
+
+    def _keep(self, text: str, rows: Sequence[rules.Row]) -> None:
+        """The result goes along with the test's report; figures go into JUnit's properties."""
+        if not hasattr(self.item, RESULTS):
+            setattr(self.item, RESULTS, [])
+        getattr(self.item, RESULTS).append(text)
+        for row in rows:
+            lead = f"foliolab.{row.workload}.{row.size_kib}K.{row.policy}"
+            properties: dict[str, object] = dict(row.counted)
+            properties |= {"verdict": row.verdict, "ns_per_page": row.ns_per_page, "ratio": row.ratio}
+            self.item.user_properties += [
+                (f"{lead}.{key}", value) for key, value in properties.items() if value is not None
+            ]

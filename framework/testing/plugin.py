@@ -1,0 +1,171 @@
+"""The pytest plugin: options, fixtures and the summary of comparisons. Nothing slow is imported before it is used.
+
+Fixtures are parametrised by the options, with ids that can be read: `policy` by --policy, `workload` by --workload,
+`engine` by execution, `compare` by --sizes and --seeds. A project's own fixture of such a name takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from foliolab.framework.engine.machine import Machine
+    from foliolab.framework.policy import Scheme
+    from foliolab.framework.testing.comparer import Comparer
+    from foliolab.framework.workload import Workload
+
+RESULTS: Final = "foliolab_results"
+"""The attribute of a test's report that carries its results, as JSON: it comes along from workers of pytest-xdist."""
+_OPTIONS: Final = (
+    ("--policy", dict(action="append", metavar="POLICY", help=(
+        "compare or test this policy: NAME, NAME:parameter=value, FILE.py or module:attr; may be repeated [all]"))),
+    ("--workload", dict(action="append", metavar="NAME", help="compare under this workload; may be repeated [all]")),
+    ("--sizes", dict(metavar="LIST", default="64K", help="folio sizes of comparisons, such as 16K,64K [64K]")),
+    ("--seeds", dict(metavar="LIST", default="1", help="seeds of comparisons, such as 1,2,3 [1]")),
+    ("--baseline-policy", dict(metavar="POLICY", help="the policy that the others are compared with [the first]")),
+    ("--baseline", dict(metavar="FILE", help=(
+        "a result file: counted metrics must not be worse than there (times of another job are not compared)"))),
+    ("--compare-report", dict(metavar="DIR", help="write what was measured there: JSON and CSV")),
+    ("--compare-fail", dict(action="append", metavar="METRIC:LIMIT", help=(
+        "fail where METRIC is more than LIMIT worse than the baseline's, such as atomics:0, loads:10%% or time:5%%"))),
+)  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of comparisons."""
+    group = parser.getgroup("foliolab", "FolioLab: schemes that track who owns a large folio")
+    for name, how in _OPTIONS:
+        group.addoption(name, dest=_dest(name), **how)
+
+
+def _dest(option: str) -> str:
+    return "foliolab_" + option.removeprefix("--").replace("-", "_")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather results, on the process that shows them."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Gatherer(config), "foliolab-gatherer")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrise our own fixtures, where a test uses them."""
+    wanted = [name for name in metafunc.fixturenames if name.startswith("foliolab_")]
+    if not wanted:
+        return
+    from foliolab.framework.testing import choices
+
+    for name in wanted:
+        if name in choices.OF:
+            values, ids = choices.OF[name](metafunc.config)
+            metafunc.parametrize(name, values, ids=ids, indirect=True)
+
+
+# -- fixtures ----------------------------------------------------------------------------------------
+@pytest.fixture
+def foliolab_policy(request: pytest.FixtureRequest) -> Any:
+    """One of the chosen policies."""
+    return request.param
+
+
+@pytest.fixture
+def foliolab_workload(request: pytest.FixtureRequest) -> Any:
+    """One of the chosen workloads."""
+    return request.param
+
+
+@pytest.fixture
+def foliolab_execution(request: pytest.FixtureRequest) -> Any:
+    """interpreted or native."""
+    return request.param
+
+
+@pytest.fixture
+def foliolab_size(request: pytest.FixtureRequest) -> Any:
+    """One of the chosen folio sizes, as an order."""
+    return request.param
+
+
+@pytest.fixture
+def foliolab_seed(request: pytest.FixtureRequest) -> Any:
+    """One of the chosen seeds."""
+    return request.param
+
+
+@pytest.fixture
+def policy(foliolab_policy: Scheme) -> Scheme:
+    """Each of the policies of --policy."""
+    return foliolab_policy
+
+
+@pytest.fixture
+def workload(foliolab_workload: Workload) -> Workload:
+    """Each of the workloads of --workload."""
+    return foliolab_workload
+
+
+@pytest.fixture
+def engine(policy: Scheme, foliolab_execution: str) -> Machine:
+    """A fresh machine of 512 frames and four MMs of 64 pages that runs `policy`, interpreted and native."""
+    from foliolab.framework.testing import choices
+
+    return choices.machine(policy, foliolab_execution)
+
+
+@pytest.fixture
+def compare(request: pytest.FixtureRequest, foliolab_size: int, foliolab_seed: int) -> Comparer:
+    """Compares the policies under a workload, interleaved in one job: `rows = compare(workload)`."""
+    from foliolab.framework.testing.comparer import Comparer
+
+    return Comparer(request.node, request.config, foliolab_size, foliolab_seed)
+
+
+# -- what was measured -------------------------------------------------------------------------------
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Send a test's results along with its report."""
+    report = yield
+    found = getattr(item, RESULTS, None)
+    if found and report.when == "call":
+        setattr(report, RESULTS, list(found))
+    return report
+
+
+class _Gatherer:
+    """Collects the results of all tests, judges them, and shows them at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.texts: list[str] = []
+        self.lines: list[tuple[str, bool]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test's results, perhaps from another process."""
+        self.texts += getattr(report, RESULTS, ())
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Judge; what is worse than allowed, or was not measured, fails the run."""
+        chosen = any(
+            self.config.getoption(_dest(name)) for name in ("--baseline", "--compare-report", "--compare-fail")
+        )
+        if not self.texts and not chosen:
+            return
+        if self.config.getoption("collectonly", False):
+            return
+        from foliolab.framework.testing import verdict
+
+        self.lines, failed = verdict.judge(self.texts, self.config)
+        if failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show the table, and what failed."""
+        if not self.lines:
+            return
+        terminalreporter.section("FolioLab")
+        for text, bad in self.lines:
+            terminalreporter.write_line(text, red=bad)

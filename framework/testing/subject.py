@@ -1,0 +1,97 @@
+"""The policy that is checked, and what the checks of one run share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from foliolab.framework.policy import Policy, Scheme
+
+if TYPE_CHECKING:
+    from foliolab.framework.registry import Registry
+    from foliolab.framework.verify.verifier import Verification
+
+SECONDS: Final = 20.0
+MEMORY: Final = 1 << 30
+
+Say = Callable[[str], object]
+
+
+@dataclass
+class Subject:
+    """A policy under check.
+
+    Args:
+        scheme: the policy with its parameters.
+        seconds: that the attacks may take, all together.
+        attacks: which; none for all.
+        memory: bytes that the states of a search may take.
+        seed: of whatever is random.
+        plugin: the file that the policy comes from; empty for an installed one.
+        command: what repeats the check.
+        workloads: by which it is run; none for those that are installed.
+        say: told what is done just now.
+    """
+
+    scheme: Scheme
+    seconds: float = SECONDS
+    attacks: Sequence[str] = ()
+    memory: int = MEMORY
+    seed: int = 1
+    plugin: str = ""
+    command: str = ""
+    registry: Registry | None = None
+    say: Say = lambda text: None
+    first: bool = False
+    _verification: Verification | None = field(default=None, init=False)
+
+    @property
+    def policy(self) -> Policy:
+        """Its declaration."""
+        return self.scheme.policy
+
+    def verification(self) -> Verification:
+        """What the attacks find; they run once."""
+        if self._verification is None:
+            from foliolab.framework.verify import attacks, verifier
+            from foliolab.framework.verify.attack import Budget, Progress
+
+            last = [0.0]
+
+            def tell(news: object) -> None:
+                now = time.monotonic()
+                if isinstance(news, Progress) and now - last[0] > 0.5:
+                    last[0] = now
+                    self.say(f"{news.attack}: {news.states:,} states")
+
+            self._verification = verifier.verify(
+                self.scheme, attacks.chosen(self.attacks), Budget(self.seconds, self.memory, self.seed), tell,
+                first=self.first, command=self.command, plugin=self.plugin,
+            )  # fmt: skip
+        return self._verification
+
+    def installed(self) -> Registry:
+        """Everything that is installed; asked once."""
+        if self.registry is None:
+            from foliolab.framework import registry
+
+            self.registry = registry.load()
+        return self.registry
+
+
+def subject_of(policy: Policy | Scheme | str, registry: Registry | None = None, seconds: float = SECONDS) -> Subject:
+    """A subject for what an author names: a policy, one with parameters, or `name:parameter=value`.
+
+    Raises:
+        UsageError: there is no such policy.
+    """
+    if isinstance(policy, str):
+        if registry is None:
+            from foliolab.framework import registry as room
+
+            registry = room.load()
+        return Subject(registry.policy(policy), seconds, registry=registry)
+    scheme = policy.with_parameters() if isinstance(policy, Policy) else policy
+    return Subject(scheme, seconds, registry=registry)

@@ -1,0 +1,21 @@
+"""Files that Verify opens: counterexamples, and verdicts of `foliolab verify --json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+HEAD: Final = 4096
+_VERDICTS: Final = b'"verifications"'
+_EXAMPLE: Final = (b'"law"', b'"policy"', b'"shape"')
+
+
+def kind_of(path: Path) -> Literal["", "verdicts", "example"]:
+    """What a file is, by its beginning; "" if it is none of these."""
+    if path.suffix != ".json" or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if _VERDICTS in head:
+        return "verdicts"
+    return "example" if all(name in head for name in _EXAMPLE) else ""

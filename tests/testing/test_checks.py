@@ -1,0 +1,171 @@
+"""The conformance kit: a sound policy passes; a mistake fails in one line, with the scenario where there is one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from foliolab.framework import registry as room
+from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.policy import Policy
+from foliolab.framework.testing import alike
+from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
+from foliolab.framework.testing.subject import Subject, subject_of
+from foliolab.policies import mm_id, page_mapcount
+
+needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
+
+
+def never_shared(folio):  # type: ignore[no-untyped-def]
+    return False
+
+
+def endless(folio):  # type: ignore[no-untyped-def]
+    n = 0
+    while n >= 0:
+        n += 1
+    return False
+
+
+def raises(folio):  # type: ignore[no-untyped-def]
+    return len(folio._no_such_field)
+
+
+def variant(answer, name: str = "variant", **changes: object) -> Policy:  # type: ignore[no-untyped-def]
+    hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=answer)
+    return replace(mm_id.POLICY, name=name, hooks=hooks, models=None, mutants=None, **changes)  # type: ignore[arg-type]
+
+
+def outcome(policy: Policy, check: str, seconds: float = 3.0) -> Outcome:
+    subject = Subject(policy.with_parameters(), seconds, attacks=("random", "structural"))
+    return next(one for one in checks_for(subject.scheme) if one.name == check).run(subject)
+
+
+@pytest.mark.slow
+def test_a_sound_policy_passes_every_check_and_each_claim_has_one() -> None:
+    subject = subject_of(page_mapcount.POLICY, seconds=6)
+    found = {check.name: result for check, result in run_all(subject)}
+    assert set(found) == {*OF_EVERY, *(f"claim {name}" for name in subject.scheme.capabilities)}
+    bad = {name: one for name, one in found.items() if one.verdict == "failed"}
+    assert not bad
+    assert found["owed"].verdict == "passed" and found["workloads"].verdict == "passed"
+
+
+def test_a_refuted_claim_comes_with_its_scenario() -> None:
+    found = outcome(variant(never_shared), "claim safe")
+    assert found.verdict == "failed" and found.counterexample is not None
+    assert "called exclusive, 2 MMs map it" in found.text
+    assert sum(len(thread) for thread in found.counterexample.threads) <= 8, "it is the minimal one"
+
+
+@pytest.mark.parametrize(("answer", "says"), [(endless, "does not"), (raises, "_no_such_field")])
+def test_a_hook_that_does_not_end_or_raises_is_one_line(answer, says: str) -> None:  # type: ignore[no-untyped-def]
+    found = outcome(variant(answer), "owed")
+    assert found.verdict == "failed" and says in found.text and "test_checks.py" in found.text
+    assert "\n" not in found.text
+
+
+def test_what_is_not_documented_is_named() -> None:
+    fields = (replace(mm_id.POLICY.with_parameters().fields[0], doc=""), *mm_id.POLICY.with_parameters().fields[1:])
+    found = outcome(variant(never_shared, fields=fields, references=()), "documented")
+    assert found.verdict == "failed" and "references" in found.text and fields[0].name in found.text
+
+
+def test_a_declaration_that_is_none_ends_the_run() -> None:
+    policy = variant(never_shared, max_order=99)
+    names = [check.name for check, _ in run_all(Subject(policy.with_parameters(), 1.0))]
+    assert names == ["declared"]
+    assert "max_order" in outcome(policy, "declared").text
+
+
+def test_parameters_are_tried_at_their_ends() -> None:
+    found = outcome(mm_id.POLICY, "parameters")
+    assert found.verdict == "passed" and found.text.endswith("values")
+
+
+@needs_native
+def test_native_code_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheme = page_mapcount.POLICY.with_parameters()
+    assert alike.difference(scheme, steps=30) == ""
+    right = alike.apply
+
+    def wrong(machine, operation):  # type: ignore[no-untyped-def]
+        said = right(machine, operation)
+        if machine.execution == "native" and operation.do == "fork":
+            machine.vm.buffer[machine.map.pages + 3] ^= 1
+        return said
+
+    monkeypatch.setattr(alike, "apply", wrong)
+    told = alike.difference(scheme, steps=60)
+    assert "fork" in told and "1 bytes differ" in told
+
+
+# -- foliolab check ----------------------------------------------------------------------------------
+def check(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "foliolab.framework.cli", "check", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, cwd=folder, timeout=200, check=False)
+
+
+FILE = """
+from dataclasses import replace
+from foliolab.policies import mm_id
+
+def maybe_mapped_shared(folio):
+    {body}
+
+POLICY = replace(
+    mm_id.POLICY, name="mine", models=None, mutants=None,
+    hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared),
+)
+"""
+
+
+@pytest.mark.slow
+def test_the_command_shows_the_scenario_and_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FILE.format(body="return False"))
+    done = check("--plugin", "mine.py", "--seconds", "5", folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "✗ claim safe" in done.stdout or "x claim safe" in done.stdout
+    assert "mine does not conform" in done.stdout and "foliolab replay counterexamples/mine-safe.json" in done.stdout
+    assert (tmp_path / "counterexamples" / "mine-safe.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_command_as_json(tmp_path: Path) -> None:
+    done = check("exact", "--seconds", "3", "--json", folder=tmp_path)
+    (told,) = json.loads(done.stdout)
+    assert done.returncode == 0 and told["policy"] == "exact"
+    assert {one["verdict"] for one in told["checks"]} <= {"passed", "undecided"}
+    assert "exact conforms" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("raise ValueError('no luck')", "no luck"),
+        ("POLICY = 7", "POLICY"),
+        ("x = 1", "offers nothing"),
+        (FILE.format(body="return False").replace('name="mine"', 'name="mm-id"'), "already given"),
+        (FILE.format(body="return False").replace('name="mine"', 'name="mine", api_version=99'), "99"),
+        (
+            FILE.format(body="return False").replace('name="mine"', 'name="mine", capabilities=frozenset({"x"})'),
+            "partial-mapping",
+        ),
+    ],
+)
+def test_a_file_that_is_none_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    done = check("--plugin", "mine.py", folder=tmp_path)
+    assert done.returncode in (2, 4) and says in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+
+
+def test_a_policy_is_found_by_what_names_it() -> None:
+    registry = room.load()
+    assert subject_of("mm-id:slots=3", registry).scheme.name == "mm-id:slots=3"
+    assert subject_of(mm_id.POLICY.with_parameters({"slots": 3})).scheme.name == "mm-id:slots=3"

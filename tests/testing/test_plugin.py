@@ -1,0 +1,182 @@
+"""The pytest plugin, as its user runs it: options, fixtures, the summary, limits, xdist; and what it leaves alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from foliolab.framework import results
+from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.errors import UsageError
+from foliolab.framework.testing.verdict import Limit
+
+pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
+MINE = """
+from dataclasses import replace
+from foliolab.framework.api import atomic_read, load
+from foliolab.policies import mm_id
+
+def maybe_mapped_shared(folio):
+    return False
+
+POLICY = replace(
+    mm_id.POLICY, name="mine", models=None, mutants=None,
+    hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared),
+)
+"""
+COMPARE = "def test_it(compare):\n    assert compare('munmap', memory='1M', repeats=3)\n"
+
+
+def run(folder: Path, text: str, *arguments: str) -> tuple[int, str]:
+    (folder / "mine.py").write_text(MINE)
+    (folder / "test_it.py").write_text(text)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", "-c", "/dev/null", *arguments]
+    done = subprocess.run(
+        [*words, "--rootdir", str(folder), "test_it.py"], capture_output=True, text=True, cwd=folder, timeout=200,
+        check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_it_is_there_without_numba_qt_or_numpy() -> None:
+    code = (
+        "import sys, foliolab.framework.testing.plugin\n"
+        "print(sorted({'numba', 'numpy', 'PySide6', 'rich', 'z3'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_fixtures_have_readable_ids(tmp_path: Path) -> None:
+    code, out = run(
+        tmp_path, "def test_it(policy, workload, engine):\n    engine.create(0)\n    assert engine.scheme is policy\n",
+        "--policy", "mm-id:slots=3", "--policy", "mine.py", "--workload", "munmap", "--collect-only",
+    )  # fmt: skip
+    assert code == 0
+    for policy in ("mm-id:slots=3", "mine"):
+        for execution in ("interpreted", "native"):
+            assert re.search(rf"test_it\[[^\]]*{re.escape(policy)}[^\]]*\]", out) and execution in out
+    assert "munmap" in out
+
+
+def test_a_projects_own_fixture_goes_first(tmp_path: Path) -> None:
+    text = "import pytest\n@pytest.fixture\ndef policy():\n    return 7\ndef test_it(policy):\n    assert policy == 7\n"
+    code, out = run(tmp_path, text)
+    assert code == 0 and "1 passed" in out
+
+
+def test_a_comparison_is_shown_written_and_in_the_junit_file(tmp_path: Path) -> None:
+    code, out = run(
+        tmp_path, COMPARE, "--policy", "mine.py", "--baseline-policy", "page-mapcount", "--sizes", "16K,64K",
+        "--compare-report", "out", "--junitxml", "j.xml",
+    )  # fmt: skip
+    assert code == 0, out
+    assert out.count("baseline") == 2 and "mine" in out
+    found = results.load(tmp_path / "out" / "seed1.json")
+    assert found.config.sizes == [16, 64] and found.config.policies == ["page-mapcount", "mine"]
+    assert len((tmp_path / "out" / "seed1.csv").read_text().splitlines()) == 5
+    names = {one.get("name") for one in ElementTree.parse(tmp_path / "j.xml").iter("property")}
+    assert "foliolab.munmap.16K.mine.atomics" in names
+
+
+def test_results_come_from_the_workers_of_xdist(tmp_path: Path) -> None:
+    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--policy", "mm-id", "--seeds", "1,2", "-n", "2",
+                    "--compare-report", "out")  # fmt: skip
+    assert code == 0, out
+    assert results.load(tmp_path / "out" / "seed1.json").complete and (tmp_path / "out" / "seed2.json").is_file()
+
+
+def test_counted_metrics_gate_exactly(tmp_path: Path) -> None:
+    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
+                    "--compare-fail", "atomics:0", "--compare-report", "out")  # fmt: skip
+    assert code == 1 and "atomics: page-mapcount under munmap at 64 KiB" in out and "1 passed" in out
+    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
+                    "--compare-fail", "atomics:100", "--baseline", "out/seed1.json")  # fmt: skip
+    assert code == 0, out
+    text = (tmp_path / "out" / "seed1.json").read_text()
+    worse = re.sub(r'"atomics": ?([0-9.]+)', '"atomics":0.5', text)
+    assert worse != text
+    (tmp_path / "before.json").write_text(worse)
+    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
+                    "--baseline", "before.json")  # fmt: skip
+    assert code == 1 and "the result file has 0.5" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "says"),
+    [
+        ("def test_it():\n    pass\n", ["--compare-report", "out"], "nothing was measured"),
+        (COMPARE, ["--policy", "page-mapcount", "--compare-fail", "speed:3"], "no such limit"),
+        (COMPARE, ["--policy", "page-mapcount", "--baseline", "none.json"], "none.json"),
+        (COMPARE, ["--policy", "no-such"], "no-such"),
+        (COMPARE, ["--policy", "none.py"], "there is no such file"),
+        (COMPARE, ["--policy", "json:nothing"], "nothing"),
+        (COMPARE, ["--sizes", "17K"], "17K"),
+        (COMPARE, ["--seeds", "x"], "--seeds"),
+    ],
+)
+def test_what_cannot_be_done_fails_and_says_why(tmp_path: Path, text: str, arguments: list[str], says: str) -> None:
+    code, out = run(tmp_path, text, *arguments)
+    assert code != 0 and says in out
+
+
+def test_a_policy_of_a_module(tmp_path: Path) -> None:
+    code, out = run(tmp_path, "def test_it(policy):\n    assert policy.name == 'mine'\n", "--policy", "mine:POLICY")
+    assert code == 0, out
+
+
+# -- the class ---------------------------------------------------------------------------------------
+CLASS = """
+import pytest
+from mine import POLICY
+from foliolab.framework.testing import PolicyConformance
+
+class TestMine(PolicyConformance):
+    seconds = 3
+    {expected}
+
+    @pytest.fixture
+    def policy(self{more}):
+        return POLICY
+"""
+
+
+@pytest.mark.slow
+def test_a_check_that_is_known_to_fail_is_expected_and_strictly(tmp_path: Path) -> None:
+    wrong = CLASS.format(expected="", more="")
+    code, out = run(tmp_path, wrong)
+    failed = set(re.findall(r"FAILED test_it.py::TestMine::test_conforms\[([^\]]+)\]", out))
+    assert code == 1 and failed and "what would have to hold" in out and "mapped by MM" in out
+    names = {one.replace("claim-", "claim ", 1): "known" for one in failed}
+    code, out = run(tmp_path, CLASS.format(expected=f"expected_failures = {names!r}", more=""))
+    assert code == 0 and f"{len(failed)} xfailed" in out, out
+    code, out = run(
+        tmp_path, CLASS.format(expected=f"expected_failures = {names | {'documented': 'known'}!r}", more="")
+    )
+    assert code == 1 and "XPASS(strict)" in out
+
+
+def test_an_expected_failure_that_is_no_check_is_refused(tmp_path: Path) -> None:
+    code, out = run(tmp_path, CLASS.format(expected="expected_failures = {'claim wings': 'no'}", more=""))
+    assert code != 0 and "claim wings" in out and "its checks are" in out
+
+
+def test_a_fixture_with_needs_of_its_own_skips_what_is_not_claimed(tmp_path: Path) -> None:
+    code, out = run(tmp_path, CLASS.format(expected="", more=", tmp_path"), "-k", "declared or documented or eight")
+    assert code == 0 and "2 passed" in out and "1 skipped" in out and "does not claim" in out
+
+
+@pytest.mark.parametrize("text", ["time:5", "atomics", "atomics:-1", "nothing:3", "atomics:x%"])
+def test_limits_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match=r"no such limit|as shares"):
+        Limit.parse(text)
+
+
+def test_limits() -> None:
+    assert Limit.parse("atomics:0").allows(2.0, 2.0) and not Limit.parse("atomics:0").allows(2.0, 2.01)
+    assert Limit.parse("loads:10%").allows(10, 11) and not Limit.parse("loads:10%").allows(10, 11.1)
