@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
+# One build serves all, and it writes the pages of policies beside the others.
+pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.timeout(900)]
 
 
 def build(builder: str, source: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +25,7 @@ def build(builder: str, source: Path, folder: Path, *options: str) -> subprocess
         [*command, "-d", str(folder / "trees"), *options, str(source), str(folder / builder)],
         capture_output=True,
         encoding="utf-8",
-        timeout=280,
+        timeout=800,
         check=False,
         env=os.environ | {"PYTHONUTF8": "1"},
     )

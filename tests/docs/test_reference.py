@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,11 @@ def parameters(name: str) -> list[str]:
     return list(inspect.signature(getattr(hooks, name)).parameters)
 
 
+def signature(name: str, function: Callable[..., object]) -> str:
+    """As the function is written, annotations included."""
+    return name + str(inspect.signature(function)).replace("'", "")
+
+
 def row(part: str, signature: str) -> str:
     """The row of the reference that begins with a signature."""
     rows = [line for line in reference.PARTS[part]() if line.startswith(f"| `{signature}` |")]
@@ -40,20 +46,9 @@ def row(part: str, signature: str) -> str:
     return str(rows[0])
 
 
-def escaped(signature: str) -> str:
-    return signature.replace("|", "\\|")
-
-
-@cache
-def tested() -> frozenset[str]:
-    """Every word of every test but those of the documentation, and of what they run: the shipped policies."""
-    files = [file for file in (ROOT / "tests").rglob("*.py") if file.parent.name != "docs"]
-    files += [*(ROOT / "policies").glob("*.py"), *(ROOT / "workloads").glob("*.py")]
-    return frozenset(word for file in files for word in re.findall(r"\w+", file.read_text("utf-8")))
-
-
 @cache
 def named_by_tests() -> frozenset[str]:
+    """Every word of every test but those of the documentation."""
     files = [file for file in (ROOT / "tests").rglob("*.py") if file.parent.name != "docs"]
     return frozenset(word for file in files for word in re.findall(r"\w+", file.read_text("utf-8")))
 
@@ -71,7 +66,7 @@ def test_the_contract_has_these_hooks() -> None:
 def test_a_hook_stands_there_with_its_signature(name: str) -> None:
     function = getattr(hooks, name)
     assert len(parameters(name)) == HOOK_ARGUMENTS[name]
-    written = row("policy-hooks", f"{name}{str(inspect.signature(function)).replace(chr(39), '')}")
+    written = row("policy-hooks", signature(name, function))
     assert ("vpn" in written.rpartition("|")[0].rpartition("|")[2]) == (name in HOOKS_WITH_PLACE)
     said = reference.HOOK_WORDS[name]
     assert said.startswith(f"({', '.join(parameters(name))})"), "the contract's docstring says otherwise"
@@ -90,9 +85,7 @@ def test_shipped_policies_write_a_hook_with_that_signature(name: str) -> None:
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_a_primitive_stands_there_with_its_signature(name: str) -> None:
     function = getattr(api, name)
-    if not inspect.isfunction(function):
-        return
-    written = row("primitives", f"{name}{str(inspect.signature(function)).replace(chr(39), '')}")
+    written = row("primitives", signature(name, function))
     assert inspect.getdoc(function)
     assert ("| yes |" in written) == (name in primitives.ATOMIC_RMW)
 
@@ -106,7 +99,7 @@ def test_no_primitive_is_missing() -> None:
 def test_every_function_is_in_exactly_one_part(name: str) -> None:
     function = getattr(api, name)
     part = "primitives" if function.__module__ == primitives.__name__ else "helpers"
-    row(part, f"{function.__name__}{str(inspect.signature(function)).replace(chr(39), '')}")
+    row(part, signature(name, function))
 
 
 @pytest.mark.parametrize("name", PLUGIN_HOOKS)

@@ -91,7 +91,7 @@ def test_the_picture_shows_all_of_it(name: str, course: object) -> None:
     ]
     assert len(boxes) == len(graph.states)
     for x, y, w, h in boxes:
-        assert 0 <= x and x + w <= wide and 0 <= y and y + h <= high
+        assert x >= 0 and x + w <= wide and y >= 0 and y + h <= high
     for (x, y, w, h), (x2, y2, w2, h2) in combinations(boxes, 2):
         assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, "boxes overlap"
 
