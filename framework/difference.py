@@ -66,6 +66,7 @@ class Difference:
         unit: of its values.
         cases: in the order of the first result, then what only the second has.
         notes: what a reader should know, such as different machines.
+        counted: of results of times: the counted metrics, exactly; the last part of a key is the metric.
     """
 
     kind: str
@@ -73,6 +74,17 @@ class Difference:
     unit: str
     cases: tuple[Case, ...]
     notes: tuple[str, ...]
+    counted: tuple[Case, ...] = ()
+
+    @property
+    def exact(self) -> tuple[Case, ...]:
+        """The cases that no noise is in: counted metrics, precision, errors."""
+        return self.counted if self.kind == "compare" else self.cases
+
+    @property
+    def worse(self) -> tuple[Case, ...]:
+        """What has become worse for certain; times of two runs are never certain."""
+        return tuple(case for case in self.exact if case.word == "higher")
 
     def count(self, word: Word) -> int:
         """How many cases have a verdict."""
@@ -211,7 +223,20 @@ def _of_times(first: Result, second: Result) -> Difference:
         word = _verdict(one, other, (ratio, low, high), adjusted[key])
         cases.append(Case(name, _median(one), _median(other), ratio, low, high, word))
     headings = ("workload", "size, KiB", "policy")
-    return Difference("compare", headings, "ns per page", tuple(cases), _notes(first, second, timed=True))
+    notes = _notes(first, second, timed=True)
+    return Difference("compare", headings, "ns per page", tuple(cases), notes, _of_counts(first, second))
+
+
+def _of_counts(first: Result, second: Result) -> tuple[Case, ...]:
+    ours, theirs = (
+        {
+            (cell.workload, str(cell.size_kib), cell.policy, metric): value
+            for cell in one.cells
+            for metric, value in cell.counted.items()
+        }
+        for one in (first, second)
+    )
+    return tuple(_exact(key, ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs]))
 
 
 def _median(cell: Cell | None) -> float | None:

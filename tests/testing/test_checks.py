@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,29 +17,30 @@ from foliolab.framework.policy import Policy
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
 from foliolab.framework.testing.subject import Subject, subject_of
+from foliolab.framework.verify import operation
 from foliolab.policies import mm_id, page_mapcount
 
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 
 
-def never_shared(folio):  # type: ignore[no-untyped-def]
+def never_shared(folio):
     return False
 
 
-def endless(folio):  # type: ignore[no-untyped-def]
+def endless(folio):
     n = 0
     while n >= 0:
         n += 1
     return False
 
 
-def raises(folio):  # type: ignore[no-untyped-def]
+def raises(folio):
     return len(folio._no_such_field)
 
 
-def variant(answer, name: str = "variant", **changes: object) -> Policy:  # type: ignore[no-untyped-def]
+def variant(answer, name: str = "variant", **changes: Any) -> Policy:
     hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=answer)
-    return replace(mm_id.POLICY, name=name, hooks=hooks, models=None, mutants=None, **changes)  # type: ignore[arg-type]
+    return replace(mm_id.POLICY, name=name, hooks=hooks, models=None, mutants=None, **changes)
 
 
 def outcome(policy: Policy, check: str, seconds: float = 3.0) -> Outcome:
@@ -64,7 +66,7 @@ def test_a_refuted_claim_comes_with_its_scenario() -> None:
 
 
 @pytest.mark.parametrize(("answer", "says"), [(endless, "does not"), (raises, "_no_such_field")])
-def test_a_hook_that_does_not_end_or_raises_is_one_line(answer, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_hook_that_does_not_end_or_raises_is_one_line(answer, says: str) -> None:
     found = outcome(variant(answer), "owed")
     assert found.verdict == "failed" and says in found.text and "test_checks.py" in found.text
     assert "\n" not in found.text
@@ -92,11 +94,11 @@ def test_parameters_are_tried_at_their_ends() -> None:
 def test_native_code_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     scheme = page_mapcount.POLICY.with_parameters()
     assert alike.difference(scheme, steps=30) == ""
-    right = alike.apply
+    right = operation.apply
 
-    def wrong(machine, operation):  # type: ignore[no-untyped-def]
-        said = right(machine, operation)
-        if machine.execution == "native" and operation.do == "fork":
+    def wrong(machine, one):
+        said = right(machine, one)
+        if machine.execution == "native" and one.do == "fork":
             machine.vm.buffer[machine.map.pages + 3] ^= 1
         return said
 

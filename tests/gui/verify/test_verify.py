@@ -213,13 +213,13 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     from foliolab.framework import registry
     from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.verify import verdicts, verifier
-    from foliolab.framework.verify.attack import Budget
+    from foliolab.framework.verify.attack import Attack, Budget
     from foliolab.framework.verify.explored.attack import Explored
     from foliolab.framework.verify.structural import Structural
 
     found = registry.load([RACE], check=layouts_of)
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
-    attacks = {names[0]: Structural(), "lost-update": Explored()}
+    attacks: dict[str, Attack] = {names[0]: Structural(), "lost-update": Explored()}
     done = [
         verifier.verify(found.policy(name), [attacks[name]], Budget(20.0, 64 << 20), lambda news: None, 1,
                         command=f"foliolab verify {name}")

@@ -1,0 +1,36 @@
+"""What differs between two result files of the same command.
+
+Counted metrics, precision and errors are compared exactly. Times of two runs were not measured in turn: each has its
+95 % interval and a verdict, and none of them fails.
+Exit codes: 0 nothing is worse, 1 something exact is worse, 2 the files cannot be compared.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foliolab.framework.errors import ExitCode
+
+
+def run(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A result file (--json of compare, precision, …).")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one of the same command.")],
+    every: Annotated[bool, typer.Option("--all", help="Show what is the same, too.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for a pull request.")] = False,
+) -> None:
+    """Compare two result files: counted metrics exactly, times with their intervals."""
+    from foliolab.framework import difference
+    from foliolab.framework.report import difference as report
+    from foliolab.framework.report.page import Page, console_for
+
+    found = difference.difference(difference.load(old), difference.load(new))
+    names = old.name, new.name
+    if markdown:
+        print(report.markdown(found, names, every), end="")
+    else:
+        report.render(found, names, Page(console_for()), every)
+    if found.worse:
+        raise typer.Exit(ExitCode.COMPARISON_FAILED)

@@ -1,0 +1,73 @@
+"""Write a report of a result file: Markdown, one HTML file, CSV, or a picture.
+
+The HTML file needs nothing else and opens without a network: first the matrix of policies and workloads, then what
+stands behind each cell, then how to repeat it. Pictures are curves over folio size, for a mail or a paper.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ResultFileError, UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.results import Result
+
+FORMATS: Final = ("md", "html", "csv", "png", "svg")
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file of foliolab compare --json.")],
+    form: Annotated[
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write. [by --output, else md]")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="Where to. [md: stdout; else beside FILE]")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="POLICY", help="Compare with another policy of it.")] = None,
+    plugin: _common.Plugins = None,
+) -> None:
+    """Write a result as Markdown, HTML, CSV, PNG or SVG, the published figures beside it."""
+    chosen = form or (output.suffix.removeprefix(".") if output is not None else "md")
+    if chosen not in FORMATS:
+        raise UsageError(f"there is no format {chosen!r}", f"formats are {', '.join(FORMATS)}")
+    place = output if output is not None else None if chosen == "md" else file.with_suffix(f".{chosen}")
+    _common.writable(place)
+    result = _load(file)
+    found = _common.registry(plugin)
+    from foliolab.framework import compare
+    from foliolab.framework.document import write_atomically
+    from foliolab.framework.report import csvfile, html, markdown, matrix, pictures
+
+    rows = compare.compare(
+        result, baseline, published=_common.published_figures(found), resolve=_common.resolver(found)
+    )
+    if place is not None and chosen == "csv":
+        csvfile.write(rows, place)
+    elif place is not None and chosen in ("png", "svg"):
+        pictures.write(matrix.matrix(result, rows), place, chosen)
+    else:
+        write = html.html if chosen == "html" else markdown.markdown
+        text = write(matrix.matrix(result, rows))
+        if place is None:
+            print(text, end="")
+            return
+        write_atomically(place, text.encode())
+    print(f"written: {place}")
+
+
+def _load(path: Path) -> Result:
+    from foliolab.framework import difference
+    from foliolab.framework.results import Result
+
+    found = difference.load(path)
+    if not isinstance(found, Result):
+        raise ResultFileError(
+            f"{path} is a result of foliolab {found.kind}, which has no such report",
+            f"`foliolab {found.kind}` prints its own; foliolab diff compares two of them",
+        )
+    return found

@@ -1,0 +1,179 @@
+"""Policies × workloads with a word, a figure and a curve in each cell: what Markdown, HTML and pictures show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from foliolab.framework.compare import Row
+from foliolab.framework.difference import pooled
+from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
+from foliolab.framework.results import Result
+
+SIGNS: Final = {
+    "baseline": "●", "faster": "▼", "slower": "▲", "same": "=", "undecided": "?", "not measured": "✗", "–": "",
+}  # fmt: skip
+TONES: Final = {"faster": "good", "slower": "bad", "undecided": "doubtful", "not measured": "bad"}
+METRICS: Final = ("atomics", "lock_sections", "loads", "stores", "cache_lines")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One policy under one workload, all sizes together.
+
+    Args:
+        policy, workload: which.
+        word: faster, slower, same, undecided, baseline, not measured, or – where it does not apply.
+        figure: the geometric mean of the ratios as a change in per cent; of the baseline its time.
+        interval: its 95 % interval, in words.
+        curve: (size in KiB, ratio, low, high) of each size that was measured.
+        rows: what stands behind it.
+        reason: why it was not measured.
+    """
+
+    policy: str
+    workload: str
+    word: str
+    figure: str = ""
+    interval: str = ""
+    curve: tuple[tuple[int, float, float, float], ...] = ()
+    rows: tuple[Row, ...] = ()
+    reason: str = ""
+
+    @property
+    def sign(self) -> str:
+        """What stands for the word beside its colour."""
+        return SIGNS[self.word]
+
+    @property
+    def tone(self) -> str:
+        """good, bad, doubtful or plain."""
+        return TONES.get(self.word, "plain")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A result as a matrix.
+
+    Args:
+        result: of which.
+        baseline: what the others are compared with.
+        policies, workloads: rows and columns.
+        cells: by (policy, workload).
+    """
+
+    result: Result
+    baseline: str
+    policies: tuple[str, ...]
+    workloads: tuple[str, ...]
+    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> list[Cell]:
+        """What was asked for, and not measured."""
+        return [cell for cell in self.cells.values() if cell.word == "not measured"]
+
+    @property
+    def headline(self) -> str:
+        """All of it in one sentence."""
+        parts = []
+        for policy in self.policies:
+            words = [self.cells[policy, workload].word for workload in self.workloads]
+            if policy != self.baseline:
+                told = [
+                    f"{words.count(word)} {word}" for word in SIGNS if word in words and word not in ("–", "baseline")
+                ]
+                parts.append(f"{policy}: {', '.join(told) or 'nothing applies'}")
+        return f"Against {self.baseline}, by workload: {'; '.join(parts)}."
+
+
+def matrix(result: Result, rows: Sequence[Row]) -> Matrix:
+    """The matrix of a result.
+
+    Args:
+        result: the result.
+        rows: its comparison (`compare.compare`), with the published figures.
+    """
+    baseline = next((row.policy for row in rows if row.verdict == "baseline"), result.config.baseline)
+    found = Matrix(result, baseline, tuple(result.config.policies), tuple(result.config.workloads))
+    for policy in found.policies:
+        for workload in found.workloads:
+            mine = tuple(row for row in rows if row.policy == policy and row.workload == workload)
+            found.cells[policy, workload] = _cell(policy, workload, mine, baseline)
+    return found
+
+
+def _cell(policy: str, workload: str, rows: tuple[Row, ...], baseline: str) -> Cell:
+    measured = [row for row in rows if row.ratio is not None]
+    lost = [row for row in rows if row.ratio is None and not row.skipped]
+    if lost:
+        return Cell(policy, workload, "not measured", rows=rows, reason=lost[0].reason)
+    if not measured:
+        return Cell(policy, workload, "–", rows=rows, reason=rows[0].reason if rows else "it does not apply")
+    curve = tuple(
+        (row.size_kib, row.ratio, row.ratio_low, row.ratio_high)
+        for row in measured
+        if row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None
+    )
+    if policy == baseline:
+        times = [row.ns_per_page for row in measured if row.ns_per_page is not None]
+        figure = f"{time_text(min(times))} … {time_text(max(times))} ns" if times else ""
+        return Cell(policy, workload, "baseline", figure, "a page, over the sizes", curve, rows)
+    together = pooled(measured)
+    if together is None:
+        return Cell(policy, workload, "undecided", rows=rows, reason="too few rounds")
+    return Cell(
+        policy, workload, together.word, f"{change_text(together.ratio)} %",
+        f"{change_text(together.low)} … {change_text(together.high)}", curve, rows,
+    )  # fmt: skip
+
+
+# -- tables behind a cell ----------------------------------------------------------------------------
+def headings(rows: Sequence[Row]) -> list[str]:
+    """Of `cells_of`: what was counted and published only where there is something."""
+    return ["size", "ns a page", "change, %", "95 % interval", "verdict", *_metrics(rows), *_published(rows)]
+
+
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    return [name.replace("_", " ") for name in METRICS if any(row.counted.get(name) for row in rows)]
+
+
+def _published(rows: Sequence[Row]) -> list[str]:
+    return ["published"] if any(row.published for row in rows) else []
+
+
+def cells_of(row: Row, rows: Sequence[Row]) -> list[str]:
+    """A row as texts, under `headings(rows)`."""
+    change = "" if row.ratio is None or row.verdict == "baseline" else change_text(row.ratio)
+    interval = ""
+    if change and row.ratio_low is not None and row.ratio_high is not None:
+        interval = f"{change_text(row.ratio_low)} … {change_text(row.ratio_high)}"
+    counted = [row.counted.get(name.replace(" ", "_")) for name in _metrics(rows)]
+    published = ["; ".join(f"{figure_text(one)} ({one.source})" for one in row.published)] if _published(rows) else []
+    return [
+        size_text(row.size_kib), "–" if row.ns_per_page is None else time_text(row.ns_per_page), change, interval,
+        row.verdict if row.ratio is not None else f"{row.verdict}: {row.reason}",
+        *("" if value is None else f"{value:.4g}" for value in counted), *published,
+    ]  # fmt: skip
+
+
+def repeat(result: Result) -> list[tuple[str, str]]:
+    """How to repeat it: (what, text)."""
+    config, machine = result.config, result.machine
+    versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
+    parameters = [
+        f"{policy}: {', '.join(f'{name}={value}' for name, value in values.items())}"
+        for policy, values in config.policy_parameters.items()
+        if values
+    ]
+    return [
+        ("command", result.command),
+        ("started, finished", f"{result.started}, {result.finished}{'' if result.complete else ' (interrupted)'}"),
+        ("memory", f"{config.memory >> 20} MiB, at least {config.repeats} rounds in turn, seed {config.seed}"),
+        ("parameters", "; ".join(parameters) or "none"),
+        ("machine", f"{machine.cpu}, {machine.cores} processors, {machine.memory_bytes >> 30} GiB, {machine.os}"),
+        ("kernel", result.kernel),
+        ("versions", versions),
+        ("checkout", result.git or "none"),
+    ]

@@ -1,0 +1,8 @@
+"""Reports: what is written must be what somebody has looked at."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
