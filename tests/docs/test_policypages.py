@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from foliolab.framework.atomics import operations
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, precision
 from foliolab.framework.registry import load
@@ -132,6 +133,18 @@ def test_what_the_page_on_precision_says_is_so() -> None:
     )
     wrong = {(one.workload, one.mms): one.false_shared.ops for one in precision(request).points}
     assert {key for key, ops in wrong.items() if ops} == {("last-child", 3), ("last-child", 4)}
+
+
+def test_what_the_page_on_cost_says_is_so() -> None:
+    text = (ROOT / "docs" / "questions" / "cost.md").read_text("utf-8")
+    assert "`mm-id` needs as many atomics as `page-mapcount`, since its lock takes the place of one." in text
+    counts = {}
+    for name in ("page-mapcount", "mm-id"):
+        found = operations(load().policy(name), 2)
+        counts[name] = {one.name: one for one in found if one.name.startswith("remove") and one.level == "PTE"}
+    for what, one in counts["mm-id"].items():
+        assert one.atomics == counts["page-mapcount"][what].atomics
+        assert one.locks == 1 > counts["page-mapcount"][what].locks
 
 
 def test_a_field_that_is_added_is_on_the_page() -> None:
