@@ -1,0 +1,80 @@
+"""FolioLab's Sphinx extension: pages and figures that are made when the documentation is built, from the code."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
+
+from docutils import nodes
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata
+
+from foliolab_docs import commands, policypages, reference, schema
+from foliolab_docs.lexer import ScenarioLexer
+
+__all__ = ["setup"]
+
+
+@cache
+def _sources() -> policypages.Sources:
+    return policypages.Sources()
+
+
+def _policies() -> list[str]:
+    return policypages.overview(_sources())
+
+
+def _verdicts() -> list[str]:
+    return policypages.verdicts(_sources())
+
+
+class Generated(SphinxDirective):
+    """A part that is made of the code: of the policies, of the API, or of a result's structs."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The part, parsed as Markdown."""
+        name = self.arguments[0]
+        self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
+        parts: dict[str, Callable[[], Iterable[str]]] = {
+            **reference.PARTS, "policies": _policies, "verdicts": _verdicts,
+        }  # fmt: skip
+        lines = schema.part(name) if ":" in name else parts[name]()
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def _alone() -> None:
+    """What else is installed or was found on this machine has no place in the documentation."""
+    folder = tempfile.mkdtemp(prefix="foliolab-docs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["FOLIOLAB_PLUGINS"] = "off"
+    os.environ["FOLIOLAB_DATA"] = f"{folder}/data"
+    os.environ["FOLIOLAB_CONFIG"] = f"{folder}/config"
+
+
+def _write_pages(app: Sphinx) -> None:
+    policypages.write(_sources())
+
+
+def _finished(app: Sphinx, fault: Exception | None) -> None:
+    commands.forget()
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register everything with Sphinx."""
+    _alone()
+    app.add_directive("foliolab", commands.Commands)
+    app.add_directive("foliolab-file", commands.File)
+    app.add_directive("foliolab-generated", Generated)
+    app.add_lexer("scenario", ScenarioLexer)
+    app.add_lexer("ebnf", TextLexer)  # the scenarios' grammar has sentences in it, which the lexer of that name refuses
+    app.connect("builder-inited", _write_pages)
+    app.connect("build-finished", _finished)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,336 @@
+"""The pages of policies, one each: everything in them comes from the declaration, the text, and what was found."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import foliolab.framework
+import foliolab.policies
+import foliolab.workloads
+from foliolab.framework.anatomy import ORDERS, cost
+from foliolab.framework.atomics import operations
+from foliolab.framework.engine.structs import STRUCT_PAGE, page_stride
+from foliolab.framework.policy import CAPABILITIES, HOOK_ARGUMENTS, Policy, Scheme, Stored
+from foliolab.framework.precision.result import Point, PrecisionResult
+from foliolab.framework.precision.session import PrecisionRequest, precision
+from foliolab.framework.registry import load
+from foliolab.framework.report.words import share_text, size_text
+from foliolab.framework.verify.ledger import Ledger, Outcome
+from foliolab_docs import picture, states
+from foliolab_docs.markdown import code, fenced, prose, table
+
+FOLDER: Final = Path(__file__).parents[2] / "policies"
+"""Where the pages are written."""
+STAMP: Final = "made-from"
+"""A file beside them with the digest of what they were made from; what is generated elsewhere depends on it."""
+MARKS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
+PATTERN_MMS: Final = (2, 3)
+PATTERN_FOLIOS: Final = 2
+EVERY: Final = "what every policy owes"
+
+
+class Sources:
+    """What the pages are made of.
+
+    Attributes:
+        registry: the policies.
+        ledger: what is known about their texts.
+    """
+
+    def __init__(self) -> None:
+        self.registry = load()
+        self.ledger = Ledger(self.registry.findings)
+
+    @cached_property
+    def precision(self) -> PrecisionResult:
+        """How precise the policies are: each once through every sharing pattern, interpreted and small."""
+        request = PrecisionRequest(
+            patterns=list(self.registry.patterns.values()),
+            schemes=[policy.with_parameters() for policy in self.registry.policies.values()],
+            mms=PATTERN_MMS,
+            folios=PATTERN_FOLIOS,
+            execution="interpreted",
+        )
+        return precision(request)
+
+
+def page(policy: Policy, sources: Sources) -> str:
+    """The page of a policy."""
+    scheme = policy.with_parameters()
+    outcomes = sources.ledger.outcomes(scheme)
+    module = sys.modules[policy.module]
+    lines = [
+        f"# {policy.name}",
+        "",
+        f"{prose(policy.summary)}.",
+        "",
+        prose(_beyond_title(inspect.getdoc(module) or "")),
+        "",
+        "## References",
+        "",
+        *(f"- {prose(one)}" for one in policy.references),
+        "",
+    ]
+    if policy.models:
+        lines += [f"It models {prose(policy.models.told)}; `foliolab kernel check` holds it against such a kernel.", ""]
+    for part in (
+        _stored(scheme), _parameters(policy), _claims(scheme, outcomes), _states(scheme), _cost(scheme),
+        _precision(scheme, sources.precision), _limits(scheme, outcomes), _text(policy, Path(module.__file__ or "")),
+    ):  # fmt: skip
+        lines += part
+    return "\n".join(lines)
+
+
+def _beyond_title(docstring: str) -> str:
+    """A module's docstring, without the name at its beginning."""
+    _, _, rest = docstring.partition(": ")
+    return rest[:1].upper() + rest[1:]
+
+
+def _place(stored: Stored) -> str:
+    if stored.per == "mm":
+        return f"struct mm, byte {stored.offset} of the policy's part"
+    where = "every struct page" if stored.per == "page" else f"struct page {stored.page}"
+    return f"{where}, byte {stored.offset}"
+
+
+def _stored(scheme: Scheme) -> Iterator[str]:
+    yield from ("## What it stores", "")
+    rows = []
+    for one in scheme.fields:
+        kind = f"{one.ctype}[{one.count}]" if one.count > 1 else one.ctype
+        bits = ", ".join(f"{bit.name} {_range(bit.low, bit.width)}" for bit in one.bits)
+        said = "; ".join(part for part in (one.doc, f"bits: {bits}" if bits else "", _traits(one)) if part)
+        rows.append((code(one.name), kind, _place(one), "–" if one.init is None else one.init, prose(said)))
+    yield from table(("field", "type", "where", "initially", "meaning"), rows)
+    yield f"It extends struct folio of layout {scheme.policy.layout}. What that takes, for the default parameters:"
+    yield ""
+    costs = [cost(scheme, order) for order in ORDERS]
+    yield from table(
+        ("folio", "bits used a folio", "bits a page", "bytes by which struct pages grow"),
+        ((size_text(4 << one.order), f"{one.bits:,}", f"{one.bits_per_page:.2f}", one.extra) for one in costs),
+        right=1,
+    )
+
+
+def _range(low: int, width: int) -> str:
+    return str(low) if width == 1 else f"{low}–{low + width - 1}"
+
+
+def _traits(stored: Stored) -> str:
+    traits = (
+        (stored.wraps, "arithmetic modulo its width"),
+        (stored.overlays, "another view of the same bytes"),
+        (stored.transient, "need not return to the initial value"),
+    )
+    return ", ".join(words for holds, words in traits if holds)
+
+
+def _parameters(policy: Policy) -> Iterator[str]:
+    yield from ("## Parameters", "")
+    if not policy.parameters:
+        yield from ("It has none.", "")
+        return
+    rows = [
+        (code(one.name), one.default, ", ".join(one.choices) or f"{one.low:,} to {one.high:,}", prose(one.doc))
+        for one in policy.parameters
+    ]
+    yield from table(("parameter", "default", "values", "what it chooses"), rows)
+    first = policy.parameters[0]
+    yield from (f"Written as `{policy.name}:{first.name}={first.default}`.", "")
+
+
+def told(outcome: Outcome | None) -> str:
+    """What is known about a claim."""
+    if outcome is None:
+        return "not verified"
+    by = f", by {outcome.attack}" if outcome.attack and outcome.verdict != "undecided" else ""
+    message = f": {outcome.message}" if outcome.message else ""
+    return prose(f"{MARKS[outcome.verdict]} {outcome.verdict} ({outcome.date}{by}){message}")
+
+
+def _claims(scheme: Scheme, outcomes: dict[str, Outcome]) -> Iterator[str]:
+    yield from ("## What it claims, and what was found", "")
+    rows = [(EVERY, "the laws that hold for every policy", told(outcomes.get("")))]
+    rows += [(code(one), CAPABILITIES[one], told(outcomes.get(one))) for one in sorted(scheme.capabilities)]
+    yield from table(("claim", "meaning", "found by `foliolab verify`"), rows)
+    hooks = [code(name) for name in HOOK_ARGUMENTS if name in scheme.policy.hooks.given()]
+    defaults = [code(name) for name in HOOK_ARGUMENTS if name not in scheme.policy.hooks.given()]
+    yield f"It writes the hooks {', '.join(hooks)}; the default serves for {', '.join(defaults) or 'none'}."
+    yield ""
+
+
+def _states(scheme: Scheme) -> Iterator[str]:
+    yield from (
+        "## The states of a folio",
+        "",
+        "Found by trying every operation in every state on the interpreted engine, for a folio of "
+        f"{states.PAGES} pages.",
+        "Squares are its pages, filled where the MM maps them; rows go by the number of mappings. Fields that hold",
+        "their initial value are not shown.",
+        "",
+    )
+    for course, title in (
+        (states.TWO, "Two MMs: fork, exit, and unmapping the first page"),
+        (states.THREE, "Three MMs: a parent forks twice, then they exit in any order"),
+    ):
+        graph = states.explored(scheme, course)
+        yield from (f"### {title}", "")
+        yield from fenced("{raw} html", [_drawn(graph, f"{scheme.policy.name}. {title}.")])
+        wrong = sorted({one.verdict for one in graph.states} & {"false shared", "unsafe: exclusive"})
+        said = f"{len(graph.states)} states, {len(graph.transitions)} transitions"
+        yield f"{said}; wrong answers among them: {', '.join(wrong) or 'none'}."
+        if not graph.complete:
+            yield f"There are more states than {states.MOST_STATES}: this is the beginning."
+        if graph.left_out:
+            yield f"Not looked at: {', '.join(map(code, graph.left_out))}, which need not return to a value."
+        yield ""
+
+
+def _drawn(graph: states.Graph, title: str) -> str:
+    rows = "".join(
+        f"<tr><td>{one.source}</td><td>{one.operation}</td><td>{one.target}</td>"
+        f"<td>{graph.states[one.target].verdict or 'not mapped'}</td></tr>"
+        for one in graph.transitions
+    )
+    head = "<tr><th>from</th><th>operation</th><th>to</th><th>answer there</th></tr>"
+    listed = f"<details><summary>The transitions as a table</summary><table>{head}{rows}</table></details>"
+    return f'<div class="foliolab-scroll">{picture.svg(graph, title)}</div>{listed}'
+
+
+def _cost(scheme: Scheme) -> Iterator[str]:
+    yield from ("## What an operation costs", "")
+    yield "Atomic read-modify-writes on this policy's fields, for one operation on one whole folio, counted:"
+    yield ""
+    rows = []
+    for one in operations(scheme):
+        counted = (one.atomics, one.locks, f"{one.per_page or 0:.2f}")
+        counts = ("–", "–", prose(one.problem)) if one.atomics is None else counted
+        rows.append((one.name, f"{one.level}, {size_text(4 << one.order)}", *counts))
+    yield from table(("operation", "mapped by", "atomics", "of them locks", "atomics a page"), rows, right=2)
+
+
+def _precision(scheme: Scheme, result: PrecisionResult) -> Iterator[str]:
+    size = size_text(4 << result.order)
+    yield from ("## How precise, in small", "")
+    yield (
+        "Of the operations after which one MM maps the folio, those that leave it called shared; of those after which "
+        "several do, those that leave it called exclusive. Each sharing pattern with "
+        f"{result.folios} folios of {size}, seed {result.seed}; `foliolab precision` has the whole, by time as well."
+    )
+    yield ""
+    points = {(one.workload, one.mms): one for one in result.points if one.policy == scheme.name}
+    head = ["pattern"]
+    for mms in result.mms:
+        head += [f"false shared, {mms} MMs", f"unsafe, {mms} MMs"]
+    rows = []
+    for workload in result.workloads:
+        row = [code(workload.name)]
+        for mms in result.mms:
+            row += _wrong(points.get((workload.name, mms)))
+        rows.append(row)
+    yield from table(head, rows, right=1)
+
+
+def _wrong(point: Point | None) -> list[str]:
+    if point is None or point.stopped:
+        return ["–", prose(point.stopped) if point else "–"]
+    return [
+        share_text(point.false_shared.ops, point.exclusive_ops),
+        share_text(point.unsafe.ops, point.shared_ops),
+    ]
+
+
+def _limits(scheme: Scheme, outcomes: dict[str, Outcome]) -> Iterator[str]:
+    yield from ("## Known limits and findings", "")
+    policy = scheme.policy
+    yield f"- The largest folio is of order {policy.max_order} ({size_text(4 << policy.max_order)})."
+    yield f"- MM IDs go up to {scheme.max_mm_id:,}; fork fails beyond."
+    yield f"- A folio may have {policy.max_mappings:,} mappings at most, all MMs together."
+    growth = page_stride(scheme) - STRUCT_PAGE
+    if growth:
+        yield f"- Its fields do not fit today's struct page: each grows by {growth} bytes."
+    absent = sorted(CAPABILITIES.keys() - scheme.capabilities - {f for f in CAPABILITIES if f.startswith("exact-for")})
+    if absent:
+        yield f"- It does not claim {', '.join(map(code, absent))}."
+    for one in outcomes.values():
+        if one.verdict == "refuted":
+            claim = code(one.claim) if one.claim else EVERY
+            yield f"- Refuted: {claim}, by {one.attack} ({one.date}): {prose(one.message)}."
+    if policy.mutants:
+        caught = len(policy.mutants())
+        yield f"- It comes with {caught} wrong variants, which `foliolab kernel check --self-test` must catch."
+    yield ""
+
+
+def _text(policy: Policy, file: Path) -> Iterator[str]:
+    yield from ("## Its text", "", f"`policies/{file.name}`:", "")
+    path = os.path.relpath(file, FOLDER)
+    yield from fenced(f"{{literalinclude}} {path}", [], [":language: python"])
+
+
+def overview(sources: Sources) -> list[str]:
+    """A table of all policies."""
+    rows = []
+    for name, policy in sources.registry.policies.items():
+        scheme = policy.with_parameters()
+        refuted = [one.claim or EVERY for one in sources.ledger.refuted(scheme)]
+        small = cost(scheme, 4)
+        rows.append((
+            f"[{name}](policies/{name}.md)", prose(policy.summary), f"{small.bits_per_page:.1f}",
+            ", ".join(map(code, sorted(scheme.capabilities))), ", ".join(refuted) or "–",
+        ))  # fmt: skip
+    head = ("policy", "what it is", f"bits a page, {size_text(4 << 4)}", "claims", "refuted")
+    return table(head, rows)
+
+
+def verdicts(sources: Sources) -> list[str]:
+    """A table of what is known about every claim of every policy."""
+    schemes = [policy.with_parameters() for policy in sources.registry.policies.values()]
+    claims = [one for one in CAPABILITIES if any(one in scheme.capabilities for scheme in schemes)]
+    rows = []
+    for scheme in schemes:
+        found = sources.ledger.outcomes(scheme)
+        marks = [MARKS[found[""].verdict] if "" in found else "not verified"]
+        for claim in claims:
+            claimed = claim in scheme.capabilities
+            marks.append("" if not claimed else MARKS[found[claim].verdict] if claim in found else "not verified")
+        rows.append((f"[{scheme.policy.name}](/policies/{scheme.policy.name}.md)", *marks))
+    return table(("policy", EVERY, *claims), rows)
+
+
+def digest() -> str:
+    """Of everything that generated pages follow from: the program's files, the findings, and this extension."""
+    made = sha256()
+    for module in (foliolab.framework, foliolab.policies, foliolab.workloads):
+        folder = Path(module.__path__[0]).resolve()
+        for file in sorted(folder.rglob("*")):
+            if file.suffix in (".py", ".json", ".toml", ".scenario"):
+                made.update(f"{folder.name}/{file.relative_to(folder)}".encode() + file.read_bytes())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        made.update(file.read_bytes())
+    return made.hexdigest()
+
+
+def write(sources: Sources, folder: Path = FOLDER) -> None:
+    """Write every page unless nothing has changed, and take away what is there of policies that are gone."""
+    stamp = folder / STAMP
+    now = digest()
+    names = {f"{name}.md" for name in sources.registry.policies}
+    there = {file.name for file in folder.glob("*.md")}
+    if stamp.exists() and stamp.read_text("utf-8") == now and there == names:
+        return
+    folder.mkdir(exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    for name in there - names:
+        (folder / name).unlink()
+    for name, policy in sources.registry.policies.items():
+        (folder / f"{name}.md").write_text(page(policy, sources), "utf-8")
+    stamp.write_text(now, "utf-8")

@@ -1,0 +1,157 @@
+"""The reference of what a policy is written with, made of signatures and docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Final
+
+from foliolab.framework import api, hookspecs
+from foliolab.framework.engine import hooks as defaults
+from foliolab.framework.machine import primitives
+from foliolab.framework.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
+from foliolab_docs.markdown import attributes, code, prose, table
+
+Function = Callable[..., Any]
+METHODS: Final = ("Machine", "Processes")
+"""Classes that are used by their methods."""
+HOOK_WORDS: Final = attributes(inspect.getdoc(Hooks) or "")
+
+
+def signature(function: Function) -> str:
+    """A function's signature as it is written."""
+    return function.__name__ + str(inspect.signature(function)).replace("'", "")
+
+
+def public(kind: Callable[[Any], bool]) -> dict[str, Any]:
+    """What the public API offers of a kind, by name."""
+    return {name: value for name in api.__all__ if kind(value := getattr(api, name))}
+
+
+def is_primitive(value: Any) -> bool:
+    """Whether it is a primitive: it has a native form of its own, or is made of such in the same room."""
+    return inspect.isfunction(value) and value.__module__ == primitives.__name__
+
+
+def is_helper(value: Any) -> bool:
+    """Whether it is a function of the engine that policies and workloads may call."""
+    return inspect.isfunction(value) and not is_primitive(value)
+
+
+def policy_hooks() -> list[str]:
+    """Every hook of the policy contract: signature, meaning, and what stands for it where a policy has none."""
+    rows = []
+    for name in HOOK_ARGUMENTS:
+        default = getattr(defaults, name)
+        needed = next(f for f in fields(Hooks) if f.name == name).default is MISSING
+        said = "must be given" if needed else prose(inspect.getdoc(default) or "")
+        place = "may take `vpn`, too" if name in HOOKS_WITH_PLACE else ""
+        rows.append((code(signature(default)), prose(HOOK_WORDS[name]), said, place))
+    return table(("hook", "meaning", "default", "place"), rows)
+
+
+def plugin_hooks() -> list[str]:
+    """Every pluggy hook."""
+    hooks = [value for name, value in vars(hookspecs.Hooks).items() if name.startswith("foliolab_")]
+    rows = [(code(signature(hook).replace("(self)", "()")), prose(inspect.getdoc(hook) or "")) for hook in hooks]
+    return table(("hook", "what it yields"), rows)
+
+
+def _sections() -> Iterator[tuple[str, list[str]]]:
+    """The primitives by the headings of their file."""
+    source = inspect.getsource(primitives)
+    heads = {n: line.strip("# -") for n, line in enumerate(source.splitlines(), 1) if line.startswith("# -- ")}
+    names: dict[str, list[str]] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name in api.__all__:
+            above = [n for n in heads if n < node.lineno]
+            names.setdefault(heads[max(above)], []).append(node.name)
+    yield from names.items()
+
+
+def primitive_tables() -> list[str]:
+    """Every primitive: signature, meaning, whether it is a locked instruction, whether it has a native form."""
+    lines = []
+    for head, names in _sections():
+        lines += [f"### {head.strip()[:1].upper()}{head.strip()[1:]}", ""]
+        rows = []
+        for name in names:
+            function = getattr(api, name)
+            locked = "yes" if name in primitives.ATOMIC_RMW else "no"
+            native = "its own" if function in primitives.PRIMITIVES else "from its text"
+            rows.append((code(signature(function)), prose(inspect.getdoc(function) or ""), locked, native))
+        lines += table(("primitive", "meaning", "locked on x86-64", "native form"), rows)
+    return lines
+
+
+def helpers() -> list[str]:
+    """The engine's functions that are public."""
+    found = public(is_helper)
+    rows = [(code(signature(function)), prose(inspect.getdoc(function) or "")) for function in found.values()]
+    return table(("function", "meaning"), rows)
+
+
+def capabilities() -> list[str]:
+    """What a policy can claim."""
+    return table(("claim", "meaning"), ((code(name), prose(text)) for name, text in CAPABILITIES.items()))
+
+
+def classes() -> list[str]:
+    """The declarations: what is made of them, field by field."""
+    lines = []
+    for name, kind in public(inspect.isclass).items():
+        lines += [f"### {name}", "", prose((inspect.getdoc(kind) or "").partition("\n\n")[0]), ""]
+        if is_dataclass(kind) and name != "Hooks":
+            lines += _fields(kind)
+        elif name in METHODS:
+            lines += _methods(kind)
+    return lines
+
+
+def _fields(kind: Any) -> list[str]:
+    said = attributes(inspect.getdoc(kind) or "", "Args") | attributes(inspect.getdoc(kind) or "")
+    rows = []
+    for one in fields(kind):
+        if one.name not in said:
+            continue
+        default = "" if one.default is MISSING else code(_plain(one.default))
+        rows.append((code(one.name), code(str(one.type)), default, prose(said[one.name])))
+    return table(("field", "type", "default", "meaning"), rows)
+
+
+def _plain(value: object) -> str:
+    return value.__name__ if inspect.isfunction(value) else repr(value)
+
+
+def _methods(kind: type) -> list[str]:
+    rows = []
+    for name, value in vars(kind).items():
+        if inspect.isfunction(value) and not name.startswith("_"):
+            words = (inspect.getdoc(value) or "").partition("\n\n")[0]
+            rows.append((code(signature(value).replace("(self, ", "(").replace("(self)", "()")), prose(words)))
+    return table(("method", "meaning"), rows)
+
+
+def constants() -> list[str]:
+    """Numbers of the API."""
+    found = public(lambda value: isinstance(value, int))
+    return table(("constant", "value"), ((code(name), value) for name, value in found.items()))
+
+
+PARTS: Final[dict[str, Callable[[], list[str]]]] = {
+    "policy-hooks": policy_hooks,
+    "plugin-hooks": plugin_hooks,
+    "primitives": primitive_tables,
+    "helpers": helpers,
+    "capabilities": capabilities,
+    "classes": classes,
+    "constants": constants,
+}
+"""What a page may ask for by name."""
+
+
+def everything() -> str:
+    """All parts, for whoever holds the reference against the code."""
+    return "\n".join(line for part in PARTS.values() for line in part())

@@ -1,0 +1,127 @@
+"""The documentation builds without a warning; its commands and examples do what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
+# One build serves all, and it writes the pages of policies beside the others.
+pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.timeout(900)]
+
+
+def build(builder: str, source: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", builder]
+    return subprocess.run(
+        [*command, "-d", str(folder / "trees"), *options, str(source), str(folder / builder)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=800,
+        check=False,
+        env=os.environ | {"PYTHONUTF8": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a build as HTML; other builders use its pages as they were read."""
+    folder = tmp_path_factory.mktemp("docs")
+    done = build("html", DOCS, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stderr.strip()
+    return folder
+
+
+@pytest.mark.slow
+def test_pages_are_built_without_a_warning(built: Path) -> None:
+    pages = {str(file.relative_to(DOCS).with_suffix("")) for file in DOCS.rglob("*.md")}
+    assert {"index", "questions/right", "scenarios", "verifier", "real-programs", "policies/mm-id"} <= pages
+    assert pages <= {str(file.relative_to(built / "html").with_suffix("")) for file in (built / "html").rglob("*.html")}
+
+
+@pytest.mark.slow
+def test_every_policy_has_a_page_with_its_states(built: Path) -> None:
+    from foliolab.framework.registry import load
+
+    for name in load().policies:
+        page = (built / "html" / "policies" / f"{name}.html").read_text("utf-8")
+        assert page.count('<svg class="foliolab-states"') == 2, name
+
+
+@pytest.mark.slow
+def test_pages_name_no_place_of_this_machine(built: Path) -> None:
+    for file in (built / "html").rglob("*.html"):
+        text = file.read_text("utf-8")
+        assert str(ROOT) not in text, file
+        assert "foliolab-docs-" not in text, file
+
+
+@pytest.mark.slow
+def test_every_picture_is_shown(built: Path) -> None:
+    shown = {file.name for file in (built / "html" / "_images").iterdir()}
+    assert {file.name for file in (DOCS / "pictures").iterdir()} <= shown
+
+
+@pytest.mark.slow
+def test_every_block_of_commands_has_an_output(built: Path) -> None:
+    """Or says why not."""
+    for source in DOCS.rglob("*.md"):
+        blocks = re.findall(r"^```\{foliolab\}\n(.*?)^```$", source.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        page = (built / "html" / source.relative_to(DOCS).with_suffix(".html")).read_text("utf-8")
+        assert page.count("foliolab-command ") == len(blocks)
+        kernel = sum(":kernel:" in block for block in blocks)
+        if os.environ.get("FOLIOLAB_DOCS_KERNEL") != "1":
+            assert page.count("foliolab-output ") == len(blocks) - kernel
+            assert page.count("foliolab-not-run") == kernel
+
+
+@pytest.mark.slow
+def test_the_examples_of_python_do_what_the_pages_show(built: Path) -> None:
+    done = build("doctest", DOCS, built)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = (built / "doctest" / "output.txt").read_text("utf-8")
+    tests = re.search(r"^ +(\d+) tests?$", summary, re.MULTILINE)
+    assert tests is not None
+    assert int(tests[1]) == sum(file.read_text("utf-8").count("\n>>> ") for file in DOCS.glob("*.md")) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("block", "complaint"),
+    [
+        (":exit: 0\nfoliolab show no-such-policy", "there is no policy"),
+        (":exit: 1\nfoliolab list", "exit code 0, not 1"),
+        (":from: no such line\nfoliolab list", "no line is like 'no such line'"),
+        ("ls", "does not begin with foliolab"),
+    ],
+)
+def test_a_command_that_does_otherwise_fails_the_build(built: Path, tmp_path: Path, block: str, complaint: str) -> None:
+    source = tmp_path / "docs"
+    source.mkdir()
+    (source / "conf.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(DOCS / '_ext')!r})\n"
+        "extensions = ['foliolab_docs', 'myst_parser']\nproject = 'wrong'\n"
+    )
+    (source / "index.md").write_text(f"# Wrong\n\n```{{foliolab}}\n{block}\n```\n")
+    done = build("text", source, tmp_path)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_what_is_made_is_not_kept() -> None:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    files = subprocess.run(
+        [git, "ls-files", "docs/policies", "docs/_build"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not files.stdout
