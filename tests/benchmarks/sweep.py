@@ -43,9 +43,7 @@ def main() -> None:
             if state.failed:
                 raise SystemExit(f"a task failed: {next(iter(state.failed.values()))}")
             alone = alone or passed
-            print(
-                f"{workers:3} workers: {passed:6.1f} s for {len(tasks)} tasks, {alone / passed:.2f} times as fast"
-            )
+            print(f"{workers:3} workers: {passed:6.1f} s for {len(tasks)} tasks, {alone / passed:.2f} times as fast")
             workers *= 2
 
 
