@@ -32,17 +32,22 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 def test_readme_names_every_verb() -> None:
     verbs = {shlex.split(command)[1] for command in COMMANDS}
     assert verbs == {
+        "check",
         "compare",
         "consequences",
+        "diff",
         "doctor",
         "kernel",
         "list",
+        "new",
         "precision",
         "record",
         "replay",
         "replay-trace",
+        "report",
         "run",
         "show",
+        "sweep",
         "verify",
     }
     groups = {command.split()[2] for command in COMMANDS if command.split()[1] == "kernel"}
@@ -59,12 +64,16 @@ def _ordinary(command: str) -> bool:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if _ordinary(c)])
 def test_the_commands_work(command: str, tmp_path: Path) -> None:
     arguments = shlex.split(command)[1:]
+    for name, made in (("result", "first"), ("old", "first"), ("new", "second")):
+        (tmp_path / f"{name}.json").write_bytes((ROOT / "tests" / "report" / f"{made}.json").read_bytes())
     if "--plugin" in arguments:
         example = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
         (tmp_path / "my.py").write_text(example.replace('name="total-only"', 'name="mine"'))
         arguments += ["--workloads", "munmap", "--sizes", "64K"]
-    if arguments[0] == "compare":
+    if arguments[0] in ("compare", "sweep"):
         arguments += SHORT
+    if arguments[0] == "check":
+        arguments += ["--seconds", "4"]
     if arguments[0] == "precision":
         arguments += ["--mms", "3", "--folios", "2", "--execution", "interpreted"]
     if arguments[0] == "verify":
@@ -139,3 +148,15 @@ def test_the_two_commands_of_the_readme_are_there() -> None:
     assert (ROOT / "tests" / "__main__.py").is_file()
     assert "python3 gui" in TEXT
     assert "python3 tests" in TEXT
+
+
+def test_the_example_of_a_conforming_policy_and_its_comparison_runs(tmp_path: Path) -> None:
+    example = re.findall(r"```python conformance\n(.*?)```", TEXT, re.DOTALL)[0]
+    command = re.findall(r"`(pytest --policy [^`]+)`", TEXT)[0]
+    policy = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
+    (tmp_path / "my_idea.py").write_text(policy)
+    (tmp_path / "test_mine.py").write_text(example.replace("    expected", "    seconds = 3\n    expected"))
+    words = [sys.executable, "-m", *shlex.split(command), "-p", "no:cacheprovider", "-q"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "total-only" in done.stdout and (tmp_path / "out" / "seed1.json").is_file()
