@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from foliolab.framework import registry as room
 from foliolab.framework import starter
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import UsageError
+from foliolab.framework.starter import package
 from foliolab.framework.verify import attacks, verifier
 from foliolab.framework.verify.attack import Budget
 
@@ -61,3 +66,64 @@ def test_no_file_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no Python file"):
         starter.write("x", tmp_path / "x.txt")
     assert (tmp_path / "x.py").read_text() == "mine"
+
+
+# -- packages ----------------------------------------------------------------------------------------
+def foliolab(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "foliolab.framework.cli", *words], capture_output=True, text=True, cwd=folder,
+        check=False, timeout=100,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", package.KINDS)
+def test_a_package_passes_as_it_is_written(kind: str, tmp_path: Path) -> None:
+    done = foliolab("new", kind, f"my-{kind}", folder=tmp_path)
+    assert done.returncode == 0 and "pip install -e" in done.stdout, done.stderr
+    place, site = tmp_path / f"my-{kind}", tmp_path / "site"
+    pip = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site), str(place)],
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    if pip.returncode:
+        pytest.skip(f"pip cannot build here: {pip.stderr.strip().splitlines()[-1]}")
+    environment = {name: value for name, value in os.environ.items() if name != "FOLIOLAB_PLUGINS"}
+    environment["PYTHONPATH"] = str(site)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(place), str(place)],
+        capture_output=True, text=True, cwd=place, env=environment, check=False, timeout=200,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "failed" not in run.stdout and "xfailed" not in run.stdout
+
+
+def test_what_is_written_has_no_gaps(tmp_path: Path) -> None:
+    for kind in package.KINDS:
+        for path in package.write(kind, "two-words", tmp_path / kind):
+            text = path.read_text()
+            assert not re.search(r"PLUGIN|SUMMARY|COMMAND|FILE\b", text.replace("foliolab import FILE", "")), path
+            if path.suffix == ".py":
+                compile(text, str(path), "exec")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["new", "dance", "my-idea"], "there are policy, workload, reader"),
+        (["new", "policy", "My Idea"], "no name"),
+        (["new", "policy", "full"], "exists already"),
+        (["new", "workload", "my-load", "--file"], "leave it out"),
+    ],
+)
+def test_what_cannot_be_begun(words: list[str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("")
+    done = foliolab(*words, folder=tmp_path)
+    assert done.returncode == 2 and says in done.stderr and not (tmp_path / "dance").exists()
+
+
+def test_a_single_file(tmp_path: Path) -> None:
+    done = foliolab("new", "policy", "my-idea", "--file", folder=tmp_path)
+    assert done.returncode == 0 and "foliolab check --plugin my_idea.py" in done.stdout
+    assert (tmp_path / "my_idea.py").read_text() == starter.text("my-idea")
