@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from os import PathLike
@@ -14,7 +15,17 @@ from foliolab.framework.discovery import Unusable
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.layout import Bits
 from foliolab.framework.pattern import SharingPattern
-from foliolab.framework.policy import CAPABILITIES, Hooks, Layout, Parameter, Per, Policy, Scheme, Stored
+from foliolab.framework.policy import (
+    CAPABILITIES,
+    DEPRECATED_HOOKS,
+    Hooks,
+    Layout,
+    Parameter,
+    Per,
+    Policy,
+    Scheme,
+    Stored,
+)
 from foliolab.framework.trace_reader import TraceReader
 from foliolab.framework.workload import Workload
 
@@ -172,6 +183,11 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
     names = [p.name for p in policy.parameters]
     claims.need(len(set(names)) == len(names), "two parameters have the same name")
     claims.need(all(WORD.fullmatch(n) for n in names), "a parameter's name is not letters, digits, - and _")
+    for name, instead in DEPRECATED_HOOKS.items():
+        if getattr(policy.hooks, name, None) is not None:
+            warnings.warn(
+                f"policy {policy.name}: the hook {name} is deprecated; {instead} ({claims.place})", FutureWarning, 2
+            )
     try:
         scheme = policy.with_parameters()
         _check_fields(claims, scheme.fields)

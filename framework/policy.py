@@ -19,6 +19,9 @@ from foliolab.framework.machine.layout import Bits, Field
 API_VERSION: Final = 1
 """The version of this contract; a policy written for it or the one before is accepted."""
 
+DEPRECATED_HOOKS: Final[dict[str, str]] = {}
+"""Hooks of this version that the next one will not have, each with what to use instead: who declares one is told."""
+
 _EXACT_FOR: Final = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
 CAPABILITIES: Final = {

@@ -71,6 +71,9 @@ class Camera:
 
 def explore(camera: Camera) -> None:
     """The example, in the middle, where policies disagree."""
+    import numpy as np
+
+    from foliolab.framework.explore.cells import FALSE_SHARED
     from foliolab.gui.explore.choice import spread
 
     window = camera.window
@@ -84,6 +87,12 @@ def explore(camera: Camera) -> None:
     camera.rest(1.5)
     place.next_wrong()
     camera.rest(2.0)
+    for key, cells in place.run.view.maps.items():
+        wrong = np.flatnonzero(cells & FALSE_SHARED)
+        if wrong.size:
+            place.maps.maps[key].chosen.emit(int(wrong[0]))  # what the picture is about
+            break
+    camera.rest(1.0)
 
 
 def verify(camera: Camera) -> None:

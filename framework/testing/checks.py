@@ -11,6 +11,7 @@ from foliolab.framework.discovery import Unusable
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.policy import CAPABILITIES, Scheme
 from foliolab.framework.run import blame
+from foliolab.framework.testing.apart import apart
 from foliolab.framework.testing.subject import Subject
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ ORDER: Final = 4
 """Of the folios on which workloads are run."""
 PATIENCE: Final = 30.0
 """Seconds that one workload may take, interpreted."""
+NATIVE: Final = 120.0
+"""Seconds that native code may take, its compilation included."""
 CLAIM: Final = "claim "
 OF_EVERY: Final = ("declared", "documented", "parameters", "owed", "workloads", "native")
 """The checks that do not depend on what is claimed."""
@@ -174,5 +177,5 @@ def _native(subject: Subject) -> Outcome:
     if missing:
         return Outcome("skipped", missing)
     subject.say("compiling")
-    told = difference(subject.scheme, subject.seed)
+    told = apart(lambda: difference(subject.scheme, subject.seed), NATIVE)
     return Outcome("failed", told) if told else Outcome("passed", "the same bytes after each operation")
