@@ -1,4 +1,4 @@
-"""Hold a policy against everything that it must keep, and all that it claims.
+"""Check that a policy keeps what it must, and what it claims.
 
 The same checks as in its own tests (`foliolab.framework.testing`): the declaration, the attacks of `foliolab verify`
 within a budget, every workload that it is for, and native code byte for byte against the interpreted text.

@@ -1,4 +1,4 @@
-"""What differs between two result files of the same command.
+"""Tell what differs between two result files.
 
 Counted metrics, precision and errors are compared exactly. Times of two runs were not measured in turn: each has its
 95 % interval and a verdict, and none of them fails.

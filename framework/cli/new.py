@@ -1,4 +1,7 @@
-"""Begin a policy, a workload or a trace reader: a small installable package whose tests pass as it is written."""
+"""Begin a policy, a workload or a trace reader.
+
+It is a small package to install, whose tests pass as it is written: entry point, commented text, tests, a CI file.
+"""
 
 from __future__ import annotations
 

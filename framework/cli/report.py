@@ -1,4 +1,4 @@
-"""Write a report of a result file: Markdown, one HTML file, CSV, or a picture.
+"""Write a result as Markdown, HTML, CSV or a picture.
 
 The HTML file needs nothing else and opens without a network: first the matrix of policies and workloads, then what
 stands behind each cell, then how to repeat it. Pictures are curves over folio size, for a mail or a paper.

@@ -1,8 +1,8 @@
-"""Run a grid of commands, by several processes here or on a Dask cluster, and merge what they find.
+"""Run a grid of commands, and merge what they find.
 
-Each task is one `foliolab compare`, `verify` or `replay-trace` in a process of its own; all policies of a comparison
-are measured in turn within it. What is in --output already is not run again, a lost worker's task goes to another
-one, Ctrl-C keeps what is done.
+Several processes run it here, or the workers of a Dask cluster. Each task is one `foliolab compare`, `verify` or
+`replay-trace` in a process of its own; all policies of a comparison are measured in turn within it. What is in --output
+already is not run again, a lost worker's task goes to another one, Ctrl-C keeps what is done.
 Exit codes: 0 all done, 1 a task failed, 130 interrupted.
 """
 

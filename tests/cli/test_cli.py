@@ -23,8 +23,8 @@ Run = Callable[..., Any]
 
 
 VERBS = [
-    "compare", "consequences", "doctor", "gui", "import", "list", "precision", "record", "replay", "replay-trace",
-    "run", "show", "verify",
+    "check", "compare", "consequences", "diff", "doctor", "gui", "import", "list", "new", "precision", "record",
+    "replay", "replay-trace", "report", "run", "show", "sweep", "verify",
 ]  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_help_names_every_verb_and_the_exit_codes(foliolab: Run) -> None:
 def test_every_verb_has_help(foliolab: Run, verb: str) -> None:
     done = foliolab(verb, "--help")
     assert done.code == 0
-    assert "--plugin FILE" in done.out or verb == "record"
+    assert "--plugin FILE" in done.out or verb in ("diff", "new", "record")
 
 
 def test_version(foliolab: Run) -> None:
