@@ -111,10 +111,9 @@ def test_a_damaged_or_half_file_is_made_again(fake: dict[str, list[Any]], tmp_pa
 
 
 def test_the_time_that_is_left(fake: dict[str, list[Any]]) -> None:
-    state = State(10)
-    assert state.left is None
-    state.done, state.began = 5, time.monotonic() - 10
-    assert state.left is not None and 9 < state.left < 11
+    assert State(10).left is None
+    left = State(10, done=5, began=time.monotonic() - 10).left
+    assert left is not None and 9 < left < 11
 
 
 # -- the command -------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 from foliolab.framework import contract
 from foliolab.framework.errors import PluginError, UsageError
+from foliolab.framework.policy import DEPRECATED_HOOKS
 from foliolab.framework.testing import checks
 from foliolab.framework.testing.apart import apart
 from foliolab.framework.testing.checks import checks_for
@@ -62,6 +63,6 @@ def test_native_code_that_crashes_is_a_failed_check(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_deprecated_hook_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(contract.DEPRECATED_HOOKS, "can_reuse", "use may_reuse, which is told the page, too")
+    monkeypatch.setitem(DEPRECATED_HOOKS, "can_reuse", "use may_reuse, which is told the page, too")
     with pytest.warns(FutureWarning, match="policy mm-id: the hook can_reuse is deprecated; use may_reuse"):
         contract.check_policy(mm_id.POLICY)
