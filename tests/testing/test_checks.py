@@ -72,6 +72,13 @@ def test_a_hook_that_does_not_end_or_raises_is_one_line(answer, says: str) -> No
     assert "\n" not in found.text
 
 
+def test_no_claim_passes_while_what_every_policy_owes_is_refuted() -> None:
+    subject = Subject(variant(raises).with_parameters(), 3.0, attacks=("random", "structural"))
+    found = {check.name: check.run(subject) for check in checks_for(subject.scheme) if check.name.startswith("claim")}
+    assert found and {one.verdict for one in found.values()} <= {"undecided", "failed"}
+    assert any("mend that first" in one.text for one in found.values())
+
+
 def test_what_is_not_documented_is_named() -> None:
     fields = (replace(mm_id.POLICY.with_parameters().fields[0], doc=""), *mm_id.POLICY.with_parameters().fields[1:])
     found = outcome(variant(never_shared, fields=fields, references=()), "documented")
