@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import signal
 from collections.abc import Callable
@@ -55,6 +56,7 @@ def apart(question: Callable[[], str], seconds: float) -> str:
 
 def _answer(question: Callable[[], str], pipe: Connection) -> None:
     """Entry of the process."""
+    faulthandler.disable()  # whoever asked tells of a crash, in one line
     try:
         said = True, question()
     except FolioLabError as fault:
