@@ -6,10 +6,10 @@ not measured   the policy or the baseline has no samples for this workload and s
 baseline       this is the baseline itself.
 too few        fewer than MIN_ROUNDS rounds in which both were measured.
 too noisy      half of the rounds or more are flagged: the median ratio may be that of a flagged round.
-better, worse  the U test is significant (p below ALPHA after Holm's correction over all rows), the interval
+faster, slower the U test is significant (p below ALPHA after Holm's correction over all rows), the interval
                of the paired ratio excludes 1, and the ratio differs from 1 by more than FLOOR.
 same           the interval lies within ±EQUIVALENT of 1; but not where the interval excludes 1 and rounds are
-               too few to ever call it better or worse.
+               too few to ever call it faster or slower.
 too few        even with every sample of one side above every sample of the other, so few rounds could not
                have been significant among so many rows.
 too noisy      all else: whether there is a difference is not known.
@@ -37,7 +37,7 @@ ALPHA: Final = 0.05
 FLOOR: Final = 0.01
 EQUIVALENT: Final = 0.05
 
-Verdict = Literal["better", "worse", "same", "too noisy", "too few", "not measured", "baseline"]
+Verdict = Literal["faster", "slower", "same", "too noisy", "too few", "not measured", "baseline"]
 
 
 class ComparisonFailed(FolioLabError):
@@ -231,7 +231,7 @@ def _verdict(row: Row, attainable: bool) -> Verdict:
         return "too noisy"
     differs = not row.ratio_low <= 1 <= row.ratio_high and abs(row.ratio - 1) > FLOOR
     if differs and row.p_adjusted < ALPHA:
-        return "better" if row.ratio < 1 else "worse"
+        return "faster" if row.ratio < 1 else "slower"
     within = row.ratio_low >= 1 - EQUIVALENT and row.ratio_high <= 1 + EQUIVALENT
     if within and (attainable or not differs):
         return "same"
@@ -239,7 +239,7 @@ def _verdict(row: Row, attainable: bool) -> Verdict:
 
 
 def rounds_needed(tests: int) -> int:
-    """How many rounds a run of so many comparisons needs for each to be able to end as better or worse."""
+    """How many rounds a run of so many comparisons needs for each to be able to end as faster or slower."""
     return max(MIN_ROUNDS, statistics.rounds_needed(tests, ALPHA))
 
 

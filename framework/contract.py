@@ -44,6 +44,8 @@ NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 SCENARIO: Final = ".scenario"
 LARGEST_ORDER: Final = 18
+PMD_HOOKS: Final = ("new_anon_pmd", "add_pmd", "dup_pmd", "remove_pmd")
+"""Without which a policy does not hear that a PMD maps a folio."""
 RESERVED: Final = {"all"}
 
 
@@ -176,7 +178,8 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
     claims = _Claims(policy)
     claims.common(policy)
     claims.need(isinstance(policy.hooks, Hooks), "its hooks are not a Hooks(...)")
-    claims.need(policy.layout in get_args(Layout), f"there is no layout {policy.layout!r}")
+    layouts = ", ".join(get_args(Layout))
+    claims.need(policy.layout in get_args(Layout), f"there is no layout {policy.layout!r}; layouts are {layouts}")
     claims.need(_whole(policy.max_order, 1, LARGEST_ORDER), f"max_order is not 1 to {LARGEST_ORDER}")
     claims.need(_whole(policy.max_mappings, 1, (1 << 63) - 1), "max_mappings is not a number from 1 up")
     claims.need(_all(policy.parameters, Parameter), "its parameters are not a tuple of Parameter")
@@ -196,6 +199,9 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
         claimed: Any = scheme.capabilities
         known = isinstance(claimed, frozenset) and claimed <= CAPABILITIES.keys()
         claims.need(known, f"its capabilities are not out of {', '.join(CAPABILITIES)}")
+        if "pmd" in claimed:
+            absent = [name for name in PMD_HOOKS if getattr(policy.hooks, name) is None]
+            claims.need(not absent, f"it claims pmd, and has no hook {', '.join(absent)}")
         if check is not None:
             check(scheme)
     except Unusable:

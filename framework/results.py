@@ -70,7 +70,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             size was measured in the same interleaved round.
         flagged: rounds whose sample is suspect, for example because a spinning thread yielded.
         counted: exact metrics by name: atomics, lock_sections, loads, stores, cache_lines (each per page),
-            bits_per_folio, bits_per_page.
+            bits_per_folio, bits_per_page, struct_page_bytes.
         status: "failed" is a failure; "skipped" means that the workload does not apply to the size or policy,
             and needs a reason.
         reason: why it was not measured; empty for a measured cell.

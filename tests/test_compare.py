@@ -67,9 +67,9 @@ def times(factor: float, values: Sequence[float] = TEN) -> list[float]:
 @pytest.mark.parametrize(
     ("samples", "verdict"),
     [
-        (times(0.7), "better"),
-        (times(1.3), "worse"),
-        (times(0.94), "better"),
+        (times(0.7), "faster"),
+        (times(1.3), "slower"),
+        (times(0.94), "faster"),
         (TEN, "same"),
         (times(1.005), "same"),
         (TEN[::-1], "same"),
@@ -95,7 +95,7 @@ def test_a_difference_below_the_floor_is_the_same_however_certain() -> None:
     row = against(times(1.009, base), base)
     assert row.p_adjusted is not None and row.p_adjusted < 1e-6
     assert row.verdict == "same"
-    assert against(times(1.011, base), base).verdict == "worse"
+    assert against(times(1.011, base), base).verdict == "slower"
 
 
 def test_rounds_are_paired() -> None:
@@ -108,11 +108,11 @@ def test_rounds_are_paired() -> None:
 
 def test_only_rounds_that_both_have_count() -> None:
     row = against([*times(0.7), 1e6, 1e6], TEN)
-    assert (row.rounds, row.verdict) == (8, "better")
+    assert (row.rounds, row.verdict) == (8, "faster")
     assert against([7.0] * 20, TEN[:3]).verdict == "too few"
 
 
-@pytest.mark.parametrize(("flagged", "verdict"), [([0, 1, 2], "better"), ([0, 1, 2, 3], "too noisy"), ([], "better")])
+@pytest.mark.parametrize(("flagged", "verdict"), [([0, 1, 2], "faster"), ([0, 1, 2, 3], "too noisy"), ([], "faster")])
 def test_flagged_rounds_stay_in_until_they_are_half(flagged: list[int], verdict: str) -> None:
     row = against(times(0.7), flagged=flagged)
     assert (row.verdict, row.flagged) == (verdict, len(flagged))
@@ -135,7 +135,7 @@ def grid(tests: int, rounds: int, factor: float = 0.5) -> list[Row]:
 def test_holm_covers_the_whole_grid() -> None:
     needed = rounds_needed(100)
     assert needed == 8
-    assert {row.verdict for row in grid(100, needed)} == {"better"}
+    assert {row.verdict for row in grid(100, needed)} == {"faster"}
     short = grid(100, needed - 1)
     assert {row.verdict for row in short} == {"too few"}
     assert all(row.p is not None and row.p < 0.05 <= (row.p_adjusted or 0) for row in short)
@@ -145,7 +145,7 @@ def test_holm_covers_the_whole_grid() -> None:
 
 def test_few_rounds_need_few_tests() -> None:
     assert rounds_needed(1) == 5
-    assert {row.verdict for row in grid(6, 5)} == {"better"}
+    assert {row.verdict for row in grid(6, 5)} == {"faster"}
     assert {row.verdict for row in grid(7, 5)} == {"too few"}
 
 
@@ -158,8 +158,8 @@ def simulate(rng: np.random.Generator, factor: float, spread: float, rounds: int
 def test_false_alarms_are_rare() -> None:
     rng = np.random.default_rng(3)
     found = [simulate(rng, 1.0, spread) for spread in (0.01, 0.05) for _ in range(300)]
-    assert set(found) <= {"same", "better", "worse", "too noisy"}
-    assert sum(verdict in ("better", "worse") for verdict in found) / len(found) < comparing.ALPHA
+    assert set(found) <= {"same", "faster", "slower", "too noisy"}
+    assert sum(verdict in ("faster", "slower") for verdict in found) / len(found) < comparing.ALPHA
 
 
 def test_a_family_of_equals_rarely_raises_one_alarm() -> None:
@@ -171,7 +171,7 @@ def test_a_family_of_equals_rarely_raises_one_alarm() -> None:
             for policy in (BASE, "mm-id"):
                 cells.append(cell(policy, size_kib=size, samples=(10 * rng.lognormal(0, 0.03, 9)).tolist()))
         rows = compare(result(cells))
-        alarms += any(row.verdict in ("better", "worse") for row in rows)
+        alarms += any(row.verdict in ("faster", "slower") for row in rows)
     assert alarms / 60 <= 0.1
 
 
@@ -179,7 +179,7 @@ def test_a_family_of_equals_rarely_raises_one_alarm() -> None:
 @given(st.integers(0, 2**32), st.sampled_from([0.5, 0.8, 0.9, 1.1, 1.5]))
 def test_a_true_shift_is_found(seed: int, factor: float) -> None:
     rng = np.random.default_rng(seed)
-    assert simulate(rng, factor, 0.01, 12) == ("better" if factor < 1 else "worse")
+    assert simulate(rng, factor, 0.01, 12) == ("faster" if factor < 1 else "slower")
 
 
 def test_the_baselines_own_rows() -> None:
@@ -187,7 +187,7 @@ def test_the_baselines_own_rows() -> None:
     assert [row.policy for row in rows] == [BASE, "mm-id"]
     assert (rows[0].verdict, rows[0].ratio, rows[0].ratio_low, rows[0].ratio_high) == ("baseline", 1, 1, 1)
     rows = compare(result([cell(BASE, samples=TEN), cell(samples=times(0.7))]), baseline="mm-id")
-    assert [row.verdict for row in rows] == ["worse", "baseline"]
+    assert [row.verdict for row in rows] == ["slower", "baseline"]
     with pytest.raises(UsageError, match="mm_id was not measured") as caught:
         compare(result([cell(BASE, samples=TEN), cell(samples=TEN)]), baseline="mm_id")
     assert caught.value.hint == "choose mm-id"

@@ -96,8 +96,8 @@ munmap: time against page-mapcount
         page-mapcount  mm-id                                    published
   size  ns/page        ns/page  change 95 % interval verdict       a Xeon
 ──────────────────────────────────────────────────────────────────────────
-16 KiB    10.03           7.52 −25.0 % −25.0 … −25.0 ▲ better*       +2 %
- 2 MiB    10.03           7.52 −25.0 % −25.0 … −25.0 ▲ better       −31 %
+16 KiB    10.03           7.52 −25.0 % −25.0 … −25.0 ▼ faster*       +2 %
+ 2 MiB    10.03           7.52 −25.0 % −25.0 … −25.0 ▼ faster       −31 %
   * mm-id at 16 KiB: 1 of 8 rounds flagged
   published: V1 (id); a Xeon
 
@@ -120,7 +120,7 @@ memory  bits/folio        page-mapcount       64       64
   beside a number: + more, − less, = as many as page-mapcount
 
 Verdicts against page-mapcount
-  mm-id: 2 better, 1 not measured
+  mm-id: 2 faster, 1 not measured
   Negative changes are faster. Better, worse: significant at 5 % by the U test, Holm-corrected for 2 tests.
   Same: the interval is within ±5 % of no change.
 
@@ -144,7 +144,7 @@ def test_a_small_report() -> None:
 def test_an_output_that_is_not_utf_8(encoding: str) -> None:
     text = rendered(result(notes=["5 µs – ☂"], git="…"), encoding=encoding)
     assert text.replace("\n", "").isascii() or encoding == "latin-1"
-    for words in ("-25.0 % -25.0 .. -25.0 ^ better*", "x not measured", "a Xeon", "- less", "Note: 5 us - ?"):
+    for words in ("-25.0 % -25.0 .. -25.0 v faster*", "x not measured", "a Xeon", "- less", "Note: 5 us - ?"):
         assert words in text.replace("µ", "u")
 
 
@@ -162,8 +162,8 @@ def test_colour_is_only_ever_besides(monkeypatch: pytest.MonkeyPatch, no_color: 
     monkeypatch.setenv("TERM", "xterm-256color")
     console = Console(force_terminal=True, width=120, no_color=no_color, color_system="standard")
     text = rendered(result(), console)
-    assert ("\x1b[32m▲ better" in text) is not no_color
-    assert "▲ better" in text and "✗ not measured" in text
+    assert ("\x1b[32m▼ faster" in text) is not no_color
+    assert "▼ faster" in text and "✗ not measured" in text
 
 
 def test_a_narrow_terminal_gets_more_tables_and_loses_nothing() -> None:
@@ -172,7 +172,7 @@ def test_a_narrow_terminal_gets_more_tables_and_loses_nothing() -> None:
     text = rendered(result(policies), console)
     tables = [part for part in text.split("\n\n") if part.startswith("munmap: time")]
     assert len(tables) == 4
-    assert text.count("▲ better") == 8
+    assert text.count("▼ faster") == 8
     for table in tables:
         assert max(len(line) for line in table.splitlines() if "published:" not in line) <= 80
         assert "10.03" in table  # the baseline stands in each of them
@@ -233,7 +233,7 @@ def test_the_csv_file(tmp_path: Path) -> None:
         for policy in (BASE, "mm-id")
     ]
     assert rows[0]["verdict"] == "baseline" and float(rows[0]["ratio"]) == 1
-    assert rows[1]["verdict"] == "better" and float(rows[1]["ratio"]) == 0.75
+    assert rows[1]["verdict"] == "faster" and float(rows[1]["ratio"]) == 0.75
     assert rows[-1] | {"policy": ""} == {
         "workload": "remap",
         "size_kib": "2048",

@@ -103,10 +103,14 @@ def ledger(found: Registry) -> Ledger:
 
 def say_refuted(found: Registry, schemes: Iterable[Scheme], page: Page) -> None:
     """Below a report that names policies: which of their claims are refuted."""
+    for text in refuted(found, schemes):
+        page.line(f"✗ {text}", "red")
+
+
+def refuted(found: Registry, schemes: Iterable[Scheme]) -> list[str]:
+    """The refuted claims of policies, a sentence each."""
     known = ledger(found)
-    for scheme in schemes:
-        for outcome in known.refuted(scheme):
-            page.line(f"✗ {scheme.name}: {outcome.told}", "red")
+    return [f"{scheme.name}: {outcome.told}" for scheme in schemes for outcome in known.refuted(scheme)]
 
 
 def print_json(data: Any) -> None:

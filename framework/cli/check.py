@@ -1,7 +1,8 @@
 """Check that a policy keeps what it must, and what it claims.
 
 The same checks as in its own tests (`foliolab.framework.testing`): the declaration, the attacks of `foliolab verify`
-within a budget, every workload that it is for, and native code byte for byte against the interpreted text.
+within a budget, every workload that it is for, and native code byte for byte against the interpreted text. What the
+attacks found is kept as that of `foliolab verify` is: `list`, `show`, `compare` and `report` name refuted claims.
 Exit codes: 0 it conforms, 1 it does not, 4 its plugin cannot be loaded, 130 interrupted.
 """
 
@@ -89,6 +90,10 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
         example = outcome.counterexample
         if example is not None and example.law not in {one.name for one in refutations}:
             refutations.append(_refutation(example, subject.scheme, output, not refutations))
+    if subject.verified is not None:
+        from foliolab.framework.verify import ledger
+
+        ledger.keep(subject.verified)
     report.show_end(subject.scheme.name, lines, refutations, time.monotonic() - began, page)
     return {
         "policy": subject.scheme.name,

@@ -6,6 +6,7 @@ stands behind each cell, then how to repeat it. Pictures are curves over folio s
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,6 +16,7 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import ResultFileError, UsageError
 
 if TYPE_CHECKING:
+    from foliolab.framework.registry import Registry
     from foliolab.framework.results import Result
 
 FORMATS: Final = ("md", "html", "csv", "png", "svg")
@@ -46,18 +48,27 @@ def run(
     rows = compare.compare(
         result, baseline, published=_common.published_figures(found), resolve=_common.resolver(found)
     )
+    whole = matrix.matrix(result, rows, _refuted(found, result))
     if place is not None and chosen == "csv":
         csvfile.write(rows, place)
     elif place is not None and chosen in ("png", "svg"):
-        pictures.write(matrix.matrix(result, rows), place, chosen)
+        pictures.write(whole, place, chosen)
     else:
-        write = html.html if chosen == "html" else markdown.markdown
-        text = write(matrix.matrix(result, rows))
+        text = html.html(whole) if chosen == "html" else markdown.markdown(whole)
         if place is None:
             print(text, end="")
             return
         write_atomically(place, text.encode())
     print(f"written: {place}")
+
+
+def _refuted(found: Registry, result: Result) -> list[str]:
+    """Which claims of the policies, as their texts are now, `verify` or `check` refuted."""
+    schemes = []
+    for name in result.config.policies:
+        with suppress(UsageError):  # made elsewhere: there is no such policy here
+            schemes.append(found.policy(name))
+    return _common.refuted(found, schemes)
 
 
 def _load(path: Path) -> Result:

@@ -32,7 +32,7 @@ def html(found: Matrix) -> str:
     return environment.get_template("report.html.j2").render(
         title=f"FolioLab: {len(found.policies)} policies, {len(found.workloads)} workloads, {result.started[:10]}",
         matrix=found,
-        notes=[failure.message for failure in result.failures] + result.notes,
+        notes=found.notes,
         repeat=repeat(result),
         headings=headings,
         cells_of=cells_of,

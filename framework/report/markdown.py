@@ -15,8 +15,7 @@ def markdown(found: Matrix) -> str:
               "in turn in one job.", ""]  # fmt: skip
     for cell in found.failed:
         lines.append(f"- **not measured**: {_plain(cell.policy)} under {cell.workload}: {_plain(cell.reason)}")
-    lines += [f"- {_plain(failure.message)}" for failure in found.result.failures]
-    lines += [f"- {_plain(note)}" for note in found.result.notes]
+    lines += [f"- {_plain(note)}" for note in found.notes]
     for workload in found.workloads:
         lines += ["", "<details>", f"<summary>{workload}</summary>", ""]
         for policy in found.policies:

@@ -8,6 +8,7 @@ from typing import Final
 
 from foliolab.framework.compare import Row
 from foliolab.framework.difference import pooled
+from foliolab.framework.report.memory import growth
 from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
 from foliolab.framework.results import Result
 
@@ -61,6 +62,7 @@ class Matrix:
         baseline: what the others are compared with.
         policies, workloads: rows and columns.
         cells: by (policy, workload).
+        remarks: what is known about the policies besides, such as refuted claims.
     """
 
     result: Result
@@ -68,6 +70,13 @@ class Matrix:
     policies: tuple[str, ...]
     workloads: tuple[str, ...]
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know beside the figures, a sentence each; the gravest first."""
+        failures = [failure.message for failure in self.result.failures]
+        return [*failures, *self.remarks, *growth(self.result), *self.result.notes]
 
     @property
     def failed(self) -> list[Cell]:
@@ -88,15 +97,18 @@ class Matrix:
         return f"Against {self.baseline}, by workload: {'; '.join(parts)}."
 
 
-def matrix(result: Result, rows: Sequence[Row]) -> Matrix:
+def matrix(result: Result, rows: Sequence[Row], remarks: Sequence[str] = ()) -> Matrix:
     """The matrix of a result.
 
     Args:
         result: the result.
         rows: its comparison (`compare.compare`), with the published figures.
+        remarks: what is known about the policies besides.
     """
     baseline = next((row.policy for row in rows if row.verdict == "baseline"), result.config.baseline)
-    found = Matrix(result, baseline, tuple(result.config.policies), tuple(result.config.workloads))
+    found = Matrix(
+        result, baseline, tuple(result.config.policies), tuple(result.config.workloads), remarks=tuple(remarks)
+    )
     for policy in found.policies:
         for workload in found.workloads:
             mine = tuple(row for row in rows if row.policy == policy and row.workload == workload)

@@ -16,6 +16,7 @@ from rich.text import Text
 from foliolab.framework.compare import ALPHA, EQUIVALENT, Row, Verdict, summarise
 from foliolab.framework.prediction import Prediction
 from foliolab.framework.report import prediction as predicted
+from foliolab.framework.report.memory import growth
 from foliolab.framework.report.page import Column, Page, console_for
 from foliolab.framework.report.words import broken, change_text, figure_text, size_text, time_text
 from foliolab.framework.results import Result
@@ -23,8 +24,8 @@ from foliolab.framework.results import Result
 __all__ = ["console_for", "figure_text", "render", "size_text"]
 
 SIGNS: Final[dict[Verdict, tuple[str, str, str]]] = {
-    "better": ("▲", "^", "green"),
-    "worse": ("▼", "v", "red"),
+    "faster": ("▼", "v", "green"),
+    "slower": ("▲", "^", "red"),
     "same": ("=", "=", ""),
     "too noisy": ("~", "~", "yellow"),
     "too few": ("?", "?", "yellow"),
@@ -39,7 +40,7 @@ COUNTED: Final = {
 }
 """The counted metrics that are shown for each workload; the result file has the others too."""
 
-MEMORY: Final = {"bits_per_folio": "bits/folio", "bits_per_page": "bits/page"}
+MEMORY: Final = {"bits_per_folio": "bits/folio", "bits_per_page": "bits/page", "struct_page_bytes": "bytes/struct page"}
 """Counted metrics that do not depend on the workload."""
 
 
@@ -215,7 +216,7 @@ class _Report:
             words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
             self.page.line(f"  {policy}: {words}")
         self.page.line(
-            f"  Negative changes are faster. Better, worse: significant at {ALPHA * 100:g} % by the U test, "
+            f"  Faster, slower: significant at {ALPHA * 100:g} % by the U test, "
             f"Holm-corrected for {summary.tests} tests.",
             "dim",
         )
@@ -233,7 +234,7 @@ class _Report:
             self.page.line(f"Failed{f' ({where})' if where else ''}: {failure.message}", "red")
         for reason, names in self.gaps().items():
             self.page.line(f"Not measured: {reason} ({names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)})")
-        for note in result.notes:
+        for note in (*growth(result), *result.notes):
             self.page.line(f"Note: {note}")
         config, machine = result.config, result.machine
         self.page.line(

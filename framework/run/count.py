@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.structs import page_stride
 from foliolab.framework.machine.layout import CTYPES
 from foliolab.framework.machine.memory import CACHE_LINE, Ref
 from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
@@ -42,13 +43,14 @@ class Counter:
             self.stores += 1
 
 
-def bits(scheme: Scheme, order: int) -> dict[str, float]:
-    """Bits that the scheme stores in one folio of that order, and for each of its pages."""
+def stored(scheme: Scheme, order: int) -> dict[str, float]:
+    """Bits that the scheme stores in one folio of that order and for each of its pages, and struct page's bytes."""
+    stride = {"struct_page_bytes": float(page_stride(scheme))}
     if order == 0:
-        return {"bits_per_folio": 0.0, "bits_per_page": 0.0}
+        return {"bits_per_folio": 0.0, "bits_per_page": 0.0} | stride
     there = [f for f in scheme.fields if not f.overlays and (f.per == "page" or f.page < 1 << order)]
     size = {per: sum(CTYPES[f.ctype].bits * f.count for f in there if f.per == per) for per in ("folio", "page")}
-    return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])}
+    return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])} | stride
 
 
 def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
@@ -79,4 +81,4 @@ def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
         "stores": seen.stores,
         "cache_lines": len(seen.lines),
     }
-    return {name: value / pages for name, value in per_page.items()} | bits(scheme, setting.order)
+    return {name: value / pages for name, value in per_page.items()} | stored(scheme, setting.order)

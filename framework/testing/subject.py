@@ -52,6 +52,11 @@ class Subject:
         """Its declaration."""
         return self.scheme.policy
 
+    @property
+    def verified(self) -> Verification | None:
+        """What the attacks found, if they have run."""
+        return self._verification
+
     def verification(self) -> Verification:
         """What the attacks find; they run once."""
         if self._verification is None:

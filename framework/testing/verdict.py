@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TIME: Final = "time"
 COUNTED: Final = (
     "atomics", "policy_atomics", "lock_sections", "loads", "stores", "cache_lines", "bits_per_folio", "bits_per_page",
+    "struct_page_bytes",
 )  # fmt: skip
 EXAMPLE: Final = "write METRIC:LIMIT, such as atomics:0, loads:10% or time:5%"
 _LIMIT: Final = re.compile(r"(\d+(?:\.\d+)?)(%?)")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.framework.prediction import Forecast
     from foliolab.framework.results import Result
 
-SIGNS: Final = {"better": "▲", "worse": "▼", "same": "="}
+SIGNS: Final = {"faster": "▼", "slower": "▲", "same": "="}
 
 
 @dataclass(frozen=True)

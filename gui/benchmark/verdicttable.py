@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from foliolab.framework.compare import Row
 
 COLUMNS: Final = ("Workload", "Size", "Policy", "ns/page", "Change", "95 % interval", "Verdict", "Rounds", "Published")
-ROLES: Final = {"better": "good", "worse": "bad", "same": "text", "baseline": "quiet"}
+ROLES: Final = {"faster": "good", "slower": "bad", "same": "text", "baseline": "quiet"}
 SORT: Final = Qt.ItemDataRole.UserRole
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -34,7 +33,7 @@ def position(session: Session) -> int:
 
 
 def crash(session: Session) -> None:
-    os.kill(os.getpid(), signal.SIGSEGV)
+    signal.raise_signal(signal.SIGSEGV)
 
 
 def hang(session: Session) -> None:

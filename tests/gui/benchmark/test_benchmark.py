@@ -109,7 +109,7 @@ def test_verdicts_and_counted_metrics_stand_beside(shown: Any) -> None:
     from PySide6.QtCore import QPoint
 
     verdicts = {shown.table.item(row, 6).text() for row in range(shown.table.rowCount())}
-    assert {"▲ better", "▼ worse", "= same", "· baseline"} <= verdicts
+    assert {"▼ faster", "▲ slower", "= same", "· baseline"} <= verdicts
     shown.bars.grab()
     told = {shown.bars.told_at(QPoint(x, y)) for x in range(0, shown.bars.width(), 9) for y in range(0, 150, 7)}
     assert "mm-id: 1.000 atomic operations a page" in told
