@@ -212,6 +212,14 @@ HOOK_ARGUMENTS: Final = {
 }  # fmt: skip
 """How many arguments each hook takes."""
 
+HOOK_RESULTS: Final = {
+    "add_ptes": "a number", "add_pmd": "(nr, nr_pmdmapped)", "remove_ptes": "(nr, partially_mapped)",
+    "remove_pmd": "(nr, nr_pmdmapped, partially_mapped)", "mapcount": "a number", "entire_mapcount": "a number",
+    "maybe_mapped_shared": "True or False", "can_reuse": "True or False", "page_mapcount": "a number",
+    "page_exclusive": "True or False",
+}  # fmt: skip
+"""What the hooks that answer something answer."""
+
 HOOKS_WITH_PLACE: Final = frozenset(
     {
         "new_anon", "new_anon_pmd", "add_ptes", "add_pmd", "dup_ptes", "dup_pmd", "remove_ptes", "remove_pmd",

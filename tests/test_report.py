@@ -121,7 +121,7 @@ memory  bits/folio        page-mapcount       64       64
 
 Verdicts against page-mapcount
   mm-id: 2 faster, 1 not measured
-  Negative changes are faster. Better, worse: significant at 5 % by the U test, Holm-corrected for 2 tests.
+  Faster, slower: significant at 5 % by the U test, Holm-corrected for 2 tests.
   Same: the interval is within ±5 % of no change.
 
 Partial: the run was interrupted; this is what was measured until then.
@@ -203,7 +203,7 @@ def test_another_baseline_and_an_empty_result() -> None:
     found = result()
     console = terminal.console_for(file := io.StringIO())
     terminal.render(found, compare(found, "mm-id"), console)
-    assert "munmap: time against mm-id" in file.getvalue() and "▼ worse" in file.getvalue()
+    assert "munmap: time against mm-id" in file.getvalue() and "▲ slower" in file.getvalue()
     text = rendered(result(cells=[]))
     assert "✗ not measured" in text and "Not measured: the run did not get to it" in text
 

@@ -6,9 +6,11 @@ by copying the call tree with other globals, so interpreted and native code come
 
 from __future__ import annotations
 
+import builtins
 import dis
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
@@ -23,6 +25,14 @@ def where(function: Any) -> str:
     """File and line of a function, for messages."""
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+
+
+def _line_of(function: FunctionType, name: str) -> str:
+    """File and line of a function's text that reads a global; of the function, where that is in a nested one."""
+    code = function.__code__
+    steps = (i for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL" and i.argval == name)
+    line = next((i.positions.lineno for i in steps if i.positions is not None), None)
+    return f"{code.co_filename}:{line or code.co_firstlineno}"
 
 
 @cache
@@ -112,7 +122,9 @@ class CallTree:
         self.needs[function] = found
         for name, attributes in sorted(_globals_read(function.__code__).items()):
             if name not in function.__globals__ and (function.__module__, name) not in self.constants:
-                continue  # a builtin
+                if not hasattr(builtins, name):
+                    raise self._undefined(function, name)
+                continue
             value = self._global(function, function.__module__, function.__globals__, name)
             if isinstance(value, ModuleType):
                 for attribute in sorted(attributes & vars(value).keys()):
@@ -123,6 +135,19 @@ class CallTree:
             self._check(function, name, value)
             if isinstance(value, FunctionType) and value not in self.leaves:
                 self._visit(value)
+
+    def _undefined(self, function: FunctionType, name: str) -> NativeBuildError:
+        """A name that nobody defines; where it is read, and what may have been meant."""
+        known = {leaf.__name__ for leaf in self.leaves}
+        near = get_close_matches(name, [*known, *function.__globals__], 1, 0.75)
+        hint = "define it at the top of the file, or import it there"
+        if name in known:
+            hint = f"import it at the top of the file: from foliolab.framework.api import {name}"
+        elif near:
+            hint = f"did you mean {near[0]}? Everything that a policy may use is in foliolab.framework.api"
+        return NativeBuildError(
+            f"{function.__qualname__} at {_line_of(function, name)} reads {name!r}, which is nowhere defined", hint
+        )
 
     def _global(self, caller: FunctionType, module: str, space: Mapping[str, Any], name: str) -> Any:
         if (module, name) in self.constants:

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from foliolab.framework.errors import AccessError, FieldOverflow
 from foliolab.framework.machine.layout import CTYPES, CType, Field, Layouts, Struct
@@ -73,6 +73,15 @@ class Ref:
 
     def __repr__(self) -> str:
         return f"&{self.owner}.{self.field.name}@{self.off:#x}"
+
+    def _no_number(self, *_: object) -> NoReturn:
+        raise TypeError(f"{self.owner}.{self.field.name} is a field, not its value: read it by load() or atomic_read()")
+
+    __bool__ = __index__ = __int__ = __neg__ = __invert__ = __abs__ = _no_number
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __mod__ = _no_number
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _no_number
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _no_number
+    __hash__ = object.__hash__
 
     def _fit(self, value: int) -> int:
         ctype = self.ctype

@@ -284,9 +284,13 @@ def _explain(function: Function, fault: Exception, authors: set[Path]) -> Native
         for r in reasons
         if re.search(r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r)
     ]
+    if re.search(r"\bRef\(", text) and "No implementation" in text:
+        telling = ["a field is used as if it were its value: read it by load() or atomic_read()"]
     if "NRT required" in text:
         telling = ["it needs an object that grows (a dict, list, set or string)"]
     reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]
+    if hook := re.search(r"\bhooks\.(\w+?)(?:_at)?\(", reason):
+        reason = f"the hook {hook[1]} does not answer what it should"
     return NativeBuildError(
         f"{place}: cannot be compiled: {reason}",
         "run it interpreted first for a fuller message; only integers, references, pointers and primitives compile",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from foliolab.framework.discovery import TooSlow, limited, place_outside
+from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.errors import PluginError
 
 
@@ -13,7 +14,7 @@ def message(fault: BaseException) -> str:
     """One line: what happened, and where in the plugin."""
     text = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
     if not isinstance(fault, PluginError):
-        text = f"{type(fault).__name__}: {text}"
+        text = f"{wrong_answer(fault) or type(fault).__name__}: {text}"
     place = place_outside(fault)
     return text if not place or place in text else f"{text} ({place})"
 

@@ -96,6 +96,7 @@ def run_all(subject: Subject) -> Iterator[tuple[Check, Outcome]]:
 
 # -- what every policy must be -----------------------------------------------------------------------
 def _declared(subject: Subject) -> Outcome:
+    from foliolab.framework.engine.policytree import policy_tree
     from foliolab.framework.engine.structs import layouts_of
 
     try:
@@ -103,6 +104,7 @@ def _declared(subject: Subject) -> Outcome:
     except Unusable as fault:
         return Outcome("failed", str(fault))
     layouts_of(subject.scheme)
+    policy_tree(subject.scheme)
     return Outcome("passed", f"{len(subject.scheme.fields)} fields, API version {subject.policy.api_version}")
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation, references, violations
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import (
@@ -86,6 +87,8 @@ def failure(fault: BaseException) -> Violation:
         case FolioLabError() | MemoryError():
             raise fault
         case _ if isinstance(fault, Exception):
+            if told := wrong_answer(fault):
+                return Violation("raises", f"{told}: {fault}")
             said = f": {fault}" if str(fault) else ""
             return Violation("raises", f"{type(fault).__name__}{said}, at {_place(fault)}")
     raise fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from golden import GOLDEN, HERE, found
 
 from foliolab.framework import compare, difference, results
-from foliolab.framework.report import html, markdown
+from foliolab.framework.report import html, markdown, terminal
 from foliolab.framework.report.matrix import matrix
 from foliolab.framework.results import Failure
 
@@ -80,6 +81,25 @@ def test_what_was_not_measured_is_said_first() -> None:
     assert page.index("not measured: mm-id under fork") < page.index('class="matrix"')
     assert "a &lt;b&gt; | failed" in page and "a &lt;b> \\| failed" in text
     assert "**not measured**: mm-id under fork" in text
+
+
+def test_a_larger_struct_page_and_refuted_claims_are_said() -> None:
+    result = results.load(HERE / "first.json")
+    cells = [
+        msgspec.structs.replace(
+            cell, counted={**cell.counted, "struct_page_bytes": 128.0 if cell.policy == "mm-id" else 64.0}
+        )
+        for cell in result.cells
+    ]
+    larger = msgspec.structs.replace(result, cells=cells)
+    one = matrix(larger, compare.compare(larger), ["mm-id: safe refuted"])
+    grown = "mm-id makes struct page 128 bytes instead of 64: 16 MiB more for each GiB of memory, whatever uses it"
+    assert one.notes[:2] == ["mm-id: safe refuted", grown]
+    for text in (html.html(one), markdown.markdown(one)):
+        assert grown in text and "mm-id: safe refuted" in text
+    console = terminal.console_for(file := io.StringIO())
+    terminal.render(larger, compare.compare(larger), console)
+    assert f"Note: {grown}" in file.getvalue() and "bytes/struct page" in file.getvalue()
 
 
 def test_another_baseline_is_followed() -> None:

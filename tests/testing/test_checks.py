@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -142,6 +143,9 @@ def test_the_command_shows_the_scenario_and_writes_it(tmp_path: Path) -> None:
     assert "✗ claim safe" in done.stdout or "x claim safe" in done.stdout
     assert "mine does not conform" in done.stdout and "foliolab replay counterexamples/mine-safe.json" in done.stdout
     assert (tmp_path / "counterexamples" / "mine-safe.json").is_file()
+    words = [sys.executable, "-m", "foliolab.framework.cli", "show", "mine", "--plugin", "mine.py"]
+    shown = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+    assert re.search(r"safe .*\n(.*\n)?.*refuted \(verify", shown), "check keeps what it refuted"
 
 
 @pytest.mark.slow
@@ -178,3 +182,58 @@ def test_a_policy_is_found_by_what_names_it() -> None:
     registry = room.load()
     assert subject_of("mm-id:slots=3", registry).scheme.name == "mm-id:slots=3"
     assert subject_of(mm_id.POLICY.with_parameters({"slots": 3})).scheme.name == "mm-id:slots=3"
+
+
+# -- mistakes of a beginner, each in a line that says what to do ------------------------------------------
+def not_loaded(folio):
+    return folio._large_mapcount + 1 > 1
+
+
+def misspelt(folio):
+    return atomic_reed(folio._large_mapcount) > 0  # noqa: F821
+
+
+def not_imported(folio):
+    return atomic_read(folio._large_mapcount) > 0  # noqa: F821
+
+
+def constant_nowhere(folio):
+    return folio_nr_pages_limit > 3  # noqa: F821
+
+
+def one_number(folio, page, nr, mm):
+    return 0
+
+
+def test_a_field_used_as_a_number_is_told_to_be_read() -> None:
+    found = outcome(variant(not_loaded), "owed")
+    assert found.verdict == "failed" and found.counterexample is not None
+    assert "folio._large_mapcount is a field, not its value: read it by load() or atomic_read()" in found.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (misspelt, "reads 'atomic_reed', which is nowhere defined (did you mean atomic_read?"),
+        (not_imported, "from foliolab.framework.api import atomic_read"),
+        (constant_nowhere, "define it at the top of the file, or import it there"),
+    ],
+)
+def test_a_name_that_nobody_defines_is_no_declaration(answer: Any, told: str) -> None:
+    found = outcome(variant(answer), "declared")
+    line = answer.__code__.co_firstlineno + 1
+    assert found.verdict == "failed" and told in found.text and f"test_checks.py:{line} " in found.text
+
+
+@pytest.mark.parametrize("check", ["owed", "workloads", pytest.param("native", marks=needs_native)])
+def test_a_hook_that_answers_the_wrong_thing_is_named(check: str) -> None:
+    hooks = replace(mm_id.POLICY.hooks, remove_ptes=one_number)
+    policy = replace(mm_id.POLICY, name="variant", hooks=hooks, models=None, mutants=None)
+    found = outcome(policy, check)
+    assert found.verdict == "failed" and "the hook remove_ptes does not answer" in found.text
+
+
+def test_pmd_is_not_claimed_without_the_hooks_that_hear_of_it() -> None:
+    hooks = replace(mm_id.POLICY.hooks, add_pmd=None, dup_pmd=None)
+    found = outcome(replace(mm_id.POLICY, name="variant", hooks=hooks, models=None, mutants=None), "declared")
+    assert found.verdict == "failed" and "it claims pmd, and has no hook add_pmd, dup_pmd" in found.text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.discovery import TooSlow, limited, place_outside
 from foliolab.framework.engine import kernels
+from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.errors import FolioLabError, LostLock, UsageError
 from foliolab.framework.machine.memory import Ref
@@ -92,7 +93,7 @@ class Run:
         except (Asymmetric, Reclassified):
             raise
         except Exception as fault:  # whatever the author's text raises
-            where = place_outside(fault) or self.program.calls[self.call].operation.told
+            where = wrong_answer(fault) or place_outside(fault) or self.program.calls[self.call].operation.told
             self._fault(Violation("raises", f"{where}: {type(fault).__name__}: {fault}"))
         finally:
             asker.run = None
