@@ -190,9 +190,14 @@ def struct_page(scheme: Scheme, number: int) -> StructPage:
     return _page(number, page_stride(scheme), scheme.policy.layout, mine)
 
 
+def kernels_page(layout: Layout, number: int) -> StructPage:
+    """A struct page of a large folio with nothing but the kernel's own fields."""
+    return _page(number, STRUCT_PAGE, layout, [])
+
+
 def _first_tail(layout: Layout, schemes: Mapping[Layout, Scheme]) -> StructPage:
     scheme = schemes.get(layout)
-    return struct_page(scheme, 1) if scheme is not None else _page(1, STRUCT_PAGE, layout, [])
+    return struct_page(scheme, 1) if scheme is not None else kernels_page(layout, 1)
 
 
 def _page(number: int, stride: int, layout: Layout, mine: list[Stored]) -> StructPage:

@@ -250,10 +250,11 @@ class _Report:
         self.page.line(f"Repeat it: {result.command}", "bold")
 
     def gaps(self) -> dict[str, list[str]]:
-        """What was not measured without being skipped, by the reason."""
+        """What was not measured, by the reason; sizes that no policy was measured at are named above."""
         gaps: dict[str, list[str]] = {}
         for row in self.rows.values():
-            if row.verdict == "not measured" and not row.skipped:
+            alike = all(self.rows[row.workload, row.size_kib, policy].skipped for policy in self.policies)
+            if row.verdict == "not measured" and not alike:
                 name = f"{row.workload}, {size_text(row.size_kib)}, {row.policy}"
                 gaps.setdefault(row.reason, []).append(name)
         return gaps

@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Final
 
 from foliolab.framework import api, hookspecs
+from foliolab.framework.anatomy import LAYOUT_NAMES, Box, StructPage, kernels_page
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.machine import primitives
 from foliolab.framework.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
@@ -140,6 +141,34 @@ def constants() -> list[str]:
     return table(("constant", "value"), ((code(name), value) for name, value in found.items()))
 
 
+def _ranges(found: StructPage, what: Callable[[Box], bool] | None = None) -> str:
+    """Byte ranges of a struct page: free ones, or those of some of its boxes."""
+    spans = found.free if what is None else [(box.offset, box.offset + box.size) for box in found.boxes if what(box)]
+    return ", ".join(f"{start}–{end - 1}" for start, end in spans) or "none"
+
+
+def free_bytes() -> list[str]:
+    """For each layout what a policy's fields may take of the first three struct pages, and what the kernel keeps."""
+    rows = []
+    for layout, since in LAYOUT_NAMES.items():
+        pages = [kernels_page(layout, number) for number in range(3)]
+        kept = ", ".join(f"{code(box.name)} {box.offset}" for box in pages[1].boxes)
+        rows.append((code(layout), since, *(_ranges(page) for page in pages), kept))
+    head = ("layout", "of", "free in page 0", "free in page 1", "free in page 2", "what the kernel keeps in page 1")
+    return table(head, rows)
+
+
+def absent_hooks() -> list[str]:
+    """The answers that stand for a hook which a policy leaves out, where they depend on what it stores."""
+    rows = [
+        (code(one.__name__), prose(inspect.getdoc(one) or ""), "no " + code(field), prose(inspect.getdoc(other) or ""))
+        for field, found in ((name, defaults.defaults(frozenset())) for name in ("_entire_mapcount", "_mapcount"))
+        for one, other in found.items()
+        if one not in defaults.defaults(frozenset({field}))
+    ]
+    return table(("hook", "default", "of a policy with", "default then"), rows)
+
+
 PARTS: Final[dict[str, Callable[[], list[str]]]] = {
     "policy-hooks": policy_hooks,
     "plugin-hooks": plugin_hooks,
@@ -148,6 +177,8 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
     "capabilities": capabilities,
     "classes": classes,
     "constants": constants,
+    "free-bytes": free_bytes,
+    "absent-hooks": absent_hooks,
 }
 """What a page may ask for by name."""
 
