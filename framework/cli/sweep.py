@@ -48,7 +48,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     workers: Annotated[int, typer.Option(min=0, metavar="N", help="Processes here. [one a processor]")] = 0,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster, in their place.")] = None,
     parquet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a comparison's figures there, too.")
+        Path | None, typer.Option(metavar="FILE", help="Write the figures there as a table, too.")
     ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Print the commands, and run none.")] = False,
     plugin: _common.Plugins = None,
@@ -159,23 +159,33 @@ class _Shower:
 
 def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet: Path | None) -> None:
     """Merge what is done into one file (a seed)."""
-    from foliolab.framework import results
+    from foliolab.framework import document, results
     from foliolab.framework.sweep import merging
     from foliolab.framework.verify import verdicts
 
     files = folder.files(tasks)
     command = shlex.join(["foliolab", *sys.argv[1:]])
-    if not files or kind == "replay-trace":
+    if not files:
         return
+    written = []
     if kind == "verify":
-        verdicts.save(merging.verified(files, command), folder.path / "verdicts.json")
-        print(f"written: {folder.path / 'verdicts.json'}")
-        return
-    together = merging.merged(files, command, workers)
-    for seed, result in together.items():
-        path = folder.path / ("result.json" if len(together) == 1 else f"result-seed{seed}.json")
-        results.save(result, path)
-        print(f"written: {path}")
+        found = merging.verified(files, command)
+        rows = merging.verdict_rows(found)
+        written.append(folder.path / "verdicts.json")
+        verdicts.save(found, written[0])
+    elif kind == "replay-trace":
+        replays = merging.replayed(files, command)
+        rows = merging.replay_rows(replays)
+        written.append(folder.path / "replays.json")
+        document.save(replays, written[0])
+    else:
+        together = merging.merged(files, command, workers)
+        rows = merging.measured_rows(together)
+        for seed, result in together.items():
+            written.append(folder.path / ("result.json" if len(together) == 1 else f"result-seed{seed}.json"))
+            results.save(result, written[-1])
     if parquet is not None:
-        merging.parquet(together, parquet)
-        print(f"written: {parquet}")
+        merging.parquet(rows, parquet)
+        written.append(parquet)
+    for path in written:
+        print(f"written: {path}")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
-from foliolab.framework import results
+import msgspec
+
+from foliolab.framework import document, results, statistics
 from foliolab.framework.errors import UsageError
 from foliolab.framework.merge import merge
+from foliolab.framework.replay import result as replay
 from foliolab.framework.results import Result
 from foliolab.framework.verify import verdicts
 
-BESIDE = "Measured beside other tasks of a sweep, up to {} at a time on one machine: times are noisier than alone."
+SCHEMA: Final = 1
+"""The newest schema of replays that this FolioLab writes and reads."""
+BESIDE: Final = (
+    "Measured beside other tasks of a sweep, up to {} at a time on one machine: times are noisier than alone."
+)
 
 
 def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Result]:
@@ -39,8 +48,77 @@ def verified(files: Sequence[Path], command: str) -> verdicts.Verdicts:
     return verdicts.Verdicts(verifications=found, command=command)
 
 
-def parquet(together: dict[int, Result], path: Path) -> None:
-    """Write a row a policy, workload, size and seed: the median, the samples, what was counted.
+class Replays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Replays of several traces.
+
+    Attributes:
+        replays: one a trace, as `foliolab replay-trace --json` writes it.
+        command: what repeats them.
+    """
+
+    replays: list[replay.ReplayResult]
+    command: str = ""
+    kind: str = "replays"
+    schema: int = SCHEMA
+
+
+def replayed(files: Sequence[Path], command: str) -> Replays:
+    """What policies did on each trace, in one file."""
+    return Replays(replays=[replay.load(path) for path in files], command=command)
+
+
+def load_replays(path: str | os.PathLike[str]) -> Replays:
+    """Read such a file.
+
+    Raises:
+        ResultFileError: there is none, it is damaged, or its schema is newer.
+    """
+    return document.load(path, Replays, SCHEMA, "file of replays", "foliolab sweep --kind replay-trace")
+
+
+# -- rows ------------------------------------------------------------------------------------------------
+def measured_rows(together: dict[int, Result]) -> list[dict[str, Any]]:
+    """A row a policy, workload, size and seed: the median, the samples, what was counted."""
+    metrics = sorted({name for one in together.values() for cell in one.cells for name in cell.counted})
+    return [
+        {
+            "seed": seed, "workload": cell.workload, "size_kib": cell.size_kib, "policy": cell.policy,
+            "status": cell.status, "ns_per_page": statistics.median(cell.samples) if cell.samples else None,
+            "samples": cell.samples, **{name: cell.counted.get(name) for name in metrics},
+        }
+        for seed, one in together.items()
+        for cell in one.cells
+    ]  # fmt: skip
+
+
+def verdict_rows(found: verdicts.Verdicts) -> list[dict[str, Any]]:
+    """A row a policy, claim and attack."""
+    return [
+        {
+            "policy": one.policy, "claim": finding.claim, "attack": finding.attack, "verdict": finding.verdict,
+            "bound": finding.bound, "states": finding.states, "seconds": finding.seconds,
+        }
+        for one in found.verifications
+        for finding in one.findings
+    ]  # fmt: skip
+
+
+def replay_rows(found: Replays) -> list[dict[str, Any]]:
+    """A row a trace and policy."""
+    return [
+        {
+            "trace": one.recording.path, "policy": done.policy, "events": done.events, "stopped": done.stopped,
+            "false_share": done.false_share, "false_folio_ns": done.false_shared.folio_ns,
+            "unsafe_folio_ns": done.unsafe.folio_ns, "sole_copies": done.sole_copies,
+            "most_owners": done.most_owners, "frames_peak": done.frames_peak, "seconds": done.seconds,
+        }
+        for one in found.replays
+        for done in one.policies
+    ]  # fmt: skip
+
+
+def parquet(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows as a table.
 
     Raises:
         UsageError: pyarrow is not installed, or the place cannot be written to.
@@ -51,18 +129,6 @@ def parquet(together: dict[int, Result], path: Path) -> None:
     except ImportError as fault:
         raise UsageError(f"Parquet needs pyarrow: {fault}", "pip install 'foliolab[parquet]'") from fault
 
-    from foliolab.framework import statistics
-
-    metrics = sorted({name for one in together.values() for cell in one.cells for name in cell.counted})
-    rows = [
-        {
-            "seed": seed, "workload": cell.workload, "size_kib": cell.size_kib, "policy": cell.policy,
-            "status": cell.status, "ns_per_page": statistics.median(cell.samples) if cell.samples else None,
-            "samples": cell.samples, **{name: cell.counted.get(name) for name in metrics},
-        }
-        for seed, one in together.items()
-        for cell in one.cells
-    ]  # fmt: skip
     try:
         writer.write_table(pyarrow.Table.from_pylist(rows), path)
     except OSError as fault:

@@ -17,7 +17,7 @@ import pytest
 
 from foliolab.framework import results
 from foliolab.framework.engine.engine import native_missing
-from foliolab.framework.sweep import running
+from foliolab.framework.sweep import merging, running
 from foliolab.framework.sweep.folder import Folder
 from foliolab.framework.sweep.running import State, sweep
 from foliolab.framework.sweep.task import Done, Task, TaskFailed
@@ -175,6 +175,46 @@ def test_verifications_are_swept_too(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "out" / "verdicts.json").read_text())
     assert [one["policy"] for one in told["verifications"]] == ["exact", "mm-id"]
+    rows = merging.verdict_rows(merging.verified([tmp_path / "out" / "verdicts.json"], ""))
+    assert {row["policy"] for row in rows} == {"exact", "mm-id"}
+    assert {row["verdict"] for row in rows} <= {"held", "undecided"}
+
+
+READER = """
+from foliolab.framework.api import hookimpl
+from foliolab.framework.trace.importers.records import Fault
+from foliolab.framework.trace_reader import TraceReader
+
+def read(source):
+    for line in source:
+        time, pid, page = map(int, line.split()[1:])
+        yield Fault(time, 0, pid, pid, page << 12, 7, False)
+
+@hookimpl
+def foliolab_trace_readers():
+    return [TraceReader("mine", "my lines", lambda head: head.startswith("mine "), read)]
+"""
+
+
+@pytest.mark.slow
+def test_replays_of_several_traces_become_one_file_and_one_table(tmp_path: Path) -> None:
+    (tmp_path / "reader.py").write_text(READER)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text("mine 1000 7 1\nmine 2000 7 2\n")
+        done = foliolab("import", f"{name}.txt", "-o", f"{name}.ftrace", "--plugin", "reader.py", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    done = foliolab("sweep", "-o", "out", "--kind", "replay-trace", "--trace", "one.ftrace", "--trace", "two.ftrace",
+                    "--policies", "exact,mm-id", "--parquet", "out.parquet", folder=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = merging.load_replays(tmp_path / "out" / "replays.json")
+    told = [(Path(one.recording.path).name, [done.policy for done in one.policies]) for one in found.replays]
+    assert told == [("one.ftrace", ["exact", "mm-id"]), ("two.ftrace", ["exact", "mm-id"])]
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(Path(row["trace"]).name, row["policy"]) for row in table] == [
+        (name, policy) for name, policies in told for policy in policies
+    ]
+    assert all(row["stopped"] == "" and row["events"] > 0 for row in table)
 
 
 @pytest.mark.slow
