@@ -190,15 +190,15 @@ def not_loaded(folio):
 
 
 def misspelt(folio):
-    return atomic_reed(folio._large_mapcount) > 0  # noqa: F821
+    return atomic_reed(folio._large_mapcount) > 0  # type: ignore[name-defined]  # noqa: F821
 
 
 def not_imported(folio):
-    return atomic_read(folio._large_mapcount) > 0  # noqa: F821
+    return atomic_read(folio._large_mapcount) > 0  # type: ignore[name-defined]  # noqa: F821
 
 
 def constant_nowhere(folio):
-    return folio_nr_pages_limit > 3  # noqa: F821
+    return folio_nr_pages_limit > 3  # type: ignore[name-defined]  # noqa: F821
 
 
 def one_number(folio, page, nr, mm):
