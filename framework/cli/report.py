@@ -1,7 +1,8 @@
 """Write a result as Markdown, HTML, CSV or a picture.
 
 The HTML file needs nothing else and opens without a network: first the matrix of policies and workloads, then what
-stands behind each cell, then how to repeat it. Pictures are curves over folio size, for a mail or a paper.
+stands behind each cell, then how to repeat it. Pictures are curves over folio size, for a mail or a paper. Results of
+`foliolab precision` and `consequences` become md, html and csv.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ResultFileError, UsageError
+from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
+    from foliolab.framework.consequences.result import ConsequencesResult
+    from foliolab.framework.precision.result import PrecisionResult
     from foliolab.framework.registry import Registry
     from foliolab.framework.results import Result
 
@@ -23,7 +26,7 @@ FORMATS: Final = ("md", "html", "csv", "png", "svg")
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file of foliolab compare --json.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result of compare, precision or consequences.")],
     form: Annotated[
         str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write. [by --output, else md]")
     ] = "",
@@ -39,10 +42,16 @@ def run(
         raise UsageError(f"there is no format {chosen!r}", f"formats are {', '.join(FORMATS)}")
     place = output if output is not None else None if chosen == "md" else file.with_suffix(f".{chosen}")
     _common.writable(place)
-    result = _load(file)
+    from foliolab.framework import difference, results
+
+    result = difference.load(file)
+    if not isinstance(result, results.Result):
+        if baseline is not None:
+            raise UsageError(f"a result of foliolab {result.kind} has no baseline", "leave --baseline out")
+        _put(_wrongness(result, chosen), place)
+        return
     found = _common.registry(plugin)
     from foliolab.framework import compare
-    from foliolab.framework.document import write_atomically
     from foliolab.framework.report import csvfile, html, markdown, matrix, pictures
 
     rows = compare.compare(
@@ -51,15 +60,34 @@ def run(
     whole = matrix.matrix(result, rows, _refuted(found, result))
     if place is not None and chosen == "csv":
         csvfile.write(rows, place)
+        print(f"written: {place}")
     elif place is not None and chosen in ("png", "svg"):
         pictures.write(whole, place, chosen)
+        print(f"written: {place}")
     else:
-        text = html.html(whole) if chosen == "html" else markdown.markdown(whole)
-        if place is None:
-            print(text, end="")
-            return
-        write_atomically(place, text.encode())
+        _put(html.html(whole) if chosen == "html" else markdown.markdown(whole), place)
+
+
+def _put(text: str, place: Path | None) -> None:
+    """Write a text where it was asked for: into a file, or to the terminal."""
+    if place is None:
+        print(text, end="")
+        return
+    from foliolab.framework.document import write_atomically
+
+    write_atomically(place, text.encode())
     print(f"written: {place}")
+
+
+def _wrongness(result: PrecisionResult | ConsequencesResult, form: str) -> str:
+    from foliolab.framework.report import sheet, wrongness
+
+    if form in ("png", "svg"):
+        raise UsageError(f"there is no picture of a result of foliolab {result.kind}", "formats are md, html, csv")
+    if form == "csv":
+        return wrongness.table(result)
+    write = sheet.html if form == "html" else sheet.markdown
+    return write(wrongness.sheet(result), wrongness.title(result), wrongness.repeat(result))
 
 
 def _refuted(found: Registry, result: Result) -> list[str]:
@@ -69,16 +97,3 @@ def _refuted(found: Registry, result: Result) -> list[str]:
         with suppress(UsageError):  # made elsewhere: there is no such policy here
             schemes.append(found.policy(name))
     return _common.refuted(found, schemes)
-
-
-def _load(path: Path) -> Result:
-    from foliolab.framework import difference
-    from foliolab.framework.results import Result
-
-    found = difference.load(path)
-    if not isinstance(found, Result):
-        raise ResultFileError(
-            f"{path} is a result of foliolab {found.kind}, which has no such report",
-            f"`foliolab {found.kind}` prints its own; foliolab diff compares two of them",
-        )
-    return found

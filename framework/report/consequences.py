@@ -17,7 +17,7 @@ from foliolab.framework.consequences.result import ConsequencesResult, Course, D
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import broken, signed, size_text
 
-__all__ = ["render"]
+__all__ = ["render", "write"]
 
 HELD_BACK: Final = ("▲", "^", "yellow")
 RISKED: Final = ("✗", "x", "red")
@@ -33,7 +33,11 @@ NOT_MODELLED: Final = (
 
 def render(result: ConsequencesResult, console: Console) -> None:
     """Print a result."""
-    page = Page(console)
+    write(result, Page(console))
+
+
+def write(result: ConsequencesResult, page: Page) -> None:
+    """Write a result on a page."""
     whole = totals(result.courses)
     done = [one for one in whole if one.moments]
     if done:

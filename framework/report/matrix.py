@@ -9,6 +9,7 @@ from typing import Final
 from foliolab.framework.compare import Row
 from foliolab.framework.difference import pooled
 from foliolab.framework.report.memory import growth
+from foliolab.framework.report.origin import origin, times
 from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
 from foliolab.framework.results import Result
 
@@ -172,8 +173,7 @@ def cells_of(row: Row, rows: Sequence[Row]) -> list[str]:
 
 def repeat(result: Result) -> list[tuple[str, str]]:
     """How to repeat it: (what, text)."""
-    config, machine = result.config, result.machine
-    versions = ", ".join(f"{name} {number}" for name, number in result.versions.items())
+    config = result.config
     parameters = [
         f"{policy}: {', '.join(f'{name}={value}' for name, value in values.items())}"
         for policy, values in config.policy_parameters.items()
@@ -181,11 +181,8 @@ def repeat(result: Result) -> list[tuple[str, str]]:
     ]
     return [
         ("command", result.command),
-        ("started, finished", f"{result.started}, {result.finished}{'' if result.complete else ' (interrupted)'}"),
+        times(result),
         ("memory", f"{config.memory >> 20} MiB, at least {config.repeats} rounds in turn, seed {config.seed}"),
         ("parameters", "; ".join(parameters) or "none"),
-        ("machine", f"{machine.cpu}, {machine.cores} processors, {machine.memory_bytes >> 30} GiB, {machine.os}"),
-        ("kernel", result.kernel),
-        ("versions", versions),
-        ("checkout", result.git or "none"),
+        *origin(result),
     ]

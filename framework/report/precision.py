@@ -13,7 +13,7 @@ from foliolab.framework.replay.result import Ended, Wrong
 from foliolab.framework.report.page import Column, Page, console_for
 from foliolab.framework.report.words import broken, duration_text, share_text, size_text
 
-__all__ = ["console_for", "render"]
+__all__ = ["console_for", "render", "write"]
 
 FALSE_ENDS: Final = {
     "gone": "nothing mapped",
@@ -43,7 +43,11 @@ def render(result: PrecisionResult, console: Console, by: Measure = "time") -> N
     Args:
         by: of what the course over the numbers of MMs is a share.
     """
-    page = Page(console)
+    write(result, Page(console), by)
+
+
+def write(result: PrecisionResult, page: Page, by: Measure = "time") -> None:
+    """Write a result on a page."""
     _head(result, page)
     last = _largest(result)
     policies = [policy for policy in result.policies if any(p.events for p in result.points if p.policy == policy.name)]

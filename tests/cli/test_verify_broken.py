@@ -13,6 +13,7 @@ Run = Callable[..., Any]
 EXAMPLE = Path(__file__).parents[2] / "gui" / "tours" / "lost_update.py"
 ANSWER = "    return atomic_read(folio._large_mapcount) > 0 and load(folio._shared) != 0\n"
 REFUSED = {
+    "an unknown function": ("    return not_there(folio)\n", "reads 'not_there', which is nowhere defined"),
     # the answer's new body, and what the one sentence must say; a policy that cannot even begin is exit code 4
     "a global dict": ("    SEEN[1] = 1\n    return True\n", "reads the global 'SEEN', a dict"),
     "a global that changes": ("    global N\n    N += 1\n    return N > 3\n", "changes the global 'N'"),
@@ -22,7 +23,6 @@ REFUTED = {
     "no end": ("    while True:\n        load(folio._shared)\n", "does not end: "),
     "no end, no access": ("    while True:\n        pass\n", "does not end"),
     "recursion": ("    return maybe_mapped_shared(folio)\n", "RecursionError: maximum recursion depth exceeded"),
-    "an unknown function": ("    return not_there(folio)\n", "NameError: name 'not_there' is not defined"),
     "an unknown field": ("    return load(folio._nowhere) != 0\n", "struct folio has no field '_nowhere'"),
     "an exception": ("    raise ValueError('on purpose')\n", "ValueError: on purpose"),
 }

@@ -89,7 +89,7 @@ def test_a_file_edited_into_nonsense_shows_its_line_and_comes_back(
     assert window.open(file)
     assert unchecked == ["my-idea"]
     good = file.read_text()
-    file.write_text(good.replace("left = _sub(folio, nr)", "left = _sub(folio, nr"))
+    file.write_text(good.replace("left = _sub(folio, nr, mm)", "left = _sub(folio, nr, mm"))
     qtbot.waitUntil(lambda: place.tree.entry is not None and place.tree.entry.broken, timeout=5000)
     assert place.tree.entry is not None and place.tree.entry.source == str(file)
     line = good[: good.index("left = _sub")].count("\n") + 1
