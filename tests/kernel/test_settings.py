@@ -54,6 +54,10 @@ from pathlib import Path
 from foliolab.framework.kernel import settings
 root = Path({root!r})
 settings.THP, settings.RUN = root / "thp", root / "run"
+import signal
+for number in (signal.SIGTERM, signal.SIGHUP):  # whoever started the tests may ignore them, as nohup does
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
