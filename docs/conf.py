@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-from foliolab.framework import compare
+from foliolab.framework.results import comparison
 
 project = "FolioLab"
 author = "FolioLab contributors"
@@ -28,10 +28,10 @@ myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 4
 # Figures in sentences come from the code.
 myst_substitutions = {
-    "rounds_least": compare.MIN_ROUNDS,
-    "alpha": f"{compare.ALPHA:.0%}".replace("%", " %"),
-    "equivalent": f"{compare.EQUIVALENT:.0%}".replace("%", " %"),
-    "floor": f"{compare.FLOOR:.0%}".replace("%", " %"),
+    "rounds_least": comparison.MIN_ROUNDS,
+    "alpha": f"{comparison.ALPHA:.0%}".replace("%", " %"),
+    "equivalent": f"{comparison.EQUIVALENT:.0%}".replace("%", " %"),
+    "floor": f"{comparison.FLOOR:.0%}".replace("%", " %"),
 }
 suppress_warnings: list[str] = []
 

@@ -7,6 +7,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from foliolab.framework.contract.hookspecs import (
+    hookimpl,
+)
+from foliolab.framework.contract.policy import (
+    API_VERSION,
+    CAPABILITIES,
+    Hooks,
+    Models,
+    Parameter,
+    Policy,
+    Stored,
+    exact_claim,
+)
+from foliolab.framework.contract.sharing_pattern import (
+    Processes,
+    SharingPattern,
+    Usage,
+)
+from foliolab.framework.contract.workload import (
+    PMD_ORDER,
+    Setting,
+    Timed,
+    Workload,
+)
 from foliolab.framework.engine.fault import (
     COPIED,
     NEW_PAGE,
@@ -45,9 +69,6 @@ from foliolab.framework.errors import (
     ModelError,
     PluginError,
     UsageError,
-)
-from foliolab.framework.hookspecs import (
-    hookimpl,
 )
 from foliolab.framework.machine.layout import (
     Bits,
@@ -110,27 +131,6 @@ from foliolab.framework.machine.primitives import (
     u64,
     xchg,
     zone_at,
-)
-from foliolab.framework.pattern import (
-    Processes,
-    SharingPattern,
-    Usage,
-)
-from foliolab.framework.policy import (
-    API_VERSION,
-    CAPABILITIES,
-    Hooks,
-    Models,
-    Parameter,
-    Policy,
-    Stored,
-    exact_claim,
-)
-from foliolab.framework.workload import (
-    PMD_ORDER,
-    Setting,
-    Timed,
-    Workload,
 )
 
 if TYPE_CHECKING:

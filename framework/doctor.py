@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework import host
-from foliolab.framework.registry import Registry
+from foliolab.framework.plugins.registry import Registry
 
 if TYPE_CHECKING:
     from foliolab.framework.kernel.probe import Capability
@@ -106,18 +106,18 @@ def _native() -> Finding:
     version = f"numba {metadata.version('numba')}"
     began = time.perf_counter()
     try:
-        from foliolab.framework import trial
+        from foliolab.framework.machine import selftest
 
-        answer = trial.run()
+        answer = selftest.run()
     except Exception as fault:  # whatever the compiler raises is the finding
         what = " ".join(str(fault).split())
         return Finding(
             "native code", "limited", f"{version} does not work here: {type(fault).__name__}: {what}",
             "Reinstall it: pip install --force-reinstall numba; until then everything runs interpreted.",
         )  # fmt: skip
-    if answer != trial.ANSWER:
+    if answer != selftest.ANSWER:
         return Finding(
-            "native code", "missing", f"{version} computes {answer} instead of {trial.ANSWER}",
+            "native code", "missing", f"{version} computes {answer} instead of {selftest.ANSWER}",
             "Reinstall it: pip install --force-reinstall numba.", vital=True,
         )  # fmt: skip
     return Finding("native code", "ok", f"{version}; a trial function ran in {time.perf_counter() - began:.1f} s")

@@ -15,7 +15,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  (this file is what an older Pytho
 if not __package__:
     # Python put this folder first on the path: its modules must not stand in for the standard library's.
     del sys.path[0]
-    spec = util.spec_from_file_location("fresh", Path(__file__).resolve().parents[1] / "framework" / "fresh.py")
+    spec = util.spec_from_file_location("bootstrap", Path(__file__).resolve().parents[1] / "framework" / "bootstrap.py")
     assert spec is not None and spec.loader is not None
     fresh = util.module_from_spec(spec)
     spec.loader.exec_module(fresh)

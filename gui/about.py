@@ -6,7 +6,7 @@ from importlib import metadata
 
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from foliolab.framework.provenance import versions
+from foliolab.framework.results.provenance import versions
 
 TEXT = """<h3>FolioLab {version}</h3>
 <p>A workbench for schemes that track who owns a large folio.</p>

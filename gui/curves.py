@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen, QResizeEvent
 
-from foliolab.framework.selection import size_text
+from foliolab.framework.plugins.selection import size_text
 from foliolab.gui.theme import SYMBOLS, Theme
 
 INTERVAL: Final = 200

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
-from foliolab.framework import registry as room
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.plugins import registry as room
 
 if TYPE_CHECKING:
-    from foliolab.framework.discovery import PluginFailure
-    from foliolab.framework.policy import Policy, Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.contract.policy import Policy, Scheme
+    from foliolab.framework.plugins.discovery import PluginFailure
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.ledger import Ledger
 
 SETTLE: Final = 60

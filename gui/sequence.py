@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
-from foliolab.framework.verify.course import Course
+from foliolab.framework.verify.timeline import Course
 from foliolab.gui.exporting import Exportable, Row
 from foliolab.gui.sequencepicture import Places, SequencePicture, places_of
 from foliolab.gui.sequencerows import Diagram, Mark, diagram_of

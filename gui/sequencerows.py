@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from foliolab.framework.verify.course import Course
+from foliolab.framework.verify.field_names import change_text, field_of
 from foliolab.framework.verify.laws import LAWS
-from foliolab.framework.verify.naming import change_text, field_of
 from foliolab.framework.verify.playback import Frame
+from foliolab.framework.verify.timeline import Course
 
 Kind = Literal["setup", "begin", "end", "read", "write", "lock", "unlock", "wait", "note"]
 WORDS: Final[dict[str, str]] = {

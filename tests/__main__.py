@@ -30,7 +30,7 @@ if __name__ == "__main__":
     del sys.path[0]
     root = Path(__file__).resolve().parents[1]
     os.chdir(root)
-    spec = util.spec_from_file_location("fresh", root / "framework" / "fresh.py")
+    spec = util.spec_from_file_location("bootstrap", root / "framework" / "bootstrap.py")
     assert spec is not None and spec.loader is not None
     fresh = util.module_from_spec(spec)
     spec.loader.exec_module(fresh)

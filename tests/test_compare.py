@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foliolab.framework import compare as comparing
-from foliolab.framework import results
-from foliolab.framework.compare import Row, compare, failed, rounds_needed, summarise
 from foliolab.framework.errors import ExitCode, UsageError
-from foliolab.framework.results import Cell, Config, Failure, MachineInfo, Result
+from foliolab.framework.results import comparison as comparing
+from foliolab.framework.results import result as results
+from foliolab.framework.results.comparison import Row, compare, failed, rounds_needed, summarise
+from foliolab.framework.results.result import Cell, Config, Failure, MachineInfo, Result
 
 BASE = "page-mapcount"
 TEN = [10.0, 10.1, 9.9, 10.2, 9.8, 10.05, 9.95, 10.15]

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, policy_library
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import AccessError, NativeBuildError
 from foliolab.framework.machine import primitives
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 from foliolab.framework.run import RunRequest, compare_run
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()

@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from foliolab.framework import compare as rules
-from foliolab.framework import difference as differences
-from foliolab.framework import provenance, results
 from foliolab.framework.errors import ResultFileError
+from foliolab.framework.results import comparison as rules
+from foliolab.framework.results import difference as differences
+from foliolab.framework.results import provenance
+from foliolab.framework.results import result as results
 
 
 def result(samples: dict[int, list[float]]) -> results.Result:

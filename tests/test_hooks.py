@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import hookspecs
+from foliolab.framework.contract import hookspecs
+from foliolab.framework.contract.policy import HOOK_ARGUMENTS, Hooks, Policy
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.policy import HOOK_ARGUMENTS, Hooks, Policy
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 
 SHAPE = Shape(nr_pages=2048, nr_mms=3, nr_vpns=2048)
 PMD = 512
@@ -161,7 +161,7 @@ def test_whoever_asks(noted: Noted) -> None:
 
 PLUGIN = """
 from foliolab.framework.api import Hooks, Policy, SharingPattern, Stored, Workload, atomic_set, hookimpl
-from foliolab.framework.trace_reader import TraceReader
+from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.policies.exact import POLICY
 
 HERE = {here!r}

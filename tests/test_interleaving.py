@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from foliolab.framework.contract.policy import Stored
 from foliolab.framework.machine.layout import Bits
-from foliolab.framework.policy import Stored
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.page import Page
 from foliolab.framework.verify.counterexample import Counterexample
-from foliolab.framework.verify.course import MOST_ELEMENTS, Course
-from foliolab.framework.verify.naming import bits_of, change_text, field_of, value_text
+from foliolab.framework.verify.field_names import bits_of, change_text, field_of, value_text
+from foliolab.framework.verify.timeline import MOST_ELEMENTS, Course
 from foliolab.policies import exact, mm_id, page_mapcount
 
 MM_ID = mm_id.POLICY.with_parameters()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from foliolab.framework import results
 from foliolab.framework.errors import UsageError
-from foliolab.framework.merge import merge
-from foliolab.framework.results import Cell, Config, Result
+from foliolab.framework.results import result as results
+from foliolab.framework.results.merge import merge
+from foliolab.framework.results.result import Cell, Config, Result
 
 
 def result(

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import foliolab.workloads
-from foliolab.framework.compare import compare
 from foliolab.framework.errors import PluginError
-from foliolab.framework.published import Published, load, parse
 from foliolab.framework.report.words import figure_text
-from foliolab.framework.results import Cell, Config, MachineInfo, Result
+from foliolab.framework.results.comparison import compare
+from foliolab.framework.results.published import Published, load, parse
+from foliolab.framework.results.result import Cell, Config, MachineInfo, Result
 
 BASE = "page-mapcount"
 WORKLOADS = Path(foliolab.workloads.__path__[0])

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import discovery
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import PluginError, UsageError
-from foliolab.framework.registry import PluginFailure, Registry, load, parse_memory, parse_sizes
+from foliolab.framework.plugins import discovery
+from foliolab.framework.plugins.registry import PluginFailure, Registry, load, parse_memory, parse_sizes
 
 BUILT_IN = {
     "page-mapcount", "estimated-sharers", "likely-mapped-shared", "mm-id-v1", "mm-id", "no-page-mapcount",

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from foliolab.framework.compare import compare
 from foliolab.framework.errors import ResultFileError
-from foliolab.framework.published import Published
 from foliolab.framework.report import csvfile, terminal
 from foliolab.framework.report.page import PIPE_WIDTH
-from foliolab.framework.results import Cell, Config, Failure, MachineInfo, Result
+from foliolab.framework.results.comparison import compare
+from foliolab.framework.results.published import Published
+from foliolab.framework.results.result import Cell, Config, Failure, MachineInfo, Result
 
 BASE = "page-mapcount"
 SAMPLES = [10.0, 10.1, 9.9, 10.2, 9.8, 10.05, 9.95, 10.15]

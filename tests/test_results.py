@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foliolab.framework import provenance, results
 from foliolab.framework.errors import ExitCode, ResultFileError
-from foliolab.framework.results import Cell, Config, Failure, MachineInfo, Result
+from foliolab.framework.results import provenance
+from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Cell, Config, Failure, MachineInfo, Result
 
 
 def small() -> Result:

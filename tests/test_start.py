@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework import fresh
+from foliolab.framework import bootstrap
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STARTERS = ("gui/__main__.py", "tests/__main__.py")
@@ -38,16 +38,16 @@ def execv(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_a_start_becomes_the_module_with_its_arguments(monkeypatch: pytest.MonkeyPatch, execv: list[list[str]]) -> None:
-    monkeypatch.setattr(fresh, "interpreter", lambda extras, probes: "/there/python")
+    monkeypatch.setattr(bootstrap, "interpreter", lambda extras, probes: "/there/python")
     with pytest.raises(Started):
-        fresh.start("foliolab.gui", ["--sizes", "16K, 64K"], [], [])
+        bootstrap.start("foliolab.gui", ["--sizes", "16K, 64K"], [], [])
     assert execv == [["/there/python", "-P", "-m", "foliolab.gui", "--sizes", "16K, 64K"]]
 
 
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [
-        (fresh.SetupFault("pip is missing."), 3, "foliolab: pip is missing.\n"),
+        (bootstrap.SetupFault("pip is missing."), 3, "foliolab: pip is missing.\n"),
         (KeyboardInterrupt(), 130, "\nfoliolab: set-up interrupted; the next start begins it anew.\n"),
     ],
 )
@@ -61,31 +61,31 @@ def test_a_start_that_cannot_be_is_one_line_and_an_exit_code(
     def refuse(extras: Iterable[str], probes: Iterable[str]) -> str:
         raise fault
 
-    monkeypatch.setattr(fresh, "interpreter", refuse)
+    monkeypatch.setattr(bootstrap, "interpreter", refuse)
     with pytest.raises(SystemExit) as caught:
-        fresh.start("foliolab.gui", [], [], [])
+        bootstrap.start("foliolab.gui", [], [], [])
     assert caught.value.code == code
     assert capfd.readouterr() == ("", said)
 
 
 def test_where_this_interpreter_holds_the_checkout_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fresh, "HOME", Path("/no/such/folder"))
-    assert fresh.interpreter([], ["pytest"]) == sys.executable
+    monkeypatch.setattr(bootstrap, "HOME", Path("/no/such/folder"))
+    assert bootstrap.interpreter([], ["pytest"]) == sys.executable
 
 
 def test_another_checkouts_installation_does_not_serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(fresh, "ROOT", tmp_path)
-    assert not fresh.holds_checkout([])
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    assert not bootstrap.holds_checkout([])
 
 
 def test_a_missing_probe_or_installation_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not fresh.holds_checkout(["no_such_module"])
+    assert not bootstrap.holds_checkout(["no_such_module"])
 
     def absent(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(fresh, "version", absent)
-    assert not fresh.holds_checkout([])
+    monkeypatch.setattr(bootstrap, "version", absent)
+    assert not bootstrap.holds_checkout([])
 
 
 @pytest.mark.parametrize("file", STARTERS)
@@ -98,7 +98,7 @@ def test_an_old_python_can_read_the_starters_and_gets_the_projects_floor(file: s
 
 
 def test_the_first_start_needs_the_standard_library_only() -> None:
-    path = str(REPOSITORY / "framework" / "fresh.py")
+    path = str(REPOSITORY / "framework" / "bootstrap.py")
     # -I -S: no site-packages at all.
     code = f"import runpy; runpy.run_path({path!r})"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework import registry as room
-from foliolab.framework import starter
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import UsageError
-from foliolab.framework.starter import package
+from foliolab.framework.plugins import registry as room
+from foliolab.framework.plugins import starter
+from foliolab.framework.plugins.starter import package
 from foliolab.framework.verify import attacks, verifier
 from foliolab.framework.verify.attack import Budget
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from foliolab.framework import statistics
+from foliolab.framework.results import statistics
 
 distinct = st.lists(st.integers(0, 10**6), min_size=2, max_size=40, unique=True)
 pvalues = st.lists(st.floats(0, 1), max_size=30)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.folio import leave_lru_batch
@@ -28,10 +30,8 @@ from foliolab.framework.machine.primitives import (
     pte_at,
     zone_at,
 )
-from foliolab.framework.policy import Scheme
 from foliolab.framework.run.count import count
 from foliolab.framework.run.request import Case, shape_of
-from foliolab.framework.workload import Setting, Workload
 from foliolab.policies import foliolab_policies, mm_id, page_mapcount
 from foliolab.workloads.vm_scalability import PARENT, WORDS, meet, workload, workloads, write_random
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from foliolab.framework.api import SharingPattern, Workload, hookimpl
-from foliolab.workloads import contention, courses, microbenchmarks, sharing, vm_scalability
+from foliolab.workloads import contention, microbenchmarks, programs, sharing, vm_scalability
 
 
 @hookimpl
 def foliolab_workloads() -> Iterable[Workload]:
     """The built-in workloads."""
-    return [*microbenchmarks.WORKLOADS, *contention.workloads(), *vm_scalability.workloads(), *courses.workloads()]
+    return [*microbenchmarks.WORKLOADS, *contention.workloads(), *vm_scalability.workloads(), *programs.workloads()]
 
 
 @hookimpl

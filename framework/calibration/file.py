@@ -15,8 +15,8 @@ from typing import Annotated, Final
 import msgspec
 
 from foliolab.framework import document
-from foliolab.framework.provenance import MachineInfo
-from foliolab.framework.results import Result
+from foliolab.framework.results.provenance import MachineInfo
+from foliolab.framework.results.result import Result
 
 SCHEMA: Final = 1
 """The newest schema that this FolioLab writes and reads."""

@@ -34,8 +34,8 @@ from foliolab.framework.calibration.file import (
 )
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel.bench import COPIES, COPYING, KIND
-from foliolab.framework.provenance import now
-from foliolab.framework.results import Cell, Result
+from foliolab.framework.results.provenance import now
+from foliolab.framework.results.result import Cell, Result
 
 RESAMPLES: Final = 2000
 INTERVAL: Final = (0.025, 0.975)

@@ -16,10 +16,10 @@ from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.published import Published
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.page import Page
+    from foliolab.framework.results.published import Published
     from foliolab.framework.verify.ledger import Ledger
 
 LISTS: Final = "separated by commas; may be repeated"
@@ -50,8 +50,8 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
     for path in plugins or ():
         if not path.exists():
             raise UsageError(f"there is no plugin file {path}", "name an existing Python file after --plugin")
-    from foliolab.framework import registry as room
     from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.plugins import registry as room
 
     try:
         return room.load(plugins or (), strict, check=layouts_of)
@@ -137,7 +137,7 @@ def writable(path: Path | None) -> None:
 
 def published_figures(found: Registry) -> list[Published]:
     """The published figures of all plugins; a file that cannot be read is named and left out."""
-    from foliolab.framework import published
+    from foliolab.framework.results import published
 
     figures: list[Published] = []
     for path in found.published:

@@ -21,7 +21,7 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import ExitCode, FolioLabError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.report.conformance import Line, Refutation
     from foliolab.framework.report.page import Page
     from foliolab.framework.testing.subject import Subject
@@ -107,7 +107,7 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     """Write a counterexample, and play it."""
     from foliolab.framework.report.conformance import Refutation
     from foliolab.framework.verify import counterexample
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
     path = counterexample.place(example, output, first)
     try:

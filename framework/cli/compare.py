@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from foliolab.framework.calibration import Calibration
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.results import Result
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.contract.workload import Workload
+    from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.results.result import Result
     from foliolab.framework.run import RunRequest
-    from foliolab.framework.workload import Workload
 
 BASELINE: Final = "page-mapcount"
 POLICIES: Final = f"{BASELINE},mm-id,no-page-mapcount"
@@ -99,8 +99,8 @@ def run(  # noqa: PLR0913  (an argument an option)
     if not workloads:  # nobody asked for those that are not made for these sizes
         chosen = [workload for workload in chosen if set(workload.orders) & set(orders) and not workload.course]
     _common.warn(found)
+    from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.run import RunRequest
-    from foliolab.framework.selection import parse_memory
 
     way = _common.execution(execution)
     request = RunRequest(
@@ -135,14 +135,14 @@ def _policies(found: Registry, written: list[str] | None, baseline: str | None) 
 
 
 def _orders(chosen: list[Workload], sizes: list[str]) -> list[int]:
-    from foliolab.framework.selection import parse_sizes
+    from foliolab.framework.plugins.selection import parse_sizes
 
     return parse_sizes(sizes, {order for workload in chosen for order in workload.orders})
 
 
 def _repeats(chosen: list[Workload], orders: list[int], schemes: list[Scheme]) -> int:
     """As many rounds as it takes for each comparison to be able to end with a verdict."""
-    from foliolab.framework.compare import rounds_needed
+    from foliolab.framework.results.comparison import rounds_needed
 
     cases = sum(order in workload.orders for workload in chosen for order in orders)
     return rounds_needed(max(cases * (len(schemes) - 1), 1))
@@ -189,7 +189,8 @@ def _calibration(path: Path | None, off: bool, execution: str) -> Calibration | 
         raise UsageError(f"{path} cannot be predicted with: {why}", "leave out --calibration")
     if off or execution == "interpreted":
         return None
-    from foliolab.framework import calibration, provenance
+    from foliolab.framework import calibration
+    from foliolab.framework.results import provenance
 
     if path is not None:
         return calibration.load(path)
@@ -211,17 +212,19 @@ def _measure(
     found: Registry, request: RunRequest, json: Path | None, csv: Path | None, calibration: Calibration | None
 ) -> None:
     """Run, then write, then print; an interrupted run is written and printed as far as it got."""
-    from foliolab.framework import compare, prediction, results
+    from foliolab.framework.calibration import prediction
     from foliolab.framework.report import csvfile, terminal
     from foliolab.framework.report.page import Page
     from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results import comparison
+    from foliolab.framework.results import result as results
     from foliolab.framework.run import compare_run
 
     with Progress() as progress:
         result: Result = compare_run(request, progress)
     if json is not None:
         results.save(result, json)
-    rows = compare.compare(result, published=_common.published_figures(found), resolve=_common.resolver(found))
+    rows = comparison.compare(result, published=_common.published_figures(found), resolve=_common.resolver(found))
     forecast = None
     if calibration is not None:
         forecast = prediction.predict(result, rows, calibration, _reuses(found))
@@ -232,7 +235,7 @@ def _measure(
     _common.say_refuted(found, map(found.policy, request.policies), Page(console))
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
-    if (fault := compare.failed(rows, result)) is not None:
+    if (fault := comparison.failed(rows, result)) is not None:
         raise fault
 
 

@@ -19,9 +19,9 @@ from foliolab.framework.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foliolab.framework.consequences.course import Source
     from foliolab.framework.consequences.result import ConsequencesResult
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.consequences.sources import Source
+    from foliolab.framework.plugins.registry import Registry
 
 POLICIES: Final = "page-mapcount,mm-id,no-page-mapcount,exact"
 SIZE: Final = "64K"
@@ -95,7 +95,7 @@ def _show(result: ConsequencesResult, json: Path | None) -> None:
 
 
 def _order(size: str | None) -> int:
-    from foliolab.framework.selection import parse_sizes
+    from foliolab.framework.plugins.selection import parse_sizes
 
     orders = [order for order in parse_sizes(size or SIZE) if order]
     if len(orders) != 1:
@@ -123,7 +123,7 @@ class _Pick:
 
 def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[Source]:
     """What the user named, or everything that is a course."""
-    from foliolab.framework.consequences.course import FromPattern, FromWorkload, usage_for
+    from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
     courses = {name: workload for name, workload in found.workloads.items() if workload.course}
     chosen: list[Source] = []
@@ -142,7 +142,7 @@ def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[Source]
 
 def _random(pick: _Pick) -> Source:
     """Scenarios by chance, among them what the kernel is not asked for: swap."""
-    from foliolab.framework.consequences.course import FromScenarios
+    from foliolab.framework.consequences.sources import FromScenarios
     from foliolab.framework.scenario.generate import WEIGHTS, Mix, random_scenario
 
     orders = (pick.order,) if pick.sized else tuple(order for order in Mix().orders if order)
@@ -158,7 +158,7 @@ def _scenarios(found: Registry, name: str) -> Source:
     Raises:
         UsageError: there is neither a pattern, a workload nor a scenario of that name.
     """
-    from foliolab.framework.consequences.course import FromScenarios
+    from foliolab.framework.consequences.sources import FromScenarios
     from foliolab.framework.scenario import parser
 
     if name == ALL:
@@ -173,7 +173,7 @@ def _scenarios(found: Registry, name: str) -> Source:
 
 
 def _named(found: Registry, name: str) -> Path:
-    from foliolab.framework.selection import nearest
+    from foliolab.framework.plugins.selection import nearest
 
     try:
         return found.scenario(name)  # also says which plugin failed that would have had the name

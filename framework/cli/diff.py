@@ -22,9 +22,9 @@ def run(
     markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for a pull request.")] = False,
 ) -> None:
     """Compare two result files: counted metrics exactly, times with their intervals."""
-    from foliolab.framework import difference
     from foliolab.framework.report import difference as report
     from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.results import difference
 
     found = difference.difference(difference.load(old), difference.load(new))
     names = old.name, new.name

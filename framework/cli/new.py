@@ -23,8 +23,8 @@ def run(
     ] = False,
 ) -> None:
     """Write a package: its entry point, a commented text, tests (it is listed, it conforms), a CI file."""
-    from foliolab.framework import starter
-    from foliolab.framework.starter import package
+    from foliolab.framework.plugins import starter
+    from foliolab.framework.plugins.starter import package
 
     if file:
         if kind != "policy":

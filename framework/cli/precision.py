@@ -13,9 +13,9 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.pattern import SharingPattern
+    from foliolab.framework.contract.sharing_pattern import SharingPattern
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.precision.result import Measure
-    from foliolab.framework.registry import Registry
 
 MOST_MMS: Final = 64
 MOST_FOLIOS: Final = 4096
@@ -65,11 +65,11 @@ def run(  # noqa: PLR0913  (an argument an option)
     schemes = found.parse_policies(policies or ["all"])
     order = _order(size, folios)
     _common.warn(found)
+    from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.precision import result as results
     from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
     from foliolab.framework.report import precision as report
     from foliolab.framework.report.progress import Progress
-    from foliolab.framework.selection import parse_memory
 
     request = PrecisionRequest(
         patterns=patterns,
@@ -94,7 +94,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 
 
 def _numbers(mms: str) -> tuple[int, ...]:
-    from foliolab.framework.selection import parse_ranges
+    from foliolab.framework.plugins.selection import parse_ranges
 
     found = {number for numbers in parse_ranges(mms, "a number of MMs", "1-16 or 2,4") for number in numbers}
     if min(found) < 1 or max(found) > MOST_MMS:
@@ -131,7 +131,7 @@ def _workloads(found: Registry, written: list[str]) -> tuple[list[SharingPattern
 
 
 def _order(size: str, folios: int) -> int:
-    from foliolab.framework.selection import ANON_ORDERS, parse_sizes
+    from foliolab.framework.plugins.selection import ANON_ORDERS, parse_sizes
 
     orders = parse_sizes(size, [order for order in ANON_ORDERS if order])
     if len(orders) != 1:

@@ -17,11 +17,11 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.page import Page
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
 TRACE: Final = ".folio"
 """How the names of traces end."""
@@ -50,7 +50,7 @@ def run(
     scheme = _scheme(found, example, file)
     from foliolab.framework.report import verify as report
     from foliolab.framework.report.page import Page, console_for
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
     page = Page(console_for())
     course = Course(example, scheme)

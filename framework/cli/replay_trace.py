@@ -14,8 +14,8 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.trace.header import Header
 
 NAME = "replay-trace"
@@ -58,13 +58,13 @@ def run(
     _common.writable(json)
     found = _common.registry(plugin, strict)
     _common.warn(found)
+    from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.replay import result as results
     from foliolab.framework.replay import session
     from foliolab.framework.replay.costs import load_costs
     from foliolab.framework.report import replay as report
     from foliolab.framework.report.page import Page
     from foliolab.framework.report.progress import Progress
-    from foliolab.framework.selection import parse_memory
     from foliolab.framework.trace.file import Trace
 
     schemes = _schemes(found, policies)

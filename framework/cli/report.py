@@ -18,9 +18,9 @@ from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.consequences.result import ConsequencesResult
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.precision.result import PrecisionResult
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.results import Result
+    from foliolab.framework.results.result import Result
 
 FORMATS: Final = ("md", "html", "csv", "png", "svg")
 
@@ -42,7 +42,8 @@ def run(
         raise UsageError(f"there is no format {chosen!r}", f"formats are {', '.join(FORMATS)}")
     place = output if output is not None else None if chosen == "md" else file.with_suffix(f".{chosen}")
     _common.writable(place)
-    from foliolab.framework import difference, results
+    from foliolab.framework.results import difference
+    from foliolab.framework.results import result as results
 
     result = difference.load(file)
     if not isinstance(result, results.Result):
@@ -51,10 +52,10 @@ def run(
         _put(_wrongness(result, chosen), place)
         return
     found = _common.registry(plugin)
-    from foliolab.framework import compare
     from foliolab.framework.report import csvfile, html, markdown, matrix, pictures
+    from foliolab.framework.results import comparison
 
-    rows = compare.compare(
+    rows = comparison.compare(
         result, baseline, published=_common.published_figures(found), resolve=_common.resolver(found)
     )
     whole = matrix.matrix(result, rows, _refuted(found, result))
@@ -80,14 +81,14 @@ def _put(text: str, place: Path | None) -> None:
 
 
 def _wrongness(result: PrecisionResult | ConsequencesResult, form: str) -> str:
-    from foliolab.framework.report import sheet, wrongness
+    from foliolab.framework.report import recorded_page, studies
 
     if form in ("png", "svg"):
         raise UsageError(f"there is no picture of a result of foliolab {result.kind}", "formats are md, html, csv")
     if form == "csv":
-        return wrongness.table(result)
-    write = sheet.html if form == "html" else sheet.markdown
-    return write(wrongness.sheet(result), wrongness.title(result), wrongness.repeat(result))
+        return studies.table(result)
+    write = recorded_page.html if form == "html" else recorded_page.markdown
+    return write(studies.sheet(result), studies.title(result), studies.repeat(result))
 
 
 def _refuted(found: Registry, result: Result) -> list[str]:

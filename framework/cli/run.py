@@ -19,10 +19,10 @@ from foliolab.framework.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.engine.engine import Execution
     from foliolab.framework.kernel.sidebyside import Place
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.scenario.result import ScenarioResult
     from foliolab.framework.scenario.syntax import Scenario
 
@@ -67,7 +67,7 @@ def run(
     _common.warn(found)
     if not scenarios:
         from foliolab.framework.report import listing
-        from foliolab.framework.report.plain import Plain
+        from foliolab.framework.report.plain_text import Plain
 
         listing.scenarios(found, Plain())
         return

@@ -10,8 +10,8 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Layout, Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.contract.policy import Layout, Scheme
+    from foliolab.framework.plugins.registry import Registry
 
 LARGEST = 12
 """Order of the largest folio to count atomics for: interpreted, a page takes some microseconds."""
@@ -35,11 +35,11 @@ def run(
     largest = min(scheme.policy.max_order, LARGEST)
     if not 1 <= order <= largest:
         raise UsageError(f"order {order} cannot be shown", f"choose 1 to {largest}; order 0 is a small folio")
-    from foliolab.framework import anatomy, atomics
+    from foliolab.framework.anatomy import atomics, layout
     from foliolab.framework.report import anatomy as report
-    from foliolab.framework.report.plain import Plain
+    from foliolab.framework.report.plain_text import Plain
 
-    parts = anatomy.anatomy(scheme, order, _peers(found))
+    parts = layout.anatomy(scheme, order, _peers(found))
     operations = atomics.operations(scheme, order)
     outcomes = _common.ledger(found).outcomes(scheme)
     if json:

@@ -20,7 +20,7 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.sweep.folder import Folder
     from foliolab.framework.sweep.grid import Grid
     from foliolab.framework.sweep.running import State
@@ -54,7 +54,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     plugin: _common.Plugins = None,
 ) -> None:
     """Run a grid of policies, workloads, sizes, seeds and parameters; here, or on a Dask cluster."""
-    from foliolab.framework.selection import split
+    from foliolab.framework.plugins.selection import split
     from foliolab.framework.sweep.grid import KINDS, Grid, with_parameters
 
     if kind not in KINDS:
@@ -91,7 +91,7 @@ def _workloads(found: Registry, texts: List) -> list:  # type: ignore[type-arg]
 
 
 def _orders(found: Registry, workloads: List, sizes: List) -> list[int]:
-    from foliolab.framework.selection import parse_sizes
+    from foliolab.framework.plugins.selection import parse_sizes
 
     known = {order for one in _workloads(found, workloads) for order in one.orders}
     return parse_sizes(sizes or ["16K,64K,256K,1M,2M"], known)
@@ -159,7 +159,8 @@ class _Shower:
 
 def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet: Path | None) -> None:
     """Merge what is done into one file (a seed)."""
-    from foliolab.framework import document, results
+    from foliolab.framework import document
+    from foliolab.framework.results import result as results
     from foliolab.framework.sweep import merging
     from foliolab.framework.verify import verdicts
 

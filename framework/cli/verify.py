@@ -22,8 +22,8 @@ from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.verify import Shown
     from foliolab.framework.verify.attack import Attack, Budget
     from foliolab.framework.verify.verifier import Verification
@@ -81,9 +81,9 @@ def run(  # noqa: PLR0913  (an argument an option)
     found = _common.registry(plugin, strict)
     schemes = _schemes(found, policies, every, plugin)
     _common.warn(found)
+    from foliolab.framework.plugins.selection import parse_memory, split
     from foliolab.framework.report import verify as report
     from foliolab.framework.report.page import Page, console_for
-    from foliolab.framework.selection import parse_memory, split
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger, verdicts
     from foliolab.framework.verify.attack import Budget
@@ -148,7 +148,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
     from foliolab.framework.verify import counterexample
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
     shown: list[Shown] = []
     for finding in verification.refuted:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from foliolab.framework import document
-from foliolab.framework.provenance import MachineInfo
+from foliolab.framework.results.provenance import MachineInfo
 
 SCHEMA: Final = 1
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from foliolab.framework import provenance
-from foliolab.framework.consequences.course import Source
 from foliolab.framework.consequences.decisions import DECISIONS
-from foliolab.framework.consequences.ledger import Ledger
 from foliolab.framework.consequences.result import ConsequencesResult, Course, Outcome
+from foliolab.framework.consequences.sources import Source
+from foliolab.framework.consequences.tally import Ledger
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import ExitCode, FolioLabError
-from foliolab.framework.policy import Scheme
-from foliolab.framework.run import blame
+from foliolab.framework.isolation import blame
+from foliolab.framework.results import provenance
 
 Progress = Callable[[str, int, int], None]
 INTERRUPTED = "interrupted"

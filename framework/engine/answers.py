@@ -7,8 +7,8 @@ import re
 import traceback
 from typing import Final
 
+from foliolab.framework.contract.policy import HOOK_RESULTS
 from foliolab.framework.engine import calls
-from foliolab.framework.policy import HOOK_RESULTS
 
 _CALL: Final = re.compile(r"hooks\.(\w+?)(?:_at)?\(")
 

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.policy import exact_claim, exact_up_to
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.machine import Machine
@@ -19,7 +20,6 @@ from foliolab.framework.engine.structs import (
     PG_swapcache,
 )
 from foliolab.framework.engine.truth import Counts, Truth, free_frames, scan
-from foliolab.framework.policy import exact_claim, exact_up_to
 
 __all__ = ["Violation", "references", "violations"]
 

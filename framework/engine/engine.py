@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine import calls, kernels
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
 from foliolab.framework.engine.policytree import LEAVES, policy_tree
@@ -20,7 +21,6 @@ from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.primitives import PAGE_SIZE
-from foliolab.framework.policy import Scheme
 
 Execution = Literal["interpreted", "native"]
 Function = Callable[..., Any]
@@ -110,7 +110,7 @@ def engine_library(layouts: Layouts, extra: Function | None) -> Any:
     from foliolab.framework.machine.native import Library
 
     addressing.register_table_call(calls.policy_call, len(calls.KINDS))
-    return Library(CallTree(list(kernels.KERNELS) if extra is None else [extra], LEAVES, {}, {}), layouts)
+    return Library(CallTree(list(entrypoints.KERNELS) if extra is None else [extra], LEAVES, {}, {}), layouts)
 
 
 def native_missing() -> str:
@@ -275,11 +275,11 @@ class Engine:
         return found
 
     def _prepare(self, entry: Function, kinds: str | None) -> Function:
-        kinds = kernels.KERNELS[entry] if kinds is None else kinds
+        kinds = entrypoints.KERNELS[entry] if kinds is None else kinds
         memories = (self.vm, self.contents)[: kinds.count("m")]
         if self.execution == "interpreted":
             return partial(entry, *memories)
-        extra = None if entry in kernels.KERNELS else entry
+        extra = None if entry in entrypoints.KERNELS else entry
         run = engine_library(engine_layouts(self.scheme), extra).get(entry, kinds)
         return partial(run, *(memory.addr for memory in memories))
 

@@ -11,11 +11,11 @@ from functools import wraps
 from types import FunctionType
 from typing import Any, Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import folio as helpers
 from foliolab.framework.engine.structs import ORDER_MASK, PG_head
 from foliolab.framework.errors import AccessError
 from foliolab.framework.machine.memory import Memory, Ref
-from foliolab.framework.policy import Scheme
 
 Function = Callable[..., Any]
 WRITERS: Final = frozenset(

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine import fault, kernels
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import entrypoints, fault
 from foliolab.framework.engine.engine import Engine, Execution, Shape
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.fork import OK
@@ -31,7 +32,6 @@ from foliolab.framework.engine.structs import (
     PG_swapcache,
 )
 from foliolab.framework.errors import ModelError
-from foliolab.framework.policy import Scheme
 
 OUTCOMES: Final = {
     fault.UNCHANGED: "unchanged",
@@ -42,7 +42,7 @@ OUTCOMES: Final = {
 
 
 # what `bind` lets an operation see as an entry point's answer: that all went well
-_DONE: Final[dict[Any, int]] = {kernels.write_range: 1 << 40}
+_DONE: Final[dict[Any, int]] = {entrypoints.write_range: 1 << 40}
 
 
 def _run_all(calls: tuple[Callable[[], Any], ...]) -> None:
@@ -160,13 +160,13 @@ class Machine(Engine):
             )
         if mm_id and mm_id in map(self.mm_id, range(self.shape.nr_mms)):
             raise ModelError(f"MM ID {mm_id} is in use", "an ID belongs to one MM at a time")
-        self._enough(self._call(kernels.mm_create, self.map.zone, off, mm_id), "a new MM")
+        self._enough(self._call(entrypoints.mm_create, self.map.zone, off, mm_id), "a new MM")
 
     def exit(self, mm: int, flush: bool = True) -> None:
         """Unmap everything and free the MM; without `flush`, its references stay until `flush_gather`."""
         off = self._live(mm)
-        self._call(kernels.zap_range, *self._here, off, 0, self.shape.nr_vpns, int(flush))
-        self._call(kernels.mm_drop, self.map.zone, off)
+        self._call(entrypoints.zap_range, *self._here, off, 0, self.shape.nr_vpns, int(flush))
+        self._call(entrypoints.mm_drop, self.map.zone, off)
 
     def fork(self, parent: int, child: int, start: int = 0, nr: int | None = None, mm_id: int = 0) -> None:
         """Create the child with a copy of the parent's page tables (of a range: the rest is MADV_DONTFORK)."""
@@ -179,7 +179,7 @@ class Machine(Engine):
         """Copy one more range of the parent's page tables to a child in which nothing is mapped there."""
         old = self._live(parent, start, nr)
         numbers = (*self._here, old, self.map.mms[child], start, nr)
-        self._enough(self._call(kernels.fork_range, *numbers), "fork")
+        self._enough(self._call(entrypoints.fork_range, *numbers), "fork")
 
     # -- mappings ----------------------------------------------------------------------------------
     def populate(self, mm: int, start: int, nr: int, order: int, pmd: bool = False, batched: bool = False) -> None:
@@ -201,13 +201,13 @@ class Machine(Engine):
             raise ModelError(f"policy {self.scheme.name} does not claim that folios may be mapped by a PMD")
         if self.is_mapped(mm, start, nr):
             raise ModelError(f"some of pages {start} to {start + nr - 1} of MM {mm} are mapped already")
-        way = int(pmd) if "pmd" in self.scheme.capabilities else kernels.NO_PMDS
+        way = int(pmd) if "pmd" in self.scheme.capabilities else entrypoints.NO_PMDS
         numbers = (*self._here, off, start, nr, order, way, int(batched))
-        self._enough(self._call(kernels.populate, *numbers), f"{nr} pages")
+        self._enough(self._call(entrypoints.populate, *numbers), f"{nr} pages")
 
     def file_folio(self, order: int, shmem: bool = False) -> int:
         """A new folio in the page cache; its first frame."""
-        pfn = int(self._call(kernels.file_alloc, self.map.zone, order, int(shmem)))
+        pfn = int(self._call(entrypoints.file_alloc, self.map.zone, order, int(shmem)))
         if pfn < 0:
             raise ModelError(f"no memory for a file folio of order {order}", "use a larger shape")
         return pfn
@@ -233,35 +233,35 @@ class Machine(Engine):
             raise ModelError(f"a PMD maps whole folios of order {PMD_ORDER} at aligned pages, not this one")
         flags = PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
         if pmd:
-            self._call(kernels.file_map_huge, self._here[0], off, vpn, pfn, flags)
+            self._call(entrypoints.file_map_huge, self._here[0], off, vpn, pfn, flags)
         else:
-            self._call(kernels.file_map, self._here[0], off, vpn, pfn, nr, flags)
+            self._call(entrypoints.file_map, self._here[0], off, vpn, pfn, nr, flags)
 
     def drop_file(self, pfn: int) -> None:
         """Truncate a file folio that nothing maps."""
         self._folio(pfn, MAPPING_FILE)
         if self.mapcount(pfn):
             raise ModelError(f"the file folio of frame {pfn} is mapped", "unmap it first")
-        self._call(kernels.file_drop, *self._here, pfn)
+        self._call(entrypoints.file_drop, *self._here, pfn)
 
     def unmap(self, mm: int, start: int, nr: int, flush: bool = True) -> None:
         """munmap or MADV_DONTNEED of nr pages."""
         off = self._live(mm, start, nr)
-        self._call(kernels.zap_range, *self._here, off, start, nr, int(flush))
+        self._call(entrypoints.zap_range, *self._here, off, start, nr, int(flush))
 
     def flush_gather(self) -> None:
         """Drop the references that an unflushed unmap still holds on this CPU."""
-        self._call(kernels.flush_gather, *self._here)
+        self._call(entrypoints.flush_gather, *self._here)
 
     def split_pmd(self, mm: int, start: int, nr: int = 1) -> None:
         """Map by PTEs what PMDs map in the range (mprotect of a part)."""
         off = self._live(mm, start, nr)
-        self._call(kernels.split_range, *self._here, off, start, nr)
+        self._call(entrypoints.split_range, *self._here, off, start, nr)
 
     def protect(self, mm: int, start: int, nr: int) -> None:
         """mprotect nr pages to read-only and back to writable."""
         off = self._live(mm, start, nr)
-        self._call(kernels.protect_range, *self._here, off, start, nr)
+        self._call(entrypoints.protect_range, *self._here, off, start, nr)
 
     def mremap(self, mm: int, start: int, to: int, nr: int) -> None:
         """Move nr pages to an unmapped place that does not overlap."""
@@ -269,7 +269,7 @@ class Machine(Engine):
         self._range(mm, to, nr)
         if abs(start - to) < nr or self.is_mapped(mm, to, nr):
             raise ModelError(f"mremap of MM {mm}: pages {to} to {to + nr - 1} are in use")
-        self._call(kernels.move_range, *self._here, off, start, to, nr)
+        self._call(entrypoints.move_range, *self._here, off, start, to, nr)
 
     def write(self, mm: int, start: int, nr: int = 1, value: int = 1, nbytes: int = 1) -> str:
         """Store into the first bytes of nr pages; the outcome of the last: unchanged, reused, copied, new page."""
@@ -277,15 +277,15 @@ class Machine(Engine):
         end = start + nr
         outcome = fault.UNCHANGED
         while start < end:
-            answer = int(self._call(kernels.write_range, *self._here, off, start, end - start, value, nbytes))
+            answer = int(self._call(entrypoints.write_range, *self._here, off, start, end - start, value, nbytes))
             start += answer >> 3
             outcome = answer & 7
             if outcome == fault.SWAPPED:
-                self._call(kernels.swap_in, self._here[0], off, start)
+                self._call(entrypoints.swap_in, self._here[0], off, start)
             elif outcome == fault.NOT_MAPPED:
-                outcome = int(self._call(kernels.touch_new, *self._here, off, start))
+                outcome = int(self._call(entrypoints.touch_new, *self._here, off, start))
                 if outcome == fault.NEW_PAGE and self.contents.size:
-                    self._call(kernels.write_range, *self._here, off, start, 1, value, nbytes)
+                    self._call(entrypoints.write_range, *self._here, off, start, 1, value, nbytes)
                 start += 1
             if outcome == fault.NO_MEMORY:
                 raise ModelError(f"no memory to write page {start} of MM {mm}", "use a larger shape")
@@ -311,21 +311,21 @@ class Machine(Engine):
         self._folio(pfn)
         if nr < 1:
             raise ModelError(f"{nr} references cannot be taken", "take one or more")
-        self._call(kernels.get_user, pfn, nr)
+        self._call(entrypoints.get_user, pfn, nr)
 
     def put_user(self, pfn: int, nr: int = 1) -> None:
         """Drop references that get_user took."""
         head, _ = self._folio(pfn)
         if not 1 <= nr <= self.page(head).gup_refs.peek():
             raise ModelError(f"frame {pfn}: {nr} references were not taken by get_user")
-        self._call(kernels.put_user, *self._here, pfn, nr)
+        self._call(entrypoints.put_user, *self._here, pfn, nr)
 
     def pin(self, mm: int, vpn: int) -> int:
         """Pin a mapped page for DMA through this MM; its frame."""
         pfn = self.frame(mm, vpn)
         if pfn < 0:
             raise ModelError(f"page {vpn} of MM {mm} is not mapped", "touch it first")
-        self._call(kernels.pin, self.map.mms[mm], pfn)
+        self._call(entrypoints.pin, self.map.mms[mm], pfn)
         return pfn
 
     def unpin(self, pfn: int) -> None:
@@ -335,17 +335,17 @@ class Machine(Engine):
         pinned = folio._pincount.peek() if pages > 1 else folio._refcount.peek() // GUP_PIN_COUNTING_BIAS
         if pinned < 1:
             raise ModelError(f"the folio of frame {pfn} is not pinned", "pin it first")
-        self._call(kernels.unpin, *self._here, pfn)
+        self._call(entrypoints.unpin, *self._here, pfn)
 
     def drain(self, pfn: int) -> None:
         """Drain the LRU batch that the folio is in."""
         self._folio(pfn)
-        self._call(kernels.drain, *self._here, pfn)
+        self._call(entrypoints.drain, *self._here, pfn)
 
     def swap_cache(self, pfn: int) -> bool:
         """Put an anonymous folio into the swap cache; whether it was outside."""
         self._folio(pfn, MAPPING_ANON)
-        return bool(self._call(kernels.swap_cache, pfn))
+        return bool(self._call(entrypoints.swap_cache, pfn))
 
     def swap_out(self, mm: int, vpn: int) -> bool:
         """Replace the PTE of a page whose folio is in the swap cache by a swap entry; False if it is pinned."""
@@ -355,7 +355,7 @@ class Machine(Engine):
         head, _ = self._folio(self.frame(mm, vpn), MAPPING_ANON)
         if not self.page(head).flags.peek() >> PG_swapcache & 1:
             raise ModelError(f"the folio of page {vpn} of MM {mm} is not in the swap cache", "call swap_cache first")
-        return bool(self._call(kernels.swap_out, *self._here, off, vpn))
+        return bool(self._call(entrypoints.swap_out, *self._here, off, vpn))
 
     def swap_in(self, mm: int, vpn: int) -> None:
         """Map a swapped page again."""
@@ -363,27 +363,27 @@ class Machine(Engine):
         entry = int(self.ptes(mm)[vpn])
         if entry == 0 or entry & PTE_PRESENT:
             raise ModelError(f"page {vpn} of MM {mm} is not swapped out", "swap it out first")
-        self._call(kernels.swap_in, self._here[0], off, vpn)
+        self._call(entrypoints.swap_in, self._here[0], off, vpn)
 
     # -- questions ---------------------------------------------------------------------------------
     def maybe_shared(self, pfn: int) -> bool:
         """The policy's answer: may several MMs map the folio of this frame?"""
-        return bool(self._call(kernels.maybe_shared, pfn))
+        return bool(self._call(entrypoints.maybe_shared, pfn))
 
     def mapcount(self, pfn: int) -> int:
         """The policy's count of the folio's mappings."""
-        return int(self._call(kernels.mapcount, pfn))
+        return int(self._call(entrypoints.mapcount, pfn))
 
     def kpagecount(self, pfn: int) -> int:
         """/proc/kpagecount of a frame."""
-        return int(self._call(kernels.kpagecount, pfn))
+        return int(self._call(entrypoints.kpagecount, pfn))
 
     def exclusive(self, pfn: int) -> bool:
         """pagemap's exclusive bit (56) of a frame."""
-        return bool(self._call(kernels.exclusive, pfn))
+        return bool(self._call(entrypoints.exclusive, pfn))
 
     def smaps(self, mm: int, start: int = 0, nr: int | None = None) -> tuple[int, int, float]:
         """(RSS, USS, PSS) of a range, in pages."""
         nr = self.shape.nr_vpns - start if nr is None else nr
-        rss, uss, pss = self._call(kernels.smaps, self._range(mm, start, nr), start, nr)
+        rss, uss, pss = self._call(entrypoints.smaps, self._range(mm, start, nr), start, nr)
         return int(rss), int(uss), pss / 4096

@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework.contract.policy import Scheme, takes_place
 from foliolab.framework.engine import calls, hooks
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.primitives import PRIMITIVES
-from foliolab.framework.policy import Scheme, takes_place
 
 LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
 

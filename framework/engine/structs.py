@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from foliolab.framework.contract.policy import Layout, Scheme, Stored
 from foliolab.framework.errors import LayoutError
 from foliolab.framework.machine.layout import CTYPES, Field, Layouts, Struct
-from foliolab.framework.policy import Layout, Scheme, Stored
 
 STRUCT_PAGE: Final = 64
 PTE_SIZE: Final = 8

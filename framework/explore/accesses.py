@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.policy import Stored
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.detail import FolioDetail, folio_detail, folio_of
 from foliolab.framework.explore.lane import Lane, as_error
-from foliolab.framework.explore.operations import CounterexampleLane
+from foliolab.framework.explore.operation_lanes import CounterexampleLane
 from foliolab.framework.machine.memory import Ref
-from foliolab.framework.policy import Stored
-from foliolab.framework.verify.naming import change_text, field_of, name_of
+from foliolab.framework.verify.field_names import change_text, field_of, name_of
 from foliolab.framework.verify.operation import Operation
 
 MOST: Final = 20_000

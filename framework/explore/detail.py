@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.anatomy import Box, Owner, struct_page
+from foliolab.framework.anatomy.layout import Box, Owner, struct_page
+from foliolab.framework.contract.policy import Scheme, Stored
 from foliolab.framework.engine import structs
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_WRITE, PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.layout import CTYPES
-from foliolab.framework.policy import Scheme, Stored
 from foliolab.framework.replay import cells
-from foliolab.framework.verify.naming import value_text
+from foliolab.framework.verify.field_names import value_text
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.lane import Lane

@@ -12,19 +12,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import FolioLabError, PluginError
 from foliolab.framework.explore import cells as painted
 from foliolab.framework.explore.checkpoints import Checkpoints
 from foliolab.framework.explore.detail import FolioDetail, PageDetail, folio_detail, page_detail
+from foliolab.framework.explore.dry_run import rehearse
 from foliolab.framework.explore.pace import Pace
-from foliolab.framework.explore.rehearsal import rehearse
 from foliolab.framework.explore.source import Source
-from foliolab.framework.policy import Scheme
+from foliolab.framework.isolation import blame
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import BUCKET_CELLS, BUCKETS, FALSE, MOST_OWNERS, UNSAFE, Cells
-from foliolab.framework.run import blame
 
 SPACING: Final = 0.012
 """Seconds of running from one checkpoint to the next, unless a checkpoint itself takes long."""

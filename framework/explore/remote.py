@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.errors import FolioLabError, PluginError
-from foliolab.framework.explore import arena
-from foliolab.framework.explore.arena import Arena, Place, Window
+from foliolab.framework.explore import shared_arrays
 from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.shared_arrays import Arena, Place, Window
 from foliolab.framework.explore.view import HistoryView, View
 from foliolab.framework.explore.worker import FLAT_OUT, Worker
 
@@ -81,7 +81,7 @@ class Remote:
         self._number = 0
         self._heard = time.monotonic()
         self._owed = False
-        self._folder = arena.folder()
+        self._folder = shared_arrays.folder()
         self._arena = Window(self._folder)
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
@@ -146,7 +146,7 @@ class Remote:
             self.process.join()
         self._forget()
         self._waiting = None
-        arena.discard(self._folder)
+        shared_arrays.discard(self._folder)
         return not self.process.is_alive()
 
     # -- what it says -----------------------------------------------------------------------------------
@@ -346,5 +346,5 @@ def serve(pipe: Connection, make: Callable[[], Session], folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then closes the pipe
     server = _Server(pipe, make, folder)
     server.run()
-    arena.discard(folder)
+    shared_arrays.discard(folder)
     os._exit(0)  # a thread in native code is not waited for

@@ -9,16 +9,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.accesses import Accesses, accesses_of
+from foliolab.framework.explore.event_lane import EventLane
 from foliolab.framework.explore.history import History, Marks
 from foliolab.framework.explore.lane import SPACING, Lane
-from foliolab.framework.explore.operations import CounterexampleLane, ScenarioLane
-from foliolab.framework.explore.played import EventLane
+from foliolab.framework.explore.operation_lanes import CounterexampleLane, ScenarioLane
+from foliolab.framework.explore.parallel import Together
 from foliolab.framework.explore.source import CounterexampleSource, EventsSource, ScenarioSource, Source
 from foliolab.framework.explore.stretch import Stretches
-from foliolab.framework.explore.together import Together
-from foliolab.framework.policy import Scheme
 
 MEMORY: Final = 2 << 30
 CALL: Final = 0.016

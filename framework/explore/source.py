@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.events import EventBlocks
-from foliolab.framework.pattern import SharingPattern, Usage
 from foliolab.framework.precision.stream import played
 from foliolab.framework.replay.survey import Progress, Survey
 from foliolab.framework.scenario import parser

@@ -14,10 +14,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from foliolab.framework import provenance, results
 from foliolab.framework.errors import ExitCode, KernelError, UsageError
 from foliolab.framework.kernel import probe, running, sampler, settings
 from foliolab.framework.kernel.sampler import ANON_COW, Request, Sample, Witness
+from foliolab.framework.results import provenance
+from foliolab.framework.results import result as results
 
 POLICY: Final = "linux"
 """The name of the running kernel where a result names policies."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from foliolab.framework.policy import Models, Scheme
-from foliolab.framework.registry import Registry
+from foliolab.framework.contract.policy import Models, Scheme
+from foliolab.framework.plugins.registry import Registry
 
 PROC: Path = Path("/proc")
 BOOT: Path = Path("/boot")

@@ -20,7 +20,7 @@ from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.ending import orderly_end, undisturbed
 from foliolab.framework.kernel.lock import locked
-from foliolab.framework.provenance import now
+from foliolab.framework.results.provenance import now
 
 THP: Path = Path("/sys/kernel/mm/transparent_hugepage")
 RUN: Path = Path("/run/foliolab")

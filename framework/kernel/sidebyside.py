@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import needs, probe, running
 from foliolab.framework.kernel.check import Session
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import Registry
+from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.expectations import policies_of
 from foliolab.framework.scenario.model import Model

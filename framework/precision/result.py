@@ -8,8 +8,8 @@ from typing import Final, Literal
 import msgspec
 
 from foliolab.framework import document
-from foliolab.framework.provenance import MachineInfo
 from foliolab.framework.replay.result import Wrong
+from foliolab.framework.results.provenance import MachineInfo
 
 SCHEMA: Final = 1
 Measure = Literal["operations", "time"]

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from foliolab.framework import provenance
+from foliolab.framework.contract.policy import Scheme, exact_claim, exact_up_to
+from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import ExitCode, NothingMeasured
-from foliolab.framework.pattern import SharingPattern, Usage
-from foliolab.framework.policy import Scheme, exact_claim, exact_up_to
 from foliolab.framework.precision.result import JudgedPolicy, PlayedWorkload, Point, PrecisionResult, RefutedClaim
 from foliolab.framework.precision.stream import played
 from foliolab.framework.replay.player import Plan, with_ids
 from foliolab.framework.replay.result import Replayed, Wrong
 from foliolab.framework.replay.session import INTERRUPTED, replay_one
 from foliolab.framework.replay.survey import Progress, survey
+from foliolab.framework.results import provenance
 from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
 

@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.discovery import place_outside
+from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import FolioLabError, ModelError, PluginError
-from foliolab.framework.pattern import SharingPattern, Usage
-from foliolab.framework.run import blame
+from foliolab.framework.isolation import blame
+from foliolab.framework.plugins.discovery import place_outside
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, columns
 from foliolab.framework.trace.file import BLOCK_EVENTS

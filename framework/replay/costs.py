@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from foliolab.framework import results
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.replay.result import Costs
 from foliolab.framework.replay.survey import Progress
+from foliolab.framework.results import result as results
 
 COPY: Final = "cow-byte"
 REUSE: Final = "reuse-byte"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.engine import fault, huge, kernels, mm, zap
+from foliolab.framework.engine import entrypoints, fault, huge, mm, zap
 from foliolab.framework.engine.folio import (
     ClearPageAnonExclusive,
     PageAnonExclusive,
@@ -170,7 +170,7 @@ def fork(vm: Memory, contents: Memory, base: int, parent: int, child: int, unsur
         if cell(vm, used_at(vm, base, parent, dense)) == 0:
             continue
         start = dense << PMD_ORDER
-        kernels.fork_range(
+        entrypoints.fork_range(
             vm,
             contents,
             reg(vm, base, CPU),
@@ -341,7 +341,7 @@ def move(vm: Memory, base: int, slot: int, first: int, end: int, to: int) -> Non
                 return
             source = dense << PMD_ORDER | page % PTRS_PER_PTE
             who = reg(vm, base, MMS) + slot * reg(vm, base, MM_STRIDE)
-            kernels.move_range(vm, reg(vm, base, CPU), reg(vm, base, ZONE), who, source, vpn, nr)
+            entrypoints.move_range(vm, reg(vm, base, CPU), reg(vm, base, ZONE), who, source, vpn, nr)
             # no mapping more or less, but a policy may tell places apart
             touch_listed(vm, base, count_window(vm, base, slot, mm_of(vm, base, slot), vpn, vpn + nr, LISTED))
             page += nr

@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import ModelError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.account import Account
 from foliolab.framework.replay.cells import Cells, Sizes

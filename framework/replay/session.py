@@ -9,15 +9,15 @@ from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework import provenance
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured
-from foliolab.framework.policy import Scheme
+from foliolab.framework.isolation import blame
 from foliolab.framework.replay.costs import measured_costs
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.result import PAGE_BYTES, Costs, Recording, Replayed, ReplayResult, Spared
 from foliolab.framework.replay.survey import Progress, Survey, survey
-from foliolab.framework.run import blame
+from foliolab.framework.results import provenance
 from foliolab.framework.trace.events import KINDS
 from foliolab.framework.trace.file import Trace
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from foliolab.framework.anatomy import LAYOUT_NAMES, Anatomy, Box, Column, Cost, StructPage, Word
-from foliolab.framework.atomics import Operation
-from foliolab.framework.policy import CAPABILITIES, Scheme, Stored
+from foliolab.framework.anatomy.atomics import Operation
+from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Anatomy, Box, Column, Cost, StructPage, Word
+from foliolab.framework.contract.policy import CAPABILITIES, Scheme, Stored
+from foliolab.framework.plugins.selection import size_text
 from foliolab.framework.report.listing import parameter_text
-from foliolab.framework.report.plain import Plain
-from foliolab.framework.selection import size_text
+from foliolab.framework.report.plain_text import Plain
 from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.ledger import Outcome
 

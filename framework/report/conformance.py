@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from foliolab.framework.report.page import Page
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
 SIGNS: Final = {
     "passed": ("✓", "+", "green"),

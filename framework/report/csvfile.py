@@ -8,9 +8,9 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from foliolab.framework.compare import Row
+from foliolab.framework.calibration.prediction import Prediction
 from foliolab.framework.document import write_atomically
-from foliolab.framework.prediction import Prediction
+from foliolab.framework.results.comparison import Row
 
 COLUMNS: Final = (
     "workload", "size_kib", "policy", "ns_per_page", "ratio", "ratio_low", "ratio_high", "verdict",

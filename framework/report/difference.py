@@ -9,7 +9,7 @@ from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import change_text
 
 if TYPE_CHECKING:
-    from foliolab.framework.difference import Case, Difference
+    from foliolab.framework.results.difference import Case, Difference
 
 SIGNS: Final = {"faster": "▼", "lower": "▼", "slower": "▲", "higher": "▲", "same": "=", "undecided": "?"}
 STYLES: Final = {"faster": "green", "lower": "green", "slower": "red", "higher": "red", "undecided": "yellow"}

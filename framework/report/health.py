@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from foliolab.framework.doctor import Finding, State, can_compare
-from foliolab.framework.report.plain import Plain
+from foliolab.framework.report.plain_text import Plain
 
 SIGNS: Final[dict[State, tuple[str, str]]] = {
     "ok": ("✓", "green"),

@@ -11,10 +11,10 @@ from typing import Final
 from rich.text import Text
 
 from foliolab.framework.report.page import Column, Page
-from foliolab.framework.verify.course import Change, Course, Value
+from foliolab.framework.verify.field_names import change_text, field_of, value_text
 from foliolab.framework.verify.laws import LAWS
-from foliolab.framework.verify.naming import change_text, field_of, value_text
 from foliolab.framework.verify.playback import Frame
+from foliolab.framework.verify.timeline import Change, Course, Value
 
 LONG: Final = 12
 """Accesses of one thread in a row from which on their middle is folded."""

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from foliolab.framework.document import write_atomically
 from foliolab.framework.kernel.bench import COPYING
-from foliolab.framework.kernelbench import Row
-from foliolab.framework.published import Published
+from foliolab.framework.kernel.bench_rows import Row
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
-from foliolab.framework.results import Result
+from foliolab.framework.results.published import Published
+from foliolab.framework.results.result import Result
 
 COLUMNS: Final = (
     "workload", "size_kib", "policy", "ns_per_page", "least", "spread", "rounds", "flagged", "against_small",

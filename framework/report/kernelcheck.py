@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from foliolab.framework.report.plain import Plain
+from foliolab.framework.report.plain_text import Plain
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.syntax import OUTCOMES, Scenario
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from foliolab.framework.policy import Parameter, Policy
-from foliolab.framework.registry import Registry
-from foliolab.framework.report.plain import Plain
+from foliolab.framework.contract.policy import Parameter, Policy
+from foliolab.framework.contract.workload import Workload
+from foliolab.framework.plugins.registry import Registry
+from foliolab.framework.report.plain_text import Plain
 from foliolab.framework.scenario.heading import summary
 from foliolab.framework.verify.ledger import Ledger
-from foliolab.framework.workload import Workload
 
 
 def data(registry: Registry, ledger: Ledger) -> dict[str, Any]:

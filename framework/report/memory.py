@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from foliolab.framework.results import Result
+from foliolab.framework.results.result import Result
 
 STRUCT_PAGE: Final = 64
 """Bytes of Linux's struct page."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from foliolab.framework.difference import AnyResult
+    from foliolab.framework.results.difference import AnyResult
 
 
 def origin(result: AnyResult) -> list[tuple[str, str]]:

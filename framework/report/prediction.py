@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from foliolab.framework.calibration import Operation, remarks
-from foliolab.framework.prediction import Forecast, Prediction, Standing, Tally
+from foliolab.framework.calibration.prediction import Forecast, Prediction, Standing, Tally
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import broken, change_text, figure_text, signed, size_text, time_text
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from foliolab.framework.report.plain import Plain
+from foliolab.framework.report.plain_text import Plain
 from foliolab.framework.report.words import size_text
 from foliolab.framework.trace.importers.summary import Summary
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.page import Page
-from foliolab.framework.verify.course import Course
 from foliolab.framework.verify.playback import Frame
+from foliolab.framework.verify.timeline import Course
 
 HELP: Final = """\
   n, Enter   one step forward       n 5   five steps

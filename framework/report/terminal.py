@@ -13,13 +13,13 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from foliolab.framework.compare import ALPHA, EQUIVALENT, Row, Verdict, summarise
-from foliolab.framework.prediction import Prediction
+from foliolab.framework.calibration.prediction import Prediction
 from foliolab.framework.report import prediction as predicted
 from foliolab.framework.report.memory import growth
 from foliolab.framework.report.page import Column, Page, console_for
 from foliolab.framework.report.words import broken, change_text, figure_text, size_text, time_text
-from foliolab.framework.results import Result
+from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
+from foliolab.framework.results.result import Result
 
 __all__ = ["console_for", "figure_text", "render", "size_text"]
 

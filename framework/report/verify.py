@@ -8,13 +8,13 @@ from typing import Final
 
 from rich.text import Text
 
+from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.engine.policytree import policy_digest
-from foliolab.framework.policy import CAPABILITIES
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.page import Column, Page
-from foliolab.framework.verify.course import Course
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS
+from foliolab.framework.verify.timeline import Course
 from foliolab.framework.verify.verifier import Verification
 
 OWED_NAME: Final = "(every policy)"

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.machine.memory import allocate
 from foliolab.framework.machine.primitives import PAGE_SIZE
-from foliolab.framework.policy import Scheme
 from foliolab.framework.run.request import Case, shape_of
 
 

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foliolab.framework.engine import calls, kernels
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.engine import engine_library, policy_library
 from foliolab.framework.engine.structs import engine_layouts
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 
 ENTRY_POINTS: Final = (
-    kernels.mm_create,
-    kernels.mm_drop,
-    kernels.populate,
-    kernels.fork_range,
-    kernels.zap_range,
-    kernels.write_range,
-    kernels.split_range,
+    entrypoints.mm_create,
+    entrypoints.mm_drop,
+    entrypoints.populate,
+    entrypoints.fork_range,
+    entrypoints.zap_range,
+    entrypoints.write_range,
+    entrypoints.split_range,
 )
 """What the microbenchmarks call; the rest is compiled when it is first used."""
 WORTH_A_PROCESS: Final = 2
@@ -64,7 +64,7 @@ def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
     layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
     return [
-        Piece(engine_library(one, None), entry, kernels.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS
+        Piece(engine_library(one, None), entry, entrypoints.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS
     ]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import page_stride
+from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.machine.layout import CTYPES
 from foliolab.framework.machine.memory import CACHE_LINE, Ref
 from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
-from foliolab.framework.policy import Scheme
-from foliolab.framework.run.blame import time_limit
 from foliolab.framework.run.request import Case, counting_setting, shape_of
 
 

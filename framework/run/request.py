@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.primitives import PAGE_SIZE
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import Registry
-from foliolab.framework.workload import Setting, Workload
+from foliolab.framework.plugins.registry import Registry
 
 MOST_ROUNDS: Final = 3
 PROCESS_BYTES: Final = 400 << 20

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from typing import Any, Final, Literal
 
-from foliolab.framework import provenance, results
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
+from foliolab.framework.results import provenance
+from foliolab.framework.results import result as results
 from foliolab.framework.run import worker
 from foliolab.framework.run.request import RunRequest, plan
 from foliolab.framework.run.worker import Counted, Done, Failed, Key, Phase, Sample, Skipped, Step

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import load
+from foliolab.framework.isolation.blame import message, time_limit
+from foliolab.framework.plugins.registry import load
 from foliolab.framework.run.bench import Bench, Ready, run_once
-from foliolab.framework.run.blame import message, time_limit
 from foliolab.framework.run.count import count
 from foliolab.framework.run.request import MOST_ROUNDS, Case, RunRequest, applies, plan
 

@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import PG_head
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.machine.primitives import PAGE_SIZE
-from foliolab.framework.policy import Scheme
 from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
 from foliolab.framework.scenario.record import Record, Verdict
 from foliolab.framework.scenario.space import Layout

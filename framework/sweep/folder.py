@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from foliolab.framework import provenance
 from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import ResultFileError, UsageError
+from foliolab.framework.results import provenance
 from foliolab.framework.sweep.task import Task
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from foliolab.framework.compare import rounds_needed
 from foliolab.framework.errors import UsageError
-from foliolab.framework.selection import size_text, split
+from foliolab.framework.plugins.selection import size_text, split
+from foliolab.framework.results.comparison import rounds_needed
 from foliolab.framework.sweep.task import Task
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.workload import Workload
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.contract.workload import Workload
 
 KINDS: Final = ("compare", "verify", "replay-trace")
 PAGE: Final = 4 << 10

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from foliolab.framework import document, results, statistics
+from foliolab.framework import document
 from foliolab.framework.errors import UsageError
-from foliolab.framework.merge import merge
 from foliolab.framework.replay import result as replay
-from foliolab.framework.results import Result
+from foliolab.framework.results import result as results
+from foliolab.framework.results import statistics
+from foliolab.framework.results.merge import merge
+from foliolab.framework.results.result import Result
 from foliolab.framework.verify import verdicts
 
 SCHEMA: Final = 1

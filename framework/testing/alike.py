@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import ModelError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.operation import apply
 from foliolab.framework.verify.random_operations.choice import Chooser
 from foliolab.framework.verify.random_operations.sequence import Scene, scenes

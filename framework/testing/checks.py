@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from foliolab.framework import contract
-from foliolab.framework.discovery import Unusable
+from foliolab.framework.contract.policy import CAPABILITIES, Scheme
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import CAPABILITIES, Scheme
-from foliolab.framework.run import blame
-from foliolab.framework.testing.apart import apart
+from foliolab.framework.isolation import blame
+from foliolab.framework.isolation.process import apart
+from foliolab.framework.plugins import validation
+from foliolab.framework.plugins.discovery import Unusable
 from foliolab.framework.testing.subject import Subject
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _declared(subject: Subject) -> Outcome:
     from foliolab.framework.engine.structs import layouts_of
 
     try:
-        contract.check_policy(subject.policy, layouts_of)
+        validation.check_policy(subject.policy, layouts_of)
     except Unusable as fault:
         return Outcome("failed", str(fault))
     layouts_of(subject.scheme)
@@ -153,9 +153,9 @@ def _claimed(claim: str) -> Callable[[Subject], Outcome]:
 
 # -- how it runs -------------------------------------------------------------------------------------
 def _workloads(subject: Subject) -> Outcome:
+    from foliolab.framework.contract.workload import Setting
     from foliolab.framework.run.count import count
     from foliolab.framework.run.request import Case, applies
-    from foliolab.framework.workload import Setting
 
     ran = 0
     for workload in subject.installed().workloads.values():

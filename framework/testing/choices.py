@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.errors import UsageError
-from foliolab.framework.selection import parse_sizes, size_text, split
+from foliolab.framework.plugins.selection import parse_sizes, size_text, split
 
 if TYPE_CHECKING:
     import pytest
 
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.machine import Machine
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.workload import Workload
+    from foliolab.framework.plugins.registry import Registry
 
 PAGE: Final = 4 << 10
 SHIM: Final = "from {module} import {attribute} as POLICY\n"
@@ -43,7 +43,7 @@ class Selection:
     """
 
     def __init__(self, texts: Sequence[str], baseline: str | None = None) -> None:
-        from foliolab.framework import registry as room
+        from foliolab.framework.plugins import registry as room
 
         self._folder = tempfile.TemporaryDirectory(prefix="foliolab-")
         names: list[str] = []

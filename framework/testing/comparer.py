@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from foliolab.framework import compare as rules
 from foliolab.framework.errors import NothingMeasured
+from foliolab.framework.results import comparison as rules
 from foliolab.framework.testing.choices import PAGE, selection
 from foliolab.framework.testing.plugin import RESULTS
 
 if TYPE_CHECKING:
     import pytest
 
-    from foliolab.framework.policy import Policy, Scheme
-    from foliolab.framework.workload import Workload
+    from foliolab.framework.contract.policy import Policy, Scheme
+    from foliolab.framework.contract.workload import Workload
 
 MEMORY: Final = "16M"
 
@@ -53,14 +53,14 @@ class Comparer:
             repeats: rounds; as many as a verdict needs by default.
 
         Returns:
-            a row a policy, the baseline first (see `foliolab.framework.compare.Row`).
+            a row a policy, the baseline first (see `foliolab.framework.results.comparison.Row`).
 
         Raises:
             NothingMeasured: not a single policy was measured.
         """
         from foliolab.framework.engine.engine import native_missing
+        from foliolab.framework.plugins.selection import parse_memory
         from foliolab.framework.run import RunRequest, compare_run
-        from foliolab.framework.selection import parse_memory
 
         chosen = selection(self.config)
         names = [one if isinstance(one, str) else one.name for one in policies] or [one.name for one in chosen.schemes]

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import UsageError
-from foliolab.framework.policy import CAPABILITIES, Policy, Scheme
 from foliolab.framework.testing.checks import CLAIM, OF_EVERY, Check, Outcome, checks_for
 from foliolab.framework.testing.subject import SECONDS, Subject, subject_of
 
@@ -124,7 +124,7 @@ def _told(subject: Subject, check: Check, outcome: Outcome) -> str:
     if outcome.counterexample is not None:
         from foliolab.framework.report import interleaving
         from foliolab.framework.report.page import Page, console_for
-        from foliolab.framework.verify.course import Course
+        from foliolab.framework.verify.timeline import Course
 
         text = StringIO()
         interleaving.render(Course(outcome.counterexample, subject.scheme), Page(console_for(text)))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.machine import Machine
-    from foliolab.framework.policy import Scheme
     from foliolab.framework.testing.comparer import Comparer
-    from foliolab.framework.workload import Workload
 
 RESULTS: Final = "foliolab_results"
 """The attribute of a test's report that carries its results, as JSON: it comes along from workers of pytest-xdist."""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from foliolab.framework.policy import Policy, Scheme
+from foliolab.framework.contract.policy import Policy, Scheme
 
 if TYPE_CHECKING:
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.verifier import Verification
 
 SECONDS: Final = 20.0
@@ -80,7 +80,7 @@ class Subject:
     def installed(self) -> Registry:
         """Everything that is installed; asked once."""
         if self.registry is None:
-            from foliolab.framework import registry
+            from foliolab.framework.plugins import registry
 
             self.registry = registry.load()
         return self.registry
@@ -94,7 +94,7 @@ def subject_of(policy: Policy | Scheme | str, registry: Registry | None = None, 
     """
     if isinstance(policy, str):
         if registry is None:
-            from foliolab.framework import registry as room
+            from foliolab.framework.plugins import registry as room
 
             registry = room.load()
         return Subject(registry.policy(policy), seconds, registry=registry)

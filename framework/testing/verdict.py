@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from foliolab.framework import compare as rules
-from foliolab.framework import results
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.framework.merge import merge
-from foliolab.framework.results import Result
+from foliolab.framework.results import comparison as rules
+from foliolab.framework.results import result as results
+from foliolab.framework.results.merge import merge
+from foliolab.framework.results.result import Result
 
 if TYPE_CHECKING:
     import pytest

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from foliolab.framework.policy import Scheme
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.verify.finding import Finding
 
 

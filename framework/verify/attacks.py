@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import NothingMeasured, UsageError
-from foliolab.framework.policy import Scheme
-from foliolab.framework.selection import nearest
+from foliolab.framework.plugins.selection import nearest
 from foliolab.framework.verify.attack import Attack, Budget, Tell
 from foliolab.framework.verify.finding import Finding
 

@@ -10,10 +10,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from foliolab.framework import document
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import UsageError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.operation import Operation
 
 SCHEMA: Final = 1

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import ResultFileError
-from foliolab.framework.policy import Scheme
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.verifier import Verification

@@ -13,18 +13,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from foliolab.framework.engine import fault, kernels
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import entrypoints, fault
 from foliolab.framework.engine.check import Violation, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
+from foliolab.framework.verify.field_names import name_of
 from foliolab.framework.verify.laws import Watch, failure, spoils
-from foliolab.framework.verify.naming import name_of
 from foliolab.framework.verify.operation import Operation, apply, calls
-from foliolab.framework.verify.turnstile import Access, Turnstile
+from foliolab.framework.verify.scheduler import Access, Turnstile
 
 STUCK: Final = 2000
 """Accesses that a thread may do after the schedule's end without coming to its own: more is no progress."""
@@ -231,7 +231,7 @@ class _Observer:
 
     def access(self, op: str, ref: Any, old: int, new: int) -> None:
         """See `machine.memory.Observer`."""
-        from foliolab.framework.verify.turnstile import place
+        from foliolab.framework.verify.scheduler import place
 
         self.seen(Access(0, op, ref, old, new, place()))
 
@@ -344,7 +344,7 @@ class _Threads:
             self.waiting[number] = operation, self._question(operation)
             machine.cpu = number  # nobody else runs until the next access
             for function, numbers in calls(machine, operation):
-                memories = [machine.vm, machine.contents][: kernels.KERNELS[function].count("m")]
+                memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
                 answers.append(function(*memories, *numbers))
             self._begin(number)
             self._answered(number, operation, answers)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from foliolab.framework.policy import Scheme
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Tell
 from foliolab.framework.verify.finding import Finding
 from foliolab.framework.verify.playback import confirm

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.laws import Watch, spoils

@@ -18,10 +18,10 @@ from typing import Any, Final
 import msgspec
 
 from foliolab.framework import document
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
-from foliolab.framework.provenance import MachineInfo, describe_machine, now, versions
+from foliolab.framework.results.provenance import MachineInfo, describe_machine, now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm

@@ -14,7 +14,7 @@ from foliolab.gui.exporting import Row
 from foliolab.gui.theme import Theme
 
 if TYPE_CHECKING:
-    from foliolab.framework.results import Result
+    from foliolab.framework.results.result import Result
 
 STACKED: Final = (
     ("atomics", "atomic operations", Qt.BrushStyle.SolidPattern),

@@ -12,8 +12,8 @@ from foliolab.framework.errors import UsageError
 from foliolab.gui.jobs import Step
 
 if TYPE_CHECKING:
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.results import Result
+    from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.results.result import Result
     from foliolab.framework.run import RunRequest
 
 EVERY: Final = 0.1
@@ -60,9 +60,9 @@ def request_of(wish: Wish, registry: Registry) -> RunRequest:
         UsageError: too few policies, no workload, a size or amount that is none, or more memory than there is.
     """
     from foliolab.framework.cli.compare import QUICK_SPARE, SPARE
-    from foliolab.framework.compare import rounds_needed
+    from foliolab.framework.plugins.selection import parse_memory, parse_sizes
+    from foliolab.framework.results.comparison import rounds_needed
     from foliolab.framework.run import RunRequest
-    from foliolab.framework.selection import parse_memory, parse_sizes
 
     if len(wish.policies) < 2:
         raise UsageError("there is nothing to compare", "tick two policies or more")
@@ -107,9 +107,9 @@ def measure(wish: Wish, say: Callable[[object], None]) -> Result:
     Raises:
         FolioLabError: it could not be run.
     """
-    from foliolab.framework import registry as room
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.plugins import registry as room
     from foliolab.framework.run import compare_run
 
     request = request_of(wish, room.load(wish.files, check=layouts_of))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from foliolab.gui.curves import Curve
 
 if TYPE_CHECKING:
-    from foliolab.framework.compare import Row
-    from foliolab.framework.prediction import Forecast
-    from foliolab.framework.results import Result
+    from foliolab.framework.calibration.prediction import Forecast
+    from foliolab.framework.results.comparison import Row
+    from foliolab.framework.results.result import Result
 
 SIGNS: Final = {"faster": "▼", "slower": "▲", "same": "="}
 

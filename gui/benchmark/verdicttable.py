@@ -13,7 +13,7 @@ from foliolab.gui.exporting import Row as TableRow
 from foliolab.gui.theme import Theme
 
 if TYPE_CHECKING:
-    from foliolab.framework.compare import Row
+    from foliolab.framework.results.comparison import Row
 
 COLUMNS: Final = ("Workload", "Size", "Policy", "ns/page", "Change", "95 % interval", "Verdict", "Rounds", "Published")
 ROLES: Final = {"faster": "good", "slower": "bad", "same": "text", "baseline": "quiet"}

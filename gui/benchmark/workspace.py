@@ -20,9 +20,9 @@ from foliolab.gui.theme import Theme
 from foliolab.gui.workspace import Desk, Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.compare import Row
-    from foliolab.framework.prediction import Forecast
-    from foliolab.framework.results import Result
+    from foliolab.framework.calibration.prediction import Forecast
+    from foliolab.framework.results.comparison import Row
+    from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.counted import CountedBars
     from foliolab.gui.benchmark.verdicttable import VerdictTable
     from foliolab.gui.curves import CurvePlot
@@ -217,7 +217,7 @@ class BenchmarkPlace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the result to a file."""
-        from foliolab.framework import results
+        from foliolab.framework.results import result as results
 
         assert self.result is not None
         try:
@@ -230,7 +230,7 @@ class BenchmarkPlace(Workspace):
 
     def compare(self) -> None:
         """Open the result in Compare; it is written to the user's data folder first, if it is in no file."""
-        from foliolab.framework import results
+        from foliolab.framework.results import result as results
         from foliolab.framework.verify.ledger import folder as data_folder
 
         if self.result is None:
@@ -257,7 +257,7 @@ class BenchmarkPlace(Workspace):
 
     # -- what comes in ---------------------------------------------------------------------------------
     def _said(self, news: object) -> None:
-        from foliolab.framework.results import Result
+        from foliolab.framework.results.result import Result
 
         if isinstance(news, Result):
             self.show_result(news)
@@ -294,7 +294,7 @@ class BenchmarkPlace(Workspace):
     def _redraw(self) -> None:
         """Show the result as the controls above the picture say."""
         from foliolab.framework.cli._common import published_figures, resolver
-        from foliolab.framework.compare import compare
+        from foliolab.framework.results.comparison import compare
         from foliolab.gui.benchmark.series import Sight, curves, described
 
         result = self.result
@@ -318,7 +318,9 @@ class BenchmarkPlace(Workspace):
 
     def _predicted(self, result: Result) -> dict[tuple[str, int, str], Forecast]:
         """With the rest of the kernel; why not, where there is no calibration."""
-        from foliolab.framework import calibration, prediction, provenance
+        from foliolab.framework import calibration
+        from foliolab.framework.calibration import prediction
+        from foliolab.framework.results import provenance
 
         kernel = provenance.kernel()
         path = calibration.default_path(kernel)
@@ -369,7 +371,7 @@ class BenchmarkPlace(Workspace):
 
     def receive(self, what: object) -> None:
         """Policies to measure, a result, or its file."""
-        from foliolab.framework import results
+        from foliolab.framework.results import result as results
 
         if isinstance(what, Path):
             self.show_result(results.load(what))

@@ -10,9 +10,9 @@ from foliolab.gui.compare.answer import Answer, Curve, Tone, unknown
 
 if TYPE_CHECKING:
     from foliolab.framework.consequences.result import ConsequencesResult, Outcome
-    from foliolab.framework.policy import Scheme
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.precision.result import Point, PrecisionResult
-    from foliolab.framework.results import Result
+    from foliolab.framework.results.result import Result
     from foliolab.framework.verify.ledger import Outcome as Verdict
 
 TYPICAL: Final = 4
@@ -118,8 +118,8 @@ def _precision(share: float, unsafe: int) -> tuple[str, Tone]:
 # -- cost ------------------------------------------------------------------------------------------------
 def cost(result: Result, policy: str) -> Answer:
     """A policy's times next to the baseline's: the geometric mean over workloads, by folio size."""
-    from foliolab.framework.compare import compare
-    from foliolab.framework.difference import pooled
+    from foliolab.framework.results.comparison import compare
+    from foliolab.framework.results.difference import pooled
 
     rows = [row for row in compare(result) if row.policy == policy]
     baseline = result.config.baseline
@@ -164,8 +164,8 @@ def base(policy: str, command: tuple[str, ...] = ()) -> Answer:
 # -- memory ----------------------------------------------------------------------------------------------
 def memory(scheme: Scheme, command: tuple[str, ...]) -> Answer:
     """What a policy stores, as it declares it."""
-    from foliolab.framework.anatomy import ORDERS
-    from foliolab.framework.anatomy import cost as stored
+    from foliolab.framework.anatomy.layout import ORDERS
+    from foliolab.framework.anatomy.layout import cost as stored
     from foliolab.framework.machine.layout import CTYPES
 
     costs = [stored(scheme, order) for order in ORDERS if 0 < order <= scheme.policy.max_order]

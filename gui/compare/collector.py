@@ -16,8 +16,8 @@ from foliolab.gui.compare.answer import Answer, failed, unknown
 from foliolab.gui.compare.measure import Cell
 
 if TYPE_CHECKING:
-    from foliolab.framework.difference import AnyResult
-    from foliolab.framework.policy import Scheme
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.results.difference import AnyResult
     from foliolab.framework.verify.ledger import Ledger, Record
     from foliolab.gui.library import Library
 
@@ -148,7 +148,7 @@ class Collector:
 def policies_of(result: AnyResult) -> list[str]:
     """The policies of a result, in its order."""
     from foliolab.framework.precision.result import PrecisionResult
-    from foliolab.framework.results import Result
+    from foliolab.framework.results.result import Result
 
     if isinstance(result, Result):
         return list(result.config.policies)
@@ -165,7 +165,7 @@ def _decoded(question: str, raw: bytes) -> object:
     """
     from foliolab.framework.consequences.result import ConsequencesResult
     from foliolab.framework.precision.result import PrecisionResult
-    from foliolab.framework.results import Result
+    from foliolab.framework.results.result import Result
 
     kinds: dict[str, type] = {"precise": PrecisionResult, "cost": Result, "proc": ConsequencesResult}
     try:

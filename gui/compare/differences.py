@@ -25,7 +25,7 @@ from foliolab.gui.compare.answer import Tone
 from foliolab.gui.compare.pictures import tone_colour
 
 if TYPE_CHECKING:
-    from foliolab.framework.difference import Case, Difference
+    from foliolab.framework.results.difference import Case, Difference
     from foliolab.gui.theme import Theme
 
 TONES: Final[dict[str, Tone]] = {

@@ -14,10 +14,10 @@ from foliolab.gui.compare import store
 from foliolab.gui.jobs import Step
 
 if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.engine import Execution
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.workload import Workload
+    from foliolab.framework.plugins.registry import Registry
 
 SIZES: Final = "16K,64K,256K,1M,2M"
 MEMORY: Final = "32M"
@@ -96,9 +96,9 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
         files: policy files besides the installed plugins.
         say: told `Step`, `Began` and `Done`.
     """
-    from foliolab.framework import registry as room
     from foliolab.framework.engine.structs import layouts_of
-    from foliolab.framework.run import blame
+    from foliolab.framework.isolation import blame
+    from foliolab.framework.plugins import registry as room
 
     registry = room.load(files, check=layouts_of)
     for number, cell in enumerate(cells):
@@ -167,8 +167,8 @@ def _right(registry: Registry, policy: str, baseline: str, command: str, tell: _
 
 
 def _precise(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
+    from foliolab.framework.plugins.selection import parse_ranges
     from foliolab.framework.precision.session import PrecisionRequest, precision
-    from foliolab.framework.selection import parse_ranges
 
     numbers = sorted({n for span in parse_ranges(MMS, "a number of MMs", "1-16") for n in span})
     request = PrecisionRequest(
@@ -179,9 +179,9 @@ def _precise(registry: Registry, policy: str, baseline: str, command: str, tell:
 
 
 def _cost(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
-    from foliolab.framework.compare import rounds_needed
+    from foliolab.framework.plugins.selection import parse_memory, parse_sizes
+    from foliolab.framework.results.comparison import rounds_needed
     from foliolab.framework.run import RunRequest, compare_run
-    from foliolab.framework.selection import parse_memory, parse_sizes
 
     if policy == baseline:
         return None
@@ -198,7 +198,7 @@ def _cost(registry: Registry, policy: str, baseline: str, command: str, tell: _T
 
 def _proc(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
     from foliolab.framework.consequences import session
-    from foliolab.framework.consequences.course import FromPattern, usage_for
+    from foliolab.framework.consequences.sources import FromPattern, usage_for
 
     courses = [FromPattern(one, usage_for(4), 1, MOMENTS) for one in registry.patterns.values()]
     request = session.ConsequencesRequest(

@@ -21,7 +21,7 @@ from foliolab.framework.verify import ledger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from foliolab.framework.policy import Scheme
+    from foliolab.framework.contract.policy import Scheme
 
 SCHEMA: Final = 1
 

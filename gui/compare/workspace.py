@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from foliolab.framework.difference import difference, kind_of, load
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.results.difference import difference, kind_of, load
 from foliolab.gui.commands import Command
 from foliolab.gui.compare.answer import QUESTIONS
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
@@ -27,7 +27,7 @@ from foliolab.gui.theme import Theme
 from foliolab.gui.workspace import Desk, Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.difference import AnyResult
+    from foliolab.framework.results.difference import AnyResult
 
 RESULTS: Final = "Results (*.json)"
 EVIDENCE: Final = 0.29

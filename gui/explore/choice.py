@@ -12,7 +12,7 @@ from foliolab.framework.errors import FolioLabError, UsageError
 if TYPE_CHECKING:
     from foliolab.framework.explore.session import Session
     from foliolab.framework.explore.source import Source
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.gui.library import Library
 
@@ -116,9 +116,9 @@ class Maker:
         Raises:
             FolioLabError: there is no such source, or no such policy.
         """
-        from foliolab.framework import registry as room
         from foliolab.framework.engine.structs import layouts_of
         from foliolab.framework.explore.session import Session
+        from foliolab.framework.plugins import registry as room
 
         registry = room.load(self.files, check=layouts_of)
         schemes = [registry.policy(text) for text in self.choice.policies]

@@ -11,7 +11,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from foliolab.framework.explore.accesses import Access
-from foliolab.framework.verify.naming import change_text, value_text
+from foliolab.framework.verify.field_names import change_text, value_text
 from foliolab.gui.inspector.functions import function_at
 
 HEADINGS: Final = ("", "access", "field", "value", "function", "line")

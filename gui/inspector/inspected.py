@@ -12,11 +12,11 @@ from foliolab import framework
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.accesses import Access, accesses_of
 from foliolab.framework.explore.detail import FALSE_SHARED, RIGHT, UNSAFE, FolioDetail, PageDetail, folio_detail
-from foliolab.framework.verify.naming import field_of
+from foliolab.framework.verify.field_names import field_of
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.session import Session
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
 MOST: Final = 400
 """Accesses that are listed: the last ones of a step that has more."""

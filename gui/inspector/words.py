@@ -7,7 +7,7 @@ from typing import Final
 from foliolab.framework.engine import structs
 from foliolab.framework.explore.detail import FLAGS, FieldDetail, FolioDetail
 from foliolab.framework.machine.layout import Bits
-from foliolab.framework.verify.naming import bits_of, change_text
+from foliolab.framework.verify.field_names import bits_of, change_text
 
 _DOCS: Final = {
     **{field.name: field.doc for field in structs.PAGE_FIELDS if field.doc},

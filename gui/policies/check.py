@@ -10,8 +10,8 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.gui.jobs import Step
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
 
 SECONDS: Final = 3.0
 ATTACKS: Final = ("structural", "random")
@@ -43,9 +43,9 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
         files: policy files besides the installed plugins.
         say: told `Step` and `Checked`.
     """
-    from foliolab.framework import registry as room
     from foliolab.framework.engine.structs import layouts_of
-    from foliolab.framework.run import blame
+    from foliolab.framework.isolation import blame
+    from foliolab.framework.plugins import registry as room
 
     registry = room.load(files, check=layouts_of)
     for name in policies:

@@ -19,15 +19,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import CAPABILITIES
 from foliolab.framework.report.listing import parameter_text
 from foliolab.gui.policies.layoutpicture import LayoutPicture
 from foliolab.gui.policies.listing import Entry, module_of, place_of, source_of
 from foliolab.gui.sourceview import Kind, SourceView
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Policy, Scheme
+    from foliolab.framework.contract.policy import Policy, Scheme
     from foliolab.framework.verify.ledger import Outcome
     from foliolab.gui.library import Library
     from foliolab.gui.policies.check import Checked
@@ -179,7 +179,7 @@ class Details(QWidget):
         self.source.mark(line, kind)
 
     def _policy(self, library: Library, entry: Entry) -> None:
-        from foliolab.framework.anatomy import LAYOUT_NAMES, anatomy
+        from foliolab.framework.anatomy.layout import LAYOUT_NAMES, anatomy
 
         try:
             scheme = library.scheme(entry.name)

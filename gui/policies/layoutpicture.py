@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPaintEve
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 if TYPE_CHECKING:
-    from foliolab.framework.anatomy import Anatomy, Box, StructPage
+    from foliolab.framework.anatomy.layout import Anatomy, Box, StructPage
     from foliolab.gui.theme import Theme
 
 ROW: Final = 8

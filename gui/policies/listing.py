@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
-    from foliolab.framework.discovery import PluginFailure
-    from foliolab.framework.policy import Policy
-    from foliolab.framework.registry import Plugin
+    from foliolab.framework.contract.policy import Policy
+    from foliolab.framework.plugins.discovery import PluginFailure
+    from foliolab.framework.plugins.registry import Plugin
     from foliolab.framework.verify.ledger import Ledger
     from foliolab.gui.library import Library
 

@@ -10,8 +10,8 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
 
-from foliolab.framework import starter
 from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.plugins import starter
 from foliolab.gui.commands import Command
 from foliolab.gui.exporting import Exportable, Row
 from foliolab.gui.policies import check

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from foliolab.framework.errors import FolioLabError, UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.gui.library import Library
 
 

@@ -33,8 +33,8 @@ def attack(
     Raises:
         FolioLabError: there is no such policy, or it cannot be attacked.
     """
-    from foliolab.framework import registry
     from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.plugins import registry
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger, verifier
     from foliolab.framework.verify.attack import Budget, Progress

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from foliolab.framework.policy import CAPABILITIES
+from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.gui.exporting import Row
 from foliolab.gui.theme import Theme
 from foliolab.gui.verify.cards import ATTACKS, ROLES, SIGNS
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Outcome
     from foliolab.framework.verify.verifier import Verification

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from foliolab.framework.errors import FolioLabError, PluginError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
 
 class Playing:
@@ -39,7 +39,7 @@ class Playing:
         return self.course is not None or self.fault is not None
 
     def _play(self) -> None:
-        from foliolab.framework.verify.course import Course
+        from foliolab.framework.verify.timeline import Course
 
         try:
             self.course = Course(*self._what)

@@ -12,7 +12,7 @@ from foliolab.gui.sequence import SequenceDiagram
 from foliolab.gui.theme import Theme
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.course import Course
+    from foliolab.framework.verify.timeline import Course
 
 SPEED = 350
 """Milliseconds from one step to the next while it plays."""

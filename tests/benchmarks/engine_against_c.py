@@ -19,7 +19,7 @@ import numpy as np
 import reference
 from numpy.typing import NDArray
 
-from foliolab.framework.engine import kernels
+from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PMD_ORDER
@@ -95,17 +95,17 @@ def _fork_to(child: int) -> Callable[[Machine, int, int], tuple[int, ...]]:
 OPERATIONS: Final = (
     Operation(
         "populate",
-        kernels.populate,
+        entrypoints.populate,
         lambda m, nr, order: m.create(_PARENT),
         lambda m, nr, order: (m.map.mms[_PARENT], 0, nr, order, 0, 0),
     ),
-    Operation("fork first", kernels.fork_range, _with_child, _fork_to(_CHILD)),
-    Operation("fork second", kernels.fork_range, _with_second_child, _fork_to(_SECOND)),
-    Operation("child exit", kernels.zap_range, _forked, _range_of(_CHILD, 1)),
-    Operation("munmap", kernels.zap_range, _populated, _range_of(_PARENT, 1)),
-    Operation("cow-byte", kernels.write_range, _forked, _range_of(_CHILD, 1, 1), copies=True),
-    Operation("reuse-byte", kernels.write_range, _left_alone, _range_of(_PARENT, 1, 1), copies=True),
-    Operation("remap", kernels.split_range, _by_pmd, _range_of(_PARENT), orders=(PMD_ORDER,)),
+    Operation("fork first", entrypoints.fork_range, _with_child, _fork_to(_CHILD)),
+    Operation("fork second", entrypoints.fork_range, _with_second_child, _fork_to(_SECOND)),
+    Operation("child exit", entrypoints.zap_range, _forked, _range_of(_CHILD, 1)),
+    Operation("munmap", entrypoints.zap_range, _populated, _range_of(_PARENT, 1)),
+    Operation("cow-byte", entrypoints.write_range, _forked, _range_of(_CHILD, 1, 1), copies=True),
+    Operation("reuse-byte", entrypoints.write_range, _left_alone, _range_of(_PARENT, 1, 1), copies=True),
+    Operation("remap", entrypoints.split_range, _by_pmd, _range_of(_PARENT), orders=(PMD_ORDER,)),
 )
 
 

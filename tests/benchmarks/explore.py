@@ -18,8 +18,8 @@ from typing import Final
 
 import spin
 
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import Shape
-from foliolab.framework.policy import Policy
 from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options, explore
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.operation import Operation

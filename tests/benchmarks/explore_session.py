@@ -23,12 +23,12 @@ from typing import Final
 
 import numpy as np
 
-from foliolab.framework import registry
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import EventsSource, pattern_source
 from foliolab.framework.explore.worker import Worker
-from foliolab.framework.pattern import Processes, SharingPattern, Usage
-from foliolab.framework.policy import Scheme
+from foliolab.framework.plugins import registry
 
 DEFAULT: Final = "mm-id,page-mapcount,no-page-mapcount,exact"
 MILLION: Final = 1_000_000

@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from foliolab.framework import registry as room
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import pattern_source
+from foliolab.framework.plugins import registry as room
 
 PATTERN, MMS, FOLIOS, ORDER = "snapshot", 8, 4096, 4
 SECONDS = 1.5

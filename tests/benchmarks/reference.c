@@ -1281,7 +1281,7 @@ HOT int write_page(struct machine m, struct mm *mm, u64 vpn, int byte, u64 nbyte
 	return outcome;
 }
 
-/* -- entry points: the arguments are those of framework/engine/kernels.py --------------------------- */
+/* -- entry points: the arguments are those of framework/engine/entrypoints.py --------------------------- */
 EXPORT s64 populate(char *memory, s64 cpu, s64 zone, s64 who, s64 start, s64 nr, s64 order, s64 pmd, s64 batched)
 {
 	struct machine m = machine_at(memory, NULL, cpu, zone);

@@ -18,13 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from foliolab.framework.engine import fault, folio, fork, kernels, pagetable, structs
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import entrypoints, fault, folio, fork, pagetable, structs
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.machine import primitives
 from foliolab.framework.machine.layout import CTYPES, Field, Layouts, Struct
-from foliolab.framework.policy import Scheme
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
 
 SOURCE: Final = Path(__file__).with_name("reference.c")
@@ -32,11 +32,11 @@ SCHEMES: Final = {m.POLICY.name: m.POLICY.with_parameters() for m in (page_mapco
 """The schemes that reference.c has, with the parameters that it has them for."""
 
 ENTRIES: Final = (
-    kernels.populate,
-    kernels.fork_range,
-    kernels.zap_range,
-    kernels.split_range,
-    kernels.write_range,
+    entrypoints.populate,
+    entrypoints.fork_range,
+    entrypoints.zap_range,
+    entrypoints.split_range,
+    entrypoints.write_range,
 )
 """The entry points of the engine that reference.c has."""
 
@@ -158,7 +158,7 @@ class Reference:
 
     def kernel(self, engine: Engine, entry: Callable[..., Any]) -> Kernel:
         """The C form of an entry point on an engine's memory, called like `Engine.kernel`'s."""
-        kinds = kernels.KERNELS[entry]
+        kinds = entrypoints.KERNELS[entry]
         run = self._library[entry.__name__]
         run.restype = ctypes.c_int64
         run.argtypes = [ctypes.c_void_p if k == "m" else ctypes.c_int64 for k in kinds]

@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from foliolab.framework import registry
+from foliolab.framework.plugins import registry
 from foliolab.framework.replay.session import ReplayRequest, replay
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer

@@ -29,13 +29,13 @@ import numpy
 numpy_there = time.perf_counter()
 import numba
 numba_there = time.perf_counter()
-from foliolab.framework.engine import kernels
+from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
 there = time.perf_counter()
-wanted = (kernels.populate, kernels.fork_range, kernels.zap_range, kernels.split_range, kernels.write_range,
-          kernels.mm_create, kernels.mm_drop)
+e = entrypoints
+wanted = (e.populate, e.fork_range, e.zap_range, e.split_range, e.write_range, e.mm_create, e.mm_drop)
 for module in (page_mapcount, mm_id, no_page_mapcount):
     machine = Machine(module.POLICY.with_parameters(), Shape(1024, 2, 512))
     for entry in wanted:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from foliolab.framework import registry
+from foliolab.framework.plugins import registry
 from foliolab.framework.sweep import pool
 from foliolab.framework.sweep.folder import Folder
 from foliolab.framework.sweep.grid import Grid

@@ -27,7 +27,7 @@ POLICIES: Final = ("mm-id", "page-mapcount", "no-page-mapcount", "exact")
 ROUNDS: Final = 60
 MILLION: Final = """
 
-from foliolab.framework.pattern import SharingPattern
+from foliolab.framework.contract.sharing_pattern import SharingPattern
 
 def play(processes, usage):
     chance = processes.random

@@ -11,8 +11,8 @@ import pytest
 
 from foliolab.framework import calibration
 from foliolab.framework.calibration import Calibration
-from foliolab.framework.registry import load
-from foliolab.framework.results import Cell, Config, MachineInfo, Result
+from foliolab.framework.plugins.registry import load
+from foliolab.framework.results.result import Cell, Config, MachineInfo, Result
 
 BASE = "page-mapcount"
 OWN = "mm-id"

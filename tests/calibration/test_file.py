@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from foliolab.framework import calibration, results
+from foliolab.framework import calibration
 from foliolab.framework.errors import ExitCode, ResultFileError
-from foliolab.framework.results import MachineInfo
+from foliolab.framework.results import result as results
+from foliolab.framework.results.result import MachineInfo
 
 
 @pytest.fixture

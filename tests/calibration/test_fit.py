@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from foliolab.framework import calibration
 from foliolab.framework.calibration import Operation, remarks
 from foliolab.framework.errors import UsageError
-from foliolab.framework.results import Cell, MachineInfo, Result
+from foliolab.framework.results.result import Cell, MachineInfo, Result
 
 
 def changed(result: Result, where: tuple[str, int], **fields: Any) -> Result:

@@ -13,8 +13,10 @@ import msgspec
 import pytest
 
 import foliolab.framework.run as room
-from foliolab.framework import calibration, host, provenance, results
+from foliolab.framework import calibration, host
 from foliolab.framework.kernel import bench, running
+from foliolab.framework.results import provenance
+from foliolab.framework.results import result as results
 from foliolab.framework.run import RunRequest
 
 pytestmark = pytest.mark.machine

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import cli, registry
+from foliolab.framework import cli
 from foliolab.framework.errors import FolioLabError, NothingMeasured, PluginError
-from foliolab.framework.report.plain import Plain
+from foliolab.framework.plugins import registry
+from foliolab.framework.report.plain_text import Plain
 
 Run = Callable[..., Any]
 

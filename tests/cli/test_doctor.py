@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import doctor, host, trial
+from foliolab.framework import doctor, host
 from foliolab.framework.doctor import Finding
-from foliolab.framework.machine import cache
-from foliolab.framework.registry import Registry, load
+from foliolab.framework.machine import cache, selftest
+from foliolab.framework.plugins.registry import Registry, load
 
 pytestmark = pytest.mark.machine
 
@@ -45,8 +45,8 @@ def test_json(foliolab: Run) -> None:
 
 
 def test_native_code_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trial.run() == trial.ANSWER
-    monkeypatch.setattr(trial, "run", lambda: 7)
+    assert selftest.run() == selftest.ANSWER
+    monkeypatch.setattr(selftest, "run", lambda: 7)
     found = examined()
     assert one(found, "native code").state == "missing"
     assert not doctor.can_compare(found)
@@ -54,7 +54,7 @@ def test_native_code_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> int:
         raise OSError("libllvm is damaged")
 
-    monkeypatch.setattr(trial, "run", fail)
+    monkeypatch.setattr(selftest, "run", fail)
     found = examined()
     assert one(found, "native code").state == "limited"
     assert "libllvm is damaged" in one(found, "native code").detail

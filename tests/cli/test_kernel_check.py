@@ -12,7 +12,7 @@ import pytest
 
 from foliolab.framework.kernel import probe, running
 from foliolab.framework.kernel.probe import Capability
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 from foliolab.framework.scenario.parser import load as load_scenario
 
 pytestmark = pytest.mark.machine

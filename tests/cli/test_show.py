@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import atomics
-from foliolab.framework.anatomy import anatomy, cost, struct_page
+from foliolab.framework.anatomy import atomics
+from foliolab.framework.anatomy.layout import anatomy, cost, struct_page
 from foliolab.framework.cli import _common
-from foliolab.framework.registry import Registry, load
+from foliolab.framework.plugins.registry import Registry, load
 from foliolab.framework.verify.ledger import Ledger
 
 Run = Callable[..., Any]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.policy import Scheme
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.verify import attacks, ledger, verdicts
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample, load

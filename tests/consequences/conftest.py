@@ -8,10 +8,10 @@ from typing import Protocol
 import pytest
 
 from foliolab.framework.consequences.sample import SCRATCH_A_PAGE
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.policy import Policy
-from foliolab.framework.registry import Registry, load
+from foliolab.framework.plugins.registry import Registry, load
 
 
 class Make(Protocol):

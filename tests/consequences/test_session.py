@@ -11,19 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.consequences import result as results
-from foliolab.framework.consequences.course import FromPattern, FromScenarios, FromWorkload, Source, usage_for
-from foliolab.framework.consequences.ledger import Ledger
 from foliolab.framework.consequences.result import Outcome, total
 from foliolab.framework.consequences.session import ConsequencesRequest, exit_code, follow
-from foliolab.framework.consequences.watched import OPERATIONS
+from foliolab.framework.consequences.sources import FromPattern, FromScenarios, FromWorkload, Source, usage_for
+from foliolab.framework.consequences.tally import Ledger
+from foliolab.framework.consequences.watched_machine import OPERATIONS
+from foliolab.framework.contract.policy import Policy
+from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
+from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.engine import Execution, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import ExitCode, ResultFileError
-from foliolab.framework.pattern import SharingPattern, Usage
-from foliolab.framework.policy import Policy
 from foliolab.framework.scenario.generate import Mix, random_scenario
 from foliolab.framework.scenario.parser import load
-from foliolab.framework.workload import Setting, Workload
 from foliolab.policies import mm_id
 
 FAST: Execution = "interpreted" if native_missing() else "native"

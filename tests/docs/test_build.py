@@ -50,7 +50,7 @@ def test_pages_are_built_without_a_warning(built: Path) -> None:
 
 @pytest.mark.slow
 def test_every_policy_has_a_page_with_its_states(built: Path) -> None:
-    from foliolab.framework.registry import load
+    from foliolab.framework.plugins.registry import load
 
     for name in load().policies:
         page = (built / "html" / "policies" / f"{name}.html").read_text("utf-8")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.atomics import operations
+from foliolab.framework.anatomy.atomics import operations
+from foliolab.framework.plugins.registry import load
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, precision
-from foliolab.framework.registry import load
 
 pages = pytest.importorskip("foliolab_docs.policypages", reason="the extra `docs` is not installed")
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from foliolab.framework import api, hookspecs, registry
+from foliolab.framework import api
+from foliolab.framework.contract import hookspecs
+from foliolab.framework.contract.policy import HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
 from foliolab.framework.engine import hooks
 from foliolab.framework.machine import primitives
-from foliolab.framework.policy import HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
-from foliolab.framework.results import Result
+from foliolab.framework.plugins import registry
+from foliolab.framework.results.result import Result
 
 reference = pytest.importorskip("foliolab_docs.reference", reason="the extra `docs` is not installed")
 schema = pytest.importorskip("foliolab_docs.schema")

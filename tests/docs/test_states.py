@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 
 states = pytest.importorskip("foliolab_docs.states", reason="the extra `docs` is not installed")
 picture = pytest.importorskip("foliolab_docs.picture")

@@ -7,7 +7,7 @@ import pytest
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 
 FRAMES = 8192
 POLICIES = sorted(load().policies)

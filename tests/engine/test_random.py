@@ -15,13 +15,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_swapcache
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import ModelError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.operation import Operation, apply
 from foliolab.framework.verify.random_operations.choice import KINDS, Chooser
 from foliolab.policies import exact, foliolab_policies, mm_id, no_page_mapcount, page_mapcount, vma_pagetable

@@ -7,10 +7,10 @@ import threading
 import time
 from typing import Any
 
-from foliolab.framework import registry
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import pattern_source
+from foliolab.framework.plugins import registry
 
 MEMORY = 1 << 29
 

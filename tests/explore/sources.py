@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
 from foliolab.framework.explore.source import EventsSource, pattern_source, trace_source
-from foliolab.framework.pattern import Processes, SharingPattern, Usage
-from foliolab.framework.policy import Scheme
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import AddressSpace, Header

@@ -9,10 +9,10 @@ import pytest
 from sources import EXACT, MM_ID, mixed
 
 from foliolab.framework.api import READ_ONCE, atomic_sub, cpu_relax
+from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.errors import PluginError
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.worker import Worker
-from foliolab.framework.policy import Policy, Scheme
 from foliolab.policies import exact, mm_id
 
 MEMORY = 1 << 29

@@ -13,7 +13,7 @@ from sources import BASE, EXACT, FOUR, HEURISTIC, MM_ID, mixed, recorded, trace_
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore import lane as lanes
-from foliolab.framework.explore.played import EventLane
+from foliolab.framework.explore.event_lane import EventLane
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import EventsSource
 from foliolab.framework.replay.player import Plan

@@ -13,7 +13,7 @@ from test_cells import expected
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ResultFileError, UsageError
 from foliolab.framework.explore import cells as c
-from foliolab.framework.explore.operations import CounterexampleLane, ScenarioLane, violations_of
+from foliolab.framework.explore.operation_lanes import CounterexampleLane, ScenarioLane, violations_of
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import counterexample_source, scenario_source
 from foliolab.framework.scenario.model import Model

@@ -15,7 +15,7 @@ from questions import Make, crash, hang, position, unsendable, wrong
 from sources import EXACT, MM_ID
 
 from foliolab.framework.errors import UsageError
-from foliolab.framework.explore import arena
+from foliolab.framework.explore import shared_arrays
 from foliolab.framework.explore.remote import Remote
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.view import View
@@ -161,27 +161,27 @@ def test_closing_at_once_leaves_nothing() -> None:
 
 
 def test_an_arena_hands_out_what_another_finds() -> None:
-    folder = arena.folder()
-    mine, theirs = arena.Arena(folder), arena.Window(folder)
-    for size in (10, 100_000, arena.CHUNK + 5, 7):
+    folder = shared_arrays.folder()
+    mine, theirs = shared_arrays.Arena(folder), shared_arrays.Window(folder)
+    for size in (10, 100_000, shared_arrays.CHUNK + 5, 7):
         array = mine.take(size)
         array[:] = size % 251
         assert (theirs.at(mine.place(array)) == size % 251).all() and array.size == size
         assert mine.place(array[3:5]).size == 2
     with pytest.raises(LookupError):
         mine.place(np.zeros(3, np.uint8))
-    arena.discard(folder)
+    shared_arrays.discard(folder)
     assert not Path(folder).exists() and (array == 7).all()
 
 
 def test_an_arena_serves_threads_at_the_same_time() -> None:
-    folder = arena.folder()
-    mine, theirs = arena.Arena(folder), arena.Window(folder)
+    folder = shared_arrays.folder()
+    mine, theirs = shared_arrays.Arena(folder), shared_arrays.Window(folder)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as pool:
-            taken = list(pool.map(mine.take, [arena.CHUNK // 3] * 40))
+            taken = list(pool.map(mine.take, [shared_arrays.CHUNK // 3] * 40))
     finally:
         sys.setswitchinterval(interval)
     for number, one in enumerate(taken):
@@ -189,4 +189,4 @@ def test_an_arena_serves_threads_at_the_same_time() -> None:
     for number, one in enumerate(taken):
         seen = theirs.at(mine.place(one))
         assert seen.size == one.size and seen[0] == seen[-1] == number
-    arena.discard(folder)
+    shared_arrays.discard(folder)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from foliolab.framework.explore.together import Together
+from foliolab.framework.explore.parallel import Together
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foliolab.framework import registry
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import UsageError
+from foliolab.framework.plugins import registry
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.attack import Explored
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import probe, running
 from foliolab.framework.kernel.check import Session
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 
 NEEDED = ("root", "THP settings", "PFNs", "kpagecount", "kpageflags", "vmstat", "pidfd")
 PATIENCE = 240.0

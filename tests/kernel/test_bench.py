@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import compare, results
 from foliolab.framework.errors import ExitCode, KernelError, UsageError
 from foliolab.framework.kernel import bench, guards, probe, running, sampler, settings
 from foliolab.framework.kernel.bench import BenchRequest
 from foliolab.framework.kernel.sampler import Request, Sample, WrongFolios
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
+from foliolab.framework.results import comparison
+from foliolab.framework.results import result as results
 
 MIB = 1 << 20
 PATIENCE = 60.0
@@ -124,7 +125,7 @@ def test_every_case_once_a_round_in_another_order_each(made_up: dict[str, Any]) 
     assert found["munmap", 64].counted == {"copies": 1.0}
     assert (found["remap", 64].status, found["remap", 2048].status) == ("skipped", "measured")
     assert "2048 KiB only" in found["remap", 64].reason
-    assert compare.failed(compare.compare(result), result) is None
+    assert comparison.failed(comparison.compare(result), result) is None
     made_up["asked"].clear()
     bench.bench(request("munmap,fork,remap", (4, 64, 2048), rounds=5), silent)
     assert made_up["asked"][1:] == asked  # the seed decides
@@ -168,7 +169,7 @@ def test_a_failure_costs_its_case_only(made_up: dict[str, Any]) -> None:
     assert (cells(result)["munmap", 64].status, cells(result)["munmap", 64].reason) == ("failed", "it died")
     (failure,) = result.failures
     assert (failure.workload, failure.size_kib, failure.message) == ("munmap", 64, "it died")
-    fault = compare.failed(compare.compare(result), result)
+    fault = comparison.failed(comparison.compare(result), result)
     assert fault is not None and fault.exit_code == ExitCode.COMPARISON_FAILED
 
 
@@ -223,7 +224,7 @@ def test_without_root_what_is_enabled_is_measured_and_the_rest_says_why(made_up:
     made_up["absent"] |= {"nr_anon"}
     result = bench.bench(request(sizes=(64, 2048)), silent)
     assert "cannot be seen" in cells(result)["munmap", 2048].reason
-    fault = compare.failed(compare.compare(result), result)
+    fault = comparison.failed(comparison.compare(result), result)
     assert fault is not None and fault.exit_code == ExitCode.NOTHING_MEASURED
 
 

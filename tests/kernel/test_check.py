@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.kernel import check
 from foliolab.framework.kernel.check import Session
-from foliolab.framework.policy import Scheme
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 from foliolab.framework.report import kernelcheck
 from foliolab.framework.scenario.generate import Mix
 from foliolab.framework.scenario.parser import parse

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from foliolab.framework import kernelbench, results
 from foliolab.framework.errors import UsageError
-from foliolab.framework.published import Published
-from foliolab.framework.registry import Registry, load
+from foliolab.framework.kernel import bench_rows
+from foliolab.framework.plugins.registry import Registry, load
 from foliolab.framework.report import kernelbench as report
+from foliolab.framework.results import result as results
+from foliolab.framework.results.published import Published
 
 MIB = 1 << 20
 
@@ -78,7 +79,7 @@ FIGURES = [
 def test_rows(registry: Registry) -> None:
     scheme = registry.policy("mm-id")
     model = made("compare", "mm-id", {("reuse-byte", 64): [3.0, 5.0, 4.0]}, **dict(scheme.values))
-    rows = kernelbench.rows(made("kernel-bench", "linux", MEASURED), scheme, model, FIGURES)
+    rows = bench_rows.rows(made("kernel-bench", "linux", MEASURED), scheme, model, FIGURES)
     found = {(row.workload, row.size_kib): row for row in rows}
     assert list(found) == [(w, s) for w in ("cow-byte", "reuse-byte", "remap") for s in (4, 64)]
     row = found["reuse-byte", 64]
@@ -94,14 +95,14 @@ def test_a_model_that_does_not_fit(registry: Registry) -> None:
     bench_result = made("kernel-bench", "linux", MEASURED)
     other = made("compare", "rmap-id", {("reuse-byte", 64): [3.0]})
     with pytest.raises(UsageError, match="has no mm-id") as fault:
-        kernelbench.rows(bench_result, registry.policy("mm-id"), other)
+        bench_rows.rows(bench_result, registry.policy("mm-id"), other)
     assert "foliolab compare --policies mm-id" in fault.value.hint
     with pytest.raises(UsageError, match="no policy models this kernel"):
-        kernelbench.rows(bench_result, None, other)
-    assert all(row.model_ns_per_page is None for row in kernelbench.rows(bench_result, None))
+        bench_rows.rows(bench_result, None, other)
+    assert all(row.model_ns_per_page is None for row in bench_rows.rows(bench_result, None))
 
 
-def rendered(rows: list[kernelbench.Row], encoding: str = "utf-8") -> str:
+def rendered(rows: list[bench_rows.Row], encoding: str = "utf-8") -> str:
     binary = io.BytesIO()
     file = io.TextIOWrapper(binary, encoding)
     report.render(made("kernel-bench", "linux", MEASURED), rows, Console(file=file, width=160), "mm-id")
@@ -112,7 +113,7 @@ def rendered(rows: list[kernelbench.Row], encoding: str = "utf-8") -> str:
 def test_the_report_shows_them(registry: Registry, tmp_path: Path) -> None:
     scheme = registry.policy("mm-id")
     model = made("compare", "mm-id", {("reuse-byte", 64): [3.0, 5.0, 4.0]}, **dict(scheme.values))
-    rows = kernelbench.rows(made("kernel-bench", "linux", MEASURED), scheme, model, FIGURES)
+    rows = bench_rows.rows(made("kernel-bench", "linux", MEASURED), scheme, model, FIGURES)
     text = rendered(rows)
     line = next(line for line in text.partition("reuse-byte: the running kernel")[2].splitlines() if "64 KiB" in line)
     assert line.split() == ["64", "KiB", "25.00", "10.00", "60", "%", "0.62", "×", "−75.0", "%", "4.00", "−64", "%"]

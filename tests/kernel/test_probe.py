@@ -16,7 +16,7 @@ from foliolab.framework import doctor, host
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import probe, settings
 from foliolab.framework.kernel.probe import Capability
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="this is not Linux")
 NOBODY = 65534

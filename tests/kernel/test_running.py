@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.policy import Models
 from foliolab.framework.errors import PluginError
 from foliolab.framework.kernel import running
 from foliolab.framework.kernel.running import Running
-from foliolab.framework.policy import Models
-from foliolab.framework.registry import Registry, load
+from foliolab.framework.plugins.registry import Registry, load
 
 KEPT = {"CONFIG_MM_ID": "y", "CONFIG_PAGE_MAPCOUNT": "y"}
 DROPPED = {"CONFIG_MM_ID": "y", "CONFIG_NO_PAGE_MAPCOUNT": "y"}

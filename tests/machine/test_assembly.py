@@ -13,7 +13,7 @@ import pytest
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape, engine_library, native_missing, policy_library
-from foliolab.framework.engine.kernels import KERNELS, zap_range
+from foliolab.framework.engine.entrypoints import KERNELS, zap_range
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import engine_layouts
 from foliolab.framework.machine.memory import Ref

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import UsageError
-from foliolab.framework.policy import Scheme
 from foliolab.policies import estimated_sharers, page_mapcount
 from foliolab.policies.likely_mapped_shared import POLICY
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.policy import exact_up_to
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, UsageError
-from foliolab.framework.policy import exact_up_to
 from foliolab.policies import mm_id
 
 P = 4

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import PG_locked
 from foliolab.framework.engine.truth import scan
-from foliolab.framework.policy import Scheme
 from foliolab.policies import exact, mm_id, mm_id_v1, no_page_mapcount, page_mapcount
 
 A, B, C = 0, 1, 2

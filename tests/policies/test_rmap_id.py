@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.folio import folio_free_swap
@@ -20,7 +21,6 @@ from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, UsageError
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.primitives import ATOMIC_RMW, PRIMITIVES, u64
-from foliolab.framework.policy import Scheme
 from foliolab.policies import rmap_seqcount as seq
 from foliolab.policies import rmap_subids, rmap_values
 from foliolab.policies.rmap_id import POLICY

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from foliolab.framework.contract.policy import HOOKS_WITH_PLACE, Policy
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import PluginError
 from foliolab.framework.machine.memory import Ref
-from foliolab.framework.policy import HOOKS_WITH_PLACE, Policy
 from foliolab.policies import mm_id
 from foliolab.policies.vma_pagetable import POLICY
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework.registry import load
+from foliolab.framework.plugins.registry import load
 
 TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
 (GOOD,) = re.findall(r"```python good-pattern\n(.*?)```", TEXT, re.DOTALL)

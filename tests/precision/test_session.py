@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, TraceFileError
-from foliolab.framework.pattern import Processes, SharingPattern, Usage
-from foliolab.framework.policy import Scheme
+from foliolab.framework.plugins.registry import load
 from foliolab.framework.precision import result, stream
 from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
 from foliolab.framework.precision.stream import played
-from foliolab.framework.registry import load
 from foliolab.framework.report import precision as report
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.policy import Scheme, exact_up_to
+from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.truth import scan
-from foliolab.framework.pattern import Processes, SharingPattern, Usage
-from foliolab.framework.policy import Scheme, exact_up_to
 from foliolab.framework.precision.result import Point
 from foliolab.framework.precision.session import PrecisionRequest, precision
 from foliolab.framework.replay.episodes import length_class, length_of, quantile

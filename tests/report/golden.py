@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from foliolab.framework import compare, difference, published, registry, results
+from foliolab.framework.plugins import registry
 from foliolab.framework.report import csvfile, html, markdown
 from foliolab.framework.report import difference as differences
 from foliolab.framework.report.matrix import Matrix, matrix
+from foliolab.framework.results import comparison, difference, published
+from foliolab.framework.results import result as results
 
 HERE: Final = Path(__file__).parent
 
@@ -24,13 +26,13 @@ def found(name: str = "first.json") -> Matrix:
     result = results.load(HERE / name)
     figures = [one for path in known.published for one in published.load(path)]
     return matrix(
-        result, compare.compare(result, published=figures, resolve=lambda text: dict(known.policy(text).values))
+        result, comparison.compare(result, published=figures, resolve=lambda text: dict(known.policy(text).values))
     )
 
 
 def _csv() -> str:
     place = HERE / "now.csv"
-    csvfile.write(compare.compare(results.load(HERE / "first.json")), place)
+    csvfile.write(comparison.compare(results.load(HERE / "first.json")), place)
     text = place.read_text()
     place.unlink()
     return text

@@ -14,10 +14,11 @@ import msgspec
 import pytest
 from golden import GOLDEN, HERE, found
 
-from foliolab.framework import compare, difference, results
 from foliolab.framework.report import html, markdown, terminal
 from foliolab.framework.report.matrix import matrix
-from foliolab.framework.results import Failure
+from foliolab.framework.results import comparison, difference
+from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Failure
 
 VOID = {"meta", "br", "link", "img", "hr", "input", "circle", "line", "path"}
 
@@ -75,7 +76,7 @@ def test_what_was_not_measured_is_said_first() -> None:
     lost = msgspec.structs.replace(
         result, cells=cells, failures=[Failure(policy="mm-id", workload="fork", size_kib=16, message="a <b> | failed")]
     )
-    one = matrix(lost, compare.compare(lost))
+    one = matrix(lost, comparison.compare(lost))
     assert one.cells["mm-id", "fork"].word == "not measured" and "1 not measured" in one.headline
     page, text = html.html(one), markdown.markdown(one)
     assert page.index("not measured: mm-id under fork") < page.index('class="matrix"')
@@ -92,19 +93,19 @@ def test_a_larger_struct_page_and_refuted_claims_are_said() -> None:
         for cell in result.cells
     ]
     larger = msgspec.structs.replace(result, cells=cells)
-    one = matrix(larger, compare.compare(larger), ["mm-id: safe refuted"])
+    one = matrix(larger, comparison.compare(larger), ["mm-id: safe refuted"])
     grown = "mm-id makes struct page 128 bytes instead of 64: 16 MiB more for each GiB of memory, whatever uses it"
     assert one.notes[:2] == ["mm-id: safe refuted", grown]
     for text in (html.html(one), markdown.markdown(one)):
         assert grown in text and "mm-id: safe refuted" in text
     console = terminal.console_for(file := io.StringIO())
-    terminal.render(larger, compare.compare(larger), console)
+    terminal.render(larger, comparison.compare(larger), console)
     assert f"Note: {grown}" in file.getvalue() and "bytes/struct page" in file.getvalue()
 
 
 def test_another_baseline_is_followed() -> None:
     result = results.load(HERE / "first.json")
-    one = matrix(result, compare.compare(result, "mm-id"))
+    one = matrix(result, comparison.compare(result, "mm-id"))
     assert one.baseline == "mm-id" and one.cells["mm-id", "fork"].word == "baseline"
     assert "Against mm-id" in one.headline
 

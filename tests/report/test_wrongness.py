@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from test_report_files import Reader, foliolab
 
-from foliolab.framework import difference
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.precision.result import PrecisionResult
-from foliolab.framework.report import sheet, wrongness
+from foliolab.framework.report import recorded_page, studies
 from foliolab.framework.report.page import Column
-from foliolab.framework.report.sheet import Grid, Sheet, Words
+from foliolab.framework.report.recorded_page import Grid, Sheet, Words
+from foliolab.framework.results import difference
 
 COMMANDS = {
     "precision": ("precision", "last-child", "daemons", "--policies", "page-mapcount,mm-id,exact", "--mms", "1,2,3"),
@@ -48,7 +48,7 @@ def result_of(folder: Path) -> PrecisionResult | ConsequencesResult:
 def test_the_document_has_every_table_and_how_to_repeat_it(made: Path) -> None:
     text = foliolab("report", "result.json", folder=made).stdout
     result = result_of(made)
-    grids = [part for part in wrongness.sheet(result).parts if isinstance(part, Grid)]
+    grids = [part for part in studies.sheet(result).parts if isinstance(part, Grid)]
     assert grids and sum(line.startswith("|--") or line.startswith("|---") for line in text.splitlines()) == len(grids)
     assert f"`{result.command}`" in text and result.kernel.split()[0] in text
     for grid in grids:
@@ -101,6 +101,6 @@ def test_what_is_written_cannot_break_out() -> None:
     )
     assert page.parts[0] == Words("a <b> | c", "bad", True)
     repeat = [("command", "foliolab x"), ("kernel", "<k>")]
-    text, whole = sheet.markdown(page, "T", repeat), sheet.html(page, "T", repeat)
+    text, whole = recorded_page.markdown(page, "T", repeat), recorded_page.html(page, "T", repeat)
     assert "**a &lt;b> \\| c**" in text and "| &lt;script>\\| 2 | 3 |" in text and "|---|--:|" in text
     assert "<script>" not in whole and 'class="bad word"' in whole and "&lt;script&gt;" in whole

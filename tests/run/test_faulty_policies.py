@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework.results import Result
+from foliolab.framework.results.result import Result
 from foliolab.framework.run import RunRequest, compare_run
 
 HEAD = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework import results
+from foliolab.framework.results import result as results
 
 PATIENCE = 120.0
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.registry import load as load_registry
+from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.generate import Mix, random_scenario
 from foliolab.framework.scenario.model import Model

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from foliolab.framework.registry import Registry
-from foliolab.framework.registry import load as load_registry
+from foliolab.framework.plugins.registry import Registry
+from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.scenario.expectations import Failure, count, failures, policies_of
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.parser import parse

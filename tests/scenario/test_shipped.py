@@ -10,7 +10,7 @@ import pytest
 
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import needs, probe, running, settings, sidebyside
-from foliolab.framework.registry import load as load_registry
+from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.heading import summary
 from foliolab.framework.scenario.parser import load

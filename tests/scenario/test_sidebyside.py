@@ -10,7 +10,7 @@ import pytest
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import needs, probe, running, settings, sidebyside
-from foliolab.framework.registry import load as load_registry
+from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.report import scenario as report
 from foliolab.framework.report.page import Page, console_for
 from foliolab.framework.scenario.model import Model

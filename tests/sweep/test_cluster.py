@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework import results
 from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.results import result as results
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")]

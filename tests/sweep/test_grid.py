@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from foliolab.framework import registry as room
 from foliolab.framework.errors import UsageError
+from foliolab.framework.plugins import registry as room
 from foliolab.framework.sweep.grid import Grid, with_parameters
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import results
 from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.results import result as results
 from foliolab.framework.sweep import merging, running
 from foliolab.framework.sweep.folder import Folder
 from foliolab.framework.sweep.running import State, sweep
@@ -183,7 +183,7 @@ def test_verifications_are_swept_too(tmp_path: Path) -> None:
 READER = """
 from foliolab.framework.api import hookimpl
 from foliolab.framework.trace.importers.records import Fault
-from foliolab.framework.trace_reader import TraceReader
+from foliolab.framework.contract.trace_reader import TraceReader
 
 def read(source):
     for line in source:

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from foliolab.framework import contract
+from foliolab.framework.contract.policy import DEPRECATED_HOOKS
 from foliolab.framework.errors import PluginError, UsageError
-from foliolab.framework.policy import DEPRECATED_HOOKS
+from foliolab.framework.isolation.process import apart
+from foliolab.framework.plugins import validation
 from foliolab.framework.testing import checks
-from foliolab.framework.testing.apart import apart
 from foliolab.framework.testing.checks import checks_for
 from foliolab.framework.testing.subject import Subject
 from foliolab.policies import mm_id
@@ -64,4 +64,4 @@ def test_native_code_that_crashes_is_a_failed_check(monkeypatch: pytest.MonkeyPa
 def test_a_deprecated_hook_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DEPRECATED_HOOKS, "can_reuse", "use may_reuse, which is told the page, too")
     with pytest.warns(FutureWarning, match="policy mm-id: the hook can_reuse is deprecated; use may_reuse"):
-        contract.check_policy(mm_id.POLICY)
+        validation.check_policy(mm_id.POLICY)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework import registry as room
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import native_missing
-from foliolab.framework.policy import Policy
+from foliolab.framework.plugins import registry as room
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
 from foliolab.framework.testing.subject import Subject, subject_of

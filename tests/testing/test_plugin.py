@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from foliolab.framework import results
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.errors import UsageError
+from foliolab.framework.results import result as results
 from foliolab.framework.testing.verdict import Limit
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")

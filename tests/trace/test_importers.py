@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foliolab.framework import registry
 from foliolab.framework.errors import TraceFileError, UsageError
+from foliolab.framework.plugins import registry
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.file import Trace

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Execution, native_missing
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, TraceFileError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.owners import IS_FALSE, IS_UNSAFE, OWNERS_MASK
 from foliolab.framework.replay.player import Plan, Player, with_ids

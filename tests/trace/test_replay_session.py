@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from foliolab.framework import results
+from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.errors import ExitCode, NothingMeasured, ResultFileError
-from foliolab.framework.policy import Policy, Scheme
 from foliolab.framework.replay import costs, result, session
 from foliolab.framework.replay.session import INTERRUPTED, ReplayRequest, exit_code, replay
 from foliolab.framework.report import replay as report
+from foliolab.framework.results import result as results
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import file
 from foliolab.framework.trace.file import Writer

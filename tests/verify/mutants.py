@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from types import FunctionType
 from typing import Any
 
-from foliolab.framework.policy import Hooks, Policy, Stored
+from foliolab.framework.contract.policy import Hooks, Policy, Stored
 from foliolab.policies import (
     exact,
     mm_id,

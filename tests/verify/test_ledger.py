@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework import registry
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import ResultFileError
-from foliolab.framework.policy import Scheme
+from foliolab.framework.plugins import registry
 from foliolab.framework.verify import ledger
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Finding, Verdict

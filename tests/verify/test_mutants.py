@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutants import FAULTS, Fault, planted
 
 import foliolab.policies as shipped
-from foliolab.framework.policy import Scheme
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.attacks import chosen
 from foliolab.framework.verify.counterexample import Counterexample

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from foliolab.framework.api import atomic_read, load
+from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.policy import Policy, Scheme
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.finding import OWED, Finding
-from foliolab.framework.verify.identifiers import alike, telling_ids
 from foliolab.framework.verify.laws import LAWS, Watch
+from foliolab.framework.verify.mm_ids import alike, telling_ids
 from foliolab.framework.verify.operation import Operation
 from foliolab.framework.verify.playback import confirm, play
 from foliolab.framework.verify.random_operations.attack import Random

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from foliolab.framework.api import Policy, Stored, atomic_inc, atomic_read, nth_page, store
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.growth import HEAD, Limit, Pile, limits, piles
 from foliolab.framework.verify.playback import confirm
+from foliolab.framework.verify.sequence import Trial
 from foliolab.framework.verify.structural import Structural, stored
-from foliolab.framework.verify.trial import Trial
 from foliolab.policies import exact, mm_id, no_page_mapcount, page_mapcount, rmap_id, total_mapped_pages
 
 SHIPPED = [mm_id.POLICY, rmap_id.POLICY, total_mapped_pages.POLICY, exact.POLICY]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import PluginError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Finding

@@ -14,13 +14,13 @@ from typing import Final
 import foliolab.framework
 import foliolab.policies
 import foliolab.workloads
-from foliolab.framework.anatomy import ORDERS, cost
-from foliolab.framework.atomics import operations
+from foliolab.framework.anatomy.atomics import operations
+from foliolab.framework.anatomy.layout import ORDERS, cost
+from foliolab.framework.contract.policy import CAPABILITIES, HOOK_ARGUMENTS, Policy, Scheme, Stored
 from foliolab.framework.engine.structs import STRUCT_PAGE, page_stride
-from foliolab.framework.policy import CAPABILITIES, HOOK_ARGUMENTS, Policy, Scheme, Stored
+from foliolab.framework.plugins.registry import load
 from foliolab.framework.precision.result import Point, PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, precision
-from foliolab.framework.registry import load
 from foliolab.framework.report.words import share_text, size_text
 from foliolab.framework.verify.ledger import Ledger, Outcome
 from foliolab_docs import picture, states

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Final
 
-from foliolab.framework import api, hookspecs
-from foliolab.framework.anatomy import LAYOUT_NAMES, Box, StructPage, kernels_page
+from foliolab.framework import api
+from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Box, StructPage, kernels_page
+from foliolab.framework.contract import hookspecs
+from foliolab.framework.contract.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.machine import primitives
-from foliolab.framework.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
 from foliolab_docs.markdown import attributes, code, prose, table
 
 Function = Callable[..., Any]

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from foliolab.framework.contract.policy import Scheme, Stored
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError
-from foliolab.framework.policy import Scheme, Stored
 
 NAMES: Final = "ABCD"
 ORDER: Final = 2

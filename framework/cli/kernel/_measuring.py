@@ -14,10 +14,10 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import NothingMeasured, UsageError
 
 if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.kernel.bench import BenchRequest
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.results import Result
+    from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.results.result import Result
 
 ROUNDS: Final = 8
 SPARE: Final = 0.4
@@ -30,7 +30,7 @@ def benchmarks(written: list[str] | None) -> tuple[str, ...]:
         UsageError: there is no such benchmark.
     """
     from foliolab.framework.kernel.bench import BENCHMARKS
-    from foliolab.framework.selection import nearest, split
+    from foliolab.framework.plugins.selection import nearest, split
 
     asked = dict.fromkeys(split(written or ["all"]))
     for name in asked:
@@ -44,7 +44,7 @@ def benchmarks(written: list[str] | None) -> tuple[str, ...]:
 def sizes(written: list[str] | None) -> tuple[int, ...]:
     """The folio sizes in KiB that were asked for, out of those that this kernel has."""
     from foliolab.framework.kernel import bench, settings
-    from foliolab.framework.selection import parse_sizes
+    from foliolab.framework.plugins.selection import parse_sizes
 
     known = {(kib // bench.SMALL_KIB).bit_length() - 1 for kib in (bench.SMALL_KIB, *settings.sizes())}
     return tuple(bench.SMALL_KIB << order for order in parse_sizes(written or ["all"], known))

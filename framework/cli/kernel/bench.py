@@ -14,9 +14,9 @@ from foliolab.framework.cli.kernel import _measuring
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.results import Result
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.results.result import Result
 
 MEMORY: Final = "512M"
 ROUNDS: Final = 7
@@ -61,10 +61,11 @@ def run(  # noqa: PLR0913  (an argument an option)
     """Real folios of every size, interleaved; the model's times and published figures beside."""
     for path in (json, csv):
         _common.writable(path)
-    from foliolab.framework import host, results
+    from foliolab.framework import host
     from foliolab.framework.kernel import bench, running
+    from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report.progress import Progress
-    from foliolab.framework.selection import parse_memory
+    from foliolab.framework.results import result as results
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
@@ -92,7 +93,8 @@ def run(  # noqa: PLR0913  (an argument an option)
 
 def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None:
     """The model's result, looked at before anything is measured."""
-    from foliolab.framework import kernelbench, results
+    from foliolab.framework.kernel import bench_rows
+    from foliolab.framework.results import result as results
 
     if path is not None and now:
         raise UsageError("--model and --with-model both say where modelled times come from", "choose one")
@@ -103,21 +105,22 @@ def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None
     if path is None:
         return None
     modelled = results.load(path)
-    kernelbench.model_cells(scheme, modelled)
+    bench_rows.model_cells(scheme, modelled)
     return modelled
 
 
 def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Result | None, csv: Path | None) -> None:
     """Write, print, and end with the exit code that says how it went."""
-    from foliolab.framework import compare, kernelbench
+    from foliolab.framework.kernel import bench_rows
     from foliolab.framework.report import kernelbench as report
     from foliolab.framework.report.page import console_for
+    from foliolab.framework.results import comparison
 
-    rows = kernelbench.rows(result, scheme, modelled, _common.published_figures(found), _common.resolver(found))
+    rows = bench_rows.rows(result, scheme, modelled, _common.published_figures(found), _common.resolver(found))
     if csv is not None:
         report.write_csv(rows, csv)
     report.render(result, rows, console_for(), scheme.name if scheme else "")
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
-    if (fault := compare.failed(compare.compare(result), result)) is not None:
+    if (fault := comparison.failed(comparison.compare(result), result)) is not None:
         raise fault

@@ -20,9 +20,9 @@ from foliolab.framework.cli.kernel import _measuring
 from foliolab.framework.errors import ResultFileError, UsageError
 
 if TYPE_CHECKING:
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
-    from foliolab.framework.results import Result
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.results.result import Result
 
 
 Bench = Annotated[Path | None, typer.Argument(metavar="[BENCH.json]", show_default=False)]
@@ -50,9 +50,10 @@ def run(
     strict: _common.Strict = False,
 ) -> None:
     """Fit kernel minus model over the folio sizes; nothing published enters."""
-    from foliolab.framework import calibration, results
+    from foliolab.framework import calibration
     from foliolab.framework.report import calibration as report
     from foliolab.framework.report.page import console_for
+    from foliolab.framework.results import result as results
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
@@ -81,7 +82,8 @@ def _stored(bench: Result | None) -> Path:
     Raises:
         ResultFileError: the folder cannot be made.
     """
-    from foliolab.framework import calibration, provenance
+    from foliolab.framework import calibration
+    from foliolab.framework.results import provenance
 
     path = calibration.default_path(bench.kernel if bench is not None else provenance.kernel())
     try:
@@ -103,8 +105,8 @@ def _bench(seed: int) -> Result:
     from foliolab.framework import host
     from foliolab.framework.cli.kernel import bench as verb
     from foliolab.framework.kernel import bench
+    from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report.progress import Progress
-    from foliolab.framework.selection import parse_memory
 
     request = bench.BenchRequest(
         benchmarks=_measuring.benchmarks(None),
@@ -129,8 +131,8 @@ def _matching(found: Registry, bench: Result | None) -> Scheme:
     Raises:
         UsageError: it is another one, or no policy models it.
     """
-    from foliolab.framework import provenance
     from foliolab.framework.kernel import running
+    from foliolab.framework.results import provenance
 
     kernel = provenance.kernel()
     if bench is not None and bench.kernel != kernel:

@@ -12,12 +12,12 @@ import typer
 
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import KernelError, NothingMeasured, UsageError
-from foliolab.framework.selection import parse_ranges
+from foliolab.framework.plugins.selection import parse_ranges
 
 if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.kernel.check import Agreement, Mutant, Session
-    from foliolab.framework.policy import Scheme
-    from foliolab.framework.registry import Registry
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.scenario.generate import Mix
     from foliolab.framework.scenario.syntax import Scenario
 
@@ -173,7 +173,7 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
 
     from foliolab.framework.kernel import check
     from foliolab.framework.report import kernelcheck
-    from foliolab.framework.report.plain import Plain
+    from foliolab.framework.report.plain_text import Plain
 
     if scheme.policy.mutants is None:
         raise NothingMeasured(f"policy {scheme.name} comes without wrong variants", "declare some: Policy.mutants")
@@ -188,7 +188,7 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
 
 def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool, save: Path | None) -> None:
     from foliolab.framework.report import kernelcheck
-    from foliolab.framework.report.plain import Plain
+    from foliolab.framework.report.plain_text import Plain
 
     if json:
         sys.stdout.write(encoder.dumps(kernelcheck.data(found, policy, kernel), indent=1, ensure_ascii=True) + "\n")

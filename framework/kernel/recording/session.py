@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-from foliolab.framework import provenance
 from foliolab.framework.errors import KernelError, UsageError
 from foliolab.framework.kernel import guards, running, settings
 from foliolab.framework.kernel.recording import probe, snapshots, tracefs
@@ -22,6 +21,7 @@ from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.snapshots import Snapshot, SnapshotRecorder
 from foliolab.framework.kernel.recording.strace import StraceRecorder
 from foliolab.framework.kernel.recording.target import Target
+from foliolab.framework.results import provenance
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers.records import Alloc, Cached, Enter, Fault, Leave, Record

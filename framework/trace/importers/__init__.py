@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
@@ -19,7 +20,6 @@ from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
 from foliolab.framework.trace.importers.records import Record
 from foliolab.framework.trace.importers.source import Source, opened
-from foliolab.framework.trace_reader import TraceReader
 
 __all__ = ["READERS", "assemble", "choose", "convert", "with_plugins"]
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError, ModelError, UsageError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.explored.programs import Program, programs

@@ -12,21 +12,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
-from foliolab.framework.verify.explored import frontier as f
-from foliolab.framework.verify.explored.asking import text_of
-from foliolab.framework.verify.explored.behaviour import Behaviour
+from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored.judge import Judge
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import CHILD, EXCLUSIVE, FAULT, LOST, WHAT, Nodes, Table
-from foliolab.framework.verify.explored.run import Asymmetric
+from foliolab.framework.verify.explored.primitives import text_of
 from foliolab.framework.verify.explored.sharing import Reclassified, Sharing
-from foliolab.framework.verify.explored.sorts import sorts_of
 from foliolab.framework.verify.explored.stepping import NODE_MASK, find_link
 from foliolab.framework.verify.explored.steps import DONE
+from foliolab.framework.verify.explored.symmetry import sorts_of
+from foliolab.framework.verify.explored.thread_run import Asymmetric
+from foliolab.framework.verify.explored.trie import Behaviour
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.operation import Operation
 

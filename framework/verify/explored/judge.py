@@ -8,9 +8,9 @@ from foliolab.framework.engine import zone
 from foliolab.framework.engine.check import Violation, violations
 from foliolab.framework.errors import AccessError, LostLock
 from foliolab.framework.machine.primitives import u64
-from foliolab.framework.verify.explored.behaviour import Behaviour
 from foliolab.framework.verify.explored.history import Boundary
 from foliolab.framework.verify.explored.sharing import Sharing
+from foliolab.framework.verify.explored.trie import Behaviour
 from foliolab.framework.verify.explored.world import World
 
 

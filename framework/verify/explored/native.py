@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from foliolab.framework.verify.explored import frontier, walking
+from foliolab.framework.verify.explored import breadth_first, pct
 
 _KINDS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
-    "search": (frontier.search, "tttttvvvvvviii"),
-    "follow": (frontier.follow, "tttttvvviii"),
-    "rehash": (frontier.rehash, "tvii"),
-    "walk": (walking.walk, "ttttttvvvviiiii"),
+    "search": (breadth_first.search, "tttttvvvvvviii"),
+    "follow": (breadth_first.follow, "tttttvvviii"),
+    "rehash": (breadth_first.rehash, "tvii"),
+    "walk": (pct.walk, "ttttttvvvviiiii"),
 }
 """Each function with the kinds of its arguments (see `machine.native.Library.get`)."""
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.operation import Operation
 
 ORDER: Final = 2

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from foliolab.framework.verify.explored import frontier as f
+from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, Options, Step, Watchman
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import WHAT

@@ -13,15 +13,15 @@ from typing import Final
 
 import msgspec
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample, Turn, schedule_text
 from foliolab.framework.verify.explored import steps as s
-from foliolab.framework.verify.explored.behaviour import Behaviour
 from foliolab.framework.verify.explored.exploration import Broken, Exploration, Step
 from foliolab.framework.verify.explored.history import Lead
 from foliolab.framework.verify.explored.nodes import CHILD, COLUMN, WHAT
+from foliolab.framework.verify.explored.trie import Behaviour
 from foliolab.framework.verify.operation import Operation
 from foliolab.framework.verify.playback import play
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from foliolab.framework.engine import kernels, zone
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import entrypoints, zone
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT
 from foliolab.framework.errors import UsageError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.explored.nodes import HELD_AT
 from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.playback import counted, folio_of_interest
@@ -46,7 +46,7 @@ class Call:
     @property
     def memories(self) -> int:
         """How many memories the entry point takes before its integers."""
-        return kernels.KERNELS[self.function].count("m")
+        return entrypoints.KERNELS[self.function].count("m")
 
     @property
     def holds(self) -> int:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.machine import cache
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.random_operations.sequence import Scene, Sequence, Tally, scenes

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
-from foliolab.framework.policy import Scheme
-from foliolab.framework.verify.identifiers import telling_ids
+from foliolab.framework.verify.mm_ids import telling_ids
 from foliolab.framework.verify.random_operations.choice import KINDS, PMD_KINDS, Chooser
-from foliolab.framework.verify.trial import Trial
+from foliolab.framework.verify.sequence import Trial
 
 INSTEAD: Final = ("populate", "fork", "unmap", "create")
 """What is done in the place of an operation that is not possible."""

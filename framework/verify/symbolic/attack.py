@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 

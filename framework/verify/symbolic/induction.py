@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Final
 
-from foliolab.framework.policy import exact_claim
+from foliolab.framework.contract.policy import exact_claim
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.symbolic import algebra, term
-from foliolab.framework.verify.symbolic.course import DUP, MAP, NEW, UNMAP, Course
-from foliolab.framework.verify.symbolic.lowering import Unsolvable
 from foliolab.framework.verify.symbolic.number import Unsupported
 from foliolab.framework.verify.symbolic.paths import State
 from foliolab.framework.verify.symbolic.questions import FEW, Truth, questions
@@ -24,6 +22,8 @@ from foliolab.framework.verify.symbolic.solver import Question
 from foliolab.framework.verify.symbolic.space import FOLIO, Place, is_unknown
 from foliolab.framework.verify.symbolic.templates import ONE, ZERO, Template, View, implies, templates
 from foliolab.framework.verify.symbolic.term import ITE, VAR, Term
+from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Course
+from foliolab.framework.verify.symbolic.z3_terms import Unsolvable
 
 MOST: Final = 1 << 26
 """Mappings of a folio, up to which it is looked at."""

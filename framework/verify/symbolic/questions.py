@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from foliolab.framework.policy import Scheme, exact_claim
+from foliolab.framework.contract.policy import Scheme, exact_claim
 from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.symbolic import algebra, term
-from foliolab.framework.verify.symbolic.course import Course
 from foliolab.framework.verify.symbolic.number import Unsupported
 from foliolab.framework.verify.symbolic.space import is_unknown
 from foliolab.framework.verify.symbolic.term import TRUE, Term
+from foliolab.framework.verify.symbolic.unrolling import Course
 
 FEW = range(2, 9)
 """Numbers of MMs up to which a policy may claim to be exact."""

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Verdict
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.attack import NAME, OWNERS
-from foliolab.framework.verify.symbolic.course import Course
 from foliolab.framework.verify.symbolic.induction import WITHIN, Induction
-from foliolab.framework.verify.symbolic.lowering import Unsolvable
 from foliolab.framework.verify.symbolic.questions import (
     Asked,
     claimed,
@@ -32,7 +30,9 @@ from foliolab.framework.verify.symbolic.space import FOLIO
 from foliolab.framework.verify.symbolic.sums import Sums
 from foliolab.framework.verify.symbolic.symmetry import Partition
 from foliolab.framework.verify.symbolic.term import Term
+from foliolab.framework.verify.symbolic.unrolling import Course
 from foliolab.framework.verify.symbolic.witness import Script, counterexample, run
+from foliolab.framework.verify.symbolic.z3_terms import Unsolvable
 
 PATIENCE: Final = (0.5, 6.0, 1e9)
 """Seconds of computing for a question where the state is a sum: what takes longer is asked again after all others."""

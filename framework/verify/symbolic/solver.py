@@ -13,8 +13,8 @@ import z3
 
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.symbolic.diophantine import TooMany, groups, solutions
-from foliolab.framework.verify.symbolic.lowering import Lowering, split_variables
 from foliolab.framework.verify.symbolic.term import CONGRUENT, Term
+from foliolab.framework.verify.symbolic.z3_terms import Lowering, split_variables
 
 Answer = Literal["no", "yes", "unknown"]
 LISTED: Final = 64

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.structs import (
     MAPPING_ANON,
     MAPPING_FILE,
@@ -20,7 +21,6 @@ from foliolab.framework.engine.structs import (
     layouts_of,
 )
 from foliolab.framework.machine.layout import CTYPES, CType, Field, Struct
-from foliolab.framework.policy import Scheme
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.number import Number, lift, term_of, unsupported
 from foliolab.framework.verify.symbolic.paths import Paths, State

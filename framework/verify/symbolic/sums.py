@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Final
 
 from foliolab.framework.verify.symbolic import algebra, term
-from foliolab.framework.verify.symbolic.course import DUP, MAP, NEW, UNMAP, Course
 from foliolab.framework.verify.symbolic.paths import State
 from foliolab.framework.verify.symbolic.space import FOLIO, Cell, Place, is_unknown
 from foliolab.framework.verify.symbolic.term import Term, as_sum, variables
+from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Course
 
 MOST: Final = 1 << 26
 """Mappings of a folio, and operations on it, up to which a sum is one."""

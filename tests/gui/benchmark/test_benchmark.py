@@ -20,7 +20,8 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 
 def made_up() -> Any:
     """A result as a run writes it: two policies, three sizes, known times."""
-    from foliolab.framework import provenance, results
+    from foliolab.framework.results import provenance
+    from foliolab.framework.results import result as results
 
     cells = []
     for size, factor in ((16, 1.1), (64, 1.0), (2048, 0.5)):
@@ -133,7 +134,7 @@ def test_without_a_calibration_the_rest_of_the_kernel_is_a_notice(shown: Any, mo
 
 
 def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> None:
-    from foliolab.framework import results
+    from foliolab.framework.results import result as results
 
     window = shown.window()
     shown.save(tmp_path / "result.json")

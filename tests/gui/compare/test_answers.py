@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from foliolab.framework import registry as room
 from foliolab.framework.engine.structs import layouts_of
+from foliolab.framework.plugins import registry as room
 from foliolab.framework.verify.ledger import Outcome
 from foliolab.gui.compare import answers, measure, store
 from foliolab.gui.compare.answer import QUESTIONS
@@ -40,7 +40,7 @@ def kept_of(said: list[object]) -> store.Kept:
 
 
 def test_the_memory_is_what_the_policy_declares(registry: Any) -> None:
-    from foliolab.framework.anatomy import cost
+    from foliolab.framework.anatomy.layout import cost
 
     for policy in registry.policies.values():
         scheme = policy.with_parameters()

@@ -146,7 +146,7 @@ def test_measuring_can_be_stopped(place: ComparePlace, window: Window, qtbot: An
 def test_a_policy_that_cannot_be_compiled_costs_its_own_cell_only(
     place: ComparePlace, window: Window, qtbot: Any, tmp_path: Path
 ) -> None:
-    from foliolab.framework import starter
+    from foliolab.framework.plugins import starter
     from foliolab.gui.compare.measure import Cell
 
     file = tmp_path / "wrong.py"
@@ -211,11 +211,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """Two comparisons, the second of them slower throughout, and a precision."""
     import msgspec
 
-    from foliolab.framework import registry as room
-    from foliolab.framework import results
+    from foliolab.framework.plugins import registry as room
     from foliolab.framework.precision import result as precision
     from foliolab.framework.precision.session import PrecisionRequest
     from foliolab.framework.precision.session import precision as play
+    from foliolab.framework.results import result as results
     from foliolab.framework.run import RunRequest, compare_run
 
     folder = tmp_path_factory.mktemp("results")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from foliolab.framework.verify.counterexample import Counterexample
-from foliolab.framework.verify.course import Course
+from foliolab.framework.verify.timeline import Course
 from foliolab.policies import mm_id
 
 MM_ID = mm_id.POLICY.with_parameters()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foliolab.framework import starter
+from foliolab.framework.plugins import starter
 
 if TYPE_CHECKING:
     from foliolab.gui.policies.workspace import PoliciesPlace

@@ -21,8 +21,8 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The counterexample of the tour's race, in a file."""
-    from foliolab.framework import registry
     from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.plugins import registry
     from foliolab.framework.verify import counterexample
     from foliolab.framework.verify.attack import Budget
     from foliolab.framework.verify.explored.attack import Explored
@@ -210,8 +210,8 @@ def test_a_damaged_counterexample_is_a_notice(window: Window, tmp_path: Path, te
 def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
 ) -> None:
-    from foliolab.framework import registry
     from foliolab.framework.engine.structs import layouts_of
+    from foliolab.framework.plugins import registry
     from foliolab.framework.verify import verdicts, verifier
     from foliolab.framework.verify.attack import Attack, Budget
     from foliolab.framework.verify.explored.attack import Explored

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.engine import kernels
+from foliolab.framework.contract.policy import Policy
+from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import UsageError
-from foliolab.framework.policy import Policy
 from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options, explore
 from foliolab.framework.verify.explored.walker import Walker
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
 from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.playback import counted, play
-from foliolab.framework.verify.turnstile import Turnstile
+from foliolab.framework.verify.scheduler import Turnstile
 from foliolab.policies import mm_id, page_mapcount, rmap_id
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,7 +83,7 @@ def random_run(world: World, seed: int) -> Machine:
         for operation in world.operations[number]:
             machine.cpu = number
             for function, numbers in calls(machine, operation):
-                memories = [machine.vm, machine.contents][: kernels.KERNELS[function].count("m")]
+                memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
                 function(*memories, *numbers)
 
     choose = random.Random(seed)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.verify.operation import apply
 from foliolab.framework.verify.symbolic import term
-from foliolab.framework.verify.symbolic.course import DUP, MAP, NEW, UNMAP, Course
 from foliolab.framework.verify.symbolic.space import is_unknown
 from foliolab.framework.verify.symbolic.sums import Sums
+from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Course
 from foliolab.framework.verify.symbolic.witness import Script
 from foliolab.policies import foliolab_policies
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.policy import Policy
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.finding import Finding
 from foliolab.framework.verify.playback import confirm

@@ -1,0 +1,150 @@
+"""A lane of events: the native replay, watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.explore.events import CHUNK
+from foliolab.framework.explore.lane import Lane
+from foliolab.framework.explore.source import EventsSource
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.loop import replay_chunk
+from foliolab.framework.replay.player import FIRST_FRAMES, Plan, Player, TooSmall
+from foliolab.framework.replay.result import Replayed
+
+_COLUMNS: Final = (cells.AT_HEAD, cells.AT_TIME, cells.AT_PAGE, cells.AT_NR, cells.AT_OTHER)
+
+
+class EventLane(Lane):
+    """One policy on events (see `Lane`)."""
+
+    by_trace = True
+    pins = False
+    source: EventsSource
+
+    def __init__(self, source: EventsSource, scheme: Scheme, memory: int) -> None:
+        plan = Plan(
+            trace=source.blocks.events,
+            survey=source.blocks.survey,
+            memory=max(memory // 2, 1 << 26),  # the other half is the copy at the newest checkpoint
+            samples=0,
+            execution="native",
+            progress=lambda phase, done, total: None,
+            watched=True,
+            chunk=CHUNK,
+            frames=FIRST_FRAMES + 2 * source.pages,  # to grow is to begin anew: better too many
+        )
+        self._plan = plan
+        self._player: Player | None = None
+        self._stopped_at = 0
+        self._loaded = -1
+        super().__init__(source, scheme, memory)
+
+    def _start(self) -> None:
+        if self._player is None:
+            self._player = Player(self._plan, self.scheme)
+        self.machine = None
+        self.state, self._chunk = self._player.start()
+        self.machine = self._player.machine
+        self._loaded = -1
+
+    @property
+    def _windows(self) -> NDArray[np.int64]:
+        return self.source.blocks.windows
+
+    def _buffers(self) -> list[tuple[NDArray[np.uint8], tuple[int, int]]]:
+        assert self.machine is not None and self.state is not None
+        first = self.state.base + 8 * self.state.starts[_COLUMNS[0]]
+        last = self.state.base + 8 * (self.state.starts[_COLUMNS[-1]] + self.state.lengths[_COLUMNS[-1]])
+        return [(self.machine.vm.buffer, (first, last))]
+
+    def _set_extra(self, extra: Any) -> None:
+        self._loaded = -1  # the block that is in the machine's memory is not part of the state
+
+    def _play(self, begin: int, end: int) -> int:
+        assert self._player is not None and self.state is not None
+        number = begin // CHUNK
+        first = number * CHUNK
+        if number != self._loaded:
+            self._chunk.load(self.source.blocks.block(number))
+            self._loaded = number
+        end = min(end, first + CHUNK)
+        self._stopped_at = 0
+        try:
+            self._player.play(self.state, begin - first, end - first)
+        except TooSmall as small:
+            self._stopped_at = first + int(self.state.all[cells.STEP])
+            self._player.grow(small.why)
+            self._again()
+            return 0
+        finally:
+            self._collect(first)
+        return end
+
+    def _again(self) -> None:
+        """Begin anew on a larger machine."""
+        self._wrongs.clear()
+        self.position = 0
+        self.machine, self.state, self.checkpoints = None, None, None  # before there are others
+        self._start()
+        self._first_mark()
+
+    def _failed_at(self) -> int:
+        return self._stopped_at
+
+    def _collect(self, first: int) -> None:
+        """Take the list of what became wrong out of the machine."""
+        nr = int(self.state.all[cells.WRONGS]) if self.state is not None else 0
+        if not nr or self.state is None:
+            return
+        table = self.state.table(cells.AT_WRONG)[:nr]
+        kinds = (1 << cells.WRONG_SHIFT) - 1
+        self._wrongs.append(np.stack([first + (table >> cells.WRONG_SHIFT), table & kinds], axis=1))
+        table[:] = 0
+        self.state.all[cells.WRONGS] = 0
+
+    def interpreted(self, step: int) -> Callable[[], Any]:
+        """See `Lane.interpreted`."""
+        assert self.machine is not None and self.state is not None
+        number = step // CHUNK
+        if number != self._loaded:
+            self._chunk.load(self.source.blocks.block(number))
+            self._loaded = number
+        at = step - number * CHUNK
+        return self.machine.with_execution("interpreted").bind_function(
+            replay_chunk, "mmiii", self.state.base, at, at + 1
+        )
+
+    def numbers(self) -> list[int]:
+        """The number in the events of the MM that has each map, 0 for none."""
+        if self.state is None:
+            return [0] * len(self.source.mms)
+        slots = self.state.table(cells.AT_SLOT).reshape(-1, cells.SLOT_CELLS)[: len(self.source.mms)]
+        return [int(number) if users > 0 else 0 for users, _, number in slots.tolist()]
+
+    def names(self) -> list[str]:
+        """See `Lane.names`."""
+        return [self.source.name(number) if number else "" for number in self.numbers()]
+
+    def _alive(self) -> int:
+        assert self.state is not None
+        return int(self.state.all[cells.LIVE])
+
+    def replayed(self) -> Replayed:
+        """What `foliolab replay` and `precision` would say of the events so far; the state stays as it is."""
+        assert self._player is not None and self.state is not None and self.machine is not None
+        account = self._player.account
+        kept = self.machine.snapshot()
+        try:
+            account.events = self.position
+            account.folio_ns, account.page_ns = [0] * cells.BUCKETS, [0] * cells.BUCKETS
+            survey = self.source.blocks.survey
+            account.finish(survey.last - survey.first if self.position == self.source.nr_steps else 0)
+            return account.replayed(self._player.scheme.name)
+        finally:
+            self.machine.restore(kept)

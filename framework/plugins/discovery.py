@@ -1,0 +1,311 @@
+"""Finding plugins and loading each so that a broken one stops nothing.
+
+A plugin is an installed distribution's entry point in the group `foliolab`, a file in the user's plugin
+folder, or a file named with `--plugin`. Whatever one of them does wrong (raise, loop, exit, offer the wrong
+things) becomes a `PluginFailure` that names it with the file and line of its own code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import Any, Final, Literal
+
+import foliolab.framework
+from foliolab.framework.contract.hookspecs import GROUP
+from foliolab.framework.errors import FolioLabError
+
+SECONDS = 5.0
+"""How long loading one plugin may take."""
+
+FRAMEWORK: Final = str(Path(foliolab.framework.__file__).parent) + os.sep
+Kind = Literal["entry", "file"]
+Phase = Literal["find", "import", "register", "hook", "check", "clash"]
+
+
+@dataclass(frozen=True)
+class PluginFailure:
+    """A plugin that could not be used.
+
+    Args:
+        name: of the plugin.
+        source: its distribution or file.
+        phase: what failed: to find it, import it, register its hooks, call a hook, check what it offers; or
+            "clash", a name that another plugin has taken.
+        message: one line, with file and line of the plugin's own code where there is such a place.
+        traceback: the whole traceback; empty where nothing was raised.
+        offers: names of policies and workloads that would have come from it, as far as known.
+    """
+
+    name: str
+    source: str
+    phase: Phase
+    message: str
+    traceback: str = ""
+    offers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that a plugin can be loaded from.
+
+    Args:
+        kind: entry point or file.
+        name: of the plugin: the entry point's, or the file's without its suffix.
+        where: the distribution with its version, or the file.
+        version: the distribution's; empty for files.
+        load: gives the plugin: a module, or an object that an entry point names.
+        roots: the files and folders that hold the plugin's own code.
+        built_in: whether it comes with FolioLab.
+    """
+
+    kind: Kind
+    name: str
+    where: str
+    version: str
+    load: Callable[[], object]
+    roots: tuple[str, ...]
+    built_in: bool = False
+
+    def owns(self, file: str) -> bool:
+        """Whether a source file belongs to the plugin."""
+        if file.startswith(FRAMEWORK):
+            return False
+        return any(file == root or file.startswith(root + os.sep) for root in self.roots)
+
+
+class Unusable(Exception):
+    """A plugin offers what cannot be used, or is not there at all.
+
+    Args:
+        message: what is wrong.
+        place: the file and line where.
+        offers: names of the policies and workloads that it is about.
+        phase: what failed, if it is not what loading had come to.
+    """
+
+    def __init__(self, message: str, place: str = "", offers: Sequence[str] = (), phase: Phase | None = None) -> None:
+        super().__init__(message)
+        self.place = place
+        self.offers = tuple(offers)
+        self.phase = phase
+
+
+class TooSlow(BaseException):
+    """Loading a plugin took too long. Not an Exception: the plugin shall not catch it."""
+
+
+# -- where plugins come from ---------------------------------------------------------------------
+def sources(files: Sequence[str | os.PathLike[str]] = ()) -> list[Source]:
+    """Everything that offers a plugin: FolioLab's own, installed ones, the user's folder, then `files`.
+
+    The environment variable FOLIOLAB_PLUGINS selects among installed plugins and those of the user's folder:
+    `off` for none, or names separated by commas. FolioLab's own and `files` are always loaded.
+    """
+    entries = [_entry(point) for point in metadata.entry_points(group=GROUP)]
+    own = [s for s in entries if s.built_in]
+    others = [s for s in entries if not s.built_in]
+    named = [Path(file).expanduser() for file in files]
+    explicit = {_real(path): _file(path) for path in named}
+    others += [_file(path) for path in _users() if _real(path) not in explicit]
+    return [*own, *_selected(others), *explicit.values()]
+
+
+def user_folder() -> Path:
+    """The user's plugin folder: $FOLIOLAB_CONFIG/plugins, or in the user's configuration folder."""
+    chosen = os.environ.get("FOLIOLAB_CONFIG")
+    if chosen:
+        return Path(chosen) / "plugins"
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("foliolab", appauthor=False)) / "plugins"
+
+
+def _users() -> list[Path]:
+    """The files of the user's plugin folder; the folder itself where it may not be read, to be listed as broken."""
+    folder = user_folder()
+    try:
+        return sorted(folder.glob("*.py")) if folder.is_dir() else []
+    except OSError:
+        return [folder]
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)
+
+
+def _selected(found: list[Source]) -> list[Source]:
+    wish = os.environ.get("FOLIOLAB_PLUGINS", "").strip()
+    if not wish:
+        return found
+    names = set() if wish == "off" else {name.strip() for name in wish.split(",")} - {""}
+    chosen = [s for s in found if s.name in names or s.where.partition(" ")[0] in names]
+    known = {s.name for s in chosen} | {s.where.partition(" ")[0] for s in chosen}
+    return chosen + [_absent(name) for name in sorted(names - known)]
+
+
+def _absent(name: str) -> Source:
+    def load() -> object:
+        raise Unusable("no such plugin is installed, nor in the user's plugin folder", phase="find")
+
+    return Source("entry", name, "FOLIOLAB_PLUGINS", "", load, ())
+
+
+def _entry(point: metadata.EntryPoint) -> Source:
+    top = point.module.partition(".")[0]
+    dist = point.dist
+    name, version = (dist.name, dist.version) if dist is not None else (top, "")
+    roots: tuple[str, ...] = ()
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is not None:
+        roots = tuple(spec.submodule_search_locations or ()) or ((spec.origin,) if spec.origin else ())
+    return Source("entry", point.name, f"{name} {version}".strip(), version, point.load, roots, top == "foliolab")
+
+
+def _file(path: Path) -> Source:
+    where = os.path.abspath(path)
+    return Source("file", path.stem, where, "", lambda: _load_file(where), (where,))
+
+
+class _FreshLoader(SourceFileLoader):
+    """Compiles the text that is there now: no __pycache__ beside a user's file, and nothing stale."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _load_file(where: str) -> ModuleType:
+    path = Path(where)
+    try:
+        there = path.exists()
+    except OSError as fault:
+        raise Unusable(f"it cannot be read: {fault.strerror}", phase="find") from fault
+    if path == user_folder():
+        raise Unusable("the plugin folder cannot be read: change its permissions, or set FOLIOLAB_CONFIG", phase="find")
+    if not there:
+        raise Unusable("there is no such file", phase="find")
+    if not path.is_file() or path.suffix != ".py":
+        raise Unusable("this is not a Python file (*.py)", phase="find")
+    # Two files of the same name in different folders are two modules.
+    name = f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{sha256(where.encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, where, loader=_FreshLoader(name, where))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        raise
+    return module
+
+
+# -- loading one ---------------------------------------------------------------------------------
+class Attempt:
+    """The loading of one plugin; `phase` says how far it got."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.phase: Phase = "import"
+
+    def run(self, read: Callable[[Attempt, object], Any]) -> Any:
+        """What `read` makes of the loaded plugin, or a PluginFailure; what it prints goes to stderr."""
+        try:
+            with redirect_stdout(sys.stderr), limited(SECONDS):
+                return read(self, self.source.load())
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # SystemExit, too: a script without a main guard ends the plugin only
+            return self._failure(fault)
+
+    def _failure(self, fault: BaseException) -> PluginFailure:
+        place = place_of(fault, self.source)
+        if isinstance(fault, Unusable):
+            self.phase = fault.phase or self.phase
+            cause = fault.__cause__
+            if cause is not None:
+                place = place_of(cause, self.source)
+            text = "".join(traceback.format_exception(cause)) if cause is not None else ""
+            return self.failure(str(fault), fault.place or place, text, fault.offers)
+        return self.failure(_explain(fault), place, "".join(traceback.format_exception(fault)))
+
+    def failure(self, message: str, place: str = "", text: str = "", offers: Sequence[str] = ()) -> PluginFailure:
+        """The failure of this plugin in the phase that it is in."""
+        message = " ".join(message.split())
+        if not place and self.source.kind == "file" and self.phase != "find":
+            place = self.source.where
+        line = f"{place}: {message}" if place else message
+        return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(offers))
+
+
+def _explain(fault: BaseException) -> str:
+    """One line about what a plugin raised."""
+    if isinstance(fault, TooSlow):
+        return f"did not end within {SECONDS:g} s; it was here when it was stopped"
+    if isinstance(fault, SystemExit):
+        return "it ends the program when it is loaded"
+    if isinstance(fault, FolioLabError):
+        return f"{fault.what} ({fault.hint})" if fault.hint else fault.what
+    what = fault.msg if isinstance(fault, SyntaxError) else str(fault)
+    return f"{type(fault).__name__}: {what}" if what else type(fault).__name__
+
+
+def place_outside(fault: BaseException) -> str:
+    """File and line of the innermost code that is not the framework's; empty where there is none."""
+    for frame in reversed(traceback.extract_tb(fault.__traceback__)):
+        if not frame.filename.startswith(FRAMEWORK):
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
+def place_of(fault: BaseException, source: Source) -> str:
+    """File and line of the plugin's own code where something was raised; empty where there is no such."""
+    if isinstance(fault, SyntaxError) and fault.filename and source.owns(fault.filename):
+        return f"{fault.filename}:{fault.lineno or 1}"
+    for frame in reversed(traceback.extract_tb(fault.__traceback__)):
+        if source.owns(frame.filename):
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise TooSlow in the block when it takes longer; only the main thread can be interrupted, and on POSIX."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TooSlow
+
+    began = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, stop)
+    # Somebody else's timer (pytest-timeout's) goes on afterwards. Ours repeats: a loop may swallow the first.
+    due, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler if handler is not None else signal.SIG_DFL)
+        if due:
+            signal.setitimer(signal.ITIMER_REAL, max(due - (time.monotonic() - began), 0.001), interval)

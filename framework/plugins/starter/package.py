@@ -1,0 +1,80 @@
+"""A small installable package around a new plugin: entry point, text, tests, CI; its tests pass as it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from foliolab.framework.document import write_atomically
+from foliolab.framework.errors import UsageError
+from foliolab.framework.plugins import starter
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What can be begun.
+
+    Args:
+        template: of its text.
+        tests: template of its tests.
+        summary: the package's description.
+        command: what its CI runs after the tests, behind `foliolab`.
+    """
+
+    template: str
+    tests: str
+    summary: str
+    command: str
+
+
+KINDS: Final = {
+    "policy": Kind(
+        "policy.py", "test_policy.py", "A scheme that tracks who owns a large folio, for FolioLab", "check PLUGIN-NAME"
+    ),
+    "workload": Kind(
+        "workload.py", "test_workload.py", "A workload for FolioLab",
+        "compare --workloads PLUGIN-NAME --policies all --quick",
+    ),
+    "reader": Kind("reader.py", "test_reader.py", "A reader of traces for FolioLab", "list"),
+}  # fmt: skip
+
+
+def write(kind: str, name: str, folder: Path) -> list[Path]:
+    """Write a package.
+
+    Args:
+        kind: out of KINDS.
+        name: of the plugin, such as my-idea.
+        folder: where to; it must not exist, or be empty.
+
+    Returns:
+        the files.
+
+    Raises:
+        UsageError: no such kind, no name, or there is something in the folder.
+        ResultFileError: the place cannot be written to.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"there is no new {kind!r}", f"there are {', '.join(KINDS)}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already", "choose another folder with --folder, or another name")
+    what, module = KINDS[kind], starter.module_name(name)
+    places = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        f"{module}/__init__.py": what.template,
+        f"tests/test_{module}.py": what.tests,
+        ".github/workflows/check.yml": "check.yml",
+    }
+    texts = {place: _filled(template, what, name) for place, template in places.items()}
+    for place, text in texts.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode())
+    return [folder / place for place in texts]
+
+
+def _filled(template: str, what: Kind, name: str) -> str:
+    found = starter.text(name, template).replace(" --plugin FILE", "")  # it is installed
+    return found.replace("SUMMARY", what.summary).replace("COMMAND", what.command.replace("PLUGIN-NAME", name))

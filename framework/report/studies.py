@@ -1,0 +1,76 @@
+"""What policies answered wrong, and what followed: results of `precision` and `consequences` as documents and rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from foliolab.framework.consequences.result import ConsequencesResult
+from foliolab.framework.precision.result import PrecisionResult
+from foliolab.framework.report import consequences, precision
+from foliolab.framework.report.origin import origin, times
+from foliolab.framework.report.recorded_page import Sheet
+
+
+def title(result: PrecisionResult | ConsequencesResult) -> str:
+    """Of the whole document."""
+    what = "how precise policies are" if isinstance(result, PrecisionResult) else "what follows from policies' answers"
+    return f"FolioLab: {what}, {result.started[:10]}"
+
+
+def sheet(result: PrecisionResult | ConsequencesResult) -> Sheet:
+    """What the terminal shows, on a sheet."""
+    written = Sheet()
+    if isinstance(result, PrecisionResult):
+        precision.write(result, written)
+    else:
+        consequences.write(result, written)
+    return written
+
+
+def repeat(result: PrecisionResult | ConsequencesResult) -> list[tuple[str, str]]:
+    """How to repeat it: (what, text)."""
+    return [("command", result.command), times(result), ("seed", str(result.seed)), *origin(result)]
+
+
+def table(result: PrecisionResult | ConsequencesResult) -> str:
+    """As CSV: a row a workload, number of MMs and policy; or a course, policy, and asker or figure."""
+    rows = _points(result) if isinstance(result, PrecisionResult) else _outcomes(result)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _points(result: PrecisionResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "workload": one.workload, "mms": one.mms, "policy": one.policy, "events": one.events,
+            "most_owners": one.most_owners, "exclusive_ops": one.exclusive_ops, "exclusive_time": one.exclusive_time,
+            "false_shared_ops": one.false_shared.ops, "false_shared_time": one.false_shared.folio_ns,
+            "shared_ops": one.shared_ops, "shared_time": one.shared_time, "unsafe_ops": one.unsafe.ops,
+            "unsafe_time": one.unsafe.folio_ns, "stopped": one.stopped,
+        }
+        for one in result.points
+    ]  # fmt: skip
+
+
+def _outcomes(result: ConsequencesResult) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for course in result.courses:
+        for one in course.outcomes:
+            at = {"course": course.name, "policy": one.policy}
+            rows += [
+                at | {"of": "decision", "name": asker.name, "asked": asker.asked, "held_back": asker.held_back,
+                      "risked": asker.risked}
+                for asker in one.decisions
+            ]  # fmt: skip
+            rows += [
+                at | {"of": "figure", "name": figure.name, "values": figure.values, "high": figure.high,
+                      "low": figure.low, "mean": figure.mean, "mean_relative": figure.mean_relative,
+                      "largest": figure.largest}
+                for figure in one.figures
+            ]  # fmt: skip
+    return rows

@@ -1,0 +1,1 @@
+"""Results: the result file, its provenance, the statistics and verdicts, and what merges or compares results."""

@@ -1,0 +1,282 @@
+"""The comparison of a result's policies with one of them: ratios, intervals, tests, and a verdict in words.
+
+How a verdict comes about. The rules are tried in this order, the first that applies decides:
+
+not measured   the policy or the baseline has no samples for this workload and size.
+baseline       this is the baseline itself.
+too few        fewer than MIN_ROUNDS rounds in which both were measured.
+too noisy      half of the rounds or more are flagged: the median ratio may be that of a flagged round.
+faster, slower the U test is significant (p below ALPHA after Holm's correction over all rows), the interval
+               of the paired ratio excludes 1, and the ratio differs from 1 by more than FLOOR.
+same           the interval lies within ±EQUIVALENT of 1; but not where the interval excludes 1 and rounds are
+               too few to ever call it faster or slower.
+too few        even with every sample of one side above every sample of the other, so few rounds could not
+               have been significant among so many rows.
+too noisy      all else: whether there is a difference is not known.
+
+Flagged samples stay in: a policy that spins longer is flagged more often, and leaving those rounds out would
+favour it. While they are fewer than half, the others bound the median. Counted metrics need no test: they are
+exact, and so is their comparison.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Final, Literal, get_args
+
+from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, UsageError
+from foliolab.framework.results import statistics
+from foliolab.framework.results.published import Published, Resolve, identity
+from foliolab.framework.results.result import Cell, Result
+
+MIN_ROUNDS: Final = 5
+ALPHA: Final = 0.05
+FLOOR: Final = 0.01
+EQUIVALENT: Final = 0.05
+
+Verdict = Literal["faster", "slower", "same", "too noisy", "too few", "not measured", "baseline"]
+
+
+class ComparisonFailed(FolioLabError):
+    """A comparison that was asked for was not measured."""
+
+    exit_code = ExitCode.COMPARISON_FAILED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One policy against the baseline, under one workload at one size.
+
+    Args:
+        workload, size_kib, policy: which.
+        ns_per_page: the median of all its samples; None where not measured, as with all that follow.
+        ratio, ratio_low, ratio_high: median of the paired ratios to the baseline and its 95 % interval; below
+            1 is faster. All 1 in the baseline's own rows.
+        p, p_adjusted: of the U test, before and after Holm's correction; None where none was made.
+        verdict: see the module.
+        rounds: rounds in which both were measured.
+        flagged: how many of them are suspect on either side.
+        counted, counted_baseline: exact metrics of the policy and of the baseline.
+        published: what was published of this policy against this baseline, for this workload and size.
+        reason: why it was not measured.
+        skipped: it was not measured because the workload does not apply.
+    """
+
+    workload: str
+    size_kib: int
+    policy: str
+    ns_per_page: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    verdict: Verdict = "not measured"
+    rounds: int = 0
+    flagged: int = 0
+    counted: Mapping[str, float] = field(default_factory=dict)
+    counted_baseline: Mapping[str, float] = field(default_factory=dict)
+    published: tuple[Published, ...] = ()
+    reason: str = ""
+    skipped: bool = False
+
+    @property
+    def counted_difference(self) -> dict[str, float]:
+        """Counted metrics minus the baseline's, exactly, for every metric that both have."""
+        return {
+            name: value - self.counted_baseline[name]
+            for name, value in self.counted.items()
+            if name in self.counted_baseline
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A comparison in numbers.
+
+    Args:
+        baseline: what the others were compared with.
+        verdicts: how often each verdict was given, by policy; without the baseline, and without the rows
+            whose workload does not apply.
+        tests: how many tests the correction was made for.
+    """
+
+    baseline: str
+    verdicts: dict[str, dict[Verdict, int]]
+    tests: int
+
+
+def compare(
+    result: Result,
+    baseline: str | None = None,
+    published: Sequence[Published] = (),
+    resolve: Resolve | None = None,
+) -> list[Row]:
+    """A row for every workload, size and policy that the result's configuration asked for, in that order.
+
+    Args:
+        result: the measurements.
+        baseline: one of its policies; None for the one that the result names.
+        published: figures to put beside the measured ones.
+        resolve: all parameters of a policy as a user writes it, so that `rmap-id` and `rmap-id:stage=all` are
+            known to be the same; without it, policies are told apart as they are written.
+
+    Raises:
+        UsageError: the baseline is none of the result's policies.
+    """
+    against = _baseline(result, baseline)
+    cells = {cell.key: cell for cell in result.cells}
+    figures = _Figures(result, against, published, resolve)
+    config = result.config
+    rows = []
+    for workload in dict.fromkeys(config.workloads):
+        for size_kib in dict.fromkeys(config.sizes):
+            base = cells.get((workload, size_kib, against))
+            for policy in dict.fromkeys(config.policies):
+                row = Row(workload=workload, size_kib=size_kib, policy=policy)
+                cell = cells.get((workload, size_kib, policy))
+                row = _measured(row, cell, base, against, config.seed)
+                rows.append(replace(row, published=figures.of(row)))
+    return _judged(rows)
+
+
+def _baseline(result: Result, wanted: str | None) -> str:
+    policies = result.config.policies
+    if wanted is None:
+        return result.config.baseline
+    if wanted not in policies:
+        near = get_close_matches(wanted, policies, 3, 0.4) or policies
+        raise UsageError(f"the baseline {wanted} was not measured in this result", f"choose {', '.join(near)}")
+    return wanted
+
+
+class _Figures:
+    """The published figures that concern a result's policies against one baseline."""
+
+    def __init__(self, result: Result, baseline: str, published: Sequence[Published], resolve: Resolve | None) -> None:
+        known = result.config.policy_parameters
+        self.own = {
+            policy: identity(policy, known.get(policy) if resolve else None) for policy in result.config.policies
+        }
+        self.found: dict[tuple[object, ...], list[Published]] = {}
+        for figure in published:
+            policy, other = (
+                identity(text, resolve(text) if resolve else None) for text in (figure.policy, figure.baseline)
+            )
+            if other == self.own[baseline]:
+                self.found.setdefault((figure.workload, figure.size_kib, policy), []).append(figure)
+
+    def of(self, row: Row) -> tuple[Published, ...]:
+        return tuple(self.found.get((row.workload, row.size_kib, self.own[row.policy]), ()))
+
+
+def _why(cell: Cell | None) -> str:
+    """Why a cell has nothing to compare; empty where it has."""
+    if cell is None or (cell.status == "skipped" and not cell.reason):
+        return "the run did not get to it"
+    if cell.status != "measured" or not cell.samples:
+        return cell.reason or f"{cell.status}, without a reason given"
+    return ""
+
+
+def _skipped(cell: Cell | None) -> bool:
+    """Whether the workload does not apply; nobody skips without saying why."""
+    return cell is not None and cell.status == "skipped" and bool(cell.reason)
+
+
+def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, seed: int) -> Row:
+    """The row with its figures; where a test was made (p is set), the verdict has to wait for all rows."""
+    if base is not None:
+        row = replace(row, counted_baseline=base.counted)
+    if cell is not None:
+        row = replace(row, counted=cell.counted)
+    if why := _why(cell):
+        return replace(row, reason=why, skipped=_skipped(cell))
+    assert cell is not None
+    row = replace(row, ns_per_page=statistics.median(cell.samples))
+    if why := _why(base):
+        return replace(row, reason=f"the baseline {baseline}: {why}", skipped=_skipped(base))
+    assert base is not None
+    rounds = min(len(cell.samples), len(base.samples))
+    suspect = {index for index in (*cell.flagged, *base.flagged) if index < rounds}
+    row = replace(row, rounds=rounds, flagged=len(suspect))
+    if row.policy == baseline:
+        return replace(row, ratio=1.0, ratio_low=1.0, ratio_high=1.0, verdict="baseline")
+    ours, theirs = cell.samples[:rounds], base.samples[:rounds]
+    ratio, low, high = statistics.bootstrap_ratio(ours, theirs, seed)
+    row = replace(row, ratio=ratio, ratio_low=low, ratio_high=high, verdict="too few")
+    return row if rounds < MIN_ROUNDS else replace(row, p=statistics.mann_whitney_u(ours, theirs))
+
+
+def _judged(rows: list[Row]) -> list[Row]:
+    """The rows, those with a test with their final verdicts."""
+    tested = [index for index, row in enumerate(rows) if row.p is not None]
+    pvalues = [row.p for row in rows if row.p is not None]
+    for place, (index, adjusted) in enumerate(zip(tested, statistics.holm(pvalues), strict=True)):
+        row = replace(rows[index], p_adjusted=adjusted)
+        best = statistics.least_p(row.rounds, row.rounds)
+        attainable = statistics.holm([*pvalues[:place], best, *pvalues[place + 1 :]])[place] < ALPHA
+        rows[index] = replace(row, verdict=_verdict(row, attainable))
+    return rows
+
+
+def _verdict(row: Row, attainable: bool) -> Verdict:
+    """The verdict of a tested row; `attainable`: so many rounds can come out significant at all."""
+    assert row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None
+    assert row.p_adjusted is not None
+    if 2 * row.flagged >= row.rounds:
+        return "too noisy"
+    differs = not row.ratio_low <= 1 <= row.ratio_high and abs(row.ratio - 1) > FLOOR
+    if differs and row.p_adjusted < ALPHA:
+        return "faster" if row.ratio < 1 else "slower"
+    within = row.ratio_low >= 1 - EQUIVALENT and row.ratio_high <= 1 + EQUIVALENT
+    if within and (attainable or not differs):
+        return "same"
+    return "too noisy" if attainable else "too few"
+
+
+def rounds_needed(tests: int) -> int:
+    """How many rounds a run of so many comparisons needs for each to be able to end as faster or slower."""
+    return max(MIN_ROUNDS, statistics.rounds_needed(tests, ALPHA))
+
+
+def summarise(rows: Sequence[Row], baseline: str) -> Summary:
+    """The comparison in numbers."""
+    verdicts: dict[str, dict[Verdict, int]] = {}
+    for policy in dict.fromkeys(row.policy for row in rows if row.policy != baseline):
+        given = Counter(row.verdict for row in rows if row.policy == policy and not row.skipped)
+        verdicts[policy] = {verdict: given[verdict] for verdict in get_args(Verdict) if given[verdict]}
+    return Summary(baseline, verdicts, sum(row.p is not None for row in rows))
+
+
+def failed(rows: Sequence[Row], result: Result) -> FolioLabError | None:
+    """Why the comparison failed, as the error whose exit code says so; None where it did not.
+
+    Nothing measured at all comes first, then a plugin that failed, then any row that was not measured. A row
+    skipped because its workload does not apply is none of these, unless that leaves a policy without a single
+    comparison.
+    """
+    reasons = [failure.message for failure in result.failures] or [row.reason for row in rows if row.reason]
+    first = f"the first reason: {reasons[0]}" if reasons else "the run ended before the first measurement"
+    if all(row.ns_per_page is None for row in rows):
+        return NothingMeasured("nothing was measured", first)
+    for failure in result.failures:
+        if failure.exit_code == ExitCode.PLUGIN_FAILED:
+            where = ", ".join(part for part in (failure.policy, failure.workload) if part)
+            return PluginError(f"a plugin failed{f' ({where})' if where else ''}", failure.message)
+    missing = [row for row in rows if row.verdict == "not measured" and not row.skipped]
+    compared = {row.policy for row in rows if row.verdict != "not measured"}
+    missing = missing or [row for row in rows if row.policy not in compared]
+    if missing:
+        row = missing[0]
+        return ComparisonFailed(
+            f"{len(missing)} of {len(rows)} comparisons were not measured, the first of them "
+            f"{row.workload}, {row.size_kib} KiB, {row.policy}",
+            row.reason,
+        )
+    if result.failures:
+        return ComparisonFailed("the run had a failure", result.failures[0].message)
+    return None

@@ -1,0 +1,296 @@
+"""Two results of the same kind: what differs between them, case by case, and whether that is more than noise.
+
+Times of two runs come from different rounds, so they are not paired: the ratio is that of the medians, its interval a
+bootstrap over both sides. The verdict follows the rules of `compare`, with Holm's correction over all cases. Precision
+and consequences are exact, and so is their comparison.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+import numpy as np
+
+from foliolab.framework.errors import ResultFileError, UsageError
+from foliolab.framework.results import comparison as rules
+from foliolab.framework.results import statistics
+
+if TYPE_CHECKING:
+    from foliolab.framework.consequences.result import ConsequencesResult
+    from foliolab.framework.precision.result import PrecisionResult
+    from foliolab.framework.results.result import Cell, Result
+
+    AnyResult = Result | PrecisionResult | ConsequencesResult
+
+Word = Literal["faster", "slower", "higher", "lower", "same", "undecided", "only in the first", "only in the second"]
+KINDS: Final = ("compare", "precision", "consequences")
+RESAMPLES: Final = 2000
+Z: Final = 1.959963984540054
+"""Standard normal quantile of a 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that both results know.
+
+    Args:
+        key: what it is of, such as (workload, size, policy).
+        first, second: the values; None where only the other result has it.
+        ratio, low, high: second over first with its 95 % interval; None where not defined, low and high also where
+            the values are exact.
+        word: the verdict.
+    """
+
+    key: tuple[str, ...]
+    first: float | None
+    second: float | None
+    ratio: float | None
+    low: float | None
+    high: float | None
+    word: Word
+
+
+@dataclass(frozen=True)
+class Difference:
+    """All cases of two results.
+
+    Args:
+        kind: of both results.
+        headings: what the parts of a case's key are.
+        unit: of its values.
+        cases: in the order of the first result, then what only the second has.
+        notes: what a reader should know, such as different machines.
+        counted: of results of times: the counted metrics, exactly; the last part of a key is the metric.
+    """
+
+    kind: str
+    headings: tuple[str, ...]
+    unit: str
+    cases: tuple[Case, ...]
+    notes: tuple[str, ...]
+    counted: tuple[Case, ...] = ()
+
+    @property
+    def exact(self) -> tuple[Case, ...]:
+        """The cases that no noise is in: counted metrics, precision, errors."""
+        return self.counted if self.kind == "compare" else self.cases
+
+    @property
+    def worse(self) -> tuple[Case, ...]:
+        """What has become worse for certain; times of two runs are never certain."""
+        return tuple(case for case in self.exact if case.word == "higher")
+
+    def count(self, word: Word) -> int:
+        """How many cases have a verdict."""
+        return sum(case.word == word for case in self.cases)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The geometric mean of several ratios, with its 95 % interval; they count as independent."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def word(self) -> Word:
+        """What it means, by the limits of `compare`."""
+        if not self.low <= 1 <= self.high and abs(self.ratio - 1) > rules.FLOOR:
+            return "faster" if self.ratio < 1 else "slower"
+        within = self.low >= 1 - rules.EQUIVALENT and self.high <= 1 + rules.EQUIVALENT
+        return "same" if within else "undecided"
+
+
+def pooled(rows: Iterable[rules.Row]) -> Pooled | None:
+    """The geometric mean of the rows' ratios to the baseline; None of rows without any."""
+    found = [(row.ratio, row.ratio_low, row.ratio_high) for row in rows]
+    logs, spread = [], 0.0
+    for ratio, low, high in found:
+        if ratio is not None and low is not None and high is not None:
+            logs.append(log(ratio))
+            spread += (log(high / low) / (2 * Z)) ** 2
+    if not logs:
+        return None
+    mean, error = sum(logs) / len(logs), Z * sqrt(spread) / len(logs)
+    return Pooled(exp(mean), exp(mean - error), exp(mean + error))
+
+
+# -- files -----------------------------------------------------------------------------------------------
+class _Kind(msgspec.Struct):
+    kind: str = ""
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What kind of result a file holds, out of KINDS; empty if it is none of them or cannot be read."""
+    try:
+        found = msgspec.json.decode(Path(path).read_bytes(), type=_Kind).kind
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        return ""
+    return found if found in KINDS else ""
+
+
+def load(path: str | os.PathLike[str]) -> AnyResult:
+    """Read a result file of any kind.
+
+    Raises:
+        ResultFileError: it cannot be read, or is no result.
+    """
+    kind = kind_of(path)
+    if kind == "compare":
+        from foliolab.framework.results import result as results
+
+        return results.load(path)
+    if kind == "precision":
+        from foliolab.framework.precision import result as precision
+
+        return precision.load(path)
+    if kind == "consequences":
+        from foliolab.framework.consequences import result as consequences
+
+        return consequences.load(path)
+    hint = "`foliolab compare`, `precision` and `consequences` write results with --json FILE"
+    raise ResultFileError(f"{os.fspath(path)} holds no result that can be compared", hint)
+
+
+# -- differences -----------------------------------------------------------------------------------------
+def difference(first: AnyResult, second: AnyResult) -> Difference:
+    """What differs between two results.
+
+    Raises:
+        UsageError: they are of different kinds.
+    """
+    from foliolab.framework.precision.result import PrecisionResult
+    from foliolab.framework.results.result import Result
+
+    if isinstance(first, Result) and isinstance(second, Result):
+        return _of_times(first, second)
+    if type(first) is not type(second):
+        hint = "open two results of the same command"
+        raise UsageError(f"a result of {first.kind} and one of {second.kind} have nothing to compare", hint)
+    if isinstance(first, PrecisionResult) and isinstance(second, PrecisionResult):
+        ours, theirs = _false_shared(first), _false_shared(second)
+        headings, unit = ("workload", "MMs", "policy"), "% of the time false shared"
+    else:
+        assert not isinstance(first, Result | PrecisionResult) and not isinstance(second, Result | PrecisionResult)
+        ours, theirs = _errors(first), _errors(second)
+        headings, unit = ("course", "figure", "policy"), "mean error in %"
+    cases = tuple(_exact(key, ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs]))
+    return Difference(first.kind, headings, unit, cases, _notes(first, second, timed=False))
+
+
+def _notes(first: AnyResult, second: AnyResult, timed: bool) -> tuple[str, ...]:
+    notes = []
+    if timed and first.machine != second.machine:
+        notes.append("the two were measured on different machines, or with different settings of one")
+    if timed and first.kernel != second.kernel:
+        notes.append(f"kernels differ: {first.kernel}; {second.kernel}")
+    if first.git != second.git:
+        notes.append(f"checkouts differ: {first.git or 'none'}; {second.git or 'none'}")
+    if first.versions != second.versions:
+        names = sorted(
+            name
+            for name in {*first.versions, *second.versions}
+            if first.versions.get(name) != second.versions.get(name)
+        )
+        notes.append(f"versions differ: {', '.join(names)}")
+    notes += [f"the {word} is incomplete" for word, one in (("first", first), ("second", second)) if not one.complete]
+    return tuple(notes)
+
+
+def _of_times(first: Result, second: Result) -> Difference:
+    ours, theirs = ({cell.key: cell for cell in one.cells if cell.samples} for one in (first, second))
+    keys = list(dict.fromkeys([*ours, *theirs]))
+    both = [key for key in keys if key in ours and key in theirs]
+    seed = first.config.seed
+    rng = np.random.default_rng(seed)
+    pvalues = [statistics.mann_whitney_u(theirs[key].samples, ours[key].samples) for key in both]
+    adjusted = dict(zip(both, statistics.holm(pvalues), strict=True))
+    cases = []
+    for key in keys:
+        name = (key[0], str(key[1]), key[2])
+        if key not in adjusted:
+            cases.append(_exact(name, _median(ours.get(key)), _median(theirs.get(key))))
+            continue
+        one, other = ours[key], theirs[key]
+        ratio, low, high = ratio_of_medians(other.samples, one.samples, rng)
+        word = _verdict(one, other, (ratio, low, high), adjusted[key])
+        cases.append(Case(name, _median(one), _median(other), ratio, low, high, word))
+    headings = ("workload", "size, KiB", "policy")
+    notes = _notes(first, second, timed=True)
+    return Difference("compare", headings, "ns per page", tuple(cases), notes, _of_counts(first, second))
+
+
+def _of_counts(first: Result, second: Result) -> tuple[Case, ...]:
+    ours, theirs = (
+        {
+            (cell.workload, str(cell.size_kib), cell.policy, metric): value
+            for cell in one.cells
+            for metric, value in cell.counted.items()
+        }
+        for one in (first, second)
+    )
+    return tuple(_exact(key, ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs]))
+
+
+def _median(cell: Cell | None) -> float | None:
+    return None if cell is None else statistics.median(cell.samples)
+
+
+def ratio_of_medians(
+    sample: Sequence[float], baseline: Sequence[float], rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """The ratio of two medians with its 95 % percentile bootstrap interval; the two sides are not paired.
+
+    Args:
+        sample, baseline: values above 0, at least one each.
+        rng: what draws them anew.
+    """
+    over, under = np.asarray(sample, np.float64), np.asarray(baseline, np.float64)
+    drawn = [np.median(side[rng.integers(0, side.size, (RESAMPLES, side.size))], axis=1) for side in (over, under)]
+    low, high = np.quantile(drawn[0] / drawn[1], [0.025, 0.975])
+    return float(np.median(over) / np.median(under)), float(low), float(high)
+
+
+def _verdict(one: Cell, other: Cell, ratio: tuple[float, float, float], p: float) -> Word:
+    middle, low, high = ratio
+    if min(len(one.samples), len(other.samples)) < rules.MIN_ROUNDS:
+        return "undecided"
+    if any(2 * len(side.flagged) >= len(side.samples) for side in (one, other)):
+        return "undecided"
+    found = Pooled(middle, low, high).word
+    return "undecided" if found in ("faster", "slower") and p >= rules.ALPHA else found
+
+
+def _exact(key: tuple[str, ...], first: float | None, second: float | None) -> Case:
+    if first is None or second is None:
+        word: Word = "only in the second" if first is None else "only in the first"
+        return Case(key, first, second, None, None, None, word)
+    ratio = second / first if first else None
+    word = "same" if first == second else "higher" if second > first else "lower"
+    return Case(key, first, second, ratio, None, None, word)
+
+
+def _false_shared(result: PrecisionResult) -> dict[tuple[str, ...], float]:
+    found: dict[tuple[str, ...], float] = {}
+    for point in result.points:
+        part, whole = point.false("time")
+        if whole:
+            found[point.workload, str(point.mms), point.policy] = 100 * part / whole
+    return found
+
+
+def _errors(result: ConsequencesResult) -> dict[tuple[str, ...], float]:
+    return {
+        (course.name, figure.name, outcome.policy): 100 * figure.mean_relative
+        for course in result.courses
+        for outcome in course.outcomes
+        for figure in outcome.figures
+        if figure.values
+    }

@@ -1,0 +1,178 @@
+"""The result file: everything a run measured, and everything needed to repeat it.
+
+A result is one JSON object, the `Result` below with its fields as keys; msgspec writes and reads it. Unknown
+keys are refused, so that a later FolioLab's file is never half understood. `schema` grows with every change
+that an older FolioLab would misread.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+from math import isfinite
+from typing import Final, Literal
+
+import msgspec
+
+from foliolab.framework import document
+from foliolab.framework.errors import ExitCode
+from foliolab.framework.results.provenance import MachineInfo, describe_machine, git, kernel, now, versions
+
+__all__ = [
+    "SCHEMA", "Cell", "Config", "Failure", "MachineInfo", "Result", "Status", "describe_machine", "git",
+    "kernel", "load", "now", "save", "versions",
+]  # fmt: skip
+
+SCHEMA: Final = 1
+"""The newest schema that this FolioLab writes and reads."""
+
+Status = Literal["measured", "failed", "skipped"]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was asked for, completely resolved.
+
+    Attributes:
+        policies: as a user would write them, such as rmap-id:stage=all.
+        policy_parameters: for each of them all its parameters, those not chosen included.
+        baseline: which of the policies the others are compared with.
+        workloads: their names.
+        sizes: folio sizes in KiB.
+        memory: bytes that each measurement works on.
+        repeats: rounds; in each, every policy is measured once per workload and size.
+        seed: of everything random, the bootstrap included.
+        quick: whether this was the short form.
+    """
+
+    policies: list[str]
+    policy_parameters: dict[str, dict[str, int]]
+    baseline: str
+    workloads: list[str]
+    sizes: list[int]
+    memory: int
+    repeats: int
+    seed: int
+    quick: bool
+
+    def __post_init__(self) -> None:
+        if self.baseline not in self.policies:
+            raise ValueError(f"the baseline {self.baseline} is none of the policies")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"the seed {self.seed} is not from 0 to 2^63 - 1")
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One policy under one workload at one folio size.
+
+    Attributes:
+        workload, size_kib, policy: which; the policy as in `Config.policies`.
+        samples: nanoseconds per page, one a round, above 0. Sample i of each policy of the same workload and
+            size was measured in the same interleaved round.
+        flagged: rounds whose sample is suspect, for example because a spinning thread yielded.
+        counted: exact metrics by name: atomics, lock_sections, loads, stores, cache_lines (each per page),
+            bits_per_folio, bits_per_page, struct_page_bytes.
+        status: "failed" is a failure; "skipped" means that the workload does not apply to the size or policy,
+            and needs a reason.
+        reason: why it was not measured; empty for a measured cell.
+    """
+
+    workload: str
+    size_kib: int
+    policy: str
+    samples: list[float] = []
+    flagged: list[int] = []
+    counted: dict[str, float] = {}
+    status: Status = "measured"
+    reason: str = ""
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What tells it from the other cells of a result."""
+        return self.workload, self.size_kib, self.policy
+
+    def __post_init__(self) -> None:
+        where = ", ".join(map(str, self.key))
+        if not all(isfinite(sample) and sample > 0 for sample in self.samples):
+            raise ValueError(f"{where}: a sample is no time above 0")
+        if not all(isfinite(value) for value in self.counted.values()):
+            raise ValueError(f"{where}: a counted metric is no number")
+        if not all(0 <= index < len(self.samples) for index in self.flagged):
+            raise ValueError(f"{where}: a flagged round is not among the {len(self.samples)} samples")
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that went wrong, whether or not it cost a cell.
+
+    Attributes:
+        policy: which policy failed; empty for none in particular.
+        workload: under which workload; empty for none in particular.
+        size_kib: at which size; 0 for none in particular.
+        message: what happened, where, and what to do.
+        exit_code: what the failure means for the exit status, `errors.ExitCode`.
+    """
+
+    policy: str
+    workload: str
+    size_kib: int
+    message: str
+    exit_code: int = int(ExitCode.PLUGIN_FAILED)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of a run.
+
+    Attributes:
+        schema: the version of this format.
+        kind: what kind of run, "compare".
+        complete: False where the run was interrupted and this is what there was.
+        command: the command that repeats it.
+        started, finished: ISO 8601 with offset, see `now`.
+        config: what was asked for.
+        machine: where it ran.
+        versions: of FolioLab, Python and the libraries, by name.
+        kernel: the running kernel's release and version.
+        git: the checkout's commit, "-dirty" behind it where files differ from it; empty outside of one.
+        cells: at most one per workload, size and policy of `config`.
+        failures: what went wrong.
+        notes: what a reader should know, a sentence each.
+    """
+
+    schema: int = SCHEMA
+    kind: str = "compare"
+    complete: bool
+    command: str
+    started: str
+    finished: str
+    config: Config
+    machine: MachineInfo
+    versions: dict[str, str]
+    kernel: str
+    git: str
+    cells: list[Cell]
+    failures: list[Failure] = []
+    notes: list[str] = []
+
+    def __post_init__(self) -> None:
+        asked = set(product(self.config.workloads, self.config.sizes, self.config.policies))
+        for cell in self.cells:
+            if cell.key not in asked:
+                raise ValueError(f"{', '.join(map(str, cell.key))}: not asked for, or there twice")
+            asked.remove(cell.key)
+
+
+def save(result: Result, path: str | os.PathLike[str]) -> None:
+    """Write a result file, atomically.
+
+    Raises:
+        ResultFileError: the place cannot be written to.
+    """
+    document.save(result, path)
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """Read a result file.
+
+    Raises:
+        ResultFileError: there is none, it is damaged, a field has the wrong type, or its schema is newer.
+    """
+    return document.load(path, Result, SCHEMA, "result file", "foliolab compare --json FILE")

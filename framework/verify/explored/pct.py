@@ -1,0 +1,99 @@
+"""Seeded random schedules, compiled: PCT (probabilistic concurrency testing), for what is too large to be seen whole.
+
+The thread of the highest priority runs; at a few random steps the one that runs falls below all others. A fault that
+needs d such orderings is found with a chance of at least 1 in threads * steps^(d-1) a schedule (Burckhardt, Kothari,
+Musuvathi, Nagarakatte: "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foliolab.framework.verify.explored.breadth_first import (
+    BROKEN,
+    COUNT,
+    DEADLOCK,
+    FINISHED,
+    PAUSED,
+    POSITION,
+    WANTS,
+    is_over,
+    note,
+    successor,
+)
+from foliolab.framework.verify.explored.stepping import BLOCKED, NODE_MASK, UNKNOWN, find_link
+
+
+def randomly(seed: int) -> int:
+    """The number after `seed` in a sequence of random ones (xorshift)."""
+    seed ^= seed << 13
+    seed ^= seed >> 7 & 0x1FFFFFFFFFFFFFF
+    seed ^= seed << 17
+    return seed
+
+
+def best(priority: Any, tried: int, turns: int) -> int:
+    """The untried turn of the highest priority; -1: none."""
+    found = -1
+    for turn in range(turns):
+        if tried >> turn & 1 == 0 and (found < 0 or priority[turn] > priority[found]):
+            found = turn
+    return found
+
+
+def walk(  # noqa: PLR0913  (native code takes arrays one by one)
+    state: Any, node: Any, links: Any, waits: Any, broken: Any, path: Any, same: Any, ctl: Any, out: Any,
+    priority: Any, words: int, depth: int, seed: int, changes: int, length: int,
+) -> int:  # fmt: skip
+    """One random schedule from the state in row 0, which it changes; row 1 is its scratch.
+
+    Args:
+        path: a row each step: whose turn, and the link.
+        priority: room for one number a turn.
+        seed: of this schedule; not 0.
+        changes: how often the running thread falls below the others.
+        length: steps that a schedule is thought to take.
+
+    Returns:
+        FINISHED, WANTS, or PAUSED where a law is broken (or the path is full); out[1] is the number of steps.
+    """
+    threads = same.size
+    turns = 2 * threads if depth else threads
+    tables = (node, links, waits, out)
+    for turn in range(turns):
+        seed = randomly(seed)
+        priority[turn] = seed >> 8 & 0xFFFFFF
+    steps, fallen = 0, 0
+    while steps < path.shape[0]:
+        ctl[POSITION], ctl[COUNT] = 0, 1
+        tried, done = 0, False
+        while not done:
+            turn = best(priority, tried, turns)
+            if turn < 0:
+                break
+            tried |= 1 << turn
+            followed = successor(state, tables, broken, ctl, (words, threads, depth, -1), turn)
+            out[1] = steps
+            if followed == UNKNOWN:
+                return WANTS
+            done = followed != BLOCKED
+        if ctl[BROKEN] > 0:
+            return PAUSED
+        if not done:
+            if not is_over(state, 0, words, threads, node):
+                note(broken, ctl, DEADLOCK, 0, 0, 0)
+                return PAUSED
+            return FINISHED
+        path[steps, 0] = turn
+        path[steps, 1] = -1
+        if turn < threads:
+            path[steps, 1] = find_link(node, links, state[0, words + turn] & NODE_MASK, out[0])
+        for i in range(state.shape[1]):
+            state[0, i] = state[1, i]
+        steps += 1
+        out[1] = steps
+        seed = randomly(seed)
+        if fallen < changes and (seed >> 5 & 0xFFFFFF) % length == 0:
+            fallen += 1
+            priority[turn] = -fallen
+    return PAUSED

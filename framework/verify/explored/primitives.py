@@ -1,0 +1,194 @@
+"""Primitives that ask: the engine's and the policy's own text, with each access answered from outside.
+
+A thread's behaviour is a function of what its accesses answered. Here its text runs with answers that are known
+already, and goes on with assumed ones, so that one run tells the steps of a whole stretch. Accesses to what no other
+thread touches are carried out at once, on a memory that is put back afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import calls, entrypoints, zone
+from foliolab.framework.engine.policytree import LEAVES, policy_tree
+from foliolab.framework.machine import primitives as p
+from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.memory import Ref
+from foliolab.framework.verify.explored import steps as s
+
+Function = Callable[..., Any]
+
+
+class Asker:
+    """Stands behind the asking primitives; whoever runs a thread's text puts itself in `run`."""
+
+    def __init__(self) -> None:
+        self.run: Any = None
+        self.entries: tuple[Function, ...] = ()
+
+    # -- the shapes that accesses have ---------------------------------------------------------------
+    def value(self, ref: Ref, step: int, operand: int = 0, other: int = 0) -> int:
+        """A step on a whole field."""
+        ctype = ref.ctype
+        shift = (ref.off & 7) * 8
+        return int(self.run.access(ref, step, shift, ctype.bits, ctype.signed, operand, other))
+
+    def bit(self, bit: int, ref: Ref, step: int, operand: int = 0) -> int:
+        """A step on one bit of a field."""
+        return int(self.run.access(ref, step, (ref.off & 7) * 8 + bit, 1, False, operand, 0))
+
+    def store(self, ref: Ref, value: int) -> None:
+        """A plain store of a value, which must fit."""
+        self.value(ref, s.STORE, ref._fit(value))
+
+    def policy_call(self, entry: int, *arguments: Any) -> int:
+        """See `calls.policy_call`."""
+        run = self.run
+        run.inside += 1
+        answer = int(self.entries[entry](*arguments))
+        run.inside -= 1
+        if entry == calls.CAN_REUSE and answer:
+            run.reused()
+        return answer
+
+
+def _atomics(a: Asker) -> dict[Function, Function]:
+    """Atomic operations on whole fields."""
+
+    def cmpxchg(ref: Ref, old: int, new: int) -> int:
+        return a.value(ref, s.CMPXCHG, p._fitted(old, ref), p._fitted(new, ref))
+
+    def negative(value: int, ref: Ref) -> bool:
+        return bool(a.run.access(ref, s.ADD_TEST_NEGATIVE, (ref.off & 7) * 8, ref.ctype.bits, True, value, 0))
+
+    return {
+        p.atomic_add: lambda value, ref: a.value(ref, s.ADD, value),
+        p.atomic_sub: lambda value, ref: a.value(ref, s.ADD, -value),
+        p.atomic_inc: lambda ref: a.value(ref, s.ADD, 1),
+        p.atomic_dec: lambda ref: a.value(ref, s.ADD, -1),
+        p.atomic_add_return: lambda value, ref: a.value(ref, s.ADD_RETURN, value),
+        p.atomic_sub_return: lambda value, ref: a.value(ref, s.ADD_RETURN, -value),
+        p.atomic_inc_return: lambda ref: a.value(ref, s.ADD_RETURN, 1),
+        p.atomic_dec_return: lambda ref: a.value(ref, s.ADD_RETURN, -1),
+        p.atomic_fetch_add: lambda value, ref: a.value(ref, s.FETCH_ADD, value),
+        p.atomic_inc_and_test: lambda ref: bool(a.value(ref, s.ADD_TEST_ZERO, 1)),
+        p.atomic_dec_and_test: lambda ref: bool(a.value(ref, s.ADD_TEST_ZERO, -1)),
+        p.atomic_sub_and_test: lambda value, ref: bool(a.value(ref, s.ADD_TEST_ZERO, -value)),
+        p.atomic_add_negative: negative,
+        p.xchg: lambda value, ref: a.value(ref, s.XCHG, ref._fit(value)),
+        p.cmpxchg: cmpxchg,
+    }
+
+
+def _bits(a: Asker) -> dict[Function, Function]:
+    """Operations on bits, and bit locks."""
+
+    def set_plain(bit: int, ref: Ref) -> None:
+        a.store(ref, p._with_bit(a.value(ref, s.LOAD), bit, ref))
+
+    def clear_plain(bit: int, ref: Ref) -> None:
+        a.store(ref, p._without_bit(a.value(ref, s.LOAD), bit, ref))
+
+    def unlock_plain(bit: int, ref: Ref) -> None:
+        a.value(ref, s.AND_STORE, p.u64(~(1 << bit)))
+
+    def try_lock(bit: int, ref: Ref) -> bool:
+        return bool(a.run.try_lock(bit, ref))
+
+    def lock(bit: int, ref: Ref) -> None:
+        a.run.lock(bit, ref)
+
+    return {
+        p.test_bit: lambda bit, ref: bool(a.bit(bit, ref, s.LOAD)),
+        p.set_bit: lambda bit, ref: a.bit(bit, ref, s.LOCKED_STORE, 1),
+        p.clear_bit: lambda bit, ref: a.bit(bit, ref, s.LOCKED_STORE, 0),
+        p.clear_bit_unlock: lambda bit, ref: a.bit(bit, ref, s.LOCKED_STORE, 0),
+        p.test_and_set_bit: lambda bit, ref: bool(a.bit(bit, ref, s.XCHG, 1)),
+        p.test_and_clear_bit: lambda bit, ref: bool(a.bit(bit, ref, s.XCHG, 0)),
+        p.test_and_set_bit_lock: try_lock,
+        p.bit_spin_lock: lock,
+        p.__clear_bit_unlock: unlock_plain,
+        p.__set_bit: set_plain,
+        p.__clear_bit: clear_plain,
+        p.spin_wait_clear: lambda bit, ref: a.bit(bit, ref, s.WAIT_CLEAR),
+    }
+
+
+def _plain(a: Asker) -> dict[Function, Function]:
+    """Loads and stores, barriers and waiting."""
+
+    def store(ref: Ref, value: int) -> None:
+        a.store(ref, value)
+
+    def load(ref: Ref) -> int:
+        return a.value(ref, s.LOAD)
+
+    def relax() -> None:
+        a.run.relax()
+
+    def barrier() -> None:
+        a.run.barrier()
+
+    def init_fields(ptr: Any, nr_pages: int) -> None:
+        nbytes = nr_pages * ptr.mem.pointers["page"].struct.size
+        for field in ptr.struct.fields:
+            if field.init is None or field.end > nbytes:
+                continue
+            ref = getattr(ptr, field.name)
+            for i in range(field.count):
+                a.store(ref[i] if field.count > 1 else ref, field.init)
+
+    made: dict[Function, Function] = {p.cpu_relax: relax, p.smp_mb: barrier, p.init_fields: init_fields}
+    made |= dict.fromkeys((p.atomic_set, p.store, p.WRITE_ONCE, p.smp_store_release), store)
+    return made | dict.fromkeys((p.load, p.READ_ONCE, p.smp_load_acquire, p.atomic_read), load)
+
+
+def _world(a: Asker) -> dict[Function, Function]:
+    """What is not the text's own: calls into the policy, and the allocator."""
+
+    def policy_call(vm: Any, entry: int, *arguments: Any) -> int:
+        return a.policy_call(entry, *arguments)
+
+    def take_block(vm: Any, area: Any, order: int) -> int:
+        return int(a.run.take_block(order))
+
+    def give_block(vm: Any, area: Any, pfn: int, order: int) -> None:
+        a.run.give_block(pfn, order)
+
+    return {calls.policy_call: policy_call, zone._take_block: take_block, zone._give_block: give_block}
+
+
+class Text:
+    """The engine's entry points and a policy's, in their asking form."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.asker = Asker()
+        put = _atomics(self.asker) | _bits(self.asker) | _plain(self.asker) | _world(self.asker)
+        leaves = LEAVES | frozenset(put.values())
+        tree = policy_tree(scheme)
+        policy = CallTree(calls.ENTRIES, leaves, {**tree.replace, **put}, tree.constants)
+        engine = CallTree(list(entrypoints.KERNELS), leaves, put, {})
+        relax = put[p.cpu_relax]
+        self.relaxes = any(relax in needs.values() for needs in policy.needs.values())
+        """Whether the policy waits in loops of its own."""
+        twins: dict[Any, Any] = dict(policy.copies(self._summed_up))
+        self.asker.entries = tuple(twins[entry] for entry in calls.ENTRIES)
+        self.kernels: dict[Any, Function] = dict(engine.copies(self._summed_up))
+
+    def _summed_up(self, function: Any, twin: Function) -> Function:
+        """The function as its callers see it: of one that has returned only its answer is remembered."""
+        asker = self.asker
+
+        def call(*arguments: Any) -> Any:
+            return asker.run.function(twin, arguments)
+
+        return call
+
+
+@cache
+def text_of(scheme: Scheme) -> Text:
+    """The asking form of a scheme's text; made once."""
+    return Text(scheme)

@@ -1,0 +1,174 @@
+"""A counterexample's course with the memory as it was after each step: forward, back, what changed, what is true."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from foliolab.framework.contract.policy import Scheme, Stored
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.truth import heads_of, scan
+from foliolab.framework.machine.layout import CTYPES, Field
+from foliolab.framework.verify.counterexample import Counterexample
+from foliolab.framework.verify.playback import Frame, Playback, folio_of_interest, play
+
+MOST_ELEMENTS: Final = 64
+"""Elements of an array that are looked at one by one; of a longer one only those that are not at their first value."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One element of a field of the policy.
+
+    Args:
+        name: as `naming.name_of` writes it.
+        value: what is stored there.
+        stored: the field.
+    """
+
+    name: str
+    value: int
+    stored: Stored
+
+
+@dataclass(frozen=True)
+class Change:
+    """An element of a field of the policy that changed.
+
+    Args:
+        name: as `naming.name_of` writes it.
+        old, new: before and after.
+        stored: the field.
+    """
+
+    name: str
+    old: int
+    new: int
+    stored: Stored
+
+
+class Course:
+    """A counterexample that was played once, to be looked at step by step; step -1 is before the first.
+
+    Args:
+        counterexample: what to play.
+        scheme: the policy.
+
+    Raises:
+        UsageError: the file names operations or turns that there are not.
+        ModelError: the modelled kernel refuses one of its operations.
+    """
+
+    def __init__(self, counterexample: Counterexample, scheme: Scheme) -> None:
+        self.counterexample = counterexample
+        self.scheme = scheme
+        self.playback: Playback = play(counterexample, scheme)
+        self.machine: Machine = counterexample.machine(scheme)
+        self._start = self.machine.snapshot()
+        self._step = -1
+        self._values: dict[int, dict[str, Value]] = {}
+        self.folio = (-1, 0)
+        """(head, pages) of the folio that threads share; its places need no number."""
+        if self.threaded:
+            self.folio = folio_of_interest(self.at(min(len(counterexample.setup), len(self.frames)) - 1))
+
+    @property
+    def threaded(self) -> bool:
+        """Whether it is a schedule of accesses, not a sequence of whole operations."""
+        return len(self.counterexample.threads) > 1 or bool(self.counterexample.schedule)
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Its steps."""
+        return self.playback.frames
+
+    @property
+    def breaks(self) -> bool:
+        """Whether the law that the counterexample names breaks."""
+        return any(one.law == self.counterexample.law for one in self.playback.violations)
+
+    def at(self, step: int) -> Machine:
+        """The machine as it was after a step; the same object each time."""
+        if step < self._step:
+            self.machine.restore(self._start)
+            self._step = -1
+        buffer = self.machine.vm.buffer
+        for changed in self.playback.states[self._step + 1 : step + 1]:
+            for offset, data in changed:
+                buffer[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
+        self._step = max(step, -1)
+        return self.machine
+
+    def values(self, step: int) -> dict[str, Value]:
+        """The policy's fields of every large folio in use, of its pages and of every MM, by name."""
+        if step not in self._values:
+            self._values[step] = _values(self.at(step), self.folio)
+        return self._values[step]
+
+    def changes(self, first: int, last: int) -> list[Change]:
+        """What of the policy's fields is otherwise after step `last` than before step `first`.
+
+        A folio that appears starts with its fields' initial values.
+        """
+        before, after = self.values(first - 1), self.values(last)
+        found = []
+        for name, now in after.items():
+            init = now.stored.init
+            old = before[name].value if name in before else now.value if init is None else init
+            if old != now.value:
+                found.append(Change(name, old, now.value, now.stored))
+        for name, then in before.items():
+            if name not in after and then.stored.count > MOST_ELEMENTS and then.stored.init is not None:
+                found.append(Change(name, then.value, then.stored.init, then.stored))
+        return found
+
+    def mappings(self, step: int) -> dict[int, tuple[int, ...]]:
+        """PTEs and PMDs by MM of each large folio that is mapped after a step, by its head, from the page tables."""
+        truth = scan(self.at(step))
+        heads = [int(head) for head in truth.folios() if truth.nr_pages_of[head] > 1]
+        return {head: tuple(int(count) for count in truth.mappings[:, head]) for head in heads}
+
+    def source(self, step: int) -> str:
+        """The line of the author's text that did a step."""
+        file, _, line = self.frames[step].place.rpartition(":")
+        return linecache.getline(file, int(line)).strip() if line.isdecimal() else ""
+
+
+def _values(machine: Machine, folio: tuple[int, int]) -> dict[str, Value]:
+    heads, nr_pages_of = heads_of(machine)
+    large = np.flatnonzero(nr_pages_of > 1)
+    layouts, stride = machine.layouts, machine.layouts["page"].size
+    found: list[Value] = []
+    for stored in machine.scheme.fields:
+        if stored.overlays:
+            continue  # another view of bytes that are looked at already
+        field = layouts[stored.per].by_name[stored.name]
+        if stored.per == "mm":
+            for mm, start in enumerate(machine.map.mms):
+                if machine.is_alive(mm):
+                    found += _elements(machine, f"mm{mm}", start, field, stored)
+        elif stored.per == "folio":
+            for head in large[nr_pages_of[large] > stored.page].tolist():
+                owner = "folio" if head == folio[0] else f"folio{head}"
+                found += _elements(machine, owner, head * stride, field, stored)
+        else:
+            for frame in np.flatnonzero(np.isin(heads, large)).tolist():
+                inside = folio[0] <= frame < folio[0] + folio[1]
+                owner = f"page[{frame - folio[0]}]" if inside else f"frame{frame}"
+                found += _elements(machine, owner, frame * stride, field, stored)
+    return {value.name: value for value in found}
+
+
+def _elements(machine: Machine, owner: str, start: int, field: Field, stored: Stored) -> list[Value]:
+    """Every element of a field of one object; of a long array those that are not at their first value."""
+    code = CTYPES[stored.ctype]
+    raw = machine.vm.raw[code.code]
+    first = (start + field.offset) // code.bytes
+    return [
+        Value(f"{owner}.{stored.name}{f'[{i}]' if stored.count > 1 else ''}", int(raw[first + i]), stored)
+        for i in range(stored.count)
+        if stored.count <= MOST_ELEMENTS or raw[first + i] != stored.init
+    ]
