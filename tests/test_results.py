@@ -251,10 +251,10 @@ def test_the_commit_is_the_codes_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ["-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "--allow-empty", "-m", "m"],
     ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
-    own = tmp_path / "framework" / "provenance.py"
-    own.parent.mkdir()
+    own = tmp_path / "framework" / "results" / "provenance.py"
+    own.parent.mkdir(parents=True)
     own.touch()
-    inside = tmp_path / "lib" / "foliolab" / "framework" / "provenance.py"
+    inside = tmp_path / "lib" / "foliolab" / "framework" / "results" / "provenance.py"
     inside.parent.mkdir(parents=True)
     monkeypatch.setattr(provenance, "__file__", str(own))
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)

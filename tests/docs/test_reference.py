@@ -130,5 +130,5 @@ def test_the_schema_is_the_structs() -> None:
     names = [struct.__name__ for struct in schema.structs(Result)]
     assert names == ["Result", "Config", "MachineInfo", "Cell", "Failure"]
     page = (ROOT / "docs" / "reference-results.md").read_text("utf-8")
-    assert "{foliolab-generated} results:Result" in page
-    assert any('"$defs"' in line for line in schema.part("results:Result"))
+    assert "{foliolab-generated} results.result:Result" in page
+    assert any('"$defs"' in line for line in schema.part("results.result:Result"))

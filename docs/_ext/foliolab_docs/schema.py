@@ -70,7 +70,7 @@ def part(path: str) -> list[str]:
     """What a page asks for: `module:Struct`, with the JSON Schema below.
 
     Args:
-        path: below foliolab.framework, such as results:Result.
+        path: below foliolab.framework, such as results.result:Result.
     """
     module, _, name = path.partition(":")
     root = getattr(import_module(f"foliolab.framework.{module}"), name)
