@@ -203,7 +203,7 @@ class Engine:
         return self.vm.at("page", pfn * self.layouts["page"].size)
 
     def statistic(self, name: str) -> int:
-        """A statistic summed over all CPUs (section 1.5)."""
+        """A statistic summed over all CPUs (specification 1.5)."""
         return sum(int(getattr(self.vm.at("cpu", off), name).peek()) for off in self.map.cpus)
 
     def snapshot(self) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """Faults: first touch of anonymous memory and of files, and the write fault with its copy or reuse.
 
-Sections 1.7 to 1.9 and 2.7 of the specification.
+Sources: specification 1.7 to 1.9 and 2.7.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def file_map(vm: Memory, cpu: Cpu, mm: MM, vpn: int, pfn: int, nr: int, flags: i
 
 
 def _can_reuse_small(folio: Folio) -> bool:
-    """`wp_can_reuse_anon_folio` for a small folio, section 1.9."""
+    """`wp_can_reuse_anon_folio` for a small folio, specification 1.9."""
     if folio_ref_count(folio) > 3:
         return False
     lru_add_drain(folio)
@@ -154,7 +154,7 @@ def _can_reuse(vm: Memory, folio: Folio, page: Page, mm: MM) -> bool:
 
 
 def _wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
-    """`wp_page_copy`: the order of steps is that of section 1.8."""
+    """`wp_page_copy`: the order of steps is that of specification 1.8."""
     entry = pte_ref(vm, mm, vpn)
     pfn = value >> PFN_SHIFT
     head = page_head_pfn(vm, pfn)

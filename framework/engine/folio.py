@@ -1,6 +1,6 @@
 """Folios: order, references, flags; what a policy may ask about the folio it is given.
 
-Sections 1.1, 1.2 and 1.7 of the specification.
+Sources: specification 1.1, 1.2 and 1.7.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""fork: copy a range of page tables to the child (`copy_page_range`), sections 1.4 and 1.8.
+"""fork: copy a range of page tables to the child (`copy_page_range`; specification 1.4 and 1.8).
 
 References are taken before the rmap is duplicated; private writable PTEs become read-only in both MMs.
 A folio that the parent may have pinned is copied for the child page by page.

@@ -68,32 +68,32 @@ def move_pte(folio: Folio, page: Page, mm: MM, vpn: int, to: int) -> None:
 
 
 def mapcount(folio: Folio) -> int:
-    """Number of mappings of the folio (`folio_mapcount`, section 1.2)."""
+    """Number of mappings of the folio (`folio_mapcount`, specification 1.2)."""
     return atomic_read(folio._large_mapcount) + 1
 
 
 def entire_mapcount(folio: Folio) -> int:
-    """Number of PMD mappings (`folio_entire_mapcount`, section 1.2)."""
+    """Number of PMD mappings (`folio_entire_mapcount`, specification 1.2)."""
     return atomic_read(folio._entire_mapcount) + 1
 
 
 def maybe_mapped_shared(folio: Folio) -> bool:
-    """Whether several MMs may map the folio: without any tracking, yes (section 2.2)."""
+    """Whether several MMs may map the folio: without any tracking, yes (specification 2.2)."""
     return True
 
 
 def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
-    """COW reuse of a large folio: never (section 1.9)."""
+    """COW reuse of a large folio: never (specification 1.9)."""
     return False
 
 
 def page_mapcount(folio: Folio, page: Page) -> int:
-    """`folio_precise_page_mapcount`, section 1.2."""
+    """`folio_precise_page_mapcount`, specification 1.2."""
     return atomic_read(page._mapcount) + 1 + entire_mapcount(folio)
 
 
 def page_exclusive(folio: Folio, page: Page) -> bool:
-    """pagemap's bit 56: the page is mapped exactly once (section 3.2)."""
+    """pagemap's bit 56: the page is mapped exactly once (specification 3.2)."""
     return page_mapcount(folio, page) == 1
 
 
@@ -151,7 +151,7 @@ def no_entire_mapcount(folio: Folio) -> int:
 
 
 def average_page_mapcount(folio: Folio, page: Page) -> int:
-    """`folio_average_page_mapcount`, section 3.3: rounded to nearest, at least 1 while mapped."""
+    """`folio_average_page_mapcount`, specification 3.3: rounded to nearest, at least 1 while mapped."""
     total = mapcount(folio)
     entire = entire_mapcount(folio)
     if total <= 0:
@@ -163,7 +163,7 @@ def average_page_mapcount(folio: Folio, page: Page) -> int:
 
 
 def certainly_exclusive(folio: Folio, page: Page) -> bool:
-    """pagemap's bit 56 without page mapcounts: certainly one MM maps the folio (section 3.2)."""
+    """pagemap's bit 56 without page mapcounts: certainly one MM maps the folio (specification 3.2)."""
     return not maybe_mapped_shared(folio)
 
 

@@ -1,6 +1,6 @@
 """PMD mappings: an anonymous THP's first fault, its split to PTEs, and the write fault on a PMD.
 
-Sections 1.4, 1.8 and 1.9 of the specification.
+Sources: specification 1.4, 1.8 and 1.9.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def split_edges(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) 
 
 
 def can_reuse_huge_pmd(folio: Folio) -> bool:
-    """The test of `do_huge_pmd_wp_page` where the head page is not AnonExclusive, section 1.9."""
+    """The test of `do_huge_pmd_wp_page` where the head page is not AnonExclusive, specification 1.9."""
     allowed = 1
     if folio_test_swapcache(folio):
         allowed += folio_nr_pages(folio)

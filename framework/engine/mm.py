@@ -1,4 +1,4 @@
-"""MMs: IDs from a lowest-free allocator (section 2.5), and mremap (section 1.8)."""
+"""MMs: IDs from a lowest-free allocator (specification 2.5), and mremap (specification 1.8)."""
 
 from __future__ import annotations
 

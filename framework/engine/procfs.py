@@ -1,4 +1,4 @@
-"""What users of /proc see: smaps' RSS, PSS and USS, pagemap's exclusive bit, kpagecount. Sections 3.2 and 3.3."""
+"""What users of /proc see: smaps' RSS, PSS and USS, pagemap's exclusive bit, kpagecount (specification 3.2 and 3.3)."""
 
 from __future__ import annotations
 

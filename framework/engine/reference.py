@@ -1,4 +1,4 @@
-"""References that are no mappings: GUP gets and pins, the swap cache, swap entries. Section 1.2 and 2.7."""
+"""References that are no mappings: GUP gets and pins, the swap cache, swap entries (specification 1.2 and 2.7)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """rmap: what happens to a folio's counters when mappings come and go.
 
 Small folios are handled here; for large ones the policy's hooks do the counting. Statistics and the
-deferred split follow from what the hooks return. Sections 1.4 to 1.7 of the specification.
+deferred split follow from what the hooks return. Sources: specification 1.4 to 1.7.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def folio_mapped(vm: Memory, folio: Folio) -> bool:
 
 
 def _mod_stat(cpu: Cpu, folio: Folio, nr: int, nr_pmdmapped: int) -> None:
-    """`__folio_mod_stat`, section 1.5."""
+    """`__folio_mod_stat`, specification 1.5."""
     if nr:
         if folio_test_anon(folio):
             this_cpu_add(nr, cpu.NR_ANON_MAPPED)
@@ -66,7 +66,7 @@ def _mod_stat(cpu: Cpu, folio: Folio, nr: int, nr_pmdmapped: int) -> None:
 
 
 def deferred_split_folio(cpu: Cpu, folio: Folio, partially_mapped: bool) -> None:
-    """Queue a large anonymous folio for splitting under memory pressure, section 1.6."""
+    """Queue a large anonymous folio for splitting under memory pressure, specification 1.6."""
     if folio_order(folio) <= 1 or folio_test_swapcache(folio):
         return
     if partially_mapped and not test_and_set_bit(PG_partially_mapped, folio._flags_1):

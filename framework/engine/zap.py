@@ -1,7 +1,7 @@
 """zap: unmap a range of pages (munmap, MADV_DONTNEED, exit) and drop the references when the gather is flushed.
 
-Sections 1.4 and 1.8 of the specification: the PTEs are cleared, then the rmap is removed, and only a flush
-of the mmu_gather drops the references, so refcount > mapcount in between.
+The PTEs are cleared, then the rmap is removed, and only a flush of the mmu_gather drops the references, so
+refcount > mapcount in between (specification 1.4 and 1.8).
 """
 
 from __future__ import annotations

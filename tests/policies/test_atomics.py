@@ -63,7 +63,7 @@ class Bench:
 
 
 def total(kernel: str, n: int, changed: int) -> int:
-    """Section 1.4's row; `changed` pages of the batch become mapped, or unmapped."""
+    """The row of specification 1.4; `changed` pages of the batch become mapped, or unmapped."""
     if kernel == "before NPM":
         return n + changed + 1
     if "NO_PAGE_MAPCOUNT" in kernel:
