@@ -7,7 +7,7 @@ import re
 import traceback
 from typing import Final
 
-from foliolab.framework.contract.policy import HOOK_RESULTS
+from foliolab.framework.contract.hooks import HOOK_RESULTS
 from foliolab.framework.engine import calls
 
 _CALL: Final = re.compile(r"hooks\.(\w+?)(?:_at)?\(")

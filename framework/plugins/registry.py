@@ -22,6 +22,7 @@ from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.plugins import validation
+from foliolab.framework.plugins.declaration import Declared, location_of
 from foliolab.framework.plugins.discovery import Attempt, Kind, PluginFailure, Source, Unusable, sources
 from foliolab.framework.plugins.selection import nearest, parse_memory, parse_sizes, split
 
@@ -234,20 +235,21 @@ class Registry:
         Raises:
             Unusable: a name is taken.
         """
-        for what, taken, offered in (
-            ("policy", self.policies, [(one.name, validation.place_of(one)) for one in offer.policies]),
-            ("workload", self.workloads, [(one.name, validation.place_of(one)) for one in offer.workloads]),
-            ("pattern", self.patterns, [(one.name, validation.place_of(one)) for one in offer.patterns]),
-            ("scenario", self.scenarios, [(path.stem, str(path)) for path in offer.scenarios]),
-        ):
+        offers: tuple[tuple[str, Iterable[str], list[tuple[str, Declared | Path]]], ...] = (
+            ("policy", self.policies, [(one.name, one) for one in offer.policies]),
+            ("workload", self.workloads, [(one.name, one) for one in offer.workloads]),
+            ("pattern", self.patterns, [(one.name, one) for one in offer.patterns]),
+            ("scenario", self.scenarios, [(path.stem, path) for path in offer.scenarios]),
+        )
+        for what, taken, offered in offers:
             names: set[str] = set(taken)
-            for name, place in offered:
+            for name, value in offered:
                 if name in names:
                     other = self._giver(name, what) or "itself, once before"
                     raise Unusable(
                         f"{what} {name!r} of {source.where} ({source.name}) is already given by {other}; "
                         "rename one of them",
-                        place,
+                        str(value) if isinstance(value, Path) else location_of(value),
                         offer.names,
                         "clash",
                     )

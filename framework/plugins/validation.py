@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -11,22 +10,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from foliolab.framework.contract.policy import (
-    CAPABILITIES,
-    DEPRECATED_HOOKS,
-    Hooks,
-    Layout,
-    Parameter,
-    Per,
-    Policy,
-    Scheme,
-    Stored,
-)
+from foliolab.framework.contract.hooks import DEPRECATED_HOOKS, Hooks
+from foliolab.framework.contract.parameter import Parameter
+from foliolab.framework.contract.policy import CAPABILITIES, Layout, Per, Policy, Scheme, Stored
 from foliolab.framework.contract.sharing_pattern import SharingPattern
 from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.layout import Bits
+from foliolab.framework.plugins.declaration import location_in, location_of
 from foliolab.framework.plugins.discovery import Unusable
 
 OFFERS: Final[dict[str, tuple[type, ...]]] = {
@@ -55,23 +47,6 @@ def line_of(function: Any) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
-def place_of(offered: Policy | Workload | SharingPattern) -> str:
-    """File and line that declare a policy, workload or pattern: where its module says its name."""
-    return _place(sys.modules.get(offered.module), offered.name)
-
-
-def _place(module: object, text: str) -> str:
-    file = getattr(module, "__file__", None)
-    if not file:
-        return ""
-    try:
-        lines = Path(file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return str(file)
-    quoted = re.compile(rf"(?P<q>[\"']){re.escape(text)}(?P=q)|^{re.escape(text)}\b")
-    return f"{file}:{next((i for i, line in enumerate(lines, 1) if quoted.search(line)), 1)}"
-
-
 def listed(given: object, kinds: tuple[type, ...], what: str, place: str) -> list[Any]:
     """What a hook gave, as a list.
 
@@ -96,7 +71,7 @@ def plain(module: object, constant: str, kinds: tuple[type, ...]) -> list[Any]:
     """
     given = getattr(module, constant)
     many = given if isinstance(given, (list, tuple)) else [given]
-    return listed(many, kinds, constant, _place(module, constant))
+    return listed(many, kinds, constant, location_in(module, constant))
 
 
 def existing(path: str | PathLike[str], hook: str) -> Path:
@@ -144,7 +119,7 @@ class _Claims:
     @property
     def place(self) -> str:
         """File and line that declare it."""
-        return place_of(self.offered) if isinstance(self.name, str) else ""
+        return location_of(self.offered) if isinstance(self.name, str) else ""
 
     def need(self, holds: bool, otherwise: str) -> None:
         if not holds:

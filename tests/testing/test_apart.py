@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from foliolab.framework.contract.policy import DEPRECATED_HOOKS
+from foliolab.framework.contract.hooks import DEPRECATED_HOOKS
 from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.isolation.process import apart
 from foliolab.framework.plugins import validation
