@@ -85,7 +85,7 @@ class Machine(Engine):
         self.cpu = 0
         self._bound: list[EntryCall] | None = None
 
-    def _call(self, entry: Any, *numbers: int) -> Any:
+    def _call(self, entry: Callable[..., Any], *numbers: int) -> Any:
         if self._bound is None:
             return self.kernel(entry)(*numbers)
         self._bound.append((entry, numbers))
