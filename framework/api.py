@@ -20,10 +20,19 @@ from foliolab.framework.contract.policy import (
     Stored,
     exact_claim,
 )
+from foliolab.framework.contract.reporter import (
+    Reporter,
+)
 from foliolab.framework.contract.sharing_pattern import (
     Processes,
     SharingPattern,
     Usage,
+)
+from foliolab.framework.contract.trace_reader import (
+    TraceReader,
+)
+from foliolab.framework.contract.view import (
+    View,
 )
 from foliolab.framework.contract.workload import (
     PMD_ORDER,
@@ -159,12 +168,15 @@ __all__ = [
     "PluginError",
     "Policy",
     "Processes",
+    "Reporter",
     "Setting",
     "SharingPattern",
     "Stored",
     "Timed",
+    "TraceReader",
     "Usage",
     "UsageError",
+    "View",
     "Workload",
     "__clear_bit",
     "__clear_bit_unlock",

@@ -18,6 +18,7 @@ from foliolab.gui.exporting import FORMS, Exportable, export
 from foliolab.gui.jobs import Jobs, JobsChip
 from foliolab.gui.library import Library
 from foliolab.gui.notices import Notices
+from foliolab.gui.plugin_docks import PluginDocks
 from foliolab.gui.settings import Settings
 from foliolab.gui.theme import Theme, Themes
 from foliolab.gui.tours.guide import Guide
@@ -76,6 +77,7 @@ class Window(QMainWindow):
         self.undo.tell()
         for place in places:
             self._add(place)
+        self._plugin_docks = PluginDocks(self)
         self._menus()
         themes.changed.connect(self._paint)
         library.changed.connect(self._refresh)

@@ -164,7 +164,7 @@ def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
 def test_shipped_findings_are_about_the_present_texts() -> None:
     """Who changes a policy verifies it again: `foliolab verify --all --save-findings policies/findings.json`."""
     found = registry.load()
-    ledger = Ledger(found.findings)
+    ledger = Ledger(found.findings.values())
     for policy in found.policies.values():
         scheme = policy.with_parameters()
         outcomes = ledger.outcomes(scheme)
