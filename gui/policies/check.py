@@ -43,8 +43,8 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
         files: policy files besides the installed plugins.
         say: told `Step` and `Checked`.
     """
+    from foliolab.framework.engine.answers import describe
     from foliolab.framework.engine.structs import layouts_of
-    from foliolab.framework.isolation import blame
     from foliolab.framework.plugins import registry as room
 
     registry = room.load(files, check=layouts_of)
@@ -55,7 +55,7 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
         except FolioLabError as fault:
             say(Checked(name, "failed", fault.what))
         except Exception as fault:  # whatever a policy's own code raises
-            say(Checked(name, "failed", blame.message(fault)))
+            say(Checked(name, "failed", describe(fault)))
 
 
 def _checked(registry: Registry, scheme: Scheme, say: Callable[[object], None]) -> Checked:
