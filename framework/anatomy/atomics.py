@@ -13,8 +13,8 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import location_outside
 from foliolab.framework.isolation.limits import TooSlow, limited
-from foliolab.framework.machine.memory import Ref
 from foliolab.framework.machine.primitives import ATOMIC_RMW
+from foliolab.framework.machine.ref import Ref
 
 SECONDS: Final = 20.0
 """How long one series may take: a hook may loop."""
