@@ -17,7 +17,7 @@ class View:
     Args:
         name: unique among views; the dock's position is remembered by this name.
         summary: the dock's title, in one line.
-        make: (desk) -> the QWidget in the dock. `desk` is a `foliolab.gui.workspace.Desk`: policies are in
+        make: (desk) -> the QWidget in the dock. `desk` is a `foliolab.gui.window.desk.Desk`: policies are in
             `desk.library`, and `desk.library.changed` is emitted when a policy file was saved. The function is called
             in the GUI thread each time that the dock is made; it imports Qt itself, so that the plugin loads without.
         workspace: the workspace that gets the dock.

@@ -79,7 +79,7 @@ def plugin_text(reporter: Reporter, result: Result | Study, rows: Sequence[Row])
         UsageError: the format is not for results of this kind.
         PluginError: the plugin's function failed, or returned no text.
     """
-    from foliolab.framework.isolation import blame
+    from foliolab.framework.engine.answers import describe
 
     kind = "compare" if isinstance(result, Result) else result.kind
     if kind not in reporter.kinds:
@@ -91,7 +91,7 @@ def plugin_text(reporter: Reporter, result: Result | Study, rows: Sequence[Row])
         text = reporter.render(result, rows)
     except Exception as fault:
         raise PluginError(
-            f"report format {reporter.name} failed: {blame.message(fault)}",
+            f"report format {reporter.name} failed: {describe(fault)}",
             "correct the plugin, or choose another format",
         ) from fault
     if not isinstance(text, str):

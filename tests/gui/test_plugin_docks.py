@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 TESTS = Path(__file__).parents[1]
 FAILS = """
@@ -34,7 +34,7 @@ def examples() -> Any:
 
 def test_the_dock_of_the_documentation(open_window: Callable[..., Window], examples: Any, tmp_path: Path) -> None:
     window = open_window(examples.write(tmp_path, "my_fields.py"))
-    dock = window.places["policies"].docks["plugin.my-fields"]
+    dock = window.workspaces["policies"].docks["plugin.my-fields"]
     window.go("policies")
     table = dock.widget()
     assert dock.windowTitle() == "Fields of policies" and dock.isVisible()
@@ -49,7 +49,7 @@ def test_a_dock_goes_with_its_plugin_and_is_made_anew_when_it_is_saved(
 ) -> None:
     file = examples.write(tmp_path, "my_fields.py")
     window = open_window(file)
-    docks = window.places["policies"].docks
+    docks = window.workspaces["policies"].docks
     file.write_text(file.read_text().replace("Fields of policies", "Stored fields"))
     window.library.reload()
     assert docks["plugin.my-fields"].windowTitle() == "Stored fields"
@@ -71,7 +71,7 @@ def test_a_view_that_fails_is_a_notice(
     file.write_text(FAILS.format(text))
     window = open_window(file)
     assert any(says in one.text for one in window.notices.all)
-    assert "plugin.mine" not in window.places["compare"].docks
+    assert "plugin.mine" not in window.workspaces["compare"].docks
     assert window.here.name == "compare"
 
 
@@ -82,4 +82,4 @@ def test_a_view_of_an_unknown_workspace_is_a_failed_plugin(open_window: Callable
     file.write_text(FAILS.format("return None").replace("make)", "make, workspace='cinema')"))
     window = open_window(file)
     assert "there is no workspace 'cinema'" in window.library.failures[0].message
-    assert set(window.places) == set(WORKSPACES)
+    assert set(window.workspaces) == set(WORKSPACES)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QWidget
 
-from foliolab.framework.isolation import blame
+from foliolab.framework.engine.answers import describe
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.view import View
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 AREAS: Final = {
     "left": Qt.DockWidgetArea.LeftDockWidgetArea,
@@ -47,11 +47,11 @@ class PluginDocks(QObject):
                 self._add(view)
 
     def _add(self, view: View) -> None:
-        workspace = self._window.places[view.workspace]
+        workspace = self._window.workspaces[view.workspace]
         try:
             widget = view.make(workspace.desk)
         except Exception as fault:
-            self._window.notices.say(f"view {view.name} has no dock: {blame.message(fault)}", "error")
+            self._window.notices.say(f"view {view.name} has no dock: {describe(fault)}", "error")
             return
         if not isinstance(widget, QWidget):
             kind = type(widget).__name__
@@ -60,7 +60,7 @@ class PluginDocks(QObject):
         workspace.dock(f"plugin.{view.name}", view.summary, widget, AREAS[view.area])
 
     def _remove(self, view: View) -> None:
-        workspace = self._window.places[view.workspace]
+        workspace = self._window.workspaces[view.workspace]
         dock = workspace.docks.pop(f"plugin.{view.name}", None)
         if dock is not None:
             workspace.removeDockWidget(dock)
