@@ -14,6 +14,9 @@ from foliolab.framework.contract.hookspecs import (
 )
 from foliolab.framework.contract.parameter import Parameter, Values
 from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Models, Policy, Scheme, Stored, exact_claim
+from foliolab.framework.contract.reporter import (
+    Reporter,
+)
 from foliolab.framework.contract.sharing_pattern import (
     Processes,
     SharingPattern,
@@ -22,6 +25,9 @@ from foliolab.framework.contract.sharing_pattern import (
 from foliolab.framework.contract.trace_reader import (
     TraceReader,
     TraceSource,
+)
+from foliolab.framework.contract.view import (
+    View,
 )
 from foliolab.framework.contract.workload import (
     PMD_ORDER,
@@ -178,6 +184,7 @@ __all__ = [
     "Processes",
     "Pte",
     "Ref",
+    "Reporter",
     "Scheme",
     "Setting",
     "SharingPattern",
@@ -188,6 +195,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "Values",
+    "View",
     "Workload",
     "Zone",
     "__clear_bit",

@@ -1,4 +1,4 @@
-"""Where a policy, workload or sharing pattern is declared."""
+"""Where what a plugin offers is declared: a policy, a workload, a sharing pattern and so on."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from typing import Any
 
 from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.policy import Policy
-from foliolab.framework.contract.sharing_pattern import SharingPattern
-from foliolab.framework.contract.workload import Workload
-
-Declared = Policy | Workload | SharingPattern
 
 
-def module_of(declared: Declared) -> ModuleType | None:
+def module_of(declared: object) -> ModuleType | None:
     """The module that declares a value: one whose text has its name, among those that hold the value or its functions.
 
     A policy that `dataclasses.replace` made from another one may have all its functions in the other's module.
     """
-    mine = [module for name in _modules(declared) if (module := sys.modules.get(name)) is not None]
+    name = getattr(declared, "name", "")
+    mine = [module for one in _modules(declared) if (module := sys.modules.get(one)) is not None]
     holders = [m for m in list(sys.modules.values()) if _holds(m, declared)]
     candidates = [*(m for m in mine if m in holders), *holders, *mine]
-    return next((m for m in candidates if line_in(m, declared.name)), candidates[0] if candidates else None)
+    return next((m for m in candidates if line_in(m, str(name))), candidates[0] if candidates else None)
 
 
-def location_of(declared: Declared) -> str:
-    """File and line that declare a value; empty if they are not known."""
-    return location_in(module_of(declared), declared.name)
+def location_of(declared: object) -> str:
+    """File and line that declare what a plugin offers; empty if they are not known."""
+    if isinstance(declared, Path):
+        return str(declared)
+    return location_in(module_of(declared), str(getattr(declared, "name", "")))
 
 
 def location_in(module: object, text: str) -> str:
@@ -48,13 +47,13 @@ def line_in(module: object, text: str) -> int:
     return next((i for i, line in enumerate(lines, 1) if quoted.search(line)), 0)
 
 
-def _holds(module: object, declared: Declared) -> bool:
+def _holds(module: object, declared: object) -> bool:
     return any(value is declared for value in list(getattr(module, "__dict__", {}).values()))
 
 
-def _modules(declared: Any) -> list[str]:
+def _modules(declared: object) -> list[str]:
     """The modules of a value's functions; the policy's own fields may be of any type, as a plugin has them."""
     hooks = declared.hooks if isinstance(declared, Policy) else None
     given: dict[str, Any] = hooks.given() if isinstance(hooks, Hooks) else {}
-    functions = [*given.values(), *(v for v in vars(declared).values() if callable(v))]
+    functions = [*given.values(), *(v for v in getattr(declared, "__dict__", {}).values() if callable(v))]
     return list(dict.fromkeys(str(getattr(function, "__module__", "")) for function in functions))
