@@ -20,7 +20,7 @@ from importlib import metadata
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.errors import FolioLabError
@@ -30,7 +30,7 @@ from foliolab.framework.isolation.limits import TooSlow, limited
 SECONDS = 5.0
 """How long loading one plugin may take."""
 
-Kind = Literal["entry", "file"]
+SourceKind = Literal["entry", "file"]
 Phase = Literal["find", "import", "register", "hook", "check", "clash"]
 
 
@@ -70,13 +70,22 @@ class Source:
         built_in: whether it comes with FolioLab.
     """
 
-    kind: Kind
+    kind: SourceKind
     name: str
     where: str
     version: str
     load: Callable[[], object]
     roots: tuple[str, ...]
     built_in: bool = False
+
+    def stamp(self) -> str:
+        """What changes when the plugin's code does: a file's content. An installed package is imported once."""
+        if self.kind == "entry":
+            return f"{self.version} {self.roots}"
+        try:
+            return sha256(Path(self.where).read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     def owns(self, file: str) -> bool:
         """Whether a source file belongs to the plugin."""
@@ -221,11 +230,12 @@ class Attempt:
         self.source = source
         self.phase: Phase = "import"
 
-    def run(self, read: Callable[[Attempt, object], Any]) -> Any:
-        """What `read` makes of the loaded plugin, or a PluginFailure; what it prints goes to stderr."""
+    def run(self, read: Callable[[Attempt], None]) -> PluginFailure | None:
+        """Load the plugin with `read`; the failure, or None. What the plugin prints goes to stderr."""
         try:
             with redirect_stdout(sys.stderr), limited(SECONDS):
-                return read(self, self.source.load())
+                read(self)
+            return None
         except KeyboardInterrupt:
             raise
         except BaseException as fault:  # SystemExit, too: a script without a main guard ends the plugin only

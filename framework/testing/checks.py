@@ -100,7 +100,7 @@ def _declared(subject: Subject) -> Outcome:
     from foliolab.framework.engine.structs import layouts_of
 
     try:
-        validation.check_policy(subject.policy, layouts_of)
+        validation.checked_policy(subject.policy)
     except Unusable as fault:
         return Outcome("failed", str(fault))
     layouts_of(subject.scheme)

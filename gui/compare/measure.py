@@ -97,10 +97,9 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
         say: told `Step`, `Began` and `Done`.
     """
     from foliolab.framework.engine.answers import describe
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry as room
 
-    registry = room.load(files, check=layouts_of)
+    registry = room.load(files)
     for number, cell in enumerate(cells):
         say(Began(cell))
         tell = _Teller(cell, number, len(cells), say)

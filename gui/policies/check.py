@@ -44,10 +44,9 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
         say: told `Step` and `Checked`.
     """
     from foliolab.framework.engine.answers import describe
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry as room
 
-    registry = room.load(files, check=layouts_of)
+    registry = room.load(files)
     for name in policies:
         say(Step(f"checking {name}"))
         try:
