@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hook, Hooks, takes_vpn
 from foliolab.framework.contract.parameter import Parameter, Values, read_by
 from foliolab.framework.errors import PluginError, UsageError
-from foliolab.framework.machine.calltree import readers
+from foliolab.framework.machine.calltree import called_by, readers, where
 from foliolab.framework.machine.layout import Bits, Field
 
 API_VERSION: Final = 2
@@ -218,7 +218,7 @@ class Policy:
 
         Raises:
             UsageError: no such parameter, or a value it cannot take.
-            PluginError: the policy declares a parameter that changes nothing.
+            PluginError: the policy declares a parameter or a replacement that changes nothing.
         """
         chosen = chosen or {}
         known = {p.name: p for p in self.parameters}
@@ -229,8 +229,19 @@ class Policy:
                     f"it has {', '.join(known)}" if known else "it has none",
                 )
         values = {p.name: p.parse(chosen.get(p.name, p.default), self.name) for p in self.parameters}
+        self._refuse_idle_replacements()
         _ = self.bindings  # refuses a parameter that changes nothing
         return Scheme(self, tuple(values.items()), tuple((k, str(v)) for k, v in chosen.items()))
+
+    def _refuse_idle_replacements(self) -> None:
+        called = called_by(self.hooks.given().values(), dict(self.replace)) if self.replace else set()
+        for function, _ in self.replace:
+            if function not in called:
+                raise PluginError(
+                    f"policy {self.name}: replace names {function.__qualname__} at {where(function)}, "
+                    "which the policy's text never calls",
+                    "name a function that the hooks call; to change a hook itself, write it in hooks",
+                )
 
     @cached_property
     def _readers(self) -> dict[str, list[str]]:

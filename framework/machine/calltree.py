@@ -117,6 +117,13 @@ def readers(roots: Iterable[Function], replace: Mapping[Function, Function]) -> 
     return {name: sorted(modules) for name, modules in found.items()}
 
 
+def called_by(roots: Iterable[Function], replace: Mapping[Function, Function]) -> set[Function]:
+    """Every function whose name a function reads that the roots reach, with `replace` in force."""
+    return {
+        value for reads in _walk(roots, replace).values() for _, _, value in reads if isinstance(value, FunctionType)
+    }
+
+
 def mentions(root: Function, words: Iterable[str]) -> set[str]:
     """Which words are string constants of the functions that the root reaches."""
     wanted = set(words)
