@@ -290,7 +290,7 @@ def _explain(function: Function, fault: Exception, authors: set[Path]) -> Native
         telling = ["it needs an object that grows (a dict, list, set or string)"]
     reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]
     if hook := re.search(r"\bhooks\.(\w+?)(?:_at)?\(", reason):
-        reason = f"the hook {hook[1]} does not answer what it should"
+        reason = f"the hook {hook[1]} does not return what it should"
     return NativeBuildError(
         f"{place}: cannot be compiled: {reason}",
         "run it interpreted first for a fuller message; only integers, references, pointers and primitives compile",
