@@ -29,9 +29,11 @@ from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.primitives import require_all
 
 NATIVE_FORMS: Final = (addressing, lowering)
 """The modules that register the primitives' native forms when they are imported."""
+require_all(nativetypes.NATIVE, "native", "framework/machine/lowering.py (or addressing.py)")
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
 _CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True, "forceinline": True}
