@@ -74,7 +74,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
     policies: Sequence[str] = (),
     baseline: str | None = None,
     workloads: Sequence[str] = (),
-    sizes: Sequence[str] = (),
+    sizes: Sequence[str | int] = (),
     memory: str | int = "",
     repeats: int | None = None,
     spare: float | None = None,
@@ -88,9 +88,10 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
 
     Args:
         registry: all plugins; the run loads the same files.
-        policies, baseline, workloads, sizes, memory: as the user writes them. The baseline is the first of the
-            policies by default; a single policy is compared with `defaults.BASELINE`. Without workloads, those that
-            are made for one of the sizes.
+        policies, baseline, workloads: as the user writes them. The baseline is the first of the policies by
+            default; a single policy is compared with `defaults.BASELINE`. Without workloads, those that are made for
+            one of the sizes.
+        sizes, memory: as the user writes them, or folio orders and bytes.
         repeats: rounds; by default as many as it takes for each comparison to be able to end with a verdict.
         spare: see `RunRequest`; 0 by default if `repeats` is given.
         seed: for whatever is random.
@@ -108,7 +109,8 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
     schemes, first = _policies(registry, policies, baseline, alone)
     chosen = registry.parse_workloads(workloads or ["all"])
     known = {order for workload in chosen for order in workload.orders}
-    orders = parse_sizes(sizes or [defaults.QUICK_SIZES if quick else defaults.SIZES], known)
+    texts = [size for size in sizes or [defaults.QUICK_SIZES if quick else defaults.SIZES] if isinstance(size, str)]
+    orders = parse_sizes(texts, known) if texts else sorted({order for order in sizes if isinstance(order, int)})
     if not workloads:
         chosen = [workload for workload in chosen if set(workload.orders) & set(orders) and not workload.course]
     if spare is None:

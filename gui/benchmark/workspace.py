@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPush
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
-from foliolab.gui.benchmark.measure import Wish
+from foliolab.gui.benchmark.measure import Wish, request_of
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -180,10 +180,12 @@ class BenchmarkWorkspace(Workspace):
 
     def start(self, wish: Wish) -> None:
         """Measure."""
-        from foliolab.gui.benchmark.measure import measure, request_of
+        from foliolab.framework.run.cases import check_memory
+        from foliolab.gui.benchmark.measure import measure
 
         try:
-            request_of(wish, self.desk.library.registry)
+            registry = self.desk.library.registry
+            check_memory(registry, request_of(wish, registry, "native"))
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -367,7 +369,10 @@ class BenchmarkWorkspace(Workspace):
         """The command that measures the same."""
         if self.result is not None and self.job is None:
             return shlex.split(self.result.command)
-        return self.controls.wish().words
+        try:
+            return request_of(self.controls.wish(), self.desk.library.registry, "native").command()
+        except FolioLabError:
+            return ()
 
     def receive(self, what: object) -> None:
         """Policies to measure, a result, or its file."""

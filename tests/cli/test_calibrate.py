@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-import foliolab.framework.run as room
+import foliolab.framework.run.supervise as room
 from foliolab.framework import calibration, host
 from foliolab.framework.kernel import bench, running
 from foliolab.framework.results import provenance
 from foliolab.framework.results import result as results
-from foliolab.framework.run import RunRequest
+from foliolab.framework.run.request import RunRequest
 
 pytestmark = pytest.mark.machine
 
