@@ -128,7 +128,7 @@ def test_a_calibration_of_ones_choice(
     monkeypatch.setattr(room, "compare_run", None)
     for arguments, says in (
         (["--calibration", tmp_path / "none.json"], "there is no calibration"),
-        (["--calibration", mine, "--no-calibration"], "--no-calibration says not to"),
+        (["--calibration", mine, "--no-calibration"], "--no-calibration is given"),
         (["--calibration", mine, "--execution", "interpreted"], "interpreted times mean nothing"),
     ):
         done = foliolab(*COMPARE, *arguments)
