@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from foliolab.framework.errors import FolioLabError, PluginError
 from foliolab.framework.explore import shared_arrays
+from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.session import Session
-from foliolab.framework.explore.shared_arrays import Arena, Place, Window
+from foliolab.framework.explore.session_thread import SessionThread
+from foliolab.framework.explore.shared_arrays import ArrayAddress, SharedArrays, SharedArraysReader
 from foliolab.framework.explore.view import HistoryView, View
-from foliolab.framework.explore.worker import FLAT_OUT, Worker
 
 T = TypeVar("T")
 LANES: Final = 64
@@ -44,8 +45,8 @@ class _Shown:
     """A view whose maps are elsewhere."""
 
     view: View
-    maps: dict[_Key, Place]
-    dots: dict[_Key, Place]
+    maps: dict[_Key, ArrayAddress]
+    dots: dict[_Key, ArrayAddress]
     history: HistoryView | None
 
 
@@ -81,8 +82,8 @@ class Remote:
         self._number = 0
         self._heard = time.monotonic()
         self._owed = False
-        self._folder = shared_arrays.folder()
-        self._arena = Window(self._folder)
+        self._folder = shared_arrays.make_folder()
+        self._arena = SharedArraysReader(self._folder)
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
         self.process = context.Process(target=serve, args=(there, make, self._folder), name="explore", daemon=True)
@@ -146,7 +147,7 @@ class Remote:
             self.process.join()
         self._forget()
         self._waiting = None
-        shared_arrays.discard(self._folder)
+        shared_arrays.remove_folder(self._folder)
         return not self.process.is_alive()
 
     # -- what it says -----------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ class Remote:
         """The policies that were running, so far as it is known."""
         names = self._policies
         with suppress(OSError, ValueError):
-            running = self._arena.at(Place(0, 0, LANES))
+            running = self._arena.at(ArrayAddress(0, 0, LANES))
             names = tuple(name for name, here in zip(names, running, strict=False) if here) or names
         return f"policy {' or '.join(names)}" if names else "what was to be explored"
 
@@ -256,13 +257,13 @@ class _Server:
     def __init__(self, pipe: Connection, make: Callable[[], Session], folder: str) -> None:
         self._pipe = pipe
         self._sending = threading.Lock()
-        self._arena = Arena(folder)
-        self._running = self._arena.take(LANES)
+        self._arena = SharedArrays(folder)
+        self._running = self._arena.new(LANES)
         self._asked: dict[int, Future[Any]] = {}
         self._wanted = threading.Event()
         self._wanted.set()
         self._closing = threading.Event()
-        self.worker = Worker(lambda: self._watched(make()), room=self._arena.take, held=2)
+        self.worker = SessionThread(lambda: self._watched(make()), self._arena.new, held=2)
 
     def _watched(self, session: Session) -> Session:
         for number, lane in enumerate(session.lanes[:LANES]):
@@ -290,7 +291,7 @@ class _Server:
         elif what == "close":
             self._closing.set()
         else:
-            getattr(self.worker, what)(*arguments)
+            self.worker.command(what, *arguments)
 
     def _ask(self, number: int, question: Callable[[Session], Any]) -> None:
         future = self._asked[number] = self.worker.ask(question)
@@ -321,8 +322,8 @@ class _Server:
             self._wanted.clear()
             fresh = view.history if view.history is not history else None
             last, history = view.number, view.history
-            maps = {key: self._arena.place(one) for key, one in view.maps.items()}
-            dots = {key: self._arena.place(one) for key, one in view.dots.items()}
+            maps = {key: self._arena.address_of(one) for key, one in view.maps.items()}
+            dots = {key: self._arena.address_of(one) for key, one in view.dots.items()}
             bare = replace(view, maps={}, dots={}, history=_EMPTY)
             self._send(_Shown(bare, maps, dots, fresh))
 
@@ -346,5 +347,5 @@ def serve(pipe: Connection, make: Callable[[], Session], folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then closes the pipe
     server = _Server(pipe, make, folder)
     server.run()
-    shared_arrays.discard(folder)
+    shared_arrays.remove_folder(folder)
     os._exit(0)  # a thread in native code is not waited for

@@ -16,10 +16,10 @@ from sources import EXACT, MM_ID
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore import shared_arrays
+from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.remote import Remote
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.view import View
-from foliolab.framework.explore.worker import FLAT_OUT
 
 MEMORY = 1 << 29
 CRASHES = """
@@ -161,32 +161,32 @@ def test_closing_at_once_leaves_nothing() -> None:
 
 
 def test_an_arena_hands_out_what_another_finds() -> None:
-    folder = shared_arrays.folder()
-    mine, theirs = shared_arrays.Arena(folder), shared_arrays.Window(folder)
+    folder = shared_arrays.make_folder()
+    mine, theirs = shared_arrays.SharedArrays(folder), shared_arrays.SharedArraysReader(folder)
     for size in (10, 100_000, shared_arrays.CHUNK + 5, 7):
-        array = mine.take(size)
+        array = mine.new(size)
         array[:] = size % 251
-        assert (theirs.at(mine.place(array)) == size % 251).all() and array.size == size
-        assert mine.place(array[3:5]).size == 2
+        assert (theirs.at(mine.address_of(array)) == size % 251).all() and array.size == size
+        assert mine.address_of(array[3:5]).size == 2
     with pytest.raises(LookupError):
-        mine.place(np.zeros(3, np.uint8))
-    shared_arrays.discard(folder)
+        mine.address_of(np.zeros(3, np.uint8))
+    shared_arrays.remove_folder(folder)
     assert not Path(folder).exists() and (array == 7).all()
 
 
 def test_an_arena_serves_threads_at_the_same_time() -> None:
-    folder = shared_arrays.folder()
-    mine, theirs = shared_arrays.Arena(folder), shared_arrays.Window(folder)
+    folder = shared_arrays.make_folder()
+    mine, theirs = shared_arrays.SharedArrays(folder), shared_arrays.SharedArraysReader(folder)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as pool:
-            taken = list(pool.map(mine.take, [shared_arrays.CHUNK // 3] * 40))
+            taken = list(pool.map(mine.new, [shared_arrays.CHUNK // 3] * 40))
     finally:
         sys.setswitchinterval(interval)
     for number, one in enumerate(taken):
         one[:] = number
     for number, one in enumerate(taken):
-        seen = theirs.at(mine.place(one))
+        seen = theirs.at(mine.address_of(one))
         assert seen.size == one.size and seen[0] == seen[-1] == number
-    shared_arrays.discard(folder)
+    shared_arrays.remove_folder(folder)
