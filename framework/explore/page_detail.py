@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
+from foliolab.framework.engine.operation import folio_size_text
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_WRITE, PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.folio_detail import FLAGS, folio_of
-from foliolab.framework.explore.source import pages_text, size_text
+from foliolab.framework.explore.source import nr_pages_text
 from foliolab.framework.replay import cells
 
 if TYPE_CHECKING:
@@ -208,10 +209,10 @@ def _describe(lane: Lane, detail: PageDetail) -> str:
         shared = f"also mapped by {_listed(others)}" if others else "mapped by no other process"
         return f"Page {detail.page:,} of {name} is a small folio, {shared}."
     index = detail.frame - detail.head
-    start = f"Page {detail.page:,} of {name} is page {index} of a {size_text(detail.order)} folio"
+    start = f"Page {detail.page:,} of {name} is page {index} of a {folio_size_text(detail.order)} folio"
     mapped = f"which {_listed(others)} {'map' if len(others) > 1 else 'maps'}, too" if others else "which only it maps"
     own = sum(one.mappings for one in detail.owners if one.mm == detail.mm)
-    partial = f", it maps {pages_text(own)} of it" if own < 1 << detail.order else ""
+    partial = f", it maps {nr_pages_text(own)} of it" if own < 1 << detail.order else ""
     verdict = f" ({detail.verdict})" if detail.verdict else ""
     return f"{start}, {mapped}{partial}; {lane.name} {answer_text(detail.said_shared)}{verdict}."
 

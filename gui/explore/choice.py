@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.framework.explore.source import Source
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
 KIB: Final = 1 << 10
 PAGE: Final = 4 * KIB
@@ -116,11 +116,10 @@ class Maker:
         Raises:
             FolioLabError: there is no such source, or no such policy.
         """
-        from foliolab.framework.engine.structs import layouts_of
         from foliolab.framework.explore.session import Session
         from foliolab.framework.plugins import registry as room
 
-        registry = room.load(self.files, check=layouts_of)
+        registry = room.load(self.files)
         schemes = [registry.policy(text) for text in self.choice.policies]
         return Session(self._source(registry), schemes, MEMORY)
 

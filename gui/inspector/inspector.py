@@ -14,18 +14,18 @@ from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSplitter, QTabBar, Q
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.framework.explore.page_detail import PageDetail
-from foliolab.gui.exporting import Exportable, Row
 from foliolab.gui.inspector import words
 from foliolab.gui.inspector.accesslist import AccessList
 from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.inspector.inspected import Inspected, InspectPage
 from foliolab.gui.inspector.picture import FolioPicture
-from foliolab.gui.sourceview import SourceView
-from foliolab.gui.theme import Theme
-from foliolab.gui.workspace import Desk
+from foliolab.gui.widgets.source_view import SourceView
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.remote import Remote
+    from foliolab.framework.explore.session_process import SessionProcess
     from foliolab.framework.explore.session_thread import SessionThread
 
 PULL: Final = 15
@@ -124,7 +124,7 @@ class Inspector(QWidget):
         return made
 
     # -- what it shows ---------------------------------------------------------------------------------
-    def look(self, worker: Remote | SessionThread, mm: int, page: int, accesses: bool = True) -> None:
+    def look(self, worker: SessionProcess | SessionThread, mm: int, page: int, accesses: bool = True) -> None:
         """Inspect a page of a running session; it is shown as soon as the session has answered.
 
         Args:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Plugin
-    from foliolab.framework.verify.ledger import Ledger
-    from foliolab.gui.library import Library
+    from foliolab.framework.verify.ledger import KeptVerdict, Ledger
+    from foliolab.gui.window.library import Library
 
 Group = Literal["own", "installed", "file", "broken"]
 GROUPS: Final[dict[Group, str]] = {
@@ -24,8 +24,8 @@ GROUPS: Final[dict[Group, str]] = {
     "broken": "Broken",
 }
 DISTRIBUTION: Final = "foliolab"
-PLACE: Final = re.compile(r"(?P<file>[^\n:]+\.py):(?P<line>\d+): ")
-"""How messages name a place."""
+LOCATION: Final = re.compile(r"(?P<file>[^\n:]+\.py):(?P<line>\d+): ")
+"""How messages name a location."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,11 @@ class Entry:
 
 def entries(library: Library, ledger: Ledger) -> list[Entry]:
     """Everything, files first, broken ones last; an opened file that is broken stands with the files."""
-    found = [_entry(name, plugin, library, ledger) for plugin in library.registry.plugins for name in plugin.policies]
+    found = [
+        _entry(name, plugin, library, ledger)
+        for plugin in library.registry.plugins
+        for name in plugin.offers["policies"]
+    ]
     found += [
         Entry(
             failure.name,
@@ -85,9 +89,9 @@ def entries(library: Library, ledger: Ledger) -> list[Entry]:
 def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry:
     policy = library.registry.policies[name]
     scheme = policy.with_parameters()
-    outcomes = ledger.outcomes(scheme)
-    owed = [("what every policy owes", "refuted")] if "" in outcomes and outcomes[""].verdict == "refuted" else []
-    claims = [(one, outcomes[one].verdict if one in outcomes else "") for one in sorted(scheme.capabilities)]
+    kept = ledger.verdicts(scheme)
+    owed = [_claim("what every policy owes", kept[""])] if "" in kept and kept[""].verdict == "refuted" else []
+    claims = [_claim(one, kept.get(one)) for one in sorted(scheme.capabilities)]
     group: Group = "file"
     if plugin.kind == "entry":
         group = "own" if plugin.source.partition(" ")[0].lower() == DISTRIBUTION else "installed"
@@ -96,16 +100,22 @@ def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry
     return Entry(name, group, plugin.source, policy.summary, (*owed, *claims))
 
 
-def place_of(message: str) -> tuple[str, int]:
+def _claim(claim: str, kept: KeptVerdict | None) -> tuple[str, str]:
+    if kept is None:
+        return claim, ""
+    return f"{claim} (stale)" if kept.stale else claim, kept.verdict
+
+
+def location_of(message: str) -> tuple[str, int]:
     """The file and line that a message names; ("", 0) where it names none."""
-    found = PLACE.search(message)
+    found = LOCATION.search(message)
     return (found["file"], int(found["line"])) if found else ("", 0)
 
 
 def source_of(library: Library, entry: Entry) -> tuple[str, int]:
     """The file of an entry, and the line where its policy is declared; ("", 0) where there is no file."""
     if entry.failure is not None:
-        file, line = place_of(entry.failure.message)
+        file, line = location_of(entry.failure.message)
         if file and Path(file).is_file():
             return file, line
         return (entry.source, 0) if Path(entry.source).is_file() else ("", 0)

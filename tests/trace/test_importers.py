@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.trace_records import Exit, Fault, Lost
 from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.plugins import registry
 from foliolab.framework.trace import events as ev
@@ -21,7 +22,6 @@ from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import batch
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.records import Exit, Fault, Lost
 from foliolab.framework.trace.importers.summary import summarise
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -447,7 +447,7 @@ def test_a_plugin_reads_a_format_of_its_own(tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     plugin.write_text(text.partition("```python trace-reader\n")[2].partition("```")[0])
-    readers = importers.with_plugins(registry.load([plugin], strict=True).trace_readers)
+    readers = importers.with_plugins(registry.load([plugin], strict=True).trace_readers.values())
     (tmp_path / "text").write_text("mine 5 7 16\nmine 6 7 17\n")
     header = importers.convert(tmp_path / "text", tmp_path / "out", readers=readers)
     assert header.source == "mine"

@@ -1,0 +1,110 @@
+"""A list of policies to tick, with a line for parameters; what is broken is listed, greyed, with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+
+from foliolab.framework.errors import FolioLabError
+from foliolab.gui.window.library import Library
+from foliolab.gui.window.notices import Notices
+
+TEXT: Final = Qt.ItemDataRole.UserRole
+
+
+class PolicyChooser(QWidget):
+    """The policies of the library.
+
+    Signals:
+        changed: other ones are ticked.
+    """
+
+    changed = Signal()
+
+    def __init__(self, library: Library, notices: Notices, most: int = 0) -> None:
+        """A chooser of at most so many policies; 0: of as many as one likes."""
+        super().__init__()
+        self._library = library
+        self._notices = notices
+        self._most = most
+        self._extra: list[str] = []
+        self.list = QListWidget()
+        self.list.setAccessibleName("Policies")
+        self.entry = QLineEdit()
+        self.entry.setPlaceholderText("NAME:parameter=value")
+        self.entry.setAccessibleName("A policy with parameters")
+        self.entry.setToolTip("A policy with parameters, as on the command line, such as NAME:slots=3")
+        self.add = QPushButton("Add")
+        self.add.setAccessibleName("Add the policy with these parameters")
+        line = QHBoxLayout()
+        line.addWidget(self.entry, 1)
+        line.addWidget(self.add)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.list, 1)
+        layout.addLayout(line)
+        self.refill()
+        self.list.itemChanged.connect(self._ticked)
+        self.add.clicked.connect(self._added)
+        self.entry.returnPressed.connect(self._added)
+
+    def chosen(self) -> list[str]:
+        """The ticked policies, as a user would write them."""
+        items = (self.list.item(row) for row in range(self.list.count()))
+        return [item.data(TEXT) for item in items if item.checkState() == Qt.CheckState.Checked and item.data(TEXT)]
+
+    def choose(self, texts: Sequence[str]) -> None:
+        """Tick these and no others; those with parameters are added to the list."""
+        self._extra += [text for text in texts if ":" in text and text not in self._extra]
+        self.refill(texts)
+        self.changed.emit()
+
+    def refill(self, ticked: Sequence[str] | None = None) -> None:
+        """List what there is now; what was ticked stays so if there still is such a policy."""
+        ticked = self.chosen() if ticked is None else ticked
+        self.list.blockSignals(True)
+        self.list.clear()
+        for policy in self._library.policies:
+            self._offer(policy.name, policy.summary, policy.name in ticked)
+        for text in self._library.usable(self._extra):
+            self._offer(text, "with these parameters", text in ticked)
+        for failure in self._library.failures:
+            item = QListWidgetItem(f"{failure.name} (broken)")
+            item.setToolTip(failure.message)
+            item.setFlags(Qt.ItemFlag.NoItemFlags)
+            self.list.addItem(item)
+        self.list.blockSignals(False)
+
+    def _offer(self, text: str, summary: str, ticked: bool) -> None:
+        item = QListWidgetItem(text)
+        item.setData(TEXT, text)
+        item.setToolTip(summary)
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
+        item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
+        self.list.addItem(item)
+
+    def _ticked(self, item: QListWidgetItem) -> None:
+        if self._most and item.checkState() == Qt.CheckState.Checked and len(self.chosen()) > self._most:
+            item.setCheckState(Qt.CheckState.Unchecked)
+            self._notices.say(f"{self._most} policies at most can be watched side by side; untick one first")
+            return
+        self.changed.emit()
+
+    def _added(self) -> None:
+        text = self.entry.text().strip()
+        if not text:
+            return
+        try:
+            self._library.scheme(text)
+        except FolioLabError as fault:
+            self._notices.fault(fault)
+            return
+        if text not in self._extra:
+            self._extra.append(text)
+        room = not self._most or len(self.chosen()) < self._most
+        self.refill([*self.chosen(), *([text] if room else [])])
+        self.entry.clear()
+        self.changed.emit()

@@ -1,0 +1,232 @@
+"""Python source to be read: line numbers, the line of a step, the line of an error."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from PySide6.QtCore import QEvent, QRect, QSize, Qt
+from PySide6.QtGui import (
+    QColor,
+    QFontDatabase,
+    QHelpEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextBlock,
+    QTextCharFormat,
+    QTextCursor,
+    QTextFormat,
+)
+from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
+
+from foliolab.gui.widgets.python_highlighter import PythonHighlighter
+from foliolab.gui.window.theme import Theme
+
+Kind = Literal["step", "error"]
+SIGNS: Final[dict[str, str]] = {"step": "▶", "error": "✗"}
+"""Beside the line number: a mark is never a colour alone."""
+TOKENS: Final[dict[str, str]] = {"step": "accent", "error": "bad"}
+_TINT: Final = 60
+
+
+class SourceView(QPlainTextEdit):
+    """Read-only Python source.
+
+    Args:
+        theme: whose colours; give it the next one with `paint`.
+        parent: the widget around it.
+    """
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.path = ""
+        self.first_line = 1
+        self._theme = theme
+        self._marks: dict[int, tuple[Kind, str]] = {}
+        self._text: str | None = None
+        self._highlighter = PythonHighlighter(self.document(), theme)
+        self._gutter = _Gutter(self)
+        self.setReadOnly(True)
+        self.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.setTabChangesFocus(True)
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.setTabStopDistance(4 * self.fontMetrics().horizontalAdvance(" "))
+        self.setAccessibleName("Source")
+        self.blockCountChanged.connect(self._widen)
+        self.updateRequest.connect(self._scrolled)
+        self._widen()
+
+    # -- what it shows ---------------------------------------------------------------------------------
+    def show_source(self, text: str, first_line: int = 1, path: str = "") -> None:
+        """Show a text without marks; the same text stays where it was scrolled to.
+
+        Args:
+            text: the source.
+            first_line: the number of its first line in its file.
+            path: the file; named to screen readers.
+        """
+        self._marks.clear()
+        if (text, first_line, path) != (self._text, self.first_line, self.path):
+            self._text, self.first_line, self.path = text, first_line, path
+            self._highlighter.read(text)
+            self.setPlainText(text)
+            self._widen()
+        self._marked()
+
+    def mark(self, line: int, kind: Kind, message: str = "") -> None:
+        """Mark a line and bring it into sight; a line that is not shown is not marked.
+
+        Args:
+            line: its number in the file.
+            kind: the line of a step, or of an error.
+            message: shown where the pointer rests on the line, and told to screen readers.
+        """
+        block = self.document().findBlockByNumber(line - self.first_line)
+        if line < self.first_line or not block.isValid():
+            return
+        if kind == "step":
+            self._marks = {at: mark for at, mark in self._marks.items() if mark[0] != "step"}
+        self._marks[line] = (kind, message)
+        self._marked()
+        cursor = QTextCursor(block)
+        self.setTextCursor(cursor)
+        self._bring(block)
+
+    def clear_marks(self) -> None:
+        """No line is marked any more."""
+        self._marks.clear()
+        self._marked()
+
+    @property
+    def marks(self) -> dict[int, Kind]:
+        """The marked lines, by their numbers in the file."""
+        return {line: kind for line, (kind, _) in self._marks.items()}
+
+    def line_text(self, line: int) -> str:
+        """A line by its number in the file; empty where it is not shown."""
+        block = self.document().findBlockByNumber(line - self.first_line)
+        return block.text() if block.isValid() and line >= self.first_line else ""
+
+    def paint(self, theme: Theme) -> None:
+        """Use another theme's colours."""
+        self._theme = theme
+        self._highlighter.paint(theme)
+        self._marked()
+
+    # -- marks -----------------------------------------------------------------------------------------
+    def _marked(self) -> None:
+        chosen = []
+        for line, (kind, _) in self._marks.items():
+            colour = self._theme.colour(TOKENS[kind])
+            whole = QTextEdit.ExtraSelection()
+            whole.cursor = QTextCursor(self.document().findBlockByNumber(line - self.first_line))
+            tint = QColor(colour)
+            tint.setAlpha(_TINT)
+            made = QTextCharFormat()
+            made.setBackground(tint)
+            made.setProperty(QTextFormat.Property.FullWidthSelection, True)
+            whole.format = made
+            chosen.append(whole)
+            if kind == "error":
+                chosen.append(self._underlined(line, colour))
+        self.setExtraSelections(chosen)
+        self.setAccessibleDescription(self._described())
+        self._gutter.update()
+
+    def _underlined(self, line: int, colour: QColor) -> QTextEdit.ExtraSelection:
+        wave = QTextEdit.ExtraSelection()
+        cursor = QTextCursor(self.document().findBlockByNumber(line - self.first_line))
+        cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor)
+        made = QTextCharFormat()
+        made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.WaveUnderline)
+        made.setUnderlineColor(colour)
+        wave.cursor, wave.format = cursor, made
+        return wave
+
+    def _described(self) -> str:
+        told = [self.path] if self.path else []
+        for line, (kind, message) in sorted(self._marks.items()):
+            told.append(f"{kind} at line {line}: {message or self.line_text(line).strip()}")
+        return "; ".join(told)
+
+    def _bring(self, block: QTextBlock) -> None:
+        """Scroll only where the line is out of sight or at its edge: a text that jumps cannot be read."""
+        top = self.blockBoundingGeometry(block).translated(self.contentOffset()).top()
+        height = self.blockBoundingRect(block).height()
+        if not height <= top <= self.viewport().height() - 2 * height:
+            self.centerCursor()
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        """The message of a marked line where the pointer rests on it."""
+        if isinstance(event, QHelpEvent):
+            line = self.cursorForPosition(event.pos()).blockNumber() + self.first_line
+            QToolTip.showText(event.globalPos(), self._marks.get(line, ("step", ""))[1], self.viewport())
+            return True
+        return super().viewportEvent(event)
+
+    # -- line numbers ----------------------------------------------------------------------------------
+    @property
+    def gutter_width(self) -> int:
+        """Pixels for line numbers and signs."""
+        digits = len(str(self.first_line + self.blockCount()))
+        return (digits + 3) * self.fontMetrics().horizontalAdvance("9")
+
+    def _widen(self) -> None:
+        self.setViewportMargins(self.gutter_width, 0, 0, 0)
+        self._place_gutter()
+
+    def _place_gutter(self) -> None:
+        inside = self.contentsRect()
+        self._gutter.setGeometry(QRect(inside.left(), inside.top(), self.gutter_width, inside.height()))
+
+    def _scrolled(self, area: QRect, by: int) -> None:
+        if by:
+            self._gutter.scroll(0, by)
+        else:
+            self._gutter.update(0, area.y(), self._gutter.width(), area.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The gutter is as high as the text."""
+        super().resizeEvent(event)
+        self._place_gutter()
+
+    def paint_gutter(self, event: QPaintEvent) -> None:
+        """Draw the numbers of the lines in sight, and their signs."""
+        theme = self._theme
+        painter = QPainter(self._gutter)
+        painter.fillRect(event.rect(), theme.colour("window"))
+        painter.setFont(self.font())
+        unit = self.fontMetrics().horizontalAdvance("9")
+        block = self.firstVisibleBlock()
+        top = self.blockBoundingGeometry(block).translated(self.contentOffset()).top()
+        while block.isValid() and top <= event.rect().bottom():
+            height = self.blockBoundingRect(block).height()
+            line = block.blockNumber() + self.first_line
+            kind = self._marks[line][0] if line in self._marks else None
+            painter.setPen(theme.colour(TOKENS[kind] if kind else "quiet"))
+            area = QRect(0, int(top), self._gutter.width() - unit, int(height))
+            painter.drawText(area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(line))
+            if kind:
+                painter.drawText(area.adjusted(unit // 2, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, SIGNS[kind])
+            top += height
+            block = block.next()
+        painter.end()
+
+
+class _Gutter(QWidget):
+    """Where the line numbers stand."""
+
+    def __init__(self, view: SourceView) -> None:
+        super().__init__(view)
+        self._view = view
+
+    def sizeHint(self) -> QSize:
+        """As wide as the numbers."""
+        return QSize(self._view.gutter_width, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The view knows its lines."""
+        self._view.paint_gutter(event)

@@ -1,0 +1,197 @@
+"""Colours and symbols: one set of tokens for widgets, maps and curves, dark and light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QApplication, QStyleFactory
+
+SYMBOLS: Final = ("o", "s", "t", "d", "+", "x", "star", "p")
+"""Of curves, in order: never colour alone."""
+DASHES: Final = ((), (6, 3), (2, 2), (8, 3, 2, 3))
+"""Of lines that measure no points."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours by what they mean, as `#rrggbb`.
+
+    Attributes:
+        name: dark or light.
+        window, panel, raised: surfaces, from the lowest to the highest.
+        text, quiet, edge: of text, of what is less important, of borders.
+        accent: of selections and the one primary button of a place.
+        good, doubtful, bad: of verdicts; a word or sign always stands beside them.
+        series: Okabe and Ito's colours for policies, readable by colour-blind people; black is replaced by text.
+        unmapped, exclusive, shared, swapped, changed: of memory maps.
+    """
+
+    name: str
+    window: str
+    panel: str
+    raised: str
+    text: str
+    quiet: str
+    edge: str
+    accent: str
+    good: str
+    doubtful: str
+    bad: str
+    series: tuple[str, ...]
+    unmapped: str
+    exclusive: str
+    shared: str
+    swapped: str
+    changed: str
+
+    @property
+    def dark(self) -> bool:
+        """Whether light stands on dark."""
+        return self.name == "dark"
+
+    def of_series(self, number: int) -> QColor:
+        """The colour of the policy of that number."""
+        return QColor(self.series[number % len(self.series)])
+
+    def colour(self, token: str) -> QColor:
+        """The colour of a meaning, by the attribute's name."""
+        return QColor(getattr(self, token))
+
+
+DARK: Final = Theme(
+    name="dark",
+    window="#1b1d21",
+    panel="#22252a",
+    raised="#2d3138",
+    text="#e6e8eb",
+    quiet="#9aa3ad",
+    edge="#434952",
+    accent="#4c9be8",
+    good="#3fbf8f",
+    doubtful="#e6b33c",
+    bad="#ef6a4c",
+    series=("#56b4e9", "#e69f00", "#1fb88a", "#cc79a7", "#f0e442", "#d9713c", "#6d8fd6", "#b9c0c8"),
+    unmapped="#23262b",
+    exclusive="#2f7fb8",
+    shared="#c9862b",
+    swapped="#6b5b95",
+    changed="#ffffff",
+)
+LIGHT: Final = Theme(
+    name="light",
+    window="#f3f4f6",
+    panel="#ffffff",
+    raised="#e7eaee",
+    text="#1d2127",
+    quiet="#5b6570",
+    edge="#b9c0c9",
+    accent="#1b6fbf",
+    good="#00805d",
+    doubtful="#8f6400",
+    bad="#c23b16",
+    series=("#0072b2", "#b87a00", "#008a66", "#b0578a", "#8a7f00", "#c24f00", "#3f63b0", "#4d5661"),
+    unmapped="#eceef1",
+    exclusive="#4f9fd0",
+    shared="#dd9a33",
+    swapped="#9a86c4",
+    changed="#000000",
+)
+THEMES: Final = {theme.name: theme for theme in (DARK, LIGHT)}
+
+
+class Themes(QObject):
+    """The theme in use, and who wants to know when it changes."""
+
+    changed = Signal(object)
+
+    def __init__(self, application: QApplication, name: str = "") -> None:
+        super().__init__()
+        self._application = application
+        style = QStyleFactory.create("Fusion")
+        if style is not None:
+            application.setStyle(style)
+        self.now = THEMES.get(name) or preferred(application)
+        self.apply(self.now)
+
+    def apply(self, theme: Theme) -> None:
+        """Use a theme everywhere; it is told to all that draw for themselves."""
+        self.now = theme
+        self._application.setPalette(palette(theme))
+        self._application.setStyleSheet(style_sheet(theme))
+        self.changed.emit(theme)
+
+    def toggle(self) -> None:
+        """From dark to light, and back."""
+        self.apply(LIGHT if self.now.dark else DARK)
+
+
+def preferred(application: QApplication) -> Theme:
+    """What the desktop asks for where it says so; light otherwise."""
+    from PySide6.QtCore import Qt
+
+    return DARK if application.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
+
+
+def palette(theme: Theme) -> QPalette:
+    """Qt's palette of a theme."""
+    role = QPalette.ColorRole
+    roles = {
+        role.Window: theme.window,
+        role.WindowText: theme.text,
+        role.Base: theme.panel,
+        role.AlternateBase: theme.raised,
+        role.Text: theme.text,
+        role.Button: theme.raised,
+        role.ButtonText: theme.text,
+        role.BrightText: theme.bad,
+        role.Highlight: theme.accent,
+        role.HighlightedText: "#ffffff",
+        role.ToolTipBase: theme.raised,
+        role.ToolTipText: theme.text,
+        role.PlaceholderText: theme.quiet,
+        role.Link: theme.accent,
+        role.Light: theme.raised,
+        role.Midlight: theme.edge,
+        role.Mid: theme.edge,
+        role.Dark: theme.edge,
+    }
+    made = QPalette()
+    for one, colour in roles.items():
+        made.setColor(one, QColor(colour))
+    for one in (role.WindowText, role.Text, role.ButtonText):
+        made.setColor(QPalette.ColorGroup.Disabled, one, QColor(theme.quiet))
+    return made
+
+
+def style_sheet(theme: Theme) -> str:
+    """What Fusion leaves invisible on dark, and the few things that are ours."""
+    return f"""
+    QToolTip {{ color: {theme.text}; background: {theme.raised}; border: 1px solid {theme.edge}; padding: 3px; }}
+    QDockWidget::title {{ background: {theme.window}; padding: 5px 8px; }}
+    QMainWindow::separator {{ background: {theme.edge}; width: 1px; height: 1px; }}
+    QCheckBox::indicator:unchecked, QListView::indicator:unchecked, QTreeView::indicator:unchecked {{
+        border: 1px solid {theme.quiet}; border-radius: 2px; background: {theme.panel}; }}
+    QHeaderView::section {{ background: {theme.raised}; padding: 4px 6px; border: 0;
+        border-right: 1px solid {theme.edge}; border-bottom: 1px solid {theme.edge}; }}
+    QTableView, QTreeView, QListView {{ gridline-color: {theme.edge}; }}
+    QLabel[role="title"] {{ font-size: 15pt; font-weight: 600; }}
+    QLabel[role="heading"] {{ font-weight: 600; }}
+    QLabel[role="quiet"] {{ color: {theme.quiet}; }}
+    QLabel[role="good"] {{ color: {theme.good}; font-weight: 600; }}
+    QLabel[role="doubtful"] {{ color: {theme.doubtful}; font-weight: 600; }}
+    QLabel[role="bad"] {{ color: {theme.bad}; font-weight: 600; }}
+    QPushButton[role="primary"] {{ background: {theme.accent}; color: #ffffff; border: 1px solid {theme.accent};
+        border-radius: 4px; padding: 6px 16px; font-weight: 600; }}
+    QPushButton[role="primary"]:focus {{ border: 2px solid {theme.text}; }}
+    QToolBar#workspaces {{ background: {theme.window}; border: 0; border-right: 1px solid {theme.edge}; spacing: 2px; }}
+    QToolBar#workspaces QToolButton {{ padding: 8px 6px; border: 0; border-left: 3px solid transparent;
+        min-width: 64px; }}
+    QToolBar#workspaces QToolButton:checked {{ border-left: 3px solid {theme.accent}; background: {theme.raised}; }}
+    QToolBar#workspaces QToolButton:hover, QToolBar#workspaces QToolButton:focus {{ background: {theme.raised}; }}
+    QFrame[role="notice"] {{ background: {theme.raised}; border: 1px solid {theme.edge}; border-radius: 5px; }}
+    QFrame[role="guide"] {{ background: {theme.raised}; border: 0; border-bottom: 2px solid {theme.accent}; }}
+    QFrame[role="card"] {{ background: {theme.panel}; border: 1px solid {theme.edge}; border-radius: 6px; }}
+    """

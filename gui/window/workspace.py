@@ -1,0 +1,128 @@
+"""The base class of workspaces: docks, commands, pictures to export, and the command line that repeats the view."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
+
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme
+
+
+class Workspace(QMainWindow):
+    """One task of the window: a central widget with docks around it.
+
+    A subclass sets the class attributes, builds its widgets in `__init__` and overrides the hooks that it needs.
+    `__init__` must be fast, because all workspaces are made before the window is shown; slow work belongs in `shown`.
+
+    Attributes:
+        name: unique, lower case.
+        title: with & before its mnemonic.
+        icon: a name of `icons`.
+        keys: the shortcut that shows the workspace.
+        tip: one sentence for menus and tool tips.
+    """
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    icon: ClassVar[str] = ""
+    keys: ClassVar[str] = ""
+    tip: ClassVar[str] = ""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.docks: dict[str, QDockWidget] = {}
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self.setDockNestingEnabled(True)
+        self.setObjectName(self.name)
+        self.setAccessibleName(self.title.replace("&", ""))
+
+    def dock(
+        self, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
+    ) -> QDockWidget:
+        """Put a widget into a new dock. The saved layout finds the dock by its name."""
+        made = QDockWidget(title, self)
+        made.setObjectName(f"{self.name}.{name}")
+        made.setAccessibleName(title)
+        made.setWidget(widget)
+        self.addDockWidget(area, made)
+        made.setVisible(shown)
+        self.docks[name] = made
+        return made
+
+    def panel(self, widget: QWidget) -> QScrollArea:
+        """Make a scrolling panel of controls for a dock."""
+        made = QScrollArea()
+        made.setWidgetResizable(True)
+        made.setFrameShape(QFrame.Shape.NoFrame)
+        made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        made.setWidget(widget)
+        made.setMinimumWidth(widget.minimumSizeHint().width() + 14)
+        return made
+
+    def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command:
+        """Make a command of this workspace; `options` are the other arguments of `Command`."""
+        return Command(f"{self.name}.{name}", text, run, workspace=self.name, **options)  # type: ignore[arg-type]
+
+    # -- to override -----------------------------------------------------------------------------------
+    def offered(self) -> Sequence[Command]:
+        """Commands that only this workspace has."""
+        return ()
+
+    def shown(self) -> None:
+        """Called each time the workspace comes to the front."""
+
+    def hidden(self) -> None:
+        """Called when another workspace comes to the front."""
+
+    def paint(self, theme: Theme) -> None:
+        """Called when the theme changes: redraw what the workspace draws itself."""
+
+    def refresh(self) -> None:
+        """Called when the library changes: a policy file was saved, or a plugin was added or removed."""
+
+    def exportables(self) -> Sequence[Exportable]:
+        """Pictures and tables that are on screen now."""
+        return ()
+
+    def repeated(self) -> Sequence[str]:
+        """The words of the command line that repeats the view, such as ["foliolab", "verify", "mm-id"]."""
+        return ()
+
+    def takes(self, path: Path) -> bool:
+        """Whether this workspace can show a file."""
+        return False
+
+    def show_file(self, path: Path) -> None:
+        """Show a file for which `takes` returned True.
+
+        Raises:
+            FolioLabError: the file cannot be read.
+        """
+
+    def receive(self, what: object) -> None:
+        """Show something that another workspace sent through `Desk.send`."""
+
+    def keep(self, settings: Settings) -> None:
+        """Called when the window closes: store choices under keys that begin with the workspace's name."""
+
+    def shut(self) -> None:
+        """Called once when the window closes: stop threads, timers and processes."""
+
+    @property
+    def command_line(self) -> str:
+        """The command line that repeats the view, with the policy files that it needs; empty if there is none."""
+        words = list(self.repeated())
+        for file in self.desk.library.files if words else ():
+            if any(name in word for name in self.desk.library.names_of(file) for word in words):
+                words += ["--plugin", file]
+        return shlex.join(words)
