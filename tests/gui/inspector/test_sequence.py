@@ -23,7 +23,7 @@ def shown(qtbot: Any) -> SequenceDiagram:
     qtbot.addWidget(view)
     view.resize(1000, 600)
     view.show()
-    view.show_course(course())
+    view.show_timeline(course())
     return view
 
 
@@ -107,9 +107,9 @@ def test_the_future_is_dimmed(shown: SequenceDiagram) -> None:
 
 
 def test_a_broken_law_stands_below(shown: SequenceDiagram) -> None:
-    shown.show_course(wrong())
+    shown.show_timeline(wrong())
     assert any(text.startswith("✗ safe") for text in shown.diagram.broken)
-    shown.show_course(course())
+    shown.show_timeline(course())
     assert "is not broken" in shown.diagram.broken[0]
 
 
@@ -126,7 +126,7 @@ def test_all_of_it_is_exported(shown: SequenceDiagram, tmp_path: Path) -> None:
 
 
 def test_nothing_shown_is_said(shown: SequenceDiagram) -> None:
-    shown.show_course(None)
+    shown.show_timeline(None)
     shown.grab()
     assert not shown.exportables()
     assert "no counterexample" in shown.accessibleDescription()
