@@ -110,7 +110,7 @@ def say_refuted(found: Registry, schemes: Iterable[Scheme], page: Page) -> None:
 def refuted(found: Registry, schemes: Iterable[Scheme]) -> list[str]:
     """The refuted claims of policies, a sentence each."""
     known = ledger(found)
-    return [f"{scheme.name}: {outcome.told}" for scheme in schemes for outcome in known.refuted(scheme)]
+    return [f"{scheme.name}: {verdict.text}" for scheme in schemes for verdict in known.refuted(scheme)]
 
 
 def print_json(data: Any) -> None:

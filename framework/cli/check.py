@@ -93,7 +93,7 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     if subject.verified is not None:
         from foliolab.framework.verify import ledger
 
-        ledger.keep(subject.verified)
+        ledger.keep(subject.verified, subject.scheme)
     report.show_end(subject.scheme.name, lines, refutations, time.monotonic() - began, page)
     return {
         "policy": subject.scheme.name,

@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)
         verification = _attack(found, scheme, chosen, allowed, jobs, command)
-        ledger.keep(verification)
+        ledger.keep(verification, scheme)
         report.render(verification, _shown(scheme, verification, output, not any(one.refuted for one in done)), page)
         done.append(verification)
         page.line()
@@ -109,7 +109,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     if json is not None:
         verdicts.save(together, json)
     if save_findings is not None:
-        ledger.save(map(ledger.record_of, done, schemes), save_findings)
+        ledger.save(map(ledger.shipped_record, done, schemes), save_findings)
     if together.interrupted:
         raise typer.Exit(_common.INTERRUPTED)
     if together.refuted:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from foliolab.framework.consequences.sample import SCRATCH_A_PAGE
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
-from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.machine import BoundCall, Machine
 
 OPERATIONS: Final = (
     "exit", "fork", "copy_range", "populate", "map_file", "unmap", "flush_gather", "split_pmd", "protect", "mremap",
@@ -61,9 +61,9 @@ class Watched(Machine):
             self.told(f"write({mm}, {first}, {pages})")
         return outcome
 
-    def bind(self, operation: str, *arguments: Any, **options: Any) -> Callable[[], Any]:
+    def bind(self, operation: str, *arguments: int, **options: int | None) -> BoundCall:
         """As a machine's; the operation is told when it runs, and its arguments are checked then."""
-        return partial(getattr(self, operation), *arguments, **options)
+        return BoundCall(getattr(self, operation), *arguments, **options)
 
     def bind_function(self, function: Callable[..., Any], kinds: str, *numbers: int) -> Callable[[], Any]:
         """As a machine's; what the function did is told once it is over."""

@@ -265,14 +265,15 @@ def _unmapped(lane: Lane, mm: int, page: int) -> str:
 def _with_sentence(lane: Lane, found: PageDetail) -> PageDetail:
     from dataclasses import replace
 
-    from foliolab.framework.explore.source import pages_text, size_text
+    from foliolab.framework.engine.operation import folio_size_text
+    from foliolab.framework.explore.source import pages_text
 
     who = _name(lane, found.mm)
     if not found.order:
         others = [one.name for one in found.owners if one.mm != found.mm]
         shared = f"also mapped by {_listed(others)}" if others else "mapped by nobody else"
         return replace(found, told=f"Page {found.page:,} of {who} is a small folio, {shared}.")
-    size = size_text(found.order)
+    size = folio_size_text(found.order)
     index = found.frame - found.head
     where = f"Page {found.page:,} of {who} is page {index} of a {size} folio"
     others = [one.name for one in found.owners if one.mm != found.mm]

@@ -8,9 +8,9 @@ from typing import Final
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import ModelError, PluginError
 from foliolab.framework.verify.laws import Watch
-from foliolab.framework.verify.operation import Operation
 
 FATAL: Final = frozenset({"termination", "access", "raises", "lost-lock", "deadlock"})
 """Laws without which native code may not end, or may write to what is not its own."""

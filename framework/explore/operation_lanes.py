@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import FolioLabError, NativeBuildError, UsageError
 from foliolab.framework.explore import recount
@@ -25,7 +26,6 @@ from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import Cells, Sizes
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.record import Record
-from foliolab.framework.verify.operation import Operation, apply
 from foliolab.framework.verify.playback import Playback, play
 
 PATIENCE: Final = 20_000
@@ -298,7 +298,7 @@ class CounterexampleLane(OperationsLane):
         operation = self.source.steps[step]
         if not isinstance(operation, Operation):
             raise UsageError(f"step {step} of {self.source.title} is no operation", "look at the playback's frames")
-        return partial(apply, self.machine.with_execution("interpreted"), operation)
+        return partial(self.machine.with_execution("interpreted").apply, operation)
 
     def _bring_up(self, step: int) -> None:
         assert self.machine is not None and self.state is not None

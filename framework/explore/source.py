@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
+from foliolab.framework.engine.operation import OPERATIONS, Operation, folio_size_text
+from foliolab.framework.engine.operation import pages_text as span_text
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.events import EventBlocks
@@ -20,11 +23,9 @@ from foliolab.framework.scenario.syntax import Pages, Scenario, Step
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
+from foliolab.framework.trace.operations import operation_of
 from foliolab.framework.verify import counterexample as counterexamples
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
-from foliolab.framework.verify.operation import Operation, parameters
-
-KIB_PER_PAGE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,12 @@ def pages_text(nr: int) -> str:
     return f"{nr:,} page{'s' * (nr != 1)}"
 
 
-def size_text(order: int) -> str:
-    """The size of a folio."""
-    kib = KIB_PER_PAGE << order
-    return f"{kib >> 10} MiB" if kib >> 10 else f"{kib} KiB"
+def _touch(operation: Operation, shown: Callable[[int], int]) -> Touch:
+    """Where an operation acts; `shown` is where the map shows a page of address space."""
+    mm = operation.get("mm", operation.get("parent", -1))
+    if operation.has("child"):
+        return Touch(mm, other=operation.get("child"))
+    return Touch(mm) if operation.start < 0 else Touch(mm, shown(operation.start), operation.get("nr", 1))
 
 
 # -- events -------------------------------------------------------------------------------------------
@@ -127,23 +130,17 @@ class EventsSource(Source):
         row = self.blocks.row(step)
         who, other, nr = self.name(row["mm"]), row["other"], row["nr"]
         kind = row["kind"]
-        size = size_text(row["order"]) if row["order"] <= ev.LAST_KIND else "unknown size"
-        at = self._place(row["page"])
+        if operation := operation_of(row):
+            return operation.sentence(self.name, self._span) + (self._outcome(row) if kind == ev.WRITE else "")
+        pages = self._span(row["page"], nr)
         sentences = {
-            ev.PRESENT: f"{who} maps {pages_text(nr)} from {at} on when the recording begins, in folios of {size}",
-            ev.FORK: f"{who} forks {self.name(other)}",
+            ev.PRESENT: f"{who} maps {pages} when the recording begins, in folios of {folio_size_text(row['order'])}",
             ev.SPAWN: f"{who} starts {self.name(other)}, which shares its memory until it executes",
             ev.EXEC: f"{who} executes a program and goes on as {self.name(other)}",
-            ev.EXIT: f"{who} exits",
             ev.GONE: f"{who} is gone for certain",
-            ev.NEW: f"{who} faults in a new folio of {size} at {at}",
-            ev.WRITE: f"{who} writes {at}{self._outcome(row)}",
-            ev.UNMAP: f"{who} unmaps {pages_text(nr)} from {at} on",
-            ev.MOVE: f"{who} moves {pages_text(nr)} from {at} to {self._place(other)}",
-            ev.SPLIT: f"{who} protects a part of {pages_text(nr)} from {at} on, which splits PMDs",
+            ev.SPLIT: f"{who} protects a part of {pages}, which splits PMDs",
             ev.LOST: f"{nr:,} events were lost about here",
             ev.FREE_HINT: "the kernel itself migrated, split or swapped a folio",
-            ev.MAP: f"{who} maps {pages_text(nr)} of a file from {at} on, in folios of {size}",
         }
         return sentences.get(kind, f"an event of unknown kind {kind}")
 
@@ -152,17 +149,19 @@ class EventsSource(Source):
         self.check(step)
         row = self.blocks.row(step)
         kind, mm = row["kind"], row["mm"]
-        if kind in (ev.FORK, ev.SPAWN, ev.EXEC):
+        if operation := operation_of(row):
+            return _touch(operation, self.blocks.shown)
+        if kind in (ev.SPAWN, ev.EXEC):
             return Touch(mm, other=row["other"])
-        if kind in (ev.EXIT, ev.GONE, ev.LOST, ev.FREE_HINT):
+        if kind in (ev.GONE, ev.LOST, ev.FREE_HINT):
             return Touch(mm)
-        nr = 1 << row["order"] if kind == ev.NEW else max(row["nr"], 1)
-        page = row["page"] >> row["order"] << row["order"] if kind == ev.NEW else row["page"]
-        return Touch(mm, self.blocks.shown(page), nr)
+        return Touch(mm, self.blocks.shown(row["page"]), max(row["nr"], 1))
 
-    def _place(self, page: int) -> str:
+    def _span(self, page: int, nr: int) -> str:
         shown = self.blocks.shown(page)
-        return f"page {shown:,}" if shown >= 0 else f"address {page << 12:#x}"
+        if shown >= 0:
+            return span_text(shown, nr)
+        return f"{pages_text(nr)} from address {page << 12:#x} on" if nr != 1 else f"address {page << 12:#x}"
 
     def _outcome(self, row: dict[str, int]) -> str:
         done = {ev.REUSED: "reused", ev.COPIED: "copied"}.get(row["flags"] & ev.OUTCOME)
@@ -192,7 +191,7 @@ def pattern_source(
     if not len(events):
         raise UsageError(f"sharing pattern {pattern.name} does nothing with {mms} MMs", "choose more MMs, or another")
     found = survey(events, progress or _quiet)
-    title = f"{pattern.name}: {mms} MMs, {folios:,} folios of {size_text(order)}"
+    title = f"{pattern.name}: {mms} MMs, {folios:,} folios of {folio_size_text(order)}"
     source = EventsSource(title, "pattern", events, found, {})
     if events.path.startswith("the beginning"):
         source.notes = (f"the pattern goes on; these are its first {len(events):,} events",)
@@ -261,22 +260,26 @@ class ScenarioSource(Source):
 
 
 _SCENARIO_VERBS: Final = {
-    "fork": "forks {name}", "exec": "executes a program", "exit": "exits", "write": "writes {pages}",
-    "read": "reads {pages}", "munmap": "unmaps {pages}", "dontneed": "drops {pages} (MADV_DONTNEED)",
-    "mremap": "moves {pages} to {to}", "mprotect": "protects {pages} and makes it writable again",
+    "exec": "executes a program", "read": "reads {pages}", "dontneed": "drops {pages} (MADV_DONTNEED)",
     "pin": "pins {pages} for DMA as {name}", "unpin": "undoes the pin {name}",
     "vmsplice": "puts a reference to {pages} into the pipe {name}", "close": "closes the pipe {name}",
     "peek": "reads through {name}", "cold": "calls {pages} cold (MADV_COLD)",
     "pageout": "asks for {pages} to be paged out (MADV_PAGEOUT)",
 }  # fmt: skip
+"""What a step does that is no single operation of the machine, or has a name of its own in scenarios."""
+_SCENARIO_OPERATIONS: Final = {
+    "fork": "fork", "exit": "exit", "write": "write", "munmap": "unmap", "mremap": "mremap", "mprotect": "protect",
+}  # fmt: skip
 
 
 def _scenario_sentence(step: Step) -> str:
-    verb = _SCENARIO_VERBS.get(step.action, step.action)
-    told = verb.format(name=step.name, pages=_span(step.pages), to=_span(step.to))
-    if step.action == "fork" and step.pages is not None:
-        told += f" without {_span(step.pages)}"
-    return f"{step.process} {told}"
+    if step.action not in _SCENARIO_OPERATIONS:
+        verb = _SCENARIO_VERBS.get(step.action, step.action)
+        return f"{step.process} {verb.format(name=step.name, pages=_span(step.pages))}"
+    sentence = OPERATIONS[_SCENARIO_OPERATIONS[step.action]].sentence
+    words = {"mm": step.process, "parent": step.process, "child": step.name}
+    text = sentence.format(**words, pages=_span(step.pages), to=_span(step.to))
+    return f"{text} without {_span(step.pages)}" if step.action == "fork" and step.pages is not None else text
 
 
 def _span(pages: Pages | None) -> str:
@@ -333,7 +336,7 @@ class CounterexampleSource(Source):
         self.check(step)
         one = self.steps[step]
         if isinstance(one, Operation):
-            return operation_sentence(one)
+            return one.sentence()
         thread, count = one
         if thread < 0:
             return "every thread runs on to its end"
@@ -345,44 +348,10 @@ class CounterexampleSource(Source):
         """See `Source.touch`."""
         self.check(step)
         one = self.steps[step]
-        if not isinstance(one, Operation):
-            return Touch(-1)
-        mm = one.get("mm", one.get("parent", -1))
-        if "child" in dict(one.numbers):
-            return Touch(mm, other=one.get("child"))
-        page = one.get("start", one.get("vpn", -1)) if {"start", "vpn"} & {*dict(one.numbers)} else -1
-        return Touch(mm, page, one.get("nr", 1) if page >= 0 else 0)
+        return _touch(one, lambda page: page) if isinstance(one, Operation) else Touch(-1)
 
     def _doing(self, thread: int) -> str:
         return "; ".join(self.counterexample.threads[thread])
-
-
-_OPERATION_VERBS: Final = {
-    "create": "MM {mm} comes to be", "exit": "MM {mm} exits", "fork": "MM {parent} forks MM {child}",
-    "populate": "MM {mm} faults in {nr} from page {start} on, in folios of {order}",
-    "unmap": "MM {mm} unmaps {nr} from page {start} on", "write": "MM {mm} writes {nr} from page {start} on",
-    "split_pmd": "MM {mm} splits the PMDs of {nr} from page {start} on",
-    "protect": "MM {mm} protects {nr} from page {start} on, and makes them writable again",
-    "mremap": "MM {mm} moves {nr} from page {start} to page {to}", "pin": "MM {mm} pins page {vpn} for DMA",
-    "unpin": "frame {pfn} is unpinned", "get_user": "somebody takes a reference to frame {pfn}",
-    "put_user": "somebody drops a reference to frame {pfn}", "file_folio": "a folio of {order} of a file is made",
-    "map_file": "MM {mm} maps {nr} of the file folio at frame {pfn} from page {vpn} on",
-    "drop_file": "the file folio at frame {pfn} is truncated", "flush_gather": "the mmu_gather batch is flushed",
-    "drain": "the LRU batch with frame {pfn} is drained", "swap_cache": "frame {pfn} enters the swap cache",
-    "swap_out": "page {vpn} of MM {mm} is swapped out", "swap_in": "page {vpn} of MM {mm} is swapped in",
-    "maybe_shared": "somebody asks whether the folio of frame {pfn} may be mapped by several MMs",
-}  # fmt: skip
-
-
-def operation_sentence(operation: Operation) -> str:
-    """An operation of a machine in one sentence."""
-    numbers: dict[str, str] = {name: "0" for name in parameters(operation.do)} | {"nr": pages_text(1)}
-    for name, value in operation.numbers:
-        numbers[name] = f"{value:,}"
-    numbers["nr"] = pages_text(operation.get("nr", 1))
-    if "order" in numbers:
-        numbers["order"] = size_text(operation.get("order"))
-    return _OPERATION_VERBS.get(operation.do, str(operation)).format(**numbers)
 
 
 def counterexample_source(path: str | os.PathLike[str] | Counterexample) -> CounterexampleSource:

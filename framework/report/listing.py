@@ -49,7 +49,7 @@ def _policy(policy: Policy, registry: Registry, ledger: Ledger) -> dict[str, Any
         "name": policy.name,
         "summary": policy.summary,
         "capabilities": sorted(policy.capabilities),
-        "refuted": [vars(outcome) for outcome in ledger.refuted(policy.with_parameters())],
+        "refuted": [vars(one) | {"stale": one.stale} for one in ledger.refuted(policy.with_parameters())],
         "parameters": [vars(p) | {"choices": list(p.choices)} for p in policy.parameters],
         "references": list(policy.references),
         "layout": policy.layout,
@@ -84,8 +84,11 @@ def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
     for policy in registry.policies.values():
         out.item(policy.name, policy.summary, column=column, style="cyan")
         out.item("", f"claims: {_words(policy.capabilities)}", column=column)
-        for outcome in ledger.refuted(policy.with_parameters()):
-            out.item("", f"✗ {outcome.told}", column=column)
+        refuted = ledger.refuted(policy.with_parameters())
+        for verdict in refuted:
+            out.item("", f"✗ {verdict.headline}", column=column)
+        for source in dict.fromkeys(verdict.source for verdict in refuted):
+            out.item("", f"  {source}", column=column)
         if policy.parameters:
             chosen = ", ".join(f"{p.name}={p.default}" for p in policy.parameters)
             out.item("", f"parameters: {chosen}", column=column)

@@ -14,6 +14,7 @@ from foliolab.framework.report import interleaving
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS
+from foliolab.framework.verify.ledger import version_text
 from foliolab.framework.verify.timeline import Course
 from foliolab.framework.verify.verifier import Verification
 
@@ -62,7 +63,9 @@ def render(verification: Verification, shown: Sequence[Shown], page: Page) -> No
         page: where to.
     """
     page.line(f"{verification.policy}: {headline(verification)}", "bold")
-    page.line(f"  text {verification.digest}, {verification.seconds:.1f} s", "dim")
+    version = version_text(verification.versions.get("foliolab", ""), verification.verifier)
+    found = f"{version}, {verification.started[:10]}, {verification.seconds:.1f} s"
+    page.line(f"  text {verification.digest}; {found}", "dim")
     _claims(verification, page)
     _coverage(verification, page)
     for one in shown:

@@ -17,13 +17,13 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import entrypoints, fault
 from foliolab.framework.engine.check import Violation, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 from foliolab.framework.verify.field_names import name_of
 from foliolab.framework.verify.laws import Watch, failure, spoils
-from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.scheduler import Access, Turnstile
 
 STUCK: Final = 2000
@@ -280,7 +280,7 @@ class _Threads:
     def run(self) -> Playback:
         for text in self.counterexample.setup:
             operation = Operation.parse(text)
-            answer = apply(self.machine, operation)
+            answer = self.machine.apply(operation)
             self._hold(operation, before=False)
             self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
             self.playback.turns.append(len(self.playback.frames))
@@ -343,7 +343,7 @@ class _Threads:
             answers = []
             self.waiting[number] = operation, self._question(operation)
             machine.cpu = number  # nobody else runs until the next access
-            for function, numbers in calls(machine, operation):
+            for function, numbers in machine.bind_operation(operation).entries:
                 memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
                 answers.append(function(*memories, *numbers))
             self._begin(number)
@@ -359,16 +359,16 @@ class _Threads:
 
     def _hold(self, operation: Operation, before: bool) -> None:
         """References that a thread holds for certain: taken by what has ended, not given back by what has begun."""
-        sign = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}.get(operation.do, 0)
+        sign = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}.get(operation.name, 0)
         if sign and before == (sign < 0):
             head = self.folio[0]
             self.held[head] = self.held.get(head, 0) + sign * operation.get("nr", 1)
 
     def _question(self, operation: Operation) -> _Question | None:
         """What an operation asks."""
-        if operation.do == "maybe_shared":
+        if operation.name == "maybe_shared":
             return _Question(self.folio, -1)
-        if operation.do == "write":
+        if operation.name == "write":
             frame = self.machine.frame(operation.get("mm"), operation.get("start"))
             head, pages = self.folio
             exclusive = frame >= 0 and int(self.machine.column("page", "flags")[frame]) >> PG_anon_exclusive & 1
@@ -390,10 +390,10 @@ class _Threads:
             return
         head, _ = question.folio
         self._witness(question)
-        if operation.do == "maybe_shared" and not answers[-1] and not question.alone:
+        if operation.name == "maybe_shared" and not answers[-1] and not question.alone:
             message = f"thread {number}: folio {head} is called exclusive while several MMs map it all the time"
             self.playback.violations.append(Violation("safe", message, "safe"))
-        if operation.do == "write" and answers[-1] & 7 == fault.REUSED:
+        if operation.name == "write" and answers[-1] & 7 == fault.REUSED:
             others = [mm for mm, n in enumerate(self._now()) if n and mm != question.mm]
             who = f"thread {number}: MM {question.mm} reuses page {operation.get('start')} of folio {head}"
             if others:
@@ -425,9 +425,9 @@ class _Threads:
 
 def _answer_text(operation: Operation, answers: list[int]) -> str:
     """What an operation of a thread answered, as far as its caller decides by it."""
-    if operation.do == "maybe_shared":
+    if operation.name == "maybe_shared":
         return "maybe shared" if answers[-1] else "exclusive"
-    if operation.do == "write":
+    if operation.name == "write":
         return OUTCOMES.get(answers[-1] & 7, "not mapped")
     return "done"
 

@@ -25,6 +25,7 @@ from foliolab.framework.results.provenance import MachineInfo, describe_machine,
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
+from foliolab.framework.verify.version import verifier_digest
 
 SCHEMA: Final = 1
 GRACE: Final = 5.0
@@ -39,6 +40,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         policy: as a user would write it.
         digest: of its text (`policytree.policy_digest`).
+        verifier: digest of the engine and verifier that judged; empty in files of older versions.
         claims: what it declares.
         findings: the attacks' answers.
         interrupted: whether it was stopped early.
@@ -53,6 +55,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seconds: float
     started: str
     command: str = ""
+    verifier: str = ""
     machine: MachineInfo = msgspec.field(default_factory=describe_machine)
     versions: dict[str, str] = msgspec.field(default_factory=versions)
     schema: int = SCHEMA
@@ -147,7 +150,7 @@ def verify(
     Returns:
         their answers; what an attack could not say for want of time, or since it failed, is undecided.
     """
-    began, started = time.monotonic(), now()
+    began, started, judge = time.monotonic(), now(), verifier_digest()
     if jobs and "fork" in multiprocessing.get_all_start_methods():
         findings, interrupted = _side_by_side(scheme, attacks, budget, tell, first)
     else:
@@ -164,6 +167,7 @@ def verify(
         seconds=time.monotonic() - began,
         started=started,
         command=command,
+        verifier=judge,
     )
 
 

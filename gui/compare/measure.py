@@ -163,7 +163,7 @@ def _right(registry: Registry, policy: str, baseline: str, command: str, tell: _
     found = verifier.verify(
         scheme, attacks.chosen(), budget, listen, command=command, plugin=source if kind == "file" else ""
     )
-    ledger.keep(found)
+    ledger.keep(found, scheme)
 
 
 def _precise(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:

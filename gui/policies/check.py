@@ -79,7 +79,7 @@ def _checked(registry: Registry, scheme: Scheme, say: Callable[[object], None]) 
         message = " ".join(outcome.text.split())
         if outcome.counterexample is None:
             return Checked(scheme.name, "failed", message)
-        ledger.keep(subject.verification())
+        ledger.keep(subject.verification(), scheme)
         claim = outcome.counterexample.claim or "what every policy owes"
         return Checked(scheme.name, "refuted", f"{claim}: {outcome.counterexample.message}")
     return Checked(scheme.name, "checked", "compiles, runs, and nothing was refuted within a few seconds")

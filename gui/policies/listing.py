@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Plugin
-    from foliolab.framework.verify.ledger import Ledger
+    from foliolab.framework.verify.ledger import KeptVerdict, Ledger
     from foliolab.gui.window.library import Library
 
 Group = Literal["own", "installed", "file", "broken"]
@@ -85,15 +85,21 @@ def entries(library: Library, ledger: Ledger) -> list[Entry]:
 def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry:
     policy = library.registry.policies[name]
     scheme = policy.with_parameters()
-    outcomes = ledger.outcomes(scheme)
-    owed = [("what every policy owes", "refuted")] if "" in outcomes and outcomes[""].verdict == "refuted" else []
-    claims = [(one, outcomes[one].verdict if one in outcomes else "") for one in sorted(scheme.capabilities)]
+    kept = ledger.verdicts(scheme)
+    owed = [_claim("what every policy owes", kept[""])] if "" in kept and kept[""].verdict == "refuted" else []
+    claims = [_claim(one, kept.get(one)) for one in sorted(scheme.capabilities)]
     group: Group = "file"
     if plugin.kind == "entry":
         group = "own" if plugin.source.partition(" ")[0].lower() == DISTRIBUTION else "installed"
     elif plugin.source not in library.files:
         group = "installed"
     return Entry(name, group, plugin.source, policy.summary, (*owed, *claims))
+
+
+def _claim(claim: str, kept: KeptVerdict | None) -> tuple[str, str]:
+    if kept is None:
+        return claim, ""
+    return f"{claim} (stale)" if kept.stale else claim, kept.verdict
 
 
 def location_of(message: str) -> tuple[str, int]:

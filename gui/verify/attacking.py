@@ -57,5 +57,5 @@ def attack(
         scheme, known.chosen(attacks, tso), Budget(seconds, memory), tell, 1, command=command,
         plugin=source if kind == "file" else "",
     )  # fmt: skip
-    ledger.keep(done)
+    ledger.keep(done, scheme)
     return done

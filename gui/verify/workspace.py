@@ -341,7 +341,7 @@ class VerifyWorkspace(Workspace):
             self._show_opened(self._opened[text])
             return
         self.note.hide()
-        known = self.desk.library.ledger().outcomes(self.desk.library.scheme(text))
+        known = self.desk.library.ledger().verdicts(self.desk.library.scheme(text))
         if known or self.cards is not None:
             self._furnish()
             assert self.claims is not None and self.cards is not None

@@ -14,11 +14,11 @@ import pytest
 
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.engine.machine import Machine
 from foliolab.framework.plugins import registry as room
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
 from foliolab.framework.testing.subject import Subject, subject_of
-from foliolab.framework.verify import operation
 from foliolab.policies import mm_id, page_mapcount
 
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
@@ -102,15 +102,15 @@ def test_parameters_are_tried_at_their_ends() -> None:
 def test_native_code_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     scheme = page_mapcount.POLICY.with_parameters()
     assert alike.difference(scheme, steps=30) == ""
-    right = operation.apply
+    right = Machine.apply
 
     def wrong(machine, one):
         said = right(machine, one)
-        if machine.execution == "native" and one.do == "fork":
+        if machine.execution == "native" and one.name == "fork":
             machine.vm.buffer[machine.map.pages + 3] ^= 1
         return said
 
-    monkeypatch.setattr(alike, "apply", wrong)
+    monkeypatch.setattr(Machine, "apply", wrong)
     told = alike.difference(scheme, steps=60)
     assert "fork" in told and "1 bytes differ" in told
 

@@ -93,7 +93,7 @@ class Run:
         except (Asymmetric, Reclassified):
             raise
         except Exception as fault:  # whatever the author's text raises
-            where = wrong_answer(fault) or place_outside(fault) or self.program.calls[self.call].operation.told
+            where = wrong_answer(fault) or place_outside(fault) or self.program.calls[self.call].operation.text
             self._fault(Violation("raises", f"{where}: {type(fault).__name__}: {fault}"))
         finally:
             asker.run = None
@@ -368,7 +368,7 @@ class Run:
         done = self.call == len(self.program.calls)
         call = None if done else self.program.calls[self.call]
         quiet = first and (call is None or call.first)
-        asks = not first and call is not None and call.operation.do in ("maybe_shared", "write")
+        asks = not first and call is not None and call.operation.name in ("maybe_shared", "write")
         what |= quiet << n.QUIET_AT | asks << n.ASKS_AT
         truth = self.seen | self.held << n.HELD_AT
         node = self.behaviour.node(self, (what, *where, -1, truth, wait, waits))

@@ -16,12 +16,12 @@ from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
 from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options, explore
 from foliolab.framework.verify.explored.walker import Walker
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
-from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.playback import counted, play
 from foliolab.framework.verify.scheduler import Turnstile
 from foliolab.policies import mm_id, page_mapcount, rmap_id
@@ -75,14 +75,14 @@ def random_run(world: World, seed: int) -> Machine:
     """The interpreted engine's own text under a random schedule of accesses."""
     machine = Machine(world.scheme, world.shape, "interpreted")
     for operation in world.setup:
-        apply(machine, operation)
+        machine.apply(operation)
     turnstile = Turnstile(machine.vm, counted(machine, world.folio), "sc")
     held = [0]
 
     def thread(number: int) -> None:
         for operation in world.operations[number]:
             machine.cpu = number
-            for function, numbers in calls(machine, operation):
+            for function, numbers in machine.bind_operation(operation).entries:
                 memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
                 function(*memories, *numbers)
 
