@@ -59,9 +59,9 @@ def false_shared(library: Library) -> list[Stop]:
     return [
         Stop(
             "Three processes, one folio",
-            "A daemon detaches: a shell forks, the child forks again, and the two parents exit. They share one folio of "
-            f"64 KiB. Two schemes see the same events: {imprecise}, which stores little per folio, and {exact}, which "
-            "counts the mappings of every process. Step with the right arrow key.",
+            "A daemon detaches: a shell forks, the child forks again, and the two parents exit. They share one folio "
+            f"of 64 KiB. Two schemes see the same events: {imprecise}, which stores little per folio, and {exact}, "
+            "which counts the mappings of every process. Step with the right arrow key.",
             "explore",
             {"file": DAEMON, "policies": [imprecise, exact], "step": 1},
             "explore.maps",
@@ -77,8 +77,8 @@ def false_shared(library: Library) -> list[Stop]:
         ),
         Stop(
             "What it costs",
-            "In the next step the daemon writes. A page of a folio that is known to be exclusive is reused; a page of a "
-            "folio that may be shared is copied. The table below shows how the two schemes differ.",
+            "In the next step the daemon writes. A page of a folio that is known to be exclusive is reused; a page of "
+            "a folio that may be shared is copied. The table below shows how the two schemes differ.",
             "explore",
             {"step": 6},
         ),
@@ -117,8 +117,8 @@ def page_mapcounts(library: Library) -> list[Stop]:
         ),
         Stop(
             "Counted, not timed",
-            "Times depend on the host. The numbers of atomic operations, stores and loads per page do not: the same run "
-            "counts them exactly.",
+            "Times depend on the host. The numbers of atomic operations, stores and loads per page do not: the same "
+            "run counts them exactly.",
             "benchmark",
             None,
             "benchmark.counted",
@@ -131,8 +131,8 @@ def race(library: Library) -> list[Stop]:
     return [
         Stop(
             "A scheme with a mistake",
-            "This file contains a whole scheme: the first MM that maps a folio becomes its owner, and a second MM marks "
-            "the folio as shared. Read the function take: between the load of the owner and the store, another "
+            "This file contains a whole scheme: the first MM that maps a folio becomes its owner, and a second MM "
+            "marks the folio as shared. Read the function take: between the load of the owner and the store, another "
             "thread may do the same. Would you have seen this in a review?",
             "policies",
             RACE,
@@ -165,7 +165,7 @@ def race(library: Library) -> list[Stop]:
 
 
 TOURS: Final = (
-    Tour("false-shared", "What is a false shared?", "Only one process maps a folio, and the scheme still says “shared”.",
+    Tour("false-shared", "What is a false shared?", "One process maps a folio, and the scheme still says “shared”.",
          false_shared),
     Tour("page-mapcounts", "Why do per-page mapcounts cost?", "The same munmap with and without a counter in every "
          "page, measured on this host.", page_mapcounts),
