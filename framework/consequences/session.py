@@ -10,9 +10,10 @@ from foliolab.framework.consequences.result import ConsequencesResult, Course, O
 from foliolab.framework.consequences.sources import Source
 from foliolab.framework.consequences.tally import Ledger
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import ExitCode, FolioLabError
-from foliolab.framework.isolation import blame
+from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.results import provenance
 
 Progress = Callable[[str, int, int], None]
@@ -90,7 +91,7 @@ def _one(source: Source, scheme: Scheme, request: ConsequencesRequest) -> Outcom
         return ledger.outcome(why)
     stopped, code = "", ExitCode.GOOD
     try:
-        with blame.time_limit(request.patience, f"{source.name} with policy {scheme.name}"):
+        with time_limit(request.patience, f"{source.name} with policy {scheme.name}"):
             source.run(ledger, request.execution)
     except KeyboardInterrupt:
         stopped = INTERRUPTED
@@ -99,7 +100,7 @@ def _one(source: Source, scheme: Scheme, request: ConsequencesRequest) -> Outcom
     except MemoryError:
         stopped, code = "there is not enough memory for its tables", ExitCode.COMPARISON_FAILED
     except Exception as fault:  # whatever a policy's, a pattern's or a workload's own code raises
-        stopped, code = blame.message(fault), ExitCode.PLUGIN_FAILED
+        stopped, code = describe(fault), ExitCode.PLUGIN_FAILED
     return ledger.outcome(stopped, int(code))
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import FolioLabError, ModelError, PluginError
-from foliolab.framework.isolation import blame
-from foliolab.framework.plugins.discovery import place_outside
+from foliolab.framework.isolation.blame import location_outside, time_limit
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, columns
 from foliolab.framework.trace.file import BLOCK_EVENTS
@@ -182,15 +182,15 @@ def played(pattern: SharingPattern, usage: Usage, seed: int, cut: bool = False) 
     stream = Stream(usage, seed)
     what = f"sharing pattern {pattern.name}"
     try:
-        with blame.time_limit(SECONDS, what):
+        with time_limit(SECONDS, what):
             pattern.play(stream, usage)
     except PluginError:
         raise
     except FolioLabError as fault:
         if cut and isinstance(fault, TooMany):
             return stream.recorded(f"the beginning of {pattern.name} with {usage.mms} MMs")
-        place = place_outside(fault)
+        place = location_outside(fault)
         raise PluginError(f"{what}: {fault.what}{f' ({place})' if place else ''}", fault.hint) from fault
     except Exception as fault:  # whatever a plugin's own code raises
-        raise PluginError(f"{what}: {blame.message(fault)}", "mend it, or leave it out") from fault
+        raise PluginError(f"{what}: {describe(fault)}", "mend it, or leave it out") from fault
     return stream.recorded(f"{pattern.name} with {usage.mms} MMs")

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
-from foliolab.framework.verify.timeline import Course
+from foliolab.framework.verify.timeline import Timeline
 from foliolab.gui.sequence.picture import Geometry, SequencePicture, geometry_of
 from foliolab.gui.sequence.rows import Diagram, Mark, diagram_of
 from foliolab.gui.window.exporting import Exportable, Row
@@ -38,7 +38,7 @@ class SequenceDiagram(QAbstractScrollArea):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.timeline: Course | None = None
+        self.timeline: Timeline | None = None
         self.diagram = Diagram()
         self._theme = theme
         self._picture = SequencePicture(self.diagram, theme, self.font())
@@ -51,7 +51,7 @@ class SequenceDiagram(QAbstractScrollArea):
         self.verticalScrollBar().setSingleStep(1)
 
     # -- contents --------------------------------------------------------------------------------------
-    def show_timeline(self, timeline: Course | None) -> None:
+    def show_timeline(self, timeline: Timeline | None) -> None:
         """Show a counterexample before its first step; None shows nothing."""
         self.timeline = timeline
         self._remake()

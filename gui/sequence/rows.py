@@ -10,7 +10,7 @@ from typing import Final, Literal
 from foliolab.framework.verify.field_names import change_text, field_of
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.playback import Frame
-from foliolab.framework.verify.timeline import Course
+from foliolab.framework.verify.timeline import Timeline
 
 Kind = Literal["setup", "begin", "end", "read", "write", "lock", "unlock", "wait", "note"]
 WORDS: Final[dict[str, str]] = {
@@ -100,7 +100,7 @@ class Diagram:
         return self._lasts[at] > step
 
 
-def diagram_of(timeline: Course, all_accesses: bool = False, unfolded: bool = False) -> Diagram:
+def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = False) -> Diagram:
     """Make the diagram of a counterexample that was played.
 
     Args:
@@ -145,21 +145,21 @@ def _lasts(marks: Iterable[Mark]) -> list[int]:
     return found
 
 
-def _heads(timeline: Course) -> tuple[tuple[str, str], ...]:
+def _heads(timeline: Timeline) -> tuple[tuple[str, str], ...]:
     threads = timeline.counterexample.threads
     if not timeline.threaded:
         return (("operations", "one after the other, each as a whole"),)
     return tuple((f"thread {number}", " · ".join(does)) for number, does in enumerate(threads))
 
 
-def _broken(timeline: Course) -> tuple[str, ...]:
+def _broken(timeline: Timeline) -> tuple[str, ...]:
     found = timeline.playback.violations
     if not found:
         return (f"The law {timeline.counterexample.law} of this counterexample does not break any more.",)
     return tuple(f"✗ {one.law} ({LAWS.get(one.law, 'an unknown law')}): {one}" for one in found)
 
 
-def _mark(timeline: Course, step: int, thread: int, text: str) -> Mark:
+def _mark(timeline: Timeline, step: int, thread: int, text: str) -> Mark:
     frame = timeline.frames[step]
     if not frame.op:
         kind: Kind = "end" if text.startswith("= ") else "setup" if thread < 0 else "begin"
@@ -170,7 +170,7 @@ def _mark(timeline: Course, step: int, thread: int, text: str) -> Mark:
         name = frame.field.removeprefix("folio.")
         state = f"{name}: {change_text(frame.field, frame.old, frame.new, stored)}"
         text = f"{frame.op} {name}"
-    return Mark(thread, _kind(frame), text, state, step, step, frame.mappings, frame.place)
+    return Mark(thread, _kind(frame), text, state, step, step, frame.mappings, frame.location)
 
 
 def _kind(frame: Frame) -> Kind:
@@ -181,7 +181,7 @@ def _kind(frame: Frame) -> Kind:
     return "write" if frame.old != frame.new or frame.op == "flush" else "read"
 
 
-def _spans(timeline: Course, diagram: Diagram) -> Iterable[Span]:
+def _spans(timeline: Timeline, diagram: Diagram) -> Iterable[Span]:
     """A span from the access that takes a lock to the one that releases it, and one for each wait."""
     held: dict[tuple[int, str], tuple[int, int]] = {}
     waits: dict[int, tuple[str, int]] = {}

@@ -10,7 +10,7 @@ from foliolab.framework.errors import FolioLabError, PluginError
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 
 class Playing:
@@ -26,7 +26,7 @@ class Playing:
     """
 
     def __init__(self, counterexample: Counterexample, scheme: Scheme) -> None:
-        self.timeline: Course | None = None
+        self.timeline: Timeline | None = None
         self.fault: FolioLabError | None = None
         self._arguments = counterexample, scheme
         # A daemon thread: it runs the policy's code, which the watchdog of the verifier ends if it hangs.
@@ -39,10 +39,10 @@ class Playing:
         return self.timeline is not None or self.fault is not None
 
     def _play(self) -> None:
-        from foliolab.framework.verify.timeline import Course
+        from foliolab.framework.verify.timeline import Timeline
 
         try:
-            self.timeline = Course(*self._arguments)
+            self.timeline = Timeline(*self._arguments)
         except FolioLabError as fault:
             self.fault = fault
         except Exception as fault:  # the policy's code can raise anything

@@ -12,7 +12,7 @@ from foliolab.gui.sequence.diagram import SequenceDiagram
 from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 SPEED = 350
 """Milliseconds from one step to the next while the counterexample plays."""
@@ -29,7 +29,7 @@ class Stepper(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.timeline: Course | None = None
+        self.timeline: Timeline | None = None
         self.headline, self.law = QLabel(), QLabel()
         self.headline.setProperty("role", "bad")
         self.headline.setWordWrap(True)
@@ -59,7 +59,7 @@ class Stepper(QWidget):
         layout.addWidget(self.diagram, 1)
         layout.addLayout(line)
 
-    def show_timeline(self, timeline: Course) -> None:
+    def show_timeline(self, timeline: Timeline) -> None:
         """Show a counterexample that was played, before its first step."""
         self.pause()
         self.timeline = timeline

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import registry as room
 
@@ -47,7 +46,7 @@ class Library(QObject):
         self._watcher.directoryChanged.connect(self._touched)
         self._settle = QTimer(self, singleShot=True, interval=SETTLE)
         self._settle.timeout.connect(self._reload_if_changed)
-        self.registry: Registry = room.load(self.files, check=layouts_of)
+        self.registry: Registry = room.load(self.files)
         self._watch()
 
     # -- contents --------------------------------------------------------------------------------------
@@ -85,7 +84,7 @@ class Library(QObject):
         """The kept verdicts, read from disk each time because a verification may have added some."""
         from foliolab.framework.verify.ledger import Ledger
 
-        return Ledger(self.registry.findings)
+        return Ledger(self.registry.findings.values())
 
     def failure_of(self, path: str) -> PluginFailure | None:
         """Why a file failed to load; None if it did not fail."""
@@ -93,7 +92,7 @@ class Library(QObject):
 
     def names_of(self, path: str) -> tuple[str, ...]:
         """The names of the policies that a file offers."""
-        return next((one.policies for one in self.registry.plugins if one.source == path), ())
+        return next((one.offers["policies"] for one in self.registry.plugins if one.source == path), ())
 
     # -- files -----------------------------------------------------------------------------------------
     def open(self, path: str | Path) -> str:
@@ -121,7 +120,7 @@ class Library(QObject):
 
     def reload(self) -> None:
         """Load all plugins again."""
-        self.registry = room.load(self.files, check=layouts_of)
+        self.registry = room.load(self.files)
         self._watch()
         self.changed.emit()
 

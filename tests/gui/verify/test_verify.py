@@ -21,13 +21,12 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The counterexample of the tour's race, in a file."""
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry
     from foliolab.framework.verify import counterexample
     from foliolab.framework.verify.attack import Budget
     from foliolab.framework.verify.explored.attack import Explored
 
-    scheme = registry.load([RACE], check=layouts_of).policy("lost-update")
+    scheme = registry.load([RACE]).policy("lost-update")
     findings = Explored().run(scheme, Budget(20.0, 64 << 20), lambda news: None)
     found = next(one.counterexample for one in findings if one.counterexample is not None)
     path = tmp_path_factory.mktemp("examples") / "race.json"
@@ -210,14 +209,13 @@ def test_a_damaged_counterexample_is_a_notice(window: Window, tmp_path: Path, te
 def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
 ) -> None:
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry
     from foliolab.framework.verify import verdicts, verifier
     from foliolab.framework.verify.attack import Attack, Budget
     from foliolab.framework.verify.explored.attack import Explored
     from foliolab.framework.verify.structural import Structural
 
-    found = registry.load([RACE], check=layouts_of)
+    found = registry.load([RACE])
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
     attacks: dict[str, Attack] = {names[0]: Structural(), "lost-update": Explored()}
     done = [
