@@ -1,4 +1,4 @@
-"""Open the window: compare, explore, measure and verify policies."""
+"""Open the window: compare, explore and verify policies."""
 
 from __future__ import annotations
 
