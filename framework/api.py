@@ -22,6 +22,9 @@ from foliolab.framework.contract.policy import (
     Stored,
     exact_claim,
 )
+from foliolab.framework.contract.reporter import (
+    Reporter,
+)
 from foliolab.framework.contract.sharing_pattern import (
     Processes,
     SharingPattern,
@@ -30,6 +33,9 @@ from foliolab.framework.contract.sharing_pattern import (
 from foliolab.framework.contract.trace_reader import (
     TraceReader,
     TraceSource,
+)
+from foliolab.framework.contract.view import (
+    View,
 )
 from foliolab.framework.contract.workload import (
     PMD_ORDER,
@@ -186,6 +192,7 @@ __all__ = [
     "Processes",
     "Pte",
     "Ref",
+    "Reporter",
     "Scheme",
     "Setting",
     "SharingPattern",
@@ -195,6 +202,7 @@ __all__ = [
     "TraceSource",
     "Usage",
     "UsageError",
+    "View",
     "Workload",
     "Zone",
     "__clear_bit",

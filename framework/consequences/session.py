@@ -10,9 +10,10 @@ from foliolab.framework.consequences.result import ConsequencesResult, PolicyOut
 from foliolab.framework.consequences.sources import MomentSource
 from foliolab.framework.consequences.tally import Tally
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import ExitCode, FolioLabError
-from foliolab.framework.isolation import blame
+from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.results import provenance
 
 Progress = Callable[[str, int, int], None]
@@ -90,7 +91,7 @@ def _outcome(source: MomentSource, scheme: Scheme, request: ConsequencesRequest)
         return tally.outcome(why)
     stopped, code = "", ExitCode.GOOD
     try:
-        with blame.time_limit(request.patience, f"{source.name} with policy {scheme.name}"):
+        with time_limit(request.patience, f"{source.name} with policy {scheme.name}"):
             source.run(tally, request.execution)
     except KeyboardInterrupt:
         stopped = INTERRUPTED
@@ -99,7 +100,7 @@ def _outcome(source: MomentSource, scheme: Scheme, request: ConsequencesRequest)
     except MemoryError:
         stopped, code = "there is not enough memory for its tables", ExitCode.COMPARISON_FAILED
     except Exception as fault:  # whatever a policy's, a pattern's or a workload's own code raises
-        stopped, code = blame.message(fault), ExitCode.PLUGIN_FAILED
+        stopped, code = describe(fault), ExitCode.PLUGIN_FAILED
     return tally.outcome(stopped, int(code))
 
 

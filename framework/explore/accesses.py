@@ -260,9 +260,9 @@ def _from_frames(lane: CounterexampleLane, found: Accesses) -> None:
     assert lane.playback is not None and lane.machine is not None
     begin, end = lane.frames
     for at, frame in enumerate(lane.playback.frames[begin:end], begin):
-        if not frame.op or not frame.place:
+        if not frame.op or not frame.location:
             continue
-        file, _, line = frame.place.rpartition(":")
+        file, _, line = frame.location.rpartition(":")
         number = int(line) if line.isdecimal() else 0
         found.frames.append(at)
         found.accesses.append(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import FolioLabError, PluginError
@@ -22,7 +23,6 @@ from foliolab.framework.explore.detail import FolioDetail, PageDetail, folio_det
 from foliolab.framework.explore.dry_run import rehearse
 from foliolab.framework.explore.pace import Pace
 from foliolab.framework.explore.source import Source
-from foliolab.framework.isolation import blame
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import BUCKET_CELLS, BUCKETS, FALSE, MOST_OWNERS, UNSAFE, Cells
 
@@ -444,4 +444,4 @@ def as_error(scheme: Scheme, fault: BaseException) -> FolioLabError:
         return FolioLabError(
             f"policy {scheme.name}: there is not enough memory for its tables", "choose fewer pages, or fewer policies"
         )
-    return PluginError(f"policy {scheme.name}: {blame.message(fault)}", "mend it, or leave it out")
+    return PluginError(f"policy {scheme.name}: {describe(fault)}", "mend it, or leave it out")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +22,7 @@ from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.shared_arrays import Arena, Place, Window
 from foliolab.framework.explore.view import HistoryView, View
 from foliolab.framework.explore.worker import FLAT_OUT, Worker
+from foliolab.framework.isolation.process import Child, Crash, Failure, ready
 
 T = TypeVar("T")
 LANES: Final = 64
@@ -83,11 +82,8 @@ class Remote:
         self._owed = False
         self._folder = shared_arrays.folder()
         self._arena = Window(self._folder)
-        context = multiprocessing.get_context("spawn")
-        self._pipe, there = context.Pipe()
-        self.process = context.Process(target=serve, args=(there, make, self._folder), name="explore", daemon=True)
-        self.process.start()
-        there.close()
+        self._child = Child(serve, make, self._folder, name="explore")
+        self.process = self._child.process
 
     # -- commands ---------------------------------------------------------------------------------------
     def play(self, speed: float = FLAT_OUT) -> None:
@@ -125,7 +121,7 @@ class Remote:
     def ask(self, question: Callable[[Session], T]) -> Future[T]:
         """See `Worker.ask`; question and answer must be picklable."""
         answer: Future[T] = Future()
-        if self.failed is not None or self._pipe.closed:
+        if self.failed is not None or self._child.pipe.closed:
             answer.cancel()
             return answer
         self._number += 1
@@ -137,13 +133,8 @@ class Remote:
 
     def close(self, timeout: float = ENDS) -> bool:
         """End the process, by force where it does not end in time; whether it has ended."""
-        if not self._pipe.closed:
-            self._send("close")
-            self._pipe.close()
-        self.process.join(timeout)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+        self._send("close")
+        self._child.end(timeout)
         self._forget()
         self._waiting = None
         shared_arrays.discard(self._folder)
@@ -166,7 +157,7 @@ class Remote:
         """Wait until the session is made, or cannot be; whether it is."""
         until = None if timeout is None else time.monotonic() + timeout
         while not self._ready and self.failed is None and (until is None or time.monotonic() < until):
-            self._pipe.poll(0.02)
+            ready([self._child], 0.02)
             self.poll()
         return self._ready and self.failed is None
 
@@ -190,12 +181,9 @@ class Remote:
 
     def poll(self) -> None:
         """Hear what the process has said since."""
-        try:
-            while not self._pipe.closed and self._pipe.poll():
-                self._take(self._pipe.recv())
-                self._heard = time.monotonic()
-        except (EOFError, OSError):
-            self._lost()
+        for message in self._child.arrived():
+            self._take(message)
+            self._heard = time.monotonic()
 
     def _take(self, said: object) -> None:
         if isinstance(said, _Shown):
@@ -209,18 +197,14 @@ class Remote:
                     future.set_result(said.value)
         elif isinstance(said, _Ready):
             self._ready, self.failed, self._policies = True, said.failed, said.policies
-
-    def _lost(self) -> None:
-        """The process is gone, and nobody told it to."""
-        if self._pipe.closed:
-            return
-        self._pipe.close()
-        self.process.join(ENDS)
-        code = self.process.exitcode
-        how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
-        self.failed, self.crashed = PluginError(f"{self._who()} ended its process with {how}", _HINT), True
-        self._ready = True
-        self._forget()
+        elif isinstance(said, (Crash, Failure)):
+            self.crashed = isinstance(said, Crash)
+            self.failed = (
+                PluginError(f"{self._who()}: its process {said.how}", _HINT) if isinstance(said, Crash) else said.error
+            )
+            self._ready = True
+            self._child.end()
+            self._forget()
 
     def _who(self) -> str:
         """The policies that were running, so far as it is known."""
@@ -236,14 +220,12 @@ class Remote:
             future.cancel()
 
     def _send(self, *what: Any) -> None:
-        if self._pipe.closed:
+        if self._child.pipe.closed:
             return
         if not self._owed and what[0] not in ("next", "cancel", "close"):
             self._heard, self._owed = time.monotonic(), what[0] != "ask"
-        try:
-            self._pipe.send(what)
-        except (BrokenPipeError, ConnectionError):
-            self.poll()  # what it said last, and then that it is gone
+        if not self._child.send(what):
+            self.poll()  # its last messages, then the crash
 
 
 _HINT: Final = "its native code crashed; `foliolab verify` finds writes outside a folio. What was chosen is kept"
@@ -343,7 +325,6 @@ _EMPTY: Final = HistoryView(
 
 def serve(pipe: Connection, make: Callable[[], Session], folder: str) -> None:
     """Entry of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then closes the pipe
     server = _Server(pipe, make, folder)
     server.run()
     shared_arrays.discard(folder)

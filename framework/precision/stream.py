@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.engine.processes import PatternProcesses
 from foliolab.framework.errors import FolioLabError, ModelError, PluginError
-from foliolab.framework.isolation import blame
-from foliolab.framework.plugins.discovery import place_outside
+from foliolab.framework.isolation.blame import location_outside, time_limit
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, columns
 from foliolab.framework.trace.file import BLOCK_EVENTS
@@ -122,15 +122,15 @@ def played(pattern: SharingPattern, usage: Usage, seed: int, cut: bool = False) 
     recorder = EventRecorder(usage.order)
     what = f"sharing pattern {pattern.name}"
     try:
-        with blame.time_limit(SECONDS, what):
+        with time_limit(SECONDS, what):
             pattern.play(PatternProcesses(usage, seed, recorder.do, recorder.wait), usage)
     except PluginError:
         raise
     except FolioLabError as fault:
         if cut and isinstance(fault, TooMany):
             return recorder.recorded(f"the beginning of {pattern.name} with {usage.mms} MMs")
-        location = place_outside(fault)
+        location = location_outside(fault)
         raise PluginError(f"{what}: {fault.what}{f' ({location})' if location else ''}", fault.hint) from fault
     except Exception as fault:  # whatever a plugin's own code raises
-        raise PluginError(f"{what}: {blame.message(fault)}", "mend it, or leave it out") from fault
+        raise PluginError(f"{what}: {describe(fault)}", "mend it, or leave it out") from fault
     return recorder.recorded(f"{pattern.name} with {usage.mms} MMs")

@@ -294,7 +294,6 @@ class BenchmarkWorkspace(Workspace):
 
     def _redraw(self) -> None:
         """Show the result as the controls above the picture say."""
-        from foliolab.framework.cli._common import published_figures, resolver
         from foliolab.framework.results.comparison import compare
         from foliolab.gui.benchmark.series import Sight, curves, described
 
@@ -303,7 +302,7 @@ class BenchmarkWorkspace(Workspace):
             return
         registry = self.desk.library.registry
         baseline = self.baseline.currentText() or result.config.baseline
-        self.rows = compare(result, baseline, published_figures(registry), resolver(registry))
+        self.rows = compare(result, baseline, registry.published_figures(), registry.parameters_of)
         shown = self.workload.currentText()
         workload = shown if shown != ALL else result.config.workloads[0]
         sight = Sight(

@@ -96,11 +96,10 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
         files: policy files besides the installed plugins.
         say: told `Step`, `Began` and `Done`.
     """
-    from foliolab.framework.engine.structs import layouts_of
-    from foliolab.framework.isolation import blame
+    from foliolab.framework.engine.answers import describe
     from foliolab.framework.plugins import registry as room
 
-    registry = room.load(files, check=layouts_of)
+    registry = room.load(files)
     for number, cell in enumerate(cells):
         say(Began(cell))
         tell = _Teller(cell, number, len(cells), say)
@@ -112,7 +111,7 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
         except FolioLabError as fault:
             say(Done(cell, fault.what, fault.hint))
         except Exception as fault:  # a policy's own code can raise anything
-            say(Done(cell, blame.message(fault), "mend the policy, and measure again"))
+            say(Done(cell, describe(fault), "mend the policy, and measure again"))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What is inspected: a page and its folio under one policy, gathered where the session or the course lives."""
+"""What is inspected: a page and its folio under one policy, gathered where the session or the timeline lives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foliolab.framework.verify.field_names import field_of
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.session import Session
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 MOST: Final = 400
 """Accesses that are listed: the last ones of a step that has more."""
@@ -131,33 +131,33 @@ def _elsewhere(accesses: Sequence[Access], frames: range) -> str:
 
 @dataclass(frozen=True)
 class _Played:
-    """What `folio_detail` wants to know of a machine, where a course has it."""
+    """What `folio_detail` wants to know of a machine, where a timeline has it."""
 
     machine: Any
     stride: int
 
 
-def inspect_step(course: Course, step: int) -> Inspected:
+def inspect_step(timeline: Timeline, step: int) -> Inspected:
     """The folio of a counterexample after a step, and the accesses of that step's operation up to it.
 
     Args:
-        course: what was played.
+        timeline: what was played.
         step: which; -1: before the first.
     """
-    machine = course.at(step)
-    name = course.scheme.name
-    mapped = course.mappings(step)
-    head = course.folio[0] if course.folio[0] >= 0 else next(iter(mapped), -1)
-    accesses, at = _course_accesses(course, step)
+    machine = timeline.at(step)
+    name = timeline.scheme.name
+    mapped = timeline.mappings(step)
+    head = timeline.folio[0] if timeline.folio[0] >= 0 else next(iter(mapped), -1)
+    accesses, at = _timeline_accesses(timeline, step)
     if head < 0:
         return Inspected(name, "No large folio is mapped yet.", accesses=accesses, at=at)
-    told, verdict = _answered(course, step, head, mapped.get(head, ()))
-    layout = course.machine.layouts["page"].size
+    told, verdict = _answered(timeline, step, head, mapped.get(head, ()))
+    layout = timeline.machine.layouts["page"].size
     pages = 1 << folio_order(machine, head)
     start, size = machine.map.pages + head * layout, pages * layout
     now = machine.vm.buffer[start : start + size].copy()
-    before = course.at(step - 1).vm.buffer[start : start + size].copy() if step >= 0 else now
-    course.at(step)
+    before = timeline.at(step - 1).vm.buffer[start : start + size].copy() if step >= 0 else now
+    timeline.at(step)
     folio = folio_detail(cast(Any, _Played(machine, layout)), head, now, before)
     return Inspected(name, told, verdict, None, folio, accesses, "", at)
 
@@ -169,10 +169,10 @@ def folio_order(machine: Any, head: int) -> int:
     return folio_of(cast(Any, _Played(machine, 0)), head)[1]
 
 
-def _answered(course: Course, step: int, head: int, counts: Sequence[int]) -> tuple[str, str]:
+def _answered(timeline: Timeline, step: int, head: int, counts: Sequence[int]) -> tuple[str, str]:
     """Truth and the policy's answer; the question is put to a machine that is put back afterwards."""
     owners = [mm for mm, count in enumerate(counts) if count]
-    machine = course.at(step)
+    machine = timeline.at(step)
     kept = machine.snapshot()
     try:
         said: bool | None = bool(machine.maybe_shared(head))
@@ -183,24 +183,24 @@ def _answered(course: Course, step: int, head: int, counts: Sequence[int]) -> tu
     who = f"{len(owners)} MMs ({', '.join(map(str, owners))})" if len(owners) != 1 else f"MM {owners[0]} alone"
     truth = f"Folio {head} is mapped by {who}" if owners else f"Folio {head} is mapped by nobody"
     if said is None:
-        return f"{truth}; {course.scheme.name} has no answer now.", ""
+        return f"{truth}; {timeline.scheme.name} has no answer now.", ""
     verdict = RIGHT if said == (len(owners) > 1) else FALSE_SHARED if said else UNSAFE
     if not owners:
-        return f"{truth}; {course.scheme.name} says {'maybe shared' if said else 'exclusive'}.", ""
-    return f"{truth}; {course.scheme.name} says {'maybe shared' if said else 'exclusive'}: {verdict}.", verdict
+        return f"{truth}; {timeline.scheme.name} says {'maybe shared' if said else 'exclusive'}.", ""
+    return f"{truth}; {timeline.scheme.name} says {'maybe shared' if said else 'exclusive'}: {verdict}.", verdict
 
 
-def _course_accesses(course: Course, step: int) -> tuple[tuple[Access, ...], int]:
+def _timeline_accesses(timeline: Timeline, step: int) -> tuple[tuple[Access, ...], int]:
     """The accesses up to a step; of a sequence those of its operation."""
     found: list[Access] = []
-    frames = course.frames[: step + 1]
+    frames = timeline.frames[: step + 1]
     now = frames[-1] if frames else None
     for frame in frames[-MOST:]:
-        if not frame.op or not frame.place:
+        if not frame.op or not frame.location:
             continue
-        if not course.threaded and (now is None or frame.operation != now.operation):
+        if not timeline.threaded and (now is None or frame.operation != now.operation):
             continue
-        file, _, line = frame.place.rpartition(":")
+        file, _, line = frame.location.rpartition(":")
         number = int(line) if line.isdecimal() else 0
         found.append(
             Access(
@@ -214,8 +214,8 @@ def _course_accesses(course: Course, step: int) -> tuple[tuple[Access, ...], int
                 frame=-1,
                 offset=-1,
                 size=0,
-                stored=field_of(course.scheme, frame.field),
-                thread=frame.thread if course.threaded else -1,
+                stored=field_of(timeline.scheme, frame.field),
+                thread=frame.thread if timeline.threaded else -1,
             )
         )
     return tuple(found), len(found) - 1

@@ -67,7 +67,11 @@ class Entry:
 
 def entries(library: Library, ledger: Ledger) -> list[Entry]:
     """Everything, files first, broken ones last; an opened file that is broken stands with the files."""
-    found = [_entry(name, plugin, library, ledger) for plugin in library.registry.plugins for name in plugin.policies]
+    found = [
+        _entry(name, plugin, library, ledger)
+        for plugin in library.registry.plugins
+        for name in plugin.offers["policies"]
+    ]
     found += [
         Entry(
             failure.name,

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
-from foliolab.framework.verify.timeline import Course
+from foliolab.framework.verify.timeline import Timeline
 from foliolab.gui.sequence.picture import Geometry, SequencePicture, geometry_of
 from foliolab.gui.sequence.rows import Diagram, Mark, diagram_of
 from foliolab.gui.window.exporting import Exportable, Row
@@ -24,7 +24,7 @@ PICTURE: Final = (1000, 12_000)
 
 
 class SequenceDiagram(QAbstractScrollArea):
-    """A counterexample's course.
+    """A counterexample's timeline.
 
     Args:
         theme: whose colours; give it the next one with `paint`.
@@ -38,7 +38,7 @@ class SequenceDiagram(QAbstractScrollArea):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.course: Course | None = None
+        self.timeline: Timeline | None = None
         self.diagram = Diagram()
         self._theme = theme
         self._picture = SequencePicture(self.diagram, theme, self.font())
@@ -51,9 +51,9 @@ class SequenceDiagram(QAbstractScrollArea):
         self.verticalScrollBar().setSingleStep(1)
 
     # -- what it shows ---------------------------------------------------------------------------------
-    def show_course(self, course: Course | None) -> None:
+    def show_timeline(self, timeline: Timeline | None) -> None:
         """Show a counterexample that was played, before its first step; None: nothing."""
-        self.course = course
+        self.timeline = timeline
         self._made()
         self._picture.now = -1
         self.verticalScrollBar().setValue(0)
@@ -112,10 +112,10 @@ class SequenceDiagram(QAbstractScrollArea):
 
     def _made(self) -> None:
         made = Diagram()
-        if self.course is not None:
-            made = diagram_of(self.course, self._all, self._unfolded is not False)
+        if self.timeline is not None:
+            made = diagram_of(self.timeline, self._all, self._unfolded is not False)
             if self._unfolded is None and len(made.marks) > FOLDED_FROM:
-                made = diagram_of(self.course, self._all)
+                made = diagram_of(self.timeline, self._all)
         self.diagram = self._picture.diagram = made
         self._measure()
         self._describe()
@@ -125,7 +125,8 @@ class SequenceDiagram(QAbstractScrollArea):
         if not self.diagram.marks:
             self.setAccessibleDescription("no counterexample is shown")
         elif self.step < 0:
-            self.setAccessibleDescription(f"before the first of {len(self.course.frames) if self.course else 0} steps")
+            steps = len(self.timeline.frames) if self.timeline else 0
+            self.setAccessibleDescription(f"before the first of {steps} steps")
         else:
             mark = self.diagram.marks[self.diagram.line_of(self.step)]
             self.setAccessibleDescription(f"step {self.step}: {mark.told}; {_truth(mark)}")
@@ -257,8 +258,8 @@ class SequenceDiagram(QAbstractScrollArea):
         """A line in full: what, where, and the author's text."""
         mark = self.diagram.marks[line]
         told = [mark.told]
-        if mark.step is not None and mark.location and self.course is not None:
-            told.append(f"{mark.location}: {self.course.source(mark.step)}")
+        if mark.step is not None and mark.location and self.timeline is not None:
+            told.append(f"{mark.location}: {self.timeline.source(mark.step)}")
         if mark.mappings:
             told.append(_truth(mark))
         return "\n".join(told)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from foliolab.framework.verify.field_names import change_text, field_of
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.playback import Frame
-from foliolab.framework.verify.timeline import Course
+from foliolab.framework.verify.timeline import Timeline
 
 Kind = Literal["setup", "begin", "end", "read", "write", "lock", "unlock", "wait", "note"]
 WORDS: Final[dict[str, str]] = {
@@ -100,21 +100,21 @@ class Diagram:
         return self._lasts[at] > step
 
 
-def diagram_of(course: Course, all_accesses: bool = False, unfolded: bool = False) -> Diagram:
-    """The diagram of a course.
+def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = False) -> Diagram:
+    """The diagram of a timeline.
 
     Args:
-        course: what was played.
+        timeline: what was played.
         all_accesses: also those to statistics, MMs and free lists; of a sequence every access.
         unfolded: a line for each access, also in long runs of one thread.
     """
     from foliolab.framework.report.interleaving import rows_of
 
-    frames = course.frames
+    frames = timeline.frames
     marks: list[Mark] = []
-    for row in rows_of(course, all_accesses, unfolded):
+    for row in rows_of(timeline, all_accesses, unfolded):
         if row.step is not None:
-            marks.append(_mark(course, row.step, row.thread, row.text))
+            marks.append(_mark(timeline, row.step, row.thread, row.text))
         elif row.last >= 0:
             marks.append(Mark(row.thread, "note", row.text, last=row.last, mappings=row.mappings))
         elif row.text.startswith("▸"):
@@ -128,13 +128,13 @@ def diagram_of(course: Course, all_accesses: bool = False, unfolded: bool = Fals
                 marks += [Mark(row.thread, "note", "", change, last=last) for change in text.split("; ")]
     lasts = _lasts(marks)
     found = Diagram(
-        heads=_heads(course),
+        heads=_heads(timeline),
         marks=tuple(marks),
         nr_mms=max((len(frame.mappings) for frame in frames), default=0),
-        broken=_broken(course),
+        broken=_broken(timeline),
         _lasts=lasts,
     )
-    return Diagram(found.heads, found.marks, tuple(_spans(course, found)), found.nr_mms, found.broken, lasts)
+    return Diagram(found.heads, found.marks, tuple(_spans(timeline, found)), found.nr_mms, found.broken, lasts)
 
 
 def _lasts(marks: Iterable[Mark]) -> list[int]:
@@ -145,32 +145,32 @@ def _lasts(marks: Iterable[Mark]) -> list[int]:
     return found
 
 
-def _heads(course: Course) -> tuple[tuple[str, str], ...]:
-    threads = course.counterexample.threads
-    if not course.threaded:
+def _heads(timeline: Timeline) -> tuple[tuple[str, str], ...]:
+    threads = timeline.counterexample.threads
+    if not timeline.threaded:
         return (("operations", "each whole, one after the other"),)
     return tuple((f"thread {number}", " · ".join(does)) for number, does in enumerate(threads))
 
 
-def _broken(course: Course) -> tuple[str, ...]:
-    found = course.playback.violations
+def _broken(timeline: Timeline) -> tuple[str, ...]:
+    found = timeline.playback.violations
     if not found:
-        return (f"The law {course.counterexample.law}, for which this was kept, is not broken.",)
+        return (f"The law {timeline.counterexample.law}, for which this was kept, is not broken.",)
     return tuple(f"✗ {one.law} ({LAWS.get(one.law, 'a law unknown here')}): {one}" for one in found)
 
 
-def _mark(course: Course, step: int, thread: int, text: str) -> Mark:
-    frame = course.frames[step]
+def _mark(timeline: Timeline, step: int, thread: int, text: str) -> Mark:
+    frame = timeline.frames[step]
     if not frame.op:
         kind: Kind = "end" if text.startswith("= ") else "setup" if thread < 0 else "begin"
         return Mark(thread, kind, text, step=step, last=step, mappings=frame.mappings)
     state = ""
-    stored = field_of(course.scheme, frame.field)
+    stored = field_of(timeline.scheme, frame.field)
     if stored is not None and frame.old != frame.new:
         name = frame.field.removeprefix("folio.")
         state = f"{name}: {change_text(frame.field, frame.old, frame.new, stored)}"
         text = f"{frame.op} {name}"
-    return Mark(thread, _kind(frame), text, state, step, step, frame.mappings, frame.place)
+    return Mark(thread, _kind(frame), text, state, step, step, frame.mappings, frame.location)
 
 
 def _kind(frame: Frame) -> Kind:
@@ -181,12 +181,12 @@ def _kind(frame: Frame) -> Kind:
     return "write" if frame.old != frame.new or frame.op == "flush" else "read"
 
 
-def _spans(course: Course, diagram: Diagram) -> Iterable[Span]:
+def _spans(timeline: Timeline, diagram: Diagram) -> Iterable[Span]:
     """Locks from the access that took them to the one that gave them back, waits up to the access that ends them."""
     held: dict[tuple[int, str], tuple[int, int]] = {}
     waits: dict[int, tuple[str, int]] = {}
-    end = len(course.frames) - 1
-    for step, frame in enumerate(course.frames):
+    end = len(timeline.frames) - 1
+    for step, frame in enumerate(timeline.frames):
         thread = frame.thread
         if frame.op == _LOCK and frame.old == frame.new:
             waits.setdefault(thread, (frame.field, step))

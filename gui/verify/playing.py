@@ -10,7 +10,7 @@ from foliolab.framework.errors import FolioLabError, PluginError
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 
 class Playing:
@@ -21,12 +21,12 @@ class Playing:
         scheme: the policy.
 
     Attributes:
-        course: once it is played.
+        timeline: once it is played.
         fault: why it cannot be.
     """
 
     def __init__(self, counterexample: Counterexample, scheme: Scheme) -> None:
-        self.course: Course | None = None
+        self.timeline: Timeline | None = None
         self.fault: FolioLabError | None = None
         self._what = counterexample, scheme
         # a daemon: what a policy's own code does in it is watched, and ended, by the verifier's watchdog
@@ -36,13 +36,13 @@ class Playing:
     @property
     def over(self) -> bool:
         """Whether it was played, or cannot be."""
-        return self.course is not None or self.fault is not None
+        return self.timeline is not None or self.fault is not None
 
     def _play(self) -> None:
-        from foliolab.framework.verify.timeline import Course
+        from foliolab.framework.verify.timeline import Timeline
 
         try:
-            self.course = Course(*self._what)
+            self.timeline = Timeline(*self._what)
         except FolioLabError as fault:
             self.fault = fault
         except Exception as fault:  # whatever a policy's own code raises

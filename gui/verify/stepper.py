@@ -12,7 +12,7 @@ from foliolab.gui.sequence.diagram import SequenceDiagram
 from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 SPEED = 350
 """Milliseconds from one step to the next while it plays."""
@@ -29,7 +29,7 @@ class Stepper(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.course: Course | None = None
+        self.timeline: Timeline | None = None
         self.headline, self.law = QLabel(), QLabel()
         self.headline.setProperty("role", "bad")
         self.headline.setWordWrap(True)
@@ -59,18 +59,18 @@ class Stepper(QWidget):
         layout.addWidget(self.diagram, 1)
         layout.addLayout(line)
 
-    def show_course(self, course: Course) -> None:
+    def show_timeline(self, timeline: Timeline) -> None:
         """Step through this, from its beginning."""
         self.pause()
-        self.course = course
-        example = course.counterexample
+        self.timeline = timeline
+        example = timeline.counterexample
         who = f"claim {example.claim}" if example.claim else "what every policy owes"
         self.headline.setText(f"✗ {example.policy}: {who} refuted, by {example.attack}: {example.message}")
         schedule = f" · schedule {example.schedule}" if example.schedule else ""
         self.law.setText(f"law {example.law}: {LAWS.get(example.law, '')}{schedule}")
-        self.diagram.show_course(course)
+        self.diagram.show_timeline(timeline)
         self.slider.blockSignals(True)
-        self.slider.setRange(-1, len(course.frames) - 1)
+        self.slider.setRange(-1, len(timeline.frames) - 1)
         self.slider.blockSignals(False)
         self.go(-1)
 
@@ -82,7 +82,7 @@ class Stepper(QWidget):
     @property
     def last(self) -> int:
         """The last step."""
-        return len(self.course.frames) - 1 if self.course is not None else -1
+        return len(self.timeline.frames) - 1 if self.timeline is not None else -1
 
     @property
     def plays(self) -> bool:
@@ -91,7 +91,7 @@ class Stepper(QWidget):
 
     def go(self, step: int) -> None:
         """Look at a step."""
-        if self.course is None:
+        if self.timeline is None:
             return
         step = min(max(step, -1), self.last)
         self.diagram.go(step)
@@ -121,7 +121,7 @@ class Stepper(QWidget):
         """Play, or pause."""
         if self.plays:
             self.pause()
-        elif self.course is not None:
+        elif self.timeline is not None:
             if self.step >= self.last:
                 self.go(-1)
             self._timer.start()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import registry as room
 
@@ -47,7 +46,7 @@ class Library(QObject):
         self._watcher.directoryChanged.connect(self._touched)
         self._settle = QTimer(self, singleShot=True, interval=SETTLE)
         self._settle.timeout.connect(self._look)
-        self.registry: Registry = room.load(self.files, check=layouts_of)
+        self.registry: Registry = room.load(self.files)
         self._watch()
 
     # -- what there is ---------------------------------------------------------------------------------
@@ -85,7 +84,7 @@ class Library(QObject):
         """What `verify` found about their texts; read anew each time, since a verification adds to it."""
         from foliolab.framework.verify.ledger import Ledger
 
-        return Ledger(self.registry.findings)
+        return Ledger(self.registry.findings.values())
 
     def failure_of(self, path: str) -> PluginFailure | None:
         """Why a file cannot be used; None if it can."""
@@ -93,7 +92,7 @@ class Library(QObject):
 
     def names_of(self, path: str) -> tuple[str, ...]:
         """The policies that a file offers."""
-        return next((one.policies for one in self.registry.plugins if one.source == path), ())
+        return next((one.offers["policies"] for one in self.registry.plugins if one.source == path), ())
 
     # -- files -----------------------------------------------------------------------------------------
     def open(self, path: str | Path) -> str:
@@ -118,7 +117,7 @@ class Library(QObject):
 
     def reload(self) -> None:
         """Ask all plugins again."""
-        self.registry = room.load(self.files, check=layouts_of)
+        self.registry = room.load(self.files)
         self._watch()
         self.changed.emit()
 

@@ -112,7 +112,7 @@ def test_a_workload_is_watched_operation_by_operation(found: Any) -> None:
 
 
 def test_operations_without_a_look_are_operations() -> None:
-    assert WITHOUT_LOOK < OPERATIONS.keys()
+    assert OPERATIONS.keys() > WITHOUT_LOOK
 
 
 def test_a_size_that_a_workload_is_not_made_for(found: Any) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.plugins import registry
 from foliolab.framework.verify.attack import Budget
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 def test_the_race_of_the_tour_is_found_and_is_short() -> None:
     from foliolab.gui.tours.tour import RACE
 
-    scheme = registry.load([RACE], check=layouts_of).policy("lost-update")
+    scheme = registry.load([RACE]).policy("lost-update")
     findings = Explored().run(scheme, Budget(30.0, 256 << 20), lambda news: None)
     (refuted,) = [one for one in findings if one.verdict == "refuted"]
     assert refuted.claim == "safe"

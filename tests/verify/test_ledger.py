@@ -169,7 +169,7 @@ def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
 
 def test_shipped_findings_are_about_the_present_texts_engine_and_verifier() -> None:
     found = registry.load()
-    known = Ledger(found.findings)
+    known = Ledger(found.findings.values())
     remake = "remake the shipped findings: foliolab verify --all --save-findings policies/findings.json"
     for policy in found.policies.values():
         scheme = policy.with_parameters()

@@ -46,7 +46,7 @@ class Sources:
 
     def __init__(self) -> None:
         self.registry = load()
-        self.ledger = Ledger(self.registry.findings)
+        self.ledger = Ledger(self.registry.findings.values())
 
     @cached_property
     def precision(self) -> PrecisionResult:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from foliolab.framework import api
 from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Box, StructPage, kernels_page
-from foliolab.framework.contract import hookspecs
 from foliolab.framework.contract.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.machine import primitives
+from foliolab.framework.plugins.registry import KINDS
 from foliolab_docs.markdown import attributes, code, prose, table
 
 Function = Callable[..., Any]
@@ -56,8 +56,7 @@ def policy_hooks() -> list[str]:
 
 def plugin_hooks() -> list[str]:
     """Every pluggy hook."""
-    hooks = [value for name, value in vars(hookspecs.Hooks).items() if name.startswith("foliolab_")]
-    rows = [(code(signature(hook).replace("(self)", "()")), prose(inspect.getdoc(hook) or "")) for hook in hooks]
+    rows = [(code(f"{kind.hook}() -> Iterable[{kind.type_name}]"), prose(kind.doc)) for kind in KINDS]
     return table(("hook", "what it yields"), rows)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.plugins import registry as room
 from foliolab.framework.verify.ledger import KeptVerdict
 from foliolab.gui.compare import answers, measure, store
@@ -18,7 +17,7 @@ from foliolab.gui.compare.measure import Cell, Done
 
 @pytest.fixture(scope="module")
 def registry() -> Any:
-    return room.load(check=layouts_of)
+    return room.load()
 
 
 @pytest.fixture
