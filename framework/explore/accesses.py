@@ -82,9 +82,9 @@ def access_of_frame(frame: Frame, scheme: Scheme, thread: int) -> Access | None:
         scheme: the policy, whose declaration of the field is looked up.
         thread: number of the thread; -1 without threads.
     """
-    if not frame.op or not frame.place:
+    if not frame.op or not frame.location:
         return None
-    file, _, line = frame.place.rpartition(":")
+    file, _, line = frame.location.rpartition(":")
     number = int(line) if line.isdecimal() else 0
     return Access(
         op=frame.op,

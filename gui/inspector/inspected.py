@@ -20,7 +20,7 @@ from foliolab.framework.explore.page_detail import PageDetail, answer_text, page
 if TYPE_CHECKING:
     from foliolab.framework.explore.lane import Lane
     from foliolab.framework.explore.session import Session
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 MOST: Final = 400
 """Most accesses that are listed: the last ones of a step."""
@@ -129,38 +129,38 @@ def _elsewhere(accesses: Sequence[Access], frames: range) -> str:
 
 
 # -- counterexamples, as Verify steps through them ------------------------------------------------------
-def inspect_step(course: Course, step: int) -> Inspected:
+def inspect_step(timeline: Timeline, step: int) -> Inspected:
     """The folio of a counterexample after a step.
 
     Args:
-        course: the timeline of the counterexample.
+        timeline: of the counterexample.
         step: number of the step; -1 for the state before the first.
 
     Returns:
         the folio, with the accesses up to the step; without threads only those of the step's operation.
     """
-    machine = course.at(step)
-    name = course.scheme.name
-    mapped = course.mappings(step)
-    head = course.folio[0] if course.folio[0] >= 0 else next(iter(mapped), -1)
-    accesses = _accesses_until(course, step)
+    machine = timeline.at(step)
+    name = timeline.scheme.name
+    mapped = timeline.mappings(step)
+    head = timeline.folio[0] if timeline.folio[0] >= 0 else next(iter(mapped), -1)
+    accesses = _accesses_until(timeline, step)
     at = len(accesses) - 1
     if head < 0:
         return Inspected(name, "No large folio is mapped yet.", accesses=accesses, at=at)
-    description, verdict = _answer(course, step, head, mapped.get(head, ()))
+    description, verdict = _answer(timeline, step, head, mapped.get(head, ()))
     stride = machine.layouts["page"].size
     start, size = machine.map.pages + head * stride, stride << folio_of(machine, head)[1]
-    before = course.at(step - 1).vm.buffer[start : start + size].copy() if step >= 0 else None
-    machine = course.at(step)
+    before = timeline.at(step - 1).vm.buffer[start : start + size].copy() if step >= 0 else None
+    machine = timeline.at(step)
     now = machine.vm.buffer[start : start + size].copy()
     folio = decode_folio(machine, head, now, now if before is None else before)
     return Inspected(name, description, verdict, None, folio, accesses, "", at)
 
 
-def _answer(course: Course, step: int, head: int, mappings: Sequence[int]) -> tuple[str, str]:
+def _answer(timeline: Timeline, step: int, head: int, mappings: Sequence[int]) -> tuple[str, str]:
     """(owners and the policy's answer in a sentence, verdict); the machine is restored after the question."""
     owners = [mm for mm, nr in enumerate(mappings) if nr]
-    machine = course.at(step)
+    machine = timeline.at(step)
     kept = machine.snapshot()
     said_shared: bool | None
     try:
@@ -175,20 +175,20 @@ def _answer(course: Course, step: int, head: int, mappings: Sequence[int]) -> tu
         mapped = f"mapped by MM {owners[0]} alone"
     else:
         mapped = f"mapped by {len(owners)} MMs ({', '.join(map(str, owners))})"
-    text = f"Folio {head} is {mapped}; {course.scheme.name} {answer_text(said_shared)}"
+    text = f"Folio {head} is {mapped}; {timeline.scheme.name} {answer_text(said_shared)}"
     if said_shared is None or not owners:
         return f"{text}.", ""
     verdict = verdict_of(said_shared, len(owners))
     return f"{text}: {verdict}.", verdict
 
 
-def _accesses_until(course: Course, step: int) -> tuple[Access, ...]:
-    frames = course.frames[: step + 1]
+def _accesses_until(timeline: Timeline, step: int) -> tuple[Access, ...]:
+    frames = timeline.frames[: step + 1]
     found = []
     for frame in frames[-MOST:]:
-        if not course.threaded and frame.operation != frames[-1].operation:
+        if not timeline.threaded and frame.operation != frames[-1].operation:
             continue
-        access = access_of_frame(frame, course.scheme, frame.thread if course.threaded else -1)
+        access = access_of_frame(frame, timeline.scheme, frame.thread if timeline.threaded else -1)
         if access is not None:
             found.append(access)
     return tuple(found)

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QDockWidget, QWidget
 
 from foliolab.gui import application
-from foliolab.gui.window.window import Window
+from foliolab.gui.main_window import Window
 
 TARGET = Path(os.environ["WINDOW_STATE"])
 
