@@ -107,7 +107,7 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     """Write a counterexample, and play it."""
     from foliolab.framework.report.conformance import Refutation
     from foliolab.framework.verify import counterexample
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
     path = counterexample.place(example, output, first)
     try:
@@ -117,4 +117,4 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     except (OSError, FolioLabError) as fault:
         sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
         command = ""
-    return Refutation(example.law, Course(example, scheme), command)
+    return Refutation(example.law, Timeline(example, scheme), command)

@@ -148,7 +148,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
     from foliolab.framework.verify import counterexample
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
     shown: list[Shown] = []
     for finding in verification.refuted:
@@ -165,5 +165,5 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
             where = ""
         command = shlex.join(["foliolab", "replay", where])
         late = verification.interrupted and example.shape.get("max_order", 0) > SOON_PLAYED
-        shown.append(Shown(finding, None if late else Course(example, scheme), where, command))
+        shown.append(Shown(finding, None if late else Timeline(example, scheme), where, command))
     return shown

@@ -152,7 +152,7 @@ def policies_of(result: AnyResult) -> list[str]:
         return list(result.config.policies)
     if isinstance(result, PrecisionResult):
         return [policy.name for policy in result.policies]
-    return list(dict.fromkeys(outcome.policy for course in result.courses for outcome in course.outcomes))
+    return list(dict.fromkeys(outcome.policy for course in result.sources for outcome in course.outcomes))
 
 
 def _decoded(question: str, raw: bytes) -> object:

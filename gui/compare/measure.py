@@ -205,7 +205,7 @@ def _proc(registry: Registry, policy: str, baseline: str, command: str, tell: _T
 
     courses = [FromPattern(one, usage_for(4), 1, MOMENTS) for one in registry.patterns.values()]
     request = session.ConsequencesRequest(
-        courses=courses, schemes=[registry.policy(policy)], command=command, execution=_execution()
+        sources=courses, schemes=[registry.policy(policy)], command=command, execution=_execution()
     )
     return _whole(session.follow(request, tell))
 

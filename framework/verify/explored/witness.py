@@ -143,11 +143,11 @@ def _confirmed(example: Counterexample, found: Exploration) -> Counterexample | 
     """The counterexample with what really breaks when it is repeated; the law that was seen, if it is among that."""
     assert found.world is not None
     try:
-        course = play(example, found.world.scheme)
+        timeline = play(example, found.world.scheme)
     except FolioLabError:
         return None
-    same = [one for one in course.violations if one.law == example.law]
-    for one in same or course.violations[:1]:
+    same = [one for one in timeline.violations if one.law == example.law]
+    for one in same or timeline.violations[:1]:
         return _with(example, one.law, one.claim, str(one) if not same else example.message)
     return None
 
@@ -168,7 +168,7 @@ def alone(scheme: Scheme, shape: Shape, operations: Sequence[Operation], attack:
         threads=[[operation.text for operation in operations]],
     )
     try:
-        course = play(example, scheme)
+        timeline = play(example, scheme)
     except FolioLabError:
         return None
-    return next((_with(example, one.law, one.claim, str(one)) for one in course.violations), None)
+    return next((_with(example, one.law, one.claim, str(one)) for one in timeline.violations), None)

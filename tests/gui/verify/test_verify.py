@@ -11,7 +11,7 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 PATIENCE = 40_000
 RACE = Path(__file__).parents[3] / "gui" / "tours" / "lost_update.py"
@@ -41,7 +41,7 @@ def stepping(open_window: Callable[..., Window], qtbot: Any, example: Path) -> A
     assert window.open(example)
     workspace: Any = window.here
     assert workspace.name == "verify"
-    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.timeline is not None, timeout=PATIENCE)
     return workspace
 
 
@@ -55,7 +55,7 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
     workspace.options.choose("lost-update")
     workspace.options.seconds.setValue(20)
     qtbot.mouseClick(workspace.options.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     assert workspace.job is not None, "the other attacks still run"
     assert "claim safe refuted" in workspace.stepper.headline.text()
     rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
@@ -63,7 +63,7 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
     assert workspace.command_line == f"foliolab verify lost-update --budget 20 --plugin {RACE}"
     qtbot.mouseClick(workspace.options.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
-    assert workspace.stepper.course is not None, "what was found stays"
+    assert workspace.stepper.timeline is not None, "what was found stays"
     assert workspace.options.start.isEnabled()
 
 
@@ -189,7 +189,7 @@ def test_saving_verifies_again_if_asked(open_window: Callable[..., Window], qtbo
     window = open_window(file)
     window.send("verify", {"policy": "lost-update", "seconds": 20, "attacks": ["explored"], "start": True})
     workspace: Any = window.here
-    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     workspace.options.again.setChecked(True)
     first = workspace.job
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
@@ -230,7 +230,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     assert window.open(path)
     workspace: Any = window.here
     assert workspace.name == "verify" and workspace.options.policy.currentText() == "lost-update"
-    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     assert workspace.claims.examples and names[0] in workspace.note.text()
     assert workspace.repeated() == ["foliolab", "verify", "lost-update"]
     workspace.options.choose(names[0])
