@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from foliolab.framework import document
-from foliolab.framework.results.provenance import MachineInfo
-
-SCHEMA: Final = 1
+from foliolab.framework.results.provenance import RunResult
 
 
 class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -175,32 +171,21 @@ class Course(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     outcomes: list[Outcome]
 
 
-class ConsequencesResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConsequencesResult(RunResult, frozen=True, kw_only=True):
     """The whole result.
 
     Attributes:
-        kind: "consequences".
-        complete: False if it was interrupted.
-        command: what repeats it.
-        started, finished: ISO 8601, UTC.
         seed: of whatever is random.
         mms: MMs of the models of servers; 0: their own numbers.
-        machine, versions, kernel, git: where it was made.
         courses: in the order asked for.
     """
 
-    schema: int = SCHEMA
+    WHAT = "consequences file"
+    MADE_BY = "foliolab consequences --json FILE"
+
     kind: Literal["consequences"] = "consequences"
-    complete: bool
-    command: str
-    started: str
-    finished: str
     seed: int
     mms: int
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
     courses: list[Course]
 
 
@@ -226,21 +211,3 @@ def totals(courses: Iterable[Course]) -> list[Outcome]:
         for outcome in course.outcomes:
             by_policy.setdefault(outcome.policy, []).append(outcome)
     return [total(outcomes) for outcomes in by_policy.values()]
-
-
-def save(result: ConsequencesResult, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> ConsequencesResult:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, ConsequencesResult, SCHEMA, "consequences file", "foliolab consequences --json FILE")

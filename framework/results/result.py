@@ -7,14 +7,12 @@ that an older FolioLab would misread.
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from math import isfinite
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.errors import ExitCode
 from foliolab.framework.results.provenance import MachineInfo, describe_machine, git, kernel, now, versions
 
@@ -23,8 +21,6 @@ __all__ = [
     "kernel", "load", "now", "save", "versions",
 ]  # fmt: skip
 
-SCHEMA: Final = 1
-"""The newest schema that this FolioLab writes and reads."""
 
 Status = Literal["measured", "failed", "skipped"]
 
@@ -118,36 +114,21 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     exit_code: int = int(ExitCode.PLUGIN_FAILED)
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Result(RunResult, frozen=True, kw_only=True):
     """All of a run.
 
     Attributes:
-        schema: the version of this format.
-        kind: what kind of run, "compare".
-        complete: False where the run was interrupted and this is what there was.
-        command: the command that repeats it.
-        started, finished: ISO 8601 with offset, see `now`.
         config: what was asked for.
-        machine: where it ran.
-        versions: of FolioLab, Python and the libraries, by name.
-        kernel: the running kernel's release and version.
-        git: the checkout's commit, "-dirty" behind it where files differ from it; empty outside of one.
         cells: at most one per workload, size and policy of `config`.
         failures: what went wrong.
         notes: what a reader should know, a sentence each.
     """
 
-    schema: int = SCHEMA
+    WHAT = "result file"
+    MADE_BY = "foliolab compare --json FILE"
+
     kind: str = "compare"
-    complete: bool
-    command: str
-    started: str
-    finished: str
     config: Config
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
     cells: list[Cell]
     failures: list[Failure] = []
     notes: list[str] = []
@@ -158,21 +139,3 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if cell.key not in asked:
                 raise ValueError(f"{', '.join(map(str, cell.key))}: not asked for, or there twice")
             asked.remove(cell.key)
-
-
-def save(result: Result, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> Result:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, a field has the wrong type, or its schema is newer.
-    """
-    return document.load(path, Result, SCHEMA, "result file", "foliolab compare --json FILE")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
-from foliolab.framework import document
+from foliolab.framework.document import Document
 from foliolab.framework.errors import UsageError
 from foliolab.framework.replay import result as replay
 from foliolab.framework.results import result as results
@@ -18,8 +15,6 @@ from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
 from foliolab.framework.verify import verdicts
 
-SCHEMA: Final = 1
-"""The newest schema of replays that this FolioLab writes and reads."""
 BESIDE: Final = (
     "Measured beside other tasks of a sweep, up to {} at a time on one machine: times are noisier than alone."
 )
@@ -50,7 +45,7 @@ def verified(files: Sequence[Path], command: str) -> verdicts.Verdicts:
     return verdicts.Verdicts(verifications=found, command=command)
 
 
-class Replays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Replays(Document, frozen=True, kw_only=True):
     """Replays of several traces.
 
     Attributes:
@@ -58,24 +53,17 @@ class Replays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         command: what repeats them.
     """
 
+    WHAT = "file of replays"
+    MADE_BY = "foliolab sweep --kind replay-trace"
+
     replays: list[replay.ReplayResult]
     command: str = ""
     kind: str = "replays"
-    schema: int = SCHEMA
 
 
 def replayed(files: Sequence[Path], command: str) -> Replays:
     """What policies did on each trace, in one file."""
     return Replays(replays=[replay.load(path) for path in files], command=command)
-
-
-def load_replays(path: str | os.PathLike[str]) -> Replays:
-    """Read such a file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, Replays, SCHEMA, "file of replays", "foliolab sweep --kind replay-trace")
 
 
 # -- rows ------------------------------------------------------------------------------------------------

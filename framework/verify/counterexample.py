@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.document import Document
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
-
-SCHEMA: Final = 1
-"""The newest schema that this FolioLab writes and reads."""
 
 MemoryModel = Literal["sc", "tso"]
 Turn = tuple[int, int]
@@ -27,7 +23,7 @@ the oldest store that waits in its store buffer take effect."""
 FLUSH: Final = 0
 
 
-class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Counterexample(Document, frozen=True, kw_only=True):
     """What shows that a law does not hold.
 
     Attributes:
@@ -48,6 +44,9 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         command: what found it.
     """
 
+    WHAT = "counterexample"
+    MADE_BY = "foliolab verify"
+
     policy: str
     attack: str
     law: str
@@ -61,7 +60,6 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     digest: str = ""
     plugin: str = ""
     command: str = ""
-    schema: int = SCHEMA
 
     def machine(self, scheme: Scheme) -> Machine:
         """The machine that it runs on, interpreted, before anything has happened.
@@ -125,21 +123,3 @@ def place(counterexample: Counterexample, output: Path, first: bool = True) -> P
     if output.suffix != ".json":
         return output / f"{policy}-{counterexample.law}.json"
     return output if first else output.with_name(f"{output.stem}-{policy}-{counterexample.law}.json")
-
-
-def save(counterexample: Counterexample, path: str | os.PathLike[str]) -> None:
-    """Write a counterexample, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(counterexample, path)
-
-
-def load(path: str | os.PathLike[str]) -> Counterexample:
-    """Read a counterexample.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, Counterexample, SCHEMA, "counterexample", "foliolab verify")

@@ -6,7 +6,6 @@ An attack that crashes, hangs or uses up its memory does not end the others: its
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -16,25 +15,24 @@ from typing import Final
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.document import Document
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork, ready
-from foliolab.framework.results.provenance import MachineInfo, describe_machine, now, versions
+from foliolab.framework.results.provenance import describe_machine, now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.version import verifier_digest
 
-SCHEMA: Final = 1
 GRACE: Final = 5.0
 """Seconds after its budget before an attack that does not end is ended."""
 AT_ONCE: Final = 0.25
 """Seconds that attacks have to answer after Ctrl-C; they leave 0.25 s of half a second for the report."""
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Verification(Document, frozen=True, kw_only=True):
     """What the attacks found about one policy.
 
     Attributes:
@@ -47,6 +45,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         seconds: how long it took.
     """
 
+    WHAT = "verification"
+    MADE_BY = "foliolab verify --json"
+
     policy: str
     digest: str
     claims: list[str]
@@ -56,9 +57,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     started: str
     command: str = ""
     verifier: str = ""
-    machine: MachineInfo = msgspec.field(default_factory=describe_machine)
+    machine: HostInfo = msgspec.field(default_factory=describe_machine)
     versions: dict[str, str] = msgspec.field(default_factory=versions)
-    schema: int = SCHEMA
 
     def verdict(self, claim: str) -> Verdict:
         """All attacks together: refuted by any; held if one says so and none was left undecided by all."""
@@ -84,24 +84,6 @@ def _length(finding: Finding) -> tuple[int, int]:
     example = finding.counterexample
     assert example is not None
     return sum(map(len, example.threads)), sum(count for _, count in example.turns)
-
-
-def save(verification: Verification, path: str | os.PathLike[str]) -> None:
-    """Write it, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(verification, path)
-
-
-def load(path: str | os.PathLike[str]) -> Verification:
-    """Read one.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, Verification, SCHEMA, "verification", "foliolab verify --json")
 
 
 @dataclass
