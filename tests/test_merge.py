@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from foliolab.framework.errors import UsageError
-from foliolab.framework.results import result as results
 from foliolab.framework.results.merge import merge
-from foliolab.framework.results.result import Cell, Config, Result
+from foliolab.framework.results.result import Cell, Config, Result, describe_host
 
 
 def result(
@@ -24,7 +23,7 @@ def result(
     )  # fmt: skip
     return Result(
         complete=True, command="x", started=f"2026-01-0{size % 9 + 1}", finished="2026-02-01", config=config,
-        machine=results.describe_machine(), versions={}, kernel="k", git="", cells=cells,
+        machine=describe_host(), versions={}, kernel="k", git="", cells=cells,
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from foliolab.framework.document import Document
+from foliolab.framework.host import HostInfo
 from foliolab.framework.results.result import Result
 
 PAGE_KIB: Final = 4
@@ -141,7 +143,7 @@ class Calibration(Document, frozen=True, kw_only=True, tag_field="file", tag=Tru
     model: Source
     seed: int
     operations: list[Operation]
-    left_out: dict[str, str] = {}
+    left_out: dict[str, str] = msgspec.field(default_factory=dict)
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name."""

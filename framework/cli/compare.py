@@ -189,18 +189,17 @@ def _calibration(path: Path | None, off: bool, execution: str) -> Calibration | 
         raise UsageError(f"{path} cannot be predicted with: {why}", "leave out --calibration")
     if off or execution == "interpreted":
         return None
-    from foliolab.framework import calibration
-    from foliolab.framework.results import provenance
+    from foliolab.framework import calibration, host
 
     if path is not None:
-        return calibration.load(path)
-    kernel = provenance.kernel()
+        return calibration.Calibration.load(path)
+    kernel = host.kernel()
     stored = calibration.default_path(kernel)
     if not stored.is_file():
         return None
     try:
-        found = calibration.load(stored)
-        why = calibration.differs(found, provenance.describe_machine(), kernel)
+        found = calibration.Calibration.load(stored)
+        why = calibration.differs(found, host.describe_host(), kernel)
     except FolioLabError as fault:
         why = fault.what
     if why:
@@ -217,13 +216,12 @@ def _measure(
     from foliolab.framework.report.page import Page
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.results import comparison
-    from foliolab.framework.results import result as results
     from foliolab.framework.run import compare_run
 
     with Progress() as progress:
         result: Result = compare_run(request, progress)
     if json is not None:
-        results.save(result, json)
+        result.save(json)
     rows = comparison.compare(result, published=found.published_figures(), resolve=found.parameters_of)
     forecast = None
     if calibration is not None:

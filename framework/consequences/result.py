@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from foliolab.framework.results.provenance import RunResult
+from foliolab.framework.results.run_result import Figures, RunResult
 
 
 class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -187,6 +187,18 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
     seed: int
     mms: int
     courses: list[Course]
+
+    @property
+    def figures(self) -> Figures:
+        """The mean error of each figure that a policy's answers lead to."""
+        values: dict[tuple[str, ...], float] = {
+            (course.name, figure.name, outcome.policy): 100 * figure.mean_relative
+            for course in self.courses
+            for outcome in course.outcomes
+            for figure in outcome.figures
+            if figure.values
+        }
+        return Figures(("course", "figure", "policy"), "mean error in %", values)
 
 
 def total(outcomes: Sequence[Outcome]) -> Outcome:

@@ -24,7 +24,6 @@ from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.operations import operation_of
-from foliolab.framework.verify import counterexample as counterexamples
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 
 
@@ -361,7 +360,7 @@ def counterexample_source(path: str | os.PathLike[str] | Counterexample) -> Coun
         ResultFileError: there is none, it is damaged, or its schema is newer.
         UsageError: it names operations or turns that there are not, or has no steps.
     """
-    found = path if isinstance(path, Counterexample) else counterexamples.load(path)
+    found = path if isinstance(path, Counterexample) else Counterexample.load(path)
     source = CounterexampleSource(found)
     if not source.nr_steps:
         raise UsageError(f"the counterexample of {found.policy} has no steps", "verify the policy again")

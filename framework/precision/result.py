@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from foliolab.framework.replay.result import Wrong
-from foliolab.framework.results.provenance import RunResult
+from foliolab.framework.results.run_result import Figures, RunResult
 
 Measure = Literal["operations", "time"]
 
@@ -134,4 +134,13 @@ class PrecisionResult(RunResult, frozen=True, kw_only=True):
     workloads: list[PlayedWorkload]
     policies: list[JudgedPolicy]
     points: list[Point]
-    refuted: list[RefutedClaim] = []
+    refuted: list[RefutedClaim] = msgspec.field(default_factory=list)
+
+    @property
+    def figures(self) -> Figures:
+        """The share of the time that each policy calls exclusive folios shared."""
+        shares: dict[tuple[str, ...], tuple[int, int]] = {
+            (p.workload, str(p.mms), p.policy): p.false("time") for p in self.points
+        }
+        values = {key: 100 * part / whole for key, (part, whole) in shares.items() if whole}
+        return Figures(("workload", "MMs", "policy"), "% of the time false shared", values)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework.results.provenance import RunResult
+from foliolab.framework.results.run_result import RunResult
 from foliolab.framework.trace.header import Header
 
 PAGE_BYTES: Final = 4096
@@ -272,6 +272,6 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
     recording: Recording
     policies: list[Replayed]
     teardown: Literal["exit", "gone"] = "exit"
-    spared: list[Spared] = []
+    spared: list[Spared] = msgspec.field(default_factory=list)
     costs: Costs | None = None
-    notes: list[str] = []
+    notes: list[str] = msgspec.field(default_factory=list)

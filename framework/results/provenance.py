@@ -1,4 +1,4 @@
-"""Where a result comes from: the host, the kernel, the versions, the commit. Nothing here raises."""
+"""The provenance of a result: the host, the kernel, the versions, the commit. Nothing here raises."""
 
 from __future__ import annotations
 
@@ -11,40 +11,14 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from foliolab.framework import host
-from foliolab.framework.document import Document
 from foliolab.framework.host import HostInfo
 
 PACKAGES: Final = ("foliolab", "numpy", "numba", "llvmlite", "msgspec")
 """What a result names the versions of, besides Python."""
 
 
-class RunResult(Document, frozen=True, kw_only=True):
-    """What the result of every run says about the run; each command adds its findings.
-
-    Attributes:
-        kind: what kind of run, the command's name.
-        complete: False where the run was interrupted and this is what there was.
-        command: the command that repeats it.
-        started, finished: ISO 8601 with offset, see `now`.
-        machine: the host that it ran on.
-        versions: of FolioLab, Python and the libraries, by name.
-        kernel: the running kernel's release and version.
-        git: the checkout's commit, "-dirty" behind it where files differ from it; empty outside of one.
-    """
-
-    kind: str
-    complete: bool
-    command: str
-    started: str
-    finished: str
-    machine: HostInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
-
-
 class Origin(TypedDict):
-    """The fields of a RunResult that follow from where and when it is made."""
+    """The fields of a `RunResult` that say where and when it was made."""
 
     started: str
     finished: str
@@ -61,7 +35,12 @@ def origin(started: str) -> Origin:
         started: when the run began, from `now`.
     """
     return Origin(
-        started=started, finished=now(), machine=host.describe_host(), versions=versions(), kernel=host.kernel(), git=git()
+        started=started,
+        finished=now(),
+        machine=host.describe_host(),
+        versions=versions(),
+        kernel=host.kernel(),
+        git=git(),
     )
 
 

@@ -1,9 +1,4 @@
-"""The result file: everything a run measured, and everything needed to repeat it.
-
-A result is one JSON object, the `Result` below with its fields as keys; msgspec writes and reads it. Unknown
-keys are refused, so that a later FolioLab's file is never half understood. `schema` grows with every change
-that an older FolioLab would misread.
-"""
+"""The result file of `foliolab compare`: everything that a run measured, and everything needed to repeat it."""
 
 from __future__ import annotations
 
@@ -14,13 +9,7 @@ from typing import Literal
 import msgspec
 
 from foliolab.framework.errors import ExitCode
-from foliolab.framework.results.provenance import MachineInfo, describe_machine, git, kernel, now, versions
-
-__all__ = [
-    "SCHEMA", "Cell", "Config", "Failure", "MachineInfo", "Result", "Status", "describe_machine", "git",
-    "kernel", "load", "now", "save", "versions",
-]  # fmt: skip
-
+from foliolab.framework.results.run_result import RunResult
 
 Status = Literal["measured", "failed", "skipped"]
 
@@ -52,7 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if self.baseline not in self.policies:
-            raise ValueError(f"the baseline {self.baseline} is none of the policies")
+            raise ValueError(f"the baseline {self.baseline} is not one of the policies")
         if not 0 <= self.seed < 1 << 63:
             raise ValueError(f"the seed {self.seed} is not from 0 to 2^63 - 1")
 
@@ -115,7 +104,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Result(RunResult, frozen=True, kw_only=True):
-    """All of a run.
+    """The measurements of a run.
 
     Attributes:
         config: what was asked for.
@@ -130,8 +119,8 @@ class Result(RunResult, frozen=True, kw_only=True):
     kind: str = "compare"
     config: Config
     cells: list[Cell]
-    failures: list[Failure] = []
-    notes: list[str] = []
+    failures: list[Failure] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         asked = set(product(self.config.workloads, self.config.sizes, self.config.policies))

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from foliolab.framework.document import Document
 from foliolab.framework.errors import UsageError
-from foliolab.framework.replay import result as replay
-from foliolab.framework.results import result as results
+from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results import statistics
 from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
-from foliolab.framework.verify import verdicts
+from foliolab.framework.verify.verdicts import Verdicts
 
 BESIDE: Final = (
     "Measured beside other tasks of a sweep, up to {} at a time on one machine: times are noisier than alone."
@@ -30,7 +29,7 @@ def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Resul
     """
     found: dict[int, list[Result]] = {}
     for path in files:
-        result = results.load(path)
+        result = Result.load(path)
         found.setdefault(result.config.seed, []).append(result)
     together = {seed: merge(parts, command) for seed, parts in sorted(found.items())}
     if workers > 1:
@@ -39,10 +38,10 @@ def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Resul
     return together
 
 
-def verified(files: Sequence[Path], command: str) -> verdicts.Verdicts:
+def verified(files: Sequence[Path], command: str) -> Verdicts:
     """What was found about policies, in one file."""
-    found = [one for path in files for one in verdicts.load(path).verifications]
-    return verdicts.Verdicts(verifications=found, command=command)
+    found = [one for path in files for one in Verdicts.load(path).verifications]
+    return Verdicts(verifications=found, command=command)
 
 
 class Replays(Document, frozen=True, kw_only=True):
@@ -56,14 +55,14 @@ class Replays(Document, frozen=True, kw_only=True):
     WHAT = "file of replays"
     MADE_BY = "foliolab sweep --kind replay-trace"
 
-    replays: list[replay.ReplayResult]
+    replays: list[ReplayResult]
     command: str = ""
     kind: str = "replays"
 
 
 def replayed(files: Sequence[Path], command: str) -> Replays:
     """What policies did on each trace, in one file."""
-    return Replays(replays=[replay.load(path) for path in files], command=command)
+    return Replays(replays=[ReplayResult.load(path) for path in files], command=command)
 
 
 # -- rows ------------------------------------------------------------------------------------------------
@@ -81,7 +80,7 @@ def measured_rows(together: dict[int, Result]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def verdict_rows(found: verdicts.Verdicts) -> list[dict[str, Any]]:
+def verdict_rows(found: Verdicts) -> list[dict[str, Any]]:
     """A row a policy, claim and attack."""
     return [
         {

@@ -19,8 +19,9 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.document import Document
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.host import HostInfo, describe_host
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork, ready
-from foliolab.framework.results.provenance import describe_machine, now, versions
+from foliolab.framework.results.provenance import now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
@@ -57,7 +58,7 @@ class Verification(Document, frozen=True, kw_only=True):
     started: str
     command: str = ""
     verifier: str = ""
-    machine: HostInfo = msgspec.field(default_factory=describe_machine)
+    machine: HostInfo = msgspec.field(default_factory=describe_host)
     versions: dict[str, str] = msgspec.field(default_factory=versions)
 
     def verdict(self, claim: str) -> Verdict:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
 
 
-
 class Kept(Document, frozen=True, kw_only=True):
     """A measured answer.
 
@@ -59,7 +58,7 @@ def keep(kept: Kept) -> bool:
     path = path_of(kept.question, kept.policy)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        document.save(kept, path)
+        kept.save(path)
     except (OSError, ResultFileError):
         return False
     return True
@@ -68,7 +67,7 @@ def keep(kept: Kept) -> bool:
 def find(question: str, policy: str) -> Kept | None:
     """The last answer; None where there is none, or none that can be read."""
     try:
-        kept = document.load(path_of(question, policy), Kept, SCHEMA, "kept answer", "foliolab gui")
+        kept = Kept.load(path_of(question, policy))
     except ResultFileError:
         return None
     return kept if kept.question == question and kept.policy == policy else None

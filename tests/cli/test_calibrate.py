@@ -15,8 +15,6 @@ import pytest
 import foliolab.framework.run as room
 from foliolab.framework import calibration, host
 from foliolab.framework.kernel import bench, running
-from foliolab.framework.results import provenance
-from foliolab.framework.results import result as results
 from foliolab.framework.run import RunRequest
 
 pytestmark = pytest.mark.machine
@@ -41,8 +39,8 @@ def kit() -> Any:
 def this_machine(kit: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A known kernel and CPU, a data folder of our own."""
     monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(provenance, "kernel", lambda: kit.KERNEL)
-    monkeypatch.setattr(provenance, "describe_machine", lambda: kit.MACHINE)
+    monkeypatch.setattr(host, "kernel", lambda: kit.KERNEL)
+    monkeypatch.setattr(host, "describe_host", lambda: kit.MACHINE)
     monkeypatch.setattr(running, "read", lambda: running.Running("6.18.1-test", running.DEFAULTS))
 
 
@@ -51,8 +49,8 @@ def files(kit: Any, tmp_path: Path) -> tuple[Path, Path]:
     """A result of the kernel's benchmarks and one of the model."""
     make = kit.Make()
     measured, model = tmp_path / "bench.json", tmp_path / "model.json"
-    results.save(make.bench({"munmap": make.rest(20, 300)}), measured)
-    results.save(make.model(), model)
+    make.bench({"munmap": make.rest(20, 300)}).save(measured)
+    make.model().save(model)
     return measured, model
 
 
@@ -106,7 +104,7 @@ def test_a_stored_calibration_that_does_not_fit_is_named_and_left_out(
     foliolab("kernel", "calibrate", *files)
     stored = tmp_path / "data" / "calibration" / "6.18.1-test.json"
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(provenance, "kernel", lambda: "6.18.1-test #2 SMP")
+        elsewhere.setattr(host, "kernel", lambda: "6.18.1-test #2 SMP")
         done = foliolab(*COMPARE)
     assert done.code == 0 and "with the rest" not in done.out
     assert f"the calibration {stored} is not used: it was made under Linux {kit.KERNEL}" in done.err
@@ -139,7 +137,7 @@ def test_which_policy_the_kernel_has(
     foliolab: Run, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(provenance, "kernel", lambda: "6.14.0 #1")
+        elsewhere.setattr(host, "kernel", lambda: "6.14.0 #1")
         done = foliolab("kernel", "calibrate", *files)
         assert done.code == 2 and "ran under Linux 6.18.1-test #1 SMP, this is 6.14.0 #1" in done.err
         assert "--policy" in done.err
@@ -219,7 +217,7 @@ def test_the_model_is_really_measured(foliolab: Run, kit: Any, tmp_path: Path) -
     make = kit.Make()
     measured = make.bench({"munmap": make.rest(500, 300)}, (4, 16, 64))
     little = msgspec.structs.replace(measured.config, memory=16 << 20)
-    results.save(msgspec.structs.replace(measured, config=little), tmp_path / "bench.json")
+    msgspec.structs.replace(measured, config=little).save(tmp_path / "bench.json")
     done = foliolab("kernel", "calibrate", tmp_path / "bench.json")
     assert done.code == 0, done.err
     made = calibration.load(tmp_path / "data" / "calibration" / "6.18.1-test.json")

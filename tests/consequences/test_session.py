@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foliolab.framework.consequences import result as results
-from foliolab.framework.consequences.result import Outcome, total
+from foliolab.framework.consequences.result import ConsequencesResult, Outcome, total, totals
 from foliolab.framework.consequences.session import ConsequencesRequest, exit_code, follow
 from foliolab.framework.consequences.sources import FromPattern, FromScenarios, FromWorkload, Source, usage_for
 from foliolab.framework.consequences.tally import Ledger
@@ -206,9 +205,9 @@ def test_sums_and_the_file(found: Any, tmp_path: Path) -> None:
     source = FromScenarios("third-stays", "", [load(found.scenario("third-stays"))])
     scheme = found.policy("no-page-mapcount")
     result = follow(ConsequencesRequest([source, source], [scheme], seed=3, command="x", execution="interpreted"))
-    results.save(result, tmp_path / "c.json")
-    assert results.load(tmp_path / "c.json") == result
-    [whole] = results.totals(result.courses)
+    result.save(tmp_path / "c.json")
+    assert ConsequencesResult.load(tmp_path / "c.json") == result
+    [whole] = totals(result.courses)
     one = result.courses[0].outcomes[0]
     assert whole == total([one, one])
     assert whole.moments == 2 * one.moments
@@ -222,4 +221,4 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(text)
     with pytest.raises(ResultFileError):
-        results.load(path)
+        ConsequencesResult.load(path)
