@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.host import describe_host
 from foliolab.framework.results.merge import merge
-from foliolab.framework.results.result import Cell, Config, Result, describe_host
+from foliolab.framework.results.result import Cell, Config, Result
 
 
 def result(

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.errors import ExitCode, ResultFileError
-from foliolab.framework.host import HostInfo, kernel
+from foliolab.framework.host import HostInfo, describe_host, kernel
 from foliolab.framework.results import provenance
 from foliolab.framework.results.provenance import git, now, versions
-from foliolab.framework.results.result import Cell, Config, Failure, Result, describe_host
+from foliolab.framework.results.result import Cell, Config, Failure, Result
 
 
 def small() -> Result:

@@ -139,8 +139,9 @@ class PrecisionResult(RunResult, frozen=True, kw_only=True):
     @property
     def figures(self) -> Figures:
         """The share of the time that each policy calls exclusive folios shared."""
-        shares: dict[tuple[str, ...], tuple[int, int]] = {
-            (p.workload, str(p.mms), p.policy): p.false("time") for p in self.points
-        }
-        values = {key: 100 * part / whole for key, (part, whole) in shares.items() if whole}
+        values: dict[tuple[str, ...], float] = {}
+        for point in self.points:
+            part, whole = point.false("time")
+            if whole:
+                values[point.workload, str(point.mms), point.policy] = 100 * part / whole
         return Figures(("workload", "MMs", "policy"), "% of the time false shared", values)

@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.host import describe_host
 from foliolab.framework.kernel import bench_rows
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.plugins.registry import Registry, load
 from foliolab.framework.report import kernelbench as report
 from foliolab.framework.results.provenance import now
-from foliolab.framework.results.result import Cell, Config, Result, describe_host
+from foliolab.framework.results.result import Cell, Config, Result
 
 MIB = 1 << 20
 

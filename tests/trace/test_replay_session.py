@@ -14,11 +14,12 @@ from rich.console import Console
 
 from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.errors import ExitCode, NothingMeasured, ResultFileError
+from foliolab.framework.host import describe_host
 from foliolab.framework.replay import costs, session
 from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import INTERRUPTED, ReplayRequest, exit_code, replay
 from foliolab.framework.report import replay as report
-from foliolab.framework.results.result import Cell, Config, Result, describe_host
+from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import file
 from foliolab.framework.trace.file import Writer
