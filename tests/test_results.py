@@ -163,7 +163,7 @@ def test_a_newer_schema(tmp_path: Path, data: bytes) -> None:
         (lambda d: d["cells"][1].update(status="lost"), r"field cells\[1\]\.status"),
         (lambda d: d["cells"].append(d["cells"][0]), "there twice"),
         (lambda d: d["cells"][0].update(policy="exact"), "not asked for"),
-        (lambda d: d["config"].update(baseline="exact"), "the baseline exact is none of the policies"),
+        (lambda d: d["config"].update(baseline="exact"), "the baseline exact is not one of the policies"),
         (lambda d: d["config"].update(seed=-1), "the seed -1"),
         (lambda d: d.pop("machine"), "missing required field `machine`"),
         (lambda d: d.update(surprise=1), "unknown field `surprise`"),

@@ -45,7 +45,7 @@ def test_damaged_and_foreign_files_are_refused(made: calibration.Calibration, tm
     text = path.read_text()
     assert damage(text) != text
     path.write_text(damage(text))
-    refused = "is not a calibration that this FolioLab reads|is damaged or is none|is written by schema 2"
+    refused = "is not a calibration that this FolioLab reads|is damaged, or is not a calibration|is written by schema 2"
     with pytest.raises(ResultFileError, match=refused) as caught:
         calibration.Calibration.load(path)
     assert "foliolab kernel calibrate" in caught.value.hint or caught.value.hint == "update FolioLab"
