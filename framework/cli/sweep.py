@@ -162,7 +162,7 @@ def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet:
     from foliolab.framework.sweep import merging
 
     files = folder.files(tasks)
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     if not files:
         return
     written = []

@@ -93,7 +93,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     limit = parse_memory(memory)
     chosen = known.chosen(split(attacks or ()), tso)
     page = Page(console_for())
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     done: list[Verification] = []
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)
@@ -148,7 +148,7 @@ def _attack(
 def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool) -> list[Shown]:
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
-    from foliolab.framework.verify.counterexample import place
+    from foliolab.framework.verify.counterexample import path_for
     from foliolab.framework.verify.timeline import Timeline
 
     shown: list[Shown] = []
@@ -156,7 +156,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         example = finding.counterexample
         if example is None:
             continue
-        path = place(example, output, first and not shown)
+        path = path_for(example, output, first and not shown)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             example.save(path)

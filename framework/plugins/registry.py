@@ -26,6 +26,7 @@ from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.plugins import validation
+from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source, SourceKind, Unusable, sources
 from foliolab.framework.plugins.kinds import Kind
 from foliolab.framework.plugins.selection import nearest, parse_memory, parse_sizes, split
@@ -379,7 +380,7 @@ def _names(offers: Offers) -> tuple[str, ...]:
 def _clash(kind: Kind[Any], name: str, source: Source, other: str, offered: object, names: tuple[str, ...]) -> Unusable:
     return Unusable(
         f"{kind.name} {name!r} of {source.where} ({source.name}) is already given by {other}; rename one of them",
-        validation.location_of(offered),
+        location_of(offered),
         names,
         "clash",
     )

@@ -1,4 +1,4 @@
-"""The file of `foliolab verify --json`: what was found about each of the policies of one command."""
+"""The file of `foliolab verify --json`: the verifications of all policies of one command."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from foliolab.framework.verify.verifier import Verification
 
 
 class Verdicts(Document, frozen=True, kw_only=True):
-    """Verifications, one a policy.
+    """Verifications, one per policy.
 
     Attributes:
-        verifications: in the order in which they were run.
-        command: what repeats them.
+        verifications: in the order in which they ran.
+        command: the command line that repeats them.
     """
 
     WHAT = "file of verdicts"
@@ -22,10 +22,10 @@ class Verdicts(Document, frozen=True, kw_only=True):
 
     @property
     def refuted(self) -> bool:
-        """Whether anything is refuted."""
+        """Whether any claim of any policy is refuted."""
         return any(finding.verdict == "refuted" for one in self.verifications for finding in one.findings)
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last of them was stopped early."""
+        """Whether the last verification was stopped early."""
         return any(one.interrupted for one in self.verifications)
