@@ -57,7 +57,7 @@ def run(
     from foliolab.framework.testing.subject import Subject
 
     page = Page(console_for(sys.stderr if json else None))
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     told: list[dict[str, Any]] = []
     for number, scheme in enumerate(schemes):
         kind, source = found.origin(scheme)
@@ -109,7 +109,7 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     from foliolab.framework.verify import counterexample
     from foliolab.framework.verify.timeline import Timeline
 
-    path = counterexample.place(example, output, first)
+    path = counterexample.path_for(example, output, first)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         counterexample.save(example, path)

@@ -92,7 +92,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     limit = parse_memory(memory)
     chosen = known.chosen(split(attacks or ()), tso)
     page = Page(console_for())
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     done: list[Verification] = []
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)
@@ -155,7 +155,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         example = finding.counterexample
         if example is None:
             continue
-        path = counterexample.place(example, output, first and not shown)
+        path = counterexample.path_for(example, output, first and not shown)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             counterexample.save(example, path)

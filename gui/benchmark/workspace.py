@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPush
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
-from foliolab.gui.benchmark.measure import Wish
+from foliolab.gui.benchmark.measure import Wish, request_of
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -180,10 +180,12 @@ class BenchmarkWorkspace(Workspace):
 
     def start(self, wish: Wish) -> None:
         """Measure."""
-        from foliolab.gui.benchmark.measure import measure, request_of
+        from foliolab.framework.run.cases import check_memory
+        from foliolab.gui.benchmark.measure import measure
 
         try:
-            request_of(wish, self.desk.library.registry)
+            registry = self.desk.library.registry
+            check_memory(registry, request_of(wish, registry, "native"))
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -295,7 +297,7 @@ class BenchmarkWorkspace(Workspace):
     def _redraw(self) -> None:
         """Show the result as the controls above the picture say."""
         from foliolab.framework.results.comparison import compare
-        from foliolab.gui.benchmark.series import Sight, curves, described
+        from foliolab.gui.benchmark.series import Selection, curves, described
 
         result = self.result
         if result is None or self.plot is None or self.bars is None or self.table is None:
@@ -305,14 +307,14 @@ class BenchmarkWorkspace(Workspace):
         self.rows = compare(result, baseline, registry.published_figures(), registry.parameters_of)
         shown = self.workload.currentText()
         workload = shown if shown != ALL else result.config.workloads[0]
-        sight = Sight(
+        selection = Selection(
             workload, self.scale.currentIndex() == 0, self.rest.currentIndex() == 1, self.published.isChecked()
         )
-        forecasts = self._predicted(result) if sight.rest else {}
-        found = curves(result, self.rows, baseline, sight, forecasts)
-        self.plot.label(f"time, {baseline} = 1" if sight.ratio else "ns a page", f"folio size, {workload}")
-        self.plot.show_curves(found, level=1.0 if sight.ratio else None, at_once=self.job is None)
-        self.plot.setAccessibleDescription(described(result, found, sight, baseline))
+        forecasts = self._predicted(result) if selection.rest else {}
+        found = curves(result, self.rows, baseline, selection, forecasts)
+        self.plot.label(f"time, {baseline} = 1" if selection.ratio else "ns a page", f"folio size, {workload}")
+        self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
+        self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, workload)
         self.table.show_rows([row for row in self.rows if shown == ALL or row.workload == workload])
 
@@ -367,7 +369,10 @@ class BenchmarkWorkspace(Workspace):
         """The command that measures the same."""
         if self.result is not None and self.job is None:
             return shlex.split(self.result.command)
-        return self.controls.wish().words
+        try:
+            return request_of(self.controls.wish(), self.desk.library.registry, "native").command()
+        except FolioLabError:
+            return ()
 
     def receive(self, what: object) -> None:
         """Policies to measure, a result, or its file."""

@@ -236,7 +236,7 @@ class VerifyWorkspace(Workspace):
 
     def on(self) -> None:
         """The next step."""
-        self._step("on")
+        self._step("forward")
 
     def last(self) -> None:
         """The last step."""

@@ -11,7 +11,7 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 PATIENCE = 40_000
 RACE = Path(__file__).parents[3] / "gui" / "tours" / "lost_update.py"
