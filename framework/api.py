@@ -8,20 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from foliolab.framework.contract import trace_records
+from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.hookspecs import (
     hookimpl,
 )
-from foliolab.framework.contract.policy import (
-    API_VERSION,
-    CAPABILITIES,
-    Hooks,
-    Models,
-    Parameter,
-    Policy,
-    Scheme,
-    Stored,
-    exact_claim,
-)
+from foliolab.framework.contract.parameter import Parameter, Values
+from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Models, Policy, Scheme, Stored, exact_claim
 from foliolab.framework.contract.reporter import (
     Reporter,
 )
@@ -202,6 +194,7 @@ __all__ = [
     "TraceSource",
     "Usage",
     "UsageError",
+    "Values",
     "View",
     "Workload",
     "Zone",

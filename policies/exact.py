@@ -10,7 +10,6 @@ trivially right but big", taken to its end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from foliolab.framework.api import (
@@ -18,6 +17,7 @@ from foliolab.framework.api import (
     Parameter,
     Policy,
     Stored,
+    Values,
     atomic_inc,
     atomic_read,
     atomic_set,
@@ -42,7 +42,7 @@ from foliolab.policies.page_mapcount import (
 LOCK_BIT = 0
 
 
-def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
+def fields(values: Values) -> tuple[Stored, ...]:
     """What it stores for `mms` MMs: their counters lie behind the end of today's struct page."""
     return (
         PAGE_MAPCOUNT,
@@ -147,7 +147,7 @@ POLICY = Policy(
     references=("specification 9.1: ground truth",),
     layout="6.15",
     fields=fields,
-    parameters=(Parameter("mms", "MMS", 16, 2, 4096, doc="MM IDs that can be told apart, the dummy included"),),
+    parameters=(Parameter("mms", "", 16, 2, 4096, doc="MM IDs that can be told apart, the dummy included"),),
     capabilities=frozenset(
         {
             "exact",

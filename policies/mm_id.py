@@ -28,6 +28,7 @@ from foliolab.framework.api import (
     Parameter,
     Policy,
     Stored,
+    Values,
     __clear_bit,
     __set_bit,
     atomic_inc,
@@ -64,7 +65,7 @@ LOCK_BIT = 31  # FOLIO_MM_IDS_LOCK_BITNUM: the flag bit of slot 0's ID
 SHARED_BIT = 63  # FOLIO_MM_IDS_SHARED_BITNUM: the flag bit of slot 1's ID
 MM_ID_MAPCOUNT_MAX = (1 << 31) - 1
 SLOTS = 2
-WIDTHS = (64, 32)
+WIDTHS = ("64", "32")
 AS_MERGED = True  # two slots of 64-bit kernels: the text below them, not the loops
 
 COUNTERS = (
@@ -97,14 +98,14 @@ def slot_fields(slots: int, width: int) -> tuple[Stored, ...]:
 SLOT_FIELDS = slot_fields(SLOTS, 64)
 
 
-def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
+def fields(values: Values) -> tuple[Stored, ...]:
     """What it stores with so many slots of a width."""
-    return (*COUNTERS, *slot_fields(values["slots"], WIDTHS[values["width"]]))
+    return (*COUNTERS, *slot_fields(values["slots"], int(values["width"])))
 
 
-def derive(values: Mapping[str, int]) -> Mapping[str, int]:
+def derive(values: Values) -> Mapping[str, int]:
     """The constants of specification 2.2 for a kernel of that width."""
-    width = WIDTHS[values["width"]]
+    width = int(values["width"])
     bits = width // 2 - 1
     return {
         "MM_ID_MASK": (1 << bits) - 1,
@@ -118,9 +119,9 @@ def derive(values: Mapping[str, int]) -> Mapping[str, int]:
 CLAIMS = frozenset({"safe", "page-mapcount", "partial-mapping", "pmd", "reuse"})
 
 
-def claims(values: Mapping[str, int]) -> frozenset[str]:
+def claims(values: Values) -> frozenset[str]:
     """As many MMs as there are slots are told apart exactly, unless a count of 16 bits overflows; one slot is none."""
-    exact = values["slots"] > 1 and WIDTHS[values["width"]] == 64
+    exact = values["slots"] > 1 and values["width"] == "64"
     return CLAIMS | {exact_claim(values["slots"])} if exact else CLAIMS
 
 
@@ -345,10 +346,10 @@ POLICY = Policy(
     fields=fields,
     parameters=(
         Parameter("slots", "SLOTS", 2, 1, 8, doc="how many MMs a folio can tell apart"),
-        Parameter("width", "WIDTH", "64", choices=("64", "32"), doc="fields of 64-bit or of 32-bit kernels"),
+        Parameter("width", "", "64", choices=WIDTHS, doc="fields of 64-bit or of 32-bit kernels"),
     ),
     derive=derive,
-    capabilities=claims({"slots": SLOTS, "width": 0}),
+    capabilities=claims({"slots": SLOTS, "width": "64"}),
     capabilities_of=claims,
     max_mm_id=lambda values: derive(values)["MM_ID_MASK"],
     hooks=Hooks(

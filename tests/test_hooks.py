@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.contract.policy import HOOK_ARGUMENTS, Hooks, Policy
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, Hooks
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine

@@ -7,7 +7,7 @@ import re
 import traceback
 from typing import Final
 
-from foliolab.framework.contract.policy import HOOK_RESULTS
+from foliolab.framework.contract.hooks import HOOK_RESULTS
 from foliolab.framework.engine import calls
 from foliolab.framework.errors import PluginError
 from foliolab.framework.isolation.blame import location_outside

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
@@ -26,11 +26,13 @@ from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.plugins import validation
+from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source, SourceKind, Unusable, sources
 from foliolab.framework.plugins.kinds import Kind
-from foliolab.framework.plugins.published import Published
-from foliolab.framework.plugins.published import load as load_figures
 from foliolab.framework.plugins.selection import nearest, parse_memory, parse_sizes, split
+
+if TYPE_CHECKING:
+    from foliolab.framework.plugins.published import Published
 
 __all__ = ["KINDS", "Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
 
@@ -223,10 +225,13 @@ class Registry:
 
     def published_figures(self) -> list[Published]:
         """The published figures of all plugins; a file that cannot be read is named on stderr and left out."""
+        # Imported here: a calibration is made in a process that does not even load the code for published figures.
+        from foliolab.framework.plugins import published
+
         figures: list[Published] = []
         for path in self.published.values():
             try:
-                figures += load_figures(path)
+                figures += published.load(path)
             except PluginError as fault:
                 sys.stderr.write(f"foliolab: {fault.what}\n")
         return figures
@@ -375,7 +380,7 @@ def _names(offers: Offers) -> tuple[str, ...]:
 def _clash(kind: Kind[Any], name: str, source: Source, other: str, offered: object, names: tuple[str, ...]) -> Unusable:
     return Unusable(
         f"{kind.name} {name!r} of {source.where} ({source.name}) is already given by {other}; rename one of them",
-        validation.location_of(offered),
+        location_of(offered),
         names,
         "clash",
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,16 +15,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from foliolab.framework.contract.policy import (
-    CAPABILITIES,
-    DEPRECATED_HOOKS,
-    Hooks,
-    Layout,
-    Parameter,
-    Per,
-    Policy,
-    Stored,
-)
+from foliolab.framework.contract.hooks import DEPRECATED_HOOKS, Hooks
+from foliolab.framework.contract.parameter import Parameter
+from foliolab.framework.contract.policy import CAPABILITIES, Layout, Per, Policy, Stored
 from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import SharingPattern
 from foliolab.framework.contract.trace_reader import TraceReader
@@ -33,6 +25,7 @@ from foliolab.framework.contract.view import WORKSPACES, Area, View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.layout import Bits
+from foliolab.framework.plugins.declaration import location_in, location_of
 from foliolab.framework.plugins.discovery import Unusable
 from foliolab.framework.plugins.kinds import Kind
 
@@ -49,26 +42,6 @@ def line_of(function: object) -> str:
     """File and line of a function; empty for objects without code."""
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
-
-
-def location_of(offered: object) -> str:
-    """File and line that declare something: where its module names it; empty where no module is known."""
-    if isinstance(offered, Path):
-        return str(offered)
-    module = sys.modules.get(getattr(offered, "module", ""))
-    return _location(module, str(getattr(offered, "name", "")))
-
-
-def _location(module: object, text: str) -> str:
-    file = getattr(module, "__file__", None)
-    if not file:
-        return ""
-    try:
-        lines = Path(file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return str(file)
-    quoted = re.compile(rf"(?P<q>[\"']){re.escape(text)}(?P=q)|^{re.escape(text)}\b")
-    return f"{file}:{next((i for i, line in enumerate(lines, 1) if quoted.search(line)), 1)}"
 
 
 def listed(given: object, kind: Kind[Any], what: str, location: str) -> list[Any]:
@@ -94,7 +67,7 @@ def plain(module: object, kind: Kind[Any]) -> list[Any]:
     """
     given = getattr(module, kind.constant)
     many = given if isinstance(given, (list, tuple)) else [given]
-    return listed(many, kind, kind.constant, _location(module, kind.constant))
+    return listed(many, kind, kind.constant, location_in(module, kind.constant))
 
 
 # -- files ---------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from foliolab.framework.contract.policy import Parameter, Policy
+from foliolab.framework.contract.parameter import Parameter
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.plugins.registry import KINDS, Registry
 from foliolab.framework.report.plain_text import Plain

@@ -21,9 +21,10 @@ from PySide6.QtWidgets import (
 
 from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.report.listing import parameter_text
 from foliolab.gui.policies.layoutpicture import LayoutPicture
-from foliolab.gui.policies.listing import Entry, location_of, module_of, source_of
+from foliolab.gui.policies.listing import Entry, location_of, source_of
 from foliolab.gui.widgets.source_view import Kind, SourceView
 
 if TYPE_CHECKING:

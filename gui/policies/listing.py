@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Final, Literal
 
+from foliolab.framework.plugins.declaration import module_of
+
 if TYPE_CHECKING:
-    from foliolab.framework.contract.policy import Policy
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Plugin
     from foliolab.framework.verify.ledger import KeptVerdict, Ledger
@@ -124,14 +123,6 @@ def source_of(library: Library, entry: Entry) -> tuple[str, int]:
         return entry.source, declared_at(entry.source, entry.name)
     file = str(getattr(module_of(policy), "__file__", "") or "")
     return (file, declared_at(file, entry.name)) if file else ("", 0)
-
-
-def module_of(policy: Policy) -> ModuleType | None:
-    """The module that offers a policy as POLICY; else the one whose constants its parameters rebind."""
-    for module in list(sys.modules.values()):
-        if getattr(module, "__dict__", {}).get("POLICY") is policy:
-            return module
-    return sys.modules.get(policy.module)
 
 
 def declared_at(file: str, name: str) -> int:

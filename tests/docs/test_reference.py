@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from foliolab.framework import api
-from foliolab.framework.contract.policy import HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hooks
 from foliolab.framework.engine import hooks
 from foliolab.framework.machine import primitives
 from foliolab.framework.plugins import registry
@@ -69,7 +69,7 @@ def test_a_hook_stands_there_with_its_signature(name: str) -> None:
     function = getattr(hooks, name)
     assert len(parameters(name)) == HOOK_ARGUMENTS[name]
     written = row("policy-hooks", signature(name, function))
-    assert ("vpn" in written.rpartition("|")[0].rpartition("|")[2]) == (name in HOOKS_WITH_PLACE)
+    assert ("vpn" in written.rpartition("|")[0].rpartition("|")[2]) == (name in HOOKS_WITH_VPN)
     said = reference.HOOK_WORDS[name]
     assert said.startswith(f"({', '.join(parameters(name))})"), "the contract's docstring says otherwise"
 
@@ -128,7 +128,7 @@ def test_every_key_of_a_result_is_explained(struct: type[msgspec.Struct]) -> Non
 
 def test_the_schema_is_the_structs() -> None:
     names = [struct.__name__ for struct in schema.structs(Result)]
-    assert names == ["Result", "Config", "MachineInfo", "Cell", "Failure"]
+    assert names == ["Result", "HostInfo", "Config", "Cell", "Failure"]
     page = (ROOT / "docs" / "reference-results.md").read_text("utf-8")
     assert "{foliolab-generated} results.result:Result" in page
     assert any('"$defs"' in line for line in schema.part("results.result:Result"))

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.contract.policy import DEPRECATED_HOOKS, Policy
+from foliolab.framework.contract.hooks import DEPRECATED_HOOKS
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.isolation.process import can_fork

@@ -17,7 +17,8 @@ Most of the time of a build goes into these commands. They begin before Sphinx r
 and a directive waits for the commands of its page. A block that is not in the page's own text, but in an included file,
 runs when Sphinx comes to it.
 
-sphinxcontrib-programoutput checks exit codes, too. It cannot choose lines by patterns, gives a page no folder, runs one command after the other, and shows the paths of this host.
+sphinxcontrib-programoutput checks exit codes, too. It cannot choose lines by patterns, gives a page no folder, runs one
+command after the other, and shows the paths of this host.
 """
 
 from __future__ import annotations

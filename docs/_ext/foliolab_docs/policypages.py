@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from hashlib import sha256
@@ -17,8 +16,10 @@ import foliolab.policies
 import foliolab.workloads
 from foliolab.framework.anatomy.atomics import operations
 from foliolab.framework.anatomy.layout import ORDERS, cost
-from foliolab.framework.contract.policy import CAPABILITIES, HOOK_ARGUMENTS, Policy, Scheme, Stored
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS
+from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme, Stored
 from foliolab.framework.engine.structs import STRUCT_PAGE, page_stride
+from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.precision.result import Point, PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, precision
@@ -65,7 +66,8 @@ def page(policy: Policy, sources: Sources) -> str:
     """The page of a policy."""
     scheme = policy.with_parameters()
     kept = sources.ledger.verdicts(scheme)
-    module = sys.modules[policy.module]
+    module = module_of(policy)
+    file = Path(getattr(module, "__file__", None) or "")
     lines = [
         f"# {policy.name}",
         "",
@@ -82,8 +84,7 @@ def page(policy: Policy, sources: Sources) -> str:
         lines += [f"It models {prose(policy.models.told)}; `foliolab kernel check` holds it against such a kernel.", ""]
     for part in (
         _stored(scheme), _parameters(policy), _claims(scheme, kept), _states(scheme), _cost(scheme),
-        _precision(scheme, sources.precision(scheme)), _limits(scheme, kept),
-        _text(policy, Path(module.__file__ or "")),
+        _precision(scheme, sources.precision(scheme)), _limits(scheme, kept), _text(policy, file),
     ):  # fmt: skip
         lines += part
     return "\n".join(lines)

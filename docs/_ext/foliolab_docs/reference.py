@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from foliolab.framework import api
 from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Box, StructPage, kernels_page
-from foliolab.framework.contract.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hooks
+from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.machine import primitives
 from foliolab.framework.plugins.registry import KINDS
@@ -49,7 +50,7 @@ def policy_hooks() -> list[str]:
         default = getattr(defaults, name)
         needed = next(f for f in fields(Hooks) if f.name == name).default is MISSING
         said = "must be given" if needed else prose(inspect.getdoc(default) or "")
-        place = "may take `vpn`, too" if name in HOOKS_WITH_PLACE else ""
+        place = "may take `vpn`, too" if name in HOOKS_WITH_VPN else ""
         rows.append((code(signature(default)), prose(HOOK_WORDS[name]), said, place))
     return table(("hook", "meaning", "default", "place"), rows)
 
