@@ -67,7 +67,7 @@ def small(result: results.ReplayResult) -> results.ReplayResult:
     """A result with what the page needs, and no more samples than a reader would look at."""
     replace = msgspec.structs.replace
 
-    def thinned(samples: list[results.Sample]) -> list[results.Sample]:
+    def thinned(samples: list[results.ReplaySample]) -> list[results.ReplaySample]:
         step = max(len(samples) / SAMPLES, 1)
         return [samples[int(place * step)] for place in range(int(len(samples) / step))]
 
