@@ -26,8 +26,7 @@ from foliolab.framework.api import (
     load,
     store,
 )
-from foliolab.policies.mm_id import leave_swapcache, only_mapped
-from foliolab.policies.page_mapcount import (
+from foliolab.policies.parts.page_mapcounts import (
     ENTIRELY_MAPPED,
     PAGE_MAPCOUNT,
     add_entire_mapcount,
@@ -38,6 +37,7 @@ from foliolab.policies.page_mapcount import (
     remove_page_mapcounts,
     set_page_mapcounts,
 )
+from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
 
 LOCK_BIT = 0
 

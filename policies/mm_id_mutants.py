@@ -21,6 +21,7 @@ from foliolab.framework.api import (
 )
 from foliolab.policies import mm_id
 from foliolab.policies.mm_id import MM_ID_DUMMY, SHARED_BIT, set_slot_id, slot_id
+from foliolab.policies.parts import reuse
 
 
 def one_slot(folio: Any, nr: int, who: int, total: int) -> None:
@@ -43,7 +44,7 @@ def first_slot_is_never_shared(folio: Any, nr: int, who: int, total: int) -> Non
         store(folio._mm_id_mapcount[0], nr - 1)
         __clear_bit(SHARED_BIT, folio._mm_ids)
     else:
-        mm_id._add_to_slots(folio, nr, who, total)
+        mm_id.add_to_slots(folio, nr, who, total)
 
 
 def second_slot_is_not_shared(folio: Any, nr: int, who: int, total: int) -> None:
@@ -52,7 +53,7 @@ def second_slot_is_not_shared(folio: Any, nr: int, who: int, total: int) -> None
         set_slot_id(folio, 1, who)
         store(folio._mm_id_mapcount[1], nr - 1)
     else:
-        mm_id._add_to_slots(folio, nr, who, total)
+        mm_id.add_to_slots(folio, nr, who, total)
 
 
 def third_takes_the_second_slot(folio: Any, nr: int, who: int, total: int) -> None:
@@ -62,7 +63,7 @@ def third_takes_the_second_slot(folio: Any, nr: int, who: int, total: int) -> No
         set_slot_id(folio, 1, who)
         store(folio._mm_id_mapcount[1], nr - 1)
     else:
-        mm_id._add_to_slots(folio, nr, who, total)
+        mm_id.add_to_slots(folio, nr, who, total)
 
 
 def a_batch_counts_once(folio: Any, nr: int, who: int, total: int) -> None:
@@ -72,7 +73,7 @@ def a_batch_counts_once(folio: Any, nr: int, who: int, total: int) -> None:
     elif slot_id(folio, 1) == who:
         store(folio._mm_id_mapcount[1], load(folio._mm_id_mapcount[1]) + 1)
     else:
-        mm_id._add_to_slots(folio, nr, who, total)
+        mm_id.add_to_slots(folio, nr, who, total)
 
 
 def slot_is_kept(folio: Any, slot: int, nr: int) -> bool:
@@ -92,18 +93,18 @@ def slot_is_freed_at_once(folio: Any, slot: int, nr: int) -> bool:
 def flag_is_never_cleared(folio: Any, nr: int, who: int, total: int) -> None:
     """S4 does not exist."""
     if slot_id(folio, 0) == who:
-        mm_id._sub_from_slot(folio, 0, nr)
+        mm_id.sub_from_slot(folio, 0, nr)
     elif slot_id(folio, 1) == who:
-        mm_id._sub_from_slot(folio, 1, nr)
+        mm_id.sub_from_slot(folio, 1, nr)
 
 
 def flag_is_cleared_with_a_slot(folio: Any, nr: int, who: int, total: int) -> None:
     """S4 does not compare: a slot that becomes free clears the flag."""
     left = True
     if slot_id(folio, 0) == who:
-        left = mm_id._sub_from_slot(folio, 0, nr)
+        left = mm_id.sub_from_slot(folio, 0, nr)
     elif slot_id(folio, 1) == who:
-        left = mm_id._sub_from_slot(folio, 1, nr)
+        left = mm_id.sub_from_slot(folio, 1, nr)
     if not left:
         __clear_bit(SHARED_BIT, folio._mm_ids)
 
@@ -112,9 +113,9 @@ def only_slot_0_clears(folio: Any, nr: int, who: int, total: int) -> None:
     """S4 looks at slot 0 alone."""
     left = False
     if slot_id(folio, 0) == who:
-        left = mm_id._sub_from_slot(folio, 0, nr)
+        left = mm_id.sub_from_slot(folio, 0, nr)
     elif slot_id(folio, 1) == who:
-        left = mm_id._sub_from_slot(folio, 1, nr)
+        left = mm_id.sub_from_slot(folio, 1, nr)
     if not left and load(folio._mm_id_mapcount[0]) == total:
         __clear_bit(SHARED_BIT, folio._mm_ids)
 
@@ -122,7 +123,7 @@ def only_slot_0_clears(folio: Any, nr: int, who: int, total: int) -> None:
 def the_untracked_clear_nothing(folio: Any, nr: int, who: int, total: int) -> None:
     """S3 ends instead of going on at S4."""
     if slot_id(folio, 0) == who or slot_id(folio, 1) == who:
-        mm_id._sub_from_slots(folio, nr, who, total)
+        mm_id.sub_from_slots(folio, nr, who, total)
 
 
 def references_do_not_matter(folio: Any) -> bool:
@@ -132,12 +133,12 @@ def references_do_not_matter(folio: Any) -> bool:
 
 def reuse_of_the_last_page(folio: Any, page: Any, mm: Any) -> bool:
     """Step 1 of the reuse test is missing: a single mapping keeps the large folio."""
-    return not test_bit(SHARED_BIT, folio._mm_ids) and mm_id.only_mapped(folio)
+    return not test_bit(SHARED_BIT, folio._mm_ids) and reuse.only_mapped(folio)
 
 
 def reuse_whatever_is_shared(folio: Any, page: Any, mm: Any) -> bool:
     """Steps 2 and 5 do not look at the flag."""
-    return atomic_read(folio._large_mapcount) > 0 and mm_id.only_mapped(folio)
+    return atomic_read(folio._large_mapcount) > 0 and reuse.only_mapped(folio)
 
 
 def never_reuse(folio: Any, page: Any, mm: Any) -> bool:
@@ -163,12 +164,12 @@ def mutants() -> tuple[Policy, ...]:
     """The wrong variants of `mm-id`, named by their mistake."""
     policy, hooks = mm_id.POLICY, mm_id.POLICY.hooks
     replaced = (
-        (mm_id._add_to_slots, one_slot, first_slot_is_never_shared, second_slot_is_not_shared,
+        (mm_id.add_to_slots, one_slot, first_slot_is_never_shared, second_slot_is_not_shared,
          third_takes_the_second_slot, a_batch_counts_once),
-        (mm_id._sub_from_slot, slot_is_kept, slot_is_freed_at_once),
-        (mm_id._sub_from_slots, flag_is_never_cleared, flag_is_cleared_with_a_slot, only_slot_0_clears,
+        (mm_id.sub_from_slot, slot_is_kept, slot_is_freed_at_once),
+        (mm_id.sub_from_slots, flag_is_never_cleared, flag_is_cleared_with_a_slot, only_slot_0_clears,
          the_untracked_clear_nothing),
-        (mm_id.only_mapped, references_do_not_matter),
+        (reuse.only_mapped, references_do_not_matter),
     )  # fmt: skip
     hooked = (
         ("can_reuse", reuse_of_the_last_page, reuse_whatever_is_shared, never_reuse),

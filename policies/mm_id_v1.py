@@ -35,9 +35,7 @@ from foliolab.framework.api import (
     store,
     test_bit,
 )
-from foliolab.policies.mm_id import leave_swapcache, only_mapped
-from foliolab.policies.no_page_mapcount import after_pmd, after_ptes, pages_if_first
-from foliolab.policies.page_mapcount import (
+from foliolab.policies.parts.page_mapcounts import (
     ENTIRELY_MAPPED,
     PAGE_MAPCOUNT,
     add_entire_mapcount,
@@ -47,6 +45,8 @@ from foliolab.policies.page_mapcount import (
     remove_page_mapcounts,
     set_page_mapcounts,
 )
+from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
+from foliolab.policies.parts.whole_folio import after_pmd, after_ptes, pages_if_first
 
 PAGE_MAPCOUNTS = 1
 MM_ID_MAX = (1 << 20) - 1
@@ -115,7 +115,7 @@ def set_large_mapcount(folio: Any, nr: int, mm: Any) -> None:
     set_id0(folio, load(mm.mm_id))
 
 
-def _add_to_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
+def add_to_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
     if id0(folio) == mm_id:
         store(folio._mm0_mapcount, load(folio._mm0_mapcount) + nr)
         if load(folio._mm0_mapcount) != total:
@@ -139,7 +139,7 @@ def add_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
-    _add_to_slots(folio, nr, load(mm.mm_id), total)
+    add_to_slots(folio, nr, load(mm.mm_id), total)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return total + 1
 

@@ -22,7 +22,6 @@ from foliolab.framework.api import (
     atomic_add_negative,
     atomic_inc,
     atomic_inc_and_test,
-    atomic_read,
     atomic_set,
     folio_nr_pages,
 )
@@ -35,34 +34,13 @@ from foliolab.policies.mm_id import (
     set_large_mapcount,
     sub_large_mapcount,
 )
+from foliolab.policies.parts.whole_folio import after_pmd, after_ptes, pages_if_first
 
 FIELDS = (
     Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings of any kind, minus 1"),
     Stored("_entire_mapcount", "i32", page=1, offset=24, init=-1, doc="PMD mappings, minus 1"),
     *SLOT_FIELDS,
 )
-
-
-def pages_if_first(folio: Any, now: int, nr: int) -> int:
-    """By how much the mapped statistic grows when nr mappings came and now there are `now`: all or nothing."""
-    return folio_nr_pages(folio) if now == nr else 0
-
-
-def after_ptes(folio: Any, left: int) -> tuple[int, bool]:
-    """(nr, partially_mapped) when PTEs went: fewer mappings than pages prove a partial mapping, without a PMD."""
-    pages = folio_nr_pages(folio)
-    if left == 0:
-        return pages, False
-    return 0, left < pages and atomic_read(folio._entire_mapcount) < 0
-
-
-def after_pmd(folio: Any, left: int, last: bool) -> tuple[int, int, bool]:
-    """(nr, nr_pmdmapped, partially_mapped) when a PMD went; `last`: no other PMD maps the folio."""
-    pages = folio_nr_pages(folio)
-    nr_pmdmapped = pages if last else 0
-    if left == 0:
-        return pages, nr_pmdmapped, False
-    return 0, nr_pmdmapped, last and left < pages
 
 
 def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:

@@ -40,7 +40,8 @@ from foliolab.framework.api import (
     store,
 )
 from foliolab.policies import mm_id
-from foliolab.policies.mm_id import MM_ID_DUMMY, MM_ID_MASK, leave_swapcache, only_mapped
+from foliolab.policies.mm_id import MM_ID_DUMMY, MM_ID_MASK
+from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
 
 LOCK_BIT = 0
 LOCK = 1 << LOCK_BIT

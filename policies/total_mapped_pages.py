@@ -35,7 +35,7 @@ from foliolab.policies.mm_id import (
     maybe_mapped_shared,
     set_large_mapcount,
 )
-from foliolab.policies.no_page_mapcount import pages_if_first
+from foliolab.policies.parts.whole_folio import pages_if_first
 
 PMD_PAGES = 1 << PMD_ORDER
 
@@ -59,7 +59,7 @@ def add_counts(folio: Any, nr_mappings: int, nr_pages: int, mm: Any) -> tuple[in
     total = atomic_read(folio._total_mapped_pages) + nr_pages
     atomic_set(folio._large_mapcount, mapcount)
     atomic_set(folio._total_mapped_pages, total)
-    mm_id._add_to_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
+    mm_id.add_to_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return mapcount + 1, total
 
@@ -71,7 +71,7 @@ def sub_counts(folio: Any, nr_mappings: int, nr_pages: int, mm: Any) -> tuple[in
     total = atomic_read(folio._total_mapped_pages) - nr_pages
     atomic_set(folio._large_mapcount, mapcount)
     atomic_set(folio._total_mapped_pages, total)
-    mm_id._sub_from_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
+    mm_id.sub_from_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return mapcount + 1, total
 

@@ -49,8 +49,8 @@ from foliolab.framework.api import (
     folio_nr_pages,
     nth_page,
 )
-from foliolab.policies.mm_id import leave_swapcache, only_mapped
-from foliolab.policies.no_page_mapcount import after_pmd, after_ptes, pages_if_first
+from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
+from foliolab.policies.parts.whole_folio import after_pmd, after_ptes, pages_if_first
 
 COUNTS = ("tables", "vmas")
 COUNT_VMAS = 0

@@ -96,7 +96,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Parameter:
-    """Something about a policy that its user may choose, as in `mm-id:slots=3`.
+    """Something about a policy that its user may choose, as in `mm-id-slots:slots=3`.
 
     The text reads it as a module constant; choosing another value rebinds that constant.
 

@@ -31,7 +31,7 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What shows that a law does not hold.
 
     Attributes:
-        policy: as a user would write it, such as mm-id:slots=3.
+        policy: as a user would write it, such as mm-id-slots:slots=3.
         digest: of the policy's text when this was found.
         plugin: the file that the policy comes from; empty for installed ones.
         attack: who found it.

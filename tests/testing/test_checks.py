@@ -19,7 +19,7 @@ from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
 from foliolab.framework.testing.subject import Subject, subject_of
 from foliolab.framework.verify import operation
-from foliolab.policies import mm_id, page_mapcount
+from foliolab.policies import mm_id, mm_id_slots, page_mapcount
 
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 
@@ -180,8 +180,8 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path, text: str, says: str) -
 
 def test_a_policy_is_found_by_what_names_it() -> None:
     registry = room.load()
-    assert subject_of("mm-id:slots=3", registry).scheme.name == "mm-id:slots=3"
-    assert subject_of(mm_id.POLICY.with_parameters({"slots": 3})).scheme.name == "mm-id:slots=3"
+    assert subject_of("mm-id-slots:slots=3", registry).scheme.name == "mm-id-slots:slots=3"
+    assert subject_of(mm_id_slots.POLICY.with_parameters({"slots": 3})).scheme.name == "mm-id-slots:slots=3"
 
 
 # -- mistakes of a beginner, each in a line that says what to do ------------------------------------------

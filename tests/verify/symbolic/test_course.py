@@ -22,10 +22,10 @@ evaluation = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(evaluation)
 
 SCHEMES = {policy.name: policy.with_parameters() for policy in foliolab_policies()}
-SCHEMES["mm-id:slots=3"] = next(p for p in foliolab_policies() if p.name == "mm-id").with_parameters({"slots": 3})
-SCHEMES["mm-id:width=32"] = next(p for p in foliolab_policies() if p.name == "mm-id").with_parameters({"width": 32})
+SCHEMES["mm-id-slots:slots=3"] = next(p for p in foliolab_policies() if p.name == "mm-id-slots").with_parameters({"slots": 3})
+SCHEMES["mm-id-slots:width=32"] = next(p for p in foliolab_policies() if p.name == "mm-id-slots").with_parameters({"width": 32})
 FOLLOWED = [
-    "mm-id", "mm-id:slots=3", "mm-id:width=32", "mm-id-v1", "no-page-mapcount", "total-mapped-pages", "rmap-id",
+    "mm-id", "mm-id-slots:slots=3", "mm-id-slots:width=32", "mm-id-v1", "no-page-mapcount", "total-mapped-pages", "rmap-id",
     "owner-vma", "exact", "page-mapcount",
 ]  # fmt: skip
 STEPS = 4

@@ -45,14 +45,10 @@ from foliolab.framework.api import (
     folio_nr_pages,
     nth_page,
 )
-from foliolab.policies import rmap_seqcount, rmap_subids, rmap_values
-from foliolab.policies.page_mapcount import (
-    ENTIRELY_MAPPED,
-    PAGE_MAPCOUNT,
-    partially_mapped,
-    set_page_mapcounts,
-)
-from foliolab.policies.rmap_counters import (
+from foliolab.policies.parts.page_mapcounts import ENTIRELY_MAPPED, PAGE_MAPCOUNT, partially_mapped, set_page_mapcounts
+from foliolab.policies.rmap_id import seqcount, subids
+from foliolab.policies.rmap_id import values as rmap_values
+from foliolab.policies.rmap_id.counters import (
     count_entire,
     count_pages,
     dup_entire,
@@ -60,7 +56,7 @@ from foliolab.policies.rmap_counters import (
     uncount_entire,
     uncount_pages,
 )
-from foliolab.policies.rmap_values import (
+from foliolab.policies.rmap_id.values import (
     STAGE_MAPCOUNT,
     add_batch_of,
     batch_of,
@@ -92,7 +88,7 @@ def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
         *counters,
         Stored(
             "_rmap_atomic_seqcount", "u64", page=1, offset=40, init=0, wraps=True, transient=True,
-            doc="writers and sequence", bits=rmap_seqcount.BITS[rmap_values.form(stage)],
+            doc="writers and sequence", bits=seqcount.BITS[rmap_values.form(stage)],
         ),
         Stored("_rmap_val", "u64", page=3, offset=16, count=4, init=0, wraps=True, doc="rmap values 0 to 3"),
         Stored("_rmap_val4", "u64", page=4, offset=16, count=2, init=0, wraps=True, doc="rmap values 4, 5"),
@@ -231,11 +227,11 @@ POLICY = Policy(
             "patch17", "PATCH17_AS_CODED", "intended", choices=("intended", "as-coded"),
             doc="whether an exclusive writer forgets the count in class 1",
         ),
-        *rmap_subids.PARAMETERS,
+        *subids.PARAMETERS,
     ),
     capabilities=CLAIMS,
     capabilities_of=claims,
-    max_mm_id=rmap_subids.RMAP_ID_MAX,
+    max_mm_id=subids.RMAP_ID_MAX,
     hooks=Hooks(
         new_anon=new_anon,
         new_anon_pmd=new_anon_pmd,

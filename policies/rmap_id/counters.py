@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from foliolab.framework.api import atomic_inc, atomic_read, atomic_set, folio_nr_pages, nth_page
-from foliolab.policies.page_mapcount import (
+from foliolab.policies.parts.page_mapcounts import (
     ENTIRELY_MAPPED,
     FOLIO_PAGES_MAPPED,
     add_entire_mapcount,

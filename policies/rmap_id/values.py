@@ -26,8 +26,8 @@ from foliolab.framework.api import (
     store,
     u64,
 )
-from foliolab.policies import rmap_seqcount, rmap_subids
-from foliolab.policies.rmap_seqcount import (
+from foliolab.policies.rmap_id import seqcount, subids
+from foliolab.policies.rmap_id.seqcount import (
     is_written,
     read_begin,
     read_retry,
@@ -35,7 +35,7 @@ from foliolab.policies.rmap_seqcount import (
     write_begin,
     write_end,
 )
-from foliolab.policies.rmap_subids import RMAP_ID_MAX, RMAP_ID_MIN, calc_subid, find_slice
+from foliolab.policies.rmap_id.subids import RMAP_ID_MAX, RMAP_ID_MIN, calc_subid, find_slice
 
 STAGES = ("mapcount", "rmap-id", "123", "batch", "exclusive", "nocmpxchg", "all")
 STAGE_MAPCOUNT, STAGE_RMAP_ID, STAGE_123, STAGE_BATCH, STAGE_EXCLUSIVE, STAGE_NOCMPXCHG, STAGE_ALL = range(7)
@@ -46,7 +46,7 @@ BATCHED = 1
 PATCH17_AS_CODED = 0
 ORDER_1, ORDER_2, ORDER_3, ORDER_4, ORDER_5 = 2, 5, 9, 10, 12
 # what follows from them: see derive()
-FORM = rmap_seqcount.ADD_RETURN
+FORM = seqcount.ADD_RETURN
 PAGES = BITS = VALUES = SAFE_BITS = MM_AT = TABLE_AT = (0,) * 8
 SUBIDS = (0,) * 128
 SUBIDS_MASK = 127
@@ -56,8 +56,8 @@ IN_MM = 0
 def form(stage: int) -> int:
     """The form of the seqcount at a stage."""
     if stage < STAGE_EXCLUSIVE:
-        return rmap_seqcount.SHARED_ONLY
-    return rmap_seqcount.CMPXCHG if stage == STAGE_EXCLUSIVE else rmap_seqcount.ADD_RETURN
+        return seqcount.SHARED_ONLY
+    return seqcount.CMPXCHG if stage == STAGE_EXCLUSIVE else seqcount.ADD_RETURN
 
 
 def first_class(stage: int) -> int:
@@ -68,7 +68,7 @@ def first_class(stage: int) -> int:
 def derive(values: Mapping[str, int]) -> dict[str, Any]:
     """The constants that follow from the parameters."""
     stage = values["stage"]
-    named = {**rmap_subids.derive(values, first_class(stage)), "FORM": form(stage)}
+    named = {**subids.derive(values, first_class(stage)), "FORM": form(stage)}
     return named | {"IN_MM": 0} if stage == STAGE_MAPCOUNT else named
 
 
