@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from foliolab.framework.contract import trace_records
 from foliolab.framework.contract.hookspecs import (
     hookimpl,
 )
@@ -17,6 +18,7 @@ from foliolab.framework.contract.policy import (
     Models,
     Parameter,
     Policy,
+    Scheme,
     Stored,
     exact_claim,
 )
@@ -24,6 +26,10 @@ from foliolab.framework.contract.sharing_pattern import (
     Processes,
     SharingPattern,
     Usage,
+)
+from foliolab.framework.contract.trace_reader import (
+    TraceReader,
+    TraceSource,
 )
 from foliolab.framework.contract.workload import (
     PMD_ORDER,
@@ -72,6 +78,17 @@ from foliolab.framework.errors import (
 )
 from foliolab.framework.machine.layout import (
     Bits,
+)
+from foliolab.framework.machine.memory import (
+    Memory,
+)
+from foliolab.framework.machine.pointers import (
+    MM,
+    Cpu,
+    Folio,
+    Page,
+    Pte,
+    Zone,
 )
 from foliolab.framework.machine.primitives import (
     PAGE_SIZE,
@@ -132,6 +149,9 @@ from foliolab.framework.machine.primitives import (
     xchg,
     zone_at,
 )
+from foliolab.framework.machine.ref import (
+    Ref,
+)
 
 if TYPE_CHECKING:
     from foliolab.framework.engine.machine import Machine
@@ -140,6 +160,7 @@ __all__ = [
     "API_VERSION",
     "CAPABILITIES",
     "COPIED",
+    "MM",
     "NEW_PAGE",
     "PAGE_SIZE",
     "PMD_ORDER",
@@ -149,23 +170,33 @@ __all__ = [
     "UNCHANGED",
     "WRITE_ONCE",
     "Bits",
+    "Cpu",
+    "Folio",
     "FolioLabError",
     "Hooks",
     "Machine",
+    "Memory",
     "ModelError",
     "Models",
+    "Page",
     "PageAnonExclusive",
     "Parameter",
     "PluginError",
     "Policy",
     "Processes",
+    "Pte",
+    "Ref",
+    "Scheme",
     "Setting",
     "SharingPattern",
     "Stored",
     "Timed",
+    "TraceReader",
+    "TraceSource",
     "Usage",
     "UsageError",
     "Workload",
+    "Zone",
     "__clear_bit",
     "__clear_bit_unlock",
     "__set_bit",
@@ -237,6 +268,7 @@ __all__ = [
     "test_and_set_bit",
     "test_and_set_bit_lock",
     "test_bit",
+    "trace_records",
     "u64",
     "write_page",
     "xchg",

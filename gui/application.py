@@ -16,11 +16,11 @@ from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
 from foliolab.gui.garbage import Collector
-from foliolab.gui.library import Library
-from foliolab.gui.settings import Settings
-from foliolab.gui.theme import Themes
-from foliolab.gui.window import Window
-from foliolab.gui.workspace import Workspace
+from foliolab.gui.window.library import Library
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Themes
+from foliolab.gui.window.window import Window
+from foliolab.gui.window.workspace import Workspace
 
 NO_WINDOW: Final = 3
 NOISE: Final = ("This plugin does not support",)
@@ -54,18 +54,18 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
     kept = [path for path in settings.texts("window/policies") if os.path.isfile(path)]
-    return Window(settings, themes, Library([*kept, *plugins]), places())
+    return Window(settings, themes, Library([*kept, *plugins]), workspaces())
 
 
-def places() -> list[type[Workspace]]:
+def workspaces() -> list[type[Workspace]]:
     """The workspaces, home first."""
-    from foliolab.gui.benchmark.workspace import BenchmarkPlace
-    from foliolab.gui.compare.workspace import ComparePlace
-    from foliolab.gui.explore.workspace import ExplorePlace
-    from foliolab.gui.policies.workspace import PoliciesPlace
-    from foliolab.gui.verify.workspace import VerifyPlace
+    from foliolab.gui.benchmark.workspace import BenchmarkWorkspace
+    from foliolab.gui.compare.workspace import CompareWorkspace
+    from foliolab.gui.explore.workspace import ExploreWorkspace
+    from foliolab.gui.policies.workspace import PoliciesWorkspace
+    from foliolab.gui.verify.workspace import VerifyWorkspace
 
-    return [ComparePlace, ExplorePlace, BenchmarkPlace, VerifyPlace, PoliciesPlace]
+    return [CompareWorkspace, ExploreWorkspace, BenchmarkWorkspace, VerifyWorkspace, PoliciesWorkspace]
 
 
 class _Later:

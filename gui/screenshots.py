@@ -28,8 +28,8 @@ class Camera:
 
         from foliolab.gui.application import make
         from foliolab.gui.garbage import Collector
-        from foliolab.gui.settings import Settings
         from foliolab.gui.tours.tour import RACE
+        from foliolab.gui.window.settings import Settings
 
         found = QApplication.instance()
         self.application = found if isinstance(found, QApplication) else QApplication([sys.argv[0]])
@@ -78,19 +78,21 @@ def explore(camera: Camera) -> None:
 
     window = camera.window
     window.go("explore")
-    place: Any = window.here
+    workspace: Any = window.here
     names = [policy.name for policy in window.library.policies]
     pattern = list(window.library.registry.patterns)[2]
-    place.receive({"pattern": pattern, "policies": [names[0], *spread(window.library)[1:3]], "mms": 4, "span": 1 << 20})
-    camera.until(lambda: place.facts is not None and place.run.view is not None)
-    place.goto(place.facts.nr_steps // 3)
+    workspace.receive(
+        {"pattern": pattern, "policies": [names[0], *spread(window.library)[1:3]], "mms": 4, "span": 1 << 20}
+    )
+    camera.until(lambda: workspace.facts is not None and workspace.run.view is not None)
+    workspace.goto(workspace.facts.nr_steps // 3)
     camera.rest(1.5)
-    place.next_wrong()
+    workspace.next_wrong()
     camera.rest(2.0)
-    for key, cells in place.run.view.maps.items():
+    for key, cells in workspace.run.view.maps.items():
         wrong = np.flatnonzero(cells & FALSE_SHARED)
         if wrong.size:
-            place.maps.maps[key].chosen.emit(int(wrong[0]))  # what the picture is about
+            workspace.maps.maps[key].chosen.emit(int(wrong[0]))  # what the picture is about
             break
     camera.rest(1.0)
 
@@ -99,9 +101,9 @@ def verify(camera: Camera) -> None:
     """The race of the tour, at the step where both have read."""
     window = camera.window
     window.send("verify", {"policy": "lost-update", "seconds": 8, "start": True})
-    place: Any = window.here
-    camera.until(lambda: place.job is None)
-    place.stepper.go(max(place.stepper.last - 15, 0))
+    workspace: Any = window.here
+    camera.until(lambda: workspace.job is None)
+    workspace.stepper.go(max(workspace.stepper.last - 15, 0))
 
 
 def benchmark(camera: Camera) -> None:
@@ -115,16 +117,16 @@ def benchmark(camera: Camera) -> None:
     workload = next(one.name for one in library.registry.workloads.values() if not one.course)
     chosen = list(dict.fromkeys([baseline, *policies]))
     window.send("benchmark", {"policies": chosen, "baseline": baseline, "workloads": [workload], "start": True})
-    place: Any = window.here
-    camera.until(lambda: place.job is None)
+    workspace: Any = window.here
+    camera.until(lambda: workspace.job is None)
 
 
 def policies(camera: Camera) -> None:
     """The list, and what one of them is."""
     camera.window.go("policies")
-    place: Any = camera.window.here
+    workspace: Any = camera.window.here
     camera.rest()
-    place.tree.choose(camera.window.library.policies[4].name)
+    workspace.tree.choose(camera.window.library.policies[4].name)
 
 
 def compare(camera: Camera) -> None:
@@ -138,9 +140,9 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     camera = Camera(folder)
     try:
-        for place in (explore, verify, benchmark, policies, compare):
-            place(camera)
-            camera.shoot(place.__name__)
+        for workspace in (explore, verify, benchmark, policies, compare):
+            workspace(camera)
+            camera.shoot(workspace.__name__)
     finally:
         camera.close()
 

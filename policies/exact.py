@@ -4,7 +4,7 @@ The upper bound that every other scheme is measured against. It keeps a counter 
 (and a mapcount in every page), so struct page grows with the number of MMs; `mms` says how many there may be.
 A bit lock keeps the counters and the number of owners together.
 
-Source: specification 9.1 (ground truth); the argument of section 4.7 that one value per ID bit "would be
+Source: specification 9.1 (ground truth); the argument of specification 4.7 that one value per ID bit "would be
 trivially right but big", taken to its end.
 """
 
@@ -79,7 +79,7 @@ def maybe_mapped_shared(folio: Any) -> bool:
 
 
 def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
-    """The sole owner, and every reference is a mapping; one mapping left gives the folio back (section 2.7)."""
+    """The sole owner, and every reference is a mapping; one mapping left gives the folio back (specification 2.7)."""
     if atomic_read(folio._large_mapcount) <= 0 or maybe_mapped_shared(folio) or not leave_swapcache(folio):
         return False
     bit_spin_lock(LOCK_BIT, folio._owner_lock)

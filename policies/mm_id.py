@@ -151,7 +151,7 @@ def maybe_mapped_shared(folio: Any) -> bool:
 
 
 def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
-    """`__wp_can_reuse_large_anon_folio`, section 2.7: every reference is a mapping, all of one MM."""
+    """`__wp_can_reuse_large_anon_folio`, specification 2.7: every reference is a mapping, all of one MM."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False  # give the large folio back rather than pin it for one page
     if test_bit(SHARED_BIT, folio._mm_ids):

@@ -171,7 +171,7 @@ def mutants() -> tuple[Policy, ...]:
          the_untracked_clear_nothing),
         (reuse.only_mapped, references_do_not_matter),
     )  # fmt: skip
-    hooked = (
+    hooked: tuple[tuple[Any, ...], ...] = (
         ("can_reuse", reuse_of_the_last_page, reuse_whatever_is_shared, never_reuse),
         ("maybe_mapped_shared", single_mapping_asks_the_flag),
         ("dup_pmd", fork_of_a_pmd_is_not_tracked),

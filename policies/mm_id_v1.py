@@ -161,7 +161,7 @@ def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
 
 
 def maybe_mapped_shared(folio: Any) -> bool:
-    """`folio_likely_mapped_shared`: with page mapcounts still the guess of section 1.10, else the flag."""
+    """`folio_likely_mapped_shared`: with page mapcounts still the guess of specification 1.10, else the flag."""
     total = atomic_read(folio._large_mapcount) + 1
     if total <= 1:
         return False

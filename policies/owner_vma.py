@@ -110,7 +110,7 @@ def maybe_mapped_shared(folio: Any) -> bool:
 
 
 def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
-    """As section 2.7, with the other test: every reference is a mapping of the owner."""
+    """As in specification 2.7, but every reference must be a mapping of the owner."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False  # give the large folio back rather than pin it for one page
     if load(folio._nr_other_mappings) or not leave_swapcache(folio) or not only_mapped(folio):

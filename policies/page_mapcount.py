@@ -127,7 +127,7 @@ def mapcount(folio: Any) -> int:
 
 
 def maybe_mapped_shared(folio: Any) -> bool:
-    """`folio_likely_mapped_shared` of 6.10 to 6.14, section 1.10: a guess from the first page."""
+    """`folio_likely_mapped_shared` of 6.10 to 6.14, specification 1.10: a guess from the first page."""
     total = mapcount(folio)
     if total <= 1:
         return False

@@ -101,7 +101,7 @@ def page_mapcount(folio: Any, page: Any) -> int:
 
 
 def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
-    """As section 2.7, with the other test: the faulting page's pair is the only one, and every reference is its."""
+    """As in specification 2.7, but the faulting page's pair must be the only one and hold every reference."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False  # give the large folio back rather than pin it for one page
     if maybe_mapped_shared(folio) or not leave_swapcache(folio):

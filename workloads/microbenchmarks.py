@@ -1,6 +1,6 @@
 """The microbenchmarks of the patch series: one gigabyte in folios of one size, one operation timed.
 
-Prepared and timed as in section 6.1 of the specification (pte-mapped-folio-benchmarks.c, described in
+Prepared and timed as in specification 6.1 (pte-mapped-folio-benchmarks.c, described in
 20240829165627.2256514-1-david@redhat.com and 20231124132626.235350-1-david@redhat.com). PMD-sized folios are
 mapped by a PMD first and then by PTEs, as there. Writes store into real page contents; a copy copies 4 KiB.
 """

@@ -11,8 +11,8 @@ from foliolab.framework.contract.workload import PMD_ORDER
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.machine.memory import Ref
 from foliolab.framework.machine.primitives import ATOMIC_RMW
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.plugins.discovery import TooSlow, limited, place_outside
 
 SECONDS: Final = 20.0

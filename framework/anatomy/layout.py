@@ -1,7 +1,7 @@
 """The anatomy of a scheme: where its fields lie, what stays free, what it costs. Computed, never typed.
 
-Where a struct page's words lie is section 1.1 of the specification (head and tail pages), 2.1 and 2.2 for the
-first tail page of the series; the fields of a scheme are those that it declares.
+Specification 1.1 says where the words of a struct page lie (head and tail pages), 2.1 and 2.2 where those of the
+first tail page lie in the series. A scheme declares its own fields.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.machine.layout import Bits, Field
+from foliolab.framework.machine.pointers import MM, Folio, Page
 
 API_VERSION: Final = 1
 """The version of this contract; a policy written for it or the one before is accepted."""
@@ -142,6 +143,16 @@ class Parameter:
 
 
 Hook = Callable[..., Any]
+# The types of hooks, so that a type checker finds a hook of other arguments; a second form takes `vpn`, too.
+FolioHook = Callable[[Folio], None]
+PtesHook = Callable[[Folio, Page, int, MM], None] | Callable[[Folio, Page, int, MM, int], None]
+PmdHook = Callable[[Folio, MM], None] | Callable[[Folio, MM, int], None]
+AddPtesHook = Callable[[Folio, Page, int, MM], int] | Callable[[Folio, Page, int, MM, int], int]
+AddPmdHook = Callable[[Folio, MM], tuple[int, int]] | Callable[[Folio, MM, int], tuple[int, int]]
+RemovePtesHook = (
+    Callable[[Folio, Page, int, MM], tuple[int, bool]] | Callable[[Folio, Page, int, MM, int], tuple[int, bool]]
+)
+RemovePmdHook = Callable[[Folio, MM], tuple[int, int, bool]] | Callable[[Folio, MM, int], tuple[int, int, bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,24 +192,24 @@ class Hooks:
         page_exclusive: (folio, page) -> pagemap's bit 56, and smaps' private instead of shared.
     """
 
-    prepare: Hook | None = None
-    release: Hook | None = None
-    new_anon: Hook
-    new_anon_pmd: Hook | None = None
-    add_ptes: Hook
-    add_pmd: Hook | None = None
-    dup_page: Hook | None = None
-    dup_ptes: Hook
-    dup_pmd: Hook | None = None
-    remove_ptes: Hook
-    remove_pmd: Hook | None = None
-    move_pte: Hook | None = None
-    mapcount: Hook | None = None
-    entire_mapcount: Hook | None = None
-    maybe_mapped_shared: Hook
-    can_reuse: Hook | None = None
-    page_mapcount: Hook | None = None
-    page_exclusive: Hook | None = None
+    prepare: FolioHook | None = None
+    release: FolioHook | None = None
+    new_anon: PtesHook
+    new_anon_pmd: PmdHook | None = None
+    add_ptes: AddPtesHook
+    add_pmd: AddPmdHook | None = None
+    dup_page: Callable[[Page], None] | None = None
+    dup_ptes: PtesHook
+    dup_pmd: PmdHook | None = None
+    remove_ptes: RemovePtesHook
+    remove_pmd: RemovePmdHook | None = None
+    move_pte: Callable[[Folio, Page, MM, int, int], None] | None = None
+    mapcount: Callable[[Folio], int] | None = None
+    entire_mapcount: Callable[[Folio], int] | None = None
+    maybe_mapped_shared: Callable[[Folio], bool]
+    can_reuse: Callable[[Folio, Page, MM], bool] | None = None
+    page_mapcount: Callable[[Folio, Page], int] | None = None
+    page_exclusive: Callable[[Folio, Page], bool] | None = None
 
     def given(self) -> dict[str, Hook]:
         """The hooks that the policy wrote itself, by name."""

@@ -1,10 +1,58 @@
-"""What a plugin declares to read a tracer's text: see `foliolab.framework.trace.importers`."""
+"""What a plugin declares to read a tracer's text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from foliolab.framework.contract.trace_records import Record
+from foliolab.framework.errors import TraceFileError
+
+
+class TraceSource:
+    """The text that a reader reads, line by line.
+
+    Args:
+        name: of the file, for messages.
+        lines: the text.
+
+    Attributes:
+        number: of the line that was read last, from 1 on.
+        last: whether that line is the last one.
+        foreign: how many lines the reader skipped as irrelevant; the reader counts them.
+        notes: sentences for the trace's header; the reader appends them.
+    """
+
+    def __init__(self, name: str, lines: Iterable[str]) -> None:
+        self.name = name
+        self.number = 0
+        self.last = False
+        self.foreign = 0
+        self.notes: list[str] = []
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[str]:
+        lines = iter(self._lines)
+        held = next(lines, None)
+        while held is not None:
+            line, held = held, next(lines, None)
+            self.number += 1
+            self.last = held is None
+            yield line
+
+    def unreadable(self, line: str, why: str) -> None:
+        """Report a line that cannot be read; if it is the last line, the file was cut off and a note is added.
+
+        Raises:
+            TraceFileError: the line is not the last one.
+        """
+        if not self.last:
+            shown = line.strip()
+            raise TraceFileError(
+                f"{self.name}, line {self.number}: {why}: {shown[:100]}{'…' * (len(shown) > 100)}",
+                "mend or remove the line, or name the right --format",
+            )
+        self.notes.append(f"The text ends in the middle of line {self.number}; it was read up to there.")
 
 
 @dataclass(frozen=True)
@@ -15,12 +63,12 @@ class TraceReader:
         name: of the format, as --format takes it.
         summary: what writes such texts, a few words.
         recognise: whether a text that begins like this is of the format; given up to 64 KiB.
-        read: the records (`trace.importers.records`) of a `trace.importers.source.Source`.
+        read: makes the records of `trace_records` out of a text, in the order of time.
         unordered: whether records may come up to some seconds late, and must be sorted by time.
     """
 
     name: str
     summary: str
     recognise: Callable[[str], bool]
-    read: Callable[[Any], Iterator[Any]]
+    read: Callable[[TraceSource], Iterator[Record]]
     unordered: bool = False

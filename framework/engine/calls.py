@@ -9,11 +9,12 @@ the policy's side and are specialised with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from foliolab.framework.engine import hooks
 from foliolab.framework.engine.folio import ClearPageAnonExclusive, PageAnonExclusive
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Folio, Page
 from foliolab.framework.machine.primitives import init_fields, nth_page, store
 
 PACK: Final = 24
@@ -21,12 +22,12 @@ PACK: Final = 24
 PACK_MASK: Final = (1 << PACK) - 1
 
 
-def policy_call(vm: Memory, entry: int, folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> int:
-    """Call the policy's entry of that number (see `ENTRIES`); arguments it does not take may be anything."""
+def policy_call(vm: Memory, entry: int, folio: Folio, page: Page | Folio, nr: int, mm: MM | Folio, vpn: int) -> int:
+    """Call the policy's entry of that number (see `ENTRIES`); the folio stands in for an argument it does not take."""
     return vm.policy[entry](folio, page, nr, mm, vpn)
 
 
-def prepare(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def prepare(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """A folio of nr pages was allocated."""
     store(folio._nr_pages, nr)
     init_fields(folio, nr)
@@ -34,36 +35,36 @@ def prepare(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     return 0
 
 
-def release(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def release(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """The folio is about to be freed."""
     hooks.release(folio)
     return 0
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """First mappings, by PTEs."""
     hooks.new_anon_at(folio, page, nr, mm, vpn)
     return 0
 
 
-def new_anon_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def new_anon_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """First mapping, by a PMD."""
     hooks.new_anon_pmd_at(folio, mm, vpn)
     return 0
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """PTEs map pages; packed nr."""
     return hooks.add_ptes_at(folio, page, nr, mm, vpn)
 
 
-def add_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def add_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """A PMD maps the folio; packed nr and nr_pmdmapped."""
     mapped, pmdmapped = hooks.add_pmd_at(folio, mm, vpn)
     return mapped | pmdmapped << PACK
 
 
-def dup_file_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def dup_file_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """fork: PTEs map pages of a file folio in the child."""
     for i in range(nr):
         hooks.dup_page(nth_page(page, i))
@@ -71,7 +72,7 @@ def dup_file_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     return 0
 
 
-def dup_anon_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def dup_anon_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """fork: PTEs map pages of an anonymous folio in the child, none of them AnonExclusive any more."""
     for i in range(nr):
         one = nth_page(page, i)
@@ -82,50 +83,50 @@ def dup_anon_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
     return 0
 
 
-def dup_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def dup_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """fork: a PMD maps the folio in the child."""
     hooks.dup_pmd_at(folio, mm, vpn)
     return 0
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """PTEs are gone; packed nr and partially_mapped."""
     unmapped, partially_mapped = hooks.remove_ptes_at(folio, page, nr, mm, vpn)
     return unmapped | int(partially_mapped) << 2 * PACK
 
 
-def remove_pmd(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def remove_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """A PMD is gone; packed nr, nr_pmdmapped and partially_mapped."""
     unmapped, pmdunmapped, partially_mapped = hooks.remove_pmd_at(folio, mm, vpn)
     return unmapped | pmdunmapped << PACK | int(partially_mapped) << 2 * PACK
 
 
-def can_reuse(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def can_reuse(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """Whether a write fault may write in place."""
     return int(hooks.can_reuse(folio, page, mm))
 
 
-def maybe_mapped_shared(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def maybe_mapped_shared(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """Whether several MMs may map the folio."""
     return int(hooks.maybe_mapped_shared(folio))
 
 
-def mapcount(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def mapcount(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """Number of mappings."""
     return hooks.mapcount(folio)
 
 
-def page_mapcount(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def page_mapcount(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """What kpagecount shows."""
     return hooks.page_mapcount(folio, page)
 
 
-def page_exclusive(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def page_exclusive(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """pagemap's bit 56."""
     return int(hooks.page_exclusive(folio, page))
 
 
-def move_pte(folio: Any, page: Any, nr: int, mm: Any, vpn: int = 0) -> int:
+def move_pte(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """mremap moved a PTE; to page `nr` of address space."""
     hooks.move_pte(folio, page, mm, vpn, nr)
     return 0

@@ -20,6 +20,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.memory import Memory, allocate
+from foliolab.framework.machine.pointers import Folio, Page, Pointer, Zone
 from foliolab.framework.machine.primitives import PAGE_SIZE
 
 Execution = Literal["interpreted", "native"]
@@ -189,20 +190,20 @@ class Engine:
         """The PMDs of an MM, shape (nr_vpns / 512,) rounded up."""
         return np.ndarray((-(-self.shape.nr_vpns // PTRS_PER_PTE),), np.uint64, self.vm.buffer, self.map.pmds[mm])
 
-    def at(self, struct: str, off: int) -> Any:
+    def at(self, struct: str, off: int) -> Pointer:
         """A typed pointer, for looking at single fields: `engine.at("mm", engine.map.mms[0]).mm_id.peek()`."""
         return self.vm.at(struct, off)
 
-    def folio(self, pfn: int) -> Any:
+    def folio(self, pfn: int) -> Folio:
         """A typed pointer to the folio whose head is that frame."""
         return self.vm.at("folio", pfn * self.layouts["page"].size)
 
-    def page(self, pfn: int) -> Any:
+    def page(self, pfn: int) -> Page:
         """A typed pointer to a struct page."""
         return self.vm.at("page", pfn * self.layouts["page"].size)
 
     def statistic(self, name: str) -> int:
-        """A statistic summed over all CPUs (section 1.5)."""
+        """A statistic summed over all CPUs (specification 1.5)."""
         return sum(int(getattr(self.vm.at("cpu", off), name).peek()) for off in self.map.cpus)
 
     def snapshot(self) -> NDArray[np.uint8]:
@@ -238,7 +239,7 @@ class Engine:
             mm.here.write("boot", off)
         self._free_everything(zone)
 
-    def _free_everything(self, zone: Any) -> None:
+    def _free_everything(self, zone: Zone) -> None:
         """Fill the free lists so that the lowest frames are handed out first."""
         top = max(self.shape.max_order, PMD_ORDER)
         zone.max_order.write("boot", top)

@@ -48,7 +48,7 @@ def populate(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int, ord
     m = mm_at(vm, who)
     for vpn in range(start, start + nr, 1 << order):
         if order == PMD_ORDER and pmd != NO_PMDS:
-            # a PMD-sized folio is always mapped by a PMD first, section 1.4
+            # a PMD-sized folio is always mapped by a PMD first, specification 1.4
             if not huge.anon_huge_fault(vm, c, z, m, vpn, batched):
                 return ENOMEM
             if not pmd:
@@ -127,7 +127,7 @@ def split_range(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int) 
 
 
 def protect_range(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int) -> int:
-    """mprotect to read-only and back: what may be written without a fault is writable again, section 1.7."""
+    """mprotect to read-only and back: what may be written without a fault is writable again, specification 1.7."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
     m = mm_at(vm, who)

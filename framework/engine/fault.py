@@ -1,11 +1,11 @@
 """Faults: first touch of anonymous memory and of files, and the write fault with its copy or reuse.
 
-Sections 1.7 to 1.9 and 2.7 of the specification.
+Sources: specification 1.7 to 1.9 and 2.7.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.calls import policy_call
@@ -60,6 +60,7 @@ from foliolab.framework.engine.zap import (
 )
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page, Zone
 from foliolab.framework.machine.primitives import (
     PAGE_SIZE,
     READ_ONCE,
@@ -82,7 +83,7 @@ NOT_MAPPED: Final = 5
 SWAPPED: Final = 6
 
 
-def anon_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, order: int, batched: int) -> bool:
+def anon_fault(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, order: int, batched: int) -> bool:
     """`do_anonymous_page`: map a new folio of that order by PTEs; False without memory.
 
     Args:
@@ -105,7 +106,7 @@ def anon_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, order: int, b
     return True
 
 
-def file_folio(vm: Memory, zone: Any, order: int, shmem: int) -> int:
+def file_folio(vm: Memory, zone: Zone, order: int, shmem: int) -> int:
     """A new folio in the page cache, which holds one reference a page; its frame, -1 without memory."""
     pfn = alloc_folio(vm, zone, order)
     if pfn >= 0:
@@ -120,7 +121,7 @@ def file_folio(vm: Memory, zone: Any, order: int, shmem: int) -> int:
     return pfn
 
 
-def file_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, nr: int, flags: int) -> None:
+def file_map(vm: Memory, cpu: Cpu, mm: MM, vpn: int, pfn: int, nr: int, flags: int) -> None:
     """`set_pte_range`: map nr pages of a file folio from frame `pfn` on."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     folio_ref_add(folio, nr)
@@ -130,8 +131,8 @@ def file_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, nr: int, flags: 
     store(mm.rss_file, load(mm.rss_file) + nr)
 
 
-def _can_reuse_small(folio: Any) -> bool:
-    """`wp_can_reuse_anon_folio` for a small folio, section 1.9."""
+def _can_reuse_small(folio: Folio) -> bool:
+    """`wp_can_reuse_anon_folio` for a small folio, specification 1.9."""
     if folio_ref_count(folio) > 3:
         return False
     lru_add_drain(folio)
@@ -146,14 +147,14 @@ def _can_reuse_small(folio: Any) -> bool:
     return sole
 
 
-def _can_reuse(vm: Memory, folio: Any, page: Any, mm: Any) -> bool:
+def _can_reuse(vm: Memory, folio: Folio, page: Page, mm: MM) -> bool:
     if folio_test_large(folio):
         return policy_call(vm, calls.CAN_REUSE, folio, page, 1, mm, 0) != 0
     return _can_reuse_small(folio)
 
 
-def _wp_page_copy(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int) -> int:
-    """`wp_page_copy`: the order of steps is that of section 1.8."""
+def _wp_page_copy(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
+    """`wp_page_copy`: the order of steps is that of specification 1.8."""
     entry = pte_ref(vm, mm, vpn)
     pfn = value >> PFN_SHIFT
     head = page_head_pfn(vm, pfn)
@@ -182,7 +183,7 @@ def _wp_page_copy(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vp
     return COPIED
 
 
-def _wp_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int) -> int:
+def _wp_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int) -> int:
     """`do_wp_page` on a present read-only PTE."""
     entry = pte_ref(vm, mm, vpn)
     if value & PTE_VM_SHARED:
@@ -200,7 +201,7 @@ def _wp_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: i
 
 
 def _write_fault_file_pmd(
-    vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, pfn: int, pmd: int
+    vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, pfn: int, pmd: int
 ) -> int:
     """Write below a read-only PMD of a file: the PMD goes, and the one page is faulted in again."""
     split_huge_pmd(vm, cpu, zone, mm, vpn)
@@ -214,7 +215,7 @@ def _write_fault_file_pmd(
     return COPIED
 
 
-def _write_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
+def _write_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
     """What a write to a page does that its PTE or PMD does not already allow."""
     pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
     if pmd:
@@ -234,7 +235,7 @@ def _write_fault(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn
     return SWAPPED if value else NOT_MAPPED
 
 
-def frame_of(vm: Memory, mm: Any, vpn: int) -> int:
+def frame_of(vm: Memory, mm: MM, vpn: int) -> int:
     """The frame that a page of address space is mapped to; -1 if none."""
     pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
     if pmd:
@@ -245,7 +246,7 @@ def frame_of(vm: Memory, mm: Any, vpn: int) -> int:
     return -1
 
 
-def write_page(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, value: int, nbytes: int) -> int:
+def write_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int, nbytes: int) -> int:
     """A store of the application into the first bytes of a page; what the fault did (UNCHANGED: no fault)."""
     outcome = UNCHANGED
     entry = READ_ONCE(pte_ref(vm, mm, vpn))
@@ -256,7 +257,7 @@ def write_page(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: 
     return outcome
 
 
-def touch_new(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
+def touch_new(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
     """First touch of one page of anonymous memory, with a small folio."""
     pfn = new_small_anon(vm, cpu, zone, mm, vpn)
     if pfn < 0:
@@ -268,7 +269,7 @@ def touch_new(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: i
     return NEW_PAGE
 
 
-def file_drop(vm: Memory, cpu: Any, zone: Any, pfn: int) -> None:
+def file_drop(vm: Memory, cpu: Cpu, zone: Zone, pfn: int) -> None:
     """Truncate a file folio that nothing maps: the page cache drops its references."""
     page = pfn_to_page(vm, pfn)
     store(page.flags, load(page.flags) & ~(1 << PG_pagecache))

@@ -1,11 +1,9 @@
 """Folios: order, references, flags; what a policy may ask about the folio it is given.
 
-Sections 1.1, 1.2 and 1.7 of the specification.
+Sources: specification 1.1, 1.2 and 1.7.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from foliolab.framework.engine.structs import (
     MAPPING_ANON,
@@ -19,6 +17,7 @@ from foliolab.framework.engine.structs import (
     PG_swapcache,
 )
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Folio, Page
 from foliolab.framework.machine.primitives import (
     READ_ONCE,
     as_page,
@@ -49,66 +48,66 @@ def page_head_pfn(vm: Memory, pfn: int) -> int:
     return pfn
 
 
-def folio_test_large(folio: Any) -> bool:
+def folio_test_large(folio: Folio) -> bool:
     """Whether the folio has more than one page."""
     return test_bit(PG_head, folio.flags)
 
 
-def folio_order(folio: Any) -> int:
+def folio_order(folio: Folio) -> int:
     """log2 of the number of pages."""
     if not folio_test_large(folio):
         return 0
     return load(folio._flags_1) & ORDER_MASK
 
 
-def folio_nr_pages(folio: Any) -> int:
+def folio_nr_pages(folio: Folio) -> int:
     """Number of pages."""
     if not folio_test_large(folio):
         return 1
     return 1 << (load(folio._flags_1) & ORDER_MASK)
 
 
-def folio_test_anon(folio: Any) -> bool:
+def folio_test_anon(folio: Folio) -> bool:
     """Whether the folio is anonymous."""
     return load(folio.mapping) == MAPPING_ANON
 
 
-def folio_ref_count(folio: Any) -> int:
+def folio_ref_count(folio: Folio) -> int:
     """Number of references."""
     return atomic_read(folio._refcount)
 
 
-def folio_get(folio: Any) -> None:
+def folio_get(folio: Folio) -> None:
     """Take a reference."""
     atomic_inc(folio._refcount)
 
 
-def folio_ref_add(folio: Any, nr: int) -> None:
+def folio_ref_add(folio: Folio, nr: int) -> None:
     """Take nr references."""
     atomic_add(nr, folio._refcount)
 
 
-def folio_ref_sub_return(folio: Any, nr: int) -> int:
+def folio_ref_sub_return(folio: Folio, nr: int) -> int:
     """Drop nr references; how many are left."""
     return atomic_sub_return(nr, folio._refcount)
 
 
-def folio_trylock(folio: Any) -> bool:
+def folio_trylock(folio: Folio) -> bool:
     """Take the folio lock if nobody holds it."""
     return not test_and_set_bit_lock(PG_locked, folio.flags)
 
 
-def folio_unlock(folio: Any) -> None:
+def folio_unlock(folio: Folio) -> None:
     """Release the folio lock."""
     clear_bit(PG_locked, folio.flags)
 
 
-def folio_test_swapcache(folio: Any) -> bool:
+def folio_test_swapcache(folio: Folio) -> bool:
     """Whether the folio is in the swap cache, which holds one reference a page."""
     return test_bit(PG_swapcache, folio.flags)
 
 
-def folio_free_swap(folio: Any) -> bool:
+def folio_free_swap(folio: Folio) -> bool:
     """Leave the swap cache if no PTE is a swap entry of this folio any more; whether that happened."""
     if not folio_test_swapcache(folio):
         return False
@@ -119,7 +118,7 @@ def folio_free_swap(folio: Any) -> bool:
     return True
 
 
-def folio_add_lru(folio: Any, batched: int) -> None:
+def folio_add_lru(folio: Folio, batched: int) -> None:
     """Put a folio on the LRU; `batched`: leave it in the per-CPU batch on the way, which holds a reference."""
     if batched:
         atomic_inc(folio._refcount)
@@ -128,7 +127,7 @@ def folio_add_lru(folio: Any, batched: int) -> None:
         set_bit(PG_lru, folio.flags)
 
 
-def leave_lru_batch(folio: Any) -> bool:
+def leave_lru_batch(folio: Folio) -> bool:
     """Move the folio from the per-CPU LRU batch to the LRU list; whether it was in one, and so holds a reference."""
     if not test_bit(PG_lru_batch, folio.flags) or not test_and_clear_bit(PG_lru_batch, folio.flags):
         return False  # not in one, or another CPU was first
@@ -136,41 +135,41 @@ def leave_lru_batch(folio: Any) -> bool:
     return True
 
 
-def lru_add_drain(folio: Any) -> None:
+def lru_add_drain(folio: Folio) -> None:
     """Drain the LRU batch of a folio that others hold, too: the batch's reference is dropped."""
     if leave_lru_batch(folio):
         atomic_dec(folio._refcount)
 
 
-def folio_maybe_dma_pinned(folio: Any) -> bool:
+def folio_maybe_dma_pinned(folio: Folio) -> bool:
     """Whether the folio may be pinned for DMA (FOLL_PIN)."""
     if folio_test_large(folio):
         return atomic_read(folio._pincount) > 0
     return atomic_read(folio._refcount) >= GUP_PIN_COUNTING_BIAS
 
 
-def folio_needs_cow_for_dma(folio: Any, mm: Any) -> bool:
+def folio_needs_cow_for_dma(folio: Folio, mm: MM) -> bool:
     """Whether fork must copy for the child, since `mm` may have pinned the folio."""
     if load(mm.flags) >> MMF_HAS_PINNED & 1 == 0:
         return False
     return folio_maybe_dma_pinned(folio)
 
 
-def PageAnonExclusive(page: Any) -> bool:
+def PageAnonExclusive(page: Page) -> bool:
     """Whether the anonymous page belongs to exactly one MM."""
     return test_bit(PG_anon_exclusive, page.flags)
 
 
-def SetPageAnonExclusive(page: Any) -> None:
+def SetPageAnonExclusive(page: Page) -> None:
     """Mark the anonymous page as exclusive."""
     set_bit(PG_anon_exclusive, page.flags)
 
 
-def ClearPageAnonExclusive(page: Any) -> None:
+def ClearPageAnonExclusive(page: Page) -> None:
     """Mark the anonymous page as possibly shared."""
     clear_bit(PG_anon_exclusive, page.flags)
 
 
-def folio_page(folio: Any, index: int) -> Any:
+def folio_page(folio: Folio, index: int) -> Page:
     """The folio's page of that index."""
     return nth_page(as_page(folio), index)

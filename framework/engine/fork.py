@@ -1,12 +1,10 @@
-"""fork: copy a range of page tables to the child (`copy_page_range`), sections 1.4 and 1.8.
+"""fork: copy a range of page tables to the child (`copy_page_range`; specification 1.4 and 1.8).
 
 References are taken before the rmap is duplicated; private writable PTEs become read-only in both MMs.
 A folio that the parent may have pinned is copied for the child page by page.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from foliolab.framework.engine.folio import (
     folio_get,
@@ -38,6 +36,7 @@ from foliolab.framework.engine.rmap import (
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_lru
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Zone
 from foliolab.framework.machine.primitives import (
     READ_ONCE,
     WRITE_ONCE,
@@ -54,7 +53,7 @@ OK = 0
 ENOMEM = 1
 
 
-def new_small_anon(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
+def new_small_anon(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> int:
     """A small anonymous folio with its rmap, exclusive to `mm`, on the LRU; its frame, -1 without memory."""
     pfn = alloc_folio(vm, zone, 0)
     if pfn >= 0:
@@ -65,7 +64,7 @@ def new_small_anon(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> int:
     return pfn
 
 
-def copy_to_new_anon(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, pfn: int) -> int:
+def copy_to_new_anon(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, pfn: int) -> int:
     """A small anonymous folio with a copy of a page, to be mapped by `mm` at `vpn`; its frame, -1 without memory."""
     copy = new_small_anon(vm, cpu, zone, mm, vpn)
     if copy >= 0:
@@ -77,7 +76,7 @@ def copy_to_new_anon(vm: Memory, contents: Memory, cpu: Any, zone: Any, mm: Any,
 
 
 def _copy_present(
-    vm: Memory, contents: Memory, cpu: Any, zone: Any, parent: Any, child: Any, vpn: int, end: int, value: int
+    vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, child: MM, vpn: int, end: int, value: int
 ) -> int:
     """Copy one batch of present PTEs; how many, 0 without memory."""
     pgd = load(parent.pgd)
@@ -118,7 +117,7 @@ def _copy_present(
     return nr
 
 
-def _copy_swap_entry(vm: Memory, parent: Any, child: Any, vpn: int, value: int) -> None:
+def _copy_swap_entry(vm: Memory, parent: MM, child: MM, vpn: int, value: int) -> None:
     """`copy_nonpresent_pte`: one more swap entry; it stops being exclusive in both MMs."""
     folio = pfn_folio(vm, page_head_pfn(vm, value >> PFN_SHIFT))
     store(folio.private, load(folio.private) + 1)
@@ -128,7 +127,7 @@ def _copy_swap_entry(vm: Memory, parent: Any, child: Any, vpn: int, value: int) 
     store(child.rss_swap, load(child.rss_swap) + 1)
 
 
-def copy_ptes(vm: Memory, contents: Memory, cpu: Any, zone: Any, parent: Any, child: Any, start: int, end: int) -> int:
+def copy_ptes(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, child: MM, start: int, end: int) -> int:
     """Copy PTEs start…end-1 to the child; OK or ENOMEM."""
     pgd = load(parent.pgd)
     vpn = start
@@ -146,7 +145,7 @@ def copy_ptes(vm: Memory, contents: Memory, cpu: Any, zone: Any, parent: Any, ch
     return OK
 
 
-def copy_huge_pmd(vm: Memory, parent: Any, child: Any, vpn: int) -> bool:
+def copy_huge_pmd(vm: Memory, parent: MM, child: MM, vpn: int) -> bool:
     """Copy a PMD; False (-EAGAIN) if it must be split first, since its folio may be pinned."""
     entry = pmd_ref(vm, parent, vpn)
     value = READ_ONCE(entry)

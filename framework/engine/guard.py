@@ -15,7 +15,8 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import folio as helpers
 from foliolab.framework.engine.structs import ORDER_MASK, PG_head
 from foliolab.framework.errors import AccessError
-from foliolab.framework.machine.memory import Memory, Ref
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.ref import Ref
 
 Function = Callable[..., Any]
 WRITERS: Final = frozenset(

@@ -1,11 +1,9 @@
 """PMD mappings: an anonymous THP's first fault, its split to PTEs, and the write fault on a PMD.
 
-Sections 1.4, 1.8 and 1.9 of the specification.
+Sources: specification 1.4, 1.8 and 1.9.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
@@ -41,6 +39,7 @@ from foliolab.framework.engine.structs import MAPPING_ANON
 from foliolab.framework.engine.zap import zap_huge_pmd
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Folio, Zone
 from foliolab.framework.machine.primitives import (
     READ_ONCE,
     WRITE_ONCE,
@@ -51,7 +50,7 @@ from foliolab.framework.machine.primitives import (
 )
 
 
-def anon_huge_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, batched: int) -> bool:
+def anon_huge_fault(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, batched: int) -> bool:
     """`do_huge_pmd_anonymous_page`: map a new THP by a PMD; False without memory. `batched`: see anon_fault."""
     pfn = alloc_folio(vm, zone, PMD_ORDER)
     if pfn < 0:
@@ -65,7 +64,7 @@ def anon_huge_fault(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int, batched:
     return True
 
 
-def file_huge_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, flags: int) -> None:
+def file_huge_map(vm: Memory, cpu: Cpu, mm: MM, vpn: int, pfn: int, flags: int) -> None:
     """`do_set_pmd`: map a file folio by a PMD."""
     folio = pfn_folio(vm, pfn)
     folio_get(folio)
@@ -74,7 +73,7 @@ def file_huge_map(vm: Memory, cpu: Any, mm: Any, vpn: int, pfn: int, flags: int)
     store(mm.rss_file, load(mm.rss_file) + PTRS_PER_PTE)
 
 
-def split_huge_pmd(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> None:
+def split_huge_pmd(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> None:
     """`__split_huge_pmd`: map the folio by PTEs instead; for a moment it has P + 1 mappings.
 
     A file folio is unmapped instead, and faulted in again when it is needed.
@@ -97,14 +96,14 @@ def split_huge_pmd(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> None:
     folio_remove_rmap_pmd(vm, cpu, folio, mm, vpn)
 
 
-def split_range(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) -> None:
+def split_range(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) -> None:
     """Split every PMD of the range (mprotect of one page in each THP does this; the remap benchmark)."""
     for vpn in range(start & ~(PTRS_PER_PTE - 1), end, PTRS_PER_PTE):
         if READ_ONCE(pmd_ref(vm, mm, vpn)):
             split_huge_pmd(vm, cpu, zone, mm, vpn)
 
 
-def split_edges(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) -> None:
+def split_edges(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) -> None:
     """Split the PMDs that the range start…end-1 covers only in part."""
     if start % PTRS_PER_PTE and READ_ONCE(pmd_ref(vm, mm, start)):
         split_huge_pmd(vm, cpu, zone, mm, start)
@@ -112,8 +111,8 @@ def split_edges(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) 
         split_huge_pmd(vm, cpu, zone, mm, end)
 
 
-def can_reuse_huge_pmd(folio: Any) -> bool:
-    """The test of `do_huge_pmd_wp_page` where the head page is not AnonExclusive, section 1.9."""
+def can_reuse_huge_pmd(folio: Folio) -> bool:
+    """The test of `do_huge_pmd_wp_page` where the head page is not AnonExclusive, specification 1.9."""
     allowed = 1
     if folio_test_swapcache(folio):
         allowed += folio_nr_pages(folio)
@@ -125,7 +124,7 @@ def can_reuse_huge_pmd(folio: Any) -> bool:
     return sole
 
 
-def huge_wp_fault(vm: Memory, mm: Any, vpn: int) -> bool:
+def huge_wp_fault(vm: Memory, mm: MM, vpn: int) -> bool:
     """Write fault on a PMD: whether it was reused; if not, split it and fault on the PTE."""
     entry = pmd_ref(vm, mm, vpn)
     value = READ_ONCE(entry)

@@ -67,7 +67,7 @@ class Machine(Engine):
         self.cpu = 0
         self._bound: list[Callable[[], Any]] | None = None
 
-    def _call(self, entry: Any, *numbers: int) -> Any:
+    def _call(self, entry: Callable[..., Any], *numbers: int) -> Any:
         if self._bound is None:
             return self.kernel(entry)(*numbers)
         self._bound.append(partial(self.kernel(entry), *numbers))

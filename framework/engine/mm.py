@@ -1,8 +1,6 @@
-"""MMs: IDs from a lowest-free allocator (section 2.5), and mremap (section 1.8)."""
+"""MMs: IDs from a lowest-free allocator (specification 2.5), and mremap (specification 1.8)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.calls import policy_call
@@ -17,6 +15,7 @@ from foliolab.framework.engine.pagetable import (
     pte_ref,
 )
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Zone
 from foliolab.framework.machine.primitives import (
     READ_ONCE,
     WRITE_ONCE,
@@ -33,7 +32,7 @@ from foliolab.framework.machine.primitives import (
 MM_ID_DUMMY = 0
 
 
-def mm_alloc_id(vm: Memory, zone: Any, mm: Any) -> bool:
+def mm_alloc_id(vm: Memory, zone: Zone, mm: MM) -> bool:
     """Give the MM the lowest free ID; False if none is left, and fork fails."""
     base = load(zone.mm_ida)
     for word in range(load(zone.mm_ida_words)):
@@ -52,19 +51,19 @@ def mm_alloc_id(vm: Memory, zone: Any, mm: Any) -> bool:
     return False
 
 
-def _set_id(mm: Any, mm_id: int) -> None:
+def _set_id(mm: MM, mm_id: int) -> None:
     store(mm.mm_id, mm_id)
     store(mm.flags, 0)
 
 
-def mm_take_id(vm: Memory, zone: Any, mm: Any, mm_id: int) -> None:
+def mm_take_id(vm: Memory, zone: Zone, mm: MM, mm_id: int) -> None:
     """Give the MM a certain ID; one beyond the bitmap is not recorded there."""
     if mm_id < 64 * load(zone.mm_ida_words):
         set_bit(mm_id & 63, pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte)
     _set_id(mm, mm_id)
 
 
-def mm_free_id(vm: Memory, zone: Any, mm: Any) -> None:
+def mm_free_id(vm: Memory, zone: Zone, mm: MM) -> None:
     """Return the MM's ID (`__mmdrop`): no mapping of it can be left."""
     mm_id = load(mm.mm_id)
     store(mm.mm_id, MM_ID_DUMMY)
@@ -72,14 +71,14 @@ def mm_free_id(vm: Memory, zone: Any, mm: Any) -> None:
         clear_bit(mm_id & 63, pte_at(vm, load(zone.mm_ida) + 8 * (mm_id >> 6)).pte)
 
 
-def _tell_move(vm: Memory, mm: Any, vpn: int, to: int, value: int) -> None:
+def _tell_move(vm: Memory, mm: MM, vpn: int, to: int, value: int) -> None:
     pfn = value >> PFN_SHIFT
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     if value & PTE_PRESENT and folio_test_large(folio):
         policy_call(vm, calls.MOVE_PTE, folio, pfn_to_page(vm, pfn), to, mm, vpn)
 
 
-def move_ptes(vm: Memory, zone: Any, mm: Any, start: int, to: int, nr: int) -> None:
+def move_ptes(vm: Memory, zone: Zone, mm: MM, start: int, to: int, nr: int) -> None:
     """mremap: move PTEs inside the MM; no counter of the engine changes. PMDs move whole if both ends allow."""
     tell = load(zone.tell_moves)
     i = 0
@@ -97,7 +96,7 @@ def move_ptes(vm: Memory, zone: Any, mm: Any, start: int, to: int, nr: int) -> N
         i += 1
 
 
-def make_writable(vm: Memory, mm: Any, start: int, end: int) -> None:
+def make_writable(vm: Memory, mm: MM, start: int, end: int) -> None:
     """`can_change_pte_writable` of a private mapping: an AnonExclusive page needs no write fault."""
     vpn = start
     while vpn < end:

@@ -5,10 +5,11 @@ A PMD entry that is not 0 maps a whole folio of PMD size, and the 512 PTEs below
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from foliolab.framework.engine.folio import folio_nr_pages
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Folio, Page
 from foliolab.framework.machine.primitives import (
     READ_ONCE,
     as_page,
@@ -19,6 +20,7 @@ from foliolab.framework.machine.primitives import (
     pte_at,
     xchg,
 )
+from foliolab.framework.machine.ref import Ref
 
 PMD_ORDER: Final = 9
 PTRS_PER_PTE: Final = 1 << PMD_ORDER
@@ -37,12 +39,12 @@ PTE_PROT: Final = PTE_PRESENT | PTE_ACCESSED
 PTE_ANON: Final = PTE_PROT | PTE_WRITE | PTE_DIRTY
 
 
-def pte_ref(vm: Memory, mm: Any, vpn: int) -> Any:
+def pte_ref(vm: Memory, mm: MM, vpn: int) -> Ref:
     """The PTE of a page of address space."""
     return pte_at(vm, load(mm.pgd) + 8 * vpn).pte
 
 
-def pmd_ref(vm: Memory, mm: Any, vpn: int) -> Any:
+def pmd_ref(vm: Memory, mm: MM, vpn: int) -> Ref:
     """The PMD above a page of address space."""
     return pte_at(vm, load(mm.pmd) + 8 * (vpn >> PMD_ORDER)).pte
 
@@ -61,12 +63,12 @@ def next_ptes(vm: Memory, pgd: int, vpn: int, value: int, limit: int) -> int:
     return nr
 
 
-def _maps(vm: Memory, mm: Any, vpn: int, pfn: int) -> bool:
+def _maps(vm: Memory, mm: MM, vpn: int, pfn: int) -> bool:
     value = READ_ONCE(pte_ref(vm, mm, vpn))
     return value & PTE_PRESENT != 0 and value >> PFN_SHIFT == pfn
 
 
-def folio_mapped_between(folio: Any, page: Any, nr: int, mm: Any, vpn: int, low: int, high: int) -> bool:
+def folio_mapped_between(folio: Folio, page: Page, nr: int, mm: MM, vpn: int, low: int, high: int) -> bool:
     """Whether an MM maps other pages of a folio where the mapping that has `page` at `vpn` would have them.
 
     A mapping is linear, so within a VMA each page of the folio has one place: looked at are at most as many PTEs
@@ -105,7 +107,7 @@ def folio_mapped_between(folio: Any, page: Any, nr: int, mm: Any, vpn: int, low:
     return False
 
 
-def wrprotect(entry: Any) -> None:
+def wrprotect(entry: Ref) -> None:
     """`ptep_set_wrprotect`: the hardware may set flags meanwhile, so a compare-exchange."""
     old = READ_ONCE(entry)
     while True:
@@ -115,6 +117,6 @@ def wrprotect(entry: Any) -> None:
         old = found
 
 
-def get_and_clear(entry: Any) -> int:
+def get_and_clear(entry: Ref) -> int:
     """`ptep_get_and_clear`: the hardware may set flags meanwhile, so an exchange."""
     return xchg(0, entry)

@@ -1,14 +1,15 @@
-"""What users of /proc see: smaps' RSS, PSS and USS, pagemap's exclusive bit, kpagecount. Sections 3.2 and 3.3."""
+"""What users of /proc see: smaps' RSS, PSS and USS, pagemap's exclusive bit, kpagecount (specification 3.2 and 3.3)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.calls import policy_call
 from foliolab.framework.engine.folio import folio_test_large, page_head_pfn
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE, pmd_ref, pte_ref
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM
 from foliolab.framework.machine.primitives import READ_ONCE, atomic_read, pfn_folio, pfn_to_page
 
 PSS_SHIFT: Final = 12
@@ -48,7 +49,7 @@ def folio_mapcount(vm: Memory, pfn: int) -> int:
     return atomic_read(folio._mapcount) + 1
 
 
-def _frame(vm: Memory, mm: Any, vpn: int) -> int:
+def _frame(vm: Memory, mm: MM, vpn: int) -> int:
     pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
     if pmd:
         return (pmd >> PFN_SHIFT) + vpn % PTRS_PER_PTE
@@ -58,7 +59,7 @@ def _frame(vm: Memory, mm: Any, vpn: int) -> int:
     return -1
 
 
-def smaps(vm: Memory, mm: Any, start: int, end: int) -> tuple[int, int, int]:
+def smaps(vm: Memory, mm: MM, start: int, end: int) -> tuple[int, int, int]:
     """Walk a range as smaps does.
 
     Returns:

@@ -1,8 +1,6 @@
-"""References that are no mappings: GUP gets and pins, the swap cache, swap entries. Section 1.2 and 2.7."""
+"""References that are no mappings: GUP gets and pins, the swap cache, swap entries (specification 1.2 and 2.7)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from foliolab.framework.engine.folio import (
     GUP_PIN_COUNTING_BIAS,
@@ -29,6 +27,7 @@ from foliolab.framework.engine.rmap import folio_add_anon_rmap_ptes, folio_remov
 from foliolab.framework.engine.structs import MMF_HAS_PINNED, PG_swapcache
 from foliolab.framework.engine.zap import folio_put_refs
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Zone
 from foliolab.framework.machine.primitives import (
     WRITE_ONCE,
     atomic_add,
@@ -47,7 +46,7 @@ def folio_get_user(vm: Memory, pfn: int, nr: int) -> None:
     folio_ref_add(pfn_folio(vm, page_head_pfn(vm, pfn)), nr)
 
 
-def folio_put_user(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:
+def folio_put_user(vm: Memory, cpu: Cpu, zone: Zone, pfn: int, nr: int) -> None:
     """Drop references that folio_get_user took."""
     head = page_head_pfn(vm, pfn)
     page = pfn_to_page(vm, head)
@@ -55,7 +54,7 @@ def folio_put_user(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:
     folio_put_refs(vm, cpu, zone, head, nr)
 
 
-def pin_folio(vm: Memory, mm: Any, pfn: int) -> None:
+def pin_folio(vm: Memory, mm: MM, pfn: int) -> None:
     """`try_grab_folio(FOLL_PIN)`: pin the folio for DMA."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     store(mm.flags, load(mm.flags) | 1 << MMF_HAS_PINNED)
@@ -66,7 +65,7 @@ def pin_folio(vm: Memory, mm: Any, pfn: int) -> None:
         folio_ref_add(folio, GUP_PIN_COUNTING_BIAS)
 
 
-def unpin_folio(vm: Memory, cpu: Any, zone: Any, pfn: int) -> None:
+def unpin_folio(vm: Memory, cpu: Cpu, zone: Zone, pfn: int) -> None:
     """`unpin_user_page`."""
     head = page_head_pfn(vm, pfn)
     folio = pfn_folio(vm, head)
@@ -88,7 +87,7 @@ def add_to_swap_cache(vm: Memory, pfn: int) -> bool:
     return True
 
 
-def try_to_unmap_one(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> bool:
+def try_to_unmap_one(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> bool:
     """Swap out one PTE: clear it, share AnonExclusive, remove the rmap, write the swap entry.
 
     Returns:
@@ -116,7 +115,7 @@ def try_to_unmap_one(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> bool
     return True
 
 
-def swap_in_one(vm: Memory, cpu: Any, mm: Any, vpn: int) -> None:
+def swap_in_one(vm: Memory, cpu: Cpu, mm: MM, vpn: int) -> None:
     """`do_swap_page` of a page that is still in the swap cache: map it again, writable if it was exclusive."""
     entry = pte_ref(vm, mm, vpn)
     swap = load(entry)

@@ -1,12 +1,10 @@
 """rmap: what happens to a folio's counters when mappings come and go.
 
 Small folios are handled here; for large ones the policy's hooks do the counting. Statistics and the
-deferred split follow from what the hooks return. Sections 1.4 to 1.7 of the specification.
+deferred split follow from what the hooks return. Sources: specification 1.4 to 1.7.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.calls import PACK, PACK_MASK, policy_call
@@ -23,6 +21,7 @@ from foliolab.framework.engine.folio import (
 )
 from foliolab.framework.engine.structs import PG_partially_mapped, PG_swapbacked
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page
 from foliolab.framework.machine.primitives import (
     atomic_add_negative,
     atomic_inc,
@@ -35,22 +34,23 @@ from foliolab.framework.machine.primitives import (
     test_and_set_bit,
     test_bit,
 )
+from foliolab.framework.machine.ref import Ref
 
 
-def this_cpu_add(value: int, counter: Any) -> None:
+def this_cpu_add(value: int, counter: Ref) -> None:
     """Add to a per-CPU statistic: a plain add, since nobody else writes it."""
     store(counter, load(counter) + value)
 
 
-def folio_mapped(vm: Memory, folio: Any) -> bool:
+def folio_mapped(vm: Memory, folio: Folio) -> bool:
     """Whether anything maps the folio."""
     if folio_test_large(folio):
         return policy_call(vm, calls.MAPCOUNT, folio, folio, 0, folio, 0) > 0
     return atomic_read(folio._mapcount) >= 0
 
 
-def _mod_stat(cpu: Any, folio: Any, nr: int, nr_pmdmapped: int) -> None:
-    """`__folio_mod_stat`, section 1.5."""
+def _mod_stat(cpu: Cpu, folio: Folio, nr: int, nr_pmdmapped: int) -> None:
+    """`__folio_mod_stat`, specification 1.5."""
     if nr:
         if folio_test_anon(folio):
             this_cpu_add(nr, cpu.NR_ANON_MAPPED)
@@ -65,8 +65,8 @@ def _mod_stat(cpu: Any, folio: Any, nr: int, nr_pmdmapped: int) -> None:
             this_cpu_add(nr_pmdmapped, cpu.NR_FILE_PMDMAPPED)
 
 
-def deferred_split_folio(cpu: Any, folio: Any, partially_mapped: bool) -> None:
-    """Queue a large anonymous folio for splitting under memory pressure, section 1.6."""
+def deferred_split_folio(cpu: Cpu, folio: Folio, partially_mapped: bool) -> None:
+    """Queue a large anonymous folio for splitting under memory pressure, specification 1.6."""
     if folio_order(folio) <= 1 or folio_test_swapcache(folio):
         return
     if partially_mapped and not test_and_set_bit(PG_partially_mapped, folio._flags_1):
@@ -76,7 +76,7 @@ def deferred_split_folio(cpu: Any, folio: Any, partially_mapped: bool) -> None:
         store(folio._deferred_list[0], 1)
 
 
-def folio_unqueue_deferred_split(cpu: Any, folio: Any) -> None:
+def folio_unqueue_deferred_split(cpu: Cpu, folio: Folio) -> None:
     """Take a folio off the deferred split queue: it is about to be freed."""
     if folio_order(folio) <= 1:
         return
@@ -85,7 +85,7 @@ def folio_unqueue_deferred_split(cpu: Any, folio: Any) -> None:
     store(folio._deferred_list[0], 0)
 
 
-def folio_add_new_anon_rmap(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any, vpn: int, exclusive: bool) -> None:
+def folio_add_new_anon_rmap(vm: Memory, cpu: Cpu, folio: Folio, page: Page, mm: MM, vpn: int, exclusive: bool) -> None:
     """First mappings, by PTEs, of a new anonymous folio that nobody else can see yet."""
     nr = 1
     if folio_test_large(folio):
@@ -100,7 +100,7 @@ def folio_add_new_anon_rmap(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any
     this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
 
 
-def folio_add_new_anon_rmap_pmd(vm: Memory, cpu: Any, folio: Any, page: Any, mm: Any, vpn: int) -> None:
+def folio_add_new_anon_rmap_pmd(vm: Memory, cpu: Cpu, folio: Folio, page: Page, mm: MM, vpn: int) -> None:
     """First mapping, by a PMD, of a new anonymous folio; only its head page is AnonExclusive."""
     nr = folio_nr_pages(folio)
     policy_call(vm, calls.NEW_ANON_PMD, folio, page, nr, mm, vpn)
@@ -109,7 +109,7 @@ def folio_add_new_anon_rmap_pmd(vm: Memory, cpu: Any, folio: Any, page: Any, mm:
     this_cpu_add(1, cpu.nr_anon[folio_order(folio)])
 
 
-def _add_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, vpn: int) -> None:
+def _add_ptes(vm: Memory, cpu: Cpu, folio: Folio, page: Page, nr_pages: int, mm: MM, vpn: int) -> None:
     nr = 0
     if folio_test_large(folio):
         nr = policy_call(vm, calls.ADD_PTES, folio, page, nr_pages, mm, vpn)
@@ -119,7 +119,7 @@ def _add_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: An
 
 
 def folio_add_anon_rmap_ptes(
-    vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, exclusive: bool, vpn: int = 0
+    vm: Memory, cpu: Cpu, folio: Folio, page: Page, nr_pages: int, mm: MM, exclusive: bool, vpn: int = 0
 ) -> None:
     """PTEs map pages of an anonymous folio (PMD split, swap-in)."""
     _add_ptes(vm, cpu, folio, page, nr_pages, mm, vpn)
@@ -128,18 +128,20 @@ def folio_add_anon_rmap_ptes(
             SetPageAnonExclusive(nth_page(page, i))
 
 
-def folio_add_file_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, vpn: int = 0) -> None:
+def folio_add_file_rmap_ptes(
+    vm: Memory, cpu: Cpu, folio: Folio, page: Page, nr_pages: int, mm: MM, vpn: int = 0
+) -> None:
     """PTEs map pages of a file folio."""
     _add_ptes(vm, cpu, folio, page, nr_pages, mm, vpn)
 
 
-def folio_add_file_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any, vpn: int) -> None:
+def folio_add_file_rmap_pmd(vm: Memory, cpu: Cpu, folio: Folio, mm: MM, vpn: int) -> None:
     """A PMD maps a file folio."""
     mapped = policy_call(vm, calls.ADD_PMD, folio, folio, 0, mm, vpn)
     _mod_stat(cpu, folio, mapped & PACK_MASK, mapped >> PACK)
 
 
-def folio_dup_file_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, child: Any, vpn: int) -> None:
+def folio_dup_file_rmap_ptes(vm: Memory, folio: Folio, page: Page, nr_pages: int, child: MM, vpn: int) -> None:
     """fork maps pages of a file folio in the child; no statistics, they are mapped already."""
     if folio_test_large(folio):
         policy_call(vm, calls.DUP_FILE_PTES, folio, page, nr_pages, child, vpn)
@@ -147,7 +149,7 @@ def folio_dup_file_rmap_ptes(vm: Memory, folio: Any, page: Any, nr_pages: int, c
         atomic_inc(page._mapcount)
 
 
-def _any_exclusive(page: Any, nr_pages: int) -> bool:
+def _any_exclusive(page: Page, nr_pages: int) -> bool:
     for i in range(nr_pages):
         if PageAnonExclusive(nth_page(page, i)):
             return True
@@ -155,7 +157,7 @@ def _any_exclusive(page: Any, nr_pages: int) -> bool:
 
 
 def folio_try_dup_anon_rmap_ptes(
-    vm: Memory, folio: Any, page: Any, nr_pages: int, parent: Any, child: Any, vpn: int = 0
+    vm: Memory, folio: Folio, page: Page, nr_pages: int, parent: MM, child: MM, vpn: int = 0
 ) -> bool:
     """fork maps pages of an anonymous folio in the child, and takes AnonExclusive away.
 
@@ -173,7 +175,7 @@ def folio_try_dup_anon_rmap_ptes(
     return True
 
 
-def folio_try_dup_anon_rmap_pmd(vm: Memory, folio: Any, page: Any, parent: Any, child: Any, vpn: int) -> bool:
+def folio_try_dup_anon_rmap_pmd(vm: Memory, folio: Folio, page: Page, parent: MM, child: MM, vpn: int) -> bool:
     """The same for a folio mapped by a PMD, whose flag is on the head page."""
     if folio_needs_cow_for_dma(folio, parent) and PageAnonExclusive(page):
         return False
@@ -183,14 +185,14 @@ def folio_try_dup_anon_rmap_pmd(vm: Memory, folio: Any, page: Any, parent: Any, 
     return True
 
 
-def _after_removal(cpu: Any, folio: Any, unmapped: int) -> None:
+def _after_removal(cpu: Cpu, folio: Folio, unmapped: int) -> None:
     """Deferred split and statistics; `unmapped` packs nr, nr_pmdmapped and partially_mapped."""
     if unmapped >> 2 * PACK and folio_test_anon(folio) and not test_bit(PG_partially_mapped, folio._flags_1):
         deferred_split_folio(cpu, folio, True)
     _mod_stat(cpu, folio, -(unmapped & PACK_MASK), -(unmapped >> PACK & PACK_MASK))
 
 
-def folio_remove_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages: int, mm: Any, vpn: int = 0) -> None:
+def folio_remove_rmap_ptes(vm: Memory, cpu: Cpu, folio: Folio, page: Page, nr_pages: int, mm: MM, vpn: int = 0) -> None:
     """PTEs that mapped pages of the folio are gone."""
     if folio_test_large(folio):
         _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PTES, folio, page, nr_pages, mm, vpn))
@@ -198,6 +200,6 @@ def folio_remove_rmap_ptes(vm: Memory, cpu: Any, folio: Any, page: Any, nr_pages
         _mod_stat(cpu, folio, -1, 0)
 
 
-def folio_remove_rmap_pmd(vm: Memory, cpu: Any, folio: Any, mm: Any, vpn: int) -> None:
+def folio_remove_rmap_pmd(vm: Memory, cpu: Cpu, folio: Folio, mm: MM, vpn: int) -> None:
     """The PMD that mapped the folio is gone."""
     _after_removal(cpu, folio, policy_call(vm, calls.REMOVE_PMD, folio, folio, 0, mm, vpn))

@@ -1,6 +1,6 @@
 """The structs of the modelled kernel, at their real offsets, and where a policy's fields go in them.
 
-Offsets are those of 64-bit Linux (include/linux/mm_types.h); section 1.1 of the specification lists them
+Offsets are those of 64-bit Linux (include/linux/mm_types.h); specification 1.1 lists them
 for <= 6.14, 2.1 and 2.2 for the series and the merged work, 4.4 for the precise scheme, 5.1 for the RFC of April 2026.
 """
 
@@ -142,7 +142,7 @@ def page_stride(scheme: Scheme) -> int:
 def common_fields(layout: Layout) -> tuple[Stored, ...]:
     """The fields of struct folio's tail pages that belong to no scheme."""
     common = _ANY_FOLIO + _COMMON[layout]
-    # the RFC of April 2026 puts the folio's own mapcount where the first tail page has its (section 5.1)
+    # the RFC of April 2026 puts the folio's own mapcount where the first tail page has its (specification 5.1)
     return tuple(f for f in common if f is not _MAPCOUNT_1) if layout == "rfc-2026" else common
 
 

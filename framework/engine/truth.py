@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +114,7 @@ def _frames(entries: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 def free_frames(engine: Engine) -> NDArray[np.bool_]:
     """Which frames are free, from the free lists, shape (nr_pages,)."""
-    zone: Any = engine.vm.at("zone", engine.map.zone)
+    zone = engine.vm.at("zone", engine.map.zone)
     after = engine.column("page", "lru_next")
     free = np.zeros(engine.shape.nr_pages, np.bool_)
     for order in range(zone.max_order.peek() + 1):

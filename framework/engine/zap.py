@@ -1,12 +1,10 @@
 """zap: unmap a range of pages (munmap, MADV_DONTNEED, exit) and drop the references when the gather is flushed.
 
-Sections 1.4 and 1.8 of the specification: the PTEs are cleared, then the rmap is removed, and only a flush
-of the mmu_gather drops the references, so refcount > mapcount in between.
+The PTEs are cleared, then the rmap is removed, and only a flush of the mmu_gather drops the references, so
+refcount > mapcount in between (specification 1.4 and 1.8).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from foliolab.framework.engine.folio import (
     folio_free_swap,
@@ -37,6 +35,7 @@ from foliolab.framework.engine.rmap import (
 from foliolab.framework.engine.structs import GATHER_MAX, PG_swapcache
 from foliolab.framework.engine.zone import free_folio
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Folio, Zone
 from foliolab.framework.machine.primitives import (
     READ_ONCE,
     clear_bit,
@@ -49,7 +48,7 @@ from foliolab.framework.machine.primitives import (
 )
 
 
-def folio_put_refs(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:
+def folio_put_refs(vm: Memory, cpu: Cpu, zone: Zone, pfn: int, nr: int) -> None:
     """Drop nr references of the folio whose head is that frame; free it with the last one."""
     folio = pfn_folio(vm, pfn)
     if folio_ref_sub_return(folio, nr):
@@ -63,7 +62,7 @@ def folio_put_refs(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:
     this_cpu_add(free_folio(vm, zone, pfn), cpu.PGFREE)
 
 
-def free_swap_cache(vm: Memory, folio: Any) -> None:
+def free_swap_cache(vm: Memory, folio: Folio) -> None:
     """Let an unmapped folio leave the swap cache if nothing keeps it there."""
     if not folio_test_swapcache(folio) or folio_mapped(vm, folio) or not folio_trylock(folio):
         return
@@ -71,7 +70,7 @@ def free_swap_cache(vm: Memory, folio: Any) -> None:
     folio_unlock(folio)
 
 
-def tlb_flush_mmu(vm: Memory, cpu: Any, zone: Any) -> None:
+def tlb_flush_mmu(vm: Memory, cpu: Cpu, zone: Zone) -> None:
     """Flush the mmu_gather: drop the references that it collected."""
     nr = load(cpu.gather_nr)
     for i in range(nr):
@@ -81,7 +80,7 @@ def tlb_flush_mmu(vm: Memory, cpu: Any, zone: Any) -> None:
     store(cpu.gather_nr, 0)
 
 
-def _tlb_remove(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:
+def _tlb_remove(vm: Memory, cpu: Cpu, zone: Zone, pfn: int, nr: int) -> None:
     at = load(cpu.gather_nr)
     if at == GATHER_MAX:
         tlb_flush_mmu(vm, cpu, zone)
@@ -90,7 +89,7 @@ def _tlb_remove(vm: Memory, cpu: Any, zone: Any, pfn: int, nr: int) -> None:
     store(cpu.gather_nr, at + 1)
 
 
-def free_swap_entry(vm: Memory, cpu: Any, zone: Any, pfn: int) -> None:
+def free_swap_entry(vm: Memory, cpu: Cpu, zone: Zone, pfn: int) -> None:
     """A swap entry is gone; the last one of a folio whose references are only the swap cache's frees it."""
     folio = pfn_folio(vm, page_head_pfn(vm, pfn))
     store(folio.private, load(folio.private) - 1)
@@ -100,7 +99,7 @@ def free_swap_entry(vm: Memory, cpu: Any, zone: Any, pfn: int) -> None:
         folio_put_refs(vm, cpu, zone, page_head_pfn(vm, pfn), nr)
 
 
-def _zap_present(vm: Memory, cpu: Any, zone: Any, mm: Any, pgd: int, vpn: int, end: int, value: int) -> int:
+def _zap_present(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, pgd: int, vpn: int, end: int, value: int) -> int:
     """Unmap one batch of PTEs that map consecutive pages of a folio; how many they were."""
     pfn = value >> PFN_SHIFT
     head = page_head_pfn(vm, pfn)
@@ -118,7 +117,7 @@ def _zap_present(vm: Memory, cpu: Any, zone: Any, mm: Any, pgd: int, vpn: int, e
     return nr
 
 
-def _zap_ptes(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) -> None:
+def _zap_ptes(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int) -> None:
     pgd = load(mm.pgd)
     vpn = start
     while vpn < end:
@@ -133,7 +132,7 @@ def _zap_ptes(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int) ->
         vpn += 1
 
 
-def zap_huge_pmd(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> None:
+def zap_huge_pmd(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int) -> None:
     """Unmap a folio that a PMD maps."""
     value = get_and_clear(pmd_ref(vm, mm, vpn))
     pfn = value >> PFN_SHIFT
@@ -146,7 +145,7 @@ def zap_huge_pmd(vm: Memory, cpu: Any, zone: Any, mm: Any, vpn: int) -> None:
     _tlb_remove(vm, cpu, zone, pfn, 1)
 
 
-def zap_range(vm: Memory, cpu: Any, zone: Any, mm: Any, start: int, end: int, flush: int) -> None:
+def zap_range(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, start: int, end: int, flush: int) -> None:
     """Unmap pages start…end-1. A PMD in the range must lie in it whole (split it first).
 
     Args:

@@ -6,12 +6,11 @@ per-CPU page lists are not modelled; every scheme pays the same here.
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.calls import policy_call
 from foliolab.framework.engine.structs import ORDER_MASK, TAIL_MAPPING, PG_buddy, PG_head
 from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import Zone
 from foliolab.framework.machine.primitives import (
     WRITE_ONCE,
     as_folio,
@@ -25,7 +24,7 @@ from foliolab.framework.machine.primitives import (
 )
 
 
-def _link(vm: Memory, zone: Any, pfn: int, order: int) -> None:
+def _link(vm: Memory, zone: Zone, pfn: int, order: int) -> None:
     page = pfn_to_page(vm, pfn)
     first = load(zone.free_area[order])
     store(page.flags, 1 << PG_buddy)
@@ -37,7 +36,7 @@ def _link(vm: Memory, zone: Any, pfn: int, order: int) -> None:
     store(zone.free_area[order], pfn + 1)
 
 
-def _unlink(vm: Memory, zone: Any, pfn: int, order: int) -> None:
+def _unlink(vm: Memory, zone: Zone, pfn: int, order: int) -> None:
     page = pfn_to_page(vm, pfn)
     after = load(page.lru_next) >> 1
     before = load(page.lru_prev)
@@ -53,7 +52,7 @@ def _unlink(vm: Memory, zone: Any, pfn: int, order: int) -> None:
     store(page.lru_prev, 0)
 
 
-def _take_block(vm: Memory, zone: Any, order: int) -> int:
+def _take_block(vm: Memory, zone: Zone, order: int) -> int:
     """A free block of that order, split off a larger one where need be; -1 if there is none."""
     have = order
     while have <= load(zone.max_order) and load(zone.free_area[have]) == 0:
@@ -69,7 +68,7 @@ def _take_block(vm: Memory, zone: Any, order: int) -> int:
     return pfn
 
 
-def _give_block(vm: Memory, zone: Any, pfn: int, order: int) -> None:
+def _give_block(vm: Memory, zone: Zone, pfn: int, order: int) -> None:
     """Return a block, merged with its free buddies."""
     store(zone.nr_free, load(zone.nr_free) + (1 << order))
     while order < load(zone.max_order):
@@ -97,7 +96,7 @@ def _prep_compound_page(vm: Memory, pfn: int, order: int) -> None:
     policy_call(vm, calls.PREPARE, folio, page, nr, folio, 0)
 
 
-def alloc_folio(vm: Memory, zone: Any, order: int) -> int:
+def alloc_folio(vm: Memory, zone: Zone, order: int) -> int:
     """Allocate a folio with one reference.
 
     Returns:
@@ -119,7 +118,7 @@ def alloc_folio(vm: Memory, zone: Any, order: int) -> int:
     return pfn
 
 
-def free_folio(vm: Memory, zone: Any, pfn: int) -> int:
+def free_folio(vm: Memory, zone: Zone, pfn: int) -> int:
     """Free a folio whose last reference is gone.
 
     Returns:

@@ -16,7 +16,7 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.detail import FolioDetail, folio_detail, folio_of
 from foliolab.framework.explore.lane import Lane, as_error
 from foliolab.framework.explore.operation_lanes import CounterexampleLane
-from foliolab.framework.machine.memory import Ref
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.field_names import change_text, field_of, name_of
 from foliolab.framework.verify.operation import Operation
 

@@ -20,7 +20,7 @@ from foliolab.framework.errors import FolioLabError, NativeBuildError, UsageErro
 from foliolab.framework.explore import recount
 from foliolab.framework.explore.lane import Lane
 from foliolab.framework.explore.source import CounterexampleSource, ScenarioSource
-from foliolab.framework.machine.memory import Ref
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import Cells, Sizes
 from foliolab.framework.scenario.model import Model

@@ -1,8 +1,8 @@
 """A scenario on the running kernel: real processes, real folios, outcomes read from page frame numbers.
 
-How a step's outcome is known (host-kernel.md, section 3): a write that changes the PFN copied; one that does
-not, but took a fault, reused; one without a fault changed nothing. A page that was absent is a new page. A
-partial MADV_COLD splits a folio that the kernel takes for exclusive: a second witness of its shared bit.
+A write that changes the PFN copied the page. A write that faulted and kept the PFN reused the page. A write without a
+fault changed nothing. A page that was absent before is a new page. A partial MADV_COLD splits a folio that the kernel
+takes for exclusive: a second witness of the shared bit. Source: docs/real-kernels.md, "How an outcome is known".
 """
 
 from __future__ import annotations

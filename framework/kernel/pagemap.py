@@ -3,8 +3,8 @@
 Sources: Documentation/admin-guide/mm/pagemap.rst for the layout of an entry and the flags' numbers. PFNs read
 as 0 without CAP_SYS_ADMIN, kpagecount and kpageflags need CAP_DAC_READ_SEARCH.
 
-Bit 56 of a PMD-mapped page tells of the folio's head page (host-kernel.md, section 4): map by PTEs before it
-is trusted.
+Bit 56 of a PMD-mapped page describes the head page of the folio (docs/real-kernels.md, "What /proc shows of a folio").
+It can be relied on only where the folio is mapped by PTEs.
 """
 
 from __future__ import annotations

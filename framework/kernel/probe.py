@@ -1,7 +1,7 @@
 """What of the running kernel can be used here: each capability is tried, none is taken from a version.
 
-What needs which privilege stands in host-kernel.md, section 6. Nothing here ever fails, also on a machine that
-is not Linux, in a container and without root: a capability that is not there says why, in one line.
+Source of the privileges: docs/real-kernels.md, "Privileges". No probe raises, also where the host is not Linux, in a
+container and without root: a capability that is absent gives the reason in one line.
 """
 
 from __future__ import annotations

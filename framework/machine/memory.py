@@ -1,4 +1,4 @@
-"""Interpreted memory: flat bytes behind typed references that check, count and report every access."""
+"""Interpreted memory: flat bytes, the structs that live in them, and who observes or restricts the accesses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import ctypes
 import mmap
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, overload
 
-from foliolab.framework.errors import AccessError, FieldOverflow
-from foliolab.framework.machine.layout import CTYPES, CType, Field, Layouts, Struct
+from foliolab.framework.machine.layout import CTYPES, CType, Layouts
+from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page, Pointer, Pte, Zone, pointer_class
+from foliolab.framework.machine.ref import Ref
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,129 +52,6 @@ def allocate(nbytes: int) -> NDArray[np.uint8]:
     return raw[start : start + nbytes]
 
 
-class Ref:
-    """A reference to one field (the kernel's `&folio->_large_mapcount`); arrays are indexed to an element."""
-
-    __slots__ = ("ctype", "field", "mem", "off", "owner")
-
-    def __init__(self, mem: Memory, off: int, field: Field, ctype: CType, owner: str) -> None:
-        self.mem = mem
-        self.off = off
-        self.field = field
-        self.ctype = ctype
-        self.owner = owner
-
-    def __getitem__(self, index: int) -> Ref:
-        if not 0 <= index < self.field.count:
-            raise AccessError(
-                f"{self.owner}.{self.field.name}[{index}]: the array has {self.field.count} elements",
-                "stay inside the declared count",
-            )
-        return Ref(self.mem, self.off + index * self.ctype.bytes, self.field, self.ctype, self.owner)
-
-    def __repr__(self) -> str:
-        return f"&{self.owner}.{self.field.name}@{self.off:#x}"
-
-    def _no_number(self, *_: object) -> NoReturn:
-        raise TypeError(f"{self.owner}.{self.field.name} is a field, not its value: read it by load() or atomic_read()")
-
-    __bool__ = __index__ = __int__ = __neg__ = __invert__ = __abs__ = _no_number
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __mod__ = _no_number
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _no_number
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _no_number
-    __hash__ = object.__hash__
-
-    def _fit(self, value: int) -> int:
-        ctype = self.ctype
-        if ctype.low <= value <= ctype.high:
-            return value
-        if not self.field.wraps:
-            raise FieldOverflow(
-                f"{self.owner}.{self.field.name}: {value} does not fit {ctype.name}",
-                "widen the field, bound the value, or declare the field with wraps=True",
-            )
-        value &= (1 << ctype.bits) - 1
-        return value - (1 << ctype.bits) if ctype.signed and value >> (ctype.bits - 1) else value
-
-    def peek(self) -> int:
-        """The value, unseen by observers."""
-        value: int = self.mem.raw[self.ctype.code][self.off // self.ctype.bytes]
-        return value
-
-    def read(self, op: str) -> int:
-        """Load through primitive `op`."""
-        mem = self.mem
-        value: int = mem.views[self.ctype.code][self.off // self.ctype.bytes]
-        if mem.observer is not None:
-            mem.observer.access(op, self, value, value)
-        return value
-
-    def write(self, op: str, value: int) -> None:
-        """Store through primitive `op`."""
-        mem = self.mem
-        value = self._fit(value)
-        if mem.guard is not None:
-            mem.guard.check(self)
-        view = mem.views[self.ctype.code]
-        index = self.off // self.ctype.bytes
-        if mem.observer is not None:
-            mem.observer.access(op, self, view[index], value)
-        view[index] = value
-
-    def rmw(self, op: str, change: Callable[[int], int]) -> tuple[int, int]:
-        """Read, modify and write in one step; returns the old and the new value."""
-        mem = self.mem
-        view = mem.views[self.ctype.code]
-        index = self.off // self.ctype.bytes
-        old = view[index]
-        new = self._fit(change(old))
-        if mem.guard is not None:
-            mem.guard.check(self)
-        if mem.observer is not None:
-            mem.observer.access(op, self, old, new)
-        view[index] = new
-        return old, new
-
-
-class Pointer:
-    """A typed pointer; attributes are references to the struct's fields."""
-
-    __slots__ = ("mem", "off")
-    struct: Struct
-
-    def __init__(self, mem: Memory, off: int) -> None:
-        if off % 8:
-            raise AccessError(
-                f"struct {self.struct.name} at byte {off:#x}: not aligned to 8 bytes",
-                "check the offset it was computed from",
-            )
-        if off < 0 or off + self.struct.size > mem.size:
-            raise AccessError(
-                f"struct {self.struct.name} at byte {off:#x}: outside the {mem.size:#x} bytes of modelled memory",
-                "check the page or folio number it was computed from",
-            )
-        self.mem = mem
-        self.off = off
-
-    def __repr__(self) -> str:
-        return f"{self.struct.name}@{self.off:#x}"
-
-    def __getattr__(self, name: str) -> Any:
-        known = ", ".join(self.struct.by_name)
-        raise AccessError(f"struct {self.struct.name} has no field {name!r}", f"its fields are {known}")
-
-
-def _property(field: Field, owner: str) -> property:
-    ctype = CTYPES[field.ctype]
-    return property(lambda ptr: Ref(ptr.mem, ptr.off + field.offset, field, ctype, owner))
-
-
-def _pointer_class(struct: Struct) -> type[Pointer]:
-    body: dict[str, Any] = {"__slots__": (), "struct": struct}
-    body |= {f.name: _property(f, struct.name) for f in struct.fields}
-    return type(struct.name, (Pointer,), body)
-
-
 class Memory:
     """Flat bytes with the structs that live in them.
 
@@ -205,7 +83,7 @@ class Memory:
         whole: Any = memoryview(raw)
         self.raw: dict[str, Any] = {c.code: whole.cast(c.code) for c in CTYPES.values()}
         self.views: dict[str, Any] = dict(self.raw)  # what primitives go through; whoever schedules them may wrap it
-        self.pointers = {s.name: _pointer_class(s) for s in layouts}
+        self.pointers = {s.name: pointer_class(s) for s in layouts}
         self.observer: Observer | None = None
         self.guard: Guard | None = None
         self.policy: Sequence[Callable[..., int]] = ()
@@ -220,6 +98,20 @@ class Memory:
         """The whole memory as an array of `ctype`."""
         return self.raw[ctype.code]
 
+    @overload
+    def at(self, struct: Literal["page"], off: int) -> Page: ...
+    @overload
+    def at(self, struct: Literal["folio"], off: int) -> Folio: ...
+    @overload
+    def at(self, struct: Literal["mm"], off: int) -> MM: ...
+    @overload
+    def at(self, struct: Literal["cpu"], off: int) -> Cpu: ...
+    @overload
+    def at(self, struct: Literal["zone"], off: int) -> Zone: ...
+    @overload
+    def at(self, struct: Literal["pte"], off: int) -> Pte: ...
+    @overload
+    def at(self, struct: str, off: int) -> Pointer: ...
     def at(self, struct: str, off: int) -> Pointer:
         """A pointer to the struct of that name at byte `off`."""
         return self.pointers[struct](self, off)

@@ -11,14 +11,17 @@ execution is sequentially consistent.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from foliolab.framework.errors import LostLock
-from foliolab.framework.machine.memory import Memory, Ref
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page, Pointer, Pte, Zone
+from foliolab.framework.machine.ref import Ref
 
 PAGE_SIZE: Final = 4096
 SPIN_LIMIT: Final = 1000
 _U64: Final = (1 << 64) - 1
+PointerT = TypeVar("PointerT", bound=Pointer)
 
 
 # -- loads and stores ----------------------------------------------------------------------------
@@ -259,85 +262,85 @@ def u64(value: int) -> int:
 
 
 # -- pointers ------------------------------------------------------------------------------------
-def ptr_add(ptr: Any, n: int) -> Any:
+def ptr_add(ptr: PointerT, n: int) -> PointerT:
     """The n-th struct behind `ptr`; `nth_page` for struct pages."""
     return type(ptr)(ptr.mem, ptr.off + n * ptr.struct.size)
 
 
-def nth_page(page: Any, n: int) -> Any:
+def nth_page(page: Page, n: int) -> Page:
     """The struct page n pages further."""
     return type(page)(page.mem, page.off + n * page.struct.size)
 
 
-def as_folio(page: Any) -> Any:
+def as_folio(page: Page) -> Folio:
     """The struct folio that overlays this (head) page."""
-    return page.mem.pointers["folio"](page.mem, page.off)
+    return page.mem.at("folio", page.off)
 
 
-def as_page(folio: Any) -> Any:
+def as_page(folio: Folio) -> Page:
     """The head page of a folio."""
-    return folio.mem.pointers["page"](folio.mem, folio.off)
+    return folio.mem.at("page", folio.off)
 
 
-def memory_of(mm: Any) -> Any:
+def memory_of(mm: MM) -> Memory:
     """The memory that an MM lies in, for who was given only a pointer and must look at page tables."""
     return mm.mem
 
 
-def page_to_pfn(vm: Memory, page: Any) -> int:
+def page_to_pfn(vm: Memory, page: Page) -> int:
     """Page frame number: struct pages start at byte 0 of memory."""
     return int(page.off // vm.pointers["page"].struct.size)
 
 
-def pfn_to_page(vm: Memory, pfn: int) -> Any:
+def pfn_to_page(vm: Memory, pfn: int) -> Page:
     """The struct page of a page frame."""
     return vm.at("page", pfn * vm.pointers["page"].struct.size)
 
 
-def pfn_folio(vm: Memory, pfn: int) -> Any:
+def pfn_folio(vm: Memory, pfn: int) -> Folio:
     """The struct folio whose head is that page frame."""
     return vm.at("folio", pfn * vm.pointers["page"].struct.size)
 
 
-def mm_at(vm: Memory, off: int) -> Any:
+def mm_at(vm: Memory, off: int) -> MM:
     """The struct mm at byte `off`."""
     return vm.at("mm", off)
 
 
-def cpu_at(vm: Memory, off: int) -> Any:
+def cpu_at(vm: Memory, off: int) -> Cpu:
     """The per-CPU data at byte `off`."""
     return vm.at("cpu", off)
 
 
-def zone_at(vm: Memory, off: int) -> Any:
+def zone_at(vm: Memory, off: int) -> Zone:
     """The zone at byte `off`."""
     return vm.at("zone", off)
 
 
-def pte_at(vm: Memory, off: int) -> Any:
+def pte_at(vm: Memory, off: int) -> Pte:
     """The page-table entry at byte `off`."""
     return vm.at("pte", off)
 
 
-def init_fields(ptr: Any, nr_pages: int) -> None:
+def init_fields(ptr: Pointer, nr_pages: int) -> None:
     """Store the declared initial value in every field that has one and lies in the first struct pages."""
     nbytes = nr_pages * ptr.mem.pointers["page"].struct.size
     for field in ptr.struct.fields:
         if field.init is None or field.end > nbytes:
             continue
-        ref = getattr(ptr, field.name)
+        ref: Ref = getattr(ptr, field.name)
         for i in range(field.count):
             (ref[i] if field.count > 1 else ref).write("init_fields", field.init)
 
 
 # -- page contents -------------------------------------------------------------------------------
-def copy_page(contents: Any, to_pfn: int, from_pfn: int) -> None:
+def copy_page(contents: Memory, to_pfn: int, from_pfn: int) -> None:
     """Copy 4 KiB of page contents."""
     data = contents.buffer
     data[to_pfn * PAGE_SIZE : (to_pfn + 1) * PAGE_SIZE] = data[from_pfn * PAGE_SIZE : (from_pfn + 1) * PAGE_SIZE]
 
 
-def fill_page(contents: Any, pfn: int, value: int, nbytes: int) -> None:
+def fill_page(contents: Memory, pfn: int, value: int, nbytes: int) -> None:
     """Store `value` into the first `nbytes` bytes of a page's contents (the application's write)."""
     contents.buffer[pfn * PAGE_SIZE : pfn * PAGE_SIZE + nbytes] = value & 0xFF
 

@@ -9,8 +9,9 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import page_stride
 from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.machine.layout import CTYPES
-from foliolab.framework.machine.memory import CACHE_LINE, Ref
+from foliolab.framework.machine.memory import CACHE_LINE
 from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.run.request import Case, counting_setting, shape_of
 
 

@@ -92,7 +92,7 @@ def _counts(number: int, name: str, mine: View, theirs: View, hidden: bool) -> I
         at = int(np.flatnonzero(off)[0])
         said = f"{name}, page {at}: model {mine.counts[at]}, kernel {theirs.counts[at]}"
         yield Difference(number, "kpagecount", said)
-    # below a PMD bit 56 tells of the head page (host-kernel.md, section 4)
+    # under a PMD bit 56 describes the head page (docs/real-kernels.md, "What /proc shows of a folio")
     off = (mine.exclusive != theirs.exclusive) & ~mine.pmd
     if off.any():
         at = int(np.flatnonzero(off)[0])

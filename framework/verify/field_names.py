@@ -10,7 +10,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_WRITE
 from foliolab.framework.engine.structs import PTE_SIZE
 from foliolab.framework.machine.layout import Bits
-from foliolab.framework.machine.memory import Ref
+from foliolab.framework.machine.ref import Ref
 
 _NAME: Final = re.compile(r"(?P<owner>[a-z]+)(?P<number>\d*)(?:\[(?P<page>\d+)\])?\.(?P<field>\w+)(?:\[(?P<at>\d+)\])?")
 _PER: Final[dict[str, Per]] = {"folio": "folio", "page": "page", "frame": "page", "mm": "mm"}

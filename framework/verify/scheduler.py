@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foliolab.framework.machine.memory import Memory, Ref
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.counterexample import MemoryModel
 
 PLAIN_STORES: Final = frozenset(

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from foliolab.framework.engine.guard import author_place
 from foliolab.framework.errors import PluginError
-from foliolab.framework.machine.memory import Memory, Observer, Ref
+from foliolab.framework.machine.memory import Memory, Observer
+from foliolab.framework.machine.ref import Ref
 
 ACCESSES: Final = 100_000
 """Accesses that one call of a hook may do, and how many more for each page of the largest folio."""

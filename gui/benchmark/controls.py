@@ -21,8 +21,8 @@ from PySide6.QtWidgets import (
 )
 
 from foliolab.gui.benchmark.measure import Wish
-from foliolab.gui.policychooser import PolicyChooser
-from foliolab.gui.workspace import Desk
+from foliolab.gui.widgets.policy_chooser import PolicyChooser
+from foliolab.gui.window.desk import Desk
 
 MEMORIES: Final = ("16M", "64M", "256M", "1G")
 QUICK: Final = "4K,16K,64K,256K,1M,2M"

@@ -10,8 +10,8 @@ from PySide6.QtGui import QBrush, QColor, QHelpEvent, QPainter, QPaintEvent, QPe
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from foliolab.gui.benchmark.series import size_name
-from foliolab.gui.exporting import Row
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.exporting import Row
+from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
@@ -98,9 +98,9 @@ class CountedBars(QWidget):
             mine = [(policy, values) for size, policy, values in cells if size == kib]
             wide = min(group * 0.82 / len(mine), 40.0)
             left = area.left() + at * group + (group - wide * len(mine)) / 2
-            for place, (policy, values) in enumerate(mine):
+            for column, (policy, values) in enumerate(mine):
                 self._bar(
-                    painter, QRectF(left + place * wide, area.top(), wide - 2, area.height()), policy, values, most
+                    painter, QRectF(left + column * wide, area.top(), wide - 2, area.height()), policy, values, most
                 )
             painter.setPen(self._theme.colour("text"))
             where = QRectF(area.left() + at * group, area.bottom() + 2, group, 14)
@@ -151,13 +151,13 @@ class CountedBars(QWidget):
             painter.drawText(QRectF(x + 17, 2, wide + 4, 16), Qt.AlignmentFlag.AlignVCenter, f"{words} a page")
             x += wide + 36
 
-    def told_at(self, place: QPoint) -> str:
+    def text_at(self, position: QPoint) -> str:
         """What a part of a bar is."""
-        return next((told for box, told in self._bars if box.contains(place)), "")
+        return next((told for box, told in self._bars if box.contains(position)), "")
 
     def event(self, event: QEvent) -> bool:
         """Resting with the pointer tells the figure."""
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            QToolTip.showText(event.globalPos(), self.told_at(event.pos()))
+            QToolTip.showText(event.globalPos(), self.text_at(event.pos()))
             return True
         return super().event(event)

@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from foliolab.gui.benchmark.series import SIGNS, sentence, size_name
-from foliolab.gui.exporting import Row as TableRow
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.exporting import Row as TableRow
+from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
     from foliolab.framework.results.comparison import Row

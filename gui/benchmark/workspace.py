@@ -13,11 +13,12 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPush
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
 from foliolab.gui.benchmark.measure import Wish
-from foliolab.gui.commands import Command
-from foliolab.gui.exporting import Exportable
-from foliolab.gui.settings import Settings
-from foliolab.gui.theme import Theme
-from foliolab.gui.workspace import Desk, Workspace
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from foliolab.framework.calibration.prediction import Forecast
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.counted import CountedBars
     from foliolab.gui.benchmark.verdicttable import VerdictTable
-    from foliolab.gui.curves import CurvePlot
     from foliolab.gui.jobs import Job
+    from foliolab.gui.widgets.curves import CurvePlot
 
 WELCOME: Final = (
     "Times are measured in interleaved rounds in a process of their own; curves grow while they are. Bars are 95 % "
@@ -35,7 +36,7 @@ WELCOME: Final = (
 ALL: Final = "all workloads"
 
 
-class BenchmarkPlace(Workspace):
+class BenchmarkWorkspace(Workspace):
     """Measure policies."""
 
     name = "benchmark"
@@ -125,7 +126,7 @@ class BenchmarkPlace(Workspace):
             return
         from foliolab.gui.benchmark.counted import CountedBars
         from foliolab.gui.benchmark.verdicttable import VerdictTable
-        from foliolab.gui.curves import CurvePlot
+        from foliolab.gui.widgets.curves import CurvePlot
 
         theme = self.desk.themes.now
         self.plot, self.bars, self.table = CurvePlot(theme), CountedBars(theme), VerdictTable(theme)

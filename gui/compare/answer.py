@@ -18,14 +18,14 @@ class Question:
         name: unique.
         title: one or two words.
         asks: the question, as one sentence.
-        place: the workspace that shows more.
+        workspace: shows more.
         takes_time: whether its answer has to be measured.
     """
 
     name: str
     title: str
     asks: str
-    place: str
+    workspace: str
     takes_time: bool = True
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.results.difference import AnyResult
     from foliolab.framework.verify.ledger import Ledger, Record
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
 QUESTION_OF: Final = {"precision": "precise", "compare": "cost", "consequences": "proc"}
 """The question that a result file answers, by its kind."""

@@ -14,7 +14,7 @@ from foliolab.gui.compare.matrix import MEASURING, Role
 from foliolab.gui.compare.pictures import spark, tone_colour
 
 if TYPE_CHECKING:
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.theme import Theme
 
 HEIGHT: Final = 58
 PAD: Final = 9

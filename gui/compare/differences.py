@@ -26,7 +26,7 @@ from foliolab.gui.compare.pictures import tone_colour
 
 if TYPE_CHECKING:
     from foliolab.framework.results.difference import Case, Difference
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.theme import Theme
 
 TONES: Final[dict[str, Tone]] = {
     "faster": "good",

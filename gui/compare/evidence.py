@@ -26,7 +26,7 @@ from foliolab.gui.compare.pictures import Plot
 
 if TYPE_CHECKING:
     from foliolab.gui.compare.measure import Cell
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.theme import Theme
 
 TITLES: Final = {"verify": "Verify", "benchmark": "Benchmark", "explore": "Explore", "policies": "Policies"}
 
@@ -62,7 +62,7 @@ class Evidence(QWidget):
         self.line.setAccessibleName("The command that repeats this")
         self.copy = _button("Copy", "Copy the command", self._copy)
         self.measure = _button("Measure", "Measure this cell", self._measure)
-        self.places = {name: _button(title, f"Open in {title}", self._leave) for name, title in TITLES.items()}
+        self.workspaces = {name: _button(title, f"Open in {title}", self._leave) for name, title in TITLES.items()}
         self._lay_out()
         self.clear()
 
@@ -82,7 +82,7 @@ class Evidence(QWidget):
         self._open_in = QLabel("Open in")
         self._open_in.setProperty("role", "quiet")
         buttons.addWidget(self._open_in)
-        for button in self.places.values():
+        for button in self.workspaces.values():
             button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
             buttons.addWidget(button)
         layout.addLayout(buttons)
@@ -95,7 +95,7 @@ class Evidence(QWidget):
         self._role("quiet", "")
         self.plot.hide()
         self.table.hide()
-        for part in (self.line, self.copy, self.measure, self._open_in, *self.places.values()):
+        for part in (self.line, self.copy, self.measure, self._open_in, *self.workspaces.values()):
             part.hide()
 
     def show_answer(self, cell: Cell, question: Question, answer: Answer, busy: bool) -> None:
@@ -122,8 +122,8 @@ class Evidence(QWidget):
         self.measure.setEnabled(not busy)
         self.measure.setText("Measuring…" if busy else "Measure again" if answer.known else "Measure")
         self._open_in.show()
-        for name, button in self.places.items():
-            button.setVisible(name == question.place or name in ("explore", "verify"))
+        for name, button in self.workspaces.items():
+            button.setVisible(name == question.workspace or name in ("explore", "verify"))
 
     def _role(self, tone: str, text: str) -> None:
         self.verdict.setProperty("role", tone)
@@ -146,7 +146,7 @@ class Evidence(QWidget):
 
     def _leave(self) -> None:
         button = self.sender()
-        for name, one in self.places.items():
+        for name, one in self.workspaces.items():
             if one is button:
                 self.leave.emit(name)
 

@@ -79,7 +79,7 @@ class Matrix(QAbstractTableModel):
             return None
         return Cell(QUESTIONS[index.column() - 1].name, self.policies[index.row()])
 
-    def place(self, cell: Cell) -> QModelIndex:
+    def index_of(self, cell: Cell) -> QModelIndex:
         """Where a cell is; invalid if it is not shown."""
         if cell.policy not in self.policies:
             return QModelIndex()
@@ -91,7 +91,7 @@ class Matrix(QAbstractTableModel):
         return QUESTIONS[column - 1] if 0 < column <= len(QUESTIONS) else None
 
     def _tell(self, cell: Cell) -> None:
-        index = self.place(cell)
+        index = self.index_of(cell)
         if index.isValid():
             self.dataChanged.emit(index, index)
             self.headerDataChanged.emit(Qt.Orientation.Horizontal, index.column(), index.column())

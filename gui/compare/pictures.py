@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from foliolab.gui.compare.answer import NOTHING, Curve, Tone
 
 if TYPE_CHECKING:
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.theme import Theme
 
 MARK: Final = 9.0
 """Pixels of a mark in a row of marks."""

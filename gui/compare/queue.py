@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from foliolab.framework.errors import FolioLabError
     from foliolab.gui.compare.collector import Collector
     from foliolab.gui.jobs import Job
-    from foliolab.gui.workspace import Desk
+    from foliolab.gui.window.desk import Desk
 
 
 class Queue(QObject):

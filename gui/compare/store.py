@@ -49,14 +49,14 @@ def folder() -> Path:
     return ledger.folder().parent / "matrix"
 
 
-def place(question: str, policy: str) -> Path:
+def path_of(question: str, policy: str) -> Path:
     """The file of an answer."""
     return folder() / f"{question}-{re.sub(r'[^A-Za-z0-9=,.:-]', '_', policy).replace(':', '+')}.json"
 
 
 def keep(kept: Kept) -> bool:
     """Write an answer; whether it could be."""
-    path = place(kept.question, kept.policy)
+    path = path_of(kept.question, kept.policy)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         document.save(kept, path)
@@ -68,7 +68,7 @@ def keep(kept: Kept) -> bool:
 def find(question: str, policy: str) -> Kept | None:
     """The last answer; None where there is none, or none that can be read."""
     try:
-        kept = document.load(place(question, policy), Kept, SCHEMA, "kept answer", "foliolab gui")
+        kept = document.load(path_of(question, policy), Kept, SCHEMA, "kept answer", "foliolab gui")
     except ResultFileError:
         return None
     return kept if kept.question == question and kept.policy == policy else None
@@ -77,7 +77,7 @@ def find(question: str, policy: str) -> Kept | None:
 def forget(question: str, policy: str) -> None:
     """Remove an answer."""
     with suppress(OSError):
-        os.unlink(place(question, policy))
+        os.unlink(path_of(question, policy))
 
 
 def digest(scheme: Scheme) -> str:

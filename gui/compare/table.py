@@ -12,7 +12,7 @@ from foliolab.gui.compare.delegate import HEIGHT, CellDelegate
 from foliolab.gui.compare.matrix import Matrix
 
 if TYPE_CHECKING:
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.theme import Theme
 
 FIRST: Final = 0.19
 """Of the width, for the names."""

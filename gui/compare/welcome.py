@@ -1,4 +1,4 @@
-"""The top of the home screen: what this program is, in a line, and three tours, until the reader closes it."""
+"""The top of the home screen: what FolioLab is, and the tours, until the reader hides them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from foliolab.gui.tours.cards import TourCards
 
 WHAT = (
-    "FolioLab holds schemes that track who owns a large folio against each other: on the same events, under the same "
-    "attacks, with the same clock."
+    "FolioLab compares schemes that track who owns a large folio: on the same events, under the same attacks, with the "
+    "same clock."
 )
 
 
 class Welcome(QWidget):
-    """A line and the tours.
+    """A sentence about FolioLab, and the tours.
 
     Signals:
-        chosen: a tour.
-        closed: the reader needs it no more.
+        chosen: the name of a tour.
+        closed: the reader hides the tours.
     """
 
-    chosen = Signal(object)
+    chosen = Signal(str)
     closed = Signal()
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class Welcome(QWidget):
         self.what.setWordWrap(True)
         close = QPushButton("Hide tours")
         close.setFlat(True)
-        close.setAccessibleName("Hide the tours; Help has them, too")
-        close.setToolTip("Hide the tours; the Help menu has them, too")
+        close.setAccessibleName("Hide the tours; they stay in the Help menu")
+        close.setToolTip("Hide the tours; they stay in the Help menu")
         close.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         close.clicked.connect(self.closed)
         self.close_button = close

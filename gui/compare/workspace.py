@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QSt
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.results.difference import difference, kind_of, load
-from foliolab.gui.commands import Command
 from foliolab.gui.compare.answer import QUESTIONS
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
@@ -21,10 +20,12 @@ from foliolab.gui.compare.measure import Cell
 from foliolab.gui.compare.queue import Queue
 from foliolab.gui.compare.table import MatrixView
 from foliolab.gui.compare.welcome import Welcome
-from foliolab.gui.exporting import Exportable, Row
-from foliolab.gui.settings import Settings
-from foliolab.gui.theme import Theme
-from foliolab.gui.workspace import Desk, Workspace
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from foliolab.framework.results.difference import AnyResult
@@ -36,7 +37,7 @@ TOURS: Final = "compare/tours"
 BASELINE: Final = "compare/baseline"
 
 
-class ComparePlace(Workspace):
+class CompareWorkspace(Workspace):
     """The matrix, the evidence beside it, and two results against each other."""
 
     name = "compare"
@@ -198,11 +199,11 @@ class ComparePlace(Workspace):
             self._fill_one()
 
     def _choose(self, cell: Cell | None) -> None:
-        place = self.matrix.place(cell) if cell is not None else QModelIndex()
-        if not place.isValid() and self.matrix.policies:
-            place = self.matrix.index(0, 1)
-        if place.isValid():
-            self.view.setCurrentIndex(place)
+        index = self.matrix.index_of(cell) if cell is not None else QModelIndex()
+        if not index.isValid() and self.matrix.policies:
+            index = self.matrix.index(0, 1)
+        if index.isValid():
+            self.view.setCurrentIndex(index)
 
     def _answered(self, cell: Cell) -> None:
         self.collector.begin()
@@ -399,9 +400,9 @@ class ComparePlace(Workspace):
         elif isinstance(what, dict):
             self._fill()
             cell = Cell(str(what.get("question", QUESTIONS[0].name)), str(what.get("policy", "")))
-            if self.matrix.place(cell).isValid():
+            if self.matrix.index_of(cell).isValid():
                 self._choose(cell)
-                self.open_evidence(self.matrix.place(cell))
+                self.open_evidence(self.matrix.index_of(cell))
 
     # -- what is on screen -----------------------------------------------------------------------------
     def exportables(self) -> Sequence[Exportable]:

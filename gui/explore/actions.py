@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foliolab.gui.commands import Command
+from foliolab.gui.window.commands import Command
 
 if TYPE_CHECKING:
-    from foliolab.gui.explore.workspace import ExplorePlace
+    from foliolab.gui.explore.workspace import ExploreWorkspace
 
 
-def actions(place: ExplorePlace) -> list[Command]:
+def actions(place: ExploreWorkspace) -> list[Command]:
     """All of them, in the order of the tool bar."""
     run, view, make = "&Run", "&View", place.command
     return [

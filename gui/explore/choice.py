@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.framework.explore.source import Source
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
 KIB: Final = 1 << 10
 PAGE: Final = 4 * KIB

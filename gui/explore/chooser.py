@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text
-from foliolab.gui.policychooser import PolicyChooser
-from foliolab.gui.settings import Settings
-from foliolab.gui.workspace import Desk
+from foliolab.gui.widgets.policy_chooser import PolicyChooser
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.settings import Settings
 
 SOURCE: Final = Qt.ItemDataRole.UserRole
 MOST_MMS: Final = 16

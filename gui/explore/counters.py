@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from foliolab.framework.explore.view import LaneView
-from foliolab.gui.exporting import Row
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.exporting import Row
+from foliolab.gui.window.theme import Theme
 
 COLUMNS: Final = (
     ("Policy", ""),

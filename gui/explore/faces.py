@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 
 from foliolab.framework.explore import cells
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from foliolab.gui.explore.faces import FACES, colours
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 SWATCH: Final = 14
 GAP: Final = 6

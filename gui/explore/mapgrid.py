@@ -14,7 +14,7 @@ from foliolab.gui.explore.faces import faces_of_bits
 from foliolab.gui.explore.legend import Legend
 from foliolab.gui.explore.lens import Lens
 from foliolab.gui.explore.mapview import MapView
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 ALL: Final = -1
 MOST_MAPS: Final = 16

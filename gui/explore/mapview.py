@@ -26,7 +26,7 @@ from foliolab.framework.explore.detail import FolioDetail, PageDetail
 from foliolab.gui.explore.faces import FACES, NOTHING, faces_of_bits, palette32
 from foliolab.gui.explore.lens import CLOSEST, Lens
 from foliolab.gui.explore.tiles import Tiles, tiles
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 CAPTION: Final = 17
 """Pixels above the map for its name."""

@@ -10,7 +10,7 @@ from foliolab.gui.explore.choice import Choice, maker
 from foliolab.gui.explore.questions import Questions
 
 if TYPE_CHECKING:
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
 
 class Run:

@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.view import HistoryView
-from foliolab.gui.exporting import Row
-from foliolab.gui.theme import DASHES, Theme
+from foliolab.gui.window.exporting import Row
+from foliolab.gui.window.theme import DASHES, Theme
 
 SHARE = SERIES.index("false_share")
 

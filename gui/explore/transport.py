@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBox
 from foliolab.framework.explore.view import View
 from foliolab.framework.explore.worker import FLAT_OUT
 from foliolab.gui.explore.timeline import Timeline
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 SPEEDS: Final = (1.0, 5.0, 20.0, 100.0, 1000.0, 10_000.0, 100_000.0, FLAT_OUT)
 USUAL: Final = 2

@@ -12,7 +12,6 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.gui.commands import Command
 from foliolab.gui.explore.actions import actions
 from foliolab.gui.explore.choice import MOST_POLICIES, Choice, kind_of, pattern_choice, spread
 from foliolab.gui.explore.chooser import Chooser
@@ -20,10 +19,12 @@ from foliolab.gui.explore.mapgrid import MapGrid
 from foliolab.gui.explore.sight import Sight
 from foliolab.gui.explore.transport import Transport
 from foliolab.gui.explore.welcome import Welcome
-from foliolab.gui.exporting import Exportable
-from foliolab.gui.settings import Settings
-from foliolab.gui.theme import Theme
-from foliolab.gui.workspace import Desk, Workspace
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from foliolab.gui.explore.accesssteps import AccessSteps
@@ -45,7 +46,7 @@ BOTTOM: Final = 150
 """Pixels of the docks below the maps, at first."""
 
 
-class ExplorePlace(Workspace):
+class ExploreWorkspace(Workspace):
     """Watch policies on the same memory."""
 
     name = "explore"

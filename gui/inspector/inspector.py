@@ -13,15 +13,15 @@ from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSplitter, QTabBar, Q
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.detail import FieldDetail, FolioDetail, PageDetail
-from foliolab.gui.exporting import Exportable, Row
 from foliolab.gui.inspector import words
 from foliolab.gui.inspector.accesslist import AccessList
 from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.inspector.inspected import Inspected, Question
 from foliolab.gui.inspector.picture import FolioPicture
-from foliolab.gui.sourceview import SourceView
-from foliolab.gui.theme import Theme
-from foliolab.gui.workspace import Desk
+from foliolab.gui.widgets.source_view import SourceView
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.remote import Remote

@@ -25,7 +25,7 @@ from foliolab.framework.explore.detail import FieldDetail, FolioDetail
 from foliolab.framework.verify.field_names import bits_of
 from foliolab.gui.inspector import words
 from foliolab.gui.inspector.places import Cell, Places, places_of
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 HATCHES: Final = (
     Qt.BrushStyle.BDiagPattern, Qt.BrushStyle.FDiagPattern, Qt.BrushStyle.HorPattern, Qt.BrushStyle.VerPattern,

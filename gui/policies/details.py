@@ -23,15 +23,15 @@ from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.listing import parameter_text
 from foliolab.gui.policies.layoutpicture import LayoutPicture
-from foliolab.gui.policies.listing import Entry, module_of, place_of, source_of
-from foliolab.gui.sourceview import Kind, SourceView
+from foliolab.gui.policies.listing import Entry, location_of, module_of, source_of
+from foliolab.gui.widgets.source_view import Kind, SourceView
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
     from foliolab.framework.verify.ledger import Outcome
-    from foliolab.gui.library import Library
     from foliolab.gui.policies.check import Checked
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.library import Library
+    from foliolab.gui.window.theme import Theme
 
 ABOUT, LAYOUT, SOURCE = range(3)
 SIGNS = {"held": "✓", "refuted": "✗", "undecided": "?"}
@@ -173,7 +173,7 @@ class Details(QWidget):
         self.source.show_source(text, path=file)
         kind: Kind = "error" if entry.broken else "step"
         if checked is not None and checked.state == "failed":
-            where, number = place_of(checked.message)
+            where, number = location_of(checked.message)
             if where and Path(where) == Path(file):
                 line, kind = number, "error"
         self.source.mark(line, kind)

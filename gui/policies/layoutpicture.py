@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 if TYPE_CHECKING:
     from foliolab.framework.anatomy.layout import Anatomy, Box, StructPage
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.theme import Theme
 
 ROW: Final = 8
 """Bytes a line: a 64-byte struct page takes eight."""
@@ -29,7 +29,7 @@ class LayoutPicture(QWidget):
         super().__init__()
         self.anatomy: Anatomy | None = None
         self.theme: Theme | None = None
-        self._places: list[tuple[QRectF, str]] = []
+        self._tips: list[tuple[QRectF, str]] = []
         self.setAccessibleName("Layout of struct folio")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -53,7 +53,7 @@ class LayoutPicture(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._places = []
+        self._tips = []
         top = 0.0
         for page in self.anatomy.pages:
             top = self._page(painter, page, top, self.theme) + GAP
@@ -76,8 +76,8 @@ class LayoutPicture(QWidget):
         painter.drawRect(QRectF(LEFT, top, byte * ROW, lines * LINE))
         painter.setPen(theme.colour("quiet"))
         for line in range(lines):
-            place = QRectF(0, top + line * LINE, LEFT - 6, LINE)
-            painter.drawText(place, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(line * ROW))
+            number = QRectF(0, top + line * LINE, LEFT - 6, LINE)
+            painter.drawText(number, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(line * ROW))
         for box in page.boxes:
             self._box(painter, box, top, byte, lines, theme)
         return top + lines * LINE
@@ -104,13 +104,13 @@ class LayoutPicture(QWidget):
             painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, text)
             whose = "this policy's" if mine else "the kernel's own"
             doc = f": {box.doc}" if box.doc else ""
-            self._places.append((rect, f"{box.name} ({box.ctype} at byte {box.offset}, {whose}){doc}"))
+            self._tips.append((rect, f"{box.name} ({box.ctype} at byte {box.offset}, {whose}){doc}"))
             start = end
 
     def event(self, event: QEvent) -> bool:
         """A tip for each field."""
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            for rect, text in self._places:
+            for rect, text in self._tips:
                 if rect.contains(event.pos()):
                     QToolTip.showText(event.globalPos(), text, self)
                     return True

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Plugin
     from foliolab.framework.verify.ledger import Ledger
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
 Group = Literal["own", "installed", "file", "broken"]
 GROUPS: Final[dict[Group, str]] = {
@@ -24,8 +24,8 @@ GROUPS: Final[dict[Group, str]] = {
     "broken": "Broken",
 }
 DISTRIBUTION: Final = "foliolab"
-PLACE: Final = re.compile(r"(?P<file>[^\n:]+\.py):(?P<line>\d+): ")
-"""How messages name a place."""
+LOCATION: Final = re.compile(r"(?P<file>[^\n:]+\.py):(?P<line>\d+): ")
+"""How messages name a location."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,16 @@ def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry
     return Entry(name, group, plugin.source, policy.summary, (*owed, *claims))
 
 
-def place_of(message: str) -> tuple[str, int]:
+def location_of(message: str) -> tuple[str, int]:
     """The file and line that a message names; ("", 0) where it names none."""
-    found = PLACE.search(message)
+    found = LOCATION.search(message)
     return (found["file"], int(found["line"])) if found else ("", 0)
 
 
 def source_of(library: Library, entry: Entry) -> tuple[str, int]:
     """The file of an entry, and the line where its policy is declared; ("", 0) where there is no file."""
     if entry.failure is not None:
-        file, line = place_of(entry.failure.message)
+        file, line = location_of(entry.failure.message)
         if file and Path(file).is_file():
             return file, line
         return (entry.source, 0) if Path(entry.source).is_file() else ("", 0)

@@ -13,7 +13,7 @@ from foliolab.gui.policies.listing import GROUPS, Entry
 
 if TYPE_CHECKING:
     from foliolab.gui.policies.check import Checked
-    from foliolab.gui.theme import Theme
+    from foliolab.gui.window.theme import Theme
 
 KEY: Final = Qt.ItemDataRole.UserRole
 ROW: Final = 24

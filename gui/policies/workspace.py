@@ -12,16 +12,17 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QSplitter, QTool
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
-from foliolab.gui.commands import Command
-from foliolab.gui.exporting import Exportable, Row
 from foliolab.gui.policies import check
 from foliolab.gui.policies.check import Checked
 from foliolab.gui.policies.details import SOURCE, Details, details_of
-from foliolab.gui.policies.listing import Entry, entries, place_of, source_of
+from foliolab.gui.policies.listing import Entry, entries, location_of, source_of
 from foliolab.gui.policies.tree import PolicyTree
-from foliolab.gui.settings import Settings
-from foliolab.gui.theme import Theme
-from foliolab.gui.workspace import Desk, Workspace
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from foliolab.gui.jobs import Job
@@ -31,7 +32,7 @@ SPLIT: Final = "policies/split"
 PYTHON: Final = "Policies (*.py)"
 
 
-class PoliciesPlace(Workspace):
+class PoliciesWorkspace(Workspace):
     """All policies, and the chosen one in detail."""
 
     name = "policies"
@@ -186,8 +187,8 @@ class PoliciesPlace(Workspace):
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
-        place = Path(self.desk.settings.text("window/folder")) / starter.file_name(name)
-        path, _ = QFileDialog.getSaveFileName(self, "Where to write it", str(place), PYTHON)
+        proposed = Path(self.desk.settings.text("window/folder")) / starter.file_name(name)
+        path, _ = QFileDialog.getSaveFileName(self, "Where to write it", str(proposed), PYTHON)
         if path:
             self.begin(name, Path(path if path.endswith(".py") else f"{path}.py"))
             self.edit()
@@ -292,7 +293,7 @@ class PoliciesPlace(Workspace):
         self._list()
 
     def _say_broken(self, name: str, message: str, details: str) -> None:
-        file, line = place_of(message)
+        file, line = location_of(message)
         where = f", line {line} of {Path(file).name}" if file else ""
         self.desk.notices.say(f"{name}{where}: {message.removeprefix(f'{file}:{line}: ')}", "error", details)
 
@@ -336,9 +337,9 @@ class PoliciesPlace(Workspace):
         first = [policy.name for policy in self.desk.library.policies][:1]
         return list(dict.fromkeys([*first, self._name]))
 
-    def _send(self, place: str, what: object) -> None:
+    def _send(self, workspace: str, what: object) -> None:
         if self._name:
-            self.desk.send(place, what)
+            self.desk.send(workspace, what)
         else:
             self.desk.notices.say("choose a policy that can be used first")
 

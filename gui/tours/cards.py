@@ -1,4 +1,4 @@
-"""The tours on the home screen: a card each."""
+"""The tours on the home screen: one card for each."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from foliolab.gui.tours.tour import TOURS, Tour
 
 
 class TourCard(QFrame):
-    """What a tour is about, and a button that starts it."""
+    """The question of a tour, and a button that starts the tour.
 
-    chosen = Signal(object)
+    Signals:
+        chosen: the name of the tour.
+    """
+
+    chosen = Signal(str)
 
     def __init__(self, tour: Tour) -> None:
         super().__init__()
-        self._tour = tour
+        self._name = tour.name
         self.setProperty("role", "card")
         title, summary = QLabel(tour.title), QLabel(tour.summary)
         title.setProperty("role", "heading")
@@ -32,17 +36,17 @@ class TourCard(QFrame):
         layout.addWidget(self.button)
 
     def _choose(self) -> None:
-        self.chosen.emit(self._tour)
+        self.chosen.emit(self._name)
 
 
 class TourCards(QWidget):
     """All tours side by side.
 
     Signals:
-        chosen: a tour.
+        chosen: the name of a tour.
     """
 
-    chosen = Signal(object)
+    chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from foliolab.framework.errors import FolioLabError, UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
 
 def first(library: Library, what: str, fits: Callable[[frozenset[str]], bool]) -> str:

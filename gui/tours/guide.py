@@ -1,9 +1,8 @@
-"""The guide: a bar with the stop's text, and a frame around what it speaks of."""
+"""The guide of a tour: a bar with the text of the current stop, and a frame around the widget that it describes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, QRect, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
@@ -11,16 +10,20 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolBut
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.tours.tour import Stop, Tour
-
-if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+from foliolab.gui.window.desk import Desk
 
 
 class Guide(QFrame):
-    """Leads through a tour's stops; hidden while there is no tour."""
+    """Leads through the stops of a tour; hidden while no tour runs.
 
-    def __init__(self, window: Window) -> None:
+    Args:
+        desk: opens workspaces and sends them what a stop shows.
+        window: holds the workspaces; the frame is drawn over it.
+    """
+
+    def __init__(self, desk: Desk, window: QWidget) -> None:
         super().__init__()
+        self._desk = desk
         self._window = window
         self._spotlight = Spotlight(window)
         self._stops: Sequence[Stop] = ()
@@ -52,30 +55,29 @@ class Guide(QFrame):
         self.hide()
 
     def start(self, tour: Tour) -> None:
-        """Begin a tour; what is missing for it is a notice."""
+        """Start a tour. If no installed policy fits a stop, a notice says which one is missing."""
         try:
-            stops = tour.stops(self._window.library)
+            stops = tour.stops(self._desk.library)
         except FolioLabError as fault:
-            self._window.notices.fault(fault)
+            self._desk.notices.fault(fault)
             return
         self.tour, self._stops, self._sent = tour, stops, set()
         self._show(0)
         self.next.setFocus()
 
     def go_on(self) -> None:
-        """To the next stop; after the last one the tour ends."""
+        """Go to the next stop; after the last stop the tour ends."""
         if self.at + 1 < len(self._stops):
             self._show(self.at + 1)
         else:
             self.end()
 
     def go_back(self) -> None:
-        """To the stop before."""
         if self.at:
             self._show(self.at - 1)
 
     def end(self) -> None:
-        """No more tour; what it opened stays."""
+        """End the tour; the workspaces keep what it opened."""
         self.tour, self._stops = None, ()
         self.hide()
         self._spotlight.leave()
@@ -92,17 +94,14 @@ class Guide(QFrame):
         self.show()
         if stop.send is not None and (at not in self._sent or (isinstance(stop.send, dict) and "step" in stop.send)):
             self._sent.add(at)
-            self._window.send(stop.place, stop.send)
+            self._desk.send(stop.workspace, stop.send)
         else:
-            self._window.go(stop.place)
-        self._spotlight.look(self._widget(stop.look))
-
-    def _widget(self, name: str) -> QWidget | None:
-        return self._window.here.findChild(QWidget, name) if name else None
+            self._desk.go(stop.workspace)
+        self._spotlight.look(self._window.findChild(QWidget, stop.look) if stop.look else None)
 
 
 class Spotlight(QWidget):
-    """A frame around a widget, on top of everything; it lets every click through."""
+    """A frame around a widget, above all other widgets. It passes every click through."""
 
     WIDTH = 3
 
@@ -114,7 +113,7 @@ class Spotlight(QWidget):
         self.hide()
 
     def look(self, widget: QWidget | None) -> None:
-        """Frame a widget; None: no frame."""
+        """Frame a widget; None removes the frame."""
         self.leave()
         if widget is not None and widget.isVisible():
             self._watched = widget
@@ -124,7 +123,7 @@ class Spotlight(QWidget):
             self.raise_()
 
     def leave(self) -> None:
-        """No frame."""
+        """Remove the frame."""
         if self._watched is not None:
             self._watched.removeEventFilter(self)
         self._watched = None
@@ -136,7 +135,7 @@ class Spotlight(QWidget):
             self.setGeometry(QRect(corner, self._watched.size()))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The frame follows its widget."""
+        """Follow the framed widget when it moves; leave it when it is hidden or deleted."""
         if event.type() in (QEvent.Type.Resize, QEvent.Type.Move):
             self._follow()
         elif event.type() in (QEvent.Type.Hide, QEvent.Type.DeferredDelete):
@@ -144,7 +143,6 @@ class Spotlight(QWidget):
         return False
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw it."""
         painter = QPainter(self)
         pen = QPen(QColor(self.palette().highlight().color()), self.WIDTH)
         painter.setPen(pen)

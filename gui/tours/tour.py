@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from foliolab.gui.tours import choice
 
 if TYPE_CHECKING:
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
 HERE: Final = Path(__file__).parent
 DAEMON: Final = HERE / "false_shared.scenario"
@@ -24,14 +24,14 @@ class Stop:
     Args:
         title: a few words.
         text: what to look at, in plain sentences.
-        place: the workspace.
+        workspace: where it is.
         send: what it is sent when the reader comes here for the first time; None: nothing.
         look: object name of the widget or dock to look at; empty: the whole workspace.
     """
 
     title: str
     text: str
-    place: str
+    workspace: str
     send: object = None
     look: str = ""
 

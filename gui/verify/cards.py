@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLay
 
 from foliolab.framework.verify.attack import Progress
 from foliolab.framework.verify.finding import Finding
-from foliolab.gui.theme import Theme
 from foliolab.gui.verify.growth import Growth
+from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
     "explored": "every interleaving of two to four threads, each access a step",

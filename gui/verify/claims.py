@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from foliolab.framework.contract.policy import CAPABILITIES
-from foliolab.gui.exporting import Row
-from foliolab.gui.theme import Theme
 from foliolab.gui.verify.cards import ATTACKS, ROLES, SIGNS
+from foliolab.gui.window.exporting import Row
+from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF, QSize
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 MOST: Final = 400
 

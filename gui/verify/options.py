@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from foliolab.gui.library import Library
 from foliolab.gui.verify.cards import ATTACKS
+from foliolab.gui.window.library import Library
 
 MEMORIES: Final = {"64 MiB": "64M", "256 MiB": "256M", "1 GiB": "1G", "4 GiB": "4G"}
 SECONDS: Final = 60.0

@@ -8,8 +8,8 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from foliolab.framework.verify.laws import LAWS
-from foliolab.gui.sequence import SequenceDiagram
-from foliolab.gui.theme import Theme
+from foliolab.gui.sequence.diagram import SequenceDiagram
+from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.timeline import Course

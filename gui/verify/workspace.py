@@ -12,13 +12,14 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.gui.commands import Command
-from foliolab.gui.exporting import Exportable
-from foliolab.gui.settings import Settings
-from foliolab.gui.theme import Theme
 from foliolab.gui.verify.files import kind_of
 from foliolab.gui.verify.options import Attempt, Options
-from foliolab.gui.workspace import Desk, Workspace
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
@@ -39,7 +40,7 @@ WELCOME: Final = (
 )
 
 
-class VerifyPlace(Workspace):
+class VerifyWorkspace(Workspace):
     """Attack a policy."""
 
     name = "verify"

@@ -50,7 +50,7 @@ began = time.perf_counter()
 from PySide6.QtWidgets import QApplication
 from PySide6.QtCore import QSettings
 from foliolab.gui.application import make
-from foliolab.gui.settings import Settings
+from foliolab.gui.window.settings import Settings
 application = QApplication([])
 window = make(application, (), Settings(QSettings(sys.argv[1], QSettings.Format.IniFormat)))
 window.show()
@@ -87,7 +87,7 @@ class Bench:
 
         from foliolab.gui.application import make
         from foliolab.gui.garbage import Collector
-        from foliolab.gui.settings import Settings
+        from foliolab.gui.window.settings import Settings
 
         self.application = QApplication.instance() or QApplication([])
         self.collector = Collector()
@@ -99,7 +99,7 @@ class Bench:
         self.window.resize(*size)
         self.window.show()
         self.window.go("explore")
-        self.place: Any = self.window.here
+        self.workspace: Any = self.window.here
 
     def until(self, done: Callable[[], bool], seconds: float) -> None:
         """Let the window live until something holds."""
@@ -116,9 +116,9 @@ class Bench:
 
     def start(self, mms: int, span: int, order: int, policies: tuple[str, ...], pattern: str) -> None:
         """Explore, and wait until it is there."""
-        self.place.receive({"pattern": pattern, "policies": policies, "mms": mms, "span": span, "order": order})
-        self.until(lambda: self.place.facts is not None and self.place.run.view is not None, 600)
-        if self.place.facts is None:
+        self.workspace.receive({"pattern": pattern, "policies": policies, "mms": mms, "span": span, "order": order})
+        self.until(lambda: self.workspace.facts is not None and self.workspace.run.view is not None, 600)
+        if self.workspace.facts is None:
             raise SystemExit(f"nothing to explore: {[one.text for one in self.window.notices.all]}")
 
     def close(self) -> None:
@@ -144,11 +144,11 @@ def frames(bench: Bench, seconds: float) -> None:
     """Frames and page operations a second while it plays as fast as it can, and latency meanwhile."""
     from PySide6.QtCore import QEvent, QObject
 
-    place = bench.place
+    workspace = bench.workspace
     painted: list[int] = []
     """Views of which something was painted: a map that is as it was is not painted again."""
     answered: list[int] = []
-    view = next(iter(place.maps.maps.values()))
+    view = next(iter(workspace.maps.maps.values()))
 
     class Watch(QObject):
         """Notes what was painted."""
@@ -156,7 +156,7 @@ def frames(bench: Bench, seconds: float) -> None:
         def eventFilter(self, watched: QObject, event: QEvent) -> bool:
             """See Qt."""
             if event.type() == QEvent.Type.Paint:
-                shown = place.run.view.number
+                shown = workspace.run.view.number
                 if watched is view:
                     answered.append(shown)
                 if not painted or painted[-1] != shown:
@@ -164,24 +164,24 @@ def frames(bench: Bench, seconds: float) -> None:
             return False
 
     watch = Watch()
-    for one in place.maps.maps.values():
+    for one in workspace.maps.maps.values():
         one.installEventFilter(watch)
-    place.transport.speed.setCurrentIndex(place.transport.speed.count() - 1)
-    place.toggle()
-    bench.until(lambda: place.playing, 30)
+    workspace.transport.speed.setCurrentIndex(workspace.transport.speed.count() - 1)
+    workspace.toggle()
+    bench.until(lambda: workspace.playing, 30)
     bench.until(lambda: False, 1.0)
     painted.clear()
-    before = place.run.view
+    before = workspace.run.view
     operations = sum(lane.totals.page_operations for lane in before.lanes)
     began, used = time.perf_counter(), time.thread_time()
     latencies: list[float] = []
     last = began
     while time.perf_counter() - began < seconds:
-        if place.run.view.at_end:
-            operations -= sum(lane.totals.page_operations for lane in place.run.view.lanes)
-            place.toggle()
-            bench.until(lambda: place.playing and not place.run.view.at_end, 10)
-            operations += sum(lane.totals.page_operations for lane in place.run.view.lanes)
+        if workspace.run.view.at_end:
+            operations -= sum(lane.totals.page_operations for lane in workspace.run.view.lanes)
+            workspace.toggle()
+            bench.until(lambda: workspace.playing and not workspace.run.view.at_end, 10)
+            operations += sum(lane.totals.page_operations for lane in workspace.run.view.lanes)
         bench.live()
         now = time.perf_counter()
         if now - last > 0.1:  # an input: zoom a little; it is answered when the map has been painted again
@@ -193,36 +193,36 @@ def frames(bench: Bench, seconds: float) -> None:
             latencies.append(1000 * (time.perf_counter() - now))
     passed = time.perf_counter() - began
     cpu = time.thread_time() - used
-    after = sum(lane.totals.page_operations for lane in place.run.view.lanes)
-    each, nr = 1000 * cpu / max(len(painted), 1), len(place.facts.policies)
+    after = sum(lane.totals.page_operations for lane in workspace.run.view.lanes)
+    each, nr = 1000 * cpu / max(len(painted), 1), len(workspace.facts.policies)
     print(f"  frames            {len(painted) / passed:8.1f} a second, {each:.1f} ms of this thread each")
     print(f"  page operations   {(after - operations) / passed / 1e6:8.1f} M a second in {nr} lanes")
     high = percentile(latencies, 0.95)
     print(f"  input to paint    {statistics.median(latencies):8.1f} ms median, {high:.1f} ms 95th percentile")
-    if place.playing:
-        place.toggle()
-    bench.until(lambda: not place.playing, 10)
-    for one in place.maps.maps.values():
+    if workspace.playing:
+        workspace.toggle()
+    bench.until(lambda: not workspace.playing, 10)
+    for one in workspace.maps.maps.values():
         one.removeEventFilter(watch)
 
 
 def back(bench: Bench) -> None:
-    """One step back, at several places of a long run."""
-    place = bench.place
-    nr = place.facts.nr_steps
-    place.goto(nr)
-    bench.until(lambda: place.run.view.position == nr, 300)
+    """One step back, at several positions of a long run."""
+    workspace = bench.workspace
+    nr = workspace.facts.nr_steps
+    workspace.goto(nr)
+    bench.until(lambda: workspace.run.view.position == nr, 300)
     times = []
     for share in (1.0, 0.8, 0.6, 0.4):
         at = int(nr * share)
-        place.goto(at)
-        bench.until(lambda at=at: place.run.view.position == at and not place.run.view.busy, 300)  # type: ignore[misc]
+        workspace.goto(at)
+        bench.until(lambda at=at: workspace.run.view.position == at and not workspace.run.view.busy, 300)  # type: ignore[misc]
         bench.until(lambda: False, 1.0)
         for _ in range(3):
             at -= 1
             began = time.perf_counter()
-            place.step_back()
-            bench.until(lambda at=at: place.run.view.position == at, 30)  # type: ignore[misc]
+            workspace.step_back()
+            bench.until(lambda at=at: workspace.run.view.position == at, 30)  # type: ignore[misc]
             times.append(1000 * (time.perf_counter() - began))
     print(
         f"  a step back       {statistics.median(times):8.1f} ms median, {max(times):.1f} ms at most, of {nr:,} steps"
@@ -243,16 +243,16 @@ def ready() -> None:
 
 def growth(bench: Bench, minutes: float) -> None:
     """Resident memory while it plays round and round."""
-    place = bench.place
-    place.transport.speed.setCurrentIndex(place.transport.speed.count() - 1)
+    workspace = bench.workspace
+    workspace.transport.speed.setCurrentIndex(workspace.transport.speed.count() - 1)
     samples: list[float] = []
     for minute in range(max(round(minutes * 6), 2)):
         end = time.monotonic() + (10 if minutes >= 0.3 else 60 * minutes / 2)
         while time.monotonic() < end:
-            if not place.playing:
-                place.toggle()
-                bench.until(lambda: place.playing and not place.run.view.at_end, 10)
-            bench.until(lambda: place.run.view.at_end, 1)
+            if not workspace.playing:
+                workspace.toggle()
+                bench.until(lambda: workspace.playing and not workspace.run.view.at_end, 10)
+            bench.until(lambda: workspace.run.view.at_end, 1)
         samples.append(resident())
         if minute % 6 == 5:
             print(f"    minute {minute // 6 + 1}: {samples[-1]:,.0f} MiB", flush=True)
@@ -285,14 +285,14 @@ def main() -> None:
     bench = Bench((int(width), int(height)))
     print(f"8 maps of 1 GiB, {chosen.pattern}, folios of 64 KiB, four policies, one policy's maps in sight")
     bench.start(8, 1 << 30, 4, POLICIES, chosen.pattern)
-    bench.place.maps.show_lane(0)
+    bench.workspace.maps.show_lane(0)
     bench.until(lambda: False, 1.0)
     frames(bench, chosen.seconds)
     print("the same, all 32 maps in sight")
-    bench.place.maps.show_lane(-1)
+    bench.workspace.maps.show_lane(-1)
     bench.until(lambda: False, 1.0)
     frames(bench, chosen.seconds)
-    bench.place.maps.show_lane(0)
+    bench.workspace.maps.show_lane(0)
     growth(bench, chosen.minutes)
     print("a long run, 8 MMs of 16 MiB, four policies")
     bench.start(8, 16 << 20, 4, POLICIES, "million")

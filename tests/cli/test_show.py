@@ -85,7 +85,7 @@ def test_a_file_plugin_can_be_drawn(foliolab: Run, plugins: Any, tmp_path: Path)
 
 
 def test_what_stays_free(registry: Registry) -> None:
-    """Section 1.1 (<= 6.14) leaves 36 to 47 and memcg_data; 2.1 and 2.2 use all but 4 bytes."""
+    """Specification 1.1 (<= 6.14) leaves 36 to 47 and memcg_data; 2.1 and 2.2 use all but 4 bytes."""
     assert struct_page(registry.policy("page-mapcount"), 1).free == ((36, 48), (56, 64))
     assert struct_page(registry.policy("mm-id-v1"), 1).free == ((60, 64),)
     assert struct_page(registry.policy("mm-id"), 1).free == ((60, 64),)
@@ -118,7 +118,7 @@ def test_memory(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("policy", "new", "dup", "remove", "last", "add"),
     [
-        # section 1.4, batches of n = 16
+        # specification 1.4, batches of n = 16
         ("page-mapcount:batched=0", 0, 17, 17, 33, 33),
         ("page-mapcount", 0, 17, 17, 18, 18),
         ("mm-id", 0, 17, 17, 18, 18),

@@ -9,7 +9,7 @@ import pytest
 
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.machine.memory import Ref
+from foliolab.framework.machine.ref import Ref
 from foliolab.policies import exact, mm_id, mm_id_v1, no_page_mapcount, page_mapcount
 
 SCHEMES = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 ENDS = 3000
 """Milliseconds that threads and processes have to end after the window is closed; a second is what users get."""
@@ -31,7 +31,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
 
     from foliolab.gui.application import make
     from foliolab.gui.garbage import Collector
-    from foliolab.gui.settings import Settings
+    from foliolab.gui.window.settings import Settings
 
     application = QApplication.instance()
     assert isinstance(application, QApplication)

@@ -27,7 +27,7 @@ def table() -> tuple[list[str], list[list[object]]]:
 
 
 def test_a_table_is_csv(tmp_path: Path) -> None:
-    from foliolab.gui.exporting import Exportable, export
+    from foliolab.gui.window.exporting import Exportable, export
 
     export(Exportable("t", "Table", table=table), tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="") as file:
@@ -37,7 +37,7 @@ def test_a_table_is_csv(tmp_path: Path) -> None:
 def test_a_picture_is_png_twice_as_fine(picture: Any, tmp_path: Path) -> None:
     from PySide6.QtGui import QImage
 
-    from foliolab.gui.exporting import Exportable, export
+    from foliolab.gui.window.exporting import Exportable, export
 
     export(Exportable("p", "Picture", picture=picture), tmp_path / "p.png")
     image = QImage(str(tmp_path / "p.png"))
@@ -45,7 +45,7 @@ def test_a_picture_is_png_twice_as_fine(picture: Any, tmp_path: Path) -> None:
 
 
 def test_a_picture_is_svg_in_the_same_scale_throughout(picture: Any, tmp_path: Path) -> None:
-    from foliolab.gui.exporting import Exportable, export
+    from foliolab.gui.window.exporting import Exportable, export
 
     export(Exportable("p", "Picture", picture=picture), tmp_path / "p.svg")
     text = (tmp_path / "p.svg").read_text()
@@ -55,7 +55,7 @@ def test_a_picture_is_svg_in_the_same_scale_throughout(picture: Any, tmp_path: P
 
 
 def test_forms_that_it_has_not_are_refused(picture: Any, tmp_path: Path) -> None:
-    from foliolab.gui.exporting import Exportable, export
+    from foliolab.gui.window.exporting import Exportable, export
 
     with pytest.raises(UsageError, match="cannot be written as"):
         export(Exportable("p", "Picture", picture=picture), tmp_path / "p.csv")
@@ -65,7 +65,7 @@ def test_forms_that_it_has_not_are_refused(picture: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("form", [".png", ".svg", ".csv"])
 def test_a_place_that_cannot_be_written_is_said(picture: Any, tmp_path: Path, form: str) -> None:
-    from foliolab.gui.exporting import Exportable, export
+    from foliolab.gui.window.exporting import Exportable, export
 
     with pytest.raises(ResultFileError, match="cannot be written"):
         export(Exportable("p", "Both", picture=picture, table=table), tmp_path / "no" / f"p{form}")

@@ -23,7 +23,7 @@ def good() -> str:
 
 @pytest.fixture
 def library(qtbot: Any) -> Any:
-    from foliolab.gui.library import Library
+    from foliolab.gui.window.library import Library
 
     return Library()
 

@@ -20,7 +20,7 @@ from foliolab.framework.engine.engine import native_missing
 RACE = Path(__file__).parents[2] / "gui" / "tours" / "lost_update.py"
 SCREEN = (1600, 1000)
 PATIENCE = 60.0
-DRIVER = Path(__file__).parent / "told.py"
+DRIVER = Path(__file__).parent / "window_state.py"
 
 
 def missing() -> str:
@@ -60,17 +60,18 @@ def display(tmp_path: Path) -> Iterator[str]:
 class Real:
     """The program in a process, and a hand.
 
-    The process writes what its window shows to a file a few times a second (told.py): the hand looks there where a
-    person would look at the screen.
+    The process writes what its window shows to a file a few times a second (window_state.py). The test reads the file
+    where a person would look at the screen.
     """
 
     def __init__(self, display: str, folder: Path, *files: Path) -> None:
         self.folder = folder
         self.environment = os.environ | {
-            "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "XDG_CONFIG_HOME": str(folder), "TOLD": str(folder / "told"),
+            "DISPLAY": display, "QT_QPA_PLATFORM": "xcb", "XDG_CONFIG_HOME": str(folder),
+            "WINDOW_STATE": str(folder / "state"),
         }  # fmt: skip
         self.process = subprocess.Popen([sys.executable, "-P", str(DRIVER), *map(str, files)], env=self.environment)
-        self.until(lambda told: told["visible"])
+        self.until(lambda state: state["visible"])
         self.focus()
 
     def focus(self) -> None:
@@ -86,12 +87,12 @@ class Real:
 
     def click(self, name: str) -> None:
         """Click a widget by its accessible name."""
-        x, y = self.told()["places"][name]
+        x, y = self.state()["positions"][name]
         self.hand("mousemove", str(x), str(y), "click", "1")
 
-    def told(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = json.loads((self.folder / "told").read_text())
+            found: dict[str, Any] = json.loads((self.folder / "state").read_text())
         except (OSError, ValueError):
             found = {"visible": False}
         return found
@@ -100,16 +101,16 @@ class Real:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, "the program has ended"
-            told = self.told()
-            if told["visible"] and fits(told):
-                return told
+            state = self.state()
+            if state["visible"] and fits(state):
+                return state
             time.sleep(0.05)
-        raise AssertionError(f"that was not seen; what is: {self.told()}")
+        raise AssertionError(f"that was not seen; what is: {self.state()}")
 
     def close(self) -> None:
         self.keys("ctrl+q")
         self.process.wait(10)
-        (self.folder / "told").unlink(missing_ok=True)
+        (self.folder / "state").unlink(missing_ok=True)
 
 
 def test_from_the_start_to_the_layout_found_again(display: str, tmp_path: Path) -> None:
@@ -117,9 +118,9 @@ def test_from_the_start_to_the_layout_found_again(display: str, tmp_path: Path) 
     try:
         through(window, tmp_path)
         again = Real(display, tmp_path)
-        told = again.until(lambda told: told["place"] == "explore")
-        assert "explore.counters" not in told["docks"], "the dock that was closed stays closed"
-        assert told["theme"] == "dark"
+        state = again.until(lambda state: state["workspace"] == "explore")
+        assert "explore.counters" not in state["docks"], "the dock that was closed stays closed"
+        assert state["theme"] == "dark"
         again.close()
         assert again.process.returncode == 0
     finally:
@@ -130,48 +131,48 @@ def test_from_the_start_to_the_layout_found_again(display: str, tmp_path: Path) 
 def through(window: Real, tmp_path: Path) -> None:
     """Explore, measure, verify, export."""
     window.keys("ctrl+2")
-    window.until(lambda told: told["place"] == "explore")
+    window.until(lambda state: state["workspace"] == "explore")
     window.click("Start an example")
-    window.until(lambda told: told["explore"]["position"] > 5, 180)
+    window.until(lambda state: state["explore"]["position"] > 5, 180)
     window.keys("F5")
-    stopped = window.until(lambda told: not told["explore"]["playing"])["explore"]["position"]
+    stopped = window.until(lambda state: not state["explore"]["playing"])["explore"]["position"]
     window.keys("Right")
-    window.until(lambda told: told["explore"]["position"] == stopped + 1)
+    window.until(lambda state: state["explore"]["position"] == stopped + 1)
     window.keys("Left")
-    window.until(lambda told: told["explore"]["position"] == stopped)
-    window.click(next(name for name in window.told()["places"] if name.startswith("Map of")))
-    window.until(lambda told: bool(told["inspector"]))
+    window.until(lambda state: state["explore"]["position"] == stopped)
+    window.click(next(name for name in window.state()["positions"] if name.startswith("Map of")))
+    window.until(lambda state: bool(state["inspector"]))
     window.keys("ctrl+3")
-    window.until(lambda told: told["place"] == "benchmark")
+    window.until(lambda state: state["workspace"] == "benchmark")
     window.click("Measure a quick comparison")
-    window.until(lambda told: told["benchmark"]["curves"] > 0 and not told["jobs"], 120)
+    window.until(lambda state: state["benchmark"]["curves"] > 0 and not state["jobs"], 120)
     window.keys("ctrl+4")
-    window.until(lambda told: told["place"] == "verify")
+    window.until(lambda state: state["workspace"] == "verify")
     window.click("Policy to verify")
     window.keys("ctrl+a")
     window.hand("type", "lost-update")
     window.click("Verify")
-    window.until(lambda told: told["verify"]["last"] > 0, 90)
+    window.until(lambda state: state["verify"]["last"] > 0, 90)
     window.click("Sequence diagram of the counterexample")
     window.keys("Home")
-    window.until(lambda told: told["verify"]["step"] == -1)
+    window.until(lambda state: state["verify"]["step"] == -1)
     window.keys("Right", "Right", "Right", "Left")
-    window.until(lambda told: told["verify"]["step"] == 1)
+    window.until(lambda state: state["verify"]["step"] == 1)
     window.keys("ctrl+e")
-    window.until(lambda told: told["dialog"] == "Export")
+    window.until(lambda state: state["dialog"] == "Export")
     window.keys("Return")  # the first thing that is offered
-    window.until(lambda told: told["dialog"].startswith("Export:"))
+    window.until(lambda state: state["dialog"].startswith("Export:"))
     window.hand("key", "ctrl+a")
     window.hand("type", str(tmp_path / "claims.csv"))
     window.keys("Return")
-    window.until(lambda told: any("claims.csv" in one for one in told["notices"]))
+    window.until(lambda state: any("claims.csv" in one for one in state["notices"]))
     assert "safe" in (tmp_path / "claims.csv").read_text()
     window.focus()
     window.keys("ctrl+2")
-    window.until(lambda told: told["place"] == "explore")
-    assert window.told()["theme"] == "light", "what a desktop that says nothing gets"
+    window.until(lambda state: state["workspace"] == "explore")
+    assert window.state()["theme"] == "light", "what a desktop that says nothing gets"
     window.keys("ctrl+shift+d")
-    window.until(lambda told: told["theme"] == "dark")
+    window.until(lambda state: state["theme"] == "dark")
     window.click("Close Counters")
-    window.until(lambda told: "explore.counters" not in told["docks"])
+    window.until(lambda state: "explore.counters" not in state["docks"])
     window.close()

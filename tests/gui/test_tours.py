@@ -13,7 +13,7 @@ from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.attack import Explored
 
 if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 
 def test_the_race_of_the_tour_is_found_and_is_short() -> None:
@@ -29,8 +29,8 @@ def test_the_race_of_the_tour_is_found_and_is_short() -> None:
 
 
 def test_policies_are_chosen_by_what_they_claim(qtbot: Any) -> None:
-    from foliolab.gui.library import Library
     from foliolab.gui.tours import choice
+    from foliolab.gui.window.library import Library
 
     library = Library()
     claims = {name: library.scheme(name).capabilities for name in (p.name for p in library.policies)}
@@ -55,7 +55,7 @@ def test_a_tour_leads_through_its_stops_and_ends(window: Window, qtbot: Any) -> 
         assert guide.isVisible()
         assert guide.text.text() == stop.text
         assert f"{at + 1} of {len(stops)}" in guide.title.text()
-        assert window.here.name == stop.place
+        assert window.here.name == stop.workspace
         qtbot.mouseClick(guide.next, Qt.MouseButton.LeftButton)
     assert not guide.isVisible()
 
@@ -65,7 +65,7 @@ def test_one_can_go_back_and_leave(window: Window, qtbot: Any) -> None:
 
     from foliolab.gui.tours.tour import TOURS
 
-    window.tour(TOURS[0])
+    window.tour(TOURS[0].name)
     assert not window.guide.back.isEnabled()
     window.guide.go_on()
     qtbot.mouseClick(window.guide.back, Qt.MouseButton.LeftButton)
@@ -80,8 +80,8 @@ def test_what_a_tour_points_at_is_there(window: Window) -> None:
     from foliolab.gui.tours.tour import TOURS
 
     for name in ("explore", "benchmark", "verify"):
-        window.places[name]._furnish()  # type: ignore[attr-defined]
+        window.workspaces[name]._furnish()  # type: ignore[attr-defined]
     for tour in TOURS:
         for stop in tour.stops(window.library):
             if stop.look:
-                assert window.places[stop.place].findChild(QWidget, stop.look) is not None, stop.look
+                assert window.workspaces[stop.workspace].findChild(QWidget, stop.look) is not None, stop.look

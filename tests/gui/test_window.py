@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 PLACES = ["compare", "explore", "benchmark", "verify", "policies"]
 
 
 def test_the_window_opens_at_home_with_all_workspaces(window: Window) -> None:
-    assert list(window.places) == PLACES
+    assert list(window.workspaces) == PLACES
     assert window.here.name == "compare"
     assert window.windowTitle() == "Compare · FolioLab"
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_each_workspace_is_a_shortcut_away(window: Window, qtbot: Any, place: str) -> None:
+@pytest.mark.parametrize("workspace", PLACES)
+def test_each_workspace_is_a_shortcut_away(window: Window, qtbot: Any, workspace: str) -> None:
     from PySide6.QtCore import Qt
 
-    number = PLACES.index(place) + 1
+    number = PLACES.index(workspace) + 1
     with qtbot.waitActive(window):
         window.activateWindow()
     qtbot.keyClick(window, getattr(Qt.Key, f"Key_{number}"), Qt.KeyboardModifier.ControlModifier)
-    assert window.here.name == place
-    assert window.commands.action(f"go.{place}").isChecked()
+    assert window.here.name == workspace
+    assert window.commands.action(f"go.{workspace}").isChecked()
 
 
 def test_every_command_has_a_tip_and_is_in_the_palette(window: Window) -> None:
-    for place in PLACES:
-        window.go(place)
+    for workspace in PLACES:
+        window.go(workspace)
         offered = {command.name for command, _ in window.commands.active()}
-        assert {command.name for command in window.places[place].offered()} <= offered
+        assert {command.name for command in window.workspaces[workspace].offered()} <= offered
         for command, action in window.commands.active():
             assert action.toolTip() and action.text(), command.name
 
@@ -130,8 +130,8 @@ def test_a_file_can_be_dropped(window: Window, tmp_path: Path, qtbot: Any) -> No
 
 
 def test_nothing_to_copy_and_nothing_to_export_are_said(window: Window) -> None:
-    for place in PLACES:
-        window.go(place)
+    for workspace in PLACES:
+        window.go(workspace)
         window.copy_command()
         if not list(window.here.exportables()):
             window.ask_export()
@@ -166,15 +166,15 @@ def test_every_control_has_a_name_for_those_who_cannot_see_it(window: Window) ->
 
     kinds = (QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QAbstractButton)
     nameless = []
-    for place in PLACES:
-        window.go(place)
+    for workspace in PLACES:
+        window.go(workspace)
         for one in window.here.findChildren(QWidget):
             own = not one.objectName().startswith("qt_") and not isinstance(one, QScrollBar)
             inner = isinstance(one.parentWidget(), (QComboBox, QAbstractSpinBox, QAbstractItemView))
             if own and not inner and isinstance(one, kinds) and one.isVisible():
                 text = one.text() if isinstance(one, QAbstractButton) else ""
                 if not (one.accessibleName() or text or one.toolTip()):
-                    nameless.append(f"{place}: {type(one).__name__} {one.objectName()!r} in {one.parentWidget()}")
+                    nameless.append(f"{workspace}: {type(one).__name__} {one.objectName()!r} in {one.parentWidget()}")
     assert not nameless, "\n".join(nameless)
 
 

@@ -16,7 +16,7 @@ from foliolab.framework.engine.engine import Shape, engine_library, native_missi
 from foliolab.framework.engine.entrypoints import KERNELS, zap_range
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import engine_layouts
-from foliolab.framework.machine.memory import Ref
+from foliolab.framework.machine.ref import Ref
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
 
 lowering = pytest.importorskip("foliolab.framework.machine.lowering", reason="numba is missing")

@@ -9,8 +9,9 @@ import pytest
 from foliolab.framework.errors import AccessError, FieldOverflow
 from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.layout import CTYPES, Field, Layouts, Struct
-from foliolab.framework.machine.memory import Memory, Ref, allocate
+from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.primitives import ATOMIC_RMW, PRIMITIVES, reads
+from foliolab.framework.machine.ref import Ref
 
 SIZE = 4096
 PAGE = Struct("page", 64, (Field("flags", "u64", 0), Field("count", "i32", 8), Field("few", "u16", 16, count=3)))

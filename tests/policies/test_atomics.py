@@ -12,8 +12,8 @@ import pytest
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.machine.memory import Ref
 from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
+from foliolab.framework.machine.ref import Ref
 from foliolab.policies import exact, mm_id, mm_id_v1, no_page_mapcount, page_mapcount
 
 ORDERS = [2, 3, 4, 5, 6, 7, 8, 9]
@@ -63,7 +63,7 @@ class Bench:
 
 
 def total(kernel: str, n: int, changed: int) -> int:
-    """Section 1.4's row; `changed` pages of the batch become mapped, or unmapped."""
+    """The row of specification 1.4; `changed` pages of the batch become mapped, or unmapped."""
     if kernel == "before NPM":
         return n + changed + 1
     if "NO_PAGE_MAPCOUNT" in kernel:

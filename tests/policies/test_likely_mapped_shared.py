@@ -31,7 +31,7 @@ STEPS = st.lists(st.tuples(*[st.integers(0, 1 << 12)] * 4), min_size=3, max_size
 
 
 def wanted(version: str, truth: Truth, pfn: int) -> bool:
-    """The row of section 1.10, from the page tables."""
+    """The row of specification 1.10, from the page tables."""
     first = int(truth.page_mapcount[pfn])
     if version == "6.9":
         return first > 1

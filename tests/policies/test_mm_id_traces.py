@@ -114,7 +114,7 @@ class Driver:
 def test_reference_trace(trace: str, variant: str) -> None:
     kind = VARIANTS[variant][2]
     driver = Driver(variant, file=trace == "T5")
-    flag_counts = variant != "mm-id-v1"  # V1 with page mapcounts answers by the first page, section 2.1
+    flag_counts = variant != "mm-id-v1"  # V1 with page mapcounts answers by the first page, specification 2.1
     for (op, n, mm), merged, v1, called in TRACES[trace]:
         driver.step(op, n, mm)
         if op == SET:
@@ -168,7 +168,7 @@ def test_initial_state(variant: str, order: int) -> None:
 
 # -- the rules of 2.1 and 2.2, written a second time as a table-driven model ---------------------------
 class Merged:
-    """Rows A1 to A5 and S1 to S4 of section 2.2."""
+    """Rows A1 to A5 and S1 to S4 of specification 2.2."""
 
     def __init__(self) -> None:
         self.total, self.ids, self.counts, self.flag = -1, [0, 0], [-1, -1], 0
@@ -201,7 +201,7 @@ class Merged:
 
 
 class First(Merged):
-    """The rules of section 2.1."""
+    """The rules of specification 2.1."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -263,7 +263,7 @@ class Seen:
 
 @pytest.mark.parametrize("entry", [calls.ADD_PTES, calls.DUP_ANON_PTES, calls.REMOVE_PTES])
 def test_one_lock_a_batch_stands_for_the_atomic_of_the_large_mapcount(entry: int) -> None:
-    """Section 1.4, row 6.15 with page mapcounts: n atomics for the pages, one lock, one where pages change."""
+    """Specification 1.4, row 6.15 with page mapcounts: n atomics for the pages, one lock, one where pages change."""
     m = machine()
     m.create(B)
     pfn = m.file_folio(4)

@@ -84,7 +84,7 @@ def test_the_large_mapcount_takes_the_place_of_the_first_tail_pages_own() -> Non
 @settings(max_examples=200)
 @given(order=st.sampled_from([1, 2, 3, 4, 8, 9]), ptes=st.integers(0, 5000), pmds=st.integers(0, 5))
 def test_the_average(order: int, ptes: int, pmds: int) -> None:
-    """Any counts, set by hand: max(floor((total + P/2) / P), 1); for PMD-sized folios what section 3.3 gives."""
+    """Any counts, set by hand: max(floor((total + P/2) / P), 1); for PMD-sized folios what specification 3.3 gives."""
     pages = 1 << order
     pmds = pmds if order == 9 else 0
     new, old = machine(), machine(NO_MC)
@@ -158,7 +158,7 @@ def total_is_right(m: Machine) -> None:
 @settings(max_examples=25, deadline=None)
 @given(steps=STEPS)
 def test_it_answers_as_no_page_mapcount_does(steps: list[Step]) -> None:
-    """Mapcount, flag, averages, exclusive bit and statistics are those of section 3, and the total is the truth's."""
+    """Mapcount, flag, averages, exclusive bit and statistics follow specification 3; the total is the true one."""
     new, old = machine(), machine(NO_MC)
     assert run(new, steps) == run(old, steps)
     total_is_right(new)

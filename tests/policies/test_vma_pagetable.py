@@ -16,7 +16,7 @@ from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import PluginError
-from foliolab.framework.machine.memory import Ref
+from foliolab.framework.machine.ref import Ref
 from foliolab.policies import mm_id
 from foliolab.policies.vma_pagetable import POLICY
 

@@ -50,7 +50,7 @@ def point(play: Play, scheme: Scheme = MM_ID, **options: Any) -> Point:
 
 # -- by hand -------------------------------------------------------------------------------------------
 def two_gone(p: Processes, usage: Usage) -> None:
-    """T2 of the specification, section 2.4: false shared between the fifth and the sixth operation."""
+    """T2 of specification 2.4: false shared between the fifth and the sixth operation."""
     a = p.start()
     p.populate(a, 0, 4)
     b, c = p.fork(a), p.fork(a)

@@ -182,7 +182,7 @@ def test_verifications_are_swept_too(tmp_path: Path) -> None:
 
 READER = """
 from foliolab.framework.api import hookimpl
-from foliolab.framework.trace.importers.records import Fault
+from foliolab.framework.contract.trace_records import Fault
 from foliolab.framework.contract.trace_reader import TraceReader
 
 def read(source):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foliolab.framework.contract.trace_records import Exit, Fault, Lost
 from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.plugins import registry
 from foliolab.framework.trace import events as ev
@@ -21,7 +22,6 @@ from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import batch
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.records import Exit, Fault, Lost
 from foliolab.framework.trace.importers.summary import summarise
 
 SAMPLES = Path(__file__).parent / "samples"

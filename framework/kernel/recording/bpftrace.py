@@ -11,14 +11,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.recording import tracefs
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, said_in, tree, until, wait
 from foliolab.framework.trace.importers import bpftrace
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.records import Record
-from foliolab.framework.trace.importers.source import Source
 
 SCRIPT: Final = Path(__file__).with_name("foliolab.bt")
 LIMITS: Final = {"BPFTRACE_PERF_RB_PAGES": "8192", "BPFTRACE_MAP_KEYS_MAX": "65536"}
@@ -111,11 +111,11 @@ class BpftraceRecorder(Recorder):
                 attached(pids)
                 wait(target, lambda: process.poll() is not None or not Path(f"/proc/{target.pid}").exists())
 
-    def records(self, sources: list[Source]) -> Iterator[Record]:
+    def records(self, sources: list[TraceSource]) -> Iterator[Record]:
         """What was recorded, in the order of time."""
         out = self.folder / "main.txt"
         with out.open(encoding="utf-8", errors="replace") as text:
-            source = Source("bpftrace's output", text)
+            source = TraceSource("bpftrace's output", text)
             sources.append(source)
             yield from in_order(bpftrace.read(source))
         if "Lost" in (said := said_in(self.folder / "main.log")):

@@ -17,12 +17,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, said_in, tree, until, wait
 from foliolab.framework.trace.importers import perf
-from foliolab.framework.trace.importers.records import Record
-from foliolab.framework.trace.importers.source import Source
 
 BUFFER_PAGES: Final = (4096, 512, 64)
 """Buffer sizes a CPU to try, in pages; an unprivileged user may lock less memory."""
@@ -155,7 +155,7 @@ class PerfRecorder(Recorder):
             finish(process)
             self.notes.append(f"perf did not end within {DRAIN:g} s and was killed; the end of the trace is missing.")
 
-    def records(self, sources: list[Source]) -> Iterator[Record]:
+    def records(self, sources: list[TraceSource]) -> Iterator[Record]:
         """What was recorded, through `perf script`, never all of it in memory.
 
         Raises:
@@ -164,7 +164,7 @@ class PerfRecorder(Recorder):
         streams = [self._script(path, sources) for path in self._data if path.exists()]
         yield from heapq.merge(*streams, key=lambda record: record.time)
 
-    def _script(self, data: Path, sources: list[Source]) -> Iterator[Record]:
+    def _script(self, data: Path, sources: list[TraceSource]) -> Iterator[Record]:
         log = data.with_suffix(".script.log")
         args = ["perf", "script", "--ns", "-f", "-F", perf.FIELDS, "--show-lost-events", "-i", str(data)]
         with log.open("wb") as messages:
@@ -174,7 +174,7 @@ class PerfRecorder(Recorder):
             )  # fmt: skip
         try:
             assert process.stdout is not None
-            source = Source(f"perf script of {data.name}", process.stdout)
+            source = TraceSource(f"perf script of {data.name}", process.stdout)
             sources.append(source)
             yield from perf.read(source)
             if process.wait():

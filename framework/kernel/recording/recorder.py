@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.kernel.recording.target import Attached, Target
-from foliolab.framework.trace.importers.records import Record
-from foliolab.framework.trace.importers.source import Source
 
 
 class Recorder(ABC):
@@ -44,5 +44,5 @@ class Recorder(ABC):
         """
 
     @abstractmethod
-    def records(self, sources: list[Source]) -> Iterator[Record]:
+    def records(self, sources: list[TraceSource]) -> Iterator[Record]:
         """What was recorded, in the order of time; adds the texts that it reads to `sources`."""

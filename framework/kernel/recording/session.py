@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Alloc, Cached, Enter, Fault, Leave, Record
 from foliolab.framework.errors import KernelError, UsageError
 from foliolab.framework.kernel import guards, running, settings
 from foliolab.framework.kernel.recording import probe, snapshots, tracefs
@@ -24,9 +26,7 @@ from foliolab.framework.kernel.recording.target import Target
 from foliolab.framework.results import provenance
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.header import Header
-from foliolab.framework.trace.importers.records import Alloc, Cached, Enter, Fault, Leave, Record
 from foliolab.framework.trace.importers.snapshots import present
-from foliolab.framework.trace.importers.source import Source
 
 RECORDERS: Final[dict[str, Callable[[Path], Recorder]]] = {
     "perf": PerfRecorder, "bpftrace": BpftraceRecorder, "snapshots": SnapshotRecorder, "strace": StraceRecorder,
@@ -69,7 +69,7 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
             recorder.run(target, lambda pids: _look(pids, start, notes))
         notes += _moved(counters, _counters())
         header = msgspec.structs.replace(header, finished=provenance.now())
-        sources: list[Source] = []
+        sources: list[TraceSource] = []
         records = _with_start(recorder.records(sources), start)
         with tracefs.undone([]):  # perf script mounts it again
             header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes])

@@ -19,14 +19,14 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import pagemap
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, tree, wait
 from foliolab.framework.trace.importers import snapshots
-from foliolab.framework.trace.importers.records import Record
 from foliolab.framework.trace.importers.snapshots import Numbers, Process
-from foliolab.framework.trace.importers.source import Source
 
 PROC: Path = Path("/proc")
 INTERVAL: Final = 0.25
@@ -227,13 +227,13 @@ class SnapshotRecorder(Recorder):
         with suppress(KeyboardInterrupt):
             wait(target, done, tick)
 
-    def records(self, sources: list[Source]) -> Iterator[Record]:
+    def records(self, sources: list[TraceSource]) -> Iterator[Record]:
         """What was recorded.
 
         Raises:
             TraceFileError: the file is damaged.
         """
         with (self.folder / "main.jsonl").open(encoding="utf-8") as text:
-            source = Source("the snapshots", text)
+            source = TraceSource("the snapshots", text)
             sources.append(source)
             yield from snapshots.read(source)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, said_in, tree, wait
 from foliolab.framework.trace.importers import strace
-from foliolab.framework.trace.importers.records import Record
-from foliolab.framework.trace.importers.source import Source
 
 OPTIONS: Final = ("-f", "-ttt", "-e", "trace=%memory,%process", "-e", "signal=none")
 READY: Final = 20.0
@@ -54,9 +54,9 @@ class StraceRecorder(Recorder):
             finish(process)
         self.status = process.returncode
 
-    def records(self, sources: list[Source]) -> Iterator[Record]:
+    def records(self, sources: list[TraceSource]) -> Iterator[Record]:
         """What was recorded."""
         with (self.folder / "main.txt").open(encoding="utf-8", errors="replace") as text:
-            source = Source("strace's output", text)
+            source = TraceSource("strace's output", text)
             sources.append(source)
             yield from strace.read(source)

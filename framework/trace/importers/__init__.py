@@ -11,15 +11,15 @@ from typing import Final
 
 import msgspec
 
-from foliolab.framework.contract.trace_reader import TraceReader
+from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import TraceFileError, UsageError
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.records import Record
-from foliolab.framework.trace.importers.source import Source, opened
+from foliolab.framework.trace.importers.source import opened
 
 __all__ = ["READERS", "assemble", "choose", "convert", "with_plugins"]
 
@@ -112,7 +112,7 @@ def assemble(
     records: Iterable[Record],
     out: str | os.PathLike[str],
     header: Header,
-    sources: Iterable[Source] = (),
+    sources: Iterable[TraceSource] = (),
     notes: Callable[[], list[str]] = list,
 ) -> Header:
     """Write a trace of records.

@@ -14,10 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foliolab.framework.trace import events
-from foliolab.framework.trace.importers.batch import DROPPED, OPEN, Batch, Row, Sink
-from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Calls
-from foliolab.framework.trace.importers.records import (
+from foliolab.framework.contract.trace_records import (
     Alloc,
     Cached,
     Enter,
@@ -34,7 +31,10 @@ from foliolab.framework.trace.importers.records import (
     Task,
     Torn,
 )
-from foliolab.framework.trace.importers.records import Row as ReadyRow
+from foliolab.framework.contract.trace_records import Row as ReadyRow
+from foliolab.framework.trace import events
+from foliolab.framework.trace.importers.batch import DROPPED, OPEN, Batch, Row, Sink
+from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Calls
 from foliolab.framework.trace.importers.spaces import Space, Spaces
 
 PRESENT_BIT: Final = 1

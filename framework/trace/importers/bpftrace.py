@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from foliolab.framework.trace.importers import records as rec
+from foliolab.framework.contract import trace_records as rec
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.trace.importers.calls import ARGUMENTS
-from foliolab.framework.trace.importers.records import Record
-from foliolab.framework.trace.importers.source import Source
 
 MAGIC: Final = "# foliolab bpftrace 1"
 LOST: Final = re.compile(r"Lost (\d+) events")
@@ -62,7 +62,7 @@ LETTERS: Final[dict[str, tuple[int, Make]]] = {
 """The letters: how many words belong to each at least, and what they become."""
 
 
-def read(source: Source) -> Iterator[Record]:
+def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text, in the order of its lines.
 
     Raises:

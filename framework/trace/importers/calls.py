@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from foliolab.framework.contract.trace_records import Alloc, Enter, Leave
 from foliolab.framework.trace import events
 from foliolab.framework.trace.importers.batch import Batch
-from foliolab.framework.trace.importers.records import Alloc, Enter, Leave
 from foliolab.framework.trace.importers.spaces import Space
 
 PAGE_SHIFT: Final = 12

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Final
 
-from foliolab.framework.trace.importers.records import Record
+from foliolab.framework.contract.trace_records import Record
 
 WINDOW: Final = 5_000_000_000
 """ns by which a record may be late: a tracer empties one CPU's buffer after the other."""

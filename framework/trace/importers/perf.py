@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from foliolab.framework.trace.importers import records as rec
+from foliolab.framework.contract import trace_records as rec
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.trace.importers.calls import ARGUMENTS
-from foliolab.framework.trace.importers.records import Record
-from foliolab.framework.trace.importers.source import Source
 
 EVENTS: Final = (
     "exceptions:page_fault_user", "exceptions:page_fault_kernel", "kmem:mm_page_alloc",
@@ -71,7 +71,7 @@ class _Repeats:
         return again
 
 
-def read(source: Source) -> Iterator[Record]:
+def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text.
 
     Raises:
@@ -108,7 +108,7 @@ def read(source: Source) -> Iterator[Record]:
         source.notes.append(f"Lines had no pid/tid, so threads look like processes; use perf script -F {FIELDS}.")
 
 
-def _other(line: str, source: Source, newest: int) -> Iterator[Record]:
+def _other(line: str, source: TraceSource, newest: int) -> Iterator[Record]:
     """A line that is no event of concern: perhaps it says what was lost."""
     if lost := LOST.match(line):
         yield rec.Lost(_time(lost[1], lost[2]) if lost[1] else newest, int(lost[3]))

@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Name, Record, Row, Task, Torn
 from foliolab.framework.trace import events
-from foliolab.framework.trace.importers.records import Exec, ExecBegin, Exit, Name, Record, Row, Task, Torn
-from foliolab.framework.trace.importers.source import Source
 
 MAGIC: Final = "snapshots"
 VERSION: Final = 1
@@ -76,7 +76,7 @@ def process(entry: dict[str, Any]) -> Process:
     return Process(*numbers, str(entry["comm"]), page, pfn, np.repeat(runs[:, 3], lengths))
 
 
-def read(source: Source) -> Iterator[Record]:
+def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text.
 
     Raises:

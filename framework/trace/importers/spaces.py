@@ -10,11 +10,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Reaped, Task, Torn
 from foliolab.framework.trace import events
 from foliolab.framework.trace.header import AddressSpace
 from foliolab.framework.trace.importers.batch import Batch
 from foliolab.framework.trace.importers.ranges import FileRanges
-from foliolab.framework.trace.importers.records import Exec, ExecBegin, Exit, Reaped, Task, Torn
 
 CLONE_VM: Final = 0x100
 CLONE_THREAD: Final = 0x10000

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from foliolab.framework.trace.importers.calls import ARGUMENTS
-from foliolab.framework.trace.importers.records import (
+from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_records import (
     Enter,
     Exec,
     ExecBegin,
@@ -22,7 +22,7 @@ from foliolab.framework.trace.importers.records import (
     Task,
     Torn,
 )
-from foliolab.framework.trace.importers.source import Source
+from foliolab.framework.trace.importers.calls import ARGUMENTS
 from foliolab.framework.trace.importers.spaces import CLONE_THREAD, CLONE_VM
 
 LINE: Final = re.compile(r"(?:\[pid +(\d+)\] +|(\d+) +)?(\d{6,})\.(\d+) (.*)")
@@ -66,7 +66,7 @@ def _number(text: str) -> int:
 
 
 class _Reader:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: TraceSource) -> None:
         self.source = source
         self.threads: dict[int, _Thread] = {}
         self.exited: set[int] = set()
@@ -174,7 +174,7 @@ class _Reader:
             yield Reaped(*context, result)
 
 
-def read(source: Source) -> Iterator[Record]:
+def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text.
 
     Raises:

@@ -16,7 +16,7 @@ from foliolab.framework.engine import calls, entrypoints, zone
 from foliolab.framework.engine.policytree import LEAVES, policy_tree
 from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.calltree import CallTree
-from foliolab.framework.machine.memory import Ref
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.explored import steps as s
 
 Function = Callable[..., Any]

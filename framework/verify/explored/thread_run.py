@@ -10,8 +10,8 @@ from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.errors import FolioLabError, LostLock, UsageError
-from foliolab.framework.machine.memory import Ref
 from foliolab.framework.machine.primitives import u64
+from foliolab.framework.machine.ref import Ref
 from foliolab.framework.plugins.discovery import TooSlow, limited, place_outside
 from foliolab.framework.verify.explored import nodes as n
 from foliolab.framework.verify.explored import steps as s

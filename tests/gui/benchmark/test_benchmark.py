@@ -11,7 +11,7 @@ from foliolab.framework.engine.engine import native_missing
 from foliolab.policies import mm_id, page_mapcount
 
 if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 PATIENCE = 90_000
 POLICIES = ["page-mapcount", "mm-id"]
@@ -56,34 +56,36 @@ def test_curves_grow_while_it_measures(window: Window, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
     window.go("benchmark")
-    place: Any = window.here
-    place.controls.choose({"policies": POLICIES, "workloads": ["munmap"], "sizes": "16K,64K", "memory": "16M"})
-    place.controls.rounds.setValue(6)
-    qtbot.mouseClick(place.controls.start, Qt.MouseButton.LeftButton)
-    assert place.command_line.startswith("foliolab compare --policies page-mapcount,mm-id --baseline page-mapcount")
+    workspace: Any = window.here
+    workspace.controls.choose({"policies": POLICIES, "workloads": ["munmap"], "sizes": "16K,64K", "memory": "16M"})
+    workspace.controls.rounds.setValue(6)
+    qtbot.mouseClick(workspace.controls.start, Qt.MouseButton.LeftButton)
+    assert workspace.command_line.startswith("foliolab compare --policies page-mapcount,mm-id --baseline page-mapcount")
     incomplete: list[bool] = []
-    place.job.said.connect(lambda news: incomplete.append(not news.complete) if hasattr(news, "complete") else None)
-    qtbot.waitUntil(lambda: place.job is None, timeout=PATIENCE)
+    workspace.job.said.connect(lambda news: incomplete.append(not news.complete) if hasattr(news, "complete") else None)
+    qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
     assert any(incomplete), "there was something to see before the end"
-    assert place.result.complete
-    (curve,) = [one for one in place.plot.curves if not one.dashed]
+    assert workspace.result.complete
+    (curve,) = [one for one in workspace.plot.curves if not one.dashed]
     assert curve.name == "mm-id" and curve.x == [4.0, 6.0]
     assert len(curve.low) == len(curve.high) == 2
-    assert place.table.rowCount() == 4
+    assert workspace.table.rowCount() == 4
 
 
 @needs_native
 def test_a_stopped_run_keeps_what_was_measured(window: Window, qtbot: Any) -> None:
     window.go("benchmark")
-    place: Any = window.here
-    place.controls.choose({"policies": POLICIES, "workloads": ["munmap", "fork"], "sizes": "16K,64K", "memory": "64M"})
-    place.controls.rounds.setValue(400)
-    place.start_chosen()
-    qtbot.waitUntil(lambda: place.result is not None, timeout=PATIENCE)
-    place.stop()
-    qtbot.waitUntil(lambda: place.job is None, timeout=PATIENCE)
-    assert place.result is not None and not place.result.complete
-    assert place.controls.start.isEnabled()
+    workspace: Any = window.here
+    workspace.controls.choose(
+        {"policies": POLICIES, "workloads": ["munmap", "fork"], "sizes": "16K,64K", "memory": "64M"}
+    )
+    workspace.controls.rounds.setValue(400)
+    workspace.start_chosen()
+    qtbot.waitUntil(lambda: workspace.result is not None, timeout=PATIENCE)
+    workspace.stop()
+    qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
+    assert workspace.result is not None and not workspace.result.complete
+    assert workspace.controls.start.isEnabled()
 
 
 def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
@@ -112,7 +114,7 @@ def test_verdicts_and_counted_metrics_stand_beside(shown: Any) -> None:
     verdicts = {shown.table.item(row, 6).text() for row in range(shown.table.rowCount())}
     assert {"▼ faster", "▲ slower", "= same", "· baseline"} <= verdicts
     shown.bars.grab()
-    told = {shown.bars.told_at(QPoint(x, y)) for x in range(0, shown.bars.width(), 9) for y in range(0, 150, 7)}
+    told = {shown.bars.text_at(QPoint(x, y)) for x in range(0, shown.bars.width(), 9) for y in range(0, 150, 7)}
     assert "mm-id: 1.000 atomic operations a page" in told
     assert "page-mapcount: 5.000 loads a page" in told
 
@@ -145,7 +147,7 @@ def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> 
 
 
 def test_pictures_and_tables(shown: Any, tmp_path: Path) -> None:
-    from foliolab.gui.exporting import export
+    from foliolab.gui.window.exporting import export
 
     for one in shown.exportables():
         for form in one.forms:
@@ -164,11 +166,11 @@ def test_pictures_and_tables(shown: Any, tmp_path: Path) -> None:
 )
 def test_what_cannot_be_measured_is_a_notice(window: Window, choice: dict[str, Any], says: str) -> None:
     window.go("benchmark")
-    place: Any = window.here
-    place.controls.choose(choice)
-    place.start_chosen()
+    workspace: Any = window.here
+    workspace.controls.choose(choice)
+    workspace.start_chosen()
     assert says in window.notices.all[-1].text
-    assert place.job is None
+    assert workspace.job is None
 
 
 def test_nothing_to_save_or_to_hand_on_is_said(window: Window) -> None:

@@ -108,7 +108,7 @@ def test_what_cannot_be_measured_says_why(data: Path) -> None:
 
 
 def test_a_damaged_answer_is_none(data: Path) -> None:
-    path = store.place("precise", "x")
+    path = store.path_of("precise", "x")
     path.parent.mkdir(parents=True)
     path.write_text("{")
     assert store.find("precise", "x") is None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foliolab.gui.compare.workspace import ComparePlace
-    from foliolab.gui.window import Window
+    from foliolab.gui.compare.workspace import CompareWorkspace
+    from foliolab.gui.window.window import Window
 
 SECONDS = 30_000
 
@@ -24,21 +24,21 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def place(window: Window) -> ComparePlace:
-    from foliolab.gui.compare.workspace import ComparePlace
+def workspace(window: Window) -> CompareWorkspace:
+    from foliolab.gui.compare.workspace import CompareWorkspace
 
-    found = window.places["compare"]
-    assert isinstance(found, ComparePlace)
+    found = window.workspaces["compare"]
+    assert isinstance(found, CompareWorkspace)
     window.resize(1300, 850)
     window.go("compare")
     found.fill_now()
     return found
 
 
-def cell_of(place: ComparePlace, question: str, row: int = 0) -> Any:
+def cell_of(workspace: CompareWorkspace, question: str, row: int = 0) -> Any:
     from foliolab.gui.compare.measure import Cell
 
-    return Cell(question, place.matrix.policies[row])
+    return Cell(question, workspace.matrix.policies[row])
 
 
 def press(window: Window, qtbot: Any, widget: Any, key: str) -> None:
@@ -50,72 +50,72 @@ def press(window: Window, qtbot: Any, widget: Any, key: str) -> None:
     qtbot.keyClick(widget, getattr(Qt.Key, f"Key_{key}"))
 
 
-def test_the_model_keeps_qts_rules(place: ComparePlace, qtmodeltester: Any) -> None:
-    qtmodeltester.check(place.matrix)
+def test_the_model_keeps_qts_rules(workspace: CompareWorkspace, qtmodeltester: Any) -> None:
+    qtmodeltester.check(workspace.matrix)
 
 
-def test_all_policies_stand_against_all_questions(place: ComparePlace, window: Window) -> None:
-    assert place.matrix.policies == [policy.name for policy in window.library.policies]
-    for row in range(len(place.matrix.policies)):
-        memory = place.matrix.answer(cell_of(place, "memory", row))
+def test_all_policies_stand_against_all_questions(workspace: CompareWorkspace, window: Window) -> None:
+    assert workspace.matrix.policies == [policy.name for policy in window.library.policies]
+    for row in range(len(workspace.matrix.policies)):
+        memory = workspace.matrix.answer(cell_of(workspace, "memory", row))
         assert memory.known and "bits" in memory.figure
-        assert not place.matrix.answer(cell_of(place, "precise", row)).known
+        assert not workspace.matrix.answer(cell_of(workspace, "precise", row)).known
 
 
-def test_every_cell_has_an_accessible_text(place: ComparePlace) -> None:
+def test_every_cell_has_an_accessible_text(workspace: CompareWorkspace) -> None:
     from PySide6.QtCore import Qt
 
-    for row, policy in enumerate(place.matrix.policies):
-        for column in range(place.matrix.columnCount()):
-            text = place.matrix.index(row, column).data(Qt.ItemDataRole.AccessibleTextRole)
+    for row, policy in enumerate(workspace.matrix.policies):
+        for column in range(workspace.matrix.columnCount()):
+            text = workspace.matrix.index(row, column).data(Qt.ItemDataRole.AccessibleTextRole)
             assert str(text).startswith(policy)
 
 
-def test_the_keyboard_reaches_the_evidence(place: ComparePlace, window: Window, qtbot: Any) -> None:
-    place.view.setCurrentIndex(place.matrix.index(0, 1))
+def test_the_keyboard_reaches_the_evidence(workspace: CompareWorkspace, window: Window, qtbot: Any) -> None:
+    workspace.view.setCurrentIndex(workspace.matrix.index(0, 1))
     for _ in range(3):
-        press(window, qtbot, place.view, "Right")
-    assert place.chosen == cell_of(place, "memory")
-    press(window, qtbot, place.view, "Return")
-    assert place.docks["evidence"].isVisible()
-    assert place.evidence.cell == place.chosen
-    assert place.evidence.table.rowCount() and place.evidence.plot.isVisible()
-    assert place.evidence.line.text() == f"foliolab show {place.matrix.policies[0]}"
-    press(window, qtbot, place.view, "Down")
-    assert place.evidence.cell == cell_of(place, "memory", 1), "it follows"
+        press(window, qtbot, workspace.view, "Right")
+    assert workspace.chosen == cell_of(workspace, "memory")
+    press(window, qtbot, workspace.view, "Return")
+    assert workspace.docks["evidence"].isVisible()
+    assert workspace.evidence.cell == workspace.chosen
+    assert workspace.evidence.table.rowCount() and workspace.evidence.plot.isVisible()
+    assert workspace.evidence.line.text() == f"foliolab show {workspace.matrix.policies[0]}"
+    press(window, qtbot, workspace.view, "Down")
+    assert workspace.evidence.cell == cell_of(workspace, "memory", 1), "it follows"
 
 
-def test_a_click_opens_the_evidence(place: ComparePlace, qtbot: Any) -> None:
+def test_a_click_opens_the_evidence(workspace: CompareWorkspace, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
-    at = place.view.visualRect(place.matrix.place(cell_of(place, "right", 2))).center()
-    qtbot.mouseClick(place.view.viewport(), Qt.MouseButton.LeftButton, pos=at)
-    assert place.evidence.cell == cell_of(place, "right", 2)
+    at = workspace.view.visualRect(workspace.matrix.index_of(cell_of(workspace, "right", 2))).center()
+    qtbot.mouseClick(workspace.view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert workspace.evidence.cell == cell_of(workspace, "right", 2)
 
 
 @pytest.mark.slow  # compiles a policy
 def test_a_cell_is_measured_and_shown_again_at_the_next_start(
-    place: ComparePlace, open_window: Callable[..., Window], qtbot: Any
+    workspace: CompareWorkspace, open_window: Callable[..., Window], qtbot: Any
 ) -> None:
     from PySide6.QtCore import Qt
 
     from foliolab.gui.compare.delegate import button_of
 
-    cell = cell_of(place, "precise")
+    cell = cell_of(workspace, "precise")
     from PySide6.QtCore import QRectF
 
-    button = button_of(QRectF(place.view.visualRect(place.matrix.place(cell)))).center().toPoint()
-    qtbot.mouseClick(place.view.viewport(), Qt.MouseButton.LeftButton, pos=button)
-    assert place.matrix.state(cell)
-    qtbot.waitUntil(lambda: not place.queue.running, timeout=SECONDS)
-    answer = place.matrix.answer(cell)
+    button = button_of(QRectF(workspace.view.visualRect(workspace.matrix.index_of(cell)))).center().toPoint()
+    qtbot.mouseClick(workspace.view.viewport(), Qt.MouseButton.LeftButton, pos=button)
+    assert workspace.matrix.state(cell)
+    qtbot.waitUntil(lambda: not workspace.queue.running, timeout=SECONDS)
+    answer = workspace.matrix.answer(cell)
     assert answer.known and answer.figure and answer.command[:2] == ("foliolab", "precision")
-    other: Any = open_window().places["compare"]
+    other: Any = open_window().workspaces["compare"]
     other.fill_now()
     assert other.matrix.answer(cell).figure == answer.figure
 
 
-def test_an_answer_about_an_older_text_says_so(place: ComparePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_about_an_older_text_says_so(workspace: CompareWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
     import msgspec
 
     from foliolab.gui.compare import measure, store
@@ -123,28 +123,28 @@ def test_an_answer_about_an_older_text_says_so(place: ComparePlace, monkeypatch:
     monkeypatch.setattr(measure, "_execution", lambda: "interpreted")
     monkeypatch.setattr(measure, "MMS", "2")
     said: list[Any] = []
-    cell = cell_of(place, "precise", 1)
-    measure.measure([cell], place.collector.baseline, (), said.append)
+    cell = cell_of(workspace, "precise", 1)
+    measure.measure([cell], workspace.collector.baseline, (), said.append)
     kept = msgspec.json.decode(said[-1].kept, type=store.Kept)
     store.keep(msgspec.structs.replace(kept, digests={cell.policy: "another"}))
-    place.refresh()
-    place.fill_now()
-    answer = place.matrix.answer(cell)
+    workspace.refresh()
+    workspace.fill_now()
+    answer = workspace.matrix.answer(cell)
     assert answer.known and answer.old and "older text" in answer.told
 
 
-def test_measuring_can_be_stopped(place: ComparePlace, window: Window, qtbot: Any) -> None:
-    place.measure_all()
-    assert len(place.matrix.busy()) > 10 and window.jobs.running
+def test_measuring_can_be_stopped(workspace: CompareWorkspace, window: Window, qtbot: Any) -> None:
+    workspace.measure_all()
+    assert len(workspace.matrix.busy()) > 10 and window.jobs.running
     window.commands.trigger("compare.stop")
-    assert not place.matrix.busy()
+    assert not workspace.matrix.busy()
     qtbot.waitUntil(lambda: not window.jobs.running, timeout=3000)
-    assert not place.queue.running
+    assert not workspace.queue.running
 
 
 @pytest.mark.slow  # compiles a policy
 def test_a_policy_that_cannot_be_compiled_costs_its_own_cell_only(
-    place: ComparePlace, window: Window, qtbot: Any, tmp_path: Path
+    workspace: CompareWorkspace, window: Window, qtbot: Any, tmp_path: Path
 ) -> None:
     from foliolab.framework.plugins import starter
     from foliolab.gui.compare.measure import Cell
@@ -152,57 +152,57 @@ def test_a_policy_that_cannot_be_compiled_costs_its_own_cell_only(
     file = tmp_path / "wrong.py"
     file.write_text(starter.text("wrong").replace("nr, folio._large_mapcount", "nr, folio._no_such", 1))
     window.library.open(file)
-    place.fill_now()
-    wrong, sound = Cell("precise", "wrong"), cell_of(place, "precise")
-    place.queue.measure([wrong, sound])
-    qtbot.waitUntil(lambda: not place.queue.running, timeout=SECONDS)
-    assert not place.matrix.answer(wrong).known and "_no_such" in place.matrix.answer(wrong).sentence
-    assert place.matrix.answer(sound).known
+    workspace.fill_now()
+    wrong, sound = Cell("precise", "wrong"), cell_of(workspace, "precise")
+    workspace.queue.measure([wrong, sound])
+    qtbot.waitUntil(lambda: not workspace.queue.running, timeout=SECONDS)
+    assert not workspace.matrix.answer(wrong).known and "_no_such" in workspace.matrix.answer(wrong).sentence
+    assert workspace.matrix.answer(sound).known
 
 
 @pytest.mark.slow  # compiles a policy
-def test_a_job_that_dies_is_that_cells_failure(place: ComparePlace, window: Window, qtbot: Any) -> None:
+def test_a_job_that_dies_is_that_cells_failure(workspace: CompareWorkspace, window: Window, qtbot: Any) -> None:
     import os
 
     from foliolab.gui.compare.matrix import MEASURING
 
-    first, second = cell_of(place, "precise"), cell_of(place, "precise", 1)
-    place.queue.measure([first, second])
-    qtbot.waitUntil(lambda: place.matrix.state(first) == MEASURING, timeout=SECONDS)
+    first, second = cell_of(workspace, "precise"), cell_of(workspace, "precise", 1)
+    workspace.queue.measure([first, second])
+    qtbot.waitUntil(lambda: workspace.matrix.state(first) == MEASURING, timeout=SECONDS)
     process = window.jobs.running[0].process.pid
     assert process is not None
     os.kill(process, signal.SIGKILL)
-    qtbot.waitUntil(lambda: not place.queue.running, timeout=SECONDS)
-    assert place.matrix.answer(first).word == "failed" and "SIGKILL" in place.matrix.answer(first).sentence
-    assert place.matrix.answer(second).known
+    qtbot.waitUntil(lambda: not workspace.queue.running, timeout=SECONDS)
+    assert workspace.matrix.answer(first).word == "failed" and "SIGKILL" in workspace.matrix.answer(first).sentence
+    assert workspace.matrix.answer(second).known
 
 
-def test_the_baseline_can_be_chosen(place: ComparePlace, window: Window) -> None:
-    place.view.setCurrentIndex(place.matrix.index(1, 3))
+def test_the_baseline_can_be_chosen(workspace: CompareWorkspace, window: Window) -> None:
+    workspace.view.setCurrentIndex(workspace.matrix.index(1, 3))
     window.commands.trigger("compare.baseline")
-    place.fill_now()
-    assert place.matrix.answer(cell_of(place, "cost", 1)).word == "baseline"
-    assert place.matrix.answer(cell_of(place, "cost", 0)).word != "baseline"
+    workspace.fill_now()
+    assert workspace.matrix.answer(cell_of(workspace, "cost", 1)).word == "baseline"
+    assert workspace.matrix.answer(cell_of(workspace, "cost", 0)).word != "baseline"
 
 
-def test_tables_and_pictures_can_be_taken_along(place: ComparePlace, window: Window, tmp_path: Path) -> None:
-    place.open_evidence(place.matrix.place(cell_of(place, "memory")))
-    for what in place.exportables():
+def test_tables_and_pictures_can_be_taken_along(workspace: CompareWorkspace, window: Window, tmp_path: Path) -> None:
+    workspace.open_evidence(workspace.matrix.index_of(cell_of(workspace, "memory")))
+    for what in workspace.exportables():
         for form in what.forms:
             path = tmp_path / f"{what.name}{form}"
             window.export(what, path)
             assert path.stat().st_size > 100
     lines = (tmp_path / "matrix.csv").read_text().splitlines()
-    assert len(lines) == 1 + len(place.matrix.policies)
+    assert len(lines) == 1 + len(workspace.matrix.policies)
     assert "baseline" in lines[1]
 
 
-def test_the_tours_can_be_hidden_and_shown(place: ComparePlace, window: Window) -> None:
-    assert place.welcome.isVisible()
-    place.welcome.close_button.click()
-    assert not place.welcome.isVisible() and not window.settings.flag("compare/tours", True)
+def test_the_tours_can_be_hidden_and_shown(workspace: CompareWorkspace, window: Window) -> None:
+    assert workspace.welcome.isVisible()
+    workspace.welcome.close_button.click()
+    assert not workspace.welcome.isVisible() and not window.settings.flag("compare/tours", True)
     window.commands.trigger("compare.tours")
-    assert place.welcome.isVisible()
+    assert workspace.welcome.isVisible()
 
 
 # -- result files ----------------------------------------------------------------------------------------
@@ -233,56 +233,58 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     return folder / "first.json", folder / "second.json", folder / "precision.json"
 
 
-def test_a_result_fills_the_matrix(place: ComparePlace, window: Window, files: tuple[Path, ...]) -> None:
+def test_a_result_fills_the_matrix(workspace: CompareWorkspace, window: Window, files: tuple[Path, ...]) -> None:
     assert window.open(files[0])
-    place.fill_now()
-    assert len(place.matrix.policies) == 2 and place.banner.isVisible()
-    assert place.matrix.answer(cell_of(place, "cost", 0)).word == "baseline"
-    assert place.matrix.answer(cell_of(place, "cost", 1)).rows
-    place.show_own()
-    assert len(place.matrix.policies) > 2 and not place.banner.isVisible()
+    workspace.fill_now()
+    assert len(workspace.matrix.policies) == 2 and workspace.banner.isVisible()
+    assert workspace.matrix.answer(cell_of(workspace, "cost", 0)).word == "baseline"
+    assert workspace.matrix.answer(cell_of(workspace, "cost", 1)).rows
+    workspace.show_own()
+    assert len(workspace.matrix.policies) > 2 and not workspace.banner.isVisible()
     window.undo.undo()
-    assert place.banner.isVisible() and place.collector.opened is not None
+    assert workspace.banner.isVisible() and workspace.collector.opened is not None
     window.undo.undo()
-    assert not place.banner.isVisible() and place.collector.opened is None
+    assert not workspace.banner.isVisible() and workspace.collector.opened is None
 
 
 def test_two_results_show_the_difference(
-    place: ComparePlace, window: Window, files: tuple[Path, ...], tmp_path: Path
+    workspace: CompareWorkspace, window: Window, files: tuple[Path, ...], tmp_path: Path
 ) -> None:
     window.open(files[0])
     window.open(files[1])
-    assert place.pages.currentWidget() is place.differences
-    table = place.differences.table
+    assert workspace.pages.currentWidget() is workspace.differences
+    table = workspace.differences.table
     assert table.rowCount() == 4
-    assert "slower" in place.differences.summary.text()
-    (what,) = place.exportables()
+    assert "slower" in workspace.differences.summary.text()
+    (what,) = workspace.exportables()
     window.export(what, tmp_path / "d.csv")
     assert len((tmp_path / "d.csv").read_text().splitlines()) == 5
-    place.differences.back.click()
-    assert place.pages.currentIndex() == 0 and place.collector.opened is None
+    workspace.differences.back.click()
+    assert workspace.pages.currentIndex() == 0 and workspace.collector.opened is None
 
 
-def test_results_of_different_kinds_are_refused(place: ComparePlace, window: Window, files: tuple[Path, ...]) -> None:
+def test_results_of_different_kinds_are_refused(
+    workspace: CompareWorkspace, window: Window, files: tuple[Path, ...]
+) -> None:
     window.open(files[0])
     assert not window.open(files[2])
     assert "nothing to compare" in window.notices.all[-1].text
-    assert place.pages.currentIndex() == 0
+    assert workspace.pages.currentIndex() == 0
 
 
-def test_other_json_is_none_of_ours(place: ComparePlace, tmp_path: Path) -> None:
+def test_other_json_is_none_of_ours(workspace: CompareWorkspace, tmp_path: Path) -> None:
     for name, text in (("a.json", "{"), ("b.json", json.dumps({"kind": "counterexample"})), ("c.json", "[]")):
         (tmp_path / name).write_text(text)
-        assert not place.takes(tmp_path / name)
+        assert not workspace.takes(tmp_path / name)
     (tmp_path / "d.txt").write_text(json.dumps({"kind": "compare"}))
-    assert not place.takes(tmp_path / "d.txt")
+    assert not workspace.takes(tmp_path / "d.txt")
 
 
-def test_both_themes_draw_crisply(place: ComparePlace, window: Window) -> None:
-    from foliolab.gui.theme import DARK, LIGHT
+def test_both_themes_draw_crisply(workspace: CompareWorkspace, window: Window) -> None:
+    from foliolab.gui.window.theme import DARK, LIGHT
 
     for theme in (LIGHT, DARK):
         window.themes.apply(theme)
-        image = place.view.viewport().grab().toImage()
+        image = workspace.view.viewport().grab().toImage()
         colours = {image.pixelColor(x, y).name() for x in range(0, image.width(), 3) for y in range(0, 120, 2)}
         assert theme.panel in colours and len(colours) > 8

@@ -11,7 +11,7 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 
 if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 PATIENCE = 10_000
@@ -215,7 +215,7 @@ def test_the_command_that_repeats_it(daemon: Any) -> None:
 
 
 def test_pictures_and_tables(daemon: Any, qtbot: Any, tmp_path: Path) -> None:
-    from foliolab.gui.exporting import export
+    from foliolab.gui.window.exporting import export
 
     daemon.goto(3)
     at(daemon, qtbot, 3)
@@ -245,7 +245,7 @@ def test_a_damaged_scenario_is_a_notice(window: Window, qtbot: Any, tmp_path: Pa
     qtbot.waitUntil(
         lambda: any(":3" in one.text or "flies" in one.text for one in window.notices.all), timeout=PATIENCE
     )
-    assert window.places["explore"].centre.currentIndex() == 0  # type: ignore[attr-defined]
+    assert window.workspaces["explore"].centre.currentIndex() == 0  # type: ignore[attr-defined]
 
 
 def test_a_policy_file_edited_into_nonsense_loses_nothing(

@@ -87,7 +87,7 @@ def test_a_dot_is_the_heaviest_face_however_it_is_made(qtbot: Any) -> None:
     from foliolab.gui.explore.faces import faces_of_bits
     from foliolab.gui.explore.lens import Lens
     from foliolab.gui.explore.mapview import MapView
-    from foliolab.gui.theme import DARK
+    from foliolab.gui.window.theme import DARK
 
     lens, pages = Lens(), 1500
     view = MapView(lens, DARK)

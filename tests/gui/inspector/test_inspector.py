@@ -19,13 +19,13 @@ from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import counterexample_source
 from foliolab.framework.explore.worker import Worker
-from foliolab.gui.exporting import export
 from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.inspector.inspected import inspect_page, inspect_step
 from foliolab.gui.inspector.inspector import Inspector
 from foliolab.gui.inspector.places import places_of
 from foliolab.gui.inspector.words import sentence
-from foliolab.gui.theme import DARK, LIGHT, Themes
+from foliolab.gui.window.exporting import export
+from foliolab.gui.window.theme import DARK, LIGHT, Themes
 
 WRITE = next(at for at, frame in enumerate(course().frames) if frame.op == "atomic_set" and "_large_" in frame.field)
 native = pytest.mark.skipif(bool(native_missing()), reason="nothing can be compiled")

@@ -11,10 +11,10 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from foliolab.framework.verify.counterexample import Counterexample
-from foliolab.gui.exporting import export
-from foliolab.gui.sequence import SequenceDiagram
-from foliolab.gui.sequencerows import diagram_of
-from foliolab.gui.theme import DARK, LIGHT
+from foliolab.gui.sequence.diagram import SequenceDiagram
+from foliolab.gui.sequence.rows import diagram_of
+from foliolab.gui.window.exporting import export
+from foliolab.gui.window.theme import DARK, LIGHT
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def test_keys_and_mouse_go_to_steps(qtbot: Any, shown: SequenceDiagram) -> None:
     assert 0 < shown.step < before
     QTest.keyClick(shown, Qt.Key.Key_Home)
     assert shown.step == 0
-    places = shown.places(shown.viewport().width())
+    geometry = shown.geometry_for(shown.viewport().width())
     line = next(at for at, mark in enumerate(shown.diagram.marks) if mark.step == 12)
     with qtbot.waitSignal(shown.stepped) as clicked:
-        at = QPoint(200, places.head + line * places.line + places.line // 2)
+        at = QPoint(200, geometry.head + line * geometry.line + geometry.line // 2)
         QTest.mouseClick(shown.viewport(), Qt.MouseButton.LeftButton, pos=at)
     assert clicked.args == [12]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from PySide6.QtTest import QTest
 
-from foliolab.gui.sourceview import SourceView
-from foliolab.gui.theme import DARK, LIGHT
+from foliolab.gui.widgets.source_view import SourceView
+from foliolab.gui.window.theme import DARK, LIGHT
 
 TEXT = '''def one(folio):
     """A text

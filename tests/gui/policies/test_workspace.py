@@ -11,8 +11,8 @@ import pytest
 from foliolab.framework.plugins import starter
 
 if TYPE_CHECKING:
-    from foliolab.gui.policies.workspace import PoliciesPlace
-    from foliolab.gui.window import Window
+    from foliolab.gui.policies.workspace import PoliciesWorkspace
+    from foliolab.gui.window.window import Window
 
 SECONDS = 30_000
 
@@ -23,116 +23,116 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def place(window: Window, monkeypatch: pytest.MonkeyPatch) -> PoliciesPlace:
-    from foliolab.gui.policies.workspace import PoliciesPlace
+def workspace(window: Window, monkeypatch: pytest.MonkeyPatch) -> PoliciesWorkspace:
+    from foliolab.gui.policies.workspace import PoliciesWorkspace
 
-    found = window.places["policies"]
-    assert isinstance(found, PoliciesPlace)
+    found = window.workspaces["policies"]
+    assert isinstance(found, PoliciesWorkspace)
     window.resize(1200, 800)
     window.go("policies")
     return found
 
 
 @pytest.fixture
-def unchecked(place: PoliciesPlace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def unchecked(workspace: PoliciesWorkspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Nothing is compiled; the names of what would have been."""
     asked: list[str] = []
-    monkeypatch.setattr(place, "_check", asked.extend)
+    monkeypatch.setattr(workspace, "_check", asked.extend)
     return asked
 
 
-def test_all_policies_are_listed_with_their_claims(place: PoliciesPlace, window: Window) -> None:
+def test_all_policies_are_listed_with_their_claims(workspace: PoliciesWorkspace, window: Window) -> None:
     for policy in window.library.policies:
-        assert place.tree.choose(name=policy.name)
-        assert place.details.title.text() == policy.name
-        assert place.details.source.marks, f"{policy.name} is declared somewhere"
-        about = place.details.about.toPlainText()
+        assert workspace.tree.choose(name=policy.name)
+        assert workspace.details.title.text() == policy.name
+        assert workspace.details.source.marks, f"{policy.name} is declared somewhere"
+        about = workspace.details.about.toPlainText()
         assert all(claim in about for claim in policy.with_parameters().capabilities)
-        assert place.details.picture.anatomy is not None
+        assert workspace.details.picture.anatomy is not None
     assert window.here.command_line == f"foliolab show {policy.name}"
 
 
-def test_refuted_claims_are_marked(place: PoliciesPlace, window: Window) -> None:
+def test_refuted_claims_are_marked(workspace: PoliciesWorkspace, window: Window) -> None:
     ledger = window.library.ledger()
     refuted = [one for one in window.library.policies if ledger.refuted(one.with_parameters())]
     for policy in refuted:
-        place.tree.choose(name=policy.name)
-        entry = place.tree.entry
+        workspace.tree.choose(name=policy.name)
+        entry = workspace.tree.entry
         assert entry is not None and "✗" in entry.told
-        assert "refuted" in place.details.about.toPlainText()
+        assert "refuted" in workspace.details.about.toPlainText()
 
 
 @pytest.mark.slow  # compiles it three times
 def test_a_new_policy_is_written_watched_and_checked(
-    place: PoliciesPlace, window: Window, qtbot: Any, tmp_path: Path
+    workspace: PoliciesWorkspace, window: Window, qtbot: Any, tmp_path: Path
 ) -> None:
     file = tmp_path / "my_idea.py"
-    place.begin("my-idea", file)
-    assert place.tree.entry is not None and place.tree.entry.name == "my-idea"
+    workspace.begin("my-idea", file)
+    assert workspace.tree.entry is not None and workspace.tree.entry.name == "my-idea"
     assert str(file) in window.library.files and window.settings.texts("policies/recent") == [str(file)]
-    qtbot.waitUntil(lambda: "my-idea" in place.states, timeout=SECONDS)
-    assert place.states["my-idea"].state == "checked"
+    qtbot.waitUntil(lambda: "my-idea" in workspace.states, timeout=SECONDS)
+    assert workspace.states["my-idea"].state == "checked"
     file.write_text(file.read_text().replace("store(folio._state, load(folio._state) | SHARED)", "pass"))
-    qtbot.waitUntil(lambda: getattr(place.states.get("my-idea"), "state", "") == "refuted", timeout=SECONDS)
-    assert place.states["my-idea"].message.startswith("safe")
+    qtbot.waitUntil(lambda: getattr(workspace.states.get("my-idea"), "state", "") == "refuted", timeout=SECONDS)
+    assert workspace.states["my-idea"].message.startswith("safe")
     file.write_text(starter.text("my-idea").replace("nr, folio._large_mapcount", "nr, folio._no_such", 1))
-    qtbot.waitUntil(lambda: getattr(place.states.get("my-idea"), "state", "") == "failed", timeout=SECONDS)
+    qtbot.waitUntil(lambda: getattr(workspace.states.get("my-idea"), "state", "") == "failed", timeout=SECONDS)
     line = next(n for n, text in enumerate(file.read_text().splitlines(), 1) if "_no_such" in text)
-    assert place.details.source.marks == {line: "error"}
+    assert workspace.details.source.marks == {line: "error"}
     qtbot.waitUntil(lambda: not window.jobs.running, timeout=5000)
 
 
 def test_a_file_edited_into_nonsense_shows_its_line_and_comes_back(
-    place: PoliciesPlace, window: Window, qtbot: Any, tmp_path: Path, unchecked: list[str]
+    workspace: PoliciesWorkspace, window: Window, qtbot: Any, tmp_path: Path, unchecked: list[str]
 ) -> None:
     file = starter.write("my-idea", tmp_path / "my_idea.py")
     assert window.open(file)
     assert unchecked == ["my-idea"]
     good = file.read_text()
     file.write_text(good.replace("left = _sub(folio, nr, mm)", "left = _sub(folio, nr, mm"))
-    qtbot.waitUntil(lambda: place.tree.entry is not None and place.tree.entry.broken, timeout=5000)
-    assert place.tree.entry is not None and place.tree.entry.source == str(file)
+    qtbot.waitUntil(lambda: workspace.tree.entry is not None and workspace.tree.entry.broken, timeout=5000)
+    assert workspace.tree.entry is not None and workspace.tree.entry.source == str(file)
     line = good[: good.index("left = _sub")].count("\n") + 1
-    assert place.details.source.marks == {line: "error"}
-    assert place.details.buttons["copy"].isVisible() and not place.details.buttons["verify"].isVisible()
+    assert workspace.details.source.marks == {line: "error"}
+    assert workspace.details.buttons["copy"].isVisible() and not workspace.details.buttons["verify"].isVisible()
     assert "never closed" in window.notices.all[-1].text
-    place.details.buttons["copy"].click()
+    workspace.details.buttons["copy"].click()
     from PySide6.QtGui import QGuiApplication
 
     assert "SyntaxError" in QGuiApplication.clipboard().text()
     file.write_text(good)
-    qtbot.waitUntil(lambda: getattr(place.tree.entry, "name", "") == "my-idea", timeout=5000)
+    qtbot.waitUntil(lambda: getattr(workspace.tree.entry, "name", "") == "my-idea", timeout=5000)
     assert len(unchecked) == 2
 
 
 def test_files_are_removed_and_found_again_among_recent_ones(
-    place: PoliciesPlace, window: Window, tmp_path: Path, unchecked: list[str]
+    workspace: PoliciesWorkspace, window: Window, tmp_path: Path, unchecked: list[str]
 ) -> None:
     file = starter.write("my-idea", tmp_path / "my_idea.py")
     window.open(file)
     window.commands.trigger("policies.remove")
     assert not window.library.files and file.exists()
-    assert not place.tree.choose(name="my-idea")
+    assert not workspace.tree.choose(name="my-idea")
     assert window.commands.action("edit.undo").text() == "&Undo: Remove my_idea.py"
     window.commands.trigger("edit.undo")
-    assert window.library.files == [str(file)] and place.tree.choose(name="my-idea")
+    assert window.library.files == [str(file)] and workspace.tree.choose(name="my-idea")
     window.commands.trigger("edit.redo")
     assert not window.library.files
-    place._list_recent()
-    (action,) = place._recent_menu.actions()
+    workspace._list_recent()
+    (action,) = workspace._recent_menu.actions()
     action.trigger()
-    assert place.tree.choose(name="my-idea")
+    assert workspace.tree.choose(name="my-idea")
 
 
-def test_an_existing_file_is_never_replaced(place: PoliciesPlace, window: Window, tmp_path: Path) -> None:
+def test_an_existing_file_is_never_replaced(workspace: PoliciesWorkspace, window: Window, tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("mine")
-    place.begin("my-idea", tmp_path / "x.py")
+    workspace.begin("my-idea", tmp_path / "x.py")
     assert (tmp_path / "x.py").read_text() == "mine"
     assert "exists already" in window.notices.all[-1].text
 
 
 def test_it_opens_the_editor_or_says_that_there_is_none(
-    place: PoliciesPlace, window: Window, monkeypatch: pytest.MonkeyPatch
+    workspace: PoliciesWorkspace, window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from PySide6.QtGui import QDesktopServices
 
@@ -150,29 +150,29 @@ def test_it_opens_the_editor_or_says_that_there_is_none(
 
 
 def test_other_workspaces_get_the_chosen_policy(
-    place: PoliciesPlace, window: Window, monkeypatch: pytest.MonkeyPatch
+    workspace: PoliciesWorkspace, window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = window.library.policies[1].name
-    place.tree.choose(name=name)
+    workspace.tree.choose(name=name)
     sent: dict[str, object] = {}
     for other in ("verify", "explore", "benchmark"):
-        monkeypatch.setattr(window.places[other], "receive", lambda what, other=other: sent.update({other: what}))
+        monkeypatch.setattr(window.workspaces[other], "receive", lambda what, other=other: sent.update({other: what}))
         window.go("policies")
-        place.details.buttons[other].click()
+        workspace.details.buttons[other].click()
     assert sent["verify"] == {"policy": name}
     assert all(name in str(what) for what in sent.values()) and len(sent) == 3
 
 
-def test_what_is_sent_is_chosen(place: PoliciesPlace, window: Window) -> None:
+def test_what_is_sent_is_chosen(workspace: PoliciesWorkspace, window: Window) -> None:
     window.send("policies", {"policy": window.library.policies[3].name})
-    assert place.tree.entry is not None and place.tree.entry.name == window.library.policies[3].name
+    assert workspace.tree.entry is not None and workspace.tree.entry.name == window.library.policies[3].name
     window.send("policies", {"policy": "no-such-policy"})
     assert "no policy" in window.notices.all[-1].text
 
 
-def test_the_list_can_be_taken_along(place: PoliciesPlace, window: Window, tmp_path: Path) -> None:
-    place.details.tabs.setCurrentIndex(1)
-    for what in place.exportables():
+def test_the_list_can_be_taken_along(workspace: PoliciesWorkspace, window: Window, tmp_path: Path) -> None:
+    workspace.details.tabs.setCurrentIndex(1)
+    for what in workspace.exportables():
         for form in what.forms:
             window.export(what, tmp_path / f"{what.name}{form}")
     assert len((tmp_path / "policies.csv").read_text().splitlines()) == 1 + len(window.library.policies)
@@ -180,7 +180,11 @@ def test_the_list_can_be_taken_along(place: PoliciesPlace, window: Window, tmp_p
 
 
 def test_files_are_found_again_at_the_next_start(
-    window: Window, place: PoliciesPlace, open_window: Callable[..., Window], tmp_path: Path, unchecked: list[str]
+    window: Window,
+    workspace: PoliciesWorkspace,
+    open_window: Callable[..., Window],
+    tmp_path: Path,
+    unchecked: list[str],
 ) -> None:
     file = starter.write("my-idea", tmp_path / "my_idea.py")
     window.open(file)

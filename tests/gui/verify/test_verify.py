@@ -11,7 +11,7 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 
 if TYPE_CHECKING:
-    from foliolab.gui.window import Window
+    from foliolab.gui.window.window import Window
 
 PATIENCE = 40_000
 RACE = Path(__file__).parents[3] / "gui" / "tours" / "lost_update.py"
@@ -40,10 +40,10 @@ def stepping(open_window: Callable[..., Window], qtbot: Any, example: Path) -> A
     """The workspace with that counterexample open."""
     window = open_window(RACE)
     assert window.open(example)
-    place: Any = window.here
-    assert place.name == "verify"
-    qtbot.waitUntil(lambda: place.stepper is not None and place.stepper.course is not None, timeout=PATIENCE)
-    return place
+    workspace: Any = window.here
+    assert workspace.name == "verify"
+    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.course is not None, timeout=PATIENCE)
+    return workspace
 
 
 @needs_native
@@ -52,20 +52,20 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
 
     window = open_window(RACE)
     window.go("verify")
-    place: Any = window.here
-    place.options.choose("lost-update")
-    place.options.seconds.setValue(20)
-    qtbot.mouseClick(place.options.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: place.stepper.course is not None, timeout=PATIENCE)
-    assert place.job is not None, "the other attacks still run"
-    assert "claim safe refuted" in place.stepper.headline.text()
-    rows = [place.claims.item(row, 1).text() for row in range(place.claims.rowCount())]
+    workspace: Any = window.here
+    workspace.options.choose("lost-update")
+    workspace.options.seconds.setValue(20)
+    qtbot.mouseClick(workspace.options.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    assert workspace.job is not None, "the other attacks still run"
+    assert "claim safe refuted" in workspace.stepper.headline.text()
+    rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
     assert "✗ refuted" in rows
-    assert place.command_line == f"foliolab verify lost-update --budget 20 --plugin {RACE}"
-    qtbot.mouseClick(place.options.stop, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: place.job is None, timeout=PATIENCE)
-    assert place.stepper.course is not None, "what was found stays"
-    assert place.options.start.isEnabled()
+    assert workspace.command_line == f"foliolab verify lost-update --budget 20 --plugin {RACE}"
+    qtbot.mouseClick(workspace.options.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
+    assert workspace.stepper.course is not None, "what was found stays"
+    assert workspace.options.start.isEnabled()
 
 
 def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
@@ -126,7 +126,7 @@ def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
 
 
 def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
-    from foliolab.gui.exporting import export
+    from foliolab.gui.window.exporting import export
 
     stepping.last()
     offered = list(stepping.exportables())
@@ -139,25 +139,25 @@ def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
 
 def test_what_is_known_of_a_policy_is_shown_before_any_attack(window: Window) -> None:
     window.go("verify")
-    place: Any = window.here
+    workspace: Any = window.here
     refuted = next(
         policy.name for policy in window.library.policies if window.library.ledger().refuted(policy.with_parameters())
     )
-    place.options.choose(refuted)
-    rows = [place.claims.item(row, 1).text() for row in range(place.claims.rowCount())]
+    workspace.options.choose(refuted)
+    rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
     assert "✗ refuted" in rows
 
 
 @pytest.mark.parametrize(("policy", "attacks"), [("no-such-policy", None), (None, [])])
 def test_what_cannot_be_attacked_is_a_notice(window: Window, policy: str | None, attacks: list[str] | None) -> None:
     window.go("verify")
-    place: Any = window.here
+    workspace: Any = window.here
     if policy:
-        place.options.choose(policy)
-    place.options.limit(None, attacks)
-    place.start_chosen()
+        workspace.options.choose(policy)
+    workspace.options.limit(None, attacks)
+    workspace.start_chosen()
     assert window.notices.all[-1].severity == "error"
-    assert place.job is None
+    assert workspace.job is None
 
 
 def test_nothing_to_step_save_or_explore_is_said(window: Window) -> None:
@@ -175,12 +175,12 @@ def test_a_changed_text_is_said(open_window: Callable[..., Window], qtbot: Any, 
     file.write_text(RACE.read_text())
     window = open_window(file)
     window.go("verify")
-    place: Any = window.here
-    place.attempt = Attempt("lost-update")
-    place._digest = place._digest_of("lost-update")
+    workspace: Any = window.here
+    workspace.attempt = Attempt("lost-update")
+    workspace._digest = workspace._digest_of("lost-update")
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text(RACE.read_text().replace("store(folio._shared, 1)", "store(folio._shared, 3)"))
-    assert place.note.isVisible() and "has changed since" in place.note.text()
+    assert workspace.note.isVisible() and "has changed since" in workspace.note.text()
 
 
 @needs_native
@@ -189,13 +189,13 @@ def test_saving_verifies_again_if_asked(open_window: Callable[..., Window], qtbo
     file.write_text(RACE.read_text())
     window = open_window(file)
     window.send("verify", {"policy": "lost-update", "seconds": 20, "attacks": ["explored"], "start": True})
-    place: Any = window.here
-    qtbot.waitUntil(lambda: place.stepper.course is not None, timeout=PATIENCE)
-    place.options.again.setChecked(True)
-    first = place.job
+    workspace: Any = window.here
+    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    workspace.options.again.setChecked(True)
+    first = workspace.job
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text(RACE.read_text().replace("store(folio._shared, 1)", "store(folio._shared, 3)"))
-    qtbot.waitUntil(lambda: place.job is not None and place.job is not first, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.job is not None and workspace.job is not first, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("text", ['{"law": 1, "policy": 2, "shape": {}}', '{"law": "safe", "policy": "x", "shape"'])
@@ -230,15 +230,15 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
 
     window = open_window(RACE)
     assert window.open(path)
-    place: Any = window.here
-    assert place.name == "verify" and place.options.policy.currentText() == "lost-update"
-    qtbot.waitUntil(lambda: place.stepper.course is not None, timeout=PATIENCE)
-    assert place.claims.examples and names[0] in place.note.text()
-    assert place.repeated() == ["foliolab", "verify", "lost-update"]
-    place.options.choose(names[0])
-    assert place.note.isVisible() and "lost-update" in place.note.text()
-    assert place.claims.table()[1][0][0] == "(every policy)" and not place.claims.examples
-    assert place.repeated() == ["foliolab", "verify", names[0]]
+    workspace: Any = window.here
+    assert workspace.name == "verify" and workspace.options.policy.currentText() == "lost-update"
+    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    assert workspace.claims.examples and names[0] in workspace.note.text()
+    assert workspace.repeated() == ["foliolab", "verify", "lost-update"]
+    workspace.options.choose(names[0])
+    assert workspace.note.isVisible() and "lost-update" in workspace.note.text()
+    assert workspace.claims.table()[1][0][0] == "(every policy)" and not workspace.claims.examples
+    assert workspace.repeated() == ["foliolab", "verify", names[0]]
 
 
 def test_verdicts_of_policies_that_are_not_here_are_said(open_window: Callable[..., Window], tmp_path: Path) -> None:

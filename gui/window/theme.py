@@ -186,10 +186,11 @@ def style_sheet(theme: Theme) -> str:
     QPushButton[role="primary"] {{ background: {theme.accent}; color: #ffffff; border: 1px solid {theme.accent};
         border-radius: 4px; padding: 6px 16px; font-weight: 600; }}
     QPushButton[role="primary"]:focus {{ border: 2px solid {theme.text}; }}
-    QToolBar#places {{ background: {theme.window}; border: 0; border-right: 1px solid {theme.edge}; spacing: 2px; }}
-    QToolBar#places QToolButton {{ padding: 8px 6px; border: 0; border-left: 3px solid transparent; min-width: 64px; }}
-    QToolBar#places QToolButton:checked {{ border-left: 3px solid {theme.accent}; background: {theme.raised}; }}
-    QToolBar#places QToolButton:hover, QToolBar#places QToolButton:focus {{ background: {theme.raised}; }}
+    QToolBar#workspaces {{ background: {theme.window}; border: 0; border-right: 1px solid {theme.edge}; spacing: 2px; }}
+    QToolBar#workspaces QToolButton {{ padding: 8px 6px; border: 0; border-left: 3px solid transparent;
+        min-width: 64px; }}
+    QToolBar#workspaces QToolButton:checked {{ border-left: 3px solid {theme.accent}; background: {theme.raised}; }}
+    QToolBar#workspaces QToolButton:hover, QToolBar#workspaces QToolButton:focus {{ background: {theme.raised}; }}
     QFrame[role="notice"] {{ background: {theme.raised}; border: 1px solid {theme.edge}; border-radius: 5px; }}
     QFrame[role="guide"] {{ background: {theme.raised}; border: 0; border-bottom: 2px solid {theme.accent}; }}
     QFrame[role="card"] {{ background: {theme.panel}; border: 1px solid {theme.edge}; border-radius: 6px; }}

@@ -12,24 +12,24 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QDockWidget, QWidget
 
 from foliolab.gui import application
-from foliolab.gui.window import Window
+from foliolab.gui.window.window import Window
 
-TARGET = Path(os.environ["TOLD"])
+TARGET = Path(os.environ["WINDOW_STATE"])
 
 
-def told(window: Window) -> dict[str, Any]:
+def state_of(window: Window) -> dict[str, Any]:
     """What a person would see."""
-    explore: Any = window.places["explore"]
-    verify: Any = window.places["verify"]
-    benchmark: Any = window.places["benchmark"]
+    explore: Any = window.workspaces["explore"]
+    verify: Any = window.workspaces["verify"]
+    benchmark: Any = window.workspaces["benchmark"]
     view = explore.run.view if explore.run is not None else None
     dialog = QApplication.activeModalWidget()
     inspected = explore.inspector.now if explore.inspector is not None else None
     return {
         "visible": window.isVisible(),
-        "place": window.here.name,
+        "workspace": window.here.name,
         "theme": window.themes.now.name,
-        "docks": [name.objectName() for place in window.places.values() for name in place.docks.values()
+        "docks": [name.objectName() for workspace in window.workspaces.values() for name in workspace.docks.values()
                   if not name.isHidden()],
         "dialog": dialog.windowTitle() if isinstance(dialog, QDialog) else "",
         "notices": [one.text for one in window.notices.all],
@@ -39,11 +39,11 @@ def told(window: Window) -> dict[str, Any]:
         "benchmark": {"curves": len(benchmark.plot.curves) if benchmark.plot is not None else 0},
         "verify": {"step": verify.stepper.step, "last": verify.stepper.last} if verify.stepper else
                   {"step": -1, "last": -1},
-        "places": places(window),
+        "positions": positions(window),
     }  # fmt: skip
 
 
-def places(window: Window) -> dict[str, tuple[int, int]]:
+def positions(window: Window) -> dict[str, tuple[int, int]]:
     """Where the widgets with names are on the screen."""
     found = {}
     for one in window.here.findChildren(QWidget):
@@ -72,7 +72,7 @@ class Teller(QObject):
     def tell(self) -> None:
         """Write it."""
         other = TARGET.with_suffix(".new")
-        other.write_text(json.dumps(told(self._window)))
+        other.write_text(json.dumps(state_of(self._window)))
         other.replace(TARGET)
 
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from foliolab.gui.commands import Commands
+from foliolab.gui.window.commands import Commands
 
 ACTION = Qt.ItemDataRole.UserRole
 

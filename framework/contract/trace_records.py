@@ -1,7 +1,7 @@
-"""What tracers say, in one vocabulary: the records that every importer makes of its own text.
+"""The records that every trace reader makes of a tracer's text.
 
 A record happened at `time` (ns of one monotonic clock) on `cpu`, in the thread `tid` of the process `pid`. Names
-and meanings are those of the kernel's tracepoints; `assembly` makes trace events of them.
+and meanings are those of the kernel's tracepoints. `foliolab import` assembles trace events from them.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Final
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 
-from foliolab.gui.sequencerows import Diagram, Mark, Span
-from foliolab.gui.theme import Theme
+from foliolab.gui.sequence.rows import Diagram, Mark, Span
+from foliolab.gui.window.theme import Theme
 
 LANE: Final = 230
 """Pixels that a lane needs at least."""
@@ -25,7 +25,7 @@ _MIDDLE: Final = Qt.AlignmentFlag.AlignVCenter
 
 
 @dataclass(frozen=True)
-class Places:
+class Geometry:
     """Where things are, in pixels.
 
     Args:
@@ -55,8 +55,8 @@ class Places:
         return self.lane_at(thread) + _LEFT
 
 
-def places_of(diagram: Diagram, width: int, font: QFont) -> Places:
-    """The places for a width; what is given back is wider where that is too little."""
+def geometry_of(diagram: Diagram, width: int, font: QFont) -> Geometry:
+    """The geometry for a width; what is given back is wider where that is too little."""
     metrics = QFontMetrics(font)
     lanes = max(len(diagram.heads), 1)
     truth = max(diagram.nr_mms * MM, metrics.horizontalAdvance("mapped by MM")) + 12
@@ -64,7 +64,7 @@ def places_of(diagram: Diagram, width: int, font: QFont) -> Places:
     state = max(STATE, int(rest * 0.3) if lanes > 1 else rest - LANE)
     lane = max(LANE, (rest - state) // lanes)
     at = GUTTER + lanes * lane
-    return Places(
+    return Geometry(
         max(width, at + truth + STATE), metrics.height() + 8, 2 * metrics.height() + 14, lane, lanes, at, at + truth
     )
 
@@ -85,7 +85,7 @@ class SequencePicture:
         self.now = -1
 
     # -- lines -----------------------------------------------------------------------------------------
-    def draw(self, painter: QPainter, places: Places, first: int, last: int, top: int) -> None:
+    def draw(self, painter: QPainter, geometry: Geometry, first: int, last: int, top: int) -> None:
         """Draw lines first…last, the first of them at height `top`."""
         painter.setFont(self.font)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -93,18 +93,18 @@ class SequencePicture:
         marks = self.diagram.marks
         y = top
         for at in range(first, min(last, len(marks) - 1) + 1):
-            area = QRect(0, y, places.width, places.line)
+            area = QRect(0, y, geometry.width, geometry.line)
             if at == here:
                 self._highlight(painter, area)
             painter.setOpacity(LATER if at != here and self.now >= 0 and self.diagram.is_later(at, self.now) else 1.0)
             if marks[at].kind != "setup":
-                self._axes(painter, places, area, at)
-            self._mark(painter, places, area, at, marks[at])
-            y += places.line
+                self._axes(painter, geometry, area, at)
+            self._mark(painter, geometry, area, at, marks[at])
+            y += geometry.line
         painter.setOpacity(1.0)
-        self._spans(painter, places, first, last, top, here)
+        self._spans(painter, geometry, first, last, top, here)
         if last >= len(marks):
-            self._broken(painter, places, y)
+            self._broken(painter, geometry, y)
 
     def _highlight(self, painter: QPainter, area: QRect) -> None:
         tint = self.theme.colour("accent")
@@ -114,33 +114,33 @@ class SequencePicture:
         painter.setPen(self.theme.colour("accent"))
         painter.drawText(area.adjusted(4, 0, 0, 0), _MIDDLE, "▶")
 
-    def _axes(self, painter: QPainter, places: Places, area: QRect, at: int) -> None:
+    def _axes(self, painter: QPainter, geometry: Geometry, area: QRect, at: int) -> None:
         """The lanes' lines; dotted while the thread waits."""
-        for thread in range(places.lanes):
+        for thread in range(geometry.lanes):
             waits = any(
                 span.kind == "wait" and span.thread == thread and span.first <= at < span.last
                 for span in self.diagram.spans
             )
             style = Qt.PenStyle.DotLine if waits else Qt.PenStyle.SolidLine
             painter.setPen(QPen(self.theme.colour("doubtful" if waits else "edge"), 2 if waits else 1.2, style))
-            painter.drawLine(places.axis(thread), area.top(), places.axis(thread), area.bottom() + 1)
+            painter.drawLine(geometry.axis(thread), area.top(), geometry.axis(thread), area.bottom() + 1)
 
-    def _mark(self, painter: QPainter, places: Places, area: QRect, at: int, mark: Mark) -> None:
+    def _mark(self, painter: QPainter, geometry: Geometry, area: QRect, at: int, mark: Mark) -> None:
         theme = self.theme
         if mark.step is not None:
             painter.setPen(theme.colour("quiet"))
             number = QRect(0, area.top(), GUTTER - 8, area.height())
             painter.drawText(number, Qt.AlignmentFlag.AlignRight | _MIDDLE, str(mark.step))
-        axis = places.axis(mark.thread)
+        axis = geometry.axis(mark.thread)
         self._sign(painter, mark, QPointF(axis, area.center().y() + 0.5))
-        right = places.lane_at(mark.thread) + places.lane if mark.thread >= 0 else places.truth
+        right = geometry.lane_at(mark.thread) + geometry.lane if mark.thread >= 0 else geometry.truth
         bold = mark.kind in ("begin", "end")
         quiet = mark.kind in ("setup", "note", "read")
         self._text(painter, QRect(axis + 12, area.top(), right - axis - 18, area.height()), mark.text, quiet, bold)
-        self._truth(painter, places, area, at, mark)
+        self._truth(painter, geometry, area, at, mark)
         if mark.state:
             painter.setPen(theme.colour("text"))
-            room = QRect(places.state, area.top(), places.width - places.state - 6, area.height())
+            room = QRect(geometry.state, area.top(), geometry.width - geometry.state - 6, area.height())
             self._text(painter, room, f"→ {mark.state}", False, mark.kind != "note")
 
     def _text(self, painter: QPainter, area: QRect, text: str, quiet: bool, bold: bool) -> None:
@@ -177,7 +177,7 @@ class SequencePicture:
             painter.setPen(QPen(theme.colour("quiet"), 1.2))
             painter.drawLine(QPointF(x - r, y), QPointF(x + r, y))
 
-    def _truth(self, painter: QPainter, places: Places, area: QRect, at: int, mark: Mark) -> None:
+    def _truth(self, painter: QPainter, geometry: Geometry, area: QRect, at: int, mark: Mark) -> None:
         """Mappings by MM; strong where they are others than in the line before."""
         if not mark.mappings:
             return
@@ -188,12 +188,12 @@ class SequencePicture:
             font.setBold(changed and bool(before))
             painter.setFont(font)
             painter.setPen(self.theme.colour("text" if changed else "quiet"))
-            room = QRect(places.truth + mm * MM, area.top(), MM, area.height())
+            room = QRect(geometry.truth + mm * MM, area.top(), MM, area.height())
             painter.drawText(room, Qt.AlignmentFlag.AlignCenter, str(count or "·"))
         painter.setFont(self.font)
 
     # -- across lines ----------------------------------------------------------------------------------
-    def _spans(self, painter: QPainter, places: Places, first: int, last: int, top: int, here: int) -> None:
+    def _spans(self, painter: QPainter, geometry: Geometry, first: int, last: int, top: int, here: int) -> None:
         """A bracket from the lock to the unlock; those that are held together stand side by side."""
         painter.setBrush(Qt.BrushStyle.NoBrush)
         locks = [span for span in self.diagram.spans if span.kind == "lock"]
@@ -205,19 +205,19 @@ class SequencePicture:
                 if one is not span and one.thread == span.thread and one.first <= span.first and span.last <= one.last
             )  # fmt: skip
             painter.setOpacity(1.0 if span.first <= here or self.now < 0 else LATER)
-            self._bracket(painter, places, span, min(depth, 2), top - first * places.line)
+            self._bracket(painter, geometry, span, min(depth, 2), top - first * geometry.line)
         painter.setOpacity(1.0)
 
-    def _bracket(self, painter: QPainter, places: Places, span: Span, depth: int, zero: int) -> None:
+    def _bracket(self, painter: QPainter, geometry: Geometry, span: Span, depth: int, zero: int) -> None:
         painter.setPen(QPen(self.theme.of_series(span.thread), 2))
-        x = places.axis(span.thread) - 10 - 4 * depth
-        y0 = zero + span.first * places.line + places.line // 2
-        y1 = zero + span.last * places.line + places.line // 2
+        x = geometry.axis(span.thread) - 10 - 4 * depth
+        y0 = zero + span.first * geometry.line + geometry.line // 2
+        y1 = zero + span.last * geometry.line + geometry.line // 2
         painter.drawPolyline(QPolygonF([QPointF(x + 4, y0), QPointF(x, y0), QPointF(x, y1), QPointF(x + 4, y1)]))
 
-    def _broken(self, painter: QPainter, places: Places, y: int) -> None:
+    def _broken(self, painter: QPainter, geometry: Geometry, y: int) -> None:
         for number, text in enumerate(self.diagram.broken):
-            area = QRect(GUTTER, y + number * places.line, places.width - GUTTER - 8, places.line)
+            area = QRect(GUTTER, y + number * geometry.line, geometry.width - GUTTER - 8, geometry.line)
             font = QFont(self.font)
             font.setBold(True)
             painter.setFont(font)
@@ -227,25 +227,25 @@ class SequencePicture:
         painter.setFont(self.font)
 
     # -- heads -----------------------------------------------------------------------------------------
-    def draw_heads(self, painter: QPainter, places: Places) -> None:
+    def draw_heads(self, painter: QPainter, geometry: Geometry) -> None:
         """Draw what the lanes are, from height 0."""
         theme = self.theme
         painter.setFont(self.font)
-        painter.fillRect(QRect(0, 0, places.width, places.head), theme.colour("raised"))
-        painter.fillRect(QRect(0, places.head - 1, places.width, 1), theme.colour("edge"))
-        half = (places.head - 6) // 2
+        painter.fillRect(QRect(0, 0, geometry.width, geometry.head), theme.colour("raised"))
+        painter.fillRect(QRect(0, geometry.head - 1, geometry.width, 1), theme.colour("edge"))
+        half = (geometry.head - 6) // 2
         for thread, (name, does) in enumerate(self.diagram.heads):
-            left = places.lane_at(thread) + 8
-            painter.fillRect(QRect(left, 6, 4, places.head - 12), QColor(theme.of_series(thread)))
-            room = QRect(left + 10, 3, places.lane - 24, half)
+            left = geometry.lane_at(thread) + 8
+            painter.fillRect(QRect(left, 6, 4, geometry.head - 12), QColor(theme.of_series(thread)))
+            room = QRect(left + 10, 3, geometry.lane - 24, half)
             self._text(painter, room, name, False, True)
             self._text(painter, room.translated(0, half), does, True, False)
-        room = QRect(places.truth, 3, places.state - places.truth, half)
+        room = QRect(geometry.truth, 3, geometry.state - geometry.truth, half)
         self._text(painter, room, "mapped by MM", True, False)
         for mm in range(self.diagram.nr_mms):
-            cell = QRect(places.truth + mm * MM, 3 + half, MM, half)
+            cell = QRect(geometry.truth + mm * MM, 3 + half, MM, half)
             painter.setPen(theme.colour("quiet"))
             painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, str(mm))
-        room = QRect(places.state, 3, places.width - places.state - 6, half)
+        room = QRect(geometry.state, 3, geometry.width - geometry.state - 6, half)
         self._text(painter, room, "the policy's fields", True, False)
         self._text(painter, room.translated(0, half), "that change", True, False)

@@ -10,7 +10,7 @@ from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from foliolab.framework.errors import UsageError
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.theme import Theme
 
 SIZE: Final = 64
 """Pixels of the largest form; Qt scales down from it."""

@@ -1,70 +1,34 @@
-"""What every workspace is: docks of its own, commands, pictures to take along, the command that repeats it."""
+"""The base class of workspaces: docks, commands, pictures to export, and the command line that repeats the view."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
 
-from foliolab.gui.commands import Command, Commands
-from foliolab.gui.exporting import Exportable
-from foliolab.gui.jobs import Jobs
-from foliolab.gui.library import Library
-from foliolab.gui.notices import Notices
-from foliolab.gui.settings import Settings
-from foliolab.gui.theme import Theme, Themes
-from foliolab.gui.tours.tour import Tour
-from foliolab.gui.undoing import Undo
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What workspaces share.
-
-    Args:
-        settings: what is remembered.
-        themes: the theme in use.
-        commands: the registry of actions.
-        jobs: long jobs.
-        notices: quiet notices.
-        undo: takes changes back.
-        library: policies, workloads, patterns.
-        go: show a workspace, by its name.
-        open: open a file in the workspace that takes it; whether one did.
-        send: show a workspace with something in it: (its name, what).
-        tour: lead through a tour.
-    """
-
-    settings: Settings
-    themes: Themes
-    commands: Commands
-    jobs: Jobs
-    notices: Notices
-    undo: Undo
-    library: Library
-    go: Callable[[str], None]
-    open: Callable[[Path], bool]
-    send: Callable[[str, object], None]
-    tour: Callable[[Tour], None]
+from foliolab.gui.window.commands import Command
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme
 
 
 class Workspace(QMainWindow):
-    """One task of the window: a centre, and docks around it.
+    """One task of the window: a central widget with docks around it.
 
-    A subclass sets the class attributes, builds its widgets in `__init__` (which must be quick: what takes time
-    happens in `shown`), and overrides what it needs of the rest.
+    A subclass sets the class attributes, builds its widgets in `__init__` and overrides the hooks that it needs.
+    `__init__` must be fast, because all workspaces are made before the window is shown; slow work belongs in `shown`.
 
     Attributes:
         name: unique, lower case.
         title: with & before its mnemonic.
         icon: a name of `icons`.
-        keys: the shortcut that shows it.
-        tip: what it is for, in one sentence.
+        keys: the shortcut that shows the workspace.
+        tip: one sentence for menus and tool tips.
     """
 
     name: ClassVar[str] = ""
@@ -85,7 +49,7 @@ class Workspace(QMainWindow):
     def dock(
         self, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea, *, shown: bool = True
     ) -> QDockWidget:
-        """Put a widget into a dock; its place is remembered by its name."""
+        """Put a widget into a new dock. The saved layout finds the dock by its name."""
         made = QDockWidget(title, self)
         made.setObjectName(f"{self.name}.{name}")
         made.setAccessibleName(title)
@@ -96,7 +60,7 @@ class Workspace(QMainWindow):
         return made
 
     def panel(self, widget: QWidget) -> QScrollArea:
-        """A panel of controls for a dock: it scrolls where there is no room for all of it."""
+        """Make a scrolling panel of controls for a dock."""
         made = QScrollArea()
         made.setWidgetResizable(True)
         made.setFrameShape(QFrame.Shape.NoFrame)
@@ -106,8 +70,8 @@ class Workspace(QMainWindow):
         return made
 
     def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command:
-        """A command of this workspace; `options` as `Command` takes them."""
-        return Command(f"{self.name}.{name}", text, run, place=self.name, **options)  # type: ignore[arg-type]
+        """Make a command of this workspace; `options` are the other arguments of `Command`."""
+        return Command(f"{self.name}.{name}", text, run, workspace=self.name, **options)  # type: ignore[arg-type]
 
     # -- to override -----------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
@@ -115,48 +79,48 @@ class Workspace(QMainWindow):
         return ()
 
     def shown(self) -> None:
-        """It has come to the front; called each time."""
+        """Called each time the workspace comes to the front."""
 
     def hidden(self) -> None:
-        """Another workspace has come to the front."""
+        """Called when another workspace comes to the front."""
 
     def paint(self, theme: Theme) -> None:
-        """The theme has changed: draw own pictures anew."""
+        """Called when the theme changes: redraw what the workspace draws itself."""
 
     def refresh(self) -> None:
-        """The library has changed: a policy file was saved, a plugin came or went."""
+        """Called when the library changes: a policy file was saved, or a plugin was added or removed."""
 
     def exportables(self) -> Sequence[Exportable]:
         """Pictures and tables that are on screen now."""
         return ()
 
     def repeated(self) -> Sequence[str]:
-        """The words of the command that repeats what is on screen, such as ["foliolab", "verify", "mm-id"]."""
+        """The words of the command line that repeats the view, such as ["foliolab", "verify", "mm-id"]."""
         return ()
 
     def takes(self, path: Path) -> bool:
-        """Whether a file is one that this workspace shows."""
+        """Whether this workspace can show a file."""
         return False
 
     def show_file(self, path: Path) -> None:
-        """Show a file that it takes.
+        """Show a file for which `takes` returned True.
 
         Raises:
-            FolioLabError: it cannot be read.
+            FolioLabError: the file cannot be read.
         """
 
     def receive(self, what: object) -> None:
-        """Show something that another workspace sent."""
+        """Show something that another workspace sent through `Desk.send`."""
 
     def keep(self, settings: Settings) -> None:
-        """The window closes: remember what was chosen, under keys that begin with the workspace's name."""
+        """Called when the window closes: store choices under keys that begin with the workspace's name."""
 
     def shut(self) -> None:
-        """End threads, timers and processes; called once."""
+        """Called once when the window closes: stop threads, timers and processes."""
 
     @property
     def command_line(self) -> str:
-        """The command that repeats what is on screen; empty where there is none."""
+        """The command line that repeats the view, with the policy files that it needs; empty if there is none."""
         words = list(self.repeated())
         for file in self.desk.library.files if words else ():
             if any(name in word for name in self.desk.library.names_of(file) for word in words):

@@ -19,8 +19,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
-from foliolab.gui.pythonhighlighter import PythonHighlighter
-from foliolab.gui.theme import Theme
+from foliolab.gui.widgets.python_highlighter import PythonHighlighter
+from foliolab.gui.window.theme import Theme
 
 Kind = Literal["step", "error"]
 SIGNS: Final[dict[str, str]] = {"step": "▶", "error": "✗"}
@@ -71,6 +71,7 @@ class SourceView(QPlainTextEdit):
         self._marks.clear()
         if (text, first_line, path) != (self._text, self.first_line, self.path):
             self._text, self.first_line, self.path = text, first_line, path
+            self._highlighter.read(text)
             self.setPlainText(text)
             self._widen()
         self._marked()

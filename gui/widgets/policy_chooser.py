@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.gui.library import Library
-from foliolab.gui.notices import Notices
+from foliolab.gui.window.library import Library
+from foliolab.gui.window.notices import Notices
 
 TEXT: Final = Qt.ItemDataRole.UserRole
 

@@ -10,8 +10,8 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar, QWidget
 
 from foliolab.framework.errors import UsageError
-from foliolab.gui.icons import icon
-from foliolab.gui.theme import Theme
+from foliolab.gui.window.icons import icon
+from foliolab.gui.window.theme import Theme
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Command:
         tip: one sentence.
         icon: a name of `icons`.
         checkable: whether it is on or off.
-        place: the workspace whose tool bar and menus have it; empty for everywhere.
+        workspace: the workspace whose tool bar and menus have it; empty for everywhere.
         bar: whether the workspace's tool bar has it.
         breaks: whether a separator stands before it in its menu.
         word: what stands beside the icon on the tool bar; empty for the icon alone.
@@ -41,7 +41,7 @@ class Command:
     tip: str = ""
     icon: str = ""
     checkable: bool = False
-    place: str = ""
+    workspace: str = ""
     bar: bool = False
     breaks: bool = False
     word: str = ""
@@ -62,7 +62,7 @@ class Commands(QObject):
         self._window = window
         self._commands: dict[str, Command] = {}
         self._actions: dict[str, QAction] = {}
-        self._place = ""
+        self._workspace = ""
 
     def add(self, *commands: Command, host: QWidget | None = None) -> None:
         """Register commands.
@@ -94,7 +94,7 @@ class Commands(QObject):
             raise UsageError(f"the command {command.name} is there twice", "choose another name")
         for keys in command.keys:
             for other in self._commands.values():
-                together = not other.place or not command.place or other.place == command.place
+                together = not other.workspace or not command.workspace or other.workspace == command.workspace
                 if together and keys in other.keys:
                     raise UsageError(f"{keys} means {other.name} and {command.name}", "choose another shortcut")
 
@@ -110,14 +110,14 @@ class Commands(QObject):
         """Whether it can be done now."""
         self._actions[name].setEnabled(can)
 
-    def enter(self, place: str) -> None:
+    def enter(self, workspace: str) -> None:
         """A workspace is shown: its commands are active, those of the others are not."""
-        self._place = place
+        self._workspace = workspace
         for command in self._commands.values():
             self._show(command)
 
     def _show(self, command: Command) -> None:
-        self._actions[command.name].setVisible(not command.place or command.place == self._place)
+        self._actions[command.name].setVisible(not command.workspace or command.workspace == self._workspace)
 
     def active(self) -> Iterator[tuple[Command, QAction]]:
         """Commands that can be found in the palette now."""
@@ -136,11 +136,11 @@ class Commands(QObject):
                 menu.addAction(self._actions[command.name])
         return menus
 
-    def furnish(self, bar: QToolBar, place: str) -> None:
+    def furnish(self, bar: QToolBar, workspace: str) -> None:
         """Put a workspace's commands on its tool bar."""
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         for command in self._commands.values():
-            if command.bar and command.place == place:
+            if command.bar and command.workspace == workspace:
                 action = self._actions[command.name]
                 if command.word:
                     action.setIconText(command.word)

@@ -12,7 +12,7 @@ from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen, QResizeEvent
 
 from foliolab.framework.plugins.selection import size_text
-from foliolab.gui.theme import SYMBOLS, Theme
+from foliolab.gui.window.theme import SYMBOLS, Theme
 
 INTERVAL: Final = 200
 """Milliseconds between two drawings at least."""
@@ -222,19 +222,19 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             self._fit()
 
     # -- the mouse -------------------------------------------------------------------------------------
-    def told_at(self, place: QPointF) -> str:
+    def text_at(self, position: QPointF) -> str:
         """The sentence of the point at a place of the scene; empty for none."""
         best, told = float(NEAR), ""
         for curve in self._curves:
             for x, y, text in zip(curve.x, curve.y, curve.told, strict=False):
                 there = self.getViewBox().mapViewToScene(QPointF(x, y))
-                distance = math.hypot(there.x() - place.x(), there.y() - place.y())
+                distance = math.hypot(there.x() - position.x(), there.y() - position.y())
                 if distance < best:
                     best, told = distance, text
         return told
 
-    def _moved(self, place: QPointF) -> None:
-        told = self.told_at(place)
+    def _moved(self, position: QPointF) -> None:
+        told = self.text_at(position)
         if told != self._told:
             self._told = told
             self.setToolTip(told)

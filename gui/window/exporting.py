@@ -1,4 +1,4 @@
-"""Pictures as PNG and SVG, tables as CSV."""
+"""Exports pictures as PNG and SVG, and tables as CSV."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from PySide6.QtCore import QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QWidget
 
 from foliolab.framework.errors import ResultFileError, UsageError
 
@@ -19,18 +19,18 @@ Row = Sequence[object]
 Table = Callable[[], tuple[Sequence[str], Sequence[Row]]]
 FORMS: Final = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
 SCALE: Final = 2
-"""Of PNG pictures: sharp in print."""
+"""Device pixels per pixel of a PNG picture, so that it is sharp in print."""
 
 
 @dataclass(frozen=True)
 class Exportable:
-    """Something on screen that can be taken along.
+    """A picture, a table, or both, that can be exported.
 
     Args:
-        name: such as "curves"; part of the file name that is proposed.
-        title: as a menu shows it.
-        picture: the widget to draw; None for what is a table only.
-        table: gives (headings, rows); None for what is a picture only.
+        name: part of the proposed file name, such as "curves".
+        title: shown in the dialog.
+        picture: the widget to draw; None if there is only a table.
+        table: returns (headings, rows); None if there is only a picture.
     """
 
     name: str
@@ -40,21 +40,50 @@ class Exportable:
 
     @property
     def forms(self) -> list[str]:
-        """Suffixes that it can be written with."""
+        """The suffixes of the file formats."""
         return [*((".png", ".svg") if self.picture is not None else ()), *((".csv",) if self.table is not None else ())]
 
 
+def ask(parent: QWidget, offered: Sequence[Exportable], folder: Path, prefix: str) -> tuple[Exportable, Path] | None:
+    """Ask the user what to export and to which file.
+
+    Args:
+        parent: the window of the dialogs.
+        offered: one or more.
+        folder: where the dialog begins.
+        prefix: the beginning of the proposed file name.
+
+    Returns:
+        the choice and its path; None if the user cancelled.
+    """
+    wanted = offered[0]
+    if len(offered) > 1:
+        titles = [one.title for one in offered]
+        title, sure = QInputDialog.getItem(parent, "Export", "What to export:", titles, 0, False)
+        if not sure:
+            return None
+        wanted = offered[titles.index(title)]
+    first = wanted.forms[0]
+    start = folder / f"{prefix}-{wanted.name}{first}"
+    filters = ";;".join(FORMS[form] for form in wanted.forms)
+    path, chosen = QFileDialog.getSaveFileName(parent, f"Export: {wanted.title}", str(start), filters)
+    if not path:
+        return None
+    form = next((form for form, text in FORMS.items() if text == chosen), first)
+    return wanted, Path(path) if Path(path).suffix in wanted.forms else Path(path + form)
+
+
 def export(what: Exportable, path: Path) -> None:
-    """Write it in the form that the file's suffix names.
+    """Write a picture or table in the format of the path's suffix.
 
     Raises:
-        UsageError: it has no such form.
-        ResultFileError: the place cannot be written to.
+        UsageError: `what` cannot be written in this format.
+        ResultFileError: the file cannot be written.
     """
     if path.suffix not in what.forms:
         raise UsageError(f"{what.title} cannot be written as {path.suffix!r}", f"choose {', '.join(what.forms)}")
     try:
-        with path.open("wb"):  # Qt's own writers say nothing where they cannot
+        with path.open("wb"):  # reports an error that Qt's writers hide
             pass
         if path.suffix == ".csv":
             _write_table(what, path)
@@ -63,7 +92,9 @@ def export(what: Exportable, path: Path) -> None:
         else:
             _write_svg(what, path)
     except OSError as fault:
-        raise ResultFileError(f"{path} cannot be written: {fault.strerror or fault}", "choose another place") from fault
+        raise ResultFileError(
+            f"{path} cannot be written: {fault.strerror or fault}", "choose another folder"
+        ) from fault
 
 
 def _write_table(what: Exportable, path: Path) -> None:
@@ -81,7 +112,7 @@ def _write_png(what: Exportable, path: Path) -> None:
     picture = QPixmap(size * SCALE)
     picture.setDevicePixelRatio(SCALE)
     picture.fill(what.picture.palette().window().color())
-    QWidget.render(what.picture, picture)  # a graphics view has another render of its own
+    QWidget.render(what.picture, picture)  # QGraphicsView.render has another meaning
     if not picture.save(str(path), "PNG"):
         raise OSError(0, "the picture could not be written")
 
@@ -93,7 +124,7 @@ def _write_svg(what: Exportable, path: Path) -> None:
     generator.setFileName(str(path))
     generator.setSize(QSize(widget.width(), widget.height()))
     generator.setViewBox(QRect(0, 0, widget.width(), widget.height()))
-    generator.setResolution(int(widget.logicalDpiX()))  # otherwise texts and curves have different scales
+    generator.setResolution(int(widget.logicalDpiX()))  # otherwise text and curves differ in scale
     generator.setTitle(what.title)
     painter = QPainter()
     if not painter.begin(generator):

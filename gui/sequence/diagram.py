@@ -10,10 +10,10 @@ from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEv
 from PySide6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
 from foliolab.framework.verify.timeline import Course
-from foliolab.gui.exporting import Exportable, Row
-from foliolab.gui.sequencepicture import Places, SequencePicture, places_of
-from foliolab.gui.sequencerows import Diagram, Mark, diagram_of
-from foliolab.gui.theme import Theme
+from foliolab.gui.sequence.picture import Geometry, SequencePicture, geometry_of
+from foliolab.gui.sequence.rows import Diagram, Mark, diagram_of
+from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.theme import Theme
 
 PAGE: Final = 10
 """Lines that Page Up and Page Down go."""
@@ -103,12 +103,12 @@ class SequenceDiagram(QAbstractScrollArea):
                 mark.kind,
                 mark.text,
                 mark.state,
-                mark.place,
+                mark.location,
                 *(mark.mappings or [""] * len(mms)),
             )
             for mark in self.diagram.marks
         ]
-        return ("step", "thread", "kind", "what", "change", "place", *mms), rows
+        return ("step", "thread", "kind", "what", "change", "location", *mms), rows
 
     def _made(self) -> None:
         made = Diagram()
@@ -130,10 +130,10 @@ class SequenceDiagram(QAbstractScrollArea):
             mark = self.diagram.marks[self.diagram.line_of(self.step)]
             self.setAccessibleDescription(f"step {self.step}: {mark.told}; {_truth(mark)}")
 
-    # -- places ----------------------------------------------------------------------------------------
-    def places(self, width: int) -> Places:
+    # -- geometry ----------------------------------------------------------------------------------------
+    def geometry_for(self, width: int) -> Geometry:
         """Where things are for a width."""
-        return places_of(self.diagram, width, self.font())
+        return geometry_of(self.diagram, width, self.font())
 
     @property
     def picture(self) -> SequencePicture:
@@ -146,11 +146,11 @@ class SequenceDiagram(QAbstractScrollArea):
         return len(self.diagram.marks) + len(self.diagram.broken)
 
     def _measure(self) -> None:
-        places = self.places(self.viewport().width())
-        shown = max((self.viewport().height() - places.head) // places.line, 1)
+        geometry = self.geometry_for(self.viewport().width())
+        shown = max((self.viewport().height() - geometry.head) // geometry.line, 1)
         self.verticalScrollBar().setRange(0, max(self.lines - shown, 0))
         self.verticalScrollBar().setPageStep(shown)
-        self.horizontalScrollBar().setRange(0, max(places.width - self.viewport().width(), 0))
+        self.horizontalScrollBar().setRange(0, max(geometry.width - self.viewport().width(), 0))
         self.horizontalScrollBar().setPageStep(self.viewport().width())
 
     def _bring(self, line: int) -> None:
@@ -164,9 +164,9 @@ class SequenceDiagram(QAbstractScrollArea):
 
     def line_at(self, at: QPoint) -> int:
         """The line at a place of the viewport; -1 for none."""
-        places = self.places(self.viewport().width())
-        line = self.verticalScrollBar().value() + (at.y() - places.head) // places.line
-        return line if at.y() >= places.head and 0 <= line < len(self.diagram.marks) else -1
+        geometry = self.geometry_for(self.viewport().width())
+        line = self.verticalScrollBar().value() + (at.y() - geometry.head) // geometry.line
+        return line if at.y() >= geometry.head and 0 <= line < len(self.diagram.marks) else -1
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The lanes share the width."""
@@ -195,14 +195,14 @@ class SequenceDiagram(QAbstractScrollArea):
             painter.drawText(view.rect(), Qt.AlignmentFlag.AlignCenter, "No counterexample is shown")
             painter.end()
             return
-        places = self.places(view.width())
+        geometry = self.geometry_for(view.width())
         painter.translate(-self.horizontalScrollBar().value(), 0)
         first = self.verticalScrollBar().value()
-        last = first + (view.height() - places.head) // places.line + 1
-        painter.setClipRect(QRect(0, places.head, places.width, view.height() - places.head))
-        self._picture.draw(painter, places, first, last, places.head)
+        last = first + (view.height() - geometry.head) // geometry.line + 1
+        painter.setClipRect(QRect(0, geometry.head, geometry.width, view.height() - geometry.head))
+        self._picture.draw(painter, geometry, first, last, geometry.head)
         painter.setClipping(False)
-        self._picture.draw_heads(painter, places)
+        self._picture.draw_heads(painter, geometry)
         painter.end()
 
     # -- going through it ------------------------------------------------------------------------------
@@ -257,8 +257,8 @@ class SequenceDiagram(QAbstractScrollArea):
         """A line in full: what, where, and the author's text."""
         mark = self.diagram.marks[line]
         told = [mark.told]
-        if mark.step is not None and mark.place and self.course is not None:
-            told.append(f"{mark.place}: {self.course.source(mark.step)}")
+        if mark.step is not None and mark.location and self.course is not None:
+            told.append(f"{mark.location}: {self.course.source(mark.step)}")
         if mark.mappings:
             told.append(_truth(mark))
         return "\n".join(told)
@@ -282,18 +282,18 @@ class _Whole(QWidget):
 
     def fit(self) -> None:
         """Be as large as the diagram."""
-        places = self._diagram.places(PICTURE[0])
-        self.resize(places.width, min(places.head + self._diagram.lines * places.line + 8, PICTURE[1]))
+        geometry = self._diagram.geometry_for(PICTURE[0])
+        self.resize(geometry.width, min(geometry.head + self._diagram.lines * geometry.line + 8, PICTURE[1]))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """All lines; none is the present one."""
-        picture, places = self._diagram.picture, self._diagram.places(PICTURE[0])
+        picture, geometry = self._diagram.picture, self._diagram.geometry_for(PICTURE[0])
         painter = QPainter(self)
         painter.fillRect(self.rect(), picture.theme.colour("panel"))
         now, picture.now = picture.now, -1
         try:
-            picture.draw(painter, places, 0, self._diagram.lines, places.head)
-            picture.draw_heads(painter, places)
+            picture.draw(painter, geometry, 0, self._diagram.lines, geometry.head)
+            picture.draw_heads(painter, geometry)
         finally:
             picture.now = now
             painter.end()

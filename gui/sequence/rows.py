@@ -32,7 +32,7 @@ class Mark:
         step: the frame that it is; None where it is none of its own.
         last: the last frame that it stands for.
         mappings: by MM, by the page tables; empty where that was not looked at.
-        place: file and line.
+        location: file and line.
     """
 
     thread: int
@@ -42,7 +42,7 @@ class Mark:
     step: int | None = None
     last: int = -1
     mappings: tuple[int, ...] = ()
-    place: str = ""
+    location: str = ""
 
     @property
     def told(self) -> str:

@@ -1,0 +1,97 @@
+"""References to fields of interpreted memory: every access is checked, counted and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from foliolab.framework.errors import AccessError, FieldOverflow
+from foliolab.framework.machine.layout import CType, Field
+
+if TYPE_CHECKING:
+    from foliolab.framework.machine.memory import Memory
+
+
+class Ref:
+    """A reference to one field (the kernel's `&folio->_large_mapcount`); arrays are indexed to an element."""
+
+    __slots__ = ("ctype", "field", "mem", "off", "owner")
+
+    def __init__(self, mem: Memory, off: int, field: Field, ctype: CType, owner: str) -> None:
+        self.mem = mem
+        self.off = off
+        self.field = field
+        self.ctype = ctype
+        self.owner = owner
+
+    def __getitem__(self, index: int) -> Ref:
+        if not 0 <= index < self.field.count:
+            raise AccessError(
+                f"{self.owner}.{self.field.name}[{index}]: the array has {self.field.count} elements",
+                "stay inside the declared count",
+            )
+        return Ref(self.mem, self.off + index * self.ctype.bytes, self.field, self.ctype, self.owner)
+
+    def __repr__(self) -> str:
+        return f"&{self.owner}.{self.field.name}@{self.off:#x}"
+
+    def _no_number(self, *_: object) -> NoReturn:
+        raise TypeError(f"{self.owner}.{self.field.name} is a field, not its value: read it by load() or atomic_read()")
+
+    if not TYPE_CHECKING:  # a type checker should report arithmetic on a field, too
+        __bool__ = __index__ = __int__ = __neg__ = __invert__ = __abs__ = _no_number
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __mod__ = _no_number
+        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _no_number
+        __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _no_number
+    __hash__ = object.__hash__
+
+    def _fit(self, value: int) -> int:
+        ctype = self.ctype
+        if ctype.low <= value <= ctype.high:
+            return value
+        if not self.field.wraps:
+            raise FieldOverflow(
+                f"{self.owner}.{self.field.name}: {value} does not fit {ctype.name}",
+                "widen the field, bound the value, or declare the field with wraps=True",
+            )
+        value &= (1 << ctype.bits) - 1
+        return value - (1 << ctype.bits) if ctype.signed and value >> (ctype.bits - 1) else value
+
+    def peek(self) -> int:
+        """The value, unseen by observers."""
+        value: int = self.mem.raw[self.ctype.code][self.off // self.ctype.bytes]
+        return value
+
+    def read(self, op: str) -> int:
+        """Load through primitive `op`."""
+        mem = self.mem
+        value: int = mem.views[self.ctype.code][self.off // self.ctype.bytes]
+        if mem.observer is not None:
+            mem.observer.access(op, self, value, value)
+        return value
+
+    def write(self, op: str, value: int) -> None:
+        """Store through primitive `op`."""
+        mem = self.mem
+        value = self._fit(value)
+        if mem.guard is not None:
+            mem.guard.check(self)
+        view = mem.views[self.ctype.code]
+        index = self.off // self.ctype.bytes
+        if mem.observer is not None:
+            mem.observer.access(op, self, view[index], value)
+        view[index] = value
+
+    def rmw(self, op: str, change: Callable[[int], int]) -> tuple[int, int]:
+        """Read, modify and write in one step; returns the old and the new value."""
+        mem = self.mem
+        view = mem.views[self.ctype.code]
+        index = self.off // self.ctype.bytes
+        old = view[index]
+        new = self._fit(change(old))
+        if mem.guard is not None:
+            mem.guard.check(self)
+        if mem.observer is not None:
+            mem.observer.access(op, self, old, new)
+        view[index] = new
+        return old, new

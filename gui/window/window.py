@@ -1,0 +1,304 @@
+"""The window: it holds the workspaces, and has the menus, the notices and the status bar that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QStackedWidget, QToolBar, QVBoxLayout, QWidget
+
+from foliolab.framework.errors import FolioLabError
+from foliolab.gui.jobs import Jobs, JobsChip
+from foliolab.gui.tours.guide import Guide
+from foliolab.gui.tours.tour import TOURS
+from foliolab.gui.window import exporting
+from foliolab.gui.window.about import about
+from foliolab.gui.window.command_palette import CommandPalette
+from foliolab.gui.window.commands import Command, Commands
+from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.layouts import Layouts
+from foliolab.gui.window.library import Library
+from foliolab.gui.window.notices import Notices
+from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.theme import Theme, Themes
+from foliolab.gui.window.undo import Undo
+from foliolab.gui.window.workspace import Workspace
+
+SIZE: Final = (1400, 900)
+MENUS: Final = ("&File", "&Edit", "&Run", "&View", "&Go", "&Help")
+FILES: Final = (
+    "All that can be opened (*.json *.py *.scenario *.foliotrace *.trace);;Results and counterexamples (*.json);;"
+    "Policies (*.py);;Scenarios (*.scenario);;All files (*)"
+)
+
+
+class Window(QMainWindow):
+    """The program's only window.
+
+    Args:
+        settings, themes, library: see `Desk`.
+        kinds: the classes of the workspaces, in their order; the first is the home screen.
+    """
+
+    def __init__(self, settings: Settings, themes: Themes, library: Library, kinds: Sequence[type[Workspace]]) -> None:
+        super().__init__()
+        self.setWindowTitle("FolioLab")
+        self.setAcceptDrops(True)
+        self.settings, self.themes, self.library = settings, themes, library
+        self.jobs = Jobs(self)
+        self.notices = Notices()
+        self.commands = Commands(self)
+        self.undo = Undo(self.commands, self)
+        self.palette_ = CommandPalette(self.commands, self)
+        self.desk = Desk(
+            settings, themes, self.commands, self.jobs, self.notices, self.undo, library, self.go, self.open, self.send,
+            self.tour,
+        )  # fmt: skip
+        self.guide = Guide(self.desk, self)
+        self.stack = QStackedWidget()
+        self._lay_out()
+        self.workspaces: dict[str, Workspace] = {}
+        self._bar = self._workspaces_bar()
+        self._closed = False
+        self.commands.add(*self._always())
+        self.undo.update_texts()
+        for kind in kinds:
+            self._add(kind)
+        self._view = self.commands.fill(self.menuBar(), MENUS)["&View"]
+        self._view.aboutToShow.connect(self._list_docks)
+        themes.changed.connect(self._paint)
+        library.changed.connect(self._refresh)
+        self._paint(themes.now)
+        self.layouts = Layouts(self.workspaces, settings)
+        self._restore(kinds[0].name)
+        if settings.note:
+            self.notices.say(settings.note, "warning")
+
+    # -- building --------------------------------------------------------------------------------------
+    def _lay_out(self) -> None:
+        centre = QWidget()
+        layout = QVBoxLayout(centre)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.guide)
+        layout.addWidget(self.stack, 1)
+        layout.addWidget(self.notices)
+        self.setCentralWidget(centre)
+        self.statusBar().addPermanentWidget(JobsChip(self.jobs))
+
+    def _workspaces_bar(self) -> QToolBar:
+        bar = QToolBar("Workspaces")
+        bar.setObjectName("workspaces")
+        bar.setMovable(False)
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
+        return bar
+
+    def _add(self, kind: type[Workspace]) -> None:
+        made = kind(self.desk)
+        self.workspaces[made.name] = made
+        self.stack.addWidget(made)
+        show = partial(self.go, made.name)
+        command = Command(f"go.{made.name}", made.title, show, "&Go", (made.keys,), made.tip, made.icon)
+        self.commands.add(command)
+        action = self.commands.action(command.name)
+        action.setCheckable(True)
+        self._bar.addAction(action)
+        self.commands.add(*made.offered(), host=made)
+        bar = QToolBar(f"{made.accessibleName()} tools")
+        bar.setObjectName(f"tools.{made.name}")
+        bar.setMovable(False)
+        self.commands.furnish(bar, made.name)
+        if bar.actions():
+            made.addToolBar(bar)
+
+    def _always(self) -> list[Command]:
+        """The commands that every workspace has."""
+        return [
+            *self.undo.commands(),
+            Command("file.open", "&Open…", self.ask_file, "&File", ("Ctrl+O",), "Open a result, scenario, "
+                    "counterexample, trace or policy file", "open"),
+            Command("file.export", "&Export picture or table…", self.ask_export, "&File", ("Ctrl+E",),
+                    "Save a picture or table of this view as PNG, SVG or CSV", "export"),
+            Command("file.command", "&Copy the command for this view", self.copy_command, "&File",
+                    ("Ctrl+Shift+C",), "Copy the command line that repeats this view", "copy"),
+            Command("file.quit", "&Quit", self.close, "&File", ("Ctrl+Q",), "Quit FolioLab", breaks=True),
+            Command("view.palette", "Command &palette…", self.palette_.ask, "&View", ("Ctrl+Shift+P",),
+                    "Find a command by some of its letters", "search"),
+            Command("view.theme", "&Dark or light", self.toggle_theme, "&View", ("Ctrl+Shift+D",),
+                    "Switch between the dark and the light theme", "theme"),
+            Command("view.reset", "&Reset layout", self.reset_layout, "&View", (),
+                    "Put all docks back where they were first"),
+            Command("view.notices", "Close all &notices", self.notices.clear, "&View", ("Ctrl+Shift+N",),
+                    "Close all notices"),
+            *(Command(f"help.tour.{tour.name}", f"Tour: {tour.title}", partial(self.tour, tour.name), "&Help", (),
+                      tour.summary) for tour in TOURS),
+            Command("help.about", "&About FolioLab", self.about, "&Help", (), "Versions of FolioLab and its libraries",
+                    breaks=True),
+        ]  # fmt: skip
+
+    def _list_docks(self) -> None:
+        """List the docks of the workspace in front at the end of the View menu."""
+        for action in self._view.actions():
+            if action.property("dock"):
+                self._view.removeAction(action)
+        for dock in self.here.docks.values():
+            action = dock.toggleViewAction()
+            action.setProperty("dock", True)
+            self._view.addAction(action)
+
+    def _restore(self, home: str) -> None:
+        if not self.restoreGeometry(self.settings.state("window/geometry")):
+            self.resize(*SIZE)
+        self.layouts.restore()
+        wanted = self.settings.text("window/workspace", home)
+        self.go(wanted if wanted in self.workspaces else home)
+
+    # -- the workspace in front ------------------------------------------------------------------------
+    @property
+    def here(self) -> Workspace:
+        """The workspace in front."""
+        found = self.stack.currentWidget()
+        assert isinstance(found, Workspace)
+        return found
+
+    def go(self, name: str) -> None:
+        """Show a workspace, by its name."""
+        before, after = self.here, self.workspaces[name]
+        if before is not after:
+            before.hidden()
+        self.stack.setCurrentWidget(after)
+        for other in self.workspaces:
+            self.commands.action(f"go.{other}").setChecked(other == name)
+        self.commands.enter(name)
+        self.setWindowTitle(f"{after.accessibleName()} · FolioLab")
+        after.shown()
+
+    def send(self, name: str, what: object) -> None:
+        """Show a workspace and give it something to show. An error becomes a notice."""
+        self.go(name)
+        try:
+            self.workspaces[name].receive(what)
+        except FolioLabError as fault:
+            self.notices.fault(fault)
+
+    def open(self, path: Path) -> bool:
+        """Open a file in the first workspace that takes it. An error becomes a notice.
+
+        Returns:
+            whether the file is shown.
+        """
+        for name, workspace in self.workspaces.items():
+            try:
+                if workspace.takes(path):
+                    self.go(name)
+                    workspace.show_file(path)
+                    self.settings.remember("window/files", str(path))
+                    return True
+            except FolioLabError as fault:
+                self.notices.fault(fault)
+                return False
+        self.notices.say(
+            f"FolioLab cannot open {path.name}", "error",
+            "FolioLab opens results and counterexamples (.json), scenarios (.scenario), recorded traces and policies "
+            "(.py).",
+        )  # fmt: skip
+        return False
+
+    def tour(self, name: str) -> None:
+        """Start a tour, by its name."""
+        self.guide.start(next(tour for tour in TOURS if tour.name == name))
+
+    # -- commands --------------------------------------------------------------------------------------
+    def ask_file(self) -> None:
+        """Ask for a file and open it."""
+        path, _ = QFileDialog.getOpenFileName(self, "Open", self.settings.text("window/folder"), FILES)
+        if path:
+            self.settings.keep("window/folder", str(Path(path).parent))
+            self.open(Path(path))
+
+    def ask_export(self) -> None:
+        """Ask what to export and to which file, and export it."""
+        offered = list(self.here.exportables())
+        if not offered:
+            self.notices.say("this view has no picture or table to export yet")
+            return
+        chosen = exporting.ask(self, offered, Path(self.settings.text("window/exports")), self.here.name)
+        if chosen is not None:
+            self.export(*chosen)
+
+    def export(self, what: Exportable, path: Path) -> None:
+        """Write a picture or table; a notice says where it is, or why it could not be written."""
+        try:
+            exporting.export(what, path)
+        except FolioLabError as fault:
+            self.notices.fault(fault)
+            return
+        self.settings.keep("window/exports", str(path.parent))
+        self.notices.say(f"{what.title} written to {path}")
+
+    def copy_command(self) -> None:
+        """Copy the command line that repeats this view."""
+        line = self.here.command_line
+        if line:
+            QGuiApplication.clipboard().setText(line)
+            self.statusBar().showMessage(f"Copied: {line}", 8000)
+        else:
+            self.notices.say("no command repeats this view: choose a policy or a cell first")
+
+    def toggle_theme(self) -> None:
+        """Switch between dark and light."""
+        self.themes.toggle()
+        self.settings.keep("window/theme", self.themes.now.name)
+
+    def reset_layout(self) -> None:
+        self.layouts.reset(self.undo)
+        self.statusBar().showMessage("The layout is reset; Undo brings the previous one back", 4000)
+
+    def about(self) -> None:
+        about(self)
+
+    # -- events ----------------------------------------------------------------------------------------
+    def _paint(self, theme: Theme) -> None:
+        self.commands.paint(theme)
+        for workspace in self.workspaces.values():
+            workspace.paint(theme)
+
+    def _refresh(self) -> None:
+        for workspace in self.workspaces.values():
+            workspace.refresh()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Accept files anywhere in the window."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        for url in event.mimeData().urls():
+            if url.isLocalFile():
+                self.open(Path(url.toLocalFile()))
+        event.acceptProposedAction()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Store the settings, then stop the jobs and the workspaces; Qt may deliver this event twice."""
+        if not self._closed:
+            self._closed = True
+            self._keep()
+            self.jobs.shut()
+            for workspace in self.workspaces.values():
+                workspace.shut()
+        super().closeEvent(event)
+
+    def _keep(self) -> None:
+        self.settings.keep("window/geometry", self.saveGeometry())
+        self.settings.keep("window/workspace", self.here.name)
+        self.settings.keep("window/policies", self.library.files)
+        self.layouts.keep()
+        for workspace in self.workspaces.values():
+            workspace.keep(self.settings)
+        self.settings.write()
