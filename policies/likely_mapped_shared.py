@@ -16,9 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from foliolab.framework.api import Parameter, Stored
+from foliolab.framework.api import Folio, Parameter, Stored
 from foliolab.policies import estimated_sharers, page_mapcount
 from foliolab.policies.estimated_sharers import folio_estimated_sharers
 
@@ -35,7 +34,7 @@ def derive(values: Mapping[str, int]) -> dict[str, int]:
     return {} if values["version"] else estimated_sharers.derive(values)
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_likely_mapped_shared`: page 0 alone decides in 6.9, which has no large mapcount to ask first."""
     if page_mapcount.LARGE_MAPCOUNT:
         return page_mapcount.maybe_mapped_shared(folio)

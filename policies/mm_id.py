@@ -1,9 +1,9 @@
 """`mm-id`: the merged scheme of Linux 6.15; two slots say which MMs map a large folio.
 
 A slot holds an MM's ID and the number of mappings that this MM has. A flag says "maybe mapped shared". The slots
-change under a bit spinlock that lies in the word of the IDs; the lock replaces the atomic of `_large_mapcount`. Rules A1
-to A5 (a mapping is added) and S1 to S4 (a mapping is removed) are numbered as in the specification. The per-page
-mapcounts of earlier kernels are kept; `no-page-mapcount` does without them, `mm-id-slots` has other numbers of slots.
+change under a bit spinlock in the word of the IDs; the lock replaces the atomic of `_large_mapcount`. Rules A1 to A5
+(mappings are added) and S1 to S4 (mappings are removed) are numbered as in the specification. The per-page mapcounts
+of earlier kernels are kept; `no-page-mapcount` does without them, `mm-id-slots` has other numbers of slots.
 
 Sources: specification 2.2 (the rules), 2.7 (COW reuse), 1.4 (the counters); commits 6af8cb80d3a9 ("mm/rmap: basic MM
 owner tracking for large folios (!hugetlb)"), 1da190f4d0a6 ("mm: Copy-on-Write (COW) reuse support for PTE-mapped THP"),
@@ -12,14 +12,13 @@ owner tracking for large folios (!hugetlb)"), 1da190f4d0a6 ("mm: Copy-on-Write (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
     Bits,
+    Folio,
     Hooks,
     Models,
-    Parameter,
+    Page,
     Policy,
     Stored,
     __clear_bit,
@@ -29,7 +28,6 @@ from foliolab.framework.api import (
     atomic_set,
     bit_spin_lock,
     bit_spin_unlock,
-    exact_claim,
     load,
     store,
     test_bit,
@@ -69,24 +67,25 @@ SLOT_FIELDS = (
 )  # fmt: skip
 
 
-def slot_id(folio: Any, slot: int) -> int:
+def slot_id(folio: Folio, slot: int) -> int:
     """The ID in a slot."""
     return load(folio._mm_id[slot]) & MM_ID_MASK
 
 
-def set_slot_id(folio: Any, slot: int, mm_id: int) -> None:
+def set_slot_id(folio: Folio, slot: int, mm_id: int) -> None:
     """Store an ID in a slot; the flag beside it stays."""
     store(folio._mm_id[slot], load(folio._mm_id[slot]) & ~MM_ID_MASK | mm_id)
 
 
-def set_large_mapcount(folio: Any, nr: int, mm: Any) -> None:
+def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
     """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
     atomic_set(folio._large_mapcount, nr - 1)
     store(folio._mm_id_mapcount[0], nr - 1)
     set_slot_id(folio, 0, load(mm.mm_id))
 
 
-def add_to_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
+def add_to_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
+    """A1 to A5: nr mappings more by an MM; the folio now has total + 1."""
     if slot_id(folio, 0) == mm_id:
         store(folio._mm_id_mapcount[0], load(folio._mm_id_mapcount[0]) + nr)
     elif slot_id(folio, 1) == mm_id:
@@ -102,7 +101,7 @@ def add_to_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
         __set_bit(SHARED_BIT, folio._mm_ids)
 
 
-def add_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
     """nr more mappings by an MM; the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
@@ -112,7 +111,7 @@ def add_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
     return total + 1
 
 
-def sub_from_slot(folio: Any, slot: int, nr: int) -> bool:
+def sub_from_slot(folio: Folio, slot: int, nr: int) -> bool:
     """Whether the slot still has mappings; an empty one is freed. It may know of fewer than its MM has."""
     left = load(folio._mm_id_mapcount[slot]) - nr
     if left >= 0:
@@ -123,7 +122,8 @@ def sub_from_slot(folio: Any, slot: int, nr: int) -> bool:
     return False
 
 
-def sub_from_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
+def sub_from_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
+    """S1 to S4: nr mappings less by an MM; the folio now has total + 1."""
     left = False
     if slot_id(folio, 0) == mm_id:
         left = sub_from_slot(folio, 0, nr)
@@ -133,7 +133,7 @@ def sub_from_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
         __clear_bit(SHARED_BIT, folio._mm_ids)
 
 
-def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
     """nr mappings by an MM less; the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) - nr
@@ -143,14 +143,14 @@ def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
     return total + 1
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_maybe_mapped_shared`: one mapping has one owner; otherwise the flag."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False
     return test_bit(SHARED_BIT, folio._mm_ids)
 
 
-def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
     """`__wp_can_reuse_large_anon_folio`, specification 2.7: every reference is a mapping, all of one MM."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False  # give the large folio back rather than pin it for one page
@@ -164,52 +164,46 @@ def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
     return exclusive
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_page_mapcounts(folio, page, nr)
     set_large_mapcount(folio, nr, mm)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     set_large_mapcount(folio, 1, mm)
     atomic_set(folio._entire_mapcount, 0)
     atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    """nr PTEs map pages."""
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     first = add_page_mapcounts(folio, page, nr)
     add_large_mapcount(folio, nr, mm)
     return first
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     counted = add_entire_mapcount(folio)
     add_large_mapcount(folio, 1, mm)
     return counted
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     add_large_mapcount(folio, nr, mm)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     atomic_inc(folio._entire_mapcount)
     add_large_mapcount(folio, 1, mm)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     """nr PTEs are gone: the large mapcount goes first."""
     sub_large_mapcount(folio, nr, mm)
     last = remove_page_mapcounts(folio, page, nr)
     return last, partially_mapped(folio, last)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
     """The PMD is gone: the large mapcount goes first."""
     sub_large_mapcount(folio, 1, mm)
     return remove_entire_mapcount(folio)

@@ -5,7 +5,7 @@ takes a slot while others map the folio; it is cleared by rule S4 applied to eve
 first tail page lie behind the end of today's struct page, which makes struct page larger.
 
 `width=32` has the fields of 32-bit kernels: IDs of 15 bits, so that fork fails beyond 32,767 MMs, and counts of 16
-bits; an MM whose count overflows loses its slot, and the folio counts as shared. The layout around the fields stays that
+bits; an MM whose count overflows loses its slot, and the folio counts as shared. The fields around them keep the layout
 of 64-bit kernels.
 
 Sources: specification 2.2 (rules A1 to A5 and S1 to S4, for 64 and for 32 bits), 2.4 (trace T2, which a third slot
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from foliolab.framework.api import Bits, Parameter, Stored, __clear_bit, __set_bit, exact_claim, load, store
+from foliolab.framework.api import Bits, Folio, Parameter, Stored, __clear_bit, __set_bit, exact_claim, load, store
 from foliolab.policies import mm_id
 from foliolab.policies.mm_id import MM_ID_DUMMY, SHARED_BIT, set_slot_id, slot_id
 
@@ -69,7 +69,7 @@ def claims(values: Mapping[str, Any]) -> frozenset[str]:
     return CLAIMS | {exact_claim(values["slots"])} if exact else CLAIMS
 
 
-def add_to_slots(folio: Any, nr: int, mm: int, total: int) -> None:
+def add_to_slots(folio: Folio, nr: int, mm: int, total: int) -> None:
     """A1 to A5 for any number of slots, and the overflow of a 32-bit kernel's counts."""
     for slot in range(SLOTS):
         if slot_id(folio, slot) == mm:
@@ -91,7 +91,7 @@ def add_to_slots(folio: Any, nr: int, mm: int, total: int) -> None:
     __set_bit(SHARED_BIT, folio._mm_ids)
 
 
-def sub_from_slots(folio: Any, nr: int, mm: int, total: int) -> None:
+def sub_from_slots(folio: Folio, nr: int, mm: int, total: int) -> None:
     """S1 to S4 for any number of slots."""
     for slot in range(SLOTS):
         if slot_id(folio, slot) == mm and mm_id.sub_from_slot(folio, slot, nr):

@@ -12,11 +12,12 @@ eb16876971ea (PM_MMAP_EXCLUSIVE), 6dd55dd1c555 (smaps), 749492229e3b (stop the p
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
+    Folio,
     Hooks,
     Models,
+    Page,
     Policy,
     Stored,
     atomic_add_negative,
@@ -43,45 +44,39 @@ FIELDS = (
 )
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_large_mapcount(folio, nr, mm)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     set_large_mapcount(folio, 1, mm)
     atomic_set(folio._entire_mapcount, 0)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     """nr PTEs map pages: all of the folio counts as mapped with its first mapping."""
     return pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     nr_pmdmapped = folio_nr_pages(folio) if atomic_inc_and_test(folio._entire_mapcount) else 0
     return pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     add_large_mapcount(folio, nr, mm)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     atomic_inc(folio._entire_mapcount)
     add_large_mapcount(folio, 1, mm)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
-    """nr PTEs are gone."""
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     return after_ptes(folio, sub_large_mapcount(folio, nr, mm))
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
     """The PMD is gone: here the entire mapcount goes first."""
     last = atomic_add_negative(-1, folio._entire_mapcount)
     return after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)

@@ -14,11 +14,12 @@ Two parameters undo later work, to compare with older kernels: `large_mapcount=0
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
+    Folio,
     Hooks,
     Models,
+    Page,
     Parameter,
     Policy,
     Stored,
@@ -55,51 +56,46 @@ FIELDS = (
 )
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_page_mapcounts(folio, page, nr)
     if LARGE_MAPCOUNT:
         atomic_set(folio._large_mapcount, nr - 1)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     if LARGE_MAPCOUNT:
         atomic_set(folio._large_mapcount, 0)
     atomic_set(folio._entire_mapcount, 0)
     atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    """nr PTEs map pages."""
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     first = add_page_mapcounts(folio, page, nr)
     if LARGE_MAPCOUNT:
         atomic_add(nr, folio._large_mapcount)
     return first
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     counted = add_entire_mapcount(folio)
     if LARGE_MAPCOUNT:
         atomic_inc(folio._large_mapcount)
     return counted
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     if LARGE_MAPCOUNT:
         atomic_add(nr, folio._large_mapcount)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
+def dup_pmd(folio: Folio, mm: MM) -> None:
     """fork: one PMD more."""
     atomic_inc(folio._entire_mapcount)
     if LARGE_MAPCOUNT:
         atomic_inc(folio._large_mapcount)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     """nr PTEs are gone: the large mapcount goes first."""
     if LARGE_MAPCOUNT:
         atomic_sub(nr, folio._large_mapcount)
@@ -107,14 +103,14 @@ def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
     return last, partially_mapped(folio, last)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
     """The PMD is gone: the large mapcount goes first."""
     if LARGE_MAPCOUNT:
         atomic_dec(folio._large_mapcount)
     return remove_entire_mapcount(folio)
 
 
-def mapcount(folio: Any) -> int:
+def mapcount(folio: Folio) -> int:
     """All mappings; before 6.10 they are summed up, unless no page is mapped by a PTE (LM patch 4)."""
     if LARGE_MAPCOUNT:
         return atomic_read(folio._large_mapcount) + 1
@@ -126,7 +122,7 @@ def mapcount(folio: Any) -> int:
     return total
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_likely_mapped_shared` of 6.10 to 6.14, specification 1.10: a guess from the first page."""
     total = mapcount(folio)
     if total <= 1:

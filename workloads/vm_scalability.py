@@ -27,6 +27,8 @@ from foliolab.framework.api import (
     PAGE_SIZE,
     PMD_ORDER,
     READ_ONCE,
+    Machine,
+    Memory,
     ModelError,
     Setting,
     Timed,
@@ -59,7 +61,7 @@ MULTIPLIER: Final = 6364136223846793005
 INCREMENT: Final = 1442695040888963407
 
 
-def meet(vm: Any, gate: int, children: int) -> None:
+def meet(vm: Memory, gate: int, children: int) -> None:
     """Wait until all children are here."""
     if children > 1:
         arrived = pte_at(vm, gate).pte
@@ -68,7 +70,7 @@ def meet(vm: Any, gate: int, children: int) -> None:
             cpu_relax()
 
 
-def write_all(vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int) -> int:
+def write_all(vm: Memory, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int) -> int:
     """Once all are here, write every word of nr pages; how many pages were written."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
@@ -81,7 +83,7 @@ def write_all(vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, 
 
 
 def write_random(
-    vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int, words: int, seed: int
+    vm: Memory, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int, words: int, seed: int
 ) -> int:
     """Once all are here, write random words, on the average `words` in each of nr pages; nr, or less on failure."""
     c = cpu_at(vm, cpu)
@@ -123,7 +125,7 @@ class AnonCow:
         self.children = children
         self.random = random
 
-    def prepare(self, machine: Any, setting: Setting) -> Sequence[Timed]:
+    def prepare(self, machine: Machine, setting: Setting) -> Sequence[Timed]:
         """Populate and fork; a call for each child."""
         machine.create(PARENT)
         # what maps no PMD is measured without one, as by the other workloads
@@ -137,7 +139,7 @@ class AnonCow:
             return [partial(_in_turn, [self._child(machine, setting, c, 1) for c in range(1, self.children + 1)])]
         return [self._child(machine, setting, c, self.children) for c in range(1, self.children + 1)]
 
-    def _child(self, machine: Any, setting: Setting, child: int, children: int) -> Timed:
+    def _child(self, machine: Machine, setting: Setting, child: int, children: int) -> Timed:
         """What a child does once `children` have come."""
         where = (machine.map.cpus[child - 1], machine.map.zone, machine.map.mms[child], machine.map.scratch, children)
         if self.random:

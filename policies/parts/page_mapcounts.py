@@ -8,9 +8,9 @@ Sources: specification 1.1 to 1.5; the batched update is 20240807115515.1640951-
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    Folio,
+    Page,
     Stored,
     atomic_add_negative,
     atomic_add_return,
@@ -32,7 +32,7 @@ BATCHED = 1
 PAGE_MAPCOUNT = Stored("_mapcount", "i32", per="page", offset=48, init=-1, doc="PTE mappings of the page, minus 1")
 
 
-def add_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
+def add_page_mapcounts(folio: Folio, page: Page, nr: int) -> int:
     """Count PTE mappings page by page; how many pages became mapped and are not below a PMD."""
     first = 0
     if BATCHED:
@@ -51,7 +51,7 @@ def add_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
     return first
 
 
-def remove_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
+def remove_page_mapcounts(folio: Folio, page: Page, nr: int) -> int:
     """Uncount PTE mappings page by page; how many pages became unmapped and are not below a PMD."""
     last = 0
     if BATCHED:
@@ -70,19 +70,18 @@ def remove_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
     return last
 
 
-def set_page_mapcounts(folio: Any, page: Any, nr: int) -> None:
+def set_page_mapcounts(folio: Folio, page: Page, nr: int) -> None:
     """First mappings, by PTEs, of a folio that nobody else sees: no atomics."""
     for i in range(nr):
         atomic_set(nth_page(page, i)._mapcount, 0)
     atomic_set(folio._nr_pages_mapped, nr)
 
 
-def dup_page(page: Any) -> None:
-    """fork: one more PTE maps the page."""
+def dup_page(page: Page) -> None:
     atomic_inc(page._mapcount)
 
 
-def add_entire_mapcount(folio: Any) -> tuple[int, int]:
+def add_entire_mapcount(folio: Folio) -> tuple[int, int]:
     """One more PMD; (nr, nr_pmdmapped)."""
     if not atomic_inc_and_test(folio._entire_mapcount):
         return 0, 0
@@ -93,7 +92,7 @@ def add_entire_mapcount(folio: Any) -> tuple[int, int]:
     return max(pages - (mapped & FOLIO_PAGES_MAPPED), 0), pages
 
 
-def remove_entire_mapcount(folio: Any) -> tuple[int, int, bool]:
+def remove_entire_mapcount(folio: Folio) -> tuple[int, int, bool]:
     """One PMD less; (nr, nr_pmdmapped, partially_mapped)."""
     if not atomic_add_negative(-1, folio._entire_mapcount):
         return 0, 0, False
@@ -105,6 +104,6 @@ def remove_entire_mapcount(folio: Any) -> tuple[int, int, bool]:
     return nr, pages, nr != 0 and nr < pages
 
 
-def partially_mapped(folio: Any, nr: int) -> bool:
+def partially_mapped(folio: Folio, nr: int) -> bool:
     """After the removal of PTEs: pages went and others are still mapped."""
     return nr != 0 and atomic_read(folio._nr_pages_mapped) != 0

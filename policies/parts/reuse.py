@@ -5,9 +5,8 @@ Source: specification 2.7; commit 1da190f4d0a6 ("mm: Copy-on-Write (COW) reuse s
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    Folio,
     atomic_read,
     folio_free_swap,
     folio_ref_count,
@@ -17,7 +16,7 @@ from foliolab.framework.api import (
 )
 
 
-def leave_swapcache(folio: Any) -> bool:
+def leave_swapcache(folio: Folio) -> bool:
     """False if the folio is in the swap cache and locked; otherwise it has left if nothing kept it there."""
     if folio_test_swapcache(folio):
         if not folio_trylock(folio):
@@ -27,6 +26,6 @@ def leave_swapcache(folio: Any) -> bool:
     return True
 
 
-def only_mapped(folio: Any) -> bool:
+def only_mapped(folio: Folio) -> bool:
     """Whether every reference is a mapping."""
     return atomic_read(folio._large_mapcount) + 1 == folio_ref_count(folio)

@@ -32,10 +32,12 @@ Sources: specification 4.1 to 4.6; series 20231124132626.235350-1-david@redhat.c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from foliolab.framework.api import (
+    MM,
+    Folio,
     Hooks,
+    Page,
     Parameter,
     Policy,
     Stored,
@@ -102,21 +104,18 @@ def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
     )
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_page_mapcounts(folio, page, nr)
     set_mapcount(folio, nr, mm)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     atomic_set(folio._entire_mapcount, 0)
     atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
     set_mapcount(folio, 1, mm)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    """nr PTEs map pages."""
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     know(mm)
     step = add_batch_of(folio, nr)
     first = 0
@@ -128,8 +127,7 @@ def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
     return first
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     know(mm)
     exclusive = begin(folio)
     counted = count_entire(folio, exclusive)
@@ -138,14 +136,13 @@ def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
     return counted
 
 
-def dup_page(page: Any) -> None:
+def dup_page(page: Page) -> None:
     """fork: one more PTE maps the page; from patch 20 on `dup_ptes` counts it."""
     if not counts_under_seqcount():
         atomic_inc(page._mapcount)
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     know(mm)
     step = batch_of(nr)
     for i in range(0, nr, step):
@@ -156,8 +153,7 @@ def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
         end(folio, exclusive)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     know(mm)
     exclusive = begin(folio)
     dup_entire(folio, exclusive)
@@ -165,7 +161,7 @@ def dup_pmd(folio: Any, mm: Any) -> None:
     end(folio, exclusive)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     """nr PTEs are gone: the total goes first."""
     step = batch_of(nr)
     last = 0
@@ -177,7 +173,7 @@ def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
     return last, partially_mapped(folio, last)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
     """The PMD is gone: the total goes first."""
     exclusive = begin(folio)
     change_mapcount(folio, -1, mm, exclusive)
@@ -186,7 +182,7 @@ def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
     return counted
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_mapped_shared`, specification 4.5."""
     total = mapcount(folio)
     if total == 1:
@@ -196,7 +192,7 @@ def maybe_mapped_shared(folio: Any) -> bool:
     return is_shared(folio)
 
 
-def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
     """COW reuse: all references are mappings and all mappings are `mm`'s; a page alone is reused too."""
     return is_only_mapped_by(folio, mm)
 
