@@ -8,19 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from foliolab.framework.contract import trace_records
+from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.hookspecs import (
     hookimpl,
 )
-from foliolab.framework.contract.policy import (
-    API_VERSION,
-    CAPABILITIES,
-    Hooks,
-    Models,
-    Parameter,
-    Policy,
-    Scheme,
-    Stored,
-    exact_claim,
+from foliolab.framework.contract.parameter import Parameter, Values
+from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Models, Policy, Scheme, Stored, exact_claim
+from foliolab.framework.contract.reporter import (
+    Reporter,
 )
 from foliolab.framework.contract.sharing_pattern import (
     Processes,
@@ -30,6 +25,9 @@ from foliolab.framework.contract.sharing_pattern import (
 from foliolab.framework.contract.trace_reader import (
     TraceReader,
     TraceSource,
+)
+from foliolab.framework.contract.view import (
+    View,
 )
 from foliolab.framework.contract.workload import (
     PMD_ORDER,
@@ -186,6 +184,7 @@ __all__ = [
     "Processes",
     "Pte",
     "Ref",
+    "Reporter",
     "Scheme",
     "Setting",
     "SharingPattern",
@@ -195,6 +194,8 @@ __all__ = [
     "TraceSource",
     "Usage",
     "UsageError",
+    "Values",
+    "View",
     "Workload",
     "Zone",
     "__clear_bit",

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -16,6 +11,7 @@ from PySide6.QtCore import QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QWidget
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation.process import Answer, Child, Crash, Failure
 
 AT_ONCE: Final = 0.4
 """Seconds that a job has to end when it is told to; then it is ended."""
@@ -37,18 +33,6 @@ class Step:
     whole: int = 0
 
 
-@dataclass(frozen=True)
-class _Answer:
-    value: object
-
-
-@dataclass(frozen=True)
-class _Fault:
-    what: str
-    hint: str
-    details: str
-
-
 class Job(QObject):
     """One function in a process.
 
@@ -68,92 +52,49 @@ class Job(QObject):
         super().__init__(parent)
         self.title = title
         self.cancelled = False
-        context = multiprocessing.get_context("spawn")
-        self._pipe, there = context.Pipe()
-        self.process = context.Process(target=_work, args=(there, work, arguments), daemon=False)
-        self.process.start()
-        there.close()
-        self._open = True
-        self._notifier = QSocketNotifier(self._pipe.fileno(), QSocketNotifier.Type.Read, self)
+        self._child = Child(_work, work, arguments, name=title, interruptible=True, leads_group=True)
+        self.process = self._child.process
+        self._notifier = QSocketNotifier(self._child.pipe.fileno(), QSocketNotifier.Type.Read, self)
         self._notifier.activated.connect(self._take)
 
     def cancel(self) -> None:
-        """Tell it to end; it answers with what it has if it can, and is ended after `AT_ONCE` otherwise."""
-        if self._open and not self.cancelled:
+        """Ask the job to stop. It answers with what it has if it can, and is killed after `AT_ONCE` otherwise."""
+        if not self._child.pipe.closed and not self.cancelled:
             self.cancelled = True
-            if self.process.pid is not None and self.process.is_alive():
-                with suppress(ProcessLookupError):
-                    os.kill(self.process.pid, signal.SIGINT)
+            self._child.interrupt()
             QTimer.singleShot(int(AT_ONCE * 1000), self.kill)
 
     def kill(self) -> None:
-        """End it now, with all processes that it started."""
-        if self._open:
-            _kill(self.process)
-            self._over()
+        """End the job now, with all processes that it started."""
+        self._end(0)
 
     def _take(self) -> None:
-        try:
-            while self._open and self._pipe.poll():
-                self._heard(self._pipe.recv())
-        except (EOFError, OSError):
-            self._lost()
+        for message in self._child.arrived():
+            match message:
+                case Answer(value):
+                    self.answered.emit(value)
+                case Failure(error, details):
+                    self.failed.emit(error, details)
+                case Crash(how):
+                    if not self.cancelled:
+                        fault = FolioLabError(f"{self.title}: its process {how}", "what was shown before is kept")
+                        self.failed.emit(fault, "")
+                case _:
+                    self.said.emit(message)
+        if self._child.over:
+            self._end(AT_ONCE)
 
-    def _heard(self, sent: object) -> None:
-        if isinstance(sent, _Answer):
-            self.answered.emit(sent.value)
-            self._over()
-        elif isinstance(sent, _Fault):
-            self.failed.emit(FolioLabError(sent.what, sent.hint), sent.details)
-            self._over()
-        else:
-            self.said.emit(sent)
-
-    def _lost(self) -> None:
-        self.process.join(AT_ONCE)
-        code = self.process.exitcode
-        if not self.cancelled:
-            how = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
-            fault = FolioLabError(f"{self.title}: its process ended with {how}", "what was shown before is kept")
-            self.failed.emit(fault, "")
-        self._over()
-
-    def _over(self) -> None:
-        if not self._open:
+    def _end(self, grace: float) -> None:
+        if self._child.pipe.closed:
             return
-        self._open = False
         self._notifier.setEnabled(False)
-        self._pipe.close()
-        self.process.join(AT_ONCE)
-        if self.process.is_alive():
-            _kill(self.process)
-            self.process.join()
+        self._child.end(grace)
         self.ended.emit()
         self.deleteLater()
 
 
-def _kill(process: Any) -> None:
-    """End a process and what it started: it leads a group of its own."""
-    if process.pid is None:
-        return
-    for end in (os.killpg, os.kill):
-        with suppress(ProcessLookupError, PermissionError):
-            end(process.pid, signal.SIGKILL)
-
-
-def _work(pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
-    """Entry of a job's process."""
-    os.setpgrp()
-    try:
-        answer: object = _Answer(work(*arguments, say=pipe.send))
-    except KeyboardInterrupt:
-        return
-    except FolioLabError as fault:
-        answer = _Fault(fault.what, fault.hint, "")
-    except Exception as fault:
-        answer = _Fault(f"{type(fault).__name__}: {fault}", "please report it", traceback.format_exc())
-    with suppress(BrokenPipeError, OSError):
-        pipe.send(answer)
+def _work(pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> object:
+    return work(*arguments, say=pipe.send)
 
 
 class Jobs(QObject):

@@ -14,16 +14,15 @@ and ebb34f78d72c, which replaces it and tells what its callers asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from foliolab.framework.api import Folio, atomic_read, folio_page
+from foliolab.framework.api import Folio, Values, atomic_read, folio_page
 from foliolab.policies import page_mapcount
 
 FIELDS = tuple(field for field in page_mapcount.FIELDS if field.name != "_large_mapcount")
 
 
-def derive(values: Mapping[str, int]) -> dict[str, int]:
+def derive(values: Values) -> dict[str, int]:
     """The counters of that time: neither the large mapcount (6.10) nor batches (6.12)."""
     return {"LARGE_MAPCOUNT": 0, "BATCHED": 0}
 

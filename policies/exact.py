@@ -10,8 +10,6 @@ trivially right but big", taken to its end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from foliolab.framework.api import (
     MM,
     Folio,
@@ -20,6 +18,7 @@ from foliolab.framework.api import (
     Parameter,
     Policy,
     Stored,
+    Values,
     atomic_inc,
     atomic_read,
     atomic_set,
@@ -44,7 +43,7 @@ from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
 LOCK_BIT = 0
 
 
-def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
+def fields(values: Values) -> tuple[Stored, ...]:
     """What it stores for `mms` MMs: their counters lie behind the end of today's struct page."""
     return (
         PAGE_MAPCOUNT,
@@ -141,7 +140,7 @@ POLICY = Policy(
     references=("specification 9.1: ground truth",),
     layout="6.15",
     fields=fields,
-    parameters=(Parameter("mms", "MMS", 16, 2, 4096, doc="MM IDs that can be told apart, the dummy included"),),
+    parameters=(Parameter("mms", "", 16, 2, 4096, doc="MM IDs that can be told apart, the dummy included"),),
     capabilities=frozenset(
         {
             "exact",

@@ -14,24 +14,23 @@ folio_likely_mapped_shared()") and eefb9b2725e3, which improves it by the large 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from foliolab.framework.api import Folio, Parameter, Stored
+from foliolab.framework.api import Folio, Parameter, Stored, Values
 from foliolab.policies import estimated_sharers, page_mapcount
 from foliolab.policies.estimated_sharers import folio_estimated_sharers
 
 VERSIONS = ("6.9", "6.10")
 
 
-def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
+def fields(values: Values) -> tuple[Stored, ...]:
     """What it stores, with or without the large mapcount."""
-    return page_mapcount.FIELDS if values["version"] else estimated_sharers.FIELDS
+    return estimated_sharers.FIELDS if values["version"] == "6.9" else page_mapcount.FIELDS
 
 
-def derive(values: Mapping[str, int]) -> dict[str, int]:
+def derive(values: Values) -> dict[str, int]:
     """The counters of page-mapcount in that version."""
-    return {} if values["version"] else estimated_sharers.derive(values)
+    return estimated_sharers.derive(values) if values["version"] == "6.9" else {}
 
 
 def maybe_mapped_shared(folio: Folio) -> bool:
@@ -50,9 +49,7 @@ POLICY = replace(
         "commits 05c5323b2a34 and eefb9b2725e3 (asks the large mapcount first), 6.10",
     ),
     fields=fields,
-    parameters=(
-        Parameter("version", "LARGE_MAPCOUNT", "6.10", choices=VERSIONS, doc="6.10 to 6.14, or 6.9 before it"),
-    ),
+    parameters=(Parameter("version", "", "6.10", choices=VERSIONS, doc="6.10 to 6.14, or 6.9 before it"),),
     derive=derive,
     hooks=replace(page_mapcount.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared),
     models=None,  # page-mapcount says which kernels: 6.10 behaves alike, and 6.9 was not held against it

@@ -14,13 +14,22 @@ repairs); commit 6af8cb80d3a9, 6.15. More than two slots is this project's quest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from foliolab.framework.api import Bits, Folio, Parameter, Stored, __clear_bit, __set_bit, exact_claim, load, store
+from foliolab.framework.api import (
+    Bits,
+    Folio,
+    Parameter,
+    Stored,
+    Values,
+    __clear_bit,
+    __set_bit,
+    exact_claim,
+    load,
+    store,
+)
 from foliolab.policies import mm_id
-from foliolab.policies.mm_id import MM_ID_DUMMY, SHARED_BIT, set_slot_id, slot_id
+from foliolab.policies.mm_id import MM_ID_DUMMY, set_slot_id, slot_id
 
 SLOTS = 3
 MM_ID_MAPCOUNT_MAX = (1 << 31) - 1
@@ -46,12 +55,12 @@ def slot_fields(slots: int, width: int) -> tuple[Stored, ...]:
     )  # fmt: skip
 
 
-def fields(values: Mapping[str, Any]) -> tuple[Stored, ...]:
+def fields(values: Values) -> tuple[Stored, ...]:
     """The counters of `mm-id`, and so many slots of a width."""
     return (*mm_id.COUNTERS, *slot_fields(values["slots"], int(values["width"])))
 
 
-def derive(values: Mapping[str, Any]) -> Mapping[str, int]:
+def derive(values: Values) -> dict[str, int]:
     """The constants of specification 2.2 for a kernel of that width."""
     width = int(values["width"])
     bits = width // 2 - 1
@@ -63,7 +72,7 @@ def derive(values: Mapping[str, Any]) -> Mapping[str, int]:
     }
 
 
-def claims(values: Mapping[str, Any]) -> frozenset[str]:
+def claims(values: Values) -> frozenset[str]:
     """Exact for as many MMs as there are slots, from two on, unless a count of 16 bits can overflow."""
     exact = values["slots"] > 1 and values["width"] == "64"
     return CLAIMS | {exact_claim(values["slots"])} if exact else CLAIMS
@@ -79,16 +88,16 @@ def add_to_slots(folio: Folio, nr: int, mm: int, total: int) -> None:
                 return
             store(folio._mm_id_mapcount[slot], -1)
             set_slot_id(folio, slot, MM_ID_DUMMY)
-            __set_bit(SHARED_BIT, folio._mm_ids)
+            __set_bit(mm_id.SHARED_BIT, folio._mm_ids)
             return
     for slot in range(SLOTS):
         if slot_id(folio, slot) == MM_ID_DUMMY:
             set_slot_id(folio, slot, mm)
             store(folio._mm_id_mapcount[slot], nr - 1)
             if total != nr - 1:
-                __set_bit(SHARED_BIT, folio._mm_ids)  # others map it already
+                __set_bit(mm_id.SHARED_BIT, folio._mm_ids)  # others map it already
             return
-    __set_bit(SHARED_BIT, folio._mm_ids)
+    __set_bit(mm_id.SHARED_BIT, folio._mm_ids)
 
 
 def sub_from_slots(folio: Folio, nr: int, mm: int, total: int) -> None:
@@ -98,7 +107,7 @@ def sub_from_slots(folio: Folio, nr: int, mm: int, total: int) -> None:
             return
     for slot in range(SLOTS):
         if load(folio._mm_id_mapcount[slot]) == total:
-            __clear_bit(SHARED_BIT, folio._mm_ids)
+            __clear_bit(mm_id.SHARED_BIT, folio._mm_ids)
 
 
 POLICY = replace(
@@ -110,7 +119,7 @@ POLICY = replace(
     fields=fields,
     parameters=(
         Parameter("slots", "SLOTS", SLOTS, 1, 8, doc="how many MMs a folio can tell apart"),
-        Parameter("width", None, "64", choices=("64", "32"), doc="fields of 64-bit or of 32-bit kernels"),
+        Parameter("width", "", "64", choices=("64", "32"), doc="fields of 64-bit or of 32-bit kernels"),
     ),
     derive=derive,
     capabilities=claims({"slots": SLOTS, "width": "64"}),

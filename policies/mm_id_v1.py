@@ -11,8 +11,6 @@ Sources: specification 2.1 (rules), 2.4 (traces T1 to T5), 2.7 (reuse, patch 10)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from foliolab.framework.api import (
     MM,
     Bits,
@@ -22,6 +20,7 @@ from foliolab.framework.api import (
     Parameter,
     Policy,
     Stored,
+    Values,
     __clear_bit,
     __set_bit,
     atomic_add_negative,
@@ -77,12 +76,12 @@ PAGE_FIELDS = (
 )
 
 
-def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
+def fields(values: Values) -> tuple[Stored, ...]:
     """What it stores, with or without page mapcounts."""
     return (*PAGE_FIELDS, *SLOT_FIELDS) if values["page_mapcounts"] else SLOT_FIELDS
 
 
-def claims(values: Mapping[str, int]) -> frozenset[str]:
+def claims(values: Values) -> frozenset[str]:
     """What the series claims: with page mapcounts the answer is still the old guess, else the flag's."""
     common = {"pmd", "reuse"}
     return frozenset(

@@ -6,7 +6,7 @@ Every counter is its value minus 1, except the last.
 
 Sources: specification 1.1 to 1.5 and 1.10; mm/rmap.c and include/linux/rmap.h of 6.14; the large mapcount is
 commit 05c5323b2a34 ("mm: track mapcount of large folios in single value"), the batched `_nr_pages_mapped` is
-the patch of 7 Aug 2024 (20240807115515.1640951-1), the heuristic is commit eefb9b2725e3.
+the patch of 7 Aug 2024 (20240807115515.1640951-1-david@redhat.com), the heuristic is commit eefb9b2725e3.
 
 Two parameters undo later work, to compare with older kernels: `large_mapcount=0` is 6.9 and before, and
 `batched=0` is before August 2024, when `_nr_pages_mapped` cost one more atomic for every page.

@@ -74,7 +74,7 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
         GOOD.replace("fields=(Stored", "fields=lambda values: (1 / 0, Stored"), "check", "ZeroDivisionError"),
     "clash": (GOOD.replace("NAME", "mm-id"), "clash", "policy 'mm-id' of FILE (clash) is already given by"),
     "figures": (
-        HOOK + "@hookimpl\ndef foliolab_published(): return ['/no/such.toml']\n", "hook", "no such file"),
+        HOOK + "@hookimpl\ndef foliolab_published(): return ['/no/such.toml']\n", "check", "no such file"),
 }  # fmt: skip
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.contract import hookspecs
-from foliolab.framework.contract.policy import HOOK_ARGUMENTS, Hooks, Policy
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, Hooks
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.plugins.registry import load
+from foliolab.framework.plugins.registry import KINDS, load
 
 SHAPE = Shape(nr_pages=2048, nr_mms=3, nr_vpns=2048)
 PMD = 512
@@ -160,8 +160,9 @@ def test_whoever_asks(noted: Noted) -> None:
 
 
 PLUGIN = """
-from foliolab.framework.api import Hooks, Policy, SharingPattern, Stored, Workload, atomic_set, hookimpl
-from foliolab.framework.contract.trace_reader import TraceReader
+from foliolab.framework.api import (
+    Hooks, Policy, Reporter, SharingPattern, Stored, TraceReader, View, Workload, atomic_set, hookimpl,
+)
 from foliolab.policies.exact import POLICY
 
 HERE = {here!r}
@@ -200,7 +201,7 @@ def foliolab_findings():
 
 @hookimpl
 def foliolab_reporters():
-    return []
+    return [Reporter("my-format", "lines of mine", lambda result, rows: "")]
 
 
 @hookimpl
@@ -210,7 +211,7 @@ def foliolab_trace_readers():
 
 @hookimpl
 def foliolab_views():
-    return []
+    return [View("my-view", "nothing", lambda desk: None)]
 """
 
 
@@ -219,13 +220,14 @@ def test_a_plugin_may_have_every_hook(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     file = tmp_path / "plugin.py"
     file.write_text(PLUGIN.replace("{here!r}", repr(str(tmp_path))))
-    hooks = [name for name in vars(hookspecs.Hooks) if name.startswith("foliolab_")]
-    assert all(f"def {name}(" in PLUGIN for name in hooks)
+    assert all(f"def {kind.hook}(" in PLUGIN for kind in KINDS)
     registry = load([file], strict=True)
     assert "mine" in registry.policies
     assert "my-workload" in registry.workloads
     assert "my-pattern" in registry.patterns
-    assert tmp_path / "figures.toml" in registry.published
+    assert tmp_path / "figures.toml" in registry.published.values()
     assert registry.scenarios["my-scenario"] == tmp_path / "my-scenario.scenario"
-    assert tmp_path / "findings.json" in registry.findings
-    assert [reader.name for reader in registry.trace_readers][-1] == "mine"
+    assert tmp_path / "findings.json" in registry.findings.values()
+    assert list(registry.trace_readers) == ["mine"]
+    assert list(registry.reporters) == ["my-format"]
+    assert list(registry.views) == ["my-view"]

@@ -18,7 +18,7 @@ from foliolab.framework.report import interleaving
 from foliolab.framework.report.page import Page
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.field_names import bits_of, change_text, field_of, value_text
-from foliolab.framework.verify.timeline import MOST_ELEMENTS, Course
+from foliolab.framework.verify.timeline import MOST_ELEMENTS, Timeline
 from foliolab.policies import exact, mm_id, page_mapcount
 
 MM_ID = mm_id.POLICY.with_parameters()
@@ -38,10 +38,10 @@ SEQUENCE = msgspec.structs.replace(
 )
 
 
-def table(course: Course, width: int = 160, encoding: str = "utf-8", **options: bool) -> str:
+def table(timeline: Timeline, width: int = 160, encoding: str = "utf-8", **options: bool) -> str:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, highlight=False, emoji=False)
-    interleaving.render(course, Page(console), **options)
+    interleaving.render(timeline, Page(console), **options)
     file.flush()
     file.seek(0)
     return file.read()
@@ -49,7 +49,7 @@ def table(course: Course, width: int = 160, encoding: str = "utf-8", **options: 
 
 @pytest.mark.parametrize("width", [100, 200])
 def test_threads_are_columns_and_the_truth_stands_beside_them(width: int) -> None:
-    shown = table(Course(RACE, MM_ID), width)
+    shown = table(Timeline(RACE, MM_ID), width)
     lines = [line.rstrip() for line in shown.splitlines()]
     assert max(map(len, lines)) <= width
     head = next(line for line in lines if "thread 0" in line)
@@ -64,9 +64,9 @@ def test_threads_are_columns_and_the_truth_stands_beside_them(width: int) -> Non
 
 
 def test_only_a_dump_of_all_has_every_access() -> None:
-    course = Course(RACE, MM_ID)
-    folded, whole = table(course, 300), table(course, 300, unfolded=True)
-    everything = table(course, 300, all_accesses=True, unfolded=True)
+    timeline = Timeline(RACE, MM_ID)
+    folded, whole = table(timeline, 300), table(timeline, 300, unfolded=True)
+    everything = table(timeline, 300, all_accesses=True, unfolded=True)
     assert "… 27 accesses of thread 1: page[0–3]._mapcount: 1 → 2; _large_mapcount: 7 → 11" in " ".join(folded.split())
     assert "accesses of thread" not in whole
     assert len(folded.splitlines()) < len(whole.splitlines()) < len(everything.splitlines())
@@ -74,21 +74,21 @@ def test_only_a_dump_of_all_has_every_access() -> None:
     assert "rss_anon" in everything and "rss_anon" not in whole
     steps = [int(line.split()[0]) for line in everything.splitlines() if line.split() and line.split()[0].isdecimal()]
     assert steps == sorted(steps)
-    assert steps[-1] == len(course.frames) - 1
+    assert steps[-1] == len(timeline.frames) - 1
 
 
 def test_a_sequence_is_one_operation_a_line() -> None:
-    shown = table(Course(SEQUENCE, MM_ID))
+    shown = table(Timeline(SEQUENCE, MM_ID))
     assert "folio0._mm_ids: id1 0 → 2, shared 0 → 1" in shown
     assert "= folio 0: maybe shared" in shown and "= folio 0: exclusive" in shown
     assert "atomic" not in shown, "accesses are not shown unless asked for"
-    assert "atomic" in table(Course(SEQUENCE, MM_ID), all_accesses=True)
+    assert "atomic" in table(Timeline(SEQUENCE, MM_ID), all_accesses=True)
     assert "The law `safe`, for which this was kept, is not broken." in shown
 
 
 def test_the_broken_law_stands_at_the_end_in_words() -> None:
     wrong = replace(mm_id.POLICY, name="wrong", hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=never))
-    shown = table(Course(SEQUENCE, wrong.with_parameters()))
+    shown = table(Timeline(SEQUENCE, wrong.with_parameters()))
     assert shown.rstrip().endswith("folio 0: called exclusive, 2 MMs map it")
     assert "✗ the law `safe` is broken: never called exclusive while several MMs map it" in shown
 
@@ -99,54 +99,54 @@ def never(folio: Any) -> bool:
 
 
 def test_what_cannot_be_encoded_is_ascii() -> None:
-    shown = table(Course(RACE, MM_ID), encoding="ascii")
+    shown = table(Timeline(RACE, MM_ID), encoding="ascii")
     assert shown.isascii()
     assert "->" in shown
 
 
-# -- the course ------------------------------------------------------------------------------------------
+# -- the timeline ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("example", [RACE, SEQUENCE])
 def test_every_step_is_the_same_from_both_sides(example: Counterexample) -> None:
-    course = Course(example, MM_ID)
-    last = len(course.frames) - 1
-    forward = [course.at(step).snapshot().tobytes() for step in range(last + 1)]
-    backward = [course.at(step).snapshot().tobytes() for step in range(last, -1, -1)]
+    timeline = Timeline(example, MM_ID)
+    last = len(timeline.frames) - 1
+    forward = [timeline.at(step).snapshot().tobytes() for step in range(last + 1)]
+    backward = [timeline.at(step).snapshot().tobytes() for step in range(last, -1, -1)]
     assert forward == backward[::-1]
-    assert course.at(-1).snapshot().tobytes() == example.machine(MM_ID).snapshot().tobytes()
+    assert timeline.at(-1).snapshot().tobytes() == example.machine(MM_ID).snapshot().tobytes()
 
 
 def test_the_truth_is_that_of_the_step() -> None:
-    course = Course(SEQUENCE, MM_ID)
-    wholes = [step for step, frame in enumerate(course.frames) if not frame.op]
-    assert [course.mappings(step) for step in wholes] == [{}, {0: (4, 0, 0)}, {0: (4, 4, 0)}, {0: (0, 4, 0)}, {}]
+    timeline = Timeline(SEQUENCE, MM_ID)
+    wholes = [step for step, frame in enumerate(timeline.frames) if not frame.op]
+    assert [timeline.mappings(step) for step in wholes] == [{}, {0: (4, 0, 0)}, {0: (4, 4, 0)}, {0: (0, 4, 0)}, {}]
 
 
 def test_changes_of_a_stretch_are_those_of_its_ends() -> None:
-    course = Course(RACE, MM_ID)
-    changes = {change.name: (change.old, change.new) for change in course.changes(0, len(course.frames) - 1)}
+    timeline = Timeline(RACE, MM_ID)
+    changes = {change.name: (change.old, change.new) for change in timeline.changes(0, len(timeline.frames) - 1)}
     assert changes["folio._large_mapcount"] == (-1, 10)
     assert "folio._entire_mapcount" not in changes
-    assert course.changes(0, 0) == []
+    assert timeline.changes(0, 0) == []
 
 
 def test_a_long_array_shows_what_is_not_at_its_first_value() -> None:
     scheme = exact.POLICY.with_parameters({"mms": 2 * MOST_ELEMENTS})
-    course = Course(SEQUENCE, scheme)
+    timeline = Timeline(SEQUENCE, scheme)
     arrays = {stored.name for stored in scheme.fields if stored.count > MOST_ELEMENTS}
     assert arrays
-    wholes = [step for step, frame in enumerate(course.frames) if not frame.op]
-    mine = [value for value in course.values(wholes[2]).values() if value.stored.name in arrays]
+    wholes = [step for step, frame in enumerate(timeline.frames) if not frame.op]
+    mine = [value for value in timeline.values(wholes[2]).values() if value.stored.name in arrays]
     assert 0 < len(mine) < MOST_ELEMENTS
-    gone = [change for change in course.changes(wholes[3] - 5, wholes[4]) if change.stored.name in arrays]
+    gone = [change for change in timeline.changes(wholes[3] - 5, wholes[4]) if change.stored.name in arrays]
     assert all(change.new == change.stored.init for change in gone)
 
 
 # -- names and values ------------------------------------------------------------------------------------
 def test_neighbouring_pages_are_told_together() -> None:
-    course = Course(SEQUENCE, page_mapcount.POLICY.with_parameters())
-    text = interleaving.changes_text(course.changes(1, len(course.frames) - 1)[:4])
-    wholes = [step for step, frame in enumerate(course.frames) if not frame.op]
-    text = interleaving.changes_text(course.changes(wholes[0] + 1, wholes[1]))
+    timeline = Timeline(SEQUENCE, page_mapcount.POLICY.with_parameters())
+    text = interleaving.changes_text(timeline.changes(1, len(timeline.frames) - 1)[:4])
+    wholes = [step for step, frame in enumerate(timeline.frames) if not frame.op]
+    text = interleaving.changes_text(timeline.changes(wholes[0] + 1, wholes[1]))
     assert "frame[0–3]._mapcount: -1 → 0" in text
 
 

@@ -10,9 +10,9 @@ import pytest
 
 import foliolab.workloads
 from foliolab.framework.errors import PluginError
+from foliolab.framework.plugins.published import Published, load, parse
 from foliolab.framework.report.words import figure_text
 from foliolab.framework.results.comparison import compare
-from foliolab.framework.results.published import Published, load, parse
 from foliolab.framework.results.result import Cell, Config, MachineInfo, Result
 
 BASE = "page-mapcount"

@@ -1,4 +1,4 @@
-"""The commands of README.md do what it says; comparisons are run on little memory, once."""
+"""README.md is short, its commands work, and the output that it shows is what the command prints."""
 
 from __future__ import annotations
 
@@ -11,152 +11,60 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
-COMMANDS = sorted(
-    set(re.findall(r"^\| `(foliolab [^`]+)`", TEXT, re.MULTILINE) + re.findall(r"^foliolab .+", TEXT, re.MULTILINE))
-)
-SHORT = ["--memory", "16M", "--repeats", "1"]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+LIMIT = 150
+OWN_SCHEME = re.findall(r"^foliolab .+", TEXT, re.MULTILINE)
+QUESTIONS = re.findall(r"^\| .+\? \| `(foliolab [^`]+)`", TEXT, re.MULTILINE)
 
 
-def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(command: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "foliolab.framework.cli", *arguments],
+        [sys.executable, "-P", "-m", "foliolab.framework.cli", *shlex.split(command)[1:], *more],
         cwd=folder,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=240,
         check=False,
     )
 
 
-def test_readme_names_every_verb() -> None:
-    verbs = {shlex.split(command)[1] for command in COMMANDS}
-    assert verbs == {
-        "check",
-        "compare",
-        "consequences",
-        "diff",
-        "doctor",
-        "kernel",
-        "list",
-        "new",
-        "precision",
-        "record",
-        "replay",
-        "replay-trace",
-        "report",
-        "run",
-        "show",
-        "sweep",
-        "verify",
-    }
-    groups = {command.split()[2] for command in COMMANDS if command.split()[1] == "kernel"}
-    assert groups == {"bench", "calibrate", "check"}
+def test_it_is_short() -> None:
+    assert len(TEXT.splitlines()) <= LIMIT
 
 
-def _ordinary(command: str) -> bool:
-    asks_the_machine = (
-        shlex.split(command)[1] in ("kernel", "record", "replay", "replay-trace") or "--on both" in command
-    )
-    return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
+def test_the_two_commands_are_there() -> None:
+    for folder in ("gui", "tests"):
+        assert (ROOT / folder / "__main__.py").is_file()
+        assert f"\npython3 {folder} " in TEXT
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if _ordinary(c)])
-def test_the_commands_work(command: str, tmp_path: Path) -> None:
-    arguments = shlex.split(command)[1:]
-    for name, made in (("result", "first"), ("old", "first"), ("new", "second")):
-        (tmp_path / f"{name}.json").write_bytes((ROOT / "tests" / "report" / f"{made}.json").read_bytes())
-    if "--plugin" in arguments:
-        example = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
-        (tmp_path / "my.py").write_text(example.replace('name="total-only"', 'name="mine"'))
-        arguments += ["--workloads", "munmap", "--sizes", "64K"]
-    if arguments[0] in ("compare", "sweep"):
-        arguments += SHORT
-    if arguments[0] == "check":
-        arguments += ["--seconds", "4"]
-    if arguments[0] == "precision":
-        arguments += ["--mms", "3", "--folios", "2", "--execution", "interpreted"]
-    if arguments[0] == "verify":
-        arguments += ["--budget", "6", "--attacks", "explored"]
-    done = run(arguments, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip()
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert len(links) > 10
+    for link in links:
+        assert (ROOT / link).is_file(), link
 
 
-def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python wrong-policy\n(.*?)```", TEXT, re.DOTALL)
-    (tmp_path / "my.py").write_text(example)
-    (command,) = re.findall(r"`(foliolab verify mine [^`]+)`", TEXT)
-    found = run(shlex.split(command)[1:], tmp_path)
-    assert found.returncode == 1, found.stdout + found.stderr
-    assert "folio 0: mapcount 2, 1 mappings" in found.stdout
-    assert "schedule: 0*27 1*6 0*12 1*10" in found.stdout
-    (replay,) = (c for c in COMMANDS if shlex.split(c)[1] == "replay")
-    again = run([*shlex.split(replay)[1:], "--dump"], tmp_path)
-    assert again.returncode == 1, again.stdout + again.stderr
-    assert "the law `mapcount` is broken" in again.stdout
+def test_each_question_has_a_command_that_the_tests_run() -> None:
+    verbs = [shlex.split(command)[1] for command in QUESTIONS]
+    assert verbs == ["verify", "precision", "compare", "consequences", "kernel"]
+    tables = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    for command in QUESTIONS:
+        assert f"| `{command}" in tables
 
 
-@pytest.mark.machine
-@pytest.mark.slow
-@pytest.mark.parametrize("command", [c for c in COMMANDS if " kernel " in c or "--on both" in c])
-def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_path: Path) -> None:
-    arguments = [*shlex.split(command)[1:], "--wait", "300"]
-    code = {0}
-    if "check" in arguments:
-        arguments += ["--scenarios", "40", "--orders", "0,2-4,9"]
-        code = {1} if "--against" in arguments else {0}
-    if "bench" in arguments:
-        arguments += ["--memory", "16M", "--rounds", "1", "--sizes", "4K,64K"]
-    if "calibrate" in arguments:
-        pytest.skip("it takes minutes; tests/cli/test_calibrate.py runs it on small files")
-    done = run(arguments, tmp_path)
-    assert done.returncode in code | {3}, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    if done.returncode == 3:
-        pytest.skip(done.stderr.strip())
-
-
-@pytest.mark.machine
-@pytest.mark.slow
-def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
-    record, replay = (
-        next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay-trace")
-    )
-    done = run(shlex.split(record)[1:], tmp_path)
-    if done.returncode == 3:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = run(shlex.split(replay)[1:], tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "page-mapcount" in done.stdout and "mm-id" in done.stdout
+def test_the_output_is_what_the_command_prints(tmp_path: Path) -> None:
+    (command, shown) = re.findall(r"```\n\$ (foliolab [^\n]+)\n(.*?)```", TEXT, re.DOTALL)[0]
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stderr
+    printed = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+    assert shown.strip() in printed
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["foliolab compare", "foliolab compare --quick"])
-def test_the_default_comparison_works(command: str, tmp_path: Path) -> None:
-    rows = tmp_path / "rows.csv"
-    done = run([*shlex.split(command)[1:], *SHORT, "--csv", str(rows)], tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    head, *body = rows.read_text().splitlines()
-    assert head == "workload,size_kib,policy,ns_per_page,ratio,ratio_low,ratio_high,verdict"
-    assert {line.split(",")[2] for line in body} == {"page-mapcount", "mm-id", "no-page-mapcount"}
-
-
-def test_the_two_commands_of_the_readme_are_there() -> None:
-    assert (ROOT / "gui" / "__main__.py").is_file()
-    assert (ROOT / "tests" / "__main__.py").is_file()
-    assert "python3 gui" in TEXT
-    assert "python3 tests" in TEXT
-
-
-def test_the_example_of_a_conforming_policy_and_its_comparison_runs(tmp_path: Path) -> None:
-    example = re.findall(r"```python conformance\n(.*?)```", TEXT, re.DOTALL)[0]
-    command = re.findall(r"`(pytest --policy [^`]+)`", TEXT)[0]
-    policy = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
-    (tmp_path / "my_idea.py").write_text(policy)
-    (tmp_path / "test_mine.py").write_text(example.replace("    expected", "    seconds = 3\n    expected"))
-    words = [sys.executable, "-m", *shlex.split(command), "-p", "no:cacheprovider", "-q"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "total-only" in done.stdout and (tmp_path / "out" / "seed1.json").is_file()
+def test_a_scheme_of_ones_own_works_as_shown(tmp_path: Path) -> None:
+    assert len(OWN_SCHEME) == 3
+    for command in OWN_SCHEME:
+        more = ["--memory", "16M", "--repeats", "1"] if " compare " in command else []
+        done = run(command, tmp_path, *more)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"

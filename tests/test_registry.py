@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.plugins import discovery
+from foliolab.framework.plugins import registry as registry_module
+from foliolab.framework.plugins.kinds import Kind
 from foliolab.framework.plugins.registry import PluginFailure, Registry, load, parse_memory, parse_sizes
 
 BUILT_IN = {
@@ -50,7 +51,7 @@ def registry() -> Registry:
 
 
 def failure_of(path: Path) -> PluginFailure:
-    found = load([path], check=layouts_of)
+    found = load([path])
     assert found.policies.keys() >= BUILT_IN
     (failure,) = found.failures
     return failure
@@ -61,14 +62,14 @@ def test_the_built_in_plugins_arrive_by_entry_point(registry: Registry) -> None:
     assert registry.failures == []
     assert registry.policies.keys() >= BUILT_IN
     assert "munmap" in registry.workloads
-    assert [path.name for path in registry.published] == ["published.toml"]
+    assert [path.name for path in registry.published.values()] == ["published.toml"]
     assert registry.origin("mm-id") == ("entry", "policies")
     assert {p.version for p in registry.plugins} == {importlib.metadata.version("foliolab")}
 
 
 def test_a_file_may_just_hold_a_policy(tmp_path: Path) -> None:
     path = plugins.write_good(tmp_path)
-    found = load([path], check=layouts_of)
+    found = load([path])
     assert found.failures == []
     assert found.policy("good").name == "good"
     assert found.origin(found.policy("good")) == ("file", str(path))
@@ -103,7 +104,8 @@ def test_two_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
     other.write_text(plugins.GOOD.replace("NAME", "better"))
     found = load([one, other])
     assert found.failures == []
-    assert found.policies["good"].module != found.policies["better"].module
+    good, better = (found.policies[name].hooks.new_anon for name in ("good", "better"))
+    assert good.__module__ != better.__module__
 
 
 def test_the_same_file_twice_is_one_plugin(tmp_path: Path) -> None:
@@ -295,7 +297,7 @@ def test_strict_turns_a_failure_into_an_error(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_policy_of_a_failed_plugin_is_a_plugin_error(tmp_path: Path) -> None:
-    found = load([plugins.write(tmp_path, "overlap"), plugins.write(tmp_path, "raises")], check=layouts_of)
+    found = load([plugins.write(tmp_path, "overlap"), plugins.write(tmp_path, "raises")])
     with pytest.raises(PluginError, match="plugin overlap failed"):
         found.policy("overlap")
     with pytest.raises(PluginError, match="plugin raises failed"):
@@ -388,3 +390,41 @@ def test_amounts_of_memory() -> None:
     for bad in ("64", "1.5G", "G", "0G", "5000", "many", "1G1"):
         with pytest.raises(UsageError):
             parse_memory(bad)
+
+
+# -- loading once --------------------------------------------------------------------------------
+def test_a_plugin_is_loaded_once_a_process(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    assert load([path]).policies["good"] is load([path]).policies["good"]
+    path.write_text(path.read_text().replace("nothing", "a thing"))
+    assert load([path]).policies["good"].summary == "stores a word and knows a thing"
+
+
+def test_a_plugin_that_failed_is_loaded_again(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    path.write_text("from pathlib import Path\nPath(__file__).with_name('there').read_text()\n" + path.read_text())
+    assert load([path]).failures
+    (tmp_path / "there").write_text("")
+    assert not load([path]).failures
+
+
+def test_a_kind_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kind that only this test declares: its hook, its constant, its names and its clashes work."""
+
+    class Spy:
+        name = "a-spy"
+
+    kind: Kind[Spy] = Kind("spy", "foliolab_spies", (str,), lambda value: [Spy()], "Spies.", "SPY", "spies")
+    kind.__set_name__(Registry, "spies")
+    monkeypatch.setattr(registry_module, "KINDS", (*registry_module.KINDS, kind))
+    monkeypatch.setattr(registry_module, "_loaded", {})
+    hook, constant = tmp_path / "hook.py", tmp_path / "constant.py"
+    hook.write_text(plugins.HOOK + "@hookimpl\ndef foliolab_spies(): return ['x']\n")
+    constant.write_text("SPY = 'x'\n")
+    found = load([hook])
+    assert found.failures == [] and list(found.offers["spies"]) == ["a-spy"]
+    assert found.find(kind, "a-spy").name == "a-spy" and found.plugins[-1].offers["spies"] == ("a-spy",)
+    (clash,) = load([hook, constant]).failures
+    assert clash.message.endswith(f"is already given by {hook} (hook); rename one of them")
+    with pytest.raises(UsageError, match="there is no spy 'b-spy'"):
+        found.find(kind, "b-spy")

@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from foliolab.framework.errors import ResultFileError
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.report import csvfile, terminal
 from foliolab.framework.report.page import PIPE_WIDTH
 from foliolab.framework.results.comparison import compare
-from foliolab.framework.results.published import Published
 from foliolab.framework.results.result import Cell, Config, Failure, MachineInfo, Result
 
 BASE = "page-mapcount"

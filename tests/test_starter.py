@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.plugins import registry as room
 from foliolab.framework.plugins import starter
@@ -27,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_it_loads_and_nothing_is_refuted(file: Path) -> None:
-    registry = room.load([file], strict=True, check=layouts_of)
+    registry = room.load([file], strict=True)
     scheme = registry.policy("my-idea")
     assert file.name == "my_idea.py" and scheme.capabilities == {"safe"}
     found = verifier.verify(scheme, attacks.chosen(["random"]), Budget(1.5), lambda news: None, jobs=0)
@@ -37,7 +36,7 @@ def test_it_loads_and_nothing_is_refuted(file: Path) -> None:
 
 def test_without_its_lock_or_mark_it_is_refuted(file: Path) -> None:
     file.write_text(file.read_text().replace("store(folio._state, load(folio._state) | SHARED)", "pass"))
-    scheme = room.load([file], check=layouts_of).policy("my-idea")
+    scheme = room.load([file]).policy("my-idea")
     found = verifier.verify(scheme, attacks.chosen(["random"]), Budget(1.5), lambda news: None, jobs=0)
     assert found.verdict("safe") == "refuted"
 
@@ -45,7 +44,7 @@ def test_without_its_lock_or_mark_it_is_refuted(file: Path) -> None:
 def test_it_can_be_compared(file: Path) -> None:
     from foliolab.framework.run import RunRequest, compare_run
 
-    registry = room.load([file], check=layouts_of)
+    registry = room.load([file])
     first, workload = next(iter(registry.policies)), next(iter(registry.workloads))
     request = RunRequest(
         (first, "my-idea"), first, (workload,), (4,), 1 << 20, 1, plugins=(str(file),), execution="interpreted"

@@ -14,7 +14,7 @@ LONG = 500
 RUN = 16
 """Pages that are written or unmapped at a time, at most; also the pages of a fault-around."""
 
-SPEC = "specification 2.3, 2.6 of the two-slot scheme (linux-mm, 3 March 2025)"
+SPEC = "specification 2.3 and 2.6 (two slots; 20250303163014.1128035-1-david@redhat.com)"
 
 
 def _run_in(processes: Processes, pages: int) -> tuple[int, int]:
@@ -222,7 +222,7 @@ PATTERNS = (
     SharingPattern(
         name="last-child",
         summary="parent and siblings exit, the last child lives long: the worst case of two slots from 3 MMs on",
-        references=(SPEC, "its trace T2"),
+        references=(SPEC, "specification 2.4, trace T2"),
         play=last_child,
     ),
 )

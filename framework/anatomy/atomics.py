@@ -11,9 +11,10 @@ from foliolab.framework.contract.workload import PMD_ORDER
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation.blame import location_outside
+from foliolab.framework.isolation.limits import TooSlow, limited
 from foliolab.framework.machine.primitives import ATOMIC_RMW
 from foliolab.framework.machine.ref import Ref
-from foliolab.framework.plugins.discovery import TooSlow, limited, place_outside
 
 SECONDS: Final = 20.0
 """How long one series may take: a hook may loop."""
@@ -97,7 +98,7 @@ class _Series:
         return self.found
 
     def _fail(self, fault: BaseException, what: str) -> None:
-        place = place_outside(fault)
+        place = location_outside(fault)
         level = "PMD" if self.pmd else "PTE"
         problem = f"{place}: {what}" if place else what
         self.found.append(Operation(self.running, level, self.order, None, 0, problem))

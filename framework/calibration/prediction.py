@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.calibration import Calibration, Rest, Unknown, column_of, differs, rest_of
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.results import statistics
 from foliolab.framework.results.comparison import Row
-from foliolab.framework.results.published import Published
 from foliolab.framework.results.result import Result
 
 SMALL_KIB: Final = 4

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+from foliolab.framework.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.page import Page
-    from foliolab.framework.results.published import Published
     from foliolab.framework.verify.ledger import Ledger
 
 LISTS: Final = "separated by commas; may be repeated"
@@ -50,11 +49,10 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
     for path in plugins or ():
         if not path.exists():
             raise UsageError(f"there is no plugin file {path}", "name an existing Python file after --plugin")
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry as room
 
     try:
-        return room.load(plugins or (), strict, check=layouts_of)
+        return room.load(plugins or (), strict)
     finally:
         gc.enable()  # see `main`: the start is over
 
@@ -79,7 +77,7 @@ def schemes(found: Registry, written: list[str] | None, plugin: list[Path] | Non
         name
         for one in found.plugins
         if one.kind == "file" and str(Path(one.source).resolve()) in files
-        for name in one.policies
+        for name in one.offers["policies"]
     ]
     broken = next((one for one in found.failures if str(Path(one.source).resolve()) in files), None)
     if not offered and broken is not None:
@@ -95,7 +93,7 @@ def ledger(found: Registry) -> Ledger:
     """What is known about policies' texts; a file that cannot be read is named and left out."""
     from foliolab.framework.verify.ledger import Ledger
 
-    made = Ledger(found.findings)
+    made = Ledger(found.findings.values())
     for problem in made.problems:
         sys.stderr.write(f"foliolab: {problem}\n")
     return made
@@ -110,7 +108,7 @@ def say_refuted(found: Registry, schemes: Iterable[Scheme], page: Page) -> None:
 def refuted(found: Registry, schemes: Iterable[Scheme]) -> list[str]:
     """The refuted claims of policies, a sentence each."""
     known = ledger(found)
-    return [f"{scheme.name}: {outcome.told}" for scheme in schemes for outcome in known.refuted(scheme)]
+    return [f"{scheme.name}: {verdict.text}" for scheme in schemes for verdict in known.refuted(scheme)]
 
 
 def print_json(data: Any) -> None:
@@ -133,31 +131,6 @@ def writable(path: Path | None) -> None:
         raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise UsageError(f"{path} cannot be written: permission denied", "choose another place")
-
-
-def published_figures(found: Registry) -> list[Published]:
-    """The published figures of all plugins; a file that cannot be read is named and left out."""
-    from foliolab.framework.results import published
-
-    figures: list[Published] = []
-    for path in found.published:
-        try:
-            figures += published.load(path)
-        except PluginError as fault:
-            sys.stderr.write(f"foliolab: {fault.what}\n")
-    return figures
-
-
-def resolver(found: Registry) -> Callable[[str], Mapping[str, int] | None]:
-    """All parameters of a policy as a user would write it, or None where there is no such policy."""
-
-    def resolve(text: str) -> Mapping[str, int] | None:
-        try:
-            return dict(found.policy(text).values)
-        except FolioLabError:
-            return None
-
-    return resolve
 
 
 def execution(wish: str) -> Literal["native", "interpreted"]:

@@ -93,7 +93,7 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     if subject.verified is not None:
         from foliolab.framework.verify import ledger
 
-        ledger.keep(subject.verified)
+        ledger.keep(subject.verified, subject.scheme)
     report.show_end(subject.scheme.name, lines, refutations, time.monotonic() - began, page)
     return {
         "policy": subject.scheme.name,
@@ -107,7 +107,7 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     """Write a counterexample, and play it."""
     from foliolab.framework.report.conformance import Refutation
     from foliolab.framework.verify import counterexample
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
     path = counterexample.place(example, output, first)
     try:
@@ -117,4 +117,4 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     except (OSError, FolioLabError) as fault:
         sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
         command = ""
-    return Refutation(example.law, Course(example, scheme), command)
+    return Refutation(example.law, Timeline(example, scheme), command)

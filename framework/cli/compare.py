@@ -224,7 +224,7 @@ def _measure(
         result: Result = compare_run(request, progress)
     if json is not None:
         results.save(result, json)
-    rows = comparison.compare(result, published=_common.published_figures(found), resolve=_common.resolver(found))
+    rows = comparison.compare(result, published=found.published_figures(), resolve=found.parameters_of)
     forecast = None
     if calibration is not None:
         forecast = prediction.predict(result, rows, calibration, _reuses(found))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from foliolab.framework.consequences.result import ConsequencesResult
-    from foliolab.framework.consequences.sources import Source
+    from foliolab.framework.consequences.sources import MomentSource
     from foliolab.framework.plugins.registry import Registry
 
 POLICIES: Final = "page-mapcount,mm-id,no-page-mapcount,exact"
@@ -69,7 +69,7 @@ def run(
     from foliolab.framework.report.progress import Progress
 
     request = session.ConsequencesRequest(
-        courses=courses,
+        sources=courses,
         schemes=schemes,
         seed=seed,
         mms=mms,
@@ -121,12 +121,12 @@ class _Pick:
     moments: int
 
 
-def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[Source]:
+def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentSource]:
     """What the user named, or everything that is a course."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
     courses = {name: workload for name, workload in found.workloads.items() if workload.course}
-    chosen: list[Source] = []
+    chosen: list[MomentSource] = []
     for name in dict.fromkeys(names or [*found.patterns, *courses, ALL, RANDOM]):
         if name in found.patterns:
             usage = usage_for(pick.order, pick.mms)
@@ -140,7 +140,7 @@ def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[Source]
     return chosen
 
 
-def _random(pick: _Pick) -> Source:
+def _random(pick: _Pick) -> MomentSource:
     """Scenarios by chance, among them what the kernel is not asked for: swap."""
     from foliolab.framework.consequences.sources import FromScenarios
     from foliolab.framework.scenario.generate import WEIGHTS, Mix, random_scenario
@@ -152,7 +152,7 @@ def _random(pick: _Pick) -> Source:
     return FromScenarios(RANDOM, f"{RANDOMS} scenarios by chance", scenarios, 4 << pick.order if pick.sized else 0)
 
 
-def _scenarios(found: Registry, name: str) -> Source:
+def _scenarios(found: Registry, name: str) -> MomentSource:
     """A scenario by its file or name, or all that ship.
 
     Raises:

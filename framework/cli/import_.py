@@ -34,7 +34,7 @@ def run(
     from foliolab.framework.trace.importers.summary import summarise
 
     target = out or file.with_name(file.name + ".folio")
-    importers.convert(file, target, form, importers.with_plugins(found.trace_readers))
+    importers.convert(file, target, form, importers.with_plugins(found.trace_readers.values()))
     summary = summarise(Trace(target))
     if json:
         _common.print_json(recording.data(summary))

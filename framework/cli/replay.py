@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.page import Page
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 TRACE: Final = ".folio"
 """How the names of traces end."""
@@ -50,18 +50,18 @@ def run(
     scheme = _scheme(found, example, file)
     from foliolab.framework.report import verify as report
     from foliolab.framework.report.page import Page, console_for
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
     page = Page(console_for())
-    course = Course(example, scheme)
-    report.introduction(course, page)
+    timeline = Timeline(example, scheme)
+    report.introduction(timeline, page)
     if dump:
         from foliolab.framework.report import interleaving
 
-        interleaving.render(course, page, all_accesses, unfolded=every)
+        interleaving.render(timeline, page, all_accesses, unfolded=every)
     else:
-        _step(course, page, all_accesses)
-    if course.breaks:
+        _step(timeline, page, all_accesses)
+    if timeline.breaks:
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
 
 
@@ -89,12 +89,12 @@ def _scheme(found: Registry, example: Counterexample, file: Path) -> Scheme:
         raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
 
 
-def _step(course: Course, page: Page, all_accesses: bool) -> None:
+def _step(timeline: Timeline, page: Page, all_accesses: bool) -> None:
     from foliolab.framework.report.stepping import Stepper
 
-    if not course.frames:
+    if not timeline.frames:
         raise FolioLabError("the counterexample has no step", "it names neither a set-up nor operations")
-    Stepper(course, page, all_accesses).run(_read)
+    Stepper(timeline, page, all_accesses).run(_read)
 
 
 def _read(prompt: str) -> str | None:

@@ -41,11 +41,11 @@ def run(
 
     parts = layout.anatomy(scheme, order, _peers(found))
     operations = atomics.operations(scheme, order)
-    outcomes = _common.ledger(found).outcomes(scheme)
+    verdicts = _common.ledger(found).verdicts(scheme)
     if json:
-        _common.print_json(report.data(parts, operations, outcomes))
+        _common.print_json(report.data(parts, operations, verdicts))
     else:
-        report.render(parts, operations, Plain(), outcomes)
+        report.render(parts, operations, Plain(), verdicts)
 
 
 def _peers(found: Registry) -> dict[Layout, Scheme]:

@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)
         verification = _attack(found, scheme, chosen, allowed, jobs, command)
-        ledger.keep(verification)
+        ledger.keep(verification, scheme)
         report.render(verification, _shown(scheme, verification, output, not any(one.refuted for one in done)), page)
         done.append(verification)
         page.line()
@@ -109,7 +109,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     if json is not None:
         verdicts.save(together, json)
     if save_findings is not None:
-        ledger.save(map(ledger.record_of, done, schemes), save_findings)
+        ledger.save(map(ledger.shipped_record, done, schemes), save_findings)
     if together.interrupted:
         raise typer.Exit(_common.INTERRUPTED)
     if together.refuted:
@@ -148,7 +148,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
     from foliolab.framework.verify import counterexample
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
     shown: list[Shown] = []
     for finding in verification.refuted:
@@ -165,5 +165,5 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
             where = ""
         command = shlex.join(["foliolab", "replay", where])
         late = verification.interrupted and example.shape.get("max_order", 0) > SOON_PLAYED
-        shown.append(Shown(finding, None if late else Course(example, scheme), where, command))
+        shown.append(Shown(finding, None if late else Timeline(example, scheme), where, command))
     return shown

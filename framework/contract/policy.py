@@ -7,21 +7,24 @@ and plain functions that read like the kernel's. It is written once, from primit
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Final, Literal
 
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hook, Hooks, takes_vpn
+from foliolab.framework.contract.parameter import Parameter, Values, read_by
 from foliolab.framework.errors import PluginError, UsageError
+from foliolab.framework.machine.calltree import readers
 from foliolab.framework.machine.layout import Bits, Field
-from foliolab.framework.machine.pointers import MM, Folio, Page
 
-API_VERSION: Final = 1
-"""The version of this contract; a policy written for it or the one before is accepted."""
+API_VERSION: Final = 2
+"""The version of this contract; a policy written for this version or the one before is accepted.
 
-DEPRECATED_HOOKS: Final[dict[str, str]] = {}
-"""Hooks of this version that the next one will not have, each with what to use instead: who declares one is told."""
+Version 2: `derive`, `fields`, `capabilities_of` and `max_mm_id` get the chosen words of parameters with choices.
+Version 1: they get the words' indexes. A policy that says `api_version=1` still does.
+"""
 
 _EXACT_FOR: Final = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
@@ -96,155 +99,6 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """Something about a policy that its user may choose, as in `mm-id-slots:slots=3`.
-
-    The text reads it as a module constant; choosing another value rebinds that constant.
-
-    Args:
-        name: as the user writes it.
-        constant: the module constant.
-        default: an integer, or one of `choices`.
-        low, high: the range of an integer.
-        choices: allowed words; the constant is the word's place in the list.
-        doc: one line.
-    """
-
-    name: str
-    constant: str
-    default: int | str
-    low: int = 0
-    high: int = (1 << 31) - 1
-    choices: tuple[str, ...] = ()
-    doc: str = ""
-
-    def parse(self, text: int | str, policy: str) -> int:
-        """The constant's value for what the user wrote.
-
-        Raises:
-            UsageError: not a value of this parameter.
-        """
-        if self.choices:
-            if str(text) in self.choices:
-                return self.choices.index(str(text))
-            raise UsageError(
-                f"policy {policy}: {self.name}={text} is not a choice",
-                f"choose one of {', '.join(self.choices)}",
-            )
-        try:
-            value = int(text)
-        except ValueError:
-            value = self.low - 1
-        if not self.low <= value <= self.high:
-            raise UsageError(
-                f"policy {policy}: {self.name}={text} is out of range", f"choose {self.low} to {self.high}"
-            )
-        return value
-
-
-Hook = Callable[..., Any]
-# The types of hooks, so that a type checker finds a hook of other arguments; a second form takes `vpn`, too.
-FolioHook = Callable[[Folio], None]
-PtesHook = Callable[[Folio, Page, int, MM], None] | Callable[[Folio, Page, int, MM, int], None]
-PmdHook = Callable[[Folio, MM], None] | Callable[[Folio, MM, int], None]
-AddPtesHook = Callable[[Folio, Page, int, MM], int] | Callable[[Folio, Page, int, MM, int], int]
-AddPmdHook = Callable[[Folio, MM], tuple[int, int]] | Callable[[Folio, MM, int], tuple[int, int]]
-RemovePtesHook = (
-    Callable[[Folio, Page, int, MM], tuple[int, bool]] | Callable[[Folio, Page, int, MM, int], tuple[int, bool]]
-)
-RemovePmdHook = Callable[[Folio, MM], tuple[int, int, bool]] | Callable[[Folio, MM, int], tuple[int, int, bool]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hooks:
-    """The functions of a policy; None takes the default, which changes nothing or answers as Linux 6.14 does.
-
-    Every hook gets a large folio (order 1 and up; small folios need no scheme), pages of that folio, and the
-    MM whose page table changes. `nr` is a number of consecutive pages. Hooks change the policy's own fields
-    only; references, AnonExclusive, page tables and statistics are the engine's.
-
-    The hooks out of HOOKS_WITH_PLACE may take one argument more, `vpn`: the page of address space at which the
-    mappings begin. They may then look at the page tables of `mm` (`folio_mapped_between`), whose lock is held, as
-    it is in the kernel: what is added is not there yet, what is removed is gone already, and where PTEs take the
-    place of a PMD they are added below it before it is removed.
-
-    Attributes:
-        prepare: (folio) a folio was allocated; default: store every field's `init`.
-        release: (folio) the folio is about to be freed.
-        new_anon: (folio, page, nr, mm) a private new anonymous folio gets its first nr = all mappings.
-        new_anon_pmd: (folio, mm) the same, mapped by one PMD.
-        add_ptes: (folio, page, nr, mm) -> nr: nr PTEs map pages page…page+nr-1; returns by how much the
-            statistic of mapped pages grows.
-        add_pmd: (folio, mm) -> (nr, nr_pmdmapped).
-        dup_page: (page) fork: one more mapping of this page; called for each page before dup_ptes.
-        dup_ptes: (folio, page, nr, mm) fork: nr PTEs more, in the child `mm`.
-        dup_pmd: (folio, mm) fork: one PMD more, in the child `mm`.
-        remove_ptes: (folio, page, nr, mm) -> (nr, partially_mapped).
-        remove_pmd: (folio, mm) -> (nr, nr_pmdmapped, partially_mapped).
-        move_pte: (folio, page, mm, vpn, to) mremap moved the PTE of a page from `vpn` to `to`, which it maps now.
-            PMDs that move whole, with everything below them, are not told.
-        mapcount: (folio) -> number of mappings, PTEs and PMDs alike.
-        entire_mapcount: (folio) -> number of PMD mappings.
-        maybe_mapped_shared: (folio) -> False only if certainly a single MM maps the folio.
-        can_reuse: (folio, page, mm) -> whether `mm`, faulting on a write to a page that is not AnonExclusive,
-            may write in place: it is the sole owner and nobody else holds a reference.
-        page_mapcount: (folio, page) -> what /proc/kpagecount shows and smaps divides by.
-        page_exclusive: (folio, page) -> pagemap's bit 56, and smaps' private instead of shared.
-    """
-
-    prepare: FolioHook | None = None
-    release: FolioHook | None = None
-    new_anon: PtesHook
-    new_anon_pmd: PmdHook | None = None
-    add_ptes: AddPtesHook
-    add_pmd: AddPmdHook | None = None
-    dup_page: Callable[[Page], None] | None = None
-    dup_ptes: PtesHook
-    dup_pmd: PmdHook | None = None
-    remove_ptes: RemovePtesHook
-    remove_pmd: RemovePmdHook | None = None
-    move_pte: Callable[[Folio, Page, MM, int, int], None] | None = None
-    mapcount: Callable[[Folio], int] | None = None
-    entire_mapcount: Callable[[Folio], int] | None = None
-    maybe_mapped_shared: Callable[[Folio], bool]
-    can_reuse: Callable[[Folio, Page, MM], bool] | None = None
-    page_mapcount: Callable[[Folio, Page], int] | None = None
-    page_exclusive: Callable[[Folio, Page], bool] | None = None
-
-    def given(self) -> dict[str, Hook]:
-        """The hooks that the policy wrote itself, by name."""
-        return {f.name: h for f in fields(self) if (h := getattr(self, f.name)) is not None}
-
-
-HOOK_ARGUMENTS: Final = {
-    "prepare": 1, "release": 1, "new_anon": 4, "new_anon_pmd": 2, "add_ptes": 4, "add_pmd": 2, "dup_page": 1,
-    "dup_ptes": 4, "dup_pmd": 2, "remove_ptes": 4, "remove_pmd": 2, "move_pte": 5, "mapcount": 1, "entire_mapcount": 1,
-    "maybe_mapped_shared": 1, "can_reuse": 3, "page_mapcount": 2, "page_exclusive": 2,
-}  # fmt: skip
-"""How many arguments each hook takes."""
-
-HOOK_RESULTS: Final = {
-    "add_ptes": "a number", "add_pmd": "(nr, nr_pmdmapped)", "remove_ptes": "(nr, partially_mapped)",
-    "remove_pmd": "(nr, nr_pmdmapped, partially_mapped)", "mapcount": "a number", "entire_mapcount": "a number",
-    "maybe_mapped_shared": "True or False", "can_reuse": "True or False", "page_mapcount": "a number",
-    "page_exclusive": "True or False",
-}  # fmt: skip
-"""What the hooks that answer something answer."""
-
-HOOKS_WITH_PLACE: Final = frozenset(
-    {
-        "new_anon", "new_anon_pmd", "add_ptes", "add_pmd", "dup_ptes", "dup_pmd", "remove_ptes", "remove_pmd",
-    }
-)  # fmt: skip
-"""The hooks that may take one argument more: the page of address space."""
-
-
-def takes_place(name: str, hook: Hook) -> bool:
-    """Whether a policy's hook of that name takes the page of address space, too."""
-    return name in HOOKS_WITH_PLACE and hook.__code__.co_argcount == HOOK_ARGUMENTS[name] + 1
-
-
-@dataclass(frozen=True)
 class Models:
     """Which Linux kernels behave like a policy, so that a running one can be held against it.
 
@@ -296,45 +150,43 @@ class Policy:
         summary: one line.
         references: mails, commits and sections that define it.
         layout: which kernel's struct folio its fields extend.
-        fields: what it stores, or a function of the chosen parameters that says so.
+        fields: what it stores, or a function of the chosen parameters that returns it.
         hooks: its functions.
         parameters: what its user may choose.
-        derive: constants that follow from the parameters, by name.
+        derive: constants that follow from the parameters, by name; named as in `Parameter.constant`.
         capabilities: what it claims, out of CAPABILITIES.
         capabilities_of: what it claims for chosen parameters, where that depends on them.
         max_mm_id: the largest MM ID it can tell apart (or a function of the parameters); fork fails beyond.
         max_order: the largest folio it supports.
         max_mappings: the most mappings that one folio may have, all MMs together; what its counters must hold.
         api_version: the contract it was written for.
-        replace: (function, other) pairs: the other stands in its place wherever the text calls it, so that a policy
-            made with `dataclasses.replace` from another one may change a single step of it.
-        mutants: wrong variants of it, each with one mistake, that a check against the kernel must refute.
+        replace: (function, other) pairs: `other` is called wherever the text calls `function`, so that a policy
+            made with `dataclasses.replace` from another one may change a single step of it. A function that the text
+            never calls cannot be replaced; a hook is changed in `hooks`.
+        mutants: wrong variants of it, each with one mistake, that a check against the kernel must refute: a function
+            that returns them, or its name as "module:function", which is imported when the variants are needed.
         models: which kernels behave like it in its default form; None: no released one.
-        module: the module whose constants the parameters rebind; the one that declares the policy.
     """
 
     name: str
     summary: str
     references: tuple[str, ...]
-    fields: tuple[Stored, ...] | Callable[[Mapping[str, int]], tuple[Stored, ...]]
+    fields: tuple[Stored, ...] | Callable[[Values], tuple[Stored, ...]]
     hooks: Hooks
     layout: Layout = "6.15"
     parameters: tuple[Parameter, ...] = ()
-    derive: Callable[[Mapping[str, int]], Mapping[str, Any]] | None = None
+    derive: Callable[[Values], Mapping[str, Any]] | None = None
     capabilities: frozenset[str] = frozenset()
-    capabilities_of: Callable[[Mapping[str, int]], frozenset[str]] | None = None
-    max_mm_id: int | Callable[[Mapping[str, int]], int] = (1 << 31) - 1
+    capabilities_of: Callable[[Values], frozenset[str]] | None = None
+    max_mm_id: int | Callable[[Values], int] = (1 << 31) - 1
     max_order: int = 15
     max_mappings: int = (1 << 31) - 1
     replace: tuple[tuple[Hook, Hook], ...] = ()
-    mutants: Callable[[], tuple[Policy, ...]] | None = None
+    mutants: str | Callable[[], tuple[Policy, ...]] | None = None
     models: Models | None = None
     api_version: int = API_VERSION
-    module: str = ""
 
     def __post_init__(self) -> None:
-        if not self.module:
-            object.__setattr__(self, "module", sys._getframe(2).f_globals.get("__name__", ""))
         if self.api_version not in (API_VERSION, API_VERSION - 1):
             raise PluginError(
                 f"policy {self.name} was made for version {self.api_version} of the policy contract",
@@ -356,18 +208,19 @@ class Policy:
             )
         for name, hook in self.hooks.given().items():
             code = getattr(hook, "__code__", None)
-            if code is None or not (code.co_argcount == HOOK_ARGUMENTS[name] or takes_place(name, hook)):
-                more = f" (or {HOOK_ARGUMENTS[name] + 1}, with vpn)" if name in HOOKS_WITH_PLACE else ""
+            if code is None or not (code.co_argcount == HOOK_ARGUMENTS[name] or takes_vpn(name, hook)):
+                more = f" (or {HOOK_ARGUMENTS[name] + 1}, with vpn)" if name in HOOKS_WITH_VPN else ""
                 raise PluginError(
                     f"policy {self.name}: hook {name} must be a function of {HOOK_ARGUMENTS[name]} arguments{more}",
-                    "its arguments are listed in foliolab.framework.contract.policy.Hooks",
+                    "its arguments are listed in foliolab.framework.contract.hooks.Hooks",
                 )
 
     def with_parameters(self, chosen: Mapping[str, int | str] | None = None) -> Scheme:
-        """The policy with its parameters chosen; defaults where nothing was.
+        """The policy with the chosen parameters, and defaults for the others.
 
         Raises:
             UsageError: no such parameter, or a value it cannot take.
+            PluginError: the policy declares a parameter that changes nothing.
         """
         chosen = chosen or {}
         known = {p.name: p for p in self.parameters}
@@ -378,7 +231,82 @@ class Policy:
                     f"it has {', '.join(known)}" if known else "it has none",
                 )
         values = {p.name: p.parse(chosen.get(p.name, p.default), self.name) for p in self.parameters}
+        _ = self.bindings  # refuses a parameter that changes nothing
         return Scheme(self, tuple(values.items()), tuple((k, str(v)) for k, v in chosen.items()))
+
+    def wrong_variants(self) -> tuple[Policy, ...]:
+        """What `mutants` declares; empty if it declares nothing.
+
+        Raises:
+            PluginError: the named function does not exist.
+        """
+        if not isinstance(self.mutants, str):
+            return self.mutants() if self.mutants is not None else ()
+        module, _, function = self.mutants.partition(":")
+        try:
+            made: tuple[Policy, ...] = getattr(import_module(module), function)()
+        except (ImportError, AttributeError, ValueError) as fault:
+            raise PluginError(
+                f"policy {self.name}: the wrong variants {self.mutants!r} cannot be imported: {fault}",
+                'write mutants="module:function"',
+            ) from fault
+        return made
+
+    @cached_property
+    def _readers(self) -> dict[str, list[str]]:
+        """The modules whose functions read each constant, of all functions that the hooks reach."""
+        return readers(self.hooks.given().values(), dict(self.replace))
+
+    @cached_property
+    def bindings(self) -> dict[str, tuple[str, str]]:
+        """Module and name of the constant that each parameter rebinds; without those that only `derive` reads.
+
+        Raises:
+            PluginError: nothing reads a parameter, or its constant's name means several constants.
+        """
+        found = {p.name: at for p in self.parameters if (at := self.constant(p.constant, f"parameter {p.name}"))}
+        rest = [p for p in self.parameters if p.name not in found]
+        if rest:
+            functions = (self.derive, self.fields, self.capabilities_of, self.max_mm_id)
+            values = {p.name: p.default for p in self.parameters}
+            if self.api_version < 2:
+                values = {p.name: p.parse(p.default, self.name) for p in self.parameters}
+            used = read_by((one for one in functions if callable(one)), values)
+            for p in rest:
+                if p.name not in used:
+                    raise PluginError(
+                        f"policy {self.name}: the parameter {p.name} changes nothing: {self._unread(p.constant)}",
+                        "read the constant in a function that a hook calls, use the value in derive, fields, "
+                        "capabilities_of or max_mm_id, or remove the parameter",
+                    )
+        return found
+
+    def _unread(self, constant: str) -> str:
+        if not constant:
+            return "it has no constant, and derive, fields, capabilities_of and max_mm_id do not use it"
+        modules = sorted({module for found in self._readers.values() for module in found})
+        return f"no function of {', '.join(modules)} reads the constant {constant}"
+
+    def constant(self, name: str, user: str) -> tuple[str, str] | None:
+        """Module and name of the constant that functions of the policy read by a name; None if none does.
+
+        Args:
+            name: NAME or MODULE.NAME.
+            user: what rebinds it, for messages.
+
+        Raises:
+            PluginError: functions of several modules each read one of that name.
+        """
+        module, _, name = name.rpartition(".")
+        modules = self._readers.get(name, [])
+        if module:
+            return (module, name) if module in modules else None
+        if len(modules) > 1:
+            raise PluginError(
+                f"policy {self.name}: {user} rebinds the constant {name}, which {' and '.join(modules)} each have",
+                f"write the module, too: '{modules[0]}.{name}'",
+            )
+        return (modules[0], name) if modules else None
 
 
 @dataclass(frozen=True)
@@ -399,31 +327,44 @@ class Scheme:
         return ":".join([self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])])
 
     @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter's value as `derive` and its like get it: an integer, or the chosen word."""
+        if self.policy.api_version < 2:
+            return dict(self.values)
+        return {p.name: p.word(value) for p, (_, value) in zip(self.policy.parameters, self.values, strict=True)}
+
+    @cached_property
     def fields(self) -> tuple[Stored, ...]:
-        """What it stores."""
+        """What the policy stores."""
         declared = self.policy.fields
-        return declared(dict(self.values)) if callable(declared) else declared
+        return declared(self.parameters) if callable(declared) else declared
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What it claims."""
+        """What the policy claims."""
         chosen = self.policy.capabilities_of
-        return chosen(dict(self.values)) if chosen else self.policy.capabilities
+        return chosen(self.parameters) if chosen else self.policy.capabilities
 
     @property
     def max_mm_id(self) -> int:
-        """The largest MM ID that it can tell apart."""
+        """The largest MM ID that the policy can tell apart."""
         limit = self.policy.max_mm_id
-        return limit(dict(self.values)) if callable(limit) else limit
+        return limit(self.parameters) if callable(limit) else limit
 
     @cached_property
     def constants(self) -> dict[tuple[str, str], Any]:
-        """The module constants to rebind: the parameters' and what follows from them."""
+        """The constants to rebind, by module and name: those of the parameters, and what `derive` returns.
+
+        Raises:
+            PluginError: `derive` returns a name that means no constant, or several.
+        """
         values = dict(self.values)
-        named: dict[str, Any] = {p.constant: values[p.name] for p in self.policy.parameters}
+        found = {at: values[name] for name, at in self.policy.bindings.items()}
         if self.policy.derive:
-            named |= self.policy.derive(values)
-        return {(self.policy.module, name): value for name, value in named.items()}
+            for name, value in self.policy.derive(self.parameters).items():
+                if at := self.policy.constant(name, "derive"):
+                    found[at] = value
+        return found
 
     def stored(self, per: Per) -> tuple[Stored, ...]:
         """The fields that it stores per folio, page or MM."""

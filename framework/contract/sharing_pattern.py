@@ -7,7 +7,6 @@ that a seed repeats it; every policy is then shown the same events.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -101,11 +100,8 @@ class SharingPattern:
     summary: str
     play: Callable[[Processes, Usage], None]
     references: tuple[str, ...] = ()
-    module: str = ""
 
     def __post_init__(self) -> None:
-        if not self.module:
-            object.__setattr__(self, "module", sys._getframe(2).f_globals.get("__name__", ""))
         if not callable(self.play):
             raise PluginError(
                 f"sharing pattern {self.name}: play is not a function", "give it a function of (processes, usage)"

@@ -7,7 +7,6 @@ gigabytes and the interpreted counting of atomics over a few folios.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -84,11 +83,8 @@ class Workload:
     limit: Callable[[int], int] | None = None
     small: int = 64
     course: bool = False
-    module: str = ""
 
     def __post_init__(self) -> None:
-        if not self.module:
-            object.__setattr__(self, "module", sys._getframe(2).f_globals.get("__name__", ""))
         if not callable(self.prepare):
             raise PluginError(
                 f"workload {self.name}: prepare is not a function", "give it a function of (machine, setting)"

@@ -14,6 +14,7 @@ from foliolab.framework.engine import entrypoints, fault
 from foliolab.framework.engine.engine import Engine, Execution, Shape
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.fork import OK
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import (
     PMD_ORDER,
     PTE_DIRTY,
@@ -41,8 +42,25 @@ OUTCOMES: Final = {
 }
 
 
-# what `bind` lets an operation see as an entry point's answer: that all went well
+# what an operation sees as an entry point's answer while `bind` collects its calls: success
 _DONE: Final[dict[Any, int]] = {entrypoints.write_range: 1 << 40}
+
+EntryCall = tuple[Callable[..., Any], tuple[int, ...]]
+"""An entry point of the engine with its integers, without the memories that it takes first."""
+
+
+class BoundCall(partial[Any]):
+    """An operation whose arguments have been checked, ready to be run and timed.
+
+    It is a `partial`, so that calling it costs no frame of Python: what is timed is the operation.
+
+    Attributes:
+        operation: the operation.
+        entries: the calls of the engine that it consists of, in order.
+    """
+
+    operation: Operation
+    entries: tuple[EntryCall, ...]
 
 
 def _run_all(calls: tuple[Callable[[], Any], ...]) -> None:
@@ -65,31 +83,52 @@ class Machine(Engine):
     ) -> None:
         super().__init__(scheme, shape, execution, contents)
         self.cpu = 0
-        self._bound: list[Callable[[], Any]] | None = None
+        self._bound: list[EntryCall] | None = None
 
     def _call(self, entry: Callable[..., Any], *numbers: int) -> Any:
         if self._bound is None:
             return self.kernel(entry)(*numbers)
-        self._bound.append(partial(self.kernel(entry), *numbers))
+        self._bound.append((entry, numbers))
         return _DONE.get(entry, OK)
 
-    def bind(self, operation: str, *arguments: Any, **options: Any) -> Callable[[], Any]:
-        """An operation of this class with its arguments checked now, to be run (and timed) later.
+    def apply(self, operation: Operation) -> Any:
+        """Run an operation; the answer of its method.
+
+        Raises:
+            ModelError: the modelled kernel refuses it.
+            PluginError: the policy fails in it.
+        """
+        return getattr(self, operation.name)(**dict(operation.arguments))
+
+    def bind(self, operation: str, *arguments: int, **options: int | None) -> BoundCall:
+        """An operation with its arguments checked now, to be run (and timed) later.
 
         Args:
             operation: the method's name, for example `unmap`.
             arguments, options: what the method takes.
 
         Raises:
-            ModelError: as the method itself.
+            ModelError: the modelled kernel refuses it.
+            UsageError: there is no such operation, or it does not take these arguments.
+        """
+        return self.bind_operation(Operation.call(operation, *arguments, **options))
+
+    def bind_operation(self, operation: Operation) -> BoundCall:
+        """See `bind`. The operation is not run: where it would go on by an answer, it goes on as after success.
+
+        Raises:
+            ModelError: the modelled kernel refuses it, in the present state of the machine.
         """
         self._bound = []
         try:
-            getattr(self, operation)(*arguments, **options)
-            calls = self._bound
+            self.apply(operation)
+            entries = tuple(self._bound)
         finally:
             self._bound = None
-        return calls[0] if len(calls) == 1 else partial(_run_all, tuple(calls))
+        calls = tuple(partial(self.kernel(entry), *numbers) for entry, numbers in entries)
+        bound = BoundCall(calls[0]) if len(calls) == 1 else BoundCall(_run_all, calls)
+        bound.operation, bound.entries = operation, entries
+        return bound
 
     def bind_function(self, function: Callable[..., Any], kinds: str, *numbers: int) -> Callable[[], Any]:
         """A function of primitives and engine operations, specialised for this policy, with its arguments.

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from foliolab.framework.contract.policy import Scheme, takes_place
+from foliolab.framework.contract.hooks import takes_vpn
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, hooks
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.primitives import PRIMITIVES
@@ -21,7 +22,7 @@ def policy_tree(scheme: Scheme) -> CallTree:
     """Everything that the policy's entries (`calls.ENTRIES`) reach, its hooks in place of the stubs."""
     given = scheme.policy.hooks.given()
     put = hooks.defaults(frozenset(f.name for f in scheme.fields))
-    put |= {hooks.stub(name, takes_place(name, hook)): hook for name, hook in given.items()}
+    put |= {hooks.stub(name, takes_vpn(name, hook)): hook for name, hook in given.items()}
     put |= dict(scheme.policy.replace)
     return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
 

@@ -1,36 +1,46 @@
-"""Whose fault an exception is: the plugin's file and line, out of the traceback."""
+"""Name the plugin code that is to blame: the location of an exception, or of code that does not end."""
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
 
-from foliolab.framework.engine.answers import wrong_answer
+import foliolab.framework
 from foliolab.framework.errors import PluginError
-from foliolab.framework.plugins.discovery import TooSlow, limited, place_outside
+from foliolab.framework.isolation.limits import TooSlow, limited
+
+FRAMEWORK: Final = str(Path(foliolab.framework.__file__).parent) + os.sep
+"""The folder of the framework's own code."""
 
 
-def message(fault: BaseException) -> str:
-    """One line: what happened, and where in the plugin."""
-    text = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
-    if not isinstance(fault, PluginError):
-        text = f"{wrong_answer(fault) or type(fault).__name__}: {text}"
-    place = place_outside(fault)
-    return text if not place or place in text else f"{text} ({place})"
+def location_outside(fault: BaseException) -> str:
+    """FILE:LINE of the innermost frame outside the framework; empty if all frames are the framework's."""
+    for frame in reversed(traceback.extract_tb(fault.__traceback__)):
+        if not frame.filename.startswith(FRAMEWORK):
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
 
 
 @contextmanager
 def time_limit(seconds: float, what: str) -> Iterator[None]:
-    """End what does not end by itself, in the main thread of a process.
+    """Stop plugin code that does not end, and name the line that it was at; see `limited`.
+
+    Args:
+        seconds: that the block may take.
+        what: the subject of the message.
 
     Raises:
-        PluginError: the time is over; says where the code was.
+        PluginError: the time is over.
     """
     try:
         with limited(seconds):
             yield
     except TooSlow as fault:
-        place = place_outside(fault) or "an unknown place"
+        location = location_outside(fault) or "an unknown location"
         raise PluginError(
-            f"{what} did not end within {seconds:g} s; it was at {place}", "look for an endless loop there"
+            f"{what} did not end within {seconds:g} s; it was at {location}", "look for an endless loop there"
         ) from fault

@@ -1,67 +1,309 @@
-"""A question answered by a process of its own: native code that crashes or never ends costs the answer alone."""
+"""The one supervisor of child processes: they run policies, attacks and jobs, which may crash, hang or eat memory.
+
+Six things here look strange. This is why they are there.
+
+SIGINT is blocked while a child starts. A terminal sends Ctrl-C to all processes of its group, and a new child needs
+some tenths of a second until Python code in it can decide about signals; a Ctrl-C meanwhile would print a traceback.
+The child inherits the blocked signal; the parent notes its own Ctrl-C and raises it after the start. multiprocessing
+starts its resource tracker with the first spawned process, and that unblocks SIGINT, so the tracker is started before.
+Later a child ignores SIGINT, because the parent decides when it ends, or takes it as the request to stop with what it
+has (`interruptible`).
+
+A wait never lasts longer than SLICE. Python runs signal handlers in the main thread, but the kernel may deliver Ctrl-C
+to another one, such as a progress bar's. The wait of the main thread then is not interrupted.
+
+Only a child that asks for it leads a process group, and is killed with all its processes. A group of its own is cut off
+from the terminal: after Ctrl-Z or a hang-up a measurement would go on unseen. The window's jobs want exactly that.
+
+A forked child closes the pipes that it inherits. A pipe reports its end when its last copy is closed, so a copy in a
+process that a child has forked would hide the child's crash from the parent.
+
+Children are killed with SIGKILL. Native code in an endless loop never returns to Python, where a handler of SIGTERM
+would run. A child that has sent its answer gets GRACE seconds to end by itself. Every child is waited for, so that
+no zombie is left.
+
+faulthandler is off in a child: the parent reports a crash in one line, and a dump of the child's stack would hide it.
+"""
 
 from __future__ import annotations
 
 import faulthandler
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
-from multiprocessing.connection import Connection
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from weakref import WeakSet
 
 from foliolab.framework.errors import FolioLabError, PluginError
-from foliolab.framework.isolation import blame
+
+SLICE: Final = 0.2
+"""The longest wait, in seconds."""
+GRACE: Final = 2.0
+"""Seconds that a child has to end after its answer."""
+
+_OPEN: Final[WeakSet[Connection]] = WeakSet()
+"""The pipes of this process, which a forked child closes."""
 
 
-def apart(question: Callable[[], str], seconds: float) -> str:
-    """Ask in a forked process; where there is no fork, here.
+@dataclass(frozen=True)
+class Answer:
+    """The last message of a child: what its function returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The last message of a child: what its function raised.
+
+    Attributes:
+        error: the error; an exception that is not FolioLab's becomes a FolioLabError with its type and text.
+        details: the traceback of such an exception; else empty.
+    """
+
+    error: FolioLabError
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The process ended without an answer.
+
+    Attributes:
+        how: such as "ended with signal SIGSEGV".
+    """
+
+    how: str
+
+
+class Child:
+    """A function in a process of its own, with a pipe for messages in both directions.
 
     Args:
-        question: gives the answer.
-        seconds: that it may take.
+        work: called in the child as `work(pipe, *arguments)`. What it sends through `pipe` (a `Connection`) arrives
+            here as it is; what it returns or raises arrives as Answer or Failure.
+        method: `fork` is quick and passes everything; `spawn` needs picklable arguments, and is safe in a process
+            with threads.
+        name: of the process.
+        interruptible: whether SIGINT raises KeyboardInterrupt in `work`; else it is ignored.
+        has_children: whether `work` starts processes of its own.
+        leads_group: whether these are killed together with it.
 
-    Returns:
-        the answer.
+    Attributes:
+        pipe: for `wait` and for Qt's notifiers; messages are taken with `receive` or `arrived`.
+        over: whether the last message (Answer, Failure or Crash) has been taken.
+    """
+
+    def __init__(
+        self,
+        work: Callable[..., object],
+        *arguments: object,
+        method: Literal["fork", "spawn"] = "spawn",
+        name: str | None = None,
+        interruptible: bool = False,
+        has_children: bool = False,
+        leads_group: bool = False,
+    ) -> None:
+        context: Any = multiprocessing.get_context(method)
+        self.over = False
+        self._leads_group = leads_group
+        self.pipe, there = context.Pipe()
+        _OPEN.add(self.pipe)
+        self.process = context.Process(
+            target=_enter,
+            args=(there, interruptible, leads_group, work, arguments),
+            name=name,
+            daemon=not (has_children or leads_group),  # multiprocessing lets no daemon start processes
+        )
+        try:
+            with _sigint_held(method):
+                self.process.start()
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            there.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.end(GRACE if self.over else 0)
+
+    def send(self, message: object) -> bool:
+        """Send a message to the child; False if the child is gone."""
+        try:
+            self.pipe.send(message)
+        except OSError:
+            return False
+        return True
+
+    def receive(self, seconds: float) -> object | None:
+        """The next message; None if there is no message within `seconds`, or if there will be no further message."""
+        deadline = time.monotonic() + seconds
+        while not self.over and not self.pipe.closed:
+            left = deadline - time.monotonic()
+            if self.pipe.poll(max(min(left, SLICE), 0)):
+                return self._next()
+            if left <= 0:
+                break
+        return None
+
+    def arrived(self) -> Iterator[object]:
+        """The messages that are there, without waiting."""
+        while (message := self.receive(0)) is not None:
+            yield message
+
+    def interrupt(self) -> None:
+        """Ask an interruptible child to stop with what it has."""
+        if self.process.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, signal.SIGINT)
+
+    def end(self, grace: float = 0.0) -> None:
+        """End the child, by force if it is still alive after `grace` seconds, and wait for its end."""
+        self.pipe.close()
+        if self.process.pid is None:
+            return
+        self.process.join(grace)
+        if self._leads_group:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+
+    def _next(self) -> object:
+        try:
+            message = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join(GRACE)
+            message = Crash(_ending(self.process.exitcode))
+        self.over = isinstance(message, (Answer, Failure, Crash))
+        return message
+
+
+def can_fork() -> bool:
+    """Whether this platform can fork."""
+    return "fork" in multiprocessing.get_all_start_methods()
+
+
+def ready(children: Iterable[Child], seconds: float) -> list[Child]:
+    """The children that have sent something; waits until one has, at most `seconds`."""
+    by_pipe: dict[object, Child] = {child.pipe: child for child in children if not child.over}
+    deadline = time.monotonic() + seconds
+    while by_pipe:
+        left = deadline - time.monotonic()
+        found = wait([child.pipe for child in by_pipe.values()], max(min(left, SLICE), 0))
+        if found or left <= 0:
+            return [by_pipe[pipe] for pipe in found]
+    return []
+
+
+def call_in_child(question: Callable[[], str], seconds: float) -> str:
+    """Call a function in a forked process; in this process if the platform cannot fork.
+
+    Args:
+        question: the function; it runs native code that may crash.
+        seconds: that it may take.
 
     Raises:
         PluginError: the process crashed, or did not end in time.
-        FolioLabError: what the question raised, as one line.
+        FolioLabError: raised by the function. Another exception becomes a FolioLabError.
     """
-    if "fork" not in multiprocessing.get_all_start_methods():
+    if not can_fork():
         return question()
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(question, there), daemon=True)
-    process.start()
-    there.close()
-    try:
-        if not here.poll(seconds):
-            raise PluginError(f"native code did not end within {seconds:g} s", "look for an endless loop")
-        good, text = here.recv()
-    except EOFError as fault:
-        process.join()
-        code = process.exitcode or 0
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    with Child(_ask, question, method="fork") as child:
+        last = child.receive(seconds)
+    if isinstance(last, Answer):
+        return str(last.value)
+    if isinstance(last, Failure):
+        raise last.error
+    if isinstance(last, Crash):
         hint = "look for an access outside of the folio; `foliolab verify` finds it interpreted"
-        raise PluginError(f"native code ended its process with {how}", hint) from fault
-    finally:
-        if process.is_alive():
-            process.kill()
-        process.join()
-        here.close()
-    if not good:
-        raise PluginError(text)
-    return str(text)
+        raise PluginError(f"native code crashed: its process {last.how}", hint)
+    raise PluginError(f"native code did not end within {seconds:g} s", "look for an endless loop")
 
 
-def _answer(question: Callable[[], str], pipe: Connection) -> None:
-    """Entry of the process."""
-    faulthandler.disable()  # whoever asked tells of a crash, in one line
+def _ask(pipe: Connection, question: Callable[[], str]) -> str:
+    return question()
+
+
+def _ending(code: int | None) -> str:
+    """How a process ended, by its exit code as multiprocessing has it."""
+    if code is None:
+        return "closed its pipe and did not end"
+    if code >= 0:
+        return f"ended with exit status {code}"
     try:
-        said = True, question()
+        return f"ended with signal {signal.Signals(-code).name}"
+    except ValueError:  # real-time signals have no names
+        return f"ended with signal {-code}"
+
+
+@contextmanager
+def _sigint_held(method: str) -> Iterator[None]:
+    """Block SIGINT for a child that is started in the block; raise a Ctrl-C of this process afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    if method == "spawn":
+        resource_tracker.ensure_running()
+    noted: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    # The mask is for the child. Another thread of this process may still take the signal, so the handler notes it.
+    handler = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number)) if in_main else None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+    if noted:
+        raise KeyboardInterrupt
+
+
+# -- in the child ----------------------------------------------------------------------------------------
+def _enter(
+    pipe: Connection, interruptible: bool, leads_group: bool, work: Callable[..., object], arguments: tuple[Any, ...]
+) -> None:
+    faulthandler.disable()
+    for inherited in list(_OPEN):
+        inherited.close()
+    _OPEN.clear()
+    _OPEN.add(pipe)
+    if leads_group:
+        os.setpgrp()
+    last = _outcome(pipe, interruptible, work, arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if last is not None:
+        with suppress(OSError):
+            pipe.send(last)
+
+
+def _outcome(
+    pipe: Connection, interruptible: bool, work: Callable[..., object], arguments: tuple[Any, ...]
+) -> Answer | Failure | None:
+    """The last message; None if the child was interrupted, or if the parent is gone."""
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler if interruptible else signal.SIG_IGN)
+        if interruptible and hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        return Answer(work(pipe, *arguments))
+    except (KeyboardInterrupt, BrokenPipeError):
+        return None
     except FolioLabError as fault:
-        said = False, fault.what
-    except Exception as fault:  # whatever a policy's own code raises
-        said = False, blame.message(fault)
-    with suppress(BrokenPipeError, OSError):
-        pipe.send(said)
+        return Failure(fault)
+    except MemoryError:
+        return Failure(FolioLabError("it needs more memory than there is", "use less memory"))
+    except Exception as fault:
+        return Failure(FolioLabError(f"{type(fault).__name__}: {fault}", "please report it"), traceback.format_exc())

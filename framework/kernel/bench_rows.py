@@ -16,8 +16,8 @@ import numpy as np
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel.bench import COPIES, COPYING, POLICY, SMALL_KIB
+from foliolab.framework.plugins.published import Published, Resolve, identity
 from foliolab.framework.results import statistics
-from foliolab.framework.results.published import Published, Resolve, identity
 from foliolab.framework.results.result import Cell, Result
 
 QUARTILES: Final = (0.25, 0.75)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import builtins
 import dis
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
+from inspect import unwrap
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from foliolab.framework.errors import NativeBuildError
 
 Function = Callable[..., Any]
 _CONSTANT: Final = (int, float, str, type(None))
+FRAMEWORK: Final = "foliolab.framework."
 
 
 def where(function: Any) -> str:
@@ -53,6 +55,7 @@ def _refuse(function: FunctionType) -> None:
             )
 
 
+@cache
 def _globals_read(code: CodeType) -> dict[str, set[str]]:
     """The globals that a function reads, and of each the attributes that it takes directly (`module.name`)."""
     found: dict[str, set[str]] = {}
@@ -68,6 +71,65 @@ def _globals_read(code: CodeType) -> dict[str, set[str]]:
             for name, attributes in _globals_read(nested).items():
                 found.setdefault(name, set()).update(attributes)
     return found
+
+
+def _reads(function: FunctionType) -> list[tuple[str, str, Any]]:
+    """Module, name and value of each global that a function reads; the value is None where it does not exist."""
+    found = []
+    for name, attributes in _globals_read(function.__code__).items():
+        value = function.__globals__.get(name)
+        if isinstance(value, ModuleType):
+            found += [(value.__name__, attribute, vars(value).get(attribute)) for attribute in sorted(attributes)]
+        else:
+            found.append((function.__module__, name, value))
+    return found
+
+
+def _walk(roots: Iterable[Any], replace: Mapping[Function, Function]) -> dict[FunctionType, list[tuple[str, str, Any]]]:
+    """Every function that the roots reach, with the globals that it reads."""
+    found: dict[FunctionType, list[tuple[str, str, Any]]] = {}
+    todo = list(roots)
+    while todo:
+        function = unwrap(todo.pop())
+        if not isinstance(function, FunctionType) or function in found:
+            continue
+        found[function] = _reads(function)
+        for _, _, value in found[function]:
+            if callable(value):
+                other = replace.get(value, value)
+                todo.append(value if other is function else other)
+        todo += [cell.cell_contents for cell in function.__closure__ or ()]
+    return found
+
+
+def readers(roots: Iterable[Function], replace: Mapping[Function, Function]) -> dict[str, list[str]]:
+    """The modules whose functions read each global, by its name, of all functions that the roots reach.
+
+    The framework's own functions are walked through, but what they read is no constant of a policy.
+    """
+    found: dict[str, list[str]] = {}
+    for function, reads in _walk(roots, replace).items():
+        if function.__module__.startswith(FRAMEWORK):
+            continue
+        for module, name, value in reads:
+            if not callable(value) and module not in found.setdefault(name, []):
+                found[name].append(module)
+    return {name: sorted(modules) for name, modules in found.items()}
+
+
+def mentions(root: Function, words: Iterable[str]) -> set[str]:
+    """Which words are string constants of the functions that the root reaches."""
+    wanted = set(words)
+    texts = (text for function in _walk([root], {}) for text in _strings(function.__code__))
+    return wanted.intersection(texts)
+
+
+def _strings(code: CodeType) -> Iterator[str]:
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _strings(constant)
 
 
 def _is_constant(value: Any) -> bool:

@@ -10,30 +10,27 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import signal
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import metadata
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
-from typing import Any, Final, Literal
+from types import CodeType, ModuleType
+from typing import Literal
 
-import foliolab.framework
 from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation.blame import FRAMEWORK
+from foliolab.framework.isolation.limits import TooSlow, limited
 
 SECONDS = 5.0
 """How long loading one plugin may take."""
 
-FRAMEWORK: Final = str(Path(foliolab.framework.__file__).parent) + os.sep
-Kind = Literal["entry", "file"]
+SourceKind = Literal["entry", "file"]
 Phase = Literal["find", "import", "register", "hook", "check", "clash"]
 
 
@@ -73,13 +70,22 @@ class Source:
         built_in: whether it comes with FolioLab.
     """
 
-    kind: Kind
+    kind: SourceKind
     name: str
     where: str
     version: str
     load: Callable[[], object]
     roots: tuple[str, ...]
     built_in: bool = False
+
+    def stamp(self) -> str:
+        """What changes when the plugin's code does: a file's content. An installed package is imported once."""
+        if self.kind == "entry":
+            return f"{self.version} {self.roots}"
+        try:
+            return sha256(Path(self.where).read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     def owns(self, file: str) -> bool:
         """Whether a source file belongs to the plugin."""
@@ -103,10 +109,6 @@ class Unusable(Exception):
         self.place = place
         self.offers = tuple(offers)
         self.phase = phase
-
-
-class TooSlow(BaseException):
-    """Loading a plugin took too long. Not an Exception: the plugin shall not catch it."""
 
 
 # -- where plugins come from ---------------------------------------------------------------------
@@ -228,11 +230,12 @@ class Attempt:
         self.source = source
         self.phase: Phase = "import"
 
-    def run(self, read: Callable[[Attempt, object], Any]) -> Any:
-        """What `read` makes of the loaded plugin, or a PluginFailure; what it prints goes to stderr."""
+    def run(self, read: Callable[[Attempt], None]) -> PluginFailure | None:
+        """Load the plugin with `read`; the failure, or None. What the plugin prints goes to stderr."""
         try:
             with redirect_stdout(sys.stderr), limited(SECONDS):
-                return read(self, self.source.load())
+                read(self)
+            return None
         except KeyboardInterrupt:
             raise
         except BaseException as fault:  # SystemExit, too: a script without a main guard ends the plugin only
@@ -270,14 +273,6 @@ def _explain(fault: BaseException) -> str:
     return f"{type(fault).__name__}: {what}" if what else type(fault).__name__
 
 
-def place_outside(fault: BaseException) -> str:
-    """File and line of the innermost code that is not the framework's; empty where there is none."""
-    for frame in reversed(traceback.extract_tb(fault.__traceback__)):
-        if not frame.filename.startswith(FRAMEWORK):
-            return f"{frame.filename}:{frame.lineno}"
-    return ""
-
-
 def place_of(fault: BaseException, source: Source) -> str:
     """File and line of the plugin's own code where something was raised; empty where there is no such."""
     if isinstance(fault, SyntaxError) and fault.filename and source.owns(fault.filename):
@@ -286,26 +281,3 @@ def place_of(fault: BaseException, source: Source) -> str:
         if source.owns(frame.filename):
             return f"{frame.filename}:{frame.lineno}"
     return ""
-
-
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raise TooSlow in the block when it takes longer; only the main thread can be interrupted, and on POSIX."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TooSlow
-
-    began = time.monotonic()
-    handler = signal.signal(signal.SIGALRM, stop)
-    # Somebody else's timer (pytest-timeout's) goes on afterwards. Ours repeats: a loop may swallow the first.
-    due, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler if handler is not None else signal.SIG_DFL)
-        if due:
-            signal.setitimer(signal.ITIMER_REAL, max(due - (time.monotonic() - began), 0.001), interval)

@@ -1,41 +1,43 @@
-"""The registry: every policy, workload and published figure that plugins offer, by unique name.
+"""The registry: everything that plugins offer, by unique name.
 
-`load` asks all plugins and never fails because of one: see `Registry.failures`. Nothing of a registry is
-pickled; a process that needs a policy calls `load` with the same files and asks for the same name.
+`load` asks all plugins, and a plugin that fails never stops it: see `Registry.failures`. A registry is not pickled. A
+process that needs a policy calls `load` with the same files and asks for the same name.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
 import pluggy
 
-from foliolab.framework.contract.hookspecs import GROUP, Hooks
+from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.contract.policy import Policy, Scheme
+from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import SharingPattern
 from foliolab.framework.contract.trace_reader import TraceReader
+from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Workload
-from foliolab.framework.errors import PluginError, UsageError
+from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.plugins import validation
-from foliolab.framework.plugins.discovery import Attempt, Kind, PluginFailure, Source, Unusable, sources
+from foliolab.framework.plugins.declaration import location_of
+from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source, SourceKind, Unusable, sources
+from foliolab.framework.plugins.kinds import Kind
+from foliolab.framework.plugins.published import Published
+from foliolab.framework.plugins.published import load as load_figures
 from foliolab.framework.plugins.selection import nearest, parse_memory, parse_sizes, split
 
-__all__ = ["Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
+__all__ = ["KINDS", "Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
 
-PLAIN: Final = {
-    "foliolab_policies": "POLICY",
-    "foliolab_workloads": "WORKLOAD",
-    "foliolab_sharing_patterns": "PATTERN",
-}
-"""What a plain file may hold in place of a hook."""
-
-Check = Callable[[Scheme], object]
-Offered = TypeVar("Offered", Policy, Workload, SharingPattern, Path)
+Offered = TypeVar("Offered")
+Offers = dict[str, dict[str, Any]]
+"""Kind.attribute -> name -> what is offered."""
 
 
 @dataclass(frozen=True)
@@ -47,64 +49,69 @@ class Plugin:
         kind: "entry" or "file".
         source: the distribution and its version, or the file.
         version: the distribution's; empty for files.
-        policies, workloads: the names of those that it offers.
-        published: its files of published figures.
-        scenarios: the names of its scenarios.
-        patterns: the names of its sharing patterns.
+        offers: Kind.attribute -> the names of what it offers of that kind.
     """
 
     name: str
-    kind: Kind
+    kind: SourceKind
     source: str
     version: str
-    policies: tuple[str, ...]
-    workloads: tuple[str, ...]
-    published: tuple[Path, ...] = ()
-    scenarios: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
+    offers: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class _Offer:
-    policies: tuple[Policy, ...]
-    workloads: tuple[Workload, ...]
-    published: tuple[Path, ...]
-    trace_readers: tuple[TraceReader, ...] = ()
-    scenarios: tuple[Path, ...] = ()
-    patterns: tuple[SharingPattern, ...] = ()
-    findings: tuple[Path, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        named: tuple[Policy | Workload | SharingPattern, ...] = (*self.policies, *self.workloads, *self.patterns)
-        return tuple(one.name for one in named)
-
-
-@dataclass
 class Registry:
-    """What plugins offer.
+    """What plugins offer: a mapping from name to declaration for each kind.
+
+    A further kind is one row here: see `Kind` for the columns. What a kind is good for is written where it is used.
 
     Attributes:
-        policies: by name, FolioLab's own first.
-        workloads: by name, likewise.
-        patterns: sharing patterns by name, likewise.
-        published: files of published figures (see `published.load`).
-        findings: files of what `verify` found about policies (see `verify.ledger`).
-        scenarios: files of scenarios by name, FolioLab's own first.
-        trace_readers: readers of what tracers write, besides FolioLab's own.
         plugins: those that were loaded.
         failures: those that were not, with the reason.
     """
 
-    policies: dict[str, Policy] = field(default_factory=dict)
-    workloads: dict[str, Workload] = field(default_factory=dict)
-    patterns: dict[str, SharingPattern] = field(default_factory=dict)
-    published: list[Path] = field(default_factory=list)
-    findings: list[Path] = field(default_factory=list)
-    scenarios: dict[str, Path] = field(default_factory=dict)
-    trace_readers: list[TraceReader] = field(default_factory=list)
-    plugins: list[Plugin] = field(default_factory=list)
-    failures: list[PluginFailure] = field(default_factory=list)
+    policies = Kind(
+        "policy", "foliolab_policies", (Policy,), validation.checked_policy,
+        "The policies that the plugin offers.", "POLICY", "policies",
+    )  # fmt: skip
+    workloads = Kind(
+        "workload", "foliolab_workloads", (Workload,), validation.checked_workload,
+        "The workloads that the plugin offers.", "WORKLOAD",
+    )  # fmt: skip
+    published = Kind(
+        "file of published figures", "foliolab_published", (str, PathLike), validation.checked_file,
+        "Paths of TOML files with published figures (format: `foliolab.framework.plugins.published`).",
+        plural="files of published figures",
+    )  # fmt: skip
+    scenarios = Kind(
+        "scenario", "foliolab_scenarios", (str, PathLike), validation.checked_scenarios,
+        "Paths of scenario files (NAME.scenario), or of folders that hold them.",
+    )  # fmt: skip
+    patterns = Kind(
+        "sharing pattern", "foliolab_sharing_patterns", (SharingPattern,), validation.checked_pattern,
+        "The sharing patterns that the plugin offers, for `foliolab precision`.", "PATTERN",
+    )  # fmt: skip
+    findings = Kind(
+        "file of findings", "foliolab_findings", (str, PathLike), validation.checked_file,
+        "Paths of files that `foliolab verify --save-findings` wrote about the plugin's policies.",
+        plural="files of findings",
+    )  # fmt: skip
+    trace_readers = Kind(
+        "trace reader", "foliolab_trace_readers", (TraceReader,), validation.checked_trace_reader,
+        "Readers of what tracers write, for `foliolab import`.",
+    )  # fmt: skip
+    reporters = Kind(
+        "report format", "foliolab_reporters", (Reporter,), validation.checked_reporter,
+        "Formats for `foliolab report --format`.", "REPORTER",
+    )  # fmt: skip
+    views = Kind(
+        "view", "foliolab_views", (View,), validation.checked_view,
+        "Docks for the window.", "VIEW",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.offers: Offers = {kind.attribute: {} for kind in KINDS}
+        self.plugins: list[Plugin] = []
+        self.failures: list[PluginFailure] = []
 
     # -- what a user wrote ---------------------------------------------------------------------
     def policy(self, text: str) -> Scheme:
@@ -115,7 +122,7 @@ class Registry:
             PluginError: the plugin that offers it failed.
         """
         name, colon, chosen = text.strip().partition(":")
-        policy = self._find("policy", name, self.policies)
+        policy = self.find(Registry.policies, name)
         values: dict[str, int | str] = {}
         known = [p.name for p in policy.parameters]
         for item in chosen.split(",") if colon else ():
@@ -138,7 +145,7 @@ class Registry:
             UsageError: there is none; names the nearest.
             PluginError: the plugin that offers it failed.
         """
-        return self._find("workload", name.strip(), self.workloads)
+        return self.find(Registry.workloads, name.strip())
 
     def parse_policies(self, texts: Iterable[str]) -> list[Scheme]:
         """The policies of texts such as `mm-id,rmap-id:bits=6,stage=all,exact`; `all` is every policy.
@@ -188,7 +195,7 @@ class Registry:
             UsageError: there is none; names the nearest.
             PluginError: the plugin that offers it failed.
         """
-        return self._find("pattern", name.strip(), self.patterns)
+        return self.find(Registry.patterns, name.strip())
 
     def scenario(self, name: str) -> Path:
         """The file of the scenario of that name.
@@ -197,95 +204,89 @@ class Registry:
             UsageError: there is none; names the nearest.
             PluginError: the plugin that offers it failed.
         """
-        return self._find("scenario", name.strip(), self.scenarios)
+        return self.find(Registry.scenarios, name.strip())
 
-    def origin(self, policy: str | Policy | Scheme) -> tuple[Kind, str]:
+    def origin(self, policy: str | Policy | Scheme) -> tuple[SourceKind, str]:
         """Where a policy comes from: ("entry", name of the entry point) or ("file", its path)."""
         name = policy if isinstance(policy, str) else policy.name
         name = name.partition(":")[0]
         for plugin in self.plugins:
-            if name in plugin.policies:
+            if name in plugin.offers["policies"]:
                 return plugin.kind, plugin.name if plugin.kind == "entry" else plugin.source
         raise UsageError(f"there is no policy {name!r}", nearest(name, self.policies, "policies are"))
+
+    def parameters_of(self, text: str) -> Mapping[str, int] | None:
+        """All parameters of a policy as a user would write it; None where there is no such policy."""
+        try:
+            return dict(self.policy(text).values)
+        except FolioLabError:
+            return None
+
+    def published_figures(self) -> list[Published]:
+        """The published figures of all plugins; a file that cannot be read is named on stderr and left out."""
+        figures: list[Published] = []
+        for path in self.published.values():
+            try:
+                figures += load_figures(path)
+            except PluginError as fault:
+                sys.stderr.write(f"foliolab: {fault.what}\n")
+        return figures
 
     def files(self) -> list[str]:
         """The single files among the plugins: what another process needs to `load` the same."""
         return [plugin.source for plugin in self.plugins if plugin.kind == "file"]
 
-    def _find(self, what: str, name: str, known: dict[str, Offered]) -> Offered:
+    def find(self, kind: Kind[Offered], name: str) -> Offered:
+        """What is offered of a kind under a name.
+
+        Raises:
+            UsageError: there is none; names the nearest.
+            PluginError: the plugin that offers it failed.
+        """
+        known: dict[str, Offered] = self.offers[kind.attribute]
         if name in known:
             return known[name]
-        plural = {"policy": "policies", "workload": "workloads", "pattern": "patterns", "scenario": "scenarios"}[what]
         for failure in self.failures:
             if name in failure.offers or name == failure.name:
                 raise PluginError(
-                    f"{what} {name!r} cannot be used: plugin {failure.name} failed: {failure.message}",
-                    "mend it, or leave it out; `foliolab list` shows every plugin",
+                    f"{kind.name} {name!r} cannot be used: plugin {failure.name} failed: {failure.message}",
+                    "correct the plugin, or leave it out; `foliolab list` shows every plugin",
                 )
-        hint = nearest(name, known, f"{plural} are")
+        hint = nearest(name, known, f"{kind.plural} are")
         if self.failures:
             hint += f"; plugins that failed: {', '.join(f.name for f in self.failures)} (see `foliolab list`)"
-        raise UsageError(f"there is no {what} {name!r}", hint)
+        raise UsageError(f"there is no {kind.name} {name!r}", hint)
 
-    # -- registration --------------------------------------------------------------------------
-    def _add(self, source: Source, offer: _Offer) -> None:
-        """Take all that a plugin offers, or nothing.
+    def _add(self, source: Source, offers: Offers) -> None:
+        """Take everything that a plugin offers, or nothing.
 
         Raises:
             Unusable: a name is taken.
         """
-        for what, taken, offered in (
-            ("policy", self.policies, [(one.name, validation.place_of(one)) for one in offer.policies]),
-            ("workload", self.workloads, [(one.name, validation.place_of(one)) for one in offer.workloads]),
-            ("pattern", self.patterns, [(one.name, validation.place_of(one)) for one in offer.patterns]),
-            ("scenario", self.scenarios, [(path.stem, str(path)) for path in offer.scenarios]),
-        ):
-            names: set[str] = set(taken)
-            for name, place in offered:
-                if name in names:
-                    other = self._giver(name, what) or "itself, once before"
-                    raise Unusable(
-                        f"{what} {name!r} of {source.where} ({source.name}) is already given by {other}; "
-                        "rename one of them",
-                        place,
-                        offer.names,
-                        "clash",
-                    )
-                names.add(name)
-        self.policies |= {one.name: one for one in offer.policies}
-        self.workloads |= {one.name: one for one in offer.workloads}
-        self.patterns |= {one.name: one for one in offer.patterns}
-        self.published += offer.published
-        self.findings += offer.findings
-        self.scenarios |= {path.stem: path for path in offer.scenarios}
-        self.trace_readers += offer.trace_readers
-        names_of = tuple(p.name for p in offer.policies), tuple(w.name for w in offer.workloads)
-        self.plugins.append(
-            Plugin(
-                source.name, source.kind, source.where, source.version, *names_of, offer.published,
-                tuple(path.stem for path in offer.scenarios), tuple(one.name for one in offer.patterns),
-            )
-        )  # fmt: skip
-
-    def _giver(self, name: str, what: str) -> str:
-        for plugin in self.plugins:
-            offered = {
-                "policy": plugin.policies, "workload": plugin.workloads, "pattern": plugin.patterns,
-                "scenario": plugin.scenarios,
-            }  # fmt: skip
-            if name in offered[what]:
-                return f"{plugin.source} ({plugin.name})"
-        return ""
+        for kind in KINDS:
+            for name, offered in offers[kind.attribute].items():
+                if name in self.offers[kind.attribute]:
+                    other = next(p for p in self.plugins if name in p.offers[kind.attribute])
+                    raise _clash(kind, name, source, f"{other.source} ({other.name})", offered, _names(offers))
+        for attribute, offered in offers.items():
+            self.offers[attribute] |= offered
+        names = {attribute: tuple(offered) for attribute, offered in offers.items()}
+        self.plugins.append(Plugin(source.name, source.kind, source.where, source.version, names))
 
 
-def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False, check: Check | None = None) -> Registry:
-    """Load every plugin.
+KINDS: Final[tuple[Kind[Any], ...]] = tuple(kind for kind in vars(Registry).values() if isinstance(kind, Kind))
+"""Every kind of declaration, in the order in which they are listed."""
+
+_loaded: Final[dict[tuple[str, str], tuple[str, Offers]]] = {}
+"""(name, where) of a source -> its stamp, and what it offers: plugins are loaded once a process."""
+
+
+def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -> Registry:
+    """Load every plugin that this process has not loaded yet, and every file that has changed since.
 
     Args:
         plugins: files to load besides the installed plugins and those in the user's plugin folder.
         strict: raise for the first plugin that fails (also where FOLIOLAB_STRICT_PLUGINS=1).
-        check: called with each policy in its default form; what it raises is that plugin's failure
-            (the engine's `layouts_of`, which this room must not know).
 
     Raises:
         PluginError: a plugin failed, and strict.
@@ -294,73 +295,88 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False, c
     registry = Registry()
     for source in sources(plugins):
 
-        def read(attempt: Attempt, loaded: object, source: Source = source) -> None:
-            offer = _read(attempt, loaded)
-            attempt.phase = "check"
-            for policy in offer.policies:
-                validation.check_policy(policy, check)
-            for workload in offer.workloads:
-                validation.check_workload(workload)
-            for pattern in offer.patterns:
-                validation.check_pattern(pattern)
-            registry._add(source, offer)
+        def read(attempt: Attempt, source: Source = source) -> None:
+            registry._add(source, _offers(attempt, source))
 
         failure = Attempt(source).run(read)
-        if isinstance(failure, PluginFailure):
+        if failure is not None:
             registry.failures.append(failure)
             if strict:
                 raise PluginError(
                     f"plugin {failure.name} ({failure.source}) failed: {failure.message}",
-                    "mend it, remove it, or do without strict plugins",
+                    "correct it, remove it, or do without strict plugins",
                 )
     return registry
 
 
-def _read(attempt: Attempt, loaded: object) -> _Offer:
-    """Everything that a loaded plugin offers, through its hooks or as plain values."""
+def _offers(attempt: Attempt, source: Source) -> Offers:
+    """What a source offers, from the cache where its stamp is still the same. Failures are not cached."""
+    key, stamp = (source.name, source.where), source.stamp()
+    if key in _loaded and _loaded[key][0] == stamp:
+        return _loaded[key][1]
+    offers = _read(attempt, source.load())
+    _loaded[key] = stamp, offers
+    return offers
+
+
+def _read(attempt: Attempt, loaded: object) -> Offers:
+    """Everything that a plugin offers through its hooks or as plain constants, checked."""
+    given = _given(attempt, loaded)
+    attempt.phase = "check"
+    offers: Offers = {kind.attribute: {} for kind in KINDS}
+    for kind in KINDS:
+        found = offers[kind.attribute]
+        for value in given.get(kind.hook, ()):
+            for offered in kind.read(value):
+                name = _name(kind, offered)
+                if name in found:
+                    raise _clash(kind, name, attempt.source, "itself, once before", offered, _names(offers))
+                found[name] = offered
+    return offers
+
+
+def _given(attempt: Attempt, loaded: object) -> dict[str, list[Any]]:
+    """What a plugin's hooks yield, or what its constants hold, by the hook's name."""
     attempt.phase = "register"
-    if isinstance(loaded, Policy):
-        return _Offer((loaded,), (), ())
-    if isinstance(loaded, Workload):
-        return _Offer((), (loaded,), ())
-    if isinstance(loaded, SharingPattern):
-        return _Offer((), (), (), patterns=(loaded,))
+    for kind in KINDS:
+        if kind.constant and isinstance(loaded, kind.yields):
+            return {kind.hook: [loaded]}
     manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(Hooks)
+    manager.add_hookspecs(type("Hooks", (), {kind.hook: staticmethod(kind.specification()) for kind in KINDS}))
     manager.register(loaded, attempt.source.name)
     manager.check_pending()
     attempt.phase = "hook"
-    given = {
-        caller.name: _call(caller, validation.OFFERS[caller.name])
-        for caller in manager.get_hookcallers(loaded) or ()
-        if caller.name in validation.OFFERS
-    }
-    if isinstance(loaded, ModuleType):
-        for hook, constant in PLAIN.items():
-            if hook not in given and hasattr(loaded, constant):
-                given[hook] = validation.plain(loaded, constant, validation.OFFERS[hook])
-    if not given and not manager.get_hookcallers(loaded):
-        raise Unusable(
-            "offers nothing: it has neither POLICY, WORKLOAD, PATTERN nor a function marked with @hookimpl",
-            _first_line(attempt.source),
-        )
-    published, findings = (
-        tuple(validation.existing(path, hook) for path in given.get(hook, ()))
-        for hook in ("foliolab_published", "foliolab_findings")
+    given = {}
+    for kind in KINDS:
+        # The hook is called directly, not through pluggy: its line can then be named when it yields something wrong.
+        implementations = getattr(manager.hook, kind.hook).get_hookimpls()
+        if implementations:
+            function = implementations[0].function
+            given[kind.hook] = validation.listed(function(), kind, f"{kind.hook}()", validation.line_of(function))
+        elif kind.constant and isinstance(loaded, ModuleType) and hasattr(loaded, kind.constant):
+            given[kind.hook] = validation.plain(loaded, kind)
+    if not given:
+        constants = ", ".join(kind.constant for kind in KINDS if kind.constant)
+        first_line = f"{attempt.source.where}:1" if attempt.source.kind == "file" else ""
+        raise Unusable(f"offers nothing: it has none of {constants}, and no function marked with @hookimpl", first_line)
+    return given
+
+
+def _name(kind: Kind[Any], offered: Any) -> str:
+    """The unique name of what is offered: its own, a scenario's file name, or the whole path of another file."""
+    if isinstance(offered, Path):
+        return offered.stem if kind is Registry.scenarios else str(offered)
+    return str(offered.name)
+
+
+def _names(offers: Offers) -> tuple[str, ...]:
+    return tuple(name for offered in offers.values() for name in offered)
+
+
+def _clash(kind: Kind[Any], name: str, source: Source, other: str, offered: object, names: tuple[str, ...]) -> Unusable:
+    return Unusable(
+        f"{kind.name} {name!r} of {source.where} ({source.name}) is already given by {other}; rename one of them",
+        location_of(offered),
+        names,
+        "clash",
     )
-    return _Offer(
-        tuple(given.get("foliolab_policies", ())), tuple(given.get("foliolab_workloads", ())), published,
-        tuple(given.get("foliolab_trace_readers", ())),
-        tuple(file for path in given.get("foliolab_scenarios", ()) for file in validation.scenarios(path)),
-        tuple(given.get("foliolab_sharing_patterns", ())), findings,
-    )  # fmt: skip
-
-
-def _first_line(source: Source) -> str:
-    return f"{source.where}:1" if source.kind == "file" else ""
-
-
-def _call(caller: Any, kinds: tuple[type, ...]) -> list[Any]:
-    (implementation,) = caller.get_hookimpls()
-    function = implementation.function
-    return validation.listed(function(), kinds, f"{caller.name}()", validation.line_of(function))

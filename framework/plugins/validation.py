@@ -1,129 +1,93 @@
-"""Whether what a plugin offers keeps the contracts of `policy` and `workload`; asked when it is loaded."""
+"""Checks of what a plugin offers, made when the plugin is loaded: one function for each kind of declaration.
+
+The fields of a declaration are typed, but a plugin may put anything into them. The checks therefore look at values and
+not at annotations. The first check that fails raises `Unusable` with the file and line of the declaration.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
-import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from foliolab.framework.contract.policy import (
-    CAPABILITIES,
-    DEPRECATED_HOOKS,
-    Hooks,
-    Layout,
-    Parameter,
-    Per,
-    Policy,
-    Scheme,
-    Stored,
-)
+from foliolab.framework.contract.hooks import DEPRECATED_HOOKS, Hooks
+from foliolab.framework.contract.parameter import Parameter
+from foliolab.framework.contract.policy import CAPABILITIES, Layout, Per, Policy, Stored
+from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import SharingPattern
 from foliolab.framework.contract.trace_reader import TraceReader
+from foliolab.framework.contract.view import WORKSPACES, Area, View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.machine.layout import Bits
+from foliolab.framework.plugins.declaration import location_in, location_of
 from foliolab.framework.plugins.discovery import Unusable
-
-OFFERS: Final[dict[str, tuple[type, ...]]] = {
-    "foliolab_policies": (Policy,),
-    "foliolab_workloads": (Workload,),
-    "foliolab_sharing_patterns": (SharingPattern,),
-    "foliolab_published": (str, PathLike),
-    "foliolab_scenarios": (str, PathLike),
-    "foliolab_findings": (str, PathLike),
-    "foliolab_trace_readers": (TraceReader,),
-}
-"""The hooks that a registry calls, and what each yields."""
+from foliolab.framework.plugins.kinds import Kind
 
 NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 SCENARIO: Final = ".scenario"
 LARGEST_ORDER: Final = 18
 PMD_HOOKS: Final = ("new_anon_pmd", "add_pmd", "dup_pmd", "remove_pmd")
-"""Without which a policy does not hear that a PMD maps a folio."""
+"""The hooks by which a policy learns that a PMD maps a folio."""
 RESERVED: Final = {"all"}
 
 
-def line_of(function: Any) -> str:
-    """File and line of a function; empty where it has none."""
+def line_of(function: object) -> str:
+    """File and line of a function; empty for objects without code."""
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
-def place_of(offered: Policy | Workload | SharingPattern) -> str:
-    """File and line that declare a policy, workload or pattern: where its module says its name."""
-    return _place(sys.modules.get(offered.module), offered.name)
-
-
-def _place(module: object, text: str) -> str:
-    file = getattr(module, "__file__", None)
-    if not file:
-        return ""
-    try:
-        lines = Path(file).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return str(file)
-    quoted = re.compile(rf"(?P<q>[\"']){re.escape(text)}(?P=q)|^{re.escape(text)}\b")
-    return f"{file}:{next((i for i, line in enumerate(lines, 1) if quoted.search(line)), 1)}"
-
-
-def listed(given: object, kinds: tuple[type, ...], what: str, place: str) -> list[Any]:
-    """What a hook gave, as a list.
+def listed(given: object, kind: Kind[Any], what: str, location: str) -> list[Any]:
+    """What a hook returned, as a list.
 
     Raises:
-        Unusable: not an iterable, or of the wrong things.
+        Unusable: it is not iterable, or holds something that is not of the kind.
     """
-    words = " or ".join(kind.__name__ for kind in kinds)
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise Unusable(f"{what} gives {_a(given)}, not an iterable of {words}", place)
+        raise Unusable(f"{what} gives {_a(given)}, not an iterable of {kind.type_name}", location)
     found = list(given)
-    for one in found:
-        if not isinstance(one, kinds):
-            raise Unusable(f"{what} yields {_a(one)}, not a {words}", place)
+    for value in found:
+        if not isinstance(value, kind.yields):
+            raise Unusable(f"{what} yields {_a(value)}, not a {kind.type_name}", location)
     return found
 
 
-def plain(module: object, constant: str, kinds: tuple[type, ...]) -> list[Any]:
-    """What a plain file holds as POLICY or WORKLOAD: one, or several in a list or tuple.
+def plain(module: object, kind: Kind[Any]) -> list[Any]:
+    """What a plain file holds under the kind's constant: one declaration, or several in a list or tuple.
 
     Raises:
-        Unusable: something else.
+        Unusable: it holds something else.
     """
-    given = getattr(module, constant)
+    given = getattr(module, kind.constant)
     many = given if isinstance(given, (list, tuple)) else [given]
-    return listed(many, kinds, constant, _place(module, constant))
+    return listed(many, kind, kind.constant, location_in(module, kind.constant))
 
 
-def existing(path: str | PathLike[str], hook: str) -> Path:
-    """A file that a hook names.
-
-    Raises:
-        Unusable: there is none.
-    """
+# -- files ---------------------------------------------------------------------------------------
+def checked_file(path: str | PathLike[str]) -> list[Path]:
+    """Check a file that a hook names."""
     if not Path(path).is_file():
-        raise Unusable(f"{hook}() yields {path}, and there is no such file")
-    return Path(path)
+        raise Unusable(f"there is no such file: {path}")
+    return [Path(path)]
 
 
-def scenarios(path: str | PathLike[str]) -> list[Path]:
-    """The scenario files of a path; a scenario's name is its file's.
-
-    Raises:
-        Unusable: there is none, or one has no scenario's name.
-    """
+def checked_scenarios(path: str | PathLike[str]) -> list[Path]:
+    """Check the scenario files of a path, a file or a folder; a scenario's name is its file's."""
     given = Path(path)
     files = sorted(given.glob(f"*{SCENARIO}"), key=lambda file: file.stem) if given.is_dir() else [given]
     if not files or not all(file.is_file() for file in files):
-        raise Unusable(f"foliolab_scenarios() yields {path}, and there is no such file or no scenario in it")
+        raise Unusable(f"foliolab_scenarios() yields {path}, which is no scenario file and no folder of scenarios")
     for file in files:
         if file.suffix != SCENARIO or not NAME.fullmatch(file.stem) or file.stem in RESERVED:
             raise Unusable(
-                f"{file} is not named as a scenario: lower-case words with hyphens, not 'all', and {SCENARIO}"
+                f"{file} does not have a scenario's name: lower-case words with hyphens, not 'all', and {SCENARIO}"
             )
     return files
 
@@ -133,50 +97,51 @@ def _a(thing: object) -> str:
     return f"the class {kind.__name__} itself" if thing is kind else f"a {kind.__name__} ({thing!r:.60})"
 
 
+# -- declarations --------------------------------------------------------------------------------
 class _Claims:
-    """Checks of one policy or workload; the first that does not hold raises Unusable."""
+    """What must hold for one declaration; the first claim that does not raises Unusable."""
 
-    def __init__(self, offered: Any) -> None:  # whatever its fields are declared as, a plugin may put in others
+    def __init__(self, offered: Any) -> None:
         self.name = offered.name
         self.what = type(offered).__name__.lower()
         self.offered = offered
 
     @property
-    def place(self) -> str:
-        """File and line that declare it."""
-        return place_of(self.offered) if isinstance(self.name, str) else ""
+    def location(self) -> str:
+        return location_of(self.offered) if isinstance(self.name, str) else ""
 
     def need(self, holds: bool, otherwise: str) -> None:
         if not holds:
             names = (self.name,) if isinstance(self.name, str) else ()
-            raise Unusable(f"{self.what} {self.name}: {otherwise}", self.place, names)
+            raise Unusable(f"{self.what} {self.name}: {otherwise}", self.location, names)
 
-    def common(self, offered: Any) -> None:
+    def named(self) -> None:
         self.need(isinstance(self.name, str), "its name is not a string")
         good = NAME.fullmatch(self.name) is not None and self.name not in RESERVED
         self.need(good, "a name is lower-case letters and digits with hyphens between them, and not 'all'")
-        summary = offered.summary
+        summary = self.offered.summary
         self.need(isinstance(summary, str) and summary.strip() != "", "its summary is not a line of text")
         self.need("\n" not in summary, "its summary has more than one line")
-        self.need(_all(offered.references, str), "its references are not a tuple of strings")
+
+    def common(self) -> None:
+        self.named()
+        self.need(_all(self.offered.references, str), "its references are not a tuple of strings")
 
 
 def _all(values: object, kind: type) -> bool:
-    return isinstance(values, tuple) and all(isinstance(one, kind) for one in values)
+    return isinstance(values, tuple) and all(isinstance(value, kind) for value in values)
 
 
 def _whole(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None) -> None:
-    """Whether a policy in its default form is one: types, names, parameters, fields, and `check`.
+def checked_policy(policy: Policy) -> list[Policy]:
+    """Check a policy with its default parameters: types, names, fields, and their layout in the kernel's structs."""
+    from foliolab.framework.engine.structs import layouts_of
 
-    Raises:
-        Unusable: it is not; says what is wrong and where.
-    """
     claims = _Claims(policy)
-    claims.common(policy)
+    claims.common()
     claims.need(isinstance(policy.hooks, Hooks), "its hooks are not a Hooks(...)")
     layouts = ", ".join(get_args(Layout))
     claims.need(policy.layout in get_args(Layout), f"there is no layout {policy.layout!r}; layouts are {layouts}")
@@ -189,7 +154,7 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
     for name, instead in DEPRECATED_HOOKS.items():
         if getattr(policy.hooks, name, None) is not None:
             warnings.warn(
-                f"policy {policy.name}: the hook {name} is deprecated; {instead} ({claims.place})", FutureWarning, 2
+                f"policy {policy.name}: the hook {name} is deprecated; {instead} ({claims.location})", FutureWarning, 2
             )
     try:
         scheme = policy.with_parameters()
@@ -202,47 +167,47 @@ def check_policy(policy: Policy, check: Callable[[Scheme], object] | None = None
         if "pmd" in claimed:
             absent = [name for name in PMD_HOOKS if getattr(policy.hooks, name) is None]
             claims.need(not absent, f"it claims pmd, and has no hook {', '.join(absent)}")
-        if check is not None:
-            check(scheme)
+        layouts_of(scheme)
     except Unusable:
         raise
     except FolioLabError as fault:
         text = fault.what.removeprefix(f"policy {policy.name}: ")
-        raise Unusable(f"policy {policy.name}: {text} ({fault.hint})", claims.place, (policy.name,)) from fault
+        raise Unusable(f"policy {policy.name}: {text} ({fault.hint})", claims.location, (policy.name,)) from fault
     except Exception as fault:
-        told = f"policy {policy.name}: {type(fault).__name__}: {fault}"
-        raise Unusable(told, offers=(policy.name,)) from fault
+        message = f"policy {policy.name}: {type(fault).__name__}: {fault}"
+        raise Unusable(message, offers=(policy.name,)) from fault
+    return [policy]
 
 
 def _check_fields(claims: _Claims, fields: object) -> None:
     claims.need(_all(fields, Stored), "its fields are not a tuple of Stored")
     assert isinstance(fields, tuple)
-    for one in fields:
-        claims.need(one.per in get_args(Per), f"field {one.name} is per {one.per!r}, not {', '.join(get_args(Per))}")
-        good = _whole(one.page, 0, 1 << LARGEST_ORDER) and _whole(one.offset, 0, 1 << 20)
-        claims.need(
-            good and _whole(one.count, 1, 1 << 20),
-            f"field {one.name}: page, offset or count is no such number",
+    for stored in fields:
+        allowed = get_args(Per)
+        claims.need(stored.per in allowed, f"field {stored.name} is per {stored.per!r}, not {', '.join(allowed)}")
+        numbers = (
+            _whole(stored.page, 0, 1 << LARGEST_ORDER)
+            and _whole(stored.offset, 0, 1 << 20)
+            and _whole(stored.count, 1, 1 << 20)
         )
-        claims.need(_all(one.bits, Bits), f"field {one.name}: its bits are not a tuple of Bits")
-        replace(one, page=0).at(64)  # raises for an unknown type or a misplaced offset
+        claims.need(numbers, f"field {stored.name}: page, offset or count is not a number in its range")
+        claims.need(_all(stored.bits, Bits), f"field {stored.name}: its bits are not a tuple of Bits")
+        replace(stored, page=0).at(64)  # raises for an unknown type or a misplaced offset
 
 
-def _takes_two(function: object) -> bool:
-    """Whether a function can be called with two arguments, as far as it shows."""
+def _takes(function: object, arguments: int) -> bool:
+    """Whether a function can be called with so many arguments; objects without code get the benefit of the doubt."""
     code = getattr(function, "__code__", None)
-    return code is None or code.co_argcount >= 2 or bool(code.co_flags & 4)
+    if code is None:
+        return callable(function)
+    return code.co_argcount >= arguments or bool(code.co_flags & inspect.CO_VARARGS)
 
 
-def check_workload(workload: Workload) -> None:
-    """Whether a workload is one.
-
-    Raises:
-        Unusable: it is not; says what is wrong and where.
-    """
+def checked_workload(workload: Workload) -> list[Workload]:
+    """Check a workload."""
     claims = _Claims(workload)
-    claims.common(workload)
-    claims.need(_takes_two(workload.prepare), "prepare is not a function of (machine, setting)")
+    claims.common()
+    claims.need(_takes(workload.prepare, 2), "prepare is not a function of (machine, setting)")
     orders: Any = workload.orders
     good = isinstance(orders, tuple) and bool(orders) and all(_whole(o, 0, LARGEST_ORDER) for o in orders)
     claims.need(good, f"its orders are not numbers from 0 to {LARGEST_ORDER}")
@@ -251,14 +216,40 @@ def check_workload(workload: Workload) -> None:
     claims.need(not unknown, f"it needs {unknown}; capabilities are {', '.join(CAPABILITIES)}")
     for name in ("mms", "spaces", "frames", "threads", "small"):
         claims.need(_whole(getattr(workload, name), 1, 1 << 20), f"{name} is not a number from 1 up")
+    return [workload]
 
 
-def check_pattern(pattern: SharingPattern) -> None:
-    """Whether a sharing pattern is one.
-
-    Raises:
-        Unusable: it is not.
-    """
+def checked_pattern(pattern: SharingPattern) -> list[SharingPattern]:
+    """Check a sharing pattern."""
     claims = _Claims(pattern)
-    claims.common(pattern)
-    claims.need(_takes_two(pattern.play), "play is not a function of (processes, usage)")
+    claims.common()
+    claims.need(_takes(pattern.play, 2), "play is not a function of (processes, usage)")
+    return [pattern]
+
+
+def checked_trace_reader(reader: TraceReader) -> list[TraceReader]:
+    """Check a trace reader."""
+    claims = _Claims(reader)
+    claims.named()
+    claims.need(_takes(reader.recognise, 1), "recognise is not a function of (head)")
+    claims.need(_takes(reader.read, 1), "read is not a function of (source)")
+    return [reader]
+
+
+def checked_reporter(reporter: Reporter) -> list[Reporter]:
+    """Check a report format."""
+    claims = _Claims(reporter)
+    claims.named()
+    claims.need(_takes(reporter.render, 2), "render is not a function of (result, rows)")
+    claims.need(_all(reporter.kinds, str), "kinds is not a tuple of verbs")
+    return [reporter]
+
+
+def checked_view(view: View) -> list[View]:
+    """Check a view of the window."""
+    claims = _Claims(view)
+    claims.named()
+    claims.need(_takes(view.make, 1), "make is not a function of (desk)")
+    for name, value, allowed in (("workspace", view.workspace, WORKSPACES), ("area", view.area, get_args(Area))):
+        claims.need(value in allowed, f"there is no {name} {value!r}; choose {', '.join(allowed)}")
+    return [view]

@@ -10,9 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured
-from foliolab.framework.isolation import blame
 from foliolab.framework.replay.costs import measured_costs
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.result import PAGE_BYTES, Costs, Recording, Replayed, ReplayResult, Spared
@@ -159,7 +159,7 @@ def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:
     except MemoryError:
         stopped, code = "there is not enough memory for its tables", ExitCode.COMPARISON_FAILED
     except Exception as fault:  # whatever a policy's own code raises
-        stopped, code = blame.message(fault), ExitCode.PLUGIN_FAILED
+        stopped, code = describe(fault), ExitCode.PLUGIN_FAILED
     found = player.account.replayed(player.scheme.name) if player else Replayed(policy=scheme.name)
     return msgspec.structs.replace(
         found,

@@ -12,7 +12,7 @@ from foliolab.framework.plugins.selection import size_text
 from foliolab.framework.report.listing import parameter_text
 from foliolab.framework.report.plain_text import Plain
 from foliolab.framework.verify.finding import OWED
-from foliolab.framework.verify.ledger import Outcome
+from foliolab.framework.verify.ledger import KeptVerdict
 
 ROW: Final = 8
 CELL: Final = 8
@@ -23,7 +23,7 @@ MARK: Final = {"policy": "■ ", "kernel": "  "}
 
 
 def render(
-    found: Anatomy, operations: Sequence[Operation], out: Plain, outcomes: Mapping[str, Outcome] | None = None
+    found: Anatomy, operations: Sequence[Operation], out: Plain, verdicts: Mapping[str, KeptVerdict] | None = None
 ) -> None:
     """Draw everything.
 
@@ -31,9 +31,9 @@ def render(
         found: the scheme's anatomy.
         operations: its counted atomics.
         out: where to.
-        outcomes: what `verify` said about its claims.
+        verdicts: what `verify` said about its claims.
     """
-    _head(found.scheme, out, outcomes or {})
+    _head(found.scheme, out, verdicts or {})
     _pages(found, out)
     _words(found, out)
     _first_tails(found.first_tails, out)
@@ -47,7 +47,7 @@ def _heading(text: str, out: Plain) -> None:
     out.line(text, "bold")
 
 
-def _head(scheme: Scheme, out: Plain, outcomes: Mapping[str, Outcome]) -> None:
+def _head(scheme: Scheme, out: Plain, verdicts: Mapping[str, KeptVerdict]) -> None:
     policy = scheme.policy
     out.item(scheme.name, policy.summary, indent=0, style="bold")
     out.line(f"extends struct folio of {LAYOUT_NAMES[policy.layout]}; folios up to order {policy.max_order}")
@@ -57,10 +57,12 @@ def _head(scheme: Scheme, out: Plain, outcomes: Mapping[str, Outcome]) -> None:
     column = 4 + max((len(name) for name in scheme.capabilities), default=0)
     for name in sorted(scheme.capabilities):
         out.item(name, CAPABILITIES[name], column=column)
-        _outcome(outcomes.get(name), column, out)
+        _verdict(verdicts.get(name), column, out)
     if not scheme.capabilities:
         out.line("  none")
-    _outcome(outcomes.get(OWED), 2, out)
+    _verdict(verdicts.get(OWED), 2, out)
+    for source in dict.fromkeys(one.source for one in verdicts.values()):
+        out.item("", f"  {source}", column=2)
     if policy.parameters:
         _heading("Parameters", out)
         for parameter, (_, value) in zip(policy.parameters, scheme.values, strict=True):
@@ -72,10 +74,10 @@ def _head(scheme: Scheme, out: Plain, outcomes: Mapping[str, Outcome]) -> None:
         out.item("", reference, indent=1)
 
 
-def _outcome(outcome: Outcome | None, column: int, out: Plain) -> None:
-    if outcome is not None:
-        sign = {"refuted": "✗", "held": "✓"}.get(outcome.verdict, "?")
-        out.item("", f"{sign} {outcome.told}", column=column)
+def _verdict(verdict: KeptVerdict | None, column: int, out: Plain) -> None:
+    if verdict is not None:
+        sign = {"refuted": "✗", "held": "✓"}.get(verdict.verdict, "?")
+        out.item("", f"{sign} {verdict.headline}", column=column)
 
 
 # -- struct pages --------------------------------------------------------------------------------
@@ -214,7 +216,7 @@ def _atomics(operations: Sequence[Operation], out: Plain) -> None:
 
 # -- JSON ----------------------------------------------------------------------------------------
 def data(
-    found: Anatomy, operations: Sequence[Operation], outcomes: Mapping[str, Outcome] | None = None
+    found: Anatomy, operations: Sequence[Operation], verdicts: Mapping[str, KeptVerdict] | None = None
 ) -> dict[str, Any]:
     """Everything as values that JSON knows."""
     policy = found.scheme.policy
@@ -226,7 +228,7 @@ def data(
         "models": policy.models.told if policy.models is not None and not found.scheme.chosen else "",
         "references": list(policy.references),
         "capabilities": sorted(found.scheme.capabilities),
-        "outcomes": [vars(outcome) for outcome in (outcomes or {}).values()],
+        "outcomes": [vars(one) | {"stale": one.stale} for one in (verdicts or {}).values()],
         "parameters": dict(found.scheme.values),
         "fields": [_field(stored) for stored in found.scheme.fields],
         "order": found.order,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from foliolab.framework.report.page import Page
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.timeline import Course
+    from foliolab.framework.verify.timeline import Timeline
 
 SIGNS: Final = {
     "passed": ("✓", "+", "green"),
@@ -46,7 +46,7 @@ class Refutation:
     """A failed check's counterexample: played, if there was time; where it was written; what repeats it."""
 
     name: str
-    course: Course | None
+    timeline: Timeline | None
     command: str
 
 
@@ -65,8 +65,8 @@ def show_end(policy: str, lines: Sequence[Line], refutations: Sequence[Refutatio
     for one in refutations:
         page.line()
         page.line(f"{one.name}: the shortest scenario that was found", "bold")
-        if one.course is not None:
-            interleaving.render(one.course, page)
+        if one.timeline is not None:
+            interleaving.render(one.timeline, page)
         page.line(f"  repeat it step by step: {one.command}", "dim")
     failed = [line for line in lines if line.verdict == "failed"]
     if failed:

@@ -27,23 +27,28 @@ PREDICTED: Final = {
 """Columns of a prediction, and what of a forecast they hold."""
 
 
-def write(rows: Sequence[Row], path: str | os.PathLike[str], prediction: Prediction | None = None) -> None:
-    """Write the rows, atomically; a figure that was not measured or predicted is an empty field.
+def text(rows: Sequence[Row], prediction: Prediction | None = None) -> str:
+    """The rows as CSV; a figure that was not measured or predicted is an empty field.
 
     Args:
         rows: the comparison.
-        path: where to.
         prediction: the same with the rest of the kernel: further columns.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
     """
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
+    written = io.StringIO()
+    lines = csv.writer(written, lineterminator="\n")
     lines.writerow([*COLUMNS, *(PREDICTED if prediction else ())])
     for row in rows:
         values = [getattr(row, name) for name in COLUMNS]
         if prediction:
             values += [getattr(prediction.of(row), name) for name in PREDICTED.values()]
         lines.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
-    write_atomically(path, text.getvalue().encode("utf-8"))
+    return written.getvalue()
+
+
+def write(rows: Sequence[Row], path: str | os.PathLike[str], prediction: Prediction | None = None) -> None:
+    """Write `text` into a file, atomically.
+
+    Raises:
+        ResultFileError: the file cannot be written.
+    """
+    write_atomically(path, text(rows, prediction).encode("utf-8"))

@@ -14,7 +14,7 @@ from foliolab.framework.report.page import Column, Page
 from foliolab.framework.verify.field_names import change_text, field_of, value_text
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.playback import Frame
-from foliolab.framework.verify.timeline import Change, Course, Value
+from foliolab.framework.verify.timeline import Change, Timeline, Value
 
 LONG: Final = 12
 """Accesses of one thread in a row from which on their middle is folded."""
@@ -38,7 +38,7 @@ class Row:
         style: of the text.
         step: its number; None where it is no step of its own.
         mappings: the truth after it.
-        place: the author's file and line.
+        location: the author's file and line.
         access: whether it is an access, which may be folded.
         last: the step that it ends with.
     """
@@ -48,46 +48,46 @@ class Row:
     style: str = ""
     step: int | None = None
     mappings: tuple[int, ...] = ()
-    place: str = ""
+    location: str = ""
     access: bool = False
     last: int = -1
 
 
-def render(course: Course, page: Page, all_accesses: bool = False, unfolded: bool = False) -> None:
+def render(timeline: Timeline, page: Page, all_accesses: bool = False, unfolded: bool = False) -> None:
     """Print the table, and the law that breaks below it.
 
     Args:
-        course: what was played.
+        timeline: what was played.
         page: where to.
         all_accesses: show those to statistics, MMs and free lists, too; of a sequence show each access.
         unfolded: every access a line, however many there are.
     """
-    _print(course, rows_of(course, all_accesses, unfolded), page)
+    _print(timeline, rows_of(timeline, all_accesses, unfolded), page)
     page.line()
-    broken(course, page)
+    broken(timeline, page)
 
 
-def broken(course: Course, page: Page) -> None:
+def broken(timeline: Timeline, page: Page) -> None:
     """The laws that broke, in words."""
-    law = course.counterexample.law
-    for violation in course.playback.violations:
+    law = timeline.counterexample.law
+    for violation in timeline.playback.violations:
         page.line(f"✗ the law `{violation.law}` is broken: {LAWS.get(violation.law, 'unknown here')}", "bold red")
         page.line(f"  {violation}")
-    if not course.breaks:
+    if not timeline.breaks:
         page.line(f"The law `{law}`, for which this was kept, is not broken.", "bold")
 
 
 # -- rows ----------------------------------------------------------------------------------------
-def rows_of(course: Course, all_accesses: bool = False, unfolded: bool = False) -> list[Row]:
+def rows_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = False) -> list[Row]:
     """What the table's lines say; arguments as of `render`."""
-    rows = _threads(course, all_accesses) if course.threaded else _sequence(course, all_accesses)
-    return rows if unfolded else _fold(course, rows)
+    rows = _threads(timeline, all_accesses) if timeline.threaded else _sequence(timeline, all_accesses)
+    return rows if unfolded else _fold(timeline, rows)
 
 
-def _threads(course: Course, all_accesses: bool) -> list[Row]:
+def _threads(timeline: Timeline, all_accesses: bool) -> list[Row]:
     rows: list[Row] = []
     running: dict[int, bool] = {}
-    for step, frame in enumerate(course.frames):
+    for step, frame in enumerate(timeline.frames):
         if frame.thread < 0:
             answer = f" = {frame.answer}" if frame.answer not in ("", "None") else ""
             rows.append(Row(-1, f"set-up: {frame.operation}{answer}", "dim", step, last=step))
@@ -99,7 +99,7 @@ def _threads(course: Course, all_accesses: bool) -> list[Row]:
             rows.append(Row(frame.thread, f"= {frame.answer}", "bold", step, frame.mappings, last=step))
             running[frame.thread] = False
         elif all_accesses or is_shared(frame):
-            rows.append(_access(course, step, frame))
+            rows.append(_access(timeline, step, frame))
     return rows
 
 
@@ -108,32 +108,32 @@ def is_shared(frame: Frame) -> bool:
     return bool(_SHARED.match(frame.field)) or frame.op == "flush"
 
 
-def _access(course: Course, step: int, frame: Frame) -> Row:
-    style = "cyan" if frame.old != frame.new and field_of(course.scheme, frame.field) else ""
-    place = short_place(frame.place)
-    return Row(frame.thread, access_text(course, frame), style, step, frame.mappings, place, True, step)
+def _access(timeline: Timeline, step: int, frame: Frame) -> Row:
+    style = "cyan" if frame.old != frame.new and field_of(timeline.scheme, frame.field) else ""
+    location = short_location(frame.location)
+    return Row(frame.thread, access_text(timeline, frame), style, step, frame.mappings, location, True, step)
 
 
-def access_text(course: Course, frame: Frame) -> str:
-    """An access in words: primitive, place, old and new value."""
+def access_text(timeline: Timeline, frame: Frame) -> str:
+    """An access in words: primitive, field, old and new value."""
     if frame.op == "flush":
         return "(its oldest waiting store takes effect)"
-    stored = field_of(course.scheme, frame.field)
+    stored = field_of(timeline.scheme, frame.field)
     name = frame.field.removeprefix("folio.")
     if frame.old != frame.new:
         return f"{frame.op} {name}: {change_text(frame.field, frame.old, frame.new, stored)}"
     return f"{frame.op} {name} = {value_text(frame.field, frame.new, stored)}"
 
 
-def _sequence(course: Course, all_accesses: bool) -> list[Row]:
+def _sequence(timeline: Timeline, all_accesses: bool) -> list[Row]:
     rows: list[Row] = []
     first = 0
-    for step, frame in enumerate(course.frames):
+    for step, frame in enumerate(timeline.frames):
         if frame.op:
             if all_accesses:
-                rows.append(_access(course, step, frame))
+                rows.append(_access(timeline, step, frame))
             continue
-        changes = changes_text(course.changes(first, step))
+        changes = changes_text(timeline.changes(first, step))
         rows.append(Row(frame.thread, frame.operation, "bold", step, frame.mappings, last=step))
         rows += [Row(frame.thread, f"  {text}", "cyan") for text in ([changes] if changes else [])]
         rows += [Row(frame.thread, f"  = {frame.answer}") for _ in range(bool(frame.answer))]
@@ -141,7 +141,7 @@ def _sequence(course: Course, all_accesses: bool) -> list[Row]:
     return rows
 
 
-def _fold(course: Course, rows: Sequence[Row]) -> list[Row]:
+def _fold(timeline: Timeline, rows: Sequence[Row]) -> list[Row]:
     """The rows with the middle of each long run of one thread's accesses in one line."""
     folded: list[Row] = []
     start = 0
@@ -152,22 +152,22 @@ def _fold(course: Course, rows: Sequence[Row]) -> list[Row]:
         run = rows[start : max(end, start + 1)]
         if len(run) > LONG:
             middle = run[ENDS:-ENDS]
-            run = [*run[:ENDS], _summary(course, middle), *run[-ENDS:]]
+            run = [*run[:ENDS], _summary(timeline, middle), *run[-ENDS:]]
         folded += run
         start = max(end, start + 1)
     return folded
 
 
-def _summary(course: Course, rows: Sequence[Row]) -> Row:
+def _summary(timeline: Timeline, rows: Sequence[Row]) -> Row:
     first, last = rows[0], rows[-1]
-    what = changes_text(course.changes(first.last, last.last)) or "no field of the policy changes"
+    what = changes_text(timeline.changes(first.last, last.last)) or "no field of the policy changes"
     text = f"… {len(rows)} accesses of thread {first.thread}: {what} …"
     return Row(first.thread, text, "dim", None, last.mappings, last=last.last)
 
 
-def short_place(place: str) -> str:
+def short_location(location: str) -> str:
     """File and line without the folders."""
-    return Path(place).name
+    return Path(location).name
 
 
 # -- values --------------------------------------------------------------------------------------
@@ -203,17 +203,17 @@ def _together(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 # -- the table -----------------------------------------------------------------------------------
-def _print(course: Course, rows: Sequence[Row], page: Page) -> None:
-    threads = len(course.counterexample.threads)
-    nr_mms = max((len(frame.mappings) for frame in course.frames), default=0)
+def _print(timeline: Timeline, rows: Sequence[Row], page: Page) -> None:
+    threads = len(timeline.counterexample.threads)
+    nr_mms = max((len(frame.mappings) for frame in timeline.frames), default=0)
     wide = page.console.width >= WIDE
     step = Column("step", [page.text("" if row.step is None else str(row.step)) for row in rows], right=True)
     if threads > 1:
         columns = [Column(f"thread {number}", [_cell(row, number, page) for row in rows]) for number in range(threads)]
     else:
-        columns = [Column("operation" if not course.threaded else "thread 0", [_cell(row, 0, page) for row in rows])]
+        columns = [Column("operation" if not timeline.threaded else "thread 0", [_cell(row, 0, page) for row in rows])]
     truth = Column(_truth_heading(nr_mms), _truth(rows, nr_mms, page))
-    where = [Column("where", [page.text(row.place, "dim") for row in rows])] if wide and course.threaded else []
+    where = [Column("where", [page.text(row.location, "dim") for row in rows])] if wide and timeline.threaded else []
     for column in (step, *columns, truth, *where):
         column.vertical = "top"
     page.tables("", [step], [[*columns, truth, *where]])

@@ -14,9 +14,9 @@ from rich.console import Console
 from foliolab.framework.document import write_atomically
 from foliolab.framework.kernel.bench import COPYING
 from foliolab.framework.kernel.bench_rows import Row
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
-from foliolab.framework.results.published import Published
 from foliolab.framework.results.result import Result
 
 COLUMNS: Final = (

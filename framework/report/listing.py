@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from foliolab.framework.contract.policy import Parameter, Policy
+from foliolab.framework.contract.parameter import Parameter
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.contract.workload import Workload
-from foliolab.framework.plugins.registry import Registry
+from foliolab.framework.plugins.registry import KINDS, Registry
 from foliolab.framework.report.plain_text import Plain
 from foliolab.framework.scenario.heading import summary
 from foliolab.framework.verify.ledger import Ledger
@@ -26,17 +27,19 @@ def data(registry: Registry, ledger: Ledger) -> dict[str, Any]:
         "scenarios": [
             {"name": name, "summary": summary(path), "file": str(path)} for name, path in registry.scenarios.items()
         ],
+        "reporters": [
+            {"name": one.name, "summary": one.summary, "kinds": list(one.kinds)} for one in registry.reporters.values()
+        ],
+        "views": [
+            {"name": one.name, "summary": one.summary, "workspace": one.workspace} for one in registry.views.values()
+        ],
         "plugins": [
             {
                 "name": p.name,
                 "kind": p.kind,
                 "source": p.source,
                 "version": p.version,
-                "policies": list(p.policies),
-                "workloads": list(p.workloads),
-                "published": [str(path) for path in p.published],
-                "scenarios": list(p.scenarios),
-                "patterns": list(p.patterns),
+                **{attribute: list(names) for attribute, names in p.offers.items()},
             }
             for p in registry.plugins
         ],
@@ -49,7 +52,7 @@ def _policy(policy: Policy, registry: Registry, ledger: Ledger) -> dict[str, Any
         "name": policy.name,
         "summary": policy.summary,
         "capabilities": sorted(policy.capabilities),
-        "refuted": [vars(outcome) for outcome in ledger.refuted(policy.with_parameters())],
+        "refuted": [vars(one) | {"stale": one.stale} for one in ledger.refuted(policy.with_parameters())],
         "parameters": [vars(p) | {"choices": list(p.choices)} for p in policy.parameters],
         "references": list(policy.references),
         "layout": policy.layout,
@@ -66,7 +69,7 @@ def _workload(workload: Workload, registry: Registry) -> dict[str, Any]:
         "needs": sorted(workload.needs),
         "threads": workload.threads,
         "references": list(workload.references),
-        "plugin": next((p.name for p in registry.plugins if workload.name in p.workloads), ""),
+        "plugin": next((p.name for p in registry.plugins if workload.name in p.offers["workloads"]), ""),
     }
 
 
@@ -84,8 +87,11 @@ def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
     for policy in registry.policies.values():
         out.item(policy.name, policy.summary, column=column, style="cyan")
         out.item("", f"claims: {_words(policy.capabilities)}", column=column)
-        for outcome in ledger.refuted(policy.with_parameters()):
-            out.item("", f"✗ {outcome.told}", column=column)
+        refuted = ledger.refuted(policy.with_parameters())
+        for verdict in refuted:
+            out.item("", f"✗ {verdict.headline}", column=column)
+        for source in dict.fromkeys(verdict.source for verdict in refuted):
+            out.item("", f"  {source}", column=column)
         if policy.parameters:
             chosen = ", ".join(f"{p.name}={p.default}" for p in policy.parameters)
             out.item("", f"parameters: {chosen}", column=column)
@@ -101,6 +107,12 @@ def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
     out.line()
     scenarios(registry, out)
     out.line()
+    for title, offered in (("Report formats", registry.reporters), ("Views of the window", registry.views)):
+        if offered:
+            out.line(title, "bold")
+            for name, one in offered.items():
+                out.item(name, one.summary, column=column, style="cyan")
+            out.line()
     _plugins(registry, out)
 
 
@@ -120,15 +132,9 @@ def _plugins(registry: Registry, out: Plain) -> None:
     out.line("Plugins", "bold")
     for plugin in registry.plugins:
         offered = [
-            f"{len(names)} {one if len(names) == 1 else many}"
-            for names, one, many in (
-                (plugin.policies, "policy", "policies"),
-                (plugin.workloads, "workload", "workloads"),
-                (plugin.published, "file of published figures", "files of published figures"),
-                (plugin.scenarios, "scenario", "scenarios"),
-                (plugin.patterns, "sharing pattern", "sharing patterns"),
-            )
-            if names
+            f"{len(names)} {kind.name if len(names) == 1 else kind.plural}"
+            for kind in KINDS
+            if (names := plugin.offers[kind.attribute])
         ]
         out.item(f"✓ {plugin.name}", f"{plugin.source}: {', '.join(offered) or 'nothing for this program'}")
     for failure in registry.failures:

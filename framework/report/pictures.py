@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from math import ceil
 from typing import Final
 
-from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import UsageError
 from foliolab.framework.report.matrix import Matrix
 from foliolab.framework.report.svg import HUES
@@ -19,17 +17,15 @@ COLUMNS: Final = 3
 DPI: Final = 200
 
 
-def write(found: Matrix, path: str | os.PathLike[str], form: str) -> None:
-    """Draw it.
+def draw(found: Matrix, form: str) -> bytes:
+    """A result as a picture.
 
     Args:
         found: the result.
-        path: where to.
         form: png or svg.
 
     Raises:
         UsageError: matplotlib is not installed, or there is no curve.
-        ResultFileError: the place cannot be written to.
     """
     try:
         import matplotlib
@@ -57,7 +53,7 @@ def write(found: Matrix, path: str | os.PathLike[str], form: str) -> None:
         figure.supylabel(f"time, relative to {baseline}", fontsize="medium")
         data = BytesIO()
         figure.savefig(data, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {"Software": None})
-    write_atomically(path, data.getvalue())
+    return data.getvalue()
 
 
 def _panel(panel: object, found: Matrix, workload: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.page import Page
 from foliolab.framework.verify.playback import Frame
-from foliolab.framework.verify.timeline import Course
+from foliolab.framework.verify.timeline import Timeline
 
 HELP: Final = """\
   n, Enter   one step forward       n 5   five steps
@@ -26,21 +26,21 @@ AROUND: Final = 5
 
 
 class Stepper:
-    """Shows one step of a course at a time.
+    """Shows one step of a timeline at a time.
 
     Args:
-        course: what was played; it has at least one step.
+        timeline: what was played; it has at least one step.
         page: where to.
         all_accesses: go by every access, not only by those to struct pages and page tables (of a sequence: not only
             by whole operations).
     """
 
-    def __init__(self, course: Course, page: Page, all_accesses: bool = False) -> None:
-        self.course = course
+    def __init__(self, timeline: Timeline, page: Page, all_accesses: bool = False) -> None:
+        self.timeline = timeline
         self.page = page
         self.all_accesses = all_accesses
         self.step = 0
-        self.last = len(course.frames) - 1
+        self.last = len(timeline.frames) - 1
 
     @property
     def prompt(self) -> str:
@@ -72,7 +72,7 @@ class Stepper:
         elif word == "l":
             self._around()
         elif word == "d":
-            interleaving.render(self.course, self.page)
+            interleaving.render(self.timeline, self.page)
         else:
             target = self._target(word, rest)
             if target is None:
@@ -93,11 +93,11 @@ class Stepper:
             return self._go(by if word == "n" else -by)
         if word == "j" and rest.isdecimal():
             return int(rest)
-        now = self.course.frames[self.step]
+        now = self.timeline.frames[self.step]
         wanted: dict[str, Callable[[int, Frame], bool]] = {
             "t": lambda at, frame: frame.thread != now.thread,
             "o": lambda at, frame: (frame.thread, frame.operation) != (now.thread, now.operation),
-            "c": lambda at, frame: bool(self.course.changes(at, at)),
+            "c": lambda at, frame: bool(self.timeline.changes(at, at)),
         }
         if word == "/" and rest:
             return self._next(lambda at, frame: rest.lower() in self._words(at, frame))
@@ -108,7 +108,7 @@ class Stepper:
         at = self.step
         for _ in range(abs(by)):
             beyond = at + (1 if by > 0 else -1)
-            while 0 < beyond < self.last and not self._shown(self.course.frames[beyond]):
+            while 0 < beyond < self.last and not self._shown(self.timeline.frames[beyond]):
                 beyond += 1 if by > 0 else -1
             if not 0 <= beyond <= self.last:
                 return at if at != self.step else beyond
@@ -118,54 +118,54 @@ class Stepper:
     def _shown(self, frame: Frame) -> bool:
         if self.all_accesses or not frame.op:
             return True
-        return self.course.threaded and interleaving.is_shared(frame)
+        return self.timeline.threaded and interleaving.is_shared(frame)
 
     def _next(self, fits: Callable[[int, Frame], bool]) -> int:
-        frames = self.course.frames
+        frames = self.timeline.frames
         return next((at for at in range(self.step + 1, len(frames)) if fits(at, frames[at])), self.last + 1)
 
     def _words(self, at: int, frame: Frame) -> str:
-        return " ".join((frame.op, frame.field, frame.operation, frame.place, self.course.source(at))).lower()
+        return " ".join((frame.op, frame.field, frame.operation, frame.location, self.timeline.source(at))).lower()
 
     # -- showing -------------------------------------------------------------------------------------
     def show(self) -> None:
         """The step, the author's line, what the policy stores, and the truth."""
-        frame = self.course.frames[self.step]
+        frame = self.timeline.frames[self.step]
         self.page.line()
         self.page.line(self._heading(frame), "bold")
         if frame.op:
-            self.page.line(f"  {interleaving.access_text(self.course, frame)}", "cyan")
+            self.page.line(f"  {interleaving.access_text(self.timeline, frame)}", "cyan")
         if frame.answer not in ("", "None"):
             self.page.line(f"  = {frame.answer}")
-        if frame.place:
-            self.page.line(f"  {frame.place}: {self.course.source(self.step)}", "dim")
-        changes = self.course.changes(self.step, self.step)
+        if frame.location:
+            self.page.line(f"  {frame.location}: {self.timeline.source(self.step)}", "dim")
+        changes = self.timeline.changes(self.step, self.step)
         if changes:
             self.page.line(f"  changed: {interleaving.changes_text(changes)}", "cyan")
         self.page.line("  the policy stores:")
-        for text in interleaving.values_text(list(self.course.values(self.step).values())) or ["nothing yet"]:
+        for text in interleaving.values_text(list(self.timeline.values(self.step).values())) or ["nothing yet"]:
             self.page.line(f"    {text}")
         self.page.line(f"  mapped, from the page tables: {self._truth()}")
         if self.step == self.last:
-            interleaving.broken(self.course, self.page)
+            interleaving.broken(self.timeline, self.page)
 
     def _heading(self, frame: Frame) -> str:
-        who = "set-up" if frame.thread < 0 else f"thread {frame.thread}" if self.course.threaded else "operation"
+        who = "set-up" if frame.thread < 0 else f"thread {frame.thread}" if self.timeline.threaded else "operation"
         return f"step {self.step} of {self.last}  {who}: {frame.operation}"
 
     def _truth(self) -> str:
         """By folio and MM."""
         told = [
             f"folio {head} by {', '.join(f'MM {mm}: {count}' for mm, count in enumerate(counts) if count)}"
-            for head, counts in self.course.mappings(self.step).items()
+            for head, counts in self.timeline.mappings(self.step).items()
         ]
         return "; ".join(told) or "no large folio"
 
     def _around(self) -> None:
         first, last = max(self.step - AROUND, 0), min(self.step + AROUND, self.last)
         for at in range(first, last + 1):
-            frame = self.course.frames[at]
-            what = interleaving.access_text(self.course, frame) if frame.op else frame.operation
+            frame = self.timeline.frames[at]
+            what = interleaving.access_text(self.timeline, frame) if frame.op else frame.operation
             answer = f" = {frame.answer}" if frame.answer not in ("", "None") else ""
             mark = ">" if at == self.step else " "
             self.page.line(f"{mark} {at:>5}  {'' if frame.thread < 0 else frame.thread:>2}  {what}{answer}")

@@ -14,7 +14,8 @@ from foliolab.framework.report import interleaving
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS
-from foliolab.framework.verify.timeline import Course
+from foliolab.framework.verify.ledger import version_text
+from foliolab.framework.verify.timeline import Timeline
 from foliolab.framework.verify.verifier import Verification
 
 OWED_NAME: Final = "(every policy)"
@@ -42,13 +43,13 @@ class Shown:
 
     Args:
         finding: the refutation.
-        course: its counterexample, played; None: there was no time for that.
+        timeline: its counterexample, played; None: there was no time for that.
         path: the file that it was written to; empty: to none.
         command: what repeats it step by step.
     """
 
     finding: Finding
-    course: Course | None
+    timeline: Timeline | None
     path: str
     command: str
 
@@ -62,7 +63,9 @@ def render(verification: Verification, shown: Sequence[Shown], page: Page) -> No
         page: where to.
     """
     page.line(f"{verification.policy}: {headline(verification)}", "bold")
-    page.line(f"  text {verification.digest}, {verification.seconds:.1f} s", "dim")
+    version = version_text(verification.versions.get("foliolab", ""), verification.verifier)
+    found = f"{version}, {verification.started[:10]}, {verification.seconds:.1f} s"
+    page.line(f"  text {verification.digest}; {found}", "dim")
     _claims(verification, page)
     _coverage(verification, page)
     for one in shown:
@@ -151,10 +154,10 @@ def _counterexample(shown: Shown, page: Page) -> None:
     page.line(f"Refuted: {who}, by {example.attack}", "bold red")
     page.line(f"  {example.message}")
     page.line(f"  law {example.law}: {LAWS.get(example.law, 'unknown here')}")
-    if shown.course is not None:
-        page.line(f"  {machine_text(shown.course)}", "dim")
+    if shown.timeline is not None:
+        page.line(f"  {machine_text(shown.timeline)}", "dim")
         page.line()
-        interleaving.render(shown.course, page)
+        interleaving.render(shown.timeline, page)
     page.line()
     if example.schedule:
         page.line(f"schedule: {example.schedule}")
@@ -163,29 +166,29 @@ def _counterexample(shown: Shown, page: Page) -> None:
         page.line(f"repeat it step by step: {shown.command}", "bold")
 
 
-def introduction(course: Course, page: Page) -> None:
+def introduction(timeline: Timeline, page: Page) -> None:
     """Print what a counterexample is about, whether the policy's text has changed, and whether the law breaks."""
-    example = course.counterexample
+    example = timeline.counterexample
     page.line(f"{example.policy}: law {example.law}: {LAWS.get(example.law, 'unknown here')}", "bold")
     page.line(f"  {example.message}")
-    page.line(f"  {machine_text(course)}; found by {example.attack}", "dim")
+    page.line(f"  {machine_text(timeline)}; found by {example.attack}", "dim")
     if example.schedule:
         page.line(f"  schedule: {example.schedule}", "dim")
-    if example.digest and example.digest != policy_digest(course.scheme):
+    if example.digest and example.digest != policy_digest(timeline.scheme):
         page.line("  The policy's text has changed since this was found.", "yellow")
-    if not course.breaks:
+    if not timeline.breaks:
         page.line("  The law no longer breaks here.", "green")
     page.line()
 
 
-def machine_text(course: Course) -> str:
+def machine_text(timeline: Timeline) -> str:
     """The machine and its threads in words."""
-    example = course.counterexample
+    example = timeline.counterexample
     size = f"{example.shape.get('nr_pages', 0)} page frames, {example.shape.get('nr_mms', 0)} MMs"
     operations = sum(map(len, example.threads))
-    if not course.threaded:
+    if not timeline.threaded:
         return f"{size}; {operations} operations one after another"
-    accesses = sum(interleaving.is_shared(frame) for frame in course.frames)
+    accesses = sum(interleaving.is_shared(frame) for frame in timeline.frames)
     model = "x86-TSO, stores wait in buffers" if example.memory_model == "tso" else "sequentially consistent"
     return f"{size}; {len(example.threads)} threads, {operations} operations, {accesses} accesses, {model}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foliolab.framework.results.published import Published
+from foliolab.framework.plugins.published import Published
 
 
 def size_text(size_kib: int) -> str:

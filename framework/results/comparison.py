@@ -28,8 +28,8 @@ from difflib import get_close_matches
 from typing import Final, Literal, get_args
 
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, UsageError
+from foliolab.framework.plugins.published import Published, Resolve, identity
 from foliolab.framework.results import statistics
-from foliolab.framework.results.published import Published, Resolve, identity
 from foliolab.framework.results.result import Cell, Result
 
 MIN_ROUNDS: Final = 5

@@ -289,7 +289,7 @@ def _false_shared(result: PrecisionResult) -> dict[tuple[str, ...], float]:
 def _errors(result: ConsequencesResult) -> dict[tuple[str, ...], float]:
     return {
         (course.name, figure.name, outcome.policy): 100 * figure.mean_relative
-        for course in result.courses
+        for course in result.sources
         for outcome in course.outcomes
         for figure in outcome.figures
         if figure.values

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.engine import engine_library, policy_library
 from foliolab.framework.engine.structs import engine_layouts
+from foliolab.framework.isolation.process import Child
 from foliolab.framework.plugins.registry import load
 
 ENTRY_POINTS: Final = (
@@ -87,27 +88,25 @@ def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[i
     total = len(policies) + len(engine)
     helper = None
     if len(engine) >= MANY_ENTRIES and len(policies) >= WORTH_A_PROCESS:
-        helper = multiprocessing.get_context("spawn").Process(
-            target=_build_policies, args=([s.name for s in schemes], list(plugins)), daemon=True
-        )
-        helper.start()
+        helper = Child(_build_policies, [s.name for s in schemes], list(plugins), name="compiler")
     done = 0
     for entry in engine:
         yield done, total
         entry.build()
         done += 1
     if helper is not None:
-        while helper.is_alive():
-            helper.join(0.1)
+        while not helper.over:
+            helper.receive(0.1)
             yield total - sum(piece.missing() for piece in policies), total
+        helper.end()
     for piece in policies:
         yield min(done, total - 1), total
         piece.build()
         done += 1
 
 
-def _build_policies(names: list[str], plugins: list[str]) -> None:
-    """In a process of its own: fill the cache; what fails here fails again, with its message, where it is needed."""
+def _build_policies(pipe: Connection, names: list[str], plugins: list[str]) -> None:
+    """Fill the cache, in a process of its own. What fails here fails again in the worker, which reports it."""
     registry = load(plugins)
     for name in names:
         try:

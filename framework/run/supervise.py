@@ -6,25 +6,21 @@ new worker goes on with the others. Ctrl-C ends the worker at once and keeps wha
 
 from __future__ import annotations
 
-import multiprocessing
-import signal as signals
-import threading
-import time
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from typing import Any, Final, Literal
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation.process import Answer, Child, Crash, Failure
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.results import provenance
 from foliolab.framework.results import result as results
 from foliolab.framework.run import worker
 from foliolab.framework.run.request import RunRequest, plan
-from foliolab.framework.run.worker import Counted, Done, Failed, Key, Phase, Sample, Skipped, Step
+from foliolab.framework.run.worker import Counted, Failed, Key, Phase, Sample, Skipped, Step
 
 GRACE: Final = 5.0
 """Seconds more than the worker's own patience: where it can, it says itself what hangs, with file and line."""
@@ -59,8 +55,6 @@ class _Run:
 
     def take(self, event: Any) -> None:
         """One report of the worker."""
-        if isinstance(event, FolioLabError):
-            raise event
         if isinstance(event, Phase):
             self.phase, self.steps, self.total = event.name, 0, event.steps
         elif isinstance(event, Step):
@@ -79,8 +73,6 @@ class _Run:
             self.cell(event.key)["reason"] = event.reason
         elif isinstance(event, Failed):
             self.fail(event.policy, event.key, event.message)
-        elif isinstance(event, Done):
-            self.finished = True
         self.progress(self.phase, self.steps, self.total)
 
     def fail(self, policy: str, key: Key | None, message: str) -> None:
@@ -211,75 +203,26 @@ def _cell(key: Key, cell: dict[str, Any], run: _Run) -> results.Cell:
 
 
 def _follow(run: _Run) -> None:
-    """Start a worker for what is left and follow it to its end."""
-    context = multiprocessing.get_context("spawn")
+    """Start a worker for the cases that are left and follow it to its end."""
     done = run.complete_cases()
     for key in [k for k in run.cells if k[:2] not in done]:
-        run.cells[key] |= {"samples": [], "flagged": []}  # a case is measured by one worker, whole
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=worker.main, args=(run.request, there, set(run.out), done), daemon=False)
-    with _without_interrupts():
-        process.start()
-    there.close()
-    last = time.monotonic()
-    try:
-        while True:
-            if here.poll(0.2):
-                try:
-                    event = here.recv()
-                except EOFError:
-                    break
-                last = time.monotonic()
-                run.take(event)
-                if run.finished:
-                    break
-            elif time.monotonic() - last > run.request.patience + GRACE:
-                _kill(process)
-                _blame(run, f"did not end within {run.request.patience:g} s and was stopped")
-                return
-        process.join(2)
-        if not run.finished:
-            _blame(run, _death(process.exitcode))
-    finally:
-        _kill(process)
-        here.close()
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """A process started in here never sees Ctrl-C: this one does, afterwards, and decides."""
-    if not hasattr(signals, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # starting it later would unblock the signal again
-    heard: list[int] = []
-    here = threading.current_thread() is threading.main_thread()
-    # the mask is for the child; another thread of this process, such as a progress bar's, may still take the signal
-    handler = signals.signal(signals.SIGINT, lambda number, frame: heard.append(number)) if here else None
-    before = signals.pthread_sigmask(signals.SIG_BLOCK, {signals.SIGINT})
-    try:
-        yield
-    finally:
-        signals.pthread_sigmask(signals.SIG_SETMASK, before)
-        if here:
-            signals.signal(signals.SIGINT, handler)
-    if heard:
-        raise KeyboardInterrupt
-
-
-def _kill(process: Any) -> None:
-    if process.is_alive():
-        process.terminate()
-        process.join(0.2)
-        if process.is_alive():
-            process.kill()
-            process.join()
-
-
-def _death(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"crashed with {signals.Signals(-code).name}"
-    return f"ended its process with status {code}"
+        run.cells[key] |= {"samples": [], "flagged": []}  # all rounds of a case are measured by one worker
+    with Child(worker.work, run.request, set(run.out), done, name="worker", has_children=True) as child:
+        while not run.finished:
+            match child.receive(run.request.patience + GRACE):
+                case None:
+                    return _blame(run, f"did not end within {run.request.patience:g} s and was stopped")
+                case Crash(how):
+                    return _blame(run, how)
+                case Failure(error, ""):
+                    raise error
+                case Failure(error, details):
+                    sys.stderr.write(details)
+                    return _blame(run, f"failed: {error.what}")
+                case Answer():
+                    run.finished = True
+                case event:
+                    run.take(event)
 
 
 def _blame(run: _Run, what: str) -> None:
@@ -291,7 +234,7 @@ def _blame(run: _Run, what: str) -> None:
     step = run.running
     if step is None or not step.key[2]:
         raise FolioLabError(
-            f"the measuring process {what} before it ran a policy", "run `foliolab doctor`, then try again"
+            f"the measuring process {what}; no policy was running", "run `foliolab doctor`, then try again"
         )
     way = "native" if step.native else "interpreted"
-    run.fail(step.key[2], step.key, f"policy {step.key[2]} {what}, {way}, in {step.key[0]}")
+    run.fail(step.key[2], step.key, f"policy {step.key[2]}, {way}, in {step.key[0]}: its process {what}")

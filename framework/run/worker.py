@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine.answers import describe
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.isolation.blame import message, time_limit
+from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.run.bench import Bench, Ready, run_once
 from foliolab.framework.run.count import count
@@ -79,11 +79,6 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
-class Done:
-    """All cases are through."""
-
-
 @dataclass
 class Worker:
     """Carries a run out.
@@ -113,14 +108,13 @@ class Worker:
         if self.request.execution == "native":
             self._build()
         self._measure(cases)
-        self.pipe.send(Done())
 
     def _live(self) -> list[str]:
         return [name for name in self.schemes if name not in self.out]
 
     def _fail(self, policy: str, key: Key | None, fault: BaseException) -> None:
         self.out.add(policy)
-        self.pipe.send(Failed(policy, key, message(fault)))
+        self.pipe.send(Failed(policy, key, describe(fault)))
 
     def _count(self, cases: list[Case]) -> None:
         self.pipe.send(Phase("counting", len(cases) * len(self._live())))
@@ -228,13 +222,13 @@ def _unpin() -> None:
 _ALL: Final = set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else {0}
 
 
-def main(request: RunRequest, pipe: Connection, out: set[str], done: set[tuple[str, int]]) -> None:
-    """Entry of the worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
-    with contextlib.suppress(BrokenPipeError):
-        try:
-            Worker(request, pipe, out, done).run()
-        except FolioLabError as fault:
-            pipe.send(fault)
-        except MemoryError:
-            pipe.send(FolioLabError("the run needs more memory than there is", "use less --memory or fewer policies"))
+def work(pipe: Connection, request: RunRequest, out: set[str], done: set[tuple[str, int]]) -> None:
+    """Carry a run out, in a process of its own.
+
+    Raises:
+        FolioLabError: it cannot be carried out.
+    """
+    try:
+        Worker(request, pipe, out, done).run()
+    except MemoryError as fault:
+        raise FolioLabError("the run needs more memory than there is", "use less --memory or fewer policies") from fault

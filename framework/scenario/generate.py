@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
+from foliolab.framework.engine import shrinking
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.scenario.space import Refused, Space, check
-from foliolab.framework.scenario.syntax import Pages, Region, Scenario, Step
+from foliolab.framework.scenario.syntax import Item, Pages, Region, Scenario, Step
 
 NAMES: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WEIGHTS: Final = {
@@ -235,20 +236,18 @@ def all_scenarios(
         yield Scenario(name=f"exhaustive-{depth}-{number}", regions=(region,), items=steps)
 
 
-def _smaller(scenario: Scenario) -> Iterator[Scenario]:
-    """Simpler scenarios, those that leave out most first."""
-    steps = scenario.items
-    size = len(steps) // 2
-    while size >= 1:
-        for start in range(0, len(steps), size):
-            yield replace(scenario, items=steps[:start] + steps[start + size :])
-        size //= 2
+def _without(scenario: Scenario, first: int, nr: int) -> Scenario:
+    return replace(scenario, items=scenario.items[:first] + scenario.items[first + nr :])
+
+
+def _simpler(scenario: Scenario) -> Iterator[Scenario]:
+    """Scenarios with as many steps, on simpler regions or with a simpler step."""
     for region in scenario.regions:
         for smaller in _smaller_regions(region):
             yield replace(scenario, regions=tuple(smaller if r is region else r for r in scenario.regions))
-    for number, step in enumerate(steps):
-        for simpler in _smaller_steps(step):
-            yield replace(scenario, items=(*steps[:number], simpler, *steps[number + 1 :]))
+    for number, step in enumerate(scenario.items):
+        for simpler in _simpler_steps(step):
+            yield replace(scenario, items=(*scenario.items[:number], simpler, *scenario.items[number + 1 :]))
 
 
 def _smaller_regions(region: Region) -> Iterator[Region]:
@@ -264,10 +263,10 @@ def _smaller_regions(region: Region) -> Iterator[Region]:
         yield replace(region, order=region.order - 1, pmd=False)
 
 
-def _smaller_steps(step: Any) -> Iterator[Any]:
-    pages = getattr(step, "pages", None)
-    if pages is None:
+def _simpler_steps(step: Item) -> Iterator[Item]:
+    if not isinstance(step, Step) or step.pages is None:
         return
+    pages = step.pages
     if step.action == "fork":
         yield replace(step, pages=None)
     if pages.nr > 1:
@@ -288,18 +287,16 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], limit: int = 4
         limit: how many are tried at most.
     """
     tried = 0
-    improved = True
-    while improved and tried < limit:
-        improved = False
-        for smaller in _smaller(scenario):
-            if smaller == scenario or not possible(smaller):
-                continue
-            tried += 1
-            if fails(smaller):
-                scenario, improved = smaller, True
-                break
-            if tried >= limit:
-                break
+
+    def still_fails(smaller: Scenario) -> Scenario | None:
+        nonlocal tried
+        if tried >= limit or smaller == scenario or not possible(smaller):
+            return None
+        tried += 1
+        return smaller if fails(smaller) else None
+
+    for smaller in shrinking.shrink(scenario, lambda one: len(one.items), _without, _simpler, still_fails):
+        scenario = smaller
     return scenario
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import ModelError
-from foliolab.framework.verify.operation import apply
 from foliolab.framework.verify.random_operations.choice import Chooser
 from foliolab.framework.verify.random_operations.sequence import Scene, scenes
 
@@ -46,10 +45,10 @@ def _on(scheme: Scheme, scene: Scene, seed: int, steps: int) -> str:
         if operation is None:
             continue
         try:
-            said = apply(interpreted, operation)
+            said = interpreted.apply(operation)
         except ModelError:
             return ""  # out of memory, in the middle of it: the sequence ends here
-        also = apply(native, operation)
+        also = native.apply(operation)
         if said != also:
             return f"operation {step} ({operation}): interpreted it answers {said!r}, natively {also!r}"
         where = np.flatnonzero(interpreted.vm.buffer != native.vm.buffer)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework.contract.policy import CAPABILITIES, Scheme
-from foliolab.framework.errors import FolioLabError
-from foliolab.framework.isolation import blame
-from foliolab.framework.isolation.process import apart
+from foliolab.framework.engine.answers import describe
+from foliolab.framework.errors import FolioLabError, PluginError
+from foliolab.framework.isolation.process import call_in_child
 from foliolab.framework.plugins import validation
 from foliolab.framework.plugins.discovery import Unusable
 from foliolab.framework.testing.subject import Subject
@@ -66,7 +66,7 @@ class Check:
             hint = f" ({fault.hint})" if fault.hint else ""
             return Outcome("failed", f"{fault.what}{hint}")
         except Exception as fault:
-            return Outcome("failed", blame.message(fault))
+            return Outcome("failed", describe(fault))
 
 
 def checks_for(scheme: Scheme) -> list[Check]:
@@ -100,7 +100,7 @@ def _declared(subject: Subject) -> Outcome:
     from foliolab.framework.engine.structs import layouts_of
 
     try:
-        validation.check_policy(subject.policy, layouts_of)
+        validation.checked_policy(subject.policy)
     except Unusable as fault:
         return Outcome("failed", str(fault))
     layouts_of(subject.scheme)
@@ -169,7 +169,7 @@ def _workloads(subject: Subject) -> Outcome:
                 Case(workload, Setting(order, max(workload.small, 2 << order), subject.seed)), subject.scheme, PATIENCE
             )
         except Exception as fault:  # whatever a policy's own code raises
-            return Outcome("failed", f"workload {workload.name}: {blame.message(fault)}")
+            return Outcome("failed", f"workload {workload.name}: {describe(fault)}")
         ran += 1
     return Outcome("passed", f"{ran} workloads") if ran else Outcome("skipped", "no workload is for what it claims")
 
@@ -182,5 +182,14 @@ def _native(subject: Subject) -> Outcome:
     if missing:
         return Outcome("skipped", missing)
     subject.say("compiling")
-    told = apart(lambda: difference(subject.scheme, subject.seed), NATIVE)
+
+    def compare() -> str:
+        try:
+            return difference(subject.scheme, subject.seed)
+        except FolioLabError:
+            raise
+        except Exception as fault:  # a policy's own code can raise anything
+            raise PluginError(describe(fault)) from fault
+
+    told = call_in_child(compare, NATIVE)
     return Outcome("failed", told) if told else Outcome("passed", "the same bytes after each operation")

@@ -94,7 +94,7 @@ class Selection:
         if plugin is None:
             why = next((one.message for one in self.registry.failures if one.source == file), "it was not loaded")
             raise UsageError(f"--policy {file}: {why}", "mend it; `foliolab list` shows every plugin")
-        return [self.registry.policy(one) for one in plugin.policies]
+        return [self.registry.policy(one) for one in plugin.offers["policies"]]
 
 
 def selection(config: pytest.Config) -> Selection:

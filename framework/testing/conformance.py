@@ -124,9 +124,9 @@ def _told(subject: Subject, check: Check, outcome: Outcome) -> str:
     if outcome.counterexample is not None:
         from foliolab.framework.report import interleaving
         from foliolab.framework.report.page import Page, console_for
-        from foliolab.framework.verify.timeline import Course
+        from foliolab.framework.verify.timeline import Timeline
 
         text = StringIO()
-        interleaving.render(Course(outcome.counterexample, subject.scheme), Page(console_for(text)))
+        interleaving.render(Timeline(outcome.counterexample, subject.scheme), Page(console_for(text)))
         lines += ["", text.getvalue()]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from foliolab.framework.plugins.selection import nearest
 from foliolab.framework.verify.attack import Attack, Budget, Tell
 from foliolab.framework.verify.finding import Finding
 
-PLACES: Final = {
+ATTACKS: Final = {
     "explored": ("foliolab.framework.verify.explored.attack", "Explored"),
     "random": ("foliolab.framework.verify.random_operations.attack", "Random"),
     "symbolic": ("foliolab.framework.verify.symbolic.attack", "Symbolic"),
@@ -32,10 +32,10 @@ def chosen(names: Iterable[str] = (), tso: bool = False) -> list[Attack]:
     Raises:
         UsageError: no such attack, or one is named twice; or `tso` without the explored one.
     """
-    wanted = list(names) or list(PLACES)
+    wanted = list(names) or list(ATTACKS)
     for place, name in enumerate(wanted):
-        if name not in PLACES:
-            raise UsageError(f"there is no attack {name!r}", nearest(name, PLACES, "attacks are"))
+        if name not in ATTACKS:
+            raise UsageError(f"there is no attack {name!r}", nearest(name, ATTACKS, "attacks are"))
         if name in wanted[:place]:
             raise UsageError(f"the attack {name} is named twice", "name each once")
     if tso and "explored" not in wanted:
@@ -65,7 +65,7 @@ class Missing:
 
 
 def _made(name: str, tso: bool) -> Attack:
-    module, kind = PLACES[name]
+    module, kind = ATTACKS[name]
     try:
         make: Any = getattr(import_module(module), kind)
     except ImportError as fault:

@@ -13,8 +13,8 @@ from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
-from foliolab.framework.verify.operation import Operation
 
 SCHEMA: Final = 1
 """The newest schema that this FolioLab writes and reads."""

@@ -10,9 +10,9 @@ from typing import Final
 from foliolab.framework.contract.policy import Scheme, Stored
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
 from foliolab.framework.machine.layout import CTYPES
-from foliolab.framework.verify.operation import Operation
 
 HEAD: Final = 0
 """First frame of the folio that a fresh machine hands out first."""

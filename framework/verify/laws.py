@@ -11,6 +11,7 @@ import numpy as np
 from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation, references, violations
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import (
     MAPPING_ANON,
     PG_anon_exclusive,
@@ -19,7 +20,6 @@ from foliolab.framework.engine.structs import (
 )
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
-from foliolab.framework.verify.operation import Operation, apply
 from foliolab.framework.verify.watchdog import Endless, Stuck, Watchdog
 
 LAWS: Final = {
@@ -123,7 +123,7 @@ class Watch:
             ModelError: the modelled kernel refuses the operation.
             Stopped: it is to be given up.
         """
-        if operation.do == "write":
+        if operation.name == "write":
             return self._guarded(lambda: self._write(operation))
         return self._guarded(lambda: self._run(operation, look))
 
@@ -155,7 +155,7 @@ class Watch:
             return [failure(fault)]
 
     def _run(self, operation: Operation, look: bool = True) -> list[Violation]:
-        apply(self.machine, operation)
+        self.machine.apply(operation)
         return self._look() if look else []
 
     def _look(self) -> list[Violation]:
@@ -167,7 +167,7 @@ class Watch:
     def _write(self, operation: Operation) -> list[Violation]:
         """A write page by page, each held against who else maps the folio and who holds it."""
         start, nr = operation.get("start"), operation.get("nr", 1)
-        others = [(name, value) for name, value in operation.numbers if name not in ("start", "nr")]
+        others = [(name, value) for name, value in operation.arguments if name not in ("start", "nr")]
         for vpn in range(start, start + nr):
             one = Operation("write", (*others, ("start", vpn)))
             frame = self.machine.frame(operation.get("mm"), vpn)

@@ -1,45 +1,56 @@
-"""The ledger: what `verify` found about each policy's text, kept where every listing of the policy sees it.
+"""The ledger: the verdicts of `verify` and `check`, kept where every listing of a policy shows them.
 
-An outcome belongs to exactly one text (`policytree.policy_digest`): it vanishes when the text changes. One's own
-outcomes lie in the user's data folder, one file a text; findings that ship with policies lie in a file of their
-plugin's (hook `foliolab_findings`). A refutation comes with a confirmed counterexample, so it stays: a later run
-that did not find it anew takes nothing back. Reading needs neither numpy nor msgspec: `foliolab list` starts with it.
+A verdict belongs to one policy text with its parameters (`policytree.policy_digest`) and to the files that the text
+stands in. It names the version of engine and verifier that judged (`version.verifier_digest`); under another version
+the verdict is stale, and its text says so. When the policy's text changes, its verdicts are no longer shown.
+
+The user's own verdicts lie in the user's data folder, one file per text and origin. Verdicts that ship with a plugin
+lie in a file of that plugin (hook `foliolab_findings`). A refutation has a confirmed counterexample, so a later run of
+the same version that does not find one leaves the refutation in place.
+
+`foliolab list` reads the ledger at its start. Therefore this module imports neither numpy nor msgspec.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import ResultFileError
+from foliolab.framework.verify.version import verifier_digest
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.verifier import Verification
 
-SCHEMA: Final = 1
-"""The newest schema of its files that is read."""
+SCHEMA: Final = 2
+"""The newest schema of ledger files that this module reads. Schema 1 named no version: its verdicts are stale."""
 STRENGTH: Final = {"undecided": 0, "held": 1, "refuted": 2}
-"""The verdicts; a weaker one does not take the place of a stronger one about the same text."""
+"""The verdicts by strength; a weaker verdict does not replace a stronger one of the same version."""
+STALE: Final = "stale: judged by another version of the verifier"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What is known about one claim of one text.
+class KeptVerdict:
+    """The verdict on one claim of one text.
 
     Args:
-        claim: a capability; empty: what every policy owes.
-        verdict: held, refuted, undecided.
-        date: of the run that said so, such as 2026-11-23.
-        attack: who refuted it; otherwise who held it, separated by commas.
-        law: the law that breaks, where refuted.
+        claim: a capability; empty for what every policy owes.
+        verdict: held, refuted or undecided.
+        date: of the run, such as 2026-11-23.
+        attack: the attack that refuted the claim, or those under which it held, separated by commas.
+        law: the broken law, where refuted.
         message: what happens, where refuted.
+        version: of FolioLab; empty where unknown.
+        verifier: digest of the engine and verifier that judged; empty where unknown.
     """
 
     claim: str
@@ -48,124 +59,197 @@ class Outcome:
     attack: str = ""
     law: str = ""
     message: str = ""
+    version: str = ""
+    verifier: str = ""
 
     @property
-    def told(self) -> str:
-        """In words, as it stands beside a policy."""
-        what = self.claim or "what every policy owes"
-        by = f", by {self.attack}" if self.attack and self.verdict != "undecided" else ""
-        return f"{what} {self.verdict} (verify, {self.date}{by}){f': {self.message}' if self.message else ''}"
+    def stale(self) -> bool:
+        """Whether another version of engine and verifier judged."""
+        return not self.verifier or self.verifier != verifier_digest()
+
+    @property
+    def source(self) -> str:
+        """When and by which version the verdict was found, and whether it is stale."""
+        found = f"verify, {self.date}, {version_text(self.version, self.verifier)}"
+        return f"{STALE} ({found})" if self.stale else found
+
+    @property
+    def headline(self) -> str:
+        """The claim, its verdict, the attacks, and what happens."""
+        stale = " (stale)" if self.stale else ""
+        by = f" by {self.attack}" if self.attack and self.verdict != "undecided" else ""
+        message = f": {self.message}" if self.message else ""
+        return f"{self.claim or 'what every policy owes'} {self.verdict}{stale}{by}{message}"
+
+    @property
+    def text(self) -> str:
+        """The headline and the source in one line."""
+        return f"{self.headline}; {self.source}"
+
+    @property
+    def _rank(self) -> tuple[bool, bool, int]:
+        return self.verdict != "undecided", not self.stale, STRENGTH[self.verdict]
+
+
+def version_text(version: str, verifier: str) -> str:
+    """The version that judged, in words."""
+    return f"FolioLab {version or '(unknown version)'}{f', verifier {verifier[:8]}' if verifier else ''}"
 
 
 @dataclass(frozen=True)
-class Record:
-    """What is known about one text.
+class TextRecord:
+    """The verdicts on one policy text.
 
     Args:
         policy: its name, without parameters.
-        digest: of the text (`policytree.policy_digest`).
-        outcomes: one a claim.
-        source: of its files (`policytree.source_digest`), by which another version of Python knows what ships.
+        digest: of the text and its parameters (`policytree.policy_digest`).
+        verdicts: one per claim.
+        source: `policytree.source_digest`, by which another version of Python recognises a shipped text.
+        origin: the files of the text, for one's own verdicts; empty for shipped ones.
+        parameters: as a user writes them, such as slots=3.
     """
 
     policy: str
     digest: str
-    outcomes: tuple[Outcome, ...]
+    verdicts: tuple[KeptVerdict, ...]
     source: str = ""
+    origin: str = ""
+    parameters: str = ""
+
+    @property
+    def date(self) -> str:
+        """Of the newest verdict."""
+        return max((one.date for one in self.verdicts), default="")
 
 
 class Ledger:
-    """Outcomes of one's own and of plugins.
+    """The user's own verdicts and those that plugins ship.
 
     Args:
         shipped: files of findings that plugins offer.
+
+    Attributes:
+        problems: the files that cannot be read, one sentence each.
     """
 
     def __init__(self, shipped: Iterable[Path] = ()) -> None:
         self.problems: list[str] = []
-        """Files that could not be read, each in a sentence."""
-        self._records: dict[tuple[str, str], Record] = {}
-        self._sources: dict[tuple[str, str], Record] = {}
-        self._names: set[str] = set()
-        self._refuted: set[str] = set()
-        for path in (*shipped, *_own_files()):
-            try:
-                for record in _read(path):
-                    self._add(record)
-            except ResultFileError as fault:
-                self.problems.append(fault.what)
+        self._shipped: dict[str, list[TextRecord]] = {}
+        self._own: dict[str, list[TextRecord]] = {}
+        for kept, paths in ((self._shipped, shipped), (self._own, _own_files())):
+            for path in paths:
+                try:
+                    for record in _read(path):
+                        kept.setdefault(record.policy, []).append(record)
+                except ResultFileError as fault:
+                    self.problems.append(fault.what)
 
-    def _add(self, record: Record) -> None:
-        key = record.policy, record.digest
-        self._records[key] = merged(self._records.get(key), record)
-        self._names.add(record.policy)
-        if record.source:
-            self._sources[record.policy, record.source] = record
-        if any(one.verdict == "refuted" for one in record.outcomes):
-            self._refuted.add(record.policy)
+    def verdicts(self, scheme: Scheme) -> dict[str, KeptVerdict]:
+        """The verdicts on exactly this text with these parameters, by claim; stale ones included."""
+        record: TextRecord | None = None
+        for found in self._about(scheme):
+            record = merged(record, found)
+        return {one.claim: one for one in record.verdicts} if record else {}
 
-    def outcomes(self, scheme: Scheme) -> dict[str, Outcome]:
-        """What is known about exactly this text, by claim; of an unknown one nothing."""
-        if scheme.policy.name not in self._names:
-            return {}  # no digest is computed for a policy that nobody has verified
+    def refuted(self, scheme: Scheme) -> list[KeptVerdict]:
+        """The refutations of exactly this text with these parameters, stale ones included."""
+        name = scheme.policy.name
+        known = (*self._shipped.get(name, ()), *self._own.get(name, ()))
+        if not any(one.verdict == "refuted" for record in known for one in record.verdicts):
+            return []  # most policies: no digest is computed
+        return [one for one in self.verdicts(scheme).values() if one.verdict == "refuted"]
+
+    def earlier(self, scheme: Scheme) -> TextRecord | None:
+        """The user's newest verdicts on any text that stood in the same files, with the same parameters."""
+        records = self._own.get(scheme.policy.name, [])
+        here = origin(scheme) if records else ""
+        parameters = scheme.name.partition(":")[2]
+        found = [one for one in records if one.origin == here and one.parameters == parameters]
+        return max(found, key=lambda one: one.date, default=None)
+
+    def _about(self, scheme: Scheme) -> list[TextRecord]:
+        shipped, own = self._shipped.get(scheme.policy.name, []), self._own.get(scheme.policy.name, [])
+        if not shipped and not own:
+            return []  # most policies of a user: no digest is computed
         from foliolab.framework.engine.policytree import policy_digest, source_digest
 
-        name = scheme.policy.name
-        record = self._records.get((name, policy_digest(scheme)))
-        if record is None and any(known == name for known, _ in self._sources):
-            record = self._sources.get((name, source_digest(scheme)))
-        return {one.claim: one for one in record.outcomes} if record else {}
-
-    def refuted(self, scheme: Scheme) -> list[Outcome]:
-        """What is refuted about exactly this text."""
-        if scheme.policy.name not in self._refuted:
-            return []
-        return [one for one in self.outcomes(scheme).values() if one.verdict == "refuted"]
+        digest = policy_digest(scheme)
+        found = [one for one in shipped if one.digest == digest]
+        if shipped and not found:
+            source = source_digest(scheme)
+            found = [one for one in shipped if one.source and one.source == source]
+        here = origin(scheme) if own else ""
+        return found + [one for one in own if one.digest == digest and one.origin == here]
 
 
-def merged(old: Record | None, new: Record) -> Record:
-    """Two records of the same text as one: a refutation stays, and what held is not undone by a shorter run."""
+def origin(scheme: Scheme) -> str:
+    """The files, outside of the framework, that a policy's text stands in.
+
+    Two checkouts or two plugins may hold the same text under the same name. Each shows only its own verdicts.
+    """
+    from foliolab.framework.engine.policytree import policy_tree
+
+    modules = {function.__module__ for function in policy_tree(scheme).needs}
+    files = (
+        getattr(sys.modules.get(name), "__file__", None)
+        for name in modules
+        if not name.startswith("foliolab.framework.")
+    )
+    return os.pathsep.join(sorted({os.path.realpath(file) for file in files if file}))
+
+
+def merged(old: TextRecord | None, new: TextRecord) -> TextRecord:
+    """Two records of the same text as one.
+
+    A verdict of the present version replaces a stale one. Of the same version the stronger one stays: a shorter run
+    that finds nothing does not undo a refutation. "Undecided" replaces only "undecided".
+    """
     if old is None:
         return new
-    found = {one.claim: one for one in old.outcomes}
-    for one in new.outcomes:
+    found = {one.claim: one for one in old.verdicts}
+    for one in new.verdicts:
         known = found.get(one.claim)
-        if known is None or STRENGTH[one.verdict] >= STRENGTH[known.verdict]:
+        if known is None or one._rank >= known._rank:
             found[one.claim] = one
-    return Record(new.policy, new.digest, tuple(found[claim] for claim in sorted(found)), new.source or old.source)
+    verdicts = tuple(found[claim] for claim in sorted(found))
+    return replace(new, verdicts=verdicts, source=new.source or old.source)
 
 
-def record_of(verification: Verification, scheme: Scheme | None = None) -> Record:
-    """What a run says about each claim.
-
-    Args:
-        verification: the run.
-        scheme: the policy as it stands in its files, if the record is to ship.
-    """
-    date = verification.started[:10]
-    outcomes = []
+def record_of(verification: Verification) -> TextRecord:
+    """A run's verdict on each claim."""
+    date, verifier = verification.started[:10], verification.verifier
+    version = verification.versions.get("foliolab", "")
+    verdicts = []
     for claim in ("", *verification.claims):
         findings = [one for one in verification.findings if one.claim == claim]
         verdict = verification.verdict(claim)
         if verdict == "refuted":
             first = min((one for one in findings if one.counterexample), key=lambda one: len(str(one.counterexample)))
             assert first.counterexample is not None
-            example = first.counterexample
-            outcomes.append(Outcome(claim, verdict, date, first.attack, example.law, example.message))
+            attack, law, message = first.attack, first.counterexample.law, first.counterexample.message
         else:
-            held = sorted({one.attack for one in findings if one.verdict == verdict})
-            outcomes.append(Outcome(claim, verdict, date, ", ".join(held)))
-    source = ""
-    if scheme is not None:
-        from foliolab.framework.engine.policytree import source_digest
+            attack = ", ".join(sorted({one.attack for one in findings if one.verdict == verdict}))
+            law = message = ""
+        verdicts.append(KeptVerdict(claim, verdict, date, attack, law, message, version, verifier))
+    name, _, parameters = verification.policy.partition(":")
+    return TextRecord(name, verification.digest, tuple(verdicts), parameters=parameters)
 
-        source = source_digest(scheme)
-    return Record(verification.policy.partition(":")[0], verification.digest, tuple(outcomes), source)
+
+def shipped_record(verification: Verification, scheme: Scheme) -> TextRecord:
+    """A run's verdicts, to ship beside the policy.
+
+    Args:
+        verification: the run.
+        scheme: the policy as it stands in its files.
+    """
+    from foliolab.framework.engine.policytree import source_digest
+
+    return replace(record_of(verification), source=source_digest(scheme))
 
 
 # -- files ---------------------------------------------------------------------------------------
 def folder() -> Path:
-    """Where one's own outcomes are kept: in $FOLIOLAB_DATA or the user's data folder."""
+    """Where one's own verdicts are kept: in $FOLIOLAB_DATA or the user's data folder."""
     chosen = os.environ.get("FOLIOLAB_DATA")
     if chosen:
         return Path(chosen) / "verify"
@@ -174,25 +258,34 @@ def folder() -> Path:
     return Path(platformdirs.user_data_dir("foliolab", appauthor=False)) / "verify"
 
 
-def keep(verification: Verification) -> Path | None:
-    """Write a run's outcomes into the ledger; where they are, or None where the folder cannot be written."""
-    record = record_of(verification)
-    path = folder() / f"{re.sub(r'[^a-z0-9-]', '_', record.policy)}-{record.digest}.json"
+def keep(verification: Verification, scheme: Scheme) -> Path | None:
+    """Write a run's verdicts into the ledger.
+
+    Args:
+        verification: the run.
+        scheme: the policy that was attacked.
+
+    Returns:
+        the file, or None where the folder cannot be written.
+    """
+    record = replace(record_of(verification), origin=origin(scheme))
+    key = hashlib.sha256(f"{record.digest} {record.origin}".encode()).hexdigest()[:16]
+    path = folder() / f"{re.sub(r'[^a-z0-9-]', '_', record.policy)}-{key}.json"
     with suppress(OSError, ResultFileError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        old: Record | None = None
-        with suppress(ResultFileError):  # there is none yet, or it is damaged and is written anew
-            old = next((one for one in _read(path) if one.digest == record.digest), None)
+        old: TextRecord | None = None
+        with suppress(ResultFileError):  # no such file yet, or a damaged one, which is replaced
+            old = next((one for one in _read(path) if (one.digest, one.origin) == (record.digest, record.origin)), None)
         save([merged(old, record)], path)
         return path
     return None
 
 
-def save(records: Iterable[Record], path: str | os.PathLike[str]) -> None:
+def save(records: Iterable[TextRecord], path: str | os.PathLike[str]) -> None:
     """Write records, for the ledger or to ship them beside policies.
 
     Raises:
-        ResultFileError: the place cannot be written to.
+        ResultFileError: the file cannot be written.
     """
     from foliolab.framework.document import write_atomically
 
@@ -200,11 +293,11 @@ def save(records: Iterable[Record], path: str | os.PathLike[str]) -> None:
     write_atomically(path, json.dumps(data, indent=1).encode() + b"\n")
 
 
-def load(path: str | os.PathLike[str]) -> list[Record]:
+def load(path: str | os.PathLike[str]) -> list[TextRecord]:
     """Read records.
 
     Raises:
-        ResultFileError: there is no such file, or it is none of records.
+        ResultFileError: the file does not exist, or does not hold records.
     """
     return _read(Path(path))
 
@@ -215,7 +308,7 @@ def _own_files() -> list[Path]:
     return []
 
 
-def _read(path: Path) -> list[Record]:
+def _read(path: Path) -> list[TextRecord]:
     try:
         data = json.loads(path.read_bytes())
         schema = data["schema"]
@@ -231,9 +324,10 @@ def _read(path: Path) -> list[Record]:
         ) from fault
 
 
-def _record(data: dict[str, Any]) -> Record:
-    outcomes = tuple(Outcome(**one) for one in data["outcomes"])
-    for one in outcomes:
+def _record(data: dict[str, Any]) -> TextRecord:
+    verdicts = tuple(KeptVerdict(**one) for one in data["outcomes" if "outcomes" in data else "verdicts"])
+    for one in verdicts:
         if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in vars(one).values()):
             raise ValueError(f"{one.claim!r} is {one.verdict!r}")
-    return Record(str(data["policy"]), str(data["digest"]), outcomes, str(data.get("source", "")))
+    others = {name: str(data.get(name, "")) for name in ("source", "origin", "parameters")}
+    return TextRecord(str(data["policy"]), str(data["digest"]), verdicts, **others)

@@ -17,14 +17,14 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import entrypoints, fault
 from foliolab.framework.engine.check import Violation, violations
 from foliolab.framework.engine.machine import OUTCOMES, Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 from foliolab.framework.verify.field_names import name_of
 from foliolab.framework.verify.laws import Watch, failure, spoils
-from foliolab.framework.verify.operation import Operation, apply, calls
-from foliolab.framework.verify.scheduler import Access, Turnstile
+from foliolab.framework.verify.scheduler import Access, Scheduler
 
 STUCK: Final = 2000
 """Accesses that a thread may do after the schedule's end without coming to its own: more is no progress."""
@@ -40,7 +40,7 @@ class Frame:
         op: the primitive, "" for a whole operation, "flush" for a store that takes effect.
         field: what was accessed, such as folio._mm_ids (see `naming.name_of`).
         old, new: its value before and after.
-        place: file and line.
+        location: file and line.
         mappings: PTEs and PMDs of the folio by MM, from the page tables.
         answer: what the operation answered, where it ended with this step.
     """
@@ -51,7 +51,7 @@ class Frame:
     field: str = ""
     old: int = 0
     new: int = 0
-    place: str = ""
+    location: str = ""
     mappings: tuple[int, ...] = ()
     answer: str = ""
 
@@ -61,7 +61,7 @@ SAID: Final = {True: "maybe shared", False: "exclusive", None: "no answer"}
 
 @dataclass
 class Playback:
-    """A counterexample's course.
+    """A counterexample's timeline.
 
     Args:
         frames: its steps.
@@ -213,7 +213,7 @@ class _Sequence:
         """Accesses to the policy's own fields are steps of their own, so that one can look inside an operation."""
         if access.ref.owner in ("folio", "page") and not self.watch.looking:
             name = name_of(self.machine, access.ref)
-            frame = Frame(thread, operation, access.op, name, access.old, access.new, access.place)
+            frame = Frame(thread, operation, access.op, name, access.old, access.new, access.location)
             self.recorder.frame(frame, hasty=True)
         self.recorder.touched.add(access.ref.off // 8)  # it has its effect after this
 
@@ -231,9 +231,9 @@ class _Observer:
 
     def access(self, op: str, ref: Any, old: int, new: int) -> None:
         """See `machine.memory.Observer`."""
-        from foliolab.framework.verify.scheduler import place
+        from foliolab.framework.verify.scheduler import location
 
-        self.seen(Access(0, op, ref, old, new, place()))
+        self.seen(Access(0, op, ref, old, new, location()))
 
 
 def folio_of_interest(machine: Machine) -> tuple[int, int]:
@@ -280,23 +280,23 @@ class _Threads:
     def run(self) -> Playback:
         for text in self.counterexample.setup:
             operation = Operation.parse(text)
-            answer = apply(self.machine, operation)
+            answer = self.machine.apply(operation)
             self._hold(operation, before=False)
             self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
             self.playback.turns.append(len(self.playback.frames))
         self.folio = folio_of_interest(self.machine)
         self.steps = counted(self.machine, self.folio)
-        self.turnstile = Turnstile(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
+        self.scheduler = Scheduler(self.machine.vm, self.steps, self.counterexample.memory_model, self._seen)
         threads = range(len(self.counterexample.threads))
         try:
-            self.turnstile.start([partial(self._thread, number) for number in threads])
+            self.scheduler.start([partial(self._thread, number) for number in threads])
             for thread, count in self.counterexample.turns:
                 self._turn(thread, count)
                 self.playback.turns.append(len(self.playback.frames))
             self._finish()
         finally:
-            self.turnstile.close()
-        for thread, cause in sorted(self.turnstile.faults.items()):
+            self.scheduler.close()
+        for thread, cause in sorted(self.scheduler.faults.items()):
             self.playback.violations.append(_violation_of(thread, cause))
         if not self.playback.violations:
             self.playback.violations += violations(self.machine)
@@ -304,27 +304,27 @@ class _Threads:
 
     def _turn(self, thread: int, count: int) -> None:
         if count != FLUSH:
-            self.turnstile.advance(thread, count)
-        elif self.turnstile.flush(thread):
+            self.scheduler.advance(thread, count)
+        elif self.scheduler.flush(thread):
             self.recorder.frame(Frame(thread, self.doing[thread], "flush", mappings=self._now()))
 
     def _finish(self) -> None:
         """Let everybody come to an end, in turn; what keeps somebody from it is a violation."""
-        turnstile, threads = self.turnstile, range(len(self.counterexample.threads))
+        scheduler, threads = self.scheduler, range(len(self.counterexample.threads))
         if self.playback.violations:
             return
         before: list[bytes] = []
-        while (waiting := [t for t in threads if t not in turnstile.done]) and self._moved(before):
+        while (waiting := [t for t in threads if t not in scheduler.done]) and self._moved(before):
             for thread in waiting:
-                while turnstile.flush(thread):
+                while scheduler.flush(thread):
                     pass
-                turnstile.advance(thread, STUCK)
-            if any(t not in turnstile.done and t not in turnstile.waits for t in waiting):
+                scheduler.advance(thread, STUCK)
+            if any(t not in scheduler.done and t not in scheduler.waits for t in waiting):
                 message = f"somebody does not end within {STUCK} accesses"
                 self.playback.violations.append(Violation("termination", message))
                 return
         if waiting:
-            locks = "; ".join(f"thread {t} waits for {lock}" for t, lock in sorted(turnstile.waits.items()))
+            locks = "; ".join(f"thread {t} waits for {lock}" for t, lock in sorted(scheduler.waits.items()))
             self.playback.violations.append(Violation("deadlock", f"nobody can go on: {locks}"))
 
     def _moved(self, before: list[bytes]) -> bool:
@@ -343,32 +343,32 @@ class _Threads:
             answers = []
             self.waiting[number] = operation, self._question(operation)
             machine.cpu = number  # nobody else runs until the next access
-            for function, numbers in calls(machine, operation):
+            for function, numbers in machine.bind_operation(operation).entries:
                 memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
                 answers.append(function(*memories, *numbers))
             self._begin(number)
             self._answered(number, operation, answers)
-            if self.turnstile.locks[number]:
-                self.turnstile.locks[number].clear()
+            if self.scheduler.locks[number]:
+                self.scheduler.locks[number].clear()
                 message = f"thread {number}: an operation ends with a lock still held"
                 self.playback.violations.append(Violation("lost-lock", message))
             self._hold(operation, before=False)
-            self.turnstile.settle()
+            self.scheduler.settle()
             told = _answer_text(operation, answers)
             self.recorder.frame(Frame(number, text, mappings=self._now(), answer=told))
 
     def _hold(self, operation: Operation, before: bool) -> None:
         """References that a thread holds for certain: taken by what has ended, not given back by what has begun."""
-        sign = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}.get(operation.do, 0)
+        sign = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}.get(operation.name, 0)
         if sign and before == (sign < 0):
             head = self.folio[0]
             self.held[head] = self.held.get(head, 0) + sign * operation.get("nr", 1)
 
     def _question(self, operation: Operation) -> _Question | None:
         """What an operation asks."""
-        if operation.do == "maybe_shared":
+        if operation.name == "maybe_shared":
             return _Question(self.folio, -1)
-        if operation.do == "write":
+        if operation.name == "write":
             frame = self.machine.frame(operation.get("mm"), operation.get("start"))
             head, pages = self.folio
             exclusive = frame >= 0 and int(self.machine.column("page", "flags")[frame]) >> PG_anon_exclusive & 1
@@ -390,10 +390,10 @@ class _Threads:
             return
         head, _ = question.folio
         self._witness(question)
-        if operation.do == "maybe_shared" and not answers[-1] and not question.alone:
+        if operation.name == "maybe_shared" and not answers[-1] and not question.alone:
             message = f"thread {number}: folio {head} is called exclusive while several MMs map it all the time"
             self.playback.violations.append(Violation("safe", message, "safe"))
-        if operation.do == "write" and answers[-1] & 7 == fault.REUSED:
+        if operation.name == "write" and answers[-1] & 7 == fault.REUSED:
             others = [mm for mm, n in enumerate(self._now()) if n and mm != question.mm]
             who = f"thread {number}: MM {question.mm} reuses page {operation.get('start')} of folio {head}"
             if others:
@@ -417,7 +417,7 @@ class _Threads:
         mappings = self._now()
         operation = self.doing[access.thread]
         self.recorder.frame(
-            Frame(access.thread, operation, access.op, name, access.old, access.new, access.place, mappings)
+            Frame(access.thread, operation, access.op, name, access.old, access.new, access.location, mappings)
         )
         for question in self.questions.values():
             self._witness(question)
@@ -425,9 +425,9 @@ class _Threads:
 
 def _answer_text(operation: Operation, answers: list[int]) -> str:
     """What an operation of a thread answered, as far as its caller decides by it."""
-    if operation.do == "maybe_shared":
+    if operation.name == "maybe_shared":
         return "maybe shared" if answers[-1] else "exclusive"
-    if operation.do == "write":
+    if operation.name == "write":
         return OUTCOMES.get(answers[-1] & 7, "not mapped")
     return "done"
 

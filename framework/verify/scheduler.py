@@ -1,4 +1,4 @@
-"""A turnstile in front of a memory: threads run one at a time, and change hands at an access to memory.
+"""A scheduler in front of a memory: threads run one at a time, and change hands at an access to memory.
 
 Each modelled thread is one thread of the operating system, running the interpreted engine. It waits before an
 access until it is its turn, so any interleaving of accesses can be repeated exactly.
@@ -31,17 +31,17 @@ class Abandoned(BaseException):
 class _View:
     """The memory as one type's elements: every load waits for the thread's turn first."""
 
-    def __init__(self, turnstile: Turnstile, raw: Any) -> None:
-        self.turnstile = turnstile
+    def __init__(self, scheduler: Scheduler, raw: Any) -> None:
+        self.scheduler = scheduler
         self.raw = raw
         self.size = raw.itemsize
 
     def __getitem__(self, index: int) -> int:
-        self.turnstile.enter(index * self.size)
-        return self.turnstile.load(self.raw, index, self.size)
+        self.scheduler.enter(index * self.size)
+        return self.scheduler.load(self.raw, index, self.size)
 
     def __setitem__(self, index: int, value: int) -> None:
-        self.turnstile.store(self.raw, index, self.size, value)
+        self.scheduler.store(self.raw, index, self.size, value)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Access:
         op: the primitive's name.
         ref: where.
         old, new: the values before and after, as that thread sees them.
-        place: file and line of the text that did it.
+        location: file and line of the text that did it.
     """
 
     thread: int
@@ -61,13 +61,13 @@ class Access:
     ref: Ref
     old: int
     new: int
-    place: str
+    location: str
 
 
 _LOOKS_ON: Final = (".machine.", ".verify.watchdog")
 
 
-def place() -> str:
+def location() -> str:
     """File and line of the innermost running function that is no primitive, and does not only look on."""
     frame = sys._getframe(2)
     while frame.f_back is not None and any(part in frame.f_globals.get("__name__", "") for part in _LOOKS_ON):
@@ -75,11 +75,11 @@ def place() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-class Turnstile:
+class Scheduler:
     """Runs functions as threads that take turns.
 
     Args:
-        memory: what they share; its observer is this turnstile while it runs.
+        memory: what they share; its observer is this scheduler while it runs.
         counts: whether an access at that byte is a step: others run on with the step before them (see
             `playback.counted`).
         model: sc, or tso: a plain store takes effect for others only at the thread's next locked operation, or
@@ -209,7 +209,7 @@ class Turnstile:
         """One access of the thread whose turn it is (see `machine.memory.Observer`)."""
         self._op = op
         self._note_locks(op, ref, old, new)
-        self._pending = Access(self._self.number, op, ref, old, new, place())
+        self._pending = Access(self._self.number, op, ref, old, new, location())
 
     def _note_locks(self, op: str, ref: Ref, old: int, new: int) -> None:
         """Which locks the thread holds now: a bit it set as one, until it writes there that the bit is clear."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import ModelError
 from foliolab.framework.verify.laws import Watch, spoils
-from foliolab.framework.verify.operation import Operation
 from foliolab.framework.verify.shortening import Breach
 from foliolab.framework.verify.watchdog import Stopped
 

@@ -9,12 +9,13 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.engine.shrinking import shrink
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.laws import Watch, spoils
-from foliolab.framework.verify.operation import Operation
 from foliolab.framework.verify.watchdog import Stopped
 
 
@@ -35,7 +36,7 @@ class Breach:
     @property
     def length(self) -> tuple[int, int, int]:
         """By what one is shorter than another: operations, arguments, numbers."""
-        numbers = [value for operation in self.operations for _, value in operation.numbers]
+        numbers = [value for operation in self.operations for _, value in operation.arguments]
         return len(self.operations), len(numbers), sum(map(abs, numbers))
 
     def counterexample(self, scheme: Scheme, attack: str) -> Counterexample:
@@ -48,7 +49,7 @@ class Breach:
             claim=self.violation.claim,
             message=str(self.violation),
             shape=shape,
-            threads=[[operation.told for operation in self.operations]],
+            threads=[[operation.text for operation in self.operations]],
         )
 
 
@@ -96,63 +97,42 @@ class Repeater:
 
 
 def shorten(scheme: Scheme, found: Breach, budget: Budget) -> Breach:
-    """The shortest breach of the same law that dropping and simplifying finds within the budget."""
+    """The shortest breach of the same law that leaving out and simplifying operations finds within the budget."""
     repeater = Repeater(scheme, lambda: budget.left == 0)
     best = found
+
+    def still_fails(candidate: Breach) -> Breach | None:
+        tried = repeater.breach(candidate.shape, candidate.operations, found.violation.law)
+        return tried if tried is not None and tried.length < best.length else None
+
     try:
-        for better in _ever_shorter(repeater, found):
+        for better in shrink(found, lambda breach: len(breach.operations), _without, _simpler, still_fails):
             best = better
-        return _smaller(repeater, best)
+        return _on_smaller_machine(repeater, best)
     except Stopped:
         return best
 
 
-def _ever_shorter(repeater: Repeater, best: Breach) -> Iterator[Breach]:
-    """Breaches of the same law, each shorter than the one before, until nothing makes them shorter."""
-    before = None
-    while before != best:
-        before = best
-        for change in (_drop, _simplify):
-            for better in change(repeater, best):
-                best = better
-                yield best
+def _without(breach: Breach, first: int, nr: int) -> Breach:
+    return replace(breach, operations=breach.operations[:first] + breach.operations[first + nr :])
 
 
-def _drop(repeater: Repeater, best: Breach) -> Iterator[Breach]:
-    """Without some operations, many at first; from the end, so that what stands before is undisturbed."""
-    nr = len(best.operations) // 2
-    while nr:
-        start = len(best.operations) - nr
-        while start >= 0:
-            fewer = best.operations[:start] + best.operations[start + nr :]
-            tried = repeater.breach(best.shape, fewer, best.violation.law)
-            if tried is not None:
-                best = tried
-                yield best
-            start = min(start - nr, len(best.operations) - nr)
-        nr //= 2
+def _simpler(breach: Breach) -> Iterator[Breach]:
+    for number, operation in enumerate(breach.operations):
+        for simpler in _simpler_operations(operation):
+            operations = (*breach.operations[:number], simpler, *breach.operations[number + 1 :])
+            yield replace(breach, operations=operations)
 
 
-def _simplify(repeater: Repeater, best: Breach) -> Iterator[Breach]:
-    """With less to each operation."""
-    for place, operation in enumerate(best.operations):
-        for simpler in _simpler(operation):
-            changed = (*best.operations[:place], simpler, *best.operations[place + 1 :])
-            tried = repeater.breach(best.shape, changed, best.violation.law)
-            if tried is not None and tried.length < best.length:
-                yield tried
-                return  # the next round goes on from there
-
-
-def _simpler(operation: Operation) -> Iterator[Operation]:
-    """The operation without one of its arguments, where it has a default, or with a smaller one."""
-    for name, value in operation.numbers:
-        rest = tuple(pair for pair in operation.numbers if pair[0] != name)
-        if name in _OPTIONAL.get(operation.do, ()):
-            yield Operation(operation.do, rest)
+def _simpler_operations(operation: Operation) -> Iterator[Operation]:
+    """The operation without one of its arguments, where that has a default, or with a smaller one."""
+    for name, value in operation.arguments:
+        if name in _OPTIONAL.get(operation.name, ()):
+            yield replace(operation, arguments=tuple(pair for pair in operation.arguments if pair[0] != name))
         if name in ("nr", "mm_id", "order") and value > 1:
             for smaller in (1, value // 2, value - 1):
-                yield replace(operation, numbers=tuple((n, smaller if n == name else v) for n, v in operation.numbers))
+                arguments = ((other, smaller if other == name else old) for other, old in operation.arguments)
+                yield replace(operation, arguments=tuple(arguments))
 
 
 _OPTIONAL = {
@@ -161,14 +141,14 @@ _OPTIONAL = {
 }  # fmt: skip
 
 
-def _smaller(repeater: Repeater, best: Breach) -> Breach:
-    """The same on a smaller machine, if it has all that is needed."""
+def _on_smaller_machine(repeater: Repeater, best: Breach) -> Breach:
+    """The same sequence on a machine with fewer MMs, pages and frames, where it breaks the law there, too."""
     shape = best.shape
-    named = [value for one in best.operations for name, value in one.numbers if name in ("mm", "parent", "child")]
-    ends = [one.get(place) + one.get("nr", 1) for one in best.operations for place in ("start", "vpn", "to")]
+    mms = [value for one in best.operations for name, value in one.arguments if name in ("mm", "parent", "child")]
+    ends = [one.get(name) + one.get("nr", 1) for one in best.operations for name in ("start", "vpn", "to")]
     unit = 8 if max(ends) < PTRS_PER_PTE else PTRS_PER_PTE
     vpns = min(-(-max(ends) // unit) * unit, shape.nr_vpns)
-    fewer = replace(shape, nr_mms=max(named, default=0) + 1, nr_vpns=vpns)
+    fewer = replace(shape, nr_mms=max(mms, default=0) + 1, nr_vpns=vpns)
     for part in (64, 16, 4, 1):
         smaller = replace(fewer, nr_pages=max(shape.nr_pages // part, 1 << shape.max_order))
         tried = repeater.breach(smaller, best.operations, best.violation.law)

@@ -10,13 +10,13 @@ from foliolab.framework.anatomy.layout import cost
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
 from foliolab.framework.machine.layout import CTYPES
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.growth import HEAD, Extremes, Limit, Pile, extremes, limits, piles
-from foliolab.framework.verify.mm_ids import alike
-from foliolab.framework.verify.operation import Operation
+from foliolab.framework.verify.mm_ids import confusable_pairs
 from foliolab.framework.verify.refutations import Refutations
 from foliolab.framework.verify.sequence import Trial
 from foliolab.framework.verify.watchdog import Stopped
@@ -93,7 +93,7 @@ class _Inspection:
     def _ids(self) -> None:
         """Two MMs whose IDs a narrower field would confuse."""
         order = min(2, self.scheme.policy.max_order)
-        pairs = alike(self.scheme.max_mm_id)
+        pairs = confusable_pairs(self.scheme.max_mm_id)
         for one, other in pairs:
             self._tell(f"MMs with IDs {one:,} and {other:,}")
             for first, second in ((one, other), (other, one)):

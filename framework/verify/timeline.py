@@ -1,4 +1,4 @@
-"""A counterexample's course with the memory as it was after each step: forward, back, what changed, what is true."""
+"""A counterexample's timeline with the memory as it was after each step: forward, back, what changed, what is true."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Change:
     stored: Stored
 
 
-class Course:
+class Timeline:
     """A counterexample that was played once, to be looked at step by step; step -1 is before the first.
 
     Args:
@@ -133,7 +133,7 @@ class Course:
 
     def source(self, step: int) -> str:
         """The line of the author's text that did a step."""
-        file, _, line = self.frames[step].place.rpartition(":")
+        file, _, line = self.frames[step].location.rpartition(":")
         return linecache.getline(file, int(line)).strip() if line.isdecimal() else ""
 
 

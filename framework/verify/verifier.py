@@ -1,19 +1,18 @@
 """The verifier: attacks on one policy, side by side in processes of their own, and what they found together.
 
-An attack that crashes, hangs or eats its memory takes nobody with it: its claims are undecided, with the reason.
+An attack that crashes, hangs or uses up its memory does not end the others: its claims are undecided, with the reason.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from typing import Any, Final
+from multiprocessing.connection import Connection
+from typing import Final
 
 import msgspec
 
@@ -21,16 +20,18 @@ from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork, ready
 from foliolab.framework.results.provenance import MachineInfo, describe_machine, now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
+from foliolab.framework.verify.version import verifier_digest
 
 SCHEMA: Final = 1
 GRACE: Final = 5.0
 """Seconds after its budget before an attack that does not end is ended."""
 AT_ONCE: Final = 0.25
-"""Seconds that attacks have to answer when they are told to stop; the rest of half a second is for the report."""
+"""Seconds that attacks have to answer after Ctrl-C; they leave 0.25 s of half a second for the report."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +40,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         policy: as a user would write it.
         digest: of its text (`policytree.policy_digest`).
+        verifier: digest of the engine and verifier that judged; empty in files of older versions.
         claims: what it declares.
         findings: the attacks' answers.
         interrupted: whether it was stopped early.
@@ -53,6 +55,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seconds: float
     started: str
     command: str = ""
+    verifier: str = ""
     machine: MachineInfo = msgspec.field(default_factory=describe_machine)
     versions: dict[str, str] = msgspec.field(default_factory=versions)
     schema: int = SCHEMA
@@ -106,8 +109,7 @@ class _Running:
     """An attack in its process."""
 
     attack: Attack
-    process: Any
-    pipe: Connection
+    child: Child
     findings: list[Finding] | None = None
     failure: str = ""
     early: list[Finding] = field(default_factory=list)
@@ -147,8 +149,8 @@ def verify(
     Returns:
         their answers; what an attack could not say for want of time, or since it failed, is undecided.
     """
-    began, started = time.monotonic(), now()
-    if jobs and "fork" in multiprocessing.get_all_start_methods():
+    began, started, judge = time.monotonic(), now(), verifier_digest()
+    if jobs and can_fork():
         findings, interrupted = _side_by_side(scheme, attacks, budget, tell, first)
     else:
         findings, interrupted = _in_turn(scheme, attacks, budget, tell, first)
@@ -164,6 +166,7 @@ def verify(
         seconds=time.monotonic() - began,
         started=started,
         command=command,
+        verifier=judge,
     )
 
 
@@ -218,82 +221,58 @@ def _unable(scheme: Scheme, attack: Attack, why: str) -> list[Finding]:
 def _side_by_side(
     scheme: Scheme, attacks: Sequence[Attack], budget: Budget, tell: Tell, first: bool
 ) -> tuple[list[Finding], bool]:
-    context = multiprocessing.get_context("fork")
-    stop = context.Event()
+    stop = multiprocessing.get_context("fork").Event()
+    budget = replace(budget, stop=stop)
     running: list[_Running] = []
     interrupted = False
-    try:
-        for attack in attacks:
-            running.append(_start(context, scheme, attack, replace(budget, stop=stop)))
-        _follow(running, budget, tell, first)
-    except KeyboardInterrupt:
-        interrupted = True
-    stop.set()
-    end = Budget(AT_ONCE)
-    with suppress(KeyboardInterrupt):
-        _follow(running, end, lambda progress: None, False)
-    for one in running:
-        if one.process.is_alive():
-            one.process.kill()
-        one.process.join()
-        one.pipe.close()
-    why = "stopped" if interrupted or first else f"did not end within {budget.seconds + GRACE:.0f} s and was ended"
-    return [finding for one in running for finding in one.answers(scheme, why)], interrupted
-
-
-def _start(context: Any, scheme: Scheme, attack: Attack, budget: Budget) -> _Running:
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(scheme, attack, budget, there), daemon=True)
-    process.start()
-    there.close()
-    return _Running(attack, process, here)
-
-
-def _work(scheme: Scheme, attack: Attack, budget: Budget, pipe: Connection) -> None:
-    """Entry of an attack's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
-    with suppress(BrokenPipeError, OSError):
+    with ExitStack() as children:
         try:
-            pipe.send(attack.run(scheme, budget, pipe.send))
-        except FolioLabError as fault:
-            pipe.send(fault.what)
-        except MemoryError:
-            pipe.send("needs more memory than there is")
-        except Exception as fault:
-            pipe.send(f"failed: {type(fault).__name__}: {fault}")
+            for attack in attacks:
+                child = Child(_work, scheme, attack, budget, method="fork", name=attack.name)
+                running.append(_Running(attack, children.enter_context(child)))
+            _follow(running, budget.left + GRACE, tell, first)
+        except KeyboardInterrupt:
+            interrupted = True
+        stop.set()
+        with suppress(KeyboardInterrupt):
+            _follow(running, AT_ONCE, lambda progress: None, False)
+    why = "stopped" if interrupted or first else f"did not end within {budget.seconds + GRACE:.0f} s and was ended"
+    return [finding for attack in running for finding in attack.answers(scheme, why)], interrupted
 
 
-def _follow(running: list[_Running], budget: Budget, tell: Tell, first: bool) -> None:
+def _work(pipe: Connection, scheme: Scheme, attack: Attack, budget: Budget) -> list[Finding]:
+    return attack.run(scheme, budget, pipe.send)
+
+
+def _follow(running: list[_Running], seconds: float, tell: Tell, first: bool) -> None:
     """Take what the attacks send until all have ended, or time is over."""
-    deadline = time.monotonic() + budget.left + (GRACE if budget.seconds > AT_ONCE else 0)
-    while open_ones := {one.pipe: one for one in running if one.findings is None and not one.failure}:
+    by_child = {attack.child: attack for attack in running}
+    deadline = time.monotonic() + seconds
+    while any(not child.over for child in by_child):
         left = deadline - time.monotonic()
-        ready = wait(list(open_ones), max(left, 0))
-        for pipe in ready:
-            _take(open_ones[pipe], tell)  # type: ignore[index]
-        if first and any(_refutes(one) for one in running):
+        found = ready(by_child, left)
+        for child in found:
+            _take(by_child[child], tell)
+        if first and any(map(_refutes, running)):
             return
-        if not ready and left <= 0:
+        if not found and left <= 0:
             return
 
 
-def _refutes(one: _Running) -> bool:
-    return any(finding.verdict == "refuted" for finding in one.findings or one.early)
+def _refutes(attack: _Running) -> bool:
+    return any(finding.verdict == "refuted" for finding in attack.findings or attack.early)
 
 
-def _take(one: _Running, tell: Tell) -> None:
-    try:
-        sent = one.pipe.recv()
-    except EOFError:
-        one.process.join()
-        one.failure = f"its process ended with {one.process.exitcode}"
-        return
-    if isinstance(sent, Progress):
-        tell(sent)
-    elif isinstance(sent, Finding):
-        one.early.append(sent)
-        tell(sent)
-    elif isinstance(sent, list):
-        one.findings = sent
-    else:
-        one.failure = str(sent)
+def _take(attack: _Running, tell: Tell) -> None:
+    match attack.child.receive(0):
+        case Answer(value):
+            attack.findings = value
+        case Failure(error, details):
+            attack.failure = f"failed: {error.what}" if details else error.what
+        case Crash(how):
+            attack.failure = f"its process {how}"
+        case Finding() as finding:
+            attack.early.append(finding)
+            tell(finding)
+        case Progress() as progress:
+            tell(progress)

@@ -108,11 +108,10 @@ def measure(wish: Wish, say: Callable[[object], None]) -> Result:
         FolioLabError: it could not be run.
     """
     from foliolab.framework.engine.engine import native_missing
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry as room
     from foliolab.framework.run import compare_run
 
-    request = request_of(wish, room.load(wish.files, check=layouts_of))
+    request = request_of(wish, room.load(wish.files))
     if native_missing():
         request = replace(request, execution="interpreted")
     last = 0.0

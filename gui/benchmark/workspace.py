@@ -294,26 +294,25 @@ class BenchmarkWorkspace(Workspace):
 
     def _redraw(self) -> None:
         """Show the result as the controls above the picture say."""
-        from foliolab.framework.cli._common import published_figures, resolver
         from foliolab.framework.results.comparison import compare
-        from foliolab.gui.benchmark.series import Sight, curves, described
+        from foliolab.gui.benchmark.series import Selection, curves, described
 
         result = self.result
         if result is None or self.plot is None or self.bars is None or self.table is None:
             return
         registry = self.desk.library.registry
         baseline = self.baseline.currentText() or result.config.baseline
-        self.rows = compare(result, baseline, published_figures(registry), resolver(registry))
+        self.rows = compare(result, baseline, registry.published_figures(), registry.parameters_of)
         shown = self.workload.currentText()
         workload = shown if shown != ALL else result.config.workloads[0]
-        sight = Sight(
+        selection = Selection(
             workload, self.scale.currentIndex() == 0, self.rest.currentIndex() == 1, self.published.isChecked()
         )
-        forecasts = self._predicted(result) if sight.rest else {}
-        found = curves(result, self.rows, baseline, sight, forecasts)
-        self.plot.label(f"time, {baseline} = 1" if sight.ratio else "ns a page", f"folio size, {workload}")
-        self.plot.show_curves(found, level=1.0 if sight.ratio else None, at_once=self.job is None)
-        self.plot.setAccessibleDescription(described(result, found, sight, baseline))
+        forecasts = self._predicted(result) if selection.rest else {}
+        found = curves(result, self.rows, baseline, selection, forecasts)
+        self.plot.label(f"time, {baseline} = 1" if selection.ratio else "ns a page", f"folio size, {workload}")
+        self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
+        self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, workload)
         self.table.show_rows([row for row in self.rows if shown == ALL or row.workload == workload])
 

@@ -75,7 +75,7 @@ class Answer:
         curve: a small one.
         headings, rows: the evidence as a table.
         command: the words of the command that repeats it.
-        old: it is of an older text of the policy.
+        old: why the answer is out of date, in a few words; empty if it is not.
         known: whether there is an answer at all.
     """
 
@@ -88,7 +88,7 @@ class Answer:
     headings: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     command: tuple[str, ...] = ()
-    old: bool = False
+    old: str = ""
     known: bool = True
 
     @property
@@ -99,7 +99,7 @@ class Answer:
     @property
     def told(self) -> str:
         """One line, for accessible texts and tables."""
-        parts = [self.word, self.figure, self.caption, "of an older text of the policy" if self.old else ""]
+        parts = [self.word, self.figure, self.caption, self.old]
         return ", ".join(part for part in parts if part)
 
 

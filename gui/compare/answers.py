@@ -9,11 +9,11 @@ from foliolab.framework.report.words import change_text, share_text, size_text, 
 from foliolab.gui.compare.answer import Answer, Curve, Tone, unknown
 
 if TYPE_CHECKING:
-    from foliolab.framework.consequences.result import ConsequencesResult, Outcome
+    from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.precision.result import Point, PrecisionResult
     from foliolab.framework.results.result import Result
-    from foliolab.framework.verify.ledger import Outcome as Verdict
+    from foliolab.framework.verify.ledger import KeptVerdict
 
 TYPICAL: Final = 4
 """Order of the folio whose cost in memory stands in the matrix: 64 KiB."""
@@ -23,38 +23,41 @@ RARELY: Final = 0.01
 
 
 # -- right -----------------------------------------------------------------------------------------------
-def right(scheme: Scheme, outcomes: Mapping[str, Verdict], command: tuple[str, ...]) -> Answer:
+def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, ...]) -> Answer:
     """What `verify` said about a policy's claims.
 
     Args:
         scheme: the policy.
-        outcomes: by claim, as the ledger knows them; of exactly this text.
+        kept: the ledger's verdicts on this text, by claim.
         command: what verifies it.
     """
-    if not outcomes:
+    if not kept:
         return unknown(command, "Nobody has verified this text yet. Press M for a short attack on it.")
     claims = ["", *sorted(scheme.capabilities)]
-    verdicts = {claim: outcomes[claim].verdict if claim in outcomes else "undecided" for claim in claims}
+    verdicts = {claim: kept[claim].verdict if claim in kept else "undecided" for claim in claims}
     refuted = [claim for claim, verdict in verdicts.items() if verdict == "refuted"]
     held = sum(verdict == "held" for verdict in verdicts.values())
     tone: Tone = "bad" if refuted else "good" if held == len(claims) else "doubtful"
     word = {"bad": "refuted", "good": "held", "doubtful": "undecided"}[tone]
     if refuted:
-        sentence = f"{scheme.name}: {outcomes[refuted[0]].told}."
+        sentence = f"{scheme.name}: {kept[refuted[0]].text}."
     else:
         lacks = "" if "safe" in scheme.capabilities else " It does not claim to be safe."
         sentence = f"{held} of the {len(claims)} claims of {scheme.name} held under the attacks so far.{lacks}"
+        newest = max(kept.values(), key=lambda one: one.date)
+        sentence += f" Its verdicts: {newest.source}."
     caption = "claims held" if "safe" in scheme.capabilities else "claims; not “safe”"
     rows = [
-        (claim or OWED, verdicts[claim], outcomes[claim].attack, outcomes[claim].date, outcomes[claim].message)
-        if claim in outcomes
+        (claim or OWED, verdicts[claim], kept[claim].attack, kept[claim].source, kept[claim].message)
+        if claim in kept
         else (claim or OWED, "undecided", "", "", "")
         for claim in claims
     ]
     marks = tuple((claim or "owed", {"held": 1.0, "refuted": -1.0}.get(verdicts[claim], 0.0)) for claim in claims)
     return Answer(
         word, tone, f"{held} of {len(claims)}", caption, sentence, Curve(marks, "claim", "verdict", marks=True),
-        ("claim", "verdict", "by", "date", "what happens"), tuple(rows), command,
+        ("claim", "verdict", "by", "found", "what happens"), tuple(rows), command,
+        old="judged by another verifier" if any(one.stale for one in kept.values()) else "",
     )  # fmt: skip
 
 
@@ -198,7 +201,7 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
     """How far the figures of /proc are from the page tables, over all courses."""
     from foliolab.framework.consequences.result import totals
 
-    outcome = next((one for one in totals(result.courses) if one.policy == policy), None)
+    outcome = next((one for one in totals(result.sources) if one.policy == policy), None)
     if outcome is None or not outcome.moments:
         why = outcome.stopped if outcome else ""
         return unknown(why=f"{policy} was not followed{f': {why}' if why else ''}")
@@ -226,7 +229,7 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
     )  # fmt: skip
 
 
-def _held_back(outcome: Outcome) -> str:
+def _held_back(outcome: PolicyOutcome) -> str:
     """What else followed, in a sentence."""
     back = sum(one.held_back for one in outcome.decisions)
     risked = sum(one.risked for one in outcome.decisions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from foliolab.gui.compare.measure import Cell
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.results.difference import AnyResult
-    from foliolab.framework.verify.ledger import Ledger, Record
+    from foliolab.framework.verify.ledger import Ledger
     from foliolab.gui.window.library import Library
 
 QUESTION_OF: Final = {"precision": "precise", "compare": "cost", "consequences": "proc"}
@@ -123,14 +122,13 @@ class Collector:
     # -- right -----------------------------------------------------------------------------------------
     def _right(self, scheme: Scheme, command: tuple[str, ...]) -> Answer:
         ledger = self._ledger or self._library.ledger()
-        found = ledger.outcomes(scheme)
+        found = ledger.verdicts(scheme)
         if found:
             return answers.right(scheme, found, command)
-        record = _last_record(scheme.policy.name)
+        record = ledger.earlier(scheme)
         if record is None:
             return answers.right(scheme, {}, command)
-        known = {one.claim: one for one in record.outcomes}
-        return _aged(answers.right(scheme, known, command))
+        return _aged(answers.right(scheme, {one.claim: one for one in record.verdicts}, command))
 
     # -- what was kept ---------------------------------------------------------------------------------
     def _kept(self, cell: Cell, command: tuple[str, ...]) -> Answer:
@@ -154,7 +152,7 @@ def policies_of(result: AnyResult) -> list[str]:
         return list(result.config.policies)
     if isinstance(result, PrecisionResult):
         return [policy.name for policy in result.policies]
-    return list(dict.fromkeys(outcome.policy for course in result.courses for outcome in course.outcomes))
+    return list(dict.fromkeys(outcome.policy for course in result.sources for outcome in course.outcomes))
 
 
 def _decoded(question: str, raw: bytes) -> object:
@@ -175,15 +173,6 @@ def _decoded(question: str, raw: bytes) -> object:
 
 
 def _aged(answer: Answer) -> Answer:
-    return replace(answer, old=True, sentence=f"{answer.sentence} The policy's text has changed since.")
-
-
-def _last_record(name: str) -> Record | None:
-    """The newest verdicts of one's own about any text of a policy."""
-    from foliolab.framework.verify import ledger
-
-    found: list[Record] = []
-    for path in Path(ledger.folder()).glob(f"{name}-*.json"):
-        with suppress(ResultFileError):
-            found += [one for one in ledger.load(path) if one.policy == name]
-    return max(found, key=lambda one: max((outcome.date for outcome in one.outcomes), default=""), default=None)
+    return replace(
+        answer, old="of an older text of the policy", sentence=f"{answer.sentence} The policy's text has changed since."
+    )

@@ -125,7 +125,7 @@ class CellDelegate(QStyledItemDelegate):
             line = _line(painter, second, font, answer.figure)
             second = second.adjusted(0, line, 0, 0)
         painter.setPen(theme.colour("quiet"))
-        caption = "of an older text" if answer.old else answer.caption
+        caption = answer.old or answer.caption
         _line(painter, second.adjusted(0, 0, 0, 4), _sized(font, 0.88), caption)
         if drawn:
             if answer.old:

@@ -96,11 +96,10 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
         files: policy files besides the installed plugins.
         say: told `Step`, `Began` and `Done`.
     """
-    from foliolab.framework.engine.structs import layouts_of
-    from foliolab.framework.isolation import blame
+    from foliolab.framework.engine.answers import describe
     from foliolab.framework.plugins import registry as room
 
-    registry = room.load(files, check=layouts_of)
+    registry = room.load(files)
     for number, cell in enumerate(cells):
         say(Began(cell))
         tell = _Teller(cell, number, len(cells), say)
@@ -112,7 +111,7 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
         except FolioLabError as fault:
             say(Done(cell, fault.what, fault.hint))
         except Exception as fault:  # a policy's own code can raise anything
-            say(Done(cell, blame.message(fault), "mend the policy, and measure again"))
+            say(Done(cell, describe(fault), "mend the policy, and measure again"))
 
 
 @dataclass
@@ -163,7 +162,7 @@ def _right(registry: Registry, policy: str, baseline: str, command: str, tell: _
     found = verifier.verify(
         scheme, attacks.chosen(), budget, listen, command=command, plugin=source if kind == "file" else ""
     )
-    ledger.keep(found)
+    ledger.keep(found, scheme)
 
 
 def _precise(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
@@ -202,7 +201,7 @@ def _proc(registry: Registry, policy: str, baseline: str, command: str, tell: _T
 
     courses = [FromPattern(one, usage_for(4), 1, MOMENTS) for one in registry.patterns.values()]
     request = session.ConsequencesRequest(
-        courses=courses, schemes=[registry.policy(policy)], command=command, execution=_execution()
+        sources=courses, schemes=[registry.policy(policy)], command=command, execution=_execution()
     )
     return _whole(session.follow(request, tell))
 

@@ -427,7 +427,7 @@ class CompareWorkspace(Workspace):
             row: list[object] = [policy]
             for question in QUESTIONS:
                 answer = self.matrix.answer(Cell(question.name, policy))
-                row += [answer.word, answer.figure, answer.caption, "yes" if answer.old else ""]
+                row += [answer.word, answer.figure, answer.caption, answer.old]
             rows.append(row)
         return headings, rows
 

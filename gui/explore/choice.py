@@ -67,7 +67,7 @@ class Choice:
         return max(self.span // self.size, 1)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """A few words, for undo and for errors."""
         what = self.what if self.kind in ("pattern", "scenario") else Path(self.what).name
         return f"{what} under {', '.join(self.policies)}"
@@ -116,11 +116,10 @@ class Maker:
         Raises:
             FolioLabError: there is no such source, or no such policy.
         """
-        from foliolab.framework.engine.structs import layouts_of
         from foliolab.framework.explore.session import Session
         from foliolab.framework.plugins import registry as room
 
-        registry = room.load(self.files, check=layouts_of)
+        registry = room.load(self.files)
         schemes = [registry.policy(text) for text in self.choice.policies]
         return Session(self._source(registry), schemes, MEMORY)
 

@@ -43,11 +43,10 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
         files: policy files besides the installed plugins.
         say: told `Step` and `Checked`.
     """
-    from foliolab.framework.engine.structs import layouts_of
-    from foliolab.framework.isolation import blame
+    from foliolab.framework.engine.answers import describe
     from foliolab.framework.plugins import registry as room
 
-    registry = room.load(files, check=layouts_of)
+    registry = room.load(files)
     for name in policies:
         say(Step(f"checking {name}"))
         try:
@@ -55,7 +54,7 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
         except FolioLabError as fault:
             say(Checked(name, "failed", fault.what))
         except Exception as fault:  # whatever a policy's own code raises
-            say(Checked(name, "failed", blame.message(fault)))
+            say(Checked(name, "failed", describe(fault)))
 
 
 def _checked(registry: Registry, scheme: Scheme, say: Callable[[object], None]) -> Checked:
@@ -79,7 +78,7 @@ def _checked(registry: Registry, scheme: Scheme, say: Callable[[object], None]) 
         message = " ".join(outcome.text.split())
         if outcome.counterexample is None:
             return Checked(scheme.name, "failed", message)
-        ledger.keep(subject.verification())
+        ledger.keep(subject.verification(), scheme)
         claim = outcome.counterexample.claim or "what every policy owes"
         return Checked(scheme.name, "refuted", f"{claim}: {outcome.counterexample.message}")
     return Checked(scheme.name, "checked", "compiles, runs, and nothing was refuted within a few seconds")

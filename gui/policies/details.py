@@ -21,14 +21,15 @@ from PySide6.QtWidgets import (
 
 from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.report.listing import parameter_text
 from foliolab.gui.policies.layoutpicture import LayoutPicture
-from foliolab.gui.policies.listing import Entry, location_of, module_of, source_of
+from foliolab.gui.policies.listing import Entry, location_of, source_of
 from foliolab.gui.widgets.source_view import Kind, SourceView
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
-    from foliolab.framework.verify.ledger import Outcome
+    from foliolab.framework.verify.ledger import KeptVerdict
     from foliolab.gui.policies.check import Checked
     from foliolab.gui.window.library import Library
     from foliolab.gui.window.theme import Theme
@@ -184,7 +185,7 @@ class Details(QWidget):
         try:
             scheme = library.scheme(entry.name)
             parts = anatomy(scheme)
-            self.about.setHtml(_html(scheme, library.ledger().outcomes(scheme), entry))
+            self.about.setHtml(_html(scheme, library.ledger().verdicts(scheme), entry))
         except FolioLabError as fault:
             self.about.setPlainText(str(fault))
             self.picture.show_anatomy(None)
@@ -222,12 +223,12 @@ def details_of(entry: Entry) -> str:
     return "\n".join([*lines, *(["", failure.traceback] if failure.traceback else [])])
 
 
-def _html(scheme: Scheme, outcomes: dict[str, Outcome], entry: Entry) -> str:
+def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], entry: Entry) -> str:
     policy = scheme.policy
     parts = [f"<p>{escape(paragraph)}</p>" for paragraph in _document(policy)]
     parts.append("<h3>Claims and verdicts</h3><table cellpadding='3' cellspacing='0'>")
     for claim in ["", *sorted(scheme.capabilities)]:
-        parts.append(_claim(claim, outcomes.get(claim)))
+        parts.append(_claim(claim, verdicts.get(claim)))
     parts.append("</table>")
     if policy.parameters:
         rows = "".join(f"<li>{escape(parameter_text(one))}</li>" for one in policy.parameters)
@@ -241,15 +242,15 @@ def _html(scheme: Scheme, outcomes: dict[str, Outcome], entry: Entry) -> str:
     return "".join(parts)
 
 
-def _claim(claim: str, outcome: Outcome | None) -> str:
+def _claim(claim: str, kept: KeptVerdict | None) -> str:
     name = escape(claim or "every policy")
     says = escape(CAPABILITIES.get(claim, "counters as by the page tables, everything fits, every operation ends"))
-    if outcome is None:
+    if kept is None:
         verdict, name_shown = "not verified yet", name
     else:
-        verdict = f"{SIGNS.get(outcome.verdict, '?')} {outcome.verdict}, {outcome.date}"
-        verdict += f": {outcome.message}" if outcome.message else ""
-        name_shown = f"<s>{name}</s>" if outcome.verdict == "refuted" else name
+        verdict = f"{SIGNS.get(kept.verdict, '?')} {kept.verdict} ({kept.source})"
+        verdict += f": {kept.message}" if kept.message else ""
+        name_shown = f"<s>{name}</s>" if kept.verdict == "refuted" else name
     return f"<tr><td><b>{name_shown}</b></td><td>{says}</td><td>{escape(verdict)}</td></tr>"
 
 

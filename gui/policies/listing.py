@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Final, Literal
 
+from foliolab.framework.plugins.declaration import module_of
+
 if TYPE_CHECKING:
-    from foliolab.framework.contract.policy import Policy
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Plugin
-    from foliolab.framework.verify.ledger import Ledger
+    from foliolab.framework.verify.ledger import KeptVerdict, Ledger
     from foliolab.gui.window.library import Library
 
 Group = Literal["own", "installed", "file", "broken"]
@@ -67,7 +66,11 @@ class Entry:
 
 def entries(library: Library, ledger: Ledger) -> list[Entry]:
     """Everything, files first, broken ones last; an opened file that is broken stands with the files."""
-    found = [_entry(name, plugin, library, ledger) for plugin in library.registry.plugins for name in plugin.policies]
+    found = [
+        _entry(name, plugin, library, ledger)
+        for plugin in library.registry.plugins
+        for name in plugin.offers["policies"]
+    ]
     found += [
         Entry(
             failure.name,
@@ -85,15 +88,21 @@ def entries(library: Library, ledger: Ledger) -> list[Entry]:
 def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry:
     policy = library.registry.policies[name]
     scheme = policy.with_parameters()
-    outcomes = ledger.outcomes(scheme)
-    owed = [("what every policy owes", "refuted")] if "" in outcomes and outcomes[""].verdict == "refuted" else []
-    claims = [(one, outcomes[one].verdict if one in outcomes else "") for one in sorted(scheme.capabilities)]
+    kept = ledger.verdicts(scheme)
+    owed = [_claim("what every policy owes", kept[""])] if "" in kept and kept[""].verdict == "refuted" else []
+    claims = [_claim(one, kept.get(one)) for one in sorted(scheme.capabilities)]
     group: Group = "file"
     if plugin.kind == "entry":
         group = "own" if plugin.source.partition(" ")[0].lower() == DISTRIBUTION else "installed"
     elif plugin.source not in library.files:
         group = "installed"
     return Entry(name, group, plugin.source, policy.summary, (*owed, *claims))
+
+
+def _claim(claim: str, kept: KeptVerdict | None) -> tuple[str, str]:
+    if kept is None:
+        return claim, ""
+    return f"{claim} (stale)" if kept.stale else claim, kept.verdict
 
 
 def location_of(message: str) -> tuple[str, int]:
@@ -114,14 +123,6 @@ def source_of(library: Library, entry: Entry) -> tuple[str, int]:
         return entry.source, declared_at(entry.source, entry.name)
     file = str(getattr(module_of(policy), "__file__", "") or "")
     return (file, declared_at(file, entry.name)) if file else ("", 0)
-
-
-def module_of(policy: Policy) -> ModuleType | None:
-    """The module that offers a policy as POLICY; else the one whose constants its parameters rebind."""
-    for module in list(sys.modules.values()):
-        if getattr(module, "__dict__", {}).get("POLICY") is policy:
-            return module
-    return sys.modules.get(policy.module)
 
 
 def declared_at(file: str, name: str) -> int:

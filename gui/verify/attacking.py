@@ -33,13 +33,12 @@ def attack(
     Raises:
         FolioLabError: there is no such policy, or it cannot be attacked.
     """
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger, verifier
     from foliolab.framework.verify.attack import Budget, Progress
 
-    found = registry.load([*files], check=layouts_of)
+    found = registry.load([*files])
     scheme = found.policy(policy)
     kind, source = found.origin(scheme)
     began = time.monotonic()
@@ -57,5 +56,5 @@ def attack(
         scheme, known.chosen(attacks, tso), Budget(seconds, memory), tell, 1, command=command,
         plugin=source if kind == "file" else "",
     )  # fmt: skip
-    ledger.keep(done)
+    ledger.keep(done, scheme)
     return done

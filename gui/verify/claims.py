@@ -16,7 +16,7 @@ from foliolab.gui.window.theme import Theme
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.ledger import Outcome
+    from foliolab.framework.verify.ledger import KeptVerdict
     from foliolab.framework.verify.verifier import Verification
 
 OWED: Final = (
@@ -57,7 +57,7 @@ class Claims(QTableWidget):
         self.itemClicked.connect(self._activated)
 
     # -- what it shows ---------------------------------------------------------------------------------
-    def begin(self, scheme: Scheme, known: dict[str, Outcome]) -> None:
+    def begin(self, scheme: Scheme, known: dict[str, KeptVerdict]) -> None:
         """A policy, and what is known about exactly this text."""
         self._examples.clear()
         self._names = ["", *sorted(scheme.capabilities)]
@@ -67,10 +67,10 @@ class Claims(QTableWidget):
             self._set(row, 2, CAPABILITIES.get(claim, OWED))
             for column in (1, *range(3, len(COLUMNS))):
                 self._set(row, column, "")
-            outcome = known.get(claim)
-            if outcome is not None:
-                self._verdict(row, 1, outcome.verdict)
-                self._set(row, len(COLUMNS) - 1, f"found on {outcome.date}: {outcome.told}")
+            verdict = known.get(claim)
+            if verdict is not None:
+                self._verdict(row, 1, verdict.verdict)
+                self._set(row, len(COLUMNS) - 1, verdict.text)
 
     def refute(self, claim: str, example: Counterexample) -> None:
         """A claim is refuted; its row leads to the counterexample."""

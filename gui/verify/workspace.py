@@ -236,7 +236,7 @@ class VerifyWorkspace(Workspace):
 
     def on(self) -> None:
         """The next step."""
-        self._step("on")
+        self._step("forward")
 
     def last(self) -> None:
         """The last step."""
@@ -247,7 +247,7 @@ class VerifyWorkspace(Workspace):
         self._step("toggle")
 
     def _step(self, how: str) -> None:
-        if self.stepper is None or self.stepper.course is None:
+        if self.stepper is None or self.stepper.timeline is None:
             self.desk.notices.say("there is no counterexample to step through yet")
             return
         if how != "toggle":
@@ -316,21 +316,21 @@ class VerifyWorkspace(Workspace):
         self.statusBar().clearMessage()
         if playing.fault is not None:
             self.desk.notices.fault(playing.fault)
-        elif playing.course is not None and self.stepper is not None:
-            if not playing.course.breaks:
+        elif playing.timeline is not None and self.stepper is not None:
+            if not playing.timeline.breaks:
                 self.desk.notices.say(
-                    f"the law {playing.course.counterexample.law} does not break any more: the policy's text has "
+                    f"the law {playing.timeline.counterexample.law} does not break any more: the policy's text has "
                     "changed since", "warning",
                 )  # fmt: skip
             self.stepper.show()
-            self.stepper.show_course(playing.course)
+            self.stepper.show_timeline(playing.timeline)
             self.stepper.diagram.setFocus()
 
     def _stepped(self, step: int) -> None:
         from foliolab.gui.inspector.inspected import inspect_step
 
-        if self.stepper is not None and self.stepper.course is not None and self.inspector is not None:
-            self.inspector.show_found([inspect_step(self.stepper.course, step)])
+        if self.stepper is not None and self.stepper.timeline is not None and self.inspector is not None:
+            self.inspector.show_found([inspect_step(self.stepper.timeline, step)])
 
     # -- what every workspace does ---------------------------------------------------------------------
     def _chosen(self, text: str) -> None:
@@ -341,7 +341,7 @@ class VerifyWorkspace(Workspace):
             self._show_opened(self._opened[text])
             return
         self.note.hide()
-        known = self.desk.library.ledger().outcomes(self.desk.library.scheme(text))
+        known = self.desk.library.ledger().verdicts(self.desk.library.scheme(text))
         if known or self.cards is not None:
             self._furnish()
             assert self.claims is not None and self.cards is not None
@@ -392,7 +392,7 @@ class VerifyWorkspace(Workspace):
         if self.claims is None or self.stepper is None or self.inspector is None:
             return ()
         found = [Exportable("claims", "Claims and verdicts", self.claims, self.claims.table)]
-        if self.stepper.course is not None:
+        if self.stepper.timeline is not None:
             found += [*self.stepper.diagram.exportables(), *self.inspector.exportables()]
         return found
 

@@ -31,8 +31,6 @@ Sources: specification 4.1 to 4.6; series 20231124132626.235350-1-david@redhat.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from foliolab.framework.api import (
     MM,
     Folio,
@@ -41,6 +39,7 @@ from foliolab.framework.api import (
     Parameter,
     Policy,
     Stored,
+    Values,
     atomic_inc,
     atomic_read,
     atomic_set,
@@ -74,9 +73,9 @@ from foliolab.policies.rmap_id.values import (
 )
 
 
-def fields(values: Mapping[str, int]) -> tuple[Stored, ...]:
+def fields(values: Values) -> tuple[Stored, ...]:
     """What it stores at a stage."""
-    stage = values["stage"]
+    stage = rmap_values.STAGES.index(values["stage"])
     subids_in_mm = rmap_values.derive(values)["IN_MM"]
     counters = (
         PAGE_MAPCOUNT,
@@ -200,9 +199,9 @@ def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
 CLAIMS = frozenset({"exact", "safe", "page-mapcount", "partial-mapping", "pmd", "reuse"})
 
 
-def claims(values: Mapping[str, int]) -> frozenset[str]:
+def claims(values: Values) -> frozenset[str]:
     """What the authors claim: before the rmap values (stage=mapcount) sharing is only guessed."""
-    return CLAIMS if values["stage"] else CLAIMS - {"exact", "safe", "reuse"}
+    return CLAIMS if values["stage"] != "mapcount" else CLAIMS - {"exact", "safe", "reuse"}
 
 
 POLICY = Policy(
@@ -213,12 +212,14 @@ POLICY = Policy(
         "specification 4.1 to 4.6",
     ),
     layout="6.7",
-    module=rmap_values.__name__,
     fields=fields,
     derive=rmap_values.derive,
     parameters=(
         Parameter("stage", "STAGE", "all", choices=rmap_values.STAGES, doc="how far the series is applied"),
-        Parameter("batched", "BATCHED", 1, 0, 1, doc="fork and zap once a batch, as kernels since 6.8"),
+        Parameter(
+            "batched", rmap_values.__name__ + ".BATCHED", 1, 0, 1,
+            doc="fork and zap once a batch, as kernels since 6.8",
+        ),
         Parameter(
             "patch17", "PATCH17_AS_CODED", "intended", choices=("intended", "as-coded"),
             doc="whether an exclusive writer forgets the count in class 1",

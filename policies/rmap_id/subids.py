@@ -9,10 +9,9 @@ Sources: specification 4.2; series 20231124132626.235350-1-david@redhat.com, pat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
-from foliolab.framework.api import Parameter, UsageError, u64
+from foliolab.framework.api import Parameter, UsageError, Values, u64
 
 RMAP_ID_BITS: Final = 24
 RMAP_ID_MIN: Final = 1
@@ -94,7 +93,7 @@ def _check_room(c: int, bits: int, lowest: int) -> None:
         )
 
 
-def classes(values: Mapping[str, int], first: int = 1) -> tuple[tuple[int, int], ...]:
+def classes(values: Values, first: int = 1) -> tuple[tuple[int, int], ...]:
     """(largest order, bits per value) of the six classes.
 
     Args:
@@ -117,7 +116,7 @@ def classes(values: Mapping[str, int], first: int = 1) -> tuple[tuple[int, int],
     return chosen
 
 
-def derive(values: Mapping[str, int], first: int = 1) -> dict[str, Any]:
+def derive(values: Values, first: int = 1) -> dict[str, Any]:
     """The constants that follow from the class table; tuples are indexed by class (0 and 7 are none).
 
     The sub-IDs of a class with up to three values are kept in struct mm from MM_AT on, those of the others

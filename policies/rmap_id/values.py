@@ -8,13 +8,13 @@ and 20.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from foliolab.framework.api import (
     MM,
     Folio,
     Ref,
+    Values,
     atomic_add,
     atomic_read,
     atomic_set,
@@ -68,9 +68,9 @@ def first_class(stage: int) -> int:
     return 1 if stage > STAGE_RMAP_ID else 4
 
 
-def derive(values: Mapping[str, int]) -> dict[str, Any]:
+def derive(values: Values) -> dict[str, Any]:
     """The constants that follow from the parameters."""
-    stage = values["stage"]
+    stage = STAGES.index(values["stage"])
     named = {**subids.derive(values, first_class(stage)), "FORM": form(stage)}
     return named | {"IN_MM": 0} if stage == STAGE_MAPCOUNT else named
 

@@ -20,9 +20,9 @@ import spin
 
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options, explore
 from foliolab.framework.verify.explored.world import World
-from foliolab.framework.verify.operation import Operation
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
 
 RATE: Final = 1.5e6

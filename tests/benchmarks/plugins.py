@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import re
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import pattern_source
 from foliolab.framework.plugins import registry as room
+from foliolab.framework.plugins.declaration import module_of
 
 PATTERN, MMS, FOLIOS, ORDER = "snapshot", 8, 4096, 4
 SECONDS = 1.5
@@ -67,7 +67,7 @@ def interpreted(scheme: Any) -> float:
 
 def copied(policy: Any, folder: Path) -> Path:
     """The policy's text as a file, under another name."""
-    text = Path(str(sys.modules[policy.module].__file__)).read_text()
+    text = Path(str(module_of(policy).__file__)).read_text()
     path = folder / f"copy_of_{policy.name.replace('-', '_')}.py"
     path.write_text(re.sub(rf'name="{policy.name}"', f'name="copy-of-{policy.name}"', text, count=1))
     return path

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from foliolab.framework.calibration import Calibration, Rest, Unknown, calibrate, rest_of
 from foliolab.framework.calibration.prediction import Forecast, Prediction, predict
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.results.comparison import compare
-from foliolab.framework.results.published import Published
 from foliolab.framework.results.result import Cell, MachineInfo, Result
 
 NO_MC = "no-page-mapcount"

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from foliolab.framework.calibration.prediction import predict
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.report import calibration as calibrated
 from foliolab.framework.report import terminal
 from foliolab.framework.results.comparison import compare
-from foliolab.framework.results.published import Published
 
 SIZES = (4, 64, 256, 2048)
 

@@ -113,15 +113,16 @@ def test_a_refuted_claim_comes_with_its_counterexample(
     assert (written.plugin, written.threads) == (str(plugin), FORKED.threads)
     assert written.digest and written.command.startswith("foliolab verify --plugin")
     assert verdicts.load("all.json").refuted
-    assert ledger.load("found.json")[0].outcomes != ()
+    assert ledger.load("found.json")[0].verdicts != ()
 
     listed = foliolab("list", "--plugin", plugin).out
-    assert "\n                         ✗ safe refuted (verify, " in listed
+    assert "\n                         ✗ safe refuted by made-up: folio 0: called exclusive" in listed
+    assert "\n                           verify, " in listed and ", FolioLab " in listed and ", verifier " in listed
     assert foliolab("list").out.count("safe refuted") == shipped, "it stands beside that policy alone"
     found = json.loads(foliolab("list", "--json", "--plugin", plugin).out)
     assert [[one["law"] for one in p["refuted"]] for p in found["policies"] if p["name"] == "never"] == [["safe"]]
     shown = foliolab("show", "never", "--plugin", plugin).out
-    assert "✗ safe refuted (verify, " in shown and "by made-up): folio 0: called exclusive" in shown
+    assert "✗ safe refuted by made-up: folio 0: called exclusive" in shown and ", verifier " in shown
     plugin.write_text(plugin.read_text().replace("return False", "return folio.off < 0"))
     assert foliolab("list", "--plugin", plugin).out.count("safe refuted") == shipped, "the text has changed"
 

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from foliolab.framework import api
-from foliolab.framework.contract import hookspecs
-from foliolab.framework.contract.policy import HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hooks
 from foliolab.framework.engine import hooks
 from foliolab.framework.machine import primitives
 from foliolab.framework.plugins import registry
+from foliolab.framework.plugins.registry import KINDS
 from foliolab.framework.results.result import Result
 
 reference = pytest.importorskip("foliolab_docs.reference", reason="the extra `docs` is not installed")
@@ -28,7 +28,7 @@ PAGE = (ROOT / "docs" / "reference-hooks.md").read_text("utf-8")
 PRIMITIVES = sorted(
     name for name in api.__all__ if getattr(getattr(api, name), "__module__", "") == primitives.__name__
 )
-PLUGIN_HOOKS = sorted(name for name in vars(hookspecs.Hooks) if name.startswith("foliolab_"))
+PLUGIN_HOOKS = sorted(kind.hook for kind in KINDS)
 FUNCTIONS = sorted(name for name in api.__all__ if inspect.isfunction(getattr(api, name)))
 
 
@@ -69,7 +69,7 @@ def test_a_hook_stands_there_with_its_signature(name: str) -> None:
     function = getattr(hooks, name)
     assert len(parameters(name)) == HOOK_ARGUMENTS[name]
     written = row("policy-hooks", signature(name, function))
-    assert ("vpn" in written.rpartition("|")[0].rpartition("|")[2]) == (name in HOOKS_WITH_PLACE)
+    assert ("vpn" in written.rpartition("|")[0].rpartition("|")[2]) == (name in HOOKS_WITH_VPN)
     said = reference.HOOK_WORDS[name]
     assert said.startswith(f"({', '.join(parameters(name))})"), "the contract's docstring says otherwise"
 

@@ -19,10 +19,10 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import MAPPING_ANON, NR_ORDERS, PG_swapcache
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import ModelError
-from foliolab.framework.verify.operation import Operation, apply
 from foliolab.framework.verify.random_operations.choice import KINDS, Chooser
 from foliolab.policies import exact, foliolab_policies, mm_id, no_page_mapcount, page_mapcount, vma_pagetable
 
@@ -51,7 +51,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(KINDS), NUMBER, NUMBER, NUMBER, NUMBE
 def answer(m: Machine, operation: Operation) -> Any:
     """What an operation answers, or that there is no memory."""
     try:
-        return apply(m, operation)
+        return m.apply(operation)
     except ModelError as fault:
         assert "no memory" in str(fault), f"{operation}: {fault}"
         return "no memory"

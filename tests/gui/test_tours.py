@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.plugins import registry
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.attack import Explored
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 
 def test_the_race_of_the_tour_is_found_and_is_short() -> None:
     from foliolab.gui.tours.tour import RACE
 
-    scheme = registry.load([RACE], check=layouts_of).policy("lost-update")
+    scheme = registry.load([RACE]).policy("lost-update")
     findings = Explored().run(scheme, Budget(30.0, 256 << 20), lambda news: None)
     (refuted,) = [one for one in findings if one.verdict == "refuted"]
     assert refuted.claim == "safe"

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import bench_rows
+from foliolab.framework.plugins.published import Published
 from foliolab.framework.plugins.registry import Registry, load
 from foliolab.framework.report import kernelbench as report
 from foliolab.framework.results import result as results
-from foliolab.framework.results.published import Published
 
 MIB = 1 << 20
 

@@ -69,14 +69,14 @@ def test_digest_tells_layouts_apart() -> None:
 @pytest.mark.parametrize(
     ("policy", "offsets"),
     [
-        (  # specification 1.1, <= 6.14
+        (  # specification 1.1; Linux up to 6.14
             page_mapcount,
             {
                 "_flags_1": 0, "_head_1": 8, "_large_mapcount": 16, "_entire_mapcount": 20,
                 "_nr_pages_mapped": 24, "_pincount": 28, "_nr_pages": 32,
             },
         ),
-        (  # specification 2.2, 6.15 on 64 bits
+        (  # specification 2.2; Linux 6.15 on 64 bits
             mm_id,
             {
                 "_large_mapcount": 16, "_nr_pages_mapped": 20, "_entire_mapcount": 24, "_pincount": 28,

@@ -31,8 +31,8 @@ def machine(how: Any = "interpreted", **chosen: int) -> Machine:
 
 def state(m: Machine, pfn: int) -> tuple[int, list[int], list[int], int]:
     """(raw total, IDs, counts, flag)."""
-    folio, values = m.folio(pfn), dict(m.scheme.values)
-    width = mm_id.WIDTHS[values["width"]]
+    folio, values = m.folio(pfn), m.scheme.parameters
+    width = int(values["width"])
     mask = (1 << width // 2 - 1) - 1
     word = folio._mm_ids.peek() % (1 << 64)
     assert word >> width // 2 - 1 & 1 == 0, "the lock was given back"

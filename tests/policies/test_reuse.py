@@ -316,7 +316,7 @@ def test_stale_slots_do_not_matter_to_reuse() -> None:
 
 
 def test_pmd_removal_lowers_large_before_entire() -> None:
-    """Fix 20250415095007.569836-1: between the two, large says "unmapped once" and entire does not yet."""
+    """Between the two steps large is lowered and entire is not (fix 20250415095007.569836-1-david@redhat.com)."""
     m = Machine(mm_id.POLICY.with_parameters(), Shape(1024, 2, 512), "interpreted")
     m.create(A)
     m.populate(A, 0, 512, 9, pmd=True)

@@ -65,7 +65,7 @@ def test_the_published_table_values() -> None:
 
 
 def test_the_published_class_table() -> None:
-    derived = rmap_values.derive(dict(scheme().values))
+    derived = rmap_values.derive(scheme().parameters)
     assert derived["VALUES"] == (0, 1, 2, 3, 4, 5, 6, 0)
     assert derived["BITS"] == (0, 24, 12, 8, 6, 5, 4, 0)
     assert derived["PAGES"] == (1, 4, 32, 512, 1024, 4096, 32768, 1)
@@ -81,7 +81,7 @@ def test_the_published_class_table() -> None:
 
 @given(st.integers(1, 6), st.integers(1, rmap_subids.RMAP_ID_MAX))
 def test_the_sub_ids_are_those_of_the_definition(c: int, mm_id: int) -> None:
-    derived = rmap_subids.derive(dict(scheme().values))
+    derived = rmap_subids.derive(scheme().parameters)
     pages, bits = derived["PAGES"][c], derived["BITS"][c]
     machine = small_machine(scheme())
     mm = machine.at("mm", machine.map.mms[0])

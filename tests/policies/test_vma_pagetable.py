@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.contract.policy import HOOKS_WITH_PLACE, Policy
+from foliolab.framework.contract.hooks import HOOKS_WITH_VPN
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.check import violations
 from foliolab.framework.engine.engine import Shape, native_missing
@@ -209,7 +210,7 @@ def two_more(folio: Any, page: Any, nr: int, mm: Any, vpn: int, more: int) -> No
 
 
 def test_only_some_hooks_may_ask_for_the_place_and_only_for_that() -> None:
-    assert "can_reuse" not in HOOKS_WITH_PLACE
+    assert "can_reuse" not in HOOKS_WITH_VPN
     hooks = replace(mm_id.POLICY.hooks, dup_ptes=with_place)
     assert replace(mm_id.POLICY, hooks=hooks).hooks.dup_ptes is with_place
     with pytest.raises(PluginError, match=r"hook dup_ptes must be a function of 4 arguments \(or 5, with vpn\)"):

@@ -33,7 +33,7 @@ SMALL = ("--execution", "interpreted", "--folios", "2", "--size", "16K")
 def test_a_plain_file_offers_a_pattern(tmp_path: Path) -> None:
     found = load([plugin(tmp_path)])
     assert found.pattern("orphans").summary == "children outlive their parent"
-    assert found.plugins[-1].patterns == ("orphans",)
+    assert found.plugins[-1].offers["patterns"] == ("orphans",)
     assert not found.failures
 
 
@@ -84,8 +84,8 @@ def test_the_course_by_operations_and_a_list_of_workloads(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["snapshots"], "there is no pattern 'snapshots'"),
-        (["no/such.trace"], "there is no pattern 'no/such.trace'"),
+        (["snapshots"], "there is no sharing pattern 'snapshots'"),
+        (["no/such.trace"], "there is no sharing pattern 'no/such.trace'"),
         (["--mms", "0"], "there cannot be 0 MMs"),
         (["--mms", "1-65"], "there cannot be 65 MMs"),
         (["--mms", "many"], "'many' is not a number of MMs"),

@@ -14,7 +14,7 @@ from foliolab.framework.plugins import registry
 from foliolab.framework.report import csvfile, html, markdown
 from foliolab.framework.report import difference as differences
 from foliolab.framework.report.matrix import Matrix, matrix
-from foliolab.framework.results import comparison, difference, published
+from foliolab.framework.results import comparison, difference
 from foliolab.framework.results import result as results
 
 HERE: Final = Path(__file__).parent
@@ -24,10 +24,8 @@ def found(name: str = "first.json") -> Matrix:
     """The matrix of one of the results, with the published figures."""
     known = registry.load()
     result = results.load(HERE / name)
-    figures = [one for path in known.published for one in published.load(path)]
-    return matrix(
-        result, comparison.compare(result, published=figures, resolve=lambda text: dict(known.policy(text).values))
-    )
+    rows = comparison.compare(result, published=known.published_figures(), resolve=known.parameters_of)
+    return matrix(result, rows)
 
 
 def _csv() -> str:

@@ -78,7 +78,7 @@ def test_rows_hold_the_figures(made: Path) -> None:
     else:
         held = {
             (course.name, one.policy, asker.name): str(asker.held_back)
-            for course in result.courses
+            for course in result.sources
             for one in course.outcomes
             for asker in one.decisions
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from foliolab.framework.contract.hooks import DEPRECATED_HOOKS
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.isolation.process import can_fork
 from foliolab.framework.plugins import registry as room
+from foliolab.framework.plugins import validation
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
 from foliolab.framework.testing.subject import Subject, subject_of
-from foliolab.framework.verify import operation
 from foliolab.policies import mm_id, mm_id_slots, page_mapcount
 
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
@@ -102,15 +106,15 @@ def test_parameters_are_tried_at_their_ends() -> None:
 def test_native_code_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     scheme = page_mapcount.POLICY.with_parameters()
     assert alike.difference(scheme, steps=30) == ""
-    right = operation.apply
+    right = Machine.apply
 
     def wrong(machine, one):
         said = right(machine, one)
-        if machine.execution == "native" and one.do == "fork":
+        if machine.execution == "native" and one.name == "fork":
             machine.vm.buffer[machine.map.pages + 3] ^= 1
         return said
 
-    monkeypatch.setattr(alike, "apply", wrong)
+    monkeypatch.setattr(Machine, "apply", wrong)
     told = alike.difference(scheme, steps=60)
     assert "fork" in told and "1 bytes differ" in told
 
@@ -237,3 +241,20 @@ def test_pmd_is_not_claimed_without_the_hooks_that_hear_of_it() -> None:
     hooks = replace(mm_id.POLICY.hooks, add_pmd=None, dup_pmd=None)
     found = outcome(replace(mm_id.POLICY, name="variant", hooks=hooks, models=None, mutants=None), "declared")
     assert found.verdict == "failed" and "it claims pmd, and has no hook add_pmd, dup_pmd" in found.text
+
+
+@pytest.mark.skipif(not can_fork(), reason="without fork, native code runs in this process")
+def test_native_code_that_crashes_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foliolab.framework.testing.alike.difference", lambda *_: signal.raise_signal(signal.SIGSEGV))
+    subject = Subject(mm_id.POLICY.with_parameters())
+    outcome = next(check for check in checks_for(subject.scheme) if check.name == "native").run(subject)
+    if native_missing():
+        assert outcome.verdict == "skipped"
+    else:
+        assert outcome.verdict == "failed" and "SIGSEGV" in outcome.text
+
+
+def test_a_deprecated_hook_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEPRECATED_HOOKS, "can_reuse", "use may_reuse, which is told the page, too")
+    with pytest.warns(FutureWarning, match="policy mm-id: the hook can_reuse is deprecated; use may_reuse"):
+        validation.check_policy(mm_id.POLICY)

@@ -447,7 +447,7 @@ def test_a_plugin_reads_a_format_of_its_own(tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
     plugin.write_text(text.partition("```python trace-reader\n")[2].partition("```")[0])
-    readers = importers.with_plugins(registry.load([plugin], strict=True).trace_readers)
+    readers = importers.with_plugins(registry.load([plugin], strict=True).trace_readers.values())
     (tmp_path / "text").write_text("mine 5 7 16\nmine 6 7 17\n")
     header = importers.convert(tmp_path / "text", tmp_path / "out", readers=readers)
     assert header.source == "mine"

@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields, replace
 from types import FunctionType
 from typing import Any
 
-from foliolab.framework.contract.policy import Hooks, Policy, Stored
+from foliolab.framework.contract.hooks import Hooks
+from foliolab.framework.contract.policy import Policy, Stored
 from foliolab.policies import (
     exact,
     mm_id,
@@ -90,7 +91,7 @@ def with_function(policy: Policy, function: Any, other: Any, name: str) -> Polic
 
 def _narrowed(policy: Policy, fault: Fault) -> Policy:
     declared: Any = policy.fields
-    values = dict(policy.with_parameters({}).values)
+    values = policy.with_parameters().parameters
     now: tuple[Stored, ...] = declared(values) if callable(declared) else declared
     changed = tuple(replace(one, ctype=fault.ctype) if one.name == fault.field else one for one in now)
     assert changed != now, fault.name

@@ -12,7 +12,7 @@ from foliolab.policies import mm_id
 
 
 def test_all_of_them_without_a_name() -> None:
-    assert [attack.name for attack in attacks.chosen()] == list(attacks.PLACES)
+    assert [attack.name for attack in attacks.chosen()] == list(attacks.ATTACKS)
     assert [attack.name for attack in attacks.chosen(["random"])] == ["random"]
 
 
@@ -27,7 +27,7 @@ def test_what_is_refused(names: list[str], tso: bool, said: str) -> None:
 
 
 def test_one_that_cannot_be_imported_leaves_its_claims_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(attacks.PLACES, "symbolic", ("no.such.module", "Symbolic"))
+    monkeypatch.setitem(attacks.ATTACKS, "symbolic", ("no.such.module", "Symbolic"))
     (missing,) = attacks.chosen(["symbolic"])
     found = verify(mm_id.POLICY.with_parameters(), [missing], Budget(5), jobs=0)
     assert {one.verdict for one in found.findings} == {"undecided"}

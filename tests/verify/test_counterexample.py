@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import OPERATIONS, Operation
 from foliolab.framework.errors import ModelError, ResultFileError, UsageError
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample, load, save, schedule_text
-from foliolab.framework.verify.operation import OPERATIONS, Operation, apply, calls
 from foliolab.framework.verify.playback import confirm, play
 from foliolab.policies import estimated_sharers, mm_id
 
@@ -40,7 +41,7 @@ def example(**changes: object) -> Counterexample:
 # -- operations ------------------------------------------------------------------------------------------
 def test_an_operation_reads_what_it_writes() -> None:
     one = Operation.of("fork", parent=0, child=1, mm_id=7)
-    assert Operation.parse(one.told) == one
+    assert Operation.parse(one.text) == one
     assert str(one) == "fork parent=0 child=1 mm_id=7"
 
 
@@ -59,19 +60,38 @@ def test_what_is_no_operation_is_said(text: str, said: str) -> None:
         Operation.parse(text)
 
 
-def test_every_operation_is_one_of_the_machine() -> None:
-    assert all(callable(getattr(Machine, name)) for name in OPERATIONS)
-
-
-def test_calls_are_the_entry_points_and_run_nothing() -> None:
+def test_a_bound_call_has_the_entry_points_and_runs_nothing() -> None:
     machine = Machine(MM_ID, Shape(**SHAPE), "interpreted")
     before = machine.snapshot()
-    assert [entry.__name__ for entry, _ in calls(machine, Operation.of("create", mm=0))] == ["mm_create"]
+    call = machine.bind("create", 0)
+    assert call.operation == Operation.of("create", mm=0)
+    assert [entry.__name__ for entry, _ in call.entries] == ["mm_create"]
     assert (machine.snapshot() == before).all()
-    apply(machine, Operation.of("create", mm=0))
-    assert [entry.__name__ for entry, _ in calls(machine, Operation.of("exit", mm=0))] == ["zap_range", "mm_drop"]
+    call()
+    assert machine.is_alive(0)
+    exits = machine.bind_operation(Operation.of("exit", mm=0))
+    assert [entry.__name__ for entry, _ in exits.entries] == ["zap_range", "mm_drop"]
     with pytest.raises(ModelError, match="MM 1 does not exist"):
-        calls(machine, Operation.of("exit", mm=1))
+        machine.bind("exit", 1)
+    exits()
+    assert not machine.is_alive(0)
+
+
+def test_an_operation_that_the_machine_does_not_know_is_refused() -> None:
+    with pytest.raises(UsageError, match="no operation 'vanish'"):
+        Operation.of("vanish")
+    with pytest.raises(UsageError, match="fork has no argument 'father'"):
+        Operation.of("fork", father=0)
+    with pytest.raises(UsageError, match="exit does not take 3 arguments"):
+        Operation.call("exit", 0, 1, 2)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_signature_is_that_of_the_method(name: str) -> None:
+    method = inspect.signature(getattr(Machine, name)).parameters
+    words = [f"{one.name}{'?' if one.default is not one.empty else ''}" for one in method.values()]
+    assert OPERATIONS[name].arguments.split() == words[1:]
+    assert Operation.of(name).sentence()
 
 
 # -- files -----------------------------------------------------------------------------------------------

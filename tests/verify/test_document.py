@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from foliolab.framework.verify.attacks import PLACES
+from foliolab.framework.verify.attacks import ATTACKS
 from foliolab.framework.verify.laws import LAWS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "verifier.md").read_text()
@@ -19,4 +19,4 @@ def test_every_law_stands_in_the_document() -> None:
 
 
 def test_every_attack_stands_in_the_document() -> None:
-    assert set(PLACES) == set(re.findall(r"^\*\*([a-z]+)\*\*", TEXT, re.MULTILINE))
+    assert set(ATTACKS) == set(re.findall(r"^\*\*([a-z]+)\*\*", TEXT, re.MULTILINE))

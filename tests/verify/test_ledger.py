@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import foliolab.framework
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import ResultFileError
@@ -17,8 +18,9 @@ from foliolab.framework.plugins import registry
 from foliolab.framework.verify import ledger
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
-from foliolab.framework.verify.ledger import Ledger, Outcome, Record
+from foliolab.framework.verify.ledger import KeptVerdict, Ledger, TextRecord
 from foliolab.framework.verify.verifier import Verification
+from foliolab.framework.verify.version import digest, verifier_digest
 from foliolab.policies import mm_id, page_mapcount
 
 MM_ID = mm_id.POLICY.with_parameters()
@@ -36,7 +38,7 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "verify"
 
 
-def run_of(scheme: Scheme = MM_ID, **verdicts: Verdict) -> Verification:
+def run_of(scheme: Scheme = MM_ID, verifier: str | None = None, **verdicts: Verdict) -> Verification:
     """A run with these verdicts; `owed` is what every policy owes."""
     findings = []
     for name, verdict in verdicts.items():
@@ -55,46 +57,50 @@ def run_of(scheme: Scheme = MM_ID, **verdicts: Verdict) -> Verification:
         interrupted=False,
         seconds=1.0,
         started="2026-11-23T20:00:00+00:00",
+        versions={"foliolab": "1.2"},
+        verifier=verifier_digest() if verifier is None else verifier,
     )
 
 
 def test_what_is_kept_is_found_for_exactly_that_text() -> None:
-    assert Ledger().outcomes(MM_ID) == {}
-    path = ledger.keep(run_of(safe="refuted", reuse="held"))
+    assert Ledger().verdicts(MM_ID) == {}
+    path = ledger.keep(run_of(safe="refuted", reuse="held"), MM_ID)
     assert path is not None and path.is_file()
-    found = Ledger().outcomes(MM_ID)
-    assert found["safe"] == Outcome("safe", "refuted", "2026-11-23", "random", "safe", "it breaks")
-    assert found["safe"].told == "safe refuted (verify, 2026-11-23, by random): it breaks"
+    found = Ledger().verdicts(MM_ID)
+    judge = verifier_digest()
+    assert found["safe"] == KeptVerdict("safe", "refuted", "2026-11-23", "random", "safe", "it breaks", "1.2", judge)
+    by = f"FolioLab 1.2, verifier {judge[:8]}"
+    assert found["safe"].text == f"safe refuted by random: it breaks; verify, 2026-11-23, {by}"
     assert found["reuse"].verdict == "held"
     assert found["pmd"].verdict == found[OWED].verdict == "undecided"
     assert [one.claim for one in Ledger().refuted(MM_ID)] == ["safe"]
 
-    assert Ledger().outcomes(page_mapcount.POLICY.with_parameters()) == {}
-    assert Ledger().outcomes(mm_id.POLICY.with_parameters({"slots": 3})) == {}, "other parameters are another text"
+    assert Ledger().verdicts(page_mapcount.POLICY.with_parameters()) == {}
+    assert Ledger().verdicts(mm_id.POLICY.with_parameters({"slots": 3})) == {}, "other parameters are another text"
     other = replace(mm_id.POLICY, hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=other_answer))
-    assert Ledger().outcomes(other.with_parameters()) == {}, "so is another function"
+    assert Ledger().verdicts(other.with_parameters()) == {}, "so is another function"
     fewer = replace(mm_id.POLICY, capabilities=mm_id.POLICY.capabilities - {"safe"}, capabilities_of=None)
-    assert Ledger().outcomes(fewer.with_parameters()) == {}, "and another declaration"
+    assert Ledger().verdicts(fewer.with_parameters()) == {}, "and another declaration"
 
 
 def test_a_refutation_stays_and_what_held_is_not_undone() -> None:
-    ledger.keep(run_of(safe="refuted", reuse="held"))
-    ledger.keep(run_of(safe="held", reuse="undecided", pmd="held"))
-    found = Ledger().outcomes(MM_ID)
+    ledger.keep(run_of(safe="refuted", reuse="held"), MM_ID)
+    ledger.keep(run_of(safe="held", reuse="undecided", pmd="held"), MM_ID)
+    found = Ledger().verdicts(MM_ID)
     assert (found["safe"].verdict, found["reuse"].verdict, found["pmd"].verdict) == ("refuted", "held", "held")
 
 
 def test_shipped_findings_and_ones_own_are_one_ledger(tmp_path: Path) -> None:
     shipped = tmp_path / "findings.json"
     ledger.save([ledger.record_of(run_of(safe="refuted"))], shipped)
-    ledger.keep(run_of(safe="held", reuse="refuted"))
+    ledger.keep(run_of(safe="held", reuse="refuted"), MM_ID)
     assert {one.claim for one in Ledger([shipped]).refuted(MM_ID)} == {"safe", "reuse"}
     assert ledger.load(shipped)[0].policy == "mm-id"
 
 
 def test_what_ships_is_known_to_another_python_by_its_files(tmp_path: Path) -> None:
     shipped = tmp_path / "findings.json"
-    record = replace(ledger.record_of(run_of(safe="refuted"), MM_ID), digest="another Python's")
+    record = replace(ledger.shipped_record(run_of(safe="refuted"), MM_ID), digest="another Python's")
     ledger.save([record], shipped)
     assert [one.claim for one in Ledger([shipped]).refuted(MM_ID)] == ["safe"]
     assert Ledger([shipped]).refuted(mm_id.POLICY.with_parameters({"slots": 3})) == []
@@ -116,7 +122,7 @@ def test_what_ships_is_known_to_another_python_by_its_files(tmp_path: Path) -> N
     ],
 )
 def test_a_damaged_file_is_said_and_left_out(text: str, own_folder: Path) -> None:
-    ledger.keep(run_of(safe="refuted"))
+    ledger.keep(run_of(safe="refuted"), MM_ID)
     bad = own_folder / "bad.json"
     bad.write_text(text)
     found = Ledger()
@@ -127,10 +133,10 @@ def test_a_damaged_file_is_said_and_left_out(text: str, own_folder: Path) -> Non
 
 
 def test_a_damaged_file_of_the_same_text_is_written_anew() -> None:
-    path = ledger.keep(run_of(safe="refuted"))
+    path = ledger.keep(run_of(safe="refuted"), MM_ID)
     assert path is not None
     path.write_text("{")
-    ledger.keep(run_of(safe="refuted"))
+    ledger.keep(run_of(safe="refuted"), MM_ID)
     assert json.loads(path.read_text())["records"][0]["policy"] == "mm-id"
     assert Ledger().problems == []
 
@@ -138,18 +144,18 @@ def test_a_damaged_file_of_the_same_text_is_written_anew() -> None:
 def test_a_folder_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "file"))
-    assert ledger.keep(run_of(safe="refuted")) is None
+    assert ledger.keep(run_of(safe="refuted"), MM_ID) is None
     assert Ledger().refuted(MM_ID) == []
 
 
 def test_the_shipped_file_can_be_read() -> None:
     shipped = Path(mm_id.__file__).with_name("findings.json")
-    assert all(isinstance(record, Record) for record in ledger.load(shipped))
+    assert all(isinstance(record, TextRecord) for record in ledger.load(shipped))
 
 
 def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
     """`foliolab list` starts with it: neither numpy nor msgspec, even where a digest is computed."""
-    ledger.keep(run_of(safe="refuted"))
+    ledger.keep(run_of(safe="refuted"), MM_ID)
     code = (
         "import sys\n"
         "from foliolab.framework.verify.ledger import Ledger\n"
@@ -161,11 +167,103 @@ def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_shipped_findings_are_about_the_present_texts() -> None:
-    """Who changes a policy verifies it again: `foliolab verify --all --save-findings policies/findings.json`."""
+def test_shipped_findings_are_about_the_present_texts_engine_and_verifier() -> None:
     found = registry.load()
-    ledger = Ledger(found.findings)
+    known = Ledger(found.findings.values())
+    remake = "remake the shipped findings: foliolab verify --all --save-findings policies/findings.json"
     for policy in found.policies.values():
         scheme = policy.with_parameters()
-        outcomes = ledger.outcomes(scheme)
-        assert {*outcomes} >= {"", *scheme.capabilities}, f"{policy.name}: {sorted(outcomes)}"
+        kept = known.verdicts(scheme)
+        assert {*kept} >= {"", *scheme.capabilities}, f"{policy.name} was not verified in its present text; {remake}"
+        assert not any(one.stale for one in kept.values()), f"engine or verifier changed since; {remake}"
+
+
+# -- which version judged --------------------------------------------------------------------------------
+def test_another_version_of_the_verifier_makes_a_verdict_stale_and_the_present_one_replaces_it() -> None:
+    ledger.keep(run_of(verifier="0123456789ab", safe="refuted", reuse="held", pmd="held"), MM_ID)
+    found = Ledger().verdicts(MM_ID)
+    assert found["safe"].stale
+    assert found["safe"].text == (
+        "safe refuted (stale) by random: it breaks; stale: judged by another version of the verifier "
+        "(verify, 2026-11-23, FolioLab 1.2, verifier 01234567)"
+    )
+    ledger.keep(run_of(safe="held", reuse="refuted"), MM_ID)
+    found = Ledger().verdicts(MM_ID)
+    assert (found["safe"].verdict, found["safe"].stale) == ("held", False)
+    assert (found["reuse"].verdict, found["reuse"].stale) == ("refuted", False)
+    assert (found["pmd"].verdict, found["pmd"].stale) == ("held", True), "undecided replaces nothing"
+    ledger.keep(run_of(verifier="0123456789ab", safe="refuted"), MM_ID)
+    assert Ledger().verdicts(MM_ID)["safe"].verdict == "held", "an older version does not undo the present one"
+
+
+def test_findings_of_schema_1_are_stale(tmp_path: Path) -> None:
+    outcome = {"claim": "safe", "verdict": "held", "date": "2026-01-01", "attack": "random", "law": "", "message": ""}
+    record = {"policy": "mm-id", "digest": policy_digest(MM_ID), "outcomes": [outcome], "source": ""}
+    shipped = tmp_path / "old.json"
+    shipped.write_text(json.dumps({"schema": 1, "records": [record]}))
+    (kept,) = Ledger([shipped]).verdicts(MM_ID).values()
+    assert kept.stale and "FolioLab (unknown version)" in kept.text
+
+
+def test_the_same_text_of_another_checkout_or_plugin_shows_nothing(own_folder: Path, tmp_path: Path) -> None:
+    path = ledger.keep(run_of(safe="refuted"), MM_ID)
+    assert path is not None
+    (record,) = ledger.load(path)
+    assert str(Path(mm_id.__file__).resolve()) in record.origin
+    ledger.save([replace(record, origin="/other/checkout/policies/mm_id.py")], path)
+    assert Ledger().verdicts(MM_ID) == {} and Ledger().refuted(MM_ID) == [] and Ledger().earlier(MM_ID) is None
+    ledger.save([replace(record, origin="")], path)
+    assert Ledger().verdicts(MM_ID) == {}, "a verdict of unknown origin"
+
+    text = (
+        "from dataclasses import replace\n"
+        "from foliolab.policies import mm_id\n"
+        "def maybe_mapped_shared(folio):\n    return True\n"
+        "POLICY = replace(mm_id.POLICY, name='mine', "
+        "hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared))\n"
+    )
+    schemes = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "mine.py"
+        file.write_text(text)
+        schemes.append(registry.load([file]).policy("mine"))
+    ledger.keep(run_of(schemes[0], safe="refuted"), schemes[0])
+    assert [one.claim for one in Ledger().refuted(schemes[0])] == ["safe"]
+    assert Ledger().verdicts(schemes[1]) == {} and Ledger().earlier(schemes[1]) is None
+
+
+def test_earlier_verdicts_are_of_the_same_files_and_parameters() -> None:
+    path = ledger.keep(run_of(safe="refuted"), MM_ID)
+    assert path is not None
+    (record,) = ledger.load(path)
+    ledger.save([replace(record, digest="an older text")], path)
+    assert Ledger().verdicts(MM_ID) == {}
+    earlier = Ledger().earlier(MM_ID)
+    assert earlier is not None and earlier.digest == "an older text"
+    assert Ledger().earlier(mm_id.POLICY.with_parameters({"slots": 3})) is None
+
+
+def test_the_digest_of_the_verifier_is_of_code_alone() -> None:
+    text = b'"""A module."""\nLIMIT = 3\n"""A limit."""\ndef f(x):\n    """Add."""\n    return x + LIMIT  # why\n'
+    same = b"LIMIT=3\ndef f(x): return (x +\n  LIMIT)\n"
+    assert digest({"a.py": text}) == digest({"a.py": same})
+    for other in (text.replace(b"3", b"4"), text.replace(b"+", b"-"), text.replace(b"f(x)", b"f(x, y)")):
+        assert digest({"a.py": other}) != digest({"a.py": text})
+    assert digest({"b.py": text}) != digest({"a.py": text})
+    assert len(verifier_digest()) == 12
+
+
+def test_the_digest_follows_a_change_of_the_verifier(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "engine").mkdir()
+    file = tmp_path / "engine" / "fault.py"
+    monkeypatch.setattr(foliolab.framework, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path / "cache"))
+    found = []
+    for text in ("A = 1\n", "A = 12\n", "A = 1\n"):
+        file.write_text(text)
+        verifier_digest.cache_clear()
+        found.append((verifier_digest(), verifier_digest.__wrapped__()))
+    verifier_digest.cache_clear()
+    assert all(first == kept for first, kept in found)
+    assert found[0] == found[2] != found[1]

@@ -15,11 +15,11 @@ from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS, Watch
-from foliolab.framework.verify.mm_ids import alike, telling_ids
-from foliolab.framework.verify.operation import Operation
+from foliolab.framework.verify.mm_ids import boundary_ids, confusable_pairs
 from foliolab.framework.verify.playback import confirm, play
 from foliolab.framework.verify.random_operations.attack import Random
 from foliolab.framework.verify.shortening import Breach, Repeater, shorten
@@ -237,7 +237,7 @@ def test_noise_is_dropped_and_the_machine_shrinks() -> None:
     )
     assert isinstance(long, Breach)
     short = shorten(scheme, long, Budget(30))
-    told = [operation.told for operation in short.operations]
+    told = [operation.text for operation in short.operations]
     assert told == ["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=2"]
     assert (short.shape.nr_mms, short.shape.nr_vpns, short.shape.nr_pages) == (3, 8, 16)
     assert confirm(short.counterexample(scheme, "random"), scheme)
@@ -251,12 +251,13 @@ def test_an_impossible_sequence_breaks_nothing() -> None:
 # -- IDs -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("largest", [1, 2, 15, 255, (1 << 20) - 1, (1 << 31) - 1])
 def test_ids_are_within_the_claimed_maximum(largest: int) -> None:
-    ids = telling_ids(largest)
+    ids = boundary_ids(largest)
     assert {1, largest} <= set(ids)
     assert len(set(ids)) == len(ids)
     assert all(1 <= one <= largest for one in ids)
-    assert all(one != other and min(one, other) >= 1 and max(one, other) <= largest for one, other in alike(largest))
+    pairs = confusable_pairs(largest)
+    assert all(one != other and min(one, other) >= 1 and max(one, other) <= largest for one, other in pairs)
 
 
 def test_some_ids_are_the_same_in_a_byte() -> None:
-    assert any(one % 256 == other % 256 for one, other in alike(1 << 20))
+    assert any(one % 256 == other % 256 for one, other in confusable_pairs(1 << 20))

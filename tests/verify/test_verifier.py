@@ -93,7 +93,7 @@ def test_what_the_interpreted_engine_does_not_confirm_is_no_refutation() -> None
 
 @pytest.mark.parametrize(
     ("does", "why"),
-    [("crash", "ended with -11"), ("raise", "recurses"), ("fail", "RuntimeError: unforeseen")],
+    [("crash", "ended with signal SIGSEGV"), ("raise", "recurses"), ("fail", "RuntimeError: unforeseen")],
 )
 def test_an_attack_that_fails_leaves_its_claims_undecided(does: str, why: str) -> None:
     found = verify(SCHEME, [Says("bad", does=does), Says()], Budget(20), jobs=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
@@ -16,13 +15,15 @@ import foliolab.policies
 import foliolab.workloads
 from foliolab.framework.anatomy.atomics import operations
 from foliolab.framework.anatomy.layout import ORDERS, cost
-from foliolab.framework.contract.policy import CAPABILITIES, HOOK_ARGUMENTS, Policy, Scheme, Stored
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS
+from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme, Stored
 from foliolab.framework.engine.structs import STRUCT_PAGE, page_stride
+from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.precision.result import Point, PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, precision
 from foliolab.framework.report.words import share_text, size_text
-from foliolab.framework.verify.ledger import Ledger, Outcome
+from foliolab.framework.verify.ledger import KeptVerdict, Ledger
 from foliolab_docs import picture, states
 from foliolab_docs.markdown import code, fenced, prose, table
 
@@ -46,7 +47,7 @@ class Sources:
 
     def __init__(self) -> None:
         self.registry = load()
-        self.ledger = Ledger(self.registry.findings)
+        self.ledger = Ledger(self.registry.findings.values())
 
     @cached_property
     def precision(self) -> PrecisionResult:
@@ -64,8 +65,9 @@ class Sources:
 def page(policy: Policy, sources: Sources) -> str:
     """The page of a policy."""
     scheme = policy.with_parameters()
-    outcomes = sources.ledger.outcomes(scheme)
-    module = sys.modules[policy.module]
+    kept = sources.ledger.verdicts(scheme)
+    module = module_of(policy)
+    file = Path(getattr(module, "__file__", None) or "")
     lines = [
         f"# {policy.name}",
         "",
@@ -81,8 +83,8 @@ def page(policy: Policy, sources: Sources) -> str:
     if policy.models:
         lines += [f"It models {prose(policy.models.told)}; `foliolab kernel check` holds it against such a kernel.", ""]
     for part in (
-        _stored(scheme), _parameters(policy), _claims(scheme, outcomes), _states(scheme), _cost(scheme),
-        _precision(scheme, sources.precision), _limits(scheme, outcomes), _text(policy, Path(module.__file__ or "")),
+        _stored(scheme), _parameters(policy), _claims(scheme, kept), _states(scheme), _cost(scheme),
+        _precision(scheme, sources.precision), _limits(scheme, kept), _text(policy, file),
     ):  # fmt: skip
         lines += part
     return "\n".join(lines)
@@ -147,19 +149,18 @@ def _parameters(policy: Policy) -> Iterator[str]:
     yield from (f"Written as `{policy.name}:{first.name}={first.default}`.", "")
 
 
-def told(outcome: Outcome | None) -> str:
+def told(kept: KeptVerdict | None) -> str:
     """What is known about a claim."""
-    if outcome is None:
+    if kept is None:
         return "not verified"
-    by = f", by {outcome.attack}" if outcome.attack and outcome.verdict != "undecided" else ""
-    message = f": {outcome.message}" if outcome.message else ""
-    return prose(f"{MARKS[outcome.verdict]} {outcome.verdict} ({outcome.date}{by}){message}")
+    message = f": {kept.message}" if kept.message else ""
+    return prose(f"{MARKS[kept.verdict]} {kept.verdict} ({kept.source}){message}")
 
 
-def _claims(scheme: Scheme, outcomes: dict[str, Outcome]) -> Iterator[str]:
+def _claims(scheme: Scheme, kept: dict[str, KeptVerdict]) -> Iterator[str]:
     yield from ("## What it claims, and what was found", "")
-    rows = [(EVERY, "the laws that hold for every policy", told(outcomes.get("")))]
-    rows += [(code(one), CAPABILITIES[one], told(outcomes.get(one))) for one in sorted(scheme.capabilities)]
+    rows = [(EVERY, "the laws that hold for every policy", told(kept.get("")))]
+    rows += [(code(one), CAPABILITIES[one], told(kept.get(one))) for one in sorted(scheme.capabilities)]
     yield from table(("claim", "meaning", "found by `foliolab verify`"), rows)
     hooks = [code(name) for name in HOOK_ARGUMENTS if name in scheme.policy.hooks.given()]
     defaults = [code(name) for name in HOOK_ARGUMENTS if name not in scheme.policy.hooks.given()]
@@ -248,7 +249,7 @@ def _wrong(point: Point | None) -> list[str]:
     ]
 
 
-def _limits(scheme: Scheme, outcomes: dict[str, Outcome]) -> Iterator[str]:
+def _limits(scheme: Scheme, kept: dict[str, KeptVerdict]) -> Iterator[str]:
     yield from ("## Known limits and findings", "")
     policy = scheme.policy
     yield f"- The largest folio is of order {policy.max_order} ({size_text(4 << policy.max_order)})."
@@ -260,10 +261,10 @@ def _limits(scheme: Scheme, outcomes: dict[str, Outcome]) -> Iterator[str]:
     absent = sorted(CAPABILITIES.keys() - scheme.capabilities - {f for f in CAPABILITIES if f.startswith("exact-for")})
     if absent:
         yield f"- It does not claim {', '.join(map(code, absent))}."
-    for one in outcomes.values():
+    for one in kept.values():
         if one.verdict == "refuted":
             claim = code(one.claim) if one.claim else EVERY
-            yield f"- Refuted: {claim}, by {one.attack} ({one.date}): {prose(one.message)}."
+            yield f"- Refuted: {claim} ({one.source}): {prose(one.message)}."
     if policy.mutants:
         caught = len(policy.mutants())
         yield f"- It comes with {caught} wrong variants, which `foliolab kernel check --self-test` must catch."
@@ -297,13 +298,19 @@ def verdicts(sources: Sources) -> list[str]:
     claims = [one for one in CAPABILITIES if any(one in scheme.capabilities for scheme in schemes)]
     rows = []
     for scheme in schemes:
-        found = sources.ledger.outcomes(scheme)
-        marks = [MARKS[found[""].verdict] if "" in found else "not verified"]
+        found = sources.ledger.verdicts(scheme)
+        marks = [_mark(found.get(""))]
         for claim in claims:
             claimed = claim in scheme.capabilities
-            marks.append("" if not claimed else MARKS[found[claim].verdict] if claim in found else "not verified")
+            marks.append(_mark(found.get(claim)) if claimed else "")
         rows.append((f"[{scheme.policy.name}](/policies/{scheme.policy.name}.md)", *marks))
     return table(("policy", EVERY, *claims), rows)
+
+
+def _mark(kept: KeptVerdict | None) -> str:
+    if kept is None:
+        return "not verified"
+    return f"{MARKS[kept.verdict]} (stale)" if kept.stale else MARKS[kept.verdict]
 
 
 def digest() -> str:

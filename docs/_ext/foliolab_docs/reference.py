@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from foliolab.framework import api
 from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Box, StructPage, kernels_page
-from foliolab.framework.contract import hookspecs
-from foliolab.framework.contract.policy import CAPABILITIES, HOOK_ARGUMENTS, HOOKS_WITH_PLACE, Hooks
+from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hooks
+from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.engine import hooks as defaults
 from foliolab.framework.machine import primitives
+from foliolab.framework.plugins.registry import KINDS
 from foliolab_docs.markdown import attributes, code, prose, table
 
 Function = Callable[..., Any]
@@ -49,15 +50,14 @@ def policy_hooks() -> list[str]:
         default = getattr(defaults, name)
         needed = next(f for f in fields(Hooks) if f.name == name).default is MISSING
         said = "must be given" if needed else prose(inspect.getdoc(default) or "")
-        place = "may take `vpn`, too" if name in HOOKS_WITH_PLACE else ""
+        place = "may take `vpn`, too" if name in HOOKS_WITH_VPN else ""
         rows.append((code(signature(default)), prose(HOOK_WORDS[name]), said, place))
     return table(("hook", "meaning", "default", "place"), rows)
 
 
 def plugin_hooks() -> list[str]:
     """Every pluggy hook."""
-    hooks = [value for name, value in vars(hookspecs.Hooks).items() if name.startswith("foliolab_")]
-    rows = [(code(signature(hook).replace("(self)", "()")), prose(inspect.getdoc(hook) or "")) for hook in hooks]
+    rows = [(code(f"{kind.hook}() -> Iterable[{kind.type_name}]"), prose(kind.doc)) for kind in KINDS]
     return table(("hook", "what it yields"), rows)
 
 

@@ -116,7 +116,7 @@ def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Resu
     from foliolab.framework.report.page import console_for
     from foliolab.framework.results import comparison
 
-    rows = bench_rows.rows(result, scheme, modelled, _common.published_figures(found), _common.resolver(found))
+    rows = bench_rows.rows(result, scheme, modelled, found.published_figures(), found.parameters_of)
     if csv is not None:
         report.write_csv(rows, csv)
     report.render(result, rows, console_for(), scheme.name if scheme else "")

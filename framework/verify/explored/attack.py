@@ -254,7 +254,7 @@ def _words(found: object) -> str:
     from foliolab.framework.verify.explored.exploration import Exploration
 
     assert isinstance(found, Exploration) and found.world is not None
-    return " | ".join("; ".join(operation.told for operation in mine) for mine in found.world.operations)
+    return " | ".join("; ".join(operation.text for operation in mine) for mine in found.world.operations)
 
 
 def _claims(scheme: Scheme) -> frozenset[str]:

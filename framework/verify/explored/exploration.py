@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored.judge import Judge
@@ -28,7 +29,6 @@ from foliolab.framework.verify.explored.symmetry import sorts_of
 from foliolab.framework.verify.explored.thread_run import Asymmetric
 from foliolab.framework.verify.explored.trie import Behaviour
 from foliolab.framework.verify.explored.world import World
-from foliolab.framework.verify.operation import Operation
 
 QUOTA: Final = 200_000
 """Transitions between two looks at the clock."""

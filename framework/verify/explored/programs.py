@@ -12,7 +12,7 @@ from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
-from foliolab.framework.verify.operation import Operation
+from foliolab.framework.engine.operation import Operation
 
 ORDER: Final = 2
 PAGES: Final = 1 << ORDER

@@ -10,9 +10,10 @@ from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.errors import FolioLabError, LostLock, UsageError
+from foliolab.framework.isolation.blame import location_outside
+from foliolab.framework.isolation.limits import TooSlow, limited
 from foliolab.framework.machine.primitives import u64
 from foliolab.framework.machine.ref import Ref
-from foliolab.framework.plugins.discovery import TooSlow, limited, place_outside
 from foliolab.framework.verify.explored import nodes as n
 from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.history import Boundary, Ended, History, Lead
@@ -87,13 +88,13 @@ class Run:
             self._fault(Violation("termination", f"{_running()}: does not end within {SECONDS:g} s"))
         except (Endless, RecursionError) as fault:
             what = "recurses without end" if isinstance(fault, RecursionError) else str(fault)
-            self._fault(Violation("termination", f"{place_outside(fault) or _running()}: {what}"))
+            self._fault(Violation("termination", f"{location_outside(fault) or _running()}: {what}"))
         except FolioLabError as fault:
             self._fault(_broken(fault))
         except (Asymmetric, Reclassified):
             raise
         except Exception as fault:  # whatever the author's text raises
-            where = wrong_answer(fault) or place_outside(fault) or self.program.calls[self.call].operation.told
+            where = wrong_answer(fault) or location_outside(fault) or self.program.calls[self.call].operation.text
             self._fault(Violation("raises", f"{where}: {type(fault).__name__}: {fault}"))
         finally:
             asker.run = None
@@ -368,7 +369,7 @@ class Run:
         done = self.call == len(self.program.calls)
         call = None if done else self.program.calls[self.call]
         quiet = first and (call is None or call.first)
-        asks = not first and call is not None and call.operation.do in ("maybe_shared", "write")
+        asks = not first and call is not None and call.operation.name in ("maybe_shared", "write")
         what |= quiet << n.QUIET_AT | asks << n.ASKS_AT
         truth = self.seen | self.held << n.HELD_AT
         node = self.behaviour.node(self, (what, *where, -1, truth, wait, waits))

@@ -15,6 +15,7 @@ import msgspec
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample, Turn, schedule_text
 from foliolab.framework.verify.explored import steps as s
@@ -22,7 +23,6 @@ from foliolab.framework.verify.explored.exploration import Broken, Exploration, 
 from foliolab.framework.verify.explored.history import Lead
 from foliolab.framework.verify.explored.nodes import CHILD, COLUMN, WHAT
 from foliolab.framework.verify.explored.trie import Behaviour
-from foliolab.framework.verify.operation import Operation
 from foliolab.framework.verify.playback import play
 
 TO_THE_END: Final = 100_000
@@ -131,8 +131,8 @@ def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -
         claim=broken.violation.claim,
         message=str(broken.violation),
         shape={name: int(value) for name, value in asdict(world.shape).items()},
-        setup=[operation.told for operation in world.setup],
-        threads=[[operation.told for operation in mine] for mine in operations],
+        setup=[operation.text for operation in world.setup],
+        threads=[[operation.text for operation in mine] for mine in operations],
         schedule=schedule_text(schedule.turns),
         memory_model="tso" if tso else "sc",
     )
@@ -143,11 +143,11 @@ def _confirmed(example: Counterexample, found: Exploration) -> Counterexample | 
     """The counterexample with what really breaks when it is repeated; the law that was seen, if it is among that."""
     assert found.world is not None
     try:
-        course = play(example, found.world.scheme)
+        timeline = play(example, found.world.scheme)
     except FolioLabError:
         return None
-    same = [one for one in course.violations if one.law == example.law]
-    for one in same or course.violations[:1]:
+    same = [one for one in timeline.violations if one.law == example.law]
+    for one in same or timeline.violations[:1]:
         return _with(example, one.law, one.claim, str(one) if not same else example.message)
     return None
 
@@ -165,10 +165,10 @@ def alone(scheme: Scheme, shape: Shape, operations: Sequence[Operation], attack:
         claim="",
         message="",
         shape={name: int(value) for name, value in asdict(shape).items()},
-        threads=[[operation.told for operation in operations]],
+        threads=[[operation.text for operation in operations]],
     )
     try:
-        course = play(example, scheme)
+        timeline = play(example, scheme)
     except FolioLabError:
         return None
-    return next((_with(example, one.law, one.claim, str(one)) for one in course.violations), None)
+    return next((_with(example, one.law, one.claim, str(one)) for one in timeline.violations), None)

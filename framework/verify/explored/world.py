@@ -10,10 +10,10 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import entrypoints, zone
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT
 from foliolab.framework.errors import UsageError
 from foliolab.framework.verify.explored.nodes import HELD_AT
-from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.playback import counted, folio_of_interest
 from foliolab.framework.verify.watchdog import Watchdog
 
@@ -51,7 +51,7 @@ class Call:
     @property
     def holds(self) -> int:
         """References that the operation takes or (below 0) gives back."""
-        return HOLDS.get(self.operation.do, 0) * self.operation.get("nr", 1)
+        return HOLDS.get(self.operation.name, 0) * self.operation.get("nr", 1)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class World:
 
     def _apply(self, operation: Operation) -> None:
         with Watchdog(self.machine.vm, 1 << self.shape.max_order):
-            apply(self.machine, operation)
+            self.machine.apply(operation)
 
     def _owned(self, threads: Sequence[Sequence[Operation]]) -> None:
         """Which MMs are whose."""
@@ -130,7 +130,7 @@ class World:
         for t, operations in enumerate(threads):
             for operation in operations:
                 for name in ("mm", "parent", "child"):
-                    mm = dict(operation.numbers).get(name)
+                    mm = dict(operation.arguments).get(name)
                     if mm is not None and owner.setdefault(mm, t) != t:
                         raise UsageError(
                             f"threads {owner[mm]} and {t} both use MM {mm}",
@@ -142,11 +142,11 @@ class World:
         """What holds from the set-up on, packed like a node's TRUTH: MMs that no thread uses, and references."""
         mine = {mm for mms in self.mms for mm in mms}
         others = sum(self.mappings(mm) > 0 for mm in range(self.shape.nr_mms) if mm not in mine)
-        held = sum(HOLDS.get(o.do, 0) * o.get("nr", 1) for o in self.setup)
+        held = sum(HOLDS.get(o.name, 0) * o.get("nr", 1) for o in self.setup)
         return others | held << HELD_AT
 
     def _reserve(self, operations: Sequence[Operation]) -> tuple[int, ...]:
-        wanted = sum(o.get("nr", 1) for o in operations if o.do in COPIES)
+        wanted = sum(o.get("nr", 1) for o in operations if o.name in COPIES)
         vm, area = self.machine.vm, self.machine.vm.at("zone", self.machine.map.zone)
         return tuple(zone.alloc_folio(vm, area, 0) for _ in range(wanted))
 
@@ -156,7 +156,7 @@ class World:
         machine.cpu = thread
         found: list[Call] = []
         for number, operation in enumerate(operations):
-            parts = calls(machine, operation)
+            parts = machine.bind_operation(operation).entries
             for i, (function, numbers) in enumerate(parts):
                 found.append(Call(function, numbers, operation, number, i == 0, i == len(parts) - 1))
             if number < len(operations) - 1:

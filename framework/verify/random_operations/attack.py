@@ -127,7 +127,7 @@ class _Hunt:
         tally.sequences += 1
         tally.operations += len(sequence.done)
         tally.mms = max(tally.mms, sequence.scene.shape.nr_mms)
-        tally.orders |= {one.get("order") for one in sequence.done if one.do in ("populate", "file_folio")}
+        tally.orders |= {one.get("order") for one in sequence.done if one.name in ("populate", "file_folio")}
         now = time.monotonic()
         if now - self._told > TELL_EVERY:
             self._told = now

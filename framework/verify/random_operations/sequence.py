@@ -10,7 +10,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
-from foliolab.framework.verify.mm_ids import telling_ids
+from foliolab.framework.verify.mm_ids import boundary_ids
 from foliolab.framework.verify.random_operations.choice import KINDS, PMD_KINDS, Chooser
 from foliolab.framework.verify.sequence import Trial
 
@@ -96,7 +96,7 @@ class Sequence(Trial):
 
     def __init__(self, machine: Machine, scene: Scene, stopped: Callable[[], bool]) -> None:
         super().__init__(machine, stopped)
-        ids = telling_ids(machine.scheme.max_mm_id)
+        ids = boundary_ids(machine.scheme.max_mm_id)
         self.chooser = Chooser(machine, scene.orders, PMD_ORDER in scene.orders, ids)
         self.scene = scene
 

@@ -9,11 +9,11 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.laws import Watch
-from foliolab.framework.verify.operation import Operation
 from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP
 
 PMD_PAGES: Final = 512

@@ -11,7 +11,7 @@ from foliolab.framework.engine.engine import native_missing
 from foliolab.policies import mm_id, page_mapcount
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 PATIENCE = 90_000
 POLICIES = ["page-mapcount", "mm-id"]
@@ -103,7 +103,7 @@ def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
 
 def test_published_figures_are_dashed_and_can_be_hidden(shown: Any) -> None:
     dashed = [one for one in shown.plot.curves if one.dashed]
-    assert dashed and all("published" in told for one in dashed for told in one.told)
+    assert dashed and all("published" in text for one in dashed for text in one.texts)
     shown.toggle_published()
     assert not [one for one in shown.plot.curves if one.dashed]
 
@@ -115,8 +115,8 @@ def test_verdicts_and_counted_metrics_stand_beside(shown: Any) -> None:
     assert {"▼ faster", "▲ slower", "= same", "· baseline"} <= verdicts
     shown.bars.grab()
     told = {shown.bars.text_at(QPoint(x, y)) for x in range(0, shown.bars.width(), 9) for y in range(0, 150, 7)}
-    assert "mm-id: 1.000 atomic operations a page" in told
-    assert "page-mapcount: 5.000 loads a page" in told
+    assert "mm-id: 1.000 atomic operations per page" in told
+    assert "page-mapcount: 5.000 loads per page" in told
 
 
 def test_the_picture_is_described_in_words(shown: Any) -> None:

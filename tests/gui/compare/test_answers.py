@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.plugins import registry as room
-from foliolab.framework.verify.ledger import Outcome
+from foliolab.framework.verify.ledger import KeptVerdict
 from foliolab.gui.compare import answers, measure, store
 from foliolab.gui.compare.answer import QUESTIONS
 from foliolab.gui.compare.measure import Cell, Done
@@ -18,7 +17,7 @@ from foliolab.gui.compare.measure import Cell, Done
 
 @pytest.fixture(scope="module")
 def registry() -> Any:
-    return room.load(check=layouts_of)
+    return room.load()
 
 
 @pytest.fixture
@@ -57,12 +56,15 @@ def test_the_memory_is_what_the_policy_declares(registry: Any) -> None:
 def test_right_is_what_the_ledger_says(registry: Any, verdicts: tuple[str, ...], word: str, tone: str) -> None:
     scheme = next(p.with_parameters() for p in registry.policies.values() if p.capabilities)
     claims = ["", *sorted(scheme.capabilities)]
-    known = {claim: Outcome(claim, verdicts[0], "2026-01-01") for claim in claims[: len(claims) if verdicts[1:] else 1]}
+    known = {
+        claim: KeptVerdict(claim, verdicts[0], "2026-01-01") for claim in claims[: len(claims) if verdicts[1:] else 1]
+    }
     if verdicts[1:]:
-        known[claims[1]] = Outcome(claims[1], verdicts[1], "2026-01-01", "random", "law", "what happens")
+        known[claims[1]] = KeptVerdict(claims[1], verdicts[1], "2026-01-01", "random", "law", "what happens")
     answer = answers.right(scheme, known, ())
     assert (answer.word, answer.tone) == (word, tone)
     assert len(answer.curve.points) == len(claims)
+    assert answer.old == "judged by another verifier", "these verdicts name no version"
     if word == "refuted":
         assert "what happens" in answer.sentence
 

@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from foliolab.gui.compare.workspace import CompareWorkspace
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 SECONDS = 30_000
 

@@ -8,26 +8,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from courses import CONTENDED, WHOLE, course, wrong
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from sources import BASE, EXACT, MM_ID, mixed
+from timelines import CONTENDED, WHOLE, timeline, wrong
 
 from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.framework.explore.source import counterexample_source
-from foliolab.framework.explore.worker import Worker
 from foliolab.gui.inspector.functions import function_at
-from foliolab.gui.inspector.inspected import inspect_page, inspect_step
+from foliolab.gui.inspector.inspected import InspectPage, inspect_step
 from foliolab.gui.inspector.inspector import Inspector
 from foliolab.gui.inspector.places import places_of
 from foliolab.gui.inspector.words import sentence
 from foliolab.gui.window.exporting import export
 from foliolab.gui.window.theme import DARK, LIGHT, Themes
 
-WRITE = next(at for at, frame in enumerate(course().frames) if frame.op == "atomic_set" and "_large_" in frame.field)
+WRITE = next(at for at, frame in enumerate(timeline().frames) if frame.op == "atomic_set" and "_large_" in frame.field)
 native = pytest.mark.skipif(bool(native_missing()), reason="nothing can be compiled")
 
 
@@ -51,22 +52,22 @@ def test_empty_it_says_what_to_do(inspector: Inspector) -> None:
 
 # -- a counterexample's step -------------------------------------------------------------------------------
 def test_a_step_shows_what_it_changed_and_the_line_that_did_it(inspector: Inspector) -> None:
-    played = course()
+    played = timeline()
     found = inspect_step(played, WRITE)
     frame = played.frames[WRITE]
     assert found.folio is not None
     changed = [one for one in found.folio.fields if one.changed]
     assert [(one.name, one.before, one.value) for one in changed] == [("_large_mapcount", frame.old, frame.new)]
     inspector.show_found([found])
-    file, _, line = frame.place.rpartition(":")
+    file, _, line = frame.location.rpartition(":")
     assert inspector.source.path == file
     assert inspector.source.marks == {int(line): "step"}
     assert "atomic_set" in inspector.source.line_text(int(line))
     assert inspector.source.toPlainText().startswith("def "), "the function, not the file"
 
 
-def test_every_step_of_a_course_can_be_inspected(inspector: Inspector) -> None:
-    for example in (course(), course(WHOLE)):
+def test_every_step_of_a_timeline_can_be_inspected(inspector: Inspector) -> None:
+    for example in (timeline(), timeline(WHOLE)):
         for step in range(-1, len(example.frames)):
             before = example.at(step).snapshot()
             found = inspect_step(example, step)
@@ -79,14 +80,14 @@ def test_a_wrong_answer_is_said_in_words(inspector: Inspector) -> None:
     inspector.show_found([inspect_step(wrong(), WRITE)])
     assert "mapped by 2 MMs (0, 1); wrong says exclusive: unsafe" in inspector.told.text()
     assert inspector.verdict.text() == "✗ unsafe"
-    inspector.show_found([inspect_step(course(), WRITE)])
+    inspector.show_found([inspect_step(timeline(), WRITE)])
     assert inspector.verdict.text() == "✓ right"
 
 
 # -- the picture -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("width", [320, 900])
 def test_the_picture_is_to_scale(width: int) -> None:
-    folio = inspect_step(course(), WRITE).folio
+    folio = inspect_step(timeline(), WRITE).folio
     assert folio is not None
     places = places_of(folio, width, 14)
     seen = [cell for cell in places.cells if not cell.hidden and not cell.small]
@@ -101,7 +102,7 @@ def test_the_picture_is_to_scale(width: int) -> None:
 
 
 def test_arrows_go_through_the_fields_and_enter_copies(qtbot: Any, inspector: Inspector) -> None:
-    inspector.show_found([inspect_step(course(), WRITE)])
+    inspector.show_found([inspect_step(timeline(), WRITE)])
     picture = inspector.picture
     QTest.keyClick(picture, Qt.Key.Key_Home)
     assert picture.field is not None
@@ -124,7 +125,7 @@ def test_arrows_go_through_the_fields_and_enter_copies(qtbot: Any, inspector: In
 
 
 def test_a_click_explains_a_field(inspector: Inspector) -> None:
-    found = inspect_step(course(), WRITE)
+    found = inspect_step(timeline(), WRITE)
     inspector.show_found([found])
     assert found.folio is not None
     field = next(one for one in found.folio.fields if one.name == "_large_mapcount")
@@ -133,14 +134,14 @@ def test_a_click_explains_a_field(inspector: Inspector) -> None:
     assert "mappings of any kind, minus 1" in told
     assert "this step: 7 → 11" in told
     assert "32 bits at byte 16 of tail page 1" in told
-    inspector.show_found([inspect_step(course(), WRITE + 1)])
+    inspector.show_found([inspect_step(timeline(), WRITE + 1)])
     assert inspector.picture.field is not None
     assert inspector.picture.field.name == "_large_mapcount", "it stays chosen"
     assert "this step" not in inspector.field.text()
 
 
 def test_both_themes_and_all_widths_are_drawn(inspector: Inspector) -> None:
-    inspector.show_found([inspect_step(course(), WRITE)])
+    inspector.show_found([inspect_step(timeline(), WRITE)])
     pictures = []
     for theme in (DARK, LIGHT):
         for width in (320, 900):
@@ -152,7 +153,7 @@ def test_both_themes_and_all_widths_are_drawn(inspector: Inspector) -> None:
 
 
 def test_it_is_exported(inspector: Inspector, tmp_path: Path) -> None:
-    found = inspect_step(course(), WRITE)
+    found = inspect_step(timeline(), WRITE)
     inspector.show_found([found])
     folio, accesses = inspector.exportables()
     for one in (folio, accesses):
@@ -168,7 +169,7 @@ def test_it_is_exported(inspector: Inspector, tmp_path: Path) -> None:
 
 # -- a page of a session -----------------------------------------------------------------------------------
 def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
-    worker = Worker(lambda: Session(counterexample_source(CONTENDED), [MM_ID, BASE, EXACT], 1 << 28))
+    worker = SessionThread(lambda: Session(counterexample_source(CONTENDED), [MM_ID, BASE, EXACT], 1 << 28))
     try:
         assert worker.wait_ready(60)
         worker.goto(4)
@@ -182,7 +183,7 @@ def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
             now = inspector.now
             assert now is not None
             expected = worker.ask(_Page(at)).result(20)
-            assert inspector.told.text() == expected.told
+            assert inspector.told.text() == expected.description
             assert now.folio is not None
             assert now.folio.head == expected.head
             assert now.accesses
@@ -203,7 +204,7 @@ def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
 
 class _Accesses:
     def __call__(self, session: Session) -> Any:
-        return session.accesses(1).folio(session.lanes[1].page(0, 0).head, 0)
+        return session.accesses(1).folio(page_detail(session.lanes[1], 0, 0).head, 0)
 
 
 class _Page:
@@ -211,11 +212,11 @@ class _Page:
         self.lane = lane
 
     def __call__(self, session: Session) -> Any:
-        return session.lanes[self.lane].page(0, 0)
+        return page_detail(session.lanes[self.lane], 0, 0)
 
 
 def test_an_answer_that_never_comes_is_not_waited_for(inspector: Inspector) -> None:
-    worker = Worker(lambda: Session(counterexample_source(CONTENDED), [BASE], 1 << 28))
+    worker = SessionThread(lambda: Session(counterexample_source(CONTENDED), [BASE], 1 << 28))
     assert worker.wait_ready(60)
     worker.close()
     inspector.look(worker, 0, 0)
@@ -231,7 +232,7 @@ def test_the_write_of_the_policy_is_the_line_that_is_shown() -> None:
         chosen = []
         for _ in range(12):
             session.advance()
-            (found,) = inspect_page(session, 0, 0)
+            (found,) = InspectPage(0, 0)(session)
             if found.at >= 0:
                 chosen.append(found.accesses[found.at])
         assert any(one.writes and one.file.endswith("mm_id.py") for one in chosen)
@@ -255,7 +256,7 @@ def test_the_innermost_function_around_a_line(tmp_path: Path) -> None:
 
 
 def test_a_step_of_a_sequence_has_the_authors_line() -> None:
-    played = course(WHOLE)
+    played = timeline(WHOLE)
     step = next(at for at, frame in enumerate(played.frames) if frame.op == "__clear_bit_unlock")
     found = inspect_step(played, step)
     assert found.accesses[found.at].file.endswith("mm_id.py")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from courses import CONTENDED, RACE, WHOLE, course, wrong
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from timelines import CONTENDED, RACE, WHOLE, timeline, wrong
 
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.gui.sequence.diagram import SequenceDiagram
@@ -23,13 +23,13 @@ def shown(qtbot: Any) -> SequenceDiagram:
     qtbot.addWidget(view)
     view.resize(1000, 600)
     view.show()
-    view.show_course(course())
+    view.show_timeline(timeline())
     return view
 
 
 @pytest.mark.parametrize("example", [RACE, CONTENDED, WHOLE])
 def test_every_step_has_a_line(example: Counterexample) -> None:
-    played = course(example)
+    played = timeline(example)
     for unfolded in (True, False):
         made = diagram_of(played, all_accesses=True, unfolded=unfolded)
         steps = [mark.step for mark in made.marks if mark.step is not None]
@@ -42,7 +42,7 @@ def test_every_step_has_a_line(example: Counterexample) -> None:
 
 
 def test_a_bracket_spans_from_the_lock_to_its_unlock() -> None:
-    made = diagram_of(course(), unfolded=True)
+    made = diagram_of(timeline(), unfolded=True)
     locks = [span for span in made.spans if span.kind == "lock"]
     assert locks
     for span in locks:
@@ -52,7 +52,7 @@ def test_a_bracket_spans_from_the_lock_to_its_unlock() -> None:
 
 
 def test_a_thread_waits_until_the_other_one_unlocks() -> None:
-    made = diagram_of(course(CONTENDED), unfolded=True)
+    made = diagram_of(timeline(CONTENDED), unfolded=True)
     (wait,) = [span for span in made.spans if span.kind == "wait"]
     holder = next(span for span in made.spans if span.kind == "lock" and span.thread != wait.thread)
     assert made.marks[wait.first].kind == "wait"
@@ -61,7 +61,7 @@ def test_a_thread_waits_until_the_other_one_unlocks() -> None:
 
 
 def test_marks_tell_reads_from_writes() -> None:
-    played = course()
+    played = timeline()
     for mark in diagram_of(played, unfolded=True).marks:
         if mark.kind in ("read", "write") and mark.step is not None:
             frame = played.frames[mark.step]
@@ -107,10 +107,10 @@ def test_the_future_is_dimmed(shown: SequenceDiagram) -> None:
 
 
 def test_a_broken_law_stands_below(shown: SequenceDiagram) -> None:
-    shown.show_course(wrong())
+    shown.show_timeline(wrong())
     assert any(text.startswith("✗ safe") for text in shown.diagram.broken)
-    shown.show_course(course())
-    assert "is not broken" in shown.diagram.broken[0]
+    shown.show_timeline(timeline())
+    assert "does not break any more" in shown.diagram.broken[0]
 
 
 def test_all_of_it_is_exported(shown: SequenceDiagram, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_all_of_it_is_exported(shown: SequenceDiagram, tmp_path: Path) -> None:
 
 
 def test_nothing_shown_is_said(shown: SequenceDiagram) -> None:
-    shown.show_course(None)
+    shown.show_timeline(None)
     shown.grab()
     assert not shown.exportables()
     assert "no counterexample" in shown.accessibleDescription()

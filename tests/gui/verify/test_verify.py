@@ -11,7 +11,7 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 PATIENCE = 40_000
 RACE = Path(__file__).parents[3] / "gui" / "tours" / "lost_update.py"
@@ -21,13 +21,12 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The counterexample of the tour's race, in a file."""
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry
     from foliolab.framework.verify import counterexample
     from foliolab.framework.verify.attack import Budget
     from foliolab.framework.verify.explored.attack import Explored
 
-    scheme = registry.load([RACE], check=layouts_of).policy("lost-update")
+    scheme = registry.load([RACE]).policy("lost-update")
     findings = Explored().run(scheme, Budget(20.0, 64 << 20), lambda news: None)
     found = next(one.counterexample for one in findings if one.counterexample is not None)
     path = tmp_path_factory.mktemp("examples") / "race.json"
@@ -42,7 +41,7 @@ def stepping(open_window: Callable[..., Window], qtbot: Any, example: Path) -> A
     assert window.open(example)
     workspace: Any = window.here
     assert workspace.name == "verify"
-    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.timeline is not None, timeout=PATIENCE)
     return workspace
 
 
@@ -56,7 +55,7 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
     workspace.options.choose("lost-update")
     workspace.options.seconds.setValue(20)
     qtbot.mouseClick(workspace.options.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     assert workspace.job is not None, "the other attacks still run"
     assert "claim safe refuted" in workspace.stepper.headline.text()
     rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
@@ -64,7 +63,7 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
     assert workspace.command_line == f"foliolab verify lost-update --budget 20 --plugin {RACE}"
     qtbot.mouseClick(workspace.options.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
-    assert workspace.stepper.course is not None, "what was found stays"
+    assert workspace.stepper.timeline is not None, "what was found stays"
     assert workspace.options.start.isEnabled()
 
 
@@ -190,7 +189,7 @@ def test_saving_verifies_again_if_asked(open_window: Callable[..., Window], qtbo
     window = open_window(file)
     window.send("verify", {"policy": "lost-update", "seconds": 20, "attacks": ["explored"], "start": True})
     workspace: Any = window.here
-    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     workspace.options.again.setChecked(True)
     first = workspace.job
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
@@ -210,14 +209,13 @@ def test_a_damaged_counterexample_is_a_notice(window: Window, tmp_path: Path, te
 def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
 ) -> None:
-    from foliolab.framework.engine.structs import layouts_of
     from foliolab.framework.plugins import registry
     from foliolab.framework.verify import verdicts, verifier
     from foliolab.framework.verify.attack import Attack, Budget
     from foliolab.framework.verify.explored.attack import Explored
     from foliolab.framework.verify.structural import Structural
 
-    found = registry.load([RACE], check=layouts_of)
+    found = registry.load([RACE])
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
     attacks: dict[str, Attack] = {names[0]: Structural(), "lost-update": Explored()}
     done = [
@@ -232,7 +230,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     assert window.open(path)
     workspace: Any = window.here
     assert workspace.name == "verify" and workspace.options.policy.currentText() == "lost-update"
-    qtbot.waitUntil(lambda: workspace.stepper.course is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     assert workspace.claims.examples and names[0] in workspace.note.text()
     assert workspace.repeated() == ["foliolab", "verify", "lost-update"]
     workspace.options.choose(names[0])

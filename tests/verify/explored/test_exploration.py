@@ -16,14 +16,14 @@ from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
 from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options, explore
 from foliolab.framework.verify.explored.walker import Walker
 from foliolab.framework.verify.explored.witness import counterexample
 from foliolab.framework.verify.explored.world import World
-from foliolab.framework.verify.operation import Operation, apply, calls
 from foliolab.framework.verify.playback import counted, play
-from foliolab.framework.verify.scheduler import Turnstile
+from foliolab.framework.verify.scheduler import Scheduler
 from foliolab.policies import mm_id, page_mapcount, rmap_id
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -75,30 +75,30 @@ def random_run(world: World, seed: int) -> Machine:
     """The interpreted engine's own text under a random schedule of accesses."""
     machine = Machine(world.scheme, world.shape, "interpreted")
     for operation in world.setup:
-        apply(machine, operation)
-    turnstile = Turnstile(machine.vm, counted(machine, world.folio), "sc")
+        machine.apply(operation)
+    scheduler = Scheduler(machine.vm, counted(machine, world.folio), "sc")
     held = [0]
 
     def thread(number: int) -> None:
         for operation in world.operations[number]:
             machine.cpu = number
-            for function, numbers in calls(machine, operation):
+            for function, numbers in machine.bind_operation(operation).entries:
                 memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
                 function(*memories, *numbers)
 
     choose = random.Random(seed)
     try:
-        turnstile.start([partial(thread, number) for number in range(len(world.operations))])
+        scheduler.start([partial(thread, number) for number in range(len(world.operations))])
         waiting = list(range(len(world.operations)))
         while waiting and held[0] < 5000:
             one = choose.choice(waiting)
-            turnstile.advance(one, choose.choice((1, 1, 1, 2, 5, 20)))
-            waiting = [t for t in waiting if t not in turnstile.done]
+            scheduler.advance(one, choose.choice((1, 1, 1, 2, 5, 20)))
+            waiting = [t for t in waiting if t not in scheduler.done]
             held[0] += 1
     finally:
-        turnstile.close()
+        scheduler.close()
     assert not waiting
-    return machine if not turnstile.faults else random_run(world, seed + 1000)  # it met a lock that was held
+    return machine if not scheduler.faults else random_run(world, seed + 1000)  # it met a lock that was held
 
 
 @pytest.mark.parametrize("policy", [page_mapcount.POLICY, mm_id.POLICY, broken.COUNTS_PLAINLY], ids=lambda p: p.name)

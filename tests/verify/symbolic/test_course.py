@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.verify.operation import apply
 from foliolab.framework.verify.symbolic import term
 from foliolab.framework.verify.symbolic.space import is_unknown
 from foliolab.framework.verify.symbolic.sums import Sums
@@ -96,7 +95,7 @@ def test_fields_and_answers_are_those_of_the_interpreted_engine(name, anon, data
         ends.append(len(script.operations))
     machine = Machine(course.scheme, script.shape(), "interpreted")
     for number, operation in enumerate(script.operations, 1):
-        apply(machine, operation)
+        machine.apply(operation)
         if number not in ends or (anon and not any(machine.is_mapped(mm, 0, 8) for mm in range(len(script.numbers)))):
             continue
         asked, fields, legal = states[ends.index(number)]
@@ -128,7 +127,7 @@ def test_a_state_that_is_a_sum_is_the_one_that_operations_reach(name):
         script.step(kind, mm_id, nr)
     machine = Machine(course.scheme, script.shape(), "interpreted")
     for operation in script.operations:
-        apply(machine, operation)
+        machine.apply(operation)
     fields = course.space.layouts["folio"].fields
     compared = 0
     for place in sums.added:

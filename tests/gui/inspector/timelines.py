@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from foliolab.framework.verify.counterexample import Counterexample
-from foliolab.framework.verify.timeline import Course
+from foliolab.framework.verify.timeline import Timeline
 from foliolab.policies import mm_id
 
 MM_ID = mm_id.POLICY.with_parameters()
@@ -35,12 +35,12 @@ def never(folio: Any) -> bool:
     return False
 
 
-def course(example: Counterexample = RACE) -> Course:
+def timeline(example: Counterexample = RACE) -> Timeline:
     """It played under a policy that is right."""
-    return Course(example, MM_ID)
+    return Timeline(example, MM_ID)
 
 
-def wrong(example: Counterexample = RACE) -> Course:
+def wrong(example: Counterexample = RACE) -> Timeline:
     """It played under a policy that always answers exclusive."""
     policy = replace(mm_id.POLICY, name="wrong", hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=never))
-    return Course(example, policy.with_parameters())
+    return Timeline(example, policy.with_parameters())

@@ -24,6 +24,7 @@ from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
+from foliolab.gui.window.plugin_docks import PluginDocks
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Theme, Themes
 from foliolab.gui.window.undo import Undo
@@ -69,6 +70,7 @@ class Window(QMainWindow):
         self.undo.update_texts()
         for kind in kinds:
             self._add(kind)
+        self._plugin_docks = PluginDocks(self.desk, self.workspaces, self)
         self._view = self.commands.fill(self.menuBar(), MENUS)["&View"]
         self._view.aboutToShow.connect(self._list_docks)
         themes.changed.connect(self._paint)

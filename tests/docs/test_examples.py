@@ -1,0 +1,157 @@
+"""The commands of docs/commands.md and the examples of pages do what the pages say, on little memory."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+TABLES = (DOCS / "commands.md").read_text("utf-8")
+SHOWN = re.findall(r"^foliolab .+", (DOCS / "measured.md").read_text("utf-8"), re.MULTILINE)
+COMMANDS = sorted({*re.findall(r"^\| `(foliolab [^`]+)`", TABLES, re.MULTILINE), *SHOWN})
+SHORT = ["--memory", "16M", "--repeats", "1"]
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "foliolab.framework.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_the_tables_name_every_verb() -> None:
+    verbs = {shlex.split(command)[1] for command in COMMANDS}
+    assert verbs == {
+        "check",
+        "compare",
+        "consequences",
+        "diff",
+        "doctor",
+        "kernel",
+        "list",
+        "new",
+        "precision",
+        "record",
+        "replay",
+        "replay-trace",
+        "report",
+        "run",
+        "show",
+        "sweep",
+        "verify",
+    }
+    groups = {command.split()[2] for command in COMMANDS if command.split()[1] == "kernel"}
+    assert groups == {"bench", "calibrate", "check"}
+
+
+def _ordinary(command: str) -> bool:
+    asks_the_machine = (
+        shlex.split(command)[1] in ("kernel", "record", "replay", "replay-trace") or "--on both" in command
+    )
+    return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if _ordinary(c)])
+def test_the_commands_work(command: str, tmp_path: Path) -> None:
+    arguments = shlex.split(command)[1:]
+    for name, made in (("result", "first"), ("old", "first"), ("new", "second")):
+        (tmp_path / f"{name}.json").write_bytes((ROOT / "tests" / "report" / f"{made}.json").read_bytes())
+    if "--plugin" in arguments:
+        example = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
+        (tmp_path / "my.py").write_text(example.replace('name="total-only"', 'name="mine"'))
+        arguments += ["--workloads", "munmap", "--sizes", "64K"]
+    if arguments[0] in ("compare", "sweep"):
+        arguments += SHORT
+    if arguments[0] == "check":
+        arguments += ["--seconds", "4"]
+    if arguments[0] == "precision":
+        arguments += ["--mms", "3", "--folios", "2", "--execution", "interpreted"]
+    if arguments[0] == "verify":
+        arguments += ["--budget", "6", "--attacks", "explored"]
+    done = run(arguments, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(tmp_path: Path) -> None:
+    page = (DOCS / "questions" / "right.md").read_text("utf-8")
+    (example,) = re.findall(r"````\{foliolab-file\} my.py\n(.*?)````", page, re.DOTALL)
+    (tmp_path / "my.py").write_text(example)
+    (command,) = re.findall(r"^(foliolab verify mine .+)$", page, re.MULTILINE)
+    found = run(shlex.split(command)[1:], tmp_path)
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert "folio 0: mapcount 2, 1 mappings" in found.stdout
+    assert "schedule: 0*27 1*6 0*12 1*10" in found.stdout
+    (replay,) = (c for c in COMMANDS if shlex.split(c)[1] == "replay")
+    again = run([*shlex.split(replay)[1:], "--dump"], tmp_path)
+    assert again.returncode == 1, again.stdout + again.stderr
+    assert "the law `mapcount` is broken" in again.stdout
+
+
+@pytest.mark.machine
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [c for c in COMMANDS if " kernel " in c or "--on both" in c])
+def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_path: Path) -> None:
+    arguments = [*shlex.split(command)[1:], "--wait", "300"]
+    code = {0}
+    if "check" in arguments:
+        arguments += ["--scenarios", "40", "--orders", "0,2-4,9"]
+        code = {1} if "--against" in arguments else {0}
+    if "bench" in arguments:
+        arguments += ["--memory", "16M", "--rounds", "1", "--sizes", "4K,64K"]
+    if "calibrate" in arguments:
+        pytest.skip("it takes minutes; tests/cli/test_calibrate.py runs it on small files")
+    done = run(arguments, tmp_path)
+    assert done.returncode in code | {3}, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+
+
+@pytest.mark.machine
+@pytest.mark.slow
+def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
+    record, replay = (
+        next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay-trace")
+    )
+    done = run(shlex.split(record)[1:], tmp_path)
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = run(shlex.split(replay)[1:], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "page-mapcount" in done.stdout and "mm-id" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["foliolab compare", "foliolab compare --quick"])
+def test_the_default_comparison_works(command: str, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    done = run([*shlex.split(command)[1:], *SHORT, "--csv", str(rows)], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    head, *body = rows.read_text().splitlines()
+    assert head == "workload,size_kib,policy,ns_per_page,ratio,ratio_low,ratio_high,verdict"
+    assert {line.split(",")[2] for line in body} == {"page-mapcount", "mm-id", "no-page-mapcount"}
+
+
+def test_the_example_of_a_conforming_policy_and_its_comparison_runs(tmp_path: Path) -> None:
+    page = (DOCS / "checking.md").read_text("utf-8")
+    (example,) = re.findall(r"```python conformance\n(.*?)```", page, re.DOTALL)
+    (command,) = re.findall(r"`(pytest --policy my_idea[^`]+)`", page)
+    policy = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
+    (tmp_path / "my_idea.py").write_text(policy)
+    (tmp_path / "test_mine.py").write_text(example.replace("    expected", "    seconds = 3\n    expected"))
+    words = [sys.executable, "-m", *shlex.split(command), "-p", "no:cacheprovider", "-q"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "total-only" in done.stdout and (tmp_path / "out" / "seed1.json").is_file()
