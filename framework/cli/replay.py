@@ -42,9 +42,9 @@ def run(
         raise UsageError(f"{file} is a recorded trace, no counterexample", f"foliolab replay-trace {file}")
     if every and not dump:
         raise UsageError("--all says how --dump prints", "add --dump")
-    from foliolab.framework.verify import counterexample as room
+    from foliolab.framework.verify.counterexample import Counterexample
 
-    example = room.load(file)
+    example = Counterexample.load(file)
     found = _common.registry(_with_its_plugin(example, plugin), strict)
     _common.warn(found)
     scheme = _scheme(found, example, file)

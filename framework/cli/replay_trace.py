@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -59,7 +57,6 @@ def run(
     found = _common.registry(plugin, strict)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory
-    from foliolab.framework.replay import result as results
     from foliolab.framework.replay import session
     from foliolab.framework.replay.costs import load_costs
     from foliolab.framework.report import replay as report
@@ -76,14 +73,14 @@ def run(
         samples=samples,
         costs=load_costs(costs) if costs else None,
         plugins=tuple(os.path.abspath(path) for path in plugin or ()),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
         execution=_common.execution(execution),
         teardown=_when(teardown),
     )
     with Progress() as progress:
         result = session.replay(request, progress)
     if json:
-        results.save(result, json)
+        result.save(json)
     console = report.console_for()
     report.render(result, console)
     _common.say_refuted(found, schemes, Page(console))

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from foliolab.framework.verify.counterexample import Counterexample, save
+from foliolab.framework.verify.counterexample import Counterexample
 
 Run = Callable[..., Any]
 
@@ -41,7 +41,7 @@ def raced(plugin: Path) -> Counterexample:
 
 @pytest.fixture
 def file(raced: Counterexample, tmp_path: Path) -> Path:
-    save(raced, tmp_path / "one.json")
+    raced.save(tmp_path / "one.json")
     return tmp_path / "one.json"
 
 
@@ -133,21 +133,21 @@ def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexampl
     assert done.code == 2 and "replay-trace" in done.err
     assert foliolab("replay", file, "--all").code == 2
 
-    save(msgspec.structs.replace(raced, plugin="/no/such.py"), file)
+    msgspec.structs.replace(raced, plugin="/no/such.py").save(file)
     assert "came from the plugin file /no/such.py, which is gone" in refused()
     assert foliolab("replay", file, "--dump", "--plugin", plugin).code == 1, "it is elsewhere now"
-    save(msgspec.structs.replace(raced, plugin="", policy="mine"), file)
+    msgspec.structs.replace(raced, plugin="", policy="mine").save(file)
     assert "is about a policy that is not here: there is no policy 'mine'" in refused()
-    save(msgspec.structs.replace(raced, setup=["creat mm=0"]), file)
+    msgspec.structs.replace(raced, setup=["creat mm=0"]).save(file)
     assert "there is no operation 'creat'" in refused()
-    save(msgspec.structs.replace(raced, schedule="7*1"), file)
-    assert "is no turn of one of the 2 threads" in refused()
-    save(msgspec.structs.replace(raced, setup=["exit mm=0"]), file)
+    msgspec.structs.replace(raced, schedule="7*1").save(file)
+    assert "is not a turn of one of the 2 threads" in refused()
+    msgspec.structs.replace(raced, setup=["exit mm=0"]).save(file)
     assert "MM 0 does not exist" in refused(1)
-    save(msgspec.structs.replace(raced, setup=[], threads=[[]], schedule=""), file)
+    msgspec.structs.replace(raced, setup=[], threads=[[]], schedule="").save(file)
     assert "has no step" in foliolab("replay", file).err
     plugin.write_text("POLICY = 1 / 0\n")
-    save(raced, file)
+    raced.save(file)
     assert "division by zero" in refused(4)
     text = file.read_text()
     file.write_text(text[: len(text) // 2])

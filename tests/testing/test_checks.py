@@ -98,7 +98,7 @@ def test_a_declaration_that_is_none_ends_the_run() -> None:
 
 
 def test_parameters_are_tried_at_their_ends() -> None:
-    found = outcome(mm_id.POLICY, "parameters")
+    found = outcome(mm_id_slots.POLICY, "parameters")
     assert found.verdict == "passed" and found.text.endswith("values")
 
 
@@ -257,4 +257,4 @@ def test_native_code_that_crashes_is_a_failed_check(monkeypatch: pytest.MonkeyPa
 def test_a_deprecated_hook_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DEPRECATED_HOOKS, "can_reuse", "use may_reuse, which is told the page, too")
     with pytest.warns(FutureWarning, match="policy mm-id: the hook can_reuse is deprecated; use may_reuse"):
-        validation.check_policy(mm_id.POLICY)
+        validation.checked_policy(mm_id.POLICY)
