@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.api import (
     READ_ONCE,
-    Machine,
     Memory,
     Setting,
     Timed,
@@ -34,6 +33,9 @@ from foliolab.framework.api import (
     pfn_to_page,
     pte_at,
 )
+
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
 
 PAGES: Final = 1 << 18
 """Pages that each thread maps and unmaps in one timed call."""

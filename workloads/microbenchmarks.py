@@ -7,9 +7,12 @@ mapped by a PMD first and then by PTEs, as there. Writes store into real page co
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from foliolab.framework.api import PMD_ORDER, Machine, Setting, Timed, Workload
+from foliolab.framework.api import PMD_ORDER, Setting, Timed, Workload
+
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
 
 PAGE_SIZE: Final = 4096
 PARENT: Final = 0

@@ -10,9 +10,12 @@ Sources: specification 2.6 (orders of forks), 2.8 (file folios, MAP_SHARED, NUMA
 from __future__ import annotations
 
 import random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from foliolab.framework.api import PMD_ORDER, Machine, Setting, Timed, Workload
+from foliolab.framework.api import PMD_ORDER, Setting, Timed, Workload
+
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
 
 PARENT: Final = 0
 PROCESSES: Final = 4

@@ -20,14 +20,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.api import (
     COPIED,
     PAGE_SIZE,
     PMD_ORDER,
     READ_ONCE,
-    Machine,
     Memory,
     ModelError,
     Setting,
@@ -44,6 +43,9 @@ from foliolab.framework.api import (
     write_page,
     zone_at,
 )
+
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
 
 PARENT: Final = 0
 WORDS: Final = PAGE_SIZE // 8
