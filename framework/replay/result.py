@@ -262,7 +262,7 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         schema: the version of this format.
-        kind: "replay-trace".
+        kind: the verb that wrote it, by its name of schema 1.
         complete: False where it was interrupted and this is what there was.
         command: the command that repeats it.
         started, finished: ISO 8601 with offset.
@@ -308,4 +308,4 @@ def load(path: str | os.PathLike[str]) -> ReplayResult:
     Raises:
         ResultFileError: there is none, it is damaged, it is another kind of file, or its schema is newer.
     """
-    return document.load(path, ReplayResult, SCHEMA, "replay's result", "foliolab replay-trace --json FILE")
+    return document.load(path, ReplayResult, SCHEMA, "replay's result", "foliolab replay --json FILE")

@@ -54,7 +54,7 @@ class Replays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Replays of several traces.
 
     Attributes:
-        replays: one a trace, as `foliolab replay-trace --json` writes it.
+        replays: one a trace, as `foliolab replay --json` writes it.
         command: what repeats them.
     """
 
@@ -75,7 +75,7 @@ def load_replays(path: str | os.PathLike[str]) -> Replays:
     Raises:
         ResultFileError: there is none, it is damaged, or its schema is newer.
     """
-    return document.load(path, Replays, SCHEMA, "file of replays", "foliolab sweep --kind replay-trace")
+    return document.load(path, Replays, SCHEMA, "file of replays", "foliolab sweep --kind replay")
 
 
 # -- rows ------------------------------------------------------------------------------------------------

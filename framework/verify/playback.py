@@ -1,4 +1,4 @@
-"""A counterexample, repeated step by step on the interpreted engine: what the window and `foliolab replay` show.
+"""A counterexample, repeated step by step on the interpreted engine: what the window and `foliolab step` show.
 
 Nothing here knows how it was found. The laws are checked anew: a counterexample that does not break its law here
 is none.
