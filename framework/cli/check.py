@@ -106,13 +106,13 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
 def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bool) -> Refutation:
     """Write a counterexample, and play it."""
     from foliolab.framework.report.conformance import Refutation
-    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.counterexample import path_for
     from foliolab.framework.verify.timeline import Timeline
 
-    path = counterexample.place(example, output, first)
+    path = path_for(example, output, first)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        counterexample.save(example, path)
+        example.save(path)
         command = shlex.join(["foliolab", "step", str(path)])
     except (OSError, FolioLabError) as fault:
         sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")

@@ -83,12 +83,11 @@ def run(
 
 
 def _show(result: ConsequencesResult, json: Path | None) -> None:
-    from foliolab.framework.consequences import result as results
     from foliolab.framework.report import consequences as report
     from foliolab.framework.report.page import console_for
 
     if json is not None:
-        results.save(result, json)
+        result.save(json)
     report.render(result, console_for())
 
 

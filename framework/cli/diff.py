@@ -24,9 +24,10 @@ def run(
     """Compare two result files: counted metrics exactly, times with their intervals."""
     from foliolab.framework.report import difference as report
     from foliolab.framework.report.page import Page, console_for
-    from foliolab.framework.results import difference
+    from foliolab.framework.report.result_files import load
+    from foliolab.framework.results.difference import difference
 
-    found = difference.difference(difference.load(old), difference.load(new))
+    found = difference(load(old), load(new))
     names = old.name, new.name
     if markdown:
         print(report.markdown(found, names, every), end="")

@@ -60,7 +60,6 @@ def run(
     found = _common.registry(plugin, strict)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory
-    from foliolab.framework.replay import result as results
     from foliolab.framework.replay import session
     from foliolab.framework.replay.costs import load_costs
     from foliolab.framework.report import replay as report
@@ -83,7 +82,7 @@ def run(
     with Progress() as progress:
         result = session.replay(request, progress)
     if json:
-        results.save(result, json)
+        result.save(json)
     console = report.console_for()
     report.render(result, console)
     _common.say_refuted(found, schemes, Page(console))
@@ -100,13 +99,13 @@ def _header(file: Path) -> Header:
         TraceFileError: it is not a trace.
     """
     from foliolab.framework.trace.file import Trace
-    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.counterexample import Counterexample
 
     try:
         return Trace(file).header
     except TraceFileError as fault:
         with suppress(ResultFileError):
-            counterexample.load(file)
+            Counterexample.load(file)
             raise UsageError(f"{file} is a counterexample, not a trace", f"foliolab step {file}") from fault
         raise
 

@@ -46,11 +46,11 @@ def run(
     reporter = None if chosen in FORMATS else formats.reporter_of(_common.registry(plugin), chosen)
     path = output if output is not None else None if chosen == "md" else file.with_suffix(f".{chosen}")
     _common.writable(path)
-    from foliolab.framework.results import difference
+    from foliolab.framework.report import result_files
     from foliolab.framework.results.comparison import compare
     from foliolab.framework.results.result import Result
 
-    result = difference.load(file)
+    result = result_files.load(file)
     if not isinstance(result, Result):
         if baseline is not None:
             raise UsageError(f"a result of foliolab {result.kind} has no baseline", "leave --baseline out")

@@ -67,10 +67,10 @@ def _load(file: Path) -> Counterexample:
         ResultFileError: it is not a counterexample.
     """
     from foliolab.framework.trace.file import Trace
-    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.counterexample import Counterexample
 
     try:
-        return counterexample.load(file)
+        return Counterexample.load(file)
     except ResultFileError as fault:
         with suppress(TraceFileError):
             Trace(file)

@@ -160,10 +160,7 @@ class _Shower:
 
 def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet: Path | None) -> None:
     """Merge what is done into one file (a seed)."""
-    from foliolab.framework import document
-    from foliolab.framework.results import result as results
     from foliolab.framework.sweep import merging
-    from foliolab.framework.verify import verdicts
 
     files = folder.files(tasks)
     command = _common.typed()
@@ -174,18 +171,18 @@ def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet:
         found = merging.verified(files, command)
         rows = merging.verdict_rows(found)
         written.append(folder.path / "verdicts.json")
-        verdicts.save(found, written[0])
+        found.save(written[0])
     elif kind == "replay":
         replays = merging.replayed(files, command)
         rows = merging.replay_rows(replays)
         written.append(folder.path / "replays.json")
-        document.save(replays, written[0])
+        replays.save(written[0])
     else:
         together = merging.merged(files, command, workers)
         rows = merging.measured_rows(together)
         for seed, result in together.items():
             written.append(folder.path / ("result.json" if len(together) == 1 else f"result-seed{seed}.json"))
-            results.save(result, written[-1])
+            result.save(written[-1])
     if parquet is not None:
         merging.parquet(rows, parquet)
         written.append(parquet)

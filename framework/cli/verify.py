@@ -85,8 +85,9 @@ def run(  # noqa: PLR0913  (an argument an option)
     from foliolab.framework.report import verify as report
     from foliolab.framework.report.page import Page, console_for
     from foliolab.framework.verify import attacks as known
-    from foliolab.framework.verify import ledger, verdicts
+    from foliolab.framework.verify import ledger
     from foliolab.framework.verify.attack import Budget
+    from foliolab.framework.verify.verdicts import Verdicts
 
     _place(output)
     limit = parse_memory(memory)
@@ -103,11 +104,11 @@ def run(  # noqa: PLR0913  (an argument an option)
         page.line()
         if verification.interrupted:
             break
-    together = verdicts.Verdicts(verifications=done, command=command)
+    together = Verdicts(verifications=done, command=command)
     if len(done) > 1:
         report.matrix(done, page)
     if json is not None:
-        verdicts.save(together, json)
+        together.save(json)
     if save_findings is not None:
         ledger.save(map(ledger.shipped_record, done, schemes), save_findings)
     if together.interrupted:
@@ -147,7 +148,7 @@ def _attack(
 def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool) -> list[Shown]:
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
-    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.counterexample import path_for
     from foliolab.framework.verify.timeline import Timeline
 
     shown: list[Shown] = []
@@ -155,10 +156,10 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         example = finding.counterexample
         if example is None:
             continue
-        path = counterexample.place(example, output, first and not shown)
+        path = path_for(example, output, first and not shown)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            counterexample.save(example, path)
+            example.save(path)
             where = str(path)
         except (OSError, FolioLabError) as fault:
             sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")

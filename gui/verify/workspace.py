@@ -215,11 +215,10 @@ class VerifyWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the counterexample to a file."""
-        from foliolab.framework.verify import counterexample
 
         assert self.example is not None
         try:
-            counterexample.save(self.example, path)
+            self.example.save(path)
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -411,12 +410,12 @@ class VerifyWorkspace(Workspace):
 
     def show_file(self, path: Path) -> None:
         """Show a counterexample, or verdicts, from a file."""
-        from foliolab.framework.verify import counterexample
+        from foliolab.framework.verify.counterexample import Counterexample
 
         if kind_of(path) == "verdicts":
             self._show_verdicts(path)
             return
-        found = counterexample.load(path)
+        found = Counterexample.load(path)
         if found.plugin and not self.desk.library.usable([found.policy]) and Path(found.plugin).is_file():
             self.desk.library.open(found.plugin)
         self.options.choose(found.policy)
@@ -425,9 +424,9 @@ class VerifyWorkspace(Workspace):
 
     def _show_verdicts(self, path: Path) -> None:
         """Show what a file says; of several policies that which is refuted, the others when they are chosen."""
-        from foliolab.framework.verify import verdicts
+        from foliolab.framework.verify.verdicts import Verdicts
 
-        found = verdicts.load(path)
+        found = Verdicts.load(path)
         self._opened = {one.policy: one for one in found.verifications if self.desk.library.usable([one.policy])}
         absent = [one.policy for one in found.verifications if one.policy not in self._opened]
         if absent:

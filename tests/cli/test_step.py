@@ -12,7 +12,7 @@ import pytest
 
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
-from foliolab.framework.verify.counterexample import Counterexample, save
+from foliolab.framework.verify.counterexample import Counterexample
 
 Run = Callable[..., Any]
 
@@ -43,7 +43,7 @@ def raced(plugin: Path) -> Counterexample:
 
 @pytest.fixture
 def file(raced: Counterexample, tmp_path: Path) -> Path:
-    save(raced, tmp_path / "one.json")
+    raced.save(tmp_path / "one.json")
     return tmp_path / "one.json"
 
 
@@ -140,21 +140,21 @@ def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexampl
     assert (done.code, done.err) == (2, f"foliolab: {file} is a counterexample, not a trace\n  foliolab step {file}\n")
     assert foliolab("step", file, "--all").code == 2
 
-    save(msgspec.structs.replace(raced, plugin="/no/such.py"), file)
+    msgspec.structs.replace(raced, plugin="/no/such.py").save(file)
     assert "came from the plugin file /no/such.py, which is gone" in refused()
     assert foliolab("step", file, "--dump", "--plugin", plugin).code == 1, "it is elsewhere now"
-    save(msgspec.structs.replace(raced, plugin="", policy="mine"), file)
+    msgspec.structs.replace(raced, plugin="", policy="mine").save(file)
     assert "is about a policy that is not here: there is no policy 'mine'" in refused()
-    save(msgspec.structs.replace(raced, setup=["creat mm=0"]), file)
+    msgspec.structs.replace(raced, setup=["creat mm=0"]).save(file)
     assert "there is no operation 'creat'" in refused()
-    save(msgspec.structs.replace(raced, schedule="7*1"), file)
-    assert "is no turn of one of the 2 threads" in refused()
-    save(msgspec.structs.replace(raced, setup=["exit mm=0"]), file)
+    msgspec.structs.replace(raced, schedule="7*1").save(file)
+    assert "is not a turn of one of the 2 threads" in refused()
+    msgspec.structs.replace(raced, setup=["exit mm=0"]).save(file)
     assert "MM 0 does not exist" in refused(1)
-    save(msgspec.structs.replace(raced, setup=[], threads=[[]], schedule=""), file)
+    msgspec.structs.replace(raced, setup=[], threads=[[]], schedule="").save(file)
     assert "has no step" in foliolab("step", file).err
     plugin.write_text("POLICY = 1 / 0\n")
-    save(raced, file)
+    raced.save(file)
     assert "division by zero" in refused(4)
     text = file.read_text()
     file.write_text(text[: len(text) // 2])

@@ -14,7 +14,6 @@ from typing import Final
 
 from programs import PROGRAMS, Program  # type: ignore[import-not-found]  # found where this script lies
 
-from foliolab.framework.replay import result as results
 from foliolab.framework.replay.result import Replayed, ReplayResult
 from foliolab.framework.report.words import size_text
 
@@ -61,7 +60,7 @@ def load(data: Path) -> list[Run]:
         for kib in SIZES:
             paths = [data / f"{program.name}-{kib}{bound}.json" for bound in ("-exit", "-gone")]
             if all(path.exists() for path in paths):
-                found.append(Run(program, kib, *(results.load(path) for path in paths)))
+                found.append(Run(program, kib, *(ReplayResult.load(path) for path in paths)))
     return found
 
 
