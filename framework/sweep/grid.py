@@ -106,7 +106,7 @@ def with_parameters(policies: Iterable[str], parameters: Iterable[str]) -> list[
 
     Args:
         policies: as a user writes them.
-        parameters: such as `mm-id:slots=2,3,4`; several of one policy are combined.
+        parameters: such as `mm-id-slots:slots=2,3,4`; several of one policy are combined.
 
     Raises:
         UsageError: one is not written so.
