@@ -1,4 +1,4 @@
-"""Tell whose decisions and figures differ from the truth.
+"""Count wrong decisions and wrong figures in /proc.
 
 WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
 """

@@ -266,7 +266,7 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
     """
 
     WHAT = "replay's result"
-    MADE_BY = "foliolab replay-trace --json FILE"
+    MADE_BY = "foliolab replay --json FILE"
 
     kind: Literal["replay-trace"] = "replay-trace"
     recording: Recording

@@ -85,7 +85,7 @@ def replay(trace: Path, costs: Path, teardown: str, name: str) -> None:
     """Replay under all policies, with the teardowns at their beginning ("exit") or end ("gone"); keep the result."""
     out = trace.with_name(f"{name}.json")
     options = ("--policies", "all", "--teardown", teardown, "--costs", str(costs), "--json", str(out))
-    done = subprocess.run(foliolab("replay-trace", str(trace), *options), check=False, stdout=subprocess.DEVNULL)
+    done = subprocess.run(foliolab("replay", str(trace), *options), check=False, stdout=subprocess.DEVNULL)
     if not out.exists():
         raise SystemExit(f"{name}: the replay ended with status {done.returncode}")
     DATA.mkdir(parents=True, exist_ok=True)

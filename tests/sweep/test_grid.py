@@ -25,7 +25,7 @@ def test_a_task_a_workload_size_and_seed(grid: Grid) -> None:
     assert len(tasks) == 8 and len({task.key("v") for task in tasks}) == 8
     words = tasks[0].words
     assert "page-mapcount,mm-id-slots:slots=3" in words and words[words.index("--baseline") + 1] == "page-mapcount"
-    assert words[-2:] == ("--plugin", "/x/mine.py")
+    assert words[-3:] == ("--plugin", "/x/mine.py", "--no-calibration")
     assert len({task.words[task.words.index("--repeats") + 1] for task in tasks}) == 1
     assert pickle.loads(pickle.dumps(tasks)) == tasks
     assert tasks[0].key("v") != tasks[0].key("w"), "another FolioLab, another result"
@@ -33,8 +33,8 @@ def test_a_task_a_workload_size_and_seed(grid: Grid) -> None:
 
 def test_the_other_kinds(grid: Grid) -> None:
     assert [task.words[1] for task in grid.tasks("verify")] == 2 * ["page-mapcount"] + 2 * ["mm-id-slots:slots=3"]
-    (task,) = grid.tasks("replay-trace")
-    assert task.words[:2] == ("replay-trace", "/x/one.trace")
+    (task,) = grid.tasks("replay")
+    assert task.words[:2] == ("replay", "/x/one.trace")
 
 
 def test_sizes_that_no_workload_is_for_leave_nothing(grid: Grid) -> None:

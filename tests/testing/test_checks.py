@@ -145,7 +145,7 @@ def test_the_command_shows_the_scenario_and_writes_it(tmp_path: Path) -> None:
     done = check("--plugin", "mine.py", "--seconds", "5", folder=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "✗ claim safe" in done.stdout or "x claim safe" in done.stdout
-    assert "mine does not conform" in done.stdout and "foliolab replay counterexamples/mine-safe.json" in done.stdout
+    assert "mine does not conform" in done.stdout and "foliolab step counterexamples/mine-safe.json" in done.stdout
     assert (tmp_path / "counterexamples" / "mine-safe.json").is_file()
     words = [sys.executable, "-m", "foliolab.framework.cli", "show", "mine", "--plugin", "mine.py"]
     shown = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True).stdout

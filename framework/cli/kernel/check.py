@@ -1,4 +1,4 @@
-"""Hold a policy against this kernel, decision by decision."""
+"""Compare every decision of a policy with this kernel's."""
 
 from __future__ import annotations
 
