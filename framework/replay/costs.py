@@ -11,7 +11,7 @@ from typing import Final
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.replay.result import Costs
 from foliolab.framework.replay.survey import Progress
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Result
 
 COPY: Final = "cow-byte"
 REUSE: Final = "reuse-byte"
@@ -21,7 +21,7 @@ MEMORY: Final = 64 << 20
 REPEATS: Final = 5
 
 
-def costs_of(result: results.Result, source: str) -> Costs | None:
+def costs_of(result: Result, source: str) -> Costs | None:
     """The costs from a result, for its policy (or kernel) with the cheapest reuse; None if it has none.
 
     Large folios only: policies do not track small ones.
@@ -44,7 +44,7 @@ def load_costs(path: str | os.PathLike[str]) -> Costs:
     Raises:
         ResultFileError: it cannot be read, or it has no such benchmark.
     """
-    found = costs_of(results.load(path), Path(path).name)
+    found = costs_of(Result.load(path), Path(path).name)
     if found is None:
         raise ResultFileError(
             f"{os.fspath(path)} has no times of {COPY} and {REUSE} for large folios",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework import document
-from foliolab.framework.results.provenance import MachineInfo
+from foliolab.framework.results.run_result import RunResult
 from foliolab.framework.trace.header import Header
-
-SCHEMA: Final = 1
 
 PAGE_BYTES: Final = 4096
 
@@ -257,17 +253,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     damaged: str = ""
 
 
-class ReplayResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReplayResult(RunResult, frozen=True, kw_only=True):
     """A trace under policies.
 
     Attributes:
-        schema: the version of this format.
-        kind: "replay-trace".
-        complete: False where it was interrupted and this is what there was.
-        command: the command that repeats it.
-        started, finished: ISO 8601 with offset.
         recording: the trace.
-        machine, versions, kernel, git: where and with what it was replayed.
         policies: the result of each.
         teardown: when the replay tore down MMs: when the recorded teardown began, or when it was certainly over.
         spared: for each policy that replayed as much as the precise one.
@@ -275,37 +265,13 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         notes: remarks for the reader, a sentence each.
     """
 
-    schema: int = SCHEMA
+    WHAT = "replay's result"
+    MADE_BY = "foliolab replay --json FILE"
+
     kind: Literal["replay-trace"] = "replay-trace"
-    complete: bool
-    command: str
-    started: str
-    finished: str
     recording: Recording
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
     policies: list[Replayed]
     teardown: Literal["exit", "gone"] = "exit"
-    spared: list[Spared] = []
+    spared: list[Spared] = msgspec.field(default_factory=list)
     costs: Costs | None = None
-    notes: list[str] = []
-
-
-def save(result: ReplayResult, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> ReplayResult:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, it is another kind of file, or its schema is newer.
-    """
-    return document.load(path, ReplayResult, SCHEMA, "replay's result", "foliolab replay-trace --json FILE")
+    notes: list[str] = msgspec.field(default_factory=list)
