@@ -174,7 +174,7 @@ class BenchmarkWorkspace(Workspace):
         if len(names) < 2:
             names = [policy.name for policy in self.desk.library.policies][:1]
             names += [p.name for p in self.desk.library.policies if "safe" in p.with_parameters().capabilities][:2]
-        workloads = [one.name for one in self.desk.library.registry.workloads.values() if not one.course][:1]
+        workloads = [one.name for one in self.desk.library.registry.workloads.values() if not one.program][:1]
         self.controls.choose({"policies": list(dict.fromkeys(names)), "workloads": workloads, "quick": True})
         self.start_chosen()
 
@@ -220,11 +220,10 @@ class BenchmarkWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the result to a file."""
-        from foliolab.framework.results import result as results
 
         assert self.result is not None
         try:
-            results.save(self.result, path)
+            self.result.save(path)
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -233,7 +232,6 @@ class BenchmarkWorkspace(Workspace):
 
     def compare(self) -> None:
         """Open the result in Compare; it is written to the user's data folder first, if it is in no file."""
-        from foliolab.framework.results import result as results
         from foliolab.framework.verify.ledger import folder as data_folder
 
         if self.result is None:
@@ -244,7 +242,7 @@ class BenchmarkWorkspace(Workspace):
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{self.result.started[:19].replace(':', '')}.json"
             try:
-                results.save(self.result, self.path)
+                self.result.save(self.path)
             except FolioLabError as fault:
                 self.desk.notices.fault(fault)
                 return
@@ -320,11 +318,10 @@ class BenchmarkWorkspace(Workspace):
 
     def _predicted(self, result: Result) -> dict[tuple[str, int, str], Forecast]:
         """With the rest of the kernel; why not, where there is no calibration."""
-        from foliolab.framework import calibration
+        from foliolab.framework import calibration, host
         from foliolab.framework.calibration import prediction
-        from foliolab.framework.results import provenance
 
-        kernel = provenance.kernel()
+        kernel = host.kernel()
         path = calibration.default_path(kernel)
         if not path.is_file():
             self._say_no_rest("this kernel is not calibrated: run foliolab kernel calibrate, as root, first")
@@ -332,7 +329,10 @@ class BenchmarkWorkspace(Workspace):
         try:
             library = self.desk.library
             predicted = prediction.predict(
-                result, self.rows, calibration.load(path), lambda policy: "reuse" in library.scheme(policy).capabilities
+                result,
+                self.rows,
+                calibration.Calibration.load(path),
+                lambda policy: "reuse" in library.scheme(policy).capabilities,
             )
         except FolioLabError as fault:
             self._say_no_rest(fault.what)
@@ -376,12 +376,12 @@ class BenchmarkWorkspace(Workspace):
 
     def receive(self, what: object) -> None:
         """Policies to measure, a result, or its file."""
-        from foliolab.framework.results import result as results
+        from foliolab.framework.results.result import Result
 
         if isinstance(what, Path):
-            self.show_result(results.load(what))
+            self.show_result(Result.load(what))
             self.path = what
-        elif isinstance(what, results.Result):
+        elif isinstance(what, Result):
             self.show_result(what)
         elif isinstance(what, dict):
             self._receive(what)
@@ -389,7 +389,7 @@ class BenchmarkWorkspace(Workspace):
     def _receive(self, what: dict[str, Any]) -> None:
         self.controls.choose(what)
         if not self.controls.wish().workloads:
-            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.course), "")
+            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.program), "")
             self.controls.choose({"workloads": [first]})
         if what.get("start"):
             self.start_chosen()
