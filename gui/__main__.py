@@ -1,6 +1,7 @@
-"""`python3 gui [FILE... | options]`: set up what is missing, then do the main job.
+"""`python3 gui [FILE... | options]`: install what is missing, then open the window or run the comparison.
 
-Run as a folder this is a fresh machine's first command: at first the standard library is all there is.
+`python3 gui` may be the first command on a fresh host, so this module uses only the standard library until the
+bootstrap has installed the rest.
 """
 
 import os
@@ -8,22 +9,22 @@ import sys
 from importlib import util
 from pathlib import Path
 
-if sys.version_info < (3, 11):  # noqa: UP036  (this file is what an older Python gets to read)
+if sys.version_info < (3, 11):  # noqa: UP036  (an older Python reads this file, too)
     sys.stderr.write("foliolab: Python 3.11 or newer is needed; on Debian 12 or later: apt-get install python3.\n")
     sys.exit(3)
 
 if not __package__:
-    # Python put this folder first on the path: its modules must not stand in for the standard library's.
+    # Python puts this folder first on the path, where its modules would hide modules of the standard library.
     del sys.path[0]
     spec = util.spec_from_file_location("bootstrap", Path(__file__).resolve().parents[1] / "framework" / "bootstrap.py")
     assert spec is not None and spec.loader is not None
-    fresh = util.module_from_spec(spec)
-    spec.loader.exec_module(fresh)
-    # Without a display Qt, the largest part, would be fetched for nothing; options mean the headless comparison.
+    bootstrap = util.module_from_spec(spec)
+    spec.loader.exec_module(bootstrap)
+    # Qt is the largest download. Without a display, or with options of the headless comparison, it is not needed.
     screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
     options = any(word.startswith("-") for word in sys.argv[1:])
     extras, more = (("gui",), ("PySide6", "pyqtgraph")) if screen and not options else ((), ())
-    fresh.start("foliolab.gui", sys.argv[1:], extras=extras, probes=("msgspec", "numba", "numpy", "typer", *more))
+    bootstrap.start("foliolab.gui", sys.argv[1:], extras=extras, probes=("msgspec", "numba", "numpy", "typer", *more))
 
 from foliolab.gui.launch import main
 

@@ -1,4 +1,4 @@
-"""The program with its window: made, shown, and left in order."""
+"""Makes the Qt application and its window, and runs it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -16,33 +17,42 @@ from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
 from foliolab.gui.garbage import Collector
+from foliolab.gui.main_window import Window
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Themes
-from foliolab.gui.window.window import Window
 from foliolab.gui.window.workspace import Workspace
 
 NO_WINDOW: Final = 3
 NOISE: Final = ("This plugin does not support",)
+"""Parts of messages of Qt that are not shown."""
 DESKTOP_FILE: Final = "foliolab"
 ICON: Final = Path(__file__).parent / "desktop" / "foliolab.svg"
 
 
 def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
-    """Open the window with these files, and return when it is closed."""
-    qInstallMessageHandler(_heard)
+    """Open the window with these files, and run until it is closed.
+
+    Args:
+        files: to open in the window.
+        plugins: policy files to load and watch.
+
+    Returns:
+        the exit code.
+    """
+    qInstallMessageHandler(_on_qt_message)
     application = QApplication([sys.argv[0]])
     application.setApplicationName("FolioLab")
     application.setOrganizationName("foliolab")
     application.setDesktopFileName(DESKTOP_FILE)
     window = make(application, [str(path) for path in plugins])
     application.setWindowIcon(QIcon(str(ICON)))
-    sys.excepthook = Excuse(window).hook
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C in the terminal that it was started from
+    sys.excepthook = DefectReporter(window).hook
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C in the terminal ends the process
     collector = Collector()
     window.show()
     if files:
-        QTimer.singleShot(0, window, _Later(window, files).open)
+        QTimer.singleShot(0, window, partial(_open, window, files))
     try:
         return application.exec()
     finally:
@@ -50,7 +60,7 @@ def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
 
 
 def make(application: QApplication, plugins: Sequence[str] = (), settings: Settings | None = None) -> Window:
-    """The window with all workspaces, not shown yet."""
+    """Make the window with all workspaces, without showing it."""
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
     kept = [path for path in settings.texts("window/policies") if os.path.isfile(path)]
@@ -58,7 +68,7 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
 
 
 def workspaces() -> list[type[Workspace]]:
-    """The workspaces, home first."""
+    """The classes of the workspaces, the home screen first."""
     from foliolab.gui.benchmark.workspace import BenchmarkWorkspace
     from foliolab.gui.compare.workspace import CompareWorkspace
     from foliolab.gui.explore.workspace import ExploreWorkspace
@@ -68,34 +78,26 @@ def workspaces() -> list[type[Workspace]]:
     return [CompareWorkspace, ExploreWorkspace, BenchmarkWorkspace, VerifyWorkspace, PoliciesWorkspace]
 
 
-class _Later:
-    """Opens files once the window is there."""
-
-    def __init__(self, window: Window, files: Sequence[Path]) -> None:
-        self._window = window
-        self._files = files
-
-    def open(self) -> None:
-        """Open them."""
-        for path in self._files:
-            self._window.open(path)
+def _open(window: Window, files: Sequence[Path]) -> None:
+    for path in files:
+        window.open(path)
 
 
-class Excuse:
-    """A defect becomes a notice with its traceback: never a lost run."""
+class DefectReporter:
+    """Shows an unexpected exception as a notice with its traceback, so that the window and its results stay."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
 
-    def hook(self, kind: type[BaseException], fault: BaseException, where: TracebackType | None) -> None:
-        """Show it, and print it."""
-        text = "".join(traceback.format_exception(kind, fault, where))
+    def hook(self, kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+        """Show the exception, and print it; used as `sys.excepthook`."""
+        text = "".join(traceback.format_exception(kind, fault, trace))
         sys.stderr.write(text)
         self._window.notices.say(f"unexpected {kind.__name__}: {fault}; please report it", "error", text)
 
 
-def _heard(kind: QtMsgType, context: QMessageLogContext, message: str) -> None:
-    """Qt's own messages; its abort becomes one sentence."""
+def _on_qt_message(kind: QtMsgType, context: QMessageLogContext, message: str) -> None:
+    """Print a message of Qt. If Qt aborts because it cannot open a window, print one sentence and exit."""
     if kind == QtMsgType.QtFatalMsg:
         first = (message or "Qt gave no reason").splitlines()[0]
         sys.stderr.write(f"foliolab: no window can open here: {first}\n  without a window: foliolab compare\n")

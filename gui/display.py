@@ -1,4 +1,4 @@
-"""Why no window can open here, in plain words, before Qt aborts the process."""
+"""Finds out why no window can open on this host, before Qt aborts the process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANYWHERE: Final = {
     "libfontconfig.so.1": "libfontconfig1",
     "libxkbcommon.so.0": "libxkbcommon0",
 }
-"""Libraries that Qt needs on any platform, with Debian's packages."""
+"""Libraries that Qt needs on any platform, and the Debian packages that contain them."""
 ON_X: Final = {
     "libxcb-cursor.so.0": "libxcb-cursor0",
     "libxcb-icccm.so.4": "libxcb-icccm4",
@@ -28,12 +28,13 @@ ON_X: Final = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
-"""What a window on X needs besides."""
+"""Further libraries that Qt needs on X11."""
 NO_SCREEN: Final = ("offscreen", "minimal", "vnc")
+"""Platforms of Qt that need no display."""
 
 
 def hindrance(environment: Mapping[str, str] = os.environ) -> str:
-    """Why no window can open, in one or two sentences that say what to install or use; empty if one can."""
+    """Why no window can open and what to install or use instead; empty if a window can open."""
     absent = [name for name in NEEDED if find_spec(name) is None]
     if absent:
         return f"the window needs {' and '.join(absent)}, not installed here: {PACKAGES}; {HEADLESS}"
@@ -51,7 +52,7 @@ def hindrance(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def missing(libraries: Mapping[str, str]) -> list[str]:
-    """The packages of those libraries that cannot be loaded."""
+    """The packages of the libraries that cannot be loaded."""
     absent = []
     for library, package in libraries.items():
         try:

@@ -1,4 +1,4 @@
-"""What a start does: the window, where one can open, else the headless comparison."""
+"""Opens the window if possible, else runs the headless comparison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_WINDOW: Final = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python3 gui`: the window; with options, or where no window can open, `foliolab compare`.
+    """`python3 gui`: open the window; with options, or if no window can open, run `foliolab compare`.
 
     Args:
         arguments: files to open, or the options of `foliolab compare`.
@@ -26,23 +26,23 @@ def main(arguments: Sequence[str]) -> int:
     why = hindrance()
     if not why:
         return window([Path(word) for word in arguments], [])
-    if arguments:  # files that only the window opens
+    if arguments:  # only the window opens files
         return _cannot(why)
-    sys.stderr.write(f"foliolab: {why}\nfoliolab: this is that comparison\n")
+    sys.stderr.write(f"foliolab: {why}\nfoliolab: running foliolab compare instead\n")
     return headless(arguments)
 
 
 def entry() -> int:
-    """`foliolab-gui [FILE]...`: the window."""
+    """`foliolab-gui [FILE]...`: open the window."""
     return window([Path(word) for word in sys.argv[1:]], [])
 
 
 def window(files: Sequence[Path], plugins: Sequence[Path]) -> int:
-    """Open the window with these files; where none can open, say why. Returns the exit code."""
+    """Open the window, or print why no window can open. Returns the exit code."""
     why = hindrance()
     if why:
         return _cannot(why)
-    # Imported here: a start without a window must not need Qt.
+    # Imported here because a start without a window must not need Qt.
     from foliolab.gui.application import start
 
     return start(files, plugins)
@@ -50,7 +50,7 @@ def window(files: Sequence[Path], plugins: Sequence[Path]) -> int:
 
 def headless(arguments: Sequence[str]) -> int:
     """Run `foliolab compare` with the arguments in this process; return its exit code."""
-    # Imported here: the window must not pay for the command line.
+    # Imported here because the window does not need the command line.
     from foliolab.framework.cli import main as command_line
 
     sys.argv = ["foliolab", "compare", *arguments]

@@ -1,7 +1,7 @@
-"""Pictures of every workspace, dark and light, with something in each: `python -m foliolab.gui.screenshots FOLDER`.
+"""Takes pictures of every workspace, dark and light: `python -m foliolab.gui.screenshots FOLDER`.
 
-The README shows them. What is on them is run for the pictures: a pattern, a verification of the tour's race, a quick
-measurement; so two runs differ in their times.
+The documentation shows the pictures. Each workspace runs something for its picture: a pattern, a verification of the
+tour's example, a quick measurement. The measured times differ from run to run.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Final
 
 SIZE: Final = (1280, 820)
 PATIENCE: Final = 120.0
-"""Seconds for each of the things that are run."""
+"""Seconds to wait for a run to end."""
 
 
 class Camera:
-    """A window with settings of its own, and how long it may take to show something."""
+    """A window with empty settings, of which pictures are taken."""
 
     def __init__(self, folder: Path) -> None:
         from PySide6.QtCore import QSettings
@@ -42,18 +42,18 @@ class Camera:
         self.window.show()
 
     def until(self, done: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        """Let the window live until something holds, or for a while."""
+        """Process events until `done` returns True, or the seconds have passed."""
         end = time.monotonic() + seconds
         while not done() and time.monotonic() < end:
             self.application.processEvents()
             time.sleep(0.005)
 
     def rest(self, seconds: float = 0.6) -> None:
-        """Let it settle."""
+        """Process events for some time, so that the window is drawn."""
         self.until(lambda: False, seconds)
 
     def shoot(self, name: str) -> None:
-        """Take a workspace dark and light."""
+        """Save a picture of the workspace in front, in both themes."""
         for _ in range(2):
             self.rest()
             path = self.folder / f"{name}-{self.window.themes.now.name}.png"
@@ -63,14 +63,13 @@ class Camera:
             self.window.toggle_theme()
 
     def close(self) -> None:
-        """End it."""
         self.window.close()
         self.collector.stop()
         self._settings.cleanup()
 
 
 def explore(camera: Camera) -> None:
-    """The example, in the middle, where policies disagree."""
+    """A pattern at a step where the policies disagree."""
     import numpy as np
 
     from foliolab.framework.explore.cells import FALSE_SHARED
@@ -92,13 +91,13 @@ def explore(camera: Camera) -> None:
     for key, cells in workspace.run.view.maps.items():
         wrong = np.flatnonzero(cells & FALSE_SHARED)
         if wrong.size:
-            workspace.maps.maps[key].chosen.emit(int(wrong[0]))  # what the picture is about
+            workspace.maps.maps[key].chosen.emit(int(wrong[0]))  # the wrong answer that the picture shows
             break
     camera.rest(1.0)
 
 
 def verify(camera: Camera) -> None:
-    """The race of the tour, at the step where both have read."""
+    """The counterexample of the tour, at the step where both threads have read the owner."""
     window = camera.window
     window.send("verify", {"policy": "lost-update", "seconds": 8, "start": True})
     workspace: Any = window.here
@@ -107,14 +106,14 @@ def verify(camera: Camera) -> None:
 
 
 def benchmark(camera: Camera) -> None:
-    """Three policies, quickly."""
+    """A quick measurement of four policies."""
     from foliolab.gui.tours import choice
 
     window = camera.window
     library = window.library
     policies = [choice.with_page_mapcounts(library), choice.imprecise(library), choice.without_page_mapcounts(library)]
     baseline = library.policies[0].name
-    workload = next(one.name for one in library.registry.workloads.values() if not one.course)
+    workload = next(one.name for one in library.registry.workloads.values() if not one.program)
     chosen = list(dict.fromkeys([baseline, *policies]))
     window.send("benchmark", {"policies": chosen, "baseline": baseline, "workloads": [workload], "start": True})
     workspace: Any = window.here
@@ -122,7 +121,7 @@ def benchmark(camera: Camera) -> None:
 
 
 def policies(camera: Camera) -> None:
-    """The list, and what one of them is."""
+    """The list of policies, and one policy in detail."""
     camera.window.go("policies")
     workspace: Any = camera.window.here
     camera.rest()
@@ -136,13 +135,13 @@ def compare(camera: Camera) -> None:
 
 
 def main(folder: Path) -> None:
-    """Take all of them."""
+    """Take pictures of all workspaces."""
     folder.mkdir(parents=True, exist_ok=True)
     camera = Camera(folder)
     try:
-        for workspace in (explore, verify, benchmark, policies, compare):
-            workspace(camera)
-            camera.shoot(workspace.__name__)
+        for prepare in (explore, verify, benchmark, policies, compare):
+            prepare(camera)
+            camera.shoot(prepare.__name__)
     finally:
         camera.close()
 
@@ -152,5 +151,5 @@ if __name__ == "__main__":
         raise SystemExit("usage: python -m foliolab.gui.screenshots FOLDER")
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory() as data:
-        os.environ["FOLIOLAB_DATA"] = data  # what this machine's user found is not for the pictures
+        os.environ["FOLIOLAB_DATA"] = data  # verdicts of the user are not shown
         main(Path(sys.argv[1]))

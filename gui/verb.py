@@ -1,4 +1,4 @@
-"""Open the window: policies, memory maps and curves, live."""
+"""Open the window: compare, explore and verify policies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ NAME = "gui"
 def run(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Open these: results, counterexamples, scenarios, traces, policies."),
+        typer.Argument(metavar="[FILE]...", help="Results, counterexamples, scenarios, traces or policies to open."),
     ] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="A policy file, watched.")] = None,
+    plugin: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A policy file to load and to watch for changes.")
+    ] = None,
 ) -> None:
-    """Start it; where no window can open, say why and what to use instead."""
+    """Open the window; if no window can open, say why and what to use instead."""
     from foliolab.gui.launch import window
 
     code = window(files or [], plugin or [])

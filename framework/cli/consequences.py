@@ -1,12 +1,10 @@
-"""Tell whose decisions and figures differ from the truth.
+"""Count wrong decisions and wrong figures in /proc.
 
 WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from foliolab.framework.consequences.result import ConsequencesResult
-    from foliolab.framework.consequences.sources import Source
+    from foliolab.framework.consequences.sources import MomentSource
     from foliolab.framework.plugins.registry import Registry
 
 POLICIES: Final = "page-mapcount,mm-id,no-page-mapcount,exact"
@@ -69,11 +67,11 @@ def run(
     from foliolab.framework.report.progress import Progress
 
     request = session.ConsequencesRequest(
-        courses=courses,
+        sources=courses,
         schemes=schemes,
         seed=seed,
         mms=mms,
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
         execution=_common.execution(execution),
     )
     with Progress() as progress:
@@ -85,12 +83,11 @@ def run(
 
 
 def _show(result: ConsequencesResult, json: Path | None) -> None:
-    from foliolab.framework.consequences import result as results
     from foliolab.framework.report import consequences as report
     from foliolab.framework.report.page import console_for
 
     if json is not None:
-        results.save(result, json)
+        result.save(json)
     report.render(result, console_for())
 
 
@@ -121,12 +118,12 @@ class _Pick:
     moments: int
 
 
-def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[Source]:
+def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentSource]:
     """What the user named, or everything that is a course."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
-    courses = {name: workload for name, workload in found.workloads.items() if workload.course}
-    chosen: list[Source] = []
+    courses = {name: workload for name, workload in found.workloads.items() if workload.program}
+    chosen: list[MomentSource] = []
     for name in dict.fromkeys(names or [*found.patterns, *courses, ALL, RANDOM]):
         if name in found.patterns:
             usage = usage_for(pick.order, pick.mms)
@@ -140,7 +137,7 @@ def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[Source]
     return chosen
 
 
-def _random(pick: _Pick) -> Source:
+def _random(pick: _Pick) -> MomentSource:
     """Scenarios by chance, among them what the kernel is not asked for: swap."""
     from foliolab.framework.consequences.sources import FromScenarios
     from foliolab.framework.scenario.generate import WEIGHTS, Mix, random_scenario
@@ -152,7 +149,7 @@ def _random(pick: _Pick) -> Source:
     return FromScenarios(RANDOM, f"{RANDOMS} scenarios by chance", scenarios, 4 << pick.order if pick.sized else 0)
 
 
-def _scenarios(found: Registry, name: str) -> Source:
+def _scenarios(found: Registry, name: str) -> MomentSource:
     """A scenario by its file or name, or all that ship.
 
     Raises:

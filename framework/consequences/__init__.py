@@ -1,6 +1,6 @@
-"""What follows from a policy's answers: who asks it decides by them, and shows figures made of them.
+"""What follows from a policy's answers: the kernel's decisions that depend on them, and the figures of /proc.
 
-The askers are modelled once, over any policy: `decisions` (specification 2.8) and `figures` (3.2 and 3.3); `partial`
-follows the deferred split queue (1.6 and 3.4). Each is asked at every moment of a course, and the truth (the page
-tables) beside it.
+Decisions and figures are modelled once, for every policy: `decisions` (specification 2.7 and 2.8) and `figures`
+(specification 3.2 and 3.3). `partial` follows the deferred split queue (specification 1.6 and 3.4). They are evaluated
+at every moment of a source, and compared with the truth: the page tables.
 """

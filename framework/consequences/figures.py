@@ -1,7 +1,7 @@
-"""What users see: figures made of the policy's counters, and the same figures made of the page tables.
+"""What users see in /proc: figures from the policy's counters, and the same figures from the page tables.
 
-Specification 1.5 (statistics), 3.2 (smaps, numa_maps, kpagecount) and 3.3 (the average that may stand for a page's
-own count). RSS and memory cgroups' charges rest on no policy, and are left out.
+See specification 1.5 (statistics), 3.2 (smaps, numa_maps, kpagecount) and 3.3 (the average that may replace a page's
+own mapcount). RSS and the charges of memory cgroups do not depend on the policy, and are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.consequences.decisions import seen_frames
-from foliolab.framework.consequences.sample import Sample
+from foliolab.framework.consequences.moment import Moment
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.procfs import PSS_SHIFT
 from foliolab.framework.engine.truth import Counts
@@ -24,12 +24,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure at a moment, each array of shape (values,).
+    """The values of a figure at a moment, each array of shape (values,).
 
     Attributes:
-        given: as the policy's counters give it.
-        right: as the page tables do.
-        of: which MM or frame each value is of; -1: of none.
+        given: from the policy's counters.
+        right: from the page tables.
+        of: the MM or frame of each value; -1 for a value of the whole machine.
     """
 
     given: Floats
@@ -39,97 +39,97 @@ class Shown:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure.
+    """A figure that /proc shows.
 
     Args:
-        name: the kernel's where there is one; unique among all askers.
-        unit: of its values.
-        shows: what it is.
-        per: what there is a value of: "MM", "frame", or "" for one of the whole machine.
-        source: section of the specification.
-        ask: its values at a moment.
+        name: the kernel's name, if there is one; unique among all decisions and figures.
+        unit: of the values.
+        shows: what the figure is.
+        per: what has a value of its own: "MM", "frame", or "" for the whole machine.
+        section: the section of the specification that describes the figure.
+        ask: the values at a moment.
     """
 
     name: str
     unit: str
     shows: str
     per: str
-    source: str
-    ask: Callable[[Sample], Shown]
+    section: str
+    ask: Callable[[Moment], Shown]
 
 
-def _of_mms(sample: Sample, given: Sequence[float], right: Sequence[float]) -> Shown:
-    return Shown(np.array(given, np.float64), np.array(right, np.float64), np.array(sample.mms, np.int64))
+def _of_mms(moment: Moment, given: Sequence[float], right: Sequence[float]) -> Shown:
+    return Shown(np.array(given, np.float64), np.array(right, np.float64), np.array(moment.mms, np.int64))
 
 
-def _one(given: int, right: int) -> Shown:
+def _of_machine(given: int, right: int) -> Shown:
     return Shown(np.array([given], np.float64), np.array([right], np.float64), np.array([-1]))
 
 
-def _mapped_pages(sample: Sample, anon: bool) -> int:
-    truth = sample.truth
-    return int(((truth.page_mapcount > 0) & (sample.anon[truth.heads] == anon)).sum())
+def _mapped_pages(moment: Moment, anon: bool) -> int:
+    truth = moment.truth
+    return int(((truth.page_mapcount > 0) & (moment.anon[truth.heads] == anon)).sum())
 
 
-def _pmd_mapped(sample: Sample, anon: bool) -> int:
-    truth = sample.truth
-    by_pmd = truth.pmds.any(axis=0) & (sample.anon == anon)
+def _pmd_mapped(moment: Moment, anon: bool) -> int:
+    truth = moment.truth
+    by_pmd = truth.pmds.any(axis=0) & (moment.anon == anon)
     return int(truth.nr_pages_of[by_pmd].sum())
 
 
-def anon_pages(sample: Sample) -> Shown:
+def anon_pages(moment: Moment) -> Shown:
     """NR_ANON_MAPPED: anonymous pages that are mapped at least once."""
-    return _one(sample.machine.statistic("NR_ANON_MAPPED"), _mapped_pages(sample, True))
+    return _of_machine(moment.machine.statistic("NR_ANON_MAPPED"), _mapped_pages(moment, True))
 
 
-def mapped(sample: Sample) -> Shown:
+def mapped(moment: Moment) -> Shown:
     """NR_FILE_MAPPED: pages of files that are mapped at least once."""
-    return _one(sample.machine.statistic("NR_FILE_MAPPED"), _mapped_pages(sample, False))
+    return _of_machine(moment.machine.statistic("NR_FILE_MAPPED"), _mapped_pages(moment, False))
 
 
-def anon_huge_pages(sample: Sample) -> Shown:
+def anon_huge_pages(moment: Moment) -> Shown:
     """NR_ANON_THPS: pages of anonymous folios that a PMD maps."""
-    return _one(sample.machine.statistic("NR_ANON_THPS"), _pmd_mapped(sample, True))
+    return _of_machine(moment.machine.statistic("NR_ANON_THPS"), _pmd_mapped(moment, True))
 
 
-def file_pmd_mapped(sample: Sample) -> Shown:
-    """NR_FILE_PMDMAPPED and NR_SHMEM_PMDMAPPED: pages of files' folios that a PMD maps."""
-    engine: Engine = sample.machine
+def file_pmd_mapped(moment: Moment) -> Shown:
+    """NR_FILE_PMDMAPPED and NR_SHMEM_PMDMAPPED: pages of file folios that a PMD maps."""
+    engine: Engine = moment.machine
     given = engine.statistic("NR_FILE_PMDMAPPED") + engine.statistic("NR_SHMEM_PMDMAPPED")
-    return _one(given, _pmd_mapped(sample, False))
+    return _of_machine(given, _pmd_mapped(moment, False))
 
 
-def _frames(sample: Sample, mm: int) -> Counts:
-    """The frames that an MM sees, each as often as it maps it."""
-    frames = sample.views[mm].frames
+def _frames(moment: Moment, mm: int) -> Counts:
+    """The frames that an MM maps, each as often as it is mapped."""
+    frames = moment.views[mm].frames
     return frames[frames >= 0]
 
 
-def pss(sample: Sample) -> Shown:
-    """smaps' PSS: each page divided by how often it is mapped, rounded as smaps does."""
-    given = [sample.machine.smaps(mm, *span)[2] for mm, span in sample.spans.items()]
-    shares = (1 << PSS_SHIFT) // np.maximum(sample.truth.page_mapcount, 1)
-    return _of_mms(sample, given, [float(shares[_frames(sample, mm)].sum()) / (1 << PSS_SHIFT) for mm in sample.mms])
+def pss(moment: Moment) -> Shown:
+    """PSS of smaps: each page divided by how often it is mapped, rounded as in smaps."""
+    given = [moment.machine.smaps(mm, *span)[2] for mm, span in moment.spans.items()]
+    shares = (1 << PSS_SHIFT) // np.maximum(moment.truth.page_mapcount, 1)
+    return _of_mms(moment, given, [float(shares[_frames(moment, mm)].sum()) / (1 << PSS_SHIFT) for mm in moment.mms])
 
 
-def uss(sample: Sample) -> Shown:
-    """smaps' Private_*: pages that are mapped exactly once."""
-    given = [sample.machine.smaps(mm, *span)[1] for mm, span in sample.spans.items()]
-    private = sample.truth.page_mapcount == 1
-    return _of_mms(sample, given, [int(private[_frames(sample, mm)].sum()) for mm in sample.mms])
+def uss(moment: Moment) -> Shown:
+    """Private_* of smaps: pages that are mapped exactly once."""
+    given = [moment.machine.smaps(mm, *span)[1] for mm, span in moment.spans.items()]
+    private = moment.truth.page_mapcount == 1
+    return _of_mms(moment, given, [int(private[_frames(moment, mm)].sum()) for mm in moment.mms])
 
 
-def mapmax(sample: Sample) -> Shown:
-    """numa_maps' mapmax: the most often mapped of an MM's pages."""
-    given = [int(sample.views[mm].counts.max()) for mm in sample.mms]
-    right = [int(sample.truth.page_mapcount[_frames(sample, mm)].max()) for mm in sample.mms]
-    return _of_mms(sample, given, right)
+def mapmax(moment: Moment) -> Shown:
+    """mapmax of numa_maps: how often the most often mapped page of an MM is mapped."""
+    given = [int(moment.views[mm].counts.max()) for mm in moment.mms]
+    right = [int(moment.truth.page_mapcount[_frames(moment, mm)].max()) for mm in moment.mms]
+    return _of_mms(moment, given, right)
 
 
-def kpagecount(sample: Sample) -> Shown:
+def kpagecount(moment: Moment) -> Shown:
     """/proc/kpagecount of every mapped page of a large folio."""
-    frames, counts, _ = seen_frames(sample)
-    right = sample.truth.page_mapcount[frames]
+    frames, counts, _ = seen_frames(moment)
+    right = moment.truth.page_mapcount[frames]
     return Shown(counts.astype(np.float64), right.astype(np.float64), frames)
 
 
@@ -143,4 +143,4 @@ FIGURES: Final = (
     Figure("mapmax", "mappings", "numa_maps: most mappings of a page", "MM", "3.2", mapmax),
     Figure("kpagecount", "mappings", "/proc/kpagecount of a page", "frame", "3.2, 3.3", kpagecount),
 )
-"""All figures."""
+"""All figures, in the order of the report."""

@@ -1,8 +1,8 @@
-"""The deferred split queue: whether partially mapped folios are found at once, late, never, or where there are none.
+"""The deferred split queue: whether partially mapped folios are queued at once, late, never, or without need.
 
-Specification 1.6 and 3.4. The kernel looks when mappings go; a folio that is found stays found (PG_partially_mapped)
-until it is freed. Not looked at: folios of order 1, and those that were in the swap cache while a page lost its last
-mapping, for the kernel queues neither, whatever the policy says.
+See specification 1.6 and 3.4. The kernel looks when mappings are removed. A folio that it queues stays marked
+(PG_partially_mapped) until it is freed. Folios of order 1 are left out here, and folios that were in the swap cache
+while a page lost its last mapping: the kernel queues neither, whatever the policy says.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foliolab.framework.consequences.moment import Moment
 from foliolab.framework.consequences.result import PartlyMapped
-from foliolab.framework.consequences.sample import Sample
 from foliolab.framework.engine.structs import PG_partially_mapped
 from foliolab.framework.engine.truth import Counts
 
@@ -20,11 +20,11 @@ LEAST_PAGES = 4
 
 
 @dataclass
-class _Folio:
-    """What is known of one.
+class _FolioHistory:
+    """The history of one folio.
 
     Attributes:
-        since: the moment from which on a page is unmapped; -1: none is.
+        since: the first moment at which a page of it was unmapped; -1 while all are mapped.
         where: that moment's name.
         found: whether it was queued.
         exempt: whether it was in the swap cache.
@@ -36,43 +36,44 @@ class _Folio:
     exempt: bool = False
 
 
-class Partial:
+class PartialMappings:
     """Follows the folios of one machine from moment to moment.
 
     Attributes:
-        result: what was found so far; folios that are still unfound are in it after `finish`.
+        result: the counts so far; `finish` adds the folios that were never queued.
     """
 
     def __init__(self) -> None:
         self.result = PartlyMapped()
-        self._folios: dict[int, _Folio] = {}
+        self._folios: dict[int, _FolioHistory] = {}
         self._moment = 0
 
-    def look(self, sample: Sample, where: str) -> None:
+    def look(self, moment: Moment, where: str) -> None:
         """Take in a moment.
 
         Args:
-            where: its name.
+            moment: the machine then.
+            where: the moment's name.
         """
-        truth = sample.truth
-        heads = sample.large
-        heads = heads[sample.anon[heads] & (truth.nr_pages_of[heads] >= LEAST_PAGES)]
-        flags = sample.machine.column("folio", "_flags_1")[heads] >> np.uint64(PG_partially_mapped) & np.uint64(1)
+        truth = moment.truth
+        heads = moment.large
+        heads = heads[moment.anon[heads] & (truth.nr_pages_of[heads] >= LEAST_PAGES)]
+        flags = moment.machine.column("folio", "_flags_1")[heads] >> np.uint64(PG_partially_mapped) & np.uint64(1)
         for head in self._folios.keys() - set(heads.tolist()):
-            self._end(self._folios.pop(head))  # nothing maps it any more
-        lost: list[int] = []
+            self._end(self._folios.pop(head))  # nothing maps the folio any more
+        unqueued: list[int] = []
         for head, queued in zip(heads.tolist(), flags.tolist(), strict=True):
-            folio = self._folios.setdefault(head, _Folio())
-            folio.exempt |= bool(sample.swapcache[head])
+            folio = self._folios.setdefault(head, _FolioHistory())
+            folio.exempt |= bool(moment.swapcache[head])
             if not folio.exempt:
-                self._one(folio, bool(truth.partially_mapped[head]), bool(queued), where)
+                self._update(folio, bool(truth.partially_mapped[head]), bool(queued), where)
                 if folio.since >= 0 and not folio.found:
-                    lost.append(head)
-        if (pages := _unmapped_pages(sample, lost)) > self.result.pages:
+                    unqueued.append(head)
+        if (pages := _unmapped_pages(moment, unqueued)) > self.result.pages:
             self.result.pages, self.result.at = pages, where
         self._moment += 1
 
-    def _one(self, folio: _Folio, partial: bool, queued: bool, where: str) -> None:
+    def _update(self, folio: _FolioHistory, partial: bool, queued: bool, where: str) -> None:
         if partial and folio.since < 0:
             self.result.folios += 1
             folio.since, folio.where = self._moment, where
@@ -92,22 +93,22 @@ class Partial:
         self.result.late_moments += moments
         self.result.late_longest = max(self.result.late_longest, moments)
 
-    def _end(self, folio: _Folio) -> None:
+    def _end(self, folio: _FolioHistory) -> None:
         if folio.since >= 0 and not folio.found and not folio.exempt:
             self.result.missed += 1
             self.result.first = self.result.first or folio.where
 
     def finish(self) -> PartlyMapped:
-        """The course has ended: what was not found by now was missed."""
+        """The source has ended: partially mapped folios that are not queued by now were missed."""
         for folio in self._folios.values():
             self._end(folio)
         self._folios.clear()
         return self.result
 
 
-def _unmapped_pages(sample: Sample, heads: list[int]) -> int:
-    """Pages of these folios that nothing maps."""
-    wanted = np.zeros(sample.truth.heads.size, np.bool_)
+def _unmapped_pages(moment: Moment, heads: list[int]) -> int:
+    """How many pages of these folios nothing maps."""
+    wanted = np.zeros(moment.truth.heads.size, np.bool_)
     wanted[np.array(heads, np.int64)] = True
-    pages: Counts = sample.truth.page_mapcount[wanted[sample.truth.heads]]
+    pages: Counts = moment.truth.page_mapcount[wanted[moment.truth.heads]]
     return int((pages == 0).sum())

@@ -1,28 +1,24 @@
-"""What followed from the policies' answers, and its file."""
+"""The result of `foliolab consequences`, and its file."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from foliolab.framework import document
-from foliolab.framework.results.provenance import MachineInfo
-
-SCHEMA: Final = 1
+from foliolab.framework.results.run_result import Figures, RunResult
 
 
 class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How an asker decided by a policy's answers, over all moments.
+    """How a decision fell by a policy's answers, over all moments.
 
     Attributes:
-        name: of the asker.
-        asked: questions.
-        held_back: not done although exclusive by the page tables.
-        risked: done although shared by the page tables.
-        first_held_back, first_risked: where it first happened; empty where it did not.
+        name: of the decision.
+        asked: how often it was taken.
+        held_back: how often the kernel did not act although the folio is exclusive by the page tables.
+        risked: how often the kernel acted although the folio is shared by the page tables.
+        first_held_back, first_risked: the first such case; empty if there was none.
     """
 
     name: str
@@ -33,7 +29,7 @@ class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     first_risked: str = ""
 
     def add(self, other: Decided) -> None:
-        """Take in what was found elsewhere."""
+        """Add the counts of another source."""
         self.asked += other.asked
         self.held_back += other.held_back
         self.risked += other.risked
@@ -48,13 +44,13 @@ class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         name: of the figure.
         values: how many were compared.
         high, low: how many were too high, too low.
-        sum: of absolute errors, in the figure's unit.
-        relative: how many had a truth above 0 to divide by.
-        relative_sum: of these ones' absolute errors divided by the truth.
+        sum: sum of the absolute errors, in the figure's unit.
+        relative: how many have a true value above 0, to divide by.
+        relative_sum: sum of the absolute errors of these, divided by the true value.
         largest: the largest absolute error.
-        given, right: what was shown there, and what is true.
-        at: where that was; empty where nothing differs.
-        largest_relative: the largest absolute error divided by the truth.
+        given, right: the value shown in that case, and the true value.
+        at: that case; empty if nothing differs.
+        largest_relative: the largest absolute error divided by the true value.
     """
 
     name: str
@@ -77,11 +73,11 @@ class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def mean_relative(self) -> float:
-        """The mean relative error, where the truth is above 0."""
+        """The mean relative error, where the true value is above 0."""
         return self.relative_sum / self.relative if self.relative else 0.0
 
     def add(self, other: Figured) -> None:
-        """Take in what was found elsewhere."""
+        """Add the counts of another source."""
         for name in ("values", "high", "low", "sum", "relative", "relative_sum"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest_relative = max(self.largest_relative, other.largest_relative)
@@ -91,18 +87,18 @@ class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class PartlyMapped(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Large anonymous folios of which some pages were no longer mapped, and the deferred split queue.
+    """Partially mapped large anonymous folios, and the deferred split queue.
 
     Attributes:
-        folios: that came into this state.
-        late: found, and queued, but not at once.
-        late_moments: moments that passed until then, together.
-        late_longest: most moments of one.
-        missed: never found: freed, mapped whole again, or still there at the end.
-        needless: folios queued while all their pages were mapped.
-        pages: unmapped pages of folios that were not found, at the moment with most of them.
+        folios: how many became partially mapped.
+        late: how many were queued, but not at once.
+        late_moments: moments that passed until these were queued, summed over all of them.
+        late_longest: the most moments of one folio.
+        missed: how many were never queued: freed, mapped whole again, or still mapped at the end.
+        needless: how many folios were queued while all their pages were mapped.
+        pages: unmapped pages of folios that were not queued, at the moment with most of them.
         at: that moment.
-        first: the first moment of a folio that was found late or missed; empty where there is none.
+        first: the moment at which the first folio that was late or missed became partially mapped; empty if none.
     """
 
     folios: int = 0
@@ -116,7 +112,7 @@ class PartlyMapped(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     first: str = ""
 
     def add(self, other: PartlyMapped) -> None:
-        """Take in what was found elsewhere."""
+        """Add the counts of another source."""
         for name in ("folios", "late", "late_moments", "missed", "needless"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.late_longest = max(self.late_longest, other.late_longest)
@@ -125,16 +121,16 @@ class PartlyMapped(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             self.pages, self.at = other.pages, other.at
 
 
-class Outcome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One policy in one course, or in all.
+class PolicyOutcome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One policy on one source, or on all.
 
     Attributes:
         policy: as a user would write it.
         safe: whether it claims never to call a folio exclusive that several MMs map.
-        stopped: why it ended early, or could not be; empty if it did not.
+        stopped: why it ended early or could not start; empty otherwise.
         exit_code: what that means for the exit status, `errors.ExitCode`.
-        moments: at which all askers asked.
-        decisions, figures: by asker, in the order of `decisions.DECISIONS` and `figures.FIGURES`.
+        moments: how many were looked at.
+        decisions, figures: in the order of `decisions.DECISIONS` and `figures.FIGURES`.
         partial: the deferred split queue.
     """
 
@@ -147,67 +143,68 @@ class Outcome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     figures: list[Figured]
     partial: PartlyMapped
 
-    def add(self, other: Outcome) -> None:
-        """Take in another course."""
+    def add(self, other: PolicyOutcome) -> None:
+        """Add the counts of another source."""
         self.moments += other.moments
-        for mine, its in zip(self.decisions, other.decisions, strict=True):
-            mine.add(its)
-        for figure, more in zip(self.figures, other.figures, strict=True):
-            figure.add(more)
+        for decided, more in zip(self.decisions, other.decisions, strict=True):
+            decided.add(more)
+        for figured, further in zip(self.figures, other.figures, strict=True):
+            figured.add(further)
         self.partial.add(other.partial)
         self.stopped = self.stopped or other.stopped
         self.exit_code = max(self.exit_code, other.exit_code)
 
 
-class Course(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A workload, a scenario, or many of them as one.
+class SourceResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All policies on one source of moments: a pattern, a workload, a scenario, or many scenarios as one.
 
     Attributes:
         name: as the user writes it.
         summary: one line.
-        size: of the folios, where one was chosen: KiB; 0: the course's own.
+        size: of the folios in KiB, if one was chosen; 0: the source's own.
         outcomes: one for each policy.
     """
 
     name: str
     summary: str
     size: int = 0
-    outcomes: list[Outcome]
+    outcomes: list[PolicyOutcome]
 
 
-class ConsequencesResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole result.
+class ConsequencesResult(RunResult, frozen=True, kw_only=True):
+    """Policies on sources of moments.
 
     Attributes:
-        kind: "consequences".
-        complete: False if it was interrupted.
-        command: what repeats it.
-        started, finished: ISO 8601, UTC.
-        seed: of whatever is random.
-        mms: MMs of the models of servers; 0: their own numbers.
-        machine, versions, kernel, git: where it was made.
-        courses: in the order asked for.
+        seed: of what is random.
+        mms: processes of a sharing pattern at a time; 0: the number that each source has.
+        sources: in the order asked for; `courses` in the file.
     """
 
-    schema: int = SCHEMA
+    WHAT = "consequences file"
+    MADE_BY = "foliolab consequences --json FILE"
+
     kind: Literal["consequences"] = "consequences"
-    complete: bool
-    command: str
-    started: str
-    finished: str
     seed: int
     mms: int
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
-    courses: list[Course]
+    sources: list[SourceResult] = msgspec.field(name="courses")
+
+    @property
+    def figures(self) -> Figures:
+        """The mean error of each figure that a policy's answers lead to."""
+        values: dict[tuple[str, ...], float] = {
+            (source.name, figure.name, outcome.policy): 100 * figure.mean_relative
+            for source in self.sources
+            for outcome in source.outcomes
+            for figure in outcome.figures
+            if figure.values
+        }
+        return Figures(("course", "figure", "policy"), "mean error in %", values)
 
 
-def total(outcomes: Sequence[Outcome]) -> Outcome:
-    """Several courses of one policy as one; at least one of them."""
+def total(outcomes: Sequence[PolicyOutcome]) -> PolicyOutcome:
+    """The sum of a policy's outcomes on several sources, at least one."""
     first = outcomes[0]
-    whole = Outcome(
+    whole = PolicyOutcome(
         policy=first.policy,
         safe=first.safe,
         decisions=[Decided(name=one.name) for one in first.decisions],
@@ -219,28 +216,10 @@ def total(outcomes: Sequence[Outcome]) -> Outcome:
     return whole
 
 
-def totals(courses: Iterable[Course]) -> list[Outcome]:
-    """Each policy over all courses, in the order of the first."""
-    by_policy: dict[str, list[Outcome]] = {}
-    for course in courses:
-        for outcome in course.outcomes:
+def totals(sources: Iterable[SourceResult]) -> list[PolicyOutcome]:
+    """Each policy's sum over all sources, in the order of the first one."""
+    by_policy: dict[str, list[PolicyOutcome]] = {}
+    for source in sources:
+        for outcome in source.outcomes:
             by_policy.setdefault(outcome.policy, []).append(outcome)
     return [total(outcomes) for outcomes in by_policy.values()]
-
-
-def save(result: ConsequencesResult, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> ConsequencesResult:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, ConsequencesResult, SCHEMA, "consequences file", "foliolab consequences --json FILE")

@@ -1,4 +1,4 @@
-"""All courses under all policies, into a result; what one policy breaks, the others survive."""
+"""All sources of moments under all policies, into a result; a policy that fails does not end the others."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from foliolab.framework.consequences.decisions import DECISIONS
-from foliolab.framework.consequences.result import ConsequencesResult, Course, Outcome
-from foliolab.framework.consequences.sources import Source
-from foliolab.framework.consequences.tally import Ledger
+from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome, SourceResult
+from foliolab.framework.consequences.sources import MomentSource
+from foliolab.framework.consequences.tally import Tally
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
@@ -25,16 +25,16 @@ class ConsequencesRequest:
     """What to follow.
 
     Args:
-        courses: in the order of the report.
+        sources: in the order of the report.
         schemes: the policies.
-        seed: what the courses' was, for the result.
-        mms: processes of patterns at a time, likewise.
-        command: what repeats it.
+        seed: the seed that the sources have, for the result.
+        mms: processes of sharing patterns at a time, for the result.
+        command: the command that repeats it.
         execution: native or interpreted.
-        patience: seconds after which a course counts as endless.
+        patience: seconds that one policy may take on one source.
     """
 
-    courses: Sequence[Source]
+    sources: Sequence[MomentSource]
     schemes: Sequence[Scheme]
     seed: int = 1
     mms: int = 0
@@ -44,55 +44,50 @@ class ConsequencesRequest:
 
 
 def follow(request: ConsequencesRequest, progress: Progress | None = None) -> ConsequencesResult:
-    """Take every policy through every course.
+    """Run every source under every policy.
 
     Args:
         request: what to do.
-        progress: told of every course.
+        progress: called with each source and policy.
 
     Returns:
         the result; `complete` is False if it was interrupted.
     """
     started = provenance.now()
-    courses: list[Course] = []
+    followed: list[SourceResult] = []
     complete = True
-    total = len(request.courses) * len(request.schemes)
-    for source in request.courses:
-        outcomes: list[Outcome] = []
+    total = len(request.sources) * len(request.schemes)
+    for source in request.sources:
+        outcomes: list[PolicyOutcome] = []
         for scheme in request.schemes:
             if progress:
-                progress(f"{source.name}, {scheme.name}", len(courses) * len(request.schemes) + len(outcomes), total)
-            outcomes.append(_one(source, scheme, request))
+                progress(f"{source.name}, {scheme.name}", len(followed) * len(request.schemes) + len(outcomes), total)
+            outcomes.append(_outcome(source, scheme, request))
             complete = outcomes[-1].stopped != INTERRUPTED
             if not complete:
                 break
-        courses.append(Course(name=source.name, summary=source.summary, size=source.size, outcomes=outcomes))
+        followed.append(SourceResult(name=source.name, summary=source.summary, size=source.size, outcomes=outcomes))
         if not complete:
             break
     return ConsequencesResult(
         complete=complete,
         command=request.command,
-        started=started,
-        finished=provenance.now(),
+        **provenance.origin(started),
         seed=request.seed,
         mms=request.mms,
-        machine=provenance.describe_machine(),
-        versions=provenance.versions(),
-        kernel=provenance.kernel(),
-        git=provenance.git(),
-        courses=courses,
+        sources=followed,
     )
 
 
-def _one(source: Source, scheme: Scheme, request: ConsequencesRequest) -> Outcome:
-    """One policy in one course; what goes wrong is part of the answer."""
-    ledger = Ledger(scheme)
+def _outcome(source: MomentSource, scheme: Scheme, request: ConsequencesRequest) -> PolicyOutcome:
+    """One policy on one source; an error becomes part of the outcome."""
+    tally = Tally(scheme)
     if why := source.unfit(scheme):
-        return ledger.outcome(why)
+        return tally.outcome(why)
     stopped, code = "", ExitCode.GOOD
     try:
         with time_limit(request.patience, f"{source.name} with policy {scheme.name}"):
-            source.run(ledger, request.execution)
+            source.run(tally, request.execution)
     except KeyboardInterrupt:
         stopped = INTERRUPTED
     except FolioLabError as fault:
@@ -101,15 +96,15 @@ def _one(source: Source, scheme: Scheme, request: ConsequencesRequest) -> Outcom
         stopped, code = "there is not enough memory for its tables", ExitCode.COMPARISON_FAILED
     except Exception as fault:  # whatever a policy's, a pattern's or a workload's own code raises
         stopped, code = describe(fault), ExitCode.PLUGIN_FAILED
-    return ledger.outcome(stopped, int(code))
+    return tally.outcome(stopped, int(code))
 
 
 def exit_code(result: ConsequencesResult) -> int:
     """What a result means for the exit status.
 
-    A policy that failed decides it; also one that claims to be safe and had something done though shared.
+    A policy that failed decides it, or one that claims to be safe and made the kernel act on a shared folio.
     """
-    outcomes = [outcome for course in result.courses for outcome in course.outcomes]
+    outcomes = [outcome for source in result.sources for outcome in source.outcomes]
     if not any(outcome.moments for outcome in outcomes):
         return int(ExitCode.NOTHING_MEASURED)
     if failed := max(outcome.exit_code for outcome in outcomes):
@@ -117,7 +112,7 @@ def exit_code(result: ConsequencesResult) -> int:
     return int(ExitCode.COMPARISON_FAILED) if any(map(broke_safe, outcomes)) else int(ExitCode.GOOD)
 
 
-def broke_safe(outcome: Outcome) -> bool:
-    """Whether somebody did by a policy's answer what its claim to be safe rules out."""
-    rests_on_it = {asker.name for asker in DECISIONS if asker.safe}
-    return outcome.safe and any(one.risked for one in outcome.decisions if one.name in rests_on_it)
+def broke_safe(outcome: PolicyOutcome) -> bool:
+    """Whether a policy claims to be safe, and its answer made the kernel act on a shared folio."""
+    covered = {decision.name for decision in DECISIONS if decision.safe}
+    return outcome.safe and any(decided.risked for decided in outcome.decisions if decided.name in covered)

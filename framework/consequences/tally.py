@@ -1,4 +1,4 @@
-"""Adds up what all askers found at the moments of a course."""
+"""Counts of decisions and figures against the truth, over all moments of a source."""
 
 from __future__ import annotations
 
@@ -6,52 +6,57 @@ import numpy as np
 
 from foliolab.framework.consequences.decisions import DECISIONS, Answers, Decision
 from foliolab.framework.consequences.figures import FIGURES, Figure, Shown
-from foliolab.framework.consequences.partial import Partial
-from foliolab.framework.consequences.result import Decided, Figured, Outcome
-from foliolab.framework.consequences.sample import Sample
+from foliolab.framework.consequences.moment import Moment
+from foliolab.framework.consequences.partial import PartialMappings
+from foliolab.framework.consequences.result import Decided, Figured, PolicyOutcome
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.machine import Machine
 
 
-class Ledger:
-    """The sums of one policy in one course.
+class Tally:
+    """The counts of one policy on one source.
 
     Args:
         scheme: the policy.
 
     Attributes:
-        moments: looked at so far.
+        moments: how many were looked at so far.
     """
 
     def __init__(self, scheme: Scheme) -> None:
         self.scheme = scheme
         self.moments = 0
-        self._decided = [Decided(name=asker.name) for asker in DECISIONS]
+        self._decided = [Decided(name=decision.name) for decision in DECISIONS]
         self._figured = [Figured(name=figure.name) for figure in FIGURES]
-        self._partial = Partial()
+        self._partial = PartialMappings()
 
     def begin(self) -> None:
-        """Another machine begins: folios of the one before are gone."""
+        """Another machine follows: the folios of the machine before are gone."""
         self._partial.finish()
 
     def look(self, machine: Machine, where: str) -> None:
-        """Let all askers ask.
+        """Let every decision and figure look at a moment.
 
         Args:
-            machine: between two operations.
+            machine: the machine, between two operations.
             where: the moment's name.
         """
-        sample = Sample(machine)
-        for asker, decided in zip(DECISIONS, self._decided, strict=True):
-            _decide(decided, asker, asker.ask(sample), where)
+        moment = Moment(machine)
+        for decision, decided in zip(DECISIONS, self._decided, strict=True):
+            _decide(decided, decision, decision.ask(moment), where)
         for figure, figured in zip(FIGURES, self._figured, strict=True):
-            _figure(figured, figure, figure.ask(sample), where)
-        self._partial.look(sample, where)
+            _figure(figured, figure, figure.ask(moment), where)
+        self._partial.look(moment, where)
         self.moments += 1
 
-    def outcome(self, stopped: str = "", exit_code: int = 0) -> Outcome:
-        """What there is, at the end of the course or where it stopped."""
-        return Outcome(
+    def outcome(self, stopped: str = "", exit_code: int = 0) -> PolicyOutcome:
+        """The counts, at the end of the source or where it stopped.
+
+        Args:
+            stopped: why it ended early; empty if it did not.
+            exit_code: what that means for the exit status.
+        """
+        return PolicyOutcome(
             policy=self.scheme.name,
             safe="safe" in self.scheme.capabilities,
             stopped=stopped,
@@ -63,20 +68,20 @@ class Ledger:
         )
 
 
-def _decide(decided: Decided, asker: Decision, answers: Answers, where: str) -> None:
+def _decide(decided: Decided, decision: Decision, answers: Answers, where: str) -> None:
     held_back, risked = answers.right & ~answers.given, answers.given & ~answers.right
     decided.asked += answers.given.size
     decided.held_back += int(held_back.sum())
     decided.risked += int(risked.sum())
     if held_back.any() and not decided.first_held_back:
-        decided.first_held_back = _place(asker, answers, int(held_back.argmax()), where)
+        decided.first_held_back = _question(decision, answers, int(held_back.argmax()), where)
     if risked.any() and not decided.first_risked:
-        decided.first_risked = _place(asker, answers, int(risked.argmax()), where)
+        decided.first_risked = _question(decision, answers, int(risked.argmax()), where)
 
 
-def _place(asker: Decision, answers: Answers, at: int, where: str) -> str:
-    mm = int(answers.mm[at])
-    return f"{where}: {f'MM {mm}, ' if mm >= 0 else ''}{asker.of} {int(answers.of[at])}"
+def _question(decision: Decision, answers: Answers, index: int, where: str) -> str:
+    mm = int(answers.mm[index])
+    return f"{where}: {f'MM {mm}, ' if mm >= 0 else ''}{decision.of} {int(answers.of[index])}"
 
 
 def _figure(figured: Figured, figure: Figure, shown: Shown, where: str) -> None:
@@ -85,13 +90,13 @@ def _figure(figured: Figured, figure: Figure, shown: Shown, where: str) -> None:
     figured.high += int((shown.given > shown.right).sum())
     figured.low += int((shown.given < shown.right).sum())
     figured.sum += float(errors.sum())
-    some = shown.right > 0
-    relative = errors[some] / shown.right[some]
+    nonzero = shown.right > 0
+    relative = errors[nonzero] / shown.right[nonzero]
     figured.relative += relative.size
     figured.relative_sum += float(relative.sum())
     figured.largest_relative = max(figured.largest_relative, float(relative.max(initial=0.0)))
     if errors.size and errors.max() > figured.largest:
-        at = int(errors.argmax())
-        figured.largest, figured.given = float(errors[at]), float(shown.given[at])
-        figured.right = float(shown.right[at])
-        figured.at = f"{where}: {figure.per} {int(shown.of[at])}" if figure.per else where
+        index = int(errors.argmax())
+        figured.largest, figured.given = float(errors[index]), float(shown.given[index])
+        figured.right = float(shown.right[index])
+        figured.at = f"{where}: {figure.per} {int(shown.of[index])}" if figure.per else where

@@ -42,7 +42,7 @@ OPERATIONS: Final[dict[str, Signature]] = {
     "copy_range": Signature("parent child start nr", "{parent} copies {pages} to {child}"),
     "populate": Signature("mm start nr order pmd? batched?", "{mm} faults in {pages}, in folios of {order}"),
     "file_folio": Signature("order shmem?", "a file folio of {order} is allocated"),
-    "map_file": Signature("mm vpn pfn nr shared? write? pmd?", "{mm} maps {pages} to the file folio of frame {pfn}"),
+    "map_file": Signature("mm vpn pfn nr shared? write? pmd?", "{mm} maps a file at {pages}"),
     "drop_file": Signature("pfn", "the file folio of frame {pfn} is truncated"),
     "unmap": Signature("mm start nr flush?", "{mm} unmaps {pages}"),
     "flush_gather": Signature("", "the mmu_gather batch is flushed"),

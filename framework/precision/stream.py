@@ -1,11 +1,10 @@
-"""A sharing pattern as events: what `pattern.Processes` promises, on a clock of steps."""
+"""A sharing pattern as the events of a trace, on a clock of steps."""
 
 from __future__ import annotations
 
 import time
 from array import array
 from collections.abc import Iterator
-from random import Random
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,9 @@ from numpy.typing import NDArray
 
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.answers import describe
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.engine.processes import PatternProcesses
 from foliolab.framework.errors import FolioLabError, ModelError, PluginError
 from foliolab.framework.isolation.blame import location_outside, time_limit
 from foliolab.framework.trace import events as ev
@@ -24,8 +25,8 @@ HEAP: Final = 1 << 20
 """Page of the address space at which a process's page 0 lies; the start of a PMD."""
 FILE: Final = 1 << PMD_ORDER
 """Frame that stands for page 0 of the file."""
-ROW: Final = ("time", "mm", "kind", "order", "page", "nr", "other")
-MOST_PAGES: Final = 1 << 18
+EVENT: Final = ("time", "mm", "kind", "order", "page", "nr", "other")
+"""Columns of an event, in the order in which they are kept."""
 MOST_EVENTS: Final = 4_000_000
 SECONDS: Final = 20.0
 """How long a pattern may take."""
@@ -35,8 +36,8 @@ class TooMany(ModelError):
     """A pattern has more events than are kept, or takes too long."""
 
 
-class Recorded:
-    """Events in memory, as a trace.
+class RecordedEvents:
+    """Events in memory; an `EventSource`.
 
     Args:
         path: what they are called.
@@ -56,141 +57,80 @@ class Recorded:
             yield self.events.part(slice(start, start + BLOCK_EVENTS))
 
 
-class Stream:
-    """Writes down what a pattern does (see `pattern.Processes`).
+class EventRecorder:
+    """Writes down a pattern's operations as events; a new process shows with its first event.
 
     Args:
-        usage: how much it may use.
-        seed: of `random`.
-
-    Attributes:
-        random: for the pattern.
-        now: steps since the start; the next event's time.
+        order: of the file's folios.
     """
 
-    def __init__(self, usage: Usage, seed: int) -> None:
-        self.usage = usage
-        self.random = Random(seed)
-        self.now = 0
-        self._alive: set[int] = set()
-        self._born = 0
+    def __init__(self, order: int) -> None:
+        self._order = order
+        self._now = 0
         self._until = time.monotonic() + SECONDS
-        self._rows = array("q")  # one number after the other: a list a column takes thrice as long
+        self._numbers = array("q")  # one number after the other: a list for each column takes three times as long
 
-    def start(self) -> int:
-        """A new process; it shows with its first event."""
-        return self._birth()
-
-    def fork(self, parent: int) -> int:
-        """A child that shares all that the parent maps."""
-        self._live(parent)
-        child = self._birth()
-        self._add(ev.FORK, parent, other=child)
-        return child
-
-    def exit(self, process: int) -> None:
-        """A process ends."""
-        self._live(process)
-        self._alive.remove(process)
-        self._add(ev.EXIT, process)
-
-    def populate(self, process: int, page: int, nr: int, order: int | None = None) -> None:
-        """New anonymous folios, an event each."""
-        order = self.usage.order if order is None else order
-        self._range(process, page, nr)
-        if order == 1 or not 0 <= order <= PMD_ORDER:
-            raise ModelError(f"there are no anonymous folios of order {order}", f"orders are 0 and 2 to {PMD_ORDER}")
-        if page % (1 << order) or nr % (1 << order):
-            raise ModelError(
-                f"pages {page} to {page + nr - 1} are not whole folios of {1 << order} pages", "align them to folios"
-            )
-        for first in range(page, page + nr, 1 << order):
-            self._add(ev.NEW, process, page=HEAP + first, order=order)
-
-    def write(self, process: int, page: int, nr: int = 1) -> None:
-        """Writes, an event a page."""
-        self._range(process, page, nr)
-        for one in range(page, page + nr):
-            self._add(ev.WRITE, process, page=HEAP + one)
-
-    def unmap(self, process: int, page: int, nr: int = 1) -> None:
-        """Unmap pages."""
-        self._range(process, page, nr)
-        self._add(ev.UNMAP, process, page=HEAP + page, nr=nr)
-
-    def map_file(self, process: int, page: int, file_page: int, nr: int = 1) -> None:
-        """Map pages of the file."""
-        self._range(process, page, nr)
-        self._pages(file_page, nr, "the file")
-        self._add(ev.MAP, process, HEAP + page, nr, self.usage.order, FILE + file_page)
+    def do(self, operation: Operation) -> None:
+        """Write down an operation of `PatternProcesses`: one event, or one for each folio or page."""
+        mm, start, nr = operation.get("mm"), operation.start, operation.get("nr", 1)
+        if operation.name == "fork":
+            self._add(ev.FORK, operation.get("parent"), other=operation.get("child"))
+        elif operation.name == "exit":
+            self._add(ev.EXIT, mm)
+        elif operation.name == "populate":
+            order = operation.get("order")
+            for first in range(start, start + nr, 1 << order):
+                self._add(ev.NEW, mm, page=HEAP + first, order=order)
+        elif operation.name == "write":
+            for page in range(start, start + nr):
+                self._add(ev.WRITE, mm, page=HEAP + page)
+        elif operation.name == "unmap":
+            self._add(ev.UNMAP, mm, page=HEAP + start, nr=nr)
+        elif operation.name == "map_file":
+            self._add(ev.MAP, mm, HEAP + start, nr, self._order, FILE + operation.get("pfn"))
 
     def wait(self, steps: int) -> None:
-        """Time passes."""
-        if steps < 0:
-            raise ModelError(f"it waits for {steps} steps", "time does not go back")
-        self.now += int(steps)
+        """The next event is that much later."""
+        self._now += steps
 
-    def recorded(self, name: str) -> Recorded:
-        """What was written down so far."""
-        table: NDArray[np.int64] = np.frombuffer(self._rows, np.int64).reshape(-1, len(ROW))
-        return Recorded(name, columns(**dict(zip(ROW, table.T, strict=True))))
+    def recorded(self, name: str) -> RecordedEvents:
+        """The events so far, under a name."""
+        table: NDArray[np.int64] = np.frombuffer(self._numbers, np.int64).reshape(-1, len(EVENT))
+        return RecordedEvents(name, columns(**dict(zip(EVENT, table.T, strict=True))))
 
-    def _birth(self) -> int:
-        if len(self._alive) >= self.usage.mms:
-            raise ModelError(
-                f"it has more than {self.usage.mms} processes at a time", "let one exit first, or mind `usage.mms`"
-            )
-        self._born += 1
-        self._alive.add(self._born)
-        return self._born
-
-    def _live(self, process: int) -> None:
-        if process not in self._alive:
-            raise ModelError(f"process {process} does not live", "use what `start` and `fork` return, until `exit`")
-
-    def _range(self, process: int, page: int, nr: int) -> None:
-        self._live(process)
-        self._pages(page, nr, "a process's memory")
-
-    def _pages(self, page: int, nr: int, what: str) -> None:
-        if nr < 1 or page < 0 or page + nr > MOST_PAGES:
-            raise ModelError(
-                f"pages {page} to {page + nr - 1} are not in {what}", f"it has pages 0 to {MOST_PAGES - 1}"
-            )
-
-    def _add(self, kind: int, process: int, page: int = 0, nr: int = 0, order: int = 0, other: int = 0) -> None:
-        if len(self._rows) >= len(ROW) * MOST_EVENTS:
+    def _add(self, kind: int, mm: int, page: int = 0, nr: int = 0, order: int = 0, other: int = 0) -> None:
+        if len(self._numbers) >= len(EVENT) * MOST_EVENTS:
             raise TooMany(f"it has more than {MOST_EVENTS:,} events", "let it end sooner")
-        if len(self._rows) % (len(ROW) << 12) == 0 and time.monotonic() > self._until:
+        if len(self._numbers) % (len(EVENT) << 12) == 0 and time.monotonic() > self._until:
             raise TooMany(f"it has not come to its end after {SECONDS:g} s", "let it end sooner")
-        self._rows.extend((self.now, process, kind, order, page, nr, other))
-        self.now += 1
+        self._numbers.extend((self._now, mm, kind, order, page, nr, other))
+        self._now += 1
 
 
-def played(pattern: SharingPattern, usage: Usage, seed: int, cut: bool = False) -> Recorded:
+def played(pattern: SharingPattern, usage: Usage, seed: int, cut: bool = False) -> RecordedEvents:
     """The events of a pattern.
 
     Args:
         pattern: which.
         usage: how much it may use.
         seed: of what is random.
-        cut: of a pattern with too many events the first ones will do.
+        cut: take the first events of a pattern that has too many.
 
     Raises:
-        PluginError: its code fails, asks for what cannot be, or does not end; names it with file and line.
+        PluginError: the pattern's code fails, asks for something impossible, or does not end; names file and line.
     """
-    stream = Stream(usage, seed)
+    recorder = EventRecorder(usage.order)
     what = f"sharing pattern {pattern.name}"
     try:
         with time_limit(SECONDS, what):
-            pattern.play(stream, usage)
+            pattern.play(PatternProcesses(usage, seed, recorder.do, recorder.wait), usage)
     except PluginError:
         raise
     except FolioLabError as fault:
         if cut and isinstance(fault, TooMany):
-            return stream.recorded(f"the beginning of {pattern.name} with {usage.mms} MMs")
-        place = location_outside(fault)
-        raise PluginError(f"{what}: {fault.what}{f' ({place})' if place else ''}", fault.hint) from fault
+            return recorder.recorded(f"the beginning of {pattern.name} with {usage.mms} MMs")
+        location = location_outside(fault)
+        raise PluginError(f"{what}: {fault.what}{f' ({location})' if location else ''}", fault.hint) from fault
     except Exception as fault:  # whatever a plugin's own code raises
         raise PluginError(f"{what}: {describe(fault)}", "mend it, or leave it out") from fault
-    return stream.recorded(f"{pattern.name} with {usage.mms} MMs")
+    return recorder.recorded(f"{pattern.name} with {usage.mms} MMs")

@@ -13,7 +13,14 @@ from rich.text import Text
 
 from foliolab.framework.consequences.decisions import DECISIONS
 from foliolab.framework.consequences.figures import FIGURES
-from foliolab.framework.consequences.result import ConsequencesResult, Course, Decided, Figured, Outcome, totals
+from foliolab.framework.consequences.result import (
+    ConsequencesResult,
+    Decided,
+    Figured,
+    PolicyOutcome,
+    SourceResult,
+    totals,
+)
 from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import broken, signed, size_text
 
@@ -38,21 +45,21 @@ def render(result: ConsequencesResult, console: Console) -> None:
 
 def write(result: ConsequencesResult, page: Page) -> None:
     """Write a result on a page."""
-    whole = totals(result.courses)
+    whole = totals(result.sources)
     done = [one for one in whole if one.moments]
     if done:
         _matrix(done, page)
         _legend(page)
-    for course in result.courses:
+    for course in result.sources:
         _course(course, page)
     _closing(result, page)
 
 
 # -- the matrix ---------------------------------------------------------------------------------------
-def _matrix(outcomes: Sequence[Outcome], page: Page) -> None:
+def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
     """Askers × policies, over all courses."""
     names = [*(asker.name for asker in DECISIONS), *(figure.name for figure in FIGURES), QUEUE]
-    sources = [*(asker.source for asker in DECISIONS), *(figure.source for figure in FIGURES), "1.6, 3.4"]
+    sources = [*(asker.section for asker in DECISIONS), *(figure.section for figure in FIGURES), "1.6, 3.4"]
     first = [
         Column("asker, figure", [page.text(name) for name in names]),
         Column("spec", [page.text(source, "dim") for source in sources]),
@@ -127,7 +134,7 @@ def _figured(one: Figured, page: Page) -> Text:
     return page.text(f"{sign}{error}{relative}", "yellow" if one.given > one.right else "")
 
 
-def _queue(outcome: Outcome, page: Page) -> Text:
+def _queue(outcome: PolicyOutcome, page: Page) -> Text:
     """The cell of the deferred split queue."""
     one = outcome.partial
     if not one.folios and not one.needless:
@@ -138,7 +145,7 @@ def _queue(outcome: Outcome, page: Page) -> Text:
 
 
 # -- one course ---------------------------------------------------------------------------------------
-def _course(course: Course, page: Page) -> None:
+def _course(course: SourceResult, page: Page) -> None:
     size = f", {size_text(course.size)} folios" if course.size else ""
     done = [one for one in course.outcomes if one.moments]
     if not done:
@@ -160,18 +167,18 @@ def _course(course: Course, page: Page) -> None:
     page.line()
 
 
-def _differs(outcome: Outcome) -> bool:
+def _differs(outcome: PolicyOutcome) -> bool:
     queue = outcome.partial
     decided = any(one.held_back or one.risked for one in outcome.decisions)
     return decided or any(one.largest for one in outcome.figures) or bool(queue.late or queue.missed or queue.needless)
 
 
-def _rows(outcomes: Sequence[Outcome], wanted: Callable[[Outcome, int], bool], count: int) -> list[int]:
+def _rows(outcomes: Sequence[PolicyOutcome], wanted: Callable[[PolicyOutcome, int], bool], count: int) -> list[int]:
     return [number for number in range(count) if any(wanted(one, number) for one in outcomes)]
 
 
-def _decisions(outcomes: Sequence[Outcome], page: Page) -> None:
-    def wanted(one: Outcome, number: int) -> bool:
+def _decisions(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
+    def wanted(one: PolicyOutcome, number: int) -> bool:
         return bool(one.decisions[number].held_back or one.decisions[number].risked)
 
     rows = _rows(outcomes, wanted, len(DECISIONS))
@@ -191,7 +198,7 @@ def _decisions(outcomes: Sequence[Outcome], page: Page) -> None:
             page.line(f"  {_sign(page, sign)} first: {one.policy}, {decided.name}, {getattr(decided, name)}")
 
 
-def _figures(outcomes: Sequence[Outcome], page: Page) -> None:
+def _figures(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
     lines = [
         (one.policy, figured, FIGURES[row]) for row in range(len(FIGURES)) for one in outcomes
         if (figured := one.figures[row]).largest
@@ -229,7 +236,7 @@ def _percent_or_none(part: int, whole: int) -> str:
     return _percent(part, whole) if part else "-"
 
 
-def _queues(outcomes: Sequence[Outcome], page: Page) -> None:
+def _queues(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
     for outcome in outcomes:
         one = outcome.partial
         if not (one.late or one.missed or one.needless):
@@ -242,7 +249,7 @@ def _queues(outcomes: Sequence[Outcome], page: Page) -> None:
         )
 
 
-def _stopped(course: Course, page: Page) -> None:
+def _stopped(course: SourceResult, page: Page) -> None:
     for one in course.outcomes:
         if one.stopped:
             when = f" after {one.moments:,} moments" if one.moments else ""

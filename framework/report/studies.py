@@ -59,7 +59,7 @@ def _points(result: PrecisionResult) -> list[dict[str, Any]]:
 
 def _outcomes(result: ConsequencesResult) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for course in result.courses:
+    for course in result.sources:
         for one in course.outcomes:
             at = {"course": course.name, "policy": one.policy}
             rows += [

@@ -1,4 +1,4 @@
-"""The panel that says what to measure."""
+"""The panel that chooses what to measure."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ NAME: Final = Qt.ItemDataRole.UserRole
 
 
 class Controls(QWidget):
-    """Policies, workloads, sizes.
+    """Choices of policies, workloads and sizes.
 
     Signals:
-        wanted: (wish): measure it.
-        stopped: end the run with what is measured.
+        wanted: a `Wish` to measure.
+        stopped: the run is to end.
     """
 
     wanted = Signal(object)
@@ -50,17 +50,17 @@ class Controls(QWidget):
         self.workloads.setAccessibleName("Workloads")
         self.sizes = QLineEdit(QUICK)
         self.sizes.setAccessibleName("Folio sizes")
-        self.sizes.setToolTip("Such as 4K,64K,2M or 16K-1M, or all")
+        self.sizes.setToolTip("Folio sizes, such as 4K,64K,2M or 16K-1M, or all")
         self.memory = QComboBox()
         self.memory.addItems(MEMORIES)
         self.memory.setCurrentText("64M")
-        self.memory.setAccessibleName("Modelled memory of a workload")
+        self.memory.setAccessibleName("Modelled memory of each workload")
         self.rounds = QSpinBox()
         self.rounds.setRange(0, 1000)
         self.rounds.setSpecialValueText("as many as a verdict needs")
         self.rounds.setAccessibleName("Interleaved rounds")
         self.quick = QCheckBox("quick")
-        self.quick.setToolTip("Less time for each case")
+        self.quick.setToolTip("Take less time for each case")
         self.quick.setChecked(True)
         self.start = QPushButton("Measure")
         self.start.setProperty("role", "primary")
@@ -92,12 +92,12 @@ class Controls(QWidget):
         layout.addWidget(self.stop)
 
     def refill(self) -> None:
-        """List what there is now."""
+        """List the policies and workloads of the library again."""
         ticked = self._chosen_workloads()
         self.policies.refill()
         self.workloads.clear()
         for workload in self._desk.library.registry.workloads.values():
-            if workload.course:
+            if workload.program:
                 continue
             item = QListWidgetItem(workload.name)
             item.setData(NAME, workload.name)
@@ -108,7 +108,7 @@ class Controls(QWidget):
         self._ticked()
 
     def choose(self, what: dict[str, Any]) -> None:
-        """Let the panel say this: policies, workloads, baseline, sizes, memory, quick, where they are given."""
+        """Set the given choices: policies, workloads, baseline, sizes, memory, quick."""
         if "policies" in what:
             self.policies.choose(what["policies"])
         if "workloads" in what:
@@ -125,7 +125,7 @@ class Controls(QWidget):
             self.quick.setChecked(bool(what["quick"]))
 
     def wish(self) -> Wish:
-        """What the panel says."""
+        """The current choices."""
         policies = tuple(self.policies.chosen())
         return Wish(
             policies, self.baseline.currentText() or (policies[0] if policies else ""), self._chosen_workloads(),
@@ -134,7 +134,7 @@ class Controls(QWidget):
         )  # fmt: skip
 
     def runs(self, running: bool) -> None:
-        """Whether something is being measured."""
+        """Set whether a measurement runs."""
         self.start.setEnabled(not running)
         self.stop.setEnabled(running)
 
@@ -142,10 +142,10 @@ class Controls(QWidget):
         return [self.workloads.item(row) for row in range(self.workloads.count())]
 
     def _chosen_workloads(self) -> tuple[str, ...]:
-        return tuple(one.data(NAME) for one in self._items() if one.checkState() == Qt.CheckState.Checked)
+        return tuple(item.data(NAME) for item in self._items() if item.checkState() == Qt.CheckState.Checked)
 
     def _ticked(self) -> None:
-        """The baseline is one of the ticked policies."""
+        """Offer the ticked policies as baselines."""
         kept, chosen = self.baseline.currentText(), self.policies.chosen()
         self.baseline.clear()
         self.baseline.addItems(chosen)

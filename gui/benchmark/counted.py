@@ -1,4 +1,4 @@
-"""Cost per page as stacked, exactly counted metrics: a bar a policy at each folio size."""
+"""Counted accesses per page as stacked bars: one bar for each policy at each folio size."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LEFT, BOTTOM, TOP = 46, 34, 22
 
 
 class CountedBars(QWidget):
-    """The bars of one workload; they do not depend on the machine."""
+    """The bars of one workload. The values are counted, so they do not depend on the host."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("benchmark.counted")
-        self.setAccessibleName("Counted accesses a page")
+        self.setAccessibleName("Counted accesses per page")
         self._theme = theme
         self._result: Result | None = None
         self._workload = ""
@@ -39,20 +39,18 @@ class CountedBars(QWidget):
         self.setMinimumHeight(100)
 
     def show_result(self, result: Result | None, workload: str) -> None:
-        """Show this."""
         self._result, self._workload = result, workload
         cells = self._cells()
-        told = [f"{policy} {size_name(kib)}: {sum(values.values()):.3g} a page" for kib, policy, values in cells]
-        self.setAccessibleDescription("; ".join(told))
+        texts = [f"{policy} {size_name(kib)}: {sum(values.values()):.3g} per page" for kib, policy, values in cells]
+        self.setAccessibleDescription("; ".join(texts))
         self.update()
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         self._theme = theme
         self.update()
 
     def _cells(self) -> list[tuple[int, str, dict[str, float]]]:
-        """(size, policy, metrics) of what is counted."""
+        """The size in KiB, the policy and the counted accesses per page of each bar."""
         if self._result is None:
             return []
         found = []
@@ -61,16 +59,16 @@ class CountedBars(QWidget):
                 found.append(
                     (cell.size_kib, cell.policy, {name: cell.counted.get(name, 0.0) for name, _, _ in STACKED})
                 )
-        return sorted(found, key=lambda one: (one[0], self._order(one[1])))
+        return sorted(found, key=lambda bar: (bar[0], self._order(bar[1])))
 
     def _order(self, policy: str) -> int:
         assert self._result is not None
         return self._result.config.policies.index(policy)
 
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        """All counted metrics of the workload."""
+        """All counted metrics of the workload, as a table."""
         names = [name for name, _, _ in STACKED] + list(OTHERS)
-        headings = ["policy", "size in KiB", *(f"{name} a page" for name in names)]
+        headings = ["policy", "size in KiB", *(f"{name} per page" for name in names)]
         if self._result is None:
             return headings, []
         cells = [cell for cell in self._result.cells if cell.workload == self._workload and cell.counted]
@@ -79,14 +77,13 @@ class CountedBars(QWidget):
         ]
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw it."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), self._theme.colour("panel"))
         self._bars.clear()
         cells = self._cells()
         if not cells:
             painter.setPen(self._theme.colour("quiet"))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "counted accesses will stand here")
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "no accesses are counted yet")
             painter.end()
             return
         sizes = list(dict.fromkeys(kib for kib, _, _ in cells))
@@ -95,16 +92,16 @@ class CountedBars(QWidget):
         self._axis(painter, area, most)
         group = area.width() / len(sizes)
         for at, kib in enumerate(sizes):
-            mine = [(policy, values) for size, policy, values in cells if size == kib]
-            wide = min(group * 0.82 / len(mine), 40.0)
-            left = area.left() + at * group + (group - wide * len(mine)) / 2
-            for column, (policy, values) in enumerate(mine):
+            bars = [(policy, values) for size, policy, values in cells if size == kib]
+            wide = min(group * 0.82 / len(bars), 40.0)
+            left = area.left() + at * group + (group - wide * len(bars)) / 2
+            for column, (policy, values) in enumerate(bars):
                 self._bar(
                     painter, QRectF(left + column * wide, area.top(), wide - 2, area.height()), policy, values, most
                 )
             painter.setPen(self._theme.colour("text"))
-            where = QRectF(area.left() + at * group, area.bottom() + 2, group, 14)
-            painter.drawText(where, Qt.AlignmentFlag.AlignCenter, size_name(kib))
+            label = QRectF(area.left() + at * group, area.bottom() + 2, group, 14)
+            painter.drawText(label, Qt.AlignmentFlag.AlignCenter, size_name(kib))
         self._legend(painter)
         painter.end()
 
@@ -129,7 +126,7 @@ class CountedBars(QWidget):
             painter.fillRect(box, QBrush(colour, style))
             painter.setPen(QPen(colour, 1))
             painter.drawRect(box)
-            self._bars.append((box, f"{policy}: {values[name]:.3f} {words} a page"))
+            self._bars.append((box, f"{policy}: {values[name]:.3f} {words} per page"))
             bottom -= tall
         painter.save()
         painter.setPen(self._theme.colour("quiet"))
@@ -147,16 +144,16 @@ class CountedBars(QWidget):
             painter.setPen(QPen(self._theme.colour("quiet"), 1))
             painter.drawRect(box)
             painter.setPen(self._theme.colour("text"))
-            wide = painter.fontMetrics().horizontalAdvance(f"{words} a page")
-            painter.drawText(QRectF(x + 17, 2, wide + 4, 16), Qt.AlignmentFlag.AlignVCenter, f"{words} a page")
+            wide = painter.fontMetrics().horizontalAdvance(f"{words} per page")
+            painter.drawText(QRectF(x + 17, 2, wide + 4, 16), Qt.AlignmentFlag.AlignVCenter, f"{words} per page")
             x += wide + 36
 
     def text_at(self, position: QPoint) -> str:
-        """What a part of a bar is."""
-        return next((told for box, told in self._bars if box.contains(position)), "")
+        """The text about the part of a bar at a position; empty for none."""
+        return next((text for box, text in self._bars if box.contains(position)), "")
 
     def event(self, event: QEvent) -> bool:
-        """Resting with the pointer tells the figure."""
+        """Show the value of a bar as a tool tip."""
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             QToolTip.showText(event.globalPos(), self.text_at(event.pos()))
             return True

@@ -1,4 +1,4 @@
-"""The table of verdicts: a row a size and policy of the workload in sight."""
+"""The table of verdicts: a row for each workload, size and policy."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SORT: Final = Qt.ItemDataRole.UserRole
 
 
 class _Item(QTableWidgetItem):
-    """Sorted by its number, where it has one."""
+    """Sorts by its number if it has one, else by its text."""
 
     def __lt__(self, other: QTableWidgetItem) -> bool:
-        mine, theirs = self.data(SORT), other.data(SORT)
-        if mine is not None and theirs is not None:
-            return bool(mine < theirs)
+        own, others = self.data(SORT), other.data(SORT)
+        if own is not None and others is not None:
+            return bool(own < others)
         return self.text() < other.text()
 
 
 class VerdictTable(QTableWidget):
-    """What `foliolab compare` prints, of one workload or of all."""
+    """The table that `foliolab compare` prints, for one workload or for all."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__(0, len(COLUMNS))
@@ -47,7 +47,6 @@ class VerdictTable(QTableWidget):
         self.horizontalHeader().setStretchLastSection(True)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
-        """Show these."""
         self._rows = rows
         self.setSortingEnabled(False)
         self.setRowCount(len(rows))
@@ -64,17 +63,15 @@ class VerdictTable(QTableWidget):
         self.setSortingEnabled(True)
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         self._theme = theme
         self.show_rows(self._rows)
 
     def table(self) -> tuple[Sequence[str], Sequence[TableRow]]:
-        """As a table."""
         return COLUMNS, [[text for text, _ in _cells(row)] for row in self._rows]
 
 
 def _cells(row: Row) -> list[tuple[str, float | None]]:
-    """Text and sorting number of each column."""
+    """The text of each column and the number by which it is sorted; None if it is sorted by its text."""
     change = interval = ""
     if row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None and row.verdict != "baseline":
         change = f"{100 * (row.ratio - 1):+.1f} %"

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPush
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
-from foliolab.gui.benchmark.measure import Wish
+from foliolab.gui.benchmark.measure import Wish, request_of
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -174,16 +174,18 @@ class BenchmarkWorkspace(Workspace):
         if len(names) < 2:
             names = [policy.name for policy in self.desk.library.policies][:1]
             names += [p.name for p in self.desk.library.policies if "safe" in p.with_parameters().capabilities][:2]
-        workloads = [one.name for one in self.desk.library.registry.workloads.values() if not one.course][:1]
+        workloads = [one.name for one in self.desk.library.registry.workloads.values() if not one.program][:1]
         self.controls.choose({"policies": list(dict.fromkeys(names)), "workloads": workloads, "quick": True})
         self.start_chosen()
 
     def start(self, wish: Wish) -> None:
         """Measure."""
-        from foliolab.gui.benchmark.measure import measure, request_of
+        from foliolab.framework.run.cases import check_memory
+        from foliolab.gui.benchmark.measure import measure
 
         try:
-            request_of(wish, self.desk.library.registry)
+            registry = self.desk.library.registry
+            check_memory(registry, request_of(wish, registry, "native"))
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -218,11 +220,10 @@ class BenchmarkWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the result to a file."""
-        from foliolab.framework.results import result as results
 
         assert self.result is not None
         try:
-            results.save(self.result, path)
+            self.result.save(path)
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -231,7 +232,6 @@ class BenchmarkWorkspace(Workspace):
 
     def compare(self) -> None:
         """Open the result in Compare; it is written to the user's data folder first, if it is in no file."""
-        from foliolab.framework.results import result as results
         from foliolab.framework.verify.ledger import folder as data_folder
 
         if self.result is None:
@@ -242,7 +242,7 @@ class BenchmarkWorkspace(Workspace):
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{self.result.started[:19].replace(':', '')}.json"
             try:
-                results.save(self.result, self.path)
+                self.result.save(self.path)
             except FolioLabError as fault:
                 self.desk.notices.fault(fault)
                 return
@@ -295,7 +295,7 @@ class BenchmarkWorkspace(Workspace):
     def _redraw(self) -> None:
         """Show the result as the controls above the picture say."""
         from foliolab.framework.results.comparison import compare
-        from foliolab.gui.benchmark.series import Sight, curves, described
+        from foliolab.gui.benchmark.series import Selection, curves, described
 
         result = self.result
         if result is None or self.plot is None or self.bars is None or self.table is None:
@@ -305,24 +305,23 @@ class BenchmarkWorkspace(Workspace):
         self.rows = compare(result, baseline, registry.published_figures(), registry.parameters_of)
         shown = self.workload.currentText()
         workload = shown if shown != ALL else result.config.workloads[0]
-        sight = Sight(
+        selection = Selection(
             workload, self.scale.currentIndex() == 0, self.rest.currentIndex() == 1, self.published.isChecked()
         )
-        forecasts = self._predicted(result) if sight.rest else {}
-        found = curves(result, self.rows, baseline, sight, forecasts)
-        self.plot.label(f"time, {baseline} = 1" if sight.ratio else "ns a page", f"folio size, {workload}")
-        self.plot.show_curves(found, level=1.0 if sight.ratio else None, at_once=self.job is None)
-        self.plot.setAccessibleDescription(described(result, found, sight, baseline))
+        forecasts = self._predicted(result) if selection.rest else {}
+        found = curves(result, self.rows, baseline, selection, forecasts)
+        self.plot.label(f"time, {baseline} = 1" if selection.ratio else "ns a page", f"folio size, {workload}")
+        self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
+        self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, workload)
         self.table.show_rows([row for row in self.rows if shown == ALL or row.workload == workload])
 
     def _predicted(self, result: Result) -> dict[tuple[str, int, str], Forecast]:
         """With the rest of the kernel; why not, where there is no calibration."""
-        from foliolab.framework import calibration
+        from foliolab.framework import calibration, host
         from foliolab.framework.calibration import prediction
-        from foliolab.framework.results import provenance
 
-        kernel = provenance.kernel()
+        kernel = host.kernel()
         path = calibration.default_path(kernel)
         if not path.is_file():
             self._say_no_rest("this kernel is not calibrated: run foliolab kernel calibrate, as root, first")
@@ -330,7 +329,10 @@ class BenchmarkWorkspace(Workspace):
         try:
             library = self.desk.library
             predicted = prediction.predict(
-                result, self.rows, calibration.load(path), lambda policy: "reuse" in library.scheme(policy).capabilities
+                result,
+                self.rows,
+                calibration.Calibration.load(path),
+                lambda policy: "reuse" in library.scheme(policy).capabilities,
             )
         except FolioLabError as fault:
             self._say_no_rest(fault.what)
@@ -367,16 +369,19 @@ class BenchmarkWorkspace(Workspace):
         """The command that measures the same."""
         if self.result is not None and self.job is None:
             return shlex.split(self.result.command)
-        return self.controls.wish().words
+        try:
+            return request_of(self.controls.wish(), self.desk.library.registry, "native").command()
+        except FolioLabError:
+            return ()
 
     def receive(self, what: object) -> None:
         """Policies to measure, a result, or its file."""
-        from foliolab.framework.results import result as results
+        from foliolab.framework.results.result import Result
 
         if isinstance(what, Path):
-            self.show_result(results.load(what))
+            self.show_result(Result.load(what))
             self.path = what
-        elif isinstance(what, results.Result):
+        elif isinstance(what, Result):
             self.show_result(what)
         elif isinstance(what, dict):
             self._receive(what)
@@ -384,7 +389,7 @@ class BenchmarkWorkspace(Workspace):
     def _receive(self, what: dict[str, Any]) -> None:
         self.controls.choose(what)
         if not self.controls.wish().workloads:
-            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.course), "")
+            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.program), "")
             self.controls.choose({"workloads": [first]})
         if what.get("start"):
             self.start_chosen()

@@ -9,7 +9,7 @@ from foliolab.framework.report.words import change_text, share_text, size_text, 
 from foliolab.gui.compare.answer import Answer, Curve, Tone, unknown
 
 if TYPE_CHECKING:
-    from foliolab.framework.consequences.result import ConsequencesResult, Outcome
+    from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.precision.result import Point, PrecisionResult
     from foliolab.framework.results.result import Result
@@ -201,7 +201,7 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
     """How far the figures of /proc are from the page tables, over all courses."""
     from foliolab.framework.consequences.result import totals
 
-    outcome = next((one for one in totals(result.courses) if one.policy == policy), None)
+    outcome = next((one for one in totals(result.sources) if one.policy == policy), None)
     if outcome is None or not outcome.moments:
         why = outcome.stopped if outcome else ""
         return unknown(why=f"{policy} was not followed{f': {why}' if why else ''}")
@@ -229,7 +229,7 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
     )  # fmt: skip
 
 
-def _held_back(outcome: Outcome) -> str:
+def _held_back(outcome: PolicyOutcome) -> str:
     """What else followed, in a sentence."""
     back = sum(one.held_back for one in outcome.decisions)
     risked = sum(one.risked for one in outcome.decisions)

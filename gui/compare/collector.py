@@ -16,7 +16,7 @@ from foliolab.gui.compare.measure import Cell
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
-    from foliolab.framework.results.difference import AnyResult
+    from foliolab.framework.report.result_files import AnyResult
     from foliolab.framework.verify.ledger import Ledger
     from foliolab.gui.window.library import Library
 
@@ -109,7 +109,7 @@ class Collector:
         """The words of the command that measures a cell."""
         words = measure.command(cell, self._library.registry, self.baseline)
         texts = {cell.policy, self.baseline} if cell.question == "cost" else {cell.policy}
-        for file in self._library.files if words else ():
+        for file in self._library.files if words and "--plugin" not in words else ():
             if any(text.partition(":")[0] in self._library.names_of(file) for text in texts):
                 words += ("--plugin", file)
         return words
@@ -152,7 +152,7 @@ def policies_of(result: AnyResult) -> list[str]:
         return list(result.config.policies)
     if isinstance(result, PrecisionResult):
         return [policy.name for policy in result.policies]
-    return list(dict.fromkeys(outcome.policy for course in result.courses for outcome in course.outcomes))
+    return list(dict.fromkeys(outcome.policy for course in result.sources for outcome in course.outcomes))
 
 
 def _decoded(question: str, raw: bytes) -> object:

@@ -10,7 +10,8 @@ from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.results.difference import difference, kind_of, load
+from foliolab.framework.report.result_files import kind_of, load
+from foliolab.framework.results.difference import difference
 from foliolab.gui.compare.answer import QUESTIONS
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
@@ -28,7 +29,7 @@ from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.results.difference import AnyResult
+    from foliolab.framework.report.result_files import AnyResult
 
 RESULTS: Final = "Results (*.json)"
 EVIDENCE: Final = 0.29
@@ -441,8 +442,5 @@ class CompareWorkspace(Workspace):
     def repeated(self) -> Sequence[str]:
         """The command of the chosen cell, or of the opened result."""
         if self.chosen is not None:
-            command = self.matrix.answer(self.chosen).command
-            if "--plugin" in command:  # the window adds it
-                return command[: command.index("--plugin")]
-            return command
+            return self.matrix.answer(self.chosen).command
         return ()

@@ -67,7 +67,7 @@ class Choice:
         return max(self.span // self.size, 1)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """A few words, for undo and for errors."""
         what = self.what if self.kind in ("pattern", "scenario") else Path(self.what).name
         return f"{what} under {', '.join(self.policies)}"
@@ -82,8 +82,8 @@ class Choice:
         if self.kind == "scenario":
             return ["foliolab", "run", self.what, *policies]
         if self.kind == "trace":
-            return ["foliolab", "replay-trace", self.what, *policies]
-        return ["foliolab", "replay", self.what] if self.what else []
+            return ["foliolab", "replay", self.what, *policies]
+        return ["foliolab", "step", self.what] if self.what else []
 
 
 def kind_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A counterexample as a sequence diagram: threads as lanes, accesses in order of time, the truth beside them."""
+"""The widget of a sequence diagram: threads as lanes, accesses in order of time, the mappings beside them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.theme import Theme
 
 PAGE: Final = 10
-"""Lines that Page Up and Page Down go."""
+"""Steps of Page Up and Page Down."""
 FOLDED_FROM: Final = 240
-"""Lines from which on long runs of one thread are folded, unless somebody chose."""
+"""Lines above which long runs of one thread are folded, unless `unfold` says otherwise."""
 PICTURE: Final = (1000, 12_000)
-"""Width of an exported picture, and its height at most: a graphics file has limits."""
+"""Width and greatest height in pixels of an exported picture; graphics files have limits."""
 
 
 class SequenceDiagram(QAbstractScrollArea):
-    """A counterexample's timeline.
+    """The timeline of a counterexample.
 
     Args:
-        theme: whose colours; give it the next one with `paint`.
-        parent: the widget around it.
+        theme: the colours; `paint` changes them.
+        parent: the parent widget.
 
     Signals:
-        stepped: the user went to a step, by mouse or keys.
+        stepped: the user went to a step by mouse or keys.
     """
 
     stepped = Signal(int)
@@ -50,45 +50,44 @@ class SequenceDiagram(QAbstractScrollArea):
         self.viewport().setAutoFillBackground(False)
         self.verticalScrollBar().setSingleStep(1)
 
-    # -- what it shows ---------------------------------------------------------------------------------
+    # -- contents --------------------------------------------------------------------------------------
     def show_timeline(self, timeline: Timeline | None) -> None:
-        """Show a counterexample that was played, before its first step; None: nothing."""
+        """Show a counterexample before its first step; None shows nothing."""
         self.timeline = timeline
-        self._made()
+        self._remake()
         self._picture.now = -1
         self.verticalScrollBar().setValue(0)
 
     def show_accesses(self, every: bool) -> None:
-        """Whether also accesses to statistics, MMs and free lists are shown."""
+        """Set whether accesses to statistics, MMs and free lists are shown, too."""
         self._all = every
-        self._made()
+        self._remake()
 
     def unfold(self, unfolded: bool | None) -> None:
-        """Whether long runs of one thread are shown in full; None: where there are not too many lines."""
+        """Set whether long runs of one thread are shown in full; None shows them in full if there are few lines."""
         self._unfolded = unfolded
-        self._made()
+        self._remake()
 
     def go(self, step: int) -> None:
-        """Show a step as the present one; -1: before the first. `stepped` is not emitted."""
+        """Make a step the current one; -1 is before the first. Does not emit `stepped`."""
         self._picture.now = step
         if self.diagram.marks and step >= 0:
-            self._bring(self.diagram.line_of(step))
+            self._scroll_to(self.diagram.line_of(step))
         self._describe()
         self.viewport().update()
 
     @property
     def step(self) -> int:
-        """The present step; -1 before the first."""
+        """The current step; -1 before the first."""
         return self._picture.now
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme's colours."""
         self._theme = theme
         self._picture.theme = theme
         self.viewport().update()
 
     def exportables(self) -> Sequence[Exportable]:
-        """The whole diagram, and its steps as a table."""
+        """The whole diagram as a picture and as a table."""
         if not self.diagram.marks:
             return ()
         self._whole.fit()
@@ -110,7 +109,7 @@ class SequenceDiagram(QAbstractScrollArea):
         ]
         return ("step", "thread", "kind", "what", "change", "location", *mms), rows
 
-    def _made(self) -> None:
+    def _remake(self) -> None:
         made = Diagram()
         if self.timeline is not None:
             made = diagram_of(self.timeline, self._all, self._unfolded is not False)
@@ -125,25 +124,26 @@ class SequenceDiagram(QAbstractScrollArea):
         if not self.diagram.marks:
             self.setAccessibleDescription("no counterexample is shown")
         elif self.step < 0:
-            steps = len(self.timeline.frames) if self.timeline else 0
-            self.setAccessibleDescription(f"before the first of {steps} steps")
+            self.setAccessibleDescription(
+                f"before the first of {len(self.timeline.frames) if self.timeline else 0} steps"
+            )
         else:
             mark = self.diagram.marks[self.diagram.line_of(self.step)]
-            self.setAccessibleDescription(f"step {self.step}: {mark.told}; {_truth(mark)}")
+            self.setAccessibleDescription(f"step {self.step}: {mark.description}; {_truth(mark)}")
 
-    # -- geometry ----------------------------------------------------------------------------------------
+    # -- geometry --------------------------------------------------------------------------------------
     def geometry_for(self, width: int) -> Geometry:
-        """Where things are for a width."""
+        """Positions and sizes for a width."""
         return geometry_of(self.diagram, width, self.font())
 
     @property
     def picture(self) -> SequencePicture:
-        """What draws it."""
+        """Draws the diagram."""
         return self._picture
 
     @property
     def lines(self) -> int:
-        """Lines, those about broken laws included."""
+        """The number of lines, with those about broken laws."""
         return len(self.diagram.marks) + len(self.diagram.broken)
 
     def _measure(self) -> None:
@@ -154,7 +154,7 @@ class SequenceDiagram(QAbstractScrollArea):
         self.horizontalScrollBar().setRange(0, max(geometry.width - self.viewport().width(), 0))
         self.horizontalScrollBar().setPageStep(self.viewport().width())
 
-    def _bring(self, line: int) -> None:
+    def _scroll_to(self, line: int) -> None:
         bar = self.verticalScrollBar()
         shown = bar.pageStep()
         margin = min(2, shown // 3)
@@ -163,31 +163,29 @@ class SequenceDiagram(QAbstractScrollArea):
         elif line >= bar.value() + shown - margin:
             bar.setValue(line - shown + margin + 1)
 
-    def line_at(self, at: QPoint) -> int:
-        """The line at a place of the viewport; -1 for none."""
+    def line_at(self, position: QPoint) -> int:
+        """The line at a position of the viewport; -1 for none."""
         geometry = self.geometry_for(self.viewport().width())
-        line = self.verticalScrollBar().value() + (at.y() - geometry.head) // geometry.line
-        return line if at.y() >= geometry.head and 0 <= line < len(self.diagram.marks) else -1
+        line = self.verticalScrollBar().value() + (position.y() - geometry.head) // geometry.line
+        return line if position.y() >= geometry.head and 0 <= line < len(self.diagram.marks) else -1
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The lanes share the width."""
         super().resizeEvent(event)
         self._measure()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Another font has other heights."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange:
             self._picture.font = self.font()
             self._measure()
 
     def sizeHint(self) -> QSize:
-        """Room for two lanes and some twenty lines."""
+        """Space for two lanes and about twenty lines."""
         return QSize(820, 480)
 
     # -- drawing ---------------------------------------------------------------------------------------
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the lines in sight."""
+        """Draw the visible lines."""
         view = self.viewport()
         painter = QPainter(view)
         painter.fillRect(view.rect(), self._theme.colour("panel"))
@@ -206,9 +204,9 @@ class SequenceDiagram(QAbstractScrollArea):
         self._picture.draw_heads(painter, geometry)
         painter.end()
 
-    # -- going through it ------------------------------------------------------------------------------
+    # -- stepping --------------------------------------------------------------------------------------
     def _go_by(self, by: int) -> None:
-        """So many lines that are steps further (back)."""
+        """Go forward by so many lines that have a step; back if `by` is negative."""
         steps = [mark.step for mark in self.diagram.marks if mark.step is not None]
         if not steps:
             return
@@ -218,14 +216,14 @@ class SequenceDiagram(QAbstractScrollArea):
         else:
             earlier = [step for step in steps if step < self.step]
             target = earlier[max(by, -len(earlier))] if earlier else steps[0]
-        self._went(target)
+        self._step_to(target)
 
-    def _went(self, step: int) -> None:
+    def _step_to(self, step: int) -> None:
         self.go(step)
         self.stepped.emit(step)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Arrows, Page Up and Down, Home and End go from step to step."""
+        """Go from step to step with the arrow keys, Page Up, Page Down, Home and End."""
         key = Qt.Key
         by = {
             key.Key_Down: 1, key.Key_Right: 1, key.Key_Up: -1, key.Key_Left: -1, key.Key_PageDown: PAGE,
@@ -237,17 +235,17 @@ class SequenceDiagram(QAbstractScrollArea):
         self._go_by(by)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go to the step under the pointer; of a line that is none of its own to its last."""
+        """Go to the step of the clicked line; for a line that stands for several steps, to its last step."""
         line = self.line_at(event.position().toPoint())
         if line >= 0 and event.button() == Qt.MouseButton.LeftButton:
             mark = self.diagram.marks[line]
-            following = (one.step for one in self.diagram.marks[line:] if one.step is not None)
+            following = (later.step for later in self.diagram.marks[line:] if later.step is not None)
             target = mark.step if mark.step is not None else mark.last if mark.last >= 0 else next(following, None)
             if target is not None:
-                self._went(target)
+                self._step_to(target)
 
     def viewportEvent(self, event: QEvent) -> bool:
-        """What the line under the pointer means."""
+        """Show the full text of the line under the pointer as a tool tip."""
         if isinstance(event, QHelpEvent):
             line = self.line_at(event.pos())
             QToolTip.showText(event.globalPos(), self.tip(line) if line >= 0 else "", self.viewport())
@@ -255,26 +253,26 @@ class SequenceDiagram(QAbstractScrollArea):
         return super().viewportEvent(event)
 
     def tip(self, line: int) -> str:
-        """A line in full: what, where, and the author's text."""
+        """The full text of a line: what happens, the source line, and the mappings."""
         mark = self.diagram.marks[line]
-        told = [mark.told]
+        parts = [mark.description]
         if mark.step is not None and mark.location and self.timeline is not None:
-            told.append(f"{mark.location}: {self.timeline.source(mark.step)}")
+            parts.append(f"{mark.location}: {self.timeline.source(mark.step)}")
         if mark.mappings:
-            told.append(_truth(mark))
-        return "\n".join(told)
+            parts.append(_truth(mark))
+        return "\n".join(parts)
 
 
 def _truth(mark: Mark) -> str:
-    """Who maps the folio, in words."""
-    who = [f"MM {mm}: {count}" for mm, count in enumerate(mark.mappings) if count]
+    """The mappings of the folio as a text."""
+    mappers = [f"MM {mm}: {count}" for mm, count in enumerate(mark.mappings) if count]
     if not mark.mappings:
-        return "who maps the folio is as before"
-    return f"mapped by {', '.join(who)}" if who else "mapped by nobody"
+        return "the mappings are unchanged"
+    return f"mapped by {', '.join(mappers)}" if mappers else "not mapped"
 
 
 class _Whole(QWidget):
-    """The diagram in full, to be written to a file; never on screen."""
+    """A hidden widget that draws the whole diagram, for export."""
 
     def __init__(self, diagram: SequenceDiagram) -> None:
         super().__init__(diagram)
@@ -282,12 +280,12 @@ class _Whole(QWidget):
         self.hide()
 
     def fit(self) -> None:
-        """Be as large as the diagram."""
+        """Resize to the size of the diagram."""
         geometry = self._diagram.geometry_for(PICTURE[0])
         self.resize(geometry.width, min(geometry.head + self._diagram.lines * geometry.line + 8, PICTURE[1]))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """All lines; none is the present one."""
+        """Draw all lines, without a current step."""
         picture, geometry = self._diagram.picture, self._diagram.geometry_for(PICTURE[0])
         painter = QPainter(self)
         painter.fillRect(self.rect(), picture.theme.colour("panel"))

@@ -1,4 +1,4 @@
-"""Draws a sequence diagram: only the lines that are asked for."""
+"""Draws the visible lines of a sequence diagram."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from foliolab.gui.sequence.rows import Diagram, Mark, Span
 from foliolab.gui.window.theme import Theme
 
 LANE: Final = 230
-"""Pixels that a lane needs at least."""
+"""Least width of a lane in pixels."""
 STATE: Final = 200
 GUTTER: Final = 46
 MM: Final = 30
 RADIUS: Final = 4.5
 LATER: Final = 0.38
-"""Opacity of what has not happened yet."""
+"""Opacity of the lines after the current step."""
 _LEFT: Final = 22
-"""From a lane's edge to its line: room for brackets."""
+"""Pixels from the left edge of a lane to its line; the brackets of locks are drawn there."""
 _MIDDLE: Final = Qt.AlignmentFlag.AlignVCenter
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where things are, in pixels.
+    """Positions and sizes in pixels.
 
     Args:
-        width: of all.
+        width: of the diagram.
         line: height of a line.
         head: height of the heads.
         lane: width of a lane.
-        lanes: how many.
-        truth: where the truth begins.
-        state: where the changed fields begin.
+        lanes: number of lanes.
+        truth: left edge of the columns with the mappings by the page tables.
+        state: left edge of the column with the changed fields.
     """
 
     width: int
@@ -51,12 +51,12 @@ class Geometry:
         return GUTTER + max(thread, 0) * self.lane
 
     def axis(self, thread: int) -> int:
-        """The line of a lane."""
+        """The x of the vertical line of a lane."""
         return self.lane_at(thread) + _LEFT
 
 
 def geometry_of(diagram: Diagram, width: int, font: QFont) -> Geometry:
-    """The geometry for a width; what is given back is wider where that is too little."""
+    """The geometry for a width; the result is wider if the width is too small."""
     metrics = QFontMetrics(font)
     lanes = max(len(diagram.heads), 1)
     truth = max(diagram.nr_mms * MM, metrics.horizontalAdvance("mapped by MM")) + 12
@@ -73,9 +73,12 @@ class SequencePicture:
     """Draws a diagram.
 
     Args:
-        diagram: what.
-        theme: whose colours.
+        diagram: the contents.
+        theme: the colours.
         font: of all texts.
+
+    Attributes:
+        now: the current step; -1 before the first.
     """
 
     def __init__(self, diagram: Diagram, theme: Theme, font: QFont) -> None:
@@ -86,7 +89,7 @@ class SequencePicture:
 
     # -- lines -----------------------------------------------------------------------------------------
     def draw(self, painter: QPainter, geometry: Geometry, first: int, last: int, top: int) -> None:
-        """Draw lines first…last, the first of them at height `top`."""
+        """Draw the lines from `first` to `last`, beginning at height `top`."""
         painter.setFont(self.font)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         here = self.diagram.line_of(self.now) if self.now >= 0 else -1
@@ -115,7 +118,7 @@ class SequencePicture:
         painter.drawText(area.adjusted(4, 0, 0, 0), _MIDDLE, "▶")
 
     def _axes(self, painter: QPainter, geometry: Geometry, area: QRect, at: int) -> None:
-        """The lanes' lines; dotted while the thread waits."""
+        """Draw the vertical lines of the lanes, dotted while a thread waits."""
         for thread in range(geometry.lanes):
             waits = any(
                 span.kind == "wait" and span.thread == thread and span.first <= at < span.last
@@ -153,7 +156,8 @@ class SequencePicture:
         painter.setFont(self.font)
 
     def _sign(self, painter: QPainter, mark: Mark, at: QPointF) -> None:
-        """Reads hollow, writes filled, locks as diamonds, begin and end as triangle and square."""
+        """Draw a hollow circle for a read, a filled one for a write, a diamond for a lock, a triangle and a square for
+        the begin and end of an operation."""
         theme = self.theme
         colour = theme.of_series(max(mark.thread, 0))
         hollow = QBrush(theme.colour("panel"))
@@ -178,7 +182,7 @@ class SequencePicture:
             painter.drawLine(QPointF(x - r, y), QPointF(x + r, y))
 
     def _truth(self, painter: QPainter, geometry: Geometry, area: QRect, at: int, mark: Mark) -> None:
-        """Mappings by MM; strong where they are others than in the line before."""
+        """Draw the mappings by MM, bold if they differ from the line before."""
         if not mark.mappings:
             return
         before = next((m.mappings for m in self.diagram.marks[at - 1 :: -1] if m.mappings), ()) if at else ()
@@ -194,7 +198,7 @@ class SequencePicture:
 
     # -- across lines ----------------------------------------------------------------------------------
     def _spans(self, painter: QPainter, geometry: Geometry, first: int, last: int, top: int, here: int) -> None:
-        """A bracket from the lock to the unlock; those that are held together stand side by side."""
+        """Draw a bracket from each lock to its unlock; nested brackets stand side by side."""
         painter.setBrush(Qt.BrushStyle.NoBrush)
         locks = [span for span in self.diagram.spans if span.kind == "lock"]
         for span in locks:
@@ -228,7 +232,7 @@ class SequencePicture:
 
     # -- heads -----------------------------------------------------------------------------------------
     def draw_heads(self, painter: QPainter, geometry: Geometry) -> None:
-        """Draw what the lanes are, from height 0."""
+        """Draw the heads of the lanes, at height 0."""
         theme = self.theme
         painter.setFont(self.font)
         painter.fillRect(QRect(0, 0, geometry.width, geometry.head), theme.colour("raised"))

@@ -1,4 +1,4 @@
-"""What a sequence diagram shows of a counterexample: marks on lanes, locks and waits between them."""
+"""The contents of a sequence diagram: marks on lanes, and the spans of locks and waits."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Mark:
     """A line of the diagram.
 
     Args:
-        thread: in whose lane; -1: the set-up, across all of them.
-        kind: what it is.
-        text: what stands beside the mark.
-        state: the field of the policy that it changes, with old and new value; empty if it changes none.
-        step: the frame that it is; None where it is none of its own.
-        last: the last frame that it stands for.
-        mappings: by MM, by the page tables; empty where that was not looked at.
-        location: file and line.
+        thread: the lane; -1 for the set-up, which spans all lanes.
+        kind: what happens.
+        text: the text beside the mark.
+        state: the policy's field that changes, with its old and new value; empty if no field changes.
+        step: the frame that the line shows; None for a line that shows no single frame.
+        last: the last frame that the line includes; -1 for none.
+        mappings: the number of mappings by MM, counted in the page tables; empty if they were not counted.
+        location: file and line of the source.
     """
 
     thread: int
@@ -45,8 +45,8 @@ class Mark:
     location: str = ""
 
     @property
-    def told(self) -> str:
-        """The line in words, for screen readers and tables."""
+    def description(self) -> str:
+        """The line as a text, for screen readers and tables."""
         who = "" if self.thread < 0 else f"thread {self.thread} "
         parts = [f"{who}{WORDS[self.kind]}".strip(), self.text, self.state]
         return ", ".join(part for part in parts if part)
@@ -54,12 +54,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Span:
-    """A time in which a thread holds a lock, or waits for one.
+    """The lines during which a thread holds a lock or waits for one.
 
     Args:
-        thread: whose lane.
-        kind: which of the two.
-        name: the field with the lock's bit.
+        thread: the lane.
+        kind: holding or waiting.
+        name: the field with the bit of the lock.
         first, last: lines of the diagram.
     """
 
@@ -72,14 +72,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A whole sequence diagram.
+    """A sequence diagram.
 
     Args:
-        heads: what each lane is, and its operations, in two lines.
-        marks: its lines, in order of time.
+        heads: for each lane its name and its operations.
+        marks: the lines, in order of time.
         spans: locks and waits.
-        nr_mms: MMs that the truth is told of.
-        broken: the laws that broke, in words.
+        nr_mms: MMs whose mappings are shown.
+        broken: a sentence for each law that breaks.
     """
 
     heads: tuple[tuple[str, str], ...] = ()
@@ -90,23 +90,23 @@ class Diagram:
     _lasts: list[int] = field(default_factory=list)
 
     def line_of(self, step: int) -> int:
-        """The line that shows a frame: its own, or the one that it is folded into."""
+        """The line that shows a frame, or into which the frame is folded."""
         found = bisect_left(self._lasts, step)
         return min(found, len(self.marks) - 1)
 
     def is_later(self, line: int, step: int) -> bool:
-        """Whether a line has not happened yet when a step has."""
+        """Whether a line happens after a step."""
         at = line + 1 if self.marks[line].last < 0 and line + 1 < len(self.marks) else line
         return self._lasts[at] > step
 
 
 def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = False) -> Diagram:
-    """The diagram of a timeline.
+    """Make the diagram of a counterexample that was played.
 
     Args:
-        timeline: what was played.
-        all_accesses: also those to statistics, MMs and free lists; of a sequence every access.
-        unfolded: a line for each access, also in long runs of one thread.
+        timeline: its accesses and operations in order.
+        all_accesses: also show accesses to statistics, MMs and free lists; for a sequence of operations, every access.
+        unfolded: show a line for each access, also in long runs of one thread.
     """
     from foliolab.framework.report.interleaving import rows_of
 
@@ -119,7 +119,7 @@ def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = 
             marks.append(Mark(row.thread, "note", row.text, last=row.last, mappings=row.mappings))
         elif row.text.startswith("▸"):
             marks.append(Mark(row.thread, "begin", row.text.removeprefix("▸ ")))
-        elif marks:  # what a whole operation changed, and what it answered
+        elif marks:  # what a whole operation changes, and its answer
             text = row.text.strip()
             last = marks[-1].last
             if text.startswith("= "):
@@ -138,7 +138,7 @@ def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = 
 
 
 def _lasts(marks: Iterable[Mark]) -> list[int]:
-    """The last frame of each line; of a line without one that of the line before."""
+    """The last frame of each line; a line without frames has that of the line before it."""
     found: list[int] = []
     for mark in marks:
         found.append(max(mark.last, found[-1] if found else -1))
@@ -148,15 +148,15 @@ def _lasts(marks: Iterable[Mark]) -> list[int]:
 def _heads(timeline: Timeline) -> tuple[tuple[str, str], ...]:
     threads = timeline.counterexample.threads
     if not timeline.threaded:
-        return (("operations", "each whole, one after the other"),)
+        return (("operations", "one after the other, each as a whole"),)
     return tuple((f"thread {number}", " · ".join(does)) for number, does in enumerate(threads))
 
 
 def _broken(timeline: Timeline) -> tuple[str, ...]:
     found = timeline.playback.violations
     if not found:
-        return (f"The law {timeline.counterexample.law}, for which this was kept, is not broken.",)
-    return tuple(f"✗ {one.law} ({LAWS.get(one.law, 'a law unknown here')}): {one}" for one in found)
+        return (f"The law {timeline.counterexample.law} of this counterexample does not break any more.",)
+    return tuple(f"✗ {one.law} ({LAWS.get(one.law, 'an unknown law')}): {one}" for one in found)
 
 
 def _mark(timeline: Timeline, step: int, thread: int, text: str) -> Mark:
@@ -182,7 +182,7 @@ def _kind(frame: Frame) -> Kind:
 
 
 def _spans(timeline: Timeline, diagram: Diagram) -> Iterable[Span]:
-    """Locks from the access that took them to the one that gave them back, waits up to the access that ends them."""
+    """A span from the access that takes a lock to the one that releases it, and one for each wait."""
     held: dict[tuple[int, str], tuple[int, int]] = {}
     waits: dict[int, tuple[str, int]] = {}
     end = len(timeline.frames) - 1
@@ -192,7 +192,7 @@ def _spans(timeline: Timeline, diagram: Diagram) -> Iterable[Span]:
             waits.setdefault(thread, (frame.field, step))
             continue
         if thread in waits and frame.old == frame.new and frame.field == waits[thread][0]:
-            continue  # it looks whether the bit is clear by now
+            continue  # the thread checks whether the bit is clear now
         if thread in waits:
             name, first = waits.pop(thread)
             yield Span(thread, "wait", name, diagram.line_of(first), diagram.line_of(step))

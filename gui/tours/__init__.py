@@ -1,1 +1,1 @@
-"""Three tours: what is a false shared, why per-page mapcounts cost, how a race is found."""
+"""The tours: what a false shared is, what per-page mapcounts cost, how a race is found."""

@@ -1,4 +1,4 @@
-"""Which policies a tour shows: chosen by what they claim, so that it works with whatever is installed."""
+"""Chooses the policies of a tour by their claims, so that tours work with any set of installed policies."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
 
 def first(library: Library, what: str, fits: Callable[[frozenset[str]], bool]) -> str:
-    """The first installed policy whose claims fit, and none of whose claims is refuted if there is such a one.
+    """The first installed policy whose claims fit; one without a refuted claim is preferred.
 
     Args:
-        what: the claims in words, for the error.
+        library: the installed policies.
+        what: the claims in words, for the error message.
+        fits: whether a set of claims fits.
+
+    Returns:
+        its name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no installed policy fits.
     """
     fitting: list[Scheme] = []
     for policy in library.policies:
@@ -30,19 +35,21 @@ def first(library: Library, what: str, fits: Callable[[frozenset[str]], bool]) -
         if fits(scheme.capabilities):
             fitting.append(scheme)
     if not fitting:
-        raise UsageError(f"no installed policy {what}", "this tour needs one; install a plugin that has it")
+        raise UsageError(
+            f"no installed policy {what}", "this tour needs such a policy: install a plugin that offers one"
+        )
     ledger = library.ledger()
-    sound = [one for one in fitting if not ledger.refuted(one)]
+    sound = [scheme for scheme in fitting if not ledger.refuted(scheme)]
     return (sound or fitting)[0].name
 
 
 def exact(library: Library) -> str:
-    """A policy that always knows."""
+    """A policy that claims to be exact."""
     return first(library, "claims to be exact", lambda claims: "exact" in claims)
 
 
 def imprecise(library: Library) -> str:
-    """A policy that is safe, and knows only so many owners."""
+    """A policy that claims to be safe, but not to be exact."""
     return first(
         library, "claims to be safe without being exact", lambda claims: "safe" in claims and "exact" not in claims
     )
@@ -54,5 +61,5 @@ def with_page_mapcounts(library: Library) -> str:
 
 
 def without_page_mapcounts(library: Library) -> str:
-    """A policy that does not."""
+    """A policy that does not count the mappings of single pages."""
     return first(library, "does without page mapcounts", lambda claims: "average-mapcount" in claims)

@@ -1,4 +1,4 @@
-"""A card an attack: what it does, how far it is, what it found."""
+"""One card for each attack: what it does, its progress, and its findings."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from foliolab.gui.verify.growth import Growth
 from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
-    "explored": "every interleaving of two to four threads, each access a step",
-    "random": "random operations on up to eight MMs, held against the page tables",
-    "symbolic": "the solver, over all MM IDs and counts of a class",
-    "structural": "widths of fields at the claimed maxima, and what is left at the end",
+    "explored": "every interleaving of the memory accesses of two to four threads",
+    "random": "random operations on up to eight MMs, compared with the page tables",
+    "symbolic": "a solver searches all MM IDs and counts of a class",
+    "structural": "field widths at the claimed maxima, and the values left at the end",
 }
 SIGNS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
 ROLES: Final = {"held": "good", "refuted": "bad", "undecided": "doubtful"}
 
 
 class Card(QFrame):
-    """One attack."""
+    """The card of one attack."""
 
     def __init__(self, name: str, theme: Theme) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Card(QFrame):
         self.title.setProperty("role", "heading")
         for label in (self.what, self.count):
             label.setProperty("role", "quiet")
-        for label in (self.title, self.what, self.count):  # what they say must not widen the window
+        for label in (self.title, self.what, self.count):  # long texts must not widen the window
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.growth = Growth(theme)
         layout = QVBoxLayout(self)
@@ -47,38 +47,41 @@ class Card(QFrame):
             layout.addWidget(part, 1 if part is self.growth else 0)
 
     def begin(self, runs: bool) -> None:
-        """A new run, in which it takes part or not."""
+        """Start a new run.
+
+        Args:
+            runs: whether this attack is part of it.
+        """
         self.growth.clear()
         self.setEnabled(runs)
         self._say(ATTACKS[self._name] if runs else "not chosen")
-        self.count.setText("begins …" if runs else "")
+        self.count.setText("starts …" if runs else "")
         self._title("", "heading")
 
     def show_progress(self, news: Progress, seconds: float) -> None:
-        """How far it is."""
         self.growth.add(seconds, news.states, news.depth)
         self._say(news.what)
         depth = f", depth {news.depth:,}" if news.depth else ""
         self.count.setText(f"{news.states:,} states{depth}, {news.rate:,.0f} a second")
 
     def show_refutation(self, finding: Finding) -> None:
-        """It found something."""
+        """Show that the attack refuted a claim."""
         self._title(f"✗ refuted: {finding.claim or 'what every policy owes'}", "bad")
 
     def show_end(self, findings: Sequence[Finding]) -> None:
-        """What it says in the end."""
-        mine = [one for one in findings if one.attack == self._name]
-        if not mine:
+        """Show the findings of the attack when it has ended."""
+        own = [finding for finding in findings if finding.attack == self._name]
+        if not own:
             return
-        verdicts = {one.verdict for one in mine}
-        worst = next(one for one in ("refuted", "undecided", "held") if one in verdicts)
-        claims = ", ".join(one.claim or "every policy" for one in mine if one.verdict == worst)
+        verdicts = {finding.verdict for finding in own}
+        worst = next(verdict for verdict in ("refuted", "undecided", "held") if verdict in verdicts)
+        claims = ", ".join(finding.claim or "every policy" for finding in own if finding.verdict == worst)
         self._title(f"{SIGNS[worst]} {worst}: {claims}", ROLES[worst])
-        self._say(next(one.bound for one in mine if one.verdict == worst))
-        self.setToolTip("\n\n".join(f"{SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in mine))
-        states = max(one.states for one in mine)
+        self._say(next(finding.bound for finding in own if finding.verdict == worst))
+        self.setToolTip("\n\n".join(f"{SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in own))
+        states = max(finding.states for finding in own)
         if states:
-            self.count.setText(f"{states:,} states in {max(one.seconds for one in mine):.1f} s")
+            self.count.setText(f"{states:,} states in {max(finding.seconds for finding in own):.1f} s")
 
     def _say(self, text: str) -> None:
         self.what.setText(self.what.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.width() - 20))
@@ -92,7 +95,7 @@ class Card(QFrame):
 
 
 class Cards(QWidget):
-    """All four side by side."""
+    """The cards of all attacks, side by side."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -104,6 +107,5 @@ class Cards(QWidget):
             line.addWidget(card, 1)
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         for card in self.cards.values():
             card.growth.paint(theme)

@@ -1,4 +1,4 @@
-"""Files that Verify opens: counterexamples, and verdicts of `foliolab verify --json`."""
+"""The files that Verify opens: counterexamples, and verdicts of `foliolab verify --json`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 HEAD: Final = 4096
+"""Bytes at the beginning of a file that decide its kind."""
 _VERDICTS: Final = b'"verifications"'
 _EXAMPLE: Final = (b'"law"', b'"policy"', b'"shape"')
 
 
 def kind_of(path: Path) -> Literal["", "verdicts", "example"]:
-    """What a file is, by its beginning; "" if it is none of these."""
+    """The kind of a file, by its beginning; empty for other files."""
     if path.suffix != ".json" or not path.is_file():
         return ""
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A small curve of how the states of an attack grow."""
+"""A small curve of the states and the depth of an attack over time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from foliolab.gui.window.theme import Theme
 
 MOST: Final = 400
+"""Points above which every second point is dropped."""
 
 
 class Growth(QWidget):
-    """States over time as an area, depth as a line on a scale of its own."""
+    """States over time as an area, depth over time as a line; each has its own scale."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -23,31 +24,26 @@ class Growth(QWidget):
         self.setMinimumHeight(34)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("States and depth over time")
-        self.setToolTip("States (area) and depth (line) over time, each on a scale of its own")
+        self.setToolTip("States (area) and depth (line) over time, each with its own scale")
 
     def sizeHint(self) -> QSize:
-        """Wide and low."""
         return QSize(160, 40)
 
     def clear(self) -> None:
-        """Nothing yet."""
         self._points.clear()
         self.update()
 
     def add(self, seconds: float, states: float, depth: float) -> None:
-        """A point."""
         self._points.append((seconds, states, depth))
         if len(self._points) > MOST:
             self._points = self._points[::2]
         self.update()
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         self._theme = theme
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw it."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         width, height = self.width() - 2, self.height() - 3

@@ -1,4 +1,4 @@
-"""The panel that says what to attack, and with what budget."""
+"""The panel that chooses the policy, the attacks and their budget."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SHIFT: Final = {"M": 20, "G": 30}
 
 @dataclass(frozen=True)
 class Attempt:
-    """What to attack.
+    """The choices of the panel.
 
     Args:
-        policy: as a user would write it.
-        seconds: budget of each attack.
-        memory: as on the command line, such as 1G.
-        attacks: by name.
-        tso: with store buffers.
+        policy: the policy, as it is written on the command line.
+        seconds: the time budget of each attack.
+        memory: the memory budget of each attack, as on the command line, such as 1G.
+        attacks: names of attacks.
+        tso: whether the explored attack models the store buffers of x86.
     """
 
     policy: str
@@ -46,11 +46,10 @@ class Attempt:
 
     @property
     def nbytes(self) -> int:
-        """The memory in bytes."""
         return int(self.memory[:-1]) << SHIFT[self.memory[-1]]
 
     def command(self) -> list[str]:
-        """The words of the same on the command line."""
+        """The words of the command line that runs the same attacks."""
         words = ["foliolab", "verify", self.policy]
         if self.seconds != SECONDS:
             words += ["--budget", f"{self.seconds:g}"]
@@ -65,9 +64,9 @@ class Options(QWidget):
     """The panel.
 
     Signals:
-        wanted: (attempt): attack.
-        stopped: end the attacks.
-        chosen: (policy): another policy is chosen.
+        wanted: an `Attempt` to run.
+        stopped: the running attacks are to end.
+        chosen: the text of the policy entry changed.
     """
 
     wanted = Signal(object)
@@ -81,7 +80,7 @@ class Options(QWidget):
         self.policy.setEditable(True)
         self.policy.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.policy.setAccessibleName("Policy to verify")
-        self.policy.setToolTip("A policy; parameters may follow, as in NAME:slots=3")
+        self.policy.setToolTip("A policy, with parameters as in NAME:slots=3")
         self.policy.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.policy.setMinimumContentsLength(14)
         self.seconds = QDoubleSpinBox()
@@ -91,7 +90,7 @@ class Options(QWidget):
         self.seconds.setValue(SECONDS)
         self.seconds.setAccessibleName("Budget of each attack in seconds")
         self.memory = QComboBox()
-        self.memory.setAccessibleName("Memory that states may take")
+        self.memory.setAccessibleName("Memory budget of each attack")
         self.memory.addItems(list(MEMORIES))
         self.memory.setCurrentText("1 GiB")
         self.attacks = {name: QCheckBox(name) for name in ATTACKS}
@@ -99,9 +98,9 @@ class Options(QWidget):
             box.setChecked(True)
             box.setToolTip(ATTACKS[name])
         self.tso = QCheckBox("store buffers (x86-TSO)")
-        self.tso.setToolTip("The explored attack lets plain stores wait in a buffer, as x86 does")
+        self.tso.setToolTip("The explored attack models the store buffers of x86: plain stores become visible later")
         self.again = QCheckBox("verify again on save")
-        self.again.setToolTip("When the policy's file is saved, attack its new text at once")
+        self.again.setToolTip("Verify the new text of a policy file when it is saved")
         self.start = QPushButton("Verify")
         self.start.setProperty("role", "primary")
         self.stop = QPushButton("Stop")
@@ -126,7 +125,7 @@ class Options(QWidget):
         self.refill()
 
     def refill(self) -> None:
-        """List what there is now."""
+        """List the policies of the library again."""
         kept = self.policy.currentText()
         self.policy.blockSignals(True)
         self.policy.clear()
@@ -136,7 +135,7 @@ class Options(QWidget):
         self.policy.blockSignals(False)
 
     def attempt(self) -> Attempt:
-        """What the panel says."""
+        """The current choices."""
         attacks = tuple(name for name, box in self.attacks.items() if box.isChecked())
         return Attempt(
             self.policy.currentText().strip(), self.seconds.value(), MEMORIES[self.memory.currentText()], attacks,
@@ -144,11 +143,10 @@ class Options(QWidget):
         )  # fmt: skip
 
     def choose(self, policy: str) -> None:
-        """Choose a policy."""
         self.policy.setCurrentText(policy)
 
     def limit(self, seconds: float | None, attacks: Sequence[str] | None) -> None:
-        """Another budget, or other attacks, where given."""
+        """Set the time budget and the attacks; None leaves them."""
         if seconds is not None:
             self.seconds.setValue(seconds)
         if attacks is not None:
@@ -156,7 +154,7 @@ class Options(QWidget):
                 box.setChecked(name in attacks)
 
     def runs(self, running: bool) -> None:
-        """Whether attacks run."""
+        """Set whether attacks run."""
         self.start.setEnabled(not running)
         self.stop.setEnabled(running)
 

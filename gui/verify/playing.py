@@ -1,4 +1,4 @@
-"""Plays a counterexample beside the window, since a long one takes seconds."""
+"""Plays a counterexample in a thread, because a long one takes seconds."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
 
 
 class Playing:
-    """One counterexample being played in a thread.
+    """A counterexample that is being played in a thread.
 
     Args:
-        counterexample: which.
+        counterexample: the counterexample.
         scheme: the policy.
 
     Attributes:
-        timeline: once it is played.
-        fault: why it cannot be.
+        timeline: its accesses and operations; None until it is played.
+        fault: why it cannot be played; None if it can.
     """
 
     def __init__(self, counterexample: Counterexample, scheme: Scheme) -> None:
         self.timeline: Timeline | None = None
         self.fault: FolioLabError | None = None
-        self._what = counterexample, scheme
-        # a daemon: what a policy's own code does in it is watched, and ended, by the verifier's watchdog
+        self._arguments = counterexample, scheme
+        # A daemon thread: it runs the policy's code, which the watchdog of the verifier ends if it hangs.
         self._thread = threading.Thread(target=self._play, name="counterexample", daemon=True)
         self._thread.start()
 
     @property
     def over(self) -> bool:
-        """Whether it was played, or cannot be."""
+        """Whether the counterexample was played or cannot be played."""
         return self.timeline is not None or self.fault is not None
 
     def _play(self) -> None:
         from foliolab.framework.verify.timeline import Timeline
 
         try:
-            self.timeline = Timeline(*self._what)
+            self.timeline = Timeline(*self._arguments)
         except FolioLabError as fault:
             self.fault = fault
-        except Exception as fault:  # whatever a policy's own code raises
+        except Exception as fault:  # the policy's code can raise anything
             self.fault = PluginError(f"the counterexample cannot be played: {type(fault).__name__}: {fault}")

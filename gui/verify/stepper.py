@@ -1,4 +1,4 @@
-"""A counterexample to step through: the sequence diagram, a slider, the sentence of what breaks."""
+"""Steps through a counterexample: the sequence diagram, a slider, and the law that breaks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.timeline import Timeline
 
 SPEED = 350
-"""Milliseconds from one step to the next while it plays."""
+"""Milliseconds from one step to the next while the counterexample plays."""
 
 
 class Stepper(QWidget):
-    """A counterexample that was played.
+    """A counterexample that can be stepped through.
 
     Signals:
-        stepped: (step): another step is looked at.
+        stepped: the new current step.
     """
 
     stepped = Signal(int)
@@ -60,7 +60,7 @@ class Stepper(QWidget):
         layout.addLayout(line)
 
     def show_timeline(self, timeline: Timeline) -> None:
-        """Step through this, from its beginning."""
+        """Show a counterexample that was played, before its first step."""
         self.pause()
         self.timeline = timeline
         example = timeline.counterexample
@@ -76,21 +76,21 @@ class Stepper(QWidget):
 
     @property
     def step(self) -> int:
-        """The step that is looked at; -1: before the first."""
+        """The current step; -1 before the first."""
         return self.diagram.step
 
     @property
     def last(self) -> int:
-        """The last step."""
+        """The number of the last step; -1 if nothing is shown."""
         return len(self.timeline.frames) - 1 if self.timeline is not None else -1
 
     @property
     def plays(self) -> bool:
-        """Whether it goes on by itself."""
+        """Whether the counterexample plays."""
         return self._timer.isActive()
 
     def go(self, step: int) -> None:
-        """Look at a step."""
+        """Go to a step; steps outside of the range go to its ends."""
         if self.timeline is None:
             return
         step = min(max(step, -1), self.last)
@@ -101,24 +101,22 @@ class Stepper(QWidget):
         self.where.setText(f"step {step} of {self.last}" if step >= 0 else f"before step 0 of {self.last}")
         self.stepped.emit(step)
 
-    def on(self) -> None:
-        """The next one."""
+    def forward(self) -> None:
         self.go(self.step + 1)
 
     def back(self) -> None:
-        """The one before."""
         self.go(self.step - 1)
 
     def first(self) -> None:
-        """Before everything."""
+        """Go before the first step."""
         self.go(-1)
 
     def end(self) -> None:
-        """The last one."""
+        """Go to the last step."""
         self.go(self.last)
 
     def toggle(self) -> None:
-        """Play, or pause."""
+        """Play or pause; at the end, play again from the start."""
         if self.plays:
             self.pause()
         elif self.timeline is not None:
@@ -127,14 +125,12 @@ class Stepper(QWidget):
             self._timer.start()
 
     def pause(self) -> None:
-        """Stand still."""
         self._timer.stop()
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         self.diagram.paint(theme)
 
     def _tick(self) -> None:
-        self.on()
+        self.forward()
         if self.step >= self.last:
             self.pause()

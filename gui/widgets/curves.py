@@ -1,10 +1,10 @@
-"""Curves over folio size or time: error bars, symbols and names at their ends; drawn at most five times a second."""
+"""Curves with error bars, symbols and names at their ends; redrawn at most five times a second."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyqtgraph as pg
@@ -15,13 +15,13 @@ from foliolab.framework.plugins.selection import size_text
 from foliolab.gui.window.theme import SYMBOLS, Theme
 
 INTERVAL: Final = 200
-"""Milliseconds between two drawings at least."""
+"""Least milliseconds between two drawings."""
 NEAR: Final = 18
-"""Pixels within which a point is meant by the mouse."""
+"""Pixels from the mouse to a point, within which the point's text is shown."""
 LINE: Final = 16
-"""Pixels that a name at a curve's end takes in height."""
+"""Height in pixels of a name at the end of a curve."""
 GLYPH: Final = 7.5
-"""Pixels that a letter of such a name takes in width, about."""
+"""Approximate width in pixels of a letter of such a name."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Curve:
     """One curve.
 
     Args:
-        name: unique; stands at its end.
+        name: unique; shown at the end of the curve.
         x, y: its points.
         low, high: the ends of the error bars; empty for none.
-        number: of its colour and symbol.
-        dashed: not measured here, but taken from elsewhere.
-        told: a sentence for each point, shown when the mouse is on it.
+        number: decides the colour and the symbol.
+        dashed: whether the values were not measured on this host, such as published figures.
+        texts: a sentence for each point, shown when the mouse is on it.
     """
 
     name: str
@@ -44,19 +44,18 @@ class Curve:
     high: Sequence[float] = ()
     number: int = 0
     dashed: bool = False
-    told: Sequence[str] = ()
+    texts: Sequence[str] = ()
 
 
 class SizeAxis(pg.AxisItem):  # type: ignore[misc]
-    """An axis of folio sizes: x is the logarithm to base 2 of the size in KiB."""
+    """An axis of folio sizes, where x is log2 of the size in KiB."""
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
-        """Every size, or every other where there is no room for all."""
+        """A tick for every size, or for every second one if the labels would overlap."""
         every = 1 if size / max(high - low, 1) > 42 else 2
         return [(every, [float(x) for x in range(math.ceil(low), math.floor(high) + 1) if x >= 2 and x % every == 0])]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """4K to 2M and above."""
         return [size_text(1024 << round(value)) for value in values]
 
 
@@ -65,18 +64,17 @@ class _Drawn:
     line: Any
     bars: Any
     name: Any
-    parts: list[Any] = field(default_factory=list)
 
 
 class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
     """A plot of curves.
 
     Args:
-        theme: its colours.
+        theme: the colours.
         sizes: whether x is log2 of a folio size in KiB.
 
     Signals:
-        pointed: the sentence of the point under the mouse; empty for none.
+        pointed: the text of the point under the mouse; empty for none.
     """
 
     pointed = Signal(str)
@@ -87,7 +85,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._curves: tuple[Curve, ...] = ()
         self._drawn: dict[str, _Drawn] = {}
         self._level: float | None = None
-        self._told = ""
+        self._text = ""
         self.setMenuEnabled(False)
         self.hideButtons()
         self.setMouseEnabled(x=False, y=False)
@@ -104,19 +102,19 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.setMinimumHeight(140)
         self.paint_theme(theme)
 
-    # -- what to show ----------------------------------------------------------------------------------
+    # -- contents --------------------------------------------------------------------------------------
     @property
     def curves(self) -> tuple[Curve, ...]:
-        """What is shown, or is about to be."""
+        """The curves that are shown or that the next drawing will show."""
         return self._curves
 
     def show_curves(self, curves: Sequence[Curve], *, level: float | None = None, at_once: bool = False) -> None:
-        """Show these and no others.
+        """Replace the curves.
 
         Args:
-            curves: names are unique; curves without points are left out.
-            level: where to draw a rule, such as 1 for a ratio.
-            at_once: now, and not when the next drawing is due.
+            curves: with unique names; curves without points are left out.
+            level: the y of a horizontal rule, such as 1 for a ratio; None for no rule.
+            at_once: draw now instead of when the next drawing is due.
         """
         self._curves = tuple(curve for curve in curves if len(curve.x))
         self._level = level
@@ -127,12 +125,11 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
             self._timer.start()
 
     def label(self, left: str, bottom: str) -> None:
-        """Name the axes."""
         self.setLabel("left", left)
         self.setLabel("bottom", bottom)
 
     def paint_theme(self, theme: Theme) -> None:
-        """Draw in a theme's colours."""
+        """Draw in the colours of a theme."""
         self._theme = theme
         self.setBackground(theme.panel)
         for side in ("left", "bottom"):
@@ -144,26 +141,26 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.draw()
 
     def shut(self) -> None:
-        """No more drawing."""
+        """Stop the timer of the drawing."""
         self._timer.stop()
 
     # -- drawing ---------------------------------------------------------------------------------------
     def draw(self) -> None:
-        """Draw now what is to be shown."""
+        """Draw the curves now."""
         names = {curve.name for curve in self._curves}
         for name in [name for name in self._drawn if name not in names]:
             self._drop(self._drawn.pop(name))
         for curve in self._curves:
             drawn = self._drawn.get(curve.name)
             if drawn is None:
-                drawn = self._drawn[curve.name] = self._made()
+                drawn = self._drawn[curve.name] = self._new_items()
             self._set(drawn, curve)
         self._rule.setVisible(self._level is not None)
         if self._level is not None:
             self._rule.setValue(self._level)
         self._fit()
 
-    def _made(self) -> _Drawn:
+    def _new_items(self) -> _Drawn:
         drawn = _Drawn(pg.PlotDataItem(), pg.ErrorBarItem(x=[0.0], y=[0.0], beam=0.08), pg.TextItem(anchor=(0, 0.5)))
         for item in (drawn.bars, drawn.line, drawn.name):
             self.addItem(item, ignoreBounds=True)
@@ -192,7 +189,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         drawn.name.setText(curve.name, color=colour)
 
     def _fit(self) -> None:
-        """Show all of it, with room for the names at the right."""
+        """Show all points, with space for the names at the right."""
         points = [(x, y) for curve in self._curves for x, y in zip(curve.x, curve.y, strict=True)]
         if not points:
             return
@@ -205,40 +202,40 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         names = min(max(len(curve.name) for curve in self._curves) * GLYPH + 16, pixels * 0.45)
         room = width * names / (pixels - names)
         self.getViewBox().setRange(xRange=(left - 0.04 * width, right + room), yRange=(low, high), padding=0)
-        self._place_names((high - low) * LINE / max(self.getViewBox().height(), 100.0), width * 0.02, low)
+        self._arrange_names((high - low) * LINE / max(self.getViewBox().height(), 100.0), width * 0.02, low)
 
-    def _place_names(self, line: float, gap: float, low: float) -> None:
-        """Each name beside its curve's end; where two would overlap, the upper one moves up."""
+    def _arrange_names(self, line: float, gap: float, low: float) -> None:
+        """Put each name beside the end of its curve; if two would overlap, the upper one moves up."""
         above = low - line
         for curve in sorted(self._curves, key=lambda curve: curve.y[-1]):
             above = max(curve.y[-1], above + line)
-            right = max(one.x[-1] for one in self._curves)
+            right = max(other.x[-1] for other in self._curves)
             self._drawn[curve.name].name.setPos(right + gap, above)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Names keep their distance."""
+        """Keep the distance of the names in pixels."""
         super().resizeEvent(event)
         if getattr(self, "_drawn", None):
             self._fit()
 
     # -- the mouse -------------------------------------------------------------------------------------
     def text_at(self, position: QPointF) -> str:
-        """The sentence of the point at a place of the scene; empty for none."""
-        best, told = float(NEAR), ""
+        """The text of the point at a position of the scene; empty for none."""
+        best, found = float(NEAR), ""
         for curve in self._curves:
-            for x, y, text in zip(curve.x, curve.y, curve.told, strict=False):
-                there = self.getViewBox().mapViewToScene(QPointF(x, y))
-                distance = math.hypot(there.x() - position.x(), there.y() - position.y())
+            for x, y, text in zip(curve.x, curve.y, curve.texts, strict=False):
+                point = self.getViewBox().mapViewToScene(QPointF(x, y))
+                distance = math.hypot(point.x() - position.x(), point.y() - position.y())
                 if distance < best:
-                    best, told = distance, text
-        return told
+                    best, found = distance, text
+        return found
 
     def _moved(self, position: QPointF) -> None:
-        told = self.text_at(position)
-        if told != self._told:
-            self._told = told
-            self.setToolTip(told)
-            self.pointed.emit(told)
+        text = self.text_at(position)
+        if text != self._text:
+            self._text = text
+            self.setToolTip(text)
+            self.pointed.emit(text)
 
 
 def _pen(colour: QColor, dashed: bool) -> QPen:
@@ -248,7 +245,7 @@ def _pen(colour: QColor, dashed: bool) -> QPen:
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
-    """From below the least to above the greatest."""
+    """The range of the values with a margin."""
     low, high = min(values), max(values)
     margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     return low - margin, high + margin

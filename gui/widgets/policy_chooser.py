@@ -1,4 +1,4 @@
-"""A list of policies to tick, with a line for parameters; what is broken is listed, greyed, with its error."""
+"""A list of policies to tick, with an entry for policies with parameters; broken plugins are listed disabled."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ TEXT: Final = Qt.ItemDataRole.UserRole
 
 
 class PolicyChooser(QWidget):
-    """The policies of the library.
+    """The policies of the library, with check boxes.
+
+    Args:
+        library: the policies.
+        notices: shows errors of the entry.
+        most: how many policies can be ticked; 0 for no limit.
 
     Signals:
-        changed: other ones are ticked.
+        changed: the ticked policies changed.
     """
 
     changed = Signal()
 
     def __init__(self, library: Library, notices: Notices, most: int = 0) -> None:
-        """A chooser of at most so many policies; 0: of as many as one likes."""
         super().__init__()
         self._library = library
         self._notices = notices
@@ -52,18 +56,18 @@ class PolicyChooser(QWidget):
         self.entry.returnPressed.connect(self._added)
 
     def chosen(self) -> list[str]:
-        """The ticked policies, as a user would write them."""
+        """The ticked policies, as they are written on the command line."""
         items = (self.list.item(row) for row in range(self.list.count()))
         return [item.data(TEXT) for item in items if item.checkState() == Qt.CheckState.Checked and item.data(TEXT)]
 
     def choose(self, texts: Sequence[str]) -> None:
-        """Tick these and no others; those with parameters are added to the list."""
+        """Tick exactly these policies; those with parameters are added to the list."""
         self._extra += [text for text in texts if ":" in text and text not in self._extra]
         self.refill(texts)
         self.changed.emit()
 
     def refill(self, ticked: Sequence[str] | None = None) -> None:
-        """List what there is now; what was ticked stays so if there still is such a policy."""
+        """List the policies of the library again; policies stay ticked if they still exist."""
         ticked = self.chosen() if ticked is None else ticked
         self.list.blockSignals(True)
         self.list.clear()
@@ -89,7 +93,7 @@ class PolicyChooser(QWidget):
     def _ticked(self, item: QListWidgetItem) -> None:
         if self._most and item.checkState() == Qt.CheckState.Checked and len(self.chosen()) > self._most:
             item.setCheckState(Qt.CheckState.Unchecked)
-            self._notices.say(f"{self._most} policies at most can be watched side by side; untick one first")
+            self._notices.say(f"at most {self._most} policies can be shown side by side: untick one first")
             return
         self.changed.emit()
 

@@ -1,4 +1,4 @@
-"""Python source to be read: line numbers, the line of a step, the line of an error."""
+"""A read-only view of Python source, with line numbers, and with marks for the line of a step and of an error."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from foliolab.gui.window.theme import Theme
 
 Kind = Literal["step", "error"]
 SIGNS: Final[dict[str, str]] = {"step": "▶", "error": "✗"}
-"""Beside the line number: a mark is never a colour alone."""
+"""Beside the line number, so that colour alone never marks a line."""
 TOKENS: Final[dict[str, str]] = {"step": "accent", "error": "bad"}
 _TINT: Final = 60
+"""Opacity of the background of a marked line, of 255."""
 
 
 class SourceView(QPlainTextEdit):
     """Read-only Python source.
 
     Args:
-        theme: whose colours; give it the next one with `paint`.
-        parent: the widget around it.
+        theme: the colours; `paint` changes them.
+        parent: the parent widget.
     """
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -59,14 +60,14 @@ class SourceView(QPlainTextEdit):
         self.updateRequest.connect(self._scrolled)
         self._widen()
 
-    # -- what it shows ---------------------------------------------------------------------------------
+    # -- contents --------------------------------------------------------------------------------------
     def show_source(self, text: str, first_line: int = 1, path: str = "") -> None:
-        """Show a text without marks; the same text stays where it was scrolled to.
+        """Show a text without marks; if it is the text that is shown already, the view does not scroll.
 
         Args:
             text: the source.
             first_line: the number of its first line in its file.
-            path: the file; named to screen readers.
+            path: the file; screen readers read it.
         """
         self._marks.clear()
         if (text, first_line, path) != (self._text, self.first_line, self.path):
@@ -74,15 +75,15 @@ class SourceView(QPlainTextEdit):
             self._highlighter.read(text)
             self.setPlainText(text)
             self._widen()
-        self._marked()
+        self._show_marks()
 
     def mark(self, line: int, kind: Kind, message: str = "") -> None:
-        """Mark a line and bring it into sight; a line that is not shown is not marked.
+        """Mark a line and scroll to it; a line outside of the text is ignored.
 
         Args:
             line: its number in the file.
-            kind: the line of a step, or of an error.
-            message: shown where the pointer rests on the line, and told to screen readers.
+            kind: the line of a step, or of an error. At most one line is that of a step.
+            message: the tool tip of the line; screen readers read it.
         """
         block = self.document().findBlockByNumber(line - self.first_line)
         if line < self.first_line or not block.isValid():
@@ -90,34 +91,33 @@ class SourceView(QPlainTextEdit):
         if kind == "step":
             self._marks = {at: mark for at, mark in self._marks.items() if mark[0] != "step"}
         self._marks[line] = (kind, message)
-        self._marked()
+        self._show_marks()
         cursor = QTextCursor(block)
         self.setTextCursor(cursor)
-        self._bring(block)
+        self._scroll_to(block)
 
     def clear_marks(self) -> None:
-        """No line is marked any more."""
+        """Remove all marks."""
         self._marks.clear()
-        self._marked()
+        self._show_marks()
 
     @property
     def marks(self) -> dict[int, Kind]:
-        """The marked lines, by their numbers in the file."""
+        """The marks, by the number of the line in the file."""
         return {line: kind for line, (kind, _) in self._marks.items()}
 
     def line_text(self, line: int) -> str:
-        """A line by its number in the file; empty where it is not shown."""
+        """The text of a line, by its number in the file; empty outside of the text."""
         block = self.document().findBlockByNumber(line - self.first_line)
         return block.text() if block.isValid() and line >= self.first_line else ""
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme's colours."""
         self._theme = theme
         self._highlighter.paint(theme)
-        self._marked()
+        self._show_marks()
 
     # -- marks -----------------------------------------------------------------------------------------
-    def _marked(self) -> None:
+    def _show_marks(self) -> None:
         chosen = []
         for line, (kind, _) in self._marks.items():
             colour = self._theme.colour(TOKENS[kind])
@@ -147,20 +147,20 @@ class SourceView(QPlainTextEdit):
         return wave
 
     def _described(self) -> str:
-        told = [self.path] if self.path else []
+        parts = [self.path] if self.path else []
         for line, (kind, message) in sorted(self._marks.items()):
-            told.append(f"{kind} at line {line}: {message or self.line_text(line).strip()}")
-        return "; ".join(told)
+            parts.append(f"{kind} at line {line}: {message or self.line_text(line).strip()}")
+        return "; ".join(parts)
 
-    def _bring(self, block: QTextBlock) -> None:
-        """Scroll only where the line is out of sight or at its edge: a text that jumps cannot be read."""
+    def _scroll_to(self, block: QTextBlock) -> None:
+        """Scroll only if the line is out of sight or at the edge, so that the text does not jump while one reads."""
         top = self.blockBoundingGeometry(block).translated(self.contentOffset()).top()
         height = self.blockBoundingRect(block).height()
         if not height <= top <= self.viewport().height() - 2 * height:
             self.centerCursor()
 
     def viewportEvent(self, event: QEvent) -> bool:
-        """The message of a marked line where the pointer rests on it."""
+        """Show the message of a marked line as a tool tip."""
         if isinstance(event, QHelpEvent):
             line = self.cursorForPosition(event.pos()).blockNumber() + self.first_line
             QToolTip.showText(event.globalPos(), self._marks.get(line, ("step", ""))[1], self.viewport())
@@ -170,15 +170,15 @@ class SourceView(QPlainTextEdit):
     # -- line numbers ----------------------------------------------------------------------------------
     @property
     def gutter_width(self) -> int:
-        """Pixels for line numbers and signs."""
+        """Width in pixels of the line numbers and signs."""
         digits = len(str(self.first_line + self.blockCount()))
         return (digits + 3) * self.fontMetrics().horizontalAdvance("9")
 
     def _widen(self) -> None:
         self.setViewportMargins(self.gutter_width, 0, 0, 0)
-        self._place_gutter()
+        self._arrange_gutter()
 
-    def _place_gutter(self) -> None:
+    def _arrange_gutter(self) -> None:
         inside = self.contentsRect()
         self._gutter.setGeometry(QRect(inside.left(), inside.top(), self.gutter_width, inside.height()))
 
@@ -189,12 +189,11 @@ class SourceView(QPlainTextEdit):
             self._gutter.update(0, area.y(), self._gutter.width(), area.height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The gutter is as high as the text."""
         super().resizeEvent(event)
-        self._place_gutter()
+        self._arrange_gutter()
 
     def paint_gutter(self, event: QPaintEvent) -> None:
-        """Draw the numbers of the lines in sight, and their signs."""
+        """Draw the numbers and signs of the visible lines."""
         theme = self._theme
         painter = QPainter(self._gutter)
         painter.fillRect(event.rect(), theme.colour("window"))
@@ -217,16 +216,14 @@ class SourceView(QPlainTextEdit):
 
 
 class _Gutter(QWidget):
-    """Where the line numbers stand."""
+    """The column of the line numbers; the view draws it."""
 
     def __init__(self, view: SourceView) -> None:
         super().__init__(view)
         self._view = view
 
     def sizeHint(self) -> QSize:
-        """As wide as the numbers."""
         return QSize(self._view.gutter_width, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """The view knows its lines."""
         self._view.paint_gutter(event)

@@ -1,1 +1,1 @@
-"""The window, what it offers to every workspace, and what every workspace is."""
+"""What the window offers to its workspaces: the desk with its services, and the base class of a workspace."""

@@ -1,4 +1,4 @@
-"""The command palette: type a few letters of what you want to do (Ctrl+Shift+P)."""
+"""The command palette (Ctrl+Shift+P): finds a command by some of its letters."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ ACTION = Qt.ItemDataRole.UserRole
 
 
 def rank(wanted: str, text: str) -> int | None:
-    """How well a text fits what was typed: its letters in order, words' beginnings best; None if it does not.
+    """How well a text matches what was typed; lower is better.
 
-    Lower is better.
+    All typed letters must occur in the text in this order. Letters at the beginning of words, and letters that follow
+    each other closely, rank better.
+
+    Returns:
+        the cost; None if the text does not match.
     """
     cost, at = 0, 0
     low = text.lower()
@@ -31,19 +35,19 @@ def rank(wanted: str, text: str) -> int | None:
 
 
 class CommandPalette(QDialog):
-    """A list of all commands that can be run now, narrowed by typing."""
+    """The list of active commands, filtered by what is typed."""
 
     def __init__(self, commands: Commands, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setAccessibleName("Command palette")
         self._commands = commands
         self._window = parent
-        self.entry = QLineEdit(placeholderText="Type what you want to do")
+        self.entry = QLineEdit(placeholderText="Type letters of a command")
         self.entry.setAccessibleName("Command")
-        self.entry.textChanged.connect(self._narrow)
+        self.entry.textChanged.connect(self._filter)
         self.entry.installEventFilter(self)
         self.list = QListWidget()
-        self.list.setAccessibleName("Commands that fit")
+        self.list.setAccessibleName("Matching commands")
         self.list.itemActivated.connect(self._choose)
         layout = QVBoxLayout(self)
         layout.addWidget(self.entry)
@@ -51,25 +55,25 @@ class CommandPalette(QDialog):
         self.resize(560, 380)
 
     def ask(self) -> None:
-        """Show it in the middle of the window's upper half."""
+        """Show the palette in the upper half of the window."""
         parent = self._window
         self.entry.clear()
-        self._narrow("")
+        self._filter("")
         corner = parent.mapToGlobal(parent.rect().topLeft())
         self.move(corner.x() + (parent.width() - self.width()) // 2, corner.y() + parent.height() // 8)
         self.show()
         self.entry.setFocus()
 
-    def _narrow(self, wanted: str) -> None:
+    def _filter(self, wanted: str) -> None:
         self.list.clear()
-        fitting = []
+        matching = []
         for command, action in self._commands.active():
             text = f"{command.menu}: {command.plain}" if command.menu else command.plain
             cost = rank(wanted, command.plain)
             cost = rank(wanted, text) if cost is None else cost
             if cost is not None:
-                fitting.append((not action.isEnabled(), cost, text, action))
-        for _, _, text, action in sorted(fitting, key=lambda one: one[:3]):
+                matching.append((not action.isEnabled(), cost, text, action))
+        for _, _, text, action in sorted(matching, key=lambda row: row[:3]):
             self._offer(text, action)
         self.list.setCurrentRow(0)
 
@@ -89,7 +93,7 @@ class CommandPalette(QDialog):
             action.trigger()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Arrow keys move in the list while the entry has the focus; Return runs."""
+        """Send arrow keys from the entry to the list; Return runs the selected command."""
         if watched is self.entry and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Up, Qt.Key.Key_PageDown, Qt.Key.Key_PageUp):
                 self.list.event(event)

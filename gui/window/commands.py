@@ -1,4 +1,4 @@
-"""All actions of the window in one registry: it feeds menus, tool bars, shortcuts and the palette."""
+"""The registry of all actions: menus, tool bars, shortcuts and the command palette are filled from it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from foliolab.gui.window.theme import Theme
 
 @dataclass(frozen=True)
 class Command:
-    """An action, as it is declared.
+    """The declaration of an action.
 
     Args:
         name: unique, such as `explore.play`.
-        text: as a menu shows it, with & before the letter of its mnemonic.
-        run: a bound method without arguments; with a truth value if `checkable`.
-        menu: the menu's title; empty for none (it is in the palette all the same).
+        text: as the menu shows it, with & before the letter of its mnemonic.
+        run: called without arguments; if `checkable`, with the new state.
+        menu: the title of the menu; empty if only the palette offers the action.
         keys: shortcuts.
         tip: one sentence.
         icon: a name of `icons`.
-        checkable: whether it is on or off.
-        workspace: the workspace whose tool bar and menus have it; empty for everywhere.
-        bar: whether the workspace's tool bar has it.
-        breaks: whether a separator stands before it in its menu.
-        word: what stands beside the icon on the tool bar; empty for the icon alone.
+        checkable: whether the action is on or off.
+        workspace: the workspace that has the action; empty for all.
+        bar: whether the tool bar of the workspace has the action.
+        breaks: whether a separator stands before the action in its menu.
+        word: the text beside the icon on the tool bar; empty for the icon alone.
     """
 
     name: str
@@ -48,12 +48,16 @@ class Command:
 
     @property
     def plain(self) -> str:
-        """The text without its mnemonic."""
+        """The text without the mark of its mnemonic."""
         return self.text.replace("&&", "\0").replace("&", "").replace("\0", "&").removesuffix("…")
 
 
 class Commands(QObject):
-    """The registry. Names and shortcuts are unique among the commands that can be active together."""
+    """The registry. Names are unique; shortcuts are unique among the commands that can be active together.
+
+    Signals:
+        ran: the name of a command that has run.
+    """
 
     ran = Signal(str)
 
@@ -68,10 +72,10 @@ class Commands(QObject):
         """Register commands.
 
         Args:
-            host: the widget in which their shortcuts hold; the whole window by default.
+            host: the widget in which the shortcuts work; the whole window by default.
 
         Raises:
-            UsageError: a name or a shortcut is taken.
+            UsageError: a name or a shortcut is already used.
         """
         for command in commands:
             self._check(command)
@@ -91,27 +95,29 @@ class Commands(QObject):
 
     def _check(self, command: Command) -> None:
         if command.name in self._commands:
-            raise UsageError(f"the command {command.name} is there twice", "choose another name")
+            raise UsageError(f"the command name {command.name} is already used", "choose another name")
         for keys in command.keys:
             for other in self._commands.values():
-                together = not other.workspace or not command.workspace or other.workspace == command.workspace
-                if together and keys in other.keys:
-                    raise UsageError(f"{keys} means {other.name} and {command.name}", "choose another shortcut")
+                both_active = not other.workspace or not command.workspace or other.workspace == command.workspace
+                if both_active and keys in other.keys:
+                    raise UsageError(
+                        f"the shortcut {keys} of {command.name} is already used by {other.name}",
+                        "choose another shortcut",
+                    )
 
     def action(self, name: str) -> QAction:
-        """The action of a command."""
         return self._actions[name]
 
     def trigger(self, name: str) -> None:
-        """Do it, as a menu would."""
+        """Run a command as its menu entry would."""
         self._actions[name].trigger()
 
     def enable(self, name: str, can: bool) -> None:
-        """Whether it can be done now."""
+        """Set whether a command can run now."""
         self._actions[name].setEnabled(can)
 
     def enter(self, workspace: str) -> None:
-        """A workspace is shown: its commands are active, those of the others are not."""
+        """Activate the commands of a workspace, and deactivate those of the others."""
         self._workspace = workspace
         for command in self._commands.values():
             self._show(command)
@@ -120,13 +126,13 @@ class Commands(QObject):
         self._actions[command.name].setVisible(not command.workspace or command.workspace == self._workspace)
 
     def active(self) -> Iterator[tuple[Command, QAction]]:
-        """Commands that can be found in the palette now."""
+        """The commands of the window and of the workspace in front, with their actions."""
         for name, command in self._commands.items():
             if self._actions[name].isVisible():
                 yield command, self._actions[name]
 
     def fill(self, bar: QMenuBar, titles: tuple[str, ...]) -> dict[str, QMenu]:
-        """Make the menus, in this order."""
+        """Make menus with these titles, in this order, and fill them."""
         menus = {title: bar.addMenu(title) for title in titles}
         for command in self._commands.values():
             menu = menus.get(command.menu)
@@ -137,7 +143,7 @@ class Commands(QObject):
         return menus
 
     def furnish(self, bar: QToolBar, workspace: str) -> None:
-        """Put a workspace's commands on its tool bar."""
+        """Put the commands of a workspace on its tool bar."""
         bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         for command in self._commands.values():
             if command.bar and command.workspace == workspace:
@@ -149,14 +155,18 @@ class Commands(QObject):
                 bar.addAction(action)
 
     def paint(self, theme: Theme) -> None:
-        """Draw the icons in the theme's colours."""
+        """Draw the icons in the colours of a theme."""
         for name, command in self._commands.items():
             if command.icon:
                 self._actions[name].setIcon(icon(command.icon, theme))
 
 
 class _Runner(QObject):
-    """Runs a command and says so; an object, since a lambda would outlive what it captures."""
+    """Runs a command and emits `ran`.
+
+    A QObject owned by the action: Qt disconnects it when the action is deleted. A lambda would stay connected and keep
+    what it captures alive.
+    """
 
     def __init__(self, commands: Commands, command: Command, action: QAction) -> None:
         super().__init__(action)
@@ -164,7 +174,6 @@ class _Runner(QObject):
         self._command = command
 
     def run(self, on: bool = False) -> None:
-        """Do it."""
         if self._command.checkable:
             self._command.run(on)
         else:

@@ -1,4 +1,4 @@
-"""Icons, drawn as strokes on a 24 × 24 grid in the theme's colours: sharp at any scale, readable dark and light."""
+"""Icons as strokes on a 24 × 24 grid, drawn in the colours of the theme, sharp at any scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.gui.window.theme import Theme
 
 SIZE: Final = 64
-"""Pixels of the largest form; Qt scales down from it."""
+"""Width in pixels of the pixmap; Qt scales it down."""
 STROKES: Final = {
     "compare": "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 16h7M16.5 13v7",
     "explore": "M4 4h4v4H4zM10 4h4v4h-4zM16 4h4v4h-4zM4 10h4v4H4zM10 10h4v4h-4zM4 16h4v4H4zM17 17m-3 0a3 3 0 1 0 6 0"
@@ -48,13 +48,13 @@ STROKES: Final = {
 
 @cache
 def icon(name: str, theme: Theme) -> QIcon:
-    """An icon; its disabled form is fainter.
+    """Draw an icon; the disabled form is fainter.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no icon has this name.
     """
     if name not in STROKES:
-        raise UsageError(f"there is no icon {name!r}", f"icons are {', '.join(STROKES)}")
+        raise UsageError(f"no icon is named {name!r}", f"icons are {', '.join(STROKES)}")
     made = QIcon()
     for mode, colour in ((QIcon.Mode.Normal, theme.text), (QIcon.Mode.Disabled, theme.edge)):
         made.addPixmap(_pixmap(STROKES[name], colour), mode)

@@ -1,4 +1,4 @@
-"""What the window can choose from: every plugin's policies, workloads and patterns, and files that are being edited."""
+"""The policies, workloads and patterns of all plugins and of the opened files, which are watched for changes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.ledger import Ledger
 
 SETTLE: Final = 60
-"""Milliseconds without a change before a file counts as saved: editors write in several steps."""
+"""Milliseconds without a change before a file counts as saved; editors write in several steps."""
 
 
 class Library(QObject):
-    """The registry, loaded anew whenever a watched file is saved.
+    """The registry, which is loaded again whenever a watched file is saved.
 
     Signals:
-        changed: there is another registry; what is on screen should be refreshed.
-        saved: a watched file was saved, by its path (before `changed`).
+        changed: the registry was replaced.
+        saved: the path of a watched file that was saved; emitted before `changed`.
 
     Attributes:
         registry: everything that plugins offer.
-        files: policy files that were opened from disk, watched.
+        files: the watched policy files, as absolute paths.
     """
 
     changed = Signal()
@@ -45,32 +45,32 @@ class Library(QObject):
         self._watcher.fileChanged.connect(self._touched)
         self._watcher.directoryChanged.connect(self._touched)
         self._settle = QTimer(self, singleShot=True, interval=SETTLE)
-        self._settle.timeout.connect(self._look)
+        self._settle.timeout.connect(self._reload_if_changed)
         self.registry: Registry = room.load(self.files)
         self._watch()
 
-    # -- what there is ---------------------------------------------------------------------------------
+    # -- contents --------------------------------------------------------------------------------------
     @property
     def policies(self) -> list[Policy]:
-        """All policies that can be used."""
+        """The policies that loaded without an error."""
         return list(self.registry.policies.values())
 
     @property
     def failures(self) -> list[PluginFailure]:
-        """Plugins that cannot."""
+        """The plugins that failed to load."""
         return self.registry.failures
 
     def scheme(self, text: str) -> Scheme:
-        """A policy as a user would write it.
+        """Find a policy by its name with parameters, as on the command line.
 
         Raises:
-            UsageError: there is none, or it has no such parameter.
-            PluginError: its plugin failed.
+            UsageError: no policy has this name, or it does not have such a parameter.
+            PluginError: the plugin of the policy failed to load.
         """
         return self.registry.policy(text)
 
     def usable(self, texts: Sequence[str]) -> list[str]:
-        """Those of the policies that there are."""
+        """Those of the texts that name a policy."""
         found = []
         for text in texts:
             try:
@@ -81,61 +81,64 @@ class Library(QObject):
         return found
 
     def ledger(self) -> Ledger:
-        """What `verify` found about their texts; read anew each time, since a verification adds to it."""
+        """The kept verdicts, read from disk each time because a verification may have added some."""
         from foliolab.framework.verify.ledger import Ledger
 
         return Ledger(self.registry.findings.values())
 
     def failure_of(self, path: str) -> PluginFailure | None:
-        """Why a file cannot be used; None if it can."""
+        """Why a file failed to load; None if it did not fail."""
         return next((one for one in self.failures if one.source == path), None)
 
     def names_of(self, path: str) -> tuple[str, ...]:
-        """The policies that a file offers."""
+        """The names of the policies that a file offers."""
         return next((one.offers["policies"] for one in self.registry.plugins if one.source == path), ())
 
     # -- files -----------------------------------------------------------------------------------------
     def open(self, path: str | Path) -> str:
-        """Load a policy file and watch it; its absolute path.
+        """Load a policy file and watch it.
+
+        Returns:
+            its absolute path.
 
         Raises:
-            UsageError: there is no such file, or it is no Python file.
+            UsageError: the file does not exist, or does not end in .py.
         """
-        where = Path(path).expanduser().resolve()
-        if not where.is_file() or where.suffix != ".py":
-            raise UsageError(f"{path} is no policy file", "name an existing Python file (*.py)")
-        if str(where) not in self.files:
-            self.files.append(str(where))
+        absolute = Path(path).expanduser().resolve()
+        if not absolute.is_file() or absolute.suffix != ".py":
+            raise UsageError(f"{path} is not a policy file", "name an existing Python file (*.py)")
+        if str(absolute) not in self.files:
+            self.files.append(str(absolute))
         self.reload()
-        return str(where)
+        return str(absolute)
 
     def close(self, path: str) -> None:
-        """Forget a file."""
+        """Stop watching a file, and unload its policies."""
         if path in self.files:
             self.files.remove(path)
             self.reload()
 
     def reload(self) -> None:
-        """Ask all plugins again."""
+        """Load all plugins again."""
         self.registry = room.load(self.files)
         self._watch()
         self.changed.emit()
 
     def _watch(self) -> None:
-        """Watch the files, and their folders: many editors replace a file instead of writing to it."""
+        """Watch the files and their folders, because many editors replace a file instead of writing to it."""
         wanted = {*self.files, *(str(Path(path).parent) for path in self.files)}
         gone = [path for path in (*self._watcher.files(), *self._watcher.directories()) if path not in wanted]
         if gone:
             self._watcher.removePaths(gone)
-        fresh = [path for path in wanted if Path(path).exists()]
-        if fresh:
-            self._watcher.addPaths(fresh)
+        present = [path for path in wanted if Path(path).exists()]
+        if present:
+            self._watcher.addPaths(present)
         self._seen = {path: _digest(path) for path in self.files}
 
     def _touched(self) -> None:
         self._settle.start()
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         changed = [path for path in self.files if _digest(path) != self._seen.get(path)]
         if not changed:
             return

@@ -1,4 +1,4 @@
-"""Quiet notices: what went wrong or was done, in one line, with details on demand; nothing waits for them."""
+"""Notices: one-line messages above the status bar, with details on demand. They never block the user."""
 
 from __future__ import annotations
 
@@ -22,12 +22,22 @@ from foliolab.framework.errors import FolioLabError
 Severity = Literal["information", "warning", "error"]
 SIGNS: Final = {"information": "ℹ", "warning": "▲", "error": "✖"}
 SECONDS: Final = 8
-"""How long an information stays."""
+"""How long a notice of severity information stays."""
 MOST: Final = 4
+"""Notices shown at a time; the oldest gives way."""
 
 
 class Notice(QFrame):
-    """One line, with a sign; Details opens what there is to say besides, Copy takes it along."""
+    """One message with a sign for its severity.
+
+    Args:
+        severity: decides the sign and colour, and whether the notice closes by itself.
+        text: one line.
+        details: shown by the Details button and copied by the Copy button; empty if there are none.
+
+    Signals:
+        closed: the notice is to be removed.
+    """
 
     closed = Signal()
 
@@ -64,7 +74,7 @@ class Notice(QFrame):
         self._body.setMaximumHeight(160)
         self._body.setAccessibleName("Details")
         self.more.toggled.connect(self._body.setVisible)
-        self.copy.clicked.connect(self._copied)
+        self.copy.clicked.connect(self._copy)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 5, 8, 5)
         layout.addLayout(line)
@@ -73,17 +83,17 @@ class Notice(QFrame):
             QTimer.singleShot(SECONDS * 1000, self.close_)
 
     def close_(self) -> None:
-        """Take it away, unless its details are being read."""
+        """Close the notice; a timer does not close it while its details are open."""
         if self.more.isChecked() and not isinstance(self.sender(), QToolButton):
             return
         self.closed.emit()
 
-    def _copied(self) -> None:
+    def _copy(self) -> None:
         QGuiApplication.clipboard().setText(f"{self.text}\n{self.details}")
 
 
 class Notices(QWidget):
-    """The stack of notices above the status bar."""
+    """The notices that are shown now, the oldest first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,13 +105,13 @@ class Notices(QWidget):
 
     @property
     def all(self) -> list[Notice]:
-        """Those shown, the oldest first."""
+        """All notices, the oldest first."""
         items = (self._layout.itemAt(i) for i in range(self._layout.count()))
         found = (item.widget() for item in items if item is not None)
-        return [one for one in found if isinstance(one, Notice)]
+        return [widget for widget in found if isinstance(widget, Notice)]
 
     def say(self, text: str, severity: Severity = "information", details: str = "") -> None:
-        """Show a notice; the same one is not shown twice."""
+        """Show a notice, unless the same notice is already shown."""
         for old in self.all:
             if (old.text, old.details) == (text, details):
                 return
@@ -109,24 +119,24 @@ class Notices(QWidget):
         notice.closed.connect(self._closed)
         self._layout.addWidget(notice)
         for old in self.all[:-MOST]:
-            self._drop(old)
+            self._remove(old)
         self.show()
 
     def fault(self, fault: FolioLabError, details: str = "") -> None:
-        """Show an error with what to do about it."""
+        """Show an error; its hint is the first line of the details."""
         self.say(fault.what, "error", "\n".join(part for part in (fault.hint, details) if part))
 
     def clear(self) -> None:
-        """Take all away."""
+        """Close all notices."""
         for notice in self.all:
-            self._drop(notice)
+            self._remove(notice)
 
     def _closed(self) -> None:
         notice = self.sender()
         if isinstance(notice, Notice):
-            self._drop(notice)
+            self._remove(notice)
 
-    def _drop(self, notice: Notice) -> None:
+    def _remove(self, notice: Notice) -> None:
         self._layout.removeWidget(notice)
         notice.deleteLater()
         notice.hide()

@@ -1,4 +1,4 @@
-"""What the window remembers between starts, with a schema version and the way up from older ones."""
+"""The settings of the window, with a schema version and migrations from older schemas."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ SCHEMA: Final = 1
 VERSION: Final = "schema"
 Migration = Callable[[QSettings], None]
 MIGRATIONS: Final[dict[int, Migration]] = {}
-"""From each older schema to the next one."""
+"""The function that changes settings of an older schema into the next one, by the older schema."""
 MOST_RECENT: Final = 10
+"""Entries of a list of recent files."""
 
 
 class Settings:
-    """Typed values of `QSettings`; what is damaged or from a newer version is set aside, never an error.
+    """Typed values of `QSettings`. Damaged settings, or those of a newer version, are discarded without an error.
 
     Attributes:
-        note: what was done with settings that could not be used; empty if all was well.
+        note: says that settings were discarded; empty if they were not.
     """
 
     def __init__(self, store: QSettings | None = None) -> None:
@@ -33,52 +34,49 @@ class Settings:
             MIGRATIONS[found](self._store)
             found += 1
         if found != SCHEMA:
-            self.note = f"settings of schema {found} are not those of this version ({SCHEMA}); it starts with its own"
+            self.note = f"the settings have schema {found}, this version has schema {SCHEMA}: defaults are used"
             self._store.clear()
         self._store.setValue(VERSION, SCHEMA)
 
     def text(self, key: str, default: str = "") -> str:
-        """A text."""
         return str(self._store.value(key, default))
 
     def number(self, key: str, default: int = 0) -> int:
-        """An integer; the default where something else is stored."""
+        """An integer; the default if the stored value is not a number."""
         try:
             return int(str(self._store.value(key, default)))
         except ValueError:
             return default
 
     def flag(self, key: str, default: bool = False) -> bool:
-        """A truth value."""
         return self.text(key, "true" if default else "false").lower() == "true"
 
     def texts(self, key: str) -> list[str]:
-        """A list of texts."""
         found: Any = self._store.value(key, [])
-        if isinstance(found, str):  # the INI format does not tell a list of one from a text
+        if isinstance(found, str):  # the INI format stores a list of one as a plain text
             return [found] if found else []
-        return [str(one) for one in found or ()]
+        return [str(item) for item in found or ()]
 
     def state(self, key: str) -> QByteArray:
-        """A window's geometry or docks; empty where none is stored."""
+        """The stored geometry or dock layout; empty if none is stored."""
         found = self._store.value(key)
         return found if isinstance(found, QByteArray) else QByteArray()
 
     def keep(self, key: str, value: str | int | bool | list[str] | QByteArray) -> None:
-        """Remember a value."""
+        """Store a value."""
         stored: Any = value
         if isinstance(value, bool):
             stored = "true" if value else "false"
         self._store.setValue(key, stored)
 
     def remember(self, key: str, text: str) -> None:
-        """Put a text first in a list of recent ones."""
-        self.keep(key, [text, *(one for one in self.texts(key) if one != text)][:MOST_RECENT])
+        """Put a text first in a list of recent texts."""
+        self.keep(key, [text, *(other for other in self.texts(key) if other != text)][:MOST_RECENT])
 
     def forget(self, group: str) -> None:
         """Remove all keys of a group."""
         self._store.remove(group)
 
     def write(self) -> None:
-        """Bring it to disk now."""
+        """Write the settings to disk now."""
         self._store.sync()

@@ -1,4 +1,4 @@
-"""Colours and symbols: one set of tokens for widgets, maps and curves, dark and light."""
+"""Colours and symbols of the dark and the light theme, for widgets, maps and curves."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 SYMBOLS: Final = ("o", "s", "t", "d", "+", "x", "star", "p")
-"""Of curves, in order: never colour alone."""
+"""Of curves, by policy, so that colour alone never distinguishes them."""
 DASHES: Final = ((), (6, 3), (2, 2), (8, 3, 2, 3))
-"""Of lines that measure no points."""
+"""Of lines without points."""
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by what they mean, as `#rrggbb`.
+    """Colours by meaning, as `#rrggbb`.
 
     Attributes:
         name: dark or light.
         window, panel, raised: surfaces, from the lowest to the highest.
-        text, quiet, edge: of text, of what is less important, of borders.
-        accent: of selections and the one primary button of a place.
-        good, doubtful, bad: of verdicts; a word or sign always stands beside them.
-        series: Okabe and Ito's colours for policies, readable by colour-blind people; black is replaced by text.
-        unmapped, exclusive, shared, swapped, changed: of memory maps.
+        text, quiet, edge: for text, for less important text, for borders.
+        accent: for selections and for the primary button of a workspace.
+        good, doubtful, bad: for verdicts; a word or sign always stands beside them.
+        series: for policies; Okabe and Ito's colours, which colour-blind people can distinguish, without black.
+        unmapped, exclusive, shared, swapped, changed: for memory maps.
     """
 
     name: str
@@ -49,15 +49,14 @@ class Theme:
 
     @property
     def dark(self) -> bool:
-        """Whether light stands on dark."""
         return self.name == "dark"
 
     def of_series(self, number: int) -> QColor:
-        """The colour of the policy of that number."""
+        """The colour of the policy with this number; colours repeat."""
         return QColor(self.series[number % len(self.series)])
 
     def colour(self, token: str) -> QColor:
-        """The colour of a meaning, by the attribute's name."""
+        """The colour of a meaning, by the name of the attribute."""
         return QColor(getattr(self, token))
 
 
@@ -103,7 +102,15 @@ THEMES: Final = {theme.name: theme for theme in (DARK, LIGHT)}
 
 
 class Themes(QObject):
-    """The theme in use, and who wants to know when it changes."""
+    """The theme in use.
+
+    Args:
+        application: gets the palette and the style sheet.
+        name: the theme to begin with; empty for the one that the desktop prefers.
+
+    Signals:
+        changed: the new theme.
+    """
 
     changed = Signal(object)
 
@@ -117,19 +124,19 @@ class Themes(QObject):
         self.apply(self.now)
 
     def apply(self, theme: Theme) -> None:
-        """Use a theme everywhere; it is told to all that draw for themselves."""
+        """Use a theme, and emit `changed`."""
         self.now = theme
         self._application.setPalette(palette(theme))
         self._application.setStyleSheet(style_sheet(theme))
         self.changed.emit(theme)
 
     def toggle(self) -> None:
-        """From dark to light, and back."""
+        """Switch between dark and light."""
         self.apply(LIGHT if self.now.dark else DARK)
 
 
 def preferred(application: QApplication) -> Theme:
-    """What the desktop asks for where it says so; light otherwise."""
+    """The theme that the desktop prefers; light if it does not say."""
     from PySide6.QtCore import Qt
 
     return DARK if application.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
@@ -159,15 +166,15 @@ def palette(theme: Theme) -> QPalette:
         role.Dark: theme.edge,
     }
     made = QPalette()
-    for one, colour in roles.items():
-        made.setColor(one, QColor(colour))
-    for one in (role.WindowText, role.Text, role.ButtonText):
-        made.setColor(QPalette.ColorGroup.Disabled, one, QColor(theme.quiet))
+    for which, colour in roles.items():
+        made.setColor(which, QColor(colour))
+    for which in (role.WindowText, role.Text, role.ButtonText):
+        made.setColor(QPalette.ColorGroup.Disabled, which, QColor(theme.quiet))
     return made
 
 
 def style_sheet(theme: Theme) -> str:
-    """What Fusion leaves invisible on dark, and the few things that are ours."""
+    """The style sheet: corrections of Fusion on dark surfaces, and the roles of FolioLab's own widgets."""
     return f"""
     QToolTip {{ color: {theme.text}; background: {theme.raised}; border: 1px solid {theme.edge}; padding: 3px; }}
     QDockWidget::title {{ background: {theme.window}; padding: 5px 8px; }}

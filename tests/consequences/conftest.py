@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from foliolab.framework.consequences.sample import SCRATCH_A_PAGE
+from foliolab.framework.consequences.moment import SCRATCH_A_PAGE
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine

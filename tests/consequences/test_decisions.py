@@ -9,14 +9,14 @@ import pytest
 
 from foliolab.framework.consequences import decisions
 from foliolab.framework.consequences.decisions import DECISIONS, Answers
-from foliolab.framework.consequences.sample import Sample
+from foliolab.framework.consequences.moment import Moment
 
 BY_ANSWER = (decisions.madvise_part, decisions.migrate, decisions.numa_sample, decisions.referenced)
 
 
 def ask(machine: Any, asker: Any) -> list[tuple[bool, bool]]:
     """(given, right) of every question."""
-    answers: Answers = asker(Sample(machine))
+    answers: Answers = asker(Moment(machine))
     return list(zip(answers.given.tolist(), answers.right.tolist(), strict=True))
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from foliolab.framework.consequences import figures
 from foliolab.framework.consequences.figures import FIGURES
-from foliolab.framework.consequences.sample import Sample
+from foliolab.framework.consequences.moment import Moment
 
 AVERAGE, EXACT = "no-page-mapcount", "exact"
 
 
 def values(machine: Any, ask: Any) -> list[tuple[float, float]]:
     """(given, right) of a figure."""
-    shown = ask(Sample(machine))
+    shown = ask(Moment(machine))
     return list(zip(shown.given.tolist(), shown.right.tolist(), strict=True))
 
 
@@ -80,7 +80,7 @@ def test_policies_with_page_mapcounts_show_what_is_true(make: Any, policy: str) 
     machine.fork(1, 2)
     machine.write(1, 3, 9)
     machine.unmap(2, 0, 5)
-    sample = Sample(machine)
+    sample = Moment(machine)
     for figure in FIGURES:
         shown = figure.ask(sample)
         assert shown.given.tolist() == shown.right.tolist(), figure.name
@@ -89,7 +89,7 @@ def test_policies_with_page_mapcounts_show_what_is_true(make: Any, policy: str) 
 def test_every_figure_is_of_the_unit_it_says(make: Any) -> None:
     machine = make(EXACT)
     machine.fork(0, 1)
-    sample = Sample(machine)
+    sample = Moment(machine)
     for figure in FIGURES:
         shown = figure.ask(sample)
         size = {"": 1, "MM": 2, "frame": 16}[figure.per]

@@ -1,4 +1,4 @@
-"""Courses under policies: what differs from the truth, what breaks, what is interrupted, and the file."""
+"""Sources of moments under policies: what differs from the truth, what breaks, what is interrupted, and the file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foliolab.framework.consequences import result as results
-from foliolab.framework.consequences.result import Outcome, total
+from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome, total, totals
 from foliolab.framework.consequences.session import ConsequencesRequest, exit_code, follow
-from foliolab.framework.consequences.sources import FromPattern, FromScenarios, FromWorkload, Source, usage_for
-from foliolab.framework.consequences.tally import Ledger
-from foliolab.framework.consequences.watched_machine import OPERATIONS
+from foliolab.framework.consequences.sources import FromPattern, FromScenarios, FromWorkload, MomentSource, usage_for
+from foliolab.framework.consequences.tally import Tally
+from foliolab.framework.consequences.watched_machine import WITHOUT_LOOK
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.engine import Execution, native_missing
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import OPERATIONS
 from foliolab.framework.errors import ExitCode, ResultFileError
 from foliolab.framework.scenario.generate import Mix, random_scenario
 from foliolab.framework.scenario.parser import load
@@ -29,13 +29,13 @@ from foliolab.policies import mm_id
 FAST: Execution = "interpreted" if native_missing() else "native"
 
 
-def outcomes(source: Source, *schemes: Any, execution: Execution = FAST) -> list[Outcome]:
-    [course] = follow(ConsequencesRequest([source], schemes, execution=execution)).courses
-    assert course.name == source.name
-    return course.outcomes
+def outcomes(source: MomentSource, *schemes: Any, execution: Execution = FAST) -> list[PolicyOutcome]:
+    [found] = follow(ConsequencesRequest([source], schemes, execution=execution)).sources
+    assert found.name == source.name
+    return found.outcomes
 
 
-def same_as_truth(outcome: Outcome) -> bool:
+def same_as_truth(outcome: PolicyOutcome) -> bool:
     decided = all(not one.held_back and not one.risked for one in outcome.decisions)
     queue = outcome.partial
     shown = all(not one.largest for one in outcome.figures)
@@ -52,9 +52,9 @@ def test_the_truth_as_a_policy_differs_nowhere_from_the_truth(found: Any, seed: 
     assert same_as_truth(outcome)
 
 
-def test_every_pattern_and_course_that_ships(found: Any) -> None:
-    sources: list[Source] = [FromPattern(one, usage_for(4), moments=20) for one in found.patterns.values()]
-    sources += [FromWorkload(one, 4) for one in found.workloads.values() if one.course]
+def test_every_pattern_and_program_that_ships(found: Any) -> None:
+    sources: list[MomentSource] = [FromPattern(one, usage_for(4), moments=20) for one in found.patterns.values()]
+    sources += [FromWorkload(one, 4) for one in found.workloads.values() if one.program]
     for source in sources:
         exact, slots = outcomes(source, found.policy("exact"), found.policy("mm-id"))
         assert not exact.stopped and not slots.stopped
@@ -75,7 +75,7 @@ def test_a_scenario_counts_what_differs(found: Any) -> None:
 
 @pytest.mark.skipif(FAST == "interpreted", reason="numba cannot be imported")
 def test_native_is_interpreted(found: Any) -> None:
-    sources: list[Source] = [
+    sources: list[MomentSource] = [
         FromPattern(found.patterns["shared-library"], Usage(3, 4, 3), moments=30),
         FromScenarios("two", "", [random_scenario(seed, Mix(orders=(3,), steps=10)) for seed in (1, 2)]),
     ]
@@ -99,18 +99,19 @@ def test_a_workload_is_watched_operation_by_operation(found: Any) -> None:
 
     seen: list[str] = []
 
-    class Seen(Ledger):
+    class Seen(Tally):
         def look(self, machine: Machine, where: str) -> None:
             seen.append(where)
 
     workload = Workload(name="seen", summary="x", prepare=prepare, frames=3)
     FromWorkload(workload, 4).run(Seen(found.policy("mm-id")), "interpreted")
-    writes = [f"write(1, {page}, 2)" for page in range(0, 16, 2)]
-    assert seen == ["populate(0, 0, 512, 4)", "fork(0, 1)", *writes, "unmap(1, 0, 512)"]
+    writes = [f"MM 1 writes pages {page} to {page + 1}" for page in range(0, 16, 2)]
+    populates = "MM 0 faults in pages 0 to 511, in folios of 64 KiB"
+    assert seen == [populates, "MM 0 forks MM 1", *writes, "MM 1 unmaps pages 0 to 511"]
 
 
-def test_operations_are_a_machines() -> None:
-    assert all(callable(getattr(Machine, name)) for name in OPERATIONS)
+def test_operations_without_a_look_are_operations() -> None:
+    assert OPERATIONS.keys() > WITHOUT_LOOK
 
 
 def test_a_size_that_a_workload_is_not_made_for(found: Any) -> None:
@@ -128,9 +129,7 @@ def always_exclusive(folio: Any) -> bool:
 
 
 def variant(name: str, **hooks: Any) -> Policy:
-    return replace(
-        mm_id.POLICY, name=name, hooks=replace(mm_id.POLICY.hooks, **hooks), mutants=None, models=None, module=__name__
-    )
+    return replace(mm_id.POLICY, name=name, hooks=replace(mm_id.POLICY.hooks, **hooks), mutants=None, models=None)
 
 
 def test_a_policy_that_raises_stops_alone(found: Any) -> None:
@@ -139,7 +138,7 @@ def test_a_policy_that_raises_stops_alone(found: Any) -> None:
     source = FromScenarios("third-stays", "", [scenario])
     request = ConsequencesRequest([source], [broken, found.policy("exact")], execution="interpreted")
     result = follow(request)
-    first, second = result.courses[0].outcomes
+    first, second = result.sources[0].outcomes
     assert first.moments == 2  # the forks
     assert "no such slot" in first.stopped and "test_session.py:" in first.stopped
     assert second.moments == len(scenario.steps) and not second.stopped
@@ -152,7 +151,7 @@ def test_a_claim_to_be_safe_is_held_against_what_is_done(found: Any) -> None:
     for claims, code in ((unsafe.capabilities, ExitCode.COMPARISON_FAILED), (frozenset(), ExitCode.GOOD)):
         scheme = replace(unsafe, capabilities=claims, capabilities_of=None).with_parameters()
         result = follow(ConsequencesRequest([source], [scheme], execution="interpreted"))
-        by_name = {one.name: one for one in result.courses[0].outcomes[0].decisions}
+        by_name = {one.name: one for one in result.sources[0].outcomes[0].decisions}
         assert by_name["migrate"].risked and by_name["migrate"].first_risked
         assert exit_code(result) == code
 
@@ -191,7 +190,7 @@ def test_interrupted_it_says_what_there_was(found: Any) -> None:
     schemes = [found.policy("mm-id"), found.policy("exact")]
     result = follow(ConsequencesRequest(sources, schemes, execution="interpreted"))
     assert not result.complete
-    assert [[one.moments for one in course.outcomes] for course in result.courses] == [[1]]
+    assert [[one.moments for one in source.outcomes] for source in result.sources] == [[1]]
 
 
 def test_a_workload_that_a_policy_is_not_for(found: Any) -> None:
@@ -206,10 +205,10 @@ def test_sums_and_the_file(found: Any, tmp_path: Path) -> None:
     source = FromScenarios("third-stays", "", [load(found.scenario("third-stays"))])
     scheme = found.policy("no-page-mapcount")
     result = follow(ConsequencesRequest([source, source], [scheme], seed=3, command="x", execution="interpreted"))
-    results.save(result, tmp_path / "c.json")
-    assert results.load(tmp_path / "c.json") == result
-    [whole] = results.totals(result.courses)
-    one = result.courses[0].outcomes[0]
+    result.save(tmp_path / "c.json")
+    assert ConsequencesResult.load(tmp_path / "c.json") == result
+    [whole] = totals(result.sources)
+    one = result.sources[0].outcomes[0]
     assert whole == total([one, one])
     assert whole.moments == 2 * one.moments
     assert [d.asked for d in whole.decisions] == [2 * d.asked for d in one.decisions]
@@ -222,4 +221,4 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(text)
     with pytest.raises(ResultFileError):
-        results.load(path)
+        ConsequencesResult.load(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 ENDS = 3000
 """Milliseconds that threads and processes have to end after the window is closed; a second is what users get."""

@@ -101,7 +101,7 @@ def test_what_is_no_policy_file_is_refused(library: Any, tmp_path: Path, name: s
 
     (tmp_path / "text.txt").write_text("x")
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(UsageError, match="is no policy file"):
+    with pytest.raises(UsageError, match="is not a policy file"):
         library.open(tmp_path / name)
 
 

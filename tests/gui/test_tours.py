@@ -12,7 +12,7 @@ from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.explored.attack import Explored
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 
 def test_the_race_of_the_tour_is_found_and_is_short() -> None:

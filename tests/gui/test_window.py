@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 PLACES = ["compare", "explore", "benchmark", "verify", "policies"]
 
@@ -141,12 +141,12 @@ def test_nothing_to_copy_and_nothing_to_export_are_said(window: Window) -> None:
 def test_what_fails_inside_the_window_is_a_notice_with_its_traceback(
     window: Window, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from foliolab.gui.application import Excuse
+    from foliolab.gui.application import DefectReporter
 
     try:
         raise ZeroDivisionError("on purpose")
     except ZeroDivisionError:
-        Excuse(window).hook(*sys.exc_info())
+        DefectReporter(window).hook(*sys.exc_info())
     assert "on purpose" in window.notices.all[-1].text
     assert "Traceback" in window.notices.all[-1].details
     assert "Traceback" in capsys.readouterr().err

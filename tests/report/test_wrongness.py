@@ -11,10 +11,9 @@ from test_report_files import Reader, foliolab
 
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.precision.result import PrecisionResult
-from foliolab.framework.report import recorded_page, studies
+from foliolab.framework.report import recorded_page, result_files, studies
 from foliolab.framework.report.page import Column
 from foliolab.framework.report.recorded_page import Grid, Sheet, Words
-from foliolab.framework.results import difference
 
 COMMANDS = {
     "precision": ("precision", "last-child", "daemons", "--policies", "page-mapcount,mm-id,exact", "--mms", "1,2,3"),
@@ -40,7 +39,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def result_of(folder: Path) -> PrecisionResult | ConsequencesResult:
-    found = difference.load(folder / "result.json")
+    found = result_files.load(folder / "result.json")
     assert isinstance(found, PrecisionResult | ConsequencesResult)
     return found
 
@@ -78,7 +77,7 @@ def test_rows_hold_the_figures(made: Path) -> None:
     else:
         held = {
             (course.name, one.policy, asker.name): str(asker.held_back)
-            for course in result.courses
+            for course in result.sources
             for one in course.outcomes
             for asker in one.decisions
         }

@@ -11,7 +11,7 @@ from foliolab.framework.engine.engine import native_missing
 from foliolab.policies import mm_id, page_mapcount
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 PATIENCE = 90_000
 POLICIES = ["page-mapcount", "mm-id"]
@@ -20,8 +20,9 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 
 def made_up() -> Any:
     """A result as a run writes it: two policies, three sizes, known times."""
+    from foliolab.framework import host
     from foliolab.framework.results import provenance
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Cell, Config, Result
 
     cells = []
     for size, factor in ((16, 1.1), (64, 1.0), (2048, 0.5)):
@@ -29,17 +30,15 @@ def made_up() -> Any:
             ratio = factor if policy == POLICIES[1] else 1.0
             samples = [10.0 * ratio * (1 + 0.002 * (i % 5)) for i in range(24)]
             counted = {"atomics": 2.0 * ratio, "loads": 5.0, "stores": 3.0, "cache_lines": 1.0, "lock_sections": 0.1}
-            cells.append(
-                results.Cell(workload="munmap", size_kib=size, policy=policy, samples=samples, counted=counted)
-            )
+            cells.append(Cell(workload="munmap", size_kib=size, policy=policy, samples=samples, counted=counted))
     parameters = {one.POLICY.name: dict(one.POLICY.with_parameters().values) for one in (page_mapcount, mm_id)}
-    config = results.Config(
+    config = Config(
         policies=POLICIES, policy_parameters=parameters, baseline=POLICIES[0],
         workloads=["munmap"], sizes=[16, 64, 2048], memory=1 << 24, repeats=24, seed=1, quick=True,
     )  # fmt: skip
-    return results.Result(
+    return Result(
         complete=True, command="foliolab compare --policies page-mapcount,mm-id --workloads munmap",
-        started=provenance.now(), finished=provenance.now(), config=config, machine=provenance.describe_machine(),
+        started=provenance.now(), finished=provenance.now(), config=config, machine=host.describe_host(),
         versions={}, kernel="", git="", cells=cells,
     )  # fmt: skip
 
@@ -103,7 +102,7 @@ def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
 
 def test_published_figures_are_dashed_and_can_be_hidden(shown: Any) -> None:
     dashed = [one for one in shown.plot.curves if one.dashed]
-    assert dashed and all("published" in told for one in dashed for told in one.told)
+    assert dashed and all("published" in text for one in dashed for text in one.texts)
     shown.toggle_published()
     assert not [one for one in shown.plot.curves if one.dashed]
 
@@ -115,8 +114,8 @@ def test_verdicts_and_counted_metrics_stand_beside(shown: Any) -> None:
     assert {"▼ faster", "▲ slower", "= same", "· baseline"} <= verdicts
     shown.bars.grab()
     told = {shown.bars.text_at(QPoint(x, y)) for x in range(0, shown.bars.width(), 9) for y in range(0, 150, 7)}
-    assert "mm-id: 1.000 atomic operations a page" in told
-    assert "page-mapcount: 5.000 loads a page" in told
+    assert "mm-id: 1.000 atomic operations per page" in told
+    assert "page-mapcount: 5.000 loads per page" in told
 
 
 def test_the_picture_is_described_in_words(shown: Any) -> None:
@@ -136,11 +135,11 @@ def test_without_a_calibration_the_rest_of_the_kernel_is_a_notice(shown: Any, mo
 
 
 def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> None:
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Result
 
     window = shown.window()
     shown.save(tmp_path / "result.json")
-    assert results.load(tmp_path / "result.json") == shown.result
+    assert Result.load(tmp_path / "result.json") == shown.result
     shown.compare()
     assert window.here.name == "compare"
     assert "result.json" in window.here.banner_text.text()

@@ -11,7 +11,7 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 
 if TYPE_CHECKING:
-    from foliolab.gui.window.window import Window
+    from foliolab.gui.main_window import Window
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 PATIENCE = 10_000

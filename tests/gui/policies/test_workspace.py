@@ -11,8 +11,8 @@ import pytest
 from foliolab.framework.plugins import starter
 
 if TYPE_CHECKING:
+    from foliolab.gui.main_window import Window
     from foliolab.gui.policies.workspace import PoliciesWorkspace
-    from foliolab.gui.window.window import Window
 
 SECONDS = 30_000
 

@@ -70,7 +70,7 @@ class Window(QMainWindow):
         self.undo.update_texts()
         for kind in kinds:
             self._add(kind)
-        self._plugin_docks = PluginDocks(self)
+        self._plugin_docks = PluginDocks(self.desk, self.workspaces, self)
         self._view = self.commands.fill(self.menuBar(), MENUS)["&View"]
         self._view.aboutToShow.connect(self._list_docks)
         themes.changed.connect(self._paint)

@@ -1,4 +1,4 @@
-"""A moment of a course: what the page tables and references say, and what the policy answers to it."""
+"""A machine between two operations: the truth of its page tables and references, and what its policy answers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
 Bools = NDArray[np.bool_]
 
 SCRATCH_A_PAGE: Final = 8 * WORDS
-"""Bytes of scratch memory, at its start, that a sample needs for each page of address space."""
+"""Bytes of scratch memory, from its start, that `Moment` needs for each page of address space."""
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Page table entries of all MMs that are present, each array of shape (entries,).
+    """The present page table entries of all MMs, each array of shape (entries,).
 
     Attributes:
-        mm: whose.
-        vpn: the first page of address space that it maps.
-        frame: the first frame that it maps.
-        flags: its low bits.
+        mm: the MM of each entry.
+        vpn: the first page of address space that the entry maps.
+        frame: the first frame that the entry maps.
+        flags: the low bits of the entry.
     """
 
     mm: Counts
@@ -51,22 +51,22 @@ class Pairs:
     head: Counts
 
     def where(self, wanted: Bools) -> Pairs:
-        """Those of a mask of shape (pairs,)."""
+        """The pairs that a mask of shape (pairs,) selects."""
         return Pairs(self.mm[wanted], self.head[wanted])
 
 
-class Sample:
-    """A machine between two operations.
+class Moment:
+    """A machine between two operations; what is asked for is computed once.
 
     Args:
-        machine: with SCRATCH_A_PAGE bytes of scratch memory for each page of address space.
+        machine: has SCRATCH_A_PAGE bytes of scratch memory for each page of address space.
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.truth: Truth = scan(machine)
 
-    # -- the truth ---------------------------------------------------------------------------------
+    # -- the truth
     def _column(self, field: str) -> Counts:
         return self.machine.column("page", field).astype(np.int64)
 
@@ -89,12 +89,15 @@ class Sample:
 
     @cached_property
     def lru_batch(self) -> Counts:
-        """References of per-CPU LRU batches, at the heads, shape (nr_pages,)."""
+        """References that per-CPU LRU batches hold to each folio, at its head, shape (nr_pages,)."""
         return self._flag(PG_lru_batch).astype(np.int64)
 
     @cached_property
     def extra(self) -> Counts:
-        """References of each folio besides mappings and caches, at its head: LRU batch, GUP, pins, mmu_gather."""
+        """References to each folio besides mappings and caches, at its head: LRU batch, GUP, pins, mmu_gather.
+
+        Shape (nr_pages,).
+        """
         cached = self.truth.nr_pages_of * (self.swapcache | self._flag(PG_pagecache))
         return self._column("_refcount") - self.truth.folio_mapcount - cached
 
@@ -113,11 +116,11 @@ class Sample:
     @cached_property
     def pairs(self) -> Pairs:
         """Every MM with each large folio that it maps."""
-        mms, places = np.nonzero(self.truth.mappings[:, self.large])
-        return Pairs(mms.astype(np.int64), self.large[places])
+        mms, columns = np.nonzero(self.truth.mappings[:, self.large])
+        return Pairs(mms.astype(np.int64), self.large[columns])
 
     def by_ptes(self, pairs: Pairs) -> Bools:
-        """Which MMs map the folio by PTEs, shape (pairs,)."""
+        """Whether the MM of a pair maps the folio by PTEs, shape (pairs,)."""
         truth = self.truth
         return np.asarray(truth.mappings[pairs.mm, pairs.head] > truth.pmds[pairs.mm, pairs.head])
 
@@ -134,19 +137,19 @@ class Sample:
     @staticmethod
     def _entries(tables: list[NDArray[np.uint64]], pages: int) -> Entries:
         table = np.stack(tables).astype(np.int64)
-        mms, places = np.nonzero(table & PTE_PRESENT)
-        found = table[mms, places]
-        return Entries(mms.astype(np.int64), places * pages, found >> PFN_SHIFT, found & PTE_FLAGS)
+        mms, indices = np.nonzero(table & PTE_PRESENT)
+        found = table[mms, indices]
+        return Entries(mms.astype(np.int64), indices * pages, found >> PFN_SHIFT, found & PTE_FLAGS)
 
     def marked(self, pairs: Pairs, flag: int) -> Bools:
-        """Which MMs map the folio by an entry with that flag, shape (pairs,)."""
-        there = np.zeros(self.truth.ptes.shape, np.bool_)
+        """Whether the MM of a pair maps the folio by an entry with that flag, shape (pairs,)."""
+        found = np.zeros(self.truth.ptes.shape, np.bool_)
         for entries in (self.ptes, self.pmds):
             with_flag = entries.flags & flag != 0
-            there[entries.mm[with_flag], self.truth.heads[entries.frame[with_flag]]] = True
-        return np.asarray(there[pairs.mm, pairs.head])
+            found[entries.mm[with_flag], self.truth.heads[entries.frame[with_flag]]] = True
+        return np.asarray(found[pairs.mm, pairs.head])
 
-    # -- the policy's answers ------------------------------------------------------------------------
+    # -- the policy's answers
     @cached_property
     def called_shared(self) -> Bools:
         """Large folios that the policy says several MMs may map, at their heads, shape (nr_pages,)."""
@@ -157,12 +160,12 @@ class Sample:
 
     @cached_property
     def mms(self) -> list[int]:
-        """The MMs that map anything."""
+        """The MMs that map anything, in ascending order."""
         return [int(mm) for mm in np.flatnonzero(self.truth.ptes.any(axis=1) | self.truth.pmds.any(axis=1))]
 
     @cached_property
     def spans(self) -> dict[int, tuple[int, int]]:
-        """For each of these MMs its first mapped page of address space, and how many up to the last."""
+        """For each MM of `mms`: its first mapped page of address space, and the number of pages up to its last."""
         found = {}
         for mm in self.mms:
             ptes, pmds = (entries.vpn[entries.mm == mm] for entries in (self.ptes, self.pmds))
@@ -173,5 +176,5 @@ class Sample:
 
     @cached_property
     def views(self) -> dict[int, ModelView]:
-        """What each of these MMs sees of its span in /proc."""
+        """For each MM of `mms`: what /proc shows of its span."""
         return {mm: view_of(self.machine, mm, *span) for mm, span in self.spans.items()}
