@@ -12,7 +12,6 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplicat
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QStackedWidget, QToolBar, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.gui.jobs import Jobs, JobsChip
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
 from foliolab.gui.window import exporting
@@ -21,6 +20,7 @@ from foliolab.gui.window.command_palette import CommandPalette
 from foliolab.gui.window.commands import Command, Commands
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -55,6 +56,16 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
         return room.load(plugins or (), strict)
     finally:
         gc.enable()  # see `main`: the start is over
+
+
+def typed() -> str:
+    """The command as the user typed it."""
+    return shlex.join(["foliolab", *sys.argv[1:]])
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    sys.stderr.write(f"foliolab: {text}\n")
 
 
 def warn(found: Registry) -> None:

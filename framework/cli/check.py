@@ -57,7 +57,7 @@ def run(
     from foliolab.framework.testing.subject import Subject
 
     page = Page(console_for(sys.stderr if json else None))
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     told: list[dict[str, Any]] = []
     for number, scheme in enumerate(schemes):
         kind, source = found.origin(scheme)

@@ -5,8 +5,6 @@ WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -73,7 +71,7 @@ def run(
         schemes=schemes,
         seed=seed,
         mms=mms,
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
         execution=_common.execution(execution),
     )
     with Progress() as progress:

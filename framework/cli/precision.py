@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -81,7 +79,7 @@ def run(  # noqa: PLR0913  (an argument an option)
         seed=seed,
         memory=parse_memory(memory),
         execution=_common.execution(execution),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
     )
     with Progress() as progress:
         result = precision(request, progress)

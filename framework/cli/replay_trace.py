@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -76,7 +74,7 @@ def run(
         samples=samples,
         costs=load_costs(costs) if costs else None,
         plugins=tuple(os.path.abspath(path) for path in plugin or ()),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
         execution=_common.execution(execution),
         teardown=_when(teardown),
     )

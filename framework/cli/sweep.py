@@ -165,7 +165,7 @@ def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet:
     from foliolab.framework.verify import verdicts
 
     files = folder.files(tasks)
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     if not files:
         return
     written = []

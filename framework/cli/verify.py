@@ -92,7 +92,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     limit = parse_memory(memory)
     chosen = known.chosen(split(attacks or ()), tso)
     page = Page(console_for())
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     done: list[Verification] = []
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)

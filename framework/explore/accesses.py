@@ -1,4 +1,4 @@
-"""The step that was done last, one memory access at a time, each with the line of text that did it."""
+"""The memory accesses of the last step, one by one, each with the line of text that did it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ import linecache
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from types import FrameType
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.contract.policy import Stored
+from foliolab.framework.contract.policy import Scheme, Stored
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.explore.detail import FolioDetail, folio_detail, folio_of
+from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail, folio_of
 from foliolab.framework.explore.lane import Lane, as_error
 from foliolab.framework.explore.operation_lanes import CounterexampleLane
 from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.field_names import change_text, field_of, name_of
+from foliolab.framework.verify.playback import Frame
 
 MOST: Final = 20_000
-LOOK_UP: Final = 256
-"""Accesses between two questions whether to go on."""
+"""Most accesses of a step that are recorded."""
+STOP_EVERY: Final = 256
+"""Accesses from one call of `stop` to the next."""
 _ROOT: Final = __name__.rpartition(".explore.")[0]
 _REPLAY: Final = f"{_ROOT}.replay."
 _OBSERVERS: Final = (f"{_ROOT}.replay.owners", f"{_ROOT}.scenario.observe", f"{_ROOT}.explore.recount")
-"""Text that looks at memory for us: what it reads is no part of a step."""
+"""Modules that inspect memory on our behalf: their reads do not belong to the step."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,14 @@ class Access:
 
     Args:
         op: the primitive.
-        field: what was accessed, as `verify.naming.name_of` writes it.
-        old, new: before and after; alike for reads.
-        file, line: of the text that did it.
-        text: that line.
-        frame: of the struct page, -1 for a page table.
+        field: the field, as `verify.field_names.name_of` writes it.
+        old, new: the value before and after; equal for a read.
+        file, line: location of the text that did it.
+        code: that line of the text.
+        frame: frame of the struct page; -1 for a page table.
         offset, size: bytes of memory.
-        stored: the declaration, where it is a field of the policy.
-        thread: whose, where there are several; -1 otherwise.
+        stored: the declaration of the field, if it is the policy's.
+        thread: number of the thread in a counterexample with threads; otherwise -1.
     """
 
     op: str
@@ -51,7 +54,7 @@ class Access:
     new: int
     file: str
     line: int
-    text: str
+    code: str
     frame: int
     offset: int
     size: int
@@ -60,15 +63,43 @@ class Access:
 
     @property
     def writes(self) -> bool:
-        """Whether it changed anything."""
+        """Whether the access changed the value."""
         return self.old != self.new
 
     @property
-    def told(self) -> str:
-        """In words: `atomic_add folio8._large_mapcount: 15 → 31`."""
+    def description(self) -> str:
+        """For example `atomic_add folio8._large_mapcount: 15 → 31`."""
         if not self.writes:
             return f"{self.op} {self.field}: {self.old}"
         return f"{self.op} {self.field}: {change_text(self.field, self.old, self.new, self.stored)}"
+
+
+def access_of_frame(frame: Frame, scheme: Scheme, thread: int) -> Access | None:
+    """The access that a frame of a counterexample's playback recorded; None for a frame without one.
+
+    Args:
+        frame: the frame.
+        scheme: the policy, whose declaration of the field is looked up.
+        thread: number of the thread; -1 without threads.
+    """
+    if not frame.op or not frame.location:
+        return None
+    file, _, line = frame.location.rpartition(":")
+    number = int(line) if line.isdecimal() else 0
+    return Access(
+        op=frame.op,
+        field=frame.field,
+        old=frame.old,
+        new=frame.new,
+        file=file,
+        line=number,
+        code=linecache.getline(file, number).strip(),
+        frame=-1,
+        offset=-1,
+        size=0,
+        stored=field_of(scheme, frame.field),
+        thread=thread,
+    )
 
 
 @dataclass
@@ -76,12 +107,12 @@ class Accesses:
     """The accesses of a step, in order.
 
     Args:
-        lane: whose.
-        step: which.
-        accesses: all, or the first of them.
-        stopped: why there are no more, a sentence; empty if these are all.
-        pages: the struct pages of the folios that were accessed, as they were before the step, by head.
-        frames: of threads: the frame of the playback that each access is.
+        lane: the lane that did the step.
+        step: number of the step.
+        accesses: all accesses, or the first ones.
+        stopped: a sentence that says why later accesses are missing; empty if `accesses` is complete.
+        pages: struct pages of the accessed folios before the step, by head frame.
+        frames: in a counterexample with threads: the playback's frame of each access.
     """
 
     lane: Lane
@@ -94,78 +125,83 @@ class Accesses:
     def __len__(self) -> int:
         return len(self.accesses)
 
-    def __getitem__(self, at: int) -> Access:
-        return self.accesses[at]
+    def __getitem__(self, index: int) -> Access:
+        return self.accesses[index]
 
     def heads(self) -> list[int]:
-        """The first frames of the folios that were accessed, in order of their first access."""
+        """Head frames of the accessed folios, in the order of their first access."""
         return list(self.pages)
 
     def folio(self, head: int, after: int) -> FolioDetail:
-        """A folio as it was after an access.
+        """A folio as it was after an access; what that access changed is marked as changed.
 
         Args:
-            head: its first frame.
-            after: the access's number; -1: before the step. What the access itself changed counts as changed.
+            head: head frame of the folio.
+            after: index of the access; -1 for the state before the step.
         """
         return folio_detail(self.lane, head, self._bytes(head, after), self._bytes(head, max(after - 1, -1)))
 
     def _bytes(self, head: int, after: int) -> NDArray[np.uint8] | None:
-        """The struct pages of a folio after an access; None: as they are now, for nothing accessed them."""
+        """Struct pages of a folio after an access; None if no access was to the folio: its present state is right."""
         if self.frames and isinstance(self.lane, CounterexampleLane):
-            nr = 1 << folio_of(self.lane, head)[1]
+            assert self.lane.machine is not None
+            nr = 1 << folio_of(self.lane.machine, head)[1]
             return self.lane.struct_pages_at(self.frames[after] if after >= 0 else self.frames[0] - 1, head, nr)
         if head not in self.pages:
             return None
         raw = self.pages[head].copy()
-        start = head * self.lane.stride
-        for one in self.accesses[: after + 1]:
-            if one.frame >= 0 and one.writes and start <= one.offset < start + raw.size:
-                at = one.offset - start
-                value = one.new & ((1 << 8 * one.size) - 1)
-                raw[at : at + one.size] = np.frombuffer(value.to_bytes(one.size, "little"), np.uint8)
+        for access in self.accesses[: after + 1]:
+            _patch(raw, head * self.lane.stride, access, access.new)
         return raw
 
 
-class _Enough(BaseException):
-    """There are as many accesses as are kept; nothing of a policy may catch this."""
+def _patch(raw: NDArray[np.uint8], start: int, access: Access, value: int) -> None:
+    """Write a value where an access wrote, if that lies in the copy of memory that begins at `start`."""
+    if access.frame >= 0 and access.writes and start <= access.offset < start + raw.size:
+        at = access.offset - start
+        data = (value & ((1 << 8 * access.size) - 1)).to_bytes(access.size, "little")
+        raw[at : at + access.size] = np.frombuffer(data, np.uint8)
 
 
-class _Broken(_Enough):
-    """Somebody has no time for more."""
+class _TooMany(BaseException):
+    """MOST accesses are recorded. A BaseException, so that no policy's `except Exception` catches it."""
+
+
+class _Interrupted(_TooMany):
+    """The caller's `stop` returned True."""
 
 
 class _Recorder:
-    """Writes down the accesses of a step."""
+    """An observer of memory that records the accesses of a step."""
 
     def __init__(self, lane: Lane, found: Accesses, stop: Callable[[], bool] | None) -> None:
         assert lane.machine is not None
         self.lane = lane
         self.machine = lane.machine
         self.found = found
-        self.pages = range(lane.machine.map.pages, lane.machine.map.zone)
-        self.tables = range(lane.machine.map.pgds[0], lane.machine.map.scratch)
+        self.struct_pages = range(lane.machine.map.pages, lane.machine.map.zone)
+        self.page_tables = range(lane.machine.map.pgds[0], lane.machine.map.scratch)
         self.stop = stop
         self.seen = 0
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
         """See `machine.memory.Observer`."""
         self.seen += 1
-        if self.stop is not None and self.seen % LOOK_UP == 0 and self.stop():
-            raise _Broken
-        in_pages = ref.off in self.pages
-        if not in_pages and ref.off not in self.tables:
+        if self.stop is not None and self.seen % STOP_EVERY == 0 and self.stop():
+            raise _Interrupted
+        in_pages = ref.off in self.struct_pages
+        if not in_pages and ref.off not in self.page_tables:
             return
-        place = _place(old == new)
-        if place is None:
+        location = _location(old == new)
+        if location is None:
             return
         if len(self.found.accesses) >= MOST:
-            raise _Enough
+            raise _TooMany
         frame = ref.off // self.lane.stride if in_pages else -1
         if in_pages:
             self._keep(frame)
         name = name_of(self.machine, ref)
-        file, line = place
+        file, line = location
         self.found.accesses.append(
             Access(
                 op=op,
@@ -174,7 +210,7 @@ class _Recorder:
                 new=new,
                 file=file,
                 line=line,
-                text=linecache.getline(file, line).strip(),
+                code=linecache.getline(file, line).strip(),
                 frame=frame,
                 offset=ref.off,
                 size=ref.ctype.bytes,
@@ -183,54 +219,51 @@ class _Recorder:
         )
 
     def _keep(self, frame: int) -> None:
-        """Copy the struct pages of a frame's folio when it is seen first: this access has not yet had its effect."""
-        head, order = folio_of(self.lane, frame)
+        """Copy the struct pages of a frame's folio at its first access, which has not taken effect yet."""
+        head, order = folio_of(self.machine, frame)
         if head in self.found.pages and self.found.pages[head].size >= self.lane.stride << order:
             return
         raw = self.lane.struct_pages(head, 1 << order)
-        start = head * self.lane.stride
-        for one in reversed(self.found.accesses):  # what was a smaller folio before may have been written to already
-            if one.frame >= 0 and one.writes and start <= one.offset < start + raw.size:
-                at = one.offset - start
-                value = one.old & ((1 << 8 * one.size) - 1)
-                raw[at : at + one.size] = np.frombuffer(value.to_bytes(one.size, "little"), np.uint8)
+        # earlier accesses may have written here while the frames belonged to a smaller folio: undo them
+        for access in reversed(self.found.accesses):
+            _patch(raw, head * self.lane.stride, access, access.old)
         self.found.pages[head] = raw
 
 
-def _module(frame: Any) -> str:
-    name: str = frame.f_globals.get("__name__", "")
-    return name
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
-def _place(reads: bool) -> tuple[str, int] | None:
-    """File and line of the innermost text that is no primitive; None for what we ourselves look at."""
-    frame: Any = sys._getframe(2)
+def _location(reads: bool) -> tuple[str, int] | None:
+    """File and line of the innermost function that is not a primitive; None if we look at memory ourselves."""
+    frame: FrameType = sys._getframe(2)
     while frame.f_back is not None and ".machine." in _module(frame):
         frame = frame.f_back
     file, line = frame.f_code.co_filename, frame.f_lineno
     if reads and _module(frame).startswith(_REPLAY):
         return None
-    while frame is not None:
-        if _module(frame) in _OBSERVERS:
+    caller: FrameType | None = frame
+    while caller is not None:
+        if _module(caller) in _OBSERVERS:
             return None
-        frame = frame.f_back
+        caller = caller.f_back
     return file, line
 
 
 def accesses_of(lane: Lane, stop: Callable[[], bool] | None = None) -> Accesses:
-    """The accesses of the step that a lane did last; none at position 0, or if the lane stands still.
+    """The accesses of the step that a lane did last; there are none at position 0, or if the lane has no machine.
 
-    The step is run again on the interpreted engine, in the state before it; afterwards the lane is as it was.
+    The step runs again on the interpreted engine, from the state before it; afterwards the lane is as it was.
 
     Args:
-        lane: whose.
-        stop: asked every few milliseconds; True: the accesses so far are all that is wanted.
+        lane: the lane.
+        stop: called every STOP_EVERY accesses; if it returns True, recording ends with the accesses so far.
     """
     found = Accesses(lane, lane.position - 1)
     if lane.machine is None or lane.position == 0:
         return found
     if isinstance(lane, CounterexampleLane) and not isinstance(lane.source.steps[found.step], Operation):
-        _from_frames(lane, found)
+        _from_playback(lane, found)
         return found
     lane.rerun(lambda: _record(lane, found, stop))
     return found
@@ -243,9 +276,9 @@ def _record(lane: Lane, found: Accesses, stop: Callable[[], bool] | None) -> Non
     vm.observer = _Recorder(lane, found, stop)
     try:
         run()
-    except _Broken:
-        found.stopped = "the step takes long, access by access; these are the first"
-    except _Enough:
+    except _Interrupted:
+        found.stopped = "recording the step's accesses takes long; these are the first"
+    except _TooMany:
         found.stopped = f"the step has more than {MOST:,} accesses; these are the first"
     except Exception as fault:  # whatever a policy's own code raises
         error: FolioLabError = as_error(lane.scheme, fault)
@@ -255,29 +288,12 @@ def _record(lane: Lane, found: Accesses, stop: Callable[[], bool] | None) -> Non
         vm.guard = None
 
 
-def _from_frames(lane: CounterexampleLane, found: Accesses) -> None:
-    """The accesses of a thread's turn, as the playback has them."""
+def _from_playback(lane: CounterexampleLane, found: Accesses) -> None:
+    """The accesses of a thread's turn, which the playback has recorded already."""
     assert lane.playback is not None and lane.machine is not None
     begin, end = lane.frames
-    for at, frame in enumerate(lane.playback.frames[begin:end], begin):
-        if not frame.op or not frame.location:
-            continue
-        file, _, line = frame.location.rpartition(":")
-        number = int(line) if line.isdecimal() else 0
-        found.frames.append(at)
-        found.accesses.append(
-            Access(
-                op=frame.op,
-                field=frame.field,
-                old=frame.old,
-                new=frame.new,
-                file=file,
-                line=number,
-                text=linecache.getline(file, number).strip(),
-                frame=-1,
-                offset=-1,
-                size=0,
-                stored=field_of(lane.machine.scheme, frame.field),
-                thread=frame.thread,
-            )
-        )
+    for number, frame in enumerate(lane.playback.frames[begin:end], begin):
+        access = access_of_frame(frame, lane.machine.scheme, frame.thread)
+        if access is not None:
+            found.frames.append(number)
+            found.accesses.append(access)

@@ -1,4 +1,4 @@
-"""Which blocks of memory differ from an earlier copy: plain loops over words, compiled like the engine's own text."""
+"""Compare memory with an earlier copy, block by block: plain loops over words, compiled like the engine's functions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def differing(live: Any, image: Any, skip_first: int, skip_end: int, out: Any) -
 
     Args:
         live, image: int64, shape (blocks * WORDS,).
-        skip_first, skip_end: blocks skip_first…skip_end-1 are left out.
-        out: int64, shape (blocks,); their numbers, in order.
+        skip_first, skip_end: blocks skip_first…skip_end-1 are not compared.
+        out: int64, shape (blocks,); receives the numbers of the differing blocks, ascending.
 
     Returns:
-        how many they are.
+        the number of differing blocks.
     """
     found = 0
     block = 0
@@ -43,13 +43,16 @@ def differing(live: Any, image: Any, skip_first: int, skip_end: int, out: Any) -
 
 
 def exchange(live: Any, image: Any, which: Any, rooms: Any, pool: Any) -> int:
-    """Keep what the image has in some blocks, and bring it up to the live memory.
+    """Move some blocks of the image into the pool, and replace them by the live memory's.
 
     Args:
         live, image: int64, shape (blocks * WORDS,).
-        which: the blocks' numbers.
-        rooms: where in the pool, counted in blocks, each is kept; as many.
-        pool: int64.
+        which: numbers of the blocks.
+        rooms: for each of these the block of the pool that receives it.
+        pool: int64, whole blocks.
+
+    Returns:
+        the number of blocks.
     """
     for k in range(len(which)):
         at = which[k] * WORDS
@@ -67,7 +70,7 @@ def exchange(live: Any, image: Any, which: Any, rooms: Any, pool: Any) -> int:
 
 
 def put_back(image: Any, which: Any, rooms: Any, pool: Any) -> int:
-    """Write blocks back to what `exchange` kept."""
+    """Undo `exchange`: write the kept blocks back into the image; return their number."""
     for k in range(len(which)):
         at = which[k] * WORDS
         start = rooms[k] * WORDS

@@ -1,7 +1,8 @@
-"""What a map shows: a byte a page of an MM's address space, painted from page tables and the exact account.
+"""The cells of a map: a byte for each page of an MM's address space.
 
-The byte is a set of bits; 0 is a page that maps nothing. The truth is the account's (`replay.owners`), which follows
-the page tables; only FALSE_SHARED and UNSAFE hold what the policy says against it.
+The byte is a set of bits, 0 for a page that is not mapped. The bits are painted from the page tables and from the
+account of owners that follows them (`replay.owners`), which is exact. Only FALSE_SHARED and UNSAFE depend on the
+policy: they mark folios about which its answer is wrong.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ PARTIAL: Final = 8
 """The page's folio has pages that nothing maps."""
 PINNED: Final = 16
 SWAPPED: Final = 32
-"""Nothing is mapped; the page's contents are out."""
+"""The page is swapped out."""
 FALSE_SHARED: Final = 64
-"""One MM maps the folio, and the policy says that several may."""
+"""One MM maps the folio, but the policy says that several may."""
 UNSAFE: Final = 128
-"""Several MMs map the folio, and the policy says that one does."""
+"""Several MMs map the folio, but the policy says that only one does."""
 BITS: Final = {
     MAPPED: "mapped", SHARED: "shared folio", PAGE_SHARED: "shared page", PARTIAL: "partially mapped folio",
     PINNED: "pinned", SWAPPED: "swapped out", FALSE_SHARED: "false shared", UNSAFE: "unsafe",
@@ -55,10 +56,10 @@ _LOWEST: Final = FOUR
 _HIGHEST: Final = FOUR << COUNT_BITS - 1
 _FRAME_AND_PRESENT: Final = ~PTE_FLAGS | PTE_PRESENT
 _NEXT: Final = 1 << PFN_SHIFT
-_FOURTHS: Final = 3 << PFN_SHIFT | PTE_PRESENT
-"""A present PTE of a frame with a number that is a multiple of four has only PTE_PRESENT of these."""
+_ALIGNED: Final = 3 << PFN_SHIFT | PTE_PRESENT
+"""Of these bits, a present PTE of a frame whose number is a multiple of four has only PTE_PRESENT."""
 _EACH: Final = 0x01010101
-"""A byte in each of the four pages that are painted at a time."""
+"""Times a byte: that byte for each of the four pages that are painted at a time."""
 
 
 def _has_gap(vm: Memory, base: int, head: int, order: int) -> bool:
@@ -66,32 +67,32 @@ def _has_gap(vm: Memory, base: int, head: int, order: int) -> bool:
     at = reg(vm, base, AT_PAGES) + 8 * (head // COUNTS)
     for i in range(1 << (order - 2)):
         counts = cell(vm, at + 8 * i)
-        # some count of the four is 0: the usual trick, exact as to whether there is one
+        # whether one of four packed counts is 0: subtract 1 from each, and look for a borrow
         if (counts - _LOWEST) & ~counts & _HIGHEST:
             return True
     return False
 
 
-def _face(vm: Memory, base: int, head: int, pins: int) -> int:
-    """What all mapped pages of a large folio have in common."""
+def _folio_bits(vm: Memory, base: int, head: int, pins: int) -> int:
+    """The bits that all mapped pages of a large folio share."""
     at = folio_at(vm, base, head)
     state = cell(vm, at)
-    face = MAPPED
+    bits = MAPPED
     if state & OWNERS_MASK > 1:
-        face |= SHARED
+        bits |= SHARED
     if state & IS_FALSE:
-        face |= FALSE_SHARED
+        bits |= FALSE_SHARED
     if state & IS_UNSAFE:
-        face |= UNSAFE
+        bits |= UNSAFE
     if _has_gap(vm, base, head, order_of(vm, base, head)):
-        face |= PARTIAL
+        bits |= PARTIAL
     if pins and folio_maybe_dma_pinned(pfn_folio(vm, head)):
-        face |= PINNED
-    return face
+        bits |= PINNED
+    return bits
 
 
-def _shared_of(counts: int) -> int:
-    """PAGE_SHARED for each of four pages, by their counts."""
+def _shared_bits(counts: int) -> int:
+    """PAGE_SHARED for each of four pages, from their packed counts."""
     if counts == FOUR:
         return 0
     if counts == (counts & _COUNT) * FOUR:
@@ -103,51 +104,55 @@ def _shared_of(counts: int) -> int:
     return found
 
 
-def _small(vm: Memory, base: int, frame: int, pins: int) -> int:
-    """A page that is no part of a large folio: no policy decides about it."""
-    face = MAPPED
+def _small_folio_bits(vm: Memory, base: int, frame: int, pins: int) -> int:
+    """The bits of a small folio, about which the policy is not asked."""
+    bits = MAPPED
     counts = cell(vm, reg(vm, base, AT_PAGES) + 8 * (frame // COUNTS))
     if counts >> COUNT_BITS * (frame % COUNTS) & _COUNT > 1:
-        face |= SHARED | PAGE_SHARED
+        bits |= SHARED | PAGE_SHARED
     if pins and folio_maybe_dma_pinned(pfn_folio(vm, frame)):
-        face |= PINNED
-    return face
+        bits |= PINNED
+    return bits
 
 
-def _single(vm: Memory, base: int, value: int, pins: int) -> int:
-    """What one PTE shows."""
+def _pte_bits(vm: Memory, base: int, value: int, pins: int) -> int:
+    """The bits of one PTE."""
     if value & PTE_PRESENT == 0:
         return SWAPPED if value else 0
     frame = value >> PFN_SHIFT
     head = large_head(vm, base, frame)
     if head < 0:
-        return _small(vm, base, frame, pins)
-    face = _face(vm, base, head, pins)
+        return _small_folio_bits(vm, base, frame, pins)
+    bits = _folio_bits(vm, base, head, pins)
     counts = cell(vm, reg(vm, base, AT_PAGES) + 8 * (frame // COUNTS))
     if counts >> COUNT_BITS * (frame % COUNTS) & _COUNT > 1:
-        face |= PAGE_SHARED
-    return face
+        bits |= PAGE_SHARED
+    return bits
 
 
-def _mixed(vm: Memory, base: int, at: int, pins: int) -> int:
-    """Four PTEs that are not one run of a large folio."""
+def _four_ptes(vm: Memory, base: int, at: int, pins: int) -> int:
+    """The bits of four PTEs that do not map consecutive pages of one large folio."""
     found = 0
     for i in range(4):
-        found |= _single(vm, base, cell(vm, at + 8 * i), pins) << 8 * i
+        found |= _pte_bits(vm, base, cell(vm, at + 8 * i), pins) << 8 * i
     return found
 
 
 def _upper(four: int) -> int:
-    """Four pages as the upper half of a word; sign-extended, so that the word fits."""
+    """Four pages as the upper half of a word, sign-extended, so that the result fits into an int64."""
     return ((four ^ (1 << 31)) - (1 << 31)) << 32
 
 
-def _by_ptes(vm: Memory, base: int, ptes: int, out: Any, at: int, pins: int) -> None:
-    """A window of PTEs: four at a time, which are most often neighbours in a folio that was looked at already."""
+def _paint_ptes(vm: Memory, base: int, ptes: int, out: Any, at: int, pins: int) -> None:
+    """Paint a window of PTEs, four at a time.
+
+    Four PTEs most often map consecutive pages of the folio that was looked up last (frames low…high-1, common bits
+    `bits`): then nothing else is read.
+    """
     pages = reg(vm, base, AT_PAGES)
     low = 0
     high = 0
-    face = 0
+    bits = 0
     before = 0
     for group in range(PTRS_PER_PTE // 4):
         here = ptes + 32 * group
@@ -157,40 +162,40 @@ def _by_ptes(vm: Memory, base: int, ptes: int, out: Any, at: int, pins: int) -> 
         fourth = cell(vm, here + 24)
         four = 0
         apart = (second ^ (first + _NEXT)) | (third ^ (first + 2 * _NEXT)) | (fourth ^ (first + 3 * _NEXT))
-        if apart & _FRAME_AND_PRESENT == 0 and first & _FOURTHS == PTE_PRESENT:
+        if apart & _FRAME_AND_PRESENT == 0 and first & _ALIGNED == PTE_PRESENT:
             frame = first >> PFN_SHIFT
             if frame < low or frame >= high:
                 low = large_head(vm, base, frame)
                 high = low
                 if low >= 0:
                     high += 1 << order_of(vm, base, low)
-                    face = _face(vm, base, low, pins) * _EACH
+                    bits = _folio_bits(vm, base, low, pins) * _EACH
             if low < high:
-                four = face
-                if face & SHARED:
-                    four |= _shared_of(cell(vm, pages + 8 * (frame // COUNTS)))
+                four = bits
+                if bits & SHARED:
+                    four |= _shared_bits(cell(vm, pages + 8 * (frame // COUNTS)))
             else:
-                four = _mixed(vm, base, here, pins)
+                four = _four_ptes(vm, base, here, pins)
         elif first | second | third | fourth:
-            four = _mixed(vm, base, here, pins)
+            four = _four_ptes(vm, base, here, pins)
         if group % 2:
             out[at + group // 2] = before | _upper(four)
         before = four
 
 
-def _by_pmd(vm: Memory, base: int, pmd: int, out: Any, at: int, pins: int) -> None:
-    """A window that a PMD maps."""
+def _paint_pmd(vm: Memory, base: int, pmd: int, out: Any, at: int, pins: int) -> None:
+    """Paint a window that a PMD maps."""
     head = pmd >> PFN_SHIFT
     pages = reg(vm, base, AT_PAGES) + 8 * (head // COUNTS)
-    face = _face(vm, base, head, pins) * _EACH
+    bits = _folio_bits(vm, base, head, pins) * _EACH
     for word in range(PTRS_PER_PTE // 8):
-        lower = _shared_of(cell(vm, pages + 16 * word))
-        upper = _shared_of(cell(vm, pages + 16 * word + 8))
-        out[at + word] = face | lower | _upper(face | upper)
+        lower = _shared_bits(cell(vm, pages + 16 * word))
+        upper = _shared_bits(cell(vm, pages + 16 * word + 8))
+        out[at + word] = bits | lower | _upper(bits | upper)
 
 
 def window_at(vm: Memory, base: int, slot: int, window: int, by_trace: int) -> int:
-    """Where an MM has a window of the map on the machine; -1 if it maps nothing there."""
+    """The machine's window for an MM's window of the map; -1 if the MM maps nothing there."""
     if load(mm_of(vm, base, slot).mm_id) == 0:
         return -1
     if by_trace == 0:
@@ -205,17 +210,17 @@ def paint(vm: Memory, base: int, slot: int, windows: Any, out: Any, by_trace: in
     """Paint a map.
 
     Args:
-        base: where the account's cells are.
-        slot: whose.
-        windows: int64: the windows of 2 MiB that the map shows, in order.
+        base: address of the account's cells.
+        slot: number of the MM.
+        windows: int64: the windows of 2 MiB that the map shows, ascending.
         out: int64, 64 words a window: a byte a page.
-        by_trace: whether they are windows of a trace's addresses, which the machine has elsewhere.
+        by_trace: whether the windows are addresses of a trace, which the machine stores elsewhere.
         pins: whether folios can be pinned.
 
     Returns:
-        windows in which something is mapped.
+        the number of windows in which something is mapped.
     """
-    who = mm_of(vm, base, slot)
+    mm = mm_of(vm, base, slot)
     words = PTRS_PER_PTE // 8
     used = 0
     for i in range(len(windows)):
@@ -225,16 +230,16 @@ def paint(vm: Memory, base: int, slot: int, windows: Any, out: Any, by_trace: in
                 out[i * words + word] = 0
             continue
         used += 1
-        pmd = READ_ONCE(pmd_ref(vm, who, window << PMD_ORDER))
+        pmd = READ_ONCE(pmd_ref(vm, mm, window << PMD_ORDER))
         if pmd:
-            _by_pmd(vm, base, pmd, out, i * words, pins)
+            _paint_pmd(vm, base, pmd, out, i * words, pins)
         else:
-            _by_ptes(vm, base, load(who.pgd) + 8 * (window << PMD_ORDER), out, i * words, pins)
+            _paint_ptes(vm, base, load(mm.pgd) + 8 * (window << PMD_ORDER), out, i * words, pins)
     return used
 
 
 def _heaviest(eight: int, weights: Any) -> int:
-    """The greatest weight of four bytes."""
+    """The greatest weight of the four lower bytes."""
     most = weights[eight & 255]
     for i in range(1, 4):
         weight = weights[eight >> 8 * i & 255]
@@ -243,15 +248,15 @@ def _heaviest(eight: int, weights: Any) -> int:
 
 
 def shrink(painted: Any, weights: Any, out: Any) -> int:
-    """A dot for each four pages of a painted map: the weight of the heaviest of them.
+    """Shrink a painted map to a dot for each four pages: the greatest of their weights.
 
     Args:
-        painted: int64, eight pages a word, as `paint` leaves them; a multiple of four words.
-        weights: int64, shape (256,): of each byte, 0 to 127.
+        painted: int64, eight pages a word, as `paint` writes them; a multiple of four words.
+        weights: int64, shape (256,): weight of each byte, 0 to 127.
         out: int64, a quarter as long: a byte a dot.
 
     Returns:
-        words that differ from the one before them.
+        the number of words that differ from the word before.
     """
     before = 0
     pair = _heaviest(0, weights) * 257

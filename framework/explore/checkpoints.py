@@ -1,4 +1,8 @@
-"""A machine's state at earlier positions: one whole copy of the newest, and what differs on the way back."""
+"""Checkpoints: a machine's state at earlier positions.
+
+The newest checkpoint is a whole copy (the image). Every earlier one is a delta: the blocks in which it differs from the
+next newer checkpoint. To restore a position, deltas are applied to the image from the newest backwards.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +19,18 @@ from numpy.typing import NDArray
 from foliolab.framework.explore.blocks import BLOCK, WORDS, differing, exchange, put_back
 
 MOST: Final = 160
-"""Checkpoints at a time, at most."""
+"""Most checkpoints at a time."""
 
 
 @dataclass
 class _Area:
-    """One buffer.
+    """One buffer of the state.
 
     Args:
-        live: the machine's own, as words.
-        image: as it was at the newest checkpoint.
-        skip: blocks [first, end) that are not part of the state.
-        found: room for the numbers of blocks.
+        live: the machine's buffer, as words.
+        image: its copy at the newest checkpoint.
+        skip: blocks [first, end) that do not belong to the state.
+        found: receives numbers of differing blocks.
     """
 
     live: NDArray[np.int64]
@@ -37,14 +41,14 @@ class _Area:
 
 @dataclass
 class _Delta:
-    """What turns a checkpoint of an area into the one before it: numbers of blocks, and where the pool has them."""
+    """Turns an area's checkpoint into the one before it: numbers of the blocks, and where the pool keeps them."""
 
     blocks: NDArray[np.int64]
     rooms: NDArray[np.int64]
 
 
 def _untouched(words: int) -> NDArray[np.int64]:
-    """Memory that takes none until it is written to; in small pages, as making huge ones can take very long."""
+    """Memory that is allocated only when it is written to; in small pages, as making huge pages can take very long."""
     area = mmap.mmap(-1, max(8 * words, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         with suppress(OSError):  # a kernel without THP
@@ -53,11 +57,11 @@ def _untouched(words: int) -> NDArray[np.int64]:
 
 
 class _Pool:
-    """Room for blocks; what was never used takes no memory."""
+    """Memory for blocks; blocks that were never used take none."""
 
     def __init__(self, blocks: int) -> None:
         self.words = _untouched(blocks * WORDS)
-        self._free = np.arange(blocks, dtype=np.int64)[::-1].copy()  # the lowest last: taken first
+        self._free = np.arange(blocks, dtype=np.int64)[::-1].copy()  # taken from the end: the lowest numbers first
         self._nr = blocks
 
     @property
@@ -81,22 +85,22 @@ class _Pool:
 class _Checkpoint:
     position: int
     extra: Any
-    back: list[_Delta]
-    """To the checkpoint before, an area each; empty for the first."""
+    back: list[_Delta]  # to the checkpoint before, one per area; empty for the first
 
 
 class Checkpoints:
     """Earlier states of buffers that are changed in place.
 
-    The newest are dense, older ones ever sparser; the first stays.
+    Recent checkpoints are dense, older ones increasingly sparse; the first one always stays.
 
     Args:
-        buffers: uint8, whole blocks of 4 KiB; with the bytes [start, end) of each that are not part of the state.
-        compiled: gives the function that runs a loop of `blocks` (native, or as it is).
-        most_bytes: what differences may take, though never less than all blocks twice; the copy comes on top.
+        buffers: uint8, whole blocks of 4 KiB; each with the range [start, end) of bytes that do not belong to the
+            state.
+        compiled: compiles a function of `blocks`, or returns it as it is.
+        most_bytes: memory for the deltas, but at least twice the size of the buffers; the image comes on top.
 
     Attributes:
-        seconds: what the latest checkpoint took.
+        seconds: duration of making the latest checkpoint.
     """
 
     def __init__(
@@ -119,32 +123,36 @@ class Checkpoints:
         self._differing = compiled(differing, "vviiv")
         self._exchange = compiled(exchange, "vvvvv")
         self._put_back = compiled(put_back, "vvvv")
-        # so that all that was kept and the next difference always fit, one behind the other
+        # enough for one delta of all blocks, and the next one
         least = 2 * sum(len(area.found) for area in self._areas)
         self._pool = _Pool(max(most_bytes // BLOCK, least))
         self._points: list[_Checkpoint] = []
 
     @property
     def positions(self) -> list[int]:
-        """Where they are."""
         return [point.position for point in self._points]
 
     @property
     def nbytes(self) -> int:
-        """What the differences take."""
+        """Memory that the deltas take."""
         return self._pool.used * BLOCK
 
     @property
     def newest(self) -> int:
-        """The newest one's position; -1 if there is none."""
+        """Position of the newest checkpoint; -1 without one."""
         return self._points[-1].position if self._points else -1
 
     def nearest(self, position: int) -> int:
-        """The last checkpoint that is not behind a position."""
+        """Position of the last checkpoint at or before a position."""
         return max(point.position for point in self._points if point.position <= position)
 
     def add(self, position: int, extra: Any = None) -> None:
-        """Keep the state as it is now; `position` lies behind all others, `extra` goes with it."""
+        """Make a checkpoint of the present state.
+
+        Args:
+            position: after all other checkpoints.
+            extra: other parts of the state, which `restore` returns.
+        """
         began = time.perf_counter()
         if not self._points:
             for area in self._areas:
@@ -156,10 +164,10 @@ class Checkpoints:
         self.seconds = time.perf_counter() - began
 
     def restore(self, position: int) -> tuple[int, Any]:
-        """Go back to the last checkpoint that is not behind a position; those behind it are gone.
+        """Go back to the last checkpoint at or before a position, and forget those after it.
 
         Returns:
-            its position, and what went with it.
+            the checkpoint's position and its `extra`.
         """
         while self._points[-1].position > position:
             for area, delta in zip(self._areas, self._points.pop().back, strict=True):
@@ -182,7 +190,7 @@ class Checkpoints:
         return delta
 
     def _thin(self, room: int) -> None:
-        """Take out the checkpoints that are closest together for how far they lie back, until `room` blocks fit."""
+        """Remove checkpoints until `room` blocks fit: first where they are closest in relation to their age."""
         points = self._points
         while len(points) > 2 and (len(points) >= MOST or self._pool.free < room):
             newest = points[-1].position
@@ -195,9 +203,10 @@ class Checkpoints:
             del points[at]
 
     def _joined(self, later: _Delta, earlier: _Delta) -> _Delta:
-        """`later` and then `earlier` as one; where both have a block, the earlier one's counts."""
-        mine = ~np.isin(later.blocks, earlier.blocks)
-        self._pool.give(later.rooms[~mine])
+        """One delta for `later` followed by `earlier`; of a block that both have, the earlier content remains."""
+        only_later = ~np.isin(later.blocks, earlier.blocks)
+        self._pool.give(later.rooms[~only_later])
         return _Delta(
-            np.concatenate([earlier.blocks, later.blocks[mine]]), np.concatenate([earlier.rooms, later.rooms[mine]])
+            np.concatenate([earlier.blocks, later.blocks[only_later]]),
+            np.concatenate([earlier.rooms, later.rooms[only_later]]),
         )

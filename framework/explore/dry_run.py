@@ -1,4 +1,8 @@
-"""A policy tried out before it runs natively, where what loops or writes elsewhere would take the program along."""
+"""A dry run of a policy on the interpreted engine, before its native code runs.
+
+Native code that loops cannot be interrupted, and native code that writes to a wrong address damages the process. The
+interpreted engine detects both and reports file and line.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +17,22 @@ from foliolab.framework.errors import ModelError, PluginError
 from foliolab.framework.verify.laws import Watch
 
 FATAL: Final = frozenset({"termination", "access", "raises", "lost-lock", "deadlock"})
-"""Laws without which native code may not end, or may write to what is not its own."""
+"""Laws whose violation means that native code may not end, or may write to memory of others."""
 LARGEST: Final = 4
-"""Order of the folios that are tried, at most: larger ones take long, interpreted, and go the same ways."""
+"""Largest order of the folios in a dry run: larger folios take long, interpreted, and take the same code paths."""
 FRAMES: Final = 1024
 
 
 @lru_cache(maxsize=64)
-def rehearse(scheme: Scheme, order: int) -> None:
+def dry_run(scheme: Scheme, order: int) -> None:
     """Run every kind of operation once on the interpreted engine.
 
     Args:
         scheme: the policy.
-        order: of the folios that are to be played.
+        order: log2 of the pages of the largest folio that will be explored.
 
     Raises:
-        PluginError: a function of the policy loops, raises, or writes what is not its own; names file and line.
+        PluginError: a function of the policy loops, raises, or writes outside its fields; names file and line.
         LayoutError: its fields do not fit.
     """
     order = min(max(order, 2), LARGEST)
@@ -36,14 +40,14 @@ def rehearse(scheme: Scheme, order: int) -> None:
     watch = Watch(machine)
     for operation in _operations(1 << order, order):
         try:
-            broken = watch.apply(operation, look=False)
+            violations = watch.apply(operation, look=False)
         except ModelError:
-            continue  # such as too few IDs: whoever needs more will say so
-        fatal = next((one for one in broken if one.law in FATAL), None)
+            continue  # for example too few MM IDs: a limit of the model that a real run reports when it meets it
+        fatal = next((one for one in violations if one.law in FATAL), None)
         if fatal is not None:
             raise PluginError(
-                f"policy {scheme.name}: {fatal} (tried out with `{operation}`)",
-                "mend it; `foliolab verify` says more",
+                f"policy {scheme.name}: {fatal} (in a dry run of `{operation}`)",
+                "correct the policy; `foliolab verify` says more",
             )
 
 

@@ -1,4 +1,4 @@
-"""A lane of events: the native replay, watched."""
+"""The lane of a pattern or trace: the native replay of its events, which also records wrong answers."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class EventLane(Lane):
         plan = Plan(
             trace=source.blocks.events,
             survey=source.blocks.survey,
-            memory=max(memory // 2, 1 << 26),  # the other half is the copy at the newest checkpoint
+            memory=max(memory // 2, 1 << 26),  # the other half is for the copy of the newest checkpoint
             samples=0,
             execution="native",
             progress=lambda phase, done, total: None,
             watched=True,
             chunk=CHUNK,
-            frames=FIRST_FRAMES + 2 * source.pages,  # to grow is to begin anew: better too many
+            frames=FIRST_FRAMES + 2 * source.pages,  # generous: a machine that must grow starts again at position 0
         )
         self._plan = plan
         self._player: Player | None = None
@@ -64,15 +64,19 @@ class EventLane(Lane):
         return [(self.machine.vm.buffer, (first, last))]
 
     def _set_extra(self, extra: Any) -> None:
-        self._loaded = -1  # the block that is in the machine's memory is not part of the state
+        self._loaded = -1  # the block of events in the machine's memory does not belong to the state
 
-    def _play(self, begin: int, end: int) -> int:
-        assert self._player is not None and self.state is not None
-        number = begin // CHUNK
-        first = number * CHUNK
+    def _load(self, step: int) -> int:
+        """Load the block of a step into the machine's memory; return the block's first step."""
+        number = step // CHUNK
         if number != self._loaded:
             self._chunk.load(self.source.blocks.block(number))
             self._loaded = number
+        return number * CHUNK
+
+    def _play(self, begin: int, end: int) -> int:
+        assert self._player is not None and self.state is not None
+        first = self._load(begin)
         end = min(end, first + CHUNK)
         self._stopped_at = 0
         try:
@@ -80,17 +84,17 @@ class EventLane(Lane):
         except TooSmall as small:
             self._stopped_at = first + int(self.state.all[cells.STEP])
             self._player.grow(small.why)
-            self._again()
+            self._restart()
             return 0
         finally:
             self._collect(first)
         return end
 
-    def _again(self) -> None:
-        """Begin anew on a larger machine."""
+    def _restart(self) -> None:
+        """Start again at position 0, on a larger machine."""
         self._wrongs.clear()
         self.position = 0
-        self.machine, self.state, self.checkpoints = None, None, None  # before there are others
+        self.machine, self.state, self.checkpoints = None, None, None  # release their memory before making new ones
         self._start()
         self._first_mark()
 
@@ -98,7 +102,7 @@ class EventLane(Lane):
         return self._stopped_at
 
     def _collect(self, first: int) -> None:
-        """Take the list of what became wrong out of the machine."""
+        """Take the list of wrong answers out of the machine; its steps count from `first`."""
         nr = int(self.state.all[cells.WRONGS]) if self.state is not None else 0
         if not nr or self.state is None:
             return
@@ -109,26 +113,20 @@ class EventLane(Lane):
         self.state.all[cells.WRONGS] = 0
 
     def interpreted(self, step: int) -> Callable[[], Any]:
-        """See `Lane.interpreted`."""
         assert self.machine is not None and self.state is not None
-        number = step // CHUNK
-        if number != self._loaded:
-            self._chunk.load(self.source.blocks.block(number))
-            self._loaded = number
-        at = step - number * CHUNK
+        at = step - self._load(step)
         return self.machine.with_execution("interpreted").bind_function(
             replay_chunk, "mmiii", self.state.base, at, at + 1
         )
 
     def numbers(self) -> list[int]:
-        """The number in the events of the MM that has each map, 0 for none."""
+        """For each map the number, in the events, of the MM that has it; 0 if none has it."""
         if self.state is None:
             return [0] * len(self.source.mms)
         slots = self.state.table(cells.AT_SLOT).reshape(-1, cells.SLOT_CELLS)[: len(self.source.mms)]
         return [int(number) if users > 0 else 0 for users, _, number in slots.tolist()]
 
     def names(self) -> list[str]:
-        """See `Lane.names`."""
         return [self.source.name(number) if number else "" for number in self.numbers()]
 
     def _alive(self) -> int:
@@ -136,7 +134,7 @@ class EventLane(Lane):
         return int(self.state.all[cells.LIVE])
 
     def replayed(self) -> Replayed:
-        """What `foliolab replay` and `precision` would say of the events so far; the state stays as it is."""
+        """The result that `foliolab replay` and `precision` would give for the events so far."""
         assert self._player is not None and self.state is not None and self.machine is not None
         account = self._player.account
         kept = self.machine.snapshot()

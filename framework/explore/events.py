@@ -1,9 +1,8 @@
-"""Events by blocks of equal length, each at hand: where in the address space they act, and what a map shows of it."""
+"""The events of a source in blocks of equal length, and the part of the address space that a map of them shows."""
 
 from __future__ import annotations
 
 import threading
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -16,9 +15,13 @@ from foliolab.framework.trace.events import Events, EventSource, join
 from foliolab.framework.trace.file import Trace
 
 CHUNK: Final = 1 << 14
-"""Events of a block: what lies in a machine's memory at a time."""
+"""Events of a block; one block at a time is in a machine's memory."""
 MOST_WINDOWS: Final = 512
-"""Windows of 2 MiB on a map: 1 GiB."""
+"""Most windows of 2 MiB on a map: 1 GiB."""
+_CACHED: Final = 4
+"""Blocks of a trace file that stay in memory."""
+_NO_ADDRESS: Final = np.uint64(1 << 51)
+"""Page numbers from here on are not addresses of user space."""
 _WITH_PAGES: Final = (ev.PRESENT, ev.NEW, ev.WRITE, ev.MAP)
 
 
@@ -26,13 +29,13 @@ class EventBlocks:
     """The events of a source.
 
     Args:
-        events: all of them.
-        survey: what a pass over them found.
+        events: all events.
+        survey: the result of a pass over them.
 
     Attributes:
-        survey: that.
-        windows: the windows that a map shows, in order of their addresses, int64.
-        left_out: windows that events name, and the map does not show.
+        windows: numbers of the windows that a map shows, ascending, int64.
+        left_out: number of windows with events that the map does not show.
+        pages: pages of a map.
     """
 
     def __init__(self, events: EventSource, survey: Survey) -> None:
@@ -50,11 +53,11 @@ class EventBlocks:
         return self.survey.events
 
     def block(self, number: int) -> Events:
-        """Events CHUNK * number and the following ones."""
+        """Events CHUNK * number to CHUNK * (number + 1) - 1."""
         return self.part(number * CHUNK, min((number + 1) * CHUNK, len(self)))
 
     def part(self, begin: int, end: int) -> Events:
-        """Events begin…end-1."""
+        """Events begin to end-1."""
         if self._whole is not None:
             return self._whole.part(slice(begin, end))
         parts = []
@@ -68,11 +71,11 @@ class EventBlocks:
         return parts[0] if len(parts) == 1 else join(parts)
 
     def _of_file(self, number: int) -> Events:
-        with self._lock:  # lanes ask from threads of their own
+        with self._lock:  # lanes call this from several threads
             found = self._cached.get(number)
             if found is None:
                 assert self._trace is not None
-                while len(self._cached) >= 4:
+                while len(self._cached) >= _CACHED:
                     self._cached.pop(next(iter(self._cached)))
                 view = next(self._trace.blocks(number))
                 columns: list[NDArray[Any]] = [column.copy() for column in view]
@@ -80,11 +83,11 @@ class EventBlocks:
             return found
 
     def row(self, step: int) -> dict[str, int]:
-        """One event."""
+        """One event, by column names."""
         return next(self.part(step, step + 1).rows())
 
     def shown(self, page: int) -> int:
-        """Where the map has a page of the events' addresses; -1 if nowhere."""
+        """The page of the map that shows a page of the events' address space; -1 if none does."""
         window = page >> PMD_ORDER
         at = int(np.searchsorted(self.windows, window))
         if at >= len(self.windows) or self.windows[at] != window:
@@ -93,16 +96,15 @@ class EventBlocks:
         return shown if shown < self.pages else -1
 
     def _windows(self) -> tuple[NDArray[np.int64], int, int]:
-        """(windows of the map, those left out, pages of the map)."""
+        """(windows of the map, number of windows left out, pages of the map)."""
         counts: dict[int, int] = {}
         last = 0
         for number in range(-(-len(self) // CHUNK)):
             events = self.block(number)
-            near = np.uint64(1 << 51)
-            moves = events.part((events.kind == ev.MOVE) & (events.other < near))
+            moves = events.part((events.kind == ev.MOVE) & (events.other < _NO_ADDRESS))
             for window in np.unique(moves.other >> np.uint64(PMD_ORDER)).tolist():
                 counts[window] = counts.get(window, 0) + 1
-            rows = events.part(np.isin(events.kind, _WITH_PAGES) & (events.page < near))
+            rows = events.part(np.isin(events.kind, _WITH_PAGES) & (events.page < _NO_ADDRESS))
             if not rows.size:
                 continue
             pages = np.where(rows.kind == ev.NEW, 1 << np.minimum(rows.order, PMD_ORDER).astype(np.int64), rows.nr)
@@ -118,12 +120,7 @@ class EventBlocks:
         chosen = sorted(sorted(counts, key=lambda window: -counts[window])[:MOST_WINDOWS])
         windows: NDArray[np.int64] = np.array(chosen or [0], np.int64)
         shown = len(windows) * PTRS_PER_PTE
-        # of a pattern's only region, the map ends where that does
+        # a pattern has a single region: the map ends where the region ends
         if self._whole is not None and windows[-1] - windows[0] == len(windows) - 1:
             shown = min(shown, max(8, -(-(last - (int(windows[0]) << PMD_ORDER)) // 8) * 8))
         return windows, len(counts) - len(chosen), shown
-
-    @cached_property
-    def nbytes(self) -> int:
-        """What lies in memory."""
-        return sum(column.nbytes for column in self._whole) if self._whole is not None else 0

@@ -1,4 +1,4 @@
-"""What happened so far, in arrays that do not grow: series over positions, and where answers became wrong."""
+"""The history of a session, in arrays of fixed size: series over positions, and the steps that made answers wrong."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 SERIES: Final = ("false_share", "false_shared", "unsafe", "page_operations")
-"""Of each lane: the share of exclusive folios that are called shared, how many these are, how many folios are called
-exclusive wrongly, page operations so far."""
+"""Of each lane: fraction of exclusive folios that the policy calls shared, their number, number of shared folios that
+it calls exclusive, page operations so far."""
 MOST_POINTS: Final = 4096
 MOST_MARKS: Final = 2048
 
 
 class History:
-    """Series of all lanes over positions; where there are too many points, two become one with both extremes.
+    """Series of all lanes over positions. If there are too many points, pairs are merged; minimum and maximum stay.
 
     Args:
-        lanes: how many.
-        most: points at most, even.
+        lanes: number of lanes.
+        most: the most points, even.
 
     Attributes:
-        nr: points so far.
+        nr: number of points so far.
     """
 
     def __init__(self, lanes: int, most: int = MOST_POINTS) -> None:
@@ -31,33 +31,32 @@ class History:
         self._positions = np.zeros(most, np.int64)
         self._low = np.zeros((lanes, len(SERIES), most))
         self._high = np.zeros((lanes, len(SERIES), most))
-        self._least = 0
-        """Steps that a point spans at least."""
+        self._least = 0  # the fewest steps that a point spans
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """The last position of each point, shape (nr,); a copy."""
+        """The last position of each point, shape (nr,)."""
         return self._positions[: self.nr].copy()
 
     def low(self, lane: int, series: str) -> NDArray[np.float64]:
-        """The least value of a series between a point and the one before, shape (nr,); a copy."""
+        """The minimum of a series between each point and the one before, shape (nr,)."""
         return self._low[lane, SERIES.index(series), : self.nr].copy()
 
     def high(self, lane: int, series: str) -> NDArray[np.float64]:
-        """The greatest value, as `low`."""
+        """The maximum, as `low`."""
         return self._high[lane, SERIES.index(series), : self.nr].copy()
 
     @property
     def last(self) -> int:
-        """The last point's position, -1 without one."""
+        """Position of the last point; -1 without one."""
         return int(self._positions[self.nr - 1]) if self.nr else -1
 
     def add(self, position: int, values: Sequence[Sequence[float]]) -> None:
-        """A point; nothing happens if `position` is not behind the last one.
+        """Add a point, unless `position` is at or before the last one.
 
         Args:
             position: steps done.
-            values: by lane, in the order of SERIES.
+            values: one row per lane, in the order of SERIES.
         """
         if position <= self.last:
             return
@@ -84,11 +83,14 @@ class History:
 
 
 class Marks:
-    """Steps after which an answer is wrong that was not, by lane, exact at the ends of as many stretches as fit.
+    """The steps that made answers wrong, by lane.
+
+    The run is divided into at most MOST_MARKS bins of equal width. A bin keeps its first and last such step and their
+    number; a search for one between these two must run the bin again.
 
     Args:
-        lanes: how many.
-        nr_steps: of the source.
+        lanes: number of lanes.
+        nr_steps: number of steps of the source.
     """
 
     def __init__(self, lanes: int, nr_steps: int) -> None:
@@ -101,12 +103,12 @@ class Marks:
         self._apart = np.zeros(self.nr, np.int64)
 
     def add(self, found: Sequence[NDArray[np.int64]], begin: int, end: int, running: Sequence[bool]) -> None:
-        """What every lane found in steps begin…end-1, which are behind all earlier ones.
+        """Add what the lanes found in steps begin…end-1, which follow all earlier ones.
 
         Args:
-            found: by lane: (step, kind) each, ascending.
-            begin, end: steps.
-            running: lanes that have no error.
+            found: for each lane (step, kinds), ascending.
+            begin, end: the steps.
+            running: for each lane whether it has no error.
         """
         chosen = []
         for lane, rows in enumerate(found):
@@ -130,50 +132,54 @@ class Marks:
         self._apart[bins] += counts
 
     def disagreements(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(positions, counts): after the step before each position an answer is wrong under some of the policies.
+        """(positions, counts): where some policies became wrong and others did not.
 
-        A mark stands for as many steps as its count says: the first of them, and others close behind it.
+        Each position follows the first such step of a bin; the count is the number of such steps in the bin.
         """
         at = np.flatnonzero(self._apart)
         return self._apart_first[at] + 1, self._apart[at].copy()
 
     def wrongs(self, lane: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(positions, counts) as `disagreements`, of one lane's wrong answers."""
+        """(positions, counts), as `disagreements`, of all steps that made an answer of one lane wrong."""
         at = np.flatnonzero(self._count[lane])
         return self._first[lane, at] + 1, self._count[lane, at].copy()
 
     def before(self, step: int, lane: int | None) -> tuple[int, int] | None:
-        """The last wrong answer that began in a step before `step`, as far as it is known.
+        """The last step before `step` that made an answer wrong, as far as it is known.
+
+        Args:
+            step: search before this step.
+            lane: search only this lane.
 
         Returns:
-            (lowest, highest) step that it may be: alike if it is known; None if there is none.
+            (lowest, highest) step that it can be, equal if it is known exactly; None if there is no such step.
         """
         return self._nearest(step, lane, -1)
 
-    def behind(self, step: int, lane: int | None) -> tuple[int, int] | None:
-        """The first wrong answer that began in `step` or later; as `before`."""
+    def after(self, step: int, lane: int | None) -> tuple[int, int] | None:
+        """The first step from `step` on that made an answer wrong; otherwise as `before`."""
         return self._nearest(step, lane, 1)
 
-    def _nearest(self, step: int, lane: int | None, way: int) -> tuple[int, int] | None:
+    def _nearest(self, step: int, lane: int | None, direction: int) -> tuple[int, int] | None:
         lanes = range(len(self._first)) if lane is None else [lane]
-        found = [one for one in (self._of_lane(step, number, way) for number in lanes) if one is not None]
+        found = [one for one in (self._of_lane(step, number, direction) for number in lanes) if one is not None]
         if not found:
             return None
-        if way > 0:
+        if direction > 0:
             return min(low for low, _ in found), min(high for _, high in found)
         return max(low for low, _ in found), max(high for _, high in found)
 
-    def _of_lane(self, step: int, lane: int, way: int) -> tuple[int, int] | None:
+    def _of_lane(self, step: int, lane: int, direction: int) -> tuple[int, int] | None:
         first, last = self._first[lane], self._last[lane]
         here = min(max(step, 0) // self.width, self.nr - 1)
         if first[here] >= 0:
             low, high = int(first[here]), int(last[here])
-            if way > 0 and high >= step:
+            if direction > 0 and high >= step:
                 return (low, low) if low >= step else (step, high)
-            if way < 0 and low < step:
+            if direction < 0 and low < step:
                 return (high, high) if high < step else (low, step - 1)
         filled = np.flatnonzero(first >= 0)
-        if way > 0:
+        if direction > 0:
             filled = filled[filled > here]
             return (int(first[filled[0]]),) * 2 if filled.size else None
         filled = filled[filled < here]

@@ -1,4 +1,4 @@
-"""One policy on a source: a machine that goes forward and back, and what maps and counters show of it."""
+"""A lane: one policy's run of the shared steps, forward and back, with the maps and counters of its state."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import FolioLabError, PluginError
 from foliolab.framework.explore import cells as painted
 from foliolab.framework.explore.checkpoints import Checkpoints
-from foliolab.framework.explore.detail import FolioDetail, PageDetail, folio_detail, page_detail
-from foliolab.framework.explore.dry_run import rehearse
-from foliolab.framework.explore.pace import Pace
+from foliolab.framework.explore.dry_run import dry_run
 from foliolab.framework.explore.source import Source
+from foliolab.framework.explore.stretch import Pace
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import BUCKET_CELLS, BUCKETS, FALSE, MOST_OWNERS, UNSAFE, Cells
 
 SPACING: Final = 0.012
-"""Seconds of running from one checkpoint to the next, unless a checkpoint itself takes long."""
+"""Seconds of running from one checkpoint to the next, unless making a checkpoint takes long."""
 SHARE: Final = 3
-"""A checkpoint may take this part of the time from one to the next."""
-DEAR: Final = 0.004
-RARE: Final = 32
-"""One that takes longer than DEAR seconds holds the maps up: it may take less of the time."""
+"""The time from one checkpoint to the next is at least this many times what the latest one took."""
+SLOW: Final = 0.004
+SLOW_SHARE: Final = 32
+"""Replaces SHARE if a checkpoint takes more than SLOW seconds, because it delays the next view of the maps."""
 CLOSE: Final = 0.004
-"""Where much was run again to go back, a checkpoint this many seconds before the end makes the next steps short."""
+"""After a long way back, a checkpoint is made this many seconds of running before the new position. The user often
+steps back several times in a row; the next step back then starts from there."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Counters of a lane at a position; folios are large ones.
+    """Counters of a lane at a position. Only large folios are counted.
 
     Args:
-        mms: that live.
-        exclusive, shared: folios that one MM maps, that several map.
-        false_shared, unsafe: of these, folios about which the policy is wrong.
-        exclusive_pages, shared_pages, false_shared_pages, unsafe_pages: their pages.
+        mms: living MMs.
+        exclusive, shared: folios that one MM maps, and that several MMs map.
+        false_shared, unsafe: exclusive folios that the policy calls shared, and the reverse.
+        exclusive_pages, shared_pages, false_shared_pages, unsafe_pages: pages of these folios.
         false_copies: write faults so far that copied although one MM alone mapped the folio (and more than one page
-            of it), and nothing else referred to it.
-        wrong_reuses: write faults so far that reused a page of a folio that another MM mapped.
-        mapped, unmapped, forked, moved: page operations so far: pages mapped by faults, unmapped, copied to a child's
-            page tables, moved by mremap.
+            of it), and nothing else referred to the folio.
+        wrong_reuses: write faults so far that reused a page of a folio that another MM mapped, too.
+        mapped, unmapped, forked, moved: pages so far that were mapped by faults, unmapped, copied to a child's page
+            tables, moved by mremap.
         false_begun, unsafe_begun: how often so far an answer became wrong.
         frames: page frames in use.
     """
@@ -76,33 +76,37 @@ class Totals:
 
     @property
     def page_operations(self) -> int:
-        """All of them."""
         return self.mapped + self.unmapped + self.forked + self.moved
 
     @property
     def false_share(self) -> float:
-        """The share of exclusive folios that are called shared, 0 to 1."""
+        """Fraction of exclusive folios that the policy calls shared, 0 to 1."""
         return self.false_shared / self.exclusive if self.exclusive else 0.0
 
 
 class Lane(ABC):
     """One policy on a source.
 
+    An exception of the policy's code never leaves a lane: the lane stops before the failing step and reports it as
+    `error`; the other lanes go on.
+
     Args:
-        source: what is played.
+        source: the steps.
         scheme: the policy.
-        memory: bytes that its tables and its checkpoints may take.
+        memory: bytes that the machine and its checkpoints may take.
 
     Attributes:
-        scheme: the policy as it was asked for.
-        machine: its machine in the present state; None if there could be none.
+        machine: the policy's machine in the present state; None if none could be made.
+        state: the account of owners in the machine's memory (`replay.cells`); None without a machine.
         position: steps done.
-        busy: one byte, 1 while the policy's own code may run: whoever watches from elsewhere sees who it was.
-        wrongs: (step, kind) of answers that became wrong since they were last taken (`take_wrongs`).
+        busy: one byte, 1 while the policy's native code may run. It can lie in shared memory, so that after a crash
+            the parent process knows which policy ran.
     """
 
     by_trace = False
+    """Whether pages of the map are addresses of a trace, which the machine stores elsewhere."""
     pins = True
+    """Whether folios can be pinned."""
 
     def __init__(self, source: Source, scheme: Scheme, memory: int) -> None:
         self.source = source
@@ -119,36 +123,35 @@ class Lane(ABC):
         self._fault_at = 0
         self._wrongs: list[NDArray[np.int64]] = []
         self._pace = Pace()
-        self._since = 0.0
-        """Seconds that it has run since the newest checkpoint."""
-        self._before: dict[int, NDArray[np.uint8]] = {}
+        self._since = 0.0  # seconds of running since the newest checkpoint
+        self._before: dict[int, NDArray[np.uint8]] = {}  # struct pages before the last step, by head frame
         self._begin()
 
-    # -- what a kind of lane is -------------------------------------------------------------------------
+    # -- what each kind of lane defines -----------------------------------------------------------------
     @abstractmethod
     def _start(self) -> None:
-        """Make `machine` and `state`, in which nothing has happened."""
+        """Make `machine` and `state` at position 0."""
 
     @abstractmethod
     def _play(self, begin: int, end: int) -> int:
-        """Do steps begin…end-1, or some of them; the position then."""
+        """Do steps begin…end-1, or the first of them; return the new position."""
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Who has each map now, "" for nobody; as many as `source.mms`."""
+        """The process that has each map now, "" if none has it; one name per element of `source.mms`."""
 
     @property
     def _windows(self) -> NDArray[np.int64]:
-        """The windows of the map."""
+        """The windows of 2 MiB that the map shows, by number."""
         return np.arange(-(-self.source.pages // PTRS_PER_PTE), dtype=np.int64)
 
     def _buffers(self) -> list[tuple[NDArray[np.uint8], tuple[int, int]]]:
-        """What the state is, and the bytes of each that are not part of it."""
+        """The buffers that make up the state, each with the range of bytes that does not belong to it."""
         assert self.machine is not None
         return [(self.machine.vm.buffer, (0, 0)), (self.machine.contents.buffer, (0, 0))]
 
     def _extra(self) -> Any:
-        """What else belongs to the state; it is never changed afterwards."""
+        """Other parts of the state, for a checkpoint; the returned object must not change later."""
         return None
 
     def _set_extra(self, extra: Any) -> None:  # noqa: B027 (most lanes have nothing else)
@@ -157,21 +160,21 @@ class Lane(ABC):
     # -- running ----------------------------------------------------------------------------------------
     @property
     def name(self) -> str:
-        """The policy's name."""
+        """Name of the policy."""
         return self.scheme.name
 
     @property
     def error(self) -> FolioLabError | None:
-        """Why the lane has stopped; None while it runs."""
+        """Why the lane has stopped; None before the failing step."""
         return self._fault if self._fault is not None and self.position >= self._fault_at else None
 
     @property
     def seconds_a_step(self) -> float:
-        """How long steps take lately."""
+        """Seconds a step took lately."""
         return self._pace.step
 
     def run(self, end: int) -> None:
-        """Go forward to a position; an error stops the lane where it is."""
+        """Go forward to a position, or until an error stops the lane."""
         try:
             while self.position < end and self.error is None:
                 left = max(self._due - self._since, 0.0)
@@ -181,21 +184,22 @@ class Lane(ABC):
         self.farthest = max(self.farthest, self.position)
 
     def goto(self, position: int) -> None:
-        """Go forward or back."""
+        """Go to a position, forward or back."""
         if self.machine is None:
             return
         if position < self.position:
             self._restore(position)
-            behind = position - max(8, self._pace.steps(CLOSE))
-            if behind - self.position > position - behind:
-                self.run(behind)
+            close = position - max(8, self._pace.steps(CLOSE))
+            if close - self.position > position - close:
+                self.run(close)
                 self._mark()
         self.run(position)
 
     def take_wrongs(self) -> NDArray[np.int64]:
-        """Steps after which an answer is wrong that was not, shape (n, 2): step, kinds (`replay.cells.WRONG_…`).
+        """Return and forget the steps since the last call that made an answer wrong, those that ran again included.
 
-        Each step that ran since this was called last, those that ran again included.
+        Returns:
+            (step, kinds) each, shape (n, 2); the kinds are bits of `replay.cells.WRONG_…`.
         """
         found = np.concatenate(self._wrongs) if self._wrongs else np.zeros((0, 2), np.int64)
         self._wrongs.clear()
@@ -203,16 +207,16 @@ class Lane(ABC):
 
     def _begin(self) -> None:
         try:
-            self._rehearse()
+            self._dry_run()
             self._start()
             self._first_mark()
         except Exception as fault:  # whatever a policy's own code raises
             self.machine, self.state, self.checkpoints = None, None, None
             self._fault = as_error(self.scheme, fault)
 
-    def _rehearse(self) -> None:
-        """Refuse what would not end, or do harm, natively."""
-        rehearse(self.scheme, self.source.order)
+    def _dry_run(self) -> None:
+        """Refuse a policy whose native code would not end, or would damage the process."""
+        dry_run(self.scheme, self.source.order)
 
     def _first_mark(self) -> None:
         self._before.clear()
@@ -222,7 +226,7 @@ class Lane(ABC):
         self._mark()
 
     def _compiled(self, function: Any, kinds: str) -> Any:
-        """A loop over arrays; native where the machine is."""
+        """A function over arrays, as native code if the machine is native."""
         assert self.machine is not None
         return self.machine.kernel(function, kinds)
 
@@ -242,7 +246,7 @@ class Lane(ABC):
                 self._mark()
 
     def _mark(self) -> None:
-        """Make a checkpoint here, unless there is one."""
+        """Make a checkpoint at this position, unless there is one."""
         assert self.checkpoints is not None
         if self.position > self.checkpoints.newest:
             self.checkpoints.add(self.position, self._extra())
@@ -254,7 +258,7 @@ class Lane(ABC):
         if self.checkpoints is None:
             return self.spacing
         took = self.checkpoints.seconds
-        return max(self.spacing, (RARE if took > DEAR else SHARE) * took)
+        return max(self.spacing, (SLOW_SHARE if took > SLOW else SHARE) * took)
 
     def _restore(self, position: int) -> None:
         assert self.checkpoints is not None
@@ -264,10 +268,10 @@ class Lane(ABC):
         self._set_extra(extra)
 
     def _fail(self, fault: BaseException) -> None:
-        """Stop, in the state before the step that went wrong."""
+        """Stop the lane in the state before the step that failed."""
         at = max(self.position, self._failed_at())
         self._fault, self._fault_at = as_error(self.scheme, fault), at
-        if self.machine is None or self.checkpoints is None:  # there is no room for a larger one
+        if self.machine is None or self.checkpoints is None:  # growing the machine failed: there is no memory for it
             self.machine, self.state, self.checkpoints = None, None, None
             self.position, self._fault_at = 0, 0
             return
@@ -275,23 +279,23 @@ class Lane(ABC):
             self._restore(min(at, self.position))
             while self.position < at:
                 self.position = self._play(self.position, at)
-        except Exception:  # it went wrong in a different place now: stop there
+        except Exception:  # an earlier step fails when it runs again: stop there
             self._fault_at = self.position
 
     def _failed_at(self) -> int:
-        """The step that went wrong, where the lane knows better than `position`."""
+        """The step that failed, if the lane knows it more precisely than `position`; otherwise 0."""
         return 0
 
-    def rerun(self, look: Callable[[], Any]) -> None:
-        """Let somebody do the latest step anew, in the state before it; afterwards all is as it was.
+    def rerun(self, call: Callable[[], Any]) -> None:
+        """Call a function in the state before the last step; afterwards the lane is as it was.
 
         Args:
-            look: called in that state; what it leaves behind does not matter.
+            call: may change the machine's memory, for example by doing the step again.
         """
         here, kept = self.position, self.take_wrongs()
         self.goto(here - 1)
         try:
-            look()
+            call()
         finally:
             self._restore(here - 1)
             self.run(here)
@@ -299,10 +303,10 @@ class Lane(ABC):
 
     @abstractmethod
     def interpreted(self, step: int) -> Callable[[], Any]:
-        """What does a step on the interpreted engine, in the machine's memory, without the account of a scenario."""
+        """A function that does a step on the interpreted engine, in the machine's memory."""
 
     def vpn(self, mm: int, page: int) -> int:
-        """Where the machine has a page of the map of an MM; -1 if nothing is mapped about there."""
+        """The virtual page number on the machine of a page of a map; -1 if its window of 2 MiB maps nothing."""
         if self.machine is None or self.state is None or not 0 <= page < self.source.pages:
             return -1
         window = int(self._map_windows[page // PTRS_PER_PTE])
@@ -310,26 +314,21 @@ class Lane(ABC):
         found = int(find(self.state.base, mm, window, int(self.by_trace)))
         return -1 if found < 0 else found * PTRS_PER_PTE + page % PTRS_PER_PTE
 
-    def page(self, mm: int, page: int) -> PageDetail:
-        """What is to be said about a page of the map of an MM (see `explore.detail`)."""
-        return page_detail(self, mm, page)
-
-    def folio(self, head: int) -> FolioDetail:
-        """Every field of the folio of a frame (see `explore.detail`)."""
-        return folio_detail(self, head)
-
     def close(self) -> None:
-        """Give the memory back; the lane shows nothing any more."""
+        """Release the memory; the lane has an error afterwards."""
         self.machine, self.state, self.checkpoints = None, None, None
         self._fault, self._fault_at = FolioLabError(f"policy {self.scheme.name}: the session is closed"), 0
 
     # -- looking ----------------------------------------------------------------------------------------
     def cells(self, mm: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """What the map of an MM shows: a byte a page (bits of `explore.cells`), shape (source.pages,).
+        """Paint a map: a byte a page, bits of `explore.cells`.
 
         Args:
             mm: number of the map, from 0.
-            out: where to; at least `room` bytes, otherwise new.
+            out: destination, at least `room` bytes; a new array by default.
+
+        Returns:
+            the part of `out` that is the map, shape (source.pages,).
         """
         out = np.empty(self.room, np.uint8) if out is None else out
         if self.machine is None or self.state is None or mm >= self.state.all[cells.SLOTS]:
@@ -340,15 +339,15 @@ class Lane(ABC):
         return out[: self.source.pages]
 
     def dots(self, whole: NDArray[np.uint8], weights: NDArray[np.int64], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A dot for each four pages of a map: the weight of the heaviest (see `explore.cells.shrink`).
+        """Shrink a map to a dot for each four pages: the greatest of their weights (see `explore.cells.shrink`).
 
         Args:
-            whole: where `cells` painted it, `room` bytes.
-            weights: of each byte, 0 to 127; shape (256,).
-            out: where to; at least `room / 4` bytes.
+            whole: the map as `cells` painted it, `room` bytes.
+            weights: weight of each byte of the map, 0 to 127; shape (256,).
+            out: destination, at least `room / 4` bytes.
 
         Returns:
-            the part of `out` that is the map's, shape (source.pages / 4, rounded up).
+            the part of `out` that is the map, shape (source.pages / 4, rounded up).
         """
         nr = -(-self.source.pages // 4)
         if self.machine is None:
@@ -359,7 +358,7 @@ class Lane(ABC):
 
     @cached_property
     def room(self) -> int:
-        """Bytes that `cells` needs for a map."""
+        """Bytes that `cells` needs: whole windows of 2 MiB, a byte a page."""
         return len(self._map_windows) * PTRS_PER_PTE
 
     @cached_property
@@ -367,7 +366,7 @@ class Lane(ABC):
         return np.ascontiguousarray(self._windows, np.int64)
 
     def totals(self) -> Totals:
-        """The counters now."""
+        """The counters at this position."""
         if self.state is None or self.machine is None:
             return Totals()
         table = self.state.table(cells.AT_BUCKET).reshape(BUCKETS, BUCKET_CELLS)
@@ -397,19 +396,19 @@ class Lane(ABC):
 
     @abstractmethod
     def _alive(self) -> int:
-        """MMs that live."""
+        """Number of living MMs."""
 
     def snapshot(self) -> bytes:
-        """The whole state, without what is only brought in to be read: alike wherever the position is reached."""
+        """The whole state as bytes; the same at a position, whichever way the lane reached it."""
         parts = []
         for buffer, (first, end) in self._buffers():
             parts += [buffer[:first].tobytes(), buffer[end:].tobytes()]
         return b"".join(parts)
 
     def before(self, head: int, nr: int) -> NDArray[np.uint8]:
-        """The struct pages of frames head…head+nr-1 as they were before the step that was done last.
+        """The struct pages of frames head…head+nr-1 before the last step.
 
-        The lane goes back for it, once for each folio and position.
+        The lane goes back one step to read them; the result is kept until the position changes.
         """
         assert self.machine is not None
         if self.position == 0:
@@ -437,11 +436,11 @@ class Lane(ABC):
 
 
 def as_error(scheme: Scheme, fault: BaseException) -> FolioLabError:
-    """Whatever went wrong as an error that says whose it is."""
+    """Any exception as an error that names the policy."""
     if isinstance(fault, FolioLabError):
         return fault
     if isinstance(fault, MemoryError):
         return FolioLabError(
             f"policy {scheme.name}: there is not enough memory for its tables", "choose fewer pages, or fewer policies"
         )
-    return PluginError(f"policy {scheme.name}: {describe(fault)}", "mend it, or leave it out")
+    return PluginError(f"policy {scheme.name}: {describe(fault)}", "correct the policy, or leave it out")

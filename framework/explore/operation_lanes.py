@@ -1,4 +1,4 @@
-"""Lanes of scenarios and counterexamples: operations of a machine, the account made anew after each."""
+"""The lanes of scenarios and counterexamples: after each operation of the machine the owners are recounted."""
 
 from __future__ import annotations
 
@@ -29,38 +29,36 @@ from foliolab.framework.scenario.record import Record
 from foliolab.framework.verify.playback import Playback, play
 
 PATIENCE: Final = 20_000
-"""Accesses that a policy may do to answer in the middle of somebody's operation: it may wait for what never comes."""
+"""Most accesses of a policy that answers while another thread is in the middle of an operation. It may wait for a lock
+that is never released, because that thread does not run on."""
 
 
 class OperationsLane(Lane):
-    """What lanes of operations have in common: page operations are what page tables show after a step.
+    """A lane that derives its page operations from the page tables before and after a step.
 
-    A page that was mapped elsewhere before counts as moved, one that a new MM has as copied by fork.
+    A page that was mapped elsewhere before counts as moved; a page of a new MM counts as copied by fork.
     """
-
-    def _account(self, shape: Shape, start: int = 0) -> tuple[Sizes, Shape]:
-        """(tables, the shape with room for them behind `start` bytes of scratch memory)."""
-        sizes = recount.sizes_for(shape.nr_pages, shape.nr_mms, shape.nr_vpns)
-        return sizes, replace(shape, scratch=start + sizes.scratch)
 
     @abstractmethod
     def _do(self, step: int) -> None:
-        """Carry out a step."""
+        """Do a step."""
 
     def _play(self, begin: int, end: int) -> int:
         assert self.machine is not None and self.state is not None
         before, alive = self._tables(), self._living()
         self._do(begin)
         self._count(before, alive, self._tables())
-        self._bring_up(begin)
+        self._recount(begin)
         return begin + 1
 
-    def _bring_up(self, step: int) -> None:
+    def _recount(self, step: int) -> None:
+        """Recount the owners after a step (-1: at the start)."""
         assert self.machine is not None and self.state is not None
-        recount.bring_up(self.machine, self.state, step)
+        recount.recount_owners(self.machine, self.state, step)
         self._collect(step)
 
     def _collect(self, step: int) -> None:
+        """Take the kinds of answers that a step made wrong out of the machine."""
         assert self.state is not None
         if self.state.all[cells.WRONGS]:
             kinds = int(self.state.table(cells.AT_WRONG)[0]) & ((1 << cells.WRONG_SHIFT) - 1)
@@ -74,7 +72,7 @@ class OperationsLane(Lane):
         return np.array([self.machine.is_alive(mm) for mm in range(self.machine.shape.nr_mms)])
 
     def _tables(self) -> NDArray[np.int64]:
-        """The frame of each page of each MM, -1 without one, shape (nr_mms, pages)."""
+        """The frame that each page of each MM is mapped to, -1 for none; shape (nr_mms, pages)."""
         machine = self.machine
         assert machine is not None
         found = np.full((machine.shape.nr_mms, -(-machine.shape.nr_vpns // PTRS_PER_PTE) * PTRS_PER_PTE), -1, np.int64)
@@ -92,12 +90,11 @@ class OperationsLane(Lane):
         tallies = self.state.table(cells.AT_TALLY)
         for mm in np.flatnonzero((before != after).any(axis=1)).tolist():
             changed = before[mm] != after[mm]
-            gone, come = before[mm][changed], after[mm][changed]
-            gone, come = gone[gone >= 0], come[come >= 0]
-            moved = int(np.isin(come, gone).sum()) if alive[mm] else 0
-            born = cells.PAGES_MAPPED if alive[mm] else cells.PAGES_FORKED
-            tallies[born] += len(come) - moved
-            tallies[cells.PAGES_UNMAPPED] += len(gone) - moved
+            old, new = before[mm][changed], after[mm][changed]
+            old, new = old[old >= 0], new[new >= 0]
+            moved = int(np.isin(new, old).sum()) if alive[mm] else 0
+            tallies[cells.PAGES_MAPPED if alive[mm] else cells.PAGES_FORKED] += len(new) - moved
+            tallies[cells.PAGES_UNMAPPED] += len(old) - moved
             tallies[cells.PAGES_MOVED] += moved
 
     def _alive(self) -> int:
@@ -105,43 +102,50 @@ class OperationsLane(Lane):
 
 
 # -- scenarios ----------------------------------------------------------------------------------------
-class _Explored(Model):
-    """A scenario's run whose machine has room for the account."""
+class _ExploredModel(Model):
+    """A scenario's model whose machine has memory for the account of owners.
+
+    Attributes:
+        sizes: the account's tables.
+        account_start: where they begin in scratch memory.
+    """
 
     def _shape(self) -> Shape:
         shape = super()._shape()
-        sizes = recount.sizes_for(shape.nr_pages, shape.nr_mms, shape.nr_vpns)
-        self.looked = shape.scratch
-        self.sizes = sizes
-        return replace(shape, scratch=shape.scratch + sizes.scratch)
+        self.account_start = shape.scratch
+        self.sizes, shape = _with_account(shape)
+        return shape
 
 
 class ScenarioLane(OperationsLane):
-    """One policy on a scenario (see `Lane`)."""
+    """One policy on a scenario (see `Lane`).
+
+    Attributes:
+        model: the scenario's run.
+        record: what the last step did and answered; None at the start.
+    """
 
     source: ScenarioSource
 
     def __init__(self, source: ScenarioSource, scheme: Scheme, memory: int, execution: Execution = "native") -> None:
         self._execution: Execution = execution
         self.record: Record | None = None
-        """What the latest step did and answered."""
         super().__init__(source, scheme, memory)
 
     def _start(self) -> None:
-        self.model = _Explored(self.source.scenario, self.scheme, self._execution)
+        self.model = _ExploredModel(self.source.scenario, self.scheme, self._execution)
         self.machine = self.model.machine
-        self.state = Cells(self.machine, self.model.sizes, self.model.looked)
-        self._bring_up(-1)
+        self.state = Cells(self.machine, self.model.sizes, self.model.account_start)
+        self._recount(-1)
 
     def _do(self, step: int) -> None:
         assert self.machine is not None
-        model, one = self.model, self.source.scenario.steps[step]
-        before = self._decidable(step) if one.action in ("write", "pin") else []
-        self.record = model.step(step, one)
+        action = self.source.scenario.steps[step]
+        before = self._before_write(step) if action.action in ("write", "pin") else []
+        self.record = self.model.step(step, action)
         self._judge(before, self.record.outcomes)
 
     def interpreted(self, step: int) -> Callable[[], Any]:
-        """See `Lane.interpreted`."""
         return partial(self._interpreted, step)
 
     def _interpreted(self, step: int) -> None:
@@ -153,16 +157,16 @@ class ScenarioLane(OperationsLane):
         finally:
             model.machine = model.swap.machine = native
 
-    def _decidable(self, step: int) -> list[tuple[int, int, int, bool]]:
-        """(head, owners, its own mappings, whether others refer to the folio) for each page of a write."""
-        machine, state, one = self.machine, self.state, self.source.scenario.steps[step]
-        assert machine is not None and state is not None and one.pages is not None
-        mm = self.model.mms[one.process]
-        where = self.source.layout.range(one.pages)
+    def _before_write(self, step: int) -> list[tuple[int, int, int, bool]]:
+        """For each page of a write: (head, owners, the writer's mappings, whether there are other references)."""
+        machine, state, action = self.machine, self.state, self.source.scenario.steps[step]
+        assert machine is not None and state is not None and action.pages is not None
+        mm = self.model.mms[action.process]
+        pages = self.source.layout.range(action.pages)
         counts = state.table(cells.AT_COUNT).reshape(machine.shape.nr_mms, -1)
         folios = state.table(cells.AT_FOLIO).reshape(-1, cells.FOLIO_CELLS)
         found = []
-        for vpn in range(where.start, where.stop):
+        for vpn in range(pages.start, pages.stop):
             frame = machine.frame(mm, vpn)
             head = int(state.table(cells.AT_LARGE)[frame >> 2]) - 1 if frame >= 0 else -1
             if head < 0:
@@ -174,7 +178,7 @@ class ScenarioLane(OperationsLane):
         return found
 
     def _judge(self, before: list[tuple[int, int, int, bool]], outcomes: tuple[str, ...]) -> None:
-        """Count wrong decisions; a folio whose last mapping is copied is given back, which is right."""
+        """Count wrong decisions. To copy the last mapping of a folio is right: the folio is then freed."""
         assert self.state is not None
         tallies = self.state.table(cells.AT_TALLY)
         copied: dict[int, int] = {}
@@ -200,7 +204,6 @@ class ScenarioLane(OperationsLane):
         )
 
     def names(self) -> list[str]:
-        """See `Lane.names`."""
         names = [""] * len(self.source.mms)
         for name, mm in self.model.mms.items() if self.machine is not None else ():
             names[mm] = name
@@ -208,8 +211,8 @@ class ScenarioLane(OperationsLane):
 
 
 # -- counterexamples ----------------------------------------------------------------------------------
-class _Impatient:
-    """Ends an answer that takes too many accesses to struct pages in a row."""
+class _AccessLimit:
+    """An observer that ends an answer after PATIENCE consecutive accesses to struct pages."""
 
     def __init__(self, end: int) -> None:
         self.end = end
@@ -227,29 +230,32 @@ class _NoAnswer(Exception):
 
 
 class CounterexampleLane(OperationsLane):
-    """One policy on a counterexample (see `Lane`); what the playback did is shown again.
+    """One policy on a counterexample (see `Lane`).
+
+    The counterexample is played once, on the interpreted engine, and its changes of memory are kept. Steps of the lane
+    only apply these changes to a machine of their own: a native machine could not stop threads in the middle of an
+    operation.
 
     Attributes:
-        playback: the course, access by access; None if the policy could not be run.
+        playback: the timeline, access by access; None if the policy could not be run.
     """
 
     source: CounterexampleSource
 
     def __init__(self, source: CounterexampleSource, scheme: Scheme, memory: int) -> None:
         self.playback: Playback | None = None
-        self._ends: list[int] = []
-        self._shown = 0
-        self._silent = False
+        self._ends: list[int] = []  # frames of the playback after each step
+        self._shown = 0  # frames whose changes are in the machine's memory
         super().__init__(source, scheme, memory)
 
     @property
     def frames(self) -> tuple[int, int]:
-        """The playback's frames begin…end-1 of the step that was done last."""
+        """The last step's frames begin…end-1 in the playback."""
         ends = [0, *self._ends]
         return (ends[max(self.position - 1, 0)], ends[self.position]) if self._ends else (0, 0)
 
-    def _rehearse(self) -> None:
-        pass  # that it is wrong is why it is looked at; the interpreted engine plays it
+    def _dry_run(self) -> None:
+        pass  # the policy may be wrong: that is why it is explored, and only the interpreted engine runs it
 
     def _start(self) -> None:
         example = self.source.counterexample
@@ -258,8 +264,8 @@ class CounterexampleLane(OperationsLane):
             self._ends = _step_ends(self.playback, self.source)
         given: Any = example.shape
         shape = Shape(**given)
-        sizes, wide = self._account(shape, shape.scratch)
-        # natively, who waits for a lock of an operation that goes no further would wait for ever
+        sizes, wide = _with_account(shape)
+        # native code that waits for the lock of an unfinished operation would never return
         execution: Execution = "interpreted" if self.source.threaded else "native"
         try:
             self.machine = Machine(self.scheme, wide, execution)
@@ -268,10 +274,10 @@ class CounterexampleLane(OperationsLane):
         self.state = Cells(self.machine, sizes, shape.scratch)
         self._first = self.machine.vm.buffer[: self.machine.map.zone].copy()
         self._shown = 0
-        self._bring_up(-1)
+        self._recount(-1)
 
     def struct_pages_at(self, frame: int, head: int, nr: int) -> NDArray[np.uint8]:
-        """The struct pages of frames head…head+nr-1 as they were after a frame of the playback."""
+        """The struct pages of frames head…head+nr-1 after a frame of the playback."""
         assert self.machine is not None and self.playback is not None
         first = self.machine.map.pages + head * self.stride
         raw = self._first[first : first + nr * self.stride].copy()
@@ -293,25 +299,29 @@ class CounterexampleLane(OperationsLane):
         self._shown = self._ends[step]
 
     def interpreted(self, step: int) -> Callable[[], Any]:
-        """See `Lane.interpreted`; of threads only the set-up is operations."""
+        """See `Lane.interpreted`; with threads, only the steps of the set-up are operations.
+
+        Raises:
+            UsageError: the step is a thread's turn.
+        """
         assert self.machine is not None
         operation = self.source.steps[step]
         if not isinstance(operation, Operation):
-            raise UsageError(f"step {step} of {self.source.title} is no operation", "look at the playback's frames")
+            raise UsageError(f"step {step} of {self.source.title} is not an operation", "use the playback's frames")
         return partial(self.machine.with_execution("interpreted").apply, operation)
 
-    def _bring_up(self, step: int) -> None:
+    def _recount(self, step: int) -> None:
         assert self.machine is not None and self.state is not None
         machine = self.machine
         if not self.source.threaded:
-            super()._bring_up(step)
+            super()._recount(step)
             return
         kept = self.state.all.copy()
-        machine.vm.observer = _Impatient(machine.map.zone)
+        machine.vm.observer = _AccessLimit(machine.map.zone)
         try:
-            recount.bring_up(machine, self.state, step)
+            recount.recount_owners(machine, self.state, step)
         except (FolioLabError, _NoAnswer):
-            self.state.all[:] = kept  # the policy cannot answer here: its last answers stand
+            self.state.all[:] = kept  # the policy cannot answer in this state: keep its previous answers
         finally:
             machine.vm.observer = None
         self._collect(step)
@@ -323,14 +333,19 @@ class CounterexampleLane(OperationsLane):
         self._shown = extra
 
     def names(self) -> list[str]:
-        """See `Lane.names`."""
         if self.machine is None:
             return [""] * len(self.source.mms)
         return [name if alive else "" for name, alive in zip(self.source.mms, self._living().tolist(), strict=True)]
 
 
+def _with_account(shape: Shape) -> tuple[Sizes, Shape]:
+    """(tables of the account of owners, the shape with scratch memory for them behind its own)."""
+    sizes = recount.sizes_for(shape.nr_pages, shape.nr_mms, shape.nr_vpns)
+    return sizes, replace(shape, scratch=shape.scratch + sizes.scratch)
+
+
 def _step_ends(playback: Playback, source: CounterexampleSource) -> list[int]:
-    """How many frames there were after each step; what breaks early has no more."""
+    """Frames of the playback after each step; after a violation that ends it, there are no further frames."""
     if source.threaded:
         ends = [*playback.turns, len(playback.frames)]
     else:
@@ -338,10 +353,3 @@ def _step_ends(playback: Playback, source: CounterexampleSource) -> list[int]:
     last = len(playback.frames)
     ends = [*ends, *[last] * source.nr_steps][: source.nr_steps - 1]
     return [*ends, last]
-
-
-def violations_of(lane: Lane) -> list[str]:
-    """What a counterexample's lane broke, a sentence each."""
-    if isinstance(lane, CounterexampleLane) and lane.playback is not None:
-        return [str(violation) for violation in lane.playback.violations]
-    return []

@@ -1,4 +1,8 @@
-"""The account of owners made anew from the page tables, for machines that are not driven by a replay."""
+"""Recount the owners of folios from the page tables, for machines that no replay drives.
+
+A replay keeps its account of owners (`replay.owners`) up to date event by event. Scenarios and counterexamples run
+other operations; their lanes recount after each.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +34,11 @@ KEPT: Final = (
     cells.PAGES_MAPPED, cells.PAGES_UNMAPPED, cells.PAGES_FORKED, cells.PAGES_MOVED, cells.EXCLUSIVE_OPS,
     cells.SHARED_OPS, cells.FALSE_OPS, cells.UNSAFE_OPS,
 )  # fmt: skip
-"""Tallies of operations: to count anew is none."""
+"""Operation counters, kept when the owners are recounted."""
 
 
 def sizes_for(nr_pages: int, nr_mms: int, nr_vpns: int) -> Sizes:
-    """The tables for a machine of that shape."""
+    """The sizes of the account's tables for a machine of that shape."""
     return Sizes(
         frames=-(-nr_pages // COUNTS) * COUNTS,
         slots=nr_mms,
@@ -48,7 +52,7 @@ def sizes_for(nr_pages: int, nr_mms: int, nr_vpns: int) -> Sizes:
 
 
 def _folio_order(vm: Memory, head: int) -> int:
-    """log2 of the pages of the folio whose head is that frame; 0 if it is small, free, or a tail page."""
+    """log2 of the pages of the folio with that head frame; 0 for a small folio, a free frame or a tail page."""
     if page_head_pfn(vm, head) != head:
         return 0
     folio = pfn_folio(vm, head)
@@ -61,7 +65,7 @@ def _folio_order(vm: Memory, head: int) -> int:
 
 
 def _clear(vm: Memory, base: int) -> None:
-    """Forget all counts; close the account of what is no large folio any more."""
+    """Reset all counts; end the entries of large folios that no longer exist."""
     heads = reg(vm, base, HEADS)
     for i in range(reg(vm, base, SLOTS) * heads):
         put(vm, reg(vm, base, AT_COUNT) + 8 * i, 0)
@@ -76,8 +80,8 @@ def _clear(vm: Memory, base: int) -> None:
             touched(vm, base, COUNTS * i)
 
 
-def _see(vm: Memory, base: int, slot: int, frame: int, nr: int) -> None:
-    """An MM maps nr pages of one folio, or a small one."""
+def _count(vm: Memory, base: int, slot: int, frame: int, nr: int) -> None:
+    """Count that an MM maps nr pages of the folio of a frame."""
     count_pages(vm, base, frame, nr, 1, cells.PAGES_MAPPED)
     head = page_head_pfn(vm, frame)
     order = _folio_order(vm, head)
@@ -88,42 +92,42 @@ def _see(vm: Memory, base: int, slot: int, frame: int, nr: int) -> None:
     gained(vm, base, slot, head, nr)
 
 
-def _see_window(vm: Memory, base: int, slot: int, start: int) -> None:
-    who = mm_of(vm, base, slot)
-    pmd = READ_ONCE(pmd_ref(vm, who, start))
+def _count_window(vm: Memory, base: int, slot: int, start: int) -> None:
+    mm = mm_of(vm, base, slot)
+    pmd = READ_ONCE(pmd_ref(vm, mm, start))
     if pmd:
-        _see(vm, base, slot, pmd >> PFN_SHIFT, PTRS_PER_PTE)
+        _count(vm, base, slot, pmd >> PFN_SHIFT, PTRS_PER_PTE)
         return
-    ptes = load(who.pgd) + 8 * start
+    ptes = load(mm.pgd) + 8 * start
     for i in range(PTRS_PER_PTE):
         value = READ_ONCE(pte_at(vm, ptes + 8 * i).pte)
         if value & PTE_PRESENT:
-            _see(vm, base, slot, value >> PFN_SHIFT, 1)
+            _count(vm, base, slot, value >> PFN_SHIFT, 1)
 
 
 def recount(vm: Memory, base: int, nr_mms: int) -> int:
-    """Count every mapping anew from the page tables, and ask the policy about every large folio.
+    """Recount every mapping from the page tables, and ask the policy about every large folio.
 
     Args:
-        base: where the account's cells are.
-        nr_mms: MMs of the machine.
+        base: address of the account's cells.
+        nr_mms: number of MMs of the machine.
 
     Returns:
-        0.
+        0; an entry point must return a number.
     """
     _clear(vm, base)
     for slot in range(nr_mms):
         if load(mm_of(vm, base, slot).mm_id):
             for window in range(reg(vm, base, WINDOWS)):
-                _see_window(vm, base, slot, window << PMD_ORDER)
+                _count_window(vm, base, slot, window << PMD_ORDER)
     for i in range(reg(vm, base, HEADS)):
         if cell(vm, folio_at(vm, base, COUNTS * i)):
             touched(vm, base, COUNTS * i)
     return 0
 
 
-def bring_up(machine: Machine, state: Cells, step: int) -> None:
-    """Let the account say what the page tables say after a step."""
+def recount_owners(machine: Machine, state: Cells, step: int) -> None:
+    """Recount the owners after a step (-1: at the start); the counters of operations stay."""
     tallies = state.table(cells.AT_TALLY)
     kept = tallies[list(KEPT)].copy()
     state.all[cells.NOW] = step + 1

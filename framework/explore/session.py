@@ -1,10 +1,10 @@
-"""Policies in lockstep on the same steps: forward, back, and to where one of them is wrong."""
+"""A session: policies in lockstep on the same steps, forward, back, and to the next wrong answer."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +16,28 @@ from foliolab.framework.explore.event_lane import EventLane
 from foliolab.framework.explore.history import History, Marks
 from foliolab.framework.explore.lane import SPACING, Lane
 from foliolab.framework.explore.operation_lanes import CounterexampleLane, ScenarioLane
-from foliolab.framework.explore.parallel import Together
+from foliolab.framework.explore.parallel import Parallel
 from foliolab.framework.explore.source import CounterexampleSource, EventsSource, ScenarioSource, Source
 from foliolab.framework.explore.stretch import Stretches
 
 MEMORY: Final = 2 << 30
 CALL: Final = 0.016
-"""Seconds that one call should take: long ones leave no thread waiting for the last lane, and make few views."""
+"""Seconds that one call should take. Shorter calls leave threads idle more often, at the end of each, while the last
+lane finishes; longer calls delay views."""
 PATIENCE: Final = 2.0
-"""Seconds that a step may take, access by access."""
-WORTH: Final = 0.001
-"""Seconds from which on lanes run side by side: to hand them out takes about a tenth of that."""
+"""Seconds after which the recording of a step's accesses ends."""
+WORTHWHILE: Final = 0.001
+"""Work that takes at least this many seconds is given to threads; handing it out takes about a tenth of that."""
 
 Stop = Callable[[], bool]
 
 
 def lane_of(source: Source, scheme: Scheme, memory: int) -> Lane:
-    """A policy on a source."""
+    """The lane of a policy on a source.
+
+    Raises:
+        UsageError: there is no kind of lane for the source.
+    """
     if isinstance(source, EventsSource):
         return EventLane(source, scheme, memory)
     if isinstance(source, ScenarioSource):
@@ -47,23 +52,24 @@ def _never() -> bool:
 
 
 class Session:
-    """Policies in lockstep.
+    """Policies in lockstep on the steps of a source.
 
     Args:
-        source: what is played.
-        schemes: the policies; one that fails becomes a lane with an error.
-        memory: bytes that all lanes may take, their tables and what is kept of earlier states.
+        source: the steps.
+        schemes: the policies; a policy that fails becomes a lane with an error.
+        memory: bytes that all lanes may take, checkpoints included.
 
     Attributes:
-        lanes: in the order of `schemes`.
+        lanes: one lane per policy, in the order of `schemes`.
         position: steps done.
+        farthest: the greatest position so far.
         history: series of all lanes, up to the farthest position.
-        marks: where answers became wrong, up to the farthest position.
-        awaited: whether somebody waits for the thread that the session is in; never by itself.
-        together: does the same in several lanes, or for several maps, side by side.
+        marks: steps that made answers wrong, up to the farthest position.
+        awaited: callback: is another thread waiting? Default: no. Optional work then ends early.
+        parallel: threads that serve several lanes, or paint several maps.
 
     Raises:
-        UsageError: no policy.
+        UsageError: there is no policy.
     """
 
     def __init__(self, source: Source, schemes: Sequence[Scheme], memory: int = MEMORY) -> None:
@@ -80,25 +86,23 @@ class Session:
         self.history = History(len(self.lanes))
         self.marks = Marks(len(self.lanes), source.nr_steps)
         self.awaited: Stop = _never
-        self._stretches = Stretches(source)  # of all lanes together
-        self.together: Together[Any] = Together(len(self.lanes))
-        self._warm = False
+        self._stretches = Stretches(source)  # their durations are those of all lanes together
+        self.parallel = Parallel(len(self.lanes))
+        self._warm = False  # whether each lane has run once, so that its native code is loaded
         self._found: list[NDArray[np.int64]] = [np.zeros((0, 2), np.int64)] * len(self.lanes)
         self._note()
 
     @property
     def nr_steps(self) -> int:
-        """Steps of the source."""
         return self.source.nr_steps
 
     @property
     def at_end(self) -> bool:
-        """Whether there is no step left."""
         return self.position >= self.nr_steps
 
     # -- forward ----------------------------------------------------------------------------------------
     def advance(self, nr: int = 1) -> int:
-        """Do so many steps, or as many as there are; how many it did."""
+        """Do so many steps, or all that are left; return how many."""
         begin = self.position
         end = min(begin + max(nr, 0), self.nr_steps)
         while self.position < end:
@@ -106,11 +110,11 @@ class Session:
         return self.position - begin
 
     def play(self, seconds: float, end: int | None = None) -> int:
-        """Do as many steps as fit into a time, at least one call's; how many it did.
+        """Do as many steps as fit into a time; return how many.
 
         Args:
-            seconds: about; a call of native code takes 5 to 10 ms.
-            end: no further than to this position.
+            seconds: the time; exceeded by at most one call of native code (5 to 10 ms), which is always done.
+            end: the position not to go beyond; the end of the source by default.
         """
         begin = self.position
         end = self.nr_steps if end is None else min(end, self.nr_steps)
@@ -123,43 +127,48 @@ class Session:
         return self.position - begin
 
     def _call(self, end: int, seconds: float = CALL) -> None:
-        """Some stretches of steps in every lane: a point of the history, and a chance to stop, after it."""
+        """Do some stretches of steps in every lane, then add a point to the history."""
         begin = self.position
         plan = self._stretches.plan(begin, end, seconds)
         marks = [begin, *(stop for stop, _ in plan)]
         expected = sum(self._stretches.expected(marks[i + 1] - marks[i], heavy) for i, (_, heavy) in enumerate(plan))
         took = np.zeros((len(self.lanes), len(plan)))
-        order = {id(lane): number for number, lane in enumerate(self.lanes)}
+        index = {id(lane): number for number, lane in enumerate(self.lanes)}
 
         def run(lane: Lane, number: int) -> None:
             began = time.perf_counter()
             lane.run(marks[number + 1])
-            took[order[id(lane)], number] = time.perf_counter() - began
+            took[index[id(lane)], number] = time.perf_counter() - began
 
         threads = self._each(run, expected, len(plan))
         self.position = marks[-1]
         for i, (_, heavy) in enumerate(plan):
             self._stretches.add(marks[i + 1] - marks[i], float(took[:, i].sum()) / threads, heavy)
-        self._take(begin)
+        self._collect()
 
     def _each(self, do: Callable[[Lane, int], None], seconds: float, nr: int = 1) -> int:
-        """Do `nr` things in every lane, side by side if they take about so long that it is worth while.
+        """Call a function with every lane and the numbers 0…nr-1, in parallel threads if that is worthwhile.
+
+        Args:
+            do: the function.
+            seconds: the expected duration of all calls.
+            nr: calls per lane.
 
         Returns:
-            on how many threads.
+            the number of threads.
         """
-        if self._warm and seconds >= WORTH:
-            # the slowest first: nobody waits for one that began last
-            self.together.rounds(do, sorted(self.lanes, key=lambda lane: -lane.seconds_a_step), nr)
-            return self.together.threads
-        for lane in self.lanes:  # at first one behind the other: native code is loaded on the way
+        if self._warm and seconds >= WORTHWHILE:
+            # the slowest lane first, so that it is not the one that all threads wait for at the end
+            self.parallel.rounds(do, sorted(self.lanes, key=lambda lane: -lane.seconds_a_step), nr)
+            return self.parallel.threads
+        for lane in self.lanes:  # the first time one after the other, because native code is loaded meanwhile
             for number in range(nr):
                 do(lane, number)
         self._warm = True
         return 1
 
-    def _take(self, begin: int) -> None:
-        """Note what the lanes found from a step on."""
+    def _collect(self) -> None:
+        """Take the wrong answers that the latest call found out of the lanes, and add new ones to the marks."""
         self._found = [lane.take_wrongs() for lane in self.lanes]
         if self.position > self.farthest:
             running = [lane.error is None for lane in self.lanes]
@@ -168,18 +177,19 @@ class Session:
             self._note()
 
     def _note(self) -> None:
+        """Add the counters at this position to the history."""
         values = []
         for lane in self.lanes:
             totals = lane.totals()
             values.append((totals.false_share, totals.false_shared, totals.unsafe, totals.page_operations))
         self.history.add(self.position, values)
 
-    # -- anywhere ---------------------------------------------------------------------------------------
+    # -- to a position ----------------------------------------------------------------------------------
     def goto(self, position: int) -> None:
         """Go to a position, forward or back.
 
         Raises:
-            UsageError: there is no such position.
+            UsageError: the source has no such position.
         """
         if not 0 <= position <= self.nr_steps:
             raise UsageError(
@@ -188,25 +198,25 @@ class Session:
         if position >= self.position:
             self.advance(position - self.position)
             return
-        self._each(lambda lane, _: lane.goto(position), WORTH)
+        self._each(lambda lane, _: lane.goto(position), WORTHWHILE)
         for lane in self.lanes:
             lane.take_wrongs()
         self.position = position
 
     def back(self) -> bool:
-        """Undo the last step; False at the start."""
+        """Undo the last step; return False at the start."""
         if self.position == 0:
             return False
         self.goto(self.position - 1)
         return True
 
     def prepare(self, stop: Stop | None = None) -> None:
-        """Make the next `back` quick: run again, from the last checkpoint, what lies before this position.
+        """Make the next `back` fast: a lane that goes back makes a checkpoint close to this position.
 
-        It is worth while when nothing else is to be done; everything is then as it was.
+        Call it when there is nothing else to do. Position and state are the same afterwards.
 
         Args:
-            stop: asked before each lane; True: the others are not prepared.
+            stop: called before each lane; if it returns True, the remaining lanes are left out.
         """
         for lane in self.lanes:
             if self.position and not (stop and stop()) and lane.error is None:
@@ -216,18 +226,18 @@ class Session:
 
     # -- to wrong answers -------------------------------------------------------------------------------
     def next_wrong(self, lane: int | None = None, stop: Stop | None = None) -> bool:
-        """Go on to the next step after which an answer is wrong that was not.
+        """Go on to the next step that makes an answer wrong; without one, to the end.
 
         Args:
-            lane: of this lane only.
-            stop: asked every few milliseconds; True ends the search where it is.
+            lane: search only this lane.
+            stop: called every few milliseconds; if it returns True, the search ends at the position it has reached.
 
         Returns:
-            whether one was found; without one it goes to the end.
+            whether such a step was found.
         """
         step = self.position
         if step < self.farthest:
-            found = self.marks.behind(step, lane)
+            found = self.marks.after(step, lane)
             if found is not None and found[0] < self.farthest:
                 low, high = found
                 if low == high:
@@ -238,7 +248,7 @@ class Session:
         return self._search(self.position, self.nr_steps, lane, stop)
 
     def _search(self, begin: int, end: int, lane: int | None, stop: Stop | None) -> bool:
-        """The first of steps begin…end-1 that makes an answer wrong."""
+        """Go to the first of steps begin…end-1 that makes an answer wrong; return whether there is one."""
         self.goto(begin)
         while self.position < end and not (stop and stop()):
             before = self.position
@@ -250,17 +260,17 @@ class Session:
         return False
 
     def previous_wrong(self, lane: int | None = None, stop: Stop | None = None) -> bool:
-        """Go back to the last step before this position after which an answer is wrong that was not.
+        """Go back to the last step before this position that made an answer wrong; without one, stay.
 
         Args:
-            lane: of this lane only.
+            lane: search only this lane.
             stop: as for `next_wrong`.
 
         Returns:
-            whether one was found; without one it stays where it is.
+            whether such a step was found.
         """
         here = self.position
-        # the step that led here does not count: it is where the last search ended
+        # the step that led here does not count: the previous search ended here
         found = self.marks.before(here - 1, lane)
         if found is None:
             return False
@@ -280,28 +290,28 @@ class Session:
         return True
 
     def _steps(self, lane: int | None, begin: int) -> NDArray[np.int64]:
-        """The steps from `begin` on that the latest call found to make an answer wrong."""
+        """The steps from `begin` on that made an answer wrong in the latest call."""
         lanes = self._found if lane is None else [self._found[lane]]
         steps = np.concatenate([rows[:, 0] for rows in lanes])
         return steps[(steps >= begin) & (steps < self.position)]
 
-    # -- looking ----------------------------------------------------------------------------------------
+    # -- details ----------------------------------------------------------------------------------------
     def accesses(self, lane: int) -> Accesses:
-        """The step that was done last, access by access (see `explore.accesses`)."""
+        """The memory accesses of the last step in a lane (see `explore.accesses`)."""
         return accesses_of(self.lanes[lane], self.patience())
 
     def patience(self) -> Stop:
-        """What says when to stop with something that only shows: somebody else waits, or it has taken too long."""
+        """A callback for optional work: True once another thread waits, or PATIENCE seconds have passed."""
         until = time.perf_counter() + PATIENCE
         return lambda: self.awaited() or time.perf_counter() > until
 
     @property
     def page_operations(self) -> int:
-        """Of all lanes so far."""
+        """Page operations of all lanes so far."""
         return sum(lane.totals().page_operations for lane in self.lanes)
 
     def close(self) -> None:
-        """Give the memory back."""
-        self.together.close()
+        """Release the memory and end the threads."""
+        self.parallel.close()
         for lane in self.lanes:
             lane.close()

@@ -1,4 +1,13 @@
-"""Arrays that two processes see: one makes them, the other finds them by a few numbers."""
+"""Arrays in memory that two processes share.
+
+The maps of a run are up to 4 MiB, up to 72 times a second. To pickle them through a pipe would copy them several times
+and hold the interpreter's lock of the window's process meanwhile. Instead the session paints them into files that both
+processes map (in /dev/shm, so that nothing is written to a disk), and the pipe carries only an `ArrayAddress`.
+
+Plain files in a folder are used instead of `multiprocessing.shared_memory` because they are simpler to clean up:
+segments need a resource tracker, a third process; the folder is removed with one call, even after the session's
+process was killed.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK: Final = 1 << 24
-"""Bytes of a file; what is never written to takes no memory."""
-_ALIGNED: Final = 64
+"""Bytes of a file; pages of it that are never written to take no memory."""
+_ALIGNMENT: Final = 64
 _MEMORY: Final = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
-class Place:
+class ArrayAddress:
     """Where an array of bytes is: number of the file, first byte, length."""
 
     file: int
@@ -28,13 +37,13 @@ class Place:
     size: int
 
 
-def folder() -> str:
-    """A new folder for an arena, in memory where the system has such a place."""
+def make_folder() -> str:
+    """Make a folder for shared arrays, in /dev/shm if the system has it."""
     return tempfile.mkdtemp(prefix="foliolab-", dir=_MEMORY if _MEMORY.is_dir() else None)
 
 
-def discard(path: str) -> None:
-    """Remove an arena's folder; arrays that somebody still has stay as they are."""
+def remove_folder(path: str) -> None:
+    """Remove the folder; arrays that are mapped stay valid."""
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -45,8 +54,12 @@ def _mapped(path: Path, size: int) -> NDArray[np.uint8]:
         return np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8)
 
 
-class Arena:
-    """Makes arrays in a folder; any thread may ask for one."""
+class SharedArrays:
+    """Makes arrays in a folder; any thread may call it.
+
+    Args:
+        path: the folder.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -54,7 +67,7 @@ class Arena:
         self._used = 0
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> NDArray[np.uint8]:
+    def new(self, size: int) -> NDArray[np.uint8]:
         """A new array of so many bytes, all 0."""
         with self._lock:
             if not self._chunks or self._used + size > self._chunks[-1].size:
@@ -63,28 +76,36 @@ class Arena:
                 self._chunks.append(_mapped(path, max(size, CHUNK)))
                 self._used = 0
             found = self._chunks[-1][self._used : self._used + size]
-            self._used += -(-size // _ALIGNED) * _ALIGNED
+            self._used += -(-size // _ALIGNMENT) * _ALIGNMENT
             return found
 
-    def place(self, array: NDArray[np.uint8]) -> Place:
-        """Where an array is that lies in one that was taken."""
-        at = array.ctypes.data
+    def address_of(self, array: NDArray[np.uint8]) -> ArrayAddress:
+        """The address of an array made here, or of a slice of one.
+
+        Raises:
+            LookupError: the array was not made here.
+        """
+        pointer = array.ctypes.data
         for number, chunk in enumerate(self._chunks):
-            start = at - chunk.ctypes.data
+            start = pointer - chunk.ctypes.data
             if 0 <= start < chunk.size:
-                return Place(number, start, array.size)
-        raise LookupError("the array is not in this arena")
+                return ArrayAddress(number, start, array.size)
+        raise LookupError("the array does not lie in shared memory")
 
 
-class Window:
-    """Finds another process's arrays."""
+class SharedArraysReader:
+    """Finds the arrays that another process made.
+
+    Args:
+        path: the folder.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._chunks: dict[int, NDArray[np.uint8]] = {}
 
-    def at(self, place: Place) -> NDArray[np.uint8]:
-        """The array there; both processes see the same bytes."""
-        if place.file not in self._chunks:
-            self._chunks[place.file] = _mapped(self._path / str(place.file), 0)
-        return self._chunks[place.file][place.start : place.start + place.size]
+    def at(self, address: ArrayAddress) -> NDArray[np.uint8]:
+        """The array at an address; both processes see the same bytes."""
+        if address.file not in self._chunks:
+            self._chunks[address.file] = _mapped(self._path / str(address.file), 0)
+        return self._chunks[address.file][address.start : address.start + address.size]

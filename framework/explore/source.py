@@ -1,4 +1,4 @@
-"""What is played: steps that every policy sees alike, each told in one sentence."""
+"""Sources of steps: a sharing pattern, a trace, a scenario or a counterexample. Every lane does the same steps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
-from foliolab.framework.engine.operation import OPERATIONS, Operation, folio_size_text
-from foliolab.framework.engine.operation import pages_text as span_text
+from foliolab.framework.engine.operation import OPERATIONS, Operation, folio_size_text, pages_text
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.events import EventBlocks
@@ -30,13 +29,13 @@ from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 
 @dataclass(frozen=True)
 class Touch:
-    """Where a step acts, on the map of an MM.
+    """The pages that a step acts on.
 
     Args:
         mm: the MM, as the source numbers it.
-        page: first page of the map; -1 where it acts on no page, or on none that the map shows.
-        nr: pages.
-        other: another MM, such as a fork's child; 0 or -1 without one.
+        page: first page on the map; -1 if the step acts on no page, or on none that the map shows.
+        nr: number of pages.
+        other: another MM, such as the child of a fork; 0 or -1 without one.
     """
 
     mm: int
@@ -46,17 +45,17 @@ class Touch:
 
 
 class Source(ABC):
-    """What is played.
+    """A sequence of steps to explore.
 
     Attributes:
         title: one line.
         kind: pattern, trace, scenario or counterexample.
-        nr_steps: how many steps there are.
-        mms: the maps that there can be at a time, by the name of who first has them; `Lane.names` says who has them
-            now.
-        pages: pages of address space that the map of one MM shows.
+        nr_steps: number of steps.
+        mms: the maps, as many as MMs can live at a time, each with the name of the first process that has it. A map is
+            handed on when a process exits; `Lane.names` has the present names.
+        pages: pages of address space that one map shows.
         order: log2 of the pages of the largest folio.
-        notes: what a reader should know, a sentence each.
+        notes: sentences for the user about limits of the source.
     """
 
     title: str
@@ -68,8 +67,8 @@ class Source(ABC):
     notes: tuple[str, ...] = ()
 
     @abstractmethod
-    def told(self, step: int) -> str:
-        """A step in one plain sentence, without the full stop.
+    def describe(self, step: int) -> str:
+        """A step in one sentence, without the full stop.
 
         Raises:
             UsageError: there is no such step.
@@ -77,21 +76,29 @@ class Source(ABC):
 
     @abstractmethod
     def touch(self, step: int) -> Touch:
-        """Where a step acts."""
+        """The pages that a step acts on.
+
+        Raises:
+            UsageError: there is no such step.
+        """
 
     def check(self, step: int) -> None:
-        """Refuse a step that there is not."""
+        """Refuse a number that is not that of a step.
+
+        Raises:
+            UsageError: there is no such step.
+        """
         if not 0 <= step < self.nr_steps:
             raise UsageError(f"{self.title} has no step {step:,}", f"it has steps 0 to {self.nr_steps - 1:,}")
 
 
-def pages_text(nr: int) -> str:
-    """A number of pages."""
+def nr_pages_text(nr: int) -> str:
+    """A number of pages, such as "1 page"."""
     return f"{nr:,} page{'s' * (nr != 1)}"
 
 
 def _touch(operation: Operation, shown: Callable[[int], int]) -> Touch:
-    """Where an operation acts; `shown` is where the map shows a page of address space."""
+    """The pages that an operation acts on; `shown` translates a page of address space to a page of the map."""
     mm = operation.get("mm", operation.get("parent", -1))
     if operation.has("child"):
         return Touch(mm, other=operation.get("child"))
@@ -100,11 +107,11 @@ def _touch(operation: Operation, shown: Callable[[int], int]) -> Touch:
 
 # -- events -------------------------------------------------------------------------------------------
 class EventsSource(Source):
-    """Events of a sharing pattern or of a recorded trace; a step is an event.
+    """Events of a sharing pattern or of a recorded trace; each event is a step.
 
     Attributes:
         blocks: the events, by blocks.
-        left_out: windows of 2 MiB that events name and the map does not show: those that fewest events name.
+        left_out: number of windows of 2 MiB that the map does not show: those with the fewest events.
     """
 
     def __init__(self, title: str, kind: str, events: EventSource, survey: Survey, names: dict[int, str]) -> None:
@@ -112,7 +119,6 @@ class EventsSource(Source):
         self.kind = kind
         self.blocks = EventBlocks(events, survey)
         self.nr_steps = len(self.blocks)
-        self.mms = tuple(self.name(number) for number in range(1, survey.slots))
         self.pages = self.blocks.pages
         self.order = survey.max_order
         self.left_out = self.blocks.left_out
@@ -120,32 +126,30 @@ class EventsSource(Source):
         self.mms = tuple(self.name(number) for number in range(1, survey.slots))
 
     def name(self, mm: int) -> str:
-        """An MM by its number."""
-        comm = getattr(self, "_names", {}).get(mm, "")
+        """An MM of the events, with the name of its program if the trace has it."""
+        comm = self._names.get(mm, "")
         return f"MM {mm}{f' ({comm})' if comm else ''}"
 
-    def told(self, step: int) -> str:
-        """See `Source.told`."""
+    def describe(self, step: int) -> str:
         self.check(step)
         row = self.blocks.row(step)
-        who, other, nr = self.name(row["mm"]), row["other"], row["nr"]
+        mm, other, nr = self.name(row["mm"]), row["other"], row["nr"]
         kind = row["kind"]
         if operation := operation_of(row):
             return operation.sentence(self.name, self._span) + (self._outcome(row) if kind == ev.WRITE else "")
         pages = self._span(row["page"], nr)
         sentences = {
-            ev.PRESENT: f"{who} maps {pages} when the recording begins, in folios of {folio_size_text(row['order'])}",
-            ev.SPAWN: f"{who} starts {self.name(other)}, which shares its memory until it executes",
-            ev.EXEC: f"{who} executes a program and goes on as {self.name(other)}",
-            ev.GONE: f"{who} is gone for certain",
-            ev.SPLIT: f"{who} protects a part of {pages}, which splits PMDs",
+            ev.PRESENT: f"{mm} maps {pages} when the recording begins, in folios of {folio_size_text(row['order'])}",
+            ev.SPAWN: f"{mm} starts {self.name(other)}, which shares its memory until it executes",
+            ev.EXEC: f"{mm} executes a program and goes on as {self.name(other)}",
+            ev.GONE: f"{mm} no longer exists; the recording missed its exit",
+            ev.SPLIT: f"{mm} protects a part of {pages}, which splits PMDs",
             ev.LOST: f"{nr:,} events were lost about here",
             ev.FREE_HINT: "the kernel itself migrated, split or swapped a folio",
         }
         return sentences.get(kind, f"an event of unknown kind {kind}")
 
     def touch(self, step: int) -> Touch:
-        """See `Source.touch`."""
         self.check(step)
         row = self.blocks.row(step)
         kind, mm = row["kind"], row["mm"]
@@ -160,8 +164,8 @@ class EventsSource(Source):
     def _span(self, page: int, nr: int) -> str:
         shown = self.blocks.shown(page)
         if shown >= 0:
-            return span_text(shown, nr)
-        return f"{pages_text(nr)} from address {page << 12:#x} on" if nr != 1 else f"address {page << 12:#x}"
+            return pages_text(shown, nr)
+        return f"{nr_pages_text(nr)} from address {page << 12:#x} on" if nr != 1 else f"address {page << 12:#x}"
 
     def _outcome(self, row: dict[str, int]) -> str:
         done = {ev.REUSED: "reused", ev.COPIED: "copied"}.get(row["flags"] & ev.OUTCOME)
@@ -171,38 +175,44 @@ class EventsSource(Source):
 def pattern_source(
     pattern: SharingPattern, mms: int, folios: int, order: int, seed: int = 1, progress: Progress | None = None
 ) -> EventsSource:
-    """A sharing pattern; of one with too many events the first ones.
+    """The events of a sharing pattern; if there are too many, the first ones.
 
     Args:
-        pattern: which.
-        mms: processes that live at a time.
-        folios: that the memory of one consists of.
+        pattern: the pattern.
+        mms: the most processes that live at a time.
+        folios: folios of the memory of one process.
         order: log2 of the pages of a folio.
-        seed: of what is random.
-        progress: told of the survey's progress.
+        seed: seed of the pattern's random numbers.
+        progress: called with the progress of the survey.
 
     Raises:
         PluginError: the pattern fails.
-        UsageError: it has no events.
+        UsageError: the pattern makes no events.
     """
     from foliolab.framework.replay.survey import survey
 
     events = played(pattern, Usage(mms=mms, folios=folios, order=order), seed, cut=True)
     if not len(events):
-        raise UsageError(f"sharing pattern {pattern.name} does nothing with {mms} MMs", "choose more MMs, or another")
+        raise UsageError(
+            f"sharing pattern {pattern.name} does nothing with {mms} MMs", "choose more MMs, or another pattern"
+        )
     found = survey(events, progress or _quiet)
     title = f"{pattern.name}: {mms} MMs, {folios:,} folios of {folio_size_text(order)}"
     source = EventsSource(title, "pattern", events, found, {})
     if events.path.startswith("the beginning"):
-        source.notes = (f"the pattern goes on; these are its first {len(events):,} events",)
+        source.notes = (f"the pattern is longer; these are its first {len(events):,} events",)
     return source
 
 
 def trace_source(path: str | os.PathLike[str], progress: Progress | None = None) -> EventsSource:
-    """A recorded trace.
+    """The events of a recorded trace.
+
+    Args:
+        path: the trace file.
+        progress: called with the progress of the survey.
 
     Raises:
-        TraceFileError: it cannot be read, or has no events.
+        TraceFileError: the file cannot be read, or has no events.
     """
     from foliolab.framework.errors import TraceFileError
     from foliolab.framework.replay.survey import survey
@@ -217,7 +227,7 @@ def trace_source(path: str | os.PathLike[str], progress: Progress | None = None)
     )
     notes = [f"the trace is damaged: {trace.damaged}"] if trace.damaged else []
     if source.left_out:
-        notes.append(f"{source.left_out:,} windows of 2 MiB that fewest events name are not on the maps")
+        notes.append(f"the maps do not show {source.left_out:,} windows of 2 MiB: those with the fewest events")
     source.notes = tuple(notes)
     return source
 
@@ -228,7 +238,7 @@ def _quiet(phase: str, done: int, total: int) -> None:
 
 # -- scenarios ----------------------------------------------------------------------------------------
 class ScenarioSource(Source):
-    """A scenario; a step is one of its steps."""
+    """A scenario; its steps are the steps."""
 
     kind = "scenario"
 
@@ -242,28 +252,27 @@ class ScenarioSource(Source):
         forked = [step.name for step in scenario.steps if step.action == "fork"]
         self.mms = (scenario.first, *forked)
 
-    def told(self, step: int) -> str:
-        """See `Source.told`."""
+    def describe(self, step: int) -> str:
         self.check(step)
         return _scenario_sentence(self.scenario.steps[step])
 
     def touch(self, step: int) -> Touch:
-        """See `Source.touch`; MMs are numbered by their first place in `mms`."""
+        """See `Source.touch`; an MM's number is its first index in `mms`."""
         self.check(step)
-        one = self.scenario.steps[step]
-        mm = self.mms.index(one.process)
-        other = self.mms.index(one.name) if one.action == "fork" else -1
-        if one.pages is None:
+        action = self.scenario.steps[step]
+        mm = self.mms.index(action.process)
+        other = self.mms.index(action.name) if action.action == "fork" else -1
+        if action.pages is None:
             return Touch(mm, other=other)
-        where = self.layout.range(one.pages)
-        return Touch(mm, where.start, where.stop - where.start, other)
+        pages = self.layout.range(action.pages)
+        return Touch(mm, pages.start, pages.stop - pages.start, other)
 
 
 _SCENARIO_VERBS: Final = {
     "exec": "executes a program", "read": "reads {pages}", "dontneed": "drops {pages} (MADV_DONTNEED)",
     "pin": "pins {pages} for DMA as {name}", "unpin": "undoes the pin {name}",
     "vmsplice": "puts a reference to {pages} into the pipe {name}", "close": "closes the pipe {name}",
-    "peek": "reads through {name}", "cold": "calls {pages} cold (MADV_COLD)",
+    "peek": "reads through {name}", "cold": "marks {pages} as cold (MADV_COLD)",
     "pageout": "asks for {pages} to be paged out (MADV_PAGEOUT)",
 }  # fmt: skip
 """What a step does that is no single operation of the machine, or has a name of its own in scenarios."""
@@ -291,11 +300,14 @@ def _span(pages: Pages | None) -> str:
 
 
 def scenario_source(path_or_text: str | os.PathLike[str]) -> ScenarioSource:
-    """A scenario, from a file or from its text (which has more than one line).
+    """A scenario from a file, or from its text.
+
+    Args:
+        path_or_text: a path, or a text of more than one line.
 
     Raises:
-        ScenarioError: it is wrong; names line and column.
-        UsageError: there is no such file, or it has no steps.
+        ScenarioError: the text is wrong; names line and column.
+        UsageError: there is no such file, or the scenario has no steps.
     """
     text = os.fspath(path_or_text)
     scenario = parser.parse(text) if "\n" in text else parser.load(text)
@@ -306,10 +318,14 @@ def scenario_source(path_or_text: str | os.PathLike[str]) -> ScenarioSource:
 
 # -- counterexamples ----------------------------------------------------------------------------------
 class CounterexampleSource(Source):
-    """A counterexample: a step is an operation of the set-up or of the only thread, or a turn of a thread.
+    """A counterexample. A step is an operation of the set-up or of the only thread, or a turn of a thread.
 
-    The schedule counts the accesses of the policy that it was found for; under another policy the same turns are
-    an interleaving as well, of other accesses.
+    The schedule counts accesses of the policy that the counterexample was found for. Another policy does other
+    accesses in the same turns; that is an interleaving, too, but not the same one.
+
+    Attributes:
+        steps: an operation, or a turn (thread, accesses); the turn (-1, 0) at the end lets every thread finish.
+        threaded: whether there are turns.
     """
 
     kind = "counterexample"
@@ -331,35 +347,34 @@ class CounterexampleSource(Source):
         self.mms = tuple(f"MM {number}" for number in range(shape.get("nr_mms", 1)))
         self.notes = (counterexample.message,)
 
-    def told(self, step: int) -> str:
-        """See `Source.told`."""
+    def describe(self, step: int) -> str:
         self.check(step)
-        one = self.steps[step]
-        if isinstance(one, Operation):
-            return one.sentence()
-        thread, count = one
+        action = self.steps[step]
+        if isinstance(action, Operation):
+            return action.sentence()
+        thread, count = action
         if thread < 0:
-            return "every thread runs on to its end"
+            return "every thread runs to its end"
         if count == FLUSH:
             return f"the oldest store in the buffer of thread {thread} takes effect"
-        return f"thread {thread} does {count:,} memory access{'es' * (count != 1)}: {self._doing(thread)}"
+        operations = "; ".join(self.counterexample.threads[thread])
+        return f"thread {thread} does {count:,} memory access{'es' * (count != 1)}: {operations}"
 
     def touch(self, step: int) -> Touch:
-        """See `Source.touch`."""
         self.check(step)
-        one = self.steps[step]
-        return _touch(one, lambda page: page) if isinstance(one, Operation) else Touch(-1)
-
-    def _doing(self, thread: int) -> str:
-        return "; ".join(self.counterexample.threads[thread])
+        action = self.steps[step]
+        return _touch(action, lambda page: page) if isinstance(action, Operation) else Touch(-1)
 
 
 def counterexample_source(path: str | os.PathLike[str] | Counterexample) -> CounterexampleSource:
-    """A counterexample, from its file or as it is.
+    """A counterexample as a source.
+
+    Args:
+        path: its file, or the counterexample itself.
 
     Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-        UsageError: it names operations or turns that there are not, or has no steps.
+        ResultFileError: the file does not exist, is damaged, or has a newer schema.
+        UsageError: it names unknown operations or turns, or has no steps.
     """
     found = path if isinstance(path, Counterexample) else counterexamples.load(path)
     source = CounterexampleSource(found)

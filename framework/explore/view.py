@@ -1,4 +1,4 @@
-"""What a session was at one moment, for whoever shows it."""
+"""A view: a session's state at one moment, for the window that shows it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class LaneView:
     """A lane at a moment.
 
     Args:
-        name: of the policy.
+        name: the policy.
         totals: its counters.
-        names: who has each map, "" for nobody.
-        error: why it has stopped; None while it runs.
+        names: the process that has each map, "" if none has it.
+        error: why the lane has stopped; None while it runs.
     """
 
     name: str
@@ -30,13 +30,13 @@ class LaneView:
 
 @dataclass(frozen=True)
 class HistoryView:
-    """A copy of the history and of the marks.
+    """A copy of a session's history.
 
     Args:
-        positions: of the points, int64, shape (n,).
-        low, high: by lane and series (`history.SERIES`): least and greatest value, shape (lanes, series, n).
-        marks: positions where policies disagree, int64.
-        mark_counts: how many such positions each of them stands for.
+        positions: positions of the points, int64, shape (n,).
+        low, high: minimum and maximum of each series (`history.SERIES`), shape (lanes, series, n).
+        marks: positions where policies disagree, int64 (see `history.Marks.disagreements`).
+        mark_counts: how many disagreements each mark stands for.
     """
 
     positions: NDArray[np.int64]
@@ -48,22 +48,24 @@ class HistoryView:
 
 @dataclass(frozen=True)
 class View:
-    """What a session was at one moment; all of it belongs together.
+    """A session at one moment; all parts belong to the same position.
 
     Args:
-        number: counts the views.
-        position, farthest, nr_steps: steps done, done at most so far, and in all.
-        playing: whether it goes on by itself.
-        at_end: whether there is no step left.
-        told: the step that was done last, in one sentence; empty at the start.
+        number: consecutive number of the view.
+        position: steps done.
+        farthest: the greatest position so far.
+        nr_steps: steps of the source.
+        playing: whether the session plays.
+        at_end: whether no step is left.
+        description: the last step in one sentence; empty at the start.
         lanes: in the session's order.
-        maps: what was asked for with `show`: bytes a page (bits of `explore.cells`) by (lane, map). Valid until the
-            next call of `view`.
-        dots: likewise, if weights were given to `show`: a byte for each four pages, the greatest of their weights.
-        history: the newest copy; the same object as long as it is the same copy.
-        steps_per_second, page_operations_per_second: lately; the latter of all lanes together.
-        busy: what takes long just now; empty if nothing does.
-        error: what went wrong with the latest command; None if nothing did.
+        maps: the maps that `show` chose, by (lane, map): a byte a page (bits of `explore.cells`). Valid until the next
+            call of `view`.
+        dots: if `show` got weights: for each map a byte for each four pages, the greatest of their weights.
+        history: the newest copy; the same object while nothing was added.
+        steps_per_second, page_operations_per_second: recent rates; page operations of all lanes together.
+        busy: what the session does that takes long; empty otherwise.
+        error: the error of the last command; None if it succeeded.
     """
 
     number: int
@@ -72,7 +74,7 @@ class View:
     nr_steps: int
     playing: bool
     at_end: bool
-    told: str
+    description: str
     lanes: tuple[LaneView, ...]
     maps: dict[tuple[int, int], NDArray[np.uint8]]
     dots: dict[tuple[int, int], NDArray[np.uint8]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -52,18 +53,14 @@ def load_costs(path: str | os.PathLike[str]) -> Costs:
     return found
 
 
-def measured_costs(policy: str, plugins: tuple[str, ...], progress: Progress) -> Costs | None:
-    """The model's raw costs under a policy, measured now; None where that fails."""
-    from foliolab.framework.run import RunRequest, compare_run
+def measured_costs(policy: str, plugins: Sequence[str], progress: Progress) -> Costs | None:
+    """The model's raw costs under a policy, measured now; None if that fails."""
+    from foliolab.framework.plugins.registry import load
+    from foliolab.framework.run.request import build
+    from foliolab.framework.run.supervise import compare_run
 
-    request = RunRequest(
-        policies=(policy,),
-        baseline=policy,
-        workloads=(COPY, REUSE),
-        orders=(ORDER,),
-        memory=MEMORY,
-        repeats=REPEATS,
-        plugins=plugins,
-    )
-    result = compare_run(request, progress)
-    return costs_of(result, "the model's raw times on this machine (no fault entry and exit)")
+    request = build(
+        load(plugins), policies=(policy,), workloads=(COPY, REUSE), sizes=(ORDER,), memory=MEMORY, repeats=REPEATS,
+        execution="native", alone=True,
+    )  # fmt: skip
+    return costs_of(compare_run(request, progress), "the model's raw times on this machine (no fault entry and exit)")

@@ -6,6 +6,7 @@ new worker goes on with the others. Ctrl-C ends the worker at once and keeps wha
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
@@ -19,7 +20,8 @@ from foliolab.framework.plugins.registry import load
 from foliolab.framework.results import provenance
 from foliolab.framework.results import result as results
 from foliolab.framework.run import worker
-from foliolab.framework.run.request import RunRequest, plan
+from foliolab.framework.run.cases import check_memory
+from foliolab.framework.run.request import RunRequest
 from foliolab.framework.run.worker import Counted, Failed, Key, Phase, Sample, Skipped, Step
 
 GRACE: Final = 5.0
@@ -107,10 +109,10 @@ def compare_run(
         the result; `complete` is False if the run was interrupted.
 
     Raises:
-        UsageError: a name in the request is unknown.
+        UsageError: a name in the request is unknown, or the run takes more memory than is available.
     """
     registry = load(request.plugins)
-    plan(registry, request)
+    check_memory(registry, request)
     schemes = {name: registry.policy(name) for name in request.policies}
     run = _Run(request, progress or (lambda phase, done, total: None))
     found = _resulting(run, schemes)
@@ -139,7 +141,7 @@ def _resulting(run: _Run, schemes: Mapping[str, Scheme]) -> Callable[[bool], res
     def made(complete: bool) -> results.Result:
         return results.Result(
             complete=complete,
-            command=request.command,
+            command=request.typed or shlex.join(request.command()),
             started=started,
             finished=provenance.now(),
             config=results.Config(

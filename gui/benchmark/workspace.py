@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QSplitter, QVBox
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
 from foliolab.gui.benchmark.forecasts import forecasts
-from foliolab.gui.benchmark.measure import Wish
+from foliolab.gui.benchmark.measure import Wish, request_of
 from foliolab.gui.benchmark.series import curves, described
 from foliolab.gui.benchmark.views import Views
 from foliolab.gui.window.commands import Command
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from foliolab.gui.benchmark.counted import CountedBars
     from foliolab.gui.benchmark.plot import CurvePlot
     from foliolab.gui.benchmark.verdicttable import VerdictTable
-    from foliolab.gui.jobs import Job
+    from foliolab.gui.window.jobs import Job
 
 WELCOME: Final = (
     "A process of its own measures the times in interleaved rounds; the curves grow meanwhile. Bars are 95 % "
@@ -160,10 +160,12 @@ class BenchmarkWorkspace(Workspace):
         self.start_chosen()
 
     def start(self, wish: Wish) -> None:
-        from foliolab.gui.benchmark.measure import measure, request_of
+        from foliolab.framework.run.cases import check_memory
+        from foliolab.gui.benchmark.measure import measure
 
         try:
-            request_of(wish, self.desk.library.registry)
+            registry = self.desk.library.registry
+            check_memory(registry, request_of(wish, registry, "native"))
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -311,7 +313,10 @@ class BenchmarkWorkspace(Workspace):
         """The command of the shown result, else of the choices."""
         if self.result is not None and self.job is None:
             return shlex.split(self.result.command)
-        return self.controls.wish().words
+        try:
+            return request_of(self.controls.wish(), self.desk.library.registry, "native").command()
+        except FolioLabError:
+            return ()
 
     def receive(self, what: object) -> None:
         """Show a result or its file; or choose what a dictionary says, as `Controls.choose` takes it.

@@ -109,7 +109,7 @@ class Collector:
         """The words of the command that measures a cell."""
         words = measure.command(cell, self._library.registry, self.baseline)
         texts = {cell.policy, self.baseline} if cell.question == "cost" else {cell.policy}
-        for file in self._library.files if words else ():
+        for file in self._library.files if words and "--plugin" not in words else ():
             if any(text.partition(":")[0] in self._library.names_of(file) for text in texts):
                 words += ("--plugin", file)
         return words

@@ -11,13 +11,14 @@ import msgspec
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.compare import store
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.engine import Execution
     from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.run.request import RunRequest
 
 SIZES: Final = "16K,64K,256K,1M,2M"
 MEMORY: Final = "32M"
@@ -78,9 +79,7 @@ def command(cell: Cell, registry: Registry, baseline: str) -> tuple[str, ...]:
     if cell.question == "cost":
         if policy == baseline:
             return ()
-        names = ",".join(one.name for one in typical(registry, registry.policy(baseline)))
-        pair = f"{baseline},{policy}"
-        return ("foliolab", "compare", "--policies", pair, "--workloads", names, "--sizes", SIZES, "--memory", MEMORY)
+        return tuple(_cost_request(registry, policy, baseline, "native").command())
     if cell.question == "proc":
         return ("foliolab", "consequences", *registry.patterns, "--policies", policy, "--moments", str(MOMENTS))
     return ("foliolab", "show", policy)
@@ -178,21 +177,26 @@ def _precise(registry: Registry, policy: str, baseline: str, command: str, tell:
 
 
 def _cost(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
-    from foliolab.framework.plugins.selection import parse_memory, parse_sizes
-    from foliolab.framework.results.comparison import rounds_needed
-    from foliolab.framework.run import RunRequest, compare_run
+    from foliolab.framework.run.supervise import compare_run
 
-    if policy == baseline:
-        return None
-    workloads = typical(registry, registry.policy(baseline))
+    return None if policy == baseline else _whole(compare_run(_cost_request(registry, policy, baseline), tell))
+
+
+def _cost_request(registry: Registry, policy: str, baseline: str, execution: Execution | None = None) -> RunRequest:
+    from foliolab.framework.plugins.selection import parse_sizes
+    from foliolab.framework.run.request import build
+
     largest = min(registry.policy(one).policy.max_order for one in (policy, baseline))
-    orders = [one for one in parse_sizes(SIZES) if one <= largest]
-    request = RunRequest(
-        policies=(baseline, policy), baseline=baseline, workloads=tuple(one.name for one in workloads),
-        orders=tuple(orders), memory=parse_memory(MEMORY), repeats=rounds_needed(len(workloads) * len(orders)),
-        plugins=tuple(registry.files()), command=command, execution=_execution(), spare=SPARE,
-    )  # fmt: skip
-    return _whole(compare_run(request, tell))
+    return build(
+        registry,
+        policies=(baseline, policy),
+        baseline=baseline,
+        workloads=[one.name for one in typical(registry, registry.policy(baseline))],
+        sizes=[order for order in parse_sizes(SIZES) if order <= largest],
+        memory=MEMORY,
+        spare=SPARE,
+        execution=execution,
+    )
 
 
 def _proc(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:

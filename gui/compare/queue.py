@@ -11,13 +11,13 @@ from PySide6.QtCore import QObject, Signal
 from foliolab.gui.compare import measure, store
 from foliolab.gui.compare.matrix import MEASURING, WAITING, Matrix
 from foliolab.gui.compare.measure import Began, Cell, Done
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
     from foliolab.framework.errors import FolioLabError
     from foliolab.gui.compare.collector import Collector
-    from foliolab.gui.jobs import Job
     from foliolab.gui.window.desk import Desk
+    from foliolab.gui.window.jobs import Job
 
 
 class Queue(QObject):

@@ -441,8 +441,5 @@ class CompareWorkspace(Workspace):
     def repeated(self) -> Sequence[str]:
         """The command of the chosen cell, or of the opened result."""
         if self.chosen is not None:
-            command = self.matrix.answer(self.chosen).command
-            if "--plugin" in command:  # the window adds it
-                return command[: command.index("--plugin")]
-            return command
+            return self.matrix.answer(self.chosen).command
         return ()

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, QTimer
 from foliolab.gui.explore.facts import AfterAccess, Facts, nothing
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.detail import FolioDetail
+    from foliolab.framework.explore.folio_detail import FolioDetail
     from foliolab.gui.explore.running import Run
     from foliolab.gui.inspector.inspector import Inspector
 

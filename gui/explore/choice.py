@@ -67,7 +67,7 @@ class Choice:
         return max(self.span // self.size, 1)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """A few words, for undo and for errors."""
         what = self.what if self.kind in ("pattern", "scenario") else Path(self.what).name
         return f"{what} under {', '.join(self.policies)}"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.explore.detail import FolioDetail, PageDetail
+from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail
+from foliolab.framework.explore.page_detail import PageDetail, page_detail
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.accesses import Accesses
@@ -90,13 +91,13 @@ class InSight:
         for page in pages:
             if page < behind and not self.every_page:
                 continue
-            detail = details[page] = one.page(mm, page)
+            detail = details[page] = page_detail(one, mm, page)
             if detail.head < 0:
                 continue
             behind = page + (1 << detail.order) - (detail.frame - detail.head)
             if self.every_page and detail.head not in folios:
                 try:
-                    folios[detail.head] = one.folio(detail.head)
+                    folios[detail.head] = folio_detail(one, detail.head)
                 except FolioLabError:
                     continue
         return details, folios
@@ -110,7 +111,7 @@ class Told:
 
     def __call__(self, session: Session) -> str:
         """It."""
-        return session.lanes[self.lane].page(self.mm, self.page).told
+        return page_detail(session.lanes[self.lane], self.mm, self.page).description
 
 
 class AfterAccess:

@@ -22,7 +22,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from foliolab.framework.explore.detail import FolioDetail, PageDetail
+from foliolab.framework.explore.folio_detail import FolioDetail
+from foliolab.framework.explore.page_detail import PageDetail
 from foliolab.gui.explore.faces import FACES, NOTHING, faces_of_bits, palette32
 from foliolab.gui.explore.lens import CLOSEST, Lens
 from foliolab.gui.explore.tiles import Tiles, tiles

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.explore.remote import Remote
+from foliolab.framework.explore.session_process import SessionProcess
 
 Answer = Callable[[Any], object]
 
@@ -18,7 +18,7 @@ class Questions:
     def __init__(self) -> None:
         self._open: dict[str, tuple[Future[Any], Answer]] = {}
 
-    def ask(self, kind: str, worker: Remote, question: Callable[[Any], Any], answer: Answer) -> None:
+    def ask(self, kind: str, worker: SessionProcess, question: Callable[[Any], Any], answer: Answer) -> None:
         """Ask the session something.
 
         Args:

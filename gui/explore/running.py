@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from foliolab.framework.explore.remote import Remote
+from foliolab.framework.explore.session_process import SessionProcess
 from foliolab.framework.explore.view import View
 from foliolab.gui.explore.choice import Choice, maker
 from foliolab.gui.explore.questions import Questions
@@ -31,7 +31,7 @@ class Run:
 
     def __init__(self, choice: Choice, library: Library) -> None:
         self.choice = choice
-        self.worker = Remote(maker(choice, library))
+        self.worker = SessionProcess(maker(choice, library))
         self.questions = Questions()
         self.view: View | None = None
         self.begun = False

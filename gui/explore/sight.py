@@ -12,7 +12,8 @@ from foliolab.gui.explore.mapgrid import MapGrid
 from foliolab.gui.explore.mapview import TEXT
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.detail import FolioDetail, PageDetail
+    from foliolab.framework.explore.folio_detail import FolioDetail
+    from foliolab.framework.explore.page_detail import PageDetail
     from foliolab.gui.explore.running import Run
 
 MOST: Final = 1500

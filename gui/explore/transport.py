@@ -7,8 +7,8 @@ from typing import Final
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.view import View
-from foliolab.framework.explore.worker import FLAT_OUT
 from foliolab.gui.explore.timeline import Timeline
 from foliolab.gui.window.theme import Theme
 
@@ -71,8 +71,8 @@ class Transport(QWidget):
 
     def show_view(self, view: View) -> None:
         """Show where the run is."""
-        self.told.setText(view.told or "Nothing has happened yet.")
-        self.told.setToolTip(view.told)
+        self.told.setText(view.description or "Nothing has happened yet.")
+        self.told.setToolTip(view.description)
         rate = f" · {rate_text(view.page_operations_per_second)} page operations/s" if view.playing else ""
         busy = f" · {view.busy}" if view.busy else ""
         self.where.setText(f"step {view.position:,} of {view.nr_steps:,}{rate}{busy}")

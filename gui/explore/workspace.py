@@ -145,7 +145,9 @@ class ExploreWorkspace(Workspace):
         if before is None:
             self._begin(choice)
         else:
-            self.desk.undo.change(f"Explore {choice.told}", lambda: self._begin(choice), lambda: self._again(before))
+            self.desk.undo.change(
+                f"Explore {choice.description}", lambda: self._begin(choice), lambda: self._again(before)
+            )
 
     def _again(self, choice: Choice) -> None:
         self.desk.go(self.name)

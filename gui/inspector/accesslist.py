@@ -96,7 +96,7 @@ class AccessList(QTreeWidget):
         item = QTreeWidgetItem(texts)
         item.setData(0, Qt.ItemDataRole.UserRole, number)
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""
-        told = f"{thread}{kind(access)}: {access.told}\n{Path(access.file).name}:{access.line}: {access.text}"
+        told = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
         item.setData(0, Qt.ItemDataRole.AccessibleTextRole, told)
         for column in range(len(texts)):
             item.setToolTip(column, told)

@@ -1,25 +1,29 @@
-"""What is inspected: a page and its folio under one policy, gathered where the session or the timeline lives."""
+"""What the inspector shows: a folio and the last step's accesses under one policy.
+
+It is gathered where the machine is: in the session's process, or in the window's for a counterexample that Verify steps
+through. This module therefore does not import Qt.
+"""
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from foliolab import framework
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.explore.accesses import Access, accesses_of
-from foliolab.framework.explore.detail import FALSE_SHARED, RIGHT, UNSAFE, FolioDetail, PageDetail, folio_detail
-from foliolab.framework.verify.field_names import field_of
+from foliolab.framework.explore.accesses import Access, access_of_frame, accesses_of
+from foliolab.framework.explore.folio_detail import FolioDetail, decode_folio, folio_detail, folio_of
+from foliolab.framework.explore.page_detail import PageDetail, answer_text, page_detail, verdict_of
 
 if TYPE_CHECKING:
+    from foliolab.framework.explore.lane import Lane
     from foliolab.framework.explore.session import Session
     from foliolab.framework.verify.timeline import Timeline
 
 MOST: Final = 400
-"""Accesses that are listed: the last ones of a step that has more."""
+"""Most accesses that are listed: the last ones of a step."""
 _ENGINE: Final = str(Path(framework.__file__).parent)
 
 
@@ -28,19 +32,19 @@ class Inspected:
     """A folio under one policy.
 
     Args:
-        policy: its name.
-        told: truth and the policy's answer, in a sentence.
-        verdict: right, false shared, unsafe; empty where no policy is asked.
-        page: the page that was chosen; None where only a folio was.
-        folio: every field; None where nothing is mapped.
-        accesses: of the step that was done last, in order.
-        stopped: why there are no more accesses, or that they are not to this folio; empty if there is nothing to say.
-        at: the access that is looked at, by its place in `accesses`; -1: none.
-        skipped: accesses of the step before the first of `accesses`, which are not listed.
+        policy: name of the policy.
+        description: one sentence: who maps the folio, and what the policy answers.
+        verdict: right, false shared or unsafe; empty if the policy has no answer.
+        page: the chosen page; None if a folio was chosen.
+        folio: every field; None if nothing is mapped.
+        accesses: of the last step, in order.
+        stopped: why accesses are missing, or that they are to other folios; empty if neither is so.
+        at: index in `accesses` of the selected access; -1: none.
+        skipped: accesses of the step that are not listed, before the first one of `accesses`.
     """
 
     policy: str
-    told: str
+    description: str
     verdict: str = ""
     page: PageDetail | None = None
     folio: FolioDetail | None = None
@@ -50,172 +54,141 @@ class Inspected:
     skipped: int = 0
 
 
-def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) -> list[Inspected]:
-    """A page of the map of an MM under every policy of a session.
+class InspectPage:
+    """A question to a session: a page of a map, under every policy.
 
     Args:
-        session: where.
-        mm, page: which; there must be such a page.
-        accesses: whether also the last step's accesses are wanted; they cost running it again.
-
-    Raises:
-        UsageError: there is no such page.
+        mm, page: number of the map, page on it.
+        accesses: whether to record the last step's accesses, for which the step runs again.
     """
-    found = []
-    patience = session.patience()
-    for lane in session.lanes:
-        detail = lane.page(mm, page)
-        if lane.machine is None:
-            found.append(Inspected(lane.name, str(lane.error or detail.told), page=detail))
-            continue
-        folio = lane.folio(detail.head) if detail.head >= 0 else None
-        done: tuple[Access, ...] = ()
-        stopped = ""
-        if accesses and session.position and session.awaited():
-            stopped = "not run again, access by access: something else was wanted meanwhile"
-        elif accesses and session.position:
-            try:
-                record = accesses_of(lane, patience)
-                done, stopped = tuple(record.accesses), record.stopped
-            except FolioLabError as fault:
-                stopped = str(fault)
-        more = len(done) - MOST
-        if more > 0:
-            done, stopped = done[-MOST:], f"the last {MOST} of {more + MOST:,} accesses. {stopped}".strip()
-        frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
-        stopped = " ".join(part for part in (_elsewhere(done, frames), stopped) if part)
-        found.append(
-            Inspected(
-                lane.name,
-                detail.told,
-                detail.verdict,
-                detail,
-                folio,
-                done,
-                stopped,
-                _chosen(done, frames),
-                max(more, 0),
-            )
-        )
-    return found
 
-
-class Question:
-    """What a session is asked, wherever it is (see `inspect_page`)."""
-
-    def __init__(self, mm: int, page: int, accesses: bool) -> None:
+    def __init__(self, mm: int, page: int, accesses: bool = True) -> None:
         self.mm, self.page, self.accesses = mm, page, accesses
 
     def __call__(self, session: Session) -> list[Inspected]:
-        """Inspect."""
-        return inspect_page(session, self.mm, self.page, self.accesses)
+        """Inspect the page.
+
+        Raises:
+            UsageError: there is no such page.
+        """
+        self._session, self._stop = session, session.patience()
+        return [self._inspect(lane) for lane in session.lanes]
+
+    def _inspect(self, lane: Lane) -> Inspected:
+        detail = page_detail(lane, self.mm, self.page)
+        if lane.machine is None:
+            return Inspected(lane.name, str(lane.error or detail.description), page=detail)
+        folio = folio_detail(lane, detail.head) if detail.head >= 0 else None
+        accesses, stopped = self._record(lane)
+        skipped = max(len(accesses) - MOST, 0)
+        if skipped:
+            stopped = f"the last {MOST} of {len(accesses):,} accesses. {stopped}".strip()
+            accesses = accesses[-MOST:]
+        frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
+        return Inspected(
+            policy=lane.name,
+            description=detail.description,
+            verdict=detail.verdict,
+            page=detail,
+            folio=folio,
+            accesses=tuple(accesses),
+            stopped=" ".join(part for part in (_elsewhere(accesses, frames), stopped) if part),
+            at=_most_important(accesses, frames),
+            skipped=skipped,
+        )
+
+    def _record(self, lane: Lane) -> tuple[list[Access], str]:
+        """(the last step's accesses, why some are missing)."""
+        if not self.accesses or not self._session.position:
+            return [], ""
+        if self._session.awaited():
+            return [], "the accesses were not recorded because another command came"
+        try:
+            recorded = accesses_of(lane, self._stop)
+        except FolioLabError as fault:
+            return [], str(fault)
+        return recorded.accesses, recorded.stopped
 
 
-def _chosen(accesses: Sequence[Access], frames: range) -> int:
-    """The access that matters most: the last write to a field of the policy, in this folio, by the policy's text."""
+def _most_important(accesses: Sequence[Access], frames: range) -> int:
+    """Index of the last write to a field of the policy, in the folio, by the policy's text, or what comes closest."""
     best = (0, -1)
-    for at, one in enumerate(accesses):
-        worth = 4 * (one.writes and one.stored is not None) + 2 * (one.frame in frames)
-        worth += one.writes and not one.file.startswith(_ENGINE)
-        best = max(best, (worth, at)) if worth else best
+    for index, access in enumerate(accesses):
+        weight = 4 * (access.writes and access.stored is not None) + 2 * (access.frame in frames)
+        weight += access.writes and not access.file.startswith(_ENGINE)
+        best = max(best, (weight, index)) if weight else best
     return best[1]
 
 
 def _elsewhere(accesses: Sequence[Access], frames: range) -> str:
-    """That the step touched other folios than the one that is shown; empty if it touched this one."""
-    touched = {one.frame for one in accesses if one.frame >= 0}
+    """A sentence if the step accessed folios, but not the one with these frames; otherwise empty."""
+    touched = {access.frame for access in accesses if access.frame >= 0}
     if not touched or any(frame in frames for frame in touched):
         return ""
-    return "The last step did not touch this folio; its accesses are to others."
+    return "The last step did not access this folio; its accesses are to others."
 
 
-@dataclass(frozen=True)
-class _Played:
-    """What `folio_detail` wants to know of a machine, where a timeline has it."""
-
-    machine: Any
-    stride: int
-
-
+# -- counterexamples, as Verify steps through them ------------------------------------------------------
 def inspect_step(timeline: Timeline, step: int) -> Inspected:
-    """The folio of a counterexample after a step, and the accesses of that step's operation up to it.
+    """The folio of a counterexample after a step.
 
     Args:
-        timeline: what was played.
-        step: which; -1: before the first.
+        timeline: of the counterexample.
+        step: number of the step; -1 for the state before the first.
+
+    Returns:
+        the folio, with the accesses up to the step; without threads only those of the step's operation.
     """
     machine = timeline.at(step)
     name = timeline.scheme.name
     mapped = timeline.mappings(step)
     head = timeline.folio[0] if timeline.folio[0] >= 0 else next(iter(mapped), -1)
-    accesses, at = _timeline_accesses(timeline, step)
+    accesses = _accesses_until(timeline, step)
+    at = len(accesses) - 1
     if head < 0:
         return Inspected(name, "No large folio is mapped yet.", accesses=accesses, at=at)
-    told, verdict = _answered(timeline, step, head, mapped.get(head, ()))
-    layout = timeline.machine.layouts["page"].size
-    pages = 1 << folio_order(machine, head)
-    start, size = machine.map.pages + head * layout, pages * layout
+    description, verdict = _answer(timeline, step, head, mapped.get(head, ()))
+    stride = machine.layouts["page"].size
+    start, size = machine.map.pages + head * stride, stride << folio_of(machine, head)[1]
+    before = timeline.at(step - 1).vm.buffer[start : start + size].copy() if step >= 0 else None
+    machine = timeline.at(step)
     now = machine.vm.buffer[start : start + size].copy()
-    before = timeline.at(step - 1).vm.buffer[start : start + size].copy() if step >= 0 else now
-    timeline.at(step)
-    folio = folio_detail(cast(Any, _Played(machine, layout)), head, now, before)
-    return Inspected(name, told, verdict, None, folio, accesses, "", at)
+    folio = decode_folio(machine, head, now, now if before is None else before)
+    return Inspected(name, description, verdict, None, folio, accesses, "", at)
 
 
-def folio_order(machine: Any, head: int) -> int:
-    """log2 of the pages of the folio of a frame."""
-    from foliolab.framework.explore.detail import folio_of
-
-    return folio_of(cast(Any, _Played(machine, 0)), head)[1]
-
-
-def _answered(timeline: Timeline, step: int, head: int, counts: Sequence[int]) -> tuple[str, str]:
-    """Truth and the policy's answer; the question is put to a machine that is put back afterwards."""
-    owners = [mm for mm, count in enumerate(counts) if count]
+def _answer(timeline: Timeline, step: int, head: int, mappings: Sequence[int]) -> tuple[str, str]:
+    """(owners and the policy's answer in a sentence, verdict); the machine is restored after the question."""
+    owners = [mm for mm, nr in enumerate(mappings) if nr]
     machine = timeline.at(step)
     kept = machine.snapshot()
+    said_shared: bool | None
     try:
-        said: bool | None = bool(machine.maybe_shared(head))
-    except Exception:  # whatever a policy's own code raises, a lock that is held among it
-        said = None
+        said_shared = bool(machine.maybe_shared(head))
+    except Exception:  # whatever a policy's own code raises, for example because a lock is held
+        said_shared = None
     finally:
         machine.restore(kept)
-    who = f"{len(owners)} MMs ({', '.join(map(str, owners))})" if len(owners) != 1 else f"MM {owners[0]} alone"
-    truth = f"Folio {head} is mapped by {who}" if owners else f"Folio {head} is mapped by nobody"
-    if said is None:
-        return f"{truth}; {timeline.scheme.name} has no answer now.", ""
-    verdict = RIGHT if said == (len(owners) > 1) else FALSE_SHARED if said else UNSAFE
     if not owners:
-        return f"{truth}; {timeline.scheme.name} says {'maybe shared' if said else 'exclusive'}.", ""
-    return f"{truth}; {timeline.scheme.name} says {'maybe shared' if said else 'exclusive'}: {verdict}.", verdict
+        mapped = "not mapped"
+    elif len(owners) == 1:
+        mapped = f"mapped by MM {owners[0]} alone"
+    else:
+        mapped = f"mapped by {len(owners)} MMs ({', '.join(map(str, owners))})"
+    text = f"Folio {head} is {mapped}; {timeline.scheme.name} {answer_text(said_shared)}"
+    if said_shared is None or not owners:
+        return f"{text}.", ""
+    verdict = verdict_of(said_shared, len(owners))
+    return f"{text}: {verdict}.", verdict
 
 
-def _timeline_accesses(timeline: Timeline, step: int) -> tuple[tuple[Access, ...], int]:
-    """The accesses up to a step; of a sequence those of its operation."""
-    found: list[Access] = []
+def _accesses_until(timeline: Timeline, step: int) -> tuple[Access, ...]:
     frames = timeline.frames[: step + 1]
-    now = frames[-1] if frames else None
+    found = []
     for frame in frames[-MOST:]:
-        if not frame.op or not frame.location:
+        if not timeline.threaded and frame.operation != frames[-1].operation:
             continue
-        if not timeline.threaded and (now is None or frame.operation != now.operation):
-            continue
-        file, _, line = frame.location.rpartition(":")
-        number = int(line) if line.isdecimal() else 0
-        found.append(
-            Access(
-                op=frame.op,
-                field=frame.field,
-                old=frame.old,
-                new=frame.new,
-                file=file,
-                line=number,
-                text=linecache.getline(file, number).strip(),
-                frame=-1,
-                offset=-1,
-                size=0,
-                stored=field_of(timeline.scheme, frame.field),
-                thread=frame.thread if timeline.threaded else -1,
-            )
-        )
-    return tuple(found), len(found) - 1
+        access = access_of_frame(frame, timeline.scheme, frame.thread if timeline.threaded else -1)
+        if access is not None:
+            found.append(access)
+    return tuple(found)

@@ -12,11 +12,12 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.explore.detail import FieldDetail, FolioDetail, PageDetail
+from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
+from foliolab.framework.explore.page_detail import PageDetail
 from foliolab.gui.inspector import words
 from foliolab.gui.inspector.accesslist import AccessList
 from foliolab.gui.inspector.functions import function_at
-from foliolab.gui.inspector.inspected import Inspected, Question
+from foliolab.gui.inspector.inspected import Inspected, InspectPage
 from foliolab.gui.inspector.picture import FolioPicture
 from foliolab.gui.widgets.source_view import SourceView
 from foliolab.gui.window.desk import Desk
@@ -24,8 +25,8 @@ from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.remote import Remote
-    from foliolab.framework.explore.worker import Worker
+    from foliolab.framework.explore.session_process import SessionProcess
+    from foliolab.framework.explore.session_thread import SessionThread
 
 PULL: Final = 15
 """Milliseconds between two looks whether the session has answered."""
@@ -123,7 +124,7 @@ class Inspector(QWidget):
         return made
 
     # -- what it shows ---------------------------------------------------------------------------------
-    def look(self, worker: Remote | Worker, mm: int, page: int, accesses: bool = True) -> None:
+    def look(self, worker: SessionProcess | SessionThread, mm: int, page: int, accesses: bool = True) -> None:
         """Inspect a page of a running session; it is shown as soon as the session has answered.
 
         Args:
@@ -133,7 +134,7 @@ class Inspector(QWidget):
         """
         if self._answer is not None:
             self._answer.cancel()
-        self._answer = worker.ask(Question(mm, page, accesses))
+        self._answer = worker.ask(InspectPage(mm, page, accesses))
         self._timer.start()
 
     def show_page(self, detail: PageDetail, found: Sequence[Inspected] = ()) -> None:
@@ -141,9 +142,9 @@ class Inspector(QWidget):
 
         Args:
             detail: the page under the policy whose map was clicked.
-            found: the same page under every policy (see `inspect_page`); without it only the sentence is shown.
+            found: the same page under every policy (see `InspectPage`); without it only the sentence is shown.
         """
-        self.show_found(found or [Inspected("", detail.told, detail.verdict, detail)])
+        self.show_found(found or [Inspected("", detail.description, detail.verdict, detail)])
 
     def show_found(self, found: Sequence[Inspected]) -> None:
         """Show what was inspected; the policy that was looked at stays where it is among them."""
@@ -159,7 +160,7 @@ class Inspector(QWidget):
             for at, one in enumerate(self._found):
                 sign = words.SIGN.get(one.verdict, "")
                 self.tabs.setTabText(at, f"{one.policy} {sign}".strip())
-                self.tabs.setTabToolTip(at, one.told)
+                self.tabs.setTabToolTip(at, one.description)
             if self._policy in names:
                 self.tabs.setCurrentIndex(names.index(self._policy))
         self.tabs.setVisible(len(names) > 1)
@@ -258,7 +259,7 @@ class Inspector(QWidget):
             self.verdict.setProperty("role", words.ROLE.get(verdict, ""))
             self.verdict.style().unpolish(self.verdict)
             self.verdict.style().polish(self.verdict)
-        self.told.setText(now.told if now else EMPTY)
+        self.told.setText(now.description if now else EMPTY)
         self.setAccessibleDescription(self.told.text())
 
     def _first_change(self) -> None:
@@ -303,7 +304,7 @@ class Inspector(QWidget):
         self.where.setText(f"{function.name or 'module'}  ·  {Path(access.file).name}:{access.line}")
         self.where.setToolTip(access.file)
         self.source.show_source(function.text, function.first_line, access.file)
-        self.source.mark(access.line, "step", access.told)
+        self.source.mark(access.line, "step", access.description)
 
     def _fields(self) -> tuple[Sequence[str], Sequence[Row]]:
         now = self.now
@@ -320,7 +321,7 @@ class Inspector(QWidget):
                 one.new,
                 one.file,
                 one.line,
-                one.text,
+                one.code,
             )
             for at, one in enumerate(self.now.accesses if self.now else ())
         ]

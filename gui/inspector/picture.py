@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QToolTip, QWidget
 
-from foliolab.framework.explore.detail import FieldDetail, FolioDetail
+from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.framework.verify.field_names import bits_of
 from foliolab.gui.inspector import words
 from foliolab.gui.inspector.places import Cell, Places, places_of

@@ -7,7 +7,7 @@ from typing import Final
 
 from PySide6.QtCore import QRect
 
-from foliolab.framework.explore.detail import FieldDetail, FolioDetail
+from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.gui.inspector.words import bits_named
 
 ROW: Final = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from foliolab.framework.engine import structs
-from foliolab.framework.explore.detail import FLAGS, FieldDetail, FolioDetail
+from foliolab.framework.explore.folio_detail import FLAGS, FieldDetail, FolioDetail
 from foliolab.framework.machine.layout import Bits
 from foliolab.framework.verify.field_names import bits_of, change_text
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme

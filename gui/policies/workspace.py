@@ -25,7 +25,7 @@ from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.gui.jobs import Job
+    from foliolab.gui.window.jobs import Job
 
 RECENT: Final = "policies/recent"
 SPLIT: Final = "policies/split"

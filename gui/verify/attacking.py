@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from foliolab.gui.jobs import Say, Step
+from foliolab.gui.window.jobs import Say, Step
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.verifier import Verification

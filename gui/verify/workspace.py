@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.verifier import Verification
     from foliolab.gui.inspector.inspector import Inspector
-    from foliolab.gui.jobs import Job
     from foliolab.gui.verify.cards import Cards
     from foliolab.gui.verify.claims import Claims
     from foliolab.gui.verify.playing import Playing
     from foliolab.gui.verify.stepper import Stepper
+    from foliolab.gui.window.jobs import Job
 
 LOOK: Final = 40
 """Milliseconds between two looks whether a counterexample is played."""

@@ -26,8 +26,8 @@ import numpy as np
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
 from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.framework.explore.source import EventsSource, pattern_source
-from foliolab.framework.explore.worker import Worker
 from foliolab.framework.plugins import registry
 
 DEFAULT: Final = "mm-id,page-mapcount,no-page-mapcount,exact"
@@ -126,7 +126,7 @@ def paint(session: Session) -> None:
 
 def watch(source: EventsSource, schemes: list[Scheme], seconds: float) -> None:
     """A worker flat out, with a thread that pulls its views as a window does."""
-    worker = Worker(lambda: Session(source, schemes))
+    worker = SessionThread(lambda: Session(source, schemes))
     worker.wait_ready()
     worker.show([(0, mm) for mm in range(8)])
     worker.play()

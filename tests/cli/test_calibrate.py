@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-import foliolab.framework.run as room
+import foliolab.framework.run.supervise as room
 from foliolab.framework import calibration, host
 from foliolab.framework.kernel import bench, running
 from foliolab.framework.results import provenance
 from foliolab.framework.results import result as results
-from foliolab.framework.run import RunRequest
+from foliolab.framework.run.request import RunRequest
 
 pytestmark = pytest.mark.machine
 
@@ -128,7 +128,7 @@ def test_a_calibration_of_ones_choice(
     monkeypatch.setattr(room, "compare_run", None)
     for arguments, says in (
         (["--calibration", tmp_path / "none.json"], "there is no calibration"),
-        (["--calibration", mine, "--no-calibration"], "--no-calibration says not to"),
+        (["--calibration", mine, "--no-calibration"], "--no-calibration is given"),
         (["--calibration", mine, "--execution", "interpreted"], "interpreted times mean nothing"),
     ):
         done = foliolab(*COMPARE, *arguments)

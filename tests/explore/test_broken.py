@@ -11,8 +11,9 @@ from sources import EXACT, MM_ID, mixed
 from foliolab.framework.api import READ_ONCE, atomic_sub, cpu_relax
 from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.errors import PluginError
+from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
-from foliolab.framework.explore.worker import Worker
+from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.policies import exact, mm_id
 
 MEMORY = 1 << 29
@@ -70,7 +71,7 @@ def test_a_broken_policy_is_a_lane_with_an_error(hooks: dict[str, object], said:
     assert session.at_end
     assert all(session.lanes[i].error is None and session.lanes[i].totals().mapped for i in (0, 2))
     assert not broken.totals().mapped and not broken.cells(0).any()
-    assert broken.page(0, 0).told == "broken does not run."
+    assert page_detail(broken, 0, 0).description == "broken does not run."
     assert not len(session.accesses(1))
     session.goto(10)
     assert session.back() and not session.lanes[0].error
@@ -93,7 +94,7 @@ def test_a_policy_that_runs_out_of_ids_stops_there() -> None:
     session.goto(source.nr_steps)
     assert lane.error is not None and lane.position == stopped and lane.snapshot() == state
     session.goto(stopped)
-    assert "map" in lane.page(0, 0).told or "of" in lane.page(0, 0).told
+    assert "map" in page_detail(lane, 0, 0).description or "of" in page_detail(lane, 0, 0).description
 
 
 def test_too_little_memory_is_said() -> None:
@@ -105,7 +106,7 @@ def test_a_worker_without_a_session_says_why() -> None:
     def make() -> Session:
         raise PluginError("the pattern fails", "mend it")
 
-    worker = Worker(make)
+    worker = SessionThread(make)
     assert not worker.wait_ready(10)
     assert worker.failed is not None and "the pattern fails" in str(worker.failed)
     assert worker.view() is None

@@ -11,6 +11,8 @@ from sources import BASE, EXACT, MM_ID, mixed, recorded, trace_rows
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore import accesses as module
+from foliolab.framework.explore.folio_detail import folio_detail
+from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
 from foliolab.framework.trace import events as ev
 
@@ -27,8 +29,8 @@ def test_pages() -> None:
         seen = 0
         for mm in range(4):
             for page in range(0, session.source.pages):
-                one = lane.page(mm, page)
-                assert one.told.endswith(".")
+                one = page_detail(lane, mm, page)
+                assert one.description.endswith(".")
                 if one.frame < 0:
                     continue
                 seen += 1
@@ -42,11 +44,11 @@ def test_pages() -> None:
                     assert one.folio_mapcount == truth.folio_mapcount[one.head]
                     right = one.said_shared == (len(one.owners) > 1)
                     assert (one.verdict == "right") == right
-                    assert lane.name in one.told
-                assert "MM" in one.told
+                    assert lane.name in one.description
+                assert "MM" in one.description
         assert seen > 50
     with pytest.raises(UsageError, match="no page"):
-        session.lanes[0].page(0, session.source.pages)
+        page_detail(session.lanes[0], 0, session.source.pages)
 
 
 def test_a_folio_before_and_after_a_step() -> None:
@@ -56,8 +58,8 @@ def test_a_folio_before_and_after_a_step() -> None:
     session.goto(forks[0] + 1)
     for lane in session.lanes:
         state = lane.snapshot()
-        head = lane.page(0, 0).head
-        folio = lane.folio(head)
+        head = page_detail(lane, 0, 0).head
+        folio = folio_detail(lane, head)
         assert lane.snapshot() == state and lane.position == session.position
         assert folio.order == 2
         names = {field.name for field in folio.fields}
@@ -70,10 +72,10 @@ def test_a_folio_before_and_after_a_step() -> None:
             assert field.value & ((1 << field.bits) - 1) == int.from_bytes(raw.tobytes(), "little")
         session_before = Session(source, (lane.scheme,), MEMORY)
         session_before.goto(session.position - 1)
-        earlier = session_before.lanes[0].folio(head)
+        earlier = folio_detail(session_before.lanes[0], head)
         assert [field.before for field in folio.fields] == [field.value for field in earlier.fields]
     with pytest.raises(UsageError, match="no frame"):
-        session.lanes[0].folio(1 << 40)
+        folio_detail(session.lanes[0], 1 << 40)
 
 
 def test_accesses_of_an_event() -> None:
@@ -82,27 +84,27 @@ def test_accesses_of_an_event() -> None:
     session = Session(source, (MM_ID, BASE), MEMORY)
     session.goto(forks[0] + 1)
     for number, lane in enumerate(session.lanes):
-        state, head = lane.snapshot(), lane.page(0, 0).head
+        state, head = lane.snapshot(), page_detail(lane, 0, 0).head
         found = session.accesses(number)
         assert lane.snapshot() == state
         assert found.step == forks[0] and not found.stopped and len(found) > 20
         assert found.heads()
         mine = [one for one in found.accesses if one.stored is not None and one.writes]
         assert mine
-        assert all(Path(one.file).is_file() and one.text for one in found.accesses)
+        assert all(Path(one.file).is_file() and one.code for one in found.accesses)
         # what the policy itself wrote, by its own text
         assert any(Path(one.file).parent.name == "policies" for one in mine)
         assert all("replay" not in Path(one.file).parts for one in found.accesses if not one.writes)
         # access by access from before to after
         before, after = found.folio(head, -1), found.folio(head, len(found) - 1)
-        now = lane.folio(head)
+        now = folio_detail(lane, head)
         assert [field.value for field in before.fields] == [field.before for field in now.fields]
         assert [field.value for field in after.fields] == [field.value for field in now.fields]
         first = next(
             at for at, one in enumerate(found.accesses) if one.writes and one.field.startswith(f"folio{head}.")
         )
         assert found.folio(head, first).changes
-        assert "→" in found[first].told
+        assert "→" in found[first].description
 
 
 def test_every_step_can_be_looked_at(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_too_many_accesses_stop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_events_are_told(tmp_path: Path) -> None:
     source = recorded(tmp_path, trace_rows(5))
-    told = [source.told(step) for step in range(source.nr_steps)]
+    told = [source.describe(step) for step in range(source.nr_steps)]
     first = source.touch(0).page
     maps = f"MM 1 (server) maps pages {first:,} to {first + 11:,} when the recording begins, in folios of 64 KiB"
     assert told[0] == maps

@@ -50,7 +50,7 @@ def test_marks_stand_for_all(one: list[int], other: list[int]) -> None:
     assert {int(position) - 1 for position in positions} <= set(one) ^ set(other)
     for step in (0, 17, 5_000, 9_999):
         behind, before = [s for s in one if s >= step], [s for s in one if s < step]
-        for found, wanted in ((marks.behind(step, 0), min(behind, default=None)),
+        for found, wanted in ((marks.after(step, 0), min(behind, default=None)),
                               (marks.before(step, 0), max(before, default=None))):  # fmt: skip
             assert (found is None) == (wanted is None)
             if found is not None and wanted is not None:

@@ -13,7 +13,8 @@ from test_cells import expected
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ResultFileError, UsageError
 from foliolab.framework.explore import cells as c
-from foliolab.framework.explore.operation_lanes import CounterexampleLane, ScenarioLane, violations_of
+from foliolab.framework.explore.operation_lanes import CounterexampleLane, ScenarioLane
+from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import counterexample_source, scenario_source
 from foliolab.framework.scenario.model import Model
@@ -73,9 +74,9 @@ def test_pins_and_swapped_pages_show() -> None:
     shown = session.lanes[0].cells(0)
     assert all(shown[:16] & c.PINNED) and not any(shown[16:] & c.PINNED)
     assert all(shown[16:32] == c.SWAPPED)
-    page = session.lanes[0].page(0, 20)
-    assert page.swapped and "swapped out" in page.told
-    assert session.lanes[0].page(0, 3).pins == 1
+    page = page_detail(session.lanes[0], 0, 20)
+    assert page.swapped and "swapped out" in page.description
+    assert page_detail(session.lanes[0], 0, 3).pins == 1
 
 
 def test_decisions_of_a_scenario() -> None:
@@ -89,10 +90,10 @@ def test_decisions_of_a_scenario() -> None:
 def test_scenarios_are_told() -> None:
     source = scenario_source(shipped("slot-free-too-late"))
     for step in range(source.nr_steps):
-        assert source.told(step).split()[0] in source.mms
+        assert source.describe(step).split()[0] in source.mms
         assert source.touch(step).mm >= 0
     with pytest.raises(UsageError, match="has no step"):
-        source.told(source.nr_steps)
+        source.describe(source.nr_steps)
     with pytest.raises(UsageError, match="no steps"):
         scenario_source("scenario none\n\nregion heap: 1 x 64K pte\n")
 
@@ -133,7 +134,7 @@ def test_a_counterexample(example: Counterexample, tmp_path: Path) -> None:
     fresh = []
     for step in range(source.nr_steps):
         fresh.append([lane.snapshot() for lane in session.lanes])
-        assert source.told(step)
+        assert source.describe(step)
         assert session.advance() == 1
         check_scenario(session)
     assert all(lane.error is None for lane in session.lanes)
@@ -151,7 +152,8 @@ def test_what_a_counterexample_breaks() -> None:
     hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=blind)
     policy = replace(mm_id.POLICY, name="blind", hooks=hooks, models=None, mutants=None).with_parameters()
     session = Session(counterexample_source(sequence()), (policy, EXACT), MEMORY)
-    assert violations_of(session.lanes[0]) and not violations_of(session.lanes[1])
+    lanes: Any = session.lanes
+    assert lanes[0].playback.violations and not lanes[1].playback.violations
     assert session.next_wrong()
     assert session.lanes[0].totals().unsafe == 1 and session.lanes[1].totals().unsafe == 0
     assert all(session.lanes[0].cells(1)[1:16] & c.UNSAFE)

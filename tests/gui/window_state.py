@@ -35,7 +35,7 @@ def state_of(window: Window) -> dict[str, Any]:
         "notices": [one.text for one in window.notices.all],
         "jobs": len(window.jobs.running),
         "explore": {"position": view.position if view else -1, "playing": bool(view and view.playing)},
-        "inspector": inspected.told if inspected is not None else "",
+        "inspector": inspected.description if inspected is not None else "",
         "benchmark": {"curves": len(benchmark.plot.curves) if benchmark.plot is not None else 0},
         "verify": {"step": verify.stepper.step, "last": verify.stepper.last} if verify.stepper else
                   {"step": -1, "last": -1},

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from foliolab.framework.results.result import Result
-from foliolab.framework.run import RunRequest, compare_run
+from foliolab.framework.run.request import RunRequest
+from foliolab.framework.run.supervise import compare_run
 
 HEAD = """
 from foliolab.framework.api import *

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -77,7 +75,7 @@ def run(  # noqa: PLR0913  (an argument an option)
         seed=seed,
         children=children or host.cores(),
         wait=wait,
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
     )
     scheme = running.matching(found)
     modelled = _model(model, with_model, scheme)
@@ -87,7 +85,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     if json is not None:
         results.save(result, json)
     if with_model and result.complete and scheme is not None:
-        modelled = _measuring.model_times(found, result, scheme, seed, plugin)
+        modelled = _measuring.model_times(found, result, scheme, seed)
     _tell(found, result, scheme, modelled, csv)
 
 

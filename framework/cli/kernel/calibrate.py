@@ -62,9 +62,7 @@ def run(
     _common.writable(target)
     scheme = found.policy(policy) if policy else _matching(found, given)
     measured = given or _bench(seed)
-    modelled = (
-        results.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed, plugin)
-    )
+    modelled = results.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed)
     for result in (measured, modelled):
         if not result.complete:
             sys.stderr.write(f"foliolab: `{result.command}` was interrupted: what it lacks is not calibrated\n")
@@ -115,7 +113,7 @@ def _bench(seed: int) -> Result:
         rounds=verb.ROUNDS,
         seed=seed,
         children=host.cores(),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
     )
     _measuring.enough_memory(request)
     with Progress() as progress:

@@ -216,13 +216,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     from foliolab.framework.precision.session import PrecisionRequest
     from foliolab.framework.precision.session import precision as play
     from foliolab.framework.results import result as results
-    from foliolab.framework.run import RunRequest, compare_run
+    from foliolab.framework.run.request import RunRequest
+    from foliolab.framework.run.supervise import compare_run
 
     folder = tmp_path_factory.mktemp("results")
     registry = room.load()
     names = tuple(registry.policies)[:2]
     workload = next(iter(registry.workloads))
-    request = RunRequest(names, names[0], (workload,), (2, 4), 1 << 20, 5, execution="interpreted", command="foliolab")
+    request = RunRequest(names, names[0], (workload,), (2, 4), 1 << 20, 5, execution="interpreted", typed="foliolab")
     first = compare_run(request)
     slow = [msgspec.structs.replace(cell, samples=[2 * one for one in cell.samples]) for cell in first.cells]
     results.save(first, folder / "first.json")

@@ -16,11 +16,12 @@ from sources import BASE, EXACT, MM_ID, mixed
 from timelines import CONTENDED, WHOLE, timeline, wrong
 
 from foliolab.framework.engine.engine import native_missing
+from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.framework.explore.source import counterexample_source
-from foliolab.framework.explore.worker import Worker
 from foliolab.gui.inspector.functions import function_at
-from foliolab.gui.inspector.inspected import inspect_page, inspect_step
+from foliolab.gui.inspector.inspected import InspectPage, inspect_step
 from foliolab.gui.inspector.inspector import Inspector
 from foliolab.gui.inspector.places import places_of
 from foliolab.gui.inspector.words import sentence
@@ -168,7 +169,7 @@ def test_it_is_exported(inspector: Inspector, tmp_path: Path) -> None:
 
 # -- a page of a session -----------------------------------------------------------------------------------
 def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
-    worker = Worker(lambda: Session(counterexample_source(CONTENDED), [MM_ID, BASE, EXACT], 1 << 28))
+    worker = SessionThread(lambda: Session(counterexample_source(CONTENDED), [MM_ID, BASE, EXACT], 1 << 28))
     try:
         assert worker.wait_ready(60)
         worker.goto(4)
@@ -182,7 +183,7 @@ def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
             now = inspector.now
             assert now is not None
             expected = worker.ask(_Page(at)).result(20)
-            assert inspector.told.text() == expected.told
+            assert inspector.told.text() == expected.description
             assert now.folio is not None
             assert now.folio.head == expected.head
             assert now.accesses
@@ -203,7 +204,7 @@ def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
 
 class _Accesses:
     def __call__(self, session: Session) -> Any:
-        return session.accesses(1).folio(session.lanes[1].page(0, 0).head, 0)
+        return session.accesses(1).folio(page_detail(session.lanes[1], 0, 0).head, 0)
 
 
 class _Page:
@@ -211,11 +212,11 @@ class _Page:
         self.lane = lane
 
     def __call__(self, session: Session) -> Any:
-        return session.lanes[self.lane].page(0, 0)
+        return page_detail(session.lanes[self.lane], 0, 0)
 
 
 def test_an_answer_that_never_comes_is_not_waited_for(inspector: Inspector) -> None:
-    worker = Worker(lambda: Session(counterexample_source(CONTENDED), [BASE], 1 << 28))
+    worker = SessionThread(lambda: Session(counterexample_source(CONTENDED), [BASE], 1 << 28))
     assert worker.wait_ready(60)
     worker.close()
     inspector.look(worker, 0, 0)
@@ -231,7 +232,7 @@ def test_the_write_of_the_policy_is_the_line_that_is_shown() -> None:
         chosen = []
         for _ in range(12):
             session.advance()
-            (found,) = inspect_page(session, 0, 0)
+            (found,) = InspectPage(0, 0)(session)
             if found.at >= 0:
                 chosen.append(found.accesses[found.at])
         assert any(one.writes and one.file.endswith("mm_id.py") for one in chosen)

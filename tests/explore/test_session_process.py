@@ -16,10 +16,10 @@ from sources import EXACT, MM_ID
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore import shared_arrays
-from foliolab.framework.explore.remote import Remote
+from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.session import Session
+from foliolab.framework.explore.session_process import SessionProcess
 from foliolab.framework.explore.view import View
-from foliolab.framework.explore.worker import FLAT_OUT
 
 MEMORY = 1 << 29
 CRASHES = """
@@ -39,15 +39,15 @@ POLICY = replace(total_mapped_pages.POLICY, name="crashes", models=None, mutants
 
 
 @pytest.fixture
-def remote() -> Iterator[Remote]:
-    made = Remote(Make(MM_ID.name, EXACT.name))
+def remote() -> Iterator[SessionProcess]:
+    made = SessionProcess(Make(MM_ID.name, EXACT.name))
     yield made
     made.close()
     assert not made.process.is_alive()
     assert not Path(made._folder).exists()
 
 
-def until(remote: Remote, fits: Callable[[View], bool]) -> View:
+def until(remote: SessionProcess, fits: Callable[[View], bool]) -> View:
     end = time.monotonic() + 60
     while time.monotonic() < end:
         view = remote.view()
@@ -57,7 +57,7 @@ def until(remote: Remote, fits: Callable[[View], bool]) -> View:
     raise AssertionError(f"no such view came; the last is {remote.view()}")
 
 
-def answer(remote: Remote, question: Callable[[Session], Any]) -> Any:
+def answer(remote: SessionProcess, question: Callable[[Session], Any]) -> Any:
     future = remote.ask(question)
     end = time.monotonic() + 60
     while not future.done() and time.monotonic() < end:
@@ -66,7 +66,7 @@ def answer(remote: Remote, question: Callable[[Session], Any]) -> Any:
     return future.result(0)
 
 
-def test_shows_what_a_session_here_shows(remote: Remote) -> None:
+def test_shows_what_a_session_here_shows(remote: SessionProcess) -> None:
     assert remote.wait_ready(60)
     wanted = Make(MM_ID.name, EXACT.name)()
     weights = np.arange(256) % 128
@@ -85,7 +85,7 @@ def test_shows_what_a_session_here_shows(remote: Remote) -> None:
     wanted.close()
 
 
-def test_views_stay_as_they_are_until_the_next_is_taken(remote: Remote) -> None:
+def test_views_stay_as_they_are_until_the_next_is_taken(remote: SessionProcess) -> None:
     assert remote.wait_ready(60)
     remote.show([(0, 0)])
     remote.play(3000)
@@ -96,7 +96,7 @@ def test_views_stay_as_they_are_until_the_next_is_taken(remote: Remote) -> None:
         np.testing.assert_array_equal(view.maps[0, 0], kept)
 
 
-def test_errors_and_what_cannot_be_sent_come_back_as_sentences(remote: Remote) -> None:
+def test_errors_and_what_cannot_be_sent_come_back_as_sentences(remote: SessionProcess) -> None:
     assert remote.wait_ready(60)
     with pytest.raises(UsageError, match="not like this"):
         answer(remote, wrong)
@@ -105,7 +105,7 @@ def test_errors_and_what_cannot_be_sent_come_back_as_sentences(remote: Remote) -
     assert answer(remote, position) == 0
 
 
-def test_a_crash_is_told_and_takes_nobody_along(remote: Remote) -> None:
+def test_a_crash_is_told_and_takes_nobody_along(remote: SessionProcess) -> None:
     assert remote.wait_ready(60)
     waiting = remote.ask(crash)
     end = time.monotonic() + 20
@@ -120,7 +120,7 @@ def test_a_crash_is_told_and_takes_nobody_along(remote: Remote) -> None:
     assert remote.close()
 
 
-def test_what_never_ends_is_noticed_and_ended(remote: Remote) -> None:
+def test_what_never_ends_is_noticed_and_ended(remote: SessionProcess) -> None:
     assert remote.wait_ready(60)
     remote.ask(hang)
     end = time.monotonic() + 20
@@ -136,7 +136,7 @@ def test_what_never_ends_is_noticed_and_ended(remote: Remote) -> None:
 def test_native_code_that_writes_elsewhere_is_named(tmp_path: Path) -> None:
     file = tmp_path / "crashes.py"
     file.write_text(CRASHES)
-    remote = Remote(Make(EXACT.name, "crashes", file=str(file), pattern="snapshot", mms=8))
+    remote = SessionProcess(Make(EXACT.name, "crashes", file=str(file), pattern="snapshot", mms=8))
     assert remote.wait_ready(120), remote.failed
     remote.play()
     end = time.monotonic() + 60
@@ -148,45 +148,45 @@ def test_native_code_that_writes_elsewhere_is_named(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_made_says_why() -> None:
-    remote = Remote(Make("nobody"))
+    remote = SessionProcess(Make("nobody"))
     assert not remote.wait_ready(60)
     assert "nobody" in str(remote.failed) and not remote.crashed
     assert remote.close()
 
 
 def test_closing_at_once_leaves_nothing() -> None:
-    remote = Remote(Make(MM_ID.name))
+    remote = SessionProcess(Make(MM_ID.name))
     assert remote.close()
     assert not Path(remote._folder).exists() and remote.view() is None
 
 
 def test_an_arena_hands_out_what_another_finds() -> None:
-    folder = shared_arrays.folder()
-    mine, theirs = shared_arrays.Arena(folder), shared_arrays.Window(folder)
+    folder = shared_arrays.make_folder()
+    mine, theirs = shared_arrays.SharedArrays(folder), shared_arrays.SharedArraysReader(folder)
     for size in (10, 100_000, shared_arrays.CHUNK + 5, 7):
-        array = mine.take(size)
+        array = mine.new(size)
         array[:] = size % 251
-        assert (theirs.at(mine.place(array)) == size % 251).all() and array.size == size
-        assert mine.place(array[3:5]).size == 2
+        assert (theirs.at(mine.address_of(array)) == size % 251).all() and array.size == size
+        assert mine.address_of(array[3:5]).size == 2
     with pytest.raises(LookupError):
-        mine.place(np.zeros(3, np.uint8))
-    shared_arrays.discard(folder)
+        mine.address_of(np.zeros(3, np.uint8))
+    shared_arrays.remove_folder(folder)
     assert not Path(folder).exists() and (array == 7).all()
 
 
 def test_an_arena_serves_threads_at_the_same_time() -> None:
-    folder = shared_arrays.folder()
-    mine, theirs = shared_arrays.Arena(folder), shared_arrays.Window(folder)
+    folder = shared_arrays.make_folder()
+    mine, theirs = shared_arrays.SharedArrays(folder), shared_arrays.SharedArraysReader(folder)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as pool:
-            taken = list(pool.map(mine.take, [shared_arrays.CHUNK // 3] * 40))
+            taken = list(pool.map(mine.new, [shared_arrays.CHUNK // 3] * 40))
     finally:
         sys.setswitchinterval(interval)
     for number, one in enumerate(taken):
         one[:] = number
     for number, one in enumerate(taken):
-        seen = theirs.at(mine.place(one))
+        seen = theirs.at(mine.address_of(one))
         assert seen.size == one.size and seen[0] == seen[-1] == number
-    shared_arrays.discard(folder)
+    shared_arrays.remove_folder(folder)

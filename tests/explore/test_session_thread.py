@@ -13,22 +13,26 @@ import numpy as np
 import pytest
 from sources import EXACT, MM_ID, mixed
 
+from foliolab.framework.explore.commands import FLAT_OUT
+from foliolab.framework.explore.folio_detail import folio_detail
+from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
-from foliolab.framework.explore.worker import FLAT_OUT, View, Worker
+from foliolab.framework.explore.session_thread import SessionThread
+from foliolab.framework.explore.view import View
 
 MEMORY = 1 << 29
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
-    made = Worker(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
+def worker() -> Iterator[SessionThread]:
+    made = SessionThread(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
     assert made.wait_ready(120), made.failed
     yield made
     assert made.close(5)
     assert not [thread for thread in threading.enumerate() if thread.name == "explore"]
 
 
-def until(worker: Worker, fits: Callable[[View], bool]) -> View:
+def until(worker: SessionThread, fits: Callable[[View], bool]) -> View:
     """Pull views, as a window does, until one fits."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -39,18 +43,18 @@ def until(worker: Worker, fits: Callable[[View], bool]) -> View:
     raise AssertionError(f"no such view came; the last is {worker.view()}")
 
 
-def test_plays_to_the_end(worker: Worker) -> None:
+def test_plays_to_the_end(worker: SessionThread) -> None:
     worker.show([(0, 0), (1, 0), (0, 1)])
     worker.play(FLAT_OUT)
     last = until(worker, lambda view: view.at_end and not view.playing)
     assert last.position == last.nr_steps and last.farthest == last.nr_steps
-    assert last.told and set(last.maps) == {(0, 0), (1, 0), (0, 1)}
+    assert last.description and set(last.maps) == {(0, 0), (1, 0), (0, 1)}
     assert last.history.positions[-1] == last.nr_steps
     assert last.history.low.shape == (2, 4, len(last.history.positions))
     assert [lane.name for lane in last.lanes] == [MM_ID.name, EXACT.name]
 
 
-def test_steps_and_back(worker: Worker) -> None:
+def test_steps_and_back(worker: SessionThread) -> None:
     worker.step(100)
     until(worker, lambda view: view.position == 100)
     worker.back()
@@ -69,7 +73,7 @@ def test_steps_and_back(worker: Worker) -> None:
     np.testing.assert_array_equal(view.maps[0, 0], wanted.lanes[0].cells(0))
 
 
-def test_views_stay_as_they_are(worker: Worker) -> None:
+def test_views_stay_as_they_are(worker: SessionThread) -> None:
     worker.show([(0, 0)])
     worker.play(2000)
     view = until(worker, lambda view: view.position > 20 and bool(view.maps))
@@ -82,7 +86,7 @@ def test_views_stay_as_they_are(worker: Worker) -> None:
     assert view.lanes[0].totals == wanted.lanes[0].totals()
 
 
-def test_speed_and_pause(worker: Worker) -> None:
+def test_speed_and_pause(worker: SessionThread) -> None:
     worker.play(50)
     view = until(worker, lambda view: view.position >= 3)
     assert view.playing and view.position < view.nr_steps
@@ -93,7 +97,7 @@ def test_speed_and_pause(worker: Worker) -> None:
     assert again is not None and again.position == stopped.position
 
 
-def test_to_wrong_answers(worker: Worker) -> None:
+def test_to_wrong_answers(worker: SessionThread) -> None:
     worker.next_wrong()
     first = until(worker, lambda view: view.position > 0 and not view.busy)
     worker.next_wrong()
@@ -107,11 +111,13 @@ def test_to_wrong_answers(worker: Worker) -> None:
     until(worker, lambda view: view.position == 0 and view.error is None)
 
 
-def test_questions(worker: Worker) -> None:
+def test_questions(worker: SessionThread) -> None:
     worker.step(60)
-    answer = worker.ask(lambda session: session.lanes[0].page(0, 0))
-    assert answer.result(60).told.startswith("Page 0 of MM 1")
-    folio = worker.ask(lambda session: session.lanes[0].folio(session.lanes[0].page(0, 0).head)).result(60)
+    answer = worker.ask(lambda session: page_detail(session.lanes[0], 0, 0))
+    assert answer.result(60).description.startswith("Page 0 of MM 1")
+    folio = worker.ask(lambda session: folio_detail(session.lanes[0], page_detail(session.lanes[0], 0, 0).head)).result(
+        60
+    )
     assert folio.fields
     with pytest.raises(ZeroDivisionError):
         worker.ask(lambda session: 1 // 0).result(60)
@@ -120,7 +126,7 @@ def test_questions(worker: Worker) -> None:
 
 
 def test_closing_ends_it_and_answers_nobody() -> None:
-    worker = Worker(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
+    worker = SessionThread(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
     assert worker.wait_ready(120)
     worker.play()
     slow = worker.ask(lambda session: time.sleep(0.2))
@@ -133,7 +139,7 @@ def test_closing_ends_it_and_answers_nobody() -> None:
     assert worker.ask(lambda session: session.position).cancelled()
 
 
-def test_dots_are_the_heaviest_of_four_pages(worker: Worker) -> None:
+def test_dots_are_the_heaviest_of_four_pages(worker: SessionThread) -> None:
     weights = np.random.default_rng(3).integers(0, 128, 256)
     worker.show([(0, 0), (1, 1), (0, 2)], weights)
     worker.goto(120)

@@ -8,16 +8,16 @@ import time
 
 import pytest
 
-from foliolab.framework.explore.parallel import Together
+from foliolab.framework.explore.parallel import Parallel
 
 
 @pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch) -> Together[int]:
+def two(monkeypatch: pytest.MonkeyPatch) -> Parallel:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    return Together(4)
+    return Parallel(4)
 
 
-def test_each_once_and_on_two_threads(two: Together[int]) -> None:
+def test_each_once_and_on_two_threads(two: Parallel) -> None:
     seen: list[tuple[int, str]] = []
     before = set(threading.enumerate())
 
@@ -32,7 +32,7 @@ def test_each_once_and_on_two_threads(two: Together[int]) -> None:
     assert set(threading.enumerate()) <= before
 
 
-def test_an_error_comes_out_when_the_others_are_done(two: Together[int]) -> None:
+def test_an_error_comes_out_when_the_others_are_done(two: Parallel) -> None:
     done = []
 
     def odd(item: int) -> None:
@@ -48,14 +48,14 @@ def test_an_error_comes_out_when_the_others_are_done(two: Together[int]) -> None
 
 
 def test_one_thing_or_one_processor_needs_no_thread() -> None:
-    alone: Together[int] = Together(1)
+    alone: Parallel = Parallel(1)
     seen: list[str] = []
     alone.each(lambda _: seen.append(threading.current_thread().name), range(3))
     assert seen == [threading.current_thread().name] * 3
     alone.close()
 
 
-def test_rounds_come_in_order_and_never_two_of_one_thing(two: Together[int]) -> None:
+def test_rounds_come_in_order_and_never_two_of_one_thing(two: Parallel) -> None:
     seen: list[tuple[int, int]] = []
     inside: set[int] = set()
 
@@ -72,7 +72,7 @@ def test_rounds_come_in_order_and_never_two_of_one_thing(two: Together[int]) -> 
     two.close()
 
 
-def test_one_that_takes_long_keeps_nobody_from_the_rounds_of_others(two: Together[int]) -> None:
+def test_one_that_takes_long_keeps_nobody_from_the_rounds_of_others(two: Parallel) -> None:
     seen: list[tuple[int, int]] = []
     rest = threading.Event()
 
