@@ -143,7 +143,7 @@ def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> 
     assert results.load(tmp_path / "result.json") == shown.result
     shown.compare()
     assert window.here.name == "compare"
-    assert "result.json" in window.here.banner_text.text()
+    assert "result.json" in window.here.banner.text.text()
 
 
 def test_pictures_and_tables(shown: Any, tmp_path: Path) -> None:
