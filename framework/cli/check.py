@@ -109,7 +109,7 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     from foliolab.framework.verify import counterexample
     from foliolab.framework.verify.timeline import Timeline
 
-    path = counterexample.place(example, output, first)
+    path = counterexample.path_for(example, output, first)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         counterexample.save(example, path)

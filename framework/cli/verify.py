@@ -155,7 +155,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         example = finding.counterexample
         if example is None:
             continue
-        path = counterexample.place(example, output, first and not shown)
+        path = counterexample.path_for(example, output, first and not shown)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             counterexample.save(example, path)

@@ -18,7 +18,7 @@ from foliolab.framework.precision.stream import played
 from foliolab.framework.replay.survey import Progress, Survey
 from foliolab.framework.scenario import parser
 from foliolab.framework.scenario.space import Layout
-from foliolab.framework.scenario.syntax import Pages, Scenario, Step
+from foliolab.framework.scenario.syntax import Pages, Scenario, ScenarioStep
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
@@ -281,7 +281,7 @@ _SCENARIO_OPERATIONS: Final = {
 }  # fmt: skip
 
 
-def _scenario_sentence(step: Step) -> str:
+def _scenario_sentence(step: ScenarioStep) -> str:
     if step.action not in _SCENARIO_OPERATIONS:
         verb = _SCENARIO_VERBS.get(step.action, step.action)
         return f"{step.process} {verb.format(name=step.name, pages=_span(step.pages))}"

@@ -15,7 +15,7 @@ from foliolab.framework.report.page import Column, Page
 from foliolab.framework.report.words import broken
 from foliolab.framework.scenario.formatter import region_text, step_text
 from foliolab.framework.scenario.record import Record, Verdict
-from foliolab.framework.scenario.result import Run, ScenarioResult
+from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun
 
 SIGNS: Final = {"right": ("", "", ""), "false shared": ("▲", "^", "yellow"), "unsafe": ("✗", "x", "red")}
 """For each kind of verdict its sign, the sign in ASCII, and a colour."""
@@ -105,7 +105,7 @@ class _Table:
         truth = next((verdict.owners for verdict in said if verdict), 0)
         for place, record in enumerate(records):
             verdict = said[place] if said else None
-            told = record.told if record else ""
+            told = record.text if record else ""
             text = self.page.text(f"{told}; " if told and said else told)
             if said:
                 text.append_text(self._verdict(verdict, truth) if verdict else self.page.text("freed"))
@@ -121,7 +121,7 @@ class _Table:
     def _kernel(self, number: int) -> list[Text]:
         if self.result.kernel is None:
             return []
-        told = self.result.kernel.records[number].told
+        told = self.result.kernel.records[number].text
         if number not in self.differs:
             return [self.page.text(told)]
         sign, ascii_sign, style = DIFFERS
@@ -129,7 +129,7 @@ class _Table:
 
 
 # -- words --------------------------------------------------------------------------------------------
-def _all_runs(result: ScenarioResult) -> list[Run]:
+def _all_runs(result: ScenarioResult) -> list[ScenarioRun]:
     return [*result.runs, *([result.kernel] if result.kernel else [])]
 
 
@@ -211,7 +211,7 @@ def _scenario(result: ScenarioResult) -> dict[str, Any]:
     }
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: ScenarioRun) -> dict[str, Any]:
     return {
         "expected": run.expected,
         "failures": [vars(failure) for failure in run.failures],

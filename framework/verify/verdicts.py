@@ -1,4 +1,4 @@
-"""The file of `foliolab verify --json`: what was found about each of the policies of one command."""
+"""The file of `foliolab verify --json`: the verifications of all policies of one command."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from foliolab.framework import document
 from foliolab.framework.verify.verifier import Verification
 
 SCHEMA: Final = 1
-"""The newest schema that this FolioLab writes and reads."""
+"""The schema that is written, and the newest one that is read."""
 
 
 class Verdicts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Verifications, one a policy.
+    """Verifications, one per policy.
 
     Attributes:
-        verifications: in the order in which they were run.
-        command: what repeats them.
+        verifications: in the order in which they ran.
+        command: the command line that repeats them.
     """
 
     verifications: list[Verification]
@@ -28,28 +28,28 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def refuted(self) -> bool:
-        """Whether anything is refuted."""
+        """Whether any claim of any policy is refuted."""
         return any(finding.verdict == "refuted" for one in self.verifications for finding in one.findings)
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last of them was stopped early."""
+        """Whether the last verification was stopped early."""
         return any(one.interrupted for one in self.verifications)
 
 
 def save(verdicts: Verdicts, path: str | os.PathLike[str]) -> None:
-    """Write it, atomically.
+    """Write verdicts atomically.
 
     Raises:
-        ResultFileError: the place cannot be written to.
+        ResultFileError: the file cannot be written.
     """
     document.save(verdicts, path)
 
 
 def load(path: str | os.PathLike[str]) -> Verdicts:
-    """Read one.
+    """Read verdicts.
 
     Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
+        ResultFileError: the file does not exist, is damaged, or has a newer schema.
     """
     return document.load(path, Verdicts, SCHEMA, "file of verdicts", "foliolab verify --json")

@@ -141,7 +141,7 @@ def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexampl
     save(msgspec.structs.replace(raced, setup=["creat mm=0"]), file)
     assert "there is no operation 'creat'" in refused()
     save(msgspec.structs.replace(raced, schedule="7*1"), file)
-    assert "is no turn of one of the 2 threads" in refused()
+    assert "is not a turn of one of the 2 threads" in refused()
     save(msgspec.structs.replace(raced, setup=["exit mm=0"]), file)
     assert "MM 0 does not exist" in refused(1)
     save(msgspec.structs.replace(raced, setup=[], threads=[[]], schedule=""), file)

@@ -130,9 +130,7 @@ def always_exclusive(folio: Any) -> bool:
 
 
 def variant(name: str, **hooks: Any) -> Policy:
-    return replace(
-        mm_id.POLICY, name=name, hooks=replace(mm_id.POLICY.hooks, **hooks), mutants=None, models=None, module=__name__
-    )
+    return replace(mm_id.POLICY, name=name, hooks=replace(mm_id.POLICY.hooks, **hooks), mutants=None, models=None)
 
 
 def test_a_policy_that_raises_stops_alone(found: Any) -> None:

@@ -128,4 +128,4 @@ def test_one_scenario_by_hand(session: Session, matching: Scheme) -> None:
     )
     _, kernel, first = check.first_difference(session, matching, parse(text))
     assert first is None
-    assert [record.told for record in kernel if record.outcomes] == ["copied", "copied"]
+    assert [record.text for record in kernel if record.outcomes] == ["copied", "copied"]

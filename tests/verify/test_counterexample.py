@@ -122,7 +122,7 @@ def test_a_schedule_is_merged_and_read_back() -> None:
 
 @pytest.mark.parametrize("schedule", ["2*1", "0*x", "zero", "0*-1", "*"])
 def test_a_schedule_that_is_none_is_said(schedule: str) -> None:
-    with pytest.raises(UsageError, match="is no turn of one of the 2 threads"):
+    with pytest.raises(UsageError, match="is not a turn of one of the 2 threads"):
         _ = example(schedule=schedule).turns
 
 
@@ -170,7 +170,7 @@ def test_a_sequence_is_checked_after_every_operation() -> None:
 
 
 def test_a_machine_that_is_none_is_said() -> None:
-    with pytest.raises(UsageError, match="machine is not understood"):
+    with pytest.raises(UsageError, match="shape is not valid"):
         play(example(shape={"pages": 3}), MM_ID)
 
 
