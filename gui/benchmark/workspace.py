@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
@@ -16,6 +16,7 @@ from foliolab.gui.benchmark.forecasts import forecasts
 from foliolab.gui.benchmark.measure import Wish, request_of
 from foliolab.gui.benchmark.series import curves, described
 from foliolab.gui.benchmark.views import Views
+from foliolab.gui.window import dialogs
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -193,10 +194,9 @@ class BenchmarkWorkspace(Workspace):
         if self.result is None:
             self.desk.notices.say("nothing is measured yet")
             return
-        start = str(Path(self.desk.settings.text("window/folder")) / "result.json")
-        path, _ = QFileDialog.getSaveFileName(self, "Save the result", start, "Result (*.json)")
-        if path:
-            self.save(Path(path))
+        path = dialogs.ask_save(self, self.desk.settings, "Save the result", "result.json", "Result (*.json)")
+        if path is not None:
+            self.save(path)
 
     def save(self, path: Path) -> None:
         """Write the result to a file."""

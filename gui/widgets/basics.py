@@ -1,10 +1,16 @@
-"""Small parts of which workspaces are made: labels with a role, buttons, read-only tables."""
+"""Small parts of workspaces: signs of verdicts, labels with a role, buttons, read-only tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QPushButton, QTableWidget
+
+VERDICT_SIGNS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
+"""Stands before a verdict of the verifier, so that colour alone never carries it."""
+VERDICT_ROLES: Final = {"held": "good", "refuted": "bad", "undecided": "doubtful"}
+"""The colour of a verdict, as an attribute of the theme."""
 
 
 def set_role(label: QLabel, role: str) -> None:

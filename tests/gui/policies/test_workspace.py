@@ -58,7 +58,12 @@ def test_refuted_claims_are_marked(workspace: PoliciesWorkspace, window: Window)
     for policy in refuted:
         workspace.tree.choose(name=policy.name)
         entry = workspace.tree.entry
-        assert entry is not None and "✗" in entry.told
+        assert entry is not None and "✗" in entry.claims_text
+        for claim, kept in entry.claims:
+            if kept is not None and kept.verdict == "refuted":
+                stale = " (stale)" if kept.stale else ""
+                assert f"✗ {claim}{stale}" in entry.claims_text
+                assert kept.date in entry.verdicts_text and kept.version in entry.verdicts_text
         assert "refuted" in workspace.details.about.toPlainText()
 
 

@@ -58,8 +58,13 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
     qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     assert workspace.job is not None, "the other attacks still run"
     assert "claim safe refuted" in workspace.stepper.headline.text()
-    rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
-    assert "✗ refuted" in rows
+    kept = window.library.ledger().verdicts(window.library.scheme(refuted))
+    rows = {row[0]: row for row in workspace.claims.table()[1]}
+    assert any(verdict.verdict == "refuted" for verdict in kept.values())
+    for claim, verdict in kept.items():
+        row = rows[claim or "(every policy)"]
+        assert verdict.verdict in row[1] and ("(stale)" in row[1]) == verdict.stale
+        assert verdict.date in row[-1] and verdict.version in row[-1], "when and by which version"
     assert workspace.command_line == f"foliolab verify lost-update --budget 20 --plugin {RACE}"
     qtbot.mouseClick(workspace.options.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
@@ -84,7 +89,7 @@ def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
     qtbot.keyClick(window, Qt.Key.Key_End)
     assert stepper.step == stepper.last
     assert stepping.inspector.now.verdict == "unsafe"
-    assert "2 MMs" in stepping.inspector.now.told
+    assert "2 MMs" in stepping.inspector.now.description
     qtbot.keyClick(window, Qt.Key.Key_Home)
     assert stepper.step == -1
     stepper.slider.setValue(7)
@@ -143,8 +148,13 @@ def test_what_is_known_of_a_policy_is_shown_before_any_attack(window: Window) ->
         policy.name for policy in window.library.policies if window.library.ledger().refuted(policy.with_parameters())
     )
     workspace.options.choose(refuted)
-    rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
-    assert "✗ refuted" in rows
+    kept = window.library.ledger().verdicts(window.library.scheme(refuted))
+    rows = {row[0]: row for row in workspace.claims.table()[1]}
+    assert any(verdict.verdict == "refuted" for verdict in kept.values())
+    for claim, verdict in kept.items():
+        row = rows[claim or "(every policy)"]
+        assert verdict.verdict in row[1] and ("(stale)" in row[1]) == verdict.stale
+        assert verdict.date in row[-1] and verdict.version in row[-1], "when and by which version"
 
 
 @pytest.mark.parametrize(("policy", "attacks"), [("no-such-policy", None), (None, [])])
