@@ -321,7 +321,7 @@ def test_a_policy_with_parameters(registry: Registry) -> None:
         ("", "there is no policy ''", "policies are"),
         ("exact:mmm=4", "has no parameter 'mmm'", "did you mean mms"),
         ("no-page-mapcount:slots=3", "has no parameter 'slots'", "it has none"),
-        ("mm-id:slots=9", "slots=9 is out of range", "choose 1 to 8"),
+        ("mm-id-slots:slots=9", "slots=9 is out of range", "choose 1 to 8"),
         ("exact:mms", "'mms' is not a parameter's value", "exact:name=value"),
         ("exact:mms=x", "exact: mms=x is out of range", "2 to 4096"),
         ("exact:mms=1", "exact: mms=1 is out of range", "2 to 4096"),

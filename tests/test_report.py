@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 
 from foliolab.framework.errors import ResultFileError
+from foliolab.framework.host import HostInfo
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.report import csvfile, terminal
 from foliolab.framework.report.page import PIPE_WIDTH
 from foliolab.framework.results.comparison import compare
-from foliolab.framework.results.result import Cell, Config, Failure, MachineInfo, Result
+from foliolab.framework.results.result import Cell, Config, Failure, Result
 
 BASE = "page-mapcount"
 SAMPLES = [10.0, 10.1, 9.9, 10.2, 9.8, 10.05, 9.95, 10.15]
@@ -59,7 +60,7 @@ def result(policies: Sequence[str] = (BASE, "mm-id"), **others: Any) -> Result:
             seed=7,
             quick=False,
         ),
-        "machine": MachineInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS"),
+        "machine": HostInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS"),
         "versions": {"foliolab": "0.1.0"},
         "kernel": "6.15",
         "git": "abc",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from foliolab.framework.calibration.file import Calibration, default_path, differs, load
+from foliolab.framework import host
+from foliolab.framework.calibration.file import Calibration, default_path, differs
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.framework.results import provenance
 
 
 def choose(path: Path | None, off: bool, execution: Execution, warn: Callable[[str], None]) -> Calibration | None:
@@ -30,14 +30,14 @@ def choose(path: Path | None, off: bool, execution: Execution, warn: Callable[[s
             raise UsageError(f"{path} cannot be predicted with: {why}", "leave out --calibration")
         return None
     if path is not None:
-        return load(path)
-    kernel = provenance.kernel()
+        return Calibration.load(path)
+    kernel = host.kernel()
     stored = default_path(kernel)
     if not stored.is_file():
         return None
     try:
-        found = load(stored)
-        why = differs(found, provenance.describe_machine(), kernel)
+        found = Calibration.load(stored)
+        why = differs(found, host.describe_host(), kernel)
     except FolioLabError as fault:
         why = fault.what
     if why:

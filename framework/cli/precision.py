@@ -1,4 +1,4 @@
-"""Tell how often an exclusive folio is called shared."""
+"""Measure how often an exclusive folio is called shared."""
 
 from __future__ import annotations
 
@@ -64,7 +64,6 @@ def run(  # noqa: PLR0913  (an argument an option)
     order = _order(size, folios)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory
-    from foliolab.framework.precision import result as results
     from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
     from foliolab.framework.report import precision as report
     from foliolab.framework.report.progress import Progress
@@ -84,7 +83,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     with Progress() as progress:
         result = precision(request, progress)
     if json:
-        results.save(result, json)
+        result.save(json)
     report.render(result, report.console_for(), measure)
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)

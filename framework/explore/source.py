@@ -23,7 +23,6 @@ from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.operations import operation_of
-from foliolab.framework.verify import counterexample as counterexamples
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 
 
@@ -376,7 +375,7 @@ def counterexample_source(path: str | os.PathLike[str] | Counterexample) -> Coun
         ResultFileError: the file does not exist, is damaged, or has a newer schema.
         UsageError: it names unknown operations or turns, or has no steps.
     """
-    found = path if isinstance(path, Counterexample) else counterexamples.load(path)
+    found = path if isinstance(path, Counterexample) else Counterexample.load(path)
     source = CounterexampleSource(found)
     if not source.nr_steps:
         raise UsageError(f"the counterexample of {found.policy} has no steps", "verify the policy again")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.replay.result import Wrong
-from foliolab.framework.results.provenance import MachineInfo
+from foliolab.framework.results.run_result import Figures, RunResult
 
-SCHEMA: Final = 1
 Measure = Literal["operations", "time"]
 
 
@@ -112,16 +109,10 @@ class RefutedClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     first: int
 
 
-class PrecisionResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PrecisionResult(RunResult, frozen=True, kw_only=True):
     """Policies on workloads, for numbers of MMs.
 
     Attributes:
-        schema: the version of this format.
-        kind: "precision".
-        complete: False where it was interrupted and this is what there was.
-        command: the command that repeats it.
-        started, finished: ISO 8601 with offset.
-        machine, versions, kernel, git: where and with what it was made.
         seed: of the patterns.
         order: log2 of the pages of the patterns' folios.
         folios: of the patterns.
@@ -132,16 +123,10 @@ class PrecisionResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         refuted: claims that do not hold.
     """
 
-    schema: int = SCHEMA
+    WHAT = "precision result"
+    MADE_BY = "foliolab precision --json FILE"
+
     kind: Literal["precision"] = "precision"
-    complete: bool
-    command: str
-    started: str
-    finished: str
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
     seed: int
     order: int
     folios: int
@@ -149,22 +134,14 @@ class PrecisionResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     workloads: list[PlayedWorkload]
     policies: list[JudgedPolicy]
     points: list[Point]
-    refuted: list[RefutedClaim] = []
+    refuted: list[RefutedClaim] = msgspec.field(default_factory=list)
 
-
-def save(result: PrecisionResult, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> PrecisionResult:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, it is another kind of file, or its schema is newer.
-    """
-    return document.load(path, PrecisionResult, SCHEMA, "precision result", "foliolab precision --json FILE")
+    @property
+    def figures(self) -> Figures:
+        """The share of the time that each policy calls exclusive folios shared."""
+        values: dict[tuple[str, ...], float] = {}
+        for point in self.points:
+            part, whole = point.false("time")
+            if whole:
+                values[point.workload, str(point.mms), point.policy] = 100 * part / whole
+        return Figures(("workload", "MMs", "policy"), "% of the time false shared", values)

@@ -192,12 +192,7 @@ def precision(request: PrecisionRequest, progress: Progress | None = None) -> Pr
     return PrecisionResult(
         complete=complete,
         command=request.command,
-        started=started,
-        finished=provenance.now(),
-        machine=provenance.describe_machine(),
-        versions=provenance.versions(),
-        kernel=provenance.kernel(),
-        git=provenance.git(),
+        **provenance.origin(started),
         seed=request.seed,
         order=request.order,
         folios=request.folios,

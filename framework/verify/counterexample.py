@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.document import Document
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
-
-SCHEMA: Final = 1
-"""The schema that is written, and the newest one that is read."""
 
 MemoryModel = Literal["sc", "tso"]
 Turn = tuple[int, int]
@@ -27,11 +23,11 @@ the thread's store buffer takes effect."""
 FLUSH: Final = 0
 
 
-class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Counterexample(Document, frozen=True, kw_only=True):
     """A run that breaks a law.
 
     Attributes:
-        policy: as a user writes it, such as mm-id:slots=3.
+        policy: as a user writes it, such as mm-id-slots:slots=4.
         digest: of the policy's text when the counterexample was found.
         plugin: the file that the policy comes from; empty for an installed policy.
         attack: the attack that found it.
@@ -48,6 +44,9 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         command: the command line that found it.
     """
 
+    WHAT = "counterexample"
+    MADE_BY = "foliolab verify"
+
     policy: str
     attack: str
     law: str
@@ -61,7 +60,6 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     digest: str = ""
     plugin: str = ""
     command: str = ""
-    schema: int = SCHEMA
 
     def machine(self, scheme: Scheme) -> Machine:
         """An interpreted machine of the counterexample's shape, in its initial state.
@@ -125,21 +123,3 @@ def path_for(counterexample: Counterexample, output: Path, first: bool = True) -
     if output.suffix != ".json":
         return output / f"{policy}-{counterexample.law}.json"
     return output if first else output.with_name(f"{output.stem}-{policy}-{counterexample.law}.json")
-
-
-def save(counterexample: Counterexample, path: str | os.PathLike[str]) -> None:
-    """Write a counterexample atomically.
-
-    Raises:
-        ResultFileError: the file cannot be written.
-    """
-    document.save(counterexample, path)
-
-
-def load(path: str | os.PathLike[str]) -> Counterexample:
-    """Read a counterexample.
-
-    Raises:
-        ResultFileError: the file does not exist, is damaged, or has a newer schema.
-    """
-    return document.load(path, Counterexample, SCHEMA, "counterexample", "foliolab verify")

@@ -7,7 +7,6 @@ reason.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -17,25 +16,25 @@ from typing import Final
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.document import Document
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.host import HostInfo, describe_host
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork, ready
-from foliolab.framework.results.provenance import MachineInfo, describe_machine, now, versions
+from foliolab.framework.results.provenance import now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.version import verifier_digest
 
-SCHEMA: Final = 1
 GRACE: Final = 5.0
 """Seconds after the end of its budget at which an attack is killed."""
 AT_ONCE: Final = 0.25
 """Grace after Ctrl-C, in seconds; leaves 0.25 s for the report."""
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Verification(Document, frozen=True, kw_only=True):
     """The findings of all attacks on one policy.
 
     Attributes:
@@ -50,6 +49,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         command: the command line that repeats the verification.
     """
 
+    WHAT = "verification"
+    MADE_BY = "foliolab verify --json"
+
     policy: str
     digest: str
     claims: list[str]
@@ -59,9 +61,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     started: str
     command: str = ""
     verifier: str = ""
-    machine: MachineInfo = msgspec.field(default_factory=describe_machine)
+    machine: HostInfo = msgspec.field(default_factory=describe_host)
     versions: dict[str, str] = msgspec.field(default_factory=versions)
-    schema: int = SCHEMA
 
     def verdict(self, claim: str) -> Verdict:
         """The verdict of all attacks together: refuted if any attack refutes the claim, else held if any holds it."""
@@ -87,24 +88,6 @@ def _length(finding: Finding) -> tuple[int, int]:
     example = finding.counterexample
     assert example is not None
     return sum(map(len, example.threads)), sum(count for _, count in example.turns)
-
-
-def save(verification: Verification, path: str | os.PathLike[str]) -> None:
-    """Write a verification atomically.
-
-    Raises:
-        ResultFileError: the file cannot be written.
-    """
-    document.save(verification, path)
-
-
-def load(path: str | os.PathLike[str]) -> Verification:
-    """Read a verification.
-
-    Raises:
-        ResultFileError: the file does not exist, is damaged, or has a newer schema.
-    """
-    return document.load(path, Verification, SCHEMA, "verification", "foliolab verify --json")
 
 
 @dataclass

@@ -20,14 +20,13 @@ def forecasts(result: Result, rows: Sequence[Row], library: Library) -> Mapping[
     Raises:
         FolioLabError: this kernel is not calibrated, or its calibration cannot be read or does not fit.
     """
-    from foliolab.framework import calibration
+    from foliolab.framework import calibration, host
     from foliolab.framework.calibration import prediction
-    from foliolab.framework.results import provenance
 
-    path = calibration.default_path(provenance.kernel())
+    path = calibration.default_path(host.kernel())
     if not path.is_file():
         raise UsageError("this kernel is not calibrated", "run foliolab kernel calibrate as root first")
     predicted = prediction.predict(
-        result, rows, calibration.load(path), lambda policy: "reuse" in library.scheme(policy).capabilities
+        result, rows, calibration.Calibration.load(path), lambda policy: "reuse" in library.scheme(policy).capabilities
     )
     return predicted.forecasts

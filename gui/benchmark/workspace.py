@@ -156,7 +156,7 @@ class BenchmarkWorkspace(Workspace):
         if len(names) < 2:
             names = [policy.name for policy in self.desk.library.policies][:1]
             names += [p.name for p in self.desk.library.policies if "safe" in p.with_parameters().capabilities][:2]
-        workloads = [w.name for w in self.desk.library.registry.workloads.values() if not w.course][:1]
+        workloads = [w.name for w in self.desk.library.registry.workloads.values() if not w.program][:1]
         self.controls.choose({"policies": list(dict.fromkeys(names)), "workloads": workloads, "quick": True})
         self.start_chosen()
 
@@ -200,11 +200,10 @@ class BenchmarkWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the result to a file."""
-        from foliolab.framework.results import result as results
 
         assert self.result is not None
         try:
-            results.save(self.result, path)
+            self.result.save(path)
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
@@ -213,7 +212,6 @@ class BenchmarkWorkspace(Workspace):
 
     def compare(self) -> None:
         """Open the result in Compare. A result without a file is first written to the user's data folder."""
-        from foliolab.framework.results import result as results
         from foliolab.framework.verify.ledger import folder as data_folder
 
         if self.result is None:
@@ -224,7 +222,7 @@ class BenchmarkWorkspace(Workspace):
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{self.result.started[:19].replace(':', '')}.json"
             try:
-                results.save(self.result, self.path)
+                self.result.save(self.path)
             except FolioLabError as fault:
                 self.desk.notices.fault(fault)
                 return
@@ -323,12 +321,12 @@ class BenchmarkWorkspace(Workspace):
 
         With "start" in the dictionary, the measurement starts.
         """
-        from foliolab.framework.results import result as results
+        from foliolab.framework.results.result import Result
 
         if isinstance(what, Path):
-            self.show_result(results.load(what))
+            self.show_result(Result.load(what))
             self.path = what
-        elif isinstance(what, results.Result):
+        elif isinstance(what, Result):
             self.show_result(what)
         elif isinstance(what, dict):
             self._receive(what)
@@ -336,7 +334,7 @@ class BenchmarkWorkspace(Workspace):
     def _receive(self, what: dict[str, Any]) -> None:
         self.controls.choose(what)
         if not self.controls.wish().workloads:
-            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.course), "")
+            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.program), "")
             self.controls.choose({"workloads": [first]})
         if what.get("start"):
             self.start_chosen()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 if TYPE_CHECKING:
-    from foliolab.framework.results.difference import AnyResult
+    from foliolab.framework.results.difference import RunResult
 
 
 class Banner(QWidget):
@@ -27,7 +27,7 @@ class Banner(QWidget):
         line.addWidget(self.back)
         self.hide()
 
-    def show_result(self, path: Path, result: AnyResult) -> None:
+    def show_result(self, path: Path, result: RunResult) -> None:
         started = result.started[:16].replace("T", " ")
         origin = f"{result.kind}, {started}, Linux {result.kernel.split(' ')[0]}"
         self.text.setText(f"Showing {path.name} ({origin}{'' if result.complete else ', incomplete'})")

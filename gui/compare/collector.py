@@ -16,7 +16,7 @@ from foliolab.gui.compare.measure import Cell
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
-    from foliolab.framework.results.difference import AnyResult
+    from foliolab.framework.report.result_files import AnyResult
     from foliolab.framework.verify.ledger import Ledger
     from foliolab.gui.window.library import Library
 

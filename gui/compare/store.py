@@ -10,11 +10,11 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from foliolab.framework import document
+from foliolab.framework.document import Document
 from foliolab.framework.errors import FolioLabError, ResultFileError
 from foliolab.framework.verify import ledger
 
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
     from foliolab.framework.contract.policy import Scheme
 
-SCHEMA: Final = 1
 
-
-class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Kept(Document, frozen=True, kw_only=True):
     """A kept answer.
 
     Attributes:
@@ -34,14 +32,15 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         policy: the policy, as it is written on the command line.
         digests: digests of texts by policy: of the policy, and of the baseline if there is one.
         result: the result as its file has it.
-        schema: the version of this format.
     """
+
+    WHAT = "kept answer"
+    MADE_BY = "foliolab gui"
 
     question: str
     policy: str
     digests: dict[str, str]
     result: msgspec.Raw
-    schema: int = SCHEMA
 
 
 def folder() -> Path:
@@ -59,7 +58,7 @@ def keep(kept: Kept) -> bool:
     path = path_of(kept.question, kept.policy)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        document.save(kept, path)
+        kept.save(path)
     except (OSError, ResultFileError):
         return False
     return True
@@ -68,7 +67,7 @@ def keep(kept: Kept) -> bool:
 def find(question: str, policy: str) -> Kept | None:
     """The kept answer; None if there is none or it cannot be read."""
     try:
-        kept = document.load(path_of(question, policy), Kept, SCHEMA, "kept answer", "foliolab gui")
+        kept = Kept.load(path_of(question, policy))
     except ResultFileError:
         return None
     return kept if kept.question == question and kept.policy == policy else None

@@ -10,7 +10,8 @@ from PySide6.QtCore import QModelIndex, Qt, QTimer
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.results.difference import difference, kind_of, load
+from foliolab.framework.report.result_files import kind_of, load
+from foliolab.framework.results.difference import difference
 from foliolab.gui.compare.answer import QUESTIONS
 from foliolab.gui.compare.banner import Banner
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
@@ -30,7 +31,7 @@ from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.framework.results.difference import AnyResult
+    from foliolab.framework.report.result_files import AnyResult
 
 RESULTS: Final = "Results (*.json)"
 EVIDENCE: Final = 0.29

@@ -145,7 +145,7 @@ class VerifyWorkspace(Workspace):
             make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
                  bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
             make("save", "&Save the counterexample…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
-                 tip="Write it to a file that foliolab replay repeats"),
+                 tip="Write it to a file that foliolab step repeats"),
         ]  # fmt: skip
 
     def start_chosen(self) -> None:
@@ -211,16 +211,15 @@ class VerifyWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the counterexample to a file."""
-        from foliolab.framework.verify import counterexample
 
         assert self.example is not None
         try:
-            counterexample.save(self.example, path)
+            self.example.save(path)
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
         self._file = str(path)
-        self.desk.notices.say(f"written to {path}; foliolab replay {shlex.quote(str(path))} repeats it")
+        self.desk.notices.say(f"written to {path}; foliolab step {shlex.quote(str(path))} repeats it")
 
     def first(self) -> None:
         self._step("first")
@@ -381,7 +380,7 @@ class VerifyWorkspace(Workspace):
     def repeated(self) -> Sequence[str]:
         """The command line that repeats the attacks, or that steps through the file of the counterexample."""
         if self._file:
-            return ["foliolab", "replay", self._file]
+            return ["foliolab", "step", self._file]
         opened = self._opened.get(self.options.policy.currentText())
         if opened is not None and opened.command:
             return shlex.split(opened.command)
@@ -393,12 +392,12 @@ class VerifyWorkspace(Workspace):
 
     def show_file(self, path: Path) -> None:
         """Show the counterexample or the verdicts of a file."""
-        from foliolab.framework.verify import counterexample
+        from foliolab.framework.verify.counterexample import Counterexample
 
         if kind_of(path) == "verdicts":
             self._show_verdicts(path)
             return
-        found = counterexample.load(path)
+        found = Counterexample.load(path)
         if found.plugin and not self.desk.library.usable([found.policy]) and Path(found.plugin).is_file():
             self.desk.library.open(found.plugin)
         self.options.choose(found.policy)
@@ -407,9 +406,9 @@ class VerifyWorkspace(Workspace):
 
     def _show_verdicts(self, path: Path) -> None:
         """Show the verdicts of a file: first those of a refuted policy; the others when their policy is chosen."""
-        from foliolab.framework.verify import verdicts
+        from foliolab.framework.verify.verdicts import Verdicts
 
-        found = verdicts.load(path)
+        found = Verdicts.load(path)
         self._opened = {one.policy: one for one in found.verifications if self.desk.library.usable([one.policy])}
         absent = [one.policy for one in found.verifications if one.policy not in self._opened]
         if absent:

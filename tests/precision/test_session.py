@@ -14,7 +14,8 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, TraceFileError
 from foliolab.framework.plugins.registry import load
-from foliolab.framework.precision import result, stream
+from foliolab.framework.precision import stream
+from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
 from foliolab.framework.precision.stream import played
 from foliolab.framework.report import precision as report
@@ -43,12 +44,12 @@ def pattern(play: Callable[[Processes, Usage], None] = pair, name: str = "pair")
     return SharingPattern(name=name, summary="a test's", play=play)
 
 
-def run(*patterns: SharingPattern, schemes: list[Scheme] | None = None, **options: Any) -> result.PrecisionResult:
+def run(*patterns: SharingPattern, schemes: list[Scheme] | None = None, **options: Any) -> PrecisionResult:
     asked: dict[str, Any] = {"execution": "interpreted", "order": 2, "folios": 4, "mms": [2, 3], **options}
     return precision(PrecisionRequest(patterns, schemes or [MM_ID, EXACT], **asked))
 
 
-def shown(found: result.PrecisionResult, encoding: str = "utf-8", width: int = 120) -> str:
+def shown(found: PrecisionResult, encoding: str = "utf-8", width: int = 120) -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding)
     console = report.console_for(text)
@@ -283,11 +284,11 @@ def test_what_is_no_trace(tmp_path: Path) -> None:
 
 def test_the_file_has_everything(tmp_path: Path) -> None:
     found = run(pattern())
-    result.save(found, tmp_path / "r.json")
-    assert result.load(tmp_path / "r.json") == found
+    found.save(tmp_path / "r.json")
+    assert PrecisionResult.load(tmp_path / "r.json") == found
     (tmp_path / "r.json").write_text('{"schema": 1, "kind": "replay-trace"}')
     with pytest.raises(FolioLabError, match="is not a precision result"):
-        result.load(tmp_path / "r.json")
+        PrecisionResult.load(tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

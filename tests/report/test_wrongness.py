@@ -11,10 +11,9 @@ from test_report_files import Reader, foliolab
 
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.precision.result import PrecisionResult
-from foliolab.framework.report import recorded_page, studies
+from foliolab.framework.report import recorded_page, result_files, studies
 from foliolab.framework.report.page import Column
 from foliolab.framework.report.recorded_page import Grid, Sheet, Words
-from foliolab.framework.results import difference
 
 COMMANDS = {
     "precision": ("precision", "last-child", "daemons", "--policies", "page-mapcount,mm-id,exact", "--mms", "1,2,3"),
@@ -40,7 +39,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def result_of(folder: Path) -> PrecisionResult | ConsequencesResult:
-    found = difference.load(folder / "result.json")
+    found = result_files.load(folder / "result.json")
     assert isinstance(found, PrecisionResult | ConsequencesResult)
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Result
 
 PATIENCE = 120.0
 
@@ -66,7 +66,7 @@ def test_ctrl_c_ends_within_half_a_second_and_keeps_what_was_measured(tmp_path: 
         assert process.returncode == 130, errors
         assert "Traceback" not in output + errors
     assert min(took) < 0.5
-    result = results.load(file)
+    result = Result.load(file)
     assert not result.complete
     measured = [cell for cell in result.cells if cell.samples]
     assert measured

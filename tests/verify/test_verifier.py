@@ -17,7 +17,7 @@ from foliolab.framework.errors import PluginError
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Finding
-from foliolab.framework.verify.verifier import load, save, verify
+from foliolab.framework.verify.verifier import Verification, verify
 from foliolab.policies import mm_id
 
 
@@ -81,8 +81,8 @@ def test_answers_come_together(jobs: int, tmp_path: Path) -> None:
     assert found.refuted[0].counterexample is not None
     assert found.refuted[0].counterexample.digest == found.digest
     assert {one.attack for one in told if isinstance(one, Progress)} == {"says", "other"}
-    save(found, tmp_path / "v.json")
-    assert load(tmp_path / "v.json") == found
+    found.save(tmp_path / "v.json")
+    assert Verification.load(tmp_path / "v.json") == found
 
 
 def test_what_the_interpreted_engine_does_not_confirm_is_no_refutation() -> None:

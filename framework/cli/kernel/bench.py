@@ -1,4 +1,4 @@
-"""Measure the series' microbenchmarks on this kernel."""
+"""Measure the published microbenchmarks on this kernel."""
 
 from __future__ import annotations
 
@@ -63,7 +63,6 @@ def run(  # noqa: PLR0913  (an argument an option)
     from foliolab.framework.kernel import bench, running
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report.progress import Progress
-    from foliolab.framework.results import result as results
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
@@ -83,7 +82,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     with Progress() as progress:
         result = bench.bench(request, progress)
     if json is not None:
-        results.save(result, json)
+        result.save(json)
     if with_model and result.complete and scheme is not None:
         modelled = _measuring.model_times(found, result, scheme, seed)
     _tell(found, result, scheme, modelled, csv)
@@ -92,7 +91,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None:
     """The model's result, looked at before anything is measured."""
     from foliolab.framework.kernel import bench_rows
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Result
 
     if path is not None and now:
         raise UsageError("--model and --with-model both say where modelled times come from", "choose one")
@@ -102,7 +101,7 @@ def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None
         )
     if path is None:
         return None
-    modelled = results.load(path)
+    modelled = Result.load(path)
     bench_rows.model_cells(scheme, modelled)
     return modelled
 

@@ -20,8 +20,9 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 
 def made_up() -> Any:
     """A result as a run writes it: two policies, three sizes, known times."""
+    from foliolab.framework import host
     from foliolab.framework.results import provenance
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Cell, Config, Result
 
     cells = []
     for size, factor in ((16, 1.1), (64, 1.0), (2048, 0.5)):
@@ -29,17 +30,15 @@ def made_up() -> Any:
             ratio = factor if policy == POLICIES[1] else 1.0
             samples = [10.0 * ratio * (1 + 0.002 * (i % 5)) for i in range(24)]
             counted = {"atomics": 2.0 * ratio, "loads": 5.0, "stores": 3.0, "cache_lines": 1.0, "lock_sections": 0.1}
-            cells.append(
-                results.Cell(workload="munmap", size_kib=size, policy=policy, samples=samples, counted=counted)
-            )
+            cells.append(Cell(workload="munmap", size_kib=size, policy=policy, samples=samples, counted=counted))
     parameters = {one.POLICY.name: dict(one.POLICY.with_parameters().values) for one in (page_mapcount, mm_id)}
-    config = results.Config(
+    config = Config(
         policies=POLICIES, policy_parameters=parameters, baseline=POLICIES[0],
         workloads=["munmap"], sizes=[16, 64, 2048], memory=1 << 24, repeats=24, seed=1, quick=True,
     )  # fmt: skip
-    return results.Result(
+    return Result(
         complete=True, command="foliolab compare --policies page-mapcount,mm-id --workloads munmap",
-        started=provenance.now(), finished=provenance.now(), config=config, machine=provenance.describe_machine(),
+        started=provenance.now(), finished=provenance.now(), config=config, machine=host.describe_host(),
         versions={}, kernel="", git="", cells=cells,
     )  # fmt: skip
 
@@ -136,11 +135,11 @@ def test_without_a_calibration_the_rest_of_the_kernel_is_a_notice(shown: Any, mo
 
 
 def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> None:
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Result
 
     window = shown.window()
     shown.save(tmp_path / "result.json")
-    assert results.load(tmp_path / "result.json") == shown.result
+    assert Result.load(tmp_path / "result.json") == shown.result
     shown.compare()
     assert window.here.name == "compare"
     assert "result.json" in window.here.banner.text.text()

@@ -213,10 +213,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     import msgspec
 
     from foliolab.framework.plugins import registry as room
-    from foliolab.framework.precision import result as precision
     from foliolab.framework.precision.session import PrecisionRequest
     from foliolab.framework.precision.session import precision as play
-    from foliolab.framework.results import result as results
     from foliolab.framework.run.request import RunRequest
     from foliolab.framework.run.supervise import compare_run
 
@@ -227,11 +225,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     request = RunRequest(names, names[0], (workload,), (2, 4), 1 << 20, 5, execution="interpreted", typed="foliolab")
     first = compare_run(request)
     slow = [msgspec.structs.replace(cell, samples=[2 * one for one in cell.samples]) for cell in first.cells]
-    results.save(first, folder / "first.json")
-    results.save(msgspec.structs.replace(first, cells=slow), folder / "second.json")
+    first.save(folder / "first.json")
+    msgspec.structs.replace(first, cells=slow).save(folder / "second.json")
     pattern = next(iter(registry.patterns.values()))
     found = play(PrecisionRequest([pattern], [registry.policy(names[0])], mms=(2,), folios=4, execution="interpreted"))
-    precision.save(found, folder / "precision.json")
+    found.save(folder / "precision.json")
     return folder / "first.json", folder / "second.json", folder / "precision.json"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from foliolab.framework.verify.attack import Budget, Progress
-from foliolab.framework.verify.counterexample import load, save
+from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.explored.attack import Explored
 from foliolab.framework.verify.explored.programs import programs
 from foliolab.framework.verify.finding import OWED, Finding
@@ -46,8 +46,8 @@ def test_a_planted_race_is_found(name: str, tmp_path: Path) -> None:
     assert example is not None
     assert not laws or example.law in laws
     assert len(example.turns) <= 12  # few changes of turn
-    save(example, tmp_path / "found.json")
-    assert confirm(load(tmp_path / "found.json"), policy.with_parameters())
+    example.save(tmp_path / "found.json")
+    assert confirm(Counterexample.load(tmp_path / "found.json"), policy.with_parameters())
 
 
 @pytest.mark.parametrize("policy", [exact.POLICY, mm_id.POLICY, page_mapcount.POLICY], ids=lambda p: p.name)
