@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 if TYPE_CHECKING:
-    from foliolab.framework.results.difference import RunResult
+    from foliolab.framework.results.run_result import RunResult
 
 
 class Banner(QWidget):

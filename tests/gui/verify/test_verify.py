@@ -135,20 +135,15 @@ def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
             assert (tmp_path / f"{one.name}{form}").stat().st_size > 50
 
 
-def test_what_is_known_of_a_policy_is_shown_before_any_attack(window: Window) -> None:
+def test_kept_verdicts_are_shown_with_their_date_and_version(window: Window, made_up_verdicts: None) -> None:
     window.go("verify")
     workspace: Any = window.here
-    refuted = next(
-        policy.name for policy in window.library.policies if window.library.ledger().refuted(policy.with_parameters())
-    )
-    workspace.options.choose(refuted)
-    kept = window.library.ledger().verdicts(window.library.scheme(refuted))
+    workspace.options.choose("mm-id")
     rows = {row[0]: row for row in workspace.claims.table()[1]}
-    assert any(verdict.verdict == "refuted" for verdict in kept.values())
-    for claim, verdict in kept.items():
-        row = rows[claim or "(every policy)"]
-        assert verdict.verdict in row[1] and ("(stale)" in row[1]) == verdict.stale
-        assert verdict.date in row[-1] and verdict.version in row[-1], "when and by which version"
+    owed, safe = rows["(every policy)"], rows["safe"]
+    assert owed[1] == "✓ held" and "2026-11-01" in owed[-1] and "7.8.9" in owed[-1]
+    assert safe[1] == "✗ refuted (stale)" and "2026-10-01" in safe[-1] and "4.5.6" in safe[-1]
+    assert "stale" in safe[-1]
 
 
 @pytest.mark.parametrize(("policy", "attacks"), [("no-such-policy", None), (None, [])])
