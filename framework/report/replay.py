@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.console import Console
 
-from foliolab.framework.replay.result import Replayed, ReplayResult, Sample
+from foliolab.framework.replay.result import Replayed, ReplayResult, ReplaySample
 from foliolab.framework.report.page import Column, Page, console_for
 from foliolab.framework.report.words import broken, duration_text, share_text
 
@@ -80,7 +80,7 @@ def _owners(shown: Replayed, page: Page) -> None:
     page.line()
 
 
-def _moments(samples: Sequence[Sample]) -> list[Sample]:
+def _moments(samples: Sequence[ReplaySample]) -> list[ReplaySample]:
     """Some of the samples, evenly in time, the first and last among them."""
     if len(samples) <= MOMENTS:
         return list(samples)
