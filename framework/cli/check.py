@@ -1,9 +1,9 @@
-"""Check that a policy keeps what it must, and what it claims.
+"""Check that a policy keeps its contract and its claims.
 
-The same checks as in its own tests (`foliolab.framework.testing`): the declaration, the attacks of `foliolab verify`
-within a budget, every workload that it is for, and native code byte for byte against the interpreted text. What the
-attacks found is kept as that of `foliolab verify` is: `list`, `show`, `compare` and `report` name refuted claims.
-Exit codes: 0 it conforms, 1 it does not, 4 its plugin cannot be loaded, 130 interrupted.
+The checks are those of the pytest plugin: the declaration, the attacks of `foliolab verify` within a budget, each
+workload that the policy can run, and native code against the interpreted text, byte for byte. Verdicts are kept as
+those of `foliolab verify`: `list`, `show`, `compare` and `report` name refuted claims.
+Exit codes: 0 the policy conforms, 1 it does not, 4 its plugin cannot be loaded, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         example.save(path)
-        command = shlex.join(["foliolab", "replay", str(path)])
+        command = shlex.join(["foliolab", "step", str(path)])
     except (OSError, FolioLabError) as fault:
         sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
         command = ""

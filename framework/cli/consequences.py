@@ -1,4 +1,4 @@
-"""Tell whose decisions and figures differ from the truth.
+"""Count wrong decisions and wrong figures in /proc.
 
 WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
 """
@@ -122,7 +122,7 @@ def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentS
     """What the user named, or everything that is a course."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
-    courses = {name: workload for name, workload in found.workloads.items() if workload.course}
+    courses = {name: workload for name, workload in found.workloads.items() if workload.program}
     chosen: list[MomentSource] = []
     for name in dict.fromkeys(names or [*found.patterns, *courses, ALL, RANDOM]):
         if name in found.patterns:

@@ -1,8 +1,8 @@
-"""Tell what differs between two result files.
+"""Compare two result files.
 
-Counted metrics, precision and errors are compared exactly. Times of two runs were not measured in turn: each has its
-95 % interval and a verdict, and none of them fails.
-Exit codes: 0 nothing is worse, 1 something exact is worse, 2 the files cannot be compared.
+Counted metrics, precision and errors are compared exactly. The times of two runs were not measured interleaved: each
+difference has a 95 % interval and a verdict, and does not change the exit code.
+Exit codes: 0 no exact value is worse, 1 one is worse, 2 the files cannot be compared.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Say what this machine can do, and how to get what lacks."""
+"""Examine this host: what works here, and what is missing."""
 
 from __future__ import annotations
 

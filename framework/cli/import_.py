@@ -1,4 +1,4 @@
-"""Make a trace of what perf, bpftrace or strace wrote."""
+"""Turn the output of perf, bpftrace or strace into a trace."""
 
 from __future__ import annotations
 

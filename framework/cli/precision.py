@@ -1,4 +1,4 @@
-"""Tell how often an exclusive folio is called shared."""
+"""Measure how often an exclusive folio is called shared."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Write a result as Markdown, HTML, CSV or a picture.
 
-The HTML file needs nothing else and opens without a network: first the matrix of policies and workloads, then what
-stands behind each cell, then how to repeat it. Pictures are curves over folio size, for a mail or a paper. Results of
-`foliolab precision` and `consequences` become md, html and csv.
+The HTML file is complete in itself: the matrix of policies and workloads, the evidence of each cell, and how to repeat
+it. Pictures are curves over folio size. Results of `foliolab precision` and `consequences` can be written as Markdown,
+HTML and CSV.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run scenarios on the model and on the running kernel.
 
-SCENARIO is a file, the name of one that ships, `all` of these, or - for standard input; without one they are listed.
-What is printed is explained in docs/scenarios.md, with the format.
+SCENARIO is a file, the name of a scenario that ships, `all`, or - for standard input. Without it, the scenarios are
+listed. docs/scenarios.md explains the format and the output.
 """
 
 from __future__ import annotations

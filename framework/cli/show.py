@@ -1,4 +1,4 @@
-"""Show what a policy stores, what stays free, what it costs."""
+"""Show a policy's fields in struct page, and what stays free."""
 
 from __future__ import annotations
 

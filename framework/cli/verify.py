@@ -1,9 +1,9 @@
-"""Attack policies, and show what is wrong with them.
+"""Attack a policy's text, and show counterexamples.
 
-Four attacks run side by side on the policy's own text: all interleavings of a few threads, random operations against
-the page tables, the solver over free MM IDs and counts, and the declared widths. Each claim of the policy is held,
-refuted or undecided; a refuted one comes with a counterexample, which `foliolab replay` repeats step by step.
-Exit codes: 0 nothing refuted, 1 something is, 130 interrupted.
+Four attacks run side by side: all interleavings of a few threads, random operations against the page tables, the
+solver over free MM IDs and counts, and the declared widths of fields. Each claim of the policy is held, refuted or
+undecided. A refuted claim comes with a counterexample, which `foliolab step` walks through.
+Exit codes: 0 nothing is refuted, 1 something is, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         except (OSError, FolioLabError) as fault:
             sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
             where = ""
-        command = shlex.join(["foliolab", "replay", where])
+        command = shlex.join(["foliolab", "step", where])
         late = verification.interrupted and example.shape.get("max_order", 0) > SOON_PLAYED
         shown.append(Shown(finding, None if late else Timeline(example, scheme), where, command))
     return shown

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Final, Literal
 
 from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hook, Hooks, takes_vpn
@@ -162,7 +163,8 @@ class Policy:
         replace: (function, other) pairs: `other` is called wherever the text calls `function`, so that a policy
             made with `dataclasses.replace` from another one may change a single step of it. A function that the text
             never calls cannot be replaced; a hook is changed in `hooks`.
-        mutants: wrong variants of it, each with one mistake, that a check against the kernel must refute.
+        mutants: wrong variants of it, each with one mistake, that a check against the kernel must refute: a function
+            that returns them, or its name as "module:function", which is imported when the variants are needed.
         models: which kernels behave like it in its default form; None: no released one.
     """
 
@@ -180,7 +182,7 @@ class Policy:
     max_order: int = 15
     max_mappings: int = (1 << 31) - 1
     replace: tuple[tuple[Hook, Hook], ...] = ()
-    mutants: Callable[[], tuple[Policy, ...]] | None = None
+    mutants: str | Callable[[], tuple[Policy, ...]] | None = None
     models: Models | None = None
     api_version: int = API_VERSION
 
@@ -231,6 +233,24 @@ class Policy:
         values = {p.name: p.parse(chosen.get(p.name, p.default), self.name) for p in self.parameters}
         _ = self.bindings  # refuses a parameter that changes nothing
         return Scheme(self, tuple(values.items()), tuple((k, str(v)) for k, v in chosen.items()))
+
+    def wrong_variants(self) -> tuple[Policy, ...]:
+        """What `mutants` declares; empty if it declares nothing.
+
+        Raises:
+            PluginError: the named function does not exist.
+        """
+        if not isinstance(self.mutants, str):
+            return self.mutants() if self.mutants is not None else ()
+        module, _, function = self.mutants.partition(":")
+        try:
+            made: tuple[Policy, ...] = getattr(import_module(module), function)()
+        except (ImportError, AttributeError, ValueError) as fault:
+            raise PluginError(
+                f"policy {self.name}: the wrong variants {self.mutants!r} cannot be imported: {fault}",
+                'write mutants="module:function"',
+            ) from fault
+        return made
 
     @cached_property
     def _readers(self) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from foliolab.framework.replay.result import Replayed, ReplayResult, Sample
+from foliolab.framework.replay.result import Replayed, ReplayResult, ReplaySample
 from foliolab.framework.report.pages.page import Column, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text
 
@@ -75,7 +75,7 @@ def _owners(shown: Replayed, page: Page) -> None:
     page.line()
 
 
-def _moments(samples: Sequence[Sample]) -> list[Sample]:
+def _moments(samples: Sequence[ReplaySample]) -> list[ReplaySample]:
     """Some of the samples, evenly in time, the first and last among them."""
     if len(samples) <= MOMENTS:
         return list(samples)

@@ -48,12 +48,12 @@ class Replays(Document, frozen=True, kw_only=True):
     """Replays of several traces.
 
     Attributes:
-        replays: one a trace, as `foliolab replay-trace --json` writes it.
+        replays: one a trace, as `foliolab replay --json` writes it.
         command: what repeats them.
     """
 
     WHAT = "file of replays"
-    MADE_BY = "foliolab sweep --kind replay-trace"
+    MADE_BY = "foliolab sweep --kind replay"
 
     replays: list[ReplayResult]
     command: str = ""

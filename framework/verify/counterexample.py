@@ -27,7 +27,7 @@ class Counterexample(Document, frozen=True, kw_only=True):
     """A run that breaks a law.
 
     Attributes:
-        policy: as a user writes it, such as mm-id:slots=3.
+        policy: as a user writes it, such as mm-id-slots:slots=4.
         digest: of the policy's text when the counterexample was found.
         plugin: the file that the policy comes from; empty for an installed policy.
         attack: the attack that found it.

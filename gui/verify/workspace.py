@@ -147,7 +147,7 @@ class VerifyWorkspace(Workspace):
             make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
                  bar=True, word="Open in Explore", tip="Play this counterexample with other policies beside it"),
             make("save", "&Save the counterexample…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
-                 tip="Write it to a file that foliolab replay repeats"),
+                 tip="Write it to a file that foliolab step repeats"),
         ]  # fmt: skip
 
     def start_chosen(self) -> None:
@@ -223,7 +223,7 @@ class VerifyWorkspace(Workspace):
             self.desk.notices.fault(fault)
             return
         self._file = str(path)
-        self.desk.notices.say(f"written to {path}; foliolab replay {shlex.quote(str(path))} repeats it")
+        self.desk.notices.say(f"written to {path}; foliolab step {shlex.quote(str(path))} repeats it")
 
     def first(self) -> None:
         """Before the first step."""
@@ -398,7 +398,7 @@ class VerifyWorkspace(Workspace):
     def repeated(self) -> Sequence[str]:
         """The command that repeats the attacks, or the counterexample's file."""
         if self._file:
-            return ["foliolab", "replay", self._file]
+            return ["foliolab", "step", self._file]
         opened = self._opened.get(self.options.policy.currentText())
         if opened is not None and opened.command:
             return shlex.split(opened.command)

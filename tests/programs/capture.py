@@ -21,7 +21,7 @@ import msgspec
 from programs import PROGRAMS, Program  # type: ignore[import-not-found]  # found where this script lies
 
 from foliolab.framework.kernel import settings
-from foliolab.framework.replay.result import ReplayResult, Sample
+from foliolab.framework.replay.result import ReplayResult, ReplaySample
 
 ROOT: Final = Path(__file__).parents[2]
 DATA: Final = ROOT / "docs" / "data"
@@ -67,7 +67,7 @@ def small(result: ReplayResult) -> ReplayResult:
     """A result with what the page needs, and no more samples than a reader would look at."""
     replace = msgspec.structs.replace
 
-    def thinned(samples: list[Sample]) -> list[Sample]:
+    def thinned(samples: list[ReplaySample]) -> list[ReplaySample]:
         step = max(len(samples) / SAMPLES, 1)
         return [samples[int(place * step)] for place in range(int(len(samples) / step))]
 
@@ -85,7 +85,7 @@ def replay(trace: Path, costs: Path, teardown: str, name: str) -> None:
     """Replay under all policies, with the teardowns at their beginning ("exit") or end ("gone"); keep the result."""
     out = trace.with_name(f"{name}.json")
     options = ("--policies", "all", "--teardown", teardown, "--costs", str(costs), "--json", str(out))
-    done = subprocess.run(foliolab("replay-trace", str(trace), *options), check=False, stdout=subprocess.DEVNULL)
+    done = subprocess.run(foliolab("replay", str(trace), *options), check=False, stdout=subprocess.DEVNULL)
     if not out.exists():
         raise SystemExit(f"{name}: the replay ended with status {done.returncode}")
     DATA.mkdir(parents=True, exist_ok=True)

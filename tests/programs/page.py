@@ -324,7 +324,7 @@ def write(runs: list[Run]) -> str:
         "The open question of the series that introduced two slots: is their imprecision relevant for real workloads?",
         "These programs ran on a real kernel with one size of large folios always on; their faults, forks, exits and",
         "mappings were recorded with `foliolab record`, and every policy then replayed the same stream",
-        "(`foliolab replay-trace`).",
+        "(`foliolab replay`).",
         "",
         "## The answer",
         "",

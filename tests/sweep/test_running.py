@@ -203,7 +203,7 @@ def test_replays_of_several_traces_become_one_file_and_one_table(tmp_path: Path)
         (tmp_path / f"{name}.txt").write_text("mine 1000 7 1\nmine 2000 7 2\n")
         done = foliolab("import", f"{name}.txt", "-o", f"{name}.ftrace", "--plugin", "reader.py", folder=tmp_path)
         assert done.returncode == 0, done.stderr
-    done = foliolab("sweep", "-o", "out", "--kind", "replay-trace", "--trace", "one.ftrace", "--trace", "two.ftrace",
+    done = foliolab("sweep", "-o", "out", "--kind", "replay", "--trace", "one.ftrace", "--trace", "two.ftrace",
                     "--policies", "exact,mm-id", "--parquet", "out.parquet", folder=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = merging.Replays.load(tmp_path / "out" / "replays.json")
@@ -248,7 +248,7 @@ def test_commands_can_be_looked_at_first(tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["--kind", "dance"], "kinds are"),
-        (["--kind", "replay-trace"], "no trace"),
+        (["--kind", "replay"], "no trace"),
         (["--seeds", "x"], "--seeds x"),
         (["--parameter", "mm-id"], "not understood"),
         (["--policies", "nobody"], "nobody"),

@@ -55,10 +55,10 @@ def test_it_is_there_without_numba_qt_or_numpy() -> None:
 def test_fixtures_have_readable_ids(tmp_path: Path) -> None:
     code, out = run(
         tmp_path, "def test_it(policy, workload, engine):\n    engine.create(0)\n    assert engine.scheme is policy\n",
-        "--policy", "mm-id:slots=3", "--policy", "mine.py", "--workload", "munmap", "--collect-only",
+        "--policy", "mm-id-slots:slots=3", "--policy", "mine.py", "--workload", "munmap", "--collect-only",
     )  # fmt: skip
     assert code == 0
-    for policy in ("mm-id:slots=3", "mine"):
+    for policy in ("mm-id-slots:slots=3", "mine"):
         for execution in ("interpreted", "native"):
             assert re.search(rf"test_it\[[^\]]*{re.escape(policy)}[^\]]*\]", out) and execution in out
     assert "munmap" in out

@@ -310,7 +310,7 @@ def test_teardowns_are_timed_as_the_kernel_shows(detached: Path) -> None:
     assert found.policies[1].false_shared.episodes == 1
     (note,) = (note for note in found.notes if "teardown of a relative" in note)
     assert note.startswith("1 fork and 0 write faults")
-    assert "mm-id has 0 of 2 (over before) and 2 of 2 (over after)" in note
+    assert "mm-id agrees with the kernel on 0 of 2 outcomes (teardown before) and 2 of 2 (teardown after)" in note
     assert "mm-id: 2 of 2 uncertain outcomes" in shown(found)
 
 

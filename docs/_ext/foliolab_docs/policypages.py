@@ -272,7 +272,7 @@ def _limits(scheme: Scheme, kept: dict[str, KeptVerdict]) -> Iterator[str]:
             claim = code(one.claim) if one.claim else EVERY
             yield f"- Refuted: {claim} ({one.source}): {prose(one.message)}."
     if policy.mutants:
-        caught = len(policy.mutants())
+        caught = len(policy.wrong_variants())
         yield f"- It comes with {caught} wrong variants, which `foliolab kernel check --self-test` must catch."
     yield ""
 

@@ -1,4 +1,4 @@
-"""Measure the series' microbenchmarks on this kernel."""
+"""Measure the published microbenchmarks on this kernel."""
 
 from __future__ import annotations
 

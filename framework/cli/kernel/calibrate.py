@@ -1,9 +1,9 @@
-"""Derive what this kernel does besides the modelled work.
+"""Measure what this kernel does besides the modelled work.
 
-It is so much per page and so much per folio, for each operation.
+For each operation, this is a time per page and a time per folio.
 
-BENCH.json is what `foliolab kernel bench --json` wrote, MODEL.json what `foliolab compare --json` wrote on the same
-machine; it must have the policy of this kernel. What is not given is measured now.
+BENCH.json is what `foliolab kernel bench --json` wrote. MODEL.json is what `foliolab compare --json` wrote on the same
+host; it must have the policy of this kernel. A file that is not given is measured now.
 """
 
 from __future__ import annotations

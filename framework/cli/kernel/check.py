@@ -1,4 +1,4 @@
-"""Hold a policy against this kernel, decision by decision."""
+"""Compare every decision of a policy with this kernel's."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
 
     if scheme.policy.mutants is None:
         raise NothingMeasured(f"policy {scheme.name} comes without wrong variants", "declare some: Policy.mutants")
-    wrong = [policy.with_parameters() for policy in scheme.policy.mutants()]
+    wrong = [policy.with_parameters() for policy in scheme.policy.wrong_variants()]
     orders = tuple(order for order in MUTANT_ORDERS if order in mix.orders) or mix.orders
     made = check.random_scenarios(scenarios, seed, replace(mix, orders=orders))
     mutants: Sequence[Mutant] = check.self_test(session, wrong, made)

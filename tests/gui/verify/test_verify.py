@@ -108,7 +108,7 @@ def test_it_is_written_and_its_command_repeats_it(stepping: Any, tmp_path: Path)
 
     stepping.save(tmp_path / "again.json")
     assert Counterexample.load(tmp_path / "again.json") == stepping.example
-    assert stepping.command_line.startswith(f"foliolab replay {tmp_path / 'again.json'}")
+    assert stepping.command_line.startswith(f"foliolab step {tmp_path / 'again.json'}")
     stepping.save(tmp_path / "no" / "where.json")
     assert stepping.desk.notices.all[-1].severity == "error"
 

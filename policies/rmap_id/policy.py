@@ -31,10 +31,11 @@ Sources: specification 4.1 to 4.6; series 20231124132626.235350-1-david@redhat.c
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
+    Folio,
     Hooks,
+    Page,
     Parameter,
     Policy,
     Stored,
@@ -45,14 +46,10 @@ from foliolab.framework.api import (
     folio_nr_pages,
     nth_page,
 )
-from foliolab.policies import rmap_seqcount, rmap_subids, rmap_values
-from foliolab.policies.page_mapcount import (
-    ENTIRELY_MAPPED,
-    PAGE_MAPCOUNT,
-    partially_mapped,
-    set_page_mapcounts,
-)
-from foliolab.policies.rmap_counters import (
+from foliolab.policies.parts.page_mapcounts import ENTIRELY_MAPPED, PAGE_MAPCOUNT, partially_mapped, set_page_mapcounts
+from foliolab.policies.rmap_id import seqcount, subids
+from foliolab.policies.rmap_id import values as rmap_values
+from foliolab.policies.rmap_id.counters import (
     count_entire,
     count_pages,
     dup_entire,
@@ -60,7 +57,7 @@ from foliolab.policies.rmap_counters import (
     uncount_entire,
     uncount_pages,
 )
-from foliolab.policies.rmap_values import (
+from foliolab.policies.rmap_id.values import (
     STAGE_MAPCOUNT,
     add_batch_of,
     batch_of,
@@ -92,7 +89,7 @@ def fields(values: Values) -> tuple[Stored, ...]:
         *counters,
         Stored(
             "_rmap_atomic_seqcount", "u64", page=1, offset=40, init=0, wraps=True, transient=True,
-            doc="writers and sequence", bits=rmap_seqcount.BITS[rmap_values.form(stage)],
+            doc="writers and sequence", bits=seqcount.BITS[rmap_values.form(stage)],
         ),
         Stored("_rmap_val", "u64", page=3, offset=16, count=4, init=0, wraps=True, doc="rmap values 0 to 3"),
         Stored("_rmap_val4", "u64", page=4, offset=16, count=2, init=0, wraps=True, doc="rmap values 4, 5"),
@@ -106,21 +103,18 @@ def fields(values: Values) -> tuple[Stored, ...]:
     )
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_page_mapcounts(folio, page, nr)
     set_mapcount(folio, nr, mm)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     atomic_set(folio._entire_mapcount, 0)
     atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
     set_mapcount(folio, 1, mm)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    """nr PTEs map pages."""
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     know(mm)
     step = add_batch_of(folio, nr)
     first = 0
@@ -132,8 +126,7 @@ def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
     return first
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     know(mm)
     exclusive = begin(folio)
     counted = count_entire(folio, exclusive)
@@ -142,14 +135,13 @@ def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
     return counted
 
 
-def dup_page(page: Any) -> None:
+def dup_page(page: Page) -> None:
     """fork: one more PTE maps the page; from patch 20 on `dup_ptes` counts it."""
     if not counts_under_seqcount():
         atomic_inc(page._mapcount)
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     know(mm)
     step = batch_of(nr)
     for i in range(0, nr, step):
@@ -160,8 +152,7 @@ def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
         end(folio, exclusive)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     know(mm)
     exclusive = begin(folio)
     dup_entire(folio, exclusive)
@@ -169,8 +160,8 @@ def dup_pmd(folio: Any, mm: Any) -> None:
     end(folio, exclusive)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
-    """nr PTEs are gone: the total goes first."""
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
+    """The total is decremented first."""
     step = batch_of(nr)
     last = 0
     for i in range(0, nr, step):
@@ -181,8 +172,8 @@ def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
     return last, partially_mapped(folio, last)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
-    """The PMD is gone: the total goes first."""
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
+    """The total is decremented first."""
     exclusive = begin(folio)
     change_mapcount(folio, -1, mm, exclusive)
     counted = uncount_entire(folio, exclusive)
@@ -190,7 +181,7 @@ def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
     return counted
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_mapped_shared`, specification 4.5."""
     total = mapcount(folio)
     if total == 1:
@@ -200,7 +191,7 @@ def maybe_mapped_shared(folio: Any) -> bool:
     return is_shared(folio)
 
 
-def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
     """COW reuse: all references are mappings and all mappings are `mm`'s; a page alone is reused too."""
     return is_only_mapped_by(folio, mm)
 
@@ -233,11 +224,11 @@ POLICY = Policy(
             "patch17", "PATCH17_AS_CODED", "intended", choices=("intended", "as-coded"),
             doc="whether an exclusive writer forgets the count in class 1",
         ),
-        *rmap_subids.PARAMETERS,
+        *subids.PARAMETERS,
     ),
     capabilities=CLAIMS,
     capabilities_of=claims,
-    max_mm_id=rmap_subids.RMAP_ID_MAX,
+    max_mm_id=subids.RMAP_ID_MAX,
     hooks=Hooks(
         new_anon=new_anon,
         new_anon_pmd=new_anon_pmd,

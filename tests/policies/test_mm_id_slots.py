@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, UsageError
-from foliolab.policies import mm_id
+from foliolab.policies import mm_id, mm_id_slots
 
 P = 4
 SHAPE = Shape(256, 8, 64, max_order=4)
@@ -26,7 +25,8 @@ STEPS = st.lists(st.tuples(st.booleans(), st.integers(1, P), st.integers(0, 5)),
 
 
 def machine(how: Any = "interpreted", **chosen: int) -> Machine:
-    return Machine(mm_id.POLICY.with_parameters(dict(chosen)), SHAPE, how)
+    """`slots` is 2 unless chosen, as in the kernel."""
+    return Machine(mm_id_slots.POLICY.with_parameters({"slots": 2, **chosen}), SHAPE, how)
 
 
 def state(m: Machine, pfn: int) -> tuple[int, list[int], list[int], int]:
@@ -147,7 +147,7 @@ def test_one_slot_is_not_exact_for_two() -> None:
 def test_so_many_slots_claim_to_be_exact_for_so_many(slots: int) -> None:
     claims = machine(slots=slots).scheme.capabilities
     assert exact_up_to(claims) == (slots if slots > 1 else 0)
-    assert exact_up_to(mm_id.POLICY.with_parameters({"slots": slots, "width": "32"}).capabilities) == 0
+    assert exact_up_to(mm_id_slots.POLICY.with_parameters({"slots": slots, "width": "32"}).capabilities) == 0
     assert "safe" in claims
 
 
@@ -183,7 +183,7 @@ def test_fork_fails_beyond_the_ids_of_15_bits() -> None:
      (4, 32, 32, 40, 64), (5, 32, 64, 96, 128)],
 )  # fmt: skip
 def test_where_the_slots_lie(slots: int, width: int, counts: int, ids: int, stride: int) -> None:
-    layouts = layouts_of(mm_id.POLICY.with_parameters({"slots": slots, "width": width}))
+    layouts = layouts_of(mm_id_slots.POLICY.with_parameters({"slots": slots, "width": width}))
     folio = layouts["folio"].by_name
     assert layouts["page"].size == stride
     assert (folio["_mm_id_mapcount"].offset - stride, folio["_mm_ids"].offset - stride) == (counts, ids)
@@ -194,17 +194,10 @@ def test_where_the_slots_lie(slots: int, width: int, counts: int, ids: int, stri
 @given(steps=STEPS)
 def test_the_loops_do_what_the_merged_text_does(steps: list[Step]) -> None:
     """Two slots: the same fields bit for bit, whichever of the two texts runs."""
-    merged, loops = machine(), Machine(LOOPS.with_parameters(), SHAPE, "interpreted")
+    merged, loops = Machine(mm_id.POLICY.with_parameters(), SHAPE, "interpreted"), machine()
     for m in (merged, loops):
         play(m, steps, lambda *_: None)
     assert np.array_equal(merged.vm.buffer, loops.vm.buffer)
-
-
-def by_loops(values: Any) -> Any:
-    return {**mm_id.derive(values), "AS_MERGED": False}
-
-
-LOOPS = replace(mm_id.POLICY, name="mm-id-loops", derive=by_loops, models=None, mutants=None)
 
 
 @pytest.mark.slow

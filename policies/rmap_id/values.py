@@ -11,6 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from foliolab.framework.api import (
+    MM,
+    Folio,
+    Ref,
     Values,
     atomic_add,
     atomic_read,
@@ -26,8 +29,8 @@ from foliolab.framework.api import (
     store,
     u64,
 )
-from foliolab.policies import rmap_seqcount, rmap_subids
-from foliolab.policies.rmap_seqcount import (
+from foliolab.policies.rmap_id import seqcount, subids
+from foliolab.policies.rmap_id.seqcount import (
     is_written,
     read_begin,
     read_retry,
@@ -35,7 +38,7 @@ from foliolab.policies.rmap_seqcount import (
     write_begin,
     write_end,
 )
-from foliolab.policies.rmap_subids import RMAP_ID_MAX, RMAP_ID_MIN, calc_subid, find_slice
+from foliolab.policies.rmap_id.subids import RMAP_ID_MAX, RMAP_ID_MIN, calc_subid, find_slice
 
 STAGES = ("mapcount", "rmap-id", "123", "batch", "exclusive", "nocmpxchg", "all")
 STAGE_MAPCOUNT, STAGE_RMAP_ID, STAGE_123, STAGE_BATCH, STAGE_EXCLUSIVE, STAGE_NOCMPXCHG, STAGE_ALL = range(7)
@@ -46,7 +49,7 @@ BATCHED = 1
 PATCH17_AS_CODED = 0
 ORDER_1, ORDER_2, ORDER_3, ORDER_4, ORDER_5 = 2, 5, 9, 10, 12
 # what follows from them: see derive()
-FORM = rmap_seqcount.ADD_RETURN
+FORM = seqcount.ADD_RETURN
 PAGES = BITS = VALUES = SAFE_BITS = MM_AT = TABLE_AT = (0,) * 8
 SUBIDS = (0,) * 128
 SUBIDS_MASK = 127
@@ -56,8 +59,8 @@ IN_MM = 0
 def form(stage: int) -> int:
     """The form of the seqcount at a stage."""
     if stage < STAGE_EXCLUSIVE:
-        return rmap_seqcount.SHARED_ONLY
-    return rmap_seqcount.CMPXCHG if stage == STAGE_EXCLUSIVE else rmap_seqcount.ADD_RETURN
+        return seqcount.SHARED_ONLY
+    return seqcount.CMPXCHG if stage == STAGE_EXCLUSIVE else seqcount.ADD_RETURN
 
 
 def first_class(stage: int) -> int:
@@ -68,7 +71,7 @@ def first_class(stage: int) -> int:
 def derive(values: Values) -> dict[str, Any]:
     """The constants that follow from the parameters."""
     stage = STAGES.index(values["stage"])
-    named = {**rmap_subids.derive(values, first_class(stage)), "FORM": form(stage)}
+    named = {**subids.derive(values, first_class(stage)), "FORM": form(stage)}
     return named | {"IN_MM": 0} if stage == STAGE_MAPCOUNT else named
 
 
@@ -89,8 +92,8 @@ def class_of(order: int) -> int:
     return 6
 
 
-def know(mm: Any) -> None:
-    """Keep an MM's sub-IDs at hand before its first mapping (the series does so when it creates the MM)."""
+def know(mm: MM) -> None:
+    """Store an MM's sub-IDs in it before its first mapping (the series does so when it creates the MM)."""
     if IN_MM:
         mm_id = load(mm.mm_id)
         if smp_load_acquire(mm.mm_rmap_id) != mm_id:
@@ -105,7 +108,7 @@ def _slice(c: int, mm_id: int, k: int) -> int:
     return mm_id >> k * BITS[c] & ((1 << BITS[c]) - 1)
 
 
-def subid(c: int, mm: Any, k: int) -> int:
+def subid(c: int, mm: MM, k: int) -> int:
     """The k-th sub-ID of an MM in class c."""
     if IN_MM and MM_AT[c] >= 0:
         return load(mm.mm_rmap_subid[MM_AT[c] + k])
@@ -113,20 +116,20 @@ def subid(c: int, mm: Any, k: int) -> int:
 
 
 # -- rmap values -------------------------------------------------------------------------------------
-def value_ref(folio: Any, k: int) -> Any:
+def value_ref(folio: Folio, k: int) -> Ref:
     """The k-th rmap value: 0 to 3 lie in page[3], the others in page[4]."""
     if k < 4:
         return folio._rmap_val[k]
     return folio._rmap_val4[k - 4]
 
 
-def _set_values(folio: Any, nr: int, mm: Any) -> None:
+def _set_values(folio: Folio, nr: int, mm: MM) -> None:
     c = class_of(folio_order(folio))
     for k in range(VALUES[c]):
         atomic_set(value_ref(folio, k), u64(subid(c, mm, k) * nr))
 
 
-def _add(folio: Any, nr: int, mm: Any, exclusive: bool, c: int) -> None:
+def _add(folio: Folio, nr: int, mm: MM, exclusive: bool, c: int) -> None:
     """Add to the values of class c.
 
     Patch 17 forgets the factor nr where an exclusive writer changes the only value of the smallest class;
@@ -142,7 +145,7 @@ def _add(folio: Any, nr: int, mm: Any, exclusive: bool, c: int) -> None:
             atomic_add(u64(subid(c, mm, k) * nr), value_ref(folio, k))
 
 
-def _add_values(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
+def _add_values(folio: Folio, nr: int, mm: MM, exclusive: bool) -> None:
     """`__folio_add_large_rmap_val` and its exclusive twin; written out by class like them."""
     order = folio_order(folio)
     if order < 2:
@@ -162,7 +165,7 @@ def _add_values(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
         _add(folio, nr, mm, exclusive, 6)
 
 
-def has_matching_values(folio: Any, total: int, mm: Any) -> bool:
+def has_matching_values(folio: Folio, total: int, mm: MM) -> bool:
     """`__folio_has_large_matching_rmap_val`: whether the values are those of `total` mappings by that MM."""
     c = class_of(folio_order(folio))
     diff = 0
@@ -171,7 +174,7 @@ def has_matching_values(folio: Any, total: int, mm: Any) -> bool:
     return diff == 0
 
 
-def owner_id(folio: Any, total: int) -> int:
+def owner_id(folio: Folio, total: int) -> int:
     """An ID for which `has_matching_values` holds, 0 if there is none."""
     c = class_of(folio_order(folio))
     mm_id = 0
@@ -196,7 +199,7 @@ def batch_of(nr: int) -> int:
     return 1
 
 
-def add_batch_of(folio: Any, nr: int) -> int:
+def add_batch_of(folio: Folio, nr: int) -> int:
     """How many pages are added at a time: the remap of an anonymous folio is page by page before patch 14."""
     if STAGE < STAGE_BATCH and folio_test_anon(folio):
         return 1
@@ -208,20 +211,20 @@ def counts_under_seqcount() -> bool:
     return STAGE == STAGE_ALL
 
 
-def begin(folio: Any) -> bool:
+def begin(folio: Folio) -> bool:
     """From patch 20 on a whole operation is a section; whether as the exclusive writer."""
     if STAGE == STAGE_ALL:
         return write_begin(folio._rmap_atomic_seqcount, FORM)
     return False
 
 
-def end(folio: Any, exclusive: bool) -> None:
+def end(folio: Folio, exclusive: bool) -> None:
     """End of the operation that `begin` began."""
     if STAGE == STAGE_ALL:
         write_end(folio._rmap_atomic_seqcount, FORM, exclusive)
 
 
-def _change(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
+def _change(folio: Folio, nr: int, mm: MM, exclusive: bool) -> None:
     if exclusive:
         atomic_set(folio._total_mapcount, atomic_read(folio._total_mapcount) + nr)
         _add_values(folio, nr, mm, True)
@@ -230,8 +233,8 @@ def _change(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
         _add_values(folio, nr, mm, False)
 
 
-def change_mapcount(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
-    """nr mappings more (less) by an MM; before patch 20 in a section of their own."""
+def change_mapcount(folio: Folio, nr: int, mm: MM, exclusive: bool) -> None:
+    """Add nr mappings by an MM (negative: remove them); before patch 20 in a write section of its own."""
     if STAGE == STAGE_MAPCOUNT:
         atomic_add(nr, folio._total_mapcount)
     elif STAGE == STAGE_ALL:
@@ -242,8 +245,8 @@ def change_mapcount(folio: Any, nr: int, mm: Any, exclusive: bool) -> None:
         write_end(folio._rmap_atomic_seqcount, FORM, alone)
 
 
-def set_mapcount(folio: Any, nr: int, mm: Any) -> None:
-    """The first nr mappings of a new folio that nobody else sees."""
+def set_mapcount(folio: Folio, nr: int, mm: MM) -> None:
+    """Set the first nr mappings of a new folio, which no other CPU sees yet."""
     atomic_set(folio._total_mapcount, nr - 1)
     if STAGE > STAGE_MAPCOUNT:
         know(mm)
@@ -251,12 +254,12 @@ def set_mapcount(folio: Any, nr: int, mm: Any) -> None:
 
 
 # -- readers -----------------------------------------------------------------------------------------
-def mapcount(folio: Any) -> int:
-    """All mappings."""
+def mapcount(folio: Folio) -> int:
+    """The number of all mappings, by PTEs and PMDs."""
     return atomic_read(folio._total_mapcount) + 1
 
 
-def is_shared(folio: Any) -> bool:
+def is_shared(folio: Folio) -> bool:
     """`__folio_large_mapped_shared`, asked for whichever MM would pass, on a consistent snapshot."""
     if STAGE == STAGE_MAPCOUNT:
         return atomic_read(folio_page(folio, 0)._mapcount) > 0
@@ -272,8 +275,8 @@ def is_shared(folio: Any) -> bool:
             return shared
 
 
-def is_only_mapped_by(folio: Any, mm: Any) -> bool:
-    """Patch 10: every reference is a mapping, all of `mm`, and nobody maps or unmaps meanwhile."""
+def is_only_mapped_by(folio: Folio, mm: MM) -> bool:
+    """Patch 10: every reference is a mapping by `mm`, and no writer was active meanwhile."""
     if STAGE == STAGE_MAPCOUNT or folio_order(folio) < 2:
         return False
     know(mm)

@@ -8,10 +8,8 @@ Sources: specification 1.4 and 4.5; series 20231124132626.235350-1-david@redhat.
 
 from __future__ import annotations
 
-from typing import Any
-
-from foliolab.framework.api import atomic_inc, atomic_read, atomic_set, folio_nr_pages, nth_page
-from foliolab.policies.page_mapcount import (
+from foliolab.framework.api import Folio, Page, Ref, atomic_inc, atomic_read, atomic_set, folio_nr_pages, nth_page
+from foliolab.policies.parts.page_mapcounts import (
     ENTIRELY_MAPPED,
     FOLIO_PAGES_MAPPED,
     add_entire_mapcount,
@@ -21,14 +19,14 @@ from foliolab.policies.page_mapcount import (
 )
 
 
-def add_plain(ref: Any, value: int) -> int:
-    """What atomic_add_return does, by an exclusive writer."""
+def add_plain(ref: Ref, value: int) -> int:
+    """Add without an atomic, for an exclusive writer; return the new value."""
     new = atomic_read(ref) + value
     atomic_set(ref, new)
     return new
 
 
-def count_pages(folio: Any, page: Any, nr: int, batch: int, exclusive: bool) -> int:
+def count_pages(folio: Folio, page: Page, nr: int, batch: int, exclusive: bool) -> int:
     """Count PTE mappings; `_nr_pages_mapped` follows after every `batch` pages."""
     counted = 0
     for at in range(0, nr, batch):
@@ -45,7 +43,7 @@ def count_pages(folio: Any, page: Any, nr: int, batch: int, exclusive: bool) -> 
     return counted
 
 
-def uncount_pages(folio: Any, page: Any, nr: int, batch: int, exclusive: bool) -> int:
+def uncount_pages(folio: Folio, page: Page, nr: int, batch: int, exclusive: bool) -> int:
     """Uncount PTE mappings; `_nr_pages_mapped` follows after every `batch` pages."""
     counted = 0
     for at in range(0, nr, batch):
@@ -62,8 +60,8 @@ def uncount_pages(folio: Any, page: Any, nr: int, batch: int, exclusive: bool) -
     return counted
 
 
-def count_entire(folio: Any, exclusive: bool) -> tuple[int, int]:
-    """One more PMD; (nr, nr_pmdmapped)."""
+def count_entire(folio: Folio, exclusive: bool) -> tuple[int, int]:
+    """Add a PMD mapping; return (nr, nr_pmdmapped)."""
     if not exclusive:
         return add_entire_mapcount(folio)
     if add_plain(folio._entire_mapcount, 1) != 0:
@@ -75,8 +73,8 @@ def count_entire(folio: Any, exclusive: bool) -> tuple[int, int]:
     return max(pages - (mapped & FOLIO_PAGES_MAPPED), 0), pages
 
 
-def uncount_entire(folio: Any, exclusive: bool) -> tuple[int, int, bool]:
-    """One PMD less; (nr, nr_pmdmapped, partially_mapped)."""
+def uncount_entire(folio: Folio, exclusive: bool) -> tuple[int, int, bool]:
+    """Remove a PMD mapping; return (nr, nr_pmdmapped, partially_mapped)."""
     if not exclusive:
         return remove_entire_mapcount(folio)
     if add_plain(folio._entire_mapcount, -1) >= 0:
@@ -89,7 +87,7 @@ def uncount_entire(folio: Any, exclusive: bool) -> tuple[int, int, bool]:
     return nr, pages, nr != 0 and nr < pages
 
 
-def dup_pages(page: Any, nr: int, exclusive: bool) -> None:
+def dup_pages(page: Page, nr: int, exclusive: bool) -> None:
     """fork: PTE mappings of pages that are mapped already."""
     for i in range(nr):
         if exclusive:
@@ -98,7 +96,7 @@ def dup_pages(page: Any, nr: int, exclusive: bool) -> None:
             atomic_inc(nth_page(page, i)._mapcount)
 
 
-def dup_entire(folio: Any, exclusive: bool) -> None:
+def dup_entire(folio: Folio, exclusive: bool) -> None:
     """fork: one PMD more."""
     if exclusive:
         add_plain(folio._entire_mapcount, 1)

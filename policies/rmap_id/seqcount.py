@@ -15,10 +15,9 @@ which the kernel disables for the length of a section, is not modelled.
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
     Bits,
+    Ref,
     atomic_add,
     atomic_add_return,
     atomic_read,
@@ -49,19 +48,19 @@ BITS = (
 """The word's parts, for pictures, by form."""
 
 
-def _wait_shared(seqcount: Any) -> None:
+def _wait_shared(seqcount: Ref) -> None:
     spin_wait_clear(SHARED_BIT, seqcount)
 
 
-def _wait_exclusive(seqcount: Any) -> None:
+def _wait_exclusive(seqcount: Ref) -> None:
     spin_wait_clear(EXCLUSIVE_BIT, seqcount)
 
 
-def _wait(seqcount: Any, mask: int) -> None:
-    """Wait until nobody of the mask is in.
+def _wait(seqcount: Ref, mask: int) -> None:
+    """Wait until no writer of the mask is in a section.
 
-    The bit that a lone writer sets is waited for in the bounded way, so that a lost writer is reported where
-    nobody else could ever leave.
+    `spin_wait_clear` waits for the bit that a lone writer sets: the interpreter bounds that wait, so that a writer
+    which never leaves is reported as a deadlock.
     """
     while atomic_read(seqcount) & mask:
         if mask & SHARED_WRITER:
@@ -71,8 +70,8 @@ def _wait(seqcount: Any, mask: int) -> None:
         cpu_relax()
 
 
-def read_sequence(seqcount: Any) -> int:
-    """The word, whoever may be writing: look with `is_written`."""
+def read_sequence(seqcount: Ref) -> int:
+    """The word, which may contain active writers: test it with `is_written`."""
     start = atomic_read(seqcount)
     smp_rmb()
     return start
@@ -83,7 +82,7 @@ def is_written(start: int, form: int) -> bool:
     return start & WRITERS_MASK[form] != 0
 
 
-def read_begin(seqcount: Any, form: int) -> int:
+def read_begin(seqcount: Ref, form: int) -> int:
     """Start to read: the word, once it has no writer."""
     start = atomic_read(seqcount)
     while start & WRITERS_MASK[form]:
@@ -93,13 +92,13 @@ def read_begin(seqcount: Any, form: int) -> int:
     return start
 
 
-def read_retry(seqcount: Any, start: int) -> bool:
-    """End of reading: whether a writer came, so that what was read is worth nothing."""
+def read_retry(seqcount: Ref, start: int) -> bool:
+    """End of reading: whether a writer was active meanwhile, so that the reader must retry."""
     smp_rmb()
     return atomic_read(seqcount) != start
 
 
-def write_begin(seqcount: Any, form: int) -> bool:
+def write_begin(seqcount: Ref, form: int) -> bool:
     """Start to write; whether as the exclusive writer, which needs no atomics inside."""
     if form != SHARED_ONLY:
         found = atomic_read(seqcount)
@@ -119,7 +118,7 @@ def write_begin(seqcount: Any, form: int) -> bool:
     return False
 
 
-def write_end(seqcount: Any, form: int, exclusive: bool) -> None:
+def write_end(seqcount: Ref, form: int, exclusive: bool) -> None:
     """End of writing: one writer less, one sequence step more, in one atomic."""
     if exclusive:
         atomic_add_return(SEQUENCE_STEP[form] - EXCLUSIVE_WRITER, seqcount)
