@@ -67,7 +67,7 @@ def _count(folio: Folio, nr: int, mm_id: int) -> None:
 
 
 def change_mapcount(folio: Folio, nr: int, mm: MM) -> None:
-    """An MM has nr mappings more (less)."""
+    """Add nr mappings by an MM (negative: remove them)."""
     bit_spin_lock(LOCK_BIT, folio._owner_lock)
     atomic_set(folio._large_mapcount, atomic_read(folio._large_mapcount) + nr)
     _count(folio, nr, load(mm.mm_id))

@@ -78,14 +78,14 @@ def set_slot_id(folio: Folio, slot: int, mm_id: int) -> None:
 
 
 def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
-    """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
+    """Set the first nr mappings of a new anonymous folio. No other CPU sees the folio yet, so no lock is needed."""
     atomic_set(folio._large_mapcount, nr - 1)
     store(folio._mm_id_mapcount[0], nr - 1)
     set_slot_id(folio, 0, load(mm.mm_id))
 
 
 def add_to_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
-    """A1 to A5: nr mappings more by an MM; the folio now has total + 1."""
+    """A1 to A5: add nr mappings by an MM; the folio now has total + 1."""
     if slot_id(folio, 0) == mm_id:
         store(folio._mm_id_mapcount[0], load(folio._mm_id_mapcount[0]) + nr)
     elif slot_id(folio, 1) == mm_id:
@@ -102,7 +102,7 @@ def add_to_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
 
 
 def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
-    """nr more mappings by an MM; the new number of mappings."""
+    """Add nr mappings by an MM; return the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
@@ -112,7 +112,10 @@ def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
 
 
 def sub_from_slot(folio: Folio, slot: int, nr: int) -> bool:
-    """Whether the slot still has mappings; an empty one is freed. It may know of fewer than its MM has."""
+    """Remove nr mappings from a slot; return whether it still has any. An empty slot is freed.
+
+    A slot may count fewer mappings than its MM has.
+    """
     left = load(folio._mm_id_mapcount[slot]) - nr
     if left >= 0:
         store(folio._mm_id_mapcount[slot], left)
@@ -123,7 +126,7 @@ def sub_from_slot(folio: Folio, slot: int, nr: int) -> bool:
 
 
 def sub_from_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
-    """S1 to S4: nr mappings less by an MM; the folio now has total + 1."""
+    """S1 to S4: remove nr mappings by an MM; the folio now has total + 1."""
     left = False
     if slot_id(folio, 0) == mm_id:
         left = sub_from_slot(folio, 0, nr)
@@ -134,7 +137,7 @@ def sub_from_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
 
 
 def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
-    """nr mappings by an MM less; the new number of mappings."""
+    """Remove nr mappings by an MM; return the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) - nr
     atomic_set(folio._large_mapcount, total)
@@ -197,14 +200,14 @@ def dup_pmd(folio: Folio, mm: MM) -> None:
 
 
 def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
-    """nr PTEs are gone: the large mapcount goes first."""
+    """The large mapcount is decremented first."""
     sub_large_mapcount(folio, nr, mm)
     last = remove_page_mapcounts(folio, page, nr)
     return last, partially_mapped(folio, last)
 
 
 def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
-    """The PMD is gone: the large mapcount goes first."""
+    """The large mapcount is decremented first."""
     sub_large_mapcount(folio, 1, mm)
     return remove_entire_mapcount(folio)
 

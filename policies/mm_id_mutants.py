@@ -1,7 +1,7 @@
-"""Wrong variants of the two slots, one mistake each: a check against the kernel that misses one is not worth much.
+"""Wrong variants of the two slots, one mistake each; `foliolab kernel check --self-test` must catch every one.
 
-Each is a rule of specification 2.2 or 2.7 that somebody could get wrong and that user space can bring about.
-What only a race shows (the lock, the second look under it) is the explored execution's to find, not theirs.
+Each variant breaks a rule of specification 2.2 or 2.7 that user space can observe without a race. Mistakes that only
+a race shows (the lock, the second test under it) are found by the explored attack.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def one_slot(folio: Folio, nr: int, who: int, total: int) -> None:
 
 
 def first_slot_is_never_shared(folio: Folio, nr: int, who: int, total: int) -> None:
-    """A3 without its comparison: whoever takes slot 0 forgets those that map it already."""
+    """A3 without its comparison: the MM that takes slot 0 clears the flag although others map the folio."""
     if slot_id(folio, 0) == MM_ID_DUMMY and slot_id(folio, 1) != who:
         set_slot_id(folio, 0, who)
         store(folio._mm_id_mapcount[0], nr - 1)

@@ -110,7 +110,7 @@ def set_id1(folio: Folio, mm_id: int) -> None:
 
 
 def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
-    """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
+    """Set the first nr mappings of a new anonymous folio. No other CPU sees the folio yet, so no lock is needed."""
     atomic_set(folio._large_mapcount, nr - 1)
     store(folio._mm0_mapcount, nr - 1)
     set_id0(folio, load(mm.mm_id))
@@ -137,7 +137,7 @@ def add_to_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
 
 
 def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
-    """nr more mappings by an MM; the new number of mappings."""
+    """Add nr mappings by an MM; return the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
@@ -147,7 +147,7 @@ def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
 
 
 def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
-    """nr mappings by an MM less; the new number of mappings."""
+    """Remove nr mappings by an MM; return the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) - nr
     atomic_set(folio._large_mapcount, total)
@@ -231,7 +231,7 @@ def dup_pmd(folio: Folio, mm: MM) -> None:
 
 
 def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
-    """nr PTEs are gone: the large mapcount goes first."""
+    """The large mapcount is decremented first."""
     left = sub_large_mapcount(folio, nr, mm)
     if PAGE_MAPCOUNTS:
         last = remove_page_mapcounts(folio, page, nr)

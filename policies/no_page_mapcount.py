@@ -77,7 +77,7 @@ def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
 
 
 def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
-    """The PMD is gone: here the entire mapcount goes first."""
+    """The entire mapcount is decremented first, unlike in `mm-id`."""
     last = atomic_add_negative(-1, folio._entire_mapcount)
     return after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
 

@@ -1,6 +1,6 @@
 """`owner-vma`: Torvalds' counter-proposal of November 2023, an owner and the number of mappings by all others.
 
-A folio is exclusive while nobody but its owner maps it. The proposal names two things to store, a pointer to the
+A folio is exclusive while only its owner maps it. The proposal names two things to store, a pointer to the
 owning VMA and a counter of non-owner mappings; it was never written down as code. What it leaves open, and what
 was decided here:
 
@@ -13,10 +13,10 @@ was decided here:
 - *Folios that are not anonymous* (another): no rule of their own, the first MM to map one owns it until nothing
   maps it.
 - *References against mappings* (a third): COW reuse asks as `mm-id` does, the last time under the lock.
-- A single mapping has a single owner, whoever it is, as for every scheme with a large mapcount.
+- A folio with a single mapping has a single owner, as in every scheme with a large mapcount.
 
-What follows: whoever is called exclusive is, also when an MM ID is used again (an owner that is gone has no
-mapping, so whoever gets its ID inherits none). But once the owner is gone, the rest is called shared as long as
+Consequences: an answer of "exclusive" is right, also when an MM ID is used again (an owner that has exited has no
+mapping, so the MM that gets its ID inherits none). But once the owner is gone, the rest is called shared as long as
 there are two mappings, even if a single other MM has them all: a child outlives its parent, and no page of the folio
 is ever reused until all of it is unmapped or copied. So it is not exact for two MMs, and claims only to be safe.
 
@@ -76,7 +76,7 @@ def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
 
 
 def _count(folio: Folio, nr: int, mm_id: int, total: int) -> None:
-    """nr mappings by an MM more (less); now there are total + 1."""
+    """Add nr mappings by an MM (negative: remove them); the folio now has total + 1."""
     if owner(folio) == MM_ID_DUMMY:
         set_owner(folio, mm_id)
     elif owner(folio) != mm_id:
@@ -95,12 +95,12 @@ def _change_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
 
 
 def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
-    """nr more mappings by an MM; the new number of mappings."""
+    """Add nr mappings by an MM; return the new number of mappings."""
     return _change_large_mapcount(folio, nr, mm)
 
 
 def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
-    """nr mappings by an MM less; the new number of mappings."""
+    """Remove nr mappings by an MM; return the new number of mappings."""
     return _change_large_mapcount(folio, -nr, mm)
 
 

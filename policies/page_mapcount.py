@@ -96,7 +96,7 @@ def dup_pmd(folio: Folio, mm: MM) -> None:
 
 
 def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
-    """nr PTEs are gone: the large mapcount goes first."""
+    """The large mapcount is decremented first."""
     if LARGE_MAPCOUNT:
         atomic_sub(nr, folio._large_mapcount)
     last = remove_page_mapcounts(folio, page, nr)
@@ -104,7 +104,7 @@ def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
 
 
 def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
-    """The PMD is gone: the large mapcount goes first."""
+    """The large mapcount is decremented first."""
     if LARGE_MAPCOUNT:
         atomic_dec(folio._large_mapcount)
     return remove_entire_mapcount(folio)

@@ -48,13 +48,13 @@ FIELDS = (
 
 
 def set_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> None:
-    """The first mappings of a new anonymous folio: nobody else sees it, so no lock."""
+    """Set the first mappings of a new anonymous folio. No other CPU sees the folio yet, so no lock is needed."""
     set_large_mapcount(folio, nr_mappings, mm)
     atomic_set(folio._total_mapped_pages, nr_pages)
 
 
 def add_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> tuple[int, int]:
-    """nr_mappings more, of nr_pages pages in all; the new (mapcount, total)."""
+    """Add nr_mappings that map nr_pages pages in all; return the new (mapcount, total)."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     mapcount = atomic_read(folio._large_mapcount) + nr_mappings
     total = atomic_read(folio._total_mapped_pages) + nr_pages
@@ -66,7 +66,7 @@ def add_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> tuple[i
 
 
 def sub_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> tuple[int, int]:
-    """nr_mappings less, of nr_pages pages in all; the new (mapcount, total)."""
+    """Remove nr_mappings that map nr_pages pages in all; return the new (mapcount, total)."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     mapcount = atomic_read(folio._large_mapcount) - nr_mappings
     total = atomic_read(folio._total_mapped_pages) - nr_pages
@@ -78,7 +78,7 @@ def sub_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> tuple[i
 
 
 def pages_if_last(folio: Folio, left: int) -> int:
-    """By how much the mapped statistic shrinks when `left` mappings are left: all or nothing."""
+    """How much the statistic of mapped pages shrinks when `left` mappings remain: all of the folio or nothing."""
     return folio_nr_pages(folio) if left == 0 else 0
 
 
@@ -122,7 +122,7 @@ def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
 
 
 def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
-    """The PMD is gone; it was the last one if total and mapcount are now equal."""
+    """The PMD was the last one if total and mapcount are now equal."""
     mapcount, total = sub_counts(folio, 1, PMD_PAGES, mm)
     nr_pmdmapped = PMD_PAGES if total == mapcount else 0
     return pages_if_last(folio, mapcount), nr_pmdmapped, partially_mapped(folio, total)

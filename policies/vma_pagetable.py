@@ -6,11 +6,11 @@ first (or was the last) of its page table is found by looking at the PTEs around
 number of VMAs that map at least one page, since a folio that lies across the boundary of two page tables has 2 in the
 first form, which is ambiguous for "does anyone else map it?". It was never written down as code. Decided here:
 
-- *VMAs are not modelled*: a VMA is what maps a folio linearly, an MM and the place of the folio's first page in it.
+- *VMAs are not modelled*: a VMA is what maps a folio linearly: an MM and the address of the folio's first page in it.
   Neighbouring VMAs that mprotect has split count once; two mappings of one page by one MM are two VMAs.
 - *mremap* moves PTEs without rmap calls, to another VMA: there the count would be lost, and go below zero later. So
   mremap has to tell; the change of both places is one atomic, since a reader in between must not see one too few.
-- *Locking*: whoever adds or removes holds the lock of the page table, which is all that the first form looks at. The
+- *Locking*: adding and removing hold the lock of the page table, which is all that the first form reads. The
   second looks at neighbouring tables and would need a lock of the VMA; the model has no such race, the kernel would.
 - *Whether it is shared*: if the count is above 1. One pair belongs to one MM, so exclusive is safe; two pairs may be
   one MM's (the boundary, two VMAs), so it is exact for no number of MMs, and claims only to be safe.
@@ -19,8 +19,8 @@ first form, which is ambiguous for "does anyone else map it?". It was never writ
 - *Number of mappings*: the pairs do not say how many PTEs and thus references there are, but COW reuse must compare
   those, and fewer mappings than pages must prove a partial mapping. So `_large_mapcount` and `_entire_mapcount` stay as
   in `no-page-mapcount`, whose rules for statistics and partial mappings apply. A mapping is counted in pairs before
-  mappings and uncounted after them, so whoever sees as many references as mappings and then a single pair sees its
-  own. (The other order was found wrong by `foliolab verify`: a swap-in may come between the two looks.)
+  mappings and uncounted after them, so a reader that sees as many references as mappings and then a single pair sees
+  its own pair. (`foliolab verify` refuted the other order: a swap-in may come between the two reads.)
 
 Sources: specification 5.2 (linux-mm messages msg325665 of 24 Jan 2023, and msg327447, the revision), 1.2, 2.7, 3.1.
 """
@@ -86,7 +86,7 @@ def pairs_of(folio: Folio, page: Page, nr: int, mm: MM, vpn: int) -> int:
 
 
 def add_pairs(folio: Folio, pairs: int) -> None:
-    """Count pairs; most batches are not the first of theirs."""
+    """Count pairs; most batches add none, and need no atomic."""
     if pairs:
         atomic_add(pairs, folio._pair_mapcount)
 
@@ -102,7 +102,7 @@ def page_mapcount(folio: Folio, page: Page) -> int:
 
 
 def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
-    """As in specification 2.7, but the faulting page's pair must be the only one and hold every reference."""
+    """As specification 2.7, but the faulting page's pair must be the only one and hold every reference."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False  # give the large folio back rather than pin it for one page
     if maybe_mapped_shared(folio) or not leave_swapcache(folio):
@@ -146,14 +146,14 @@ def dup_pmd(folio: Folio, mm: MM) -> None:
 
 
 def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int) -> tuple[int, bool]:
-    """nr PTEs are gone: the pairs go last."""
+    """The pairs are uncounted last."""
     left = atomic_sub_return(nr, folio._large_mapcount) + 1
     add_pairs(folio, -pairs_of(folio, page, nr, mm, vpn))
     return after_ptes(folio, left)
 
 
 def remove_pmd(folio: Folio, mm: MM, vpn: int) -> tuple[int, int, bool]:
-    """The PMD is gone: unless PTEs have taken its place, so is the pair."""
+    """The pair is gone, too, unless PTEs replace the PMD."""
     last = atomic_add_negative(-1, folio._entire_mapcount)
     left = atomic_sub_return(1, folio._large_mapcount) + 1
     if one_pair(folio, as_page(folio), 0, mm, vpn):

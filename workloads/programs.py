@@ -1,8 +1,8 @@
-"""Courses: programs whose processes come to share memory in ways that a sharing pattern has no words for.
+"""Programs: workloads of several phases, with operations that a sharing pattern cannot express.
 
-Huge mappings by PMD, MAP_SHARED, swap and protection are operations of a machine. `foliolab consequences` looks
-after each of them; a comparison times the last one, if the course is named. Random choices come from the seed; how
-much is written, unmapped or swapped is chosen, not measured.
+These operations are mappings by PMD, MAP_SHARED, swap and protection. `foliolab consequences` examines the machine
+after each operation; `foliolab compare` times the last operation, if the program is named. Random choices come from the
+seed; how much is written, unmapped or swapped is chosen, not measured.
 
 Sources: specification 2.6 (orders of forks), 2.8 (file folios, MAP_SHARED, NUMA hinting), 1.8 (swap, PMD split).
 """
@@ -10,7 +10,8 @@ Sources: specification 2.6 (orders of forks), 2.8 (file folios, MAP_SHARED, NUMA
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.api import PMD_ORDER, Setting, Timed, Workload
 
@@ -25,7 +26,7 @@ PART: Final = 16
 
 
 def _pmd(machine: Machine, setting: Setting) -> bool:
-    """Whether folios are mapped by PMDs: what maps none is followed without."""
+    """Whether folios are mapped by PMDs; a policy that does not claim `pmd` gets PTEs."""
     return setting.order == PMD_ORDER and "pmd" in machine.scheme.capabilities
 
 
@@ -116,7 +117,7 @@ def swap_pressure(machine: Machine, setting: Setting) -> Timed:
     return machine.bind("unmap", PARENT, 0, setting.nr_pages)
 
 
-def _course(name: str, summary: str, prepare: Any, least: int = 2) -> Workload:
+def _program(name: str, summary: str, prepare: Callable[[Machine, Setting], Timed], least: int = 2) -> Workload:
     return Workload(
         name=name,
         summary=summary,
@@ -125,21 +126,21 @@ def _course(name: str, summary: str, prepare: Any, least: int = 2) -> Workload:
         orders=tuple(range(least, PMD_ORDER + 1)),
         mms=PROCESSES + 1,
         frames=4,
-        course=True,
+        program=True,
         small=512,
         limit=lambda order: 4 << PMD_ORDER,
     )
 
 
 def workloads() -> list[Workload]:
-    """All of them."""
+    """The programs that ship."""
     return [
-        _course("zygote", "a zygote forks applications, which unload parts; the last one's child stays", zygote),
-        _course(
+        _program("zygote", "a zygote forks applications, which unload parts; the last one's child stays", zygote),
+        _program(
             "huge-library",
             "processes map a file's 2 MiB folios by PMDs, by PTEs in part, and MAP_SHARED",
             huge_library,
             PMD_ORDER,
         ),
-        _course("swap-pressure", "folios go to swap in part while a child lives, and come back", swap_pressure),
+        _program("swap-pressure", "folios go to swap in part while a child lives, and come back", swap_pressure),
     ]

@@ -84,11 +84,11 @@ def run(
 
 def _show(result: ConsequencesResult, json: Path | None) -> None:
     from foliolab.framework.report import consequences as report
-    from foliolab.framework.report.page import console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
 
     if json is not None:
         result.save(json)
-    report.render(result, console_for())
+    report.render(result, TerminalPage())
 
 
 def _order(size: str | None) -> int:
@@ -122,7 +122,7 @@ def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentS
     """What the user named, or everything that is a course."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
-    courses = {name: workload for name, workload in found.workloads.items() if workload.course}
+    courses = {name: workload for name, workload in found.workloads.items() if workload.program}
     chosen: list[MomentSource] = []
     for name in dict.fromkeys(names or [*found.patterns, *courses, ALL, RANDOM]):
         if name in found.patterns:

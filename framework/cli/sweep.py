@@ -88,7 +88,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 def _workloads(found: Registry, texts: List) -> list:  # type: ignore[type-arg]
     if texts:
         return found.parse_workloads(texts)
-    return [one for one in found.workloads.values() if not one.course]
+    return [one for one in found.workloads.values() if not one.program]
 
 
 def _orders(found: Registry, workloads: List, sizes: List) -> list[int]:

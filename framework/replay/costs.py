@@ -1,4 +1,4 @@
-"""What a copy and a reuse cost: from a result file, or measured with the model on this machine."""
+"""The cost of a copy and of a reuse: from a result file, or measured with the model on this host."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from foliolab.framework.results.result import Result
 
 COPY: Final = "cow-byte"
 REUSE: Final = "reuse-byte"
-"""The benchmarks whose time is that of a copy, and of a reuse, of each page (specification 6.1)."""
+"""The benchmarks that copy, or reuse, each page (specification 6.1)."""
 ORDER: Final = 4
 MEMORY: Final = 64 << 20
 REPEATS: Final = 5
 
 
 def costs_of(result: Result, source: str) -> Costs | None:
-    """The costs that a result has, from the policy (or kernel) of it whose reuse is the cheapest; None without any.
+    """The costs from a result, for its policy (or kernel) with the cheapest reuse; None if it has none.
 
-    Large folios only: at 4 KiB no scheme takes part.
+    Large folios only: policies do not track small ones.
     """
     found: list[Costs] = []
     for policy in result.config.policies:
@@ -63,4 +63,4 @@ def measured_costs(policy: str, plugins: Sequence[str], progress: Progress) -> C
         load(plugins), policies=(policy,), workloads=(COPY, REUSE), sizes=(ORDER,), memory=MEMORY, repeats=REPEATS,
         execution="native", alone=True,
     )  # fmt: skip
-    return costs_of(compare_run(request, progress), "the model's raw times on this machine (no fault entry and exit)")
+    return costs_of(compare_run(request, progress), "the model's raw times on this host (no fault entry and exit)")

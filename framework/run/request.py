@@ -112,7 +112,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
     texts = [size for size in sizes or [defaults.QUICK_SIZES if quick else defaults.SIZES] if isinstance(size, str)]
     orders = parse_sizes(texts, known) if texts else sorted({order for order in sizes if isinstance(order, int)})
     if not workloads:
-        chosen = [workload for workload in chosen if set(workload.orders) & set(orders) and not workload.course]
+        chosen = [workload for workload in chosen if set(workload.orders) & set(orders) and not workload.program]
     if spare is None:
         spare = 0.0 if repeats else defaults.QUICK_SPARE if quick else defaults.SPARE
     request = RunRequest(

@@ -174,7 +174,7 @@ class BenchmarkWorkspace(Workspace):
         if len(names) < 2:
             names = [policy.name for policy in self.desk.library.policies][:1]
             names += [p.name for p in self.desk.library.policies if "safe" in p.with_parameters().capabilities][:2]
-        workloads = [one.name for one in self.desk.library.registry.workloads.values() if not one.course][:1]
+        workloads = [one.name for one in self.desk.library.registry.workloads.values() if not one.program][:1]
         self.controls.choose({"policies": list(dict.fromkeys(names)), "workloads": workloads, "quick": True})
         self.start_chosen()
 
@@ -389,7 +389,7 @@ class BenchmarkWorkspace(Workspace):
     def _receive(self, what: dict[str, Any]) -> None:
         self.controls.choose(what)
         if not self.controls.wish().workloads:
-            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.course), "")
+            first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.program), "")
             self.controls.choose({"workloads": [first]})
         if what.get("start"):
             self.start_chosen()

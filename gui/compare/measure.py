@@ -65,7 +65,7 @@ def typical(registry: Registry, baseline: Scheme) -> list[Workload]:
     return [
         one
         for one in registry.workloads.values()
-        if one.threads == 1 and not one.contents and not one.course and not one.needs and len(one.orders) > 1
+        if one.threads == 1 and not one.contents and not one.program and not one.needs and len(one.orders) > 1
     ]
 
 

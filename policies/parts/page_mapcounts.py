@@ -33,7 +33,7 @@ PAGE_MAPCOUNT = Stored("_mapcount", "i32", per="page", offset=48, init=-1, doc="
 
 
 def add_page_mapcounts(folio: Folio, page: Page, nr: int) -> int:
-    """Count PTE mappings page by page; how many pages became mapped and are not below a PMD."""
+    """Count PTE mappings page by page; return how many pages became mapped and are not below a PMD."""
     first = 0
     if BATCHED:
         for i in range(nr):
@@ -52,7 +52,7 @@ def add_page_mapcounts(folio: Folio, page: Page, nr: int) -> int:
 
 
 def remove_page_mapcounts(folio: Folio, page: Page, nr: int) -> int:
-    """Uncount PTE mappings page by page; how many pages became unmapped and are not below a PMD."""
+    """Uncount PTE mappings page by page; return how many pages became unmapped and are not below a PMD."""
     last = 0
     if BATCHED:
         for i in range(nr):
@@ -71,7 +71,7 @@ def remove_page_mapcounts(folio: Folio, page: Page, nr: int) -> int:
 
 
 def set_page_mapcounts(folio: Folio, page: Page, nr: int) -> None:
-    """First mappings, by PTEs, of a folio that nobody else sees: no atomics."""
+    """Set the first mappings, by PTEs, of a folio that no other CPU sees yet: no atomics."""
     for i in range(nr):
         atomic_set(nth_page(page, i)._mapcount, 0)
     atomic_set(folio._nr_pages_mapped, nr)
@@ -82,7 +82,7 @@ def dup_page(page: Page) -> None:
 
 
 def add_entire_mapcount(folio: Folio) -> tuple[int, int]:
-    """One more PMD; (nr, nr_pmdmapped)."""
+    """Add a PMD mapping; return (nr, nr_pmdmapped)."""
     if not atomic_inc_and_test(folio._entire_mapcount):
         return 0, 0
     mapped = atomic_add_return(ENTIRELY_MAPPED, folio._nr_pages_mapped)
@@ -93,7 +93,7 @@ def add_entire_mapcount(folio: Folio) -> tuple[int, int]:
 
 
 def remove_entire_mapcount(folio: Folio) -> tuple[int, int, bool]:
-    """One PMD less; (nr, nr_pmdmapped, partially_mapped)."""
+    """Remove a PMD mapping; return (nr, nr_pmdmapped, partially_mapped)."""
     if not atomic_add_negative(-1, folio._entire_mapcount):
         return 0, 0, False
     mapped = atomic_sub_return(ENTIRELY_MAPPED, folio._nr_pages_mapped)
@@ -105,5 +105,5 @@ def remove_entire_mapcount(folio: Folio) -> tuple[int, int, bool]:
 
 
 def partially_mapped(folio: Folio, nr: int) -> bool:
-    """After the removal of PTEs: pages went and others are still mapped."""
+    """Whether the folio is partially mapped after a removal of PTEs that unmapped nr pages."""
     return nr != 0 and atomic_read(folio._nr_pages_mapped) != 0

@@ -17,7 +17,7 @@ from foliolab.framework.api import (
 
 
 def leave_swapcache(folio: Folio) -> bool:
-    """False if the folio is in the swap cache and locked; otherwise it has left if nothing kept it there."""
+    """Free the swap cache of a folio if nothing needs it; False if another holder of the folio lock prevents it."""
     if folio_test_swapcache(folio):
         if not folio_trylock(folio):
             return False
@@ -27,5 +27,5 @@ def leave_swapcache(folio: Folio) -> bool:
 
 
 def only_mapped(folio: Folio) -> bool:
-    """Whether every reference is a mapping."""
+    """Whether every reference to the folio is a mapping."""
     return atomic_read(folio._large_mapcount) + 1 == folio_ref_count(folio)

@@ -9,12 +9,15 @@ from foliolab.framework.api import Folio, atomic_read, folio_nr_pages
 
 
 def pages_if_first(folio: Folio, now: int, nr: int) -> int:
-    """By how much the mapped statistic grows when nr mappings came and now there are `now`: all or nothing."""
+    """How much the statistic of mapped pages grows when nr mappings were added and the folio now has `now`."""
     return folio_nr_pages(folio) if now == nr else 0
 
 
 def after_ptes(folio: Folio, left: int) -> tuple[int, bool]:
-    """(nr, partially_mapped) when PTEs went: fewer mappings than pages prove a partial mapping, without a PMD."""
+    """(nr, partially_mapped) after a removal of PTEs.
+
+    Without a PMD, fewer mappings than pages prove a partial mapping.
+    """
     pages = folio_nr_pages(folio)
     if left == 0:
         return pages, False
@@ -22,7 +25,7 @@ def after_ptes(folio: Folio, left: int) -> tuple[int, bool]:
 
 
 def after_pmd(folio: Folio, left: int, last: bool) -> tuple[int, int, bool]:
-    """(nr, nr_pmdmapped, partially_mapped) when a PMD went; `last`: no other PMD maps the folio."""
+    """(nr, nr_pmdmapped, partially_mapped) after the removal of a PMD; `last`: no other PMD maps the folio."""
     pages = folio_nr_pages(folio)
     nr_pmdmapped = pages if last else 0
     if left == 0:

@@ -20,7 +20,7 @@ from foliolab.policies.parts.page_mapcounts import (
 
 
 def add_plain(ref: Ref, value: int) -> int:
-    """What atomic_add_return does, by an exclusive writer."""
+    """Add without an atomic, for an exclusive writer; return the new value."""
     new = atomic_read(ref) + value
     atomic_set(ref, new)
     return new
@@ -61,7 +61,7 @@ def uncount_pages(folio: Folio, page: Page, nr: int, batch: int, exclusive: bool
 
 
 def count_entire(folio: Folio, exclusive: bool) -> tuple[int, int]:
-    """One more PMD; (nr, nr_pmdmapped)."""
+    """Add a PMD mapping; return (nr, nr_pmdmapped)."""
     if not exclusive:
         return add_entire_mapcount(folio)
     if add_plain(folio._entire_mapcount, 1) != 0:
@@ -74,7 +74,7 @@ def count_entire(folio: Folio, exclusive: bool) -> tuple[int, int]:
 
 
 def uncount_entire(folio: Folio, exclusive: bool) -> tuple[int, int, bool]:
-    """One PMD less; (nr, nr_pmdmapped, partially_mapped)."""
+    """Remove a PMD mapping; return (nr, nr_pmdmapped, partially_mapped)."""
     if not exclusive:
         return remove_entire_mapcount(folio)
     if add_plain(folio._entire_mapcount, -1) >= 0:

@@ -161,7 +161,7 @@ def dup_pmd(folio: Folio, mm: MM) -> None:
 
 
 def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
-    """nr PTEs are gone: the total goes first."""
+    """The total is decremented first."""
     step = batch_of(nr)
     last = 0
     for i in range(0, nr, step):
@@ -173,7 +173,7 @@ def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
 
 
 def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
-    """The PMD is gone: the total goes first."""
+    """The total is decremented first."""
     exclusive = begin(folio)
     change_mapcount(folio, -1, mm, exclusive)
     counted = uncount_entire(folio, exclusive)

@@ -57,10 +57,10 @@ def _wait_exclusive(seqcount: Ref) -> None:
 
 
 def _wait(seqcount: Ref, mask: int) -> None:
-    """Wait until nobody of the mask is in.
+    """Wait until no writer of the mask is in a section.
 
-    The bit that a lone writer sets is waited for in the bounded way, so that a lost writer is reported where
-    nobody else could ever leave.
+    `spin_wait_clear` waits for the bit that a lone writer sets: the interpreter bounds that wait, so that a writer
+    which never leaves is reported as a deadlock.
     """
     while atomic_read(seqcount) & mask:
         if mask & SHARED_WRITER:
@@ -71,7 +71,7 @@ def _wait(seqcount: Ref, mask: int) -> None:
 
 
 def read_sequence(seqcount: Ref) -> int:
-    """The word, whoever may be writing: look with `is_written`."""
+    """The word, which may contain active writers: test it with `is_written`."""
     start = atomic_read(seqcount)
     smp_rmb()
     return start
@@ -93,7 +93,7 @@ def read_begin(seqcount: Ref, form: int) -> int:
 
 
 def read_retry(seqcount: Ref, start: int) -> bool:
-    """End of reading: whether a writer came, so that what was read is worth nothing."""
+    """End of reading: whether a writer was active meanwhile, so that the reader must retry."""
     smp_rmb()
     return atomic_read(seqcount) != start
 

@@ -93,7 +93,7 @@ def class_of(order: int) -> int:
 
 
 def know(mm: MM) -> None:
-    """Keep an MM's sub-IDs at hand before its first mapping (the series does so when it creates the MM)."""
+    """Store an MM's sub-IDs in it before its first mapping (the series does so when it creates the MM)."""
     if IN_MM:
         mm_id = load(mm.mm_id)
         if smp_load_acquire(mm.mm_rmap_id) != mm_id:
@@ -234,7 +234,7 @@ def _change(folio: Folio, nr: int, mm: MM, exclusive: bool) -> None:
 
 
 def change_mapcount(folio: Folio, nr: int, mm: MM, exclusive: bool) -> None:
-    """nr mappings more (less) by an MM; before patch 20 in a section of their own."""
+    """Add nr mappings by an MM (negative: remove them); before patch 20 in a write section of its own."""
     if STAGE == STAGE_MAPCOUNT:
         atomic_add(nr, folio._total_mapcount)
     elif STAGE == STAGE_ALL:
@@ -246,7 +246,7 @@ def change_mapcount(folio: Folio, nr: int, mm: MM, exclusive: bool) -> None:
 
 
 def set_mapcount(folio: Folio, nr: int, mm: MM) -> None:
-    """The first nr mappings of a new folio that nobody else sees."""
+    """Set the first nr mappings of a new folio, which no other CPU sees yet."""
     atomic_set(folio._total_mapcount, nr - 1)
     if STAGE > STAGE_MAPCOUNT:
         know(mm)
@@ -255,7 +255,7 @@ def set_mapcount(folio: Folio, nr: int, mm: MM) -> None:
 
 # -- readers -----------------------------------------------------------------------------------------
 def mapcount(folio: Folio) -> int:
-    """All mappings."""
+    """The number of all mappings, by PTEs and PMDs."""
     return atomic_read(folio._total_mapcount) + 1
 
 
@@ -276,7 +276,7 @@ def is_shared(folio: Folio) -> bool:
 
 
 def is_only_mapped_by(folio: Folio, mm: MM) -> bool:
-    """Patch 10: every reference is a mapping, all of `mm`, and nobody maps or unmaps meanwhile."""
+    """Patch 10: every reference is a mapping by `mm`, and no writer was active meanwhile."""
     if STAGE == STAGE_MAPCOUNT or folio_order(folio) < 2:
         return False
     know(mm)

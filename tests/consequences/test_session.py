@@ -54,7 +54,7 @@ def test_the_truth_as_a_policy_differs_nowhere_from_the_truth(found: Any, seed: 
 
 def test_every_pattern_and_program_that_ships(found: Any) -> None:
     sources: list[MomentSource] = [FromPattern(one, usage_for(4), moments=20) for one in found.patterns.values()]
-    sources += [FromWorkload(one, 4) for one in found.workloads.values() if one.course]
+    sources += [FromWorkload(one, 4) for one in found.workloads.values() if one.program]
     for source in sources:
         exact, slots = outcomes(source, found.policy("exact"), found.policy("mm-id"))
         assert not exact.stopped and not slots.stopped

@@ -21,7 +21,7 @@ import msgspec
 from programs import PROGRAMS, Program  # type: ignore[import-not-found]  # found where this script lies
 
 from foliolab.framework.kernel import settings
-from foliolab.framework.replay.result import ReplayResult, Sample
+from foliolab.framework.replay.result import ReplayResult, ReplaySample
 
 ROOT: Final = Path(__file__).parents[2]
 DATA: Final = ROOT / "docs" / "data"
@@ -67,7 +67,7 @@ def small(result: ReplayResult) -> ReplayResult:
     """A result with what the page needs, and no more samples than a reader would look at."""
     replace = msgspec.structs.replace
 
-    def thinned(samples: list[Sample]) -> list[Sample]:
+    def thinned(samples: list[ReplaySample]) -> list[ReplaySample]:
         step = max(len(samples) / SAMPLES, 1)
         return [samples[int(place * step)] for place in range(int(len(samples) / step))]
 

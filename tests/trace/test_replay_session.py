@@ -19,6 +19,7 @@ from foliolab.framework.replay import costs, session
 from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import INTERRUPTED, ReplayRequest, exit_code, replay
 from foliolab.framework.report import replay as report
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import file
@@ -79,7 +80,7 @@ def never(folio: Any) -> bool:
 def shown(found: ReplayResult, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding)
-    report.render(found, Console(file=text, width=160, highlight=False))
+    report.render(found, TerminalPage(Console(file=text, width=160, highlight=False)))
     text.flush()
     return raw.getvalue().decode(encoding)
 
@@ -309,7 +310,7 @@ def test_teardowns_are_timed_as_the_kernel_shows(detached: Path) -> None:
     assert found.policies[1].false_shared.episodes == 1
     (note,) = (note for note in found.notes if "teardown of a relative" in note)
     assert note.startswith("1 fork and 0 write faults")
-    assert "mm-id has 0 of 2 (over before) and 2 of 2 (over after)" in note
+    assert "mm-id agrees with the kernel on 0 of 2 outcomes (teardown before) and 2 of 2 (teardown after)" in note
     assert "mm-id: 2 of 2 uncertain outcomes" in shown(found)
 
 
