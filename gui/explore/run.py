@@ -59,10 +59,11 @@ class Run:
     def pull(self) -> bool:
         """Take the newest view, and answers in the order of their questions; return whether there is a new view."""
         view = self.session.view()
-        for kind, (future, answer) in list(self._open.items()):
-            if future.done():
+        for kind, question in list(self._open.items()):
+            # an answer may ask again: then a question of the list is no longer open
+            if question[0].done() and self._open.get(kind) is question:
                 del self._open[kind]
-                self._give(future, answer)
+                self._give(*question)
         if view is None or (self.view is not None and view.number == self.view.number):
             return False
         self.view = view

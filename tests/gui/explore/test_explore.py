@@ -313,7 +313,7 @@ def test_native_code_that_crashes_is_a_notice_and_the_window_goes_on(
     workspace = explored(
         window, qtbot, {"pattern": "snapshot", "mms": 8, "policies": ["crashes", "exact"], "play": True}
     )
-    qtbot.waitUntil(lambda: any("SIGSEGV" in one.text for one in window.notices.all), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: any("SIGSEGV" in one.text for one in window.notices.all), timeout=COMPILING)
     told = next(one.text for one in window.notices.all if "SIGSEGV" in one.text)
     assert "crashes" in told
     assert set(workspace.chooser.choice().policies) == {"crashes", "exact"}, "what was chosen is kept"
