@@ -19,7 +19,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from foliolab_docs import commands, policypages, reference, schema
+from foliolab_docs import commands, policypages, reference, schema, storeys
 from foliolab_docs.lexer import ScenarioLexer
 
 __all__ = ["setup"]
@@ -48,7 +48,7 @@ class Generated(SphinxDirective):
         name = self.arguments[0]
         self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         parts: dict[str, Callable[[], Iterable[str]]] = {
-            **reference.PARTS, "policies": _policies, "verdicts": _verdicts,
+            **reference.PARTS, "policies": _policies, "verdicts": _verdicts, "storeys": storeys.part,
         }  # fmt: skip
         lines = schema.part(name) if ":" in name else parts[name]()
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
