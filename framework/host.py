@@ -1,14 +1,54 @@
-"""Facts about this machine that decide what can run on it. Nothing here ever fails."""
+"""The host, the computer that FolioLab runs on: what it is, and what can run on it. Nothing here raises."""
 
 from __future__ import annotations
 
 import os
+import platform
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 PROC: Final = Path("/proc")
 SYS: Final = Path("/sys")
+
+
+class HostInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The host of a run.
+
+    Attributes:
+        cpu: the processor's name.
+        cores: how many of its processors the run could use.
+        memory_bytes: physical memory, 0 where unknown.
+        os: the distribution.
+    """
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    os: str
+
+
+def describe_host() -> HostInfo:
+    """This host; an unknown value is "unknown" or 0."""
+    cpu = ""
+    with suppress(OSError, UnicodeDecodeError):
+        lines = (PROC / "cpuinfo").read_text().splitlines()
+        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    memory = 0
+    with suppress(OSError, ValueError):
+        memory = max(0, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    system = platform.system()
+    with suppress(OSError):
+        system = platform.freedesktop_os_release().get("PRETTY_NAME", system)
+    cpu = cpu or platform.processor() or platform.machine() or "unknown"
+    return HostInfo(cpu=cpu, cores=cores(), memory_bytes=memory, os=system or "unknown")
+
+
+def kernel() -> str:
+    """The running kernel's release and version."""
+    return f"{platform.release()} {platform.version()}".strip()
 
 
 def memory_available() -> int | None:

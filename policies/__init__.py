@@ -14,6 +14,7 @@ MODULES = (
     "likely_mapped_shared",
     "mm_id_v1",
     "mm_id",
+    "mm_id_slots",
     "no_page_mapcount",
     "total_mapped_pages",
     "rmap_id",

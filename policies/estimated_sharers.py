@@ -15,9 +15,8 @@ and ebb34f78d72c, which replaces it and tells what its callers asked.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from foliolab.framework.api import Values, atomic_read, folio_page
+from foliolab.framework.api import Folio, Values, atomic_read, folio_page
 from foliolab.policies import page_mapcount
 
 FIELDS = tuple(field for field in page_mapcount.FIELDS if field.name != "_large_mapcount")
@@ -28,12 +27,12 @@ def derive(values: Values) -> dict[str, int]:
     return {"LARGE_MAPCOUNT": 0, "BATCHED": 0}
 
 
-def folio_estimated_sharers(folio: Any) -> int:
+def folio_estimated_sharers(folio: Folio) -> int:
     """The page mapcount of page 0, which counts the PMD mappings, too."""
     return atomic_read(folio_page(folio, 0)._mapcount) + 1 + atomic_read(folio._entire_mapcount) + 1
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """Exclusive if the estimate is 1."""
     return folio_estimated_sharers(folio) != 1
 

@@ -10,10 +10,11 @@ trivially right but big", taken to its end.
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
+    Folio,
     Hooks,
+    Page,
     Parameter,
     Policy,
     Stored,
@@ -26,8 +27,7 @@ from foliolab.framework.api import (
     load,
     store,
 )
-from foliolab.policies.mm_id import leave_swapcache, only_mapped
-from foliolab.policies.page_mapcount import (
+from foliolab.policies.parts.page_mapcounts import (
     ENTIRELY_MAPPED,
     PAGE_MAPCOUNT,
     add_entire_mapcount,
@@ -38,6 +38,7 @@ from foliolab.policies.page_mapcount import (
     remove_page_mapcounts,
     set_page_mapcounts,
 )
+from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
 
 LOCK_BIT = 0
 
@@ -55,7 +56,7 @@ def fields(values: Values) -> tuple[Stored, ...]:
     )
 
 
-def _count(folio: Any, nr: int, mm_id: int) -> None:
+def _count(folio: Folio, nr: int, mm_id: int) -> None:
     before = load(folio._mapcount_of[mm_id])
     after = before + nr
     store(folio._mapcount_of[mm_id], after)
@@ -65,20 +66,20 @@ def _count(folio: Any, nr: int, mm_id: int) -> None:
         store(folio._nr_owners, load(folio._nr_owners) - 1)
 
 
-def change_mapcount(folio: Any, nr: int, mm: Any) -> None:
-    """An MM has nr mappings more (less)."""
+def change_mapcount(folio: Folio, nr: int, mm: MM) -> None:
+    """Add nr mappings by an MM (negative: remove them)."""
     bit_spin_lock(LOCK_BIT, folio._owner_lock)
     atomic_set(folio._large_mapcount, atomic_read(folio._large_mapcount) + nr)
     _count(folio, nr, load(mm.mm_id))
     bit_spin_unlock(LOCK_BIT, folio._owner_lock)
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """Whether several MMs map the folio, exactly."""
     return load(folio._nr_owners) > 1
 
 
-def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
     """The sole owner, and every reference is a mapping; one mapping left gives the folio back (specification 2.7)."""
     if atomic_read(folio._large_mapcount) <= 0 or maybe_mapped_shared(folio) or not leave_swapcache(folio):
         return False
@@ -88,55 +89,47 @@ def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
     return exclusive
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_page_mapcounts(folio, page, nr)
     atomic_set(folio._large_mapcount, nr - 1)
     _count(folio, nr, load(mm.mm_id))
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     atomic_set(folio._entire_mapcount, 0)
     atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
     atomic_set(folio._large_mapcount, 0)
     _count(folio, 1, load(mm.mm_id))
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    """nr PTEs map pages."""
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     first = add_page_mapcounts(folio, page, nr)
     change_mapcount(folio, nr, mm)
     return first
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     counted = add_entire_mapcount(folio)
     change_mapcount(folio, 1, mm)
     return counted
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     change_mapcount(folio, nr, mm)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     atomic_inc(folio._entire_mapcount)
     change_mapcount(folio, 1, mm)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
-    """nr PTEs are gone."""
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     change_mapcount(folio, -nr, mm)
     last = remove_page_mapcounts(folio, page, nr)
     return last, partially_mapped(folio, last)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
-    """The PMD is gone."""
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
     change_mapcount(folio, -1, mm)
     return remove_entire_mapcount(folio)
 

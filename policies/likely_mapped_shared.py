@@ -15,9 +15,8 @@ folio_likely_mapped_shared()") and eefb9b2725e3, which improves it by the large 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from foliolab.framework.api import Parameter, Stored, Values
+from foliolab.framework.api import Folio, Parameter, Stored, Values
 from foliolab.policies import estimated_sharers, page_mapcount
 from foliolab.policies.estimated_sharers import folio_estimated_sharers
 
@@ -34,7 +33,7 @@ def derive(values: Values) -> dict[str, int]:
     return estimated_sharers.derive(values) if values["version"] == "6.9" else {}
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_likely_mapped_shared`: page 0 alone decides in 6.9, which has no large mapcount to ask first."""
     if page_mapcount.LARGE_MAPCOUNT:
         return page_mapcount.maybe_mapped_shared(folio)

@@ -11,11 +11,12 @@ Sources: specification 2.1 (rules), 2.4 (traces T1 to T5), 2.7 (reuse, patch 10)
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
     Bits,
+    Folio,
     Hooks,
+    Page,
     Parameter,
     Policy,
     Stored,
@@ -35,9 +36,7 @@ from foliolab.framework.api import (
     store,
     test_bit,
 )
-from foliolab.policies.mm_id import leave_swapcache, only_mapped
-from foliolab.policies.no_page_mapcount import after_pmd, after_ptes, pages_if_first
-from foliolab.policies.page_mapcount import (
+from foliolab.policies.parts.page_mapcounts import (
     ENTIRELY_MAPPED,
     PAGE_MAPCOUNT,
     add_entire_mapcount,
@@ -47,6 +46,8 @@ from foliolab.policies.page_mapcount import (
     remove_page_mapcounts,
     set_page_mapcounts,
 )
+from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
+from foliolab.policies.parts.whole_folio import after_pmd, after_ptes, pages_if_first
 
 PAGE_MAPCOUNTS = 1
 MM_ID_MAX = (1 << 20) - 1
@@ -88,34 +89,35 @@ def claims(values: Values) -> frozenset[str]:
     )
 
 
-def id0(folio: Any) -> int:
+def id0(folio: Folio) -> int:
     """The ID in slot 0, stale ones included."""
     return load(folio._mm_ids) & ID0_MASK
 
 
-def id1(folio: Any) -> int:
+def id1(folio: Folio) -> int:
     """The ID in slot 1, stale ones included."""
     return load(folio._mm_ids) >> ID1_SHIFT & ID1_MASK
 
 
-def set_id0(folio: Any, mm_id: int) -> None:
+def set_id0(folio: Folio, mm_id: int) -> None:
     """Take slot 0."""
     store(folio._mm_ids, load(folio._mm_ids) & ~ID0_MASK | mm_id)
 
 
-def set_id1(folio: Any, mm_id: int) -> None:
+def set_id1(folio: Folio, mm_id: int) -> None:
     """Take slot 1."""
     store(folio._mm_ids, load(folio._mm_ids) & ~(ID1_MASK << ID1_SHIFT) | mm_id << ID1_SHIFT)
 
 
-def set_large_mapcount(folio: Any, nr: int, mm: Any) -> None:
-    """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
+def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
+    """Set the first nr mappings of a new anonymous folio. No other CPU sees the folio yet, so no lock is needed."""
     atomic_set(folio._large_mapcount, nr - 1)
     store(folio._mm0_mapcount, nr - 1)
     set_id0(folio, load(mm.mm_id))
 
 
-def _add_to_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
+def add_to_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
+    """Count nr mappings more by an MM; a slot is taken over only while the folio is exclusive."""
     if id0(folio) == mm_id:
         store(folio._mm0_mapcount, load(folio._mm0_mapcount) + nr)
         if load(folio._mm0_mapcount) != total:
@@ -134,18 +136,18 @@ def _add_to_slots(folio: Any, nr: int, mm_id: int, total: int) -> None:
         __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)
 
 
-def add_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
-    """nr more mappings by an MM; the new number of mappings."""
+def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
+    """Add nr mappings by an MM; return the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
-    _add_to_slots(folio, nr, load(mm.mm_id), total)
+    add_to_slots(folio, nr, load(mm.mm_id), total)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return total + 1
 
 
-def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
-    """nr mappings by an MM less; the new number of mappings."""
+def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
+    """Remove nr mappings by an MM; return the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) - nr
     atomic_set(folio._large_mapcount, total)
@@ -160,7 +162,7 @@ def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
     return total + 1
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_likely_mapped_shared`: with page mapcounts still the guess of specification 1.10, else the flag."""
     total = atomic_read(folio._large_mapcount) + 1
     if total <= 1:
@@ -172,7 +174,7 @@ def maybe_mapped_shared(folio: Any) -> bool:
     return not test_bit(EXCLUSIVE_BIT, folio._mm_ids)
 
 
-def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
     """COW reuse (patch 10): as in the merged scheme, with the EXCLUSIVE flag."""
     if atomic_read(folio._large_mapcount) <= 0 or not test_bit(EXCLUSIVE_BIT, folio._mm_ids):
         return False
@@ -184,23 +186,20 @@ def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
     return exclusive
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     if PAGE_MAPCOUNTS:
         set_page_mapcounts(folio, page, nr)
     set_large_mapcount(folio, nr, mm)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     set_large_mapcount(folio, 1, mm)
     atomic_set(folio._entire_mapcount, 0)
     if PAGE_MAPCOUNTS:
         atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    """nr PTEs map pages."""
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     if PAGE_MAPCOUNTS:
         first = add_page_mapcounts(folio, page, nr)
         add_large_mapcount(folio, nr, mm)
@@ -208,8 +207,7 @@ def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
     return pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     if PAGE_MAPCOUNTS:
         counted = add_entire_mapcount(folio)
         add_large_mapcount(folio, 1, mm)
@@ -218,25 +216,22 @@ def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
     return pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
 
 
-def dup_page(page: Any) -> None:
-    """fork: one more PTE maps the page."""
+def dup_page(page: Page) -> None:
     if PAGE_MAPCOUNTS:
         atomic_inc(page._mapcount)
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     add_large_mapcount(folio, nr, mm)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     atomic_inc(folio._entire_mapcount)
     add_large_mapcount(folio, 1, mm)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
-    """nr PTEs are gone: the large mapcount goes first."""
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
+    """The large mapcount is decremented first."""
     left = sub_large_mapcount(folio, nr, mm)
     if PAGE_MAPCOUNTS:
         last = remove_page_mapcounts(folio, page, nr)
@@ -244,8 +239,7 @@ def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
     return after_ptes(folio, left)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
-    """The PMD is gone."""
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
     if PAGE_MAPCOUNTS:
         sub_large_mapcount(folio, 1, mm)
         return remove_entire_mapcount(folio)

@@ -12,17 +12,17 @@ eb16876971ea (PM_MMAP_EXCLUSIVE), 6dd55dd1c555 (smaps), 749492229e3b (stop the p
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
+    Folio,
     Hooks,
     Models,
+    Page,
     Policy,
     Stored,
     atomic_add_negative,
     atomic_inc,
     atomic_inc_and_test,
-    atomic_read,
     atomic_set,
     folio_nr_pages,
 )
@@ -35,6 +35,7 @@ from foliolab.policies.mm_id import (
     set_large_mapcount,
     sub_large_mapcount,
 )
+from foliolab.policies.parts.whole_folio import after_pmd, after_ptes, pages_if_first
 
 FIELDS = (
     Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings of any kind, minus 1"),
@@ -43,68 +44,40 @@ FIELDS = (
 )
 
 
-def pages_if_first(folio: Any, now: int, nr: int) -> int:
-    """By how much the mapped statistic grows when nr mappings came and now there are `now`: all or nothing."""
-    return folio_nr_pages(folio) if now == nr else 0
-
-
-def after_ptes(folio: Any, left: int) -> tuple[int, bool]:
-    """(nr, partially_mapped) when PTEs went: fewer mappings than pages prove a partial mapping, without a PMD."""
-    pages = folio_nr_pages(folio)
-    if left == 0:
-        return pages, False
-    return 0, left < pages and atomic_read(folio._entire_mapcount) < 0
-
-
-def after_pmd(folio: Any, left: int, last: bool) -> tuple[int, int, bool]:
-    """(nr, nr_pmdmapped, partially_mapped) when a PMD went; `last`: no other PMD maps the folio."""
-    pages = folio_nr_pages(folio)
-    nr_pmdmapped = pages if last else 0
-    if left == 0:
-        return pages, nr_pmdmapped, False
-    return 0, nr_pmdmapped, last and left < pages
-
-
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_large_mapcount(folio, nr, mm)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     set_large_mapcount(folio, 1, mm)
     atomic_set(folio._entire_mapcount, 0)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     """nr PTEs map pages: all of the folio counts as mapped with its first mapping."""
     return pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     nr_pmdmapped = folio_nr_pages(folio) if atomic_inc_and_test(folio._entire_mapcount) else 0
     return pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     add_large_mapcount(folio, nr, mm)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     atomic_inc(folio._entire_mapcount)
     add_large_mapcount(folio, 1, mm)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
-    """nr PTEs are gone."""
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     return after_ptes(folio, sub_large_mapcount(folio, nr, mm))
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
-    """The PMD is gone: here the entire mapcount goes first."""
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
+    """The entire mapcount is decremented first, unlike in `mm-id`."""
     last = atomic_add_negative(-1, folio._entire_mapcount)
     return after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
 

@@ -1,6 +1,6 @@
 """`owner-vma`: Torvalds' counter-proposal of November 2023, an owner and the number of mappings by all others.
 
-A folio is exclusive while nobody but its owner maps it. The proposal names two things to store, a pointer to the
+A folio is exclusive while only its owner maps it. The proposal names two things to store, a pointer to the
 owning VMA and a counter of non-owner mappings; it was never written down as code. What it leaves open, and what
 was decided here:
 
@@ -13,10 +13,10 @@ was decided here:
 - *Folios that are not anonymous* (another): no rule of their own, the first MM to map one owns it until nothing
   maps it.
 - *References against mappings* (a third): COW reuse asks as `mm-id` does, the last time under the lock.
-- A single mapping has a single owner, whoever it is, as for every scheme with a large mapcount.
+- A folio with a single mapping has a single owner, as in every scheme with a large mapcount.
 
-What follows: whoever is called exclusive is, also when an MM ID is used again (an owner that is gone has no
-mapping, so whoever gets its ID inherits none). But once the owner is gone, the rest is called shared as long as
+Consequences: an answer of "exclusive" is right, also when an MM ID is used again (an owner that has exited has no
+mapping, so the MM that gets its ID inherits none). But once the owner is gone, the rest is called shared as long as
 there are two mappings, even if a single other MM has them all: a child outlives its parent, and no page of the folio
 is ever reused until all of it is unmapped or copied. So it is not exact for two MMs, and claims only to be safe.
 
@@ -26,10 +26,12 @@ Sources: specification 4.7 (the thread of 24 Nov 2023) and 5.2; series 202311241
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from foliolab.framework.api import (
+    MM,
     Bits,
+    Folio,
+    Page,
     Policy,
     Stored,
     atomic_read,
@@ -40,7 +42,8 @@ from foliolab.framework.api import (
     store,
 )
 from foliolab.policies import mm_id
-from foliolab.policies.mm_id import MM_ID_DUMMY, MM_ID_MASK, leave_swapcache, only_mapped
+from foliolab.policies.mm_id import MM_ID_DUMMY, MM_ID_MASK
+from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
 
 LOCK_BIT = 0
 LOCK = 1 << LOCK_BIT
@@ -56,24 +59,24 @@ FIELDS = (
 )  # fmt: skip
 
 
-def owner(folio: Any) -> int:
+def owner(folio: Folio) -> int:
     """The ID of the owner, the dummy if nothing maps the folio."""
     return load(folio._owner) >> OWNER_SHIFT
 
 
-def set_owner(folio: Any, mm_id: int) -> None:
+def set_owner(folio: Folio, mm_id: int) -> None:
     """Make an MM the owner; the lock beside it stays."""
     store(folio._owner, load(folio._owner) & LOCK | mm_id << OWNER_SHIFT)
 
 
-def set_large_mapcount(folio: Any, nr: int, mm: Any) -> None:
+def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
     """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
     atomic_set(folio._large_mapcount, nr - 1)
     set_owner(folio, load(mm.mm_id))
 
 
-def _count(folio: Any, nr: int, mm_id: int, total: int) -> None:
-    """nr mappings by an MM more (less); now there are total + 1."""
+def _count(folio: Folio, nr: int, mm_id: int, total: int) -> None:
+    """Add nr mappings by an MM (negative: remove them); the folio now has total + 1."""
     if owner(folio) == MM_ID_DUMMY:
         set_owner(folio, mm_id)
     elif owner(folio) != mm_id:
@@ -82,7 +85,7 @@ def _count(folio: Any, nr: int, mm_id: int, total: int) -> None:
         set_owner(folio, MM_ID_DUMMY)
 
 
-def _change_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
+def _change_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
     bit_spin_lock(LOCK_BIT, folio._owner)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
@@ -91,24 +94,24 @@ def _change_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
     return total + 1
 
 
-def add_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
-    """nr more mappings by an MM; the new number of mappings."""
+def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
+    """Add nr mappings by an MM; return the new number of mappings."""
     return _change_large_mapcount(folio, nr, mm)
 
 
-def sub_large_mapcount(folio: Any, nr: int, mm: Any) -> int:
-    """nr mappings by an MM less; the new number of mappings."""
+def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
+    """Remove nr mappings by an MM; return the new number of mappings."""
     return _change_large_mapcount(folio, -nr, mm)
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """Whether others than the owner map it; one mapping has one owner."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False
     return load(folio._nr_other_mappings) != 0
 
 
-def can_reuse(folio: Any, page: Any, mm: Any) -> bool:
+def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
     """As in specification 2.7, but every reference must be a mapping of the owner."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False  # give the large folio back rather than pin it for one page

@@ -14,35 +14,39 @@ Two parameters undo later work, to compare with older kernels: `large_mapcount=0
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
+    Folio,
     Hooks,
     Models,
+    Page,
     Parameter,
     Policy,
     Stored,
     atomic_add,
-    atomic_add_negative,
-    atomic_add_return,
     atomic_dec,
     atomic_inc,
-    atomic_inc_and_test,
     atomic_read,
     atomic_set,
     atomic_sub,
-    atomic_sub_return,
     folio_nr_pages,
     folio_page,
-    nth_page,
+)
+from foliolab.policies.parts.page_mapcounts import (
+    ENTIRELY_MAPPED,
+    FOLIO_PAGES_MAPPED,
+    PAGE_MAPCOUNT,
+    add_entire_mapcount,
+    add_page_mapcounts,
+    dup_page,
+    partially_mapped,
+    remove_entire_mapcount,
+    remove_page_mapcounts,
+    set_page_mapcounts,
 )
 
-ENTIRELY_MAPPED = 0x800000
-FOLIO_PAGES_MAPPED = ENTIRELY_MAPPED - 1
 LARGE_MAPCOUNT = 1
-BATCHED = 1
 
-PAGE_MAPCOUNT = Stored("_mapcount", "i32", per="page", offset=48, init=-1, doc="PTE mappings of the page, minus 1")
 
 FIELDS = (
     PAGE_MAPCOUNT,
@@ -52,144 +56,61 @@ FIELDS = (
 )
 
 
-def add_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
-    """Count PTE mappings page by page; how many pages became mapped and are not below a PMD."""
-    first = 0
-    if BATCHED:
-        for i in range(nr):
-            if atomic_inc_and_test(nth_page(page, i)._mapcount):
-                first += 1
-        if first and atomic_add_return(first, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:
-            first = 0
-    else:
-        for i in range(nr):
-            if (
-                atomic_inc_and_test(nth_page(page, i)._mapcount)
-                and atomic_add_return(1, folio._nr_pages_mapped) < ENTIRELY_MAPPED
-            ):
-                first += 1
-    return first
-
-
-def remove_page_mapcounts(folio: Any, page: Any, nr: int) -> int:
-    """Uncount PTE mappings page by page; how many pages became unmapped and are not below a PMD."""
-    last = 0
-    if BATCHED:
-        for i in range(nr):
-            if atomic_add_negative(-1, nth_page(page, i)._mapcount):
-                last += 1
-        if last and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:
-            last = 0
-    else:
-        for i in range(nr):
-            if (
-                atomic_add_negative(-1, nth_page(page, i)._mapcount)
-                and atomic_sub_return(1, folio._nr_pages_mapped) < ENTIRELY_MAPPED
-            ):
-                last += 1
-    return last
-
-
-def set_page_mapcounts(folio: Any, page: Any, nr: int) -> None:
-    """First mappings, by PTEs, of a folio that nobody else sees: no atomics."""
-    for i in range(nr):
-        atomic_set(nth_page(page, i)._mapcount, 0)
-    atomic_set(folio._nr_pages_mapped, nr)
-
-
-def dup_page(page: Any) -> None:
-    """fork: one more PTE maps the page."""
-    atomic_inc(page._mapcount)
-
-
-def add_entire_mapcount(folio: Any) -> tuple[int, int]:
-    """One more PMD; (nr, nr_pmdmapped)."""
-    if not atomic_inc_and_test(folio._entire_mapcount):
-        return 0, 0
-    mapped = atomic_add_return(ENTIRELY_MAPPED, folio._nr_pages_mapped)
-    if mapped >= 2 * ENTIRELY_MAPPED:
-        return 0, 0  # raced with a remove and another add
-    pages = folio_nr_pages(folio)
-    return max(pages - (mapped & FOLIO_PAGES_MAPPED), 0), pages
-
-
-def remove_entire_mapcount(folio: Any) -> tuple[int, int, bool]:
-    """One PMD less; (nr, nr_pmdmapped, partially_mapped)."""
-    if not atomic_add_negative(-1, folio._entire_mapcount):
-        return 0, 0, False
-    mapped = atomic_sub_return(ENTIRELY_MAPPED, folio._nr_pages_mapped)
-    if mapped >= ENTIRELY_MAPPED:
-        return 0, 0, False  # an add raced ahead
-    pages = folio_nr_pages(folio)
-    nr = max(pages - mapped, 0)
-    return nr, pages, nr != 0 and nr < pages
-
-
-def partially_mapped(folio: Any, nr: int) -> bool:
-    """After the removal of PTEs: pages went and others are still mapped."""
-    return nr != 0 and atomic_read(folio._nr_pages_mapped) != 0
-
-
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_page_mapcounts(folio, page, nr)
     if LARGE_MAPCOUNT:
         atomic_set(folio._large_mapcount, nr - 1)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     if LARGE_MAPCOUNT:
         atomic_set(folio._large_mapcount, 0)
     atomic_set(folio._entire_mapcount, 0)
     atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    """nr PTEs map pages."""
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     first = add_page_mapcounts(folio, page, nr)
     if LARGE_MAPCOUNT:
         atomic_add(nr, folio._large_mapcount)
     return first
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
-    """A PMD maps the folio."""
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     counted = add_entire_mapcount(folio)
     if LARGE_MAPCOUNT:
         atomic_inc(folio._large_mapcount)
     return counted
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     if LARGE_MAPCOUNT:
         atomic_add(nr, folio._large_mapcount)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
+def dup_pmd(folio: Folio, mm: MM) -> None:
     """fork: one PMD more."""
     atomic_inc(folio._entire_mapcount)
     if LARGE_MAPCOUNT:
         atomic_inc(folio._large_mapcount)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
-    """nr PTEs are gone: the large mapcount goes first."""
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
+    """The large mapcount is decremented first."""
     if LARGE_MAPCOUNT:
         atomic_sub(nr, folio._large_mapcount)
     last = remove_page_mapcounts(folio, page, nr)
     return last, partially_mapped(folio, last)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
-    """The PMD is gone: the large mapcount goes first."""
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
+    """The large mapcount is decremented first."""
     if LARGE_MAPCOUNT:
         atomic_dec(folio._large_mapcount)
     return remove_entire_mapcount(folio)
 
 
-def mapcount(folio: Any) -> int:
+def mapcount(folio: Folio) -> int:
     """All mappings; before 6.10 they are summed up, unless no page is mapped by a PTE (LM patch 4)."""
     if LARGE_MAPCOUNT:
         return atomic_read(folio._large_mapcount) + 1
@@ -201,7 +122,7 @@ def mapcount(folio: Any) -> int:
     return total
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """`folio_likely_mapped_shared` of 6.10 to 6.14, specification 1.10: a guess from the first page."""
     total = mapcount(folio)
     if total <= 1:

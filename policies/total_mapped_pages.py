@@ -12,11 +12,12 @@ mappings"), patches 1 to 7 (rules of NO_PAGE_MAPCOUNT for all), 8 to 10 (layout)
 
 from __future__ import annotations
 
-from typing import Any
-
 from foliolab.framework.api import (
+    MM,
     PMD_ORDER,
+    Folio,
     Hooks,
+    Page,
     Policy,
     Stored,
     atomic_read,
@@ -35,7 +36,7 @@ from foliolab.policies.mm_id import (
     maybe_mapped_shared,
     set_large_mapcount,
 )
-from foliolab.policies.no_page_mapcount import pages_if_first
+from foliolab.policies.parts.whole_folio import pages_if_first
 
 PMD_PAGES = 1 << PMD_ORDER
 
@@ -46,99 +47,94 @@ FIELDS = (
 )
 
 
-def set_counts(folio: Any, nr_mappings: int, nr_pages: int, mm: Any) -> None:
-    """The first mappings of a new anonymous folio: nobody else sees it, so no lock."""
+def set_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> None:
+    """Set the first mappings of a new anonymous folio. No other CPU sees the folio yet, so no lock is needed."""
     set_large_mapcount(folio, nr_mappings, mm)
     atomic_set(folio._total_mapped_pages, nr_pages)
 
 
-def add_counts(folio: Any, nr_mappings: int, nr_pages: int, mm: Any) -> tuple[int, int]:
-    """nr_mappings more, of nr_pages pages in all; the new (mapcount, total)."""
+def add_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> tuple[int, int]:
+    """Add nr_mappings that map nr_pages pages in all; return the new (mapcount, total)."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     mapcount = atomic_read(folio._large_mapcount) + nr_mappings
     total = atomic_read(folio._total_mapped_pages) + nr_pages
     atomic_set(folio._large_mapcount, mapcount)
     atomic_set(folio._total_mapped_pages, total)
-    mm_id._add_to_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
+    mm_id.add_to_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return mapcount + 1, total
 
 
-def sub_counts(folio: Any, nr_mappings: int, nr_pages: int, mm: Any) -> tuple[int, int]:
-    """nr_mappings less, of nr_pages pages in all; the new (mapcount, total)."""
+def sub_counts(folio: Folio, nr_mappings: int, nr_pages: int, mm: MM) -> tuple[int, int]:
+    """Remove nr_mappings that map nr_pages pages in all; return the new (mapcount, total)."""
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     mapcount = atomic_read(folio._large_mapcount) - nr_mappings
     total = atomic_read(folio._total_mapped_pages) - nr_pages
     atomic_set(folio._large_mapcount, mapcount)
     atomic_set(folio._total_mapped_pages, total)
-    mm_id._sub_from_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
+    mm_id.sub_from_slots(folio, nr_mappings, load(mm.mm_id), mapcount)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return mapcount + 1, total
 
 
-def pages_if_last(folio: Any, left: int) -> int:
-    """By how much the mapped statistic shrinks when `left` mappings are left: all or nothing."""
+def pages_if_last(folio: Folio, left: int) -> int:
+    """How much the statistic of mapped pages shrinks when `left` mappings remain: all of the folio or nothing."""
     return folio_nr_pages(folio) if left == 0 else 0
 
 
-def partially_mapped(folio: Any, total: int) -> bool:
+def partially_mapped(folio: Folio, total: int) -> bool:
     """Fewer mapped pages than the folio has prove that one is not mapped."""
     return 0 < total < folio_nr_pages(folio)
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """First mappings of a new folio, by PTEs."""
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     set_counts(folio, nr, nr, mm)
 
 
-def new_anon_pmd(folio: Any, mm: Any) -> None:
-    """First mapping of a new folio, by a PMD."""
+def new_anon_pmd(folio: Folio, mm: MM) -> None:
     set_counts(folio, 1, PMD_PAGES, mm)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     """nr PTEs map pages: all of the folio counts as mapped with its first mapping."""
     mapcount, _ = add_counts(folio, nr, nr, mm)
     return pages_if_first(folio, mapcount, nr)
 
 
-def add_pmd(folio: Any, mm: Any) -> tuple[int, int]:
+def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     """A PMD maps the folio; it is the first one if total and mapcount now differ by one PMD's 511."""
     mapcount, total = add_counts(folio, 1, PMD_PAGES, mm)
     nr_pmdmapped = PMD_PAGES if total - mapcount == PMD_PAGES - 1 else 0
     return pages_if_first(folio, mapcount, 1), nr_pmdmapped
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    """fork: nr PTEs more, in the child."""
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     add_counts(folio, nr, nr, mm)
 
 
-def dup_pmd(folio: Any, mm: Any) -> None:
-    """fork: one PMD more, in the child."""
+def dup_pmd(folio: Folio, mm: MM) -> None:
     add_counts(folio, 1, PMD_PAGES, mm)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
-    """nr PTEs are gone."""
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     mapcount, total = sub_counts(folio, nr, nr, mm)
     return pages_if_last(folio, mapcount), partially_mapped(folio, total)
 
 
-def remove_pmd(folio: Any, mm: Any) -> tuple[int, int, bool]:
-    """The PMD is gone; it was the last one if total and mapcount are now equal."""
+def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
+    """The PMD was the last one if total and mapcount are now equal."""
     mapcount, total = sub_counts(folio, 1, PMD_PAGES, mm)
     nr_pmdmapped = PMD_PAGES if total == mapcount else 0
     return pages_if_last(folio, mapcount), nr_pmdmapped, partially_mapped(folio, total)
 
 
-def entire_mapcount(folio: Any) -> int:
+def entire_mapcount(folio: Folio) -> int:
     """Number of PMD mappings: what total and mapcount differ by, in units of 511."""
     excess = atomic_read(folio._total_mapped_pages) - atomic_read(folio._large_mapcount) - 1
     return excess // (PMD_PAGES - 1)
 
 
-def page_mapcount(folio: Any, page: Any) -> int:
+def page_mapcount(folio: Folio, page: Page) -> int:
     """`folio_average_page_mapcount` of the RFC: the total over P, to the nearest, at least 1 while mapped."""
     total = atomic_read(folio._total_mapped_pages)
     if total == 0:

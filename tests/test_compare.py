@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.errors import ExitCode, UsageError
+from foliolab.framework.host import HostInfo
 from foliolab.framework.results import comparison as comparing
-from foliolab.framework.results import result as results
 from foliolab.framework.results.comparison import Row, compare, failed, rounds_needed, summarise
-from foliolab.framework.results.result import Cell, Config, Failure, MachineInfo, Result
+from foliolab.framework.results.provenance import now
+from foliolab.framework.results.result import Cell, Config, Failure, Result
 
 BASE = "page-mapcount"
 TEN = [10.0, 10.1, 9.9, 10.2, 9.8, 10.05, 9.95, 10.15]
@@ -42,10 +43,10 @@ def result(cells: Sequence[Cell], failures: Sequence[Failure] = (), **others: An
     return Result(
         complete=True,
         command="foliolab compare",
-        started=results.now(),
-        finished=results.now(),
+        started=now(),
+        finished=now(),
         config=Config(**(config | others)),
-        machine=MachineInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS"),
+        machine=HostInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS"),
         versions={},
         kernel="6.15",
         git="",

@@ -15,7 +15,8 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import AccessError, NativeBuildError
 from foliolab.framework.machine import primitives
 from foliolab.framework.plugins.registry import load
-from foliolab.framework.run import RunRequest, compare_run
+from foliolab.framework.run.request import RunRequest
+from foliolab.framework.run.supervise import compare_run
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 SMALL = Shape(nr_pages=1024, nr_mms=3, nr_vpns=256)

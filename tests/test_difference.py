@@ -9,22 +9,23 @@ import msgspec
 import numpy as np
 import pytest
 
+from foliolab.framework import host
 from foliolab.framework.errors import ResultFileError
+from foliolab.framework.report import result_files
 from foliolab.framework.results import comparison as rules
 from foliolab.framework.results import difference as differences
-from foliolab.framework.results import provenance
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Cell, Config, Result
 
 
-def result(samples: dict[int, list[float]]) -> results.Result:
-    config = results.Config(
+def result(samples: dict[int, list[float]]) -> Result:
+    config = Config(
         policies=["a"], policy_parameters={"a": {}}, baseline="a", workloads=["w"], sizes=list(samples), memory=1 << 20,
         repeats=8, seed=1, quick=True,
     )  # fmt: skip
-    cells = [results.Cell(workload="w", size_kib=size, policy="a", samples=found) for size, found in samples.items()]
-    return results.Result(
+    cells = [Cell(workload="w", size_kib=size, policy="a", samples=found) for size, found in samples.items()]
+    return Result(
         complete=True, command="foliolab compare", started="2026-01-01T00:00:00Z", finished="2026-01-01T00:00:01Z",
-        config=config, machine=provenance.describe_machine(), versions={}, kernel="6.1", git="", cells=cells,
+        config=config, machine=host.describe_host(), versions={}, kernel="6.1", git="", cells=cells,
     )  # fmt: skip
 
 
@@ -83,12 +84,12 @@ def test_the_pooled_ratio_is_the_geometric_mean() -> None:
 
 def test_files_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
-    results.save(result({16: [1.0]}), path)
-    assert differences.kind_of(path) == "compare"
-    assert isinstance(differences.load(path), results.Result)
+    result({16: [1.0]}).save(path)
+    assert result_files.kind_of(path) == "compare"
+    assert isinstance(result_files.load(path), Result)
     for text in ("{", "[]", '{"kind": "other"}', '{"kind": 3}', "{}"):
         path.write_text(text)
-        assert differences.kind_of(path) == ""
+        assert result_files.kind_of(path) == ""
         with pytest.raises(ResultFileError, match="no result that can be compared"):
-            differences.load(path)
-    assert differences.kind_of(tmp_path / "absent.json") == ""
+            result_files.load(path)
+    assert result_files.kind_of(tmp_path / "absent.json") == ""

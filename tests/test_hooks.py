@@ -32,7 +32,7 @@ class Calls:
 ANSWERS = {
     "prepare": "None",
     "release": "None",
-    "dup_page": "page_mapcount.dup_page(page)",
+    "dup_page": "page_mapcounts.dup_page(page)",
     "move_pte": "None",
     "mapcount": "atomic_read(folio._large_mapcount) + 1",
     "entire_mapcount": "atomic_read(folio._entire_mapcount) + 1",

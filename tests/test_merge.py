@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from foliolab.framework.errors import UsageError
-from foliolab.framework.results import result as results
+from foliolab.framework.host import describe_host
 from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Cell, Config, Result
 
@@ -24,7 +24,7 @@ def result(
     )  # fmt: skip
     return Result(
         complete=True, command="x", started=f"2026-01-0{size % 9 + 1}", finished="2026-02-01", config=config,
-        machine=results.describe_machine(), versions={}, kernel="k", git="", cells=cells,
+        machine=describe_host(), versions={}, kernel="k", git="", cells=cells,
     )  # fmt: skip
 
 

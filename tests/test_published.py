@@ -10,10 +10,11 @@ import pytest
 
 import foliolab.workloads
 from foliolab.framework.errors import PluginError
+from foliolab.framework.host import HostInfo
 from foliolab.framework.plugins.published import Published, load, parse
 from foliolab.framework.report.words import figure_text
 from foliolab.framework.results.comparison import compare
-from foliolab.framework.results.result import Cell, Config, MachineInfo, Result
+from foliolab.framework.results.result import Cell, Config, Result
 
 BASE = "page-mapcount"
 WORKLOADS = Path(foliolab.workloads.__path__[0])
@@ -200,7 +201,7 @@ def test_what_was_published_stands_beside_the_same_thing(
         started="",
         finished="",
         config=config,
-        machine=MachineInfo(cpu="", cores=1, memory_bytes=0, os=""),
+        machine=HostInfo(cpu="", cores=1, memory_bytes=0, os=""),
         versions={},
         kernel="",
         git="",

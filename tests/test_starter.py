@@ -42,7 +42,8 @@ def test_without_its_lock_or_mark_it_is_refuted(file: Path) -> None:
 
 
 def test_it_can_be_compared(file: Path) -> None:
-    from foliolab.framework.run import RunRequest, compare_run
+    from foliolab.framework.run.request import RunRequest
+    from foliolab.framework.run.supervise import compare_run
 
     registry = room.load([file])
     first, workload = next(iter(registry.policies)), next(iter(registry.workloads))

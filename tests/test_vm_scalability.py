@@ -30,8 +30,8 @@ from foliolab.framework.machine.primitives import (
     pte_at,
     zone_at,
 )
+from foliolab.framework.run.cases import Case, shape_of
 from foliolab.framework.run.count import count
-from foliolab.framework.run.request import Case, shape_of
 from foliolab.policies import foliolab_policies, mm_id, page_mapcount
 from foliolab.workloads.vm_scalability import PARENT, WORDS, meet, workload, workloads, write_random
 

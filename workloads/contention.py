@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.api import (
     READ_ONCE,
+    Memory,
     Setting,
     Timed,
     Workload,
@@ -33,6 +34,9 @@ from foliolab.framework.api import (
     pte_at,
 )
 
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
+
 PAGES: Final = 1 << 18
 """Pages that each thread maps and unmaps in one timed call."""
 HOLDER: Final = 0
@@ -41,7 +45,7 @@ SHARED: Final = 64
 
 
 def map_unmap(
-    vm: Any, cpu: int, who: int, start: int, threads: int, order_at: int, folios: int, nr: int, turns: int
+    vm: Memory, cpu: int, who: int, start: int, threads: int, order_at: int, folios: int, nr: int, turns: int
 ) -> int:
     """Wait for the other threads, then map and unmap `folios` folios `turns` times."""
     c = cpu_at(vm, cpu)
@@ -62,7 +66,7 @@ def map_unmap(
     return 0
 
 
-def _frames(machine: Any, setting: Setting) -> list[int]:
+def _frames(machine: Machine, setting: Setting) -> list[int]:
     return [machine.frame(HOLDER, vpn) for vpn in range(0, setting.nr_pages, 1 << setting.order)]
 
 
@@ -72,7 +76,7 @@ def _plan(setting: Setting, threads: int) -> tuple[int, int]:
     return share, 1 if setting.counting else max(1, PAGES // (share << setting.order))
 
 
-def prepare(machine: Any, setting: Setting, same: bool, threads: int) -> Sequence[Timed]:
+def prepare(machine: Machine, setting: Setting, same: bool, threads: int) -> Sequence[Timed]:
     """An idle MM maps all folios; one call a thread."""
     import numpy as np
 
@@ -109,7 +113,7 @@ class _Case:
         self.same = same
         self.threads = threads
 
-    def prepare(self, machine: Any, setting: Setting) -> Sequence[Timed]:
+    def prepare(self, machine: Machine, setting: Setting) -> Sequence[Timed]:
         return prepare(machine, setting, self.same, self.threads)
 
     def pages(self, setting: Setting) -> int:

@@ -7,9 +7,12 @@ mapped by a PMD first and then by PTEs, as there. Writes store into real page co
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.api import PMD_ORDER, Setting, Timed, Workload
+
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
 
 PAGE_SIZE: Final = 4096
 PARENT: Final = 0
@@ -18,77 +21,77 @@ SERIES: Final = ("20240829165627.2256514-1-david@redhat.com", "specification 6.1
 PRECISE: Final = ("20231124132626.235350-1-david@redhat.com", "specification 4.6")
 
 
-def populate(machine: Any, setting: Setting) -> None:
+def populate(machine: Machine, setting: Setting) -> None:
     """The parent touches all of its memory."""
     machine.create(PARENT)
     machine.populate(PARENT, 0, setting.nr_pages, setting.order)
 
 
-def populate_and_fork(machine: Any, setting: Setting) -> None:
+def populate_and_fork(machine: Machine, setting: Setting) -> None:
     """The parent touches all of its memory and forks a child that stays alive."""
     populate(machine, setting)
     machine.fork(PARENT, CHILD)
 
 
-def munmap(machine: Any, setting: Setting) -> Timed:
+def munmap(machine: Machine, setting: Setting) -> Timed:
     """munmap of it all."""
     populate(machine, setting)
-    return machine.bind("unmap", PARENT, 0, setting.nr_pages)  # type: ignore[no-any-return]
+    return machine.bind("unmap", PARENT, 0, setting.nr_pages)
 
 
-def dontneed(machine: Any, setting: Setting) -> Timed:
+def dontneed(machine: Machine, setting: Setting) -> Timed:
     """MADV_DONTNEED of it all."""
     return munmap(machine, setting)
 
 
-def fork(machine: Any, setting: Setting) -> Timed:
+def fork(machine: Machine, setting: Setting) -> Timed:
     """fork of the parent."""
     populate(machine, setting)
-    return machine.bind("fork", PARENT, CHILD)  # type: ignore[no-any-return]
+    return machine.bind("fork", PARENT, CHILD)
 
 
-def _write(machine: Any, setting: Setting, who: int, nbytes: int) -> Timed:
-    return machine.bind("write", who, 0, setting.nr_pages, 1, nbytes)  # type: ignore[no-any-return]
+def _write(machine: Machine, setting: Setting, who: int, nbytes: int) -> Timed:
+    return machine.bind("write", who, 0, setting.nr_pages, 1, nbytes)
 
 
-def cow_byte(machine: Any, setting: Setting) -> Timed:
+def cow_byte(machine: Machine, setting: Setting) -> Timed:
     """The parent writes a byte into each page while the child lives."""
     populate_and_fork(machine, setting)
     return _write(machine, setting, PARENT, 1)
 
 
-def cow(machine: Any, setting: Setting) -> Timed:
+def cow(machine: Machine, setting: Setting) -> Timed:
     """The parent writes all bytes of each page while the child lives."""
     populate_and_fork(machine, setting)
     return _write(machine, setting, PARENT, PAGE_SIZE)
 
 
-def reuse_byte(machine: Any, setting: Setting) -> Timed:
+def reuse_byte(machine: Machine, setting: Setting) -> Timed:
     """The parent writes a byte into each page after the child has exited."""
     populate_and_fork(machine, setting)
     machine.exit(CHILD)
     return _write(machine, setting, PARENT, 1)
 
 
-def reuse(machine: Any, setting: Setting) -> Timed:
+def reuse(machine: Machine, setting: Setting) -> Timed:
     """The parent writes all bytes of each page after the child has exited."""
     populate_and_fork(machine, setting)
     machine.exit(CHILD)
     return _write(machine, setting, PARENT, PAGE_SIZE)
 
 
-def child_reuse_byte(machine: Any, setting: Setting) -> Timed:
+def child_reuse_byte(machine: Machine, setting: Setting) -> Timed:
     """The child writes a byte into each page after the parent has unmapped them."""
     populate_and_fork(machine, setting)
     machine.unmap(PARENT, 0, setting.nr_pages)
     return _write(machine, setting, CHILD, 1)
 
 
-def remap(machine: Any, setting: Setting) -> Timed:
+def remap(machine: Machine, setting: Setting) -> Timed:
     """PMD mappings are replaced by PTE mappings."""
     machine.create(PARENT)
     machine.populate(PARENT, 0, setting.nr_pages, setting.order, pmd=True)
-    return machine.bind("split_pmd", PARENT, 0, setting.nr_pages)  # type: ignore[no-any-return]
+    return machine.bind("split_pmd", PARENT, 0, setting.nr_pages)
 
 
 WORKLOADS: Final = (

@@ -1,8 +1,8 @@
-"""Courses: programs whose processes come to share memory in ways that a sharing pattern has no words for.
+"""Programs: workloads of several phases, with operations that a sharing pattern cannot express.
 
-Huge mappings by PMD, MAP_SHARED, swap and protection are operations of a machine. `foliolab consequences` looks
-after each of them; a comparison times the last one, if the course is named. Random choices come from the seed; how
-much is written, unmapped or swapped is chosen, not measured.
+These operations are mappings by PMD, MAP_SHARED, swap and protection. `foliolab consequences` examines the machine
+after each operation; `foliolab compare` times the last operation, if the program is named. Random choices come from the
+seed; how much is written, unmapped or swapped is chosen, not measured.
 
 Sources: specification 2.6 (orders of forks), 2.8 (file folios, MAP_SHARED, NUMA hinting), 1.8 (swap, PMD split).
 """
@@ -10,9 +10,13 @@ Sources: specification 2.6 (orders of forks), 2.8 (file folios, MAP_SHARED, NUMA
 from __future__ import annotations
 
 import random
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.api import PMD_ORDER, Setting, Timed, Workload
+
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
 
 PARENT: Final = 0
 PROCESSES: Final = 4
@@ -21,12 +25,12 @@ PART: Final = 16
 """Pages that are written, unmapped or faulted in at a time, at most."""
 
 
-def _pmd(machine: Any, setting: Setting) -> bool:
-    """Whether folios are mapped by PMDs: what maps none is followed without."""
+def _pmd(machine: Machine, setting: Setting) -> bool:
+    """Whether folios are mapped by PMDs; a policy that does not claim `pmd` gets PTEs."""
     return setting.order == PMD_ORDER and "pmd" in machine.scheme.capabilities
 
 
-def _load(machine: Any, setting: Setting) -> None:
+def _load(machine: Machine, setting: Setting) -> None:
     """The first process loads all its memory."""
     machine.create(PARENT)
     machine.populate(PARENT, 0, setting.nr_pages, setting.order, pmd=_pmd(machine, setting))
@@ -37,7 +41,7 @@ def _parts(setting: Setting, chance: random.Random, count: int) -> list[int]:
     return [PART * part for part in chance.sample(range(setting.nr_pages // PART), count)]
 
 
-def zygote(machine: Any, setting: Setting) -> Timed:
+def zygote(machine: Machine, setting: Setting) -> Timed:
     """A zygote forks applications, which write a little, unload parts and are replaced; then it dies.
 
     The last application has a child of its own, which outlives all and writes. Timed: what that one unmaps.
@@ -62,10 +66,10 @@ def zygote(machine: Any, setting: Setting) -> Timed:
     machine.exit(PARENT)
     half = setting.nr_pages // 2
     machine.write(grandchild, half, setting.nr_pages - half)
-    return machine.bind("unmap", grandchild, 0, setting.nr_pages)  # type: ignore[no-any-return]
+    return machine.bind("unmap", grandchild, 0, setting.nr_pages)
 
 
-def huge_library(machine: Any, setting: Setting) -> Timed:
+def huge_library(machine: Machine, setting: Setting) -> Timed:
     """Processes map a library: the first all of it by PTEs, every second one by PMDs, the others parts.
 
     The last folio is in a MAP_SHARED mapping of all of them. The first process writes data pages of the library
@@ -88,10 +92,10 @@ def huge_library(machine: Any, setting: Setting) -> Timed:
     machine.write(PARENT, 0, PART // 4)
     for mm in range(PROCESSES - 1):
         machine.exit(mm)
-    return machine.bind("unmap", PROCESSES - 1, 0, setting.nr_pages)  # type: ignore[no-any-return]
+    return machine.bind("unmap", PROCESSES - 1, 0, setting.nr_pages)
 
 
-def swap_pressure(machine: Any, setting: Setting) -> Timed:
+def swap_pressure(machine: Machine, setting: Setting) -> Timed:
     """Memory is short while a child lives: parts of folios go to swap, and come back when they are written.
 
     Of every second folio the pages leave both processes, of the others the parent alone. Once the child is gone the
@@ -110,10 +114,10 @@ def swap_pressure(machine: Any, setting: Setting) -> Timed:
                 machine.swap_out(1, vpn)
     machine.exit(1)
     machine.write(PARENT, 0, setting.nr_pages)
-    return machine.bind("unmap", PARENT, 0, setting.nr_pages)  # type: ignore[no-any-return]
+    return machine.bind("unmap", PARENT, 0, setting.nr_pages)
 
 
-def _course(name: str, summary: str, prepare: Any, least: int = 2) -> Workload:
+def _program(name: str, summary: str, prepare: Callable[[Machine, Setting], Timed], least: int = 2) -> Workload:
     return Workload(
         name=name,
         summary=summary,
@@ -122,21 +126,21 @@ def _course(name: str, summary: str, prepare: Any, least: int = 2) -> Workload:
         orders=tuple(range(least, PMD_ORDER + 1)),
         mms=PROCESSES + 1,
         frames=4,
-        course=True,
+        program=True,
         small=512,
         limit=lambda order: 4 << PMD_ORDER,
     )
 
 
 def workloads() -> list[Workload]:
-    """All of them."""
+    """The programs that ship."""
     return [
-        _course("zygote", "a zygote forks applications, which unload parts; the last one's child stays", zygote),
-        _course(
+        _program("zygote", "a zygote forks applications, which unload parts; the last one's child stays", zygote),
+        _program(
             "huge-library",
             "processes map a file's 2 MiB folios by PMDs, by PTEs in part, and MAP_SHARED",
             huge_library,
             PMD_ORDER,
         ),
-        _course("swap-pressure", "folios go to swap in part while a child lives, and come back", swap_pressure),
+        _program("swap-pressure", "folios go to swap in part while a child lives, and come back", swap_pressure),
     ]

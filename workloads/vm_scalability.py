@@ -20,13 +20,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.api import (
     COPIED,
     PAGE_SIZE,
     PMD_ORDER,
     READ_ONCE,
+    Memory,
     ModelError,
     Setting,
     Timed,
@@ -42,6 +43,9 @@ from foliolab.framework.api import (
     write_page,
     zone_at,
 )
+
+if TYPE_CHECKING:
+    from foliolab.framework.api import Machine
 
 PARENT: Final = 0
 WORDS: Final = PAGE_SIZE // 8
@@ -59,7 +63,7 @@ MULTIPLIER: Final = 6364136223846793005
 INCREMENT: Final = 1442695040888963407
 
 
-def meet(vm: Any, gate: int, children: int) -> None:
+def meet(vm: Memory, gate: int, children: int) -> None:
     """Wait until all children are here."""
     if children > 1:
         arrived = pte_at(vm, gate).pte
@@ -68,7 +72,7 @@ def meet(vm: Any, gate: int, children: int) -> None:
             cpu_relax()
 
 
-def write_all(vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int) -> int:
+def write_all(vm: Memory, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int) -> int:
     """Once all are here, write every word of nr pages; how many pages were written."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
@@ -81,7 +85,7 @@ def write_all(vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, 
 
 
 def write_random(
-    vm: Any, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int, words: int, seed: int
+    vm: Memory, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int, words: int, seed: int
 ) -> int:
     """Once all are here, write random words, on the average `words` in each of nr pages; nr, or less on failure."""
     c = cpu_at(vm, cpu)
@@ -123,7 +127,7 @@ class AnonCow:
         self.children = children
         self.random = random
 
-    def prepare(self, machine: Any, setting: Setting) -> Sequence[Timed]:
+    def prepare(self, machine: Machine, setting: Setting) -> Sequence[Timed]:
         """Populate and fork; a call for each child."""
         machine.create(PARENT)
         # what maps no PMD is measured without one, as by the other workloads
@@ -137,7 +141,7 @@ class AnonCow:
             return [partial(_in_turn, [self._child(machine, setting, c, 1) for c in range(1, self.children + 1)])]
         return [self._child(machine, setting, c, self.children) for c in range(1, self.children + 1)]
 
-    def _child(self, machine: Any, setting: Setting, child: int, children: int) -> Timed:
+    def _child(self, machine: Machine, setting: Setting, child: int, children: int) -> Timed:
         """What a child does once `children` have come."""
         where = (machine.map.cpus[child - 1], machine.map.zone, machine.map.mms[child], machine.map.scratch, children)
         if self.random:

@@ -7,14 +7,12 @@ from foliolab.framework.calibration.file import (
     column_of,
     default_path,
     differs,
-    load,
-    save,
 )
 from foliolab.framework.calibration.fit import calibrate
 from foliolab.framework.calibration.remarks import remarks
 from foliolab.framework.calibration.rest import Rest, Unknown, rest_of
 
 __all__ = [
-    "Calibration", "Operation", "Point", "Rest", "Unknown", "calibrate", "column_of", "default_path", "differs", "load",
-    "remarks", "rest_of", "save",
+    "Calibration", "Operation", "Point", "Rest", "Unknown", "calibrate", "column_of", "default_path", "differs",
+    "remarks", "rest_of",
 ]  # fmt: skip

@@ -10,16 +10,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
-from foliolab.framework import document
-from foliolab.framework.results.provenance import MachineInfo
+from foliolab.framework.document import Document
+from foliolab.framework.host import HostInfo
 from foliolab.framework.results.result import Result
-
-SCHEMA: Final = 1
-"""The newest schema that this FolioLab writes and reads."""
 
 PAGE_KIB: Final = 4
 
@@ -117,11 +114,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     git: str
 
 
-class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="file", tag=True):
+class Calibration(Document, frozen=True, kw_only=True, tag_field="file", tag=True):
     """The rest of one kernel on one machine.
 
     Attributes:
-        schema: the version of this format.
         made: when it was computed.
         policy: which policy models the kernel, as the model's result writes it.
         parameters: all its parameters.
@@ -134,18 +130,20 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         left_out: operations that are in one of the results only, or not at all comparable, and why.
     """
 
-    schema: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA)] = SCHEMA
+    WHAT = "calibration"
+    MADE_BY = "foliolab kernel calibrate"
+
     made: str
     policy: str
     parameters: dict[str, int]
     reuses: bool
-    machine: MachineInfo
+    machine: HostInfo
     kernel: str
     bench: Source
     model: Source
     seed: int
     operations: list[Operation]
-    left_out: dict[str, str] = {}
+    left_out: dict[str, str] = msgspec.field(default_factory=dict)
 
     def operation(self, name: str) -> Operation | None:
         """The operation of that name."""
@@ -169,7 +167,7 @@ def default_path(kernel: str) -> Path:
     return folder / "calibration" / f"{release}.json"
 
 
-def differs(calibration: Calibration, machine: MachineInfo, kernel: str) -> str:
+def differs(calibration: Calibration, machine: HostInfo, kernel: str) -> str:
     """Why a calibration is not about this machine and kernel; empty where it is."""
     if calibration.machine.cpu != machine.cpu:
         return f"it was made on {calibration.machine.cpu}, this is {machine.cpu}"
@@ -191,21 +189,3 @@ def column_of(result: Result, policy: str, parameters: Mapping[str, int]) -> str
         if written.partition(":")[0] == policy.partition(":")[0] and known.get(written, {}) == parameters:
             return written
     return ""
-
-
-def save(calibration: Calibration, path: str | os.PathLike[str]) -> None:
-    """Write a calibration file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(calibration, path)
-
-
-def load(path: str | os.PathLike[str]) -> Calibration:
-    """Read a calibration file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, another kind of file, or of a newer schema.
-    """
-    return document.load(path, Calibration, SCHEMA, "calibration", "foliolab kernel calibrate")

@@ -34,11 +34,10 @@ from foliolab.framework.calibration.file import (
 )
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel.bench import COPIES, COPYING, KIND
+from foliolab.framework.results import statistics
 from foliolab.framework.results.provenance import now
 from foliolab.framework.results.result import Cell, Result
 
-RESAMPLES: Final = 2000
-INTERVAL: Final = (0.025, 0.975)
 FLOOR: Final = 0.01
 MIN_ROUNDS: Final = 3
 MOSTLY: Final = 0.5
@@ -133,7 +132,7 @@ def _operation(name: str, pairs: Iterable[tuple[int, Cell, Cell | None]], reuses
     both = [(size, theirs, ours) for size, theirs, ours in pairs if theirs.samples and ours and ours.samples]
     widest = [max((len(cell.samples) for cell in cells), default=0) for cells in list(zip(*both, strict=True))[1:]]
     # One draw of rounds for all sizes: what disturbed a round, disturbed it at all sizes.
-    rounds = [random.random((RESAMPLES, width)) for width in widest]
+    rounds = [random.random((statistics.RESAMPLES, width)) for width in widest]
     points: list[Point] = []
     draws: list[Draws] = []
     for size, theirs, ours in both:
@@ -173,7 +172,7 @@ def _medians(samples: Sequence[float], rounds: Draws) -> Draws:
     """The median of each draw of rounds, with replacement."""
     values = np.asarray(samples, np.float64)
     chosen = (rounds[:, : values.size] * values.size).astype(np.intp)
-    return np.asarray(np.median(values[chosen], axis=1))
+    return statistics.medians(values, chosen)
 
 
 def _fitted(operation: Operation, draws: Sequence[Draws]) -> Operation:
@@ -186,7 +185,7 @@ def _fitted(operation: Operation, draws: Sequence[Draws]) -> Operation:
     rest = np.array([operation.points[place].rest for place in chosen])
     per_page, per_folio = (float(value) for value in solve @ rest)
     drawn = np.stack([draws[place] for place in chosen], axis=1) @ solve.T
-    (low, low_folio), (high, high_folio) = np.quantile(drawn, INTERVAL, axis=0)
+    (low, low_folio), (high, high_folio) = statistics.interval(drawn)
     spread = np.cov(drawn.T)
     constants = Constants(
         per_page=per_page,

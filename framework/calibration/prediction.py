@@ -30,8 +30,6 @@ from foliolab.framework.results.result import Result
 SMALL_KIB: Final = 4
 """Folios of one page: no scheme does anything there, so they say nothing about a prediction."""
 
-INTERVAL: Final = (0.025, 0.975)
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -189,14 +187,14 @@ def _forecast(
     # A rest below minus the raw time leaves nothing to divide: such constants predict nothing.
     possible = (base.min() + under.draws > 0) & (ours.min() + rest.draws > 0)
     outside = (base + under.value <= 0).any() or (ours + rest.value <= 0).any()
-    if outside or 1 - possible.mean() > INTERVAL[0]:
+    if outside or 1 - possible.mean() > statistics.INTERVAL[0]:
         return Forecast(row=row, reason="the calibrated rest is not told from less than nothing")
     if row.verdict == "baseline":
         return replace(found, ratio=1.0, ratio_low=1.0, ratio_high=1.0)
     drawn = np.random.default_rng(seed).integers(0, rounds, (rest.draws.size, rounds))[possible]
     over = ours[drawn] + rest.draws[possible, None]
     ratios = np.median(over / (base[drawn] + under.draws[possible, None]), axis=1)
-    low, high = (float(value) for value in np.quantile(ratios, INTERVAL))
+    low, high = (float(value) for value in statistics.interval(ratios))
     ratio = statistics.median(((ours + rest.value) / (base + under.value)).tolist())
     found = replace(found, ratio=ratio, ratio_low=min(low, ratio), ratio_high=max(high, ratio))
     return replace(found, standings=_standings(found))

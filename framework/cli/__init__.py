@@ -1,9 +1,9 @@
-"""The command line: `foliolab VERB`, one module here for each verb.
+"""The command line: `foliolab VERB`, one module of this package for each verb.
 
-A module is a verb if it has a function `run`; its first line of text is the verb's help. The verb's name is
-the module's, or its NAME. A package in here is a group, whose modules are verbs: `foliolab kernel bench`.
-Verbs of other packages, the window's among them, arrive as entry points of the group `foliolab.verbs`: such modules.
-Nothing slow is imported before a verb runs.
+A module with a function `run` is a verb. The module's docstring is the verb's help. The verb's name is the module's, or
+its NAME. A package in this package is a group of verbs, such as `foliolab kernel bench`. Other packages add verbs by
+entry points of the group `foliolab.verbs`, which name such modules; `foliolab gui` is one of them. Nothing slow is
+imported before a verb runs.
 """
 
 from __future__ import annotations
@@ -23,24 +23,28 @@ from typing import Annotated, Final
 import typer
 
 from foliolab.framework.cli._common import INTERRUPTED
-from foliolab.framework.errors import FolioLabError
+from foliolab.framework.cli._help import Verbs
+from foliolab.framework.errors import FolioLabError, UsageError
 
 __all__ = ["application", "main"]
 
 UNEXPECTED: Final = 1
 VERBS: Final = "foliolab.verbs"
-"""The group of entry points of verbs that other packages bring."""
+"""The group of entry points of other packages' verbs."""
+RENAMED: Final = {"replay-trace": "foliolab replay FILE"}
+"""Verbs of earlier versions, and what to type instead."""
 
 
 def application() -> typer.Typer:
     """The program with all its verbs."""
     app = typer.Typer(
         name="foliolab",
+        cls=Verbs,
         help="A workbench for schemes that track who owns a large folio.",
         epilog="Exit codes: 0 good, 1 a comparison failed, 2 usage, 3 nothing measured, 4 a plugin failed.",
         add_completion=False,
         no_args_is_help=True,
-        rich_markup_mode=None,  # plain help: a rich one would take 0.1 s longer
+        rich_markup_mode=None,  # rich would add 0.1 s to each start
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -48,13 +52,15 @@ def application() -> typer.Typer:
     _add_verbs(app, sys.modules[__name__])
     built_in = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
     wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    if wanted not in built_in:  # asking for entry points takes as long as the rest of a start
-        _add_arrived(app, built_in)
+    if wanted in RENAMED:
+        raise UsageError(f"{wanted} is now: {RENAMED[wanted]}")
+    if wanted not in built_in:  # reading entry points takes as long as the rest of a start
+        _add_from_entry_points(app, built_in)
     return app
 
 
-def _add_arrived(app: typer.Typer, taken: Container[object]) -> None:
-    """Add the verbs of other packages; one that cannot be imported, or whose name is taken, is left out, and said."""
+def _add_from_entry_points(app: typer.Typer, taken: Container[object]) -> None:
+    """Add the verbs of other packages. A verb that fails to import, or whose name is taken, becomes a message."""
     from importlib.metadata import entry_points
 
     for found in entry_points(group=VERBS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
-    from foliolab.framework.report.page import Page
+    from foliolab.framework.report.pages.page import Page
     from foliolab.framework.verify.ledger import Ledger
 
 LISTS: Final = "separated by commas; may be repeated"
@@ -55,6 +56,16 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
         return room.load(plugins or (), strict)
     finally:
         gc.enable()  # see `main`: the start is over
+
+
+def typed() -> str:
+    """The command as the user typed it."""
+    return shlex.join(["foliolab", *sys.argv[1:]])
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    sys.stderr.write(f"foliolab: {text}\n")
 
 
 def warn(found: Registry) -> None:
@@ -102,7 +113,7 @@ def ledger(found: Registry) -> Ledger:
 def say_refuted(found: Registry, schemes: Iterable[Scheme], page: Page) -> None:
     """Below a report that names policies: which of their claims are refuted."""
     for text in refuted(found, schemes):
-        page.line(f"✗ {text}", "red")
+        page.line(f"✗ {text}", "bad")
 
 
 def refuted(found: Registry, schemes: Iterable[Scheme]) -> list[str]:

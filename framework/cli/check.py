@@ -1,9 +1,9 @@
-"""Check that a policy keeps what it must, and what it claims.
+"""Check that a policy keeps its contract and its claims.
 
-The same checks as in its own tests (`foliolab.framework.testing`): the declaration, the attacks of `foliolab verify`
-within a budget, every workload that it is for, and native code byte for byte against the interpreted text. What the
-attacks found is kept as that of `foliolab verify` is: `list`, `show`, `compare` and `report` name refuted claims.
-Exit codes: 0 it conforms, 1 it does not, 4 its plugin cannot be loaded, 130 interrupted.
+The checks are those of the pytest plugin: the declaration, the attacks of `foliolab verify` within a budget, each
+workload that the policy can run, and native code against the interpreted text, byte for byte. Verdicts are kept as
+those of `foliolab verify`: `list`, `show`, `compare` and `report` name refuted claims.
+Exit codes: 0 the policy conforms, 1 it does not, 4 its plugin cannot be loaded, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from foliolab.framework.errors import ExitCode, FolioLabError
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.report.conformance import Line, Refutation
-    from foliolab.framework.report.page import Page
+    from foliolab.framework.report.pages.page import Page
     from foliolab.framework.testing.subject import Subject
     from foliolab.framework.verify.counterexample import Counterexample
 
@@ -53,11 +53,11 @@ def run(
     found = _common.registry(plugin)
     schemes = _common.schemes(found, policies, plugin)
     _common.warn(found)
-    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.testing.subject import Subject
 
-    page = Page(console_for(sys.stderr if json else None))
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    page = TerminalPage(sys.stderr if json else None)
+    command = _common.typed()
     told: list[dict[str, Any]] = []
     for number, scheme in enumerate(schemes):
         kind, source = found.origin(scheme)
@@ -82,8 +82,8 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     began = time.monotonic()
     lines: list[Line] = []
     refutations: list[Refutation] = []
-    page.line(f"{subject.scheme.name}: {subject.policy.summary}", "bold")
-    page.line(f"  the attacks have {subject.seconds:g} s", "dim")
+    page.line(f"{subject.scheme.name}: {subject.policy.summary}", "strong")
+    page.line(f"  the attacks have {subject.seconds:g} s", "quiet")
     for check, outcome in run_all(subject):
         lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text))
         report.show_line(lines[-1], page)
@@ -106,14 +106,14 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
 def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bool) -> Refutation:
     """Write a counterexample, and play it."""
     from foliolab.framework.report.conformance import Refutation
-    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.counterexample import path_for
     from foliolab.framework.verify.timeline import Timeline
 
-    path = counterexample.place(example, output, first)
+    path = path_for(example, output, first)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        counterexample.save(example, path)
-        command = shlex.join(["foliolab", "replay", str(path)])
+        example.save(path)
+        command = shlex.join(["foliolab", "step", str(path)])
     except (OSError, FolioLabError) as fault:
         sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
         command = ""

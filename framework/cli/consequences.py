@@ -1,12 +1,10 @@
-"""Tell whose decisions and figures differ from the truth.
+"""Count wrong decisions and wrong figures in /proc.
 
 WORKLOAD is a sharing pattern, a workload, a scenario or its file, `scenarios` (all that ship) or `random-scenarios`.
 """
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -73,7 +71,7 @@ def run(
         schemes=schemes,
         seed=seed,
         mms=mms,
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
         execution=_common.execution(execution),
     )
     with Progress() as progress:
@@ -85,13 +83,12 @@ def run(
 
 
 def _show(result: ConsequencesResult, json: Path | None) -> None:
-    from foliolab.framework.consequences import result as results
     from foliolab.framework.report import consequences as report
-    from foliolab.framework.report.page import console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
 
     if json is not None:
-        results.save(result, json)
-    report.render(result, console_for())
+        result.save(json)
+    report.render(result, TerminalPage())
 
 
 def _order(size: str | None) -> int:
@@ -125,7 +122,7 @@ def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentS
     """What the user named, or everything that is a course."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
-    courses = {name: workload for name, workload in found.workloads.items() if workload.course}
+    courses = {name: workload for name, workload in found.workloads.items() if workload.program}
     chosen: list[MomentSource] = []
     for name in dict.fromkeys(names or [*found.patterns, *courses, ALL, RANDOM]):
         if name in found.patterns:

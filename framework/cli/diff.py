@@ -1,8 +1,8 @@
-"""Tell what differs between two result files.
+"""Compare two result files.
 
-Counted metrics, precision and errors are compared exactly. Times of two runs were not measured in turn: each has its
-95 % interval and a verdict, and none of them fails.
-Exit codes: 0 nothing is worse, 1 something exact is worse, 2 the files cannot be compared.
+Counted metrics, precision and errors are compared exactly. The times of two runs were not measured interleaved: each
+difference has a 95 % interval and a verdict, and does not change the exit code.
+Exit codes: 0 no exact value is worse, 1 one is worse, 2 the files cannot be compared.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ def run(
 ) -> None:
     """Compare two result files: counted metrics exactly, times with their intervals."""
     from foliolab.framework.report import difference as report
-    from foliolab.framework.report.page import Page, console_for
-    from foliolab.framework.results import difference
+    from foliolab.framework.report.pages.terminal import TerminalPage
+    from foliolab.framework.report.result_files import load
+    from foliolab.framework.results.difference import difference
 
-    found = difference.difference(difference.load(old), difference.load(new))
+    found = difference(load(old), load(new))
     names = old.name, new.name
     if markdown:
         print(report.markdown(found, names, every), end="")
     else:
-        report.render(found, names, Page(console_for()), every)
+        report.render(found, names, TerminalPage(), every)
     if found.worse:
         raise typer.Exit(ExitCode.COMPARISON_FAILED)

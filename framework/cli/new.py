@@ -1,6 +1,6 @@
-"""Begin a policy, a workload or a trace reader.
+"""Create a package for a policy, a workload or a trace reader.
 
-It is a small package to install, whose tests pass as it is written: entry point, commented text, tests, a CI file.
+The package can be installed, and its tests pass as they are: entry point, commented code, tests, a CI file.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Tell how often an exclusive folio is called shared."""
+"""Measure how often an exclusive folio is called shared."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -66,9 +64,9 @@ def run(  # noqa: PLR0913  (an argument an option)
     order = _order(size, folios)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory
-    from foliolab.framework.precision import result as results
     from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
     from foliolab.framework.report import precision as report
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
 
     request = PrecisionRequest(
@@ -81,13 +79,13 @@ def run(  # noqa: PLR0913  (an argument an option)
         seed=seed,
         memory=parse_memory(memory),
         execution=_common.execution(execution),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
     )
     with Progress() as progress:
         result = precision(request, progress)
     if json:
-        results.save(result, json)
-    report.render(result, report.console_for(), measure)
+        result.save(json)
+    report.render(result, TerminalPage(), measure)
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(exit_code(result))

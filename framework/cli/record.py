@@ -1,6 +1,7 @@
 """Record the memory events of a command, or of a process.
 
-The recording ends with the command; to see what it leaves behind, let it wait: `-- sh -c "COMMAND; sleep 10"`.
+The recording ends with the command. To record what the command leaves behind, let it wait: `-- sh -c "COMMAND; sleep
+10"`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def run(
     from foliolab.framework.kernel.recording.session import record
     from foliolab.framework.kernel.recording.target import Target
     from foliolab.framework.report import recording
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 

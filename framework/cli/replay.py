@@ -1,105 +1,150 @@
-"""Repeat a counterexample of `foliolab verify`, step by step. (A recorded trace is replayed by replay-trace.)
+"""Replay a recorded trace under policies.
 
-In a terminal it asks where to go: n forward, b back, j 12 to step 12, e to the end, / to search, ? for more; commands
-are read from standard input as well. Exit codes: 1 the law breaks again, 0 it does not any more, so that the file can
-serve as a test of the policy.
+The report says who shares large folios, what each policy gets wrong, and what that costs.
 """
 
 from __future__ import annotations
 
-import sys
+import os
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
+from foliolab.framework.errors import ResultFileError, TraceFileError, UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
-    from foliolab.framework.report.page import Page
-    from foliolab.framework.verify.counterexample import Counterexample
-    from foliolab.framework.verify.timeline import Timeline
+    from foliolab.framework.trace.header import Header
 
-TRACE: Final = ".folio"
-"""How the names of traces end."""
+MEMORY: Final = "1G"
+SAMPLES: Final = 100
+MOST_SAMPLES: Final = 10_000
+
+Teardown = Annotated[
+    str,
+    typer.Option(metavar="WHEN", help="When exiting MMs let go: exit, gone, or auto, as fits the recorded kernel."),
+]
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A counterexample that `foliolab verify` wrote.")],
-    dump: Annotated[bool, typer.Option("--dump", help="Print the whole table, and end.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="With --dump: fold no long runs of accesses.")] = False,
-    all_accesses: Annotated[
-        bool, typer.Option("--all-accesses", help="Also those to statistics, MMs and free lists; inside operations.")
-    ] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The trace.")],
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policies",
+            metavar="LIST",
+            help="Policies as NAME or NAME:parameter=value, separated by commas; a precise one is added. "
+            "[those that model a kernel]",
+        ),
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, max=MOST_SAMPLES, metavar="N", help="Moments evenly in time, and around forks.")
+    ] = SAMPLES,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="What a policy's tables may take.")] = MEMORY,
+    costs: Annotated[
+        Path | None,
+        typer.Option("--costs", metavar="FILE", help="Result with the times of copies and reuses. [measured]"),
+    ] = None,
+    teardown: Teardown = "auto",
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
+    execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
 ) -> None:
-    """Repeat a counterexample that verify wrote, step by step (a recorded trace: replay-trace)."""
-    if file.suffix == TRACE:
-        raise UsageError(f"{file} is a recorded trace, no counterexample", f"foliolab replay-trace {file}")
-    if every and not dump:
-        raise UsageError("--all says how --dump prints", "add --dump")
-    from foliolab.framework.verify import counterexample as room
-
-    example = room.load(file)
-    found = _common.registry(_with_its_plugin(example, plugin), strict)
+    """Replay a recorded trace under policies: who shares large folios, what each gets wrong, and what it costs."""
+    _common.writable(json)
+    found = _common.registry(plugin, strict)
     _common.warn(found)
-    scheme = _scheme(found, example, file)
-    from foliolab.framework.report import verify as report
-    from foliolab.framework.report.page import Page, console_for
-    from foliolab.framework.verify.timeline import Timeline
+    from foliolab.framework.plugins.selection import parse_memory
+    from foliolab.framework.replay import session
+    from foliolab.framework.replay.costs import load_costs
+    from foliolab.framework.report import replay as report
+    from foliolab.framework.report.pages.terminal import TerminalPage
+    from foliolab.framework.report.progress import Progress
 
-    page = Page(console_for())
-    timeline = Timeline(example, scheme)
-    report.introduction(timeline, page)
-    if dump:
-        from foliolab.framework.report import interleaving
+    schemes = _schemes(found, policies)
+    request = session.ReplayRequest(
+        path=str(file),
+        schemes=schemes,
+        recorded=_recorded(_header(file), schemes),
+        memory=parse_memory(memory),
+        samples=samples,
+        costs=load_costs(costs) if costs else None,
+        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
+        command=_common.typed(),
+        execution=_common.execution(execution),
+        teardown=_when(teardown),
+    )
+    with Progress() as progress:
+        result = session.replay(request, progress)
+    if json:
+        result.save(json)
+    page = TerminalPage()
+    report.render(result, page)
+    _common.say_refuted(found, schemes, page)
+    if not result.complete:
+        raise typer.Exit(_common.INTERRUPTED)
+    raise typer.Exit(session.exit_code(result))
 
-        interleaving.render(timeline, page, all_accesses, unfolded=every)
-    else:
-        _step(timeline, page, all_accesses)
-    if timeline.breaks:
-        raise typer.Exit(ExitCode.COMPARISON_FAILED)
 
-
-def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list[Path]:
-    """The plugin files to load: those given, else the one that the counterexample names.
+def _header(file: Path) -> Header:
+    """The header of a trace.
 
     Raises:
-        UsageError: that one is gone.
+        UsageError: the file is a counterexample.
+        TraceFileError: it is not a trace.
     """
-    if plugin or not example.plugin:
-        return list(plugin or ())
-    path = Path(example.plugin)
-    if not path.exists():
-        raise UsageError(
-            f"the policy {example.policy} came from the plugin file {path}, which is gone",
-            "name the file where it is now: --plugin FILE",
-        )
-    return [path]
+    from foliolab.framework.trace.file import Trace
+    from foliolab.framework.verify.counterexample import Counterexample
 
-
-def _scheme(found: Registry, example: Counterexample, file: Path) -> Scheme:
     try:
-        return found.policy(example.policy)
-    except UsageError as fault:
-        raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
+        return Trace(file).header
+    except TraceFileError as fault:
+        with suppress(ResultFileError):
+            Counterexample.load(file)
+            raise UsageError(f"{file} is a counterexample, not a trace", f"foliolab step {file}") from fault
+        raise
 
 
-def _step(timeline: Timeline, page: Page, all_accesses: bool) -> None:
-    from foliolab.framework.report.stepping import Stepper
+def _when(teardown: str) -> Literal["auto", "exit", "gone"]:
+    for when in ("auto", "exit", "gone"):
+        if teardown == when:
+            return when
+    raise UsageError(f"there is no teardown {teardown!r}", "choose auto, exit or gone")
 
-    if not timeline.frames:
-        raise FolioLabError("the counterexample has no step", "it names neither a set-up nor operations")
-    Stepper(timeline, page, all_accesses).run(_read)
+
+def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
+    """The policies, and a precise one to hold them against."""
+    from foliolab.framework.replay.session import is_precise
+
+    if written:
+        schemes = found.parse_policies(written)
+    else:
+        schemes = [policy.with_parameters() for policy in found.policies.values() if policy.models]
+    if not any(map(is_precise, schemes)):
+        known = (policy.with_parameters() for policy in found.policies.values())
+        precise = [scheme for scheme in known if is_precise(scheme)]
+        schemes += sorted(precise, key=lambda scheme: len(scheme.capabilities), reverse=True)[:1]
+    return schemes
 
 
-def _read(prompt: str) -> str | None:
-    """A command; from a pipe without asking."""
-    try:
-        return input(prompt if sys.stdin.isatty() else "")
-    except EOFError:
-        return None
+def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
+    """Which of the policies model the kernel that was recorded, as far as the trace's header says."""
+    from foliolab.framework.kernel.running import DEFAULTS, Running
+
+    options = dict(DEFAULTS)
+    if header.mm_id is not None:
+        options["CONFIG_MM_ID"] = "y" if header.mm_id else "n"
+    if header.no_page_mapcount is not None:
+        on, off = ("CONFIG_NO_PAGE_MAPCOUNT", "CONFIG_PAGE_MAPCOUNT")[:: 1 if header.no_page_mapcount else -1]
+        options |= {on: "y", off: "n"}
+    kernel = Running(header.kernel, options)
+    return frozenset(
+        scheme.name
+        for scheme in schemes
+        if scheme.policy.models and not scheme.chosen and kernel.behaves_as(scheme.policy.models)
+    )

@@ -1,8 +1,8 @@
 """Write a result as Markdown, HTML, CSV or a picture.
 
-The HTML file needs nothing else and opens without a network: first the matrix of policies and workloads, then what
-stands behind each cell, then how to repeat it. Pictures are curves over folio size, for a mail or a paper. Results of
-`foliolab precision` and `consequences` become md, html and csv.
+The HTML file is complete in itself: the matrix of policies and workloads, the evidence of each cell, and how to repeat
+it. Pictures are curves over folio size. Results of `foliolab precision` and `consequences` can be written as Markdown,
+HTML and CSV.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def run(
     reporter = None if chosen in FORMATS else formats.reporter_of(_common.registry(plugin), chosen)
     path = output if output is not None else None if chosen == "md" else file.with_suffix(f".{chosen}")
     _common.writable(path)
-    from foliolab.framework.results import difference
+    from foliolab.framework.report import result_files
     from foliolab.framework.results.comparison import compare
     from foliolab.framework.results.result import Result
 
-    result = difference.load(file)
+    result = result_files.load(file)
     if not isinstance(result, Result):
         if baseline is not None:
             raise UsageError(f"a result of foliolab {result.kind} has no baseline", "leave --baseline out")

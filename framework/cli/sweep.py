@@ -1,9 +1,10 @@
-"""Run a grid of commands, and merge what they find.
+"""Run a grid of commands, and merge their results.
 
-Several processes run it here, or the workers of a Dask cluster. Each task is one `foliolab compare`, `verify` or
-`replay-trace` in a process of its own; all policies of a comparison are measured in turn within it. What is in --output
-already is not run again, a lost worker's task goes to another one, Ctrl-C keeps what is done.
-Exit codes: 0 all done, 1 a task failed, 130 interrupted.
+The tasks run in several processes here, or on the workers of a Dask cluster. Each task is one `foliolab compare`,
+`verify` or `replay` in a process of its own; the policies of a comparison are measured interleaved in one task.
+Results that are in --output already are not made again. The task of a lost worker goes to another one. Ctrl-C keeps
+the finished tasks.
+Exit codes: 0 all tasks are done, 1 a task failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ List = list[str] | None
 
 def run(  # noqa: PLR0913  (an argument an option)
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Results, a file a task.")],
-    kind: Annotated[str, typer.Option(metavar="VERB", help="compare, verify or replay-trace.")] = "compare",
+    kind: Annotated[str, typer.Option(metavar="VERB", help="compare, verify or replay.")] = "compare",
     policies: Annotated[
         List, typer.Option("--policies", metavar="LIST", help="The first is the baseline. [all]")
     ] = None,
@@ -59,7 +60,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 
     if kind not in KINDS:
         raise UsageError(f"there is no sweep of {kind!r}", f"kinds are {', '.join(KINDS)}")
-    if kind == "replay-trace" and not trace:
+    if kind == "replay" and not trace:
         raise UsageError("there is no trace to replay", "name one or several with --trace FILE")
     _common.writable(parquet)
     found = _common.registry(plugin)
@@ -87,7 +88,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 def _workloads(found: Registry, texts: List) -> list:  # type: ignore[type-arg]
     if texts:
         return found.parse_workloads(texts)
-    return [one for one in found.workloads.values() if not one.course]
+    return [one for one in found.workloads.values() if not one.program]
 
 
 def _orders(found: Registry, workloads: List, sizes: List) -> list[int]:
@@ -159,13 +160,10 @@ class _Shower:
 
 def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet: Path | None) -> None:
     """Merge what is done into one file (a seed)."""
-    from foliolab.framework import document
-    from foliolab.framework.results import result as results
     from foliolab.framework.sweep import merging
-    from foliolab.framework.verify import verdicts
 
     files = folder.files(tasks)
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    command = _common.typed()
     if not files:
         return
     written = []
@@ -173,18 +171,18 @@ def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet:
         found = merging.verified(files, command)
         rows = merging.verdict_rows(found)
         written.append(folder.path / "verdicts.json")
-        verdicts.save(found, written[0])
-    elif kind == "replay-trace":
+        found.save(written[0])
+    elif kind == "replay":
         replays = merging.replayed(files, command)
         rows = merging.replay_rows(replays)
         written.append(folder.path / "replays.json")
-        document.save(replays, written[0])
+        replays.save(written[0])
     else:
         together = merging.merged(files, command, workers)
         rows = merging.measured_rows(together)
         for seed, result in together.items():
             written.append(folder.path / ("result.json" if len(together) == 1 else f"result-seed{seed}.json"))
-            results.save(result, written[-1])
+            result.save(written[-1])
     if parquet is not None:
         merging.parquet(rows, parquet)
         written.append(parquet)

@@ -1,9 +1,9 @@
-"""Attack policies, and show what is wrong with them.
+"""Attack a policy's text, and show counterexamples.
 
-Four attacks run side by side on the policy's own text: all interleavings of a few threads, random operations against
-the page tables, the solver over free MM IDs and counts, and the declared widths. Each claim of the policy is held,
-refuted or undecided; a refuted one comes with a counterexample, which `foliolab replay` repeats step by step.
-Exit codes: 0 nothing refuted, 1 something is, 130 interrupted.
+Four attacks run side by side: all interleavings of a few threads, random operations against the page tables, the
+solver over free MM IDs and counts, and the declared widths of fields. Each claim of the policy is held, refuted or
+undecided. A refuted claim comes with a counterexample, which `foliolab step` walks through.
+Exit codes: 0 nothing is refuted, 1 something is, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -83,16 +83,17 @@ def run(  # noqa: PLR0913  (an argument an option)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory, split
     from foliolab.framework.report import verify as report
-    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.verify import attacks as known
-    from foliolab.framework.verify import ledger, verdicts
+    from foliolab.framework.verify import ledger
     from foliolab.framework.verify.attack import Budget
+    from foliolab.framework.verify.verdicts import Verdicts
 
     _place(output)
     limit = parse_memory(memory)
     chosen = known.chosen(split(attacks or ()), tso)
-    page = Page(console_for())
-    command = shlex.join(["foliolab", *sys.argv[1:]])
+    page = TerminalPage()
+    command = _common.typed()
     done: list[Verification] = []
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)
@@ -103,11 +104,11 @@ def run(  # noqa: PLR0913  (an argument an option)
         page.line()
         if verification.interrupted:
             break
-    together = verdicts.Verdicts(verifications=done, command=command)
+    together = Verdicts(verifications=done, command=command)
     if len(done) > 1:
         report.matrix(done, page)
     if json is not None:
-        verdicts.save(together, json)
+        together.save(json)
     if save_findings is not None:
         ledger.save(map(ledger.shipped_record, done, schemes), save_findings)
     if together.interrupted:
@@ -147,7 +148,7 @@ def _attack(
 def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool) -> list[Shown]:
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
-    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.counterexample import path_for
     from foliolab.framework.verify.timeline import Timeline
 
     shown: list[Shown] = []
@@ -155,15 +156,15 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         example = finding.counterexample
         if example is None:
             continue
-        path = counterexample.place(example, output, first and not shown)
+        path = path_for(example, output, first and not shown)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            counterexample.save(example, path)
+            example.save(path)
             where = str(path)
         except (OSError, FolioLabError) as fault:
             sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
             where = ""
-        command = shlex.join(["foliolab", "replay", where])
+        command = shlex.join(["foliolab", "step", where])
         late = verification.interrupted and example.shape.get("max_order", 0) > SOON_PLAYED
         shown.append(Shown(finding, None if late else Timeline(example, scheme), where, command))
     return shown

@@ -216,7 +216,7 @@ DECISIONS: Final = (
     Decision("migrate", "mbind, migrate_pages, move_pages move the folio without MOVE_ALL", "2.8", migrate),
     Decision("numa-exec", "NUMA hinting migrates a folio of an executable file", "2.8", numa_executable),
     Decision("numa-group", "NUMA hinting in MAP_SHARED takes the folio for private (no TNF_SHARED)", "2.8", numa_group),
-    Decision("numa-moment", "NUMA hinting samples the PTEs of a COW mapping", "2.8", numa_sample),
+    Decision("numa-sample", "NUMA hinting samples the PTEs of a COW mapping", "2.8", numa_sample),
     Decision("referenced", "folio_referenced skips the folio of a process that is dying", "2.8", referenced),
     Decision("cow-reuse", "a write fault reuses the page of a large folio", "2.7", cow_reuse),
     Decision(

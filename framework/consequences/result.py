@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from foliolab.framework import document
-from foliolab.framework.results.provenance import MachineInfo
-
-SCHEMA: Final = 1
+from foliolab.framework.results.run_result import Figures, RunResult
 
 
 class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -175,33 +171,34 @@ class SourceResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     outcomes: list[PolicyOutcome]
 
 
-class ConsequencesResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConsequencesResult(RunResult, frozen=True, kw_only=True):
     """Policies on sources of moments.
 
     Attributes:
-        kind: "consequences".
-        complete: False if it was interrupted.
-        command: the command that repeats it.
-        started, finished: ISO 8601 with offset.
         seed: of what is random.
         mms: processes of a sharing pattern at a time; 0: the number that each source has.
-        machine, versions, kernel, git: where it was made.
         sources: in the order asked for; `courses` in the file.
     """
 
-    schema: int = SCHEMA
+    WHAT = "consequences file"
+    MADE_BY = "foliolab consequences --json FILE"
+
     kind: Literal["consequences"] = "consequences"
-    complete: bool
-    command: str
-    started: str
-    finished: str
     seed: int
     mms: int
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
     sources: list[SourceResult] = msgspec.field(name="courses")
+
+    @property
+    def figures(self) -> Figures:
+        """The mean error of each figure that a policy's answers lead to."""
+        values: dict[tuple[str, ...], float] = {
+            (source.name, figure.name, outcome.policy): 100 * figure.mean_relative
+            for source in self.sources
+            for outcome in source.outcomes
+            for figure in outcome.figures
+            if figure.values
+        }
+        return Figures(("course", "figure", "policy"), "mean error in %", values)
 
 
 def total(outcomes: Sequence[PolicyOutcome]) -> PolicyOutcome:
@@ -226,21 +223,3 @@ def totals(sources: Iterable[SourceResult]) -> list[PolicyOutcome]:
         for outcome in source.outcomes:
             by_policy.setdefault(outcome.policy, []).append(outcome)
     return [total(outcomes) for outcomes in by_policy.values()]
-
-
-def save(result: ConsequencesResult, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> ConsequencesResult:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, ConsequencesResult, SCHEMA, "consequences file", "foliolab consequences --json FILE")

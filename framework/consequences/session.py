@@ -72,14 +72,9 @@ def follow(request: ConsequencesRequest, progress: Progress | None = None) -> Co
     return ConsequencesResult(
         complete=complete,
         command=request.command,
-        started=started,
-        finished=provenance.now(),
+        **provenance.origin(started),
         seed=request.seed,
         mms=request.mms,
-        machine=provenance.describe_machine(),
-        versions=provenance.versions(),
-        kernel=provenance.kernel(),
-        git=provenance.git(),
         sources=followed,
     )
 

@@ -14,7 +14,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.run.request import applies, shape_of
+from foliolab.framework.run.cases import applies, shape_of
 from foliolab.framework.scenario.formatter import step_text
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.syntax import Scenario

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Final, Literal
 
 from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hook, Hooks, takes_vpn
 from foliolab.framework.contract.parameter import Parameter, Values, read_by
 from foliolab.framework.errors import PluginError, UsageError
-from foliolab.framework.machine.calltree import readers
+from foliolab.framework.machine.calltree import called_by, origin, readers, where
 from foliolab.framework.machine.layout import Bits, Field
 
 API_VERSION: Final = 2
@@ -162,7 +163,8 @@ class Policy:
         replace: (function, other) pairs: `other` is called wherever the text calls `function`, so that a policy
             made with `dataclasses.replace` from another one may change a single step of it. A function that the text
             never calls cannot be replaced; a hook is changed in `hooks`.
-        mutants: wrong variants of it, each with one mistake, that a check against the kernel must refute.
+        mutants: wrong variants of it, each with one mistake, that a check against the kernel must refute: a function
+            that returns them, or its name as "module:function", which is imported when the variants are needed.
         models: which kernels behave like it in its default form; None: no released one.
     """
 
@@ -180,7 +182,7 @@ class Policy:
     max_order: int = 15
     max_mappings: int = (1 << 31) - 1
     replace: tuple[tuple[Hook, Hook], ...] = ()
-    mutants: Callable[[], tuple[Policy, ...]] | None = None
+    mutants: str | Callable[[], tuple[Policy, ...]] | None = None
     models: Models | None = None
     api_version: int = API_VERSION
 
@@ -218,7 +220,7 @@ class Policy:
 
         Raises:
             UsageError: no such parameter, or a value it cannot take.
-            PluginError: the policy declares a parameter that changes nothing.
+            PluginError: the policy declares a parameter or a replacement that changes nothing.
         """
         chosen = chosen or {}
         known = {p.name: p for p in self.parameters}
@@ -229,8 +231,37 @@ class Policy:
                     f"it has {', '.join(known)}" if known else "it has none",
                 )
         values = {p.name: p.parse(chosen.get(p.name, p.default), self.name) for p in self.parameters}
+        self._refuse_idle_replacements()
         _ = self.bindings  # refuses a parameter that changes nothing
         return Scheme(self, tuple(values.items()), tuple((k, str(v)) for k, v in chosen.items()))
+
+    def _refuse_idle_replacements(self) -> None:
+        called = called_by(self.hooks.given().values(), dict(self.replace)) if self.replace else set()
+        for function, _ in self.replace:
+            if function not in called:
+                raise PluginError(
+                    f"policy {self.name}: replace names {function.__qualname__} at {where(function)}, "
+                    "which the policy's text never calls",
+                    "name a function that the hooks call; to change a hook itself, write it in hooks",
+                )
+
+    def wrong_variants(self) -> tuple[Policy, ...]:
+        """What `mutants` declares; empty if it declares nothing.
+
+        Raises:
+            PluginError: the named function does not exist.
+        """
+        if not isinstance(self.mutants, str):
+            return self.mutants() if self.mutants is not None else ()
+        module, _, function = self.mutants.partition(":")
+        try:
+            made: tuple[Policy, ...] = getattr(import_module(module), function)()
+        except (ImportError, AttributeError, ValueError) as fault:
+            raise PluginError(
+                f"policy {self.name}: the wrong variants {self.mutants!r} cannot be imported: {fault}",
+                'write mutants="module:function"',
+            ) from fault
+        return made
 
     @cached_property
     def _readers(self) -> dict[str, list[str]]:
@@ -238,8 +269,8 @@ class Policy:
         return readers(self.hooks.given().values(), dict(self.replace))
 
     @cached_property
-    def bindings(self) -> dict[str, tuple[str, str]]:
-        """Module and name of the constant that each parameter rebinds; without those that only `derive` reads.
+    def bindings(self) -> dict[str, list[tuple[str, str]]]:
+        """Module and name of the constants that each parameter rebinds; without those that only `derive` reads.
 
         Raises:
             PluginError: nothing reads a parameter, or its constant's name means several constants.
@@ -267,26 +298,30 @@ class Policy:
         modules = sorted({module for found in self._readers.values() for module in found})
         return f"no function of {', '.join(modules)} reads the constant {constant}"
 
-    def constant(self, name: str, user: str) -> tuple[str, str] | None:
-        """Module and name of the constant that functions of the policy read by a name; None if none does.
+    def constant(self, name: str, user: str) -> list[tuple[str, str]]:
+        """Module and name of a constant wherever functions of the policy read it; empty if none does.
+
+        A module that imported the constant by name has it, too.
 
         Args:
             name: NAME or MODULE.NAME.
             user: what rebinds it, for messages.
 
         Raises:
-            PluginError: functions of several modules each read one of that name.
+            PluginError: functions of several modules each read a constant of their own of that name.
         """
         module, _, name = name.rpartition(".")
         modules = self._readers.get(name, [])
-        if module:
-            return (module, name) if module in modules else None
-        if len(modules) > 1:
-            raise PluginError(
-                f"policy {self.name}: {user} rebinds the constant {name}, which {' and '.join(modules)} each have",
-                f"write the module, too: '{modules[0]}.{name}'",
-            )
-        return (modules[0], name) if modules else None
+        if len(modules) > 1 or module:
+            origins = {reader: origin(reader, name) for reader in modules}
+            if not module and len(set(origins.values())) > 1:
+                raise PluginError(
+                    f"policy {self.name}: {user} rebinds the constant {name}, which "
+                    f"{' and '.join(sorted(set(origins.values())))} each have",
+                    f"write the module, too: '{origins[modules[0]]}.{name}'",
+                )
+            modules = [reader for reader in modules if not module or module in (reader, origins[reader])]
+        return [(reader, name) for reader in modules]
 
 
 @dataclass(frozen=True)
@@ -339,11 +374,12 @@ class Scheme:
             PluginError: `derive` returns a name that means no constant, or several.
         """
         values = dict(self.values)
-        found = {at: values[name] for name, at in self.policy.bindings.items()}
+        found: dict[tuple[str, str], Any] = {
+            at: values[name] for name, where_read in self.policy.bindings.items() for at in where_read
+        }
         if self.policy.derive:
             for name, value in self.policy.derive(self.parameters).items():
-                if at := self.policy.constant(name, "derive"):
-                    found[at] = value
+                found |= dict.fromkeys(self.policy.constant(name, "derive"), value)
         return found
 
     def stored(self, per: Per) -> tuple[Stored, ...]:

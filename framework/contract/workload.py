@@ -63,7 +63,7 @@ class Workload:
         pages: pages that one timed call handles, for ns per page; a function of the setting.
         limit: pages of memory beyond which there is nothing to gain, for folios of an order; None without limit.
         small: pages that suffice for counting; at least two folios are always used.
-        course: whether `prepare` is the course of a program, a server's for example, rather than one state:
+        program: whether `prepare` runs a program through several phases, rather than to one state:
             `foliolab consequences` follows it, and comparisons time it only where it is named.
     """
 
@@ -82,7 +82,7 @@ class Workload:
     pages: Callable[[Setting], int] = _whole
     limit: Callable[[int], int] | None = None
     small: int = 64
-    course: bool = False
+    program: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.prepare):

@@ -18,12 +18,11 @@ from foliolab.framework.precision.stream import played
 from foliolab.framework.replay.survey import Progress, Survey
 from foliolab.framework.scenario import parser
 from foliolab.framework.scenario.space import Layout
-from foliolab.framework.scenario.syntax import Pages, Scenario, Step
+from foliolab.framework.scenario.syntax import Pages, Scenario, ScenarioStep
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.operations import operation_of
-from foliolab.framework.verify import counterexample as counterexamples
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 
 
@@ -281,7 +280,7 @@ _SCENARIO_OPERATIONS: Final = {
 }  # fmt: skip
 
 
-def _scenario_sentence(step: Step) -> str:
+def _scenario_sentence(step: ScenarioStep) -> str:
     if step.action not in _SCENARIO_OPERATIONS:
         verb = _SCENARIO_VERBS.get(step.action, step.action)
         return f"{step.process} {verb.format(name=step.name, pages=_span(step.pages))}"
@@ -376,7 +375,7 @@ def counterexample_source(path: str | os.PathLike[str] | Counterexample) -> Coun
         ResultFileError: the file does not exist, is damaged, or has a newer schema.
         UsageError: it names unknown operations or turns, or has no steps.
     """
-    found = path if isinstance(path, Counterexample) else counterexamples.load(path)
+    found = path if isinstance(path, Counterexample) else Counterexample.load(path)
     source = CounterexampleSource(found)
     if not source.nr_steps:
         raise UsageError(f"the counterexample of {found.policy} has no steps", "verify the policy again")

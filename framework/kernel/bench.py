@@ -18,7 +18,7 @@ from foliolab.framework.errors import ExitCode, KernelError, UsageError
 from foliolab.framework.kernel import probe, running, sampler, settings
 from foliolab.framework.kernel.sampler import ANON_COW, Request, Sample, Witness
 from foliolab.framework.results import provenance
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Cell, Config, Failure, Result
 
 POLICY: Final = "linux"
 """The name of the running kernel where a result names policies."""
@@ -96,7 +96,7 @@ def memory_needed(request: BenchRequest) -> int:
     return request.memory * (2 if copying else 1)
 
 
-def bench(request: BenchRequest, progress: Progress) -> results.Result:
+def bench(request: BenchRequest, progress: Progress) -> Result:
     """Measure.
 
     Args:
@@ -113,13 +113,12 @@ def bench(request: BenchRequest, progress: Progress) -> results.Result:
     started = provenance.now()
     run = _Run(request, progress)
     run.all()
-    return results.Result(
+    return Result(
         kind=KIND,
         complete=not run.interrupted,
         command=request.command,
-        started=started,
-        finished=provenance.now(),
-        config=results.Config(
+        **provenance.origin(started),
+        config=Config(
             policies=[POLICY],
             policy_parameters={POLICY: {}},
             baseline=POLICY,
@@ -130,21 +129,17 @@ def bench(request: BenchRequest, progress: Progress) -> results.Result:
             seed=request.seed,
             quick=False,
         ),
-        machine=provenance.describe_machine(),
-        versions=provenance.versions(),
-        kernel=provenance.kernel(),
-        git=provenance.git(),
         cells=[_cell(key, case) for key, case in run.cases.items() if case.samples or case.skipped or case.failed],
         failures=[_failure(key, case) for key, case in run.cases.items() if case.failed],
         notes=run.notes(),
     )
 
 
-def _cell(key: Key, case: _Case) -> results.Cell:
+def _cell(key: Key, case: _Case) -> Cell:
     status: Literal["measured", "failed", "skipped"] = "measured"
     if not case.samples:
         status = "failed" if case.failed else "skipped"
-    return results.Cell(
+    return Cell(
         workload=key[0],
         size_kib=key[1],
         policy=POLICY,
@@ -156,8 +151,8 @@ def _cell(key: Key, case: _Case) -> results.Cell:
     )
 
 
-def _failure(key: Key, case: _Case) -> results.Failure:
-    return results.Failure(
+def _failure(key: Key, case: _Case) -> Failure:
+    return Failure(
         policy=POLICY,
         workload=key[0],
         size_kib=key[1],

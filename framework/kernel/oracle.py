@@ -21,7 +21,7 @@ from foliolab.framework.kernel.settings import Exclusive
 from foliolab.framework.scenario.model import default_byte
 from foliolab.framework.scenario.record import ABSENT, FAULTED, Record, View
 from foliolab.framework.scenario.space import Layout
-from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, Step
+from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, ScenarioStep
 
 PAGE: Final = pagemap.PAGE_SIZE
 ATTEMPTS: Final = 5
@@ -117,7 +117,7 @@ class KernelRun:
         if moved := guards.moved(self.before, guards.read(), own):
             raise Disturbed("; ".join(moved))
 
-    def step(self, number: int, step: Step) -> Record:
+    def step(self, number: int, step: ScenarioStep) -> Record:
         """Do one step, and look at every process afterwards."""
         record = Record(step)
         getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
@@ -161,21 +161,21 @@ class KernelRun:
         return np.where(there, pfn, ABSENT), (pages.exclusive & there).astype(np.int64)
 
     # -- the actions -------------------------------------------------------------------------------
-    def _at(self, step: Step) -> tuple[Process, int, int]:
+    def _at(self, step: ScenarioStep) -> tuple[Process, int, int]:
         """(process, address, bytes) of a step."""
         assert step.pages is not None
         where = self.layout.range(step.pages)
         return self.processes[step.process], self.base + where.start * PAGE, (where.stop - where.start) * PAGE
 
-    def _fork(self, record: Record, step: Step, value: int) -> None:
+    def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
         hole = () if step.pages is None else self._at(step)[1:]
         self.processes[step.name] = self.tree.fork(self.processes[step.process], *hole)
 
-    def _exec(self, record: Record, step: Step, value: int) -> None:
+    def _exec(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._let_go_all(step.process)
         self.tree.exec(self.processes[step.process])
 
-    def _exit(self, record: Record, step: Step, value: int) -> None:
+    def _exit(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._let_go_all(step.process)
         self.tree.exit(self.processes.pop(step.process))
 
@@ -183,7 +183,7 @@ class KernelRun:
         """The agent itself lets go of them."""
         self.held = {name: held for name, held in self.held.items() if held[0] != process}
 
-    def _write(self, record: Record, step: Step, value: int) -> None:
+    def _write(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, nbytes = self._at(step)
         where = self.layout.range(step.pages) if step.pages else slice(0)
         before, _ = self._frames(process)
@@ -213,7 +213,7 @@ class KernelRun:
             for i, one in enumerate(small.tolist())
         )
 
-    def _read(self, record: Record, step: Step, value: int) -> None:
+    def _read(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, nbytes = self._at(step)
         if self.zero < 0:
             self._find_zero_page(process)
@@ -225,43 +225,43 @@ class KernelRun:
         pages = pagemap.pagemap(process.pagemap, addr, 1)
         self.zero = int(pages.pfn[0])
 
-    def _munmap(self, record: Record, step: Step, value: int) -> None:
+    def _munmap(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, nbytes = self._at(step)
         process.ask(step.action, addr, nbytes)
 
     _dontneed = _mprotect = _munmap
 
-    def _mremap(self, record: Record, step: Step, value: int) -> None:
+    def _mremap(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, nbytes = self._at(step)
         assert step.to is not None
         process.ask("mremap", addr, nbytes, self.base + self.layout.range(step.to).start * PAGE)
 
-    def _pin(self, record: Record, step: Step, value: int) -> None:
+    def _pin(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, _ = self._at(step)
         where = self.layout.range(step.pages) if step.pages else slice(0)
         before, _ = self._frames(process)
         faults = process.ask("pin", addr, self._hold(step))
         self._judge(record, before[where], self._frames(process)[0][where], faults)
 
-    def _vmsplice(self, record: Record, step: Step, value: int) -> None:
+    def _vmsplice(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, _ = self._at(step)
         process.ask("vmsplice", addr, self._hold(step))
 
-    def _hold(self, step: Step) -> int:
+    def _hold(self, step: ScenarioStep) -> int:
         number = len(self.held) + 1 + max((n for _, n in self.held.values()), default=0)
         self.held[step.name] = step.process, number
         return number
 
-    def _unpin(self, record: Record, step: Step, value: int) -> None:
+    def _unpin(self, record: Record, step: ScenarioStep, value: int) -> None:
         self.processes[step.process].ask("let_go", self.held.pop(step.name)[1])
 
     _close = _unpin
 
-    def _peek(self, record: Record, step: Step, value: int) -> None:
+    def _peek(self, record: Record, step: ScenarioStep, value: int) -> None:
         (byte,) = self.processes[step.process].ask("peek", self.held[step.name][1])
         record.answer = str(byte)
 
-    def _cold(self, record: Record, step: Step, value: int) -> None:
+    def _cold(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, nbytes = self._at(step)
         where = self.layout.range(step.pages) if step.pages else slice(0)
         large = self._large(process, where)
@@ -280,7 +280,7 @@ class KernelRun:
         flags = pagemap.kpageflags(self._frames(process)[0][where])
         return int(np.count_nonzero(pagemap.has(flags, "THP")))
 
-    def _pageout(self, record: Record, step: Step, value: int) -> None:
+    def _pageout(self, record: Record, step: ScenarioStep, value: int) -> None:
         process, addr, nbytes = self._at(step)
         where = self.layout.range(step.pages) if step.pages else slice(0)
         before = self._frames(process)[0][where] != ABSENT

@@ -16,7 +16,7 @@ from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.expectations import policies_of
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.record import Record
-from foliolab.framework.scenario.result import Run, ScenarioResult, judged
+from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun, judged
 from foliolab.framework.scenario.syntax import Scenario
 
 Place = Literal["model", "kernel", "both"]
@@ -81,7 +81,7 @@ def run(
     """
     names = named(registry, scenario)
 
-    def judge(by: str, records: Sequence[Record], scheme: Scheme | None, kernel: bool = False) -> Run:
+    def judge(by: str, records: Sequence[Record], scheme: Scheme | None, kernel: bool = False) -> ScenarioRun:
         meant = {text for text, known in names.items() if known == scheme}
         return judged(scenario, by, records, meant, kernel)
 

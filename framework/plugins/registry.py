@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
@@ -29,9 +29,10 @@ from foliolab.framework.plugins import validation
 from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source, SourceKind, Unusable, sources
 from foliolab.framework.plugins.kinds import Kind
-from foliolab.framework.plugins.published import Published
-from foliolab.framework.plugins.published import load as load_figures
 from foliolab.framework.plugins.selection import nearest, parse_memory, parse_sizes, split
+
+if TYPE_CHECKING:
+    from foliolab.framework.plugins.published import Published
 
 __all__ = ["KINDS", "Plugin", "PluginFailure", "Registry", "load", "parse_memory", "parse_sizes"]
 
@@ -224,10 +225,13 @@ class Registry:
 
     def published_figures(self) -> list[Published]:
         """The published figures of all plugins; a file that cannot be read is named on stderr and left out."""
+        # Imported here: a calibration is made in a process that does not even load the code for published figures.
+        from foliolab.framework.plugins import published
+
         figures: list[Published] = []
         for path in self.published.values():
             try:
-                figures += load_figures(path)
+                figures += published.load(path)
             except PluginError as fault:
                 sys.stderr.write(f"foliolab: {fault.what}\n")
         return figures

@@ -1,4 +1,4 @@
-"""What a replay finds: the host's side of the cells, summed up in integers that do not overflow."""
+"""The results of a replay, read from its cells and summed in Python integers, which do not overflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import BUCKET_CELLS, BUCKETS, FALSE, MATRIX, MOST_OWNERS, UNSAFE, Cells, Sizes
 from foliolab.framework.replay.episodes import length_class, quantile
 from foliolab.framework.replay.owners import IS_FALSE, IS_UNSAFE
-from foliolab.framework.replay.result import Ended, Fault, Replayed, Sample, Wrong
+from foliolab.framework.replay.result import Ended, Fault, Replayed, ReplaySample, Wrong
 from foliolab.framework.trace.events import KINDS
 
 _TALLIES: Final = {
@@ -40,25 +40,25 @@ def _trimmed(counts: Any) -> list[int]:
 
 
 class Account:
-    """Sums of one replay.
+    """The sums of one replay.
 
     Attributes:
-        events: replayed so far.
-        seconds: in the loop.
+        events: how many were replayed so far.
+        seconds: time spent in the loop.
     """
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self.events = 0
         self.seconds = 0.0
-        self.samples: list[Sample] = []
+        self.samples: list[ReplaySample] = []
         self.folio_ns = [0] * BUCKETS
         self.page_ns = [0] * BUCKETS
         self._machine: Machine | None = None
         self._state: Cells | None = None
 
     def begin(self, machine: Machine, state: Cells) -> None:
-        """Look at a machine that has replayed nothing yet."""
+        """Start to account for a machine that has replayed nothing yet."""
         self._machine, self._state = machine, state
         self._buckets = state.table(cells.AT_BUCKET).reshape(BUCKETS, BUCKET_CELLS)
         self._tallies = state.table(cells.AT_TALLY)
@@ -69,7 +69,7 @@ class Account:
         self._nr_free = machine.vm.at("zone", machine.map.zone).nr_free
 
     def drain(self) -> None:
-        """Take the sums over time out of the cells, up to the last event."""
+        """Move the sums over time out of the cells, up to the last event."""
         assert self._state is not None
         now = int(self._state.all[cells.NOW])
         table = self._buckets
@@ -86,7 +86,7 @@ class Account:
         assert self._state is not None
         table = self._buckets
         self.samples.append(
-            Sample(
+            ReplaySample(
                 time=moment,
                 mms=int(self._state.all[cells.LIVE]),
                 frames=self.sizes.frames - int(self._nr_free.peek()),
@@ -99,10 +99,10 @@ class Account:
         )
 
     def finish(self, end: int = 0) -> None:
-        """The trace has ended, or nothing more is replayed: wrong answers that last end, too.
+        """End the replay: wrong answers that last until now end here.
 
         Args:
-            end: when, ns since the first event; the last replayed event if that is later.
+            end: ns since the first event; the last replayed event, if that is later.
         """
         if self._state is None:
             return
@@ -116,10 +116,10 @@ class Account:
             self._ends[unsafe, 0, cells.LASTING] += len(wrong)
             for measure, lengths, most in ((0, now - wrong[:, 2], longest), (1, wrong[:, 3], longest_ops)):
                 self._tallies[most] = max([int(self._tallies[most]), *lengths.tolist()])
-                np.add.at(self._lengths[unsafe, measure], [length_class(one) for one in lengths.tolist()], 1)
+                np.add.at(self._lengths[unsafe, measure], [length_class(length) for length in lengths.tolist()], 1)
 
     def replayed(self, policy: str) -> Replayed:
-        """What was found for the policy of that name."""
+        """The result for the policy of that name."""
         if self._state is None:
             return Replayed(policy=policy)
         tallies = self._tallies
@@ -170,13 +170,15 @@ class Account:
         )
 
     def _episodes(self, unsafe: int) -> dict[str, Any]:
-        """How long wrong answers lasted, and how they ended."""
+        """The fields of `Wrong` that say how long wrong answers lasted, and how they ended."""
         in_time, in_ops = self._lengths[unsafe].tolist()
         ends = [
             Ended(event=KINDS.get(kind, ""), how=cells.HOW[how], times=int(self._ends[unsafe, kind, how]))
             for kind, how in np.argwhere(self._ends[unsafe]).tolist()
         ]
-        longest, longest_ops = (int(self._tallies[most]) for most in _ENDING[unsafe][2:])  # a class reaches beyond it
+        longest, longest_ops = (
+            int(self._tallies[most]) for most in _ENDING[unsafe][2:]
+        )  # a length class may reach beyond it
         return {
             "median": min(longest, quantile(in_time, 0.5)),
             "ninth": min(longest, quantile(in_time, 0.9)),

@@ -1,7 +1,7 @@
-"""Where the replay keeps its own state: 64-bit cells in a machine's scratch memory.
+"""The replay's own state: 64-bit cells in a machine's scratch memory.
 
-The native loop has nothing but memory, so registers, tables and the events themselves lie here; offsets are
-from the start of all memory. The host reads the same cells through numpy.
+The native loop has no other memory, so that registers, tables and the events themselves are cells. Offsets count from
+the start of the machine's memory. Python reads the same cells through numpy.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import load, pte_at, store
 
-# -- registers -------------------------------------------------------------------------------------
+# -- registers
 (
     NOW, CPU, ZONE, MMS, MM_STRIDE, STATUS, SLOTS, WINDOWS, HASH_SIZE, HEADS, MM_LIMIT, PFN_MASK, KEEP_PFNS,
     FREE_SLOTS, LIVE, SNAPSHOT, EVENT,
     AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
-    AT_VIRTUAL, AT_PLACE, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
+    AT_VIRTUAL, AT_HASH_CELL, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
     AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS,
 ) = range(46)  # fmt: skip
 REGISTERS: Final = 64
@@ -27,18 +27,18 @@ REGISTERS: Final = 64
 BEFORE: Final = 0
 WITHIN: Final = 1
 BEHIND: Final = 2
-"""Where the loop is, of the PRESENT events that a trace begins with."""
+"""The position of the loop relative to the PRESENT events that a trace begins with."""
 
-# -- why the loop stopped ----------------------------------------------------------------------------
+# -- why the loop stopped
 FINE: Final = 0
 NO_FRAMES: Final = 1
 NO_SLOTS: Final = 2
 NO_WINDOWS: Final = 3
 NO_IDS: Final = 4
 
-# -- tallies -------------------------------------------------------------------------------------------
+# -- tallies
 KIND: Final = 0
-"""Events by kind; 0 counts those of kinds that there are not."""
+"""Events by kind; 0 counts events of unknown kinds."""
 (
     NO_MM, DEAD_MM, FAR_PAGE, NO_ORDER, OF_FILE, STALE, PRESENT_PAGES, HINTED, FALSE_EPISODES, FALSE_LONGEST,
     FALSE_PEAK, FALSE_PEAK_AT, UNSAFE_EPISODES, UNSAFE_LONGEST, UNSAFE_FIRST, SOLE_COPIES, FRAMES_PEAK,
@@ -47,44 +47,45 @@ KIND: Final = 0
 ) = range(16, 45)  # fmt: skip
 TALLIES: Final = 48
 
-# -- buckets: current folios and pages, time of the last change, and both summed over time -----------------
+# -- buckets: current folios and pages, time of the last change, and both summed over time
 MOST_OWNERS: Final = 64
-"""Folios with this many owners and more share a bucket."""
+"""Folios with this many owners or more share a bucket."""
 FALSE: Final = MOST_OWNERS + 1
 UNSAFE: Final = MOST_OWNERS + 2
 BUCKETS: Final = MOST_OWNERS + 3
 BUCKET_CELLS: Final = 5
 
-# -- write faults: class × kernel × policy × certainty -------------------------------------------------------
+# -- write faults: class × kernel × policy × certainty
 CLASSES: Final = ("large", "small", "unknown", "disturbed")
 LARGE, SMALL, UNKNOWN, DISTURBED = range(4)
 KERNEL: Final = ("unknown", "reused", "copied")
 POLICY: Final = ("unchanged", "reused", "copied", "new page", "not mapped")
 MATRIX: Final = (len(CLASSES), len(KERNEL), len(POLICY), 2)
 
-# -- wrong answers: how they ended, by event, and how long they lasted, as a histogram in time and in operations -----
+# -- wrong answers: how they ended, by event, and how long they lasted, as a histogram in time and in operations
 HOW: Final = ("gone", "owners", "one page", "answer", "lasting")
 GONE, OWNERS, ONE_PAGE, ANSWER, LASTING = range(5)
-"""Nothing maps the folio; it is shared now, or not any more; one page of it is mapped; the policy says otherwise."""
+"""Nothing maps the folio any more; it became shared or exclusive; one page of it is left; the policy's answer changed;
+the trace ended."""
 ENDS: Final = (2, 16, len(HOW))
 EXACT_LENGTHS: Final = 64
-"""Lengths below this are counted one by one, longer ones in classes of a thirty-second of a power of two."""
+"""Shorter lengths have a class each; longer ones share classes of a thirty-second of a power of two."""
 LENGTHS: Final = (2, 2, 60 * EXACT_LENGTHS // 2)
 
 FOLIO_CELLS: Final = 5
-"""What is accounted (owners, flags, order), how many MMs map it now, since when, and for how many operations on it,
-the answer is wrong, how often its pages are mapped."""
+"""Of a folio: what is accounted for (owners, flags, order); how many MMs map it now; since when, and for how many
+operations on it, the answer has been wrong; how often its pages are mapped."""
 SLOT_CELLS: Final = 3
-"""Of an MM: processes that use it, its family, its first number in the trace."""
+"""Of a slot: processes that use its MM, the family, and the MM's first number in the trace."""
 COUNT_BITS: Final = 16
 COUNTS: Final = 4
-"""Where the mappings of single pages are counted (`Sizes.watched`): bits of a count, and counts of a cell."""
+"""Counts of the mappings of single pages (`Sizes.watched`): bits of a count, and counts in a cell."""
 WRONG_SHIFT: Final = 2
 WRONG_FALSE: Final = 1
 WRONG_UNSAFE: Final = 2
-"""An entry of the list of wrong answers that began: the event's place in the chunk, and which kinds began."""
+"""An entry of the list of wrong answers that began: the event's index in the chunk, and the kinds that began."""
 FAMILY_CELLS: Final = 3
-"""Of MMs related by fork, which share a numbering of windows: MMs, windows, its cluster."""
+"""Of a family, the MMs related by fork that share a numbering of windows: MMs, windows, and its cluster."""
 
 
 def cell(vm: Memory, at: int) -> int:
@@ -108,7 +109,7 @@ def reg(vm: Memory, base: int, number: int) -> int:
 
 
 def tally(vm: Memory, base: int, number: int) -> None:
-    """Count one more of something."""
+    """Add one to a tally."""
     bump(vm, reg(vm, base, AT_TALLY) + 8 * number, 1)
 
 
@@ -124,8 +125,8 @@ class Sizes:
         clusters: one more than the largest number of a cluster of MMs that share memory from the start.
         pfns: entries of the table of recorded frame numbers, a power of two.
         events: events of a chunk.
-        watched: whether somebody looks on: mappings are counted by page, page operations by kind, and events are
-            listed that make an answer wrong.
+        watched: whether an observer follows: then mappings are counted by page, page operations by kind, and the
+            events that make an answer wrong are listed.
     """
 
     frames: int
@@ -144,18 +145,18 @@ class Sizes:
 
     @property
     def hash_size(self) -> int:
-        """Entries of a family's table of windows: at most half of them are used."""
+        """Entries of a family's hash table of windows, of which at most half are used."""
         return 1 << max(4, (2 * self.windows).bit_length())
 
     def tables(self) -> dict[int, int]:
-        """Cells of each table, by the register that says where it lies."""
+        """Cells of each table, by the register that holds its offset."""
         heads = (self.frames >> 2) + 1
         return {
             AT_HEAD: self.events, AT_TIME: self.events, AT_PAGE: self.events, AT_NR: self.events,
             AT_OTHER: self.events, AT_MM: self.mms, AT_SLOT: SLOT_CELLS * self.slots, AT_FREE: self.slots,
             AT_USED: self.slots * self.windows, AT_COUNT: self.slots * heads,
             AT_FAMILY: FAMILY_CELLS * self.slots, AT_VIRTUAL: self.slots * self.windows,
-            AT_PLACE: self.slots * self.windows, AT_HASH: self.slots * self.hash_size,
+            AT_HASH_CELL: self.slots * self.windows, AT_HASH: self.slots * self.hash_size,
             AT_CLUSTER: self.clusters, AT_FOLIO: FOLIO_CELLS * heads, AT_LARGE: heads, AT_PFN: self.pfns,
             AT_LIST: PTRS_PER_PTE, AT_BUCKET: BUCKETS * BUCKET_CELLS, AT_MATRIX: prod(MATRIX), AT_TALLY: TALLIES,
             AT_ENDS: prod(ENDS), AT_LENGTHS: prod(LENGTHS),
@@ -169,12 +170,12 @@ class Sizes:
 
 
 class Cells:
-    """The host's view of a replay's cells.
+    """The cells of a replay, from Python.
 
     Args:
         machine: an `engine.machine.Machine` whose shape has `sizes.scratch` bytes of scratch memory.
         sizes: of the tables.
-        start: bytes of scratch memory before the cells, which are somebody else's.
+        start: bytes of scratch memory before the cells, for other uses.
     """
 
     def __init__(self, machine: Any, sizes: Sizes, start: int = 0) -> None:
@@ -196,7 +197,7 @@ class Cells:
         }  # fmt: skip
         for register, value in values.items():
             self.all[register] = value
-        self.table(AT_FREE)[:] = range(sizes.slots - 1, -1, -1)  # the lowest is handed out first
+        self.table(AT_FREE)[:] = range(sizes.slots - 1, -1, -1)  # the lowest slot is handed out first
 
     def table(self, register: int) -> Any:
         """A table as 64-bit integers."""

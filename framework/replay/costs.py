@@ -1,8 +1,9 @@
-"""What a copy and a reuse cost: from a result file, or measured with the model on this machine."""
+"""The cost of a copy and of a reuse: from a result file, or measured with the model on this host."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -10,20 +11,20 @@ from typing import Final
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.replay.result import Costs
 from foliolab.framework.replay.survey import Progress
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Result
 
 COPY: Final = "cow-byte"
 REUSE: Final = "reuse-byte"
-"""The benchmarks whose time is that of a copy, and of a reuse, of each page (specification 6.1)."""
+"""The benchmarks that copy, or reuse, each page (specification 6.1)."""
 ORDER: Final = 4
 MEMORY: Final = 64 << 20
 REPEATS: Final = 5
 
 
-def costs_of(result: results.Result, source: str) -> Costs | None:
-    """The costs that a result has, from the policy (or kernel) of it whose reuse is the cheapest; None without any.
+def costs_of(result: Result, source: str) -> Costs | None:
+    """The costs from a result, for its policy (or kernel) with the cheapest reuse; None if it has none.
 
-    Large folios only: at 4 KiB no scheme takes part.
+    Large folios only: policies do not track small ones.
     """
     found: list[Costs] = []
     for policy in result.config.policies:
@@ -43,7 +44,7 @@ def load_costs(path: str | os.PathLike[str]) -> Costs:
     Raises:
         ResultFileError: it cannot be read, or it has no such benchmark.
     """
-    found = costs_of(results.load(path), Path(path).name)
+    found = costs_of(Result.load(path), Path(path).name)
     if found is None:
         raise ResultFileError(
             f"{os.fspath(path)} has no times of {COPY} and {REUSE} for large folios",
@@ -52,18 +53,14 @@ def load_costs(path: str | os.PathLike[str]) -> Costs:
     return found
 
 
-def measured_costs(policy: str, plugins: tuple[str, ...], progress: Progress) -> Costs | None:
-    """The model's raw costs under a policy, measured now; None where that fails."""
-    from foliolab.framework.run import RunRequest, compare_run
+def measured_costs(policy: str, plugins: Sequence[str], progress: Progress) -> Costs | None:
+    """The model's raw costs under a policy, measured now; None if that fails."""
+    from foliolab.framework.plugins.registry import load
+    from foliolab.framework.run.request import build
+    from foliolab.framework.run.supervise import compare_run
 
-    request = RunRequest(
-        policies=(policy,),
-        baseline=policy,
-        workloads=(COPY, REUSE),
-        orders=(ORDER,),
-        memory=MEMORY,
-        repeats=REPEATS,
-        plugins=plugins,
-    )
-    result = compare_run(request, progress)
-    return costs_of(result, "the model's raw times on this machine (no fault entry and exit)")
+    request = build(
+        load(plugins), policies=(policy,), workloads=(COPY, REUSE), sizes=(ORDER,), memory=MEMORY, repeats=REPEATS,
+        execution="native", alone=True,
+    )  # fmt: skip
+    return costs_of(compare_run(request, progress), "the model's raw times on this host (no fault entry and exit)")

@@ -1,4 +1,4 @@
-"""Wrong answers that end: how long they lasted, in time and in operations on the folio, and what ended them."""
+"""The ends of wrong answers: how long they lasted, in time and in operations on the folio, and what ended them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HALF = EXACT_LENGTHS // 2
 
 
 def length_class(length: int) -> int:
-    """The class of a length: itself below 64, then 32 classes for each power of two."""
+    """The class of a length: below 64 the length itself, then 32 classes for each power of two."""
     shift = 0
     while length >> shift >= EXACT_LENGTHS:
         shift += 1
@@ -41,7 +41,7 @@ def length_class(length: int) -> int:
 
 
 def length_of(number: int) -> int:
-    """The length in the middle of a class: at most a sixty-fourth off."""
+    """The length in the middle of a class; its error is at most a sixty-fourth."""
     if number < EXACT_LENGTHS:
         return number
     shift = number // HALF - 1
@@ -49,7 +49,7 @@ def length_of(number: int) -> int:
 
 
 def quantile(counts: Sequence[int], share: float) -> int:
-    """The length that this share of all do not exceed; 0 if there are none.
+    """The length that a share of all lengths does not exceed; 0 if there are none.
 
     Args:
         counts: by `length_class`.
@@ -71,13 +71,13 @@ def _longest(vm: Memory, base: int, tally: int, lasted: int) -> None:
 
 
 def episode(vm: Memory, base: int, unsafe: int, since: int, ops: int, how: int) -> None:
-    """A wrong answer ended; one that was right again at the same moment never was.
+    """Count a wrong answer that ended. One that was right again at the same moment does not count.
 
     Args:
         unsafe: 1 if a shared folio was called exclusive, 0 if an exclusive one was called shared.
-        since: when it began, ns.
+        since: when the wrong answer began, ns.
         ops: operations on the folio after which the answer was wrong.
-        how: what is otherwise now, a number of `cells.HOW`.
+        how: what ended it, an index of `cells.HOW`.
     """
     lasted = reg(vm, base, NOW) - since
     if lasted <= 0:

@@ -1,4 +1,4 @@
-"""The loop over a chunk of events: one function, native or interpreted, that drives a machine by the trace."""
+"""The loop over a chunk of events: one function, native or interpreted, that runs a trace on a machine."""
 
 from __future__ import annotations
 
@@ -39,15 +39,13 @@ from foliolab.framework.replay.folios import (
     any_mapped,
     drop,
     fork,
-    hint,
-    map_cached,
     move,
     new_folio,
     page_at,
-    present,
     split,
     write,
 )
+from foliolab.framework.replay.snapshot import hint, map_cached, present
 from foliolab.framework.replay.spaces import (
     LAST_PAGE,
     bury,
@@ -87,7 +85,7 @@ NR_MASK = (1 << 32) - 1
 
 
 def _creates(kind: int) -> bool:
-    """Whether an event of this kind shows that its MM lives, although nothing said so before."""
+    """Whether an event of this kind shows that its MM lives, even if it was unknown before."""
     return kind in (PRESENT, FORK, SPAWN, NEW, WRITE, MAP)
 
 
@@ -96,7 +94,7 @@ def _has_pages(kind: int) -> bool:
 
 
 def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
-    """The slot of an event's MM; -1 without one: it is unknown, dead, or there is no slot left (STATUS)."""
+    """The slot of an event's MM; -1 if the MM is unknown or dead, or no slot is left (see STATUS)."""
     slot = slot_of(vm, base, mm)
     if slot >= 0:
         return slot
@@ -113,7 +111,7 @@ def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
 
 
 def _skipped(vm: Memory, base: int, kind: int, page: int, nr: int, order: int, flags: int) -> bool:
-    """Whether an event names what the machine does not model; it is counted then."""
+    """Whether an event is about something that the machine does not model; such events are counted."""
     if _has_pages(kind) and (page < 0 or page >= LAST_PAGE or page + nr > LAST_PAGE):
         tally(vm, base, FAR_PAGE)
         return True
@@ -127,8 +125,8 @@ def _skipped(vm: Memory, base: int, kind: int, page: int, nr: int, order: int, f
     return False
 
 
-def _ends(vm: Memory, base: int, slot: int, mm: int) -> bool:
-    """A process stops using its MM; whether it was the last one."""
+def _end_process(vm: Memory, base: int, slot: int, mm: int) -> bool:
+    """End a process's use of its MM; whether it was the last process."""
     bury(vm, base, mm)
     at = slot_at(vm, base, slot)
     bump(vm, at, -1)
@@ -136,7 +134,7 @@ def _ends(vm: Memory, base: int, slot: int, mm: int) -> bool:
 
 
 def _stale(vm: Memory, base: int, slot: int, page: int, order: int) -> bool:
-    """Whether anything is mapped where the kernel found nothing: an unmap was not recorded."""
+    """Whether anything is mapped where the kernel faulted in a folio: an unmap was not recorded."""
     vpn = page_at(vm, base, slot, page, 0)
     return vpn >= 0 and any_mapped(vm, mm_of(vm, base, slot), vpn, 1 << order)
 
@@ -144,11 +142,11 @@ def _stale(vm: Memory, base: int, slot: int, page: int, order: int) -> bool:
 def _before(
     vm: Memory, base: int, kind: int, slot: int, mm: int, page: int, nr: int, order: int, to: int
 ) -> tuple[int, int]:
-    """What an event unmaps, as (first page, page behind the last one)."""
+    """The pages that an event unmaps first, as (first page, page after the last)."""
     if kind in (UNMAP, MAP):
         return page, page + nr
     if kind in (EXIT, GONE, EXEC):
-        if _ends(vm, base, slot, mm):
+        if _end_process(vm, base, slot, mm):
             return 0, LAST_PAGE
     elif kind == MOVE:
         if to >= 0 and to + nr <= LAST_PAGE:
@@ -160,7 +158,7 @@ def _before(
 
 
 def _relatives(vm: Memory, contents: Memory, base: int, kind: int, slot: int, child: int, unsure: int) -> None:
-    """fork, spawn and exec: another MM comes to be."""
+    """fork, spawn and exec: create the other MM."""
     if child <= 0 or slot_of(vm, base, child) >= 0:
         tally(vm, base, NO_MM)
         return
@@ -176,7 +174,7 @@ def _relatives(vm: Memory, contents: Memory, base: int, kind: int, slot: int, ch
 
 
 def _after(vm: Memory, contents: Memory, base: int, slot: int, head: int, page: int, nr: int, other: int) -> None:
-    """What an event does once what it unmaps is gone."""
+    """Carry out an event, after the pages that it replaces are unmapped."""
     kind = head & 0xFF
     flags = head >> 8 & 0xFF
     order = head >> 16 & 0xFF
@@ -199,7 +197,7 @@ def _after(vm: Memory, contents: Memory, base: int, slot: int, head: int, page: 
 
 
 def _unknown(vm: Memory, contents: Memory, base: int, kind: int, mm: int, other: int) -> None:
-    """An event of an MM that nothing is known of, or for which there is no slot."""
+    """An event of an MM that is unknown, or for which no slot is left."""
     if reg(vm, base, STATUS) != FINE:
         return
     if kind in (EXIT, EXEC):
@@ -209,7 +207,7 @@ def _unknown(vm: Memory, contents: Memory, base: int, kind: int, mm: int, other:
 
 
 def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: int, cluster: int, other: int) -> None:
-    """An event of an MM."""
+    """Carry out an event of an MM."""
     kind = head & 0xFF
     order = head >> 16 & 0xFF
     mm = head >> MM_SHIFT
@@ -230,8 +228,8 @@ def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: in
         _after(vm, contents, base, slot, head, page, nr, other)
 
 
-def _one(vm: Memory, contents: Memory, base: int, i: int) -> None:
-    """One event of the chunk."""
+def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
+    """Carry out an event of the chunk."""
     head = cell(vm, reg(vm, base, AT_HEAD) + 8 * i)
     page = cell(vm, reg(vm, base, AT_PAGE) + 8 * i)
     other = cell(vm, reg(vm, base, AT_OTHER) + 8 * i)
@@ -266,15 +264,15 @@ def replay_chunk(vm: Memory, contents: Memory, base: int, first: int, end: int) 
     """Replay events first…end-1 of the chunk.
 
     Args:
-        base: where the replay's cells are.
+        base: offset of the replay's cells.
 
     Returns:
-        the first event that was not carried out whole; STATUS says why, FINE if there is none.
+        the first event that was not carried out completely, `end` if there is none; STATUS says why.
     """
     free = zone_at(vm, reg(vm, base, ZONE)).nr_free
     peak = reg(vm, base, AT_TALLY) + 8 * FRAMES_PEAK
     for i in range(first, end):
-        _one(vm, contents, base, i)
+        _event(vm, contents, base, i)
         left = load(free)
         if left < cell(vm, peak):
             put(vm, peak, left)

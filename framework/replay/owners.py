@@ -1,8 +1,8 @@
-"""Who owns each large folio, exactly and incrementally, and what the policy says about it.
+"""The exact owners of each large folio, kept up to date incrementally, and the policy's answers about it.
 
-An MM's mappings of each large folio are counted where a page table changes (a PMD counts as its pages), never
-by asking the policy; `engine.truth` finds the same from the page tables alone. After each change the policy is
-asked, and how long folios are in which state is summed up.
+The mappings of each large folio by each MM are counted where a page table changes (a PMD counts as its pages), without
+the policy; `engine.truth` derives the same counts from the page tables alone. After each change the policy is asked,
+and the time that folios spend in each state is summed.
 """
 
 from __future__ import annotations
@@ -64,27 +64,27 @@ IS_FALSE = 1 << 20
 IS_UNSAFE = 1 << 21
 IS_HINTED = 1 << 22
 IS_UNSURE = 1 << 23
-"""Who took which slot is not certain: it was forked, or written to, during another MM's teardown."""
+"""The order of events on the folio is not certain: it was forked or written to during another MM's teardown."""
 ORDER_SHIFT = 24
 LISTED, GAINED, LOST = range(3)
 FOUR: Final = sum(1 << COUNT_BITS * i for i in range(COUNTS))
-"""One more mapping of each of the pages that are counted in one cell."""
+"""One mapping of each of the pages that are counted in one cell."""
 
 
 def folio_at(vm: Memory, base: int, head: int) -> int:
-    """Where the account of the large folio with that head frame lies."""
+    """The offset of the account of the large folio with that head frame."""
     return reg(vm, base, AT_FOLIO) + 8 * FOLIO_CELLS * (head >> 2)
 
 
 def count_at(vm: Memory, base: int, slot: int, head: int) -> int:
-    """Where the mappings of a large folio by an MM are counted."""
+    """The offset of the count of an MM's mappings of a large folio."""
     return reg(vm, base, AT_COUNT) + 8 * (slot * reg(vm, base, HEADS) + (head >> 2))
 
 
 def large_head(vm: Memory, base: int, frame: int) -> int:
-    """The head frame of the large folio that a frame belongs to, -1 if it is a small one.
+    """The head frame of the large folio that a frame belongs to; -1 if it belongs to a small folio.
 
-    Large folios have four pages at least and are aligned, so one answer serves four frames; struct page is not read.
+    Large folios are aligned and have at least four pages, so that one cell serves four frames. No struct page is read.
     """
     return cell(vm, reg(vm, base, AT_LARGE) + 8 * (frame >> 2)) - 1
 
@@ -102,7 +102,7 @@ def order_of(vm: Memory, base: int, head: int) -> int:
 
 
 def opened(vm: Memory, base: int, head: int, order: int) -> None:
-    """A large folio was allocated."""
+    """Start the account of a large folio that was allocated."""
     at = folio_at(vm, base, head)
     put(vm, at, order << ORDER_SHIFT)
     put(vm, at + 8, 0)
@@ -111,7 +111,7 @@ def opened(vm: Memory, base: int, head: int, order: int) -> None:
 
 
 def gained(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
-    """An MM maps nr pages of a large folio more."""
+    """Count nr more pages of a large folio that an MM maps."""
     at = count_at(vm, base, slot, head)
     before = cell(vm, at)
     put(vm, at, before + nr)
@@ -121,7 +121,7 @@ def gained(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
 
 
 def lost(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
-    """An MM maps nr pages of a large folio less."""
+    """Count nr fewer pages of a large folio that an MM maps."""
     at = count_at(vm, base, slot, head)
     left = cell(vm, at) - nr
     put(vm, at, left)
@@ -131,10 +131,11 @@ def lost(vm: Memory, base: int, slot: int, head: int, nr: int) -> None:
 
 
 def count_pages(vm: Memory, base: int, first: int, nr: int, by: int, kind: int) -> None:
-    """Frames first…first+nr-1 are mapped once more (`by` 1), or less (-1), or as often as before (0).
+    """Count mappings of frames first…first+nr-1, if the replay is watched.
 
     Args:
-        kind: the tally of page operations that this counts for.
+        by: 1 for one more mapping of each, -1 for one less, 0 for none.
+        kind: the tally of page operations to add them to.
     """
     pages = reg(vm, base, AT_PAGES)
     if pages == 0:
@@ -154,14 +155,8 @@ def count_pages(vm: Memory, base: int, first: int, nr: int, by: int, kind: int) 
             frame += 1
 
 
-def page_count(vm: Memory, base: int, frame: int) -> int:
-    """How often a page is mapped; only where pages are counted."""
-    counts = cell(vm, reg(vm, base, AT_PAGES) + 8 * (frame // COUNTS))
-    return counts >> COUNT_BITS * (frame % COUNTS) & ((1 << COUNT_BITS) - 1)
-
-
 def _began(vm: Memory, base: int, kind: int) -> None:
-    """List the event that made an answer wrong; each once."""
+    """List the present event as one that made an answer wrong; once for each event."""
     listed = reg(vm, base, AT_WRONG)
     if listed == 0:
         return
@@ -175,7 +170,7 @@ def _began(vm: Memory, base: int, kind: int) -> None:
 
 
 def _move(vm: Memory, base: int, bucket: int, folios: int, pages: int) -> None:
-    """A bucket has so many folios more (less); what it had until now is summed up."""
+    """Add folios and pages to a bucket (or remove them); its contents until now are summed over time."""
     at = reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * bucket
     now = reg(vm, base, NOW)
     passed = now - cell(vm, at + 16)
@@ -188,7 +183,7 @@ def _move(vm: Memory, base: int, bucket: int, folios: int, pages: int) -> None:
 
 
 def _ended(vm: Memory, base: int, at: int, was: int, owners: int) -> None:
-    """A wrong answer ends."""
+    """Account for the end of a wrong answer, and its reason."""
     how = ANSWER
     unsafe = int(was == IS_UNSAFE)
     if owners == 0:
@@ -201,7 +196,7 @@ def _ended(vm: Memory, base: int, at: int, was: int, owners: int) -> None:
 
 
 def _wrongness(vm: Memory, base: int, at: int, state: int, owners: int, now_wrong: int) -> None:
-    """Account for a policy's wrong answer that begins, lasts or ends; `now_wrong`: IS_FALSE, IS_UNSAFE or 0."""
+    """Account for a wrong answer that begins, lasts or ends; `now_wrong`: IS_FALSE, IS_UNSAFE or 0."""
     was = state & (IS_FALSE | IS_UNSAFE)
     if was == now_wrong:
         if was:
@@ -232,7 +227,7 @@ def _wrongness(vm: Memory, base: int, at: int, state: int, owners: int, now_wron
 
 
 def _operation(vm: Memory, base: int, owners: int, wrong: int) -> None:
-    """Count an operation on a folio by what is true after it, and by whether the policy says so."""
+    """Count an operation on a folio by the number of owners after it, and by whether the answer is wrong."""
     if owners == 1:
         tally(vm, base, EXCLUSIVE_OPS)
     elif owners > 1:
@@ -246,11 +241,11 @@ def _operation(vm: Memory, base: int, owners: int, wrong: int) -> None:
 
 
 def touched(vm: Memory, base: int, head: int) -> None:
-    """An operation on a large folio is over: account for its owners, and for what the policy says now."""
+    """Account for the owners of a large folio, and for the policy's answer, after an operation on it."""
     at = folio_at(vm, base, head)
     state = cell(vm, at)
     if state == 0:
-        return  # a folio that lay in two places is listed twice, and has gone with the first
+        return  # a folio that was mapped at two addresses is listed twice; the first entry has freed it
     owners = cell(vm, at + 8)
     old = state & OWNERS_MASK
     pages = 1 << (state >> ORDER_SHIFT)
@@ -261,10 +256,10 @@ def touched(vm: Memory, base: int, head: int) -> None:
             _move(vm, base, min(owners, MOST_OWNERS), 1, pages)
     wrong = 0
     if owners:
-        said = folio_maybe_mapped_shared(vm, head)
-        if said and owners == 1:
+        shared = folio_maybe_mapped_shared(vm, head)
+        if shared and owners == 1:
             wrong = IS_FALSE
-        if not said and owners > 1:
+        if not shared and owners > 1:
             wrong = IS_UNSAFE
     _operation(vm, base, owners, wrong)
     _wrongness(vm, base, at, state, owners, wrong)
@@ -281,10 +276,10 @@ def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int
     A PMD counts as its pages; one that the range covers in part must have been split.
 
     Args:
-        gain: GAINED, LOST, or LISTED: count nothing.
+        gain: GAINED, LOST, or LISTED: list the folios, count nothing.
 
     Returns:
-        how many folios are in the list of those to call `touched` for.
+        the number of folios in the list for `touch_listed`.
     """
     pmd = READ_ONCE(pmd_ref(vm, mm, start))
     if pmd:
@@ -327,12 +322,12 @@ def _count(vm: Memory, base: int, slot: int, head: int, nr: int, gain: int, list
 
 
 def doubt(vm: Memory, base: int, head: int) -> None:
-    """What happened to a large folio just now, and so what follows from it, is not certain."""
+    """Mark a large folio: the order of the events on it, and so its further history, is not certain."""
     at = folio_at(vm, base, head)
     put(vm, at, cell(vm, at) | IS_UNSURE)
 
 
 def touch_listed(vm: Memory, base: int, listed: int) -> None:
-    """Call `touched` for the folios of the list that are still in use, and for those that have gone."""
+    """Call `touched` for each folio of the list."""
     for i in range(listed):
         touched(vm, base, cell(vm, reg(vm, base, AT_LIST) + 8 * i))

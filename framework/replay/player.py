@@ -1,4 +1,4 @@
-"""One policy on a trace: a machine of the right size, the events in chunks, samples on the way."""
+"""A trace under one policy: a machine that is large enough, the events in chunks, and samples in between."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from foliolab.framework.trace.events import (
 from foliolab.framework.trace.file import BLOCK_EVENTS
 
 FIRST_FRAMES: Final = 1 << 16
-"""Page frames to begin with, where the trace allocates more than these in all: 256 MiB."""
+"""Page frames to begin with, if the trace allocates more than these in total: 256 MiB."""
 LEAST_IDS: Final = 16
 MOST_FRAMES: Final = 1 << 23
 MOST_WINDOWS: Final = 1 << 20
-"""What the replay's tables can number: 32 GiB of modelled memory, and 2 TiB of used address space."""
+"""Limits of the replay's tables: 32 GiB of modelled memory, and 2 TiB of used address space."""
 
 
 class TooSmall(Exception):
-    """The machine is too small in one respect; `why` is a status of `cells`."""
+    """The machine is too small; `why` is a status of `cells` that says in which respect."""
 
     def __init__(self, why: int) -> None:
         self.why = why
@@ -51,18 +51,18 @@ class TooSmall(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a replay is to do, whatever the policy.
+    """How to replay a trace, for every policy.
 
     Args:
         trace: the trace.
-        survey: what a first pass found.
+        survey: the result of a first pass.
         memory: bytes that a machine's tables may take.
-        samples: moments evenly in time, and at most as many around forks, execs and exits.
+        samples: samples evenly in time, and at most as many after forks, execs and exits.
         execution: native or interpreted.
-        progress: told about each block.
-        late: whether MMs are torn down when that is certainly over, not when it begins (see `events.EXIT`).
-        watched: whether somebody looks on (see `cells.Sizes`).
-        chunk: events that lie in the machine's memory at a time.
+        progress: called for each block.
+        late: whether MMs are torn down when the teardown is certainly over, not when it begins (see `events.EXIT`).
+        watched: whether an observer follows (see `cells.Sizes`).
+        chunk: events in the machine's memory at a time.
         frames: page frames to begin with, at most.
     """
 
@@ -83,8 +83,8 @@ class Player:
 
     Attributes:
         asked: the policy as it was asked for.
-        scheme: the policy; with more MM IDs than asked for, where it has a parameter for them that was not chosen.
-        account: what was found so far.
+        scheme: the policy as it is replayed: with more MM IDs, if it has a parameter for them that was not chosen.
+        account: the results so far.
         machine: the machine in its present state.
     """
 
@@ -108,7 +108,7 @@ class Player:
         self.account = Account(self.sizes)
 
     def run(self) -> None:
-        """Replay; a machine that turns out too small is replaced by a larger one, from the start.
+        """Replay. If the machine turns out too small, start again with a larger one.
 
         Raises:
             ModelError: the machine would take more memory than it may, or the policy cannot tell the MMs apart.
@@ -121,7 +121,7 @@ class Player:
                 self.grow(small.why)
 
     def grow(self, why: int) -> None:
-        """Let the next machine be larger in the respect that a `TooSmall` named."""
+        """Let the next machine be larger, in the respect that `TooSmall.why` says."""
         sizes = self.sizes
         if why == cells.NO_FRAMES:
             self.sizes = replace(sizes, frames=2 * sizes.frames)
@@ -135,7 +135,7 @@ class Player:
                 f"policy {self.scheme.name} tells {self.scheme.max_mm_id} MMs apart, the trace has more at a time",
                 "choose a parameter of the policy that allows for more, or leave the policy out",
             )
-        self.machine = None  # before there is another one
+        self.machine = None  # free its memory before the next one is made
 
     def _shape(self) -> Shape:
         shape = Shape(
@@ -160,27 +160,27 @@ class Player:
             )
         return shape
 
-    def start(self) -> tuple[Cells, Chunk]:
-        """Make the machine, in which nothing has happened yet.
+    def start(self) -> tuple[Cells, ChunkLoader]:
+        """Make the machine, before the first event.
 
         Returns:
-            its cells, and what brings events into them.
+            its cells, and the loader of events.
 
         Raises:
-            ModelError: it would take more memory than it may.
+            ModelError: the machine would take more memory than it may.
         """
         self.machine = Machine(self.scheme, self._shape(), self.plan.execution)
         state = Cells(self.machine, self.sizes)
         self.account = Account(self.sizes)
         self.account.begin(self.machine, state)
         state.all[cells.KEEP_PFNS] = int(self.plan.survey.kinds[FREE_HINT] > 0)
-        return state, Chunk(state, self.plan.survey, self.plan.late)
+        return state, ChunkLoader(state, self.plan.survey, self.plan.late)
 
     def _attempt(self) -> None:
         self.plan.progress(f"prepare {self.scheme.name}", 0, 0)
         state, chunk = self.start()
         account = self.account
-        moments = _Moments(self.plan)
+        moments = _SampleTimes(self.plan)
         done = 0
         for events in self.plan.trace.blocks():
             chunk.load(events)
@@ -200,7 +200,7 @@ class Player:
         """Replay events begin…end-1 of the chunk.
 
         Raises:
-            TooSmall: the machine is; it has stopped somewhere among them.
+            TooSmall: the machine is too small; the loop has stopped at one of the events.
         """
         if begin == end:
             return
@@ -214,12 +214,12 @@ class Player:
 
 
 def with_ids(scheme: Scheme, mms: int) -> Scheme:
-    """The policy with IDs for so many MMs, if one of its parameters that was not chosen makes for them.
+    """The policy with IDs for so many MMs, if one of its parameters that were not chosen provides them.
 
-    What does not help is left as it is.
+    If none does, the policy is returned unchanged.
     """
     chosen = dict(scheme.chosen)
-    wanted = max(LEAST_IDS, 1 << (mms + 1).bit_length())  # few different sizes: each is compiled for itself
+    wanted = max(LEAST_IDS, 1 << (mms + 1).bit_length())  # few different sizes, since native code is built for each
     if scheme.max_mm_id > mms:
         return scheme
     for parameter in scheme.policy.parameters:
@@ -233,12 +233,12 @@ def with_ids(scheme: Scheme, mms: int) -> Scheme:
 
 
 def _whole(frames: int) -> int:
-    """Frames in whole blocks of PMD size."""
+    """Frames rounded up to whole blocks of PMD size."""
     return (frames + (1 << PMD_ORDER) - 1) >> PMD_ORDER << PMD_ORDER
 
 
-class Chunk:
-    """Brings a block of events into the machine's memory, as the loop reads them."""
+class ChunkLoader:
+    """Loads events into the machine's memory, in the form that the loop reads."""
 
     def __init__(self, state: Cells, survey: Survey, late: bool) -> None:
         self.survey = survey
@@ -249,7 +249,7 @@ class Chunk:
         self.columns = [state.table(at) for at in (cells.AT_TIME, cells.AT_PAGE, cells.AT_NR, cells.AT_OTHER)]
 
     def load(self, events: Events) -> None:
-        """Bring in events, at most as many as the plan's `chunk`."""
+        """Load events, at most as many as the plan's `chunk`."""
         n = events.size
         for byte, column in enumerate((events.kind, events.flags, events.order)):
             self.head[:n, byte] = column
@@ -259,7 +259,7 @@ class Chunk:
         self.head[forks[survey.unsure[events.other[forks]]], 1] |= UNCERTAIN
         if self.late:
             exits = np.flatnonzero(events.kind == EXIT)
-            self.head[exits[survey.gone[events.mm[exits]]], 0] = LOST  # says nothing
+            self.head[exits[survey.gone[events.mm[exits]]], 0] = LOST  # the loop ignores it
         when, page, nr, other = self.columns
         np.subtract(events.time, np.uint64(survey.first), out=when[:n].view(np.uint64))
         page[:n].view(np.uint64)[:] = events.page
@@ -273,8 +273,8 @@ class Chunk:
             nr[rows] |= numbers << CLUSTER_SHIFT
 
 
-class _Moments:
-    """When to take samples: evenly in time, and after every so-manyth fork, exec or exit."""
+class _SampleTimes:
+    """When to take samples: evenly in time, and after every n-th fork, exec or exit."""
 
     def __init__(self, plan: Plan) -> None:
         survey = plan.survey
@@ -286,8 +286,8 @@ class _Moments:
         self.seen = 0
 
     def of(self, events: Events) -> Sequence[tuple[int, int]]:
-        """(events before it, its time since the first event) of each moment up to the end of a block, in order."""
-        # where more events of the last one's time follow in the next block, the sample is taken before them
+        """(events before it, time since the first event) of each sample in a block, in order."""
+        # if events of the same time follow in the next block, the sample is taken before them
         until = int(np.searchsorted(self.even, events.time[-1], side="right"))
         here = self.even[self.taken : until]
         self.taken = until

@@ -1,34 +1,30 @@
-"""The result of replaying a trace, and its file."""
+"""The result of `foliolab replay`, and its file."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework import document
-from foliolab.framework.results.provenance import MachineInfo
+from foliolab.framework.results.run_result import RunResult
 from foliolab.framework.trace.header import Header
-
-SCHEMA: Final = 1
 
 PAGE_BYTES: Final = 4096
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Write faults of one kind and outcome.
+    """Write faults of one class and outcome.
 
     Attributes:
         of: large or small folios; unknown: the trace does not say what was mapped there; disturbed: a large folio
             that the kernel itself migrated, split, collapsed or swapped before.
         kernel: what the kernel did: reused, copied, unknown.
-        policy: what the policy did: reused, copied, unchanged (it had let the MM write before), new page (the kernel
-            copied what the trace does not know), not mapped.
+        policy: what the policy did: reused, copied, unchanged (the MM could write already), new page (the kernel
+            copied a page that the trace does not know), not mapped.
         certain: how many.
-        uncertain: how many while another process of the family was being torn down, or on a large folio that was
-            forked or written to at such a time before.
+        uncertain: how many came while another process of the family was being torn down, or concern a large folio
+            that was forked or written to at such a time.
     """
 
     of: str
@@ -38,18 +34,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     uncertain: int
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A moment of the trace.
+class ReplaySample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The state of the machine at a time of the trace.
 
     Attributes:
-        time: ns since its first event.
-        mms: MMs that live.
+        time: ns since the first event.
+        mms: live MMs.
         frames: page frames in use.
-        folios: large folios by the number of MMs that map them: element 0 has those of one MM; the last element
-            has all with that many and more. Trailing zeros are left out.
-        pages: the same, in pages of these folios.
+        folios: large folios by the number of MMs that map them: element 0 counts those of one MM, element 63 those of
+            64 MMs or more. Trailing zeros are left out.
+        pages: the same in pages of these folios.
         false_folios, false_pages: mapped by one MM, and the policy says maybe shared.
-        unsafe_folios: mapped by several, and the policy says exclusive.
+        unsafe_folios: mapped by several MMs, and the policy says exclusive.
     """
 
     time: int
@@ -66,9 +62,10 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How wrong answers ended.
 
     Attributes:
-        event: the event that ended them; empty where they lasted until the end of the trace.
-        how: gone: nothing maps the folio any more; owners: what the policy says became true (a second MM, or only one
-            left); one page: one page of it is still mapped; answer: the policy changed its mind; lasting.
+        event: the event that ended them; empty if they lasted until the end of the trace.
+        how: gone: nothing maps the folio any more; owners: the answer became true (a second MM maps the folio, or only
+            one is left); one page: only one page of it is still mapped; answer: the policy's answer changed; lasting:
+            not ended.
         times: how often.
     """
 
@@ -83,11 +80,11 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         folio_ns: large folios × time.
         page_ns: pages of these folios × time.
-        episodes: how often a folio came to be in this state and stayed for a time.
+        episodes: how often a folio entered this state and stayed in it for some time.
         longest: ns.
-        peak: folios at the same time, at most; 0 where it was not looked for.
-        peak_at: when, ns since the first event.
-        first: when it first happened, ns since the first event; -1 if never, or not looked for.
+        peak: most folios at a time; 0 if not counted.
+        peak_at: time of the peak, ns since the first event.
+        first: time of the first case, ns since the first event; -1 if there is none, or if not counted.
         ops: operations on a large folio (one event on one folio) after which it was in this state.
         median, ninth: durations that half, and nine tenths, of the episodes do not exceed, ns; above 64 up to 2 % off.
         median_ops, ninth_ops, longest_ops: the same in operations on that folio.
@@ -119,27 +116,27 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One policy on the trace.
 
     Attributes:
-        policy: as a user would write it, parameters that the replay chose included.
+        policy: as a user writes it, with the parameters that the replay chose.
         exact: whether it claims to answer exactly.
         safe: whether it claims never to call a folio exclusive that several MMs map.
-        recorded: whether it models the kernel that was recorded.
-        events: how many were replayed: all, unless `stopped` says why not.
+        recorded: whether it models the recorded kernel.
+        events: how many were replayed: all, unless `stopped` says otherwise.
         stopped: why the replay ended early; empty if it did not.
         exit_code: what that means for the exit status, `errors.ExitCode`.
         seconds: in the loop over the events.
         frames: page frames of the machine.
         frames_peak: page frames in use at most.
-        owner_ns: large folios × time by the number of MMs that map them, as `Sample.folios`.
+        owner_ns: large folios × time by the number of MMs that map them, as in `ReplaySample.folios`.
         owner_page_ns: the same, in pages.
         exclusive_ops, shared_ops: operations on a large folio after which one MM, or several, map it.
         most_owners: MMs that mapped the same large folio at a time, at most.
         false_shared: mapped by one MM, and the policy says maybe shared.
         unsafe: mapped by several MMs, and the policy says exclusive.
         faults: write faults by class and outcomes.
-        sole_copies: write faults on a large folio that were copied although the MM was its only one and mapped
+        sole_copies: write faults on a large folio that copied although no other MM mapped the folio, and the MM mapped
             more than one page of it.
         not_modelled: what was left out, in words, with counts.
-        samples: moments, in time.
+        samples: in order of time.
     """
 
     policy: str
@@ -162,11 +159,11 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     faults: list[Fault] = []
     sole_copies: int = 0
     not_modelled: dict[str, int] = {}
-    samples: list[Sample] = []
+    samples: list[ReplaySample] = []
 
     @property
     def false_share(self) -> float:
-        """Share of (large folios × time) in which the answer was falsely "maybe shared"."""
+        """The share of (large folios × time) for which the answer was falsely "maybe shared"."""
         total = sum(self.owner_ns)
         return self.false_shared.folio_ns / total if total else 0.0
 
@@ -179,11 +176,11 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
     def agreement(self, certain: bool | None = None, classes: Sequence[str] = ("large",)) -> tuple[int, int]:
-        """How many write faults ended as the kernel's, of how many whose outcome is recorded.
+        """(how many write faults had the kernel's outcome, how many have a recorded outcome).
 
         Args:
-            certain: only those; None: all.
-            classes: of which classes of `Fault.of`.
+            certain: True or False selects the certain or the uncertain ones; None: all.
+            classes: of `Fault.of`.
         """
         pairs = [(of, outcome) for of in classes for outcome in ("reused", "copied")]
         same = sum(self.count(of, outcome, outcome, certain) for of, outcome in pairs)
@@ -200,18 +197,17 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Spared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a precise scheme would have spared a policy.
+    """What a precise policy would have saved, compared with another policy.
 
     Attributes:
-        policy: which.
+        policy: the other policy.
         against: the precise policy.
-        large, small: copies more than the precise policy's, of pages of large and small folios; `large` has
-            disturbed ones, too.
-        bytes_copied: 4 KiB each.
-        frames_mean: page frames in use more than with the precise policy, on average over time: copies, and large
-            folios that are kept for the pages that are still mapped.
-        frames_peak: the same, for the peaks.
-        ns: time of these copies, less that of as many reuses; None if their cost is not known.
+        large, small: additional copies of pages of large and of small folios; `large` includes disturbed ones.
+        bytes_copied: by these copies, 4 KiB each.
+        frames_mean: additional page frames in use, on average over time: copies, and large folios that stay allocated
+            for the pages that are still mapped.
+        frames_peak: the same for the peaks.
+        ns: time of these copies, less the time of as many reuses; None if the costs are not known.
     """
 
     policy: str
@@ -225,11 +221,11 @@ class Spared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a copy and a reuse cost.
+    """The costs of a copy and of a reuse.
 
     Attributes:
         copy_ns, reuse_ns: per page.
-        source: where that comes from, in words.
+        source: where the numbers come from, in words.
     """
 
     copy_ns: float
@@ -243,10 +239,10 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         path: the file.
         header: its header.
-        events: events in it, up to the first damage.
-        span: ns from the first to the last.
+        events: how many it has, up to the first damage.
+        span: ns from the first to the last event.
         kinds: events by kind.
-        damaged: what is wrong with the file; empty if nothing.
+        damaged: what is wrong with the file; empty if nothing is.
     """
 
     path: str
@@ -257,55 +253,25 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     damaged: str = ""
 
 
-class ReplayResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReplayResult(RunResult, frozen=True, kw_only=True):
     """A trace under policies.
 
     Attributes:
-        schema: the version of this format.
-        kind: "replay-trace".
-        complete: False where it was interrupted and this is what there was.
-        command: the command that repeats it.
-        started, finished: ISO 8601 with offset.
         recording: the trace.
-        machine, versions, kernel, git: where and with what it was replayed.
-        policies: what each did.
-        teardown: when MMs that exit were torn down in the replay: when that began, or when it was certainly over.
-        spared: for each policy that replayed what the precise one did.
-        costs: what copies cost; None if that is not known.
-        notes: what a reader should know, a sentence each.
+        policies: the result of each.
+        teardown: when the replay tore down MMs: when the recorded teardown began, or when it was certainly over.
+        spared: for each policy that replayed as much as the precise one.
+        costs: of copies and reuses; None if they are not known.
+        notes: remarks for the reader, a sentence each.
     """
 
-    schema: int = SCHEMA
+    WHAT = "replay's result"
+    MADE_BY = "foliolab replay --json FILE"
+
     kind: Literal["replay-trace"] = "replay-trace"
-    complete: bool
-    command: str
-    started: str
-    finished: str
     recording: Recording
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
     policies: list[Replayed]
     teardown: Literal["exit", "gone"] = "exit"
-    spared: list[Spared] = []
+    spared: list[Spared] = msgspec.field(default_factory=list)
     costs: Costs | None = None
-    notes: list[str] = []
-
-
-def save(result: ReplayResult, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> ReplayResult:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, it is another kind of file, or its schema is newer.
-    """
-    return document.load(path, ReplayResult, SCHEMA, "replay's result", "foliolab replay-trace --json FILE")
+    notes: list[str] = msgspec.field(default_factory=list)

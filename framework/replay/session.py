@@ -1,4 +1,4 @@
-"""A trace under several policies, one after the other, into a result; what one policy breaks, the others survive."""
+"""A trace under several policies, one after the other, into a result; a policy that fails does not end the others."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class ReplayRequest:
         schemes: the policies.
         recorded: names of the policies that model the recorded kernel.
         memory: bytes that a policy's tables may take.
-        samples: moments evenly in time, and at most as many around forks, execs and exits.
-        costs: what a copy and a reuse cost; None: measured with the model, if it matters.
+        samples: samples evenly in time, and at most as many after forks, execs and exits.
+        costs: of a copy and of a reuse; None: measured with the model, if they matter.
         plugins: plugin files, for that measurement.
-        command: what repeats it.
+        command: the command that repeats it.
         execution: native or interpreted.
-        teardown: when MMs that exit are torn down: "exit" as soon as that begins, "gone" when it is certainly over;
-            "auto" as the recorded kernel's outcomes fit better, where a policy that models it is among the schemes.
+        teardown: when MMs are torn down: "exit" when the recorded teardown begins, "gone" when it is certainly over,
+            "auto": whichever agrees better with the recorded outcomes, if a policy models the recorded kernel.
     """
 
     path: str
@@ -59,7 +59,7 @@ class ReplayRequest:
 
 
 def is_precise(scheme: Scheme) -> bool:
-    """Whether a policy may be what others are held against: it claims to be exact, and reuses."""
+    """Whether other policies can be compared with this one: it claims to be exact, and it reuses pages."""
     return {"exact", "reuse"} <= scheme.capabilities
 
 
@@ -68,14 +68,14 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
 
     Args:
         request: what to do.
-        progress: told of every block.
+        progress: called for each block.
 
     Returns:
         the result; `complete` is False if it was interrupted.
 
     Raises:
         TraceFileError: the trace cannot be read.
-        NothingMeasured: it has no events, or was interrupted before anything was replayed.
+        NothingMeasured: the trace has no events, or the replay was interrupted before the first one.
     """
     tell = progress or (lambda phase, done, total: None)
     started = provenance.now()
@@ -99,13 +99,8 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     return ReplayResult(
         complete=complete,
         command=request.command,
-        started=started,
-        finished=provenance.now(),
+        **provenance.origin(started),
         recording=_recording(trace, found),
-        machine=provenance.describe_machine(),
-        versions=provenance.versions(),
-        kernel=provenance.kernel(),
-        git=provenance.git(),
         policies=done,
         teardown="gone" if plan.late else "exit",
         spared=spared,
@@ -115,10 +110,10 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
 
 
 def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Replayed], list[str]]:
-    """The plan with the time of teardowns decided, what was replayed to decide, and what to say about it.
+    """Decide when MMs are torn down: (the plan, the replays that were needed to decide, remarks).
 
-    A teardown takes place somewhere between EXIT and GONE; where a fork or a write of a relative falls in between,
-    either may have been first, and who gets a slot, and for how long, depends on it.
+    A teardown takes place at some time between EXIT and GONE. If a fork or a write of a relative falls in between,
+    their order is unknown; and on that order depends which MM gets a slot of the policy, and for how long.
     """
     late = replace(plan, late=True)
     if request.teardown != "auto":
@@ -127,24 +122,24 @@ def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Re
     models = [scheme for scheme in request.schemes if scheme.name in request.recorded]
     if not models or not (unsure or plan.survey.unsure_writes):
         return plan, {}, []
-    early_one, late_one = replay_one(plan, models[0], True), replay_one(late, models[0], True)
-    (early_as, early_of), (late_as, late_of) = (
-        one.agreement(classes=("large", "small")) for one in (early_one, late_one)
+    at_exit, at_gone = replay_one(plan, models[0], True), replay_one(late, models[0], True)
+    (exit_same, exit_of), (gone_same, gone_of) = (
+        replayed.agreement(classes=("large", "small")) for replayed in (at_exit, at_gone)
     )
-    fits = late_as * early_of > early_as * late_of and not late_one.stopped
-    better, one = (late, late_one) if fits else (plan, early_one)
+    fits = gone_same * exit_of > exit_same * gone_of and not at_gone.stopped
+    better, replayed = (late, at_gone) if fits else (plan, at_exit)
     when = "before" if better is plan else "after"
     remark = (
         f"{unsure:,} fork{'s' * (unsure != 1)} and {plan.survey.unsure_writes:,} write faults came during the teardown "
-        f"of a relative; that it was over {when} them fits the kernel better: {models[0].name} has "
-        f"{early_as:,} of {early_of:,} (over before) and {late_as:,} of {late_of:,} (over after) outcomes on "
-        "known folios as the kernel's"
+        f"of a relative; a teardown {when} them fits the kernel better: {models[0].name} agrees with the kernel on "
+        f"{exit_same:,} of {exit_of:,} outcomes (teardown before) and {gone_same:,} of {gone_of:,} (teardown after) "
+        "on known folios"
     )
-    return better, {models[0]: one}, [remark]
+    return better, {models[0]: replayed}, [remark]
 
 
 def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:
-    """One policy; what goes wrong is part of the answer."""
+    """Replay a trace under one policy; an error becomes part of the result."""
     player: Player | None = None
     stopped, code = "", ExitCode.GOOD
     try:
@@ -186,7 +181,7 @@ def _recording(trace: Trace, found: Survey) -> Recording:
 def _spared(
     request: ReplayRequest, done: Sequence[Replayed], complete: bool, tell: Progress
 ) -> tuple[Costs | None, list[Spared]]:
-    """What a precise scheme would have spared each policy that replayed the whole trace."""
+    """What a precise policy would have saved, for each policy that replayed the whole trace."""
     precise = [
         (scheme, one)
         for scheme, one in zip(request.schemes, done, strict=False)

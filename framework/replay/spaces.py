@@ -1,8 +1,8 @@
-"""The address spaces of a trace on a machine: numbers of MMs to slots, addresses to windows of 2 MiB.
+"""The address spaces of a trace on a machine: MM numbers map to slots, addresses map to windows of 2 MiB.
 
-Slots are used again. MMs that are related by fork form a family, which numbers the windows that occur in it,
-so that a child has what it inherits where its parent has it; a window keeps its alignment. Window 0 is none of
-the trace's: folios that a snapshot shows in part are made there.
+Slots are reused. MMs that are related by fork form a family, which numbers the windows that occur in it, so that a
+child inherits pages at the addresses of its parent. A window keeps its alignment. The trace does not use window 0:
+`snapshot` makes folios there that are mapped in part.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from foliolab.framework.engine.mm import mm_alloc_id, mm_free_id
+from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import mm_at, zone_at
 from foliolab.framework.replay.cells import (
@@ -17,8 +18,8 @@ from foliolab.framework.replay.cells import (
     AT_FAMILY,
     AT_FREE,
     AT_HASH,
+    AT_HASH_CELL,
     AT_MM,
-    AT_PLACE,
     AT_SLOT,
     AT_USED,
     AT_VIRTUAL,
@@ -43,11 +44,11 @@ from foliolab.framework.replay.cells import (
 )
 
 DEAD: Final = 1 << 40
-"""In the table of MMs: it is gone."""
+"""The entry of an MM that is gone, in the table of MMs."""
 DENSE_BITS: Final = 20
 DENSE_MASK: Final = (1 << DENSE_BITS) - 1
 LAST_PAGE: Final = 1 << 51
-"""Pages from here on cannot be user addresses, nor can their windows be numbered."""
+"""Pages from here on cannot be user addresses, and their windows cannot be numbered."""
 
 
 def mm_of(vm: Memory, base: int, slot: int) -> Any:
@@ -56,7 +57,7 @@ def mm_of(vm: Memory, base: int, slot: int) -> Any:
 
 
 def slot_at(vm: Memory, base: int, slot: int) -> int:
-    """Where a slot's cells lie: users, family, its first number in the trace."""
+    """The offset of a slot's cells: users, family, the MM's first number in the trace."""
     return reg(vm, base, AT_SLOT) + 8 * SLOT_CELLS * slot
 
 
@@ -66,17 +67,17 @@ def family_of(vm: Memory, base: int, slot: int) -> int:
 
 
 def family_at(vm: Memory, base: int, family: int) -> int:
-    """Where a family's cells lie: MMs, windows, cluster."""
+    """The offset of a family's cells: MMs, windows, cluster."""
     return reg(vm, base, AT_FAMILY) + 8 * FAMILY_CELLS * family
 
 
 def used_at(vm: Memory, base: int, slot: int, dense: int) -> int:
-    """Where it says whether an MM may map something in a window."""
+    """The offset of the cell that says whether an MM may map something in a window."""
     return reg(vm, base, AT_USED) + 8 * (slot * reg(vm, base, WINDOWS) + dense)
 
 
 def slot_of(vm: Memory, base: int, mm: int) -> int:
-    """The slot of a live MM, -1 otherwise."""
+    """The slot of a live MM; -1 for others."""
     if mm <= 0 or mm >= reg(vm, base, MM_LIMIT):
         return -1
     known = cell(vm, reg(vm, base, AT_MM) + 8 * mm)
@@ -93,20 +94,20 @@ def is_dead(vm: Memory, base: int, mm: int) -> bool:
 
 
 def bury(vm: Memory, base: int, mm: int) -> None:
-    """Events of this MM mean nothing any more."""
+    """Mark an MM as gone; its events are ignored from now on."""
     if 0 < mm < reg(vm, base, MM_LIMIT):
         put(vm, reg(vm, base, AT_MM) + 8 * mm, DEAD)
 
 
 def share(vm: Memory, base: int, mm: int, slot: int) -> None:
-    """The MM number stands for the MM that is in the slot already."""
+    """Let an MM number stand for the MM that is in the slot already."""
     if 0 < mm < reg(vm, base, MM_LIMIT):
         put(vm, reg(vm, base, AT_MM) + 8 * mm, slot + 1)
         bump(vm, slot_at(vm, base, slot), 1)
 
 
 def _new_family(vm: Memory, base: int, cluster: int) -> int:
-    """The family of a cluster, or a new one: there are as many as slots, so one is free while a slot is."""
+    """The family of a cluster, or a new one. There are as many families as slots: while a slot is free, one is, too."""
     if cluster:
         known = cell(vm, reg(vm, base, AT_CLUSTER) + 8 * cluster)
         if known:
@@ -132,7 +133,7 @@ def create(vm: Memory, base: int, mm: int, relative: int, cluster: int) -> int:
         cluster: the cluster whose family it belongs to, or 0.
 
     Returns:
-        its slot; -1 without one, and STATUS says why.
+        its slot; -1 if there is none (see STATUS).
     """
     free = reg(vm, base, FREE_SLOTS)
     if free == 0 or mm >= reg(vm, base, MM_LIMIT):
@@ -160,9 +161,9 @@ def destroy(vm: Memory, base: int, slot: int) -> None:
     at = family_at(vm, base, family)
     bump(vm, at, -1)
     if cell(vm, at) == 0:
-        places = reg(vm, base, AT_PLACE) + 8 * family * reg(vm, base, WINDOWS)
+        hash_cells = reg(vm, base, AT_HASH_CELL) + 8 * family * reg(vm, base, WINDOWS)
         for dense in range(1, cell(vm, at + 8) + 1):
-            put(vm, cell(vm, places + 8 * dense), 0)
+            put(vm, cell(vm, hash_cells + 8 * dense), 0)
         put(vm, at + 8, 0)
     free = reg(vm, base, FREE_SLOTS)
     put(vm, reg(vm, base, AT_FREE) + 8 * free, slot)
@@ -177,7 +178,7 @@ def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int
         make: whether to number it if it is new.
 
     Returns:
-        the number, from 1; 0 if it has none; -1 if there is no number left (STATUS says so).
+        the number, from 1; 0 if it has none; -1 if no number is left (see STATUS).
     """
     mask = reg(vm, base, HASH_SIZE) - 1
     table = reg(vm, base, AT_HASH) + 8 * family * (mask + 1)
@@ -201,23 +202,29 @@ def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int
     put(vm, at + 8, dense)
     put(vm, table + 8 * i, (window + 1) << DENSE_BITS | dense)
     put(vm, reg(vm, base, AT_VIRTUAL) + 8 * (family * windows + dense), window)
-    put(vm, reg(vm, base, AT_PLACE) + 8 * (family * windows + dense), table + 8 * i)
+    put(vm, reg(vm, base, AT_HASH_CELL) + 8 * (family * windows + dense), table + 8 * i)
     return dense
 
 
-def candidates(vm: Memory, base: int, family: int, first: int, last: int) -> int:
-    """How many candidates there are for windows first…last: those of the range or the family's, whichever are fewer."""
-    return min(last - first + 1, cell(vm, family_at(vm, base, family) + 8))
+def nr_windows(vm: Memory, base: int, slot: int, first: int, end: int) -> int:
+    """How many windows to look at for pages first…end-1 of an MM: those of the range or of its family, if fewer."""
+    in_range = ((end - 1) >> PMD_ORDER) - (first >> PMD_ORDER) + 1
+    return min(in_range, cell(vm, family_at(vm, base, family_of(vm, base, slot)) + 8))
 
 
-def nth_window(vm: Memory, base: int, family: int, first: int, last: int, nr: int, i: int) -> int:
-    """The number of the i-th of `nr` candidates; 0 if it is not in the family, or not in the range."""
-    if nr == last - first + 1:
-        return window_of(vm, base, family, first + i, 0)
-    window = virtual_of(vm, base, family, i + 1)
-    if first <= window <= last:
-        return i + 1
-    return 0
+def used_window(vm: Memory, base: int, slot: int, first: int, end: int, nr: int, i: int) -> int:
+    """The number of the i-th of `nr` windows; 0 if it is not in the range, or the MM maps nothing there."""
+    low = first >> PMD_ORDER
+    high = (end - 1) >> PMD_ORDER
+    family = family_of(vm, base, slot)
+    dense = i + 1
+    if nr == high - low + 1:
+        dense = window_of(vm, base, family, low + i, 0)
+    elif not low <= virtual_of(vm, base, family, dense) <= high:
+        return 0
+    if dense == 0 or cell(vm, used_at(vm, base, slot, dense)) == 0:
+        return 0
+    return dense
 
 
 def virtual_of(vm: Memory, base: int, family: int, dense: int) -> int:

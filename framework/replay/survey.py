@@ -1,4 +1,4 @@
-"""A first pass over a trace: how large the machine that replays it has to be, and which MMs share from the start."""
+"""A first pass over a trace: the size of the machine that it needs, and the MMs that share memory from the start."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from foliolab.framework.trace.events import (
 )
 
 MOST_MMS: Final = 1 << 24
-"""MM numbers from here on are refused: a trace numbers its MMs from 1."""
+"""Larger MM numbers are refused: a trace numbers its MMs from 1."""
 WINDOW_BITS: Final = 42
 PAGE_LIMIT: Final = 1 << 51
 MOST_PFNS: Final = 1 << 24
@@ -43,22 +43,22 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Survey:
-    """What a pass over a trace found.
+    """The result of a pass over a trace.
 
     Attributes:
         events: how many there are, up to the first damage.
-        first, last: times, ns.
-        kinds: events by kind; 0 has those of unknown kinds.
+        first, last: times of the first and the last event, ns.
+        kinds: events by kind; 0 counts unknown kinds.
         mms: one more than the largest MM number.
-        slots: MMs that live at a time, at most.
-        windows: windows of 2 MiB that a family of MMs uses, at most, and one.
-        pages: pages that were allocated, all told.
-        max_order: largest order of a folio up to the PMD's.
+        slots: slots needed: the most MMs at a time, and one.
+        windows: windows needed: the most windows of 2 MiB that a family of MMs uses, and window 0.
+        pages: pages allocated in total.
+        max_order: largest order of a folio, up to the PMD's.
         max_pfn: largest recorded frame number that may matter.
-        cluster: for MMs that share frames from the start the number of their cluster, 0 for others, by MM.
+        cluster: by MM, the number of the cluster of MMs that share frames from the start; 0 for others.
         forks: forks, execs and exits.
-        gone: whether it is recorded when the teardown of an MM was over, by MM.
-        unsure: whether an MM was forked while another one of its family was being torn down, by MM.
+        gone: by MM, whether the end of its teardown is recorded.
+        unsure: by MM, whether it was forked while another MM of its family was being torn down.
         unsure_writes: write faults at such times.
     """
 
@@ -80,7 +80,7 @@ class Survey:
 
     @property
     def pfns(self) -> int:
-        """Entries of a table of recorded frame numbers: enough for all, up to a limit."""
+        """Entries of the table of recorded frame numbers: enough for all of them, up to a limit."""
         return 1 << min(self.max_pfn.bit_length(), MOST_PFNS.bit_length() - 1)
 
 
@@ -88,7 +88,7 @@ def survey(trace: EventSource, progress: Progress) -> Survey:
     """Go over a trace once.
 
     Raises:
-        TraceFileError: its MM numbers, or its times, are impossible.
+        TraceFileError: its MM numbers or its times are impossible.
     """
     found = Survey(cluster=_clusters(trace))
     lives = _Lives(found.cluster)
@@ -134,12 +134,12 @@ def _count(found: Survey, events: Events) -> None:
 
 
 def _cached_pages(maps: Events) -> int:
-    """Pages of the page-cache folios that events map, each folio once."""
+    """Pages of the page-cache folios that events map; each folio counts once."""
     order = maps.order.astype(np.int64)
     first = maps.other.astype(np.int64) >> order
     last = (maps.other.astype(np.int64) + np.maximum(maps.nr, 1) - 1) >> order
-    once = np.unique(np.stack([first, last, order]), axis=1)
-    return int(((once[1] - once[0] + 1) << once[2]).sum())
+    distinct = np.unique(np.stack([first, last, order]), axis=1)
+    return int(((distinct[1] - distinct[0] + 1) << distinct[2]).sum())
 
 
 def _windows(pages: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -147,7 +147,7 @@ def _windows(pages: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 class _Lives:
-    """Follows which MMs live, which are related, and which windows each family uses."""
+    """Follows the live MMs, their families, and the windows that each family uses."""
 
     def __init__(self, cluster: NDArray[np.int64]) -> None:
         self.cluster = cluster
@@ -208,7 +208,7 @@ class _Lives:
             self.family[other] = self.family[mm]
 
     def _teardowns(self, what: int, mm: int, child: int) -> None:
-        """Follow which MMs are between EXIT and GONE, and who is forked meanwhile."""
+        """Follow the MMs between EXIT and GONE, and the MMs that are forked meanwhile."""
         family = int(self.family[mm])
         if what == EXIT and family:
             self.exiting[family].add(mm)
@@ -243,7 +243,7 @@ class _Lives:
             self.ended.append(family)  # its windows still count for this block
 
     def _use(self, events: Events) -> None:
-        """The windows that the events of a block name, or may name."""
+        """Add the windows that the events of a block name, or may name."""
         kind = events.kind
         near = events.page < PAGE_LIMIT
         copied = (kind == WRITE) & (events.flags & OUTCOME == COPIED)
@@ -260,7 +260,7 @@ class _Lives:
             self._spread(row)
 
     def _spread(self, row: dict[str, int]) -> None:
-        """What a long row reaches besides its ends: of a move as much as is mapped."""
+        """Add the windows between the ends of a long row; for a move, those that are in use."""
         family = int(self.family[row["mm"]])
         first, last = row["page"] >> PMD_ORDER, (row["page"] + row["nr"]) >> PMD_ORDER
         if row["kind"] in (PRESENT, MAP):
@@ -273,13 +273,13 @@ class _Lives:
                 self._add(family, window - first + to + 1)
 
     def _add(self, family: int, window: int) -> None:
-        mine = self.windows[family]
-        mine.add(window)
-        self.most_windows = max(self.most_windows, len(mine))
+        used = self.windows[family]
+        used.add(window)
+        self.most_windows = max(self.most_windows, len(used))
 
 
 def _clusters(trace: EventSource) -> NDArray[np.int64]:
-    """MMs that map the same frames when the trace begins, numbered from 1, by MM."""
+    """By MM, the number (from 1) of the cluster of MMs that map the same frames when the trace begins; else 0."""
     starts: list[NDArray[Any]] = []
     ends: list[NDArray[Any]] = []
     mms: list[NDArray[Any]] = []
@@ -306,7 +306,7 @@ def _clusters(trace: EventSource) -> NDArray[np.int64]:
 
 
 def _united(mms: NDArray[np.int64], pairs: Any) -> NDArray[np.int64]:
-    """Numbers of the classes that the pairs unite, by MM."""
+    """By MM, the number of the class that the pairs unite."""
     parent = {int(mm): int(mm) for mm in np.unique(mms)}
 
     def root(mm: int) -> int:
@@ -315,8 +315,8 @@ def _united(mms: NDArray[np.int64], pairs: Any) -> NDArray[np.int64]:
             mm = parent[mm]
         return mm
 
-    for one, other in pairs:
-        parent[root(one)] = root(other)
+    for left, right in pairs:
+        parent[root(left)] = root(right)
     roots = {number: i + 1 for i, number in enumerate(sorted({root(mm) for mm in parent}))}
     cluster = np.zeros(max(parent) + 1, np.int64)
     for mm in parent:

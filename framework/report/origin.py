@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from foliolab.framework.results.difference import AnyResult
+    from foliolab.framework.results.run_result import RunResult
 
 
-def origin(result: AnyResult) -> list[tuple[str, str]]:
+def origin(result: RunResult) -> list[tuple[str, str]]:
     """(What, text): machine, kernel, versions, checkout."""
     machine = result.machine
     return [
@@ -19,6 +19,6 @@ def origin(result: AnyResult) -> list[tuple[str, str]]:
     ]
 
 
-def times(result: AnyResult) -> tuple[str, str]:
+def times(result: RunResult) -> tuple[str, str]:
     """When it was made, and whether it is whole."""
     return "started, finished", f"{result.started}, {result.finished}{'' if result.complete else ' (interrupted)'}"

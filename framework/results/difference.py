@@ -7,30 +7,20 @@ and consequences are exact, and so is their comparison.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-import msgspec
 import numpy as np
 
-from foliolab.framework.errors import ResultFileError, UsageError
+from foliolab.framework.errors import UsageError
 from foliolab.framework.results import comparison as rules
 from foliolab.framework.results import statistics
-
-if TYPE_CHECKING:
-    from foliolab.framework.consequences.result import ConsequencesResult
-    from foliolab.framework.precision.result import PrecisionResult
-    from foliolab.framework.results.result import Cell, Result
-
-    AnyResult = Result | PrecisionResult | ConsequencesResult
+from foliolab.framework.results.result import Cell, Result
+from foliolab.framework.results.run_result import RunResult
 
 Word = Literal["faster", "slower", "higher", "lower", "same", "undecided", "only in the first", "only in the second"]
-KINDS: Final = ("compare", "precision", "consequences")
-RESAMPLES: Final = 2000
 Z: Final = 1.959963984540054
 """Standard normal quantile of a 95 % interval."""
 
@@ -122,70 +112,29 @@ def pooled(rows: Iterable[rules.Row]) -> Pooled | None:
     return Pooled(exp(mean), exp(mean - error), exp(mean + error))
 
 
-# -- files -----------------------------------------------------------------------------------------------
-class _Kind(msgspec.Struct):
-    kind: str = ""
-
-
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """What kind of result a file holds, out of KINDS; empty if it is none of them or cannot be read."""
-    try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=_Kind).kind
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
-        return ""
-    return found if found in KINDS else ""
-
-
-def load(path: str | os.PathLike[str]) -> AnyResult:
-    """Read a result file of any kind.
-
-    Raises:
-        ResultFileError: it cannot be read, or is no result.
-    """
-    kind = kind_of(path)
-    if kind == "compare":
-        from foliolab.framework.results import result as results
-
-        return results.load(path)
-    if kind == "precision":
-        from foliolab.framework.precision import result as precision
-
-        return precision.load(path)
-    if kind == "consequences":
-        from foliolab.framework.consequences import result as consequences
-
-        return consequences.load(path)
-    hint = "`foliolab compare`, `precision` and `consequences` write results with --json FILE"
-    raise ResultFileError(f"{os.fspath(path)} holds no result that can be compared", hint)
-
-
 # -- differences -----------------------------------------------------------------------------------------
-def difference(first: AnyResult, second: AnyResult) -> Difference:
+def difference(first: RunResult, second: RunResult) -> Difference:
     """What differs between two results.
 
     Raises:
-        UsageError: they are of different kinds.
+        UsageError: the results are of different kinds, or of a kind that is not compared.
     """
-    from foliolab.framework.precision.result import PrecisionResult
-    from foliolab.framework.results.result import Result
-
     if isinstance(first, Result) and isinstance(second, Result):
         return _of_times(first, second)
     if type(first) is not type(second):
         hint = "open two results of the same command"
         raise UsageError(f"a result of {first.kind} and one of {second.kind} have nothing to compare", hint)
-    if isinstance(first, PrecisionResult) and isinstance(second, PrecisionResult):
-        ours, theirs = _false_shared(first), _false_shared(second)
-        headings, unit = ("workload", "MMs", "policy"), "% of the time false shared"
-    else:
-        assert not isinstance(first, Result | PrecisionResult) and not isinstance(second, Result | PrecisionResult)
-        ours, theirs = _errors(first), _errors(second)
-        headings, unit = ("course", "figure", "policy"), "mean error in %"
-    cases = tuple(_exact(key, ours.get(key), theirs.get(key)) for key in dict.fromkeys([*ours, *theirs]))
-    return Difference(first.kind, headings, unit, cases, _notes(first, second, timed=False))
+    ours, theirs = first.figures, second.figures
+    if ours is None or theirs is None:
+        raise UsageError(
+            f"results of {first.kind} are not compared", "compare results of compare, precision or consequences"
+        )
+    keys = dict.fromkeys([*ours.values, *theirs.values])
+    cases = tuple(_exact(key, ours.values.get(key), theirs.values.get(key)) for key in keys)
+    return Difference(first.kind, ours.headings, ours.unit, cases, _notes(first, second, timed=False))
 
 
-def _notes(first: AnyResult, second: AnyResult, timed: bool) -> tuple[str, ...]:
+def _notes(first: RunResult, second: RunResult, timed: bool) -> tuple[str, ...]:
     notes = []
     if timed and first.machine != second.machine:
         notes.append("the two were measured on different machines, or with different settings of one")
@@ -219,7 +168,7 @@ def _of_times(first: Result, second: Result) -> Difference:
             cases.append(_exact(name, _median(ours.get(key)), _median(theirs.get(key))))
             continue
         one, other = ours[key], theirs[key]
-        ratio, low, high = ratio_of_medians(other.samples, one.samples, rng)
+        ratio, low, high = statistics.ratio_of_medians(other.samples, one.samples, rng)
         word = _verdict(one, other, (ratio, low, high), adjusted[key])
         cases.append(Case(name, _median(one), _median(other), ratio, low, high, word))
     headings = ("workload", "size, KiB", "policy")
@@ -243,21 +192,6 @@ def _median(cell: Cell | None) -> float | None:
     return None if cell is None else statistics.median(cell.samples)
 
 
-def ratio_of_medians(
-    sample: Sequence[float], baseline: Sequence[float], rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """The ratio of two medians with its 95 % percentile bootstrap interval; the two sides are not paired.
-
-    Args:
-        sample, baseline: values above 0, at least one each.
-        rng: what draws them anew.
-    """
-    over, under = np.asarray(sample, np.float64), np.asarray(baseline, np.float64)
-    drawn = [np.median(side[rng.integers(0, side.size, (RESAMPLES, side.size))], axis=1) for side in (over, under)]
-    low, high = np.quantile(drawn[0] / drawn[1], [0.025, 0.975])
-    return float(np.median(over) / np.median(under)), float(low), float(high)
-
-
 def _verdict(one: Cell, other: Cell, ratio: tuple[float, float, float], p: float) -> Word:
     middle, low, high = ratio
     if min(len(one.samples), len(other.samples)) < rules.MIN_ROUNDS:
@@ -275,22 +209,3 @@ def _exact(key: tuple[str, ...], first: float | None, second: float | None) -> C
     ratio = second / first if first else None
     word = "same" if first == second else "higher" if second > first else "lower"
     return Case(key, first, second, ratio, None, None, word)
-
-
-def _false_shared(result: PrecisionResult) -> dict[tuple[str, ...], float]:
-    found: dict[tuple[str, ...], float] = {}
-    for point in result.points:
-        part, whole = point.false("time")
-        if whole:
-            found[point.workload, str(point.mms), point.policy] = 100 * part / whole
-    return found
-
-
-def _errors(result: ConsequencesResult) -> dict[tuple[str, ...], float]:
-    return {
-        (course.name, figure.name, outcome.policy): 100 * figure.mean_relative
-        for course in result.sources
-        for outcome in course.outcomes
-        for figure in outcome.figures
-        if figure.values
-    }

@@ -1,36 +1,47 @@
-"""Where a result comes from: the machine, the kernel, the versions, the commit. Nothing here ever fails."""
+"""The provenance of a result: the host, the kernel, the versions, the commit. Nothing here raises."""
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
-import msgspec
+from foliolab.framework import host
+from foliolab.framework.host import HostInfo
 
 PACKAGES: Final = ("foliolab", "numpy", "numba", "llvmlite", "msgspec")
 """What a result names the versions of, besides Python."""
 
 
-class MachineInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a run took place.
+class Origin(TypedDict):
+    """The fields of a `RunResult` that say where and when it was made."""
 
-    Attributes:
-        cpu: the processor's name.
-        cores: how many of its processors the run could use.
-        memory_bytes: physical memory, 0 where unknown.
-        os: the distribution.
+    started: str
+    finished: str
+    machine: HostInfo
+    versions: dict[str, str]
+    kernel: str
+    git: str
+
+
+def origin(started: str) -> Origin:
+    """The origin of a result that is finished now.
+
+    Args:
+        started: when the run began, from `now`.
     """
-
-    cpu: str
-    cores: int
-    memory_bytes: int
-    os: str
+    return Origin(
+        started=started,
+        finished=now(),
+        machine=host.describe_host(),
+        versions=versions(),
+        kernel=host.kernel(),
+        git=git(),
+    )
 
 
 def now() -> str:
@@ -38,37 +49,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def describe_machine() -> MachineInfo:
-    """This machine; never fails, an unknown value is "unknown" or 0."""
-    cpu = ""
-    with suppress(OSError, UnicodeDecodeError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    memory = 0
-    with suppress(OSError, ValueError):
-        memory = max(0, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    system = platform.system()
-    with suppress(OSError):
-        system = platform.freedesktop_os_release().get("PRETTY_NAME", system)
-    cores = os.cpu_count() or 1
-    with suppress(OSError, AttributeError):
-        cores = len(os.sched_getaffinity(0))
-    cpu = cpu or platform.processor() or platform.machine() or "unknown"
-    return MachineInfo(cpu=cpu, cores=cores, memory_bytes=memory, os=system or "unknown")
-
-
 def versions() -> dict[str, str]:
-    """Versions of Python and of `PACKAGES`, as far as they are installed; none is imported."""
+    """Versions of Python and of `PACKAGES`, as far as they are installed. No package is imported."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def kernel() -> str:
-    """The running kernel's release and version."""
-    return f"{platform.release()} {platform.version()}".strip()
 
 
 def git() -> str:
@@ -81,7 +68,7 @@ def git() -> str:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     with suppress(OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        # An installed copy may lie inside of somebody else's repository: that commit says nothing about it.
+        # An installed copy may lie inside another repository, whose commit says nothing about FolioLab.
         if (top := ask("rev-parse", "--show-toplevel")) and Path(top).resolve() == root:
             return ask("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     return ""

@@ -1,30 +1,15 @@
-"""The result file: everything a run measured, and everything needed to repeat it.
-
-A result is one JSON object, the `Result` below with its fields as keys; msgspec writes and reads it. Unknown
-keys are refused, so that a later FolioLab's file is never half understood. `schema` grows with every change
-that an older FolioLab would misread.
-"""
+"""The result file of `foliolab compare`: everything that a run measured, and everything needed to repeat it."""
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from math import isfinite
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.errors import ExitCode
-from foliolab.framework.results.provenance import MachineInfo, describe_machine, git, kernel, now, versions
-
-__all__ = [
-    "SCHEMA", "Cell", "Config", "Failure", "MachineInfo", "Result", "Status", "describe_machine", "git",
-    "kernel", "load", "now", "save", "versions",
-]  # fmt: skip
-
-SCHEMA: Final = 1
-"""The newest schema that this FolioLab writes and reads."""
+from foliolab.framework.results.run_result import RunResult
 
 Status = Literal["measured", "failed", "skipped"]
 
@@ -56,7 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if self.baseline not in self.policies:
-            raise ValueError(f"the baseline {self.baseline} is none of the policies")
+            raise ValueError(f"the baseline {self.baseline} is not one of the policies")
         if not 0 <= self.seed < 1 << 63:
             raise ValueError(f"the seed {self.seed} is not from 0 to 2^63 - 1")
 
@@ -118,39 +103,24 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     exit_code: int = int(ExitCode.PLUGIN_FAILED)
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of a run.
+class Result(RunResult, frozen=True, kw_only=True):
+    """The measurements of a run.
 
     Attributes:
-        schema: the version of this format.
-        kind: what kind of run, "compare".
-        complete: False where the run was interrupted and this is what there was.
-        command: the command that repeats it.
-        started, finished: ISO 8601 with offset, see `now`.
         config: what was asked for.
-        machine: where it ran.
-        versions: of FolioLab, Python and the libraries, by name.
-        kernel: the running kernel's release and version.
-        git: the checkout's commit, "-dirty" behind it where files differ from it; empty outside of one.
         cells: at most one per workload, size and policy of `config`.
         failures: what went wrong.
         notes: what a reader should know, a sentence each.
     """
 
-    schema: int = SCHEMA
+    WHAT = "result file"
+    MADE_BY = "foliolab compare --json FILE"
+
     kind: str = "compare"
-    complete: bool
-    command: str
-    started: str
-    finished: str
     config: Config
-    machine: MachineInfo
-    versions: dict[str, str]
-    kernel: str
-    git: str
     cells: list[Cell]
-    failures: list[Failure] = []
-    notes: list[str] = []
+    failures: list[Failure] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         asked = set(product(self.config.workloads, self.config.sizes, self.config.policies))
@@ -158,21 +128,3 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if cell.key not in asked:
                 raise ValueError(f"{', '.join(map(str, cell.key))}: not asked for, or there twice")
             asked.remove(cell.key)
-
-
-def save(result: Result, path: str | os.PathLike[str]) -> None:
-    """Write a result file, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(result, path)
-
-
-def load(path: str | os.PathLike[str]) -> Result:
-    """Read a result file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, a field has the wrong type, or its schema is newer.
-    """
-    return document.load(path, Result, SCHEMA, "result file", "foliolab compare --json FILE")

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 EXACT_LIMIT: Final = 20
 """Up to so many values a side the rank test is exact; beyond, the normal approximation is as good."""
 
+RESAMPLES: Final = 2000
+INTERVAL: Final = (0.025, 0.975)
+"""The quantiles at the ends of a 95 % interval."""
+
 
 def median(values: Sequence[float]) -> float:
     """The middle value, the mean of the two middle ones where their number is even.
@@ -28,14 +32,26 @@ def median(values: Sequence[float]) -> float:
     return float(np.median(np.asarray(values, np.float64)))
 
 
+# -- bootstrap -------------------------------------------------------------------------------------
+def draw(rng: np.random.Generator, rounds: int, resamples: int = RESAMPLES) -> NDArray[np.intp]:
+    """Rounds drawn with replacement: (resamples, rounds) indices."""
+    return rng.integers(0, rounds, (resamples, rounds))
+
+
+def medians(values: NDArray[np.float64], drawn: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The median of each draw of the values."""
+    return np.asarray(np.median(values[drawn], axis=1))
+
+
+def interval(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The 95 % percentile interval of a resampled statistic: its low and high end, for each column if there are any."""
+    return np.asarray(np.quantile(resampled, INTERVAL, axis=0))
+
+
 def bootstrap_ratio(
-    sample: Sequence[float],
-    baseline: Sequence[float],
-    seed: int,
-    resamples: int = 2000,
-    confidence: float = 0.95,
+    sample: Sequence[float], baseline: Sequence[float], seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float, float]:
-    """The median of the paired ratios and its percentile bootstrap interval.
+    """The median of the paired ratios, and its 95 % interval.
 
     Rounds are resampled, not the two sides apart: what disturbed a whole round cancels in its ratio.
 
@@ -44,7 +60,6 @@ def bootstrap_ratio(
         baseline: the baseline's value of the same rounds, in the same order; all above 0.
         seed: the same seed gives the same interval.
         resamples: how many times the rounds are drawn anew.
-        confidence: the share of resampled medians that the interval holds.
 
     Returns:
         ratio, low, high.
@@ -59,12 +74,29 @@ def bootstrap_ratio(
     if not (under > 0).all():
         raise ValueError("a ratio to a baseline of 0 is not defined")
     ratios = over / under
-    rounds = np.random.default_rng(seed).integers(0, ratios.size, (resamples, ratios.size))
-    medians = np.median(ratios[rounds], axis=1)
-    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = interval(medians(ratios, draw(np.random.default_rng(seed), ratios.size, resamples)))
     return float(np.median(ratios)), float(low), float(high)
 
 
+def ratio_of_medians(
+    sample: Sequence[float], baseline: Sequence[float], rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """The ratio of two medians, and its 95 % interval; the two sides come from different rounds and are not paired.
+
+    Args:
+        sample, baseline: values above 0, at least one each.
+        rng: the random numbers of the resampling.
+
+    Returns:
+        ratio, low, high.
+    """
+    over, under = np.asarray(sample, np.float64), np.asarray(baseline, np.float64)
+    drawn = [medians(side, draw(rng, side.size)) for side in (over, under)]
+    low, high = interval(drawn[0] / drawn[1])
+    return float(np.median(over) / np.median(under)), float(low), float(high)
+
+
+# -- tests -----------------------------------------------------------------------------------------
 @lru_cache(maxsize=64)
 def _orderings(n: int, m: int) -> NDArray[np.float64]:
     """How many of the orderings of n and m distinct values have each value of U, 0 to n·m."""

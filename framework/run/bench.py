@@ -17,7 +17,7 @@ from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.machine.memory import allocate
 from foliolab.framework.machine.primitives import PAGE_SIZE
-from foliolab.framework.run.request import Case, shape_of
+from foliolab.framework.run.cases import Case, shape_of
 
 
 @dataclass

@@ -12,7 +12,7 @@ from foliolab.framework.machine.layout import CTYPES
 from foliolab.framework.machine.memory import CACHE_LINE
 from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
 from foliolab.framework.machine.ref import Ref
-from foliolab.framework.run.request import Case, counting_setting, shape_of
+from foliolab.framework.run.cases import Case, counting_setting, shape_of
 
 
 @dataclass

@@ -1,43 +1,44 @@
-"""What a run is asked to do, and the cases that it consists of."""
+"""The request of a run, and the one builder of it for command line, window, sweeps, replays and pytest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.contract.workload import Setting, Workload
-from foliolab.framework.engine.engine import Shape
-from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.engine.engine import Execution, native_missing
 from foliolab.framework.errors import UsageError
-from foliolab.framework.machine.primitives import PAGE_SIZE
-from foliolab.framework.plugins.registry import Registry
+from foliolab.framework.plugins.selection import PAGE, parse_memory, parse_sizes, size_text
+from foliolab.framework.run import defaults
+
+if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.contract.workload import Workload
+    from foliolab.framework.plugins.registry import Registry
 
 MOST_ROUNDS: Final = 3
-PROCESS_BYTES: Final = 400 << 20
-"""What Python, numpy and the compiler take."""
+"""Times as many rounds as `repeats` that a case gets at most."""
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A comparison to run; plain values, so that it can go to another process.
+    """A comparison to run; plain values, so that it can go to another process. See `build`.
 
     Args:
-        policies: as the user writes them; the first is the baseline unless `baseline` names another.
+        policies: as the user writes them, the baseline first.
         baseline: the policy that the others are compared with.
         workloads: names.
-        orders: folio orders.
+        orders: folio orders, ascending.
         memory: bytes of modelled memory that each workload works on.
         repeats: interleaved rounds, at least.
-        spare: seconds that a case may take for further rounds, up to MOST_ROUNDS times as many: what is over
-            in a moment can have a narrow interval.
+        spare: seconds that a case may take for further rounds, up to MOST_ROUNDS times as many: a short case can
+            have a narrow interval.
         seed: for whatever is random.
         quick: whether the user asked for the quick variant.
         plugins: plugin files to load.
-        command: what repeats the run.
-        execution: native, or interpreted where numba is missing.
+        execution: native, or interpreted if numba is missing.
         patience: seconds after which a step of a policy or workload counts as endless.
+        typed: the command that the user typed; empty if there is none.
     """
 
     policies: tuple[str, ...]
@@ -46,92 +47,120 @@ class RunRequest:
     orders: tuple[int, ...]
     memory: int
     repeats: int
-    seed: int = 1
+    spare: float = 0.0
+    seed: int = defaults.SEED
     quick: bool = False
     plugins: tuple[str, ...] = ()
-    command: str = ""
-    execution: Literal["native", "interpreted"] = "native"
+    execution: Execution = "native"
     patience: float = 60.0
-    spare: float = 0.0
+    typed: str = ""
+
+    def command(self) -> list[str]:
+        """The words of the command that measures exactly this; for two policies or more."""
+        words = ["foliolab", "compare", "--policies", ",".join(self.policies), "--baseline", self.baseline]
+        words += ["--workloads", ",".join(self.workloads)]
+        words += ["--sizes", ",".join(size_text(PAGE << order) for order in self.orders)]
+        words += ["--memory", size_text(self.memory), "--repeats", f"{self.repeats}"]
+        words += ["--spare", f"{self.spare!r}"] if self.spare else []
+        words += ["--seed", f"{self.seed}"] if self.seed != defaults.SEED else []
+        words += ["--quick"] if self.quick else []
+        words += ["--execution", self.execution] if self.execution != "native" else []
+        return [*words, *(word for file in self.plugins for word in ("--plugin", file))]
 
 
-@dataclass(frozen=True)
-class Case:
-    """One workload at one folio size: what is measured interleaved over all policies."""
+def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
+    registry: Registry,
+    *,
+    policies: Sequence[str] = (),
+    baseline: str | None = None,
+    workloads: Sequence[str] = (),
+    sizes: Sequence[str | int] = (),
+    memory: str | int = "",
+    repeats: int | None = None,
+    spare: float | None = None,
+    seed: int = defaults.SEED,
+    quick: bool = False,
+    execution: Execution | None = None,
+    alone: bool = False,
+    typed: str = "",
+) -> RunRequest:
+    """Make the request out of what the user chose; the rest is as `defaults` says.
 
-    workload: Workload
-    setting: Setting
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """Name of the workload and order."""
-        return self.workload.name, self.setting.order
-
-
-def counting_setting(case: Case) -> Setting:
-    """The same case, small, for the interpreter."""
-    small = max(case.workload.small, 2 << case.setting.order)
-    return replace(case.setting, nr_pages=min(small, case.setting.nr_pages), counting=True)
-
-
-def shape_of(workload: Workload, setting: Setting) -> Shape:
-    """The machine that a workload wants for a setting."""
-    return Shape(
-        nr_pages=workload.frames * setting.nr_pages,
-        nr_mms=workload.mms,
-        nr_vpns=workload.spaces * setting.nr_pages,
-        nr_cpus=workload.threads,
-        max_order=max(setting.order, PMD_ORDER),
-        contents=workload.contents,
-        scratch=workload.scratch_for(setting),
-    )
-
-
-def plan(registry: Registry, request: RunRequest) -> list[Case]:
-    """The cases of a run, workload by workload, sizes ascending; sizes that a workload is not for are left out.
+    Args:
+        registry: all plugins; the run loads the same files.
+        policies, baseline, workloads: as the user writes them. The baseline is the first of the policies by
+            default; a single policy is compared with `defaults.BASELINE`. Without workloads, those that are made for
+            one of the sizes.
+        sizes, memory: as the user writes them, or folio orders and bytes.
+        repeats: rounds; by default as many as it takes for each comparison to be able to end with a verdict.
+        spare: see `RunRequest`; 0 by default if `repeats` is given.
+        seed: for whatever is random.
+        quick: fewer sizes, less memory and less time by default.
+        execution: native by default, or interpreted if numba is missing.
+        alone: measure one policy, without a comparison.
+        typed: the command that the user typed.
 
     Raises:
-        UsageError: a name is unknown, or no case is left.
+        UsageError: a name, size or amount is not understood, or nothing is left to compare or measure.
     """
-    cases = []
-    for name in request.workloads:
-        workload = registry.workload(name)
-        for order in request.orders:
-            if order in workload.orders:
-                cases.append(Case(workload, Setting(order, _pages(workload, order, request), request.seed)))
-    if not cases:
-        raise UsageError(
-            "none of the chosen workloads is for any of the chosen folio sizes",
-            "`foliolab list` says which sizes each workload is for",
-        )
-    return cases
+    from foliolab.framework.run.cases import plan
+
+    execution = execution or usual_execution()
+    schemes, first = _policies(registry, policies, baseline, alone)
+    chosen = registry.parse_workloads(workloads or ["all"])
+    known = {order for workload in chosen for order in workload.orders}
+    texts = [size for size in sizes or [defaults.QUICK_SIZES if quick else defaults.SIZES] if isinstance(size, str)]
+    orders = parse_sizes(texts, known) if texts else sorted({order for order in sizes if isinstance(order, int)})
+    if not workloads:
+        chosen = [workload for workload in chosen if set(workload.orders) & set(orders) and not workload.program]
+    if spare is None:
+        spare = 0.0 if repeats else defaults.QUICK_SPARE if quick else defaults.SPARE
+    request = RunRequest(
+        policies=tuple(scheme.name for scheme in schemes),
+        baseline=first.name,
+        workloads=tuple(workload.name for workload in chosen),
+        orders=tuple(orders),
+        memory=memory if isinstance(memory, int) else parse_memory(memory or _usual_memory(quick, execution)),
+        repeats=repeats or _repeats(chosen, orders, schemes),
+        spare=spare,
+        seed=seed,
+        quick=quick,
+        plugins=tuple(registry.files()),
+        execution=execution,
+        typed=typed,
+    )
+    plan(registry, request)
+    return request
 
 
-def _pages(workload: Workload, order: int, request: RunRequest) -> int:
-    pages = request.memory // PAGE_SIZE
-    if workload.limit is not None:
-        pages = min(pages, workload.limit(order))
-    whole = pages >> order << order
-    if whole < 2 << order:
-        raise UsageError(
-            f"{request.memory >> 10} KiB of memory are less than two folios of {4 << order} KiB",
-            f"use --memory {(8 << order) >> 10}M or more, or smaller --sizes"
-            if order >= PMD_ORDER - 1
-            else "use more --memory",
-        )
-    return whole
+def usual_execution() -> Execution:
+    """Native, or interpreted if numba is missing."""
+    return "interpreted" if native_missing() else "native"
 
 
-def applies(workload: Workload, scheme: Scheme) -> bool:
-    """Whether the policy claims all that the workload needs."""
-    return workload.needs <= scheme.capabilities
+def _policies(
+    registry: Registry, written: Sequence[str], baseline: str | None, alone: bool
+) -> tuple[list[Scheme], Scheme]:
+    """The policies, the baseline first; and the baseline."""
+    schemes = registry.parse_policies(written or [defaults.POLICIES])
+    if baseline is not None:
+        first = registry.policy(baseline)
+    else:
+        first = schemes[0] if len(schemes) > 1 or alone else registry.policy(defaults.BASELINE)
+    others = [s for s in schemes if (s.policy, s.values) != (first.policy, first.values)]
+    if not others and not alone:
+        raise UsageError(f"there is nothing to compare {first.name} with", "name another policy, too: --policies A,B")
+    return [first, *others], first
 
 
-def memory_needed(cases: Sequence[Case], schemes: Sequence[Scheme]) -> int:
-    """Bytes that a run takes at most: page contents once, and for each policy its state with a copy of it."""
-    most = 0
-    for case in cases:
-        shape = shape_of(case.workload, case.setting)
-        contents = shape.nr_pages * PAGE_SIZE if shape.contents else 0
-        most = max(most, contents + sum(2 * shape.nbytes(scheme) for scheme in schemes))
-    return most + PROCESS_BYTES
+def _repeats(workloads: Sequence[Workload], orders: Sequence[int], schemes: Sequence[Scheme]) -> int:
+    from foliolab.framework.results.comparison import rounds_needed
+
+    cases = sum(order in workload.orders for workload in workloads for order in orders)
+    return rounds_needed(max(cases * (len(schemes) - 1), 1))
+
+
+def _usual_memory(quick: bool, execution: Execution) -> str:
+    if execution == "interpreted":
+        return defaults.INTERPRETED_MEMORY
+    return defaults.QUICK_MEMORY if quick else defaults.MEMORY

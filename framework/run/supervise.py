@@ -6,20 +6,24 @@ new worker goes on with the others. Ctrl-C ends the worker at once and keeps wha
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from foliolab.framework import host
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.isolation.process import Answer, Child, Crash, Failure
+from foliolab.framework.isolation import process
+from foliolab.framework.isolation.process import Answer, Child, Crash
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.results import provenance
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Cell, Config, Failure, Result
 from foliolab.framework.run import worker
-from foliolab.framework.run.request import RunRequest, plan
+from foliolab.framework.run.cases import check_memory
+from foliolab.framework.run.request import RunRequest
 from foliolab.framework.run.worker import Counted, Failed, Key, Phase, Sample, Skipped, Step
 
 GRACE: Final = 5.0
@@ -27,7 +31,7 @@ GRACE: Final = 5.0
 
 Progress = Callable[[str, int, int], None]
 """Called with the phase, the steps done and the steps in all (0: unknown)."""
-Partial = Callable[[results.Result], None]
+Partial = Callable[[Result], None]
 """Called with what is measured so far, incomplete, whenever a case is over."""
 
 
@@ -41,7 +45,7 @@ class _Run:
     request: RunRequest
     progress: Progress
     cells: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    failures: list[results.Failure] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     out: set[str] = field(default_factory=set)
     running: Step | None = None
     phase: str = ""
@@ -79,7 +83,7 @@ class _Run:
         """A policy is out."""
         self.out.add(policy)
         workload, order = (key[0], 4 << key[1]) if key else ("", 0)
-        self.failures.append(results.Failure(policy=policy, workload=workload, size_kib=order, message=message))
+        self.failures.append(Failure(policy=policy, workload=workload, size_kib=order, message=message))
         if key:
             self.cell(key)["reason"] = message
 
@@ -93,9 +97,7 @@ class _Run:
         return {case for case, whole in ready.items() if whole}
 
 
-def compare_run(
-    request: RunRequest, progress: Progress | None = None, partial: Partial | None = None
-) -> results.Result:
+def compare_run(request: RunRequest, progress: Progress | None = None, partial: Partial | None = None) -> Result:
     """Run a comparison.
 
     Args:
@@ -107,10 +109,10 @@ def compare_run(
         the result; `complete` is False if the run was interrupted.
 
     Raises:
-        UsageError: a name in the request is unknown.
+        UsageError: a name in the request is unknown, or the run takes more memory than is available.
     """
     registry = load(request.plugins)
-    plan(registry, request)
+    check_memory(registry, request)
     schemes = {name: registry.policy(name) for name in request.policies}
     run = _Run(request, progress or (lambda phase, done, total: None))
     found = _resulting(run, schemes)
@@ -131,18 +133,18 @@ def compare_run(
     return found(not interrupted)
 
 
-def _resulting(run: _Run, schemes: Mapping[str, Scheme]) -> Callable[[bool], results.Result]:
+def _resulting(run: _Run, schemes: Mapping[str, Scheme]) -> Callable[[bool], Result]:
     """Makes the result of what is known so far; what does not change is asked for once."""
     request = run.request
-    started, machine, git = provenance.now(), provenance.describe_machine(), provenance.git()
+    started, machine, git = provenance.now(), host.describe_host(), provenance.git()
 
-    def made(complete: bool) -> results.Result:
-        return results.Result(
+    def made(complete: bool) -> Result:
+        return Result(
             complete=complete,
-            command=request.command,
+            command=request.typed or shlex.join(request.command()),
             started=started,
             finished=provenance.now(),
-            config=results.Config(
+            config=Config(
                 policies=list(request.policies),
                 policy_parameters={name: dict(scheme.values) for name, scheme in schemes.items()},
                 baseline=request.baseline,
@@ -155,7 +157,7 @@ def _resulting(run: _Run, schemes: Mapping[str, Scheme]) -> Callable[[bool], res
             ),
             machine=machine,
             versions=provenance.versions(),
-            kernel=provenance.kernel(),
+            kernel=host.kernel(),
             git=git,
             cells=[_cell(key, cell, run) for key, cell in run.cells.items() if cell != _EMPTY],
             failures=list(run.failures),
@@ -182,7 +184,7 @@ def _notes(request: RunRequest) -> list[str]:
     return []
 
 
-def _cell(key: Key, cell: dict[str, Any], run: _Run) -> results.Cell:
+def _cell(key: Key, cell: dict[str, Any], run: _Run) -> Cell:
     workload, order, policy = key
     why = next((failure.message for failure in run.failures if failure.policy == policy), "")
     status: Literal["measured", "failed", "skipped"] = "skipped"
@@ -190,7 +192,7 @@ def _cell(key: Key, cell: dict[str, Any], run: _Run) -> results.Cell:
         status = "measured"
     elif policy in run.out:
         status = "failed"
-    return results.Cell(
+    return Cell(
         workload=workload,
         size_kib=4 << order,
         policy=policy,
@@ -214,9 +216,9 @@ def _follow(run: _Run) -> None:
                     return _blame(run, f"did not end within {run.request.patience:g} s and was stopped")
                 case Crash(how):
                     return _blame(run, how)
-                case Failure(error, ""):
+                case process.Failure(error, ""):
                     raise error
-                case Failure(error, details):
+                case process.Failure(error, details):
                     sys.stderr.write(details)
                     return _blame(run, f"failed: {error.what}")
                 case Answer():

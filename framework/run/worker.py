@@ -16,8 +16,9 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.run.bench import Bench, Ready, run_once
+from foliolab.framework.run.cases import Case, applies, plan
 from foliolab.framework.run.count import count
-from foliolab.framework.run.request import MOST_ROUNDS, Case, RunRequest, applies, plan
+from foliolab.framework.run.request import MOST_ROUNDS, RunRequest
 
 Key = tuple[str, int, str]
 

@@ -1,1 +1,1 @@
-"""Scenarios: litmus tests of folio ownership, run by the engine and by the running kernel alike."""
+"""Scenarios: litmus tests of folio ownership that the engine and the running kernel run alike."""

@@ -1,4 +1,4 @@
-"""Where two runs of a scenario differ: outcomes, presence, identity of pages, and what /proc tells of them."""
+"""Where two runs of a scenario differ: outcomes, presence and identity of pages, and what /proc shows of them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Difference:
     Args:
         number: of the step, from 0.
         aspect: what differs.
-        what: in words: where, the one, the other.
+        what: in words: where, and what each run has there.
         large: whether large folios are concerned.
-        page: of an outcome: which of the step's pages.
-        model, kernel: of an outcome: what each did.
-        cause: what else than the owner may have decided it; "" for nothing known.
+        page: for an outcome, the index of the page in the step.
+        model, kernel: for an outcome, what each did.
+        cause: what else than ownership may have decided the outcome; "" if nothing is known.
     """
 
     number: int
@@ -38,63 +38,64 @@ class Difference:
 
 
 def differences(model: Sequence[Record], kernel: Sequence[Record]) -> Iterator[Difference]:
-    """What differs, in the order of the steps; lazily, since after the first one states go apart.
+    """The differences in the order of the steps, found one by one: after the first, the states diverge.
 
     Args:
-        model: the engine's records; they know which folios are large.
-        kernel: the running kernel's.
+        model: the engine's records; they say which folios are large.
+        kernel: the running kernel's records.
     """
-    for number, (one, other) in enumerate(zip(model, kernel, strict=True)):
-        yield from _outcomes(number, one, other)
-        if one.answer != other.answer:
+    for number, (ours, theirs) in enumerate(zip(model, kernel, strict=True)):
+        yield from _outcomes(number, ours, theirs)
+        if ours.answer != theirs.answer:
             yield Difference(
-                number, "answer", f"{one.step.action}: model {one.answer}, kernel {other.answer}", True, 0,
-                one.answer, other.answer,
+                number, "answer", f"{ours.step.action}: model {ours.answer}, kernel {theirs.answer}", True, 0,
+                ours.answer, theirs.answer,
             )  # fmt: skip
-        yield from _views(number, one, other)
-        if other.hidden and one.population != other.population:
-            told = f"large folios in use: model {one.population}, kernel {other.population} (nr_anon)"
-            yield Difference(number, "population", told)
+        yield from _views(number, ours, theirs)
+        if theirs.hidden and ours.population != theirs.population:
+            what = f"large folios in use: model {ours.population}, kernel {theirs.population} (nr_anon)"
+            yield Difference(number, "population", what)
 
 
-def _outcomes(number: int, one: Record, other: Record) -> Iterator[Difference]:
-    for page, (model, kernel) in enumerate(zip(one.outcomes, other.outcomes, strict=True)):
+def _outcomes(number: int, ours: Record, theirs: Record) -> Iterator[Difference]:
+    for page, (model, kernel) in enumerate(zip(ours.outcomes, theirs.outcomes, strict=True)):
         if model != kernel and not (kernel == FAULTED and model in ("reused", "copied")):
-            cause = other.causes[page] if other.causes else ""
-            first = one.step.pages.first if one.step.pages else 0
+            cause = theirs.causes[page] if theirs.causes else ""
+            first = ours.step.pages.first if ours.step.pages else 0
             what = f"page {first + page}: model {model}, kernel {kernel}"
-            yield Difference(number, "outcome", what, one.large[page], page, model, kernel, cause)
+            yield Difference(number, "outcome", what, ours.large[page], page, model, kernel, cause)
 
 
-def _views(number: int, one: Record, other: Record) -> Iterator[Difference]:
+def _views(number: int, ours: Record, theirs: Record) -> Iterator[Difference]:
     pairs = []
-    for name, mine in one.views.items():
-        theirs = other.views[name]
-        if not np.array_equal(mine.present, theirs.present):
-            at = int(np.flatnonzero(mine.present != theirs.present)[0])
-            said = f"{name}, page {at}: present in the {'model' if mine.present[at] else 'kernel'} only"
-            yield Difference(number, "presence", said)
+    for name, model in ours.views.items():
+        kernel = theirs.views[name]
+        if not np.array_equal(model.present, kernel.present):
+            page = int(np.flatnonzero(model.present != kernel.present)[0])
+            where = "model" if model.present[page] else "kernel"
+            yield Difference(number, "presence", f"{name}, page {page}: present in the {where} only")
             return
-        if not other.hidden:
-            pairs.append(np.stack([mine.frames[mine.present], theirs.frames[mine.present]]))
-        yield from _counts(number, name, mine, theirs, other.hidden)
+        if not theirs.hidden:
+            pairs.append(np.stack([model.frames[model.present], kernel.frames[model.present]]))
+        yield from _counts(number, name, model, kernel, theirs.hidden)
     if pairs:
         all_pairs = np.concatenate(pairs, axis=1)
-        together = np.unique(all_pairs, axis=1).shape[1]
-        if together != np.unique(all_pairs[0]).size or together != np.unique(all_pairs[1]).size:
-            told = "pages that are one in the model are two in the kernel, or the other way"
-            yield Difference(number, "identity", told)
+        distinct = np.unique(all_pairs, axis=1).shape[1]
+        if distinct != np.unique(all_pairs[0]).size or distinct != np.unique(all_pairs[1]).size:
+            yield Difference(
+                number, "identity", "two pages share a frame in the model or in the kernel, but not in both"
+            )
 
 
-def _counts(number: int, name: str, mine: View, theirs: View, hidden: bool) -> Iterator[Difference]:
-    off = mine.counts != theirs.counts
-    if off.any() and not hidden:
-        at = int(np.flatnonzero(off)[0])
-        said = f"{name}, page {at}: model {mine.counts[at]}, kernel {theirs.counts[at]}"
-        yield Difference(number, "kpagecount", said)
+def _counts(number: int, name: str, model: View, kernel: View, hidden: bool) -> Iterator[Difference]:
+    differ = model.counts != kernel.counts
+    if differ.any() and not hidden:
+        page = int(np.flatnonzero(differ)[0])
+        what = f"{name}, page {page}: model {model.counts[page]}, kernel {kernel.counts[page]}"
+        yield Difference(number, "kpagecount", what)
     # under a PMD bit 56 describes the head page (docs/real-kernels.md, "What /proc shows of a folio")
-    off = (mine.exclusive != theirs.exclusive) & ~mine.pmd
-    if off.any():
-        at = int(np.flatnonzero(off)[0])
-        said = f"{name}, page {at}: model {mine.exclusive[at]}, kernel {theirs.exclusive[at]}"
-        yield Difference(number, "bit 56", said)
+    differ = (model.exclusive != kernel.exclusive) & ~model.pmd
+    if differ.any():
+        page = int(np.flatnonzero(differ)[0])
+        what = f"{name}, page {page}: model {model.exclusive[page]}, kernel {kernel.exclusive[page]}"
+        yield Difference(number, "bit 56", what)

@@ -1,4 +1,4 @@
-"""What a scenario expects, held against what a run of it saw."""
+"""The expectations of a scenario, checked against the records of a run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Failure:
     """An expectation that a run did not meet.
 
     Attributes:
-        line: of the scenario's file; 0 where it was made, not read.
-        expected: what it says.
-        found: what was seen instead.
-        step: what was done before.
+        line: in the scenario's file; 0 if the scenario does not come from a file.
+        expected: what the scenario expects.
+        found: what the run shows instead.
+        step: the step before.
     """
 
     line: int
@@ -39,7 +39,7 @@ def policies_of(scenario: Scenario) -> tuple[str, ...]:
 
 
 def count(scenario: Scenario, of: Collection[str], kernel: bool = False) -> int:
-    """How many expectations `failures` looks at."""
+    """How many expectations `failures` checks."""
     return sum(_concerns(scenario, item, of) and (not kernel or _visible(item)) for item in scenario.items)
 
 
@@ -47,10 +47,10 @@ def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str])
     """The expectations that a run did not meet, in their order.
 
     Args:
-        records: the run's; fewer than the scenario has steps where it was interrupted.
-        of: the policies whose expectations they have to meet, as the scenario writes them; those of no policy
-            in particular concern every run. What only the engine can know (mapcount, owners, shared and
-            exclusive) is not expected of the kernel's records.
+        records: of the run; fewer than the scenario has steps if the run was interrupted. Subjects that only the
+            engine knows (mapcount, owners, shared and exclusive) are not checked on records of the kernel.
+        of: the policies whose expectations apply, as the scenario writes them. Expectations without a policy apply
+            to every run.
     """
     layout = Layout(scenario.regions)
     number = -1
@@ -62,61 +62,61 @@ def failures(scenario: Scenario, records: Sequence[Record], of: Collection[str])
             continue
         record = records[number]
         wanted, found = (
-            _expect(item, record, layout) if isinstance(item, Expect) else (item.answer, _told(item.answer, record))
+            _expect(item, record, layout) if isinstance(item, Expect) else (item.answer, _answer(item.answer, record))
         )
         if wanted != found:
-            told = item_text(item) if isinstance(item, Expect) and item.process else wanted
-            yield Failure(item.line, told, found, step_text(record.step, answer=False))
+            expected = item_text(item) if isinstance(item, Expect) and item.process else wanted
+            yield Failure(item.line, expected, found, step_text(record.step, answer=False))
 
 
 def _concerns(scenario: Scenario, item: Item, of: Collection[str]) -> bool:
     if isinstance(item, Expect):
-        whose = item.policy or scenario.policy
-        return not whose or whose in of
+        policy = item.policy or scenario.policy
+        return not policy or policy in of
     return bool(item.answer) and (not scenario.policy or scenario.policy in of)
 
 
 def _visible(item: Item) -> bool:
-    return not isinstance(item, Expect) or not item.process or item.subject in _SEEN
+    return not isinstance(item, Expect) or not item.process or item.subject in _IN_PROC
 
 
 def _expect(expect: Expect, record: Record, layout: Layout) -> tuple[str, str]:
-    """(what is expected, what was found); twice the same where the run cannot know."""
+    """(what is expected, what was found); both are the same where the run cannot know."""
     if not expect.process:
-        return expect.subject, _told(expect.subject, record)
+        return expect.subject, _answer(expect.subject, record)
     assert expect.pages is not None
     view, where = record.views[expect.process], layout.range(expect.pages)
-    if expect.subject in _SEEN:
-        found = _SEEN[expect.subject](view, where) if not record.hidden or expect.subject != "kpagecount" else None
+    if expect.subject in _IN_PROC:
+        found = _IN_PROC[expect.subject](view, where) if not record.hidden or expect.subject != "kpagecount" else None
     else:
         found = _folios(record, view, where, expect.subject) if isinstance(view, ModelView) else None
     wanted = expect.subject if expect.number is None else str(expect.number)
     return wanted, wanted if found is None else ", ".join(found)
 
 
-def _told(wanted: str, record: Record) -> str:
-    """What the step did; as expected where it took a fault and hidden frames do not tell which of the two it was."""
-    return wanted if record.told == FAULTED and wanted in ("reused", "copied") else record.told
+def _answer(wanted: str, record: Record) -> str:
+    """What the step did. With hidden frames, a fault counts as the expected one of `reused` and `copied`."""
+    return wanted if record.text == FAULTED and wanted in ("reused", "copied") else record.text
 
 
 def _presence(view: View, where: slice) -> list[str]:
-    return ["present" if there else "absent" for there in np.unique(view.present[where]).tolist()]
+    return ["present" if present else "absent" for present in np.unique(view.present[where]).tolist()]
 
 
 def _counts(view: View, where: slice) -> list[str]:
     return [str(number) for number in np.unique(view.counts[where]).tolist()]
 
 
-_SEEN: Final[dict[str, Callable[[View, slice], list[str]]]] = {
+_IN_PROC: Final[dict[str, Callable[[View, slice], list[str]]]] = {
     "kpagecount": _counts,
     "present": _presence,
     "absent": _presence,
 }
-"""What /proc shows, of the engine as of the kernel."""
+"""Subjects that /proc shows, for the engine and for the kernel."""
 
 
 def _folios(record: Record, view: ModelView, where: slice, subject: str) -> list[str]:
-    """What holds of each folio in the range, each answer once."""
+    """What is true of each folio in the range, each answer once."""
     verdicts = {verdict.frame: verdict for verdict in record.verdicts}
     found: dict[str, None] = {}
     for page in range(where.start, where.stop):
@@ -125,11 +125,11 @@ def _folios(record: Record, view: ModelView, where: slice, subject: str) -> list
         if head < 0:
             found["absent"] = None
         elif subject == "owners":
-            seen = [other for other in record.views.values() if isinstance(other, ModelView)]
-            found[str(sum(bool((other.heads == head).any()) for other in seen))] = None
+            views = [other for other in record.views.values() if isinstance(other, ModelView)]
+            found[str(sum(bool((other.heads == head).any()) for other in views))] = None
         elif subject == "mapcount":
             found[str(verdict.mapcount if verdict else view.counts[page])] = None
-        else:  # a small folio is shared where it is mapped more than once
+        else:  # a small folio is shared if it is mapped more than once
             shared = verdict.shared if verdict else view.counts[page] > 1
             found["shared" if shared else "exclusive"] = None
     return list(found)

@@ -1,16 +1,16 @@
-"""`Scenario` to text, in the one form that the formatter gives every scenario; comments are kept."""
+"""`Scenario` to text, in one canonical form; comments are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from foliolab.framework.scenario.syntax import ACTIONS, Expect, Item, Node, Region, Scenario, Step, size_text
+from foliolab.framework.scenario.syntax import ACTIONS, Expect, Item, Node, Region, Scenario, ScenarioStep, size_text
 
 _COLUMN = 40
-"""Where comments and outcomes of short lines stand."""
+"""The column of comments behind short lines."""
 
 
-def step_text(step: Step, answer: bool = True) -> str:
+def step_text(step: ScenarioStep, answer: bool = True) -> str:
     """A step as it is written, with or without its outcome."""
     words = [f"{step.process}:", step.action]
     for operand in ACTIONS[step.action].operands:
@@ -35,7 +35,7 @@ def expect_text(expect: Expect) -> str:
 
 def item_text(item: Item) -> str:
     """A line as it is written."""
-    return step_text(item) if isinstance(item, Step) else expect_text(item)
+    return step_text(item) if isinstance(item, ScenarioStep) else expect_text(item)
 
 
 def region_text(region: Region) -> str:
@@ -51,9 +51,9 @@ def _lines(node: Node, text: str) -> Iterator[str]:
 
 
 def format_scenario(scenario: Scenario) -> str:
-    """The whole text, ending in a line feed; parsing it gives an equal scenario."""
+    """The text of a scenario, ending in a line feed; parsing it gives an equal scenario."""
     lines = list(_lines(scenario, f"scenario {scenario.name}"))
-    lines += [f"| {told}".rstrip() for told in scenario.text]
+    lines += [f"| {line}".rstrip() for line in scenario.text]
     if scenario.policy:
         lines.append(f"by {scenario.policy}")
     for nodes in (scenario.regions, scenario.items):

@@ -1,4 +1,4 @@
-"""Scenarios by chance, all short ones in turn, and smaller ones of one that shows something."""
+"""Random scenarios, all short scenarios, and the shrinking of one that shows a fault."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from typing import Final
 from foliolab.framework.engine import shrinking
 from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.scenario.space import Refused, Space, check
-from foliolab.framework.scenario.syntax import Item, Pages, Region, Scenario, Step
+from foliolab.framework.scenario.syntax import Item, Pages, Region, Scenario, ScenarioStep
 
 NAMES: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WEIGHTS: Final = {
     "write": 34, "fork": 18, "exit": 14, "munmap": 8, "dontneed": 6, "mremap": 6, "mprotect": 4, "vmsplice": 4,
     "close": 5, "pin": 3, "unpin": 5, "exec": 1, "read": 1, "pageout": 5,
 }  # fmt: skip
-"""How often each action is tried; what cannot be is tried again as something else."""
+"""Relative frequency of each action. A step that is not possible is replaced by another try."""
 TRIES: Final = 40
+"""Tries for one step."""
 LEAVE: Final = 0.03
-"""How often all processes but one leave, one after the other."""
+"""Probability that all processes but one exit, one after the other."""
 SHED: Final = 0.05
-"""How often a process unmaps all of a folio but its first or last page, and goes on with that."""
+"""Probability that a process unmaps all of a folio but its first or last page."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What random scenarios are made of.
+    """The choices of random scenarios.
 
     Args:
         orders: of the folios.
-        steps: at most so many a scenario.
-        processes: alive at the same time, at most.
-        actions: allowed ones, out of `syntax.ACTIONS`; pageout only where it is asked for, since it takes swap.
+        steps: at most so many in a scenario.
+        processes: alive at a time, at most.
+        actions: allowed ones, out of `syntax.ACTIONS`. pageout needs swap, so that it is not among the default ones.
     """
 
     orders: tuple[int, ...] = (0, *range(2, PMD_ORDER + 1))
@@ -45,7 +46,7 @@ class Mix:
 
 
 class _Author:
-    """Writes one scenario."""
+    """Writes one random scenario; `chance` decides everything."""
 
     def __init__(self, seed: int, mix: Mix) -> None:
         self.chance = random.Random(seed)
@@ -59,12 +60,12 @@ class _Author:
             pmd=order == PMD_ORDER and self.chance.random() < 0.5,
             room=self.chance.choice((0, 1 << order, folios << order)) if order else 4,
         )
-        start = Step(process="A", action="read", pages=Pages("heap", 0, 0))
+        start = ScenarioStep(process="A", action="read", pages=Pages("heap", 0, 0))
         self.scenario = Scenario(name=f"random-{seed}", regions=(self.region,), items=(start,))
         self.space = Space(self.scenario)
 
     def write(self) -> Scenario:
-        steps: list[Step] = []
+        steps: list[ScenarioStep] = []
         weights = {name: weight for name, weight in WEIGHTS.items() if name in self.mix.actions}
         for number in range(self.chance.randint(self.mix.steps // 2, self.mix.steps)):
             for _ in range(TRIES):
@@ -76,7 +77,7 @@ class _Author:
             steps += [step for step in self.finale() if self.take(step)]
         return replace(self.scenario, items=tuple(steps))
 
-    def take(self, step: Step) -> bool:
+    def take(self, step: ScenarioStep) -> bool:
         before = deepcopy(self.space)
         try:
             self.space.apply(step)
@@ -85,39 +86,39 @@ class _Author:
             return False
         return True
 
-    def finale(self) -> list[Step]:
-        """At last a look at the shared bit by MADV_COLD, often of what a single process is left with."""
-        moves: list[Step] = []
+    def finale(self) -> list[ScenarioStep]:
+        """MADV_COLD at the end, which shows the policy's answer; often when a single process is left."""
+        moves: list[ScenarioStep] = []
         if self.chance.random() < 0.5:
             moves += self.leaving()
         left = [name for name in self.space.alive if all(step.process != name for step in moves)]
         who = self.chance.choice(left)
         if self.chance.random() < 0.5:
             moves += self.shedding(who)
-        gone = [step.pages for step in moves if step.pages is not None]
-        there = [int(page) for page in self.space.alive[who].present.nonzero()[0]]
-        there = [page for page in there if not any(part.first <= page <= part.last for part in gone)]
-        page = self.chance.choice(there or [0])
-        return [*moves, Step(process=who, action="cold", pages=Pages("heap", page, page))]
+        unmapped = [step.pages for step in moves if step.pages is not None]
+        present = [int(page) for page in self.space.alive[who].present.nonzero()[0]]
+        present = [page for page in present if not any(part.first <= page <= part.last for part in unmapped)]
+        page = self.chance.choice(present or [0])
+        return [*moves, ScenarioStep(process=who, action="cold", pages=Pages("heap", page, page))]
 
-    def leaving(self) -> list[Step]:
+    def leaving(self) -> list[ScenarioStep]:
         """All processes but one exit."""
         names = [*self.space.alive]
         self.chance.shuffle(names)
-        return [Step(process=name, action="exit") for name in names[1:]]
+        return [ScenarioStep(process=name, action="exit") for name in names[1:]]
 
-    def shedding(self, process: str) -> list[Step]:
-        """A process unmaps a folio but for its first or last page, and may write that."""
+    def shedding(self, process: str) -> list[ScenarioStep]:
+        """A process unmaps all of a folio but its first or last page, and may write that page."""
         size = 1 << self.region.order
         head = self.chance.randrange(max(1, self.region.folios)) * size
         first, kept = self.chance.choice(((head + 1, head), (head, head + size - 1)))
-        steps = [Step(process=process, action="munmap", pages=Pages("heap", first, first + size - 2))]
+        steps = [ScenarioStep(process=process, action="munmap", pages=Pages("heap", first, first + size - 2))]
         if self.chance.random() < 0.3:
-            steps.append(Step(process=process, action="write", pages=Pages("heap", kept, kept)))
+            steps.append(ScenarioStep(process=process, action="write", pages=Pages("heap", kept, kept)))
         return steps
 
-    def move(self, action: str, number: int) -> list[Step]:
-        """One step of that kind, or a few that belong together; any may be impossible."""
+    def move(self, action: str, number: int) -> list[ScenarioStep]:
+        """A step with that action, or several that belong together; they may be impossible."""
         chance = self.chance.random()
         if action == "exit" and chance < LEAVE / self.share("exit"):
             return self.leaving()
@@ -127,12 +128,12 @@ class _Author:
         return [] if step is None else [step]
 
     def share(self, action: str) -> float:
-        """The part of all steps that are of that kind."""
+        """The share of an action among all steps."""
         return WEIGHTS[action] / sum(weight for name, weight in WEIGHTS.items() if name in self.mix.actions)
 
-    def step(self, action: str, number: int) -> Step | None:
-        """One step of that kind; it may be impossible."""
-        made = Step(process=self.chance.choice([*self.space.alive]), action=action)
+    def step(self, action: str, number: int) -> ScenarioStep | None:
+        """A step with that action; it may be impossible. None if no such step can be made up."""
+        made = ScenarioStep(process=self.chance.choice([*self.space.alive]), action=action)
         if action in ("exec", "exit"):
             return made if len(self.space.alive) > 1 else None
         if action == "fork":
@@ -144,15 +145,15 @@ class _Author:
         pages = self.pages(action == "read")
         return replace(made, pages=pages, to=self.target(pages) if action == "mremap" else None)
 
-    def fork(self, made: Step) -> Step | None:
-        """A child, sometimes without a part."""
+    def fork(self, made: ScenarioStep) -> ScenarioStep | None:
+        """A fork, sometimes without a part of the memory."""
         if len(self.space.alive) >= self.mix.processes or len(self.space.names) == len(NAMES):
             return None
         part = self.pages(False) if self.chance.random() < 0.15 else None
         return replace(made, name=NAMES[len(self.space.names)], pages=part)
 
-    def let_go(self, made: Step) -> Step | None:
-        """Undo a pin or close a pipe that there is."""
+    def let_go(self, made: ScenarioStep) -> ScenarioStep | None:
+        """Undo one of the pins, or close one of the pipes."""
         wanted = "pin" if made.action == "unpin" else "vmsplice"
         held = [(name, owner) for name, (owner, how) in self.space.held.items() if how == wanted]
         if not held:
@@ -161,7 +162,7 @@ class _Author:
         return replace(made, process=owner, name=name)
 
     def target(self, pages: Pages) -> Pages:
-        """Where to move some pages: half of the time congruent within a folio, so that a PMD can move whole."""
+        """The target of mremap: half of the time at the same offset in a folio, so that a PMD can move whole."""
         size = 1 << self.region.order
         to = self.chance.randrange(0, max(1, self.region.nr_pages - pages.nr + 1))
         if self.chance.random() < 0.5:
@@ -169,7 +170,7 @@ class _Author:
         return Pages("heap", to, to + pages.nr - 1)
 
     def pages(self, single: bool) -> Pages:
-        """A page, a part of a folio, a whole one, or anything."""
+        """A page, a whole folio, a part of a folio, or any range."""
         size = 1 << self.region.order
         kind = self.chance.random()
         first = self.chance.randrange(self.region.nr_pages)
@@ -185,31 +186,30 @@ class _Author:
 
 
 def random_scenario(seed: int, mix: Mix | None = None) -> Scenario:
-    """The scenario of a seed: always the same one for the same mix."""
+    """The scenario of a seed and a mix; the same ones give the same scenario."""
     return _Author(seed, mix or Mix()).write()
 
 
 def all_scenarios(
     depth: int, order: int, pmd: bool = False, actions: Iterable[str] | None = None
 ) -> Iterator[Scenario]:
-    """Every sequence of `depth` steps over one folio, up to the names of children.
+    """Every sequence of `depth` steps on one folio, up to the names of children.
 
-    A step is: any living process forks, exits, writes the first page, writes all, unmaps the first page,
-    unmaps all but the first, or unmaps all. Sequences that cannot be are left out; so are those of which a
-    shorter one is a beginning that ended the last process.
+    In a step, any living process forks, exits, writes or unmaps: the first page, all pages, or all but the first.
+    Sequences that are not possible are left out, and so are those in which the last process exits.
 
     Args:
-        depth: steps.
+        depth: the number of steps.
         order: of the folio.
-        pmd: mapped by a PMD.
-        actions: of those above, by `fork`, `exit`, `write`, `munmap`; default all.
+        pmd: whether a PMD maps it.
+        actions: a selection of `fork`, `exit`, `write`, `munmap`; all by default.
     """
     last = (1 << order) - 1
     region = Region(name="heap", folios=1, order=order, pmd=pmd)
     chosen = {"fork", "exit", "write", "munmap"} if actions is None else set(actions)
     spans = [Pages("heap", 0, 0), *([Pages("heap", 0, last), Pages("heap", 1, last)] if last else [])]
 
-    def grow(steps: tuple[Step, ...], space: Space) -> Iterator[tuple[Step, ...]]:
+    def grow(steps: tuple[ScenarioStep, ...], space: Space) -> Iterator[tuple[ScenarioStep, ...]]:
         if len(steps) == depth:
             yield steps
             return
@@ -222,16 +222,16 @@ def all_scenarios(
                     continue
                 yield from grow((*steps, step), after)
 
-    def moves(process: str, space: Space) -> Iterator[Step]:
+    def moves(process: str, space: Space) -> Iterator[ScenarioStep]:
         if "fork" in chosen:
-            yield Step(process=process, action="fork", name=NAMES[len(space.names)])
+            yield ScenarioStep(process=process, action="fork", name=NAMES[len(space.names)])
         if "exit" in chosen and len(space.alive) > 1:
-            yield Step(process=process, action="exit")
+            yield ScenarioStep(process=process, action="exit")
         for action, pages in product(("write", "munmap"), spans):
             if action in chosen:
-                yield Step(process=process, action=action, pages=pages)
+                yield ScenarioStep(process=process, action=action, pages=pages)
 
-    seed = Scenario(name="start", regions=(region,), items=(Step(process="A", action="exit"),))
+    seed = Scenario(name="start", regions=(region,), items=(ScenarioStep(process="A", action="exit"),))
     for number, steps in enumerate(grow((), Space(seed))):
         yield Scenario(name=f"exhaustive-{depth}-{number}", regions=(region,), items=steps)
 
@@ -264,7 +264,7 @@ def _smaller_regions(region: Region) -> Iterator[Region]:
 
 
 def _simpler_steps(step: Item) -> Iterator[Item]:
-    if not isinstance(step, Step) or step.pages is None:
+    if not isinstance(step, ScenarioStep) or step.pages is None:
         return
     pages = step.pages
     if step.action == "fork":
@@ -280,10 +280,11 @@ def _simpler_steps(step: Item) -> Iterator[Item]:
 
 
 def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], limit: int = 400) -> Scenario:
-    """The smallest scenario found that still fails, by leaving out steps and simplifying what is left.
+    """A smaller scenario that still fails: steps are left out, and the others simplified.
 
     Args:
-        fails: whether a scenario shows what the first one did.
+        scenario: fails.
+        fails: whether a scenario shows the same fault.
         limit: how many are tried at most.
     """
     tried = 0
@@ -301,7 +302,7 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], limit: int = 4
 
 
 def possible(scenario: Scenario) -> bool:
-    """Whether each of its steps can be."""
+    """Whether a scenario has steps, and each of them is possible."""
     if not scenario.items:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a scenario file says of itself at its top, without the parser and what that imports: lists must be quick."""
+"""The heading of a scenario file, read without the parser and its imports, so that listing many files is quick."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def summary(path: str | os.PathLike[str]) -> str:
-    """The first sentence of a scenario file, without looking at the rest of it; "" where there is none."""
-    told: list[str] = []
+    """The first sentence of a scenario file's text; "" if it has none or cannot be read."""
+    lines: list[str] = []
     with suppress(OSError, UnicodeDecodeError), Path(path).open(encoding="utf-8") as file:
         for line in file:
             if line.startswith("|"):
-                told.append(line[1:].strip())
-            elif told or line.startswith("region"):
+                lines.append(line[1:].strip())
+            elif lines or line.startswith("region"):
                 break
-    return re.split(r"(?<=[.!?])\s", " ".join(told), maxsplit=1)[0]
+    return re.split(r"(?<=[.!?])\s", " ".join(lines), maxsplit=1)[0]

@@ -1,15 +1,16 @@
-"""A scenario on the engine: each step as operations of a modelled machine, and what was seen after it."""
+"""A scenario on the engine: each step is carried out as operations of a machine, and recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_head
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.machine.primitives import PAGE_SIZE
@@ -17,13 +18,13 @@ from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
 from foliolab.framework.scenario.record import Record, Verdict
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.swap import Swap, can_split
-from foliolab.framework.scenario.syntax import INITIAL_BYTE, Pages, Region, Scenario, Step
+from foliolab.framework.scenario.syntax import INITIAL_BYTE, Pages, Region, Scenario, ScenarioStep
 
 SPARE_FRAMES: Final = 1024
 
 
 def default_byte(number: int) -> int:
-    """What step `number` (from 0) writes where it names no byte."""
+    """The byte that step `number` (from 0) writes if it names none."""
     return 2 + number % 250
 
 
@@ -31,10 +32,10 @@ class Model:
     """A scenario's run on the engine.
 
     Args:
-        scenario: a valid one.
+        scenario: a valid scenario.
         scheme: the policy.
         execution: native, or interpreted.
-        verdicts: also ask the policy and the truth about every large folio after each step.
+        verdicts: after each step, compare the policy's answer about every large folio with the truth.
 
     Raises:
         UsageError: the scheme does not support folios of that size.
@@ -48,15 +49,17 @@ class Model:
         self.verdicts = verdicts
         self.contents = any(step.action in ("read", "peek") for step in scenario.steps)
         self.machine = Machine(scheme, self._shape(), execution)
-        self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1)
+        self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1, self._do)
         self.mms = {scenario.first: 0}
+        self.operations: list[Operation] = []
+        """The operations of the latest step; before the first, those that populate the regions."""
         self.held: dict[str, tuple[str, str, int]] = {}
         """Pins and pipes: name -> (process, action, frame)."""
         self.labels: dict[int, str] = {}
-        """Large folios by their first frame."""
+        """Names of large folios, by their first frame."""
         self.split: set[int] = set()
-        """First frames of those that MADV_COLD has split."""
-        self.machine.create(0)
+        """First frames of the large folios that MADV_COLD has split."""
+        self._do("create", mm=0)
         for region in scenario.regions:
             self._populate(region)
 
@@ -64,10 +67,10 @@ class Model:
         forks = sum(step.action == "fork" for step in self.scenario.steps)
         touched = sum(step.pages.nr for step in self.scenario.steps if step.action in ("write", "pin") and step.pages)
         populated = sum(region.populated for region in self.scenario.regions)
-        # a fork copies what may be pinned, at most all of it
+        # a fork copies pages that may be pinned, at most all of them
         copied = forks * populated if any(step.action == "pin" for step in self.scenario.steps) else 0
         swapped = sum(step.pages.nr for step in self.scenario.steps if step.action == "pageout" and step.pages)
-        swapped = populated + swapped if swapped else 0  # what is split keeps its other pages
+        swapped = populated + swapped if swapped else 0  # a folio that is split keeps its other pages
         frames = populated + touched + copied + swapped + SPARE_FRAMES
         return Shape(
             nr_pages=-(-frames // 512) * 512,
@@ -82,21 +85,27 @@ class Model:
         if not region.populated:
             return
         start = self.layout.start[region.name]
-        self.machine.populate(0, start, region.populated, region.order, region.pmd)
-        self.machine.write(0, start, region.populated, INITIAL_BYTE)
+        self._do("populate", mm=0, start=start, nr=region.populated, order=region.order, pmd=region.pmd)
+        self._do("write", mm=0, start=start, nr=region.populated, value=INITIAL_BYTE)
         if region.order:
             for first in range(0, region.populated, 1 << region.order):
                 pages = Pages(region.name, first, first + (1 << region.order) - 1)
                 self.labels[self.machine.frame(0, start + first)] = str(pages)
 
+    def _do(self, name: str, **arguments: int) -> Any:
+        operation = Operation.of(name, **arguments)
+        self.operations.append(operation)
+        return self.machine.apply(operation)
+
     def run(self) -> Iterator[Record]:
-        """Do the steps one by one."""
+        """Carry out the steps one by one."""
         for number, step in enumerate(self.scenario.steps):
             yield self.step(number, step)
 
-    def step(self, number: int, step: Step) -> Record:
-        """Do one step."""
-        record = Record(step)
+    def step(self, number: int, step: ScenarioStep) -> Record:
+        """Carry out one step."""
+        self.operations = []
+        record = Record(step, self.operations)
         getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
         record.views = {name: self.view(mm) for name, mm in self.mms.items()}
         record.population = self.population()
@@ -104,52 +113,52 @@ class Model:
             record.verdicts = tuple(self._verdicts())
         return record
 
-    # -- the actions -------------------------------------------------------------------------------
-    def _at(self, step: Step) -> tuple[int, int, int]:
+    # -- actions
+    def _at(self, step: ScenarioStep) -> tuple[int, int, int]:
         """(MM, first page, pages) of a step."""
         assert step.pages is not None
         where = self.layout.range(step.pages)
         return self.mms[step.process], where.start, where.stop - where.start
 
-    def _fork(self, record: Record, step: Step, value: int) -> None:
+    def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
         child = min(set(range(self.machine.shape.nr_mms)) - set(self.mms.values()))
         parent = self.mms[step.process]
         end = self.layout.nr_pages
         hole = slice(end, end) if step.pages is None else self.layout.range(step.pages)
-        self.machine.create(child)
+        self._do("create", mm=child)
         for start, stop in ((0, hole.start), (hole.stop, end)):
             if start < stop:
-                self.machine.copy_range(parent, child, start, stop - start)
+                self._do("copy_range", parent=parent, child=child, start=start, nr=stop - start)
         self.mms[step.name] = child
 
-    def _exec(self, record: Record, step: Step, value: int) -> None:
+    def _exec(self, record: Record, step: ScenarioStep, value: int) -> None:
         mm = self.mms[step.process]
         self._exit(record, step, value)
-        self.machine.create(mm)
+        self._do("create", mm=mm)
         self.mms[step.process] = mm
 
-    def _exit(self, record: Record, step: Step, value: int) -> None:
+    def _exit(self, record: Record, step: ScenarioStep, value: int) -> None:
         for name, (process, _, _) in list(self.held.items()):
             if process == step.process:
                 self._let_go(name)
-        self.machine.exit(self.mms.pop(step.process))
+        self._do("exit", mm=self.mms.pop(step.process))
 
-    def _write(self, record: Record, step: Step, value: int) -> None:
+    def _write(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._fault(record, step, value, 1)
 
-    def _fault(self, record: Record, step: Step, value: int, nbytes: int) -> None:
+    def _fault(self, record: Record, step: ScenarioStep, value: int, nbytes: int) -> None:
         mm, start, nr = self._at(step)
         view = self.view(mm, start, nr)
         record.outcomes = tuple(self._store(mm, vpn, value, nbytes) for vpn in range(start, start + nr))
         record.large = tuple(bool(size > 1) for size in view.sizes)
 
     def _store(self, mm: int, vpn: int, value: int, nbytes: int) -> str:
-        """What comes back from swap counts as a new page, whatever happens to it then: its frame is a new one."""
-        back = self.swap.bring_back(mm, vpn)
-        outcome = self.machine.write(mm, vpn, 1, value, nbytes)
-        return "new page" if back else outcome
+        """The outcome of a write. A page that comes back from swap has a new frame, so it counts as a new page."""
+        swapped_in = self.swap.bring_back(mm, vpn)
+        outcome: str = self._do("write", mm=mm, start=vpn, nr=1, value=value, nbytes=nbytes)
+        return "new page" if swapped_in else outcome
 
-    def _read(self, record: Record, step: Step, value: int) -> None:
+    def _read(self, record: Record, step: ScenarioStep, value: int) -> None:
         mm, start, nr = self._at(step)
         bytes_read: dict[int, None] = {}
         for vpn in range(start, start + nr):
@@ -160,50 +169,49 @@ class Model:
     def _byte(self, frame: int) -> int:
         return int(self.machine.contents.buffer[frame * PAGE_SIZE]) if frame >= 0 else 0
 
-    def _munmap(self, record: Record, step: Step, value: int) -> None:
-        self.machine.unmap(*self._at(step))
+    def _munmap(self, record: Record, step: ScenarioStep, value: int) -> None:
+        mm, start, nr = self._at(step)
+        self._do("unmap", mm=mm, start=start, nr=nr)
 
     _dontneed = _munmap
 
-    def _mremap(self, record: Record, step: Step, value: int) -> None:
+    def _mremap(self, record: Record, step: ScenarioStep, value: int) -> None:
         mm, start, nr = self._at(step)
         assert step.to is not None
         to = self.layout.range(step.to).start
-        self.machine.unmap(mm, to, nr)
-        self.machine.mremap(mm, start, to, nr)
+        self._do("unmap", mm=mm, start=to, nr=nr)
+        self._do("mremap", mm=mm, start=start, to=to, nr=nr)
 
-    def _mprotect(self, record: Record, step: Step, value: int) -> None:
-        self.machine.protect(*self._at(step))
+    def _mprotect(self, record: Record, step: ScenarioStep, value: int) -> None:
+        mm, start, nr = self._at(step)
+        self._do("protect", mm=mm, start=start, nr=nr)
 
-    def _pin(self, record: Record, step: Step, value: int) -> None:
+    def _pin(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._fault(record, step, value, 0)
         mm, start, _ = self._at(step)
-        self.held[step.name] = step.process, "pin", self.machine.pin(mm, start)
+        self.held[step.name] = step.process, "pin", self._do("pin", mm=mm, vpn=start)
 
-    def _vmsplice(self, record: Record, step: Step, value: int) -> None:
+    def _vmsplice(self, record: Record, step: ScenarioStep, value: int) -> None:
         mm, start, _ = self._at(step)
         self.swap.bring_back(mm, start)
         frame = self.machine.frame(mm, start)
-        self.machine.get_user(frame)
+        self._do("get_user", pfn=frame)
         self.held[step.name] = step.process, "vmsplice", frame
 
-    def _unpin(self, record: Record, step: Step, value: int) -> None:
+    def _unpin(self, record: Record, step: ScenarioStep, value: int) -> None:
         self._let_go(step.name)
 
     _close = _unpin
 
     def _let_go(self, name: str) -> None:
         _, action, frame = self.held.pop(name)
-        if action == "pin":
-            self.machine.unpin(frame)
-        else:
-            self.machine.put_user(frame)
+        self._do("unpin" if action == "pin" else "put_user", pfn=frame)
 
-    def _peek(self, record: Record, step: Step, value: int) -> None:
+    def _peek(self, record: Record, step: ScenarioStep, value: int) -> None:
         record.answer = str(self._byte(self.held[step.name][2]))
 
-    def _cold(self, record: Record, step: Step, value: int) -> None:
-        """`madvise_cold_or_pageout_pte_range`: a folio that is covered in part is split if it can be."""
+    def _cold(self, record: Record, step: ScenarioStep, value: int) -> None:
+        """As `madvise_cold_or_pageout_pte_range`: a folio that is covered in part is split, if that is possible."""
         mm, start, nr = self._at(step)
         here = self.view(mm, start, nr)
         before = len(self.split)
@@ -213,17 +221,17 @@ class Model:
                 self.split.add(int(head))
         record.answer = "split" if len(self.split) > before else "kept"
 
-    def _pageout(self, record: Record, step: Step, value: int) -> None:
+    def _pageout(self, record: Record, step: ScenarioStep, value: int) -> None:
         record.answer = "out" if self.swap.page_out(*self._at(step)) else "kept"
 
-    # -- looking -----------------------------------------------------------------------------------
+    # -- views
     def view(self, mm: int, start: int = 0, nr: int | None = None) -> ModelView:
-        """What an MM sees of a range."""
+        """What an MM sees of a range of pages."""
         nr = self.layout.nr_pages - start if nr is None else nr
         return view_of(self.machine, mm, start, nr)
 
     def population(self) -> int:
-        """Large folios in use; those that MADV_COLD has split are none, though the engine keeps them."""
+        """Large folios in use, without those that MADV_COLD has split: the engine keeps them whole."""
         heads = np.flatnonzero((self.machine.column("page", "flags") >> np.uint64(PG_head)) & np.uint64(1))
         return len({*heads.tolist()} - self.split)
 
@@ -231,7 +239,7 @@ class Model:
         truth = scan(self.machine)
         for head, label in sorted(self.labels.items()):
             if truth.nr_pages_of[head] < 2 or not truth.owners[head]:
-                del self.labels[head]  # free; its frames may come back as other folios
+                del self.labels[head]  # it is free, and its frames may be used by other folios
                 continue
             owners, mapcount = int(truth.owners[head]), self.machine.mapcount(head)
             yield Verdict(label, owners, mapcount, self.machine.maybe_shared(head), head)

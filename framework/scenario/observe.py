@@ -1,4 +1,4 @@
-"""A function of the engine that looks at a range of address space as /proc does, in one native call."""
+"""What /proc shows of a range of address space, gathered in one native call."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from foliolab.framework.machine.primitives import READ_ONCE, mm_at, pfn_folio, p
 from foliolab.framework.scenario.record import View
 
 WORDS = 6
-"""What is stored for each page: frame + 1, kpagecount, exclusive, mapped by a PMD, pages of its folio, its head + 1."""
+"""Words stored for each page: frame + 1, kpagecount, exclusive, mapped by a PMD, pages of its folio, its head + 1."""
 
 
 @dataclass(frozen=True)
 class ModelView(View):
-    """What an MM of the engine sees; also its folios.
+    """What an MM of the engine sees, with its folios.
 
     Attributes:
-        heads: first frame of the folio that each page belongs to, -1 where none is mapped, shape (nr_pages,).
-        sizes: pages of that folio, 0 where none is, shape (nr_pages,).
+        heads: first frame of the folio that each page belongs to; -1 for pages that are not mapped, shape (nr_pages,).
+        sizes: pages of that folio; 0 for pages that are not mapped, shape (nr_pages,).
     """
 
     heads: NDArray[np.int64]
@@ -35,16 +35,16 @@ class ModelView(View):
 
 
 def view_of(machine: Machine, mm: int, start: int, nr: int) -> ModelView:
-    """What an MM sees of nr pages; the machine needs 8 * WORDS bytes of scratch memory a page."""
+    """What an MM sees of nr pages. The machine needs 8 * WORDS bytes of scratch memory for each page."""
     machine.bind_function(observe, "miiii", machine.map.mms[mm], start, nr, machine.map.scratch)()
-    seen = machine.scratch()[: WORDS * nr].reshape(nr, WORDS).T.copy()
+    words = machine.scratch()[: WORDS * nr].reshape(nr, WORDS).T.copy()
     return ModelView(
-        frames=seen[0] - 1, counts=seen[1], exclusive=seen[2], pmd=seen[3] != 0, sizes=seen[4], heads=seen[5] - 1
+        frames=words[0] - 1, counts=words[1], exclusive=words[2], pmd=words[3] != 0, sizes=words[4], heads=words[5] - 1
     )
 
 
 def observe(vm: Memory, who: int, start: int, nr: int, out: int) -> int:
-    """Look at nr pages of an MM from page `start` on, and store `WORDS` words for each at offset `out`."""
+    """Store `WORDS` words at offset `out` for each of nr pages of an MM, from page `start` on."""
     mm: Any = mm_at(vm, who)
     for vpn in range(start, start + nr):
         pfn = frame_of(vm, mm, vpn)

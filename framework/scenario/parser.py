@@ -1,4 +1,4 @@
-"""Scenario text to `Scenario`, with the line and column of whatever is wrong.
+"""Scenario text to `Scenario`; errors name line and column.
 
     scenario child-exits
     | The sole owner gets each page back by a fault of its own.
@@ -12,7 +12,7 @@
     A: expect heap[0] kpagecount 1
     expect copied by page-mapcount
 
-The grammar is written out in docs/scenarios.md; the actions and their operands are `syntax.ACTIONS`.
+docs/scenarios.md explains the grammar; `syntax.ACTIONS` defines the actions and their operands.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from foliolab.framework.scenario.syntax import (
     Pages,
     Region,
     Scenario,
-    Step,
+    ScenarioStep,
     order_of,
 )
 
@@ -53,20 +53,20 @@ class ScenarioError(UsageError):
     Args:
         where: the file's name.
         line, column: from 1.
-        what: a sentence.
+        what: what is wrong, as a sentence.
         hint: what to do.
     """
 
     def __init__(self, where: str, line: int, column: int, what: str, hint: str = "") -> None:
         super().__init__(f"{where}:{line}:{column}: {what}", hint)
-        self.place = where, line, column, what
+        self.location = where, line, column, what
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (*self.place, self.hint)
+        return type(self), (*self.location, self.hint)
 
 
 class _Words:
-    """The words of one line, taken from the left."""
+    """The words of one line, consumed from the left."""
 
     def __init__(self, where: str, line: int, text: str) -> None:
         self.where, self.line = where, line
@@ -80,28 +80,28 @@ class _Words:
 
     @property
     def column(self) -> int:
-        """Where it starts."""
+        """The column at which the next word starts."""
         return self.words[0][1] if self.words else self.end
 
     def refuse(self, what: str, hint: str = "", column: int = 0) -> NoReturn:
-        """Blame the next word, or the one that starts there."""
+        """Raise an error about the next word, or about the word at a column."""
         raise ScenarioError(self.where, self.line, column or self.column, what, hint)
 
     def take(self, wanted: str) -> str:
-        """The next word, whatever it is."""
+        """Consume the next word."""
         if not self.words:
             self.refuse(f"{wanted} is missing")
         return self.words.pop(0)[0]
 
     def keyword(self, *words: str) -> str:
-        """One of some words."""
+        """Consume the next word, which must be one of these."""
         if self.next not in words:
             found = f", not {self.next!r}" if self.words else ""
-            self.refuse(f"here stands {' or '.join(words)}{found}")
+            self.refuse(f"expected {' or '.join(words)}{found}")
         return self.take("")
 
     def matching(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:
-        """A word of that form."""
+        """Consume the next word, which must match the pattern."""
         found = pattern.fullmatch(self.next)
         if not found:
             self.refuse(f"{wanted} is missing" if not self.words else f"{self.next!r} is not {wanted}")
@@ -109,7 +109,7 @@ class _Words:
         return found
 
     def number(self, wanted: str, high: int) -> int:
-        """A decimal number from 0 to `high`."""
+        """Consume a decimal number from 0 to `high`."""
         column = self.column
         word = self.take(wanted)
         if not word.isdecimal() or len(word) > 9 or int(word) > high:
@@ -117,9 +117,9 @@ class _Words:
         return int(word)
 
     def finish(self) -> None:
-        """Nothing may be left."""
+        """Refuse words that are left."""
         if self.words:
-            self.refuse(f"{self.next!r} is too much here")
+            self.refuse(f"unexpected {self.next!r}")
 
 
 class _Parser:
@@ -150,7 +150,7 @@ class _Parser:
         return replace(self.scenario, items=tuple(self.items), tail=tuple(self.notes))
 
     def around(self, line: int) -> dict[str, Any]:
-        """What a node keeps of its surroundings."""
+        """The fields of a `Node`: comments before and behind the line, and its number."""
         notes, self.notes = tuple(self.notes), []
         return {"notes": notes, "comment": self.comment, "line": line}
 
@@ -163,12 +163,12 @@ class _Parser:
             self.scenario = Scenario(name=name, source=self.where, **self.around(words.line))
         elif first.startswith("|"):
             self.header(words, "a sentence")
-            told = code.strip()[1:].strip()
-            self.scenario = replace(self.scenario, text=(*self.scenario.text, told))
+            sentence = code.strip()[1:].strip()
+            self.scenario = replace(self.scenario, text=(*self.scenario.text, sentence))
         elif first == "by":
             self.header(words, "by")
             if self.scenario.policy:
-                words.refuse("there is a policy already", "name one; others are named behind an expectation")
+                words.refuse("there is a policy already", "name other policies behind an expectation, with by")
             words.take("")
             self.scenario = replace(self.scenario, policy=self.policy(words))
             words.finish()
@@ -184,7 +184,7 @@ class _Parser:
             self.process(words)
         else:
             words.refuse(
-                f"{first!r} starts no line", "a line starts with by, region, expect, a process and a colon, | or #"
+                f"a line cannot start with {first!r}", "start it with by, region, expect, a process and a colon, | or #"
             )
 
     def header(self, words: _Words, what: str) -> None:
@@ -193,7 +193,7 @@ class _Parser:
 
     @staticmethod
     def policy(words: _Words) -> str:
-        """A policy as a user writes it; its parameters may hold commas."""
+        """A policy as a user writes it; its parameters may be separated by commas."""
         name = words.take("a policy")
         while words.next == ",":
             name += words.take("") + words.take("a parameter")
@@ -223,7 +223,9 @@ class _Parser:
         if made.pmd and order_of("2M") != order:
             words.refuse("only folios of 2M are mapped by PMDs", "write pte", at)
         if not made.nr_pages or sum(r.nr_pages for r in (*self.scenario.regions, made)) > MAX_PAGES:
-            words.refuse("that is no page, or too many", f"all regions together have 1 to {MAX_PAGES} pages", column)
+            words.refuse(
+                "the region has no page, or too many", f"all regions together have 1 to {MAX_PAGES} pages", column
+            )
         self.scenario = replace(self.scenario, regions=(*self.scenario.regions, made))
 
     def process(self, words: _Words) -> None:
@@ -251,7 +253,7 @@ class _Parser:
             at["answer"] = words.column
             values["answer"] = self.answer(words, action)
         words.finish()
-        step = Step(process=who, action=action, **values, **self.around(words.line))
+        step = ScenarioStep(process=who, action=action, **values, **self.around(words.line))
         if self.space is None:
             self.space = Space(replace(self.scenario, items=(step,)))
         self.add(words, step, at)
@@ -299,7 +301,7 @@ class _Parser:
     def answer(words: _Words, action: str) -> str:
         kind = ACTIONS[action].answer
         if not kind:
-            words.refuse(f"{action} has no outcome", "leave the -> away")
+            words.refuse(f"{action} has no outcome", "remove the ->")
         if kind == "byte":
             return str(words.number("a byte", 255))
         return _Parser.choice(words, ANSWERS[kind])
@@ -307,12 +309,12 @@ class _Parser:
     @staticmethod
     def choice(words: _Words, choices: tuple[str, ...]) -> str:
         column = words.column
-        said = words.take("an outcome")
-        if f"{said} {words.next}" in choices:
-            said += " " + words.take("")
-        if said not in choices:
-            words.refuse(f"{said!r} is no outcome of it", f"there are {', '.join(choices)}", column)
-        return said
+        outcome = words.take("an outcome")
+        if f"{outcome} {words.next}" in choices:
+            outcome += " " + words.take("")
+        if outcome not in choices:
+            words.refuse(f"{outcome!r} is not an outcome of this action", f"there are {', '.join(choices)}", column)
+        return outcome
 
     def by(self, words: _Words) -> str:
         if words.next != "by":
@@ -321,13 +323,13 @@ class _Parser:
         return self.policy(words)
 
     def outcome(self, words: _Words, column: int) -> None:
-        """`expect OUTCOME by POLICY`: of the step above."""
-        steps = [item for item in self.items if isinstance(item, Step)]
+        """`expect OUTCOME by POLICY`, about the step above."""
+        steps = [item for item in self.items if isinstance(item, ScenarioStep)]
         if not steps or not ACTIONS[steps[-1].action].answer:
             words.refuse("no step above has an outcome", "put it below a write, read, pin, peek or cold", column)
         answer = self.answer(words, steps[-1].action)
         if words.next != "by":
-            words.refuse("of which policy?", "write by and the policy; or write -> behind the step")
+            words.refuse("a policy is missing", "write by and the policy; or write -> behind the step")
         policy = self.by(words)
         words.finish()
         self.items.append(Expect(subject=answer, policy=policy, **self.around(words.line)))
@@ -335,7 +337,7 @@ class _Parser:
     def expect(self, words: _Words, who: str, column: int) -> None:
         at = {"process": column, "pages": words.column}
         if not self.items:
-            words.refuse("there is no step above", "put what is expected below a step", column)
+            words.refuse("there is no step above", "write expectations below a step", column)
         pages = self.pages(words, False)
         subject = words.keyword(*SUBJECTS)
         number = words.number("a number", 1 << 29) if SUBJECTS[subject].number else None
@@ -348,22 +350,22 @@ class _Parser:
 
 
 def parse(text: str, where: str = "scenario") -> Scenario:
-    """A scenario's text.
+    """Read the text of a scenario.
 
     Args:
         where: the file's name, for messages.
 
     Raises:
-        ScenarioError: with line and column.
+        ScenarioError: the text is wrong; names line and column.
     """
     return _Parser(text, where).run()
 
 
 def read(file: IO[bytes], name: str) -> str:
-    """The text of an open file.
+    """The text of an open scenario file.
 
     Raises:
-        UsageError: it is too large, or not text.
+        UsageError: it is too large, or not UTF-8.
     """
     data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
@@ -375,11 +377,11 @@ def read(file: IO[bytes], name: str) -> str:
 
 
 def load(path: str | os.PathLike[str]) -> Scenario:
-    """A scenario file.
+    """Read a scenario file.
 
     Raises:
-        ScenarioError: what it says is wrong.
-        UsageError: it cannot be read.
+        ScenarioError: the text is wrong; names line and column.
+        UsageError: the file cannot be read.
     """
     name = os.fspath(path)
     try:
@@ -387,6 +389,7 @@ def load(path: str | os.PathLike[str]) -> Scenario:
             text = read(file, name)
     except OSError as error:
         raise UsageError(
-            f"the scenario {name} cannot be read: {error.strerror or error}", "`foliolab run` names those that ship"
+            f"the scenario {name} cannot be read: {error.strerror or error}",
+            "`foliolab run` lists the scenarios that ship",
         ) from error
     return parse(text, name)

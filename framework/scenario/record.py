@@ -1,4 +1,4 @@
-"""What a run of a scenario saw, step by step: the same for the engine and for the running kernel."""
+"""The records of a scenario's run, one for each step; the same for the engine and for the running kernel."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.scenario.syntax import Step
+from foliolab.framework.engine.operation import Operation
+from foliolab.framework.scenario.syntax import ScenarioStep
 
 ABSENT: Final = -1
 FAULTED: Final = "faulted"
-"""The outcome of a write where page frame numbers are hidden: reused or copied."""
+"""The outcome of a write that was reused or copied, where page frame numbers are hidden."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,10 @@ class View:
     """What one process sees of its pages, each array of shape (nr_pages,) as in `space.Layout`.
 
     Attributes:
-        frames: the page frame, -1 where none is mapped.
-        counts: /proc/kpagecount of it, 0 where none is.
-        exclusive: bit 56 of pagemap; 0 where none is.
-        pmd: whether a PMD maps it.
+        frames: the page frame; -1 for pages that are not mapped.
+        counts: /proc/kpagecount of the frame; 0 for pages that are not mapped.
+        exclusive: bit 56 of pagemap; 0 for pages that are not mapped.
+        pmd: whether a PMD maps the page.
     """
 
     frames: NDArray[np.int64]
@@ -42,10 +43,10 @@ class Verdict:
     """One large folio after a step.
 
     Attributes:
-        folio: its place at the start, such as heap[0-15].
+        folio: the pages that it held at the start, such as heap[0-15].
         owners: how many processes map it, by the page tables.
         mapcount: its mappings, by the policy.
-        shared: whether the policy says that several may map it.
+        shared: whether the policy says that several processes may map it.
         frame: its first frame.
     """
 
@@ -65,23 +66,25 @@ class Verdict:
 
 @dataclass
 class Record:
-    """One step and what followed.
+    """One step and its effects.
 
     Attributes:
-        step: what was done.
-        outcomes: of a write or pin, one a page.
-        large: for each of these whether the page belonged to a large folio before.
-        answer: of a read, peek, cold or pageout; "" for none.
+        step: the step.
+        operations: the operations of the machine that it consists of, in order (runs of the engine only).
+        outcomes: of a write or pin, one for each page.
+        large: for each outcome, whether the page belonged to a large folio before.
+        answer: of a read, peek, cold or pageout; "" for other steps.
         views: what each living process sees afterwards, by its name.
-        verdicts: of the large folios, where asked for (the engine's runs only).
-        causes: for each outcome, what else than the owner may have decided it (the kernel's runs only); "" for
-            nothing known.
-        population: large anonymous folios that are in use afterwards.
-        hidden: the kernel hides page frame numbers: frames are 0, counts unknown, and a write that took a fault
-            is `faulted`, reused or copied.
+        verdicts: on the large folios, if they were asked for (runs of the engine only).
+        causes: for each outcome, what else than ownership may have decided it (runs of the kernel only); "" if nothing
+            is known.
+        population: large anonymous folios in use afterwards.
+        hidden: whether the kernel hides page frame numbers. Then frames are 0, counts are unknown, and the outcome of
+            a write that took a fault is `faulted`, for reused or copied.
     """
 
-    step: Step
+    step: ScenarioStep
+    operations: list[Operation] = field(default_factory=list)
     outcomes: tuple[str, ...] = ()
     large: tuple[bool, ...] = ()
     answer: str = ""
@@ -92,8 +95,8 @@ class Record:
     hidden: bool = False
 
     @property
-    def told(self) -> str:
-        """The outcome in words: `copied`, or `3 reused, 1 copied`."""
+    def text(self) -> str:
+        """The outcome, such as `copied` or `3 reused, 1 copied`, or the answer."""
         if not self.outcomes:
             return self.answer
         kinds = dict.fromkeys(self.outcomes)

@@ -1,4 +1,4 @@
-"""A scenario's result: what every policy and the running kernel did, and which expectations they did not meet."""
+"""The result of a scenario: the runs of the policies and of the running kernel, and the expectations they missed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from foliolab.framework.scenario.syntax import Scenario
 
 
 @dataclass(frozen=True)
-class Run:
-    """A scenario's run by a policy, or by the running kernel.
+class ScenarioRun:
+    """A scenario's run under a policy, or on the running kernel.
 
     Attributes:
-        by: the policy's name; for the kernel its release.
-        records: one a step.
-        expected: how many expectations were looked at.
-        failures: those that were not met.
+        by: the policy's name, or the kernel's release.
+        records: one for each step.
+        expected: how many expectations were checked.
+        failures: the expectations that were not met.
     """
 
     by: str
@@ -28,7 +28,7 @@ class Run:
     failures: tuple[Failure, ...] = ()
 
     def verdicts(self, kind: str) -> int:
-        """How many verdicts there are of a kind: right, false shared, unsafe."""
+        """How many verdicts are of a kind: right, false shared, unsafe."""
         return sum(verdict.kind == kind for record in self.records for verdict in record.verdicts)
 
 
@@ -37,18 +37,18 @@ class ScenarioResult:
     """All runs of a scenario.
 
     Attributes:
-        scenario: what was run.
-        runs: a policy each, on the engine.
-        kernel: the running kernel's; None where it was not asked for, or could not do it.
-        skipped: why it could not.
-        model: the policy that models this kernel; "" for none, or where the kernel did not run.
+        scenario: the scenario.
+        runs: on the engine, one for each policy.
+        kernel: on the running kernel; None if it was not asked for or not possible.
+        skipped: why it was not possible.
+        model: the policy that models this kernel; "" if there is none, or the kernel did not run.
         differences: between that policy's run and the kernel's.
-        discarded: runs on the kernel that it disturbed by moving pages.
+        discarded: runs that the kernel disturbed by moving pages.
     """
 
     scenario: Scenario
-    runs: tuple[Run, ...]
-    kernel: Run | None = None
+    runs: tuple[ScenarioRun, ...]
+    kernel: ScenarioRun | None = None
     skipped: str = ""
     model: str = ""
     differences: tuple[Difference, ...] = ()
@@ -56,18 +56,20 @@ class ScenarioResult:
 
     @property
     def good(self) -> bool:
-        """Whether all expectations hold, and the kernel did what its model says."""
+        """Whether all expectations are met, and the kernel did what its model says."""
         failed = any(run.failures for run in (*self.runs, *([self.kernel] if self.kernel else [])))
         return not failed and not self.differences
 
 
-def judged(scenario: Scenario, by: str, records: Sequence[Record], of: Collection[str], kernel: bool = False) -> Run:
-    """A run, with the expectations that it did not meet.
+def judged(
+    scenario: Scenario, by: str, records: Sequence[Record], of: Collection[str], kernel: bool = False
+) -> ScenarioRun:
+    """A run with the expectations that it did not meet.
 
     Args:
-        by: who made it.
-        records: what it saw.
-        of: what the scenario calls the policy (`expectations.failures`).
-        kernel: whether the running kernel made it.
+        by: the policy's name, or the kernel's release.
+        records: of the run.
+        of: the names under which the scenario expects something of it (see `expectations.failures`).
+        kernel: whether it is a run of the kernel.
     """
-    return Run(by, records, count(scenario, of, kernel), tuple(failures(scenario, records, of)))
+    return ScenarioRun(by, records, count(scenario, of, kernel), tuple(failures(scenario, records, of)))

@@ -1,4 +1,4 @@
-"""Which steps are possible: processes that live, address ranges that exist, names that are taken."""
+"""Which steps are possible: living processes, existing address ranges, names that are in use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
-from foliolab.framework.scenario.syntax import Expect, Item, Pages, Region, Scenario, Step
+from foliolab.framework.scenario.syntax import Expect, Item, Pages, Region, Scenario, ScenarioStep
 
 MAX_PROCESSES: Final = 64
 MAX_PAGES: Final = 1 << 16
@@ -16,11 +16,11 @@ MAX_PAGES: Final = 1 << 16
 
 
 class Refused(Exception):
-    """A step that cannot be.
+    """A step is not possible.
 
     Args:
-        operand: which word is to blame: process, action, name, pages, to or answer.
-        what: a sentence.
+        operand: the word that is wrong: process, action, name, pages, to or answer.
+        what: what is wrong, as a sentence.
         hint: what to do.
     """
 
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 class Layout:
-    """Where the regions lie: page numbers in every process's address space, regions 2 MiB aligned."""
+    """The page numbers of regions in every process's address space; regions are aligned to 2 MiB."""
 
     def __init__(self, regions: tuple[Region, ...]) -> None:
         self.start: dict[str, int] = {}
@@ -43,13 +43,13 @@ class Layout:
         self.nr_pages = at
 
     def range(self, pages: Pages) -> slice:
-        """The page numbers of some pages."""
+        """The page numbers of pages of a region."""
         at = self.start[pages.region]
         return slice(at + pages.first, at + pages.last + 1)
 
 
-class _Process:
-    """What a process has: per page the range that it belongs to (0: none), and whether it is present."""
+class _AddressSpace:
+    """For each page of a process: the VMA that it belongs to (0: none), and whether it is present."""
 
     def __init__(self, vma: NDArray[np.int32], present: NDArray[np.bool_]) -> None:
         self.vma = vma
@@ -57,7 +57,7 @@ class _Process:
 
 
 class Space:
-    """All processes of a scenario, step by step, as far as is certain beforehand."""
+    """The address spaces of a scenario's processes, step by step, as far as they are known without running it."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.regions = {region.name: region for region in scenario.regions}
@@ -68,18 +68,18 @@ class Space:
             at = self.layout.start[region.name]
             vma[at : at + region.nr_pages] = number
             present[at : at + region.populated] = True
-        self.alive = {scenario.first: _Process(vma, present)}
+        self.alive = {scenario.first: _AddressSpace(vma, present)}
         self.names = {scenario.first}
         self.held: dict[str, tuple[str, str]] = {}
         """Pins and pipes: name -> (process, action)."""
-        self._ranges = len(scenario.regions)
-        self._probed = False
+        self._nr_vmas = len(scenario.regions)
+        self._cold_done = False
 
     def apply(self, item: Item) -> None:
-        """Check a line and carry it out.
+        """Check a line and update the address spaces.
 
         Raises:
-            Refused: it cannot be.
+            Refused: the step is not possible.
         """
         if isinstance(item, Expect):
             if item.process:
@@ -88,8 +88,8 @@ class Space:
                     self._known(item.pages, "pages")
             return
         who = self._process(item.process)
-        if self._probed and item.action not in ("cold", "read", "exit"):
-            self._refuse("action", f"{item.action} after cold", "cold may split folios, so let it be the last step")
+        if self._cold_done and item.action not in ("cold", "read", "exit"):
+            self._refuse("action", f"{item.action} after cold", "cold may split folios: make it the last step")
         if item.pages is not None:
             self._known(item.pages, "pages")
         getattr(self, f"_{item.action}")(who, item)
@@ -98,11 +98,11 @@ class Space:
     def _refuse(operand: str, what: str, hint: str = "") -> NoReturn:
         raise Refused(operand, what, hint)
 
-    def _process(self, name: str) -> _Process:
+    def _process(self, name: str) -> _AddressSpace:
         if name in self.alive:
             return self.alive[name]
         if name in self.names:
-            self._refuse("process", f"process {name} has exited", "let another process do it, or exit later")
+            self._refuse("process", f"process {name} has exited", "use another process, or let it exit later")
         self._refuse("process", f"there is no process {name}", f"fork it; there are {', '.join(sorted(self.alive))}")
 
     def _known(self, pages: Pages, operand: str) -> slice:
@@ -115,21 +115,21 @@ class Space:
             )
         return self.layout.range(pages)
 
-    def _mapped(self, who: _Process, step: Step) -> slice:
+    def _mapped(self, who: _AddressSpace, step: ScenarioStep) -> slice:
         assert step.pages is not None
         where = self._known(step.pages, "pages")
         if not who.vma[where].all():
             self._refuse(
-                "pages", f"{step.process} has no memory at all of {step.pages}", "it was unmapped, moved or not forked"
+                "pages", f"{step.process} has no mapping of all of {step.pages}", "it was unmapped, moved or not forked"
             )
         return where
 
-    def _fork(self, who: _Process, step: Step) -> None:
+    def _fork(self, who: _AddressSpace, step: ScenarioStep) -> None:
         if step.name in self.names:
             self._refuse("name", f"there was a process {step.name} already", "give the child a name of its own")
         if len(self.names) >= MAX_PROCESSES:
             self._refuse("name", f"more than {MAX_PROCESSES} processes", "use fewer")
-        child = _Process(who.vma.copy(), who.present.copy())
+        child = _AddressSpace(who.vma.copy(), who.present.copy())
         if step.pages is not None:
             where = self._mapped(who, step)
             child.vma[where] = 0
@@ -137,97 +137,97 @@ class Space:
         self.names.add(step.name)
         self.alive[step.name] = child
 
-    def _exec(self, who: _Process, step: Step) -> None:
+    def _exec(self, who: _AddressSpace, step: ScenarioStep) -> None:
         who.vma[:] = 0
         who.present[:] = False
         self._let_go(step.process)
 
-    def _exit(self, who: _Process, step: Step) -> None:
+    def _exit(self, who: _AddressSpace, step: ScenarioStep) -> None:
         del self.alive[step.process]
         self._let_go(step.process)
 
     def _let_go(self, process: str) -> None:
         self.held = {name: owner for name, owner in self.held.items() if owner[0] != process}
 
-    def _write(self, who: _Process, step: Step) -> None:
+    def _write(self, who: _AddressSpace, step: ScenarioStep) -> None:
         who.present[self._mapped(who, step)] = True
 
-    def _read(self, who: _Process, step: Step) -> None:
+    def _read(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
 
-    def _munmap(self, who: _Process, step: Step) -> None:
+    def _munmap(self, who: _AddressSpace, step: ScenarioStep) -> None:
         where = self._mapped(who, step)
         who.vma[where] = 0
         who.present[where] = False
 
-    def _dontneed(self, who: _Process, step: Step) -> None:
+    def _dontneed(self, who: _AddressSpace, step: ScenarioStep) -> None:
         who.present[self._mapped(who, step)] = False
 
-    def _mremap(self, who: _Process, step: Step) -> None:
+    def _mremap(self, who: _AddressSpace, step: ScenarioStep) -> None:
         where = self._mapped(who, step)
         assert step.pages is not None and step.to is not None
         if len(set(who.vma[where])) > 1:
-            self._refuse("pages", f"{step.pages} is not one range any more", "move its parts one by one")
-        there = self._known(step.to, "to")
-        if max(where.start, there.start) < min(where.stop, there.stop):
+            self._refuse("pages", f"{step.pages} is not one mapping any more", "move its parts one by one")
+        target = self._known(step.to, "to")
+        if max(where.start, target.start) < min(where.stop, target.stop):
             self._refuse("to", f"{step.to} overlaps {step.pages}", "move it elsewhere")
         moved = who.present[where].copy()
         who.vma[where] = 0
         who.present[where] = False
-        self._ranges += 1
-        who.vma[there] = self._ranges
-        who.present[there] = moved
+        self._nr_vmas += 1
+        who.vma[target] = self._nr_vmas
+        who.present[target] = moved
 
-    def _mprotect(self, who: _Process, step: Step) -> None:
+    def _mprotect(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
 
-    def _pin(self, who: _Process, step: Step) -> None:
+    def _pin(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._write(who, step)
         self._hold(step)
 
-    def _vmsplice(self, who: _Process, step: Step) -> None:
+    def _vmsplice(self, who: _AddressSpace, step: ScenarioStep) -> None:
         if not who.present[self._mapped(who, step)].all():
-            self._refuse("pages", f"{step.pages} of {step.process} holds no page", "write it first")
+            self._refuse("pages", f"{step.pages} of {step.process} is not present", "write it first")
         self._hold(step)
 
-    def _hold(self, step: Step) -> None:
+    def _hold(self, step: ScenarioStep) -> None:
         if step.name in self.held:
             self._refuse("name", f"{step.name} is held already", "use another name")
         self.held[step.name] = step.process, step.action
 
-    def _holds(self, step: Step, *actions: str) -> None:
+    def _holds(self, step: ScenarioStep, *actions: str) -> None:
         process, action = self.held.get(step.name, ("", ""))
         if process != step.process or action not in actions:
             self._refuse(
                 "name",
-                f"{step.process} holds no {step.name} that it could {step.action}",
-                f"take it by {' or '.join(actions)} first",
+                f"{step.process} holds no {step.name} to {step.action}",
+                f"take it with {' or '.join(actions)} first",
             )
 
-    def _unpin(self, who: _Process, step: Step) -> None:
+    def _unpin(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._holds(step, "pin")
         del self.held[step.name]
 
-    def _close(self, who: _Process, step: Step) -> None:
+    def _close(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._holds(step, "vmsplice")
         del self.held[step.name]
 
-    def _peek(self, who: _Process, step: Step) -> None:
+    def _peek(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._holds(step, "pin", "vmsplice")
 
-    def _cold(self, who: _Process, step: Step) -> None:
+    def _cold(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
-        self._probed = True
+        self._cold_done = True
 
-    def _pageout(self, who: _Process, step: Step) -> None:
+    def _pageout(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
 
 
 def check(scenario: Scenario) -> None:
-    """Go through a whole scenario that was made, not parsed.
+    """Check all steps of a scenario that does not come from the parser.
 
     Raises:
-        Refused: a step cannot be.
+        Refused: a step is not possible.
     """
     space = Space(scenario)
     for item in scenario.items:

@@ -1,13 +1,16 @@
-"""MADV_PAGEOUT, and the faults that bring pages back, on a swap device that writes at once as zram does.
+"""MADV_PAGEOUT, and the faults that bring pages back, on a swap device that writes synchronously, as zram does.
 
-What `madvise_cold_or_pageout_pte_range`, `shrink_folio_list` and `do_swap_page` do, as far as a process can
-see it (specification 2.7 and 2.8; held against Linux 6.18 with zram): a folio goes out if the range covers all
-its mappings; a large one that it covers in part is split first, if it is not maybe shared. Once written it is
-freed, and comes back as small folios. Whoever else refers to a large folio keeps it where it is; a small one then
-stays in the swap cache.
+This is what `madvise_cold_or_pageout_pte_range`, `shrink_folio_list` and `do_swap_page` do, as far as a process can
+see it (specification 2.7 and 2.8; compared with Linux 6.18 and zram). A folio is paged out if the range covers all its
+mappings. A large folio that the range covers in part is split first, unless it is maybe shared. A folio is freed once
+it is written, and comes back as small folios. Other references keep a large folio in memory; a small folio with
+other references stays in the swap cache.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +26,20 @@ class Swap:
     """Swapping on a machine.
 
     Args:
-        machine: whose memory.
-        spare: an MM that nobody uses.
+        machine: the machine.
+        spare: an MM that no process uses.
+        do: runs an operation of the machine.
     """
 
-    def __init__(self, machine: Machine, spare: int) -> None:
+    def __init__(self, machine: Machine, spare: int, do: Callable[..., Any]) -> None:
         self.machine = machine
         self.spare = spare
+        self._do = do
         self.cached: set[int] = set()
-        """Frames of small folios that the kernel would still have in its swap cache."""
+        """Frames of small folios that are still in the kernel's swap cache."""
 
     def page_out(self, mm: int, start: int, nr: int) -> bool:
-        """MADV_PAGEOUT of a range; whether any page left it."""
+        """MADV_PAGEOUT on a range; whether any page was paged out."""
         here = view_of(self.machine, mm, start, nr)
         heads = [int(head) for head in dict.fromkeys(here.heads.tolist()) if head >= 0]
         return any([self._folio_out(mm, start, here, head) for head in heads])
@@ -53,44 +58,44 @@ class Swap:
         if not free:
             return False
         if here.pmd[pages[0]]:
-            self.machine.split_pmd(mm, start + int(pages[0]))
+            self._do("split_pmd", mm=mm, start=start + int(pages[0]))
         everything = view_of(self.machine, mm, 0, self.machine.shape.nr_vpns)
-        self._make_small(mm, np.flatnonzero(everything.heads == head))  # as which its pages will come back
+        self._make_small(mm, np.flatnonzero(everything.heads == head))
         return any([self._page_out(mm, start + int(page)) for page in pages])
 
     def _page_out(self, mm: int, vpn: int) -> bool:
         frame = self.machine.frame(mm, vpn)
-        self.machine.swap_cache(frame)
-        done = self.machine.swap_out(mm, vpn)
+        self._do("swap_cache", pfn=frame)
+        done: bool = self._do("swap_out", mm=mm, vpn=vpn)
         self.cached.discard(frame)
-        if int(self.machine.folio(frame)._refcount.peek()) > 1:  # besides the swap cache somebody refers to it
+        if int(self.machine.folio(frame)._refcount.peek()) > 1:  # there are references besides the swap cache's
             self.cached.add(frame)
         return done
 
     def _make_small(self, mm: int, pages: NDArray[np.int64]) -> None:
-        """Put a small folio with the same contents in the place of each page, writable only where it was."""
+        """Replace each page by a small folio with the same contents, writable only if the page was."""
         table = self.machine.ptes(mm)
         for vpn in pages.tolist():
             shared = not int(table[vpn]) & PTE_WRITE
             old = self.machine.frame(mm, vpn)
             contents = self._contents(old).copy() if self.machine.shape.contents else None
-            self.machine.unmap(mm, vpn, 1)
-            self.machine.write(mm, vpn)
+            self._do("unmap", mm=mm, start=vpn, nr=1)
+            self._do("write", mm=mm, start=vpn)
             if contents is not None:
                 self._contents(self.machine.frame(mm, vpn))[:] = contents
-            if shared:  # no longer AnonExclusive: as after a fork whose child is gone
-                self.machine.create(self.spare)
-                self.machine.copy_range(mm, self.spare, vpn, 1)
-                self.machine.exit(self.spare)
+            if shared:  # not AnonExclusive any more, as after a fork whose child has exited
+                self._do("create", mm=self.spare)
+                self._do("copy_range", parent=mm, child=self.spare, start=vpn, nr=1)
+                self._do("exit", mm=self.spare)
 
     def _contents(self, frame: int) -> NDArray[np.uint8]:
         return self.machine.contents.buffer[frame * PAGE_SIZE : (frame + 1) * PAGE_SIZE]
 
     def bring_back(self, mm: int, vpn: int) -> bool:
-        """Fault a page in that may be swapped out; whether it was.
+        """Fault in a page if it is swapped out; whether it was.
 
-        The last entry of a page that is read from the device takes it without the swap cache: it is a fresh one
-        that nobody else can have.
+        The last swap entry of a page that is not in the swap cache is read past the cache: the new page has no other
+        user, so that it is exclusive.
         """
         if not self._is_out(mm, vpn):
             return False
@@ -99,7 +104,7 @@ class Swap:
         if frame not in self.cached and int(self.machine.folio(frame).private.peek()) == 1:
             table[vpn] |= np.uint64(PTE_SWAP_EXCLUSIVE)
         self.cached.add(frame)
-        self.machine.swap_in(mm, vpn)
+        self._do("swap_in", mm=mm, vpn=vpn)
         return True
 
     def _is_out(self, mm: int, vpn: int) -> bool:
@@ -108,6 +113,6 @@ class Swap:
 
 
 def can_split(machine: Machine, head: int) -> bool:
-    """Not maybe shared, and no reference but its mappings' (specification 2.8)."""
+    """Whether a folio is not maybe shared, and has no references besides its mappings (specification 2.8)."""
     folio = machine.folio(head)
     return not machine.maybe_shared(head) and int(folio._refcount.peek()) == machine.mapcount(head)

@@ -1,4 +1,4 @@
-"""What a scenario is made of: regions, steps, expectations; and the table of actions that gives the grammar."""
+"""The parts of a scenario: regions, steps and expectations; and the table of actions that defines the grammar."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from foliolab.framework.engine.machine import OUTCOMES as CODES
 from foliolab.framework.engine.pagetable import PMD_ORDER
 
 OUTCOMES: Final = tuple(CODES.values())
-"""What a write can do: unchanged, reused, copied, new page."""
+"""Outcomes of a write: unchanged, reused, copied, new page."""
 
 INITIAL_BYTE: Final = 1
-"""What every page of a region holds at the start."""
+"""The byte that every page of a region holds at the start."""
 
 Kind = Literal["NAME", "PAGES", "PAGE", "BYTE"]
 Answer = Literal["", "outcome", "byte", "split", "out"]
@@ -24,12 +24,12 @@ ANSWERS: Final[dict[Answer, tuple[str, ...]]] = {
     "split": ("split", "kept"),
     "out": ("out", "kept"),
 }
-"""What may stand behind `->`."""
+"""What may follow `->`, by the kind of answer."""
 
 
 @dataclass(frozen=True)
 class Operand:
-    """One operand of an action: an optional keyword before it makes it optional or tells it apart."""
+    """One operand of an action; a keyword before it may mark it."""
 
     kind: Kind
     into: Literal["name", "pages", "to", "value"]
@@ -39,12 +39,12 @@ class Operand:
 
 @dataclass(frozen=True)
 class Action:
-    """What a process can do.
+    """An action of a process.
 
     Args:
-        operands: in their order.
-        doc: one line for the grammar's table.
-        answer: what can be expected of it.
+        operands: in order.
+        doc: one line for the table in the documentation.
+        answer: the kind of its answer; "" for none.
     """
 
     operands: tuple[Operand, ...]
@@ -58,31 +58,33 @@ _NAME: Final = Operand("NAME", "name")
 _AS: Final = Operand("NAME", "name", "as")
 
 ACTIONS: Final[dict[str, Action]] = {
-    "fork": Action((_NAME, Operand("PAGES", "pages", "without", True)), "a child; `without`: MADV_DONTFORK on a part"),
-    "exec": Action((), "the address space goes, the process stays"),
-    "exit": Action((), "pins and references are dropped, then the address space goes"),
-    "write": Action((_PAGES, Operand("BYTE", "value", "=", True)), "store a byte into each page, in order", "outcome"),
-    "read": Action((_PAGES,), "load the byte of each page", "byte"),
-    "munmap": Action((_PAGES,), "unmap"),
-    "dontneed": Action((_PAGES,), "MADV_DONTNEED: drop the pages, keep the range"),
-    "mremap": Action((_PAGES, Operand("PAGE", "to", "to")), "move; what was there is unmapped"),
-    "mprotect": Action((_PAGES,), "read-only and back: a PMD that is covered in part is split"),
-    "pin": Action((_PAGE, _AS), "register as an io_uring buffer: FOLL_PIN after a write fault", "outcome"),
-    "unpin": Action((_NAME,), "undo a pin"),
-    "vmsplice": Action((_PAGE, _AS), "a page reference in a pipe: FOLL_GET"),
-    "close": Action((_NAME,), "close the pipe of a vmsplice"),
-    "peek": Action((_NAME,), "read the byte through a pin or a pipe", "byte"),
+    "fork": Action(
+        (_NAME, Operand("PAGES", "pages", "without", True)), "creates a child; `without`: MADV_DONTFORK on a part"
+    ),
+    "exec": Action((), "replaces the address space by an empty one"),
+    "exit": Action((), "drops pins and references, then the address space"),
+    "write": Action((_PAGES, Operand("BYTE", "value", "=", True)), "stores a byte into each page, in order", "outcome"),
+    "read": Action((_PAGES,), "loads the byte of each page", "byte"),
+    "munmap": Action((_PAGES,), "unmaps the pages"),
+    "dontneed": Action((_PAGES,), "MADV_DONTNEED: drops the pages, keeps the mapping"),
+    "mremap": Action((_PAGES, Operand("PAGE", "to", "to")), "moves the pages; pages at the target are unmapped"),
+    "mprotect": Action((_PAGES,), "makes the pages read-only and writable again; splits a PMD that it covers in part"),
+    "pin": Action((_PAGE, _AS), "registers an io_uring buffer: FOLL_PIN after a write fault", "outcome"),
+    "unpin": Action((_NAME,), "removes a pin"),
+    "vmsplice": Action((_PAGE, _AS), "puts a page reference into a pipe: FOLL_GET"),
+    "close": Action((_NAME,), "closes the pipe of a vmsplice"),
+    "peek": Action((_NAME,), "reads the byte through a pin or a pipe", "byte"),
     "cold": Action((_PAGES,), "MADV_COLD: splits an exclusive folio that it covers in part; only at the end", "split"),
-    "pageout": Action((_PAGES,), "MADV_PAGEOUT: where there is swap", "out"),
+    "pageout": Action((_PAGES,), "MADV_PAGEOUT; needs swap", "out"),
 }
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What can be expected of pages.
+    """A property that can be expected of pages.
 
     Args:
-        doc: one line for the grammar's table.
+        doc: one line for the table in the documentation.
         number: whether a number follows.
     """
 
@@ -91,11 +93,11 @@ class Subject:
 
 
 SUBJECTS: Final[dict[str, Subject]] = {
-    "kpagecount": Subject("/proc/kpagecount of each page: how often it is mapped; 0 where none is", True),
+    "kpagecount": Subject("/proc/kpagecount of each page: how often it is mapped", True),
     "mapcount": Subject("mappings of the folio of each page, as the policy counts them", True),
     "owners": Subject("processes that map the folio of each page: the truth, from the page tables", True),
     "shared": Subject("the policy says that several processes may map the folio"),
-    "exclusive": Subject("the policy says that one process alone maps the folio"),
+    "exclusive": Subject("the policy says that only one process maps the folio"),
     "present": Subject("each page is mapped"),
     "absent": Subject("no page is mapped: unmapped, dropped, never written, or swapped out"),
 }
@@ -103,7 +105,7 @@ SUBJECTS: Final[dict[str, Subject]] = {
 
 @dataclass(frozen=True)
 class Pages:
-    """Pages first…last of a region, counted from its start."""
+    """Pages first…last of a region, counted from the start of the region."""
 
     region: str
     first: int
@@ -111,7 +113,7 @@ class Pages:
 
     @property
     def nr(self) -> int:
-        """How many."""
+        """The number of pages."""
         return self.last - self.first + 1
 
     def __str__(self) -> str:
@@ -120,12 +122,12 @@ class Pages:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What every line has.
+    """A line of a scenario.
 
     Args:
         notes: comment lines (with their #) and blank lines ("") before it.
-        comment: the comment behind it, with its #.
-        line: in the file, from 1; 0 where there is no file.
+        comment: the comment at its end, with the #.
+        line: its number in the file, from 1; 0 if there is no file.
     """
 
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -139,10 +141,10 @@ class Region(Node):
 
     Args:
         name: of the region.
-        folios: how many.
+        folios: the number of folios.
         order: log2 of the pages of a folio.
         pmd: mapped by PMDs (order 9 only), otherwise by PTEs.
-        room: unpopulated pages behind them.
+        room: unpopulated pages behind the folios.
     """
 
     name: str
@@ -158,21 +160,21 @@ class Region(Node):
 
     @property
     def nr_pages(self) -> int:
-        """All its pages."""
+        """Pages of the region, populated or not."""
         return self.populated + self.room
 
     @property
     def size_kib(self) -> int:
-        """Size of a folio."""
+        """Size of a folio in KiB."""
         return 4 << self.order
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Node):
-    """A process does something; the fields beyond `action` are its operands (`ACTIONS`).
+class ScenarioStep(Node):
+    """An action of a process; the fields after `action` are its operands (see `ACTIONS`).
 
     Args:
-        answer: what is expected of it, "" for nothing.
+        answer: the expected answer; "" if none is expected.
     """
 
     process: str
@@ -186,13 +188,13 @@ class Step(Node):
 
 @dataclass(frozen=True, kw_only=True)
 class Expect(Node):
-    """What is expected after the step above.
+    """An expectation after the step above.
 
     Args:
-        process, pages: whose pages; empty where the outcome of the step is meant.
+        process, pages: the pages that it is about; empty if it is about the answer of the step.
         subject: one of `SUBJECTS`, or an answer of the step above.
-        number: behind a subject that has one.
-        policy: of which policy; "" for the scenario's.
+        number: of a subject that has one.
+        policy: the policy that it applies to; "" for the scenario's.
     """
 
     process: str = ""
@@ -202,7 +204,7 @@ class Expect(Node):
     policy: str = ""
 
 
-Item = Step | Expect
+Item = ScenarioStep | Expect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,12 +213,12 @@ class Scenario(Node):
 
     Args:
         name: lower case with hyphens.
-        text: sentences of what it shows, a line each.
-        policy: whose outcomes are expected where no `by` says otherwise, and the kernel's that it models;
-            "": every policy's.
-        regions: of the first process, in their order.
+        text: what the scenario shows, line by line.
+        policy: the policy to which expectations without `by` apply, and the kernels that it models; "": every policy.
+        regions: of the first process, in order.
         items: steps and expectations.
-        tail: comments behind the last line.
+        tail: comments after the last line.
+        source: the file's name.
     """
 
     name: str
@@ -228,9 +230,9 @@ class Scenario(Node):
     source: str = field(default="", compare=False)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The steps alone."""
-        return tuple(item for item in self.items if isinstance(item, Step))
+    def steps(self) -> tuple[ScenarioStep, ...]:
+        """The steps, without the expectations."""
+        return tuple(item for item in self.items if isinstance(item, ScenarioStep))
 
     @property
     def first(self) -> str:
@@ -243,7 +245,7 @@ class Scenario(Node):
 
 
 def order_of(size: str) -> int | None:
-    """The order of a folio size such as 64K or 2M; None where there is no such size."""
+    """The order of a folio size such as 64K or 2M; None if anonymous folios do not have that size."""
     number, unit = size[:-1], size[-1:]
     scale = {"K": 1, "M": 1024}.get(unit)
     if scale is None or not number.isdecimal():
@@ -254,6 +256,6 @@ def order_of(size: str) -> int | None:
 
 
 def size_text(order: int) -> str:
-    """The other way: 64K, 2M."""
+    """The size of a folio of an order: 64K, 2M."""
     kib = 4 << order
     return f"{kib >> 10}M" if kib >= 1024 else f"{kib}K"

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.errors import UsageError
-from foliolab.framework.plugins.selection import size_text, split
+from foliolab.framework.plugins.selection import PAGE, parse_memory, size_text, split
 from foliolab.framework.results.comparison import rounds_needed
+from foliolab.framework.run.request import RunRequest
 from foliolab.framework.sweep.task import Task
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.contract.workload import Workload
 
-KINDS: Final = ("compare", "verify", "replay-trace")
-PAGE: Final = 4 << 10
+KINDS: Final = ("compare", "verify", "replay")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Grid:
         Raises:
             UsageError: there is none.
         """
-        made = {"compare": self._compare, "verify": self._verify, "replay-trace": self._replay}
+        made = {"compare": self._compare, "verify": self._verify, "replay": self._replay}
         found = made[kind]()
         if not found:
             raise UsageError("the grid is empty", "choose sizes that its workloads are for; see `foliolab list`")
@@ -65,21 +65,24 @@ class Grid:
         return ",".join(scheme.name for scheme in self.schemes)
 
     def _compare(self) -> list[Task]:
-        """A task a workload, size and seed: its policies are measured in turn, so that times can be compared."""
+        """One task for each workload, size and seed: it measures the policies interleaved, so that times compare."""
         cases = [(one, order) for one in self.workloads for order in self.orders if order in one.orders]
-        tests = max(len(cases) * (len(self.schemes) - 1), 1)
-        repeats = self.repeats or rounds_needed(tests)
-        return [
-            Task(
-                f"{workload.name} at {size_text(PAGE << order)}, seed {seed}",
-                (
-                    "compare", "--policies", self._names(), "--baseline", self.schemes[0].name, "--workloads",
-                    workload.name, "--sizes", size_text(PAGE << order), "--memory", self.memory, "--repeats",
-                    str(repeats), "--seed", str(seed), "--no-calibration", *self._files(),
-                ),
-            )
-            for (workload, order), seed in product(cases, self.seeds)
-        ]  # fmt: skip
+        repeats = self.repeats or rounds_needed(max(len(cases) * (len(self.schemes) - 1), 1))
+        request = RunRequest(
+            policies=tuple(scheme.name for scheme in self.schemes),
+            baseline=self.schemes[0].name,
+            workloads=(),
+            orders=(),
+            memory=parse_memory(self.memory),
+            repeats=repeats,
+            plugins=tuple(self.plugins),
+        )
+        tasks = []
+        for (workload, order), seed in product(cases, self.seeds):
+            words = replace(request, workloads=(workload.name,), orders=(order,), seed=seed).command()
+            name = f"{workload.name} at {size_text(PAGE << order)}, seed {seed}"
+            tasks.append(Task(name, (*words[1:], "--no-calibration")))
+        return tasks
 
     def _verify(self) -> list[Task]:
         return [
@@ -93,7 +96,7 @@ class Grid:
 
     def _replay(self) -> list[Task]:
         return [
-            Task(f"{path}", ("replay-trace", path, "--policies", self._names(), *self._files()), limit=6 * 3600)
+            Task(f"{path}", ("replay", path, "--policies", self._names(), *self._files()), limit=6 * 3600)
             for path in self.traces
         ]
 
@@ -103,7 +106,7 @@ def with_parameters(policies: Iterable[str], parameters: Iterable[str]) -> list[
 
     Args:
         policies: as a user writes them.
-        parameters: such as `mm-id:slots=2,3,4`; several of one policy are combined.
+        parameters: such as `mm-id-slots:slots=2,3,4`; several of one policy are combined.
 
     Raises:
         UsageError: one is not written so.

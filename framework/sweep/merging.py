@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
-from foliolab.framework import document
+from foliolab.framework.document import Document
 from foliolab.framework.errors import UsageError
-from foliolab.framework.replay import result as replay
-from foliolab.framework.results import result as results
+from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results import statistics
 from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
-from foliolab.framework.verify import verdicts
+from foliolab.framework.verify.verdicts import Verdicts
 
-SCHEMA: Final = 1
-"""The newest schema of replays that this FolioLab writes and reads."""
 BESIDE: Final = (
     "Measured beside other tasks of a sweep, up to {} at a time on one machine: times are noisier than alone."
 )
@@ -35,7 +29,7 @@ def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Resul
     """
     found: dict[int, list[Result]] = {}
     for path in files:
-        result = results.load(path)
+        result = Result.load(path)
         found.setdefault(result.config.seed, []).append(result)
     together = {seed: merge(parts, command) for seed, parts in sorted(found.items())}
     if workers > 1:
@@ -44,38 +38,31 @@ def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Resul
     return together
 
 
-def verified(files: Sequence[Path], command: str) -> verdicts.Verdicts:
+def verified(files: Sequence[Path], command: str) -> Verdicts:
     """What was found about policies, in one file."""
-    found = [one for path in files for one in verdicts.load(path).verifications]
-    return verdicts.Verdicts(verifications=found, command=command)
+    found = [one for path in files for one in Verdicts.load(path).verifications]
+    return Verdicts(verifications=found, command=command)
 
 
-class Replays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Replays(Document, frozen=True, kw_only=True):
     """Replays of several traces.
 
     Attributes:
-        replays: one a trace, as `foliolab replay-trace --json` writes it.
+        replays: one a trace, as `foliolab replay --json` writes it.
         command: what repeats them.
     """
 
-    replays: list[replay.ReplayResult]
+    WHAT = "file of replays"
+    MADE_BY = "foliolab sweep --kind replay"
+
+    replays: list[ReplayResult]
     command: str = ""
     kind: str = "replays"
-    schema: int = SCHEMA
 
 
 def replayed(files: Sequence[Path], command: str) -> Replays:
     """What policies did on each trace, in one file."""
-    return Replays(replays=[replay.load(path) for path in files], command=command)
-
-
-def load_replays(path: str | os.PathLike[str]) -> Replays:
-    """Read such a file.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, Replays, SCHEMA, "file of replays", "foliolab sweep --kind replay-trace")
+    return Replays(replays=[ReplayResult.load(path) for path in files], command=command)
 
 
 # -- rows ------------------------------------------------------------------------------------------------
@@ -93,7 +80,7 @@ def measured_rows(together: dict[int, Result]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def verdict_rows(found: verdicts.Verdicts) -> list[dict[str, Any]]:
+def verdict_rows(found: Verdicts) -> list[dict[str, Any]]:
     """A row a policy, claim and attack."""
     return [
         {

@@ -154,8 +154,8 @@ def _claimed(claim: str) -> Callable[[Subject], Outcome]:
 # -- how it runs -------------------------------------------------------------------------------------
 def _workloads(subject: Subject) -> Outcome:
     from foliolab.framework.contract.workload import Setting
+    from foliolab.framework.run.cases import Case, applies
     from foliolab.framework.run.count import count
-    from foliolab.framework.run.request import Case, applies
 
     ran = 0
     for workload in subject.installed().workloads.values():

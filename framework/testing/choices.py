@@ -122,7 +122,7 @@ def workloads(config: pytest.Config) -> list[Workload]:
     texts = config.getoption("foliolab_workload")
     if texts:
         return registry.parse_workloads(texts)
-    return [workload for workload in registry.workloads.values() if not workload.course]
+    return [workload for workload in registry.workloads.values() if not workload.program]
 
 
 def _executions(config: pytest.Config) -> Chosen:

@@ -58,27 +58,26 @@ class Comparer:
         Raises:
             NothingMeasured: not a single policy was measured.
         """
-        from foliolab.framework.engine.engine import native_missing
-        from foliolab.framework.plugins.selection import parse_memory
-        from foliolab.framework.run import RunRequest, compare_run
+        from foliolab.framework.run.request import build
+        from foliolab.framework.run.supervise import compare_run
 
         chosen = selection(self.config)
         names = [one if isinstance(one, str) else one.name for one in policies] or [one.name for one in chosen.schemes]
         baseline = chosen.baseline.name
-        together = tuple(dict.fromkeys([baseline, *names]))
         name = workload if isinstance(workload, str) else workload.name
-        missing = bool(native_missing())
-        request = RunRequest(
+        together = tuple(dict.fromkeys([baseline, *names]))
+        request = build(
+            chosen.registry,
             policies=together,
             baseline=baseline,
             workloads=(name,),
-            orders=(self.order,),
-            memory=parse_memory(memory),
-            repeats=repeats or rules.rounds_needed(max(len(together) - 1, 1)),
+            sizes=(self.order,),
+            memory=memory,
+            repeats=repeats,
+            spare=0.0,
             seed=self.seed,
-            plugins=tuple(chosen.files),
-            command=f"pytest {self.item.nodeid!r}",
-            execution="interpreted" if missing else "native",
+            alone=len(together) == 1,
+            typed=f"pytest {self.item.nodeid!r}",
         )
         result = compare_run(request)
         rows = rules.compare(result)

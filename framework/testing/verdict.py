@@ -12,7 +12,6 @@ import msgspec
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.results import comparison as rules
-from foliolab.framework.results import result as results
 from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
 
@@ -98,7 +97,7 @@ def _judged(found: Sequence[Result], limits: Sequence[Limit], config: pytest.Con
     ]
     before = config.getoption("foliolab_baseline")
     if before:
-        bad += _regressions(results.load(before), rows, limits)
+        bad += _regressions(Result.load(before), rows, limits)
     folder = config.getoption("foliolab_compare_report")
     if folder:
         lines += [(f"written: {path}", False) for path in _write(found, Path(folder))]
@@ -167,14 +166,14 @@ def _table(rows: Sequence[rules.Row]) -> list[str]:
 
 def _write(found: Sequence[Result], folder: Path) -> list[Path]:
     """Write a result file and a table for each seed."""
-    from foliolab.framework.report import csvfile
+    from foliolab.framework.report.comparison import csvfile
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for seed in sorted({one.config.seed for one in found}):
         whole = merge([one for one in found if one.config.seed == seed], "pytest")
         path = folder / f"seed{seed}.json"
-        results.save(whole, path)
+        whole.save(path)
         csvfile.write(rules.compare(whole), path.with_suffix(".csv"))
         written += [path, path.with_suffix(".csv")]
     return written

@@ -1,4 +1,4 @@
-"""What an attack is, the budget that it has, and how it tells how far it is."""
+"""The interface of attacks: budget, progress and findings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from foliolab.framework.verify.finding import Finding
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an attack is.
+    """The progress of an attack.
 
     Args:
         attack: its name.
-        what: what it does now, such as the program explored or the class solved.
-        states: looked at so far.
-        depth: of the search, or of the sequence.
-        rate: states a second.
+        what: its present work, such as the program that is explored.
+        states: the number of states visited so far.
+        depth: of the search, or the length of the sequence.
+        rate: states per second.
     """
 
     attack: str
@@ -32,26 +32,25 @@ class Progress:
 
 
 Tell = Callable[[Progress | Finding], None]
-"""Told how far an attack is, and of a refutation as soon as it is confirmed: who is ended then has said it."""
+"""Called with an attack's progress, and with each refutation once it is confirmed, so a killed attack has already
+reported it."""
 
 
 class Stop(Protocol):
-    """Whether somebody wants an end; an event of `threading` or of `multiprocessing`."""
+    """A request to end; an event of `threading` or of `multiprocessing`."""
 
-    def is_set(self) -> bool:
-        """Whether to end."""
-        ...
+    def is_set(self) -> bool: ...
 
 
 @dataclass
 class Budget:
-    """What an attack may use.
+    """The resources of an attack.
 
     Args:
-        seconds: how long it may take.
-        memory: bytes that its states may take.
-        seed: of everything random.
-        stop: set by whoever wants it to end early (Ctrl-C); an attack looks at it several times a second.
+        seconds: wall-clock time.
+        memory: bytes for the states of a search.
+        seed: of all random choices.
+        stop: set to end the attack early (Ctrl-C). An attack polls it several times a second.
     """
 
     seconds: float = 60.0
@@ -62,22 +61,22 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds that are left; 0 when it is time to end."""
+        """Seconds left; 0 once the attack must end."""
         return 0.0 if self.stop.is_set() else max(self.started + self.seconds - time.monotonic(), 0.0)
 
     def part(self, share: float) -> Budget:
-        """A share of what is left, for one of several things to do."""
+        """A budget with a share of the time left."""
         return Budget(self.left * share, self.memory, self.seed, self.stop)
 
 
 class Attack(Protocol):
-    """One way to look for what is wrong with a policy."""
+    """One method of looking for a broken law."""
 
     name: str
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Attack a policy; answers about each claim that this attack can speak about.
+        """Attack a policy, and return findings about each claim that this attack can examine.
 
-        An attack that is stopped early answers with what is known so far.
+        An attack that is stopped early returns its findings so far.
         """
         ...

@@ -19,49 +19,45 @@ ATTACKS: Final = {
     "symbolic": ("foliolab.framework.verify.symbolic.attack", "Symbolic"),
     "structural": ("foliolab.framework.verify.structural", "Structural"),
 }
-"""Module and class of each; what an attack needs (a compiler, a solver) is imported when it is chosen."""
+"""Module and class of each attack. A module (and with it numba or z3) is imported only when its attack is chosen."""
 
 
 def chosen(names: Iterable[str] = (), tso: bool = False) -> list[Attack]:
-    """Attacks to run.
+    """The attacks of these names.
 
     Args:
-        names: which; none for all.
-        tso: explore with store buffers (x86-TSO).
+        names: empty for all attacks.
+        tso: let the explored attack model store buffers (x86-TSO).
 
     Raises:
-        UsageError: no such attack, or one is named twice; or `tso` without the explored one.
+        UsageError: a name is unknown or given twice, or `tso` is given without the explored attack.
     """
     wanted = list(names) or list(ATTACKS)
-    for place, name in enumerate(wanted):
+    for index, name in enumerate(wanted):
         if name not in ATTACKS:
             raise UsageError(f"there is no attack {name!r}", nearest(name, ATTACKS, "attacks are"))
-        if name in wanted[:place]:
+        if name in wanted[:index]:
             raise UsageError(f"the attack {name} is named twice", "name each once")
     if tso and "explored" not in wanted:
-        raise UsageError("store buffers are explored, and that attack is not chosen", "add explored to --attacks")
+        raise UsageError("--tso needs the explored attack, which is not chosen", "add explored to --attacks")
     return [_made(name, tso) for name in wanted]
 
 
 @dataclass
 class Missing:
-    """An attack that cannot be had here: every claim is undecided by it, with the reason.
+    """An attack whose module cannot be imported. It leaves every claim undecided, with the reason.
 
     Args:
-        name: its name.
-        why: such as a package that is not installed.
+        name: of the attack.
+        why: the reason, such as a package that is not installed.
     """
 
     name: str
     why: str
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Say why not.
-
-        Raises:
-            NothingMeasured: always.
-        """
-        raise NothingMeasured(f"this attack cannot be had here: {self.why}", "install FolioLab anew")
+        """Raise NothingMeasured with the reason."""
+        raise NothingMeasured(f"the attack {self.name} cannot be loaded: {self.why}", "reinstall FolioLab")
 
 
 def _made(name: str, tso: bool) -> Attack:

@@ -1,52 +1,51 @@
-"""A counterexample as a file: a machine, what runs on it in which order, and the law that breaks."""
+"""The file of a counterexample: a machine, threads of operations, their schedule, and the law that breaks."""
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.document import Document
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import UsageError
 
-SCHEMA: Final = 1
-"""The newest schema that this FolioLab writes and reads."""
-
 MemoryModel = Literal["sc", "tso"]
 Turn = tuple[int, int]
-"""A thread, and how many memory accesses it does before another one has its turn; FLUSH instead of a number lets
-the oldest store that waits in its store buffer take effect."""
+"""A thread and the number of its memory accesses before the next turn. With FLUSH as the number, the oldest store in
+the thread's store buffer takes effect."""
 
 FLUSH: Final = 0
 
 
-class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What shows that a law does not hold.
+class Counterexample(Document, frozen=True, kw_only=True):
+    """A run that breaks a law.
 
     Attributes:
-        policy: as a user would write it, such as mm-id:slots=3.
-        digest: of the policy's text when this was found.
-        plugin: the file that the policy comes from; empty for installed ones.
-        attack: who found it.
-        law: the law that breaks, a name out of `laws.LAWS`.
-        claim: the capability that is refuted; empty where every policy owes the law.
+        policy: as a user writes it, such as mm-id-slots:slots=4.
+        digest: of the policy's text when the counterexample was found.
+        plugin: the file that the policy comes from; empty for an installed policy.
+        attack: the attack that found it.
+        law: the broken law, a name of `laws.LAWS`.
+        claim: the refuted capability; empty where every policy owes the law.
         message: what happens, in one sentence.
         shape: the machine, as keywords of `engine.Shape`.
-        setup: operations that run first, whole.
+        setup: operations that run first, each as a whole.
         threads: the operations of each thread; thread t runs on CPU t.
-        schedule: whose turn it is for how many memory accesses, such as "0*12 1*3 0*4"; "0!" lets the oldest store
-            in a store buffer out; empty for a single thread whose operations run whole. Accesses to the struct
-            pages of the folio and to page tables count (see `playback.counted`).
-        memory_model: sc, or tso: plain stores of a thread wait in its store buffer.
-        command: what found it.
+        schedule: the turns, such as "0*12 1*3 0*4": a thread and its number of memory accesses. In "0!" the oldest
+            store in the buffer of thread 0 takes effect. Accesses to the folio's struct pages and to page tables
+            count (see `playback.counted`). Empty for a single thread whose operations run as a whole.
+        memory_model: sc (sequentially consistent), or tso: plain stores of a thread wait in its store buffer.
+        command: the command line that found it.
     """
+
+    WHAT = "counterexample"
+    MADE_BY = "foliolab verify"
 
     policy: str
     attack: str
@@ -61,26 +60,25 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     digest: str = ""
     plugin: str = ""
     command: str = ""
-    schema: int = SCHEMA
 
     def machine(self, scheme: Scheme) -> Machine:
-        """The machine that it runs on, interpreted, before anything has happened.
+        """An interpreted machine of the counterexample's shape, in its initial state.
 
         Raises:
-            UsageError: the file names no such machine.
+            UsageError: the shape is not valid.
         """
         try:
-            shape: Any = self.shape  # the one flag among them is 0 or 1
+            shape: Any = self.shape  # one keyword is a flag, stored as 0 or 1
             return Machine(scheme, Shape(**shape), "interpreted")
         except TypeError as fault:
-            raise UsageError(f"the counterexample's machine is not understood: {fault}") from fault
+            raise UsageError(f"the counterexample's shape is not valid: {fault}") from fault
 
     @property
     def turns(self) -> list[Turn]:
-        """The schedule, read.
+        """The parsed schedule.
 
         Raises:
-            UsageError: it is not written so, or names a thread that there is not.
+            UsageError: the schedule has a syntax error, or names a thread that does not exist.
         """
         found: list[Turn] = []
         for word in self.schedule.split():
@@ -91,19 +89,19 @@ class Counterexample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 count = count if star else "1"
             if not (thread.isdecimal() and count.isdecimal() and int(thread) < len(self.threads)):
                 raise UsageError(
-                    f"schedule: {word!r} is no turn of one of the {len(self.threads)} threads",
+                    f"schedule: {word!r} is not a turn of one of the {len(self.threads)} threads",
                     "a turn is written thread*accesses, such as 0*12",
                 )
             found.append((int(thread), int(count)))
         return found
 
     def operations(self, thread: int) -> list[Operation]:
-        """What a thread does."""
+        """The operations of a thread."""
         return [Operation.parse(text) for text in self.threads[thread]]
 
 
 def schedule_text(turns: list[Turn]) -> str:
-    """A schedule as text; turns of the same thread in a row become one."""
+    """A schedule as text; adjacent turns of one thread are merged."""
     merged: list[list[int]] = []
     for thread, count in turns:
         if count != FLUSH and merged and merged[-1][0] == thread and merged[-1][1] != FLUSH:
@@ -113,33 +111,15 @@ def schedule_text(turns: list[Turn]) -> str:
     return " ".join(f"{thread}!" if count == FLUSH else f"{thread}*{count}" for thread, count in merged)
 
 
-def place(counterexample: Counterexample, output: Path, first: bool = True) -> Path:
-    """Where a counterexample is written.
+def path_for(counterexample: Counterexample, output: Path, first: bool = True) -> Path:
+    """The file that a counterexample is written to.
 
     Args:
-        counterexample: which.
-        output: a folder, or a file (one that ends in .json) for the first of several; others go beside it.
-        first: whether it is the first.
+        counterexample: the counterexample.
+        output: a folder, or a file (with suffix .json) for the first of several; the others go beside it.
+        first: whether this is the first counterexample.
     """
     policy = re.sub(r"[^\w.-]+", "-", counterexample.policy)
     if output.suffix != ".json":
         return output / f"{policy}-{counterexample.law}.json"
     return output if first else output.with_name(f"{output.stem}-{policy}-{counterexample.law}.json")
-
-
-def save(counterexample: Counterexample, path: str | os.PathLike[str]) -> None:
-    """Write a counterexample, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(counterexample, path)
-
-
-def load(path: str | os.PathLike[str]) -> Counterexample:
-    """Read a counterexample.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, Counterexample, SCHEMA, "counterexample", "foliolab verify")

@@ -1,4 +1,4 @@
-"""Names for places in a modelled machine's memory, and their values in words: for tables that people read."""
+"""Names of the fields of a modelled machine, and their values as text, for tables."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from foliolab.framework.machine.ref import Ref
 _NAME: Final = re.compile(r"(?P<owner>[a-z]+)(?P<number>\d*)(?:\[(?P<page>\d+)\])?\.(?P<field>\w+)(?:\[(?P<at>\d+)\])?")
 _PER: Final[dict[str, Per]] = {"folio": "folio", "page": "page", "frame": "page", "mm": "mm"}
 DECIMAL: Final = 1 << 20
-"""Numbers from here on are shown in hexadecimal."""
+"""Numbers from this value on are shown in hexadecimal."""
 
 
 def name_of(machine: Machine, ref: Ref, folio: tuple[int, int] = (-1, 0)) -> str:
-    """A place by its owner, field and element.
+    """The name of a field by its owner and element.
 
     Args:
-        machine: where.
-        ref: the place.
-        folio: (head, pages) of the folio that needs no number; everything else has its frame's.
+        machine: the machine.
+        ref: the field.
+        folio: (head, pages) of the folio that is named without its frame number.
 
     Returns:
-        such as `folio._mm_ids`, `page[2]._mapcount` (of that folio), `folio8._mm_id_mapcount[1]`, `frame9.flags`,
-        `mm1.pte[3]`, `mm1.rss_anon`, `cpu0.PGFREE`, `zone.free_area[2]`.
+        a name such as `folio._mm_ids`, `page[2]._mapcount` (of that folio), `folio8._mm_id_mapcount[1]`,
+        `frame9.flags`, `mm1.pte[3]`, `mm1.rss_anon`, `cpu0.PGFREE`, `zone.free_area[2]`.
     """
     if ref.owner == "pte":
         return _entry(machine, ref.off)
@@ -51,7 +51,7 @@ def _at(count: int, element: int) -> str:
 
 
 def _entry(machine: Machine, offset: int) -> str:
-    """A page-table entry, or a word of the bitmap of MM IDs."""
+    """The name of a page-table entry, or of a word of the bitmap of MM IDs."""
     tables = [(machine.map.ida, "zone.mm_ida")]
     tables += [(start, f"mm{mm}.pte") for mm, start in enumerate(machine.map.pgds)]
     tables += [(start, f"mm{mm}.pmd") for mm, start in enumerate(machine.map.pmds)]
@@ -60,7 +60,7 @@ def _entry(machine: Machine, offset: int) -> str:
 
 
 def field_of(scheme: Scheme, name: str) -> Stored | None:
-    """The policy's own field of a name that `name_of` gave; None where it is the kernel's."""
+    """The policy's field of a name that `name_of` returned; None for a field of the kernel."""
     match = _NAME.fullmatch(name)
     per = _PER.get(match["owner"]) if match else None
     if match is None or per is None:
@@ -69,12 +69,12 @@ def field_of(scheme: Scheme, name: str) -> Stored | None:
 
 
 def value_text(name: str, value: int, stored: Stored | None = None) -> str:
-    """A value in words.
+    """A value as text.
 
     Args:
-        name: the place.
-        value: what is there.
-        stored: the policy's field that it is; named bits are shown by their names.
+        name: of the field.
+        value: its value.
+        stored: the policy's field; its named bits are shown by name.
     """
     if ".pte[" in name or ".pmd[" in name:
         return _entry_text(value)
@@ -85,7 +85,7 @@ def value_text(name: str, value: int, stored: Stored | None = None) -> str:
 
 
 def change_text(name: str, old: int, new: int, stored: Stored | None = None) -> str:
-    """A change in words; of a word with named bits those that change."""
+    """A change as text; of a field with named bits only those that change."""
     if stored is not None and stored.bits and old != new:
         named = [
             f"{bits.name} {_number(bits_of(old, bits))} → {_number(bits_of(new, bits))}"

@@ -1,4 +1,4 @@
-"""What an attack answers about a claim."""
+"""An attack's verdict on one claim."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from foliolab.framework.verify.counterexample import Counterexample
 Verdict = Literal["held", "refuted", "undecided"]
 
 OWED: Final = ""
-"""The claim that stands for what every policy owes."""
+"""The claim that stands for the laws that every policy owes."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One attack's answer about one claim.
+    """One attack's verdict on one claim.
 
     Args:
         attack: its name.
         claim: a capability that the policy declares, or OWED.
-        verdict: held within the bound; refuted; or undecided (the budget was over, or it cannot be attacked so).
-        bound: what was covered, in words: a claim that held says no more than that.
-        counterexample: where refuted, confirmed by the interpreted engine.
-        states: how many states (or sequences, or queries) were looked at.
-        seconds: how long it took.
+        verdict: held (within the bound), refuted, or undecided (the budget was used up, or the attack cannot tell).
+        bound: what was covered, in words. "Held" is valid within this bound only.
+        counterexample: of a refuted claim; confirmed by the interpreted engine.
+        states: the number of states (or operations, or queries).
+        seconds: how long the attack took.
     """
 
     attack: str

@@ -1,4 +1,4 @@
-"""Piles of mappings: one folio mapped ever more often, in several ways, and how what a policy stores grows with it."""
+"""Piles: ways to map one folio n times, and how the values that a policy stores grow with n."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
 from foliolab.framework.machine.layout import CTYPES
 
 HEAD: Final = 0
-"""First frame of the folio that a fresh machine hands out first."""
+"""First page frame of the first folio that a fresh machine allocates."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Pile:
     """A way to map one folio n times.
 
     Args:
-        name: in words.
+        name: a description.
         order: of the folio.
-        pages: of it that each mapping of the whole covers; 1 for a PMD, which counts once.
-        most_mms: how many MMs may share the work.
-        pmd: whether PMDs map it.
-        anon: whether it is anonymous and forked, instead of a file's.
-        per_mm: whether each MM maps it once only, so that n is a number of MMs.
-        most: mappings to try at most; a field of 16 bits holds fewer than the usual number.
+        pages: counted mappings of one round; 1 for a PMD, which counts once.
+        most_mms: the number of MMs, at most.
+        pmd: whether PMDs map the folio.
+        anon: whether the folio is anonymous and is forked; otherwise it is a file folio.
+        per_mm: whether each MM maps the folio only once, so that n is a number of MMs.
+        most: the largest n to try. The default is more than 16 bits hold.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Pile:
     most: int = 150_000
 
     def numbers(self) -> Iterator[int]:
-        """The numbers to try, ever larger ones; 5 * 4^7 is more than 16 bits hold."""
+        """The values of n to try, in ascending order. 5 * 4^7 is more than 16 bits hold."""
         n, factor = (5, 4) if self.pages == 1 else (self.pages, 2)
         while self.reaches(n):
             yield n
@@ -52,7 +52,7 @@ class Pile:
             yield self.most_mms
 
     def spread(self, n: int) -> tuple[int, int]:
-        """(times in the first MM, MMs) for n mappings or a few more; few operations for many mappings."""
+        """(rounds in the first MM, MMs) for at least n mappings with few operations."""
         rounds = -(-n // self.pages)
         if self.per_mm or self.anon:
             return 1, min(rounds, self.most_mms)
@@ -60,19 +60,19 @@ class Pile:
         return -(-rounds // mms), mms
 
     def reaches(self, n: int) -> bool:
-        """Whether so many mappings can be made at all."""
+        """Whether n mappings are possible."""
         times, mms = self.spread(n)
         return n <= self.most and times * mms * self.pages >= n
 
     def shape(self, n: int) -> Shape:
-        """A machine that holds it."""
+        """A machine that is large enough for n mappings."""
         times, mms = self.spread(n)
         apart = PTRS_PER_PTE if self.pmd else self.pages
         nr_pages = 2 << self.order
         return Shape(nr_pages, mms, max(times * apart, 1 << self.order if self.anon else 1), max_order=self.order)
 
     def operations(self, n: int, ids: Sequence[int]) -> Iterator[Operation]:
-        """The operations that make the mappings; MM i has ID ids[i]."""
+        """The operations that make n mappings; MM i has ID ids[i]."""
         times, mms = self.spread(n)
         yield Operation.of("create", mm=0, mm_id=ids[0])
         if self.anon:
@@ -88,7 +88,7 @@ class Pile:
 
 
 def piles(scheme: Scheme) -> list[Pile]:
-    """The ways to map a folio that this policy knows, from the cheapest."""
+    """The piles that a policy's claims allow, the cheapest first."""
     largest = scheme.policy.max_order
     small = min(2, largest)
     mms = min(scheme.max_mm_id, 320)  # more than 8 bits hold
@@ -116,7 +116,7 @@ Extremes = dict[tuple[str, int], tuple[int, int]]
 
 
 def extremes(machine: Machine, order: int) -> Extremes:
-    """The lowest and the highest value of whatever the policy stores, in the folio of frame HEAD and in all MMs."""
+    """The lowest and highest value of every field of the policy, in the folio at frame HEAD and in all MMs."""
     found: Extremes = {}
     pages = 1 << order
     for stored in machine.scheme.fields:
@@ -128,8 +128,8 @@ def extremes(machine: Machine, order: int) -> Extremes:
                 found[stored.name, element] = min(values), max(values)
                 continue
             column = machine.column(stored.per, stored.name, element)
-            mine = column[HEAD : HEAD + (pages if stored.per == "page" else 1)]
-            found[stored.name, element] = int(mine.min()), int(mine.max())
+            part = column[HEAD : HEAD + (pages if stored.per == "page" else 1)]
+            found[stored.name, element] = int(part.min()), int(part.max())
     return found
 
 
@@ -141,12 +141,12 @@ def _element(machine: Machine, start: int, stored: Stored, element: int) -> int:
 
 @dataclass(frozen=True)
 class Limit:
-    """Where a field would overflow if it goes on growing as it did.
+    """Where a field overflows if it keeps growing linearly.
 
     Args:
         field: its name, with the element of an array.
         ctype: its type.
-        at: the number of mappings (or MMs) at which it does not fit any more.
+        at: the first number of mappings (or MMs) whose value does not fit.
     """
 
     field: str
@@ -155,11 +155,11 @@ class Limit:
 
 
 def limits(scheme: Scheme, seen: dict[int, Extremes]) -> list[Limit]:
-    """Where fields that grew by the same amount with each mapping would overflow.
+    """The limits of all fields that grew linearly over the last three numbers of mappings.
 
     Args:
-        scheme: what declares them.
-        seen: values by number of mappings, each number twice the one before.
+        scheme: the policy.
+        seen: extreme values by number of mappings.
     """
     numbers = sorted(seen)[-3:]
     if len(numbers) < 3:

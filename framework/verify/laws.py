@@ -1,4 +1,4 @@
-"""The laws: what a policy owes, what it owes if it claims so, and a watch that holds a run against them."""
+"""The laws that every policy owes, those that follow from a claim, and a `Watch` that checks a run against them."""
 
 from __future__ import annotations
 
@@ -31,36 +31,34 @@ LAWS: Final = {
     "page-mapcount": "every page's mapcount is that of the page tables",
     "average-mapcount": "the average mapcount follows the stated formula",
     "partial-mapping": "a folio counts as partially mapped exactly when one of its pages lost its last mapping",
-    "statistics": "as many pages count as mapped as are",
+    "statistics": "the number of pages that count as mapped is that of the page tables",
     "statistics-zero": "statistics sum to zero when nothing is mapped",
     "initial-values": "everything stored is back at its initial value when nothing maps the folio",
     "field-width": "every value fits the declared width of its field",
     "access": "nothing is written but the policy's own fields of the folio",
-    "lost-lock": "no lock is held when its taker is done",
-    "deadlock": "somebody can always go on",
-    "termination": "every operation comes to its end",
+    "lost-lock": "no lock is held when its holder's operation has ended",
+    "deadlock": "some thread can always make progress",
+    "termination": "every operation ends",
     "raises": "no function of the policy fails with an error",
-    "references": "a folio has as many references as there are reasons",
-    "frames": "no frame is free and in use",
+    "references": "a folio's reference count is the number of its mappings and holders",
+    "frames": "no frame is both free and in use",
     "rss": "a process's resident size is that of its page tables",
-    "anon-exclusive": "a page that is marked exclusive, or writable, is one process's alone",
+    "anon-exclusive": "a page that is marked exclusive, or is writable, is mapped by one process only",
 }
 """Every law by its name."""
 
-SHOWN_BY: Final = {"partial-mapping": "partial-mapping", "reuse": "reuse"}
-"""Laws that follow from a claim, beside those that `engine.check` knows."""
-
 
 def spoils(broken: Sequence[Violation]) -> bool:
-    """Whether a run tells nothing more: its state is none that a policy that owes what all owe can bring about.
+    """Whether a run must end here, because its state can no longer follow from a correct policy.
 
-    What an answer claims and is not spoils nothing, but for the write fault's: the engine acts on that one.
+    That is so when a law is broken that every policy owes. A wrong answer leaves the state intact, except the wrong
+    answer to a write fault ("reuse"), because the engine acts on that answer.
     """
     return any(one.claim == "" or one.law == "reuse" for one in broken)
 
 
-def _place(fault: BaseException) -> str:
-    """File and line of the author's text that an exception came from."""
+def _location(fault: BaseException) -> str:
+    """File and line of the author's text that raised an exception."""
     steps = [
         (frame.f_globals.get("__name__", ""), frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(fault.__traceback__)
@@ -70,86 +68,86 @@ def _place(fault: BaseException) -> str:
 
 
 def failure(fault: BaseException) -> Violation:
-    """The law that a policy's function breaks which ends by an exception.
+    """The law that a policy's function breaks by raising an exception.
 
     Raises:
-        BaseException: it is none that a policy's function is to blame for.
+        BaseException: the exception is not the policy's fault; it is raised again.
     """
     match fault:
         case AccessError():
             law = {FieldOverflow: "field-width", LostLock: "lost-lock"}.get(type(fault), "access")
-            place = _place(fault)
-            return Violation(law, fault.what if place in fault.what else f"{fault.what}, at {place}")
+            location = _location(fault)
+            return Violation(law, fault.what if location in fault.what else f"{fault.what}, at {location}")
         case Endless():
             return Violation("termination", fault.what)
         case Stuck():
-            return Violation("termination", f"does not end, and touches no memory, at {_place(fault)}")
+            return Violation("termination", f"does not end, and touches no memory, at {_location(fault)}")
         case FolioLabError() | MemoryError():
             raise fault
         case _ if isinstance(fault, Exception):
-            if told := wrong_answer(fault):
-                return Violation("raises", f"{told}: {fault}")
-            said = f": {fault}" if str(fault) else ""
-            return Violation("raises", f"{type(fault).__name__}{said}, at {_place(fault)}")
+            if hook := wrong_answer(fault):
+                return Violation("raises", f"{hook}: {fault}")
+            detail = f": {fault}" if str(fault) else ""
+            return Violation("raises", f"{type(fault).__name__}{detail}, at {_location(fault)}")
     raise fault
 
 
 class Watch:
-    """A machine on which operations run whole, one after the other, with everything checked after each.
+    """Runs whole operations on a machine, one after the other, and checks every law after each.
 
     Args:
-        machine: interpreted, if accesses and widths are to be checked too.
-        stopped: whether to give up the operation that runs.
+        machine: an interpreted one checks accesses and field widths, too.
+        stopped: whether to abandon the running operation.
     """
 
     def __init__(self, machine: Machine, stopped: Callable[[], bool] = lambda: False) -> None:
         self.machine = machine
         self.most_owners = np.zeros(machine.shape.nr_pages, np.int64)
         self.partial: dict[int, bool] = {}
-        """Large anonymous folios by their head: whether a page lost its last mapping while others kept theirs."""
+        """Large anonymous folios by head: whether a page lost its last mapping while other pages kept theirs."""
         self.swapped: set[int] = set()
-        """Those that were in the swap cache, where the kernel queues nothing (specification 1.6)."""
+        """Heads of folios that were in the swap cache: the kernel queues none of these (specification 1.6)."""
         self.truth = scan(machine)
-        self._dog = Watchdog(machine.vm, 1 << machine.shape.max_order, stopped)
+        self._watchdog = Watchdog(machine.vm, 1 << machine.shape.max_order, stopped)
 
     def apply(self, operation: Operation, look: bool = True) -> list[Violation]:
-        """Run an operation; what is wrong then, the first of it being what broke first.
+        """Run an operation and return the violations, in the order in which they occurred.
 
         Args:
-            operation: what to do.
-            look: whether to look at the state afterwards; if not, only what ends the operation is seen.
+            operation: what to run.
+            look: whether to check the state afterwards. Otherwise only a failure of the operation itself is found.
 
         Raises:
             ModelError: the modelled kernel refuses the operation.
-            Stopped: it is to be given up.
+            Stopped: the operation is abandoned.
         """
         if operation.name == "write":
             return self._guarded(lambda: self._write(operation))
         return self._guarded(lambda: self._run(operation, look))
 
     def look(self) -> list[Violation]:
-        """What is wrong with the state now.
+        """The violations in the present state.
 
         Raises:
-            Stopped: it is to be given up.
+            Stopped: the check is abandoned.
         """
         return self._guarded(self._look)
 
     def shared(self, head: int) -> bool | None:
-        """What the policy says of a folio; None if its function fails or does not end.
+        """The policy's answer about a folio; None if the policy's function fails or does not end.
 
         Raises:
-            Stopped: it is to be given up.
+            Stopped: the call is abandoned.
         """
         try:
-            with self._dog:
+            with self._watchdog:
                 return self.machine.maybe_shared(head)
         except (Exception, Stuck):
             return None
 
     def _guarded(self, act: Callable[[], list[Violation]]) -> list[Violation]:
         try:
-            with self._dog:
+            with self._watchdog:
                 return act()
         except (Exception, Stuck) as fault:
             return [failure(fault)]
@@ -165,15 +163,15 @@ class Watch:
 
     # -- the write fault ---------------------------------------------------------------------------------
     def _write(self, operation: Operation) -> list[Violation]:
-        """A write page by page, each held against who else maps the folio and who holds it."""
+        """Write page by page; check each reuse against the folio's other mappings and references."""
         start, nr = operation.get("start"), operation.get("nr", 1)
         others = [(name, value) for name, value in operation.arguments if name not in ("start", "nr")]
         for vpn in range(start, start + nr):
-            one = Operation("write", (*others, ("start", vpn)))
+            single = Operation("write", (*others, ("start", vpn)))
             frame = self.machine.frame(operation.get("mm"), vpn)
             asked = frame >= 0 and self._asks(frame)
             reused = self.machine.statistic("PGREUSE")
-            broken = self._run(one)
+            broken = self._run(single)
             if asked and self.machine.statistic("PGREUSE") > reused:
                 broken = [*self._reused(frame, operation.get("mm")), *broken]
             if broken:
@@ -181,7 +179,7 @@ class Watch:
         return []
 
     def _asks(self, frame: int) -> bool:
-        """Whether a write fault on that page asks the policy: a large folio's page that is not AnonExclusive."""
+        """Whether a write fault asks the policy about that page, which must lie in a large folio, not AnonExclusive."""
         head = int(self.truth.heads[frame])
         exclusive = int(self.machine.column("page", "flags")[frame]) >> PG_anon_exclusive & 1
         return bool(self.truth.nr_pages_of[head] > 1 and not exclusive and not self.truth.pmds[:, head].any())
@@ -212,7 +210,7 @@ class Watch:
             if int(flags[head]) >> PG_swapcache & 1:
                 self.swapped.add(head)
             marked = bool(int(self.machine.column("folio", "_flags_1")[head]) >> PG_partially_mapped & 1)
-            # an operation that unmaps all of it may do so piece by piece: nobody sees in between
+            # An operation that unmaps the whole folio may unmap it in pieces; the states between are not checked.
             self.partial[head] |= bool(truth.partially_mapped[head]) or (marked and not truth.folio_mapcount[head])
             if marked == self.partial[head] or (self.partial[head] and head in self.swapped):
                 continue

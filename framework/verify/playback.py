@@ -1,7 +1,6 @@
-"""A counterexample, repeated step by step on the interpreted engine: what the window and `foliolab replay` show.
+"""Repeats a counterexample step by step on the interpreted engine, and checks the laws independently of the attack.
 
-Nothing here knows how it was found. The laws are checked anew: a counterexample that does not break its law here
-is none.
+The window and `foliolab step` show the result. A refutation counts only if its law breaks here.
 """
 
 from __future__ import annotations
@@ -26,23 +25,23 @@ from foliolab.framework.verify.field_names import name_of
 from foliolab.framework.verify.laws import Watch, failure, spoils
 from foliolab.framework.verify.scheduler import Access, Scheduler
 
-STUCK: Final = 2000
-"""Accesses that a thread may do after the schedule's end without coming to its own: more is no progress."""
+MOST_AFTERWARDS: Final = 2000
+"""Accesses that a thread may do after the end of the schedule. A thread that does more counts as endless."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One step: an access, a whole operation of the set-up, or a store that leaves its buffer.
+    """One step: an access, a whole operation, or a store that leaves its store buffer.
 
     Args:
-        thread: whose; -1: the set-up.
-        operation: the operation that it belongs to.
-        op: the primitive, "" for a whole operation, "flush" for a store that takes effect.
-        field: what was accessed, such as folio._mm_ids (see `naming.name_of`).
-        old, new: its value before and after.
-        location: file and line.
-        mappings: PTEs and PMDs of the folio by MM, from the page tables.
-        answer: what the operation answered, where it ended with this step.
+        thread: the thread; -1 for the set-up.
+        operation: the operation that the step belongs to.
+        op: the primitive; "" for a whole operation; "flush" for a store that takes effect.
+        field: the accessed field, such as folio._mm_ids (see `field_names.name_of`).
+        old, new: the field's value before and after.
+        location: file and line of the access.
+        mappings: the number of PTEs and PMDs that map the folio, by MM, from the page tables.
+        answer: the operation's result, if the operation ends with this step.
     """
 
     thread: int
@@ -56,38 +55,38 @@ class Frame:
     answer: str = ""
 
 
-SAID: Final = {True: "maybe shared", False: "exclusive", None: "no answer"}
+ANSWERS: Final = {True: "maybe shared", False: "exclusive", None: "no answer"}
 
 
 @dataclass
 class Playback:
-    """A counterexample's timeline.
+    """The result of playing a counterexample.
 
     Args:
-        frames: its steps.
-        violations: what broke, in the order it was found.
-        states: the memory after each frame, as the bytes that differ from before: (offset, bytes).
+        frames: the steps.
+        violations: in the order in which they were found.
+        states: for each step the bytes of memory that it changed: (offset, bytes).
+        turns: of threads: the number of frames after each operation of the set-up, and after each turn.
     """
 
     frames: list[Frame] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     states: list[list[tuple[int, bytes]]] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
-    """Of threads: how many frames there were after each operation of the set-up, and after each turn."""
 
 
 def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
     """Which accesses are steps of a schedule: those to the folio's struct pages and to page tables.
 
-    What a thread does elsewhere (statistics of its CPU, its MM, the allocator, other folios) runs on with the step
-    before it: nobody else looks there, or, as with the allocator's free lists, it is not what is examined.
+    Other accesses (to statistics of the CPU, the MM, the allocator, other folios) belong to the step before them. No
+    other thread reads that memory, except the allocator's free lists, which the verifier does not examine.
 
     Args:
-        machine: where.
+        machine: the machine.
         folio: (head, pages) of the folio that the threads share.
 
     Returns:
-        whether an access at a byte offset counts.
+        a predicate: whether an access at a byte offset counts.
     """
     stride = machine.layouts["page"].size
     pages = range(folio[0] * stride, (folio[0] + folio[1]) * stride)
@@ -96,24 +95,24 @@ def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
 
 
 def play(counterexample: Counterexample, scheme: Scheme) -> Playback:
-    """Repeat a counterexample.
+    """Play a counterexample.
 
     Raises:
-        UsageError: the file names operations or turns that there are not.
-        ModelError: the modelled kernel refuses one of its operations.
+        UsageError: the counterexample names an operation or a thread that does not exist.
+        ModelError: the modelled kernel refuses an operation.
     """
     machine = counterexample.machine(scheme)
-    player = _Sequence(machine) if len(counterexample.threads) == 1 and not counterexample.schedule else None
+    player = _SequencePlayer(machine) if len(counterexample.threads) == 1 and not counterexample.schedule else None
     if player is not None:
         return player.run(counterexample)
-    return _Threads(machine, counterexample).run()
+    return _SchedulePlayer(machine, counterexample).run()
 
 
 def confirm(counterexample: Counterexample, scheme: Scheme) -> bool:
-    """Whether the law that it says is broken breaks when the interpreted engine repeats it."""
+    """Whether the law that a counterexample names breaks when the interpreted engine plays it."""
     try:
         if len(counterexample.threads) == 1 and not counterexample.schedule:
-            found = _Sequence(counterexample.machine(scheme)).violations(counterexample)
+            found = _SequencePlayer(counterexample.machine(scheme)).violations(counterexample)
         else:
             found = play(counterexample, scheme).violations
     except FolioLabError:
@@ -122,20 +121,22 @@ def confirm(counterexample: Counterexample, scheme: Scheme) -> bool:
 
 
 class _Recorder:
-    """Keeps a frame and the changed bytes of each step."""
+    """Records each step with the bytes that it changed."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.playback = Playback()
         self.touched: set[int] = set()
-        """Words of 64 bits that were accessed since the last frame."""
+        """Indexes of the 64-bit words that were accessed since the last frame."""
         self._before = machine.snapshot()
 
-    def frame(self, frame: Frame, hasty: bool = False) -> None:
-        """A step; `hasty`: nothing but what was touched since the last one can have changed."""
+    def frame(self, frame: Frame, touched_only: bool = False) -> None:
+        """Record a step. `touched_only`: compare only the touched words with the state before."""
         now = self.machine.vm.buffer
         old, new = self._before.view(np.uint64), now.view(np.uint64)
-        words = [word for word in self.touched if old[word] != new[word]] if hasty else np.flatnonzero(old != new)
+        words = (
+            [word for word in self.touched if old[word] != new[word]] if touched_only else np.flatnonzero(old != new)
+        )
         self.touched.clear()
         changed = [(int(word) * 8, now[word * 8 : word * 8 + 8].tobytes()) for word in words]
         for word in words:
@@ -144,7 +145,7 @@ class _Recorder:
         self.playback.states.append(changed)
 
     def mappings(self, head: int, pages: int) -> tuple[int, ...]:
-        """PTEs and PMDs by MM that map a folio."""
+        """The number of PTEs and PMDs that map a folio, by MM."""
         found = []
         for mm in range(self.machine.shape.nr_mms):
             table, huge = self.machine.ptes(mm), self.machine.pmds(mm)
@@ -155,7 +156,7 @@ class _Recorder:
 
 
 class _Watch(Watch):
-    """A watch that says when it looks itself: those accesses are not the operation's."""
+    """A watch that marks its own accesses (`looking`), so that they are not recorded."""
 
     looking = False
 
@@ -167,8 +168,8 @@ class _Watch(Watch):
             self.looking = False
 
 
-class _Sequence:
-    """One thread: whole operations, one after the other, every law after each."""
+class _SequencePlayer:
+    """Plays a single thread: whole operations, with every law checked after each."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -193,7 +194,7 @@ class _Sequence:
         return recorder.playback
 
     def violations(self, counterexample: Counterexample) -> list[Violation]:
-        """What breaks, without a record of how."""
+        """The violations, without a recording."""
         found: list[Violation] = []
         for text in [*counterexample.setup, *counterexample.threads[0]]:
             broken = self.watch.apply(Operation.parse(text))
@@ -206,25 +207,25 @@ class _Sequence:
         truth = scan(self.machine)
         folios = [int(head) for head in truth.folios() if truth.nr_pages_of[head] > 1]
         mappings = tuple(int(n) for n in truth.mappings[:, folios].sum(axis=1)) if folios else ()
-        answers = ", ".join(f"folio {head}: {SAID[self.watch.shared(head)]}" for head in folios[:3])
+        answers = ", ".join(f"folio {head}: {ANSWERS[self.watch.shared(head)]}" for head in folios[:3])
         return Frame(thread, str(operation), mappings=mappings, answer=answers)
 
     def _access(self, operation: str, thread: int, access: Access) -> None:
-        """Accesses to the policy's own fields are steps of their own, so that one can look inside an operation."""
+        """Record an access to a field of the policy as a step of its own, so that operations can be inspected."""
         if access.ref.owner in ("folio", "page") and not self.watch.looking:
             name = name_of(self.machine, access.ref)
             frame = Frame(thread, operation, access.op, name, access.old, access.new, access.location)
-            self.recorder.frame(frame, hasty=True)
-        self.recorder.touched.add(access.ref.off // 8)  # it has its effect after this
+            self.recorder.frame(frame, touched_only=True)
+        self.recorder.touched.add(access.ref.off // 8)  # the access takes effect after this call
 
 
 def _ends(counterexample: Counterexample, broken: list[Violation]) -> bool:
-    """Whether a sequence has shown what it is to show, or can no longer."""
+    """Whether a sequence has broken its law, or cannot break it any more."""
     return any(one.law == counterexample.law for one in broken) or spoils(broken)
 
 
 class _Observer:
-    """Tells of each access of a sequence."""
+    """Calls a function for each access of a sequence."""
 
     def __init__(self, seen: Callable[[Access], None]) -> None:
         self.seen = seen
@@ -237,7 +238,7 @@ class _Observer:
 
 
 def folio_of_interest(machine: Machine) -> tuple[int, int]:
-    """(head, pages) of the first large folio in use: the one that threads share."""
+    """(head, pages) of the first large folio in use, which is the one that the threads share."""
     _, nr_pages_of = heads_of(machine)
     large = np.flatnonzero(nr_pages_of > 1)
     head = int(large[0]) if large.size else 0
@@ -246,13 +247,15 @@ def folio_of_interest(machine: Machine) -> tuple[int, int]:
 
 @dataclass
 class _Question:
-    """A lock-less question or a write fault that is being answered.
+    """A lockless query (`maybe_shared`) or a write fault in progress.
+
+    Its answer is wrong only if it was wrong at every moment between its begin and its end.
 
     Args:
         folio: (head, pages).
-        mm: who writes; -1 for a question.
-        alone: whether at some moment so far at most one MM mapped the folio.
-        free: whether at some moment so far nobody held another reference.
+        mm: the writing MM; -1 for a query.
+        alone: whether at most one MM mapped the folio at some moment so far.
+        free: whether no other reference was held at some moment so far.
     """
 
     folio: tuple[int, int]
@@ -261,8 +264,8 @@ class _Question:
     free: bool = False
 
 
-class _Threads:
-    """Several threads under a schedule of accesses."""
+class _SchedulePlayer:
+    """Plays several threads under a schedule of accesses."""
 
     def __init__(self, machine: Machine, counterexample: Counterexample) -> None:
         self.machine = machine
@@ -272,9 +275,9 @@ class _Threads:
         self.doing = [""] * len(counterexample.threads)
         self.questions: dict[int, _Question] = {}
         self.held: dict[int, int] = {}
-        """References that finished operations took, by the folio's head."""
+        """References that finished operations have taken, by the folio's head."""
         self.waiting: dict[int, tuple[Operation, _Question | None]] = {}
-        """Operations whose first access is still to come, with what they ask."""
+        """Operations before their first counted access, with their questions."""
         self.folio = (0, 1)
 
     def run(self) -> Playback:
@@ -309,7 +312,7 @@ class _Threads:
             self.recorder.frame(Frame(thread, self.doing[thread], "flush", mappings=self._now()))
 
     def _finish(self) -> None:
-        """Let everybody come to an end, in turn; what keeps somebody from it is a violation."""
+        """Let all threads run to their ends, in turn. A thread that cannot end is a violation."""
         scheduler, threads = self.scheduler, range(len(self.counterexample.threads))
         if self.playback.violations:
             return
@@ -318,17 +321,17 @@ class _Threads:
             for thread in waiting:
                 while scheduler.flush(thread):
                     pass
-                scheduler.advance(thread, STUCK)
+                scheduler.advance(thread, MOST_AFTERWARDS)
             if any(t not in scheduler.done and t not in scheduler.waits for t in waiting):
-                message = f"somebody does not end within {STUCK} accesses"
+                message = f"a thread does not end within {MOST_AFTERWARDS} accesses"
                 self.playback.violations.append(Violation("termination", message))
                 return
         if waiting:
             locks = "; ".join(f"thread {t} waits for {lock}" for t, lock in sorted(scheduler.waits.items()))
-            self.playback.violations.append(Violation("deadlock", f"nobody can go on: {locks}"))
+            self.playback.violations.append(Violation("deadlock", f"no thread can make progress: {locks}"))
 
     def _moved(self, before: list[bytes]) -> bool:
-        """Whether memory is another one than when this was asked last: who waits for a lock only looks."""
+        """Whether memory has changed since the last call. Threads that all wait for locks change nothing."""
         now = self.machine.vm.buffer.tobytes()
         moved = before != [now]
         before[:] = [now]
@@ -342,7 +345,7 @@ class _Threads:
             self.doing[number] = text
             answers = []
             self.waiting[number] = operation, self._question(operation)
-            machine.cpu = number  # nobody else runs until the next access
+            machine.cpu = number  # no other thread runs until the next access
             for function, numbers in machine.bind_operation(operation).entries:
                 memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
                 answers.append(function(*memories, *numbers))
@@ -354,18 +357,18 @@ class _Threads:
                 self.playback.violations.append(Violation("lost-lock", message))
             self._hold(operation, before=False)
             self.scheduler.settle()
-            told = _answer_text(operation, answers)
-            self.recorder.frame(Frame(number, text, mappings=self._now(), answer=told))
+            answer = _answer_text(operation, answers)
+            self.recorder.frame(Frame(number, text, mappings=self._now(), answer=answer))
 
     def _hold(self, operation: Operation, before: bool) -> None:
-        """References that a thread holds for certain: taken by what has ended, not given back by what has begun."""
+        """Count references held for certain: taken by an ended operation, not yet released by a begun one."""
         sign = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}.get(operation.name, 0)
         if sign and before == (sign < 0):
             head = self.folio[0]
             self.held[head] = self.held.get(head, 0) + sign * operation.get("nr", 1)
 
     def _question(self, operation: Operation) -> _Question | None:
-        """What an operation asks."""
+        """The question that an operation asks the policy, if any."""
         if operation.name == "maybe_shared":
             return _Question(self.folio, -1)
         if operation.name == "write":
@@ -377,7 +380,7 @@ class _Threads:
         return None
 
     def _begin(self, number: int) -> None:
-        """A thread's operation begins with its first access that counts: before, it has looked at nothing."""
+        """Begin a thread's operation, at its first counted access: before that it has read no shared state."""
         if number in self.waiting:
             operation, question = self.waiting.pop(number)
             self._hold(operation, before=True)
@@ -389,7 +392,7 @@ class _Threads:
         if question is None:
             return
         head, _ = question.folio
-        self._witness(question)
+        self._observe(question)
         if operation.name == "maybe_shared" and not answers[-1] and not question.alone:
             message = f"thread {number}: folio {head} is called exclusive while several MMs map it all the time"
             self.playback.violations.append(Violation("safe", message, "safe"))
@@ -399,14 +402,14 @@ class _Threads:
             if others:
                 self.playback.violations.append(Violation("reuse", f"{who}, which MM {others[0]} maps", "reuse"))
             elif not question.free:
-                message = f"{who}, to which somebody holds a reference all the time"
+                message = f"{who}, to which another reference is held all the time"
                 self.playback.violations.append(Violation("reuse", message, "reuse"))
 
     # -- after each access -------------------------------------------------------------------------------
     def _now(self) -> tuple[int, ...]:
         return self.recorder.mappings(*self.folio)
 
-    def _witness(self, question: _Question) -> None:
+    def _observe(self, question: _Question) -> None:
         question.alone |= sum(n > 0 for n in self._now()) <= 1
         question.free |= not self.held.get(question.folio[0])
 
@@ -420,11 +423,11 @@ class _Threads:
             Frame(access.thread, operation, access.op, name, access.old, access.new, access.location, mappings)
         )
         for question in self.questions.values():
-            self._witness(question)
+            self._observe(question)
 
 
 def _answer_text(operation: Operation, answers: list[int]) -> str:
-    """What an operation of a thread answered, as far as its caller decides by it."""
+    """An operation's result in words."""
     if operation.name == "maybe_shared":
         return "maybe shared" if answers[-1] else "exclusive"
     if operation.name == "write":
@@ -433,6 +436,6 @@ def _answer_text(operation: Operation, answers: list[int]) -> str:
 
 
 def _violation_of(thread: int, cause: BaseException) -> Violation:
-    """What a thread's end by an exception says."""
+    """The violation of a thread that ended by an exception."""
     broken = failure(cause)
     return Violation(broken.law, f"thread {thread}: {broken}", broken.claim)

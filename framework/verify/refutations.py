@@ -1,4 +1,4 @@
-"""What one attack has refuted: each breach shortened, confirmed, and told at once."""
+"""The refutations of one attack: each breach is shortened, confirmed and reported at once."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.shortening import Breach, shorten
 
 SHORTENING: Final = 0.1
-"""Of the time that is left, how much may go into making one breach shorter."""
+"""The share of the time left that shortening one breach may take."""
 MOST_SHORTENING: Final = 4.0
-"""The same in seconds."""
+"""The same in seconds, at most."""
 
 
 class Refutations:
-    """Collects an attack's refutations, and says what is left.
+    """Collects an attack's refutations.
 
     Args:
         attack: its name.
         scheme: the policy.
         budget: of the attack.
-        tell: told of each refutation.
+        tell: called with each refutation.
     """
 
     def __init__(self, attack: str, scheme: Scheme, budget: Budget, tell: Tell) -> None:
@@ -35,43 +35,43 @@ class Refutations:
         self.tell = tell
         self.findings: list[Finding] = []
         self.laws: set[str] = set()
-        """Laws that need no further breach."""
-        self.unclear: dict[str, str] = {}
-        """Claims that can be neither held nor refuted: why."""
+        """Laws that were broken; further breaches of them are ignored."""
+        self.undecided: dict[str, str] = {}
+        """Claims that are undecided, with the reason."""
         self._began = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Since the attack began."""
         return time.monotonic() - self._began
 
     def add(self, breach: Breach, states: int) -> None:
-        """A law is broken: shorten what shows it, and tell of it once the interpreted engine has confirmed it.
+        """Shorten a breach, and report it if the interpreted engine confirms it.
 
         Args:
-            breach: what shows it.
-            states: how many were looked at before.
+            breach: a sequence that breaks a law.
+            states: the number of states visited before.
         """
         violation = breach.violation
         self.laws.add(violation.law)
         share = min(SHORTENING, MOST_SHORTENING / max(self.budget.left, MOST_SHORTENING))
-        for one in (shorten(self.scheme, breach, self.budget.part(share)), breach):
-            example = one.counterexample(self.scheme, self.attack)
+        for candidate in (shorten(self.scheme, breach, self.budget.part(share)), breach):
+            example = candidate.counterexample(self.scheme, self.attack)
             if confirm(example, self.scheme):
-                bound = f"a sequence of {len(one.operations)} operations, found after {states:,}"
+                bound = f"a sequence of {len(candidate.operations)} operations, found after {states:,}"
                 finding = Finding(self.attack, violation.claim, "refuted", bound, example, states, self.seconds)
                 self.findings.append(finding)
                 self.tell(finding)
                 return
-        self.unclear[violation.claim] = f"broken once and never again; does it keep state elsewhere? {violation}"
+        hint = "does the policy keep state outside of its fields?"
+        self.undecided[violation.claim] = f"broken once, but not when repeated; {hint} {violation}"
 
     def answers(self, claims: list[str], bound: str, states: int) -> Iterator[Finding]:
-        """The refutations, and for each other claim that it held, or why that is not known.
+        """The refutations, and "held" or "undecided" for each other claim.
 
         Args:
-            claims: those that the attack speaks about.
+            claims: the claims that the attack examines.
             bound: what was covered.
-            states: how many were looked at.
+            states: the number of states visited.
         """
         yield from self.findings
         refuted = {finding.claim for finding in self.findings}
@@ -80,7 +80,7 @@ class Refutations:
                 continue
             if not states:
                 yield Finding(self.attack, claim, "undecided", "stopped before it began", None, 0, self.seconds)
-            elif claim in self.unclear:
-                yield Finding(self.attack, claim, "undecided", self.unclear[claim], None, states, self.seconds)
+            elif claim in self.undecided:
+                yield Finding(self.attack, claim, "undecided", self.undecided[claim], None, states, self.seconds)
             else:
                 yield Finding(self.attack, claim, "held", bound, None, states, self.seconds)

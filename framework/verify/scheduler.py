@@ -1,7 +1,12 @@
-"""A scheduler in front of a memory: threads run one at a time, and change hands at an access to memory.
+"""Runs modelled threads one at a time, and switches between them at accesses to memory.
 
-Each modelled thread is one thread of the operating system, running the interpreted engine. It waits before an
-access until it is its turn, so any interleaving of accesses can be repeated exactly.
+Each modelled thread is one thread of the operating system that runs the interpreted engine. Before an access it waits
+until it is scheduled, so any interleaving of accesses can be repeated exactly.
+
+Real threads are needed because a modelled thread must stop in the middle of an operation, with the Python frames of
+engine and policy on its stack. Generators would require `yield` in every function of both. Control moves by
+semaphores: one for each thread, and one for the caller, which waits while a thread runs. Exactly one of them runs at
+any time, so the data of the scheduler needs no lock.
 """
 
 from __future__ import annotations
@@ -21,15 +26,15 @@ PLAIN_STORES: Final = frozenset(
     {"store", "WRITE_ONCE", "atomic_set", "__set_bit", "__clear_bit", "__clear_bit_unlock", "smp_store_release",
      "init_fields"}
 )  # fmt: skip
-"""Primitives whose store may wait in the store buffer of its CPU (x86-TSO)."""
+"""Primitives whose store may wait in the CPU's store buffer (x86-TSO)."""
 
 
 class Abandoned(BaseException):
-    """The run is over while this thread was waiting for its turn."""
+    """The run was closed while this thread waited for its turn."""
 
 
 class _View:
-    """The memory as one type's elements: every load waits for the thread's turn first."""
+    """The memory as elements of one type. Every load first waits until its thread is scheduled."""
 
     def __init__(self, scheduler: Scheduler, raw: Any) -> None:
         self.scheduler = scheduler
@@ -49,11 +54,11 @@ class Access:
     """One access to memory that has taken effect.
 
     Args:
-        thread: whose.
+        thread: the thread that did the access.
         op: the primitive's name.
-        ref: where.
-        old, new: the values before and after, as that thread sees them.
-        location: file and line of the text that did it.
+        ref: the accessed field.
+        old, new: the values before and after, as the thread sees them.
+        location: file and line of the source that did the access.
     """
 
     thread: int
@@ -64,13 +69,13 @@ class Access:
     location: str
 
 
-_LOOKS_ON: Final = (".machine.", ".verify.watchdog")
+_OBSERVERS: Final = (".machine.", ".verify.watchdog")
 
 
 def location() -> str:
-    """File and line of the innermost running function that is no primitive, and does not only look on."""
+    """File and line of the innermost running function, primitives and observers apart."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and any(part in frame.f_globals.get("__name__", "") for part in _LOOKS_ON):
+    while frame.f_back is not None and any(part in frame.f_globals.get("__name__", "") for part in _OBSERVERS):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -79,12 +84,19 @@ class Scheduler:
     """Runs functions as threads that take turns.
 
     Args:
-        memory: what they share; its observer is this scheduler while it runs.
-        counts: whether an access at that byte is a step: others run on with the step before them (see
+        memory: the shared memory; this scheduler is its observer during the run.
+        counts: whether an access at a byte offset is a step. Other accesses belong to the step before them (see
             `playback.counted`).
-        model: sc, or tso: a plain store takes effect for others only at the thread's next locked operation, or
-            when `flush` lets its oldest one go.
+        model: sc, or tso: a plain store takes effect for other threads at the thread's next locked operation, or by
+            `flush`.
         seen: called after each access.
+
+    Attributes:
+        left: accesses left in the turn of each thread.
+        faults: the exception that ended a thread.
+        done: the threads that have ended.
+        waits: threads that wait for a lock, with its name. Their turn is over until the next `advance`.
+        locks: for each thread the bits of the memory that it holds as locks.
     """
 
     def __init__(
@@ -102,22 +114,20 @@ class Scheduler:
         self.faults: dict[int, BaseException] = {}
         self.done: set[int] = set()
         self.waits: dict[int, str] = {}
-        """Threads that wait for a lock, and for which: their turn is over until they are advanced again."""
         self.locks: list[set[int]] = []
-        """Bits of the memory that each thread holds as locks."""
         self._threads: list[threading.Thread] = []
         self._turns: list[threading.Semaphore] = []
         self._guards: list[Any] = []
         self._buffers: list[deque[tuple[Any, int, int, int]]] = []
         self._main = threading.Semaphore(0)
-        self._self = threading.local()
+        self._current = threading.local()
         self._op = ""
         self._pending: Access | None = None
         self._over = False
 
     # -- from outside ------------------------------------------------------------------------------------
     def start(self, functions: list[Callable[[], Any]]) -> None:
-        """Start a thread for each function; each runs up to its first access."""
+        """Start a thread for each function. Each runs up to its first access."""
         self.memory.views = {code: _View(self, raw) for code, raw in self.memory.raw.items()}
         self.memory.observer = self
         self.memory.waiter = self.wait
@@ -133,7 +143,7 @@ class Scheduler:
             self._main.acquire()
 
     def advance(self, thread: int, accesses: int = 1) -> bool:
-        """Let a thread do so many accesses, and what it does up to its next one; whether it can go on after them."""
+        """Let a thread do a number of accesses and run up to its next one; return whether it has not ended."""
         if thread not in self.done:
             self.waits.pop(thread, None)
             self.left[thread] = accesses
@@ -142,7 +152,7 @@ class Scheduler:
         return thread not in self.done
 
     def flush(self, thread: int) -> bool:
-        """Let the oldest store in a thread's buffer take effect; whether there was one."""
+        """Let the oldest store in a thread's buffer take effect; return whether there was one."""
         if not self._buffers[thread]:
             return False
         raw, index, _, value = self._buffers[thread].popleft()
@@ -150,7 +160,7 @@ class Scheduler:
         return True
 
     def close(self) -> None:
-        """End all threads that still wait, and give the memory back as it was."""
+        """End all waiting threads, and restore the memory's views and observers."""
         self._over = True
         for number, thread in enumerate(self._threads):
             if number not in self.done:
@@ -166,7 +176,7 @@ class Scheduler:
 
     # -- in the threads ----------------------------------------------------------------------------------
     def _run(self, number: int, function: Callable[[], Any]) -> None:
-        self._self.number = number
+        self._current.number = number
         self.memory.guard = None
         try:
             function()
@@ -180,17 +190,17 @@ class Scheduler:
         self._main.release()
 
     def settle(self) -> None:
-        """Tell of the access that has just taken effect; called by the thread that did it."""
+        """Report the access that has just taken effect. Called by the thread that did the access."""
         if self._pending is not None and self.seen is not None:
             pending, self._pending = self._pending, None
             self.seen(pending)
 
     def enter(self, offset: int) -> None:
-        """Wait for this thread's turn to do one access, if one at that byte counts."""
+        """Wait until this thread may do one access, if an access at that byte counts."""
         self.settle()
         if not self.counts(offset):
             return
-        number: int = self._self.number
+        number: int = self._current.number
         if self.left[number] == 0:
             self._guards[number] = self.memory.guard
             self._main.release()
@@ -201,44 +211,44 @@ class Scheduler:
         self.left[number] -= 1
 
     def wait(self, ref: Ref, bit: int) -> None:
-        """This thread finds a bit lock held: its turn is over."""
-        self.waits[self._self.number] = f"bit {bit} of {ref!r}"
-        self.left[self._self.number] = 0
+        """End the turn of this thread, which has found a bit lock held."""
+        self.waits[self._current.number] = f"bit {bit} of {ref!r}"
+        self.left[self._current.number] = 0
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
-        """One access of the thread whose turn it is (see `machine.memory.Observer`)."""
+        """One access of the running thread (see `machine.memory.Observer`)."""
         self._op = op
         self._note_locks(op, ref, old, new)
-        self._pending = Access(self._self.number, op, ref, old, new, location())
+        self._pending = Access(self._current.number, op, ref, old, new, location())
 
     def _note_locks(self, op: str, ref: Ref, old: int, new: int) -> None:
-        """Which locks the thread holds now: a bit it set as one, until it writes there that the bit is clear."""
-        mine, first = self.locks[self._self.number], 8 * ref.off
+        """Update the thread's locks: `test_and_set_bit_lock` takes a bit, and any write that clears it releases it."""
+        held, first = self.locks[self._current.number], 8 * ref.off
         if op == "test_and_set_bit_lock":
-            mine |= {first + bit for bit in range(ref.ctype.bits) if (new & ~old) >> bit & 1}
-        elif mine and new != old:
-            mine -= {first + bit for bit in range(ref.ctype.bits) if not new >> bit & 1}
+            held |= {first + bit for bit in range(ref.ctype.bits) if (new & ~old) >> bit & 1}
+        elif held and new != old:
+            held -= {first + bit for bit in range(ref.ctype.bits) if not new >> bit & 1}
 
     def load(self, raw: Any, index: int, size: int) -> int:
-        """What this thread sees at a place: its own latest store there, if that still waits."""
+        """The value that this thread sees: that of its own latest waiting store, or that in memory."""
         if self.model == "tso":
-            for _, at, width, value in reversed(self._buffers[self._self.number]):
+            for _, at, width, value in reversed(self._buffers[self._current.number]):
                 if (at, width) == (index, size):
                     return int(value)
                 if at * width < (index + 1) * size and index * size < (at + 1) * width:
-                    self._drain()  # another width of the same bytes: the CPU waits until the store is out
+                    self._drain()  # a load of another width waits until the store has left the buffer
                     break
         found: int = raw[index]
         return found
 
     def store(self, raw: Any, index: int, size: int, value: int) -> None:
-        """A store of this thread: into its buffer, or, if locked, to memory after all that waits there."""
+        """A store of this thread. A plain store enters the buffer (tso); any other drains the buffer first."""
         if self.model == "tso" and self._op in PLAIN_STORES:
-            self._buffers[self._self.number].append((raw, index, size, value))
+            self._buffers[self._current.number].append((raw, index, size, value))
             return
         self._drain()
         raw[index] = value
 
     def _drain(self) -> None:
-        while self.flush(self._self.number):
+        while self.flush(self._current.number):
             pass

@@ -1,4 +1,4 @@
-"""Operations one after the other on one machine, as long as they tell something, and what they break."""
+"""A sequence of whole operations on one machine, with every law checked after each operation."""
 
 from __future__ import annotations
 
@@ -13,52 +13,56 @@ from foliolab.framework.verify.shortening import Breach
 from foliolab.framework.verify.watchdog import Stopped
 
 
-class Trial:
-    """Runs operations whole, each held against all laws.
+class OperationSequence:
+    """Runs whole operations until a violation spoils the state (see `laws.spoils`).
 
     Args:
-        machine: fresh, or restored.
-        stopped: whether to give up.
-        hasty: of operations that run together, look at the state after the last only.
+        machine: a fresh or restored one.
+        stopped: whether to abandon the sequence.
+        last_only: `all` checks the state after its last operation only.
+
+    Attributes:
+        done: the operations that ran.
+        ended: whether no further operation can run.
+        breaches: the first breach of each law.
     """
 
-    def __init__(self, machine: Machine, stopped: Callable[[], bool], hasty: bool = False) -> None:
+    def __init__(self, machine: Machine, stopped: Callable[[], bool], last_only: bool = False) -> None:
         self.machine = machine
         self.watch = Watch(machine, stopped)
         self.stopped = stopped
-        self.hasty = hasty
+        self.last_only = last_only
         self.done: list[Operation] = []
         self.ended = False
         self.breaches: dict[str, Breach] = {}
-        """The first breach of each law."""
 
     def do(self, operation: Operation) -> None:
-        """Run an operation whole, and keep what breaks.
+        """Run one operation, and keep its breaches.
 
         Raises:
-            Stopped: it is to be given up.
+            Stopped: the sequence is abandoned.
         """
         self.done.append(operation)
         try:
-            self._judge(lambda: self.watch.apply(operation, look=not self.hasty))
+            self._judge(lambda: self.watch.apply(operation, look=not self.last_only))
         except Stopped:
             self.done.pop()
             raise
-        except ModelError:  # out of memory, in the middle of it
+        except ModelError:  # out of memory in the middle of the operation
             self.done.pop()
             self.ended = True
 
     def all(self, operations: Iterable[Operation]) -> None:
-        """Run one after the other, until they tell nothing more; each is asked for when those before it have run.
+        """Run operations until the sequence ends. The iterator is advanced only after the operations before have run.
 
         Raises:
-            Stopped: it is to be given up.
+            Stopped: the sequence is abandoned.
         """
         for operation in operations:
             if self.ended:
                 return
             self.do(operation)
-        if self.hasty and not self.ended:
+        if self.last_only and not self.ended:
             self._judge(self.watch.look)
 
     def _judge(self, act: Callable[[], list[Violation]]) -> None:
@@ -66,7 +70,7 @@ class Trial:
             if self.stopped():
                 raise Stopped
             broken = act()
-        except Stopped:  # perhaps in the middle of it
+        except Stopped:  # the state may be that of a half-done operation
             self.ended = True
             raise
         for one in broken:

@@ -1,4 +1,4 @@
-"""The structural attack: widths, places and initial values, with the largest folios, IDs and piles of mappings."""
+"""The structural attack: field widths and initial values with the largest folios, IDs and numbers of mappings."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.growth import HEAD, Extremes, Limit, Pile, extremes, limits, piles
 from foliolab.framework.verify.mm_ids import confusable_pairs
 from foliolab.framework.verify.refutations import Refutations
-from foliolab.framework.verify.sequence import Trial
+from foliolab.framework.verify.sequence import OperationSequence
 from foliolab.framework.verify.watchdog import Stopped
 
 NAME: Final = "structural"
 QUICK: Final = 10
-"""Folios up to this order take milliseconds an operation, and come first."""
-SOON: Final = 0.7
-"""How much of the time they may use."""
+"""Folios up to this order are examined first: an operation on them takes milliseconds."""
+QUICK_SHARE: Final = 0.7
+"""The share of the time for folios up to order QUICK."""
 
 
 class Structural:
-    """Whatever a policy stores fits, lies in its place, and goes back."""
+    """Checks that every stored value fits its field and returns to its initial value."""
 
     name = NAME
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Look for a field that overflows, or does not come back (see `verify.attack.Attack`)."""
+        """Look for a field that overflows or does not return to its initial value (see `Attack.run`)."""
         return _Inspection(scheme, budget, tell).run()
 
 
@@ -58,96 +58,96 @@ class _Inspection:
             known = piles(self.scheme)
             first = [pile for pile in known if pile.order <= quick]
             self._orders(1, quick)
-            self._piles(first, self.budget.part(SOON))
+            self._piles(first, self.budget.part(QUICK_SHARE))
             self._orders(quick + 1, largest)
             self._piles([pile for pile in known if pile not in first], self.budget)
             self.covered.insert(1, f"folios of orders 1 to {largest}")
         covered = "; ".join([*self.covered, stored(self.scheme)])
         return list(self.refutations.answers([OWED], covered, self.operations))
 
-    def _run(self, trial: Trial, operations: Iterator[Operation]) -> bool:
-        """Run operations; what breaks is refuted. Whether one may go on with the trial.
+    def _run(self, sequence: OperationSequence, operations: Iterator[Operation]) -> bool:
+        """Run operations, and refute the laws that they break; return whether the sequence can go on.
 
         Raises:
-            Stopped: the time is over.
+            Stopped: the time is up.
         """
-        before = len(trial.done)
+        before = len(sequence.done)
         try:
-            trial.all(operations)
+            sequence.all(operations)
         finally:
-            self.operations += len(trial.done) - before
-        breaches = trial.breaches
-        if trial.hasty and breaches:  # where exactly?
-            exact = self._trial(trial.machine.shape, self.budget)
-            exact.all(iter(trial.done))
+            self.operations += len(sequence.done) - before
+        breaches = sequence.breaches
+        if sequence.last_only and breaches:  # repeat, with a check after each operation, to find the first breach
+            exact = self._sequence(sequence.machine.shape, self.budget)
+            exact.all(iter(sequence.done))
             breaches = exact.breaches or breaches
         for law, breach in breaches.items():
             if law not in self.refutations.laws:
                 self.refutations.add(breach, self.operations)
-        return not trial.ended
+        return not sequence.ended
 
-    def _trial(self, shape: Shape, budget: Budget, hasty: bool = False) -> Trial:
-        return Trial(Machine(self.scheme, shape, "interpreted"), lambda: budget.left == 0, hasty)
+    def _sequence(self, shape: Shape, budget: Budget, last_only: bool = False) -> OperationSequence:
+        return OperationSequence(Machine(self.scheme, shape, "interpreted"), lambda: budget.left == 0, last_only)
 
     # -- IDs ---------------------------------------------------------------------------------------------
     def _ids(self) -> None:
-        """Two MMs whose IDs a narrower field would confuse."""
+        """Pairs of MMs whose IDs a narrower field would confuse."""
         order = min(2, self.scheme.policy.max_order)
         pairs = confusable_pairs(self.scheme.max_mm_id)
-        for one, other in pairs:
-            self._tell(f"MMs with IDs {one:,} and {other:,}")
-            for first, second in ((one, other), (other, one)):
-                self._run(self._trial(Shape(16, 2, 8, max_order=order), self.budget), _two(order, first, second))
+        for low, high in pairs:
+            self._tell(f"MMs with IDs {low:,} and {high:,}")
+            for first, second in ((low, high), (high, low)):
+                self._run(self._sequence(Shape(16, 2, 8, max_order=order), self.budget), _two(order, first, second))
         self.covered.append(f"{len(pairs)} pairs of IDs up to {self.scheme.max_mm_id:,}")
 
     # -- sizes -------------------------------------------------------------------------------------------
     def _orders(self, first: int, last: int) -> None:
-        """A folio of every order, mapped whole, shared, taken apart from both ends."""
+        """A folio of every order: mapped as a whole, shared, and unmapped from both ends."""
         ids = _highest(self.scheme, 2)
         for order in range(first, last + 1):
             self._tell(f"folios of order {order}")
             shape = Shape(2 << order, len(ids), 1 << order, max_order=order)
             for anon in (False, True) if order > 1 else (False,):
                 for pmd in (False, True) if order == PMD_ORDER and "pmd" in self.scheme.capabilities else (False,):
-                    self._run(self._trial(shape, self.budget), _life(order, anon, ids, pmd))
+                    self._run(self._sequence(shape, self.budget), _life(order, anon, ids, pmd))
 
     # -- numbers -----------------------------------------------------------------------------------------
     def _piles(self, known: Sequence[Pile], budget: Budget) -> None:
-        for place, pile in enumerate(known):
-            self._pile(pile, budget.part(1 / (len(known) - place)))
+        for index, pile in enumerate(known):
+            self._pile(pile, budget.part(1 / (len(known) - index)))
 
     def _pile(self, pile: Pile, budget: Budget) -> None:
-        """Pile up ever more mappings, and take them away again in different orders."""
+        """Map a folio ever more often, and unmap it in alternating order."""
         seen: dict[int, Extremes] = {}
         ids = _highest(self.scheme, pile.most_mms)
         with suppress(Stopped):
             for n in pile.numbers():
                 self._tell(f"{n:,} {pile.name}")
-                height, values = self._heap(pile, n, ids, backwards=len(seen) % 2 == 1, budget=budget)
+                height, values = self._measure(pile, n, ids, backwards=len(seen) % 2 == 1, budget=budget)
                 if not height:
                     break
                 seen[height] = values
         if seen:
             self.covered.append(f"{max(seen):,} {pile.name}")
-            self._foresee(pile, limits(self.scheme, seen))
+            self._extrapolate(pile, limits(self.scheme, seen))
 
-    def _heap(self, pile: Pile, n: int, ids: Sequence[int], backwards: bool, budget: Budget) -> tuple[int, Extremes]:
-        """One pile, from nothing and back to it; its height and what was stored then, 0 if something broke."""
-        trial = self._trial(pile.shape(n), budget, hasty=True)
-        if not self._run(trial, pile.operations(n, ids)):
+    def _measure(self, pile: Pile, n: int, ids: Sequence[int], backwards: bool, budget: Budget) -> tuple[int, Extremes]:
+        """Map a folio n times and unmap it; return its mapcount and the extreme values then, (0, {}) after a breach."""
+        sequence = self._sequence(pile.shape(n), budget, last_only=True)
+        if not self._run(sequence, pile.operations(n, ids)):
             return 0, {}
-        height = int(trial.watch.truth.folio_mapcount[HEAD])
-        values = extremes(trial.machine, pile.order)
-        return (height, values) if self._run(trial, _dismantle(pile, n, backwards)) else (0, {})
+        height = int(sequence.watch.truth.folio_mapcount[HEAD])
+        values = extremes(sequence.machine, pile.order)
+        return (height, values) if self._run(sequence, _dismantle(pile, n, backwards)) else (0, {})
 
-    def _foresee(self, pile: Pile, found: list[Limit]) -> None:
+    def _extrapolate(self, pile: Pile, found: list[Limit]) -> None:
         most = self.scheme.policy.max_mappings
         if pile.per_mm:
             most = min(most, self.scheme.max_mm_id)
         for limit in found:
             if limit.at <= most:
-                said = f"{limit.field} ({limit.ctype}) would overflow at {limit.at:,} {pile.name}, {most:,} are claimed"
-                self.refutations.unclear.setdefault(OWED, said)
+                why = f"{limit.field} ({limit.ctype}) would overflow at {limit.at:,} {pile.name}, {most:,} are claimed"
+                self.refutations.undecided.setdefault(OWED, why)
 
     def _tell(self, what: str) -> None:
         if self.budget.left == 0:
@@ -157,7 +157,7 @@ class _Inspection:
 
 
 def stored(scheme: Scheme) -> str:
-    """How much a scheme stores, in words, from its declaration."""
+    """The memory that a scheme declares, in words."""
     order = min(4, scheme.policy.max_order)
     mm = sum(8 * CTYPES[one.ctype].bytes * one.count for one in scheme.stored("mm"))
     used = cost(scheme, order)
@@ -166,24 +166,24 @@ def stored(scheme: Scheme) -> str:
 
 
 def _highest(scheme: Scheme, nr: int) -> list[int]:
-    """The highest IDs, the highest first."""
+    """The `nr` highest IDs, in descending order."""
     return [scheme.max_mm_id - i for i in range(min(nr, scheme.max_mm_id))]
 
 
-def _two(order: int, one: int, other: int) -> Iterator[Operation]:
-    """Two MMs share a folio and leave it one after the other; the other page by page."""
+def _two(order: int, first: int, second: int) -> Iterator[Operation]:
+    """Two MMs share a folio. The first unmaps it as a whole, the second page by page."""
     pages = 1 << order
-    yield Operation.of("create", mm=0, mm_id=one)
+    yield Operation.of("create", mm=0, mm_id=first)
     yield Operation.of("file_folio", order=order)
     yield Operation.of("map_file", mm=0, vpn=0, pfn=HEAD, nr=pages)
-    yield Operation.of("fork", parent=0, child=1, mm_id=other)
+    yield Operation.of("fork", parent=0, child=1, mm_id=second)
     yield Operation.of("unmap", mm=0, start=0, nr=pages)
     for page in range(pages):
         yield Operation.of("unmap", mm=1, start=page, nr=1)
     if order > 1:
         yield Operation.of("populate", mm=1, start=0, nr=pages, order=order)
         yield Operation.of("exit", mm=0)
-        yield Operation.of("fork", parent=1, child=0, mm_id=one)
+        yield Operation.of("fork", parent=1, child=0, mm_id=first)
         yield Operation.of("write", mm=0, start=0, nr=1)
         yield Operation.of("exit", mm=1)
         yield Operation.of("write", mm=0, start=1, nr=1)
@@ -191,7 +191,7 @@ def _two(order: int, one: int, other: int) -> Iterator[Operation]:
 
 
 def _life(order: int, anon: bool, ids: Sequence[int], pmd: bool) -> Iterator[Operation]:
-    """A folio from its first mapping to its last."""
+    """The life of a folio from its first mapping to its last."""
     pages = 1 << order
     yield Operation.of("create", mm=0, mm_id=ids[0])
     if anon:
@@ -209,10 +209,10 @@ def _life(order: int, anon: bool, ids: Sequence[int], pmd: bool) -> Iterator[Ope
 
 
 def _dismantle(pile: Pile, n: int, backwards: bool) -> Iterator[Operation]:
-    """The MMs leave in turn, the first in two steps."""
+    """The MMs exit in turn; MM 0 first unmaps one half of its mappings."""
     times, mms = pile.spread(n)
-    everybody = list(range(mms))
-    for mm in reversed(everybody) if backwards else everybody:
+    all_mms = list(range(mms))
+    for mm in reversed(all_mms) if backwards else all_mms:
         if mm == 0 and times > 1:
             half = times // 2 * (PTRS_PER_PTE if pile.pmd else pile.pages)
             yield Operation.of("unmap", mm=0, start=0, nr=half)

@@ -1,4 +1,4 @@
-"""A counterexample's timeline with the memory as it was after each step: forward, back, what changed, what is true."""
+"""The timeline of a counterexample: its steps, and the machine's state after each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.playback import Frame, Playback, folio_of_interest, play
 
 MOST_ELEMENTS: Final = 64
-"""Elements of an array that are looked at one by one; of a longer one only those that are not at their first value."""
+"""Of an array with more elements than this, only those that differ from their initial value are listed."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Value:
     """One element of a field of the policy.
 
     Args:
-        name: as `naming.name_of` writes it.
+        name: as `field_names.name_of` writes it.
         value: what is stored there.
         stored: the field.
     """
@@ -39,7 +39,7 @@ class Change:
     """An element of a field of the policy that changed.
 
     Args:
-        name: as `naming.name_of` writes it.
+        name: as `field_names.name_of` writes it.
         old, new: before and after.
         stored: the field.
     """
@@ -51,15 +51,18 @@ class Change:
 
 
 class Timeline:
-    """A counterexample that was played once, to be looked at step by step; step -1 is before the first.
+    """A counterexample after it was played, for access to every step. Step -1 is the initial state.
 
     Args:
-        counterexample: what to play.
+        counterexample: the counterexample to play.
         scheme: the policy.
 
+    Attributes:
+        folio: (head, pages) of the folio that the threads share; its fields are named without a frame number.
+
     Raises:
-        UsageError: the file names operations or turns that there are not.
-        ModelError: the modelled kernel refuses one of its operations.
+        UsageError: the counterexample names an operation or a thread that does not exist.
+        ModelError: the modelled kernel refuses an operation.
     """
 
     def __init__(self, counterexample: Counterexample, scheme: Scheme) -> None:
@@ -71,18 +74,16 @@ class Timeline:
         self._step = -1
         self._values: dict[int, dict[str, Value]] = {}
         self.folio = (-1, 0)
-        """(head, pages) of the folio that threads share; its places need no number."""
         if self.threaded:
             self.folio = folio_of_interest(self.at(min(len(counterexample.setup), len(self.frames)) - 1))
 
     @property
     def threaded(self) -> bool:
-        """Whether it is a schedule of accesses, not a sequence of whole operations."""
+        """Whether the counterexample is a schedule of accesses, not a sequence of whole operations."""
         return len(self.counterexample.threads) > 1 or bool(self.counterexample.schedule)
 
     @property
     def frames(self) -> list[Frame]:
-        """Its steps."""
         return self.playback.frames
 
     @property
@@ -91,7 +92,7 @@ class Timeline:
         return any(one.law == self.counterexample.law for one in self.playback.violations)
 
     def at(self, step: int) -> Machine:
-        """The machine as it was after a step; the same object each time."""
+        """The machine in its state after a step. Every call returns the same object."""
         if step < self._step:
             self.machine.restore(self._start)
             self._step = -1
@@ -109,9 +110,9 @@ class Timeline:
         return self._values[step]
 
     def changes(self, first: int, last: int) -> list[Change]:
-        """What of the policy's fields is otherwise after step `last` than before step `first`.
+        """The elements of the policy's fields that differ between the state before `first` and that after `last`.
 
-        A folio that appears starts with its fields' initial values.
+        The fields of a new folio are compared with their initial values.
         """
         before, after = self.values(first - 1), self.values(last)
         found = []
@@ -126,13 +127,13 @@ class Timeline:
         return found
 
     def mappings(self, step: int) -> dict[int, tuple[int, ...]]:
-        """PTEs and PMDs by MM of each large folio that is mapped after a step, by its head, from the page tables."""
+        """For each large folio mapped after a step, by head: the number of PTEs and PMDs that map it, by MM."""
         truth = scan(self.at(step))
         heads = [int(head) for head in truth.folios() if truth.nr_pages_of[head] > 1]
         return {head: tuple(int(count) for count in truth.mappings[:, head]) for head in heads}
 
     def source(self, step: int) -> str:
-        """The line of the author's text that did a step."""
+        """The source line that a step's access was done in."""
         file, _, line = self.frames[step].location.rpartition(":")
         return linecache.getline(file, int(line)).strip() if line.isdecimal() else ""
 
@@ -144,7 +145,7 @@ def _values(machine: Machine, folio: tuple[int, int]) -> dict[str, Value]:
     found: list[Value] = []
     for stored in machine.scheme.fields:
         if stored.overlays:
-            continue  # another view of bytes that are looked at already
+            continue  # another view of bytes that are listed already
         field = layouts[stored.per].by_name[stored.name]
         if stored.per == "mm":
             for mm, start in enumerate(machine.map.mms):
@@ -163,7 +164,7 @@ def _values(machine: Machine, folio: tuple[int, int]) -> dict[str, Value]:
 
 
 def _elements(machine: Machine, owner: str, start: int, field: Field, stored: Stored) -> list[Value]:
-    """Every element of a field of one object; of a long array those that are not at their first value."""
+    """The elements of a field of one object (see MOST_ELEMENTS)."""
     code = CTYPES[stored.ctype]
     raw = machine.vm.raw[code.code]
     first = (start + field.offset) // code.bytes

@@ -1,12 +1,12 @@
-"""The verifier: attacks on one policy, side by side in processes of their own, and what they found together.
+"""The verifier: runs the attacks on one policy in parallel child processes, and combines their findings.
 
-An attack that crashes, hangs or uses up its memory does not end the others: its claims are undecided, with the reason.
+An attack that crashes, hangs or runs out of memory does not affect the others. Its claims are undecided, with the
+reason.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -16,36 +16,41 @@ from typing import Final
 
 import msgspec
 
-from foliolab.framework import document
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.document import Document
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.host import HostInfo, describe_host
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork, ready
-from foliolab.framework.results.provenance import MachineInfo, describe_machine, now, versions
+from foliolab.framework.results.provenance import now, versions
 from foliolab.framework.verify.attack import Attack, Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.version import verifier_digest
 
-SCHEMA: Final = 1
 GRACE: Final = 5.0
-"""Seconds after its budget before an attack that does not end is ended."""
+"""Seconds after the end of its budget at which an attack is killed."""
 AT_ONCE: Final = 0.25
-"""Seconds that attacks have to answer after Ctrl-C; they leave 0.25 s of half a second for the report."""
+"""Grace after Ctrl-C, in seconds; leaves 0.25 s for the report."""
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the attacks found about one policy.
+class Verification(Document, frozen=True, kw_only=True):
+    """The findings of all attacks on one policy.
 
     Attributes:
-        policy: as a user would write it.
-        digest: of its text (`policytree.policy_digest`).
+        policy: as a user writes it.
+        digest: of the policy's text (`policytree.policy_digest`).
         verifier: digest of the engine and verifier that judged; empty in files of older versions.
-        claims: what it declares.
-        findings: the attacks' answers.
-        interrupted: whether it was stopped early.
-        seconds: how long it took.
+        claims: the capabilities that the policy declares.
+        findings: of all attacks.
+        interrupted: whether the verification was stopped early.
+        seconds: how long the verification took.
+        started: ISO 8601.
+        command: the command line that repeats the verification.
     """
+
+    WHAT = "verification"
+    MADE_BY = "foliolab verify --json"
 
     policy: str
     digest: str
@@ -56,12 +61,11 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     started: str
     command: str = ""
     verifier: str = ""
-    machine: MachineInfo = msgspec.field(default_factory=describe_machine)
+    machine: HostInfo = msgspec.field(default_factory=describe_host)
     versions: dict[str, str] = msgspec.field(default_factory=versions)
-    schema: int = SCHEMA
 
     def verdict(self, claim: str) -> Verdict:
-        """All attacks together: refuted by any; held if one says so and none was left undecided by all."""
+        """The verdict of all attacks together: refuted if any attack refutes the claim, else held if any holds it."""
         found = {finding.verdict for finding in self.findings if finding.claim == claim}
         if "refuted" in found:
             return "refuted"
@@ -69,13 +73,13 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def refuted(self) -> list[Finding]:
-        """The refutations, one for each law that breaks, the shortest first."""
+        """The shortest refutation of each broken law."""
         best: dict[str, Finding] = {}
         for finding in self.findings:
             example = finding.counterexample
             if finding.verdict == "refuted" and example is not None:
-                mine = best.get(example.law)
-                if mine is None or _length(finding) < _length(mine):
+                known = best.get(example.law)
+                if known is None or _length(finding) < _length(known):
                     best[example.law] = finding
         return list(best.values())
 
@@ -86,37 +90,26 @@ def _length(finding: Finding) -> tuple[int, int]:
     return sum(map(len, example.threads)), sum(count for _, count in example.turns)
 
 
-def save(verification: Verification, path: str | os.PathLike[str]) -> None:
-    """Write it, atomically.
-
-    Raises:
-        ResultFileError: the place cannot be written to.
-    """
-    document.save(verification, path)
-
-
-def load(path: str | os.PathLike[str]) -> Verification:
-    """Read one.
-
-    Raises:
-        ResultFileError: there is none, it is damaged, or its schema is newer.
-    """
-    return document.load(path, Verification, SCHEMA, "verification", "foliolab verify --json")
-
-
 @dataclass
 class _Running:
-    """An attack in its process."""
+    """An attack in its child process.
+
+    Args:
+        attack: the attack.
+        child: its process.
+        findings: its result; None until it has ended.
+        failure: why it ended without a result.
+        early: the refutations that it reported before its end.
+    """
 
     attack: Attack
     child: Child
     findings: list[Finding] | None = None
     failure: str = ""
     early: list[Finding] = field(default_factory=list)
-    """What it said before its end."""
 
     def answers(self, scheme: Scheme, why: str) -> list[Finding]:
-        """What is known of it; `why` it is not more, if it did not come to its end."""
+        """The attack's findings. Without a result: its early refutations, and all other claims undecided (`why`)."""
         if self.findings is not None:
             return self.findings
         known = {finding.claim for finding in self.early}
@@ -138,23 +131,24 @@ def verify(
 
     Args:
         scheme: the policy.
-        attacks: who attacks.
-        budget: what each of them may use; all start at once.
-        tell: told how far they are.
-        jobs: 0: one attack after the other in this process, each with an equal share; else side by side.
-        first: end all of them with the first refutation.
-        command: what repeats this.
-        plugin: the file that the policy comes from; empty for installed ones.
+        attacks: the attacks to run.
+        budget: of each attack.
+        tell: called with progress and refutations.
+        jobs: 0 runs the attacks in this process, one after the other, each with an equal share of the time; any other
+            number runs each in a child process, all in parallel.
+        first: end with the first refutation.
+        command: the command line that repeats this verification.
+        plugin: the file that the policy comes from; empty for an installed policy.
 
     Returns:
-        their answers; what an attack could not say for want of time, or since it failed, is undecided.
+        the findings; a claim is undecided by an attack that failed or ran out of time.
     """
     began, started, judge = time.monotonic(), now(), verifier_digest()
     if jobs and can_fork():
         findings, interrupted = _side_by_side(scheme, attacks, budget, tell, first)
     else:
         findings, interrupted = _in_turn(scheme, attacks, budget, tell, first)
-    if not interrupted:  # else there is no time: each attack has confirmed what it told
+    if not interrupted:  # after Ctrl-C time is short, and each attack has confirmed its refutations itself
         findings = [_confirmed(finding, scheme) for finding in findings]
     digest = policy_digest(scheme)
     return Verification(
@@ -171,7 +165,7 @@ def verify(
 
 
 def _confirmed(finding: Finding, scheme: Scheme) -> Finding:
-    """A refutation whose counterexample does not break its law on the interpreted engine is none."""
+    """The finding; undecided if the interpreted engine does not confirm its counterexample."""
     example = finding.counterexample
     if finding.verdict != "refuted" or (example is not None and confirm(example, scheme)):
         return finding
@@ -180,7 +174,7 @@ def _confirmed(finding: Finding, scheme: Scheme) -> Finding:
 
 
 def _signed(finding: Finding, digest: str, command: str, plugin: str) -> Finding:
-    """A counterexample says whose text it is about, and what found it."""
+    """The finding; its counterexample names the policy's text, the command and the plugin file."""
     if finding.counterexample is None:
         return finding
     example = msgspec.structs.replace(finding.counterexample, digest=digest, command=command, plugin=plugin)
@@ -199,10 +193,10 @@ def _in_turn(
         tell(news)
 
     try:
-        for place, attack in enumerate(attacks):
+        for index, attack in enumerate(attacks):
             early.clear()
             try:
-                findings += attack.run(scheme, budget.part(1 / (len(attacks) - place)), listen)
+                findings += attack.run(scheme, budget.part(1 / (len(attacks) - index)), listen)
             except FolioLabError as fault:
                 findings += _unable(scheme, attack, fault.what)
             if first and any(finding.verdict == "refuted" for finding in findings):
@@ -213,7 +207,7 @@ def _in_turn(
 
 
 def _unable(scheme: Scheme, attack: Attack, why: str) -> list[Finding]:
-    """The answers of an attack that has none."""
+    """Every claim undecided, for the reason `why`."""
     return [Finding(attack.name, claim, "undecided", why) for claim in (OWED, *sorted(scheme.capabilities))]
 
 
@@ -236,7 +230,7 @@ def _side_by_side(
         stop.set()
         with suppress(KeyboardInterrupt):
             _follow(running, AT_ONCE, lambda progress: None, False)
-    why = "stopped" if interrupted or first else f"did not end within {budget.seconds + GRACE:.0f} s and was ended"
+    why = "stopped" if interrupted or first else f"did not end within {budget.seconds + GRACE:.0f} s and was killed"
     return [finding for attack in running for finding in attack.answers(scheme, why)], interrupted
 
 
@@ -245,7 +239,7 @@ def _work(pipe: Connection, scheme: Scheme, attack: Attack, budget: Budget) -> l
 
 
 def _follow(running: list[_Running], seconds: float, tell: Tell, first: bool) -> None:
-    """Take what the attacks send until all have ended, or time is over."""
+    """Receive messages of the attacks until all have ended or `seconds` are over; `first`: or until a refutation."""
     by_child = {attack.child: attack for attack in running}
     deadline = time.monotonic() + seconds
     while any(not child.over for child in by_child):

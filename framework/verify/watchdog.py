@@ -1,7 +1,12 @@
-"""A watchdog over one operation: a policy's function that does not come to its end is ended, and named.
+"""Ends a policy's function that does not return, and names the function.
 
-A function that goes on touching memory is counted; one that touches none is ended once it has used a second of
-processor time. Neither depends on how busy the host is.
+A function that accesses memory is ended after a number of accesses. A function that accesses none is ended after one
+second of CPU time. Neither limit depends on the load of the host.
+
+A loop without accesses cannot be interrupted from within, because the interpreted engine only gains control at an
+access. A monitor thread therefore looks at every running operation several times a second, and raises `Stuck` in the
+thread that makes no progress (`PyThreadState_SetAsyncExc`). CPython delivers such an exception at the next bytecode.
+If the operation ends before that, the exception is taken back; otherwise it would hit unrelated code.
 """
 
 from __future__ import annotations
@@ -19,25 +24,26 @@ from foliolab.framework.machine.memory import Memory, Observer
 from foliolab.framework.machine.ref import Ref
 
 ACCESSES: Final = 100_000
-"""Accesses that one call of a hook may do, and how many more for each page of the largest folio."""
+"""Accesses that one call of a hook may do, beside `ACCESSES_A_PAGE` for each page of the largest folio."""
 ACCESSES_A_PAGE: Final = 200
 PATIENCE: Final = 1.0
-"""Seconds of processor time that a hook may use between two accesses."""
+"""Seconds of CPU time that a hook may use between two accesses."""
 TICK: Final = 0.2
-LOOK: Final = 1024
-"""After how many accesses one looks again whether to stop."""
+"""Seconds between two looks of the monitor thread."""
+POLL: Final = 1024
+"""Accesses between two calls of `stopped`."""
 
 
 class Endless(PluginError):
-    """A hook does more accesses than any that ends."""
+    """A hook does more accesses than the limit."""
 
 
 class Stuck(BaseException):
-    """A hook is in a loop that touches no memory; raised there from outside."""
+    """A hook runs in a loop without accesses. The monitor thread raises this in the hook's thread."""
 
 
 class Stopped(BaseException):
-    """Whoever wanted the operation wants its end: the budget is over, or Ctrl-C."""
+    """The operation is abandoned: the budget is used up, or the user pressed Ctrl-C."""
 
 
 def _never() -> bool:
@@ -45,12 +51,12 @@ def _never() -> bool:
 
 
 class Watchdog:
-    """Looks after the operations on one memory: use it as a context around each.
+    """Watches the operations on one memory; a context manager around each operation.
 
     Args:
-        memory: where the operations run, interpreted; who observes it goes on doing so.
+        memory: the interpreted memory. An observer that it has stays informed.
         pages: of the largest folio.
-        stopped: whether to give up the operation that runs.
+        stopped: whether to abandon the running operation.
     """
 
     def __init__(self, memory: Memory, pages: int, stopped: Callable[[], bool] = _never) -> None:
@@ -59,7 +65,7 @@ class Watchdog:
         self.stopped = stopped
         self.accesses = 0
         self.thread = 0
-        self.bitten = False
+        self.raised = False
         self._hook: Any = None
         self._count = 0
         self._before: Observer | None = None
@@ -69,21 +75,21 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         self._before, self.memory.observer = self.memory.observer, self
         self._hook = None
-        self.bitten = False
+        self.raised = False
         self.thread = threading.get_ident()
-        _KENNEL.watch(self)
+        _MONITOR.watch(self)
         return self
 
     def __exit__(self, *cause: object) -> None:
-        _KENNEL.forget(self)
+        _MONITOR.forget(self)
         self.memory.observer = self._before
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
         """One access (see `machine.memory.Observer`).
 
         Raises:
-            Endless: the hook has done too many.
-            Stopped: the operation is to be given up.
+            Endless: the hook has done too many accesses.
+            Stopped: the operation is abandoned.
         """
         hook = self.memory.guard  # each call of a hook has a guard of its own
         if hook is not None:
@@ -96,63 +102,63 @@ class Watchdog:
                     "bound the loop",
                 )
         self.accesses += 1
-        if not self.accesses % LOOK and self.stopped():
+        if not self.accesses % POLL and self.stopped():
             raise Stopped
         if self._before is not None:
             self._before.access(op, ref, old, new)
 
     def look(self) -> None:
-        """Whether the hook that runs has got on since the last look; if not for long, end it."""
+        """End the running hook if it has used CPU time for `PATIENCE` seconds without an access."""
         now = (self.accesses, self.memory.guard)
         clock = time.clock_gettime(time.pthread_getcpuclockid(self.thread))
         if now[1] is None or now[0] != self._last[0] or now[1] is not self._last[1]:
             self._last, self._since = now, clock
         elif clock - self._since > PATIENCE:
-            self.bitten = True
+            self.raised = True
             _raise_in(self.thread, Stuck)
             self._since = clock
 
 
 def _raise_in(thread: int, what: type[BaseException] | None) -> None:
-    """Raise an exception in another thread; None: take back one that is not raised yet."""
+    """Raise an exception in another thread; None takes back one that is not delivered yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if what is None else ctypes.py_object(what))
 
 
-class _Kennel:
-    """One thread that lets every watchdog look, several times a second."""
+class _Monitor:
+    """The thread that calls `Watchdog.look` of every running operation, several times a second."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.dogs: dict[int, Watchdog] = {}
+        self.watching: dict[int, Watchdog] = {}
         self.thread: threading.Thread | None = None
 
-    def watch(self, dog: Watchdog) -> None:
+    def watch(self, watchdog: Watchdog) -> None:
         with self.lock:
-            self.dogs[dog.thread] = dog
+            self.watching[watchdog.thread] = watchdog
             if self.thread is None:
                 self.thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self.thread.start()
 
-    def forget(self, dog: Watchdog) -> None:
+    def forget(self, watchdog: Watchdog) -> None:
         with self.lock:
-            self.dogs.pop(dog.thread, None)
-            if dog.bitten:  # perhaps too late; without need it would leave CPython's flag for pending calls set
-                _raise_in(dog.thread, None)
+            self.watching.pop(watchdog.thread, None)
+            if watchdog.raised:  # only then: taking back sets CPython's flag for pending calls
+                _raise_in(watchdog.thread, None)
 
     def renew(self) -> None:
-        """Start anew in a forked process, which has none of its parent's threads."""
+        """Reset after a fork: a child process does not inherit the threads of its parent."""
         self.lock = threading.Lock()
-        self.dogs.clear()
+        self.watching.clear()
         self.thread = None
 
     def _run(self) -> None:
         while True:
             time.sleep(TICK)
             with self.lock:
-                for dog in list(self.dogs.values()):
-                    dog.look()
+                for watchdog in list(self.watching.values()):
+                    watchdog.look()
 
 
-_KENNEL = _Kennel()
+_MONITOR = _Monitor()
 
-os.register_at_fork(after_in_child=_KENNEL.renew)
+os.register_at_fork(after_in_child=_MONITOR.renew)

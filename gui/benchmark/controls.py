@@ -97,7 +97,7 @@ class Controls(QWidget):
         self.policies.refill()
         self.workloads.clear()
         for workload in self._desk.library.registry.workloads.values():
-            if workload.course:
+            if workload.program:
                 continue
             item = QListWidgetItem(workload.name)
             item.setData(NAME, workload.name)

@@ -84,8 +84,8 @@ class Choice:
         if self.kind == "scenario":
             return ["foliolab", "run", self.what, *policies]
         if self.kind == "trace":
-            return ["foliolab", "replay-trace", self.what, *policies]
-        return ["foliolab", "replay", self.what] if self.what else []
+            return ["foliolab", "replay", self.what, *policies]
+        return ["foliolab", "step", self.what] if self.what else []
 
 
 def kind_of(path: Path) -> str:

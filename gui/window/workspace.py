@@ -122,7 +122,7 @@ class Workspace(QMainWindow):
     def command_line(self) -> str:
         """The command line that repeats the view, with the policy files that it needs; empty if there is none."""
         words = list(self.repeated())
-        for file in self.desk.library.files if words else ():
+        for file in self.desk.library.files if words and "--plugin" not in words else ():
             if any(name in word for name in self.desk.library.names_of(file) for word in words):
                 words += ["--plugin", file]
         return shlex.join(words)

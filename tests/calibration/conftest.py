@@ -11,14 +11,15 @@ import pytest
 
 from foliolab.framework import calibration
 from foliolab.framework.calibration import Calibration
+from foliolab.framework.host import HostInfo
 from foliolab.framework.plugins.registry import load
-from foliolab.framework.results.result import Cell, Config, MachineInfo, Result
+from foliolab.framework.results.result import Cell, Config, Result
 
 BASE = "page-mapcount"
 OWN = "mm-id"
 LINUX = "linux"
 SIZES = (4, 16, 32, 64, 128, 256, 512, 1024, 2048)
-MACHINE = MachineInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS")
+MACHINE = HostInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS")
 KERNEL = "6.18.1-test #1 SMP"
 RAW: Mapping[str, float] = {BASE: 10.0, OWN: 11.0, "no-page-mapcount": 6.0}
 """Nanoseconds per page in the model, the same at every size."""

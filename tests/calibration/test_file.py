@@ -10,8 +10,7 @@ import pytest
 
 from foliolab.framework import calibration
 from foliolab.framework.errors import ExitCode, ResultFileError
-from foliolab.framework.results import result as results
-from foliolab.framework.results.result import MachineInfo
+from foliolab.framework.host import HostInfo
 
 
 @pytest.fixture
@@ -23,8 +22,8 @@ def made(make: Any) -> calibration.Calibration:
 
 def test_what_is_written_is_read_again(made: calibration.Calibration, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
-    calibration.save(made, path)
-    assert calibration.load(path) == made
+    made.save(path)
+    assert calibration.Calibration.load(path) == made
     assert [file.name for file in tmp_path.iterdir()] == ["calibration.json"]
 
 
@@ -42,29 +41,29 @@ def test_what_is_written_is_read_again(made: calibration.Calibration, tmp_path: 
 )
 def test_damaged_and_foreign_files_are_refused(made: calibration.Calibration, tmp_path: Path, damage: Any) -> None:
     path = tmp_path / "calibration.json"
-    calibration.save(made, path)
+    made.save(path)
     text = path.read_text()
     assert damage(text) != text
     path.write_text(damage(text))
-    refused = "is not a calibration that this FolioLab reads|is damaged or is none|is written by schema 2"
+    refused = "is not a calibration that this FolioLab reads|is damaged, or is not a calibration|is written by schema 2"
     with pytest.raises(ResultFileError, match=refused) as caught:
-        calibration.load(path)
+        calibration.Calibration.load(path)
     assert "foliolab kernel calibrate" in caught.value.hint or caught.value.hint == "update FolioLab"
     assert caught.value.exit_code == ExitCode.USAGE
 
 
 def test_a_result_file_is_no_calibration(make: Any, tmp_path: Path) -> None:
-    results.save(make.model(), tmp_path / "result.json")
+    make.model().save(tmp_path / "result.json")
     with pytest.raises(ResultFileError, match="is not a calibration"):
-        calibration.load(tmp_path / "result.json")
+        calibration.Calibration.load(tmp_path / "result.json")
 
 
 def test_files_that_cannot_be_read_or_written(made: calibration.Calibration, tmp_path: Path) -> None:
     for path, says in ((tmp_path / "none.json", "there is no calibration"), (tmp_path, "cannot be read")):
         with pytest.raises(ResultFileError, match=says):
-            calibration.load(path)
+            calibration.Calibration.load(path)
     with pytest.raises(ResultFileError, match="cannot be written"):
-        calibration.save(made, tmp_path / "none" / "calibration.json")
+        made.save(tmp_path / "none" / "calibration.json")
 
 
 def test_a_file_a_release_in_a_folder_of_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -77,7 +76,7 @@ def test_a_file_a_release_in_a_folder_of_the_users_choice(monkeypatch: pytest.Mo
 
 
 def test_another_machine_or_kernel_differs(made: calibration.Calibration) -> None:
-    machine = MachineInfo(cpu="a CPU", cores=64, memory_bytes=1, os="another OS")
+    machine = HostInfo(cpu="a CPU", cores=64, memory_bytes=1, os="another OS")
     assert calibration.differs(made, machine, made.kernel) == ""
     assert "under Linux 6.18.1-test #1 SMP, this is 6.19" in calibration.differs(made, machine, "6.19")
     other = msgspec.structs.replace(machine, cpu="another CPU")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from foliolab.framework import calibration
 from foliolab.framework.calibration import Operation, remarks
 from foliolab.framework.errors import UsageError
-from foliolab.framework.results.result import Cell, MachineInfo, Result
+from foliolab.framework.host import HostInfo
+from foliolab.framework.results.result import Cell, Result
 
 
 def changed(result: Result, where: tuple[str, int], **fields: Any) -> Result:
@@ -155,7 +156,7 @@ def test_what_only_one_result_has_is_left_out_with_its_reason(make: Any) -> None
 
 def test_what_cannot_be_compared_is_refused(make: Any) -> None:
     bench, model = make.bench({"munmap": make.rest(20, 300)}), make.model()
-    elsewhere = MachineInfo(cpu="another CPU", cores=2, memory_bytes=1, os="an OS")
+    elsewhere = HostInfo(cpu="another CPU", cores=2, memory_bytes=1, os="an OS")
     for pair, policy, says in (
         ((model, bench), "mm-id", "the first result is of kind compare, not kernel-bench"),
         ((bench, bench), "mm-id", "the second result is of kind kernel-bench, not compare"),

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from foliolab.framework.calibration import Calibration, Rest, Unknown, calibrate, rest_of
 from foliolab.framework.calibration.prediction import Forecast, Prediction, predict
+from foliolab.framework.host import HostInfo
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.results.comparison import compare
-from foliolab.framework.results.result import Cell, MachineInfo, Result
+from foliolab.framework.results.result import Cell, Result
 
 NO_MC = "no-page-mapcount"
 
@@ -222,7 +223,7 @@ def test_a_published_figure_is_known_to_its_last_digit(make: Any, percent: float
 def test_another_machine_and_another_amount_of_memory_are_noted(make: Any) -> None:
     calibration = make.calibration({"munmap": make.rest(10, 0)})
     assert predicted(make.model(), calibration).notes == []
-    other = make.model(machine=MachineInfo(cpu="another CPU", cores=2, memory_bytes=1, os="an OS"))
+    other = make.model(machine=HostInfo(cpu="another CPU", cores=2, memory_bytes=1, os="an OS"))
     (note,) = predicted(other, calibration).notes
     assert "made on a CPU, this is another CPU" in note
     config = msgspec.structs.replace(make.model().config, memory=1 << 30)

@@ -12,14 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-import foliolab.framework.run as room
+import foliolab.framework.run.supervise as room
 from foliolab.framework import calibration, host
 from foliolab.framework.kernel import bench, running
-from foliolab.framework.results import provenance
-from foliolab.framework.results import result as results
-from foliolab.framework.run import RunRequest
+from foliolab.framework.run.request import RunRequest
 
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.host
 
 Run = Callable[..., Any]
 COMPARE = ("compare", "--workloads", "munmap", "--sizes", "4K,16K,64K,2M", "--memory", "8M")
@@ -41,8 +39,8 @@ def kit() -> Any:
 def this_machine(kit: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A known kernel and CPU, a data folder of our own."""
     monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(provenance, "kernel", lambda: kit.KERNEL)
-    monkeypatch.setattr(provenance, "describe_machine", lambda: kit.MACHINE)
+    monkeypatch.setattr(host, "kernel", lambda: kit.KERNEL)
+    monkeypatch.setattr(host, "describe_host", lambda: kit.MACHINE)
     monkeypatch.setattr(running, "read", lambda: running.Running("6.18.1-test", running.DEFAULTS))
 
 
@@ -51,8 +49,8 @@ def files(kit: Any, tmp_path: Path) -> tuple[Path, Path]:
     """A result of the kernel's benchmarks and one of the model."""
     make = kit.Make()
     measured, model = tmp_path / "bench.json", tmp_path / "model.json"
-    results.save(make.bench({"munmap": make.rest(20, 300)}), measured)
-    results.save(make.model(), model)
+    make.bench({"munmap": make.rest(20, 300)}).save(measured)
+    make.model().save(model)
     return measured, model
 
 
@@ -73,7 +71,7 @@ def test_what_is_calibrated_is_printed_and_stored_and_used(
     done = foliolab("kernel", "calibrate", *files)
     assert done.code == 0, done.err
     stored = tmp_path / "data" / "calibration" / "6.18.1-test.json"
-    made = calibration.load(stored)
+    made = calibration.Calibration.load(stored)
     assert (made.policy, made.reuses, made.bench.memory) == ("mm-id", True, 512 << 20)
     assert f"Written to {stored}; `foliolab compare` predicts with it." in done.out
     for words in ("kernel − mm-id = a + b / pages of a folio", "20.00 … 20.00", "munmap at 4 KiB: small folios"):
@@ -106,14 +104,14 @@ def test_a_stored_calibration_that_does_not_fit_is_named_and_left_out(
     foliolab("kernel", "calibrate", *files)
     stored = tmp_path / "data" / "calibration" / "6.18.1-test.json"
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(provenance, "kernel", lambda: "6.18.1-test #2 SMP")
+        elsewhere.setattr(host, "kernel", lambda: "6.18.1-test #2 SMP")
         done = foliolab(*COMPARE)
     assert done.code == 0 and "with the rest" not in done.out
     assert f"the calibration {stored} is not used: it was made under Linux {kit.KERNEL}" in done.err
     stored.write_text(stored.read_text()[:100])
     done = foliolab(*COMPARE)
     assert done.code == 0 and "with the rest" not in done.out
-    assert "is not used" in done.err and "is damaged or is none" in done.err
+    assert "is not used" in done.err and "is damaged, or is not a calibration" in done.err
 
 
 def test_a_calibration_of_ones_choice(
@@ -128,7 +126,7 @@ def test_a_calibration_of_ones_choice(
     monkeypatch.setattr(room, "compare_run", None)
     for arguments, says in (
         (["--calibration", tmp_path / "none.json"], "there is no calibration"),
-        (["--calibration", mine, "--no-calibration"], "--no-calibration says not to"),
+        (["--calibration", mine, "--no-calibration"], "--no-calibration is given"),
         (["--calibration", mine, "--execution", "interpreted"], "interpreted times mean nothing"),
     ):
         done = foliolab(*COMPARE, *arguments)
@@ -139,7 +137,7 @@ def test_which_policy_the_kernel_has(
     foliolab: Run, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(provenance, "kernel", lambda: "6.14.0 #1")
+        elsewhere.setattr(host, "kernel", lambda: "6.14.0 #1")
         done = foliolab("kernel", "calibrate", *files)
         assert done.code == 2 and "ran under Linux 6.18.1-test #1 SMP, this is 6.14.0 #1" in done.err
         assert "--policy" in done.err
@@ -219,9 +217,9 @@ def test_the_model_is_really_measured(foliolab: Run, kit: Any, tmp_path: Path) -
     make = kit.Make()
     measured = make.bench({"munmap": make.rest(500, 300)}, (4, 16, 64))
     little = msgspec.structs.replace(measured.config, memory=16 << 20)
-    results.save(msgspec.structs.replace(measured, config=little), tmp_path / "bench.json")
+    msgspec.structs.replace(measured, config=little).save(tmp_path / "bench.json")
     done = foliolab("kernel", "calibrate", tmp_path / "bench.json")
     assert done.code == 0, done.err
-    made = calibration.load(tmp_path / "data" / "calibration" / "6.18.1-test.json")
+    made = calibration.Calibration.load(tmp_path / "data" / "calibration" / "6.18.1-test.json")
     assert made.model.memory == 16 << 20
     assert all(0 < point.model < 200 for point in made.operations[0].points)

@@ -16,16 +16,17 @@ from typing import Any
 import pytest
 
 from foliolab.framework import cli
+from foliolab.framework.cli._help import FROM_PLUGINS, GROUPS
 from foliolab.framework.errors import FolioLabError, NothingMeasured, PluginError
 from foliolab.framework.plugins import registry
-from foliolab.framework.report.plain_text import Plain
+from foliolab.framework.report.pages.plain_text import Plain
 
 Run = Callable[..., Any]
 
 
 VERBS = [
     "check", "compare", "consequences", "diff", "doctor", "gui", "import", "list", "new", "precision", "record",
-    "replay", "replay-trace", "report", "run", "show", "sweep", "verify",
+    "replay", "report", "run", "show", "step", "sweep", "verify",
 ]  # fmt: skip
 
 
@@ -34,7 +35,11 @@ def test_help_names_every_verb_and_the_exit_codes(foliolab: Run) -> None:
     assert done.code == 0
     for verb in VERBS:
         assert f"\n  {verb}" in done.out
-    assert "..." not in done.out.partition("Commands:")[2]
+    assert "..." not in done.out.partition("The five questions:")[2]
+    titles = [f"{title}:" for title in GROUPS]
+    assert [line for line in done.out.splitlines() if line in titles] == titles
+    assert FROM_PLUGINS not in done.out
+    assert {name for names in GROUPS.values() for name in names} == {*VERBS, "kernel"}
     assert "2 usage" in done.out
     assert foliolab("-h").out == done.out
 
@@ -44,6 +49,19 @@ def test_every_verb_has_help(foliolab: Run, verb: str) -> None:
     done = foliolab(verb, "--help")
     assert done.code == 0
     assert "--plugin FILE" in done.out or verb in ("diff", "new", "record")
+
+
+def test_verbs_of_plugins_stand_in_the_last_group(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = importlib.metadata.EntryPoint("greet", "foliolab.framework.cli.doctor", "foliolab.verbs")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point])
+    last = foliolab("--help").out.partition(f"{FROM_PLUGINS}:\n")[2]
+    assert last.startswith("  greet ") and f"{next(iter(GROUPS))}:" not in last
+
+
+@pytest.mark.parametrize("arguments", [["replay-trace"], ["replay-trace", "a.folio", "--policies", "all"]])
+def test_an_old_verb_says_what_to_type_instead(foliolab: Run, arguments: list[str]) -> None:
+    done = foliolab(*arguments)
+    assert (done.code, done.out, done.err) == (2, "", "foliolab: replay-trace is now: foliolab replay FILE\n")
 
 
 def test_version(foliolab: Run) -> None:
@@ -164,13 +182,13 @@ class Terminal(io.StringIO):
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    assert Plain(Terminal()).paint("x", "bold red") == "\x1b[1;31mx\x1b[0m"
-    assert Plain(io.StringIO()).paint("x", "bold") == "x"
+    assert Plain(Terminal()).paint("x", "strong bad") == "\x1b[1;31mx\x1b[0m"
+    assert Plain(io.StringIO()).paint("x", "strong") == "x"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert Plain(Terminal()).paint("x", "bold") == "x"
+    assert Plain(Terminal()).paint("x", "strong") == "x"
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
-    assert Plain(Terminal()).paint("x", "bold") == "x"
+    assert Plain(Terminal()).paint("x", "strong") == "x"
 
 
 def test_long_text_wraps_in_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import foliolab.framework.run as room
-from foliolab.framework import host
-from foliolab.framework.run import RunRequest
+import foliolab.framework.run.supervise as room
+from foliolab.framework.run import cases
+from foliolab.framework.run.request import RunRequest
 
 Run = Callable[..., Any]
 
@@ -47,7 +47,7 @@ def test_the_default_is_base_against_the_merged_schemes(request_of: Callable[...
     assert asked.orders == (0, 2, 3, 4, 5, 6, 7, 8, 9)
     assert {"munmap", "fork", "cow-byte", "remap"} <= set(asked.workloads)
     assert "zygote" not in asked.workloads  # a course is timed only where it is named
-    assert asked.command == "foliolab compare --memory 64M"
+    assert asked.typed == "foliolab compare --memory 64M"
     assert (asked.seed, asked.quick, asked.plugins) == (1, False, ())
     assert asked.repeats >= 8
 
@@ -129,8 +129,8 @@ def test_what_cannot_be_run_is_refused(
 
 
 def test_more_memory_than_there_is_is_refused_with_both_figures(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "compare_run", None)
-    monkeypatch.setattr(host, "memory_available", lambda: 1 << 30)
+    monkeypatch.setattr(room, "Child", None)
+    monkeypatch.setattr(cases, "memory_available", lambda: 1 << 30)
     done = foliolab("compare", "--memory", "1G")
     assert done.code == 2
     assert "and 1,024 MiB are available" in done.err

@@ -1,154 +1,88 @@
-"""`foliolab replay`: step by step from a pipe, the table, and files that cannot be replayed."""
+"""`foliolab replay` as a user meets it."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from foliolab.framework.verify.counterexample import Counterexample, save
-
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def plugin(plugins: Any, tmp_path: Path) -> Path:
-    written: Path = plugins.write_never(tmp_path)
-    return written
+from foliolab.framework.trace import events as ev
+from foliolab.framework.trace.file import Writer
+from foliolab.framework.trace.header import Header
 
 
-@pytest.fixture
-def raced(plugin: Path) -> Counterexample:
-    """One asks while the other unmaps."""
-    return Counterexample(
-        policy="never",
-        plugin=str(plugin),
-        attack="explored",
-        law="safe",
-        claim="safe",
-        message="folio 0 is called exclusive",
-        shape={"nr_pages": 16, "nr_mms": 2, "nr_vpns": 8, "nr_cpus": 2, "max_order": 2},
-        setup=["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=1"],
-        threads=[["maybe_shared pfn=0"], ["unmap mm=1 start=0 nr=1"]],
-        schedule="0*1 1*200 0*9",
-        digest="another",
-    )
+def foliolab(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "foliolab.framework.cli", "replay", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.fixture
-def file(raced: Counterexample, tmp_path: Path) -> Path:
-    save(raced, tmp_path / "one.json")
-    return tmp_path / "one.json"
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "a.folio"
+    with Writer(path, Header(source="test", kernel="6.18.0", mm_id=True, no_page_mapcount=False)) as writer:
+        writer.append(
+            ev.columns(
+                time=range(5),
+                kind=[ev.NEW, ev.FORK, ev.WRITE, ev.EXIT, ev.WRITE],
+                mm=[1, 1, 1, 2, 1],
+                order=[4, 0, 0, 0, 0],
+                page=[512, 0, 513, 0, 514],
+                other=[16, 2, 0, 0, 0],
+                flags=[0, 0, ev.COPIED, 0, ev.REUSED],
+            )
+        )
+    return path
 
 
-@pytest.fixture
-def walk(foliolab: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """`foliolab replay FILE` with these commands on its standard input."""
-
-    def run(*commands: str, options: tuple[str, ...] = ()) -> Any:
-        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{command}\n" for command in commands)))
-        return foliolab("replay", file, *options)
-
-    return run
-
-
-def headings(out: str) -> list[str]:
-    return [line.partition("  ")[0] for line in out.splitlines() if line.startswith("step ")]
+def test_the_policies_that_model_kernels_and_a_precise_one(trace: Path, tmp_path: Path) -> None:
+    done = foliolab(str(trace), "--execution", "interpreted", "--json", str(tmp_path / "r.json"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "r.json").read_bytes())
+    assert [one["policy"] for one in found["policies"]] == ["page-mapcount", "mm-id", "no-page-mapcount", "exact"]
+    assert [one["policy"] for one in found["policies"] if one["recorded"]] == ["mm-id"]
+    assert found["kind"] == "replay-trace"
+    assert found["recording"]["header"]["kernel"] == "6.18.0"
+    assert "mm-id: 2 of 2 certain outcomes" in done.stdout
+    assert "page-mapcount: 1 of 2 certain outcomes" in done.stdout
 
 
-def test_forward_back_jump_and_the_end(walk: Run) -> None:
-    done = walk("n", "", "b", "j 1", "e", "s", "n 2", "q", "n")
-    places = [int(line.split()[1]) for line in headings(done.out)]
-    last = places[5]
-    assert places == [0, 1, 2, 1, 1, last, 0, 2]
-    assert last > 10
-    assert done.code == 1, "the law breaks again"
+def test_chosen_policies(trace: Path) -> None:
+    done = foliolab(str(trace), "--policies", "exact:mms=8,mm-id", "--execution", "interpreted", "--samples", "0")
+    assert done.returncode == 0, done.stderr
+    assert "exact:mms=8" in done.stdout
+    assert "no-page-mapcount" not in done.stdout
 
 
-def test_a_step_shows_what_is_stored_and_what_is_true(walk: Run) -> None:
-    done = walk("j 2", "c")
-    assert "step 2 of " in done.out and "set-up: fork parent=0 child=1" in done.out
-    assert "    folio._mm_ids = id0 1, id1 2, shared 1\n" in done.out
-    assert "mapped, from the page tables: folio 0 by MM 0: 4, MM 1: 4\n" in done.out
-    changed = done.out[done.out.rindex("step ") :]
-    assert "thread 1: unmap mm=1 start=0 nr=1" in changed
-    assert "  changed: " in changed
-    assert ".py:" in changed.splitlines()[2], "the author's line"
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.folio"], "there is no trace none.folio"),
+        (["--policies", "mmid"], "did you mean"),
+        (["--json", "/none/r.json"], "there is no folder"),
+        (["--memory", "64"], "has no unit"),
+        (["--costs", "none.json"], "there is no result file"),
+    ],
+)
+def test_usage_errors(trace: Path, arguments: list[str], message: str) -> None:
+    first = [] if arguments[0].endswith(".folio") else [str(trace)]
+    done = foliolab(*first, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_back_is_what_was_there_before(walk: Run) -> None:
-    forth = walk("j 20").out
-    back = walk("e", "j 20").out
-    assert forth[forth.index("step 20 ") :] == back[back.index("step 20 ") :]
+def test_what_is_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("perf script text")
+    done = foliolab(str(tmp_path / "x"))
+    assert done.returncode == 2
+    assert "is no trace" in done.stderr
 
 
-def test_search_other_threads_and_help(walk: Run) -> None:
-    done = walk("t", "t", "/bit_lock", "/no such thing", "o", "l", "?", "zz", "j 9999", "j x", "/", "b", "a", "d")
-    assert "thread 0: maybe_shared pfn=0" in done.out
-    assert "  test_and_set_bit_lock _mm_ids: lock 0 → 1\n" in done.out
-    assert done.out.count("there is no such step") == 2
-    assert "\n>" in done.out
-    assert "one step forward" in done.out
-    assert "zz is not understood" in done.out and "j x is not understood" in done.out
-    assert "n and b go by every access" in done.out
-
-
-def test_every_access_or_only_those_that_matter(walk: Run) -> None:
-    few, all_of_them = walk(*["n"] * 40), walk(*["n"] * 40, options=("--all-accesses",))
-    assert "cpu" not in few.out and "mm1.rss" not in few.out
-    assert "PGFREE" in all_of_them.out or "rss_anon" in all_of_them.out
-
-
-def test_the_table(foliolab: Run, file: Path) -> None:
-    done = foliolab("replay", file, "--dump")
-    assert done.code == 1
-    assert done.out.startswith("never: law safe: never called exclusive while several MMs map it\n")
-    assert "  schedule: 0*1 1*200 0*9\n" in done.out
-    assert "The policy's text has changed since this was found." in done.out
-    assert "▸ maybe_shared pfn=0" in done.out and "= exclusive" in done.out
-    assert len(foliolab("replay", file, "--dump", "--all-accesses", "--all").out.splitlines()) > len(
-        done.out.splitlines()
-    )
-
-
-def test_a_law_that_no_longer_breaks(foliolab: Run, file: Path, plugin: Path) -> None:
-    plugin.write_text(plugin.read_text().replace("return False", "return True"))
-    done = foliolab("replay", file, "--dump")
-    assert done.code == 0
-    assert "The law no longer breaks here." in done.out
-
-
-def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexample, plugin: Path) -> None:
-    def refused(code: int = 2) -> str:
-        done = foliolab("replay", file, "--dump")
-        assert (done.code, done.out) == (code, "")
-        return str(done.err)
-
-    assert foliolab("replay", file.with_name("none.json")).err.startswith("foliolab: there is no counterexample")
-    done = foliolab("replay", file.with_suffix(".folio"))
-    assert done.code == 2 and "replay-trace" in done.err
-    assert foliolab("replay", file, "--all").code == 2
-
-    save(msgspec.structs.replace(raced, plugin="/no/such.py"), file)
-    assert "came from the plugin file /no/such.py, which is gone" in refused()
-    assert foliolab("replay", file, "--dump", "--plugin", plugin).code == 1, "it is elsewhere now"
-    save(msgspec.structs.replace(raced, plugin="", policy="mine"), file)
-    assert "is about a policy that is not here: there is no policy 'mine'" in refused()
-    save(msgspec.structs.replace(raced, setup=["creat mm=0"]), file)
-    assert "there is no operation 'creat'" in refused()
-    save(msgspec.structs.replace(raced, schedule="7*1"), file)
-    assert "is no turn of one of the 2 threads" in refused()
-    save(msgspec.structs.replace(raced, setup=["exit mm=0"]), file)
-    assert "MM 0 does not exist" in refused(1)
-    save(msgspec.structs.replace(raced, setup=[], threads=[[]], schedule=""), file)
-    assert "has no step" in foliolab("replay", file).err
-    plugin.write_text("POLICY = 1 / 0\n")
-    save(raced, file)
-    assert "division by zero" in refused(4)
-    text = file.read_text()
-    file.write_text(text[: len(text) // 2])
-    assert "damaged" in refused()
+def test_an_empty_trace_is_nothing_measured(tmp_path: Path) -> None:
+    Writer(tmp_path / "x", Header()).close()
+    done = foliolab(str(tmp_path / "x"), "--execution", "interpreted")
+    assert done.returncode == 3
+    assert "has no events" in done.stderr

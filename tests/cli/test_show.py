@@ -43,7 +43,7 @@ def test_the_drawing_of_mm_id(foliolab: Run, monkeypatch: pytest.MonkeyPatch, tm
         "estimated-sharers",
         "likely-mapped-shared:version=6.9",
         "owner-vma",
-        "mm-id:slots=3",
+        "mm-id-slots:slots=3",
         "mm-id-v1",
         "mm-id",
         "no-page-mapcount",

@@ -72,7 +72,7 @@ def queues_always(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
 
 def test_found_for_nothing(make: Any) -> None:
     policy = no_page_mapcount.POLICY
-    hasty = replace(policy, name="hasty", hooks=replace(policy.hooks, remove_ptes=queues_always), module=__name__)
+    hasty = replace(policy, name="hasty", hooks=replace(policy.hooks, remove_ptes=queues_always))
     follower = Follower(make(hasty))
     follower.do("fork", 0, 1)
     follower.do("unmap", 1, 0, 4)  # its parent maps these still

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foliolab.framework.consequences import result as results
-from foliolab.framework.consequences.result import PolicyOutcome, total
+from foliolab.framework.consequences.result import ConsequencesResult, PolicyOutcome, total, totals
 from foliolab.framework.consequences.session import ConsequencesRequest, exit_code, follow
 from foliolab.framework.consequences.sources import FromPattern, FromScenarios, FromWorkload, MomentSource, usage_for
 from foliolab.framework.consequences.tally import Tally
@@ -55,7 +54,7 @@ def test_the_truth_as_a_policy_differs_nowhere_from_the_truth(found: Any, seed: 
 
 def test_every_pattern_and_program_that_ships(found: Any) -> None:
     sources: list[MomentSource] = [FromPattern(one, usage_for(4), moments=20) for one in found.patterns.values()]
-    sources += [FromWorkload(one, 4) for one in found.workloads.values() if one.course]
+    sources += [FromWorkload(one, 4) for one in found.workloads.values() if one.program]
     for source in sources:
         exact, slots = outcomes(source, found.policy("exact"), found.policy("mm-id"))
         assert not exact.stopped and not slots.stopped
@@ -130,9 +129,7 @@ def always_exclusive(folio: Any) -> bool:
 
 
 def variant(name: str, **hooks: Any) -> Policy:
-    return replace(
-        mm_id.POLICY, name=name, hooks=replace(mm_id.POLICY.hooks, **hooks), mutants=None, models=None, module=__name__
-    )
+    return replace(mm_id.POLICY, name=name, hooks=replace(mm_id.POLICY.hooks, **hooks), mutants=None, models=None)
 
 
 def test_a_policy_that_raises_stops_alone(found: Any) -> None:
@@ -208,9 +205,9 @@ def test_sums_and_the_file(found: Any, tmp_path: Path) -> None:
     source = FromScenarios("third-stays", "", [load(found.scenario("third-stays"))])
     scheme = found.policy("no-page-mapcount")
     result = follow(ConsequencesRequest([source, source], [scheme], seed=3, command="x", execution="interpreted"))
-    results.save(result, tmp_path / "c.json")
-    assert results.load(tmp_path / "c.json") == result
-    [whole] = results.totals(result.sources)
+    result.save(tmp_path / "c.json")
+    assert ConsequencesResult.load(tmp_path / "c.json") == result
+    [whole] = totals(result.sources)
     one = result.sources[0].outcomes[0]
     assert whole == total([one, one])
     assert whole.moments == 2 * one.moments
@@ -224,4 +221,4 @@ def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(text)
     with pytest.raises(ResultFileError):
-        results.load(path)
+        ConsequencesResult.load(path)

@@ -43,10 +43,10 @@ def test_the_tables_name_every_verb() -> None:
         "precision",
         "record",
         "replay",
-        "replay-trace",
         "report",
         "run",
         "show",
+        "step",
         "sweep",
         "verify",
     }
@@ -55,9 +55,7 @@ def test_the_tables_name_every_verb() -> None:
 
 
 def _ordinary(command: str) -> bool:
-    asks_the_machine = (
-        shlex.split(command)[1] in ("kernel", "record", "replay", "replay-trace") or "--on both" in command
-    )
+    asks_the_machine = shlex.split(command)[1] in ("kernel", "record", "replay", "step") or "--on both" in command
     return "--quick" not in command and command != "foliolab compare" and not asks_the_machine
 
 
@@ -92,13 +90,13 @@ def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(tmp_path: Pa
     assert found.returncode == 1, found.stdout + found.stderr
     assert "folio 0: mapcount 2, 1 mappings" in found.stdout
     assert "schedule: 0*27 1*6 0*12 1*10" in found.stdout
-    (replay,) = (c for c in COMMANDS if shlex.split(c)[1] == "replay")
-    again = run([*shlex.split(replay)[1:], "--dump"], tmp_path)
+    (step,) = (c for c in COMMANDS if shlex.split(c)[1] == "step")
+    again = run([*shlex.split(step)[1:], "--dump"], tmp_path)
     assert again.returncode == 1, again.stdout + again.stderr
     assert "the law `mapcount` is broken" in again.stdout
 
 
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if " kernel " in c or "--on both" in c])
 def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_path: Path) -> None:
@@ -118,12 +116,10 @@ def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_
         pytest.skip(done.stderr.strip())
 
 
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
-    record, replay = (
-        next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay-trace")
-    )
+    record, replay = (next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay"))
     done = run(shlex.split(record)[1:], tmp_path)
     if done.returncode == 3:
         pytest.skip(done.stderr.strip())

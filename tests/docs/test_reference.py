@@ -128,7 +128,7 @@ def test_every_key_of_a_result_is_explained(struct: type[msgspec.Struct]) -> Non
 
 def test_the_schema_is_the_structs() -> None:
     names = [struct.__name__ for struct in schema.structs(Result)]
-    assert names == ["Result", "Config", "MachineInfo", "Cell", "Failure"]
+    assert names == ["Result", "HostInfo", "Config", "Cell", "Failure"]
     page = (ROOT / "docs" / "reference-results.md").read_text("utf-8")
     assert "{foliolab-generated} results.result:Result" in page
     assert any('"$defs"' in line for line in schema.part("results.result:Result"))

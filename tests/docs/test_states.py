@@ -1,4 +1,4 @@
-"""The states that a page of a policy draws: what the policy claims is true in them, and the picture shows all."""
+"""The states that a policy's page draws: the policy's claims hold in them, and the picture shows all of them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import pytest
 from foliolab.framework.plugins.registry import load
 
 states = pytest.importorskip("foliolab_docs.states", reason="the extra `docs` is not installed")
+pages = pytest.importorskip("foliolab_docs.policypages")
 picture = pytest.importorskip("foliolab_docs.picture")
-layered = pytest.importorskip("foliolab_docs.layered")
 
 POLICIES = load().policies
-COURSES = (states.TWO, states.THREE)
+SETUPS = (states.TWO, states.THREE)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.mark.parametrize("course", COURSES, ids=["two", "three"])
+@pytest.mark.parametrize("setup", SETUPS, ids=["two", "three"])
 @pytest.mark.parametrize("name", POLICIES)
-def test_claims_hold_in_every_state(name: str, course: object) -> None:
+def test_claims_hold_in_every_state(name: str, setup: object) -> None:
     scheme = POLICIES[name].with_parameters()
-    graph = states.explored(scheme, course)
+    graph = states.explored(scheme, setup)
     assert graph.complete
     verdicts = {one.verdict for one in graph.states}
     assert {"", "exclusive"} <= verdicts
     if "safe" in scheme.capabilities:
         assert "unsafe: exclusive" not in verdicts
-    if "exact" in scheme.capabilities or ("exact-for-two" in scheme.capabilities and course == states.TWO):
+    if "exact" in scheme.capabilities or ("exact-for-two" in scheme.capabilities and setup == states.TWO):
         assert "false shared" not in verdicts
 
 
@@ -40,9 +40,9 @@ def test_two_slots_are_wrong_about_the_third_process_alone() -> None:
     assert dict(wrong.fields)["_mm_ids"] == "id0=0 id1=0 shared"
 
 
-@pytest.mark.parametrize("course", COURSES, ids=["two", "three"])
-def test_every_operation_is_tried_in_every_state(course: object) -> None:
-    graph = states.explored(POLICIES["exact"].with_parameters(), course)
+@pytest.mark.parametrize("setup", SETUPS, ids=["two", "three"])
+def test_every_operation_is_tried_in_every_state(setup: object) -> None:
+    graph = states.explored(POLICIES["exact"].with_parameters(), setup)
     tried = {(one.source, one.operation) for one in graph.transitions}
     assert len(tried) == len(graph.transitions), "an operation leads to two states"
     for number, state in enumerate(graph.states):
@@ -67,38 +67,43 @@ def test_a_graph_that_is_too_large_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(max(one.source, one.target) < 4 for one in graph.transitions)
 
 
-@pytest.mark.parametrize("course", COURSES, ids=["two", "three"])
+@pytest.mark.skipif(not picture.available(), reason="graphviz is not installed")
+@pytest.mark.parametrize("setup", SETUPS, ids=["two", "three"])
 @pytest.mark.parametrize("name", POLICIES)
-def test_the_picture_shows_all_of_it(name: str, course: object) -> None:
-    graph = states.explored(POLICIES[name].with_parameters(), course)
-    drawn = ElementTree.fromstring(picture.svg(graph, "a title"))
+def test_the_picture_shows_all_of_it(name: str, setup: object) -> None:
+    graph = states.explored(POLICIES[name].with_parameters(), setup)
+    drawn = ElementTree.fromstring(picture.states(graph, "a title"))
     assert drawn.get("aria-label") == "a title"
-    _, _, wide, high = map(float, str(drawn.get("viewBox")).split())
-    texts = [str(one.text) for one in drawn.iter(f"{SVG}text")]
-    pairs = {(one.source, one.target) for one in graph.transitions}
-    assert len([one for one in drawn.iter(f"{SVG}path") if one.get("marker-end")]) == len(pairs)
-    words = [word for text in texts for word in text.split(", ")]
-    assert sorted(one.operation for one in graph.transitions) == sorted(
-        word for word in words if re.fullmatch(r"[A-D] (touches|exits|forks [A-D]|unmaps a page)", word)
-    )
-    for state in graph.states:
+    groups = [(str(one.get("class")).split(), one) for one in drawn.iter(f"{SVG}g")]
+    edges = [one for classes, one in groups if "edge" in classes]
+    assert len(edges) == len({(one.source, one.target) for one in graph.transitions})
+    words = [str(text.text) for edge in edges for text in edge.iter(f"{SVG}text")]
+    assert sorted(words) == sorted(one.operation for one in graph.transitions)
+    boxes = {int(str(one[0].text)): (classes, one) for classes, one in groups if "node" in classes}
+    assert sorted(boxes) == list(range(len(graph.states)))
+    rows = []
+    for number, state in enumerate(graph.states):
+        classes, box = boxes[number]
+        assert (re.sub(r"\W+", "-", state.verdict) or "unmapped") in classes
+        lines = [str(text.text) for text in box.iter(f"{SVG}text")]
+        assert lines[0] == (state.verdict or "not mapped")
         for field, _ in state.fields:
-            assert any(text.startswith(field) for text in texts)
-    boxes = [
-        tuple(float(one.get(key) or 0) for key in ("x", "y", "width", "height"))
-        for one in drawn.iter(f"{SVG}rect")
-        if one.get("rx")
-    ]
-    assert len(boxes) == len(graph.states)
-    for x, y, w, h in boxes:
-        assert x >= 0 and x + w <= wide and y >= 0 and y + h <= high
-    for (x, y, w, h), (x2, y2, w2, h2) in combinations(boxes, 2):
-        assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, "boxes overlap"
+            assert any(line.startswith(field) for line in lines)
+        points = re.findall(r"(-?[\d.]+),(-?[\d.]+)", str(box.find(f"{SVG}path").get("d")))  # type: ignore[union-attr]
+        rows.append((state.mappings, min(float(y) for _, y in points)))
+    for (few, top), (many, below) in combinations(sorted(rows), 2):
+        assert few == many or top < below, "rows go by the number of mappings"
 
 
-def test_rows_keep_their_distance_and_edges_pass_rows() -> None:
-    layout = layered.Layering([0, 1, 1, 2], [50.0, 80.0, 20.0, 50.0], [(0, 1), (0, 2), (1, 3), (3, 0)])
-    assert [len(route) for route in layout.routes] == [2, 2, 2, 3]
-    for row in layout.rows:
-        for one, other in combinations([layout.spots[number] for number in row], 2):
-            assert abs(one.x - other.x) >= (one.width + other.width) / 2 + layered.GAP - 1e-6
+def test_ids_of_two_pictures_differ() -> None:
+    if not picture.available():
+        pytest.skip("graphviz is not installed")
+    first, second = (set(re.findall(r'id="([^"]+)"', picture.drawn("a -> b", title))) for title in ("One", "Two"))
+    assert first and not first & second
+
+
+def test_a_page_without_graphviz_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture.shutil, "which", lambda _: None)
+    lines = list(pages._states(POLICIES["mm-id"].with_parameters()))
+    assert lines.count(picture.ABSENT) == 2
+    assert not any("<svg" in line for line in lines)

@@ -18,7 +18,7 @@ from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import counterexample_source, scenario_source
 from foliolab.framework.scenario.model import Model
-from foliolab.framework.verify.counterexample import Counterexample, save
+from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.policies import mm_id
 
 MEMORY = 1 << 28
@@ -128,7 +128,7 @@ def sequence() -> Counterexample:
 
 @pytest.mark.parametrize("example", [threaded(), sequence()], ids=["threads", "sequence"])
 def test_a_counterexample(example: Counterexample, tmp_path: Path) -> None:
-    save(example, tmp_path / "one.json")
+    example.save(tmp_path / "one.json")
     source = counterexample_source(tmp_path / "one.json")
     session = Session(source, (MM_ID, HEURISTIC), MEMORY)
     fresh = []

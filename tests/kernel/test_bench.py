@@ -23,7 +23,7 @@ from foliolab.framework.kernel.bench import BenchRequest
 from foliolab.framework.kernel.sampler import Request, Sample, WrongFolios
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.results import comparison
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Cell, Result
 
 MIB = 1 << 20
 PATIENCE = 60.0
@@ -104,7 +104,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     return kept
 
 
-def cells(result: results.Result) -> dict[tuple[str, int], results.Cell]:
+def cells(result: Result) -> dict[tuple[str, int], Cell]:
     return {(cell.workload, cell.size_kib): cell for cell in result.cells}
 
 
@@ -134,8 +134,8 @@ def test_every_case_once_a_round_in_another_order_each(made_up: dict[str, Any]) 
 @on_linux
 def test_a_result_file_holds_it(made_up: dict[str, Any], tmp_path: Path) -> None:
     result = bench.bench(request(), silent)
-    results.save(result, tmp_path / "bench.json")
-    assert results.load(tmp_path / "bench.json") == result
+    result.save(tmp_path / "bench.json")
+    assert Result.load(tmp_path / "bench.json") == result
 
 
 @on_linux
@@ -372,7 +372,7 @@ def test_ctrl_c_ends_the_command_with_what_there_is(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "")
     assert "Partial: the run was interrupted" in out
-    result = results.load(target)
+    result = Result.load(target)
     assert not result.complete
     assert 0 < len(result.cells[0].samples) < 1000
     assert {name: settings.mode_of(settings.THP / name) for name in before} == before

@@ -10,11 +10,14 @@ import pytest
 from rich.console import Console
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.host import describe_host
 from foliolab.framework.kernel import bench_rows
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.plugins.registry import Registry, load
 from foliolab.framework.report import kernelbench as report
-from foliolab.framework.results import result as results
+from foliolab.framework.report.pages.terminal import TerminalPage
+from foliolab.framework.results.provenance import now
+from foliolab.framework.results.result import Cell, Config, Result
 
 MIB = 1 << 20
 
@@ -24,15 +27,15 @@ def registry() -> Registry:
     return load()
 
 
-def made(kind: str, policy: str, figures: dict[tuple[str, int], list[float]], **parameters: int) -> results.Result:
+def made(kind: str, policy: str, figures: dict[tuple[str, int], list[float]], **parameters: int) -> Result:
     workloads, sizes = zip(*figures, strict=True)
-    return results.Result(
+    return Result(
         kind=kind,
         complete=True,
         command="foliolab …",
-        started=results.now(),
-        finished=results.now(),
-        config=results.Config(
+        started=now(),
+        finished=now(),
+        config=Config(
             policies=[policy],
             policy_parameters={policy: parameters},
             baseline=policy,
@@ -43,12 +46,12 @@ def made(kind: str, policy: str, figures: dict[tuple[str, int], list[float]], **
             seed=1,
             quick=False,
         ),
-        machine=results.describe_machine(),
+        machine=describe_host(),
         versions={},
         kernel="6.18",
         git="",
         cells=[
-            results.Cell(workload=w, size_kib=s, policy=policy, samples=f) for (w, s), f in figures.items() if f
+            Cell(workload=w, size_kib=s, policy=policy, samples=f) for (w, s), f in figures.items() if f
         ],
         notes=["a note"],
     )  # fmt: skip
@@ -105,7 +108,7 @@ def test_a_model_that_does_not_fit(registry: Registry) -> None:
 def rendered(rows: list[bench_rows.Row], encoding: str = "utf-8") -> str:
     binary = io.BytesIO()
     file = io.TextIOWrapper(binary, encoding)
-    report.render(made("kernel-bench", "linux", MEASURED), rows, Console(file=file, width=160), "mm-id")
+    report.render(made("kernel-bench", "linux", MEASURED), rows, TerminalPage(Console(file=file, width=160)), "mm-id")
     file.flush()
     return binary.getvalue().decode(encoding)
 

@@ -46,7 +46,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize(("size", "level"), [("4K", "pte"), ("16K", "pte"), ("64K", "pte"), ("2M", "pte")])
 def test_outcomes_of_a_fork_whose_child_exits(session: Session, size: str, level: str) -> None:
     records = session.run(scenario(size, level))
-    told = [record.told for record in records if record.outcomes]
+    told = [record.text for record in records if record.outcomes]
     last = "reused"  # B: the only mapping of a small page, or of a page whose folio A maps as well
     if size != "4K":
         last = "copied"
@@ -55,7 +55,7 @@ def test_outcomes_of_a_fork_whose_child_exits(session: Session, size: str, level
 
 def test_a_pmd_is_reused_as_a_whole(session: Session) -> None:
     text = "scenario whole\nregion heap: 1 x 2M pmd\nA: fork B\nB: exit\nA: write heap[5]\nA: write heap\n"
-    assert [record.told for record in session.run(parse(text)) if record.outcomes] == ["reused", "unchanged"]
+    assert [record.text for record in session.run(parse(text)) if record.outcomes] == ["reused", "unchanged"]
 
 
 def test_every_page_lies_in_a_folio_of_the_asked_size(session: Session) -> None:
@@ -140,10 +140,10 @@ A: mremap heap[16] to heap[18]
 A: read heap[18]
 """
     records = {record.step.line: record for record in session.run(parse(text))}
-    assert records[6].told == "1" and records[7].told == "1"
-    assert records[10].told == "7"
-    assert records[12].told == "0" and not records[12].views["A"].present[16]
-    assert records[17].told == "3" and records[19].told == "3"
+    assert records[6].text == "1" and records[7].told == "1"
+    assert records[10].text == "7"
+    assert records[12].text == "0" and not records[12].views["A"].present[16]
+    assert records[17].text == "3" and records[19].told == "3"
     assert not records[15].views["C"].present.any()
     assert records[18].views["A"].present[18] and not records[18].views["A"].present[16]
 
@@ -154,7 +154,7 @@ def test_hidden_frames_leave_faults_and_presence(session: Session, monkeypatch: 
     monkeypatch.setattr(pagemap.PageMap, "pfn", property(lambda self: real(self) * 0))
     records: list[Record] = session.run(scenario("512K"))  # few others use that size
     assert all(record.hidden for record in records)
-    told = [record.told for record in records if record.outcomes]
+    told = [record.text for record in records if record.outcomes]
     assert told == ["faulted", "faulted", "faulted", "unchanged", "new page"]
     assert [record.population for record in records][:2] == [2, 2]
 

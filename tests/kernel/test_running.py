@@ -116,7 +116,11 @@ def test_from_proc(machine: Path, registry: Registry) -> None:
     assert found is not None and found.name == "no-page-mapcount"
 
 
-@pytest.mark.parametrize("damaged", [b"", b"no gzip", gzip.compress(TEXT.encode())[:-9], gzip.compress(b"\xff\xfe")])
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"no gzip", gzip.compress(TEXT.encode())[:-9], gzip.compress(b"\xff\xfe")],
+    ids=["empty", "no-gzip", "cut-off", "not-utf-8"],
+)
 def test_from_boot_where_proc_has_none_or_a_damaged_one(machine: Path, damaged: bytes) -> None:
     (machine / "boot/config-6.15.3-test").write_text(TEXT)
     assert running.read().source == str(machine / "boot/config-6.15.3-test")

@@ -21,10 +21,11 @@ from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ModelError, UsageError
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.primitives import ATOMIC_RMW, PRIMITIVES, u64
-from foliolab.policies import rmap_seqcount as seq
-from foliolab.policies import rmap_subids, rmap_values
 from foliolab.policies.rmap_id import POLICY
-from foliolab.policies.rmap_values import STAGES
+from foliolab.policies.rmap_id import seqcount as seq
+from foliolab.policies.rmap_id import subids as rmap_subids
+from foliolab.policies.rmap_id import values as rmap_values
+from foliolab.policies.rmap_id.values import STAGES
 
 SHAPE = Shape(4096, 4, 2048)
 WITH_VALUES = [stage for stage in STAGES if stage != "mapcount"]

@@ -9,8 +9,8 @@ import pytest
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import AccessError
-from foliolab.policies import rmap_seqcount as seq
 from foliolab.policies.rmap_id import POLICY
+from foliolab.policies.rmap_id import seqcount as seq
 
 FORMS = [seq.SHARED_ONLY, seq.CMPXCHG, seq.ADD_RETURN]
 

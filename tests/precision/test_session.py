@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, TraceFileError
 from foliolab.framework.plugins.registry import load
-from foliolab.framework.precision import result, stream
+from foliolab.framework.precision import stream
+from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
 from foliolab.framework.precision.stream import played
 from foliolab.framework.report import precision as report
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
@@ -43,17 +46,15 @@ def pattern(play: Callable[[Processes, Usage], None] = pair, name: str = "pair")
     return SharingPattern(name=name, summary="a test's", play=play)
 
 
-def run(*patterns: SharingPattern, schemes: list[Scheme] | None = None, **options: Any) -> result.PrecisionResult:
+def run(*patterns: SharingPattern, schemes: list[Scheme] | None = None, **options: Any) -> PrecisionResult:
     asked: dict[str, Any] = {"execution": "interpreted", "order": 2, "folios": 4, "mms": [2, 3], **options}
     return precision(PrecisionRequest(patterns, schemes or [MM_ID, EXACT], **asked))
 
 
-def shown(found: result.PrecisionResult, encoding: str = "utf-8", width: int = 120) -> str:
+def shown(found: PrecisionResult, encoding: str = "utf-8", width: int = 120) -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding)
-    console = report.console_for(text)
-    console.width = width
-    report.render(found, console)
+    report.render(found, TerminalPage(Console(file=text, width=width, highlight=False, emoji=False)))
     text.flush()
     return raw.getvalue().decode(encoding)
 
@@ -283,11 +284,11 @@ def test_what_is_no_trace(tmp_path: Path) -> None:
 
 def test_the_file_has_everything(tmp_path: Path) -> None:
     found = run(pattern())
-    result.save(found, tmp_path / "r.json")
-    assert result.load(tmp_path / "r.json") == found
+    found.save(tmp_path / "r.json")
+    assert PrecisionResult.load(tmp_path / "r.json") == found
     (tmp_path / "r.json").write_text('{"schema": 1, "kind": "replay-trace"}')
     with pytest.raises(FolioLabError, match="is not a precision result"):
-        result.load(tmp_path / "r.json")
+        PrecisionResult.load(tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

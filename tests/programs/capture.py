@@ -21,7 +21,7 @@ import msgspec
 from programs import PROGRAMS, Program  # type: ignore[import-not-found]  # found where this script lies
 
 from foliolab.framework.kernel import settings
-from foliolab.framework.replay import result as results
+from foliolab.framework.replay.result import ReplayResult, ReplaySample
 
 ROOT: Final = Path(__file__).parents[2]
 DATA: Final = ROOT / "docs" / "data"
@@ -63,11 +63,11 @@ def nameless(command: str) -> str:
     return re.sub(r"TMP/(?:[\w.-]+/)*(?=[\w.-]+\.(?:folio|json)\b)", "", command)
 
 
-def small(result: results.ReplayResult) -> results.ReplayResult:
+def small(result: ReplayResult) -> ReplayResult:
     """A result with what the page needs, and no more samples than a reader would look at."""
     replace = msgspec.structs.replace
 
-    def thinned(samples: list[results.Sample]) -> list[results.Sample]:
+    def thinned(samples: list[ReplaySample]) -> list[ReplaySample]:
         step = max(len(samples) / SAMPLES, 1)
         return [samples[int(place * step)] for place in range(int(len(samples) / step))]
 
@@ -85,11 +85,11 @@ def replay(trace: Path, costs: Path, teardown: str, name: str) -> None:
     """Replay under all policies, with the teardowns at their beginning ("exit") or end ("gone"); keep the result."""
     out = trace.with_name(f"{name}.json")
     options = ("--policies", "all", "--teardown", teardown, "--costs", str(costs), "--json", str(out))
-    done = subprocess.run(foliolab("replay-trace", str(trace), *options), check=False, stdout=subprocess.DEVNULL)
+    done = subprocess.run(foliolab("replay", str(trace), *options), check=False, stdout=subprocess.DEVNULL)
     if not out.exists():
         raise SystemExit(f"{name}: the replay ended with status {done.returncode}")
     DATA.mkdir(parents=True, exist_ok=True)
-    results.save(small(results.load(out)), DATA / f"{name}.json")
+    small(ReplayResult.load(out)).save(DATA / f"{name}.json")
     out.unlink()
     size = (DATA / f"{name}.json").stat().st_size
     print(f"{name}: {size:,} bytes", flush=True)

@@ -14,7 +14,6 @@ from typing import Final
 
 from programs import PROGRAMS, Program  # type: ignore[import-not-found]  # found where this script lies
 
-from foliolab.framework.replay import result as results
 from foliolab.framework.replay.result import Replayed, ReplayResult
 from foliolab.framework.report.words import size_text
 
@@ -61,7 +60,7 @@ def load(data: Path) -> list[Run]:
         for kib in SIZES:
             paths = [data / f"{program.name}-{kib}{bound}.json" for bound in ("-exit", "-gone")]
             if all(path.exists() for path in paths):
-                found.append(Run(program, kib, *(results.load(path) for path in paths)))
+                found.append(Run(program, kib, *(ReplayResult.load(path) for path in paths)))
     return found
 
 
@@ -325,7 +324,7 @@ def write(runs: list[Run]) -> str:
         "The open question of the series that introduced two slots: is their imprecision relevant for real workloads?",
         "These programs ran on a real kernel with one size of large folios always on; their faults, forks, exits and",
         "mappings were recorded with `foliolab record`, and every policy then replayed the same stream",
-        "(`foliolab replay-trace`).",
+        "(`foliolab replay`).",
         "",
         "## The answer",
         "",

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.plugins import registry
-from foliolab.framework.report import csvfile, html, markdown
 from foliolab.framework.report import difference as differences
-from foliolab.framework.report.matrix import Matrix, matrix
+from foliolab.framework.report import result_files
+from foliolab.framework.report.comparison import csvfile, html, markdown
+from foliolab.framework.report.comparison.matrix import Matrix, matrix
 from foliolab.framework.results import comparison, difference
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Result
 
 HERE: Final = Path(__file__).parent
 
@@ -23,21 +24,21 @@ HERE: Final = Path(__file__).parent
 def found(name: str = "first.json") -> Matrix:
     """The matrix of one of the results, with the published figures."""
     known = registry.load()
-    result = results.load(HERE / name)
+    result = Result.load(HERE / name)
     rows = comparison.compare(result, published=known.published_figures(), resolve=known.parameters_of)
     return matrix(result, rows)
 
 
 def _csv() -> str:
     place = HERE / "now.csv"
-    csvfile.write(comparison.compare(results.load(HERE / "first.json")), place)
+    csvfile.write(comparison.compare(Result.load(HERE / "first.json")), place)
     text = place.read_text()
     place.unlink()
     return text
 
 
 def _diff() -> str:
-    one, other = (difference.load(HERE / name) for name in ("first.json", "second.json"))
+    one, other = (result_files.load(HERE / name) for name in ("first.json", "second.json"))
     return differences.markdown(difference.difference(one, other), ("first.json", "second.json"), everything=True)
 
 

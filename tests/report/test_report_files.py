@@ -14,11 +14,12 @@ import msgspec
 import pytest
 from golden import GOLDEN, HERE, found
 
-from foliolab.framework.report import html, markdown, terminal
-from foliolab.framework.report.matrix import matrix
+from foliolab.framework.report import result_files
+from foliolab.framework.report.comparison import html, markdown, terminal
+from foliolab.framework.report.comparison.matrix import matrix
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results import comparison, difference
-from foliolab.framework.results import result as results
-from foliolab.framework.results.result import Failure
+from foliolab.framework.results.result import Failure, Result
 
 VOID = {"meta", "br", "link", "img", "hr", "input", "circle", "line", "path"}
 
@@ -71,7 +72,7 @@ def test_published_figures_stand_beside_the_measured_ones() -> None:
 
 
 def test_what_was_not_measured_is_said_first() -> None:
-    result = results.load(HERE / "first.json")
+    result = Result.load(HERE / "first.json")
     cells = [cell for cell in result.cells if not (cell.policy == "mm-id" and cell.workload == "fork")]
     lost = msgspec.structs.replace(
         result, cells=cells, failures=[Failure(policy="mm-id", workload="fork", size_kib=16, message="a <b> | failed")]
@@ -85,7 +86,7 @@ def test_what_was_not_measured_is_said_first() -> None:
 
 
 def test_a_larger_struct_page_and_refuted_claims_are_said() -> None:
-    result = results.load(HERE / "first.json")
+    result = Result.load(HERE / "first.json")
     cells = [
         msgspec.structs.replace(
             cell, counted={**cell.counted, "struct_page_bytes": 128.0 if cell.policy == "mm-id" else 64.0}
@@ -98,13 +99,13 @@ def test_a_larger_struct_page_and_refuted_claims_are_said() -> None:
     assert one.notes[:2] == ["mm-id: safe refuted", grown]
     for text in (html.html(one), markdown.markdown(one)):
         assert grown in text and "mm-id: safe refuted" in text
-    console = terminal.console_for(file := io.StringIO())
+    console = TerminalPage(file := io.StringIO())
     terminal.render(larger, comparison.compare(larger), console)
     assert f"Note: {grown}" in file.getvalue() and "bytes/struct page" in file.getvalue()
 
 
 def test_another_baseline_is_followed() -> None:
-    result = results.load(HERE / "first.json")
+    result = Result.load(HERE / "first.json")
     one = matrix(result, comparison.compare(result, "mm-id"))
     assert one.baseline == "mm-id" and one.cells["mm-id", "fork"].word == "baseline"
     assert "Against mm-id" in one.headline
@@ -168,8 +169,8 @@ def test_a_difference_fails_where_something_exact_is_worse(tmp_path: Path) -> No
 
 
 def test_counted_metrics_are_cases_of_their_own() -> None:
-    one = difference.load(HERE / "first.json")
-    assert isinstance(one, results.Result)
+    one = result_files.load(HERE / "first.json")
+    assert isinstance(one, Result)
     found = difference.difference(one, one)
     assert len(found.counted) == sum(len(cell.counted) for cell in one.cells) and not found.worse
     assert {case.word for case in found.counted} == {"same"}

@@ -8,9 +8,9 @@ import numpy as np
 
 from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.record import FAULTED, Record, View
-from foliolab.framework.scenario.syntax import Pages, Step
+from foliolab.framework.scenario.syntax import Pages, ScenarioStep
 
-STEP = Step(process="A", action="write", pages=Pages("heap", 3, 4))
+STEP = ScenarioStep(process="A", action="write", pages=Pages("heap", 3, 4))
 
 
 def view(frames: list[int], counts: list[int] | None = None, exclusive: list[int] | None = None) -> View:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework.engine.engine import Execution
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.generate import Mix, random_scenario
@@ -26,8 +28,8 @@ def run(scenario: Scenario, policy: str = "mm-id", execution: Execution = "nativ
     return list(Model(scenario, REGISTRY.policy(policy), execution, verdicts=True).run())
 
 
-def told(text: str, policy: str = "mm-id") -> list[str]:
-    return [record.told for record in run(parse("scenario x\n" + text), policy)]
+def outcomes(text: str, policy: str = "mm-id") -> list[str]:
+    return [record.text for record in run(parse("scenario x\n" + text), policy)]
 
 
 def assert_same(one: Sequence[Record], other: Sequence[Record]) -> None:
@@ -51,32 +53,32 @@ def test_what_is_swapped_out_comes_back_small_and_with_its_contents() -> None:
         "region heap: 1 x 64K\nA: write heap = 9\nA: pageout heap\nA: read heap[3]\nA: write heap[5]\n"
         "A: expect heap[3] exclusive\nA: write heap[3]\nA: read heap[0-2]\n"
     )
-    assert told(text) == ["unchanged", "out", "9", "new page", "unchanged", "9"]
+    assert outcomes(text) == ["unchanged", "out", "9", "new page", "unchanged", "9"]
 
 
 def test_what_others_map_stays() -> None:
     text = (
         "region heap: 1 x 64K\nregion s: 1 x 4K\nA: fork B\nA: pageout heap\nA: pageout s\nB: exit\nA: pageout heap\n"
     )
-    assert told(text) == ["", "kept", "kept", "", "out"]
+    assert outcomes(text) == ["", "kept", "kept", "", "out"]
 
 
 def test_a_part_splits_only_what_is_not_shared() -> None:
     text = "region heap: 1 x 64K\nA: pageout heap[0-3]\nA: write heap[4]\nA: fork B\nB: exit\nA: write heap[4-5]\n"
-    assert told(text) == ["out", "unchanged", "", "", "reused"]
+    assert outcomes(text) == ["out", "unchanged", "", "", "reused"]
     text = "region heap: 1 x 16K\nA: fork B\nA: fork C\nA: exit\nB: exit\nC: pageout heap[0]\n"
-    assert told(text)[-1] == "kept"  # false shared
-    assert told(text, "exact")[-1] == "out"
+    assert outcomes(text)[-1] == "kept"  # false shared
+    assert outcomes(text, "exact")[-1] == "out"
 
 
 def test_pages_that_a_split_leaves_keep_what_they_were() -> None:
     text = "region heap: 1 x 16K\nA: fork B\nB: exit\nA: write heap[2]\nA: pageout heap[0]\nA: write heap[1-3]\n"
-    assert told(text)[-1] == "2 reused, 1 unchanged"
+    assert outcomes(text)[-1] == "2 reused, 1 unchanged"
 
 
 def test_a_pmd_goes_out_whole_or_in_part() -> None:
     text = "region heap: 1 x 2M pmd\nA: pageout heap[0-9]\nA: write heap[9-10]\nA: pageout heap[20-511]\nA: fork B\n"
-    assert told(text + "B: read heap[511]\nB: write heap[511]\n")[1:] == [
+    assert outcomes(text + "B: read heap[511]\nB: write heap[511]\n")[1:] == [
         "1 new page, 1 unchanged",
         "out",
         "",
@@ -89,7 +91,7 @@ def test_a_pmd_goes_out_whole_or_in_part() -> None:
 def test_a_reference_keeps_a_large_folio_and_a_pin_everything(held: str, small: str, large: str) -> None:
     text = f"region s: 1 x 4K\nregion heap: 1 x 16K\nA: {held} s[0] as a\nA: {held} heap[0] as b\n"
     text += "A: pageout s\nA: pageout heap\n"
-    assert told(text + "A: write s = 7\nA: peek a\n")[2:] == [
+    assert outcomes(text + "A: write s = 7\nA: peek a\n")[2:] == [
         small,
         large,
         *(["new page"] if small == "out" else ["unchanged"]),
@@ -99,17 +101,17 @@ def test_a_reference_keeps_a_large_folio_and_a_pin_everything(held: str, small: 
 
 def test_swap_space_that_a_child_still_names() -> None:
     head = "region heap: 2 x 4K\nA: pageout heap\nA: fork B\nA: read heap\n"
-    assert told(head + "A: write heap\nB: read heap\n")[-2:] == ["copied", "1"]
-    assert told(head + "B: exit\nA: write heap\n")[-1] == "reused"
-    assert told(head + "B: munmap heap[0]\nA: write heap\n")[-1] == "1 reused, 1 copied"
+    assert outcomes(head + "A: write heap\nB: read heap\n")[-2:] == ["copied", "1"]
+    assert outcomes(head + "B: exit\nA: write heap\n")[-1] == "reused"
+    assert outcomes(head + "B: munmap heap[0]\nA: write heap\n")[-1] == "1 reused, 1 copied"
 
 
 def test_the_last_entry_of_a_page_on_the_device_makes_an_owner() -> None:
     head = "region heap: 2 x 4K\nA: pageout heap\nA: fork B\nB: exit\nA: read heap\n"
-    assert told(head + "A: write heap\n")[-1] == "unchanged"
+    assert outcomes(head + "A: write heap\n")[-1] == "unchanged"
     # read in before the child left, it was in the swap cache
     head = "region heap: 2 x 4K\nA: pageout heap\nA: fork B\nA: read heap\nB: exit\n"
-    assert told(head + "A: write heap\n")[-1] == "reused"
+    assert outcomes(head + "A: write heap\n")[-1] == "reused"
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["write", "fork", "exit", "dontneed"]), st.integers(0, 99)), max_size=10)
@@ -133,4 +135,20 @@ def test_paging_out_changes_no_contents(steps: list[tuple[str, int]], folios: st
         lines += [f"{name}: pageout heap" for name in alive]
     reads = [f"{name}: read heap[{page}]" for name in alive for page in range(4)]
     plain = [line for line in lines if "pageout" not in line]
-    assert told("\n".join(lines + reads))[-len(reads) :] == told("\n".join(plain + reads))[-len(reads) :]
+    assert outcomes("\n".join(lines + reads))[-len(reads) :] == outcomes("\n".join(plain + reads))[-len(reads) :]
+
+
+def test_the_recorded_operations_of_a_scenario_repeat_its_memory() -> None:
+    lines = ["A: fork B without h[4]", "A: write h[0-3]", "B: pin h[1] as p", "B: vmsplice h[2] as v", "A: fork C",
+             "C: mremap h[8-9] to h[20]", "B: unpin p", "B: close v", "C: mprotect h[0]", "A: dontneed h[5]",
+             "B: exec", "A: exit"]  # fmt: skip
+    scenario = parse("\n".join(["scenario x", "region h: 1 x 64K pte, room 16", *lines]))
+    model = Model(scenario, REGISTRY.policy("mm-id"), "interpreted")
+    operations = [*model.operations]
+    for number, step in enumerate(scenario.steps):
+        operations += model.step(number, step).operations
+    again = Machine(model.machine.scheme, model.machine.shape, "interpreted")
+    for operation in operations:
+        again.apply(Operation.parse(operation.text))
+    end = again.map.scratch  # the views lie there
+    assert (again.vm.buffer[:end] == model.machine.vm.buffer[:end]).all()

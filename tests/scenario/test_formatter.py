@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.generate import random_scenario
 from foliolab.framework.scenario.parser import parse
-from foliolab.framework.scenario.syntax import ACTIONS, ANSWERS, OUTCOMES, SUBJECTS, Expect, Item, Scenario, Step
+from foliolab.framework.scenario.syntax import (
+    ACTIONS,
+    ANSWERS,
+    OUTCOMES,
+    SUBJECTS,
+    Expect,
+    Item,
+    Scenario,
+    ScenarioStep,
+)
 
 POLICIES = st.sampled_from(["", "mm-id", "rmap-id:stage=batch,batched=0"])
 COMMENTS = st.sampled_from(["", "# why", "#", "# -> not an outcome | not text"])
@@ -39,7 +48,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     return replace(made, items=tuple(items), policy=draw(POLICIES), text=tuple(text), comment=draw(COMMENTS))
 
 
-def _expect(draw: st.DrawFn, step: Step, alive: list[str]) -> Expect:
+def _expect(draw: st.DrawFn, step: ScenarioStep, alive: list[str]) -> Expect:
     subject = draw(st.sampled_from(sorted(SUBJECTS)))
     return Expect(
         process=draw(st.sampled_from(alive)),

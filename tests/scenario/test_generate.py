@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.generate import Mix, all_scenarios, possible, random_scenario, shrink
 from foliolab.framework.scenario.parser import parse
-from foliolab.framework.scenario.syntax import Pages, Scenario, Step
+from foliolab.framework.scenario.syntax import Pages, Scenario, ScenarioStep
 
 
 @given(st.integers(0, 1 << 40))
@@ -106,4 +106,4 @@ def test_shrinking_stops_at_its_limit() -> None:
 def test_an_impossible_scenario_is_none() -> None:
     made = random_scenario(5)
     assert not possible(replace(made, items=()))
-    assert not possible(replace(made, items=(*made.items, Step(process="nobody", action="exit"))))
+    assert not possible(replace(made, items=(*made.items, ScenarioStep(process="nobody", action="exit"))))

@@ -11,7 +11,7 @@ import pytest
 from foliolab.framework.errors import ExitCode, UsageError
 from foliolab.framework.scenario.heading import summary
 from foliolab.framework.scenario.parser import MAX_BYTES, ScenarioError, load, parse, read
-from foliolab.framework.scenario.syntax import Expect, Pages, Step
+from foliolab.framework.scenario.syntax import Expect, Pages, ScenarioStep
 
 HEAD = "scenario x\nregion heap: 1 x 16K pte, room 4\nregion big: 1 x 2M pmd\n"
 
@@ -19,12 +19,12 @@ WRONG = {
     # the head
     "^": "the file has no scenario",
     "^# only a comment": "the file has no scenario",
-    "^region heap: 1 x 16K": "here stands scenario, not 'region'",
+    "^region heap: 1 x 16K": "expected scenario, not 'region'",
     "scenario^": "a name in lower case with hyphens is missing",
     "scenario ^Upper": "'Upper' is not a name in lower case",
-    "scenario x ^y": "'y' is too much here",
+    "scenario x ^y": "unexpected 'y'",
     "scenario x\nby^": "a policy is missing",
-    "scenario x\nby mm-id ^exact": "'exact' is too much here",
+    "scenario x\nby mm-id ^exact": "unexpected 'exact'",
     "scenario x\nby mm-id\n^by exact": "there is a policy already",
     "scenario x\n^A: fork B": "there is no region yet",
     HEAD + "A: fork B\n^region more: 1 x 4K": "a region after the first step",
@@ -34,29 +34,29 @@ WRONG = {
     "scenario x\nregion ^heap 1 x 4K": "is not a region's name and a colon",
     "scenario x\nregion heap: ^many x 4K": "'many' is not a number of folios",
     "scenario x\nregion heap: ^99999 x 4K": "'99999' is not a number of folios",
-    "scenario x\nregion heap: 1 ^of 4K": "here stands x, not 'of'",
+    "scenario x\nregion heap: 1 ^of 4K": "expected x, not 'of'",
     "scenario x\nregion heap: 1 x^": "a folio size is missing",
     "scenario x\nregion heap: 1 x ^8K": "not the size of an anonymous folio",
     "scenario x\nregion heap: 1 x ^4M": "not the size of an anonymous folio",
     "scenario x\nregion heap: 1 x ^48K": "not the size of an anonymous folio",
     "scenario x\nregion heap: 1 x ^64K pmd": "only folios of 2M are mapped by PMDs",
-    "scenario x\nregion heap: 1 x 64K ^pud": "'pud' is too much here",
-    "scenario x\nregion heap: 1 x 64K pte, ^space 4": "here stands room, not 'space'",
+    "scenario x\nregion heap: 1 x 64K ^pud": "unexpected 'pud'",
+    "scenario x\nregion heap: 1 x 64K pte, ^space 4": "expected room, not 'space'",
     "scenario x\nregion heap: 1 x 64K pte, room ^-1": "'-1' is not a number of pages",
-    "scenario x\nregion ^heap: 0 x 4K": "that is no page, or too many",
-    "scenario x\nregion ^heap: 129 x 2M": "that is no page, or too many",
+    "scenario x\nregion ^heap: 0 x 4K": "the region has no page, or too many",
+    "scenario x\nregion ^heap: 129 x 2M": "the region has no page, or too many",
     HEAD + "region ^heap: 1 x 4K": "there is a region heap already",
     # lines
-    HEAD + "^write heap": "'write' starts no line",
-    HEAD + "^A : write heap": "'A' starts no line",
+    HEAD + "^write heap": "a line cannot start with 'write'",
+    HEAD + "^A : write heap": "a line cannot start with 'A'",
     HEAD + "^9: exit": "is not a process and a colon",
     HEAD + "A:^": "an action is missing",
     HEAD + "A: ^sleep": "there is no action 'sleep'",
-    HEAD + "A: exit ^now": "'now' is too much here",
+    HEAD + "A: exit ^now": "unexpected 'now'",
     # operands
     HEAD + "A: fork^": "a name is missing",
     HEAD + "A: fork ^9": "'9' is not a name",
-    HEAD + "A: fork B ^with heap": "'with' is too much here",
+    HEAD + "A: fork B ^with heap": "unexpected 'with'",
     HEAD + "A: fork B without^": "pages such as heap[0-15] is missing",
     HEAD + "A: write^": "pages such as heap[0-15] is missing",
     HEAD + "A: write ^stack[0]": "there is no region stack",
@@ -66,28 +66,28 @@ WRONG = {
     HEAD + "A: write ^heap[4-8]": "heap[4-8] is beyond the region",
     HEAD + "A: write heap[0] = ^256": "'256' is not a byte",
     HEAD + "A: write heap[0] =^": "a byte is missing",
-    HEAD + "A: write heap[0] ^9": "'9' is too much here",
-    HEAD + "A: mremap heap[0] ^heap[4]": "here stands to, not 'heap[4]'",
+    HEAD + "A: write heap[0] ^9": "unexpected '9'",
+    HEAD + "A: mremap heap[0] ^heap[4]": "expected to, not 'heap[4]'",
     HEAD + "A: mremap heap[0-1] to ^heap[4-5]": "heap[4-5] is more than one page",
     HEAD + "A: pin ^heap as p": "heap is more than one page",
-    HEAD + "A: pin heap[0] ^p": "here stands as, not 'p'",
+    HEAD + "A: pin heap[0] ^p": "expected as, not 'p'",
     HEAD + "A: vmsplice heap[0] as^": "a name is missing",
     # outcomes and expectations
     HEAD + "A: fork B -> ^copied": "fork has no outcome",
-    HEAD + "A: write heap[0] -> ^moved": "'moved' is no outcome of it",
+    HEAD + "A: write heap[0] -> ^moved": "'moved' is not an outcome of this action",
     HEAD + "A: write heap[0] ->^": "an outcome is missing",
-    HEAD + "A: write heap[0] -> ^new": "'new' is no outcome of it",
-    HEAD + "A: write heap[0] -> copied ^twice": "'twice' is too much here",
+    HEAD + "A: write heap[0] -> ^new": "'new' is not an outcome of this action",
+    HEAD + "A: write heap[0] -> copied ^twice": "unexpected 'twice'",
     HEAD + "A: read heap[0] -> ^copied": "'copied' is not a byte",
-    HEAD + "A: cold heap[0] -> ^out": "'out' is no outcome of it",
+    HEAD + "A: cold heap[0] -> ^out": "'out' is not an outcome of this action",
     HEAD + "^expect copied by exact": "no step above has an outcome",
     HEAD + "A: fork B\n^expect copied by exact": "no step above has an outcome",
-    HEAD + "A: write heap[0]\nexpect copied^": "of which policy?",
+    HEAD + "A: write heap[0]\nexpect copied^": "a policy is missing",
     HEAD + "A: write heap[0]\nexpect copied by^": "a policy is missing",
     HEAD + "^A: expect heap[0] present": "there is no step above",
-    HEAD + "A: fork B\nA: expect heap[0] ^good": "here stands kpagecount or",
+    HEAD + "A: fork B\nA: expect heap[0] ^good": "expected kpagecount or",
     HEAD + "A: fork B\nA: expect heap[0] owners^": "a number is missing",
-    HEAD + "A: fork B\nA: expect heap[0] present ^2": "'2' is too much here",
+    HEAD + "A: fork B\nA: expect heap[0] present ^2": "unexpected '2'",
     HEAD + "A: fork B\n^C: expect heap[0] present": "there is no process C",
     HEAD + "A: fork B\nA: expect ^heap[9] present": "heap[9] is beyond the region",
 }
@@ -99,7 +99,7 @@ def test_a_mistake_is_told_with_its_place(text: str) -> None:
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     with pytest.raises(ScenarioError) as caught:
         parse(text.replace("^", ""), "file.scenario")
-    assert caught.value.place[1:3] == (line, column), str(caught.value)
+    assert caught.value.location[1:3] == (line, column), str(caught.value)
     assert WRONG[text] in caught.value.what
     assert caught.value.what.startswith(f"file.scenario:{line}:{column}: ")
     assert caught.value.exit_code == ExitCode.USAGE
@@ -117,11 +117,11 @@ def test_everything_at_once() -> None:
     assert (found.name, found.text, found.policy) == ("all-of-it", ("One.", "Two."), "rmap-id:stage=batch,batched=0")
     assert [(r.name, r.nr_pages, r.pmd) for r in found.regions] == [("heap", 12, False), ("big", 512, True)]
     fork, write, copied, owners, move = found.items
-    assert isinstance(fork, Step) and fork.pages == Pages("big", 0, 9)
-    assert isinstance(write, Step) and (write.value, write.answer, write.comment) == (7, "new page", "# why")
+    assert isinstance(fork, ScenarioStep) and fork.pages == Pages("big", 0, 9)
+    assert isinstance(write, ScenarioStep) and (write.value, write.answer, write.comment) == (7, "new page", "# why")
     assert copied == Expect(subject="copied", policy="rmap-id:stage=batch,batched=0")
     assert owners == Expect(process="B", pages=Pages("heap", 0, 11), subject="owners", number=2, policy="exact")
-    assert isinstance(move, Step) and move.to == Pages("heap", 8, 9)
+    assert isinstance(move, ScenarioStep) and move.to == Pages("heap", 8, 9)
     assert found.first == "A"
 
 
@@ -140,7 +140,7 @@ def test_line_ends_tabs_and_a_byte_order_mark(what: str, by: str, tmp_path: Path
     [
         (b"", "has no scenario"),
         (b"\n\n \n", "has no scenario"),
-        (b"\x00\x01\x02", "here stands scenario"),
+        (b"\x00\x01\x02", "expected scenario"),
         (b"\xff\xfe\x00", "is not text in UTF-8: byte 0"),
         (b"#" * (MAX_BYTES + 1), "is larger than 1 MiB"),
         (b"scenario " + b"x" * 1000, "has"),

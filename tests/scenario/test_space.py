@@ -6,7 +6,7 @@ import pytest
 
 from foliolab.framework.scenario.parser import ScenarioError, parse
 from foliolab.framework.scenario.space import MAX_PROCESSES, Refused, check
-from foliolab.framework.scenario.syntax import Pages, Region, Scenario, Step
+from foliolab.framework.scenario.syntax import Pages, Region, Scenario, ScenarioStep
 
 HEAD = "scenario x\nregion heap: 2 x 16K pte, room 8\n"
 
@@ -17,28 +17,28 @@ IMPOSSIBLE = {
     "A: fork B\nA: fork ^B": "there was a process B already",
     "A: fork ^A": "there was a process A already",
     "A: fork B\nB: exit\nA: fork ^B": "there was a process B already",
-    "A: munmap heap[0]\nA: write ^heap[0-3]": "A has no memory at all of heap[0-3]",
-    "A: munmap heap[0]\nA: munmap ^heap[0]": "A has no memory",
-    "A: munmap heap[0]\nA: fork B without ^heap[0]": "A has no memory",
-    "A: fork B without heap[0]\nB: read ^heap[0]": "B has no memory",
-    "A: exec\nA: write ^heap[0]": "A has no memory",
-    "A: mremap heap[0-1] to heap[8]\nA: dontneed ^heap[0]": "A has no memory",
+    "A: munmap heap[0]\nA: write ^heap[0-3]": "A has no mapping of all of heap[0-3]",
+    "A: munmap heap[0]\nA: munmap ^heap[0]": "A has no mapping",
+    "A: munmap heap[0]\nA: fork B without ^heap[0]": "A has no mapping",
+    "A: fork B without heap[0]\nB: read ^heap[0]": "B has no mapping",
+    "A: exec\nA: write ^heap[0]": "A has no mapping",
+    "A: mremap heap[0-1] to heap[8]\nA: dontneed ^heap[0]": "A has no mapping",
     "A: mremap heap[0-3] to ^heap[2]": "heap[2-5] overlaps heap[0-3]",
     "A: mremap heap[0-3] to ^heap[14]": "heap[14-17] is beyond the region",
-    "A: mremap heap[8-9] to heap[2]\nA: mremap ^heap[0-3] to heap[8]": "heap[0-3] is not one range any more",
-    "A: vmsplice ^heap[9] as v": "holds no page",
-    "A: dontneed heap[0]\nA: vmsplice ^heap[0] as v": "holds no page",
+    "A: mremap heap[8-9] to heap[2]\nA: mremap ^heap[0-3] to heap[8]": "heap[0-3] is not one mapping any more",
+    "A: vmsplice ^heap[9] as v": "is not present",
+    "A: dontneed heap[0]\nA: vmsplice ^heap[0] as v": "is not present",
     "A: pin heap[0] as p\nA: vmsplice heap[1] as ^p": "p is held already",
-    "A: vmsplice heap[0] as v\nA: unpin ^v": "A holds no v that it could unpin",
-    "A: pin heap[0] as p\nA: close ^p": "A holds no p that it could close",
+    "A: vmsplice heap[0] as v\nA: unpin ^v": "A holds no v to unpin",
+    "A: pin heap[0] as p\nA: close ^p": "A holds no p to close",
     "A: pin heap[0] as p\nA: fork B\nB: unpin ^p": "B holds no p",
     "A: pin heap[0] as p\nA: unpin p\nA: peek ^p": "A holds no p",
     "A: vmsplice heap[0] as v\nA: exec\nA: peek ^v": "A holds no v",
     "A: cold heap[0]\nA: ^write heap[0]": "write after cold",
-    "A: munmap heap[3]\nA: cold ^heap[0-3]": "A has no memory",
-    "A: munmap heap[3]\nA: pageout ^heap[0-3]": "A has no memory",
-    "A: munmap heap[3]\nA: mprotect ^heap[0-3]": "A has no memory",
-    "A: munmap heap[3]\nA: pin ^heap[3] as p": "A has no memory",
+    "A: munmap heap[3]\nA: cold ^heap[0-3]": "A has no mapping",
+    "A: munmap heap[3]\nA: pageout ^heap[0-3]": "A has no mapping",
+    "A: munmap heap[3]\nA: mprotect ^heap[0-3]": "A has no mapping",
+    "A: munmap heap[3]\nA: pin ^heap[3] as p": "A has no mapping",
 }
 
 
@@ -48,7 +48,7 @@ def test_an_impossible_step(text: str) -> None:
     place = before.count("\n") + 3, len(before) - before.rfind("\n")
     with pytest.raises(ScenarioError) as caught:
         parse(HEAD + text.replace("^", ""))
-    assert caught.value.place[1:3] == place, str(caught.value)
+    assert caught.value.location[1:3] == place, str(caught.value)
     assert IMPOSSIBLE[text] in caught.value.what
 
 
@@ -67,6 +67,6 @@ def test_what_was_freed_may_be_used_again() -> None:
 
 def test_a_scenario_that_was_made_is_checked_alike() -> None:
     region = Region(name="heap", folios=1, order=2)
-    step = Step(process="A", action="write", pages=Pages("heap", 0, 4))
+    step = ScenarioStep(process="A", action="write", pages=Pages("heap", 0, 4))
     with pytest.raises(Refused, match="beyond the region"):
         check(Scenario(name="made", regions=(region,), items=(step,)))

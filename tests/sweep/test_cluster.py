@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from foliolab.framework.engine.engine import native_missing
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Result
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")]
@@ -33,11 +33,11 @@ def sweep(address: str, folder: Path, *more: str) -> subprocess.Popen[str]:
 def serial(folder: Path, *more: str) -> dict[tuple[str, int, str], dict[str, float]]:
     words = [sys.executable, "-m", "foliolab.framework.cli", "compare", *GRID[:-2], *more, "--json", "serial.json"]
     subprocess.run(words, cwd=folder, check=False, capture_output=True, timeout=PATIENCE)
-    return {cell.key: cell.counted for cell in results.load(folder / "serial.json").cells}
+    return {cell.key: cell.counted for cell in Result.load(folder / "serial.json").cells}
 
 
 def swept(folder: Path) -> dict[tuple[str, int, str], dict[str, float]]:
-    return {cell.key: cell.counted for cell in results.load(folder / "out" / "result.json").cells}
+    return {cell.key: cell.counted for cell in Result.load(folder / "out" / "result.json").cells}
 
 
 def test_a_local_cluster_counts_what_a_serial_run_counts(tmp_path: Path) -> None:

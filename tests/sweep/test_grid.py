@@ -15,7 +15,7 @@ from foliolab.framework.sweep.grid import Grid, with_parameters
 @pytest.fixture(scope="module")
 def grid() -> Grid:
     found = room.load()
-    schemes = [found.policy(text) for text in ("page-mapcount", "mm-id:slots=3")]
+    schemes = [found.policy(text) for text in ("page-mapcount", "mm-id-slots:slots=3")]
     workloads = [found.workload(name) for name in ("munmap", "fork")]
     return Grid(schemes, workloads, (2, 4), seeds=(1, 2), plugins=("/x/mine.py",), traces=("/x/one.trace",))
 
@@ -24,17 +24,17 @@ def test_a_task_a_workload_size_and_seed(grid: Grid) -> None:
     tasks = grid.tasks("compare")
     assert len(tasks) == 8 and len({task.key("v") for task in tasks}) == 8
     words = tasks[0].words
-    assert "page-mapcount,mm-id:slots=3" in words and words[words.index("--baseline") + 1] == "page-mapcount"
-    assert words[-2:] == ("--plugin", "/x/mine.py")
+    assert "page-mapcount,mm-id-slots:slots=3" in words and words[words.index("--baseline") + 1] == "page-mapcount"
+    assert words[-3:] == ("--plugin", "/x/mine.py", "--no-calibration")
     assert len({task.words[task.words.index("--repeats") + 1] for task in tasks}) == 1
     assert pickle.loads(pickle.dumps(tasks)) == tasks
     assert tasks[0].key("v") != tasks[0].key("w"), "another FolioLab, another result"
 
 
 def test_the_other_kinds(grid: Grid) -> None:
-    assert [task.words[1] for task in grid.tasks("verify")] == 2 * ["page-mapcount"] + 2 * ["mm-id:slots=3"]
-    (task,) = grid.tasks("replay-trace")
-    assert task.words[:2] == ("replay-trace", "/x/one.trace")
+    assert [task.words[1] for task in grid.tasks("verify")] == 2 * ["page-mapcount"] + 2 * ["mm-id-slots:slots=3"]
+    (task,) = grid.tasks("replay")
+    assert task.words[:2] == ("replay", "/x/one.trace")
 
 
 def test_sizes_that_no_workload_is_for_leave_nothing(grid: Grid) -> None:
@@ -43,8 +43,8 @@ def test_sizes_that_no_workload_is_for_leave_nothing(grid: Grid) -> None:
 
 
 def test_parameters_are_combined() -> None:
-    found = with_parameters(["exact", "mm-id"], ["mm-id:slots=2,3", "mm-id:width=15,31"])
-    assert found == ["exact", *(f"mm-id:slots={s},width={w}" for s in (2, 3) for w in (15, 31))]
-    for text in ("mm-id", "mm-id:slots", "mm-id:slots=", ":slots=3=x"[:3]):
+    found = with_parameters(["exact", "mm-id-slots"], ["mm-id-slots:slots=2,3", "mm-id-slots:width=15,31"])
+    assert found == ["exact", *(f"mm-id-slots:slots={s},width={w}" for s in (2, 3) for w in (15, 31))]
+    for text in ("mm-id-slots", "mm-id-slots:slots", "mm-id-slots:slots=", ":slots=3=x"[:3]):
         with pytest.raises(UsageError, match="not understood"):
             with_parameters(["mm-id"], [text])

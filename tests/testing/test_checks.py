@@ -23,7 +23,7 @@ from foliolab.framework.plugins import validation
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
 from foliolab.framework.testing.subject import Subject, subject_of
-from foliolab.policies import mm_id, page_mapcount
+from foliolab.policies import mm_id, mm_id_slots, page_mapcount
 
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 
@@ -98,7 +98,7 @@ def test_a_declaration_that_is_none_ends_the_run() -> None:
 
 
 def test_parameters_are_tried_at_their_ends() -> None:
-    found = outcome(mm_id.POLICY, "parameters")
+    found = outcome(mm_id_slots.POLICY, "parameters")
     assert found.verdict == "passed" and found.text.endswith("values")
 
 
@@ -145,7 +145,7 @@ def test_the_command_shows_the_scenario_and_writes_it(tmp_path: Path) -> None:
     done = check("--plugin", "mine.py", "--seconds", "5", folder=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "✗ claim safe" in done.stdout or "x claim safe" in done.stdout
-    assert "mine does not conform" in done.stdout and "foliolab replay counterexamples/mine-safe.json" in done.stdout
+    assert "mine does not conform" in done.stdout and "foliolab step counterexamples/mine-safe.json" in done.stdout
     assert (tmp_path / "counterexamples" / "mine-safe.json").is_file()
     words = [sys.executable, "-m", "foliolab.framework.cli", "show", "mine", "--plugin", "mine.py"]
     shown = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True).stdout
@@ -184,8 +184,8 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path, text: str, says: str) -
 
 def test_a_policy_is_found_by_what_names_it() -> None:
     registry = room.load()
-    assert subject_of("mm-id:slots=3", registry).scheme.name == "mm-id:slots=3"
-    assert subject_of(mm_id.POLICY.with_parameters({"slots": 3})).scheme.name == "mm-id:slots=3"
+    assert subject_of("mm-id-slots:slots=3", registry).scheme.name == "mm-id-slots:slots=3"
+    assert subject_of(mm_id_slots.POLICY.with_parameters({"slots": 3})).scheme.name == "mm-id-slots:slots=3"
 
 
 # -- mistakes of a beginner, each in a line that says what to do ------------------------------------------
@@ -234,7 +234,7 @@ def test_a_hook_that_answers_the_wrong_thing_is_named(check: str) -> None:
     hooks = replace(mm_id.POLICY.hooks, remove_ptes=one_number)
     policy = replace(mm_id.POLICY, name="variant", hooks=hooks, models=None, mutants=None)
     found = outcome(policy, check)
-    assert found.verdict == "failed" and "the hook remove_ptes does not answer" in found.text
+    assert found.verdict == "failed" and "the hook remove_ptes does not return" in found.text
 
 
 def test_pmd_is_not_claimed_without_the_hooks_that_hear_of_it() -> None:
@@ -257,4 +257,4 @@ def test_native_code_that_crashes_is_a_failed_check(monkeypatch: pytest.MonkeyPa
 def test_a_deprecated_hook_says_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DEPRECATED_HOOKS, "can_reuse", "use may_reuse, which is told the page, too")
     with pytest.warns(FutureWarning, match="policy mm-id: the hook can_reuse is deprecated; use may_reuse"):
-        validation.check_policy(mm_id.POLICY)
+        validation.checked_policy(mm_id.POLICY)

@@ -12,7 +12,7 @@ import pytest
 
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.errors import UsageError
-from foliolab.framework.results import result as results
+from foliolab.framework.results.result import Result
 from foliolab.framework.testing.verdict import Limit
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
@@ -55,10 +55,10 @@ def test_it_is_there_without_numba_qt_or_numpy() -> None:
 def test_fixtures_have_readable_ids(tmp_path: Path) -> None:
     code, out = run(
         tmp_path, "def test_it(policy, workload, engine):\n    engine.create(0)\n    assert engine.scheme is policy\n",
-        "--policy", "mm-id:slots=3", "--policy", "mine.py", "--workload", "munmap", "--collect-only",
+        "--policy", "mm-id-slots:slots=3", "--policy", "mine.py", "--workload", "munmap", "--collect-only",
     )  # fmt: skip
     assert code == 0
-    for policy in ("mm-id:slots=3", "mine"):
+    for policy in ("mm-id-slots:slots=3", "mine"):
         for execution in ("interpreted", "native"):
             assert re.search(rf"test_it\[[^\]]*{re.escape(policy)}[^\]]*\]", out) and execution in out
     assert "munmap" in out
@@ -77,7 +77,7 @@ def test_a_comparison_is_shown_written_and_in_the_junit_file(tmp_path: Path) -> 
     )  # fmt: skip
     assert code == 0, out
     assert out.count("baseline") == 2 and "mine" in out
-    found = results.load(tmp_path / "out" / "seed1.json")
+    found = Result.load(tmp_path / "out" / "seed1.json")
     assert found.config.sizes == [16, 64] and found.config.policies == ["page-mapcount", "mine"]
     assert len((tmp_path / "out" / "seed1.csv").read_text().splitlines()) == 5
     names = {one.get("name") for one in ElementTree.parse(tmp_path / "j.xml").iter("property")}
@@ -88,7 +88,7 @@ def test_results_come_from_the_workers_of_xdist(tmp_path: Path) -> None:
     code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--policy", "mm-id", "--seeds", "1,2", "-n", "2",
                     "--compare-report", "out")  # fmt: skip
     assert code == 0, out
-    assert results.load(tmp_path / "out" / "seed1.json").complete and (tmp_path / "out" / "seed2.json").is_file()
+    assert Result.load(tmp_path / "out" / "seed1.json").complete and (tmp_path / "out" / "seed2.json").is_file()
 
 
 def test_counted_metrics_gate_exactly(tmp_path: Path) -> None:

@@ -14,10 +14,13 @@ from rich.console import Console
 
 from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.errors import ExitCode, NothingMeasured, ResultFileError
-from foliolab.framework.replay import costs, result, session
+from foliolab.framework.host import describe_host
+from foliolab.framework.replay import costs, session
+from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import INTERRUPTED, ReplayRequest, exit_code, replay
 from foliolab.framework.report import replay as report
-from foliolab.framework.results import result as results
+from foliolab.framework.report.pages.terminal import TerminalPage
+from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import file
 from foliolab.framework.trace.file import Writer
@@ -28,7 +31,7 @@ HEAP = 0x7F12_3456_0000 >> 12 & ~511
 EXACT = exact.POLICY.with_parameters()
 MM_ID = mm_id.POLICY.with_parameters()
 BASE = page_mapcount.POLICY.with_parameters()
-COSTS = result.Costs(copy_ns=300.0, reuse_ns=50.0, source="a test")
+COSTS = Costs(copy_ns=300.0, reuse_ns=50.0, source="a test")
 
 
 def orphans(nr: int) -> ev.Events:
@@ -74,10 +77,10 @@ def never(folio: Any) -> bool:
     return False
 
 
-def shown(found: result.ReplayResult, encoding: str = "utf-8") -> str:
+def shown(found: ReplayResult, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding)
-    report.render(found, Console(file=text, width=160, highlight=False))
+    report.render(found, TerminalPage(Console(file=text, width=160, highlight=False)))
     text.flush()
     return raw.getvalue().decode(encoding)
 
@@ -217,9 +220,9 @@ def test_the_report(trace: Path, encoding: str) -> None:
 
 def test_results_round_trip(trace: Path, tmp_path: Path) -> None:
     found = replay(request(trace))
-    result.save(found, tmp_path / "r.json")
-    assert result.load(tmp_path / "r.json") == found
-    assert shown(result.load(tmp_path / "r.json")) == shown(found)
+    found.save(tmp_path / "r.json")
+    assert ReplayResult.load(tmp_path / "r.json") == found
+    assert shown(ReplayResult.load(tmp_path / "r.json")) == shown(found)
 
 
 @pytest.mark.parametrize(
@@ -233,14 +236,14 @@ def test_results_round_trip(trace: Path, tmp_path: Path) -> None:
 def test_damaged_results_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(ResultFileError, match=message):
-        result.load(tmp_path / "r.json")
+        ReplayResult.load(tmp_path / "r.json")
     with pytest.raises(ResultFileError, match="there is no replay's result"):
-        result.load(tmp_path / "none.json")
+        ReplayResult.load(tmp_path / "none.json")
 
 
-def bench(cells: list[results.Cell]) -> results.Result:
+def bench(cells: list[Cell]) -> Result:
     policies = sorted({cell.policy for cell in cells})
-    config = results.Config(
+    config = Config(
         policies=policies,
         policy_parameters={},
         baseline=policies[0],
@@ -251,13 +254,13 @@ def bench(cells: list[results.Cell]) -> results.Result:
         seed=1,
         quick=False,
     )
-    return results.Result(
+    return Result(
         complete=True,
         command="",
         started="",
         finished="",
         config=config,
-        machine=results.describe_machine(),
+        machine=describe_host(),
         versions={},
         kernel="",
         git="",
@@ -265,8 +268,8 @@ def bench(cells: list[results.Cell]) -> results.Result:
     )
 
 
-def cell(policy: str, workload: str, size_kib: int, *samples: float) -> results.Cell:
-    return results.Cell(policy=policy, workload=workload, size_kib=size_kib, samples=list(samples))
+def cell(policy: str, workload: str, size_kib: int, *samples: float) -> Cell:
+    return Cell(policy=policy, workload=workload, size_kib=size_kib, samples=list(samples))
 
 
 def test_costs_come_from_the_policy_that_reuses(tmp_path: Path) -> None:
@@ -275,11 +278,11 @@ def test_costs_come_from_the_policy_that_reuses(tmp_path: Path) -> None:
         cell("new", costs.COPY, 64, 320, 330, 325), cell("new", costs.REUSE, 64, 40, 50, 45),
         cell("new", costs.REUSE, 4, 1, 1, 1),
     ]  # fmt: skip
-    results.save(bench(cells), tmp_path / "r.json")
+    bench(cells).save(tmp_path / "r.json")
     found = costs.load_costs(tmp_path / "r.json")
     assert (found.copy_ns, found.reuse_ns) == (325, 45)
     assert found.source == "r.json: new, cow-byte and reuse-byte"
-    results.save(bench(cells[:1]), tmp_path / "r.json")
+    bench(cells[:1]).save(tmp_path / "r.json")
     with pytest.raises(ResultFileError, match="no times of cow-byte and reuse-byte"):
         costs.load_costs(tmp_path / "r.json")
 
@@ -307,7 +310,7 @@ def test_teardowns_are_timed_as_the_kernel_shows(detached: Path) -> None:
     assert found.policies[1].false_shared.episodes == 1
     (note,) = (note for note in found.notes if "teardown of a relative" in note)
     assert note.startswith("1 fork and 0 write faults")
-    assert "mm-id has 0 of 2 (over before) and 2 of 2 (over after)" in note
+    assert "mm-id agrees with the kernel on 0 of 2 outcomes (teardown before) and 2 of 2 (teardown after)" in note
     assert "mm-id: 2 of 2 uncertain outcomes" in shown(found)
 
 

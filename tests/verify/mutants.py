@@ -15,6 +15,7 @@ from typing import Any
 
 from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.policy import Policy, Stored
+from foliolab.framework.machine.calltree import called_by
 from foliolab.policies import (
     exact,
     mm_id,
@@ -23,10 +24,11 @@ from foliolab.policies import (
     owner_vma,
     page_mapcount,
     rmap_id,
-    rmap_seqcount,
     total_mapped_pages,
     vma_pagetable,
 )
+from foliolab.policies.parts import page_mapcounts, reuse, whole_folio
+from foliolab.policies.rmap_id import seqcount
 
 LOCK = "bit_spin_lock(LOCK_BIT, folio._mm_ids)"
 UNLOCK = "bit_spin_unlock(LOCK_BIT, folio._mm_ids)"
@@ -76,6 +78,7 @@ def edited(function: Any, edits: tuple[tuple[str, str], ...]) -> FunctionType:
 def with_function(policy: Policy, function: Any, other: Any, name: str) -> Policy:
     """The policy with another function in the place of one of its own, be it a hook or something that hooks call."""
     given = policy.hooks.given()
+    called = function in called_by(given.values(), dict(policy.replace))
     mine: dict[str, Any] = {hook: other for hook, value in given.items() if value is function}
     kept = {f.name: getattr(policy.hooks, f.name) for f in fields(policy.hooks)}
     return replace(
@@ -84,7 +87,7 @@ def with_function(policy: Policy, function: Any, other: Any, name: str) -> Polic
         models=None,
         mutants=None,
         hooks=Hooks(**{**kept, **mine}),
-        replace=(*policy.replace, (function, other)),
+        replace=(*policy.replace, (function, other)) if called else policy.replace,
     )
 
 
@@ -139,7 +142,7 @@ FAULTS: tuple[Fault, ...] = (
     # flags
     _mm(
         "second-slot-sets-no-flag",
-        mm_id._add_to_slots,
+        mm_id.add_to_slots,
         (
             "store(folio._mm_id_mapcount[1], nr - 1)\n        __set_bit(SHARED_BIT, folio._mm_ids)",
             "store(folio._mm_id_mapcount[1], nr - 1)\n        pass",
@@ -147,17 +150,17 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _mm(
         "first-slot-sets-no-flag",
-        mm_id._add_to_slots,
+        mm_id.add_to_slots,
         ("__set_bit(SHARED_BIT, folio._mm_ids)  # others map it already", "pass"),
     ),
     _mm(
         "flag-is-never-cleared",
-        mm_id._sub_from_slots,
+        mm_id.sub_from_slots,
         ("__clear_bit(SHARED_BIT, folio._mm_ids)", "pass"),
     ),
     _mm(
         "flag-is-cleared-too-early",
-        mm_id._sub_from_slots,
+        mm_id.sub_from_slots,
         (
             "if not left and (load(folio._mm_id_mapcount[0]) == total or load(folio._mm_id_mapcount[1]) == total):",
             "if not left:",
@@ -171,7 +174,7 @@ FAULTS: tuple[Fault, ...] = (
     # slots and counts
     _mm(
         "wrong-slot-counts",
-        mm_id._add_to_slots,
+        mm_id.add_to_slots,
         (
             "store(folio._mm_id_mapcount[1], load(folio._mm_id_mapcount[1]) + nr)",
             "store(folio._mm_id_mapcount[0], load(folio._mm_id_mapcount[0]) + nr)",
@@ -179,17 +182,17 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _mm(
         "wrong-slot-is-freed",
-        mm_id._sub_from_slots,
-        ("left = _sub_from_slot(folio, 1, nr)", "left = _sub_from_slot(folio, 0, nr)"),
+        mm_id.sub_from_slots,
+        ("left = sub_from_slot(folio, 1, nr)", "left = sub_from_slot(folio, 0, nr)"),
     ),
     _mm(
         "slot-starts-one-too-high",
-        mm_id._add_to_slots,
+        mm_id.add_to_slots,
         ("store(folio._mm_id_mapcount[0], nr - 1)", "store(folio._mm_id_mapcount[0], nr)"),
     ),
-    _mm("slot-is-freed-one-too-early", mm_id._sub_from_slot, ("if left >= 0:", "if left > 0:")),
-    _mm("id-of-an-empty-slot-stays", mm_id._sub_from_slot, ("set_slot_id(folio, slot, MM_ID_DUMMY)", "pass")),
-    _mm("count-of-an-empty-slot-stays", mm_id._sub_from_slot, ("store(folio._mm_id_mapcount[slot], -1)", "pass")),
+    _mm("slot-is-freed-one-too-early", mm_id.sub_from_slot, ("if left >= 0:", "if left > 0:")),
+    _mm("id-of-an-empty-slot-stays", mm_id.sub_from_slot, ("set_slot_id(folio, slot, MM_ID_DUMMY)", "pass")),
+    _mm("count-of-an-empty-slot-stays", mm_id.sub_from_slot, ("store(folio._mm_id_mapcount[slot], -1)", "pass")),
     # reuse
     _mm(
         "reuse-without-a-second-look",
@@ -199,7 +202,7 @@ FAULTS: tuple[Fault, ...] = (
             "exclusive = only_mapped(folio)",
         ),
     ),
-    _mm("reuse-in-spite-of-references", mm_id.only_mapped, ("== folio_ref_count(folio)", "<= folio_ref_count(folio)")),
+    _mm("reuse-in-spite-of-references", reuse.only_mapped, ("== folio_ref_count(folio)", "<= folio_ref_count(folio)")),
     # narrow fields
     Fault("narrow-slot-counts", mm_id.POLICY, field="_mm_id_mapcount", ctype="i8"),
     Fault("narrow-large-mapcount", no_page_mapcount.POLICY, field="_large_mapcount", ctype="i8"),
@@ -208,13 +211,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "page-mapcount-without-an-atomic",
         page_mapcount.POLICY,
-        page_mapcount.dup_page,
+        page_mapcounts.dup_page,
         (("atomic_inc(page._mapcount)", "atomic_set(page._mapcount, atomic_read(page._mapcount) + 1)"),),
     ),
     Fault(
         "last-page-is-not-uncounted",
         page_mapcount.POLICY,
-        page_mapcount.remove_page_mapcounts,
+        page_mapcounts.remove_page_mapcounts,
         (
             (
                 "if last and atomic_sub_return(last, folio._nr_pages_mapped) >= ENTIRELY_MAPPED:",
@@ -231,7 +234,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "partial-if-anything-went",
         page_mapcount.POLICY,
-        page_mapcount.partially_mapped,
+        page_mapcounts.partially_mapped,
         (("return nr != 0 and", "return nr >= 0 and"),),
     ),
     Fault(
@@ -260,7 +263,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "statistic-counts-every-mapping",
         no_page_mapcount.POLICY,
-        no_page_mapcount.pages_if_first,
+        whole_folio.pages_if_first,
         (("if now == nr else 0", "if now >= nr else 0"),),
     ),
     Fault(
@@ -306,7 +309,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "v1-forgets-to-clear-exclusive",
         mm_id_v1.POLICY,
-        mm_id_v1._add_to_slots,
+        mm_id_v1.add_to_slots,
         (
             (
                 "            store(folio._mm1_mapcount, nr - 1)\n        __clear_bit(EXCLUSIVE_BIT, folio._mm_ids)",
@@ -329,7 +332,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "sequence-does-not-move",
         SMALL_RMAP_ID,
-        rmap_seqcount.write_end,
+        seqcount.write_end,
         (
             (
                 "atomic_add_return(SEQUENCE_STEP[form] - SHARED_WRITER, seqcount)",

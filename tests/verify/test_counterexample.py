@@ -13,7 +13,7 @@ from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import OPERATIONS, Operation
 from foliolab.framework.errors import ModelError, ResultFileError, UsageError
-from foliolab.framework.verify.counterexample import FLUSH, Counterexample, load, save, schedule_text
+from foliolab.framework.verify.counterexample import FLUSH, Counterexample, schedule_text
 from foliolab.framework.verify.playback import confirm, play
 from foliolab.policies import estimated_sharers, mm_id
 
@@ -96,22 +96,22 @@ def test_a_signature_is_that_of_the_method(name: str) -> None:
 
 # -- files -----------------------------------------------------------------------------------------------
 def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
-    save(example(), tmp_path / "one.json")
-    assert load(tmp_path / "one.json") == example()
+    example().save(tmp_path / "one.json")
+    assert Counterexample.load(tmp_path / "one.json") == example()
 
 
 def test_a_damaged_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     place = tmp_path / "one.json"
     with pytest.raises(ResultFileError, match="there is no counterexample"):
-        load(place)
-    save(example(), place)
+        Counterexample.load(place)
+    example().save(place)
     whole = place.read_text()
     place.write_text(whole[: len(whole) // 2])
     with pytest.raises(ResultFileError, match="damaged"):
-        load(place)
+        Counterexample.load(place)
     place.write_text(whole.replace('"schema": 1', '"schema": 99'))
     with pytest.raises(ResultFileError, match="schema 99"):
-        load(place)
+        Counterexample.load(place)
 
 
 def test_a_schedule_is_merged_and_read_back() -> None:
@@ -122,7 +122,7 @@ def test_a_schedule_is_merged_and_read_back() -> None:
 
 @pytest.mark.parametrize("schedule", ["2*1", "0*x", "zero", "0*-1", "*"])
 def test_a_schedule_that_is_none_is_said(schedule: str) -> None:
-    with pytest.raises(UsageError, match="is no turn of one of the 2 threads"):
+    with pytest.raises(UsageError, match="is not a turn of one of the 2 threads"):
         _ = example(schedule=schedule).turns
 
 
@@ -170,7 +170,7 @@ def test_a_sequence_is_checked_after_every_operation() -> None:
 
 
 def test_a_machine_that_is_none_is_said() -> None:
-    with pytest.raises(UsageError, match="machine is not understood"):
+    with pytest.raises(UsageError, match="shape is not valid"):
         play(example(shape={"pages": 3}), MM_ID)
 
 

@@ -14,7 +14,7 @@ from foliolab.framework.verify.attack import Budget, Progress
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.growth import HEAD, Limit, Pile, limits, piles
 from foliolab.framework.verify.playback import confirm
-from foliolab.framework.verify.sequence import Trial
+from foliolab.framework.verify.sequence import OperationSequence
 from foliolab.framework.verify.structural import Structural, stored
 from foliolab.policies import exact, mm_id, no_page_mapcount, page_mapcount, rmap_id, total_mapped_pages
 
@@ -166,10 +166,10 @@ def test_what_is_stored_is_told_from_the_declaration() -> None:
 def test_a_pile_is_as_high_as_it_says(pile: Pile) -> None:
     scheme = mm_id.POLICY.with_parameters()
     n = list(pile.numbers())[1]
-    trial = Trial(Machine(scheme, pile.shape(n), "interpreted"), lambda: False)
-    trial.all(pile.operations(n, [scheme.max_mm_id - i for i in range(pile.most_mms)]))
-    assert trial.breaches == {}
-    height = int(trial.watch.truth.folio_mapcount[HEAD])
+    sequence = OperationSequence(Machine(scheme, pile.shape(n), "interpreted"), lambda: False)
+    sequence.all(pile.operations(n, [scheme.max_mm_id - i for i in range(pile.most_mms)]))
+    assert sequence.breaches == {}
+    height = int(sequence.watch.truth.folio_mapcount[HEAD])
     assert n <= height <= 2 * n
 
 

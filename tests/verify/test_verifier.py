@@ -17,7 +17,7 @@ from foliolab.framework.errors import PluginError
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Finding
-from foliolab.framework.verify.verifier import load, save, verify
+from foliolab.framework.verify.verifier import Verification, verify
 from foliolab.policies import mm_id
 
 
@@ -81,8 +81,8 @@ def test_answers_come_together(jobs: int, tmp_path: Path) -> None:
     assert found.refuted[0].counterexample is not None
     assert found.refuted[0].counterexample.digest == found.digest
     assert {one.attack for one in told if isinstance(one, Progress)} == {"says", "other"}
-    save(found, tmp_path / "v.json")
-    assert load(tmp_path / "v.json") == found
+    found.save(tmp_path / "v.json")
+    assert Verification.load(tmp_path / "v.json") == found
 
 
 def test_what_the_interpreted_engine_does_not_confirm_is_no_refutation() -> None:
@@ -105,9 +105,10 @@ def test_an_attack_that_fails_leaves_its_claims_undecided(does: str, why: str) -
 
 
 def test_the_first_refutation_ends_all() -> None:
-    began = time.monotonic()
-    found = verify(SCHEME, [Says("slow", does="hang"), Says("quick", REFUTED, "found")], Budget(60), jobs=2, first=True)
-    assert time.monotonic() - began < 30
+    # An hour: only the refutation can end it within the limit that pytest sets a test.
+    found = verify(
+        SCHEME, [Says("slow", does="hang"), Says("quick", REFUTED, "found")], Budget(3600), jobs=2, first=True
+    )
     assert found.verdict("safe") == "refuted"
     assert {one.bound for one in found.findings if one.attack == "slow"} == {"stopped"}
 

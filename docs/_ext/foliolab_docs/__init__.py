@@ -7,15 +7,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
 
 from docutils import nodes
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from foliolab_docs import commands, policypages, reference, schema
+from foliolab_docs import commands, policypages, reference, schema, storeys
 from foliolab_docs.lexer import ScenarioLexer
 
 __all__ = ["setup"]
@@ -44,14 +48,14 @@ class Generated(SphinxDirective):
         name = self.arguments[0]
         self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         parts: dict[str, Callable[[], Iterable[str]]] = {
-            **reference.PARTS, "policies": _policies, "verdicts": _verdicts,
+            **reference.PARTS, "policies": _policies, "verdicts": _verdicts, "storeys": storeys.part,
         }  # fmt: skip
         lines = schema.part(name) if ":" in name else parts[name]()
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
 def _alone() -> None:
-    """What else is installed or was found on this machine has no place in the documentation."""
+    """Keep plugins and kept verdicts of this host out of the documentation."""
     folder = tempfile.mkdtemp(prefix="foliolab-docs-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["FOLIOLAB_PLUGINS"] = "off"
@@ -60,11 +64,17 @@ def _alone() -> None:
 
 
 def _write_pages(app: Sphinx) -> None:
-    policypages.write(_sources())
+    with ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool:
+        policypages.write(_sources(), pool=pool)
+
+
+def _begin_commands(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    texts = {page: Path(env.doc2path(page)) for page in pages}
+    commands.RUNS.begin({page: file.read_text("utf-8") for page, file in texts.items()})
 
 
 def _finished(app: Sphinx, fault: Exception | None) -> None:
-    commands.forget()
+    commands.RUNS.forget()
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -76,5 +86,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_lexer("scenario", ScenarioLexer)
     app.add_lexer("ebnf", TextLexer)  # the scenarios' grammar has sentences in it, which the lexer of that name refuses
     app.connect("builder-inited", _write_pages)
+    app.connect("env-before-read-docs", _begin_commands)
     app.connect("build-finished", _finished)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -7,11 +7,18 @@
     foliolab verify mine --plugin my.py
     ```
 
-Commands of a page run in one folder of its own, one after the other; `{foliolab-file} NAME` shows a file and puts it
-there. A command that ends otherwise than `:exit:` says is a warning, which fails a build with -W. `:from:` and `:to:`
-are patterns of the first and the last line to show; what is left out stands as an ellipsis. `:kernel:` is for what asks
-the running kernel (as root, and it changes settings of the machine): such a block is run only where
+The commands of a page run in one folder, one after the other; `{foliolab-file} NAME` shows a file and puts it there. A
+command that ends with another code than `:exit:` is a warning, which fails a build with -W. `:from:` and `:to:` are
+patterns of the first and the last line to show; an ellipsis stands for lines that are left out. `:kernel:` marks a
+block that asks the running kernel, as root, and changes settings of the host: it is run only where
 FOLIOLAB_DOCS_KERNEL=1.
+
+Most of the time of a build goes into these commands. They begin before Sphinx reads the pages, several pages at a time,
+and a directive waits for the commands of its page. A block that is not in the page's own text, but in an included file,
+runs when Sphinx comes to it.
+
+sphinxcontrib-programoutput checks exit codes, too. It cannot choose lines by patterns, gives a page no folder, runs one
+command after the other, and shows the paths of this host.
 """
 
 from __future__ import annotations
@@ -19,10 +26,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -34,44 +44,111 @@ from foliolab_docs import policypages
 
 SECONDS: Final = 300
 ELLIPSIS: Final = "…"
-_folders: Final[dict[str, tempfile.TemporaryDirectory[str]]] = {}
+NOT_RUN: Final = "This asks the running kernel, as root; it was not run when this page was built."
+BLOCK: Final = re.compile(
+    r"^(?P<fence>`{3,})\{(?P<kind>foliolab|foliolab-file)\}(?P<name>[^\n]*)\n(?P<body>.*?)^(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
+)
+OPTION: Final = re.compile(r"^:\w+:.*\n", re.MULTILINE)
 
 
-def folder_of(page: str) -> Path:
-    """The folder in which a page's commands run."""
-    if page not in _folders:
-        _folders[page] = tempfile.TemporaryDirectory(prefix="foliolab-docs-")
-    return Path(_folders[page].name)
+def asks_the_kernel() -> bool:
+    """Whether blocks that ask the running kernel are run."""
+    return os.environ.get("FOLIOLAB_DOCS_KERNEL") == "1"
 
 
-def forget() -> None:
-    """Remove the folders of all pages."""
-    while _folders:
-        _folders.popitem()[1].cleanup()
+def lines_of(block: str) -> tuple[str, ...]:
+    """The commands of a block."""
+    return tuple(line.strip() for line in block.splitlines() if line.strip())
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run `foliolab …` in a folder.
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its outcome, or why there is none."""
 
-    Raises:
-        subprocess.TimeoutExpired: it did not end.
-    """
+    command: str
+    done: subprocess.CompletedProcess[str] | None = None
+    fault: str = ""
+
+
+def run(command: str, folder: Path) -> Ended:
+    """Run `foliolab …` in a folder."""
     program, *arguments = shlex.split(command)
     if program != "foliolab":
-        raise ValueError(f"{command!r} does not begin with foliolab")
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "foliolab.framework.cli", *arguments],
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=SECONDS,
-        check=False,
-        env=os.environ | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
-    )
+        return Ended(command, fault=f"{command!r} does not begin with foliolab")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "foliolab.framework.cli", *arguments],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=SECONDS,
+            check=False,
+            env=os.environ | {"PYTHONUTF8": "1", "NO_COLOR": "1"},
+        )
+    except subprocess.TimeoutExpired as fault:
+        return Ended(command, fault=str(fault))
+    return Ended(command, done)
+
+
+def run_page(blocks: Iterable[re.Match[str]], folder: Path) -> list[list[Ended]]:
+    """Write the files of a page and run its commands, in their order; how each block of commands ended."""
+    found = []
+    for block in blocks:
+        if block["kind"] == "foliolab-file":
+            (folder / block["name"].strip()).write_text(block["body"], "utf-8")
+        elif ":kernel:" not in block["body"] or asks_the_kernel():
+            found.append([run(command, folder) for command in lines_of(OPTION.sub("", block["body"]))])
+    return found
+
+
+class Runs:
+    """The commands of all pages, and the folders in which they run."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, Path] = {}
+        self._pages: dict[str, Future[list[list[Ended]]]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def folder(self, page: str) -> Path:
+        """The folder in which a page's commands run."""
+        if page not in self._folders:
+            self._folders[page] = Path(tempfile.mkdtemp(prefix="foliolab-docs-"))
+        return self._folders[page]
+
+    def begin(self, texts: Mapping[str, str]) -> None:
+        """Begin the commands of pages in the background, pages with the most blocks first.
+
+        Args:
+            texts: Markdown by the page's name.
+        """
+        self._pool = self._pool or ThreadPoolExecutor(os.cpu_count())
+        found = {page: list(BLOCK.finditer(text)) for page, text in texts.items()}
+        for page in sorted((page for page in found if found[page]), key=lambda page: -len(found[page])):
+            self._pages[page] = self._pool.submit(run_page, found[page], self.folder(page))
+
+    def outcomes(self, page: str, commands: tuple[str, ...]) -> list[Ended]:
+        """How the commands of a page's next block ended."""
+        blocks = self._pages[page].result() if page in self._pages else []
+        if blocks and tuple(ended.command for ended in blocks[0]) == commands:
+            return blocks.pop(0)
+        return [run(command, self.folder(page)) for command in commands]
+
+    def forget(self) -> None:
+        """Wait for the commands that run, drop the others, and remove the folders of all pages."""
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        self._pages.clear()
+        while self._folders:
+            shutil.rmtree(self._folders.popitem()[1], ignore_errors=True)
+
+
+RUNS: Final = Runs()
 
 
 def shown(text: str, folder: Path, first: str = "", last: str = "") -> str:
-    """An output as a page shows it: a part of it, without this machine's paths.
+    """An output as a page shows it: a part of it, without this host's paths.
 
     Raises:
         ValueError: no line is like one of the patterns.
@@ -107,30 +184,35 @@ class Commands(SphinxDirective):
     }
 
     def run(self) -> list[nodes.Node]:
-        """The commands, then their output."""
-        commands = [line.strip() for line in self.content if line.strip()]
+        """The commands, then the output of the last one."""
+        commands = lines_of("\n".join(self.content))
         made: list[nodes.Node] = [_block("\n".join(commands), "sh", "foliolab-command")]
-        if "kernel" in self.options and os.environ.get("FOLIOLAB_DOCS_KERNEL") != "1":
-            said = "This asks the running kernel, as root; it was not run when this page was built."
-            return [*made, nodes.paragraph(said, said, classes=["foliolab-not-run"])]
-        for output in self._outputs(commands):
-            made.append(_block(output, "text", "foliolab-output"))
-        return made
+        if "kernel" in self.options and not asks_the_kernel():
+            return [*made, nodes.paragraph(NOT_RUN, NOT_RUN, classes=["foliolab-not-run"])]
+        return [*made, *(_block(output, "text", "foliolab-output") for output in self._outputs(commands))]
 
-    def _outputs(self, commands: list[str]) -> Iterator[str]:
+    def _outputs(self, commands: tuple[str, ...]) -> Iterator[str]:
         self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
-        folder = folder_of(self.env.docname)
-        for command in commands:
-            last = command == commands[-1]
-            expected = self.options.get("exit", 0) if last else 0
+        page = self.env.docname
+        *before, last = RUNS.outcomes(page, commands)
+        for ended in before:
+            self._expect(ended, 0)
+        if self._expect(last, self.options.get("exit", 0)) and last.done:
+            patterns = self.options.get("from", ""), self.options.get("to", "")
             try:
-                done = run(command, folder)
-                if done.returncode != expected:
-                    self._warn(f"{command}: exit code {done.returncode}, not {expected}: {done.stderr or done.stdout}")
-                if last:
-                    yield shown(done.stdout, folder, self.options.get("from", ""), self.options.get("to", ""))
-            except (ValueError, subprocess.TimeoutExpired) as fault:
-                self._warn(f"{command}: {fault}")
+                yield shown(last.done.stdout, RUNS.folder(page), *patterns)
+            except ValueError as fault:
+                self._warn(f"{last.command}: {fault}")
+
+    def _expect(self, ended: Ended, code: int) -> bool:
+        """Warn about a command that ended otherwise; whether it ended at all."""
+        if ended.done is None:
+            self._warn(f"{ended.command}: {ended.fault}")
+            return False
+        if ended.done.returncode != code:
+            printed = ended.done.stderr or ended.done.stdout
+            self._warn(f"{ended.command}: exit code {ended.done.returncode}, not {code}: {printed}")
+        return True
 
     def _warn(self, message: str) -> None:
         self.state.document.reporter.warning(message, line=self.lineno)
@@ -146,7 +228,9 @@ class File(SphinxDirective):
         """The file's text."""
         name = self.arguments[0]
         text = "\n".join(self.content) + "\n"
-        (folder_of(self.env.docname) / name).write_text(text, "utf-8")
+        file = RUNS.folder(self.env.docname) / name
+        if not file.exists():  # of a block that was not found in the page's text
+            file.write_text(text, "utf-8")
         block = _block(text.rstrip(), "python" if name.endswith(".py") else "scenario", "foliolab-file")
         caption = nodes.caption(name, name)
         return [nodes.container("", caption, block, classes=["literal-block-wrapper"], literal_block=True)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator
-from functools import cached_property
+from concurrent.futures import Executor
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -49,12 +50,11 @@ class Sources:
         self.registry = load()
         self.ledger = Ledger(self.registry.findings.values())
 
-    @cached_property
-    def precision(self) -> PrecisionResult:
-        """How precise the policies are: each once through every sharing pattern, interpreted and small."""
+    def precision(self, scheme: Scheme) -> PrecisionResult:
+        """How precise a policy is: once through every sharing pattern, interpreted and small."""
         request = PrecisionRequest(
             patterns=list(self.registry.patterns.values()),
-            schemes=[policy.with_parameters() for policy in self.registry.policies.values()],
+            schemes=[scheme],
             mms=PATTERN_MMS,
             folios=PATTERN_FOLIOS,
             execution="interpreted",
@@ -84,7 +84,7 @@ def page(policy: Policy, sources: Sources) -> str:
         lines += [f"It models {prose(policy.models.told)}; `foliolab kernel check` holds it against such a kernel.", ""]
     for part in (
         _stored(scheme), _parameters(policy), _claims(scheme, kept), _states(scheme), _cost(scheme),
-        _precision(scheme, sources.precision), _limits(scheme, kept), _text(policy, file),
+        _precision(scheme, sources.precision(scheme)), _limits(scheme, kept), _text(policy, file),
     ):  # fmt: skip
         lines += part
     return "\n".join(lines)
@@ -178,13 +178,13 @@ def _states(scheme: Scheme) -> Iterator[str]:
         "their initial value are not shown.",
         "",
     )
-    for course, title in (
+    for setup, title in (
         (states.TWO, "Two MMs: fork, exit, and unmapping the first page"),
         (states.THREE, "Three MMs: a parent forks twice, then they exit in any order"),
     ):
-        graph = states.explored(scheme, course)
+        graph = states.explored(scheme, setup)
         yield from (f"### {title}", "")
-        yield from fenced("{raw} html", [_drawn(graph, f"{scheme.policy.name}. {title}.")])
+        yield from _drawn(graph, f"{scheme.policy.name}: {title}")
         wrong = sorted({one.verdict for one in graph.states} & {"false shared", "unsafe: exclusive"})
         said = f"{len(graph.states)} states, {len(graph.transitions)} transitions"
         yield f"{said}; wrong answers among them: {', '.join(wrong) or 'none'}."
@@ -195,7 +195,8 @@ def _states(scheme: Scheme) -> Iterator[str]:
         yield ""
 
 
-def _drawn(graph: states.Graph, title: str) -> str:
+def _drawn(graph: states.Graph, title: str) -> Iterator[str]:
+    """A picture of the states, and the transitions as a table."""
     rows = "".join(
         f"<tr><td>{one.source}</td><td>{one.operation}</td><td>{one.target}</td>"
         f"<td>{graph.states[one.target].verdict or 'not mapped'}</td></tr>"
@@ -203,7 +204,12 @@ def _drawn(graph: states.Graph, title: str) -> str:
     )
     head = "<tr><th>from</th><th>operation</th><th>to</th><th>answer there</th></tr>"
     listed = f"<details><summary>The transitions as a table</summary><table>{head}{rows}</table></details>"
-    return f'<div class="foliolab-scroll">{picture.svg(graph, title)}</div>{listed}'
+    if not picture.available():
+        yield from (picture.ABSENT, "")
+        yield from fenced("{raw} html", [listed])
+        return
+    svg = picture.states(graph, title)
+    yield from fenced("{raw} html", [f'<div class="foliolab-scroll">{svg}</div>{listed}'])
 
 
 def _cost(scheme: Scheme) -> Iterator[str]:
@@ -266,7 +272,7 @@ def _limits(scheme: Scheme, kept: dict[str, KeptVerdict]) -> Iterator[str]:
             claim = code(one.claim) if one.claim else EVERY
             yield f"- Refuted: {claim} ({one.source}): {prose(one.message)}."
     if policy.mutants:
-        caught = len(policy.mutants())
+        caught = len(policy.wrong_variants())
         yield f"- It comes with {caught} wrong variants, which `foliolab kernel check --self-test` must catch."
     yield ""
 
@@ -326,8 +332,20 @@ def digest() -> str:
     return made.hexdigest()
 
 
-def write(sources: Sources, folder: Path = FOLDER) -> None:
-    """Write every page unless nothing has changed, and take away what is there of policies that are gone."""
+def _write_page(name: str, folder: Path) -> None:
+    """In a process of its own: everything is loaded anew, since policies cannot be sent to another process."""
+    sources = Sources()
+    (folder / f"{name}.md").write_text(page(sources.registry.policies[name], sources), "utf-8")
+
+
+def write(sources: Sources, folder: Path = FOLDER, pool: Executor | None = None) -> None:
+    """Write every page unless nothing has changed, and remove the pages of policies that are gone.
+
+    Args:
+        sources: the policies.
+        folder: where the pages lie.
+        pool: of processes that write a page each; without it this process writes them all.
+    """
     stamp = folder / STAMP
     now = digest()
     names = {f"{name}.md" for name in sources.registry.policies}
@@ -338,6 +356,9 @@ def write(sources: Sources, folder: Path = FOLDER) -> None:
     stamp.unlink(missing_ok=True)
     for name in there - names:
         (folder / name).unlink()
-    for name, policy in sources.registry.policies.items():
-        (folder / f"{name}.md").write_text(page(policy, sources), "utf-8")
+    if pool:
+        list(pool.map(_write_page, sources.registry.policies, repeat(folder)))
+    else:
+        for name, policy in sources.registry.policies.items():
+            (folder / f"{name}.md").write_text(page(policy, sources), "utf-8")
     stamp.write_text(now, "utf-8")

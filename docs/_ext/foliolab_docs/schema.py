@@ -49,7 +49,10 @@ def described(root: type[msgspec.Struct]) -> list[str]:
     lines = []
     for struct in structs(root):
         docstring = inspect.getdoc(struct) or ""
-        said = attributes(docstring) | attributes(docstring, "Args")
+        said: dict[str, str] = {}
+        for kind in reversed(struct.__mro__):  # a base documents its own fields
+            text = inspect.getdoc(kind) or ""
+            said |= attributes(text) | attributes(text, "Args")
         lines += [f"### {struct.__name__}", "", prose(docstring.partition("\n\n")[0]), ""]
         hints = get_type_hints(struct)
         rows = []

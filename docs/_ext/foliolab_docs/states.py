@@ -1,8 +1,8 @@
-"""The states of one folio under a policy, explored with the interpreted engine: nobody draws them by hand.
+"""The states of one folio under a policy, found with the interpreted engine.
 
-A few MMs work on one folio. In every state every operation that the modelled kernel allows is tried; two states are
-one if the page tables and everything that the policy stores in the folio are the same. Where that never comes to an
-end (a sequence number counts on), fields that need not return to their initial value are left out.
+A few MMs work on one folio. The search tries every operation that the modelled kernel allows in every state. Two states
+are the same if the page tables and everything that the policy stores in the folio are the same. Where the number of
+states has no end (a sequence number counts on), fields that need not return to their initial value are left out.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ NAMES: Final = "ABCD"
 ORDER: Final = 2
 PAGES: Final = 1 << ORDER
 MOST_STATES: Final = 24
-"""A picture of more states says nothing."""
+"""Pictures of more states cannot be read."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What the page tables and the policy say at one moment.
+    """The page tables and the policy at one moment.
 
     Args:
         mapped: for each MM, which pages of the folio it maps.
@@ -50,7 +50,7 @@ class State:
 
     @property
     def verdict(self) -> str:
-        """The policy's answer, held against the page tables; empty where nobody maps the folio."""
+        """The policy's answer, compared with the page tables; empty where no MM maps the folio."""
         if self.shared is None:
             return ""
         if len(self.living) == 1:
@@ -69,13 +69,13 @@ class Transition:
 
 @dataclass
 class Graph:
-    """All that can be reached.
+    """All reachable states.
 
     Attributes:
-        states: number 0 is that in which nothing maps the folio.
+        states: in number 0 nothing maps the folio.
         transitions: in the order of their discovery.
         complete: False where there are more than MOST_STATES.
-        left_out: fields that were not looked at.
+        left_out: fields that were ignored.
     """
 
     states: list[State] = field(default_factory=list)
@@ -85,13 +85,14 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Course:
-    """Who does what.
+class Setup:
+    """Which MMs take part, and what they may do.
 
     Args:
         mms: how many MMs.
-        family: the next MM in order is forked while all before it live; otherwise whoever lives forks who does not.
-        parts: whether MMs unmap the folio's first page, too.
+        family: True: the first MM forks the next one in order while all before it live. False: each living MM forks
+            each MM that does not live.
+        parts: whether MMs also unmap the folio's first page.
     """
 
     mms: int
@@ -99,21 +100,21 @@ class Course:
     parts: bool
 
 
-TWO: Final = Course(2, family=False, parts=True)
-THREE: Final = Course(3, family=True, parts=False)
+TWO: Final = Setup(2, family=False, parts=True)
+THREE: Final = Setup(3, family=True, parts=False)
 Operation = Callable[[Machine], object]
 
 
 class _Explorer:
-    def __init__(self, scheme: Scheme, course: Course, left_out: tuple[str, ...] = ()) -> None:
-        self.course = course
-        self.machine = Machine(scheme, Shape(4 * PAGES, course.mms, PAGES, max_order=ORDER), "interpreted")
+    def __init__(self, scheme: Scheme, setup: Setup, left_out: tuple[str, ...] = ()) -> None:
+        self.setup = setup
+        self.machine = Machine(scheme, Shape(4 * PAGES, setup.mms, PAGES, max_order=ORDER), "interpreted")
         self.stored = [f for f in scheme.fields if f.per != "mm" and not f.overlays and f.name not in left_out]
         self.graph = Graph(left_out=left_out)
         self._numbers: dict[State, int] = {}
 
     def explore(self) -> Graph:
-        """Breadth first; each state is restored from its own copy of the machine's memory."""
+        """Search breadth first; each state is restored from its copy of the machine's memory."""
         graph = self.graph
         waiting = [(self._number(), self.machine.snapshot())]
         while waiting:
@@ -136,22 +137,22 @@ class _Explorer:
         return graph
 
     def _operations(self, state: State) -> Iterator[tuple[str, Operation]]:
-        """What is tried in a state."""
+        """The operations to try in a state, with their names."""
         living = state.living
         if not living:
             yield f"{NAMES[0]} touches", _touch
         for mm in living:
             for child in self._children(mm, living):
                 yield f"{NAMES[mm]} forks {NAMES[child]}", _fork(mm, child)
-            if self.course.parts and state.mapped[mm][0]:
+            if self.setup.parts and state.mapped[mm][0]:
                 yield f"{NAMES[mm]} unmaps a page", _unmap(mm)
             yield f"{NAMES[mm]} exits", _exit(mm)
 
     def _children(self, mm: int, living: list[int]) -> list[int]:
-        if not self.course.family:
-            return [child for child in range(self.course.mms) if child not in living]
-        following = len(living) if living == list(range(len(living))) else self.course.mms
-        return [following] if mm == 0 and following < self.course.mms else []
+        if not self.setup.family:
+            return [child for child in range(self.setup.mms) if child not in living]
+        following = len(living) if living == list(range(len(living))) else self.setup.mms
+        return [following] if mm == 0 and following < self.setup.mms else []
 
     def _number(self) -> int:
         """The number of the state that the machine is in."""
@@ -165,7 +166,7 @@ class _Explorer:
         truth = scan(self.machine)
         heads = truth.folios()
         if not heads.size:
-            return State(((False,) * PAGES,) * self.course.mms, (), None)
+            return State(((False,) * PAGES,) * self.setup.mms, (), None)
         head = int(heads[0])
         mapped = tuple(tuple(bool(n) for n in row[head : head + PAGES]) for row in truth.ptes)
         return State(mapped, tuple(self._fields(head)), self.machine.maybe_shared(head))
@@ -180,8 +181,8 @@ class _Explorer:
         if stored.per == "folio" and stored.page >= PAGES:
             return []
         each = stored.per == "page"
-        places = [self.machine.page(head + n) for n in range(PAGES)] if each else [self.machine.folio(head)]
-        refs = [getattr(place, stored.name) for place in places]
+        holders = [self.machine.page(head + n) for n in range(PAGES)] if each else [self.machine.folio(head)]
+        refs = [getattr(holder, stored.name) for holder in holders]
         return [int((ref[i] if stored.count > 1 else ref).peek()) for ref in refs for i in range(stored.count)]
 
     def _text(self, stored: Stored, values: list[int]) -> str:
@@ -218,14 +219,14 @@ def _unmap(mm: int) -> Operation:
     return lambda machine: machine.unmap(mm, 0, 1)
 
 
-def explored(scheme: Scheme, course: Course = TWO) -> Graph:
+def explored(scheme: Scheme, setup: Setup = TWO) -> Graph:
     """The graph of a policy's states.
 
     Args:
         scheme: the policy with its parameters.
-        course: who does what.
+        setup: which MMs take part.
     """
-    graph = _Explorer(scheme, course).explore()
+    graph = _Explorer(scheme, setup).explore()
     if graph.complete:
         return graph
-    return _Explorer(scheme, course, tuple(one.name for one in scheme.fields if one.transient)).explore()
+    return _Explorer(scheme, setup, tuple(one.name for one in scheme.fields if one.transient)).explore()

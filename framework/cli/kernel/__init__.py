@@ -1,1 +1,1 @@
-"""Measure the running kernel, and hold policies against it."""
+"""Compare the model with the running kernel, and measure both."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -20,7 +16,6 @@ if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
 
 ROUNDS: Final = 8
-SPARE: Final = 0.4
 
 
 def benchmarks(written: list[str] | None) -> tuple[str, ...]:
@@ -67,7 +62,7 @@ def enough_memory(request: BenchRequest) -> None:
         )
 
 
-def model_times(found: Registry, bench: Result, scheme: Scheme, seed: int, plugin: list[Path] | None) -> Result:
+def model_times(found: Registry, bench: Result, scheme: Scheme, seed: int) -> Result:
     """The kernel's policy in the model: the same operations, folio sizes and memory.
 
     Raises:
@@ -76,22 +71,24 @@ def model_times(found: Registry, bench: Result, scheme: Scheme, seed: int, plugi
     """
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.report.progress import Progress
-    from foliolab.framework.run import RunRequest, compare_run
+    from foliolab.framework.run import defaults
+    from foliolab.framework.run.request import build
+    from foliolab.framework.run.supervise import compare_run
 
     if missing := native_missing():
         raise UsageError(f"the model's times cannot be measured here: {missing}", "install numba: pip install numba")
     config = bench.config
-    request = RunRequest(
+    request = build(
+        found,
         policies=(scheme.name,),
-        baseline=scheme.name,
         workloads=tuple(name for name in config.workloads if name in found.workloads),
-        orders=tuple((size // 4).bit_length() - 1 for size in config.sizes),
+        sizes=[(size // 4).bit_length() - 1 for size in config.sizes],
         memory=config.memory,
         repeats=ROUNDS,
+        spare=defaults.SPARE,
         seed=seed,
-        plugins=tuple(os.path.abspath(path) for path in plugin or ()),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
-        spare=SPARE,
+        alone=True,
+        typed=_common.typed(),
     )
     with Progress() as progress:
         result = compare_run(request, progress)

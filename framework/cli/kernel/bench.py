@@ -1,9 +1,7 @@
-"""Measure the series' microbenchmarks on this kernel."""
+"""Measure the published microbenchmarks on this kernel."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -65,7 +63,6 @@ def run(  # noqa: PLR0913  (an argument an option)
     from foliolab.framework.kernel import bench, running
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report.progress import Progress
-    from foliolab.framework.results import result as results
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
@@ -77,7 +74,7 @@ def run(  # noqa: PLR0913  (an argument an option)
         seed=seed,
         children=children or host.cores(),
         wait=wait,
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
     )
     scheme = running.matching(found)
     modelled = _model(model, with_model, scheme)
@@ -85,16 +82,16 @@ def run(  # noqa: PLR0913  (an argument an option)
     with Progress() as progress:
         result = bench.bench(request, progress)
     if json is not None:
-        results.save(result, json)
+        result.save(json)
     if with_model and result.complete and scheme is not None:
-        modelled = _measuring.model_times(found, result, scheme, seed, plugin)
+        modelled = _measuring.model_times(found, result, scheme, seed)
     _tell(found, result, scheme, modelled, csv)
 
 
 def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None:
     """The model's result, looked at before anything is measured."""
     from foliolab.framework.kernel import bench_rows
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Result
 
     if path is not None and now:
         raise UsageError("--model and --with-model both say where modelled times come from", "choose one")
@@ -104,7 +101,7 @@ def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None
         )
     if path is None:
         return None
-    modelled = results.load(path)
+    modelled = Result.load(path)
     bench_rows.model_cells(scheme, modelled)
     return modelled
 
@@ -113,13 +110,13 @@ def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Resu
     """Write, print, and end with the exit code that says how it went."""
     from foliolab.framework.kernel import bench_rows
     from foliolab.framework.report import kernelbench as report
-    from foliolab.framework.report.page import console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.results import comparison
 
     rows = bench_rows.rows(result, scheme, modelled, found.published_figures(), found.parameters_of)
     if csv is not None:
         report.write_csv(rows, csv)
-    report.render(result, rows, console_for(), scheme.name if scheme else "")
+    report.render(result, rows, TerminalPage(), scheme.name if scheme else "")
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     if (fault := comparison.failed(comparison.compare(result), result)) is not None:

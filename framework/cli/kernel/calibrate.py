@@ -1,9 +1,9 @@
-"""Derive what this kernel does besides the modelled work.
+"""Measure what this kernel does besides the modelled work.
 
-It is so much per page and so much per folio, for each operation.
+For each operation, this is a time per page and a time per folio.
 
-BENCH.json is what `foliolab kernel bench --json` wrote, MODEL.json what `foliolab compare --json` wrote on the same
-machine; it must have the policy of this kernel. What is not given is measured now.
+BENCH.json is what `foliolab kernel bench --json` wrote. MODEL.json is what `foliolab compare --json` wrote on the same
+host; it must have the policy of this kernel. A file that is not given is measured now.
 """
 
 from __future__ import annotations
@@ -52,26 +52,24 @@ def run(
     """Fit kernel minus model over the folio sizes; nothing published enters."""
     from foliolab.framework import calibration
     from foliolab.framework.report import calibration as report
-    from foliolab.framework.report.page import console_for
-    from foliolab.framework.results import result as results
+    from foliolab.framework.report.pages.terminal import TerminalPage
+    from foliolab.framework.results.result import Result
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
-    given = results.load(bench) if bench is not None else None
+    given = Result.load(bench) if bench is not None else None
     target = out or _stored(given)
     _common.writable(target)
     scheme = found.policy(policy) if policy else _matching(found, given)
     measured = given or _bench(seed)
-    modelled = (
-        results.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed, plugin)
-    )
+    modelled = Result.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed)
     for result in (measured, modelled):
         if not result.complete:
             sys.stderr.write(f"foliolab: `{result.command}` was interrupted: what it lacks is not calibrated\n")
     reuses = "reuse" in scheme.capabilities
     made = calibration.calibrate(measured, modelled, scheme.name, dict(scheme.values), reuses, seed)
-    calibration.save(made, target)
-    report.render(made, console_for())
+    made.save(target)
+    report.render(made, TerminalPage())
     uses = "`foliolab compare`" if out is None else f"`foliolab compare --calibration {shlex.quote(str(out))}`"
     print(f"Written to {target}; {uses} predicts with it.")
 
@@ -82,10 +80,9 @@ def _stored(bench: Result | None) -> Path:
     Raises:
         ResultFileError: the folder cannot be made.
     """
-    from foliolab.framework import calibration
-    from foliolab.framework.results import provenance
+    from foliolab.framework import calibration, host
 
-    path = calibration.default_path(bench.kernel if bench is not None else provenance.kernel())
+    path = calibration.default_path(bench.kernel if bench is not None else host.kernel())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -115,7 +112,7 @@ def _bench(seed: int) -> Result:
         rounds=verb.ROUNDS,
         seed=seed,
         children=host.cores(),
-        command=shlex.join(["foliolab", *sys.argv[1:]]),
+        command=_common.typed(),
     )
     _measuring.enough_memory(request)
     with Progress() as progress:
@@ -131,10 +128,10 @@ def _matching(found: Registry, bench: Result | None) -> Scheme:
     Raises:
         UsageError: it is another one, or no policy models it.
     """
+    from foliolab.framework import host
     from foliolab.framework.kernel import running
-    from foliolab.framework.results import provenance
 
-    kernel = provenance.kernel()
+    kernel = host.kernel()
     if bench is not None and bench.kernel != kernel:
         raise UsageError(
             f"the benchmarks ran under Linux {bench.kernel}, this is {kernel}", "say which policy it has: --policy"

@@ -1,4 +1,4 @@
-"""Hold a policy against this kernel, decision by decision."""
+"""Compare every decision of a policy with this kernel's."""
 
 from __future__ import annotations
 
@@ -173,11 +173,11 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
 
     from foliolab.framework.kernel import check
     from foliolab.framework.report import kernelcheck
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
 
     if scheme.policy.mutants is None:
         raise NothingMeasured(f"policy {scheme.name} comes without wrong variants", "declare some: Policy.mutants")
-    wrong = [policy.with_parameters() for policy in scheme.policy.mutants()]
+    wrong = [policy.with_parameters() for policy in scheme.policy.wrong_variants()]
     orders = tuple(order for order in MUTANT_ORDERS if order in mix.orders) or mix.orders
     made = check.random_scenarios(scenarios, seed, replace(mix, orders=orders))
     mutants: Sequence[Mutant] = check.self_test(session, wrong, made)
@@ -188,7 +188,7 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
 
 def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool, save: Path | None) -> None:
     from foliolab.framework.report import kernelcheck
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
 
     if json:
         sys.stdout.write(encoder.dumps(kernelcheck.data(found, policy, kernel), indent=1, ensure_ascii=True) + "\n")

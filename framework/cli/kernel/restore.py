@@ -1,4 +1,4 @@
-"""Put back the THP settings that a killed run left."""
+"""Restore the THP settings that a killed run left behind."""
 
 from __future__ import annotations
 

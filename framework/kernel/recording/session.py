@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from foliolab.framework import host
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Alloc, Cached, Enter, Fault, Leave, Record
 from foliolab.framework.errors import KernelError, UsageError
@@ -83,7 +84,7 @@ def _header(target: Target, way: str) -> Header:
     for path in (settings.THP / "enabled", *settings.switches().values()):
         with suppress(KernelError):
             thp[str(path.relative_to(settings.THP))] = settings.mode_of(path)
-    machine = provenance.describe_machine()
+    machine = host.describe_host()
     return Header(
         source=way,
         command=f"foliolab record {'' if target.pid else '-- '}{target.text}",

@@ -1,1 +1,1 @@
-"""The random attack: sequences of whole engine operations that Hypothesis chooses, and shortens."""
+"""The random attack: sequences of whole operations, generated and shrunk by Hypothesis."""

@@ -1,4 +1,9 @@
-"""The random attack: a Hypothesis state machine over whole engine operations, against the truth."""
+"""The random attack: a Hypothesis state machine over whole operations, checked against the page tables.
+
+Hypothesis generates and shrinks the sequences. It takes one draw of eight bytes per operation, because a draw costs
+more than most operations. Each search has its own seed, so a run is repeated by its seed as long as it is not cut off
+by the time.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.machine import cache
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
-from foliolab.framework.verify.random_operations.sequence import Scene, Sequence, Tally, scenes
+from foliolab.framework.verify.random_operations.sequence import RandomSequence, Scene, Tally, scenes
 from foliolab.framework.verify.refutations import MOST_SHORTENING, SHORTENING, Refutations
 from foliolab.framework.verify.shortening import Breach
 from foliolab.framework.verify.watchdog import Stopped
@@ -25,19 +30,20 @@ if TYPE_CHECKING:
 
 NAME: Final = "random"
 TELL_EVERY: Final = 0.5
+"""Seconds between two reports of progress, at least."""
 NUMBERS: Final = struct.Struct(">4H")
-"""How four numbers are drawn."""
+"""The four numbers of one draw."""
 EXAMPLES: Final = 400
-"""Sequences that one run of Hypothesis tries: its memory of what it tried grows with them."""
+"""Sequences in one run of Hypothesis. Hypothesis keeps all of them in memory, so a run must not be too long."""
 
 
 class Random:
-    """Random sequences of operations; what breaks a law is shortened."""
+    """Runs random sequences of operations, and shortens those that break a law."""
 
     name = NAME
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Look for a law that random sequences break, until the budget is over (see `verify.attack.Attack`)."""
+        """Look for broken laws until the budget is used up (see `Attack.run`)."""
         return _Hunt(scheme, budget, tell).run()
 
 
@@ -51,7 +57,7 @@ class _Hunt:
         self.tally = Tally()
         self.refutations = Refutations(NAME, scheme, budget, tell)
         self.found: dict[str, Breach] = {}
-        """The shortest breach of each other law."""
+        """The shortest breach in the present search, by law; laws that are already refuted apart."""
         self.until = 0.0
         self._machines: dict[Scene, type[RuleBasedStateMachine]] = {}
         self._told = 0.0
@@ -65,10 +71,10 @@ class _Hunt:
                 self.refutations.add(breach, self.tally.operations)
             self.found.clear()
         claims = [OWED, *sorted(self.scheme.capabilities)]
-        return list(self.refutations.answers(claims, self.tally.told(self.scheme), self.tally.operations))
+        return list(self.refutations.answers(claims, self.tally.bound(self.scheme), self.tally.operations))
 
     def _turns(self) -> Iterator[tuple[Scene, float]]:
-        """Scenes in turn, each for its share of a round, as long as there is time."""
+        """Scenes in turn, each with its seconds, until the budget is used up."""
         known = scenes(self.scheme)
         unit = min(max(self.budget.seconds / 30, 0.5), 2.0)
         for scene in itertools.cycle(known):
@@ -77,14 +83,14 @@ class _Hunt:
             yield scene, unit * scene.share
 
     def stopped(self) -> bool:
-        """Whether the present search is to end."""
+        """Whether the present search must end."""
         return time.monotonic() >= self.until or self.budget.left == 0
 
-    def go_on(self, sequence: Sequence) -> None:
-        """Give a sequence up when its time is over.
+    def go_on(self, sequence: RandomSequence) -> None:
+        """End a sequence when its time is up.
 
         Raises:
-            Stopped: it is.
+            Stopped: the time is up.
         """
         if self.stopped():
             sequence.ended = True
@@ -92,7 +98,7 @@ class _Hunt:
 
     # -- searching ---------------------------------------------------------------------------------------
     def _search(self, scene: Scene, seed: int) -> None:
-        if "hypothesis" not in sys.modules:  # what it notes down for itself is not for the user's folder
+        if "hypothesis" not in sys.modules:  # before its import: its files belong into the cache, not into the cwd
             os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache.folder() / "hypothesis"))
         import hypothesis
         from hypothesis.errors import HypothesisException
@@ -117,12 +123,12 @@ class _Hunt:
         except Broken:
             pass  # kept in `found`
         except HypothesisException as fault:
-            # what broke does not break again (`Refutations` says so), or a sequence was given up in the middle
+            # Either a breach did not repeat (`Refutations` reports that), or a sequence was abandoned.
             if not self.found and not self.stopped():
-                self.refutations.unclear.setdefault(OWED, f"the search ended early: {fault}")
+                self.refutations.undecided.setdefault(OWED, f"the search ended early: {fault}")
 
-    def ended(self, sequence: Sequence) -> None:
-        """Take in what a sequence did."""
+    def ended(self, sequence: RandomSequence) -> None:
+        """Count a sequence that has ended."""
         tally = self.tally
         tally.sequences += 1
         tally.operations += len(sequence.done)
@@ -134,20 +140,20 @@ class _Hunt:
             rate = tally.operations / self.refutations.seconds
             self.tell(Progress(NAME, "random sequences of operations", tally.operations, len(sequence.done), rate))
 
-    def fresh(self, sequence: Sequence) -> list[Breach]:
-        """What a sequence broke and nobody had before."""
+    def fresh(self, sequence: RandomSequence) -> list[Breach]:
+        """The breaches of a sequence whose laws are not refuted yet."""
         return [breach for law, breach in sequence.breaches.items() if law not in self.refutations.laws]
 
-    def judge(self, sequence: Sequence) -> None:
-        """Keep what a sequence broke.
+    def judge(self, sequence: RandomSequence) -> None:
+        """Keep the new breaches of a sequence.
 
         Raises:
-            Broken: a law that was not known to break.
+            Broken: there are some.
         """
         fresh = self.fresh(sequence)
         if not fresh:
             return
-        if not self.found:  # from here on it is Hypothesis that makes it shorter
+        if not self.found:  # from here on Hypothesis shrinks the sequence
             self.until = time.monotonic() + min(SHORTENING * self.budget.left, MOST_SHORTENING)
         for breach in fresh:
             law = breach.violation.law
@@ -158,7 +164,7 @@ class _Hunt:
 
 # -- the state machine -----------------------------------------------------------------------------------
 class Broken(AssertionError):
-    """A law is broken; a subclass for each, by which Hypothesis tells them apart."""
+    """A law is broken. Each law has its own subclass, because Hypothesis tells failures apart by their type."""
 
     kinds: ClassVar[dict[str, type[Broken]]] = {}
 
@@ -168,26 +174,25 @@ def _broken(law: str) -> type[Broken]:
 
 
 def _state_machine(hunt: _Hunt, scene: Scene) -> type[RuleBasedStateMachine]:
-    """A state machine whose rules are the kinds of operations, on one machine that starts anew with each sequence."""
+    """A state machine with a rule for each kind of operation. Every sequence starts from the same state."""
     from hypothesis import strategies
     from hypothesis.stateful import RuleBasedStateMachine, rule
 
     machine = scene.machine(hunt.scheme)
     start = machine.snapshot()
-    # one draw a rule: drawing takes longer than what most operations do
     drawn = strategies.binary(min_size=NUMBERS.size, max_size=NUMBERS.size)
 
     class Operations(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
             machine.restore(start)
-            self.sequence = Sequence(machine, scene, hunt.stopped)
+            self.sequence = RandomSequence(machine, scene, hunt.stopped)
             hunt.go_on(self.sequence)
             self.sequence.step("create", (0, 0, 0, 0))
 
         def teardown(self) -> None:
             hunt.ended(self.sequence)
-            if not hunt.fresh(self.sequence):  # else a rule has said so
+            if not hunt.fresh(self.sequence):  # otherwise a rule has raised Broken
                 self.sequence.finish()
                 hunt.judge(self.sequence)
 
@@ -199,6 +204,6 @@ def _state_machine(hunt: _Hunt, scene: Scene) -> type[RuleBasedStateMachine]:
 
         return rule(drawn=drawn)(do)
 
-    for place, kind in enumerate(scene.kinds(hunt.scheme)):
-        setattr(Operations, f"{kind}_{place}", rule_of(kind))
+    for index, kind in enumerate(scene.kinds(hunt.scheme)):
+        setattr(Operations, f"{kind}_{index}", rule_of(kind))
     return Operations

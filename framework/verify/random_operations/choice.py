@@ -1,6 +1,7 @@
-"""Small numbers as operations that are possible where they stand: what random sequences are made of.
+"""Chooses operations by small numbers, such that each is possible in the present state.
 
-The same numbers drive every policy and both executions, and whoever shrinks them shrinks the sequence.
+The same numbers choose the same operations under every policy and in both executions. Smaller numbers choose simpler
+operations, so a shrinker of numbers shrinks the sequence.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ KINDS: Final = (
     "write", "write", "protect", "mremap", "pin", "unpin", "get", "put", "drain", "swap_cache", "swap_out", "swap_out",
     "swap_in", "file", "map_file", "map_file", "pmd", "pmd", "split", "map_file_pmd",
 )  # fmt: skip
-"""What may be chosen; what stands here twice is wanted twice as often."""
+"""The kinds of operations. A kind that is listed twice is chosen twice as often."""
 
 PMD_KINDS: Final = frozenset({"pmd", "split", "map_file_pmd"})
-"""What needs PMDs."""
+"""The kinds that need PMDs."""
 MOST_HELD: Final = 4
-"""Pins, and references, at a time."""
+"""The largest number of pins, and of references, at a time."""
 MOST_FILES: Final = 3
 
 
 class Chooser:
-    """Chooses operations for one machine, and remembers what is to be given back.
+    """Chooses operations for one machine, and remembers pins and references that must be released.
 
     Args:
-        machine: where they are to run.
-        orders: of anonymous folios, out of 0 and 2 to the machine's largest; of file folios, 1 besides.
+        machine: the machine that the operations run on.
+        orders: of anonymous folios: 0, and 2 to the machine's largest. File folios may also have order 1.
         pmds: whether folios may be mapped by PMDs.
-        ids: MM IDs that some of the MMs get; the others have the lowest free one.
+        ids: MM IDs for some of the MMs; the other MMs get the lowest free ID.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Chooser:
         self.users: list[int] = []
 
     def choose(self, kind: str, a: int, b: int, c: int, d: int) -> Operation | None:
-        """An operation of one of the KINDS, chosen by four numbers; None where none is possible."""
+        """The operation of a kind that four numbers choose; None if no operation of that kind is possible."""
         if kind == "create":
             return self._create(a, b)
         if kind in _WITHOUT_MM:
@@ -61,13 +62,13 @@ class Chooser:
         alive = [mm for mm in range(self.machine.shape.nr_mms) if self.machine.is_alive(mm)]
         return _WITH_MM[kind](self, alive[a % len(alive)], b, c, d) if alive else None
 
-    # -- what there is -----------------------------------------------------------------------------------
+    # -- the present state -----------------------------------------------------------------------------------
     def _range(self, a: int, b: int, unit: int = 1) -> tuple[int, int]:
         start = a % (self.vpns // unit)
         return start * unit, (b % min(20, self.vpns // unit - start) + 1) * unit
 
     def _page(self, mm: int, n: int, want: Callable[[int, int], bool]) -> int | None:
-        """A page of address space with a PTE that `want(entry, flags of its folio)`."""
+        """The VPN of a PTE for which `want(entry, flags of its folio)` is true."""
         table, flags = self.machine.ptes(mm), self.machine.column("page", "flags")
         entries = {int(vpn): int(table[vpn]) for vpn in np.flatnonzero(table)}
         found = [vpn for vpn, entry in entries.items() if want(entry, int(flags[self._head(entry >> 12)]))]
@@ -81,7 +82,7 @@ class Chooser:
         return bool(self.machine.column("page", "mapping")[self._head(entry >> 12)] == MAPPING_ANON)
 
     def files(self) -> list[tuple[int, int]]:
-        """Folios of the page cache: (first frame, pages)."""
+        """The folios of the page cache: (head, pages)."""
         nr_pages = heads_of(self.machine)[1]
         return [(head, int(nr_pages[head])) for head in self._flagged(PG_pagecache, nr_pages)]
 
@@ -91,7 +92,7 @@ class Chooser:
 
     def _free_id(self, n: int) -> dict[str, int]:
         used = {self.machine.mm_id(mm) for mm in range(self.machine.shape.nr_mms)}
-        free = [0, *(one for one in self.ids if one not in used)]
+        free = [0, *(mm_id for mm_id in self.ids if mm_id not in used)]
         chosen = free[n % len(free)]
         return {"mm_id": chosen} if chosen else {}
 
@@ -130,7 +131,7 @@ class Chooser:
         return Operation.of("populate", mm=mm, start=start, nr=nr, order=PMD_ORDER, pmd=int(c % 4 > 0))
 
     def _some(self, b: int, c: int, d: int) -> tuple[int, int]:
-        """A few pages, or, in a large address space, a few thirty-seconds of it."""
+        """A range of a few pages or, in a large address space, of a few 1/32 of it."""
         return self._range(b, c, self.vpns // 32 if self.vpns >= PTRS_PER_PTE and d % 2 else 1)
 
     def _unmap(self, mm: int, b: int, c: int, d: int) -> Operation:
@@ -233,10 +234,10 @@ class Chooser:
 
     # -- the end -----------------------------------------------------------------------------------------
     def finish(self) -> Iterator[Operation]:
-        """What gives everything back; each operation is to be run before the next is asked for.
+        """The operations that release everything. Each must run before the next is requested.
 
-        A folio whose last swap entry went while somebody held a reference stays in the swap cache: reclaim, which
-        is not modelled, would take it from there.
+        A folio stays in the swap cache if its last swap entry was removed while a reference was held: reclaim, which
+        would free the folio, is not modelled.
         """
         while self.pins:
             yield Operation.of("unpin", pfn=self.pins.pop())

@@ -1,4 +1,4 @@
-"""One random sequence: operations that are possible where they stand, each held against the laws."""
+"""A random sequence: operations that are possible in the present state, with the laws checked after each."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
 from foliolab.framework.verify.mm_ids import boundary_ids
 from foliolab.framework.verify.random_operations.choice import KINDS, PMD_KINDS, Chooser
-from foliolab.framework.verify.sequence import Trial
+from foliolab.framework.verify.sequence import OperationSequence
 
 INSTEAD: Final = ("populate", "fork", "unmap", "create")
-"""What is done in the place of an operation that is not possible."""
+"""Kinds that replace an operation that is not possible, in order of preference."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """On what sequences run.
+    """The machine that sequences run on.
 
     Args:
         shape: of the machine.
         orders: of anonymous folios.
-        steps: operations of a sequence, at most.
-        share: of the time.
+        steps: operations in a sequence, at most.
+        share: weight of this scene's share of the time.
     """
 
     shape: Shape
@@ -35,17 +35,17 @@ class Scene:
     share: int
 
     def kinds(self, scheme: Scheme) -> list[str]:
-        """The kinds of operations that are possible at all."""
+        """The kinds of operations that this scene allows."""
         pmds = PMD_ORDER in self.orders and "pmd" in scheme.capabilities
         return [kind for kind in KINDS if pmds or kind not in PMD_KINDS]
 
     def machine(self, scheme: Scheme) -> Machine:
-        """The machine, fresh."""
+        """A fresh machine."""
         return Machine(scheme, self.shape, "interpreted")
 
 
 def scenes(scheme: Scheme) -> list[Scene]:
-    """Few and many MMs with small folios, then folios that PMDs map, then the policy's largest."""
+    """The scenes for a policy: few and many MMs with small folios, folios mapped by PMDs, the largest folios."""
     largest = scheme.policy.max_order
     small = tuple(order for order in (0, 2, 3, 4) if order <= largest)
     top = min(largest, 4)
@@ -63,11 +63,11 @@ def scenes(scheme: Scheme) -> list[Scene]:
 
 @dataclass
 class Tally:
-    """What was done.
+    """Counts of what was tried.
 
     Args:
-        operations, sequences: how many.
-        mms: the most that a machine had.
+        operations, sequences: their numbers.
+        mms: the largest number of MMs of a machine.
         orders: of the folios.
     """
 
@@ -76,8 +76,8 @@ class Tally:
     mms: int = 0
     orders: frozenset[int] = frozenset()
 
-    def told(self, scheme: Scheme) -> str:
-        """In words: what a claim that held, held against."""
+    def bound(self, scheme: Scheme) -> str:
+        """What was covered, in words (see `Finding`)."""
         orders = ", ".join(str(order) for order in sorted(self.orders - {0}))
         return (
             f"{self.operations:,} operations in {self.sequences:,} random sequences, up to {self.mms} MMs with IDs up "
@@ -85,13 +85,13 @@ class Tally:
         )
 
 
-class Sequence(Trial):
-    """Runs one random sequence on a machine as it was at its start.
+class RandomSequence(OperationSequence):
+    """A sequence whose operations are chosen by numbers.
 
     Args:
-        machine: fresh, or restored.
-        scene: what may be chosen.
-        stopped: whether to give up.
+        machine: a fresh or restored one.
+        scene: limits the choice of operations.
+        stopped: whether to abandon the sequence.
     """
 
     def __init__(self, machine: Machine, scene: Scene, stopped: Callable[[], bool]) -> None:
@@ -101,22 +101,22 @@ class Sequence(Trial):
         self.scene = scene
 
     def step(self, kind: str, numbers: tuple[int, int, int, int]) -> None:
-        """Do what the numbers choose, unless the sequence has ended.
+        """Run the operation that the numbers choose, unless the sequence has ended.
 
         Raises:
-            Stopped: it is to be given up.
+            Stopped: the sequence is abandoned.
         """
-        for other in () if self.ended else (kind, *INSTEAD):
-            operation = self.chooser.choose(other, *numbers)
+        for possible in () if self.ended else (kind, *INSTEAD):
+            operation = self.chooser.choose(possible, *numbers)
             if operation is not None:
                 self.do(operation)
                 break
 
     def finish(self) -> None:
-        """Give everything back.
+        """Release everything: pins, references, MMs, files.
 
         Raises:
-            Stopped: it is to be given up.
+            Stopped: the sequence is abandoned.
         """
         self.all(self.chooser.finish())
         self.ended = True

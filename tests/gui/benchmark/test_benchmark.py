@@ -20,8 +20,9 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 
 def made_up() -> Any:
     """A result as a run writes it: two policies, three sizes, known times."""
+    from foliolab.framework import host
     from foliolab.framework.results import provenance
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Cell, Config, Result
 
     cells = []
     for size, factor in ((16, 1.1), (64, 1.0), (2048, 0.5)):
@@ -29,17 +30,15 @@ def made_up() -> Any:
             ratio = factor if policy == POLICIES[1] else 1.0
             samples = [10.0 * ratio * (1 + 0.002 * (i % 5)) for i in range(24)]
             counted = {"atomics": 2.0 * ratio, "loads": 5.0, "stores": 3.0, "cache_lines": 1.0, "lock_sections": 0.1}
-            cells.append(
-                results.Cell(workload="munmap", size_kib=size, policy=policy, samples=samples, counted=counted)
-            )
+            cells.append(Cell(workload="munmap", size_kib=size, policy=policy, samples=samples, counted=counted))
     parameters = {one.POLICY.name: dict(one.POLICY.with_parameters().values) for one in (page_mapcount, mm_id)}
-    config = results.Config(
+    config = Config(
         policies=POLICIES, policy_parameters=parameters, baseline=POLICIES[0],
         workloads=["munmap"], sizes=[16, 64, 2048], memory=1 << 24, repeats=24, seed=1, quick=True,
     )  # fmt: skip
-    return results.Result(
+    return Result(
         complete=True, command="foliolab compare --policies page-mapcount,mm-id --workloads munmap",
-        started=provenance.now(), finished=provenance.now(), config=config, machine=provenance.describe_machine(),
+        started=provenance.now(), finished=provenance.now(), config=config, machine=host.describe_host(),
         versions={}, kernel="", git="", cells=cells,
     )  # fmt: skip
 
@@ -91,12 +90,12 @@ def test_a_stopped_run_keeps_what_was_measured(window: Window, qtbot: Any) -> No
 def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
     (ratio,) = [one for one in shown.plot.curves if not one.dashed]
     assert ratio.y == pytest.approx([1.1, 1.0, 0.5], rel=0.01)
-    shown.toggle_scale()
+    shown.views.toggle_scale()
     curves = {one.name: one for one in shown.plot.curves}
     assert set(curves) == set(POLICIES)
     assert curves["mm-id"].y[2] == pytest.approx(5.02, rel=0.02)
-    shown.toggle_scale()
-    shown.baseline.setCurrentText("mm-id")
+    shown.views.toggle_scale()
+    shown.views.baseline.setCurrentText("mm-id")
     (other,) = [one for one in shown.plot.curves if not one.dashed]
     assert other.name == "page-mapcount" and other.y[2] == pytest.approx(2.0, rel=0.01)
 
@@ -104,7 +103,7 @@ def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
 def test_published_figures_are_dashed_and_can_be_hidden(shown: Any) -> None:
     dashed = [one for one in shown.plot.curves if one.dashed]
     assert dashed and all("published" in text for one in dashed for text in one.texts)
-    shown.toggle_published()
+    shown.views.published.toggle()
     assert not [one for one in shown.plot.curves if one.dashed]
 
 
@@ -129,21 +128,21 @@ def test_without_a_calibration_the_rest_of_the_kernel_is_a_notice(shown: Any, mo
     from foliolab.framework import calibration
 
     monkeypatch.setattr(calibration, "default_path", lambda kernel: Path("/nowhere/at/all"))
-    shown.rest.setCurrentIndex(1)
+    shown.views.rest.setCurrentIndex(1)
     assert "not calibrated" in shown.desk.notices.all[-1].text
-    shown.rest.setCurrentIndex(0)
+    shown.views.rest.setCurrentIndex(0)
     assert shown.plot.curves
 
 
 def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> None:
-    from foliolab.framework.results import result as results
+    from foliolab.framework.results.result import Result
 
     window = shown.window()
     shown.save(tmp_path / "result.json")
-    assert results.load(tmp_path / "result.json") == shown.result
+    assert Result.load(tmp_path / "result.json") == shown.result
     shown.compare()
     assert window.here.name == "compare"
-    assert "result.json" in window.here.banner_text.text()
+    assert "result.json" in window.here.banner.text.text()
 
 
 def test_pictures_and_tables(shown: Any, tmp_path: Path) -> None:

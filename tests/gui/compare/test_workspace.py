@@ -130,7 +130,8 @@ def test_an_answer_about_an_older_text_says_so(workspace: CompareWorkspace, monk
     workspace.refresh()
     workspace.fill_now()
     answer = workspace.matrix.answer(cell)
-    assert answer.known and answer.old and "older text" in answer.told
+    assert answer.known and answer.old and "older text" in answer.text
+    assert "Measured on" in answer.sentence and "by FolioLab" in answer.sentence
 
 
 def test_measuring_can_be_stopped(workspace: CompareWorkspace, window: Window, qtbot: Any) -> None:
@@ -212,24 +213,23 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     import msgspec
 
     from foliolab.framework.plugins import registry as room
-    from foliolab.framework.precision import result as precision
     from foliolab.framework.precision.session import PrecisionRequest
     from foliolab.framework.precision.session import precision as play
-    from foliolab.framework.results import result as results
-    from foliolab.framework.run import RunRequest, compare_run
+    from foliolab.framework.run.request import RunRequest
+    from foliolab.framework.run.supervise import compare_run
 
     folder = tmp_path_factory.mktemp("results")
     registry = room.load()
     names = tuple(registry.policies)[:2]
     workload = next(iter(registry.workloads))
-    request = RunRequest(names, names[0], (workload,), (2, 4), 1 << 20, 5, execution="interpreted", command="foliolab")
+    request = RunRequest(names, names[0], (workload,), (2, 4), 1 << 20, 5, execution="interpreted", typed="foliolab")
     first = compare_run(request)
     slow = [msgspec.structs.replace(cell, samples=[2 * one for one in cell.samples]) for cell in first.cells]
-    results.save(first, folder / "first.json")
-    results.save(msgspec.structs.replace(first, cells=slow), folder / "second.json")
+    first.save(folder / "first.json")
+    msgspec.structs.replace(first, cells=slow).save(folder / "second.json")
     pattern = next(iter(registry.patterns.values()))
     found = play(PrecisionRequest([pattern], [registry.policy(names[0])], mms=(2,), folios=4, execution="interpreted"))
-    precision.save(found, folder / "precision.json")
+    found.save(folder / "precision.json")
     return folder / "first.json", folder / "second.json", folder / "precision.json"
 
 

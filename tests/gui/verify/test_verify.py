@@ -22,7 +22,6 @@ needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing(
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The counterexample of the tour's race, in a file."""
     from foliolab.framework.plugins import registry
-    from foliolab.framework.verify import counterexample
     from foliolab.framework.verify.attack import Budget
     from foliolab.framework.verify.explored.attack import Explored
 
@@ -30,7 +29,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     findings = Explored().run(scheme, Budget(20.0, 64 << 20), lambda news: None)
     found = next(one.counterexample for one in findings if one.counterexample is not None)
     path = tmp_path_factory.mktemp("examples") / "race.json"
-    counterexample.save(found, path)
+    found.save(path)
     return path
 
 
@@ -84,7 +83,7 @@ def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
     qtbot.keyClick(window, Qt.Key.Key_End)
     assert stepper.step == stepper.last
     assert stepping.inspector.now.verdict == "unsafe"
-    assert "2 MMs" in stepping.inspector.now.told
+    assert "2 MMs" in stepping.inspector.now.description
     qtbot.keyClick(window, Qt.Key.Key_Home)
     assert stepper.step == -1
     stepper.slider.setValue(7)
@@ -105,11 +104,11 @@ def test_it_plays_by_itself_to_the_end(stepping: Any, qtbot: Any, monkeypatch: p
 
 
 def test_it_is_written_and_its_command_repeats_it(stepping: Any, tmp_path: Path) -> None:
-    from foliolab.framework.verify import counterexample
+    from foliolab.framework.verify.counterexample import Counterexample
 
     stepping.save(tmp_path / "again.json")
-    assert counterexample.load(tmp_path / "again.json") == stepping.example
-    assert stepping.command_line.startswith(f"foliolab replay {tmp_path / 'again.json'}")
+    assert Counterexample.load(tmp_path / "again.json") == stepping.example
+    assert stepping.command_line.startswith(f"foliolab step {tmp_path / 'again.json'}")
     stepping.save(tmp_path / "no" / "where.json")
     assert stepping.desk.notices.all[-1].severity == "error"
 
@@ -136,15 +135,15 @@ def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
             assert (tmp_path / f"{one.name}{form}").stat().st_size > 50
 
 
-def test_what_is_known_of_a_policy_is_shown_before_any_attack(window: Window) -> None:
+def test_kept_verdicts_are_shown_with_their_date_and_version(window: Window, made_up_verdicts: None) -> None:
     window.go("verify")
     workspace: Any = window.here
-    refuted = next(
-        policy.name for policy in window.library.policies if window.library.ledger().refuted(policy.with_parameters())
-    )
-    workspace.options.choose(refuted)
-    rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
-    assert "✗ refuted" in rows
+    workspace.options.choose("mm-id")
+    rows = {row[0]: row for row in workspace.claims.table()[1]}
+    owed, safe = rows["(every policy)"], rows["safe"]
+    assert owed[1] == "✓ held" and "2026-11-01" in owed[-1] and "7.8.9" in owed[-1]
+    assert safe[1] == "✗ refuted (stale)" and "2026-10-01" in safe[-1] and "4.5.6" in safe[-1]
+    assert "stale" in safe[-1]
 
 
 @pytest.mark.parametrize(("policy", "attacks"), [("no-such-policy", None), (None, [])])
@@ -210,10 +209,11 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     open_window: Callable[..., Window], qtbot: Any, tmp_path: Path
 ) -> None:
     from foliolab.framework.plugins import registry
-    from foliolab.framework.verify import verdicts, verifier
+    from foliolab.framework.verify import verifier
     from foliolab.framework.verify.attack import Attack, Budget
     from foliolab.framework.verify.explored.attack import Explored
     from foliolab.framework.verify.structural import Structural
+    from foliolab.framework.verify.verdicts import Verdicts
 
     found = registry.load([RACE])
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
@@ -224,7 +224,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
         for name in names
     ]  # fmt: skip
     path = tmp_path / "verdicts.json"
-    verdicts.save(verdicts.Verdicts(verifications=done), path)
+    Verdicts(verifications=done).save(path)
 
     window = open_window(RACE)
     assert window.open(path)
@@ -240,14 +240,14 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
 
 
 def test_verdicts_of_policies_that_are_not_here_are_said(open_window: Callable[..., Window], tmp_path: Path) -> None:
-    from foliolab.framework.verify import verdicts
+    from foliolab.framework.verify.verdicts import Verdicts
     from foliolab.framework.verify.verifier import Verification
 
     one = Verification(
         policy="of-elsewhere", digest="", claims=[], findings=[], interrupted=False, seconds=1.0, started="2026-11-24"
     )
     path = tmp_path / "verdicts.json"
-    verdicts.save(verdicts.Verdicts(verifications=[one]), path)
+    Verdicts(verifications=[one]).save(path)
     window = open_window()
     assert window.open(path)
     assert any("of-elsewhere" in notice.text for notice in window.notices.all)

@@ -26,6 +26,7 @@ from foliolab.framework.api import (
     test_bit,
 )
 from foliolab.policies import exact, mm_id, owner_vma, page_mapcount
+from foliolab.policies.parts import reuse
 
 COUNTER = Stored("_large_mapcount", "i32", page=1, offset=16, init=-1, doc="mappings, minus 1")
 WORD = Stored("_word", "u64", page=1, offset=32, init=0, doc="locks")
@@ -187,7 +188,7 @@ FAILING = _policy("failing", {**RIGHT_ADDS, "add_ptes": with_an_object})
 def add_without_lock(folio: Any, nr: int, mm: Any) -> int:
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
-    mm_id._add_to_slots(folio, nr, load(mm.mm_id), total)
+    mm_id.add_to_slots(folio, nr, load(mm.mm_id), total)
     return total + 1
 
 
@@ -196,7 +197,7 @@ def sub_unlocks_early(folio: Any, nr: int, mm: Any) -> int:
     total = atomic_read(folio._large_mapcount) - nr
     atomic_set(folio._large_mapcount, total)
     bit_spin_unlock(mm_id.LOCK_BIT, folio._mm_ids)
-    mm_id._sub_from_slots(folio, nr, load(mm.mm_id), total)
+    mm_id.sub_from_slots(folio, nr, load(mm.mm_id), total)
     return total + 1
 
 
@@ -204,7 +205,7 @@ def add_reads_before_the_lock(folio: Any, nr: int, mm: Any) -> int:
     total = atomic_read(folio._large_mapcount) + nr
     bit_spin_lock(mm_id.LOCK_BIT, folio._mm_ids)
     atomic_set(folio._large_mapcount, total)
-    mm_id._add_to_slots(folio, nr, load(mm.mm_id), total)
+    mm_id.add_to_slots(folio, nr, load(mm.mm_id), total)
     bit_spin_unlock(mm_id.LOCK_BIT, folio._mm_ids)
     return total + 1
 
@@ -213,7 +214,7 @@ def add_locks_another_bit(folio: Any, nr: int, mm: Any) -> int:
     bit_spin_lock(mm_id.SHARED_BIT - 1, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
-    mm_id._add_to_slots(folio, nr, load(mm.mm_id), total)
+    mm_id.add_to_slots(folio, nr, load(mm.mm_id), total)
     bit_spin_unlock(mm_id.SHARED_BIT - 1, folio._mm_ids)
     return total + 1
 
@@ -222,7 +223,7 @@ def add_counts_late(folio: Any, nr: int, mm: Any) -> int:
     """Slots under the lock, the total behind it."""
     bit_spin_lock(mm_id.LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
-    mm_id._add_to_slots(folio, nr, load(mm.mm_id), total)
+    mm_id.add_to_slots(folio, nr, load(mm.mm_id), total)
     bit_spin_unlock(mm_id.LOCK_BIT, folio._mm_ids)
     atomic_set(folio._large_mapcount, total)
     return total + 1
@@ -232,16 +233,16 @@ def reuse_looks_once(folio: Any, page: Any, mm: Any) -> bool:
     """The flag is looked at without the lock only."""
     if atomic_read(folio._large_mapcount) <= 0 or test_bit(mm_id.SHARED_BIT, folio._mm_ids):
         return False
-    if not mm_id.leave_swapcache(folio):
+    if not reuse.leave_swapcache(folio):
         return False
-    return mm_id.only_mapped(folio)
+    return reuse.only_mapped(folio)
 
 
 def reuse_forgets_to_unlock(folio: Any, page: Any, mm: Any) -> bool:
     if atomic_read(folio._large_mapcount) <= 0 or test_bit(mm_id.SHARED_BIT, folio._mm_ids):
         return False
     bit_spin_lock(mm_id.LOCK_BIT, folio._mm_ids)
-    if test_bit(mm_id.SHARED_BIT, folio._mm_ids) or not mm_id.only_mapped(folio):
+    if test_bit(mm_id.SHARED_BIT, folio._mm_ids) or not reuse.only_mapped(folio):
         bit_spin_unlock(mm_id.LOCK_BIT, folio._mm_ids)
         return False
     return True
@@ -271,7 +272,7 @@ def slots_before_the_flag(folio: Any, nr: int, who: int, total: int) -> None:
         mm_id.set_slot_id(folio, 1, who)
         store(folio._mm_id_mapcount[1], nr - 1)
     else:
-        mm_id._add_to_slots(folio, nr, who, total)
+        mm_id.add_to_slots(folio, nr, who, total)
 
 
 def _mm(name: str, right: Any, wrong: Any) -> Policy:
@@ -298,8 +299,8 @@ RACES: dict[str, tuple[Policy, frozenset[str]]] = {
         ),
         frozenset({"lost-lock"}),
     ),
-    "references ignored": (_mm("m8", mm_id.only_mapped, reuse_ignores_references), frozenset({"reuse"})),
-    "flag not set": (_mm("m9", mm_id._add_to_slots, slots_before_the_flag), frozenset({"safe"})),
+    "references ignored": (_mm("m8", reuse.only_mapped, reuse_ignores_references), frozenset({"reuse"})),
+    "flag not set": (_mm("m9", mm_id.add_to_slots, slots_before_the_flag), frozenset({"safe"})),
     "page mapcount without an atomic": (
         replace(
             page_mapcount.POLICY, name="p1", models=None,

@@ -13,7 +13,7 @@ from foliolab.framework.verify.symbolic.space import is_unknown
 from foliolab.framework.verify.symbolic.sums import Sums
 from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Course
 from foliolab.framework.verify.symbolic.witness import Script
-from foliolab.policies import foliolab_policies
+from foliolab.policies import foliolab_policies, mm_id_slots
 
 _spec = importlib.util.spec_from_file_location("symbolic_evaluation", Path(__file__).with_name("evaluation.py"))
 assert _spec is not None and _spec.loader is not None
@@ -21,11 +21,11 @@ evaluation = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(evaluation)
 
 SCHEMES = {policy.name: policy.with_parameters() for policy in foliolab_policies()}
-SCHEMES["mm-id:slots=3"] = next(p for p in foliolab_policies() if p.name == "mm-id").with_parameters({"slots": 3})
-SCHEMES["mm-id:width=32"] = next(p for p in foliolab_policies() if p.name == "mm-id").with_parameters({"width": 32})
+NARROW = "mm-id-slots:slots=2,width=32"
+SCHEMES[NARROW] = mm_id_slots.POLICY.with_parameters({"slots": 2, "width": "32"})
 FOLLOWED = [
-    "mm-id", "mm-id:slots=3", "mm-id:width=32", "mm-id-v1", "no-page-mapcount", "total-mapped-pages", "rmap-id",
-    "owner-vma", "exact", "page-mapcount",
+    "mm-id", "mm-id-slots", NARROW, "mm-id-v1", "no-page-mapcount", "total-mapped-pages", "rmap-id", "owner-vma",
+    "exact", "page-mapcount",
 ]  # fmt: skip
 STEPS = 4
 ORDERS = {"rmap-id": 7}

@@ -14,7 +14,8 @@ from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.finding import Finding
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.symbolic.attack import Symbolic
-from foliolab.policies import foliolab_policies, mm_id, rmap_id, rmap_values
+from foliolab.policies import foliolab_policies, mm_id, rmap_id
+from foliolab.policies.rmap_id import values as rmap_values
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from mutants import FAULTS, Fault, planted
@@ -62,8 +63,8 @@ SHARED_FLAG = (
     "        store(folio._mm_id_mapcount[1], nr - 1)",
 )
 WRONG_SLOTS = (
-    (mm_id._add_to_slots, SHARED_FLAG, {"safe", "reuse"}),
-    (mm_id._sub_from_slots, ("if not left and (", "if (left or total < 9) and ("), {"exact-for-two"}),
+    (mm_id.add_to_slots, SHARED_FLAG, {"safe", "reuse"}),
+    (mm_id.sub_from_slots, ("if not left and (", "if (left or total < 9) and ("), {"exact-for-two"}),
     (mm_id.add_large_mapcount, (" + nr\n", " + 1\n"), {""}),
 )
 

@@ -1,0 +1,118 @@
+"""Walk through a counterexample, one memory access at a time.
+
+In a terminal, the command asks where to go: n forward, b back, j 12 to step 12, e to the end, / to search, ? for more.
+From a pipe, it reads the same words from standard input. Exit codes: 1 the law is broken, as when the file was
+written; 0 the law holds now, so that the file can serve as a test of the policy.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import ExitCode, FolioLabError, ResultFileError, TraceFileError, UsageError
+
+if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.report.pages.page import Page
+    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.timeline import Timeline
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A counterexample that `foliolab verify` wrote.")],
+    dump: Annotated[bool, typer.Option("--dump", help="Print the whole table, and end.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --dump: fold no long runs of accesses.")] = False,
+    all_accesses: Annotated[
+        bool, typer.Option("--all-accesses", help="Also those to statistics, MMs and free lists; inside operations.")
+    ] = False,
+    plugin: _common.Plugins = None,
+    strict: _common.Strict = False,
+) -> None:
+    """Walk through a counterexample."""
+    if every and not dump:
+        raise UsageError("--all applies to --dump only", "add --dump")
+    example = _load(file)
+    found = _common.registry(_with_its_plugin(example, plugin), strict)
+    _common.warn(found)
+    scheme = _scheme(found, example, file)
+    from foliolab.framework.report import verify as report
+    from foliolab.framework.report.pages.terminal import TerminalPage
+    from foliolab.framework.verify.timeline import Timeline
+
+    page = TerminalPage()
+    timeline = Timeline(example, scheme)
+    report.introduction(timeline, page)
+    if dump:
+        from foliolab.framework.report import interleaving
+
+        interleaving.render(timeline, page, all_accesses, unfolded=every)
+    else:
+        _step(timeline, page, all_accesses)
+    if timeline.breaks:
+        raise typer.Exit(ExitCode.COMPARISON_FAILED)
+
+
+def _load(file: Path) -> Counterexample:
+    """The counterexample of a file.
+
+    Raises:
+        UsageError: the file is a trace.
+        ResultFileError: it is not a counterexample.
+    """
+    from foliolab.framework.trace.file import Trace
+    from foliolab.framework.verify.counterexample import Counterexample
+
+    try:
+        return Counterexample.load(file)
+    except ResultFileError as fault:
+        with suppress(TraceFileError):
+            Trace(file)
+            raise UsageError(f"{file} is a recorded trace, not a counterexample", f"foliolab replay {file}") from fault
+        raise
+
+
+def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list[Path]:
+    """The plugin files to load: those given, else the one that the counterexample names.
+
+    Raises:
+        UsageError: that one is gone.
+    """
+    if plugin or not example.plugin:
+        return list(plugin or ())
+    path = Path(example.plugin)
+    if not path.exists():
+        raise UsageError(
+            f"the policy {example.policy} came from the plugin file {path}, which is gone",
+            "name the file where it is now: --plugin FILE",
+        )
+    return [path]
+
+
+def _scheme(found: Registry, example: Counterexample, file: Path) -> Scheme:
+    try:
+        return found.policy(example.policy)
+    except UsageError as fault:
+        raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
+
+
+def _step(timeline: Timeline, page: Page, all_accesses: bool) -> None:
+    from foliolab.framework.report.stepping import Stepper
+
+    if not timeline.frames:
+        raise FolioLabError("the counterexample has no step", "it names neither a set-up nor operations")
+    Stepper(timeline, page, all_accesses).run(_read)
+
+
+def _read(prompt: str) -> str | None:
+    """A command; from a pipe without asking."""
+    try:
+        return input(prompt if sys.stdin.isatty() else "")
+    except EOFError:
+        return None

@@ -1,0 +1,121 @@
+"""The cases of a run: one workload at one folio size each, measured interleaved over all policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.workload import Setting, Workload
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.errors import UsageError
+from foliolab.framework.host import memory_available
+from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.plugins.registry import Registry
+from foliolab.framework.run.request import RunRequest
+
+PROCESS_BYTES: Final = 400 << 20
+"""What Python, numpy and the compiler take."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload at one folio size: what is measured interleaved over all policies."""
+
+    workload: Workload
+    setting: Setting
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Name of the workload and order."""
+        return self.workload.name, self.setting.order
+
+
+def counting_setting(case: Case) -> Setting:
+    """The same case, small, for the interpreter."""
+    small = max(case.workload.small, 2 << case.setting.order)
+    return replace(case.setting, nr_pages=min(small, case.setting.nr_pages), counting=True)
+
+
+def shape_of(workload: Workload, setting: Setting) -> Shape:
+    """The machine that a workload wants for a setting."""
+    return Shape(
+        nr_pages=workload.frames * setting.nr_pages,
+        nr_mms=workload.mms,
+        nr_vpns=workload.spaces * setting.nr_pages,
+        nr_cpus=workload.threads,
+        max_order=max(setting.order, PMD_ORDER),
+        contents=workload.contents,
+        scratch=workload.scratch_for(setting),
+    )
+
+
+def plan(registry: Registry, request: RunRequest) -> list[Case]:
+    """The cases of a run, workload by workload, sizes ascending; sizes that a workload is not for are left out.
+
+    Raises:
+        UsageError: a name is unknown, or no case is left.
+    """
+    cases = []
+    for name in request.workloads:
+        workload = registry.workload(name)
+        for order in request.orders:
+            if order in workload.orders:
+                cases.append(Case(workload, Setting(order, _pages(workload, order, request), request.seed)))
+    if not cases:
+        raise UsageError(
+            "none of the chosen workloads is for any of the chosen folio sizes",
+            "`foliolab list` says which sizes each workload is for",
+        )
+    return cases
+
+
+def _pages(workload: Workload, order: int, request: RunRequest) -> int:
+    pages = request.memory // PAGE_SIZE
+    if workload.limit is not None:
+        pages = min(pages, workload.limit(order))
+    whole = pages >> order << order
+    if whole < 2 << order:
+        raise UsageError(
+            f"{request.memory >> 10} KiB of memory are less than two folios of {4 << order} KiB",
+            f"use --memory {(8 << order) >> 10}M or more, or smaller --sizes"
+            if order >= PMD_ORDER - 1
+            else "use more --memory",
+        )
+    return whole
+
+
+def applies(workload: Workload, scheme: Scheme) -> bool:
+    """Whether the policy claims all that the workload needs."""
+    return workload.needs <= scheme.capabilities
+
+
+def memory_needed(cases: Sequence[Case], schemes: Sequence[Scheme]) -> int:
+    """Bytes that a run takes at most: page contents once, and for each policy its state with a copy of it."""
+    most = 0
+    for case in cases:
+        shape = shape_of(case.workload, case.setting)
+        contents = shape.nr_pages * PAGE_SIZE if shape.contents else 0
+        most = max(most, contents + sum(2 * shape.nbytes(scheme) for scheme in schemes))
+    return most + PROCESS_BYTES
+
+
+def check_memory(registry: Registry, request: RunRequest) -> None:
+    """Refuse a run that does not fit, before anything is allocated.
+
+    Raises:
+        UsageError: the run takes more memory than is available; names both amounts.
+    """
+    needed = memory_needed(plan(registry, request), [registry.policy(name) for name in request.policies])
+    available = memory_available()
+    if available is not None and needed > available:
+        raise UsageError(
+            f"this comparison takes up to {_mib(needed)} of memory, and {_mib(available)} are available",
+            "choose less memory or fewer policies (--memory, --policies), or free some memory",
+        )
+
+
+def _mib(nbytes: int) -> str:
+    return f"{nbytes / (1 << 20):,.0f} MiB"

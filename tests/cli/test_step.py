@@ -1,0 +1,161 @@
+"""`foliolab step`: step by step from a pipe, the table, and files that cannot be replayed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from foliolab.framework.trace.file import Writer
+from foliolab.framework.trace.header import Header
+from foliolab.framework.verify.counterexample import Counterexample
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def plugin(plugins: Any, tmp_path: Path) -> Path:
+    written: Path = plugins.write_never(tmp_path)
+    return written
+
+
+@pytest.fixture
+def raced(plugin: Path) -> Counterexample:
+    """One asks while the other unmaps."""
+    return Counterexample(
+        policy="never",
+        plugin=str(plugin),
+        attack="explored",
+        law="safe",
+        claim="safe",
+        message="folio 0 is called exclusive",
+        shape={"nr_pages": 16, "nr_mms": 2, "nr_vpns": 8, "nr_cpus": 2, "max_order": 2},
+        setup=["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=1"],
+        threads=[["maybe_shared pfn=0"], ["unmap mm=1 start=0 nr=1"]],
+        schedule="0*1 1*200 0*9",
+        digest="another",
+    )
+
+
+@pytest.fixture
+def file(raced: Counterexample, tmp_path: Path) -> Path:
+    raced.save(tmp_path / "one.json")
+    return tmp_path / "one.json"
+
+
+@pytest.fixture
+def walk(foliolab: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`foliolab step FILE` with these commands on its standard input."""
+
+    def run(*commands: str, options: tuple[str, ...] = ()) -> Any:
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{command}\n" for command in commands)))
+        return foliolab("step", file, *options)
+
+    return run
+
+
+def headings(out: str) -> list[str]:
+    return [line.partition("  ")[0] for line in out.splitlines() if line.startswith("step ")]
+
+
+def test_forward_back_jump_and_the_end(walk: Run) -> None:
+    done = walk("n", "", "b", "j 1", "e", "s", "n 2", "q", "n")
+    places = [int(line.split()[1]) for line in headings(done.out)]
+    last = places[5]
+    assert places == [0, 1, 2, 1, 1, last, 0, 2]
+    assert last > 10
+    assert done.code == 1, "the law breaks again"
+
+
+def test_a_step_shows_what_is_stored_and_what_is_true(walk: Run) -> None:
+    done = walk("j 2", "c")
+    assert "step 2 of " in done.out and "set-up: fork parent=0 child=1" in done.out
+    assert "    folio._mm_ids = id0 1, id1 2, shared 1\n" in done.out
+    assert "mapped, from the page tables: folio 0 by MM 0: 4, MM 1: 4\n" in done.out
+    changed = done.out[done.out.rindex("step ") :]
+    assert "thread 1: unmap mm=1 start=0 nr=1" in changed
+    assert "  changed: " in changed
+    assert ".py:" in changed.splitlines()[2], "the author's line"
+
+
+def test_back_is_what_was_there_before(walk: Run) -> None:
+    forth = walk("j 20").out
+    back = walk("e", "j 20").out
+    assert forth[forth.index("step 20 ") :] == back[back.index("step 20 ") :]
+
+
+def test_search_other_threads_and_help(walk: Run) -> None:
+    done = walk("t", "t", "/bit_lock", "/no such thing", "o", "l", "?", "zz", "j 9999", "j x", "/", "b", "a", "d")
+    assert "thread 0: maybe_shared pfn=0" in done.out
+    assert "  test_and_set_bit_lock _mm_ids: lock 0 → 1\n" in done.out
+    assert done.out.count("there is no such step") == 2
+    assert "\n>" in done.out
+    assert "one step forward" in done.out
+    assert "zz is not understood" in done.out and "j x is not understood" in done.out
+    assert "n and b go by every access" in done.out
+
+
+def test_every_access_or_only_those_that_matter(walk: Run) -> None:
+    few, all_of_them = walk(*["n"] * 40), walk(*["n"] * 40, options=("--all-accesses",))
+    assert "cpu" not in few.out and "mm1.rss" not in few.out
+    assert "PGFREE" in all_of_them.out or "rss_anon" in all_of_them.out
+
+
+def test_the_table(foliolab: Run, file: Path) -> None:
+    done = foliolab("step", file, "--dump")
+    assert done.code == 1
+    assert done.out.startswith("never: law safe: never called exclusive while several MMs map it\n")
+    assert "  schedule: 0*1 1*200 0*9\n" in done.out
+    assert "The policy's text has changed since this was found." in done.out
+    assert "▸ maybe_shared pfn=0" in done.out and "= exclusive" in done.out
+    assert len(foliolab("step", file, "--dump", "--all-accesses", "--all").out.splitlines()) > len(
+        done.out.splitlines()
+    )
+
+
+def test_a_law_that_no_longer_breaks(foliolab: Run, file: Path, plugin: Path) -> None:
+    plugin.write_text(plugin.read_text().replace("return False", "return True"))
+    done = foliolab("step", file, "--dump")
+    assert done.code == 0
+    assert "The law no longer breaks here." in done.out
+
+
+def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexample, plugin: Path) -> None:
+    def refused(code: int = 2) -> str:
+        done = foliolab("step", file, "--dump")
+        assert (done.code, done.out) == (code, "")
+        return str(done.err)
+
+    assert foliolab("step", file.with_name("none.json")).err.startswith("foliolab: there is no counterexample")
+    trace = file.with_suffix(".folio")
+    Writer(trace, Header(source="test", kernel="6.18.0")).close()
+    done = foliolab("step", trace)
+    said = f"foliolab: {trace} is a recorded trace, not a counterexample\n  foliolab replay {trace}\n"
+    assert (done.code, done.err) == (2, said)
+    done = foliolab("replay", file)
+    assert (done.code, done.err) == (2, f"foliolab: {file} is a counterexample, not a trace\n  foliolab step {file}\n")
+    assert foliolab("step", file, "--all").code == 2
+
+    msgspec.structs.replace(raced, plugin="/no/such.py").save(file)
+    assert "came from the plugin file /no/such.py, which is gone" in refused()
+    assert foliolab("step", file, "--dump", "--plugin", plugin).code == 1, "it is elsewhere now"
+    msgspec.structs.replace(raced, plugin="", policy="mine").save(file)
+    assert "is about a policy that is not here: there is no policy 'mine'" in refused()
+    msgspec.structs.replace(raced, setup=["creat mm=0"]).save(file)
+    assert "there is no operation 'creat'" in refused()
+    msgspec.structs.replace(raced, schedule="7*1").save(file)
+    assert "is not a turn of one of the 2 threads" in refused()
+    msgspec.structs.replace(raced, setup=["exit mm=0"]).save(file)
+    assert "MM 0 does not exist" in refused(1)
+    msgspec.structs.replace(raced, setup=[], threads=[[]], schedule="").save(file)
+    assert "has no step" in foliolab("step", file).err
+    plugin.write_text("POLICY = 1 / 0\n")
+    raced.save(file)
+    assert "division by zero" in refused(4)
+    text = file.read_text()
+    file.write_text(text[: len(text) // 2])
+    assert "damaged" in refused()
