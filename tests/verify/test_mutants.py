@@ -53,5 +53,5 @@ def test_a_planted_fault_is_found(fault: Fault) -> None:
 def test_a_sound_policy_passes(scheme: Scheme) -> None:
     found = verify(scheme, chosen(), Budget(5.0))
     assert [one.bound for one in found.refuted] == []
-    failed = [one.bound for one in found.findings if "failed:" in one.bound or "process ended" in one.bound]
+    failed = [one.bound for one in found.findings if "failed:" in one.bound or "process returned" in one.bound]
     assert failed == []

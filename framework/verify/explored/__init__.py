@@ -1,1 +1,6 @@
-"""The explored attack: every interleaving of a few threads, each access to shared memory a step of its own."""
+"""The explored attack: explicit-state search over the interleavings of a few threads.
+
+Each access to shared memory is one transition. `attack` chooses the programs and bounds, `world` prepares the machine,
+`trie` and `thread_run` find the steps of each thread by running engine and policy, `exploration` drives the compiled
+searches (`breadth_first`, `pct`), `judge` checks quiescent states, and `witness` turns a path into a counterexample.
+"""

@@ -1,4 +1,4 @@
-"""The explored attack: programs from small to large, each exhaustively as far as memory and time allow."""
+"""The explored attack: programs from small to large, each searched exhaustively as far as memory and time allow."""
 
 from __future__ import annotations
 
@@ -14,24 +14,37 @@ from foliolab.framework.verify.explored.programs import Program, programs
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.watchdog import Stuck
 
-SPEAKS_OF: Final = frozenset({"safe", "exact", "reuse", "page-mapcount", "average-mapcount"})
-"""Claims that this attack can speak about, beside "exact up to so many MMs" and what every policy owes."""
+EXAMINES: Final = frozenset({"safe", "exact", "reuse", "page-mapcount", "average-mapcount"})
+"""Claims that this attack examines, beside exact-for-N and what every policy owes."""
 EXHAUSTIVE: Final = 2.0
-"""How much of the time that is left one program may take before it is explored within bounds, as a multiple of an
-equal share for all that are still to come."""
+"""The share of the time left for the exhaustive search of a program, as a multiple of an equal share for all remaining
+programs. A search that exceeds it is repeated within bounds."""
 BOUNDED: Final = 0.5
-"""The same for each bound, and for random schedules."""
+"""The same for each bound on preemptions, and for random schedules."""
 SCHEDULES: Final = 200_000
 
 
 @dataclass
-class _Course:
-    """What has been covered, and what was found.
+class _Coverage:
+    """The coverage and the refutations of a run.
 
     Args:
         scheme: the policy.
-        budget: what there is.
-        tell: told how far it is.
+        budget: of the attack.
+        tell: called with progress and refutations.
+        whole: the programs that were explored completely.
+        parts: the programs that were explored within a bound.
+        full: the number of programs whose states exceeded the memory.
+        late: the number of programs whose states exceeded the time.
+        schedules: the number of random schedules.
+        states: of all searches.
+        unjudged: quiescent states that were not checked against the page tables.
+        interchangeable: the number of searches with symmetry reduction.
+        refuted: the refutation of each claim.
+        unconfirmed: violations that the interpreted engine did not confirm.
+        failure: why the policy cannot be explored; empty if it can.
+        share: an equal share of the time left.
+        explorer: the previous search of the present program, whose tries are reused.
     """
 
     scheme: Scheme
@@ -40,9 +53,7 @@ class _Course:
     whole: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     full: int = 0
-    """Programs whose states did not fit into memory."""
     late: int = 0
-    """Programs for whose states the time was too short."""
     schedules: int = 0
     states: int = 0
     unjudged: int = 0
@@ -56,12 +67,12 @@ class _Course:
 
 
 class Explored:
-    """Every interleaving of a few threads on one folio (see `Attack`).
+    """Explores the interleavings of a few threads on one folio (see `Attack`).
 
     Args:
         tso: let plain stores wait in store buffers (x86-TSO).
-        preemptions: the bounds that are tried, one after the other, where a program is too large.
-        schedules: random schedules of each such program.
+        preemptions: bounds on preemptions that are tried in turn for a program that is too large.
+        schedules: random schedules for each such program.
     """
 
     name = "explored"
@@ -75,116 +86,116 @@ class Explored:
         """Explore the programs that suit the policy; see `Attack.run`."""
         from foliolab.framework.verify.explored.exploration import uncollected
 
-        course = _Course(scheme, budget, tell)
+        coverage = _Coverage(scheme, budget, tell)
         with uncollected():
-            self._run(course)
-        return self._findings(course)
+            self._run(coverage)
+        return self._findings(coverage)
 
-    def _run(self, course: _Course) -> None:
-        scheme, budget = course.scheme, course.budget
+    def _run(self, coverage: _Coverage) -> None:
+        scheme, budget = coverage.scheme, coverage.budget
         todo = list(programs(scheme))
         for number, program in enumerate(todo):
-            course.share = 1 / (len(todo) - number + 2)
-            if not budget.left or course.failure or self._is_over(course):
+            coverage.share = 1 / (len(todo) - number + 2)
+            if not budget.left or coverage.failure or self._is_over(coverage):
                 break
-            course.explorer = None
+            coverage.explorer = None
             try:
-                self._explore(course, program)
+                self._explore(coverage, program)
             except ModelError:
-                continue  # no such MM ID, or folios of that size, with this policy
+                continue  # this policy has no such MM ID, or no folios of that size
             except FolioLabError as fault:
-                course.failure = fault.what
+                coverage.failure = fault.what
 
     @staticmethod
-    def _is_over(course: _Course) -> bool:
-        """Whether there is nothing left to refute; what every policy owes spoils all else."""
-        return OWED in course.refuted or _claims(course.scheme) <= course.refuted.keys()
+    def _is_over(coverage: _Coverage) -> bool:
+        """Whether nothing is left to refute: all claims are refuted, or the laws that every policy owes are."""
+        return OWED in coverage.refuted or _claims(coverage.scheme) <= coverage.refuted.keys()
 
     # -- one program -----------------------------------------------------------------------------------
-    def _explore(self, course: _Course, program: Program) -> None:
-        """One program: all of it, or what bounds leave of it."""
+    def _explore(self, coverage: _Coverage, program: Program) -> None:
+        """Explore one program: exhaustively, otherwise within bounds and by random schedules."""
         from foliolab.framework.verify.explored.exploration import Options
 
-        ignore = frozenset(f.counterexample.law for f in course.refuted.values() if f.counterexample is not None)
-        options = Options(tso=self.tso, memory=course.budget.memory, ignore=ignore)
-        found = self._once(course, program, options, EXHAUSTIVE, program.name)
+        ignore = frozenset(f.counterexample.law for f in coverage.refuted.values() if f.counterexample is not None)
+        options = Options(tso=self.tso, memory=coverage.budget.memory, ignore=ignore)
+        found = self._once(coverage, program, options, EXHAUSTIVE, program.name)
         if found == "complete":
-            course.whole.append(program.name)
-        course.full += found == "memory"
-        course.late += found == "time"
-        if found in ("complete", "broken") or not course.budget.left:
+            coverage.whole.append(program.name)
+        coverage.full += found == "memory"
+        coverage.late += found == "time"
+        if found in ("complete", "broken") or not coverage.budget.left:
             return
         reached = ""
         for bound in self.preemptions:
-            told = f"{program.name}, at most {_preemptions(bound)}"
-            found = self._once(course, program, replace(options, bound=bound), BOUNDED, told)
+            what = f"{program.name}, at most {_preemptions(bound)}"
+            found = self._once(coverage, program, replace(options, bound=bound), BOUNDED, what)
             if found == "complete":
                 reached = f"{program.name} with at most {_preemptions(bound)}"
-            if found != "complete" or not course.budget.left:
+            if found != "complete" or not coverage.budget.left:
                 break
         if reached:
-            course.parts.append(reached)
-        if found != "broken" and course.budget.left:
-            self._once(course, program, options, BOUNDED, f"{program.name}, random schedules", walk=True)
+            coverage.parts.append(reached)
+        if found != "broken" and coverage.budget.left:
+            self._once(coverage, program, options, BOUNDED, f"{program.name}, random schedules", walk=True)
 
     def _once(
-        self, course: _Course, program: Program, options: object, share: float, told: str, walk: bool = False
+        self, coverage: _Coverage, program: Program, options: object, share: float, what: str, walk: bool = False
     ) -> str:
-        """One search; "complete", "broken", or why it is neither."""
+        """Run one search; return "complete", "broken", "memory", "time" or "unconfirmed"."""
         from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options
         from foliolab.framework.verify.explored.walker import Walker
         from foliolab.framework.verify.explored.world import World
 
         assert isinstance(options, Options)
-        part = course.budget.part(min(share * course.share, 0.5))
+        part = coverage.budget.part(min(share * coverage.share, 0.5))
         began = time.monotonic()
 
-        def watchman(found: Exploration) -> bool:
+        def keep_going(found: Exploration) -> bool:
             rate = found.transitions / max(time.monotonic() - began, 1e-3)
-            course.tell(Progress(self.name, told, course.states + found.states, found.depth, rate))
+            coverage.tell(Progress(self.name, what, coverage.states + found.states, found.depth, rate))
             return part.left > 0
 
-        before = course.explorer
+        before = coverage.explorer
         try:
             world = (
                 before.world
                 if before is not None
-                else World(course.scheme, program.shape, program.setup, program.threads)
+                else World(coverage.scheme, program.shape, program.setup, program.threads)
             )
         except (ModelError, UsageError):
             raise
-        except (Exception, Stuck):  # whatever a policy's function raises, or that it does not end
-            return "broken" if self._refute_alone(course, program) else "unconfirmed"
+        except (Exception, Stuck):  # a policy's function may raise anything, or not end
+            return "broken" if self._refute_alone(coverage, program) else "unconfirmed"
         if walk:
-            search: Explorer = Walker(world, options, course.budget.seed, self.schedules, before)
+            search: Explorer = Walker(world, options, coverage.budget.seed, self.schedules, before)
         else:
             search = Explorer(world, options, before)
-        found = search.run(watchman)
-        course.schedules += found.states if walk else 0
-        course.explorer = search
-        watchman(found)
-        course.states += found.states
-        course.unjudged += found.unjudged
-        course.interchangeable += found.symmetric
-        refuted = self._refute(course, found)
-        search.release()  # the next search, which learns from this one, has the memory to itself
+        found = search.run(keep_going)
+        coverage.schedules += found.states if walk else 0
+        coverage.explorer = search
+        keep_going(found)
+        coverage.states += found.states
+        coverage.unjudged += found.unjudged
+        coverage.interchangeable += found.symmetric
+        refuted = self._refute(coverage, found)
+        search.release()  # the next search reuses the tries, but needs the memory of the states
         if refuted:
             return "broken"
         return "complete" if found.complete else found.stopped or "unconfirmed"
 
-    def _refute_alone(self, course: _Course, program: Program) -> bool:
-        """A program whose set-up, or one of whose threads, breaks a law all by itself; whether that is confirmed."""
+    def _refute_alone(self, coverage: _Coverage, program: Program) -> bool:
+        """Refute a law that the set-up or a single thread breaks by itself; return whether it is confirmed."""
         from foliolab.framework.verify.explored.witness import alone
 
         for operations in program.threads:
-            example = alone(course.scheme, program.shape, (*program.setup, *operations), self.name)
+            example = alone(coverage.scheme, program.shape, (*program.setup, *operations), self.name)
             if example is not None:
-                self._note(course, example, "found with a thread alone")
+                self._note(coverage, example, "found with a thread alone")
                 return True
         return False
 
-    def _refute(self, course: _Course, found: object) -> bool:
-        """Make findings of what broke and is confirmed; whether there is one."""
+    def _refute(self, coverage: _Coverage, found: object) -> bool:
+        """Report the confirmed violations of a search; return whether there is one."""
         from foliolab.framework.verify.explored.exploration import Exploration
         from foliolab.framework.verify.explored.witness import counterexample
 
@@ -193,53 +204,55 @@ class Explored:
         for broken in found.broken:
             example = counterexample(found, broken, self.name, self.tso)
             if example is None:
-                course.unconfirmed.append(str(broken.violation))
+                coverage.unconfirmed.append(str(broken.violation))
                 continue
             new = True
-            self._note(course, example, f"found after {found.states:,} states of: {_words(found)}")
+            self._note(coverage, example, f"found after {found.states:,} states of: {_words(found)}")
         return new
 
-    def _note(self, course: _Course, example: Counterexample, bound: str) -> None:
-        if example.claim not in course.refuted:
-            seconds = time.monotonic() - course.began
-            finding = Finding(self.name, example.claim, "refuted", bound, example, course.states, seconds)
-            course.refuted[example.claim] = finding
-            course.tell(finding)
+    def _note(self, coverage: _Coverage, example: Counterexample, bound: str) -> None:
+        if example.claim not in coverage.refuted:
+            seconds = time.monotonic() - coverage.began
+            finding = Finding(self.name, example.claim, "refuted", bound, example, coverage.states, seconds)
+            coverage.refuted[example.claim] = finding
+            coverage.tell(finding)
 
-    # -- what is said ------------------------------------------------------------------------------------
-    def _findings(self, course: _Course) -> list[Finding]:
-        seconds = time.monotonic() - course.began
-        bound = self._bound(course)
-        verdict: Verdict = "held" if course.whole and not course.failure and OWED not in course.refuted else "undecided"
-        found = list(course.refuted.values())
-        for claim in sorted(_claims(course.scheme) - course.refuted.keys()):
-            found.append(Finding(self.name, claim, verdict, bound, None, course.states, seconds))
+    # -- findings ------------------------------------------------------------------------------------
+    def _findings(self, coverage: _Coverage) -> list[Finding]:
+        seconds = time.monotonic() - coverage.began
+        bound = self._bound(coverage)
+        verdict: Verdict = (
+            "held" if coverage.whole and not coverage.failure and OWED not in coverage.refuted else "undecided"
+        )
+        found = list(coverage.refuted.values())
+        for claim in sorted(_claims(coverage.scheme) - coverage.refuted.keys()):
+            found.append(Finding(self.name, claim, verdict, bound, None, coverage.states, seconds))
         return found
 
-    def _bound(self, course: _Course) -> str:
+    def _bound(self, coverage: _Coverage) -> str:
         """What was covered, in words."""
-        if course.failure:
-            return f"cannot be explored: {course.failure}"
-        said = []
-        if course.whole:
-            said.append(f"every interleaving of {len(course.whole)} programs: {'; '.join(course.whole)}")
-        if course.full:
-            said.append(f"the memory ({course.budget.memory >> 20:,} MiB) was reached in {_programs(course.full)}")
-        if course.late:
-            said.append(f"the time was too short for all of {_programs(course.late)}")
-        if course.parts:
-            said.append(f"not exhaustive: {'; '.join(course.parts)}")
-        if course.schedules:
-            said.append(f"{course.schedules:,} random schedules (PCT) of what was too large")
+        if coverage.failure:
+            return f"cannot be explored: {coverage.failure}"
+        parts = []
+        if coverage.whole:
+            parts.append(f"every interleaving of {len(coverage.whole)} programs: {'; '.join(coverage.whole)}")
+        if coverage.full:
+            parts.append(f"the memory ({coverage.budget.memory >> 20:,} MiB) was reached in {_programs(coverage.full)}")
+        if coverage.late:
+            parts.append(f"the time was too short for all of {_programs(coverage.late)}")
+        if coverage.parts:
+            parts.append(f"not exhaustive: {'; '.join(coverage.parts)}")
+        if coverage.schedules:
+            parts.append(f"{coverage.schedules:,} random schedules (PCT) of what was too large")
         if self.tso:
-            said.append("store buffers of 4 stores (x86-TSO), page-table entries behind them")
-        if course.interchangeable:
-            said.append(f"in {course.interchangeable} of them threads that do the same were taken for one another")
-        if course.unjudged:
-            said.append(f"{course.unjudged:,} states between operations were not held against the page tables")
-        if course.unconfirmed:
-            said.append(f"{len(course.unconfirmed)} suspicions that the interpreted engine did not confirm")
-        return ". ".join(said) or "nothing was explored within the budget"
+            parts.append("store buffers of 4 stores (x86-TSO), page-table entries behind them")
+        if coverage.interchangeable:
+            parts.append(f"in {coverage.interchangeable} of them threads that do the same were taken for one another")
+        if coverage.unjudged:
+            parts.append(f"{coverage.unjudged:,} quiescent states were not checked against the page tables")
+        if coverage.unconfirmed:
+            parts.append(f"{len(coverage.unconfirmed)} violations that the interpreted engine did not confirm")
+        return ". ".join(parts) or "nothing was explored within the budget"
 
 
 def _preemptions(bound: int) -> str:
@@ -254,10 +267,10 @@ def _words(found: object) -> str:
     from foliolab.framework.verify.explored.exploration import Exploration
 
     assert isinstance(found, Exploration) and found.world is not None
-    return " | ".join("; ".join(operation.text for operation in mine) for mine in found.world.operations)
+    return " | ".join("; ".join(operation.text for operation in thread) for thread in found.world.operations)
 
 
 def _claims(scheme: Scheme) -> frozenset[str]:
-    """The claims of a policy that this attack speaks about."""
-    mine = {claim for claim in scheme.capabilities if claim in SPEAKS_OF or claim.startswith("exact-for-")}
-    return frozenset({OWED, *mine})
+    """The claims of a policy that this attack examines."""
+    examined = {claim for claim in scheme.capabilities if claim in EXAMINES or claim.startswith("exact-for-")}
+    return frozenset({OWED, *examined})

@@ -1,4 +1,9 @@
-"""The exhaustive search, compiled: breadth first over all states, so that what it finds is as short as can be."""
+"""The exhaustive search, compiled: breadth-first over all states, so the first path to a violation is a shortest one.
+
+Native code has no exceptions, no objects and no callbacks here. All data are arrays, and the search returns to Python
+whenever Python has something to do: to extend a trie, to judge states, to grow the hash table, or to look at the clock.
+`ctl` holds everything that the search needs to continue.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,13 @@ from typing import Any, Final
 from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.nodes import (
     ASKS_AT,
+    BETWEEN_AT,
     DEAD_AT,
     EXCLUSIVE,
     FAULT,
     FLAGS,
     HELD_AT,
     LOST,
-    QUIET_AT,
     REUSED,
     WHAT,
 )
@@ -33,25 +38,25 @@ from foliolab.framework.verify.explored.stepping import (
 
 CONTROLS: Final = 14
 (
-    POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIET,
+    POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIESCENT,
     CANONICAL, GIVEN,
 ) = range(CONTROLS)  # fmt: skip
-"""What a search keeps between two calls: the state it expands and whose turn it is; states and transitions so far;
-the depth and where it ends; transitions until it is to return; whether somebody could go on; the answer it has to be
-told what follows; how many broken laws and quiet states it has noted; whether threads are interchangeable; and
-the truth that the set-up left (`World.given`)."""
+"""Elements of `ctl`: the state that is expanded, and the next turn; the numbers of states and transitions; the depth,
+and the first state of the next level; transitions until the search returns; whether the present state has a successor;
+the node and the result whose link is missing; the numbers of noted violations and quiescent states; whether threads
+are interchangeable; the truth that the set-up leaves (`World.given`)."""
 
-FINISHED, WANTS, FULL, PAUSED, CROWDED = range(5)
-"""Why a search returns: all states seen; a link is missing; no room for states; its quota is used up, or what it has
-noted is to be taken; the hash table is half full."""
+FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
+"""Why a search returns: all states are expanded; a link is missing; the memory for states is full; the quota is used
+up, or notes must be taken; the hash table is half full."""
 
 BROKEN_WIDTH: Final = 4
-"""What is noted of a broken law: the sort, the state before, the thread, the link."""
+"""Columns of a noted violation: its kind, the state before, the turn, the link."""
 DEADLOCK: Final = 16
 TOO_WIDE: Final = 32
 SHARED_REUSE: Final = 64
 HELD_REUSE: Final = 128
-"""Sorts of broken laws beside those that links bring: EXCLUSIVE, LOST and FAULT."""
+"""Kinds of violations, beside the link flags EXCLUSIVE, LOST and FAULT."""
 PARENT_SHIFT: Final = 4
 _ROOM: Final = 8
 
@@ -66,7 +71,7 @@ def hashed(state: Any, at: int, width: int) -> int:
 
 
 def insert(state: Any, table: Any, at: int, width: int) -> bool:
-    """Put the state in row `at` into the hash table; False if it is known."""
+    """Put the state in row `at` into the hash table; return whether it is new."""
     code = hashed(state, at, width)
     last = table.size - 1
     tag = code >> 40 & 0x7FFFFF
@@ -85,7 +90,7 @@ def insert(state: Any, table: Any, at: int, width: int) -> bool:
 
 
 def rehash(state: Any, table: Any, first: int, count: int) -> int:
-    """Put the states from the first up to that count into the hash table; they are not yet in it."""
+    """Put the states of rows `first` to `count` - 1, all different, into an empty part of the hash table."""
     width = state.shape[1]
     last = table.size - 1
     for at in range(first, count):
@@ -98,7 +103,7 @@ def rehash(state: Any, table: Any, first: int, count: int) -> int:
 
 
 def arrange(row: Any, at: int, words: int, same: Any) -> None:
-    """Put interchangeable threads into the order of their nodes."""
+    """Sort interchangeable threads by their nodes: the canonical form of a state."""
     for a in range(same.size):
         for b in range(a + 1, same.size):
             if same[a] == same[b] and row[at, words + a] > row[at, words + b]:
@@ -106,7 +111,7 @@ def arrange(row: Any, at: int, words: int, same: Any) -> None:
 
 
 def is_over(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
-    """Whether no thread has anything left to do, or one has come to an end that it should not have."""
+    """Whether all threads have ended, or one has ended by an error."""
     for t in range(words, words + threads):
         what = node[row[at, t] & NODE_MASK, WHAT]
         if what >> DEAD_AT & 1:
@@ -116,10 +121,10 @@ def is_over(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
     return True
 
 
-def is_quiet(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
-    """Whether every thread is between two operations and nothing waits in a store buffer."""
+def is_quiescent(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
+    """Whether every thread is between two operations and all store buffers are empty."""
     for t in range(words, words + threads):
-        if node[row[at, t] & NODE_MASK, WHAT] >> QUIET_AT & 1 == 0:
+        if node[row[at, t] & NODE_MASK, WHAT] >> BETWEEN_AT & 1 == 0:
             return False
     for i in range(words + threads + 1, row.shape[1]):
         if row[at, i] != 0:
@@ -130,14 +135,14 @@ def is_quiet(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
 def broken_by(
     row: Any, at: int, words: int, threads: int, node: Any, before: int, truth: int, given: int, flags: int
 ) -> int:
-    """Which laws an end breaks that a link brings.
+    """The kinds of violations at a link with flags.
 
     Args:
-        row, at: the state after it.
-        before: what the thread's column was before.
-        truth: what held before.
+        row, at: the state after the link.
+        before: the thread's column before the link.
+        truth: see `truth_of`; before the link.
         given: see `truth_of`.
-        flags: the link's.
+        flags: of the link.
     """
     found = flags & (LOST | FAULT)
     asked = node[before & NODE_MASK, WHAT] >> ASKS_AT & 1
@@ -153,11 +158,11 @@ def broken_by(
     return found
 
 
-def note(broken: Any, ctl: Any, sort: int, at: int, turn: int, link: int) -> None:
-    """Remember a broken law, as far as there is room."""
+def note(broken: Any, ctl: Any, kind: int, at: int, turn: int, link: int) -> None:
+    """Note a violation, if there is room."""
     if ctl[BROKEN] < broken.shape[0]:
         k = ctl[BROKEN]
-        broken[k, 0] = sort
+        broken[k, 0] = kind
         broken[k, 1] = at
         broken[k, 2] = turn
         broken[k, 3] = link
@@ -165,9 +170,9 @@ def note(broken: Any, ctl: Any, sort: int, at: int, turn: int, link: int) -> Non
 
 
 def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth: int, tables: Any, turn: int) -> int:
-    """How the column of the preemption bound reads after that thread's turn: the thread, and preemptions above.
+    """The column of the preemption bound after a turn: the thread and, above, the number of preemptions so far.
 
-    It is none where the thread before is done with an operation, or cannot go on.
+    A switch counts as a preemption only if the previous thread is inside an operation and could go on.
     """
     node, waits, out = tables
     was: int = row[at, words + threads]
@@ -177,7 +182,7 @@ def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth:
         for i in range(row.shape[1]):
             row[scratch, i] = row[at, i]
         n = row[at, words + current] & NODE_MASK
-        between = node[n, WHAT] >> QUIET_AT & 1
+        between = node[n, WHAT] >> BETWEEN_AT & 1
         buffer = words + threads + 1 + 2 * depth * current
         if between == 0 and do_step(row, scratch, buffer, depth, node, waits, n, out) != BLOCKED:
             used += 1
@@ -185,15 +190,15 @@ def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth:
 
 
 def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, int, int, int], turn: int) -> int:
-    """Put what follows from one turn into the first free row.
+    """Put the successor of the present state by one turn into the first free row.
 
     Args:
-        tables: nodes, links and waits, and a place for an answer.
+        tables: nodes, links, waits, and an array for the result of a step.
         shape: shared words, threads, depth of store buffers, preemption bound (below 0: none).
-        turn: a thread, or, behind the last one, a store buffer to flush.
+        turn: a thread, or, from `threads` on, a store buffer to flush.
 
     Returns:
-        0, BLOCKED (nothing follows), or UNKNOWN: it is not known what the thread does then.
+        0, BLOCKED (no successor) or UNKNOWN (the thread's next link is missing).
     """
     node, links, waits, out = tables
     words, threads, depth, bound = shape
@@ -227,67 +232,67 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
     truth = truth_of(state, at, words, threads, node, given)
     move(state, free, words, threads, words + turn, node, links, link, given)
     if links[link, FLAGS] != 0:
-        sort = broken_by(state, free, words, threads, node, before, truth, given, links[link, FLAGS])
-        if sort != 0:
-            note(broken, ctl, sort, at, turn, link)
+        kind = broken_by(state, free, words, threads, node, before, truth, given, links[link, FLAGS])
+        if kind != 0:
+            note(broken, ctl, kind, at, turn, link)
     return 0
 
 
 def keep(
-    state: Any, table: Any, parent: Any, quiet: Any, node: Any, ctl: Any, words: int, threads: int, turn: int
+    state: Any, table: Any, parent: Any, quiescent: Any, node: Any, ctl: Any, words: int, threads: int, turn: int
 ) -> None:
-    """Count a transition, and keep the state that it leads to if it is new."""
+    """Count a transition, and keep the state that it local_accesses to if it is new."""
     ctl[ENABLED] = 1
     ctl[TRANSITIONS] += 1
     ctl[QUOTA] -= 1
     free = ctl[COUNT]
     if insert(state, table, free, state.shape[1]):
         parent[free] = ctl[POSITION] << PARENT_SHIFT | turn
-        if is_quiet(state, free, words, threads, node):
-            quiet[ctl[QUIET]] = free
-            ctl[QUIET] += 1
+        if is_quiescent(state, free, words, threads, node):
+            quiescent[ctl[QUIESCENT]] = free
+            ctl[QUIESCENT] += 1
         ctl[COUNT] = free + 1
 
 
-def why_return(state: Any, table: Any, quiet: Any, ctl: Any) -> int:
-    """Why a search is to return before it expands its next state; FINISHED: it is not."""
+def why_return(state: Any, table: Any, quiescent: Any, ctl: Any) -> int:
+    """The reason to return before the next state is expanded; FINISHED for none."""
     if ctl[COUNT] + _ROOM > state.shape[0]:
         return FULL
     if 2 * (ctl[COUNT] + _ROOM) > table.size:
-        return CROWDED
-    if ctl[QUOTA] <= 0 or ctl[QUIET] + _ROOM >= quiet.size or ctl[BROKEN] > 0:
+        return NEEDS_REHASH
+    if ctl[QUOTA] <= 0 or ctl[QUIESCENT] + _ROOM >= quiescent.size or ctl[BROKEN] > 0:
         return PAUSED
     return FINISHED
 
 
 def search(  # noqa: PLR0913  (native code takes arrays one by one)
-    state: Any, node: Any, links: Any, waits: Any, broken: Any, table: Any, parent: Any, quiet: Any, same: Any,
+    state: Any, node: Any, links: Any, waits: Any, broken: Any, table: Any, parent: Any, quiescent: Any, same: Any,
     ctl: Any, out: Any, words: int, depth: int, bound: int,
 ) -> int:  # fmt: skip
-    """Go on with a search until it is done, or something is needed.
+    """Continue a search.
 
     Args:
-        state: a row each state; the first ctl[COUNT] are known.
+        state: one row per state; the first ctl[COUNT] are known.
         node, links, waits: see `nodes`.
-        broken, quiet: what it notes: broken laws, and states in which every thread is between two operations.
-        table: the hash table of states, a power of two.
-        parent: of each state: the state before and whose turn led here.
-        same: the sort of each thread; threads of the same sort are interchangeable where ctl[CANONICAL] says so.
+        broken, quiescent: notes for Python: violations, and quiescent states.
+        table: the hash table of states; its size is a power of two.
+        parent: for each state the state before it and the turn between them.
+        same: the class of each thread; if ctl[CANONICAL], threads of a class are interchangeable.
         ctl: see CONTROLS.
-        out: room for an answer.
-        words: shared words.
-        depth: of store buffers; 0: none.
-        bound: on preemptions; below 0: none.
+        out: receives the result of a step.
+        words: the number of shared words.
+        depth: of store buffers; 0 for none.
+        bound: on preemptions; below 0 for none.
 
     Returns:
-        why it returns (see FINISHED).
+        why the search returns (see FINISHED).
     """
     threads = same.size
     turns = 2 * threads if depth else threads
     tables = (node, links, waits, out)
     while ctl[POSITION] < ctl[COUNT]:
         if ctl[TURN] == 0:
-            why = why_return(state, table, quiet, ctl)
+            why = why_return(state, table, quiescent, ctl)
             if why != FINISHED:
                 return why
             if ctl[POSITION] == ctl[LEVEL_END]:
@@ -298,12 +303,12 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
             turn = ctl[TURN]
             followed = successor(state, tables, broken, ctl, (words, threads, depth, bound), turn)
             if followed == UNKNOWN:
-                return WANTS
+                return NEEDS_LINK
             ctl[TURN] = turn + 1
             if followed != BLOCKED:
                 if ctl[CANONICAL]:
                     arrange(state, ctl[COUNT], words, same)
-                keep(state, table, parent, quiet, node, ctl, words, threads, turn)
+                keep(state, table, parent, quiescent, node, ctl, words, threads, turn)
         if ctl[ENABLED] == 0 and not is_over(state, ctl[POSITION], words, threads, node):
             note(broken, ctl, DEADLOCK, ctl[POSITION], 0, 0)
         ctl[TURN] = 0
@@ -315,5 +320,5 @@ def follow(  # noqa: PLR0913  (native code takes arrays one by one)
     state: Any, node: Any, links: Any, waits: Any, broken: Any, same: Any, ctl: Any, out: Any, words: int, depth: int,
     turn: int,
 ) -> int:  # fmt: skip
-    """One turn from the state in row ctl[POSITION], put into row ctl[COUNT]: see `successor`."""
+    """Put the successor of row ctl[POSITION] by one turn into row ctl[COUNT] (see `successor`)."""
     return successor(state, (node, links, waits, out), broken, ctl, (words, same.size, depth, -1), turn)

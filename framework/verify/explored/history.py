@@ -1,4 +1,4 @@
-"""What is remembered of a thread's way: where it is between two calls, and what its steps answered since."""
+"""The state of a thread between two calls of the engine, and the results of its steps since."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Boundary:
-    """A thread between two calls.
+    """The state of a thread between two calls of the engine.
 
     Args:
-        call: the next one.
-        overlay: what the thread's own memory holds, where it differs from the start: (word, value).
-        mappings: PTEs and PMDs of the folio, of each of its MMs.
-        held: references that it holds for certain.
-        taken: frames taken from its reserve.
-        freed: what it has freed: (frame, order).
-        stored: whether a store of it may still wait in its store buffer.
+        call: index of the next call.
+        overlay: the words of the thread's own memory that differ from the initial state: (word, value).
+        mappings: for each of its MMs the number of PTEs and PMDs that map the folio.
+        held: references that the thread holds for certain.
+        taken: page frames taken from its reserve.
+        freed: blocks that it has freed: (frame, order).
+        stored: whether a store of the thread may still wait in its store buffer.
     """
 
     call: int
@@ -29,17 +29,18 @@ class Boundary:
     stored: bool = False
 
 
-class Ended(NamedTuple):
-    """A function that has returned, in place of the steps inside of it: nobody needs to know more about them.
+class Returned(NamedTuple):
+    """A function that has returned. It replaces the results of the steps inside the function.
+
+    Histories that differ only inside a returned function become equal, so their nodes are shared.
 
     Attributes:
-        which: how many functions were entered since the element before this one.
-        answer: what it returned.
-        writes: what the thread's own memory holds where the function wrote: (word, value).
-        mappings: as in Boundary, after it; so are `taken` and `freed`.
-        locks: those that are held after it: (word, bit).
-        reads: what a loop around it would wait for.
-        stored: as in Boundary.
+        which: the number of functions entered since the previous element of the history.
+        answer: the returned value.
+        writes: the words of the thread's own memory that the function wrote: (word, value).
+        mappings, taken, freed, stored: as in Boundary, after the return.
+        locks: the held locks after the return: (word, bit).
+        reads: the values that a loop around the function would wait for.
     """
 
     which: int
@@ -53,17 +54,18 @@ class Ended(NamedTuple):
     stored: bool
 
 
-History = list[int | Ended]
+History = list[int | Returned]
 
 
-class Lead(NamedTuple):
-    """What a thread does between two steps that others can see, in accesses that a schedule counts.
+class LocalAccesses(NamedTuple):
+    """The thread-local accesses between two steps, as far as a schedule counts them.
 
     Attributes:
-        all: how many.
-        early: how many of them up to the last that makes a page-table entry map the folio; the rest come late.
-        drains: whether a locked operation was among them.
-        stores: plain stores to its own memory since then, which wait in the store buffer with the others (TSO).
+        all: their number.
+        early: the number up to the last one that makes a page-table entry map the folio. These are done as early as
+            possible, the others as late as possible (see `trie`).
+        drains: whether a locked operation is among them.
+        stores: plain stores after the last locked operation; they wait in the store buffer (TSO).
     """
 
     all: int = 0
@@ -73,21 +75,22 @@ class Lead(NamedTuple):
 
 
 @dataclass
-class Sort:
-    """Threads that do the same, on MMs and CPUs of their own; a single one otherwise.
+class ThreadClass:
+    """A class of interchangeable threads: they run the same operations on different MMs and CPUs.
 
     Args:
-        thread: the one whose text runs for all.
-        others: the rest, each with the offsets (in words) of its memory: (start, end, start of the other's).
-        telling: the fields of struct mm that tell their MMs apart; True where even the engine may not ask for them.
+        thread: the representative, whose code runs for all.
+        others: the other threads, each with the word ranges of its memory: (start, end, start in the other thread).
+        distinguishing: the fields of struct mm in which the threads' MMs differ. True: by more than addresses, so
+            that not even the engine may read the field.
     """
 
     thread: int
     others: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
-    telling: dict[str, bool] = field(default_factory=dict)
+    distinguishing: dict[str, bool] = field(default_factory=dict)
 
-    def place(self, thread: int, word: int) -> int:
-        """Where a thread of this sort has a word that the text's thread has at `word`."""
+    def translated(self, thread: int, word: int) -> int:
+        """The word of another thread of this class that corresponds to the representative's `word`."""
         for start, end, to in self.others.get(thread, ()):
             if start <= word < end:
                 return word - start + to

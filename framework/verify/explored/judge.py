@@ -1,4 +1,4 @@
-"""Judges states in which every thread is between two operations: what is counted is held against the page tables."""
+"""Checks quiescent states (every thread is between two operations) against the page tables."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from foliolab.framework.errors import AccessError, LostLock
 from foliolab.framework.machine.primitives import u64
 from foliolab.framework.verify.explored.history import Boundary
 from foliolab.framework.verify.explored.sharing import Sharing
-from foliolab.framework.verify.explored.trie import Behaviour
+from foliolab.framework.verify.explored.trie import Trie
 from foliolab.framework.verify.explored.world import World
 
 
 class Judge:
-    """Loads states into an interpreted machine and asks which laws are broken there.
+    """Loads quiescent states into an interpreted machine, and checks the laws there.
 
     Args:
         world: the machine and the threads.
-        sharing: where the shared words are.
-        behaviours: of each thread.
+        sharing: the columns of the shared words.
+        tries: of each thread.
     """
 
-    def __init__(self, world: World, sharing: Sharing, behaviours: Sequence[Behaviour]) -> None:
+    def __init__(self, world: World, sharing: Sharing, tries: Sequence[Trie]) -> None:
         self.world = world
         self.words = list(sharing.columns)
-        self.behaviours = behaviours
+        self.tries = tries
         self._known: dict[tuple[object, ...], list[Violation]] = {}
         where = world.machine.map
         self._cpus = range(where.cpus[0] >> 3, where.mms[0] >> 3)
@@ -34,18 +34,18 @@ class Judge:
 
     @property
     def judged(self) -> int:
-        """How many different states were judged."""
+        """The number of different states that were checked."""
         return len(self._known)
 
     def boundaries(self, columns: Sequence[int]) -> list[Boundary]:
-        """Where each thread is; `columns`: the nodes of the threads."""
-        return [b.boundaries[b.at[node]] for b, node in zip(self.behaviours, columns, strict=True)]
+        """The boundary that each thread is at. `columns`: the nodes of the threads."""
+        return [b.boundaries[b.at[node]] for b, node in zip(self.tries, columns, strict=True)]
 
     def judge(self, words: Sequence[int], columns: Sequence[int]) -> list[Violation]:
-        """What is wrong with a state.
+        """The violations in a state.
 
         Args:
-            words: the shared words.
+            words: the values of the shared words.
             columns: the nodes of the threads.
         """
         here = self.boundaries(columns)
@@ -56,13 +56,13 @@ class Judge:
         return self._known[key]
 
     def _own(self, thread: int, boundary: Boundary) -> list[tuple[int, int]]:
-        """What a thread changed in its own memory: (word, bits that differ)."""
+        """The changed words of a thread's own memory: (word, bits that differ)."""
         base = self.world.words
-        sort = self.behaviours[thread].sort
-        return [(sort.place(thread, word), value ^ base[word]) for word, value in boundary.overlay]
+        thread_class = self.tries[thread].thread_class
+        return [(thread_class.translated(thread, word), value ^ base[word]) for word, value in boundary.overlay]
 
     def _key(self, words: Sequence[int], own: list[tuple[int, int]], here: list[Boundary]) -> tuple[object, ...]:
-        """States that differ only in which CPU counted something are judged once."""
+        """A key of the state, without the distribution of per-CPU counts over the CPUs."""
         sums: dict[int, int] = {}
         rest = []
         for word, change in own:
@@ -93,7 +93,7 @@ class Judge:
             machine.restore(self.world.base)
 
     def _return_frames(self, here: list[Boundary]) -> None:
-        """Put into the free lists what threads freed, and what is left of their reserves."""
+        """Put freed blocks, and what is left of the reserves, into the free lists."""
         vm = self.world.machine.vm
         area = vm.at("zone", self.world.machine.map.zone)
         for program, boundary in zip(self.world.programs, here, strict=True):

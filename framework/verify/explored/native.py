@@ -1,4 +1,4 @@
-"""The compiled forms of the searches, kept in the disk cache like all native code."""
+"""The compiled searches, kept in the disk cache like all native code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final[dict[str, tuple[Callable[..., Any], str]]] = {
 
 @cache
 def native(name: str) -> Callable[..., int]:
-    """A function of a search, compiled."""
+    """The compiled form of a search function."""
     from foliolab.framework.machine.calltree import CallTree
     from foliolab.framework.machine.layout import Layouts
     from foliolab.framework.machine.native import Library

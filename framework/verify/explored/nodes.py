@@ -1,4 +1,4 @@
-"""The tables that a search walks through: nodes, each a step that a thread is about to do, and what follows it."""
+"""The tables of the tries. A node is a step that a thread is about to do; a link is a result with the next node."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ Table = NDArray[np.int64]
 
 WIDTH: Final = 8
 (WHAT, COLUMN, OPERAND, OTHER, FIRST_LINK, TRUTH, WAIT_START, WAIT_COUNT) = range(WIDTH)
-"""A node's columns. WHAT packs the step, where in its word the field lies, and the marks below."""
+"""A node's columns. WHAT packs the step, the position of the field in its word, and the flags below."""
 SHIFT_AT: Final = 8
 BITS_AT: Final = 16
 SIGNED_AT: Final = 24
-QUIET_AT: Final = 25
+BETWEEN_AT: Final = 25
 """The thread is between two operations."""
 ASKS_AT: Final = 26
-"""It is in the middle of a question, or of a write fault."""
+"""The thread is in the middle of a query or of a write fault."""
 DEAD_AT: Final = 27
-"""It has come to an end that it should not have."""
+"""The thread has ended by an error."""
 WRAPS_AT: Final = 28
 """The field is meant to wrap around."""
 HELD_AT: Final = 8
-"""TRUTH packs how many of the thread's MMs map the folio, and how many references it holds."""
+"""TRUTH packs the number of the thread's MMs that map the folio and, above, the number of references that it holds."""
 
 LINK_WIDTH: Final = 4
 (VALUE, CHILD, NEXT_LINK, FLAGS) = range(LINK_WIDTH)
-"""A link's columns: what the step answered, the node after it, the node's next link, and what it brings to an end."""
+"""A link's columns: the step's result, the next node, the next link of the same node, and the flags below."""
 EXCLUSIVE: Final = 1
-"""A question, with the answer "exclusive"."""
+"""A query ends here with the answer "exclusive"."""
 REUSED: Final = 2
-"""The policy's permission to write in place."""
+"""The policy permits a write in place."""
 LOST: Final = 4
-"""An operation, with a lock still held."""
+"""An operation ends here with a lock held."""
 FAULT: Final = 8
-"""The thread's text, by an error."""
+"""The thread ends here by an error."""
 
 WAIT_WIDTH: Final = 4
 """A wait's columns: column, shift, bits with the sign above, value."""
@@ -52,7 +52,7 @@ class Nodes:
         self.count = self.link_count = self.wait_count = 0
 
     def add(self, row: tuple[int, ...]) -> int:
-        """A new node; its number."""
+        """Add a node; return its number."""
         if self.count == len(self.table):
             self.table = _grown(self.table)
         self.table[self.count] = row
@@ -60,7 +60,7 @@ class Nodes:
         return self.count - 1
 
     def link(self, node: int, value: int, child: int, flags: int) -> int:
-        """What follows a node's step that answers so; the link's number."""
+        """Add a link for a result of a node's step; return the link's number."""
         if self.link_count == len(self.links):
             self.links = _grown(self.links)
         self.links[self.link_count] = (value, child, self.table[node, FIRST_LINK], flags)
@@ -69,7 +69,7 @@ class Nodes:
         return self.link_count - 1
 
     def follows(self, node: int, value: int) -> bool:
-        """Whether it is known what follows."""
+        """Whether the node has a link for that result."""
         at = int(self.table[node, FIRST_LINK])
         while at >= 0:
             if self.links[at, VALUE] == value:
@@ -78,7 +78,7 @@ class Nodes:
         return False
 
     def wait(self, column: int, shift: int, bits: int, value: int) -> None:
-        """One more location that a node waits for to change."""
+        """Add a value whose change a RELAX node waits for."""
         if self.wait_count == len(self.waits):
             self.waits = _grown(self.waits)
         self.waits[self.wait_count] = (column, shift, bits, value)

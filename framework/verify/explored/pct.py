@@ -1,7 +1,7 @@
-"""Seeded random schedules, compiled: PCT (probabilistic concurrency testing), for what is too large to be seen whole.
+"""PCT (probabilistic concurrency testing), compiled: seeded random schedules for state spaces that are too large.
 
-The thread of the highest priority runs; at a few random steps the one that runs falls below all others. A fault that
-needs d such orderings is found with a chance of at least 1 in threads * steps^(d-1) a schedule (Burckhardt, Kothari,
+The thread with the highest priority runs. At a few random steps, the running thread gets the lowest priority. One
+schedule finds a bug of depth d with a probability of at least 1 / (threads * steps^(d-1)) (Burckhardt, Kothari,
 Musuvathi, Nagarakatte: "A randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010).
 """
 
@@ -14,9 +14,9 @@ from foliolab.framework.verify.explored.breadth_first import (
     COUNT,
     DEADLOCK,
     FINISHED,
+    NEEDS_LINK,
     PAUSED,
     POSITION,
-    WANTS,
     is_over,
     note,
     successor,
@@ -24,8 +24,8 @@ from foliolab.framework.verify.explored.breadth_first import (
 from foliolab.framework.verify.explored.stepping import BLOCKED, NODE_MASK, UNKNOWN, find_link
 
 
-def randomly(seed: int) -> int:
-    """The number after `seed` in a sequence of random ones (xorshift)."""
+def next_random(seed: int) -> int:
+    """The successor of `seed` in a pseudo-random sequence (xorshift)."""
     seed ^= seed << 13
     seed ^= seed >> 7 & 0x1FFFFFFFFFFFFFF
     seed ^= seed << 17
@@ -33,7 +33,7 @@ def randomly(seed: int) -> int:
 
 
 def best(priority: Any, tried: int, turns: int) -> int:
-    """The untried turn of the highest priority; -1: none."""
+    """The untried turn with the highest priority; -1 for none."""
     found = -1
     for turn in range(turns):
         if tried >> turn & 1 == 0 and (found < 0 or priority[turn] > priority[found]):
@@ -45,25 +45,25 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
     state: Any, node: Any, links: Any, waits: Any, broken: Any, path: Any, same: Any, ctl: Any, out: Any,
     priority: Any, words: int, depth: int, seed: int, changes: int, length: int,
 ) -> int:  # fmt: skip
-    """One random schedule from the state in row 0, which it changes; row 1 is its scratch.
+    """Run one random schedule from the state in row 0, in place; row 1 is scratch space.
 
     Args:
-        path: a row each step: whose turn, and the link.
-        priority: room for one number a turn.
+        path: receives one row per step: the turn and the link.
+        priority: scratch space, one number per turn.
         seed: of this schedule; not 0.
-        changes: how often the running thread falls below the others.
-        length: steps that a schedule is thought to take.
+        changes: the number of priority changes.
+        length: the estimated number of steps of a schedule.
 
     Returns:
-        FINISHED, WANTS, or PAUSED where a law is broken (or the path is full); out[1] is the number of steps.
+        FINISHED, NEEDS_LINK, or PAUSED at a violation (or if `path` is full). out[1] is the number of steps.
     """
     threads = same.size
     turns = 2 * threads if depth else threads
     tables = (node, links, waits, out)
     for turn in range(turns):
-        seed = randomly(seed)
+        seed = next_random(seed)
         priority[turn] = seed >> 8 & 0xFFFFFF
-    steps, fallen = 0, 0
+    steps, changed = 0, 0
     while steps < path.shape[0]:
         ctl[POSITION], ctl[COUNT] = 0, 1
         tried, done = 0, False
@@ -75,7 +75,7 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
             followed = successor(state, tables, broken, ctl, (words, threads, depth, -1), turn)
             out[1] = steps
             if followed == UNKNOWN:
-                return WANTS
+                return NEEDS_LINK
             done = followed != BLOCKED
         if ctl[BROKEN] > 0:
             return PAUSED
@@ -92,8 +92,8 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
             state[0, i] = state[1, i]
         steps += 1
         out[1] = steps
-        seed = randomly(seed)
-        if fallen < changes and (seed >> 5 & 0xFFFFFF) % length == 0:
-            fallen += 1
-            priority[turn] = -fallen
+        seed = next_random(seed)
+        if changed < changes and (seed >> 5 & 0xFFFFFF) % length == 0:
+            changed += 1
+            priority[turn] = -changed
     return PAUSED

@@ -1,8 +1,8 @@
-"""Primitives that ask: the engine's and the policy's own text, with each access answered from outside.
+"""The explored meaning of the primitives: each access is passed to the run of a thread (`thread_run.ThreadRun`).
 
-A thread's behaviour is a function of what its accesses answered. Here its text runs with answers that are known
-already, and goes on with assumed ones, so that one run tells the steps of a whole stretch. Accesses to what no other
-thread touches are carried out at once, on a memory that is put back afterwards.
+The next step of a thread depends only on the results of its steps so far. So engine and policy run with the known
+results, and go on with the results that follow if no other thread interferes. One run therefore finds a whole chain of
+steps. Accesses to memory that no other thread uses are done at once; that memory is restored after the run.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from foliolab.framework.verify.explored import steps as s
 Function = Callable[..., Any]
 
 
-class Asker:
-    """Stands behind the asking primitives; whoever runs a thread's text puts itself in `run`."""
+class Interposer:
+    """Passes the accesses of primitives to the present run.
+
+    Attributes:
+        run: the `ThreadRun` in progress.
+        entries: the policy's entry points (`calls.ENTRIES`) in their explored form.
+    """
 
     def __init__(self) -> None:
         self.run: Any = None
         self.entries: tuple[Function, ...] = ()
 
-    # -- the shapes that accesses have ---------------------------------------------------------------
     def value(self, ref: Ref, step: int, operand: int = 0, other: int = 0) -> int:
         """A step on a whole field."""
         ctype = ref.ctype
@@ -41,7 +45,7 @@ class Asker:
         return int(self.run.access(ref, step, (ref.off & 7) * 8 + bit, 1, False, operand, 0))
 
     def store(self, ref: Ref, value: int) -> None:
-        """A plain store of a value, which must fit."""
+        """A plain store of a value that must fit the field."""
         self.value(ref, s.STORE, ref._fit(value))
 
     def policy_call(self, entry: int, *arguments: Any) -> int:
@@ -55,7 +59,7 @@ class Asker:
         return answer
 
 
-def _atomics(a: Asker) -> dict[Function, Function]:
+def _atomics(a: Interposer) -> dict[Function, Function]:
     """Atomic operations on whole fields."""
 
     def cmpxchg(ref: Ref, old: int, new: int) -> int:
@@ -83,7 +87,7 @@ def _atomics(a: Asker) -> dict[Function, Function]:
     }
 
 
-def _bits(a: Asker) -> dict[Function, Function]:
+def _bits(a: Interposer) -> dict[Function, Function]:
     """Operations on bits, and bit locks."""
 
     def set_plain(bit: int, ref: Ref) -> None:
@@ -117,7 +121,7 @@ def _bits(a: Asker) -> dict[Function, Function]:
     }
 
 
-def _plain(a: Asker) -> dict[Function, Function]:
+def _plain(a: Interposer) -> dict[Function, Function]:
     """Loads and stores, barriers and waiting."""
 
     def store(ref: Ref, value: int) -> None:
@@ -146,8 +150,8 @@ def _plain(a: Asker) -> dict[Function, Function]:
     return made | dict.fromkeys((p.load, p.READ_ONCE, p.smp_load_acquire, p.atomic_read), load)
 
 
-def _world(a: Asker) -> dict[Function, Function]:
-    """What is not the text's own: calls into the policy, and the allocator."""
+def _world(a: Interposer) -> dict[Function, Function]:
+    """Calls into the policy, and the allocator, which is not explored."""
 
     def policy_call(vm: Any, entry: int, *arguments: Any) -> int:
         return a.policy_call(entry, *arguments)
@@ -162,33 +166,37 @@ def _world(a: Asker) -> dict[Function, Function]:
 
 
 class Text:
-    """The engine's entry points and a policy's, in their asking form."""
+    """The entry points of the engine and of a policy in their explored form.
+
+    Attributes:
+        kernels: the explored form of each entry point of the engine.
+        relaxes: whether the policy waits in loops of its own.
+    """
 
     def __init__(self, scheme: Scheme) -> None:
-        self.asker = Asker()
-        put = _atomics(self.asker) | _bits(self.asker) | _plain(self.asker) | _world(self.asker)
+        self.interposer = Interposer()
+        put = _atomics(self.interposer) | _bits(self.interposer) | _plain(self.interposer) | _world(self.interposer)
         leaves = LEAVES | frozenset(put.values())
         tree = policy_tree(scheme)
         policy = CallTree(calls.ENTRIES, leaves, {**tree.replace, **put}, tree.constants)
         engine = CallTree(list(entrypoints.KERNELS), leaves, put, {})
         relax = put[p.cpu_relax]
         self.relaxes = any(relax in needs.values() for needs in policy.needs.values())
-        """Whether the policy waits in loops of its own."""
-        twins: dict[Any, Any] = dict(policy.copies(self._summed_up))
-        self.asker.entries = tuple(twins[entry] for entry in calls.ENTRIES)
-        self.kernels: dict[Any, Function] = dict(engine.copies(self._summed_up))
+        twins: dict[Any, Any] = dict(policy.copies(self._skippable))
+        self.interposer.entries = tuple(twins[entry] for entry in calls.ENTRIES)
+        self.kernels: dict[Any, Function] = dict(engine.copies(self._skippable))
 
-    def _summed_up(self, function: Any, twin: Function) -> Function:
-        """The function as its callers see it: of one that has returned only its answer is remembered."""
-        asker = self.asker
+    def _skippable(self, function: Any, twin: Function) -> Function:
+        """The function as its callers see it: a run may skip it once it has returned (see `ThreadRun.function`)."""
+        interposer = self.interposer
 
         def call(*arguments: Any) -> Any:
-            return asker.run.function(twin, arguments)
+            return interposer.run.function(twin, arguments)
 
         return call
 
 
 @cache
 def text_of(scheme: Scheme) -> Text:
-    """The asking form of a scheme's text; made once."""
+    """The explored form of a scheme's text, built once."""
     return Text(scheme)

@@ -1,7 +1,8 @@
-"""What the threads do: families of small programs for any policy, chosen by what it claims, the smallest first.
+"""The programs of the explored attack: small concurrent programs, like the litmus tests of memory models.
 
-They are what folios go through: files mapped and unmapped by several MMs, anonymous folios that fork shared, written
-to while others leave, references that are no mappings, swapping, and PMD against PTE mappings.
+A policy's claims select the programs; the smallest come first. They cover the life of a folio: files mapped and
+unmapped by several MMs, anonymous folios shared by fork, writes while other MMs unmap, references other than mappings,
+swapping, and PMD beside PTE mappings.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class Program:
     """A set-up and a few threads.
 
     Args:
-        name: what they do, in a few words.
+        name: a short description.
         shape: the machine.
-        setup: operations that run first, whole.
+        setup: operations that run first, each as a whole.
         threads: the operations of each thread.
     """
 
@@ -39,12 +40,12 @@ class Program:
 
 def _program(name: str, mms: int, setup: list[str], threads: list[list[str]], order: int = ORDER) -> Program:
     pages = 1 << order
-    # an MM that a fork leaves out has pages beyond the folio's, too
+    # The address space is twice the folio: MMs may map pages beyond it, too.
     shape = Shape(
         4 * pages if order == ORDER else 2 * pages, mms, 2 * pages if order == ORDER else pages, len(threads), order
     )
     parse = Operation.parse
-    return Program(name, shape, tuple(map(parse, setup)), tuple(tuple(map(parse, mine)) for mine in threads))
+    return Program(name, shape, tuple(map(parse, setup)), tuple(tuple(map(parse, texts)) for texts in threads))
 
 
 def _file(mms: int, nr: int, rounds: int = 1, reader: bool = False) -> Program:
@@ -59,7 +60,7 @@ def _file(mms: int, nr: int, rounds: int = 1, reader: bool = False) -> Program:
 
 
 def _one_by_one() -> Program:
-    """Files, a page at a time."""
+    """MMs map and unmap pages of a file one by one."""
     threads = [
         [f"map_file mm={mm} vpn={page} pfn={page} nr=1" for page in (0, 1)]
         + [f"unmap mm={mm} start={page} nr=1" for page in (0, 1)]
@@ -70,14 +71,14 @@ def _one_by_one() -> Program:
 
 
 def _slow_reader() -> Iterator[Program]:
-    """What a reader may be too slow for: two MMs map a file all the time, and others come and go."""
+    """A slow reader: two MMs map a file all the time, while others map and unmap it."""
     setup = [f"create mm={mm} mm_id={mm + 1}" for mm in range(3)] + [f"file_folio order={ORDER}"]
     setup += [f"map_file mm={mm} vpn=0 pfn=0 nr=1" for mm in (0, 1)]
     third = "map_file mm=2 vpn=0 pfn=0 nr=1"
     yield _program("a third MM maps a file while somebody asks", 3, setup, [[third], [_ASK]])
     threads = [["unmap mm=2 start=0 nr=1"], [_ASK]]
     yield _program("one of three MMs unmaps a file while somebody asks", 3, [*setup, third], threads)
-    # a writer that finds another one at work may take another path than one that is alone
+    # two writers: a writer that meets another one may take a different path than a single one
     setup = ["create mm=3 mm_id=4", *setup, "map_file mm=3 vpn=0 pfn=0 nr=1"]
     threads = [[third], ["unmap mm=3 start=0 nr=1"], [_ASK]]
     yield _program("one maps a file, one of three unmaps it, and somebody asks", 4, setup, threads)
@@ -91,7 +92,7 @@ def _asked(reader: bool, threads: list[list[str]]) -> str:
 
 
 def _shared(mms: int) -> list[str]:
-    """An anonymous folio that so many MMs map, none of its pages AnonExclusive."""
+    """The set-up of an anonymous folio that `mms` MMs map; none of its pages is AnonExclusive."""
     forks = [f"fork parent=0 child={mm} mm_id={mm + 1}" for mm in range(1, mms)]
     return ["create mm=0 mm_id=1", f"populate mm=0 start=0 nr={PAGES} order={ORDER}", *forks]
 
@@ -101,7 +102,7 @@ def _leave(mm: int) -> str:
 
 
 def _anonymous(reader: bool) -> Iterator[Program]:
-    """Folios that fork shared."""
+    """Anonymous folios that fork has shared."""
     threads = [["write mm=0 start=0", _leave(0)], [_leave(1)]]
     yield _program("one writes and leaves while the other leaves", 2, _shared(2), threads)
     yield _program("both write the same page", 2, _shared(2), [["write mm=0 start=0"], ["write mm=1 start=0"]])
@@ -121,7 +122,7 @@ def _anonymous(reader: bool) -> Iterator[Program]:
 
 
 def _others(claims: frozenset[str]) -> Iterator[Program]:
-    """References that are no mappings."""
+    """References other than mappings."""
     if "reuse" not in claims:
         return
     alone = [*_shared(2), "exit mm=1"]
@@ -140,7 +141,7 @@ def _others(claims: frozenset[str]) -> Iterator[Program]:
 
 
 def _huge(reader: bool) -> Iterator[Program]:
-    """PMD mappings against each other and against PTEs: order 9, with operations that touch few pages."""
+    """PMD mappings beside PMD and PTE mappings: order 9, with operations on few pages."""
     setup = ["create mm=0 mm_id=1", "create mm=1 mm_id=2", f"file_folio order={HUGE}"]
     by_pmd = [f"map_file mm=0 vpn=0 pfn=0 nr={1 << HUGE} pmd=1", f"unmap mm=0 start=0 nr={1 << HUGE}"]
     threads = [by_pmd, [text.replace("mm=0", "mm=1") for text in by_pmd]]
@@ -154,7 +155,7 @@ def _huge(reader: bool) -> Iterator[Program]:
 
 
 def programs(scheme: Scheme) -> Iterator[Program]:
-    """The programs that a policy is explored with, from small to large."""
+    """The programs for a policy, from small to large."""
     claims = scheme.capabilities
     reader = "safe" in claims
     yield _file(2, 1, reader=False)

@@ -1,4 +1,8 @@
-"""Which words of memory several threads touch: found out while their text runs, and believed only once it has."""
+"""Which words of memory are shared between threads.
+
+The set is found while the threads' code runs. When a run shows that a word is shared after all, the search starts anew
+with the larger set (`Reclassified`). Accesses to unshared words are no steps: this is the partial-order reduction.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,22 @@ from foliolab.framework.verify.explored.world import World
 
 
 class Reclassified(Exception):
-    """A word that was taken for one thread's own is not: what was built so far is void."""
+    """A word that counted as one thread's own is shared. Tries and states so far are invalid."""
 
 
 class Sharing:
-    """Who reads and writes which bits of which word.
+    """Records which thread reads and writes which bits of which word.
 
-    A word is shared if two threads write it, or one reads bits that another writes. A read of bits that nobody
-    writes is no step, even in a shared word. The allocator's lists and the bitmap of MM IDs are nobody's concern here.
+    A word is shared if two threads write it, or if one thread reads bits that another thread writes. A read of bits
+    that no thread writes is no step, even in a shared word. The allocator's lists and the bitmap of MM IDs are not
+    examined.
 
     Args:
-        world: the threads.
+        world: the machine and the threads.
+
+    Attributes:
+        columns: the column of each shared word in a state.
+        surveying: during the survey, which runs each thread alone, no access is a step.
     """
 
     def __init__(self, world: World) -> None:
@@ -27,19 +36,17 @@ class Sharing:
         self._elsewhere = range(where.zone >> 3, where.cpus[0] >> 3), range(where.ida >> 3, where.pgds[0] >> 3)
         threads = range(len(world.programs))
         self.columns: dict[int, int] = {}
-        """The place of each shared word in a state."""
         self._reads: list[dict[int, int]] = [defaultdict(int) for _ in threads]
         self._writes: list[dict[int, int]] = [defaultdict(int) for _ in threads]
         self.surveying = False
-        """While it is found out what each thread touches, nothing is a step."""
         self._unseen: dict[int, int] = defaultdict(int)
-        """Bits of shared words that were read as if nobody wrote them."""
+        """Bits of shared words that were read while no thread wrote them."""
 
     def column(self, thread: int, word: int, shift: int, bits: int, step: int) -> int:
-        """Where an access finds its word in a state; -1 if it is no step.
+        """The column of the accessed word in a state; -1 if the access is no step.
 
         Raises:
-            Reclassified: the word, or what it was read for, is shared after all.
+            Reclassified: the word is shared after all, or an earlier read of it should have been a step.
         """
         if word in self._elsewhere[0] or word in self._elsewhere[1]:
             return -1
@@ -64,7 +71,7 @@ class Sharing:
         return self.columns[word]
 
     def settle(self) -> None:
-        """End the survey: what threads were seen to share is shared."""
+        """End the survey, and give each shared word a column."""
         self.surveying = False
         touched = {word for seen in (*self._reads, *self._writes) for word in seen}
         for word in sorted(touched):

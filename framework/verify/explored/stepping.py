@@ -1,7 +1,8 @@
-"""One step of one thread in a state, compiled: part of every search.
+"""One step of one thread in a state; compiled, and part of every search.
 
-A state is a row of 64-bit integers: the shared words, then for each thread its node with two witnesses above, then
-one column for the preemption bound, then the store buffers, oldest store first: where, and the value.
+A state is a row of 64-bit integers: the shared words; for each thread its node, with the flags SHARED_ALL_ALONG and
+HELD_ALL_ALONG above it; one column for the preemption bound; and the store buffers. A buffer holds pairs of location
+and value, the oldest store first.
 """
 
 from __future__ import annotations
@@ -31,21 +32,24 @@ from foliolab.framework.verify.explored.nodes import (
 
 NODE_MASK: Final = (1 << 40) - 1
 SHARED_ALL_ALONG: Final = 1 << 40
-"""While the question was open several MMs mapped the folio all the time."""
+"""Several MMs have mapped the folio at every moment since the query began."""
 HELD_ALL_ALONG: Final = 1 << 41
-"""While the write fault was open somebody held a reference all the time."""
+"""Another reference has been held at every moment since the write fault began."""
 BLOCKED: Final = -1
+"""The step cannot be done in this state."""
 UNKNOWN: Final = -2
+"""The node has no link for the step's result yet."""
 OVERFLOW: Final = -3
+"""The value does not fit the width of its field."""
 
 
 def field_of(word: int, what: int) -> int:
-    """The value of the field that a node's WHAT describes, out of its word."""
+    """The value in `word` of the field that a node's WHAT describes."""
     return s.fit(word >> (what >> SHIFT_AT & 0xFF), what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
 
 
 def put_field(word: int, what: int, value: int) -> int:
-    """The word with another value in that field."""
+    """The word with a new value in that field."""
     bits = what >> BITS_AT & 0xFF
     if bits == 64:
         return value
@@ -55,7 +59,7 @@ def put_field(word: int, what: int, value: int) -> int:
 
 
 def is_changed(row: Any, at: int, waits: Any, start: int, count: int) -> bool:
-    """Whether any of the locations that a node waits for has another value now."""
+    """Whether any of the values that a node waits for has changed."""
     for i in range(start, start + count):
         packed = waits[i, 2]
         value = s.fit(row[at, waits[i, 0]] >> waits[i, 1], packed & 0xFF, packed >> 8)
@@ -65,12 +69,12 @@ def is_changed(row: Any, at: int, waits: Any, start: int, count: int) -> bool:
 
 
 def where_of(what: int, column: int) -> int:
-    """A location as a store buffer names it; never 0."""
+    """A location as a store buffer encodes it; never 0."""
     return column << 24 | (what >> SHIFT_AT & 0xFFFF) << 1 | (what >> SIGNED_AT & 1) | 1 << 60
 
 
 def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
-    """Let the oldest store of a buffer take effect; whether there was one."""
+    """Let the oldest store of a buffer take effect; return whether there was one."""
     place = row[at, buffer]
     if place == 0:
         return False
@@ -86,7 +90,7 @@ def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
 
 
 def own_store(row: Any, at: int, buffer: int, depth: int, what: int, column: int) -> int:
-    """Which waiting store a load of that field sees: its place in the row; 0 none; BLOCKED where widths differ."""
+    """The column of the waiting store that a load of that field sees; 0 for none; BLOCKED if the widths differ."""
     mine = where_of(what, column)
     shift, bits = what >> SHIFT_AT & 0xFF, what >> BITS_AT & 0xFF
     found = 0
@@ -105,7 +109,7 @@ def own_store(row: Any, at: int, buffer: int, depth: int, what: int, column: int
 
 
 def step_in_buffer(row: Any, at: int, buffer: int, depth: int, node: Any, n: int, out: Any) -> int:
-    """A load or a plain store with a store buffer; whether it could be done: its answer is in `out`."""
+    """A load or plain store through a store buffer; 0 or BLOCKED. The result goes into out[0]."""
     what, column = node[n, WHAT], node[n, COLUMN]
     step = what & 0xFF
     seen = own_store(row, at, buffer, depth, what, column)
@@ -118,7 +122,7 @@ def step_in_buffer(row: Any, at: int, buffer: int, depth: int, node: Any, n: int
         while free < depth and row[at, buffer + 2 * free] != 0:
             free += 1
         if free == depth:
-            return BLOCKED  # until one of them takes effect
+            return BLOCKED  # until a store takes effect
         new = s.changed(step, old, node[n, OPERAND], node[n, OTHER])
         row[at, buffer + 2 * free] = where_of(what, column)
         row[at, buffer + 2 * free + 1] = s.fit(new, what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
@@ -126,7 +130,7 @@ def step_in_buffer(row: Any, at: int, buffer: int, depth: int, node: Any, n: int
 
 
 def step_in_memory(row: Any, at: int, node: Any, n: int, out: Any) -> int:
-    """An access that takes effect at once; whether it could be done: its answer is in `out`."""
+    """An access that takes effect at once; 0, BLOCKED or OVERFLOW. The result goes into out[0]."""
     what, column = node[n, WHAT], node[n, COLUMN]
     step = what & 0xFF
     word = row[at, column]
@@ -144,7 +148,7 @@ def step_in_memory(row: Any, at: int, node: Any, n: int, out: Any) -> int:
 
 
 def do_access(row: Any, at: int, buffer: int, depth: int, node: Any, n: int, out: Any) -> int:
-    """An access, through the store buffer where there is one; see `do_step`."""
+    """An access, through the store buffer if there is one; see `do_step`."""
     step = node[n, WHAT] & 0xFF
     if depth == 0:
         return step_in_memory(row, at, node, n, out)
@@ -158,12 +162,12 @@ def do_access(row: Any, at: int, buffer: int, depth: int, node: Any, n: int, out
 
 
 def do_step(row: Any, at: int, buffer: int, depth: int, node: Any, waits: Any, n: int, out: Any) -> int:
-    """What a thread at node `n` is about to do, done to the state in row `at`.
+    """Do the step of node `n` in the state in row `at`.
 
     Args:
-        buffer: the column where its store buffer starts.
-        depth: how many stores the buffer holds; 0: stores take effect at once.
-        out: its answer goes into out[0].
+        buffer: the first column of the thread's store buffer.
+        depth: the capacity of the store buffer; 0: stores take effect at once.
+        out: the result goes into out[0].
 
     Returns:
         0, BLOCKED or OVERFLOW.
@@ -181,7 +185,7 @@ def do_step(row: Any, at: int, buffer: int, depth: int, node: Any, waits: Any, n
 
 
 def find_link(node: Any, links: Any, n: int, answer: int) -> int:
-    """The link of a node for an answer; UNKNOWN if there is none yet."""
+    """The link of a node for a result; UNKNOWN if there is none yet."""
     link: int = node[n, FIRST_LINK]
     while link >= 0:
         if links[link, VALUE] == answer:
@@ -191,10 +195,10 @@ def find_link(node: Any, links: Any, n: int, answer: int) -> int:
 
 
 def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int) -> int:
-    """How many MMs map the folio in a state, and, packed above, how many references are held.
+    """The number of MMs that map the folio in a state and, packed above, the number of held references.
 
     Args:
-        given: the same of the set-up: MMs that no thread uses map the folio all the time.
+        given: the same for MMs that no thread uses, and for references of the set-up.
     """
     total = given
     for t in range(words, words + threads):
@@ -203,7 +207,7 @@ def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int)
 
 
 def move(row: Any, at: int, words: int, threads: int, mine: int, node: Any, links: Any, link: int, given: int) -> None:
-    """Put a thread at the node behind a link, and let every open question witness the new state.
+    """Move a thread to the next node of a link, and update the flags of all open queries and write faults.
 
     Args:
         mine: the thread's column.

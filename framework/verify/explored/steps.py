@@ -1,6 +1,6 @@
-"""The steps that a thread can do to a shared location, as numbers, and what each changes and answers.
+"""The steps that a thread can do on shared memory, as numbers, with their effect and their result.
 
-One text for both executions: the builder of behaviours runs it in Python, the search runs it compiled.
+The builder of tries runs these functions in Python; the search runs the same functions compiled.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from typing import Final
     LOAD, STORE, AND_STORE, LOCKED_STORE, ADD, ADD_RETURN, FETCH_ADD, ADD_TEST_ZERO, ADD_TEST_NEGATIVE, XCHG, CMPXCHG,
     LOCK, WAIT_CLEAR, RELAX, BARRIER, MARK, DONE,
 ) = range(17)  # fmt: skip
-"""LOAD to CMPXCHG are accesses; bit operations are those of a field of one bit. LOCK takes a bit that must be clear and
-WAIT_CLEAR waits for one. RELAX waits until something read before it has another value. BARRIER waits for an empty store
-buffer. MARK is a moment without an access: where a question ends that never looked at anything shared. DONE: nothing is
-left to do."""
+"""LOAD to CMPXCHG are accesses; a bit operation is an access to a field of one bit. LOCK waits until a bit is clear and
+sets it; WAIT_CLEAR only waits. RELAX waits until a value that was read before has changed. BARRIER waits until the
+store buffer is empty. MARK does no access: it ends a query that read nothing shared. DONE: the thread has ended."""
 
 READERS: Final = frozenset({LOAD, WAIT_CLEAR})
 WRITERS: Final = frozenset({STORE, LOCKED_STORE})
 PLAIN_STORES: Final = frozenset({STORE, AND_STORE})
-"""They may wait in a store buffer (x86-TSO)."""
+"""Steps whose store may wait in a store buffer (x86-TSO)."""
 ADDS: Final = frozenset({ADD, ADD_RETURN, FETCH_ADD, ADD_TEST_ZERO, ADD_TEST_NEGATIVE})
 
 
 def fit(value: int, bits: int, signed: int) -> int:
-    """A value as a field of that width and sign holds it; of 64 bits it must be one already."""
+    """A value truncated to a field's width and sign; a value of 64 bits must fit already."""
     if bits == 64:
         return value
     value &= (1 << bits) - 1
@@ -34,7 +33,7 @@ def fit(value: int, bits: int, signed: int) -> int:
 
 
 def changed(step: int, value: int, operand: int, other: int) -> int:
-    """What a step leaves in a location with that value, before it is fitted to the width."""
+    """The value after a step, not yet truncated to the field's width."""
     if step in (STORE, LOCKED_STORE, XCHG):
         return operand
     if step in (ADD, ADD_RETURN, FETCH_ADD, ADD_TEST_ZERO, ADD_TEST_NEGATIVE):
@@ -49,7 +48,7 @@ def changed(step: int, value: int, operand: int, other: int) -> int:
 
 
 def answered(step: int, old: int, new: int) -> int:
-    """What the text learns from a step: no more than that tells its behaviours apart."""
+    """The result of a step that the program sees. A trie branches on this value only."""
     if step in (LOAD, FETCH_ADD, XCHG, CMPXCHG):
         return old
     if step == ADD_RETURN:

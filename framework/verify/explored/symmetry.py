@@ -1,40 +1,40 @@
-"""Threads that do the same: one behaviour serves them all, and states that only exchange them are one state."""
+"""Symmetry reduction: interchangeable threads share a trie; states that only exchange such threads are one state."""
 
 from __future__ import annotations
 
 from foliolab.framework.machine.layout import CTYPES, Field
-from foliolab.framework.verify.explored.history import Sort
+from foliolab.framework.verify.explored.history import ThreadClass
 from foliolab.framework.verify.explored.world import ThreadProgram, World
 
 
-def sorts_of(world: World, symmetric: bool) -> list[Sort]:
-    """The sorts of a world's threads; each thread is one of its own where they are not to be interchangeable."""
-    found: list[Sort] = []
+def thread_classes(world: World, symmetric: bool) -> list[ThreadClass]:
+    """The classes of a world's threads. Without `symmetric` each thread is a class of its own."""
+    found: list[ThreadClass] = []
     for thread, program in enumerate(world.programs):
-        for sort in found if symmetric else []:
-            if _alike(world, world.programs[sort.thread], program):
-                sort.others[thread] = _moves(world, world.programs[sort.thread], program)
+        for thread_class in found if symmetric else []:
+            if _interchangeable(world, world.programs[thread_class.thread], program):
+                thread_class.others[thread] = _moves(world, world.programs[thread_class.thread], program)
                 break
         else:
-            found.append(Sort(thread))
-    for sort in found:
-        sort.telling = _telling(world, sort)
+            found.append(ThreadClass(thread))
+    for thread_class in found:
+        thread_class.distinguishing = _distinguishing(world, thread_class)
     return found
 
 
 def _moves(world: World, one: ThreadProgram, other: ThreadProgram) -> list[tuple[int, int, int]]:
-    """Where the other thread has what is the one's: its CPU, its MMs and their page tables."""
+    """The word ranges of a thread's CPU, MMs and page tables, with those of the other thread: (start, end, other's)."""
     where = world.machine.map
     cpu = (where.mms[0] - where.cpus[0]) // world.shape.nr_cpus
-    places = [(one.cpu, other.cpu, cpu)]
+    ranges = [(one.cpu, other.cpu, cpu)]
     sizes = [(where.mms, (where.ida - where.mms[0]) // world.shape.nr_mms)]
     sizes += [(where.pgds, world.table_bytes[0]), (where.pmds, world.table_bytes[1])]
     for starts, size in sizes:
-        places += [(starts[a], starts[b], size) for a, b in zip(one.mms, other.mms, strict=True)]
-    return [(a >> 3, (a + size) >> 3, b >> 3) for a, b, size in places]
+        ranges += [(starts[a], starts[b], size) for a, b in zip(one.mms, other.mms, strict=True)]
+    return [(a >> 3, (a + size) >> 3, b >> 3) for a, b, size in ranges]
 
 
-def _alike(world: World, one: ThreadProgram, other: ThreadProgram) -> bool:
+def _interchangeable(world: World, one: ThreadProgram, other: ThreadProgram) -> bool:
     if len(one.mms) != len(other.mms) or len(one.calls) != len(other.calls) or one.reserve or other.reserve:
         return False
     names = {start << 3: to << 3 for start, _, to in _moves(world, one, other)}
@@ -54,18 +54,18 @@ def _equal_tables(world: World, a: int, b: int) -> bool:
     return _equal(world, where.pgds[a], where.pgds[b], ptes) and _equal(world, where.pmds[a], where.pmds[b], pmds)
 
 
-def _telling(world: World, sort: Sort) -> dict[str, bool]:
-    """The fields of struct mm that tell the MMs of a sort apart; whether by more than where the MM's own things lie."""
+def _distinguishing(world: World, thread_class: ThreadClass) -> dict[str, bool]:
+    """The fields of struct mm in which MMs of a class differ (see `ThreadClass.distinguishing`)."""
     found: dict[str, bool] = {}
-    one = world.programs[sort.thread]
-    for thread, moves in sort.others.items():
+    one = world.programs[thread_class.thread]
+    for thread, moves in thread_class.others.items():
         names = {start << 3: to << 3 for start, _, to in moves}
         for a, b in zip(one.mms, world.programs[thread].mms, strict=True):
             for field in world.machine.layouts["mm"].fields:
                 first, second = (_bytes_of(world, mm, field) for mm in (a, b))
                 if first != second:
-                    place = names.get(int.from_bytes(first, "little"), -1) == int.from_bytes(second, "little")
-                    found[field.name] = found.get(field.name, False) or not place
+                    address = names.get(int.from_bytes(first, "little"), -1) == int.from_bytes(second, "little")
+                    found[field.name] = found.get(field.name, False) or not address
     return found
 
 

@@ -1,4 +1,10 @@
-"""One run of a thread's text: with the answers that are known, then on as if nobody interfered."""
+"""One run of a thread's code: first with known results of its steps, then as if no other thread interfered.
+
+A run cannot be resumed in the middle of the code, so it always starts at a boundary between two calls of the engine
+and repeats the steps since. That costs no more than a few hundred primitives; `Returned` entries in the history skip
+functions that have returned. The thread's own memory is the memory of one interpreted machine. A run writes to it
+directly, logs the old values, and restores them at its end.
+"""
 
 from __future__ import annotations
 
@@ -16,49 +22,49 @@ from foliolab.framework.machine.primitives import u64
 from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.explored import nodes as n
 from foliolab.framework.verify.explored import steps as s
-from foliolab.framework.verify.explored.history import Boundary, Ended, History, Lead
+from foliolab.framework.verify.explored.history import Boundary, History, LocalAccesses, Returned
 from foliolab.framework.verify.explored.sharing import Reclassified
 from foliolab.framework.verify.explored.world import Call
 from foliolab.framework.verify.laws import failure
 
 if TYPE_CHECKING:
-    from foliolab.framework.verify.explored.trie import Behaviour
+    from foliolab.framework.verify.explored.trie import Trie
 
 MOST_STEPS: Final = 4000
-"""Steps that one call may take."""
+"""Steps in one call of the engine, at most."""
 MOST_ACCESSES: Final = 60_000
-"""Accesses that one run of a thread's text may do."""
+"""Accesses in one run, at most."""
 SECONDS: Final = 5.0
-"""How long one run may take: a loop may do nothing at all."""
+"""Seconds for one run, at most. A loop without accesses is not ended by the other limits."""
 
 
 class Stop(BaseException):
-    """The step that the text has come to is all that was to be found out."""
+    """Ends a run: the step that it has reached is known, or must wait."""
 
 
 class Endless(Exception):
-    """The text does not come to an end."""
+    """The code exceeds a limit and may not end."""
 
 
 class Asymmetric(Exception):
-    """The text asks which MM it runs for, so threads that do the same are not interchangeable."""
+    """The code reads which MM it runs for, so the threads are not interchangeable."""
 
 
-class Run:
-    """One run of a thread's text.
+class ThreadRun:
+    """One run of a thread's code.
 
     Args:
-        behaviour: what it adds to.
-        last: the node whose step has just answered, and what; None: none, it is the start.
-        live: the shared words as they are then.
+        trie: receives the nodes.
+        last: the node whose successor is wanted, and the result of its step; None for the start of the thread.
+        live: the values of the shared words after that step.
     """
 
-    def __init__(self, behaviour: Behaviour, last: tuple[int, int] | None, live: list[int]) -> None:
-        self.behaviour = behaviour
-        self.world = behaviour.world
-        self.program = behaviour.program
-        self.sharing = behaviour.sharing
-        self.telling = behaviour.sort.telling
+    def __init__(self, trie: Trie, last: tuple[int, int] | None, live: list[int]) -> None:
+        self.trie = trie
+        self.world = trie.world
+        self.program = trie.program
+        self.sharing = trie.sharing
+        self.distinguishing = trie.thread_class.distinguishing
         self.last = last
         self.live = list(live)
         self.flags = 0
@@ -71,14 +77,14 @@ class Run:
         self._entered = 0
         self._log: dict[int, int] = {}
         self._dirty: list[int] = []
-        self._places = behaviour.places
+        self._columns = trie.columns
 
     # -- calls -----------------------------------------------------------------------------------------
     def start(self, boundary: int, history: History) -> int:
-        """Run from a boundary with what is known; the first node that it came to."""
+        """Run from a boundary with a history of results; return the first node that was reached."""
         self._begin(boundary, history)
-        asker = self.behaviour.text.asker
-        asker.run = self
+        interposer = self.trie.text.interposer
+        interposer.run = self
         try:
             with limited(SECONDS):
                 self._calls()
@@ -93,17 +99,17 @@ class Run:
             self._fault(_broken(fault))
         except (Asymmetric, Reclassified):
             raise
-        except Exception as fault:  # whatever the author's text raises
+        except Exception as fault:  # a policy's function may raise anything
             where = wrong_answer(fault) or location_outside(fault) or self.program.calls[self.call].operation.text
             self._fault(Violation("raises", f"{where}: {type(fault).__name__}: {fault}"))
         finally:
-            asker.run = None
+            interposer.run = None
             for word, value in self._log.items():
                 self.raw[word] = value
         return self.first_node
 
     def _begin(self, boundary: int, history: History) -> None:
-        here = self.behaviour.boundaries[boundary]
+        here = self.trie.boundaries[boundary]
         self.boundary = boundary
         self.history = history
         self.call = here.call
@@ -124,12 +130,12 @@ class Run:
             call = self.program.calls[self.call]
             self.position = self._entered = 0
             self.reads: list[tuple[int, int, int, int]] = []
-            answer = self.behaviour.text.kernels[call.function](*memories[: call.memories], *call.numbers)
+            answer = self.trie.text.kernels[call.function](*memories[: call.memories], *call.numbers)
             self._end(call, answer)
             self.call += 1
             self.steps = 0
             self.history = []
-            self.boundary = self.behaviour.number(self._here())
+            self.boundary = self.trie.number(self._here())
         self._arrive(s.DONE, (0, 0, 0))
 
     def _end(self, call: Call, answer: int) -> None:
@@ -151,41 +157,41 @@ class Run:
 
     # -- functions -------------------------------------------------------------------------------------
     def function(self, text: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Call a function, or skip it, where the history says what it did."""
+        """Call a function, or skip it if the history holds its return."""
         self._entered += 1
         which, start, reads, dirty = self._entered, self.position, len(self.reads), len(self._dirty)
         if start < len(self.history):
-            ended = self.history[start]
-            if type(ended) is Ended and ended.which == which:
-                return self._skip(ended)
+            returned = self.history[start]
+            if type(returned) is Returned and returned.which == which:
+                return self._skip(returned)
         answer = text(*arguments)
         if self.position > start and _is_plain(answer):
             writes = tuple((word, self.raw[word]) for word in sorted(set(self._dirty[dirty:])))
             mappings = tuple(self.mappings[mm] for mm in self.program.mms)
-            waited = tuple(self.reads[reads:]) if self.behaviour.text.relaxes else ()
+            waited = tuple(self.reads[reads:]) if self.trie.text.relaxes else ()
             locks = frozenset(self.locks)
             freed = tuple(self.freed)
-            ended = Ended(which, answer, writes, mappings, self.taken, freed, locks, waited, self.stored)
-            self.history[start : self.position] = [ended]
+            returned = Returned(which, answer, writes, mappings, self.taken, freed, locks, waited, self.stored)
+            self.history[start : self.position] = [returned]
             self.position = start + 1
             self._entered = 0
         return answer
 
-    def _skip(self, ended: Ended) -> Any:
-        for word, value in ended.writes:
+    def _skip(self, returned: Returned) -> Any:
+        for word, value in returned.writes:
             self._log.setdefault(word, self.raw[word])
             self.raw[word] = value
             self._dirty.append(word)
-        self.mappings = dict(zip(self.program.mms, ended.mappings, strict=True))
+        self.mappings = dict(zip(self.program.mms, returned.mappings, strict=True))
         self.mapped = {mm for mm, count in self.mappings.items() if count}
-        self.taken, self.freed, self.locks = ended.taken, list(ended.freed), set(ended.locks)
-        self.reads += ended.reads
-        self.stored = ended.stored
+        self.taken, self.freed, self.locks = returned.taken, list(returned.freed), set(returned.locks)
+        self.reads += returned.reads
+        self.stored = returned.stored
         self._pass()
-        return ended.answer
+        return returned.answer
 
     def _pass(self) -> None:
-        """One element of the history is behind."""
+        """Go past one element of the history."""
         self.position += 1
         self._entered = 0
         self.steps += 1
@@ -198,24 +204,24 @@ class Run:
         self.seen = len(self.mapped)
 
     def _new_segment(self) -> None:
-        """What is done from here on comes after a step that others can see."""
+        """Start counting the local accesses after a step."""
         self.counted = self.early = self.stores = 0
         self.drains = False
 
-    # -- asked by the primitives -----------------------------------------------------------------------
+    # -- called by the primitives -----------------------------------------------------------------------
     def access(self, ref: Ref, step: int, shift: int, bits: int, signed: bool, operand: int, other: int) -> int:
-        """One access; what the text learns from it."""
+        """Do one access; return the result that the program sees."""
         self.accesses += 1
         if self.accesses > MOST_ACCESSES:
             raise Endless(f"does not end within {MOST_ACCESSES} accesses to memory")
         word = ref.off >> 3
         key = (word, shift, bits, step)
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = self._classify(*key), self.world.counted(ref.off)
-        column, counts = place
-        if self.telling and ref.owner == "mm":
-            self._tell(ref.field.name)
+        known = self._columns.get(key)
+        if known is None:
+            known = self._columns[key] = self._classify(*key), self.world.counted(ref.off)
+        column, counts = known
+        if self.distinguishing and ref.owner == "mm":
+            self._check_symmetry(ref.field.name)
         if self.locks:
             self._release(word, shift, bits, step, operand)
         if column < 0:
@@ -226,21 +232,25 @@ class Run:
         wraps = ref.field.wraps or bits != ref.ctype.bits
         what = step | shift << n.SHIFT_AT | bits << n.BITS_AT | signed << n.SIGNED_AT | wraps << n.WRAPS_AT
         answer = self._step(what, (column, operand, other))
-        if self.behaviour.tso and step not in s.READERS:
+        if self.trie.tso and step not in s.READERS:
             self.stored = step in s.PLAIN_STORES
-        if (left := _left(step, answer, operand, other)) is not None:
+        if (left := _value_after(step, answer, operand, other)) is not None:
             self.reads.append((column, shift, bits | signed << 8, left))
         return answer
 
     def _classify(self, word: int, shift: int, bits: int, step: int) -> int:
-        sort = self.behaviour.sort
-        for thread in sort.others:
-            self.sharing.column(thread, sort.place(thread, word), shift, bits, step)
-        return self.sharing.column(sort.thread, word, shift, bits, step)
+        thread_class = self.trie.thread_class
+        for thread in thread_class.others:
+            self.sharing.column(thread, thread_class.translated(thread, word), shift, bits, step)
+        return self.sharing.column(thread_class.thread, word, shift, bits, step)
 
-    def _tell(self, field: str) -> None:
-        """The text reads a field of struct mm."""
-        if field in self.telling and (self.inside or self.telling[field]):
+    def _check_symmetry(self, field: str) -> None:
+        """The code reads a field of struct mm.
+
+        Raises:
+            Asymmetric: the field distinguishes the threads.
+        """
+        if field in self.distinguishing and (self.inside or self.distinguishing[field]):
             raise Asymmetric
 
     def try_lock(self, bit: int, ref: Ref) -> bool:
@@ -252,47 +262,47 @@ class Run:
         return taken
 
     def lock(self, bit: int, ref: Ref) -> None:
-        """See `primitives.bit_spin_lock`: one step, which must wait while somebody holds the bit."""
+        """See `primitives.bit_spin_lock`: one step, which waits while another thread holds the bit."""
         shift = (ref.off & 7) * 8 + bit
         self.access(ref, s.LOCK, shift, 1, False, 0, 0)
         self.locks.add((ref.off >> 3, shift))
 
     def relax(self) -> None:
-        """`cpu_relax`: the loop goes on when something that it looked at has changed."""
+        """`cpu_relax`: the loop continues when a value that it has read has changed."""
         if not self.reads:
-            raise Endless("waits for what nobody changes")
-        start = self.behaviour.tables.wait_count
+            raise Endless("waits for a value that no other thread changes")
+        start = self.trie.tables.wait_count
         if self.position >= len(self.history):
             for one in self.reads:
-                self.behaviour.tables.wait(*one)
+                self.trie.tables.wait(*one)
         self._step(s.RELAX, (0, 0, 0), start, len(self.reads))
         self.reads = []
 
     def barrier(self) -> None:
-        """`smp_mb`, or a locked operation: nothing to wait for where every store takes effect at once."""
+        """`smp_mb`, or a locked operation: waits for the store buffer, if a store may be in it."""
         if self.stored:
             self._step(s.BARRIER, (0, 0, 0))
             self.stored = False
 
     def mark(self) -> None:
-        """A moment without an access."""
+        """A step without an access."""
         self._step(s.MARK, (0, 0, 0))
 
     def reused(self) -> None:
-        """The policy lets a write fault write in place."""
+        """The policy permits a write fault to write in place."""
         if not self.position:
             self.mark()
         self.flags |= n.REUSED
 
     def take_block(self, order: int) -> int:
-        """A frame from the thread's reserve."""
+        """A page frame from the thread's reserve."""
         if order or self.taken == len(self.program.reserve):
             raise UsageError("a thread under exploration allocates small folios only", "populate in the set-up")
         self.taken += 1
         return self.program.reserve[self.taken - 1]
 
     def give_block(self, pfn: int, order: int) -> None:
-        """A block of frames is free; putting it into its list is 4 accesses to the folio's first page."""
+        """Note a freed block. The allocator would do 4 accesses to the block's first struct page."""
         self.freed.append((pfn, order))
         if pfn == self.world.folio[0]:
             self.counted += 4
@@ -302,10 +312,10 @@ class Run:
         word = ref.off >> 3
         whole = self.raw[word]
         old = s.fit(whole >> shift, bits, signed)
-        if self.behaviour.tso:
+        if self.trie.tso:
             self._buffer(step, ref.off, operand)
         if step in (s.LOCK, s.WAIT_CLEAR) and old:
-            raise LostLock(f"bit {shift} of {ref!r} is held and nobody is left to release it")
+            raise LostLock(f"bit {shift} of {ref!r} is held, and no other thread can release it")
         new = s.changed(step, old, operand, other)
         new = ref._fit(new) if step in s.ADDS and bits == ref.ctype.bits else u64(s.fit(new, bits, signed))
         if new != old:
@@ -318,10 +328,10 @@ class Run:
         return s.answered(step, old, new)
 
     def _buffer(self, step: int, offset: int, operand: int) -> None:
-        """What an access to the thread's own memory does to its store buffer.
+        """The effect on the store buffer of an access to the thread's own memory.
 
-        A page-table entry that comes to map the folio waits for the buffer here, as locked operations do: others see
-        it no sooner than what was stored before it.
+        Setting a page-table entry that maps the folio first waits for an empty buffer, as locked operations do: other
+        threads do not see the entry before the stores that precede it.
         """
         if step in s.PLAIN_STORES:
             self.stores += 1
@@ -343,7 +353,7 @@ class Run:
             self.early = self.counted
 
     def _release(self, word: int, shift: int, bits: int, step: int, operand: int) -> None:
-        """Forget the locks that a step releases."""
+        """Remove the locks that a step releases."""
         if step in (s.STORE, s.AND_STORE, s.LOCKED_STORE, s.XCHG):
             gone = {
                 (at, bit)
@@ -354,7 +364,7 @@ class Run:
 
     # -- steps -----------------------------------------------------------------------------------------
     def _step(self, what: int, where: tuple[int, int, int], wait: int = 0, waits: int = 0) -> int:
-        """A step that others can see; what it answers."""
+        """Do a step that other threads can see; return its result."""
         if self.position < len(self.history):
             answer = self.history[self.position]
             assert isinstance(answer, int)
@@ -364,29 +374,29 @@ class Run:
         return answer
 
     def _arrive(self, what: int, where: tuple[int, int, int], wait: int = 0, waits: int = 0) -> int:
-        """The node of a step that the text has come to, linked to the one before."""
+        """The node of the step that the code has reached, linked to the node before."""
         first = not self.history
         done = self.call == len(self.program.calls)
         call = None if done else self.program.calls[self.call]
-        quiet = first and (call is None or call.first)
+        quiescent = first and (call is None or call.first)
         asks = not first and call is not None and call.operation.name in ("maybe_shared", "write")
-        what |= quiet << n.QUIET_AT | asks << n.ASKS_AT
+        what |= quiescent << n.BETWEEN_AT | asks << n.ASKS_AT
         truth = self.seen | self.held << n.HELD_AT
-        node = self.behaviour.node(self, (what, *where, -1, truth, wait, waits))
+        node = self.trie.node(self, (what, *where, -1, truth, wait, waits))
         self._link(node)
         return node
 
     def _link(self, node: int) -> None:
-        tables = self.behaviour.tables
-        lead = Lead(self.counted, self.early, self.drains, self.stores)
+        tables = self.trie.tables
+        local = LocalAccesses(self.counted, self.early, self.drains, self.stores)
         if self.last is None:
             self.first_node = node
-            self.behaviour.first_lead = lead
+            self.trie.first_accesses = local
         elif not tables.follows(*self.last):
-            self.behaviour.leads[tables.link(*self.last, node, self.flags)] = lead
+            self.trie.local_accesses[tables.link(*self.last, node, self.flags)] = local
 
     def _go_on(self, node: int, what: int, where: tuple[int, int, int]) -> int:
-        """Do the step as if nobody else did anything; what it answers."""
+        """Do a step as if no other thread interfered; return its result."""
         step, column = what & 0xFF, where[0]
         answer = 0
         if step < s.RELAX:
@@ -400,29 +410,29 @@ class Run:
             answer = s.answered(step, old, new)
         elif step == s.RELAX:
             raise Stop
-        if self.behaviour.tables.follows(node, answer):
+        if self.trie.tables.follows(node, answer):
             raise Stop
         self.last = (node, answer)
         self.history.append(answer)
         return answer
 
     def _fault(self, why: Violation | FolioLabError) -> None:
-        node = self.behaviour.tables.add((s.DONE | 1 << n.DEAD_AT, 0, 0, 0, -1, 0, 0, 0))
-        self.behaviour.at[node] = self.boundary
-        self.behaviour.faults[node] = why
+        node = self.trie.tables.add((s.DONE | 1 << n.DEAD_AT, 0, 0, 0, -1, 0, 0, 0))
+        self.trie.at[node] = self.boundary
+        self.trie.faults[node] = why
         self.flags |= n.FAULT
         self._link(node)
 
 
 def _is_plain(answer: Any) -> bool:
-    """Whether a function's answer is numbers only, so that it says all about what the caller learns."""
+    """Whether a result consists of numbers only, so that it can be replayed."""
     if isinstance(answer, tuple):
         return all(map(_is_plain, answer))
     return answer is None or isinstance(answer, int)
 
 
-def _left(step: int, answer: int, operand: int, other: int) -> int | None:
-    """What a step leaves in its location, as far as its answer tells."""
+def _value_after(step: int, answer: int, operand: int, other: int) -> int | None:
+    """The value after a step, if its result determines it."""
     if step in (s.LOAD, s.ADD_RETURN, s.WAIT_CLEAR):
         return answer
     if step == s.XCHG:
@@ -435,7 +445,7 @@ def _left(step: int, answer: int, operand: int, other: int) -> int | None:
 
 
 def _broken(fault: FolioLabError) -> Violation | FolioLabError:
-    """An error of the text as a broken law; other errors as they are."""
+    """The law that a policy's error breaks; other errors unchanged."""
     try:
         return failure(fault)
     except FolioLabError:
@@ -443,7 +453,7 @@ def _broken(fault: FolioLabError) -> Violation | FolioLabError:
 
 
 def _running() -> str:
-    """The author's file and line that ran last, of the error that is being handled."""
+    """File and line of the policy in the exception that is being handled."""
     trace = sys.exc_info()[2]
     found = "the policy"
     while trace is not None:

@@ -1,4 +1,4 @@
-"""Random schedules over one world: how a search goes on that is too large to be exhaustive."""
+"""Runs random schedules (PCT) over a world whose state space is too large for an exhaustive search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from foliolab.framework.verify.explored import breadth_first as f
-from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, Options, Step, Watchman
+from foliolab.framework.verify.explored.exploration import PATIENCE, Explorer, KeepGoing, Options, PathStep
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import WHAT
 from foliolab.framework.verify.explored.stepping import NODE_MASK
@@ -17,20 +17,20 @@ from foliolab.framework.verify.explored.steps import DONE
 from foliolab.framework.verify.explored.world import World
 
 LONGEST: Final = 50_000
-"""Steps of one schedule, at most."""
+"""Steps in one schedule, at most."""
 ORDERINGS: Final = (1, 2, 3)
-"""How often the running thread falls below the others: schedules take turns (PCT with d = 2 to 4)."""
+"""Numbers of priority changes; successive schedules use them in turn (bug depths 2 to 4)."""
 _MIX: Final = 0x9E3779B97F4A7C15
 
 
 class Walker(Explorer):
-    """Runs one random schedule after the other; `found.states` counts schedules.
+    """Runs one random schedule after the other. `found.states` counts schedules.
 
     Args:
         world: the machine and the threads.
-        options: how; of `memory` next to nothing is used.
+        options: of the search; `memory` does not apply.
         seed: of all schedules.
-        most: how many schedules.
+        most: the number of schedules.
         before: see Explorer.
     """
 
@@ -40,7 +40,7 @@ class Walker(Explorer):
         self.most = most
         self.symmetric = False
 
-    def _search(self, watchman: Watchman) -> None:
+    def _search(self, keep_going: KeepGoing) -> None:
         threads = len(self.same)
         start = self.state[0].copy()
         self.state = np.zeros((2, start.size), np.int64)
@@ -48,7 +48,7 @@ class Walker(Explorer):
         self.priority = np.zeros(2 * threads, np.int64)
         self.length = 50
         self.due = time.monotonic() + PATIENCE
-        self.watchman = watchman
+        self.keep_going = keep_going
         for number in range(self.found.states, self.most):
             steps = self._walk(start, number)
             self.found.states = number + 1
@@ -63,19 +63,19 @@ class Walker(Explorer):
                 return
 
     def _is_late(self) -> bool:
-        """Whether it is time to end; says how far it is."""
+        """Report progress when it is due; return whether the search must end."""
         if time.monotonic() > self.due:
-            if not self.watchman(self.found):
+            if not self.keep_going(self.found):
                 self.found.stopped = "time"
             self.due = time.monotonic() + PATIENCE
         return bool(self.found.stopped)
 
     def _walk(self, start: np.ndarray[tuple[int], np.dtype[np.int64]], number: int) -> int:
-        """One schedule; how many steps it took."""
+        """Run one schedule; return its number of steps."""
         seed = (self.seed * _MIX + (number + 1) * 0xD1B54A32D192ED03) & ((1 << 62) - 1) | 1
         changes = ORDERINGS[number % len(ORDERINGS)]
-        why = f.WANTS
-        while why == f.WANTS and not self._is_late():
+        why = f.NEEDS_LINK
+        while why == f.NEEDS_LINK and not self._is_late():
             nodes = self.nodes
             self.state[0] = start
             self.ctl[f.BROKEN] = 0
@@ -83,20 +83,20 @@ class Walker(Explorer):
                 self.state, nodes.table, nodes.links, nodes.waits, self.broken, self.walked, self.same, self.ctl,
                 self.out, self.priority, len(self.words), self.depth, seed, changes, self.length,
             )  # fmt: skip
-            if why == f.WANTS:
+            if why == f.NEEDS_LINK:
                 live = self.state[1, : len(self.words)].tolist()
                 node = int(self.ctl[f.WANTED_NODE])
-                behaviour = next(one for one in self.behaviours if node in one.at)
-                behaviour.extend(node, int(self.ctl[f.WANTED_ANSWER]), live)
+                trie = next(trie for trie in self.tries if node in trie.at)
+                trie.extend(node, int(self.ctl[f.WANTED_ANSWER]), live)
         return int(self.out[1])
 
     def _look(self, steps: int) -> None:
-        """What broke in the schedule, or is wrong at its end."""
+        """Collect the violations of a schedule, and those in its last state."""
         threads, words = len(self.same), len(self.words)
-        path = [Step(turn % threads, turn >= threads, link) for turn, link in self.walked[:steps].tolist()]
+        path = [PathStep(turn % threads, turn >= threads, link) for turn, link in self.walked[:steps].tolist()]
         order = list(range(threads))
-        for sort, _, turn, link in self.broken[: int(self.ctl[f.BROKEN])].tolist():
-            self.found.broken += self._explain(sort, path, order, turn, link)
+        for kind, _, turn, link in self.broken[: int(self.ctl[f.BROKEN])].tolist():
+            self.found.broken += self._explain(kind, path, order, turn, link)
         self.ctl[f.BROKEN] = 0
         row = self.state[0].tolist()
         columns = [value & NODE_MASK for value in row[words : words + threads]]

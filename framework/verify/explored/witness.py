@@ -1,8 +1,8 @@
-"""From a path of a search to a counterexample that the interpreted engine repeats.
+"""Turns a path of a search into a counterexample, and confirms it on the interpreted engine.
 
-A path is a list of steps that others can see. Between two of them a thread does accesses to its own memory, of which
-a schedule counts some; here they get their place: what makes a page-table entry map the folio comes at once, all else
-just before the thread's next step.
+A path contains only the steps on shared memory. A schedule also counts local accesses to struct pages and page tables.
+They are placed as the search assumes (see `trie`): those up to the last that sets a page-table entry follow the step
+before them at once, the others come just before the thread's next step.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample, Turn, schedule_text
 from foliolab.framework.verify.explored import steps as s
-from foliolab.framework.verify.explored.exploration import Broken, Exploration, Step
-from foliolab.framework.verify.explored.history import Lead
+from foliolab.framework.verify.explored.exploration import Broken, Exploration, PathStep
+from foliolab.framework.verify.explored.history import LocalAccesses
 from foliolab.framework.verify.explored.nodes import CHILD, COLUMN, WHAT
-from foliolab.framework.verify.explored.trie import Behaviour
+from foliolab.framework.verify.explored.trie import Trie
 from foliolab.framework.verify.playback import play
 
 TO_THE_END: Final = 100_000
-"""More accesses than any thread does."""
+"""More accesses than any thread does: a last turn with this count runs to the end."""
 _UNCOUNTED: Final = frozenset({s.RELAX, s.BARRIER, s.MARK, s.DONE})
 
 
 class _Thread:
-    """A thread on its way along a path.
+    """The position of a thread on a path.
 
     Args:
-        behaviour: what it does.
-        node: where it starts.
+        trie: of the thread.
+        node: its first node.
     """
 
-    def __init__(self, behaviour: Behaviour, node: int) -> None:
-        self.behaviour = behaviour
+    def __init__(self, trie: Trie, node: int) -> None:
+        self.trie = trie
         self.node = node
-        self.lead = behaviour.first_lead
+        self.local = trie.first_accesses
         self.early = 0
-        """How many of the accesses before its next step it has done."""
+        """The number of local accesses before the next step that are done already."""
         self.buffer: list[bool] = []
-        """What waits in its store buffer; True: a store that others can see."""
+        """The waiting stores of its store buffer; True for a store to shared memory."""
 
 
 class _Schedule:
-    """Writes down whose turn it is for how many accesses."""
+    """Writes a path as a schedule: turns with numbers of accesses."""
 
     def __init__(self, found: Exploration, tso: bool) -> None:
         assert found.world is not None
         self.tso = tso
         self.counted = found.world.counted
         self.turns: list[Turn] = []
-        self.threads = [_Thread(one, node) for one, node in zip(found.behaviours, found.roots, strict=True)]
+        self.threads = [_Thread(one, node) for one, node in zip(found.tries, found.roots, strict=True)]
         self.columns = found.columns
 
     def _accesses(self, thread: int, count: int) -> None:
@@ -64,66 +64,66 @@ class _Schedule:
             self.turns.append((thread, count))
 
     def arrive(self, thread: int) -> None:
-        """Do at once what makes page-table entries map the folio."""
-        mine = self.threads[thread]
-        mine.early = mine.lead.early
-        self._accesses(thread, mine.early)
+        """Do the local accesses that set page-table entries as early as possible."""
+        position = self.threads[thread]
+        position.early = position.local.early
+        self._accesses(thread, position.early)
         if self.tso:
-            mine.buffer = [] if mine.lead.drains else mine.buffer
-            mine.buffer += [False] * mine.lead.stores
-            if mine.early:
-                self.turns += [(thread, FLUSH)] * len(mine.buffer)
-                mine.buffer = []
+            position.buffer = [] if position.local.drains else position.buffer
+            position.buffer += [False] * position.local.stores
+            if position.early:
+                self.turns += [(thread, FLUSH)] * len(position.buffer)
+                position.buffer = []
 
-    def step(self, step: Step, may_arrive: bool) -> None:
-        """One step of the path; `may_arrive`: whether to do at once what comes early after it."""
-        mine = self.threads[step.thread]
+    def step(self, step: PathStep, may_arrive: bool) -> None:
+        """Write one step of the path. `may_arrive`: whether the early accesses after it follow at once."""
+        position = self.threads[step.thread]
         if step.flushes:
-            gone = mine.buffer.index(True) + 1 if True in mine.buffer else 1
+            gone = position.buffer.index(True) + 1 if True in position.buffer else 1
             self.turns += [(step.thread, FLUSH)] * gone
-            mine.buffer = mine.buffer[gone:]
+            position.buffer = position.buffer[gone:]
             return
-        tables = mine.behaviour.tables
-        what = int(tables.table[mine.node, WHAT]) & 0xFF
-        here = what not in _UNCOUNTED and self.counted(8 * self.columns[int(tables.table[mine.node, COLUMN])])
-        self._accesses(step.thread, mine.lead.all - mine.early + here)
+        tables = position.trie.tables
+        what = int(tables.table[position.node, WHAT]) & 0xFF
+        here = what not in _UNCOUNTED and self.counted(8 * self.columns[int(tables.table[position.node, COLUMN])])
+        self._accesses(step.thread, position.local.all - position.early + here)
         if what in s.PLAIN_STORES:
-            mine.buffer.append(True)
+            position.buffer.append(True)
         elif what not in _UNCOUNTED and what != s.LOAD:
-            mine.buffer = []
-        mine.early = 0
+            position.buffer = []
+        position.early = 0
         if step.link < 0:
             return
-        mine.node = int(tables.links[step.link, CHILD])
-        mine.lead = mine.behaviour.leads.get(step.link, Lead())
+        position.node = int(tables.links[step.link, CHILD])
+        position.local = position.trie.local_accesses.get(step.link, LocalAccesses())
         if may_arrive:
             self.arrive(step.thread)
 
 
 def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -> Counterexample | None:
-    """The counterexample of a broken law, as the interpreted engine confirms it; None: it does not.
+    """The counterexample of a violation; None if the interpreted engine does not confirm it.
 
     Args:
-        found: what an exploration found.
-        broken: one of the laws that broke.
-        attack: who found it.
+        found: the result of a search.
+        broken: one of its violations.
+        attack: the name of the attack.
         tso: whether stores waited in store buffers.
     """
     world = found.world
     assert world is not None
-    quiet = broken.quiet
+    quiescent = broken.quiescent
     schedule = _Schedule(found, tso)
     last = {step.thread: i for i, step in enumerate(broken.path) if not step.flushes}
     for thread in range(len(world.programs)):
-        if quiet is None or thread in last:
+        if quiescent is None or thread in last:
             schedule.arrive(thread)
     for i, step in enumerate(broken.path):
-        schedule.step(step, quiet is None or last.get(step.thread) != i)
+        schedule.step(step, quiescent is None or last.get(step.thread) != i)
     if broken.thread >= 0:
         schedule.turns.append((broken.thread, TO_THE_END))
     operations = world.operations
-    if quiet is not None:
-        operations = tuple(mine[:count] for mine, count in zip(operations, quiet, strict=True))
+    if quiescent is not None:
+        operations = tuple(done[:count] for done, count in zip(operations, quiescent, strict=True))
     example = Counterexample(
         policy=world.scheme.name,
         attack=attack,
@@ -132,7 +132,7 @@ def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -
         message=str(broken.violation),
         shape={name: int(value) for name, value in asdict(world.shape).items()},
         setup=[operation.text for operation in world.setup],
-        threads=[[operation.text for operation in mine] for mine in operations],
+        threads=[[operation.text for operation in thread] for thread in operations],
         schedule=schedule_text(schedule.turns),
         memory_model="tso" if tso else "sc",
     )
@@ -140,7 +140,7 @@ def counterexample(found: Exploration, broken: Broken, attack: str, tso: bool) -
 
 
 def _confirmed(example: Counterexample, found: Exploration) -> Counterexample | None:
-    """The counterexample with what really breaks when it is repeated; the law that was seen, if it is among that."""
+    """The counterexample with a law that breaks when it is played; the expected law, if that is among them."""
     assert found.world is not None
     try:
         timeline = play(example, found.world.scheme)
@@ -157,7 +157,7 @@ def _with(example: Counterexample, law: str, claim: str, message: str) -> Counte
 
 
 def alone(scheme: Scheme, shape: Shape, operations: Sequence[Operation], attack: str) -> Counterexample | None:
-    """The counterexample of a law that whole operations break, one after the other; None: none breaks."""
+    """The counterexample of a law that a sequence of whole operations breaks; None if none breaks."""
     example = Counterexample(
         policy=scheme.name,
         attack=attack,

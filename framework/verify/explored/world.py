@@ -1,4 +1,4 @@
-"""The world that threads meet in: a tiny machine after its set-up, and each thread's calls of the engine."""
+"""The world of an exploration: a small machine after its set-up, and each thread's calls of the engine."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from foliolab.framework.verify.watchdog import Watchdog
 
 MOST_THREADS: Final = 4
 COPIES: Final = frozenset({"write", "fork", "copy_range"})
-"""Operations that may need a new small folio a page."""
+"""Operations that may allocate a small folio for each page."""
 HOLDS: Final = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}
-"""Operations that take references (1) or give them back (-1)."""
+"""Operations that take references (1) or release them (-1)."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Call:
     """One call of an entry point of the engine.
 
     Args:
-        function: the entry point, the engine's own text.
+        function: the entry point.
         numbers: its integer arguments.
-        operation: what it is a part of.
-        number: the operation's place in the thread.
-        first, last: whether it is the operation's first and last call.
+        operation: the operation that the call is part of.
+        number: the index of the operation in the thread.
+        first, last: whether this is the operation's first or last call.
     """
 
     function: Callable[..., int]
@@ -45,24 +45,24 @@ class Call:
 
     @property
     def memories(self) -> int:
-        """How many memories the entry point takes before its integers."""
+        """The number of memories that the entry point takes before its integers."""
         return entrypoints.KERNELS[self.function].count("m")
 
     @property
     def holds(self) -> int:
-        """References that the operation takes or (below 0) gives back."""
+        """References that the operation takes (above 0) or releases (below 0)."""
         return HOLDS.get(self.operation.name, 0) * self.operation.get("nr", 1)
 
 
 @dataclass(frozen=True)
 class ThreadProgram:
-    """What one thread does, and what is its own.
+    """A thread's calls and its own resources.
 
     Args:
-        calls: one after the other.
+        calls: in order.
         mms: the MMs that only this thread uses.
         cpu: byte offset of its CPU's data.
-        reserve: frames that it allocates from.
+        reserve: page frames that it allocates from.
     """
 
     calls: tuple[Call, ...]
@@ -72,21 +72,26 @@ class ThreadProgram:
 
 
 class World:
-    """A machine after its set-up, and the threads that will run on it.
+    """A machine after its set-up, and the threads that run on it.
 
-    The allocator is not what is examined: each thread allocates small folios from a reserve of its own, and what it
-    frees goes to the free lists only when a state is judged. All else is the engine's text.
+    The allocator is not examined. Each thread allocates small folios from a reserve of its own, and its freed blocks go
+    to the free lists only when a state is judged. Everything else is the engine's own code.
 
     Args:
         scheme: the policy.
         shape: the machine, with a CPU for each thread.
-        setup: operations that run first, whole.
+        setup: operations that run first, each as a whole.
         threads: each thread's operations; no two threads use the same MM.
 
+    Attributes:
+        folio: (head, pages) of the folio that the threads share.
+        given: the truth that the set-up leaves (see `_given`).
+        words: the initial memory, as 64-bit words.
+
     Raises:
-        UsageError: two threads use the same MM, or there are too many of them.
+        UsageError: two threads use the same MM, or there are too many threads.
         ModelError: the modelled kernel refuses an operation.
-        PluginError: a thread alone makes the policy fail.
+        PluginError: a thread that runs alone makes the policy fail.
     """
 
     def __init__(
@@ -125,7 +130,7 @@ class World:
             self.machine.apply(operation)
 
     def _owned(self, threads: Sequence[Sequence[Operation]]) -> None:
-        """Which MMs are whose."""
+        """Determine which thread uses which MMs."""
         owner: dict[int, int] = {}
         for t, operations in enumerate(threads):
             for operation in operations:
@@ -139,9 +144,9 @@ class World:
         self.mms = tuple(tuple(sorted(mm for mm, t in owner.items() if t == number)) for number in range(len(threads)))
 
     def _given(self) -> int:
-        """What holds from the set-up on, packed like a node's TRUTH: MMs that no thread uses, and references."""
-        mine = {mm for mms in self.mms for mm in mms}
-        others = sum(self.mappings(mm) > 0 for mm in range(self.shape.nr_mms) if mm not in mine)
+        """Packed like a node's TRUTH: MMs that no thread uses and that map the folio, and the set-up's references."""
+        used = {mm for mms in self.mms for mm in mms}
+        others = sum(self.mappings(mm) > 0 for mm in range(self.shape.nr_mms) if mm not in used)
         held = sum(HOLDS.get(o.name, 0) * o.get("nr", 1) for o in self.setup)
         return others | held << HELD_AT
 
@@ -151,7 +156,7 @@ class World:
         return tuple(zone.alloc_folio(vm, area, 0) for _ in range(wanted))
 
     def _calls(self, thread: int, operations: Sequence[Operation]) -> tuple[Call, ...]:
-        """The calls that the operations consist of, each found out where the ones before it have run."""
+        """The calls of a thread's operations. Each operation is split after the operations before it have run."""
         machine = self.machine
         machine.cpu = thread
         found: list[Call] = []
@@ -165,19 +170,19 @@ class World:
         return tuple(found)
 
     def table_of(self, offset: int) -> int:
-        """Which MM's page table lies at a byte; -1: none."""
+        """The MM whose page tables contain a byte offset; -1 for none."""
         ptes, pmds, end = self.tables
         if not ptes <= offset < end:
             return -1
         return (offset - ptes) // self.table_bytes[0] if offset < pmds else (offset - pmds) // self.table_bytes[1]
 
     def maps(self, entry: int) -> bool:
-        """Whether a page-table entry maps the folio, or a page of it."""
+        """Whether a page-table entry maps the folio or a page of it."""
         head, pages = self.folio
         frame = (entry >> PFN_SHIFT) & ((1 << 40) - 1)
         return bool(entry & PTE_PRESENT) and head <= frame < head + pages
 
     def mappings(self, mm: int) -> int:
-        """PTEs and PMDs of an MM that map the folio now."""
+        """The number of PTEs and PMDs of an MM that map the folio now."""
         tables = self.machine.ptes(mm), self.machine.pmds(mm)
         return sum(self.maps(int(entry)) for table in tables for entry in table[table != 0])

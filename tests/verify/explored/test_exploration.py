@@ -248,7 +248,7 @@ def test_whoever_watches_can_end_it() -> None:
         looks.append(found.states)
         return False
 
-    found = explore(rmap_id.POLICY.with_parameters(), *files(3), watchman=never)
+    found = explore(rmap_id.POLICY.with_parameters(), *files(3), keep_going=never)
     assert found.stopped == "time" and len(looks) == 1
 
 

@@ -7,8 +7,8 @@ from math import ceil
 from typing import Final
 
 from foliolab.framework.errors import UsageError
-from foliolab.framework.report.matrix import Matrix
-from foliolab.framework.report.svg import HUES
+from foliolab.framework.report.comparison.matrix import Matrix
+from foliolab.framework.report.comparison.svg import HUES
 from foliolab.framework.report.words import size_text
 
 MARKERS: Final = "osD^vPX*"

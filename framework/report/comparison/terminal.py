@@ -10,28 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Final
 
-from rich.console import Console
-from rich.text import Text
-
 from foliolab.framework.calibration.prediction import Prediction
 from foliolab.framework.report import prediction as predicted
 from foliolab.framework.report.memory import growth
-from foliolab.framework.report.page import Column, Page, console_for
+from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.report.words import broken, change_text, figure_text, size_text, time_text
 from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
 from foliolab.framework.results.result import Result
 
-__all__ = ["console_for", "figure_text", "render", "size_text"]
-
-SIGNS: Final[dict[Verdict, tuple[str, str, str]]] = {
-    "faster": ("▼", "v", "green"),
-    "slower": ("▲", "^", "red"),
-    "same": ("=", "=", ""),
-    "too noisy": ("~", "~", "yellow"),
-    "too few": ("?", "?", "yellow"),
-    "not measured": ("✗", "x", "red"),
+SIGNS: Final[dict[Verdict, tuple[str, Style]]] = {
+    "faster": ("▼", "good"),
+    "slower": ("▲", "bad"),
+    "same": ("=", ""),
+    "too noisy": ("~", "doubtful"),
+    "too few": ("?", "doubtful"),
+    "not measured": ("✗", "bad"),
 }
-"""For each verdict its sign, the sign in ASCII, and a colour."""
+"""For each verdict its sign and its tone."""
 
 COUNTED: Final = {
     "atomics": "atomics/page",
@@ -44,7 +39,7 @@ MEMORY: Final = {"bits_per_folio": "bits/folio", "bits_per_page": "bits/page", "
 """Counted metrics that do not depend on the workload."""
 
 
-def render(result: Result, rows: Sequence[Row], console: Console, prediction: Prediction | None = None) -> None:
+def render(result: Result, rows: Sequence[Row], page: Page, prediction: Prediction | None = None) -> None:
     """Print the comparison.
 
     Args:
@@ -53,7 +48,7 @@ def render(result: Result, rows: Sequence[Row], console: Console, prediction: Pr
         console: where to; `console_for` makes one.
         prediction: the same with the rest of the kernel, to stand beside it.
     """
-    _Report(result, rows, Page(console), prediction).render()
+    _Report(result, rows, page, prediction).render()
 
 
 _Line = tuple[str, str, str, list[Row]]
@@ -97,19 +92,19 @@ class _Report:
             ]
             self.page.tables(title, [size, *groups[0]], groups[1:])
         else:
-            self.page.line(title, "bold")
+            self.page.line(title, "strong")
         reasons: dict[str, list[str]] = {}
         for size_kib in sorted(absent):
             reason = self.rows[workload, size_kib, self.baseline].reason
             reasons.setdefault(reason, []).append(size_text(size_kib))
         for reason, names in reasons.items():
-            self.page.line(f"  not at {', '.join(names)}: {reason}", "dim")
+            self.page.line(f"  not at {', '.join(names)}: {reason}", "quiet")
         for row in self.rows.values():
             if row.workload == workload and row.flagged and row.policy != self.baseline:
                 where = f"{row.policy} at {size_text(row.size_kib)}"
-                self.page.line(f"  * {where}: {row.flagged} of {row.rounds} rounds flagged", "dim")
+                self.page.line(f"  * {where}: {row.flagged} of {row.rounds} rounds flagged", "quiet")
         for source in dict.fromkeys(self.sources(workload)):
-            self.page.line(f"  {source}", "dim")
+            self.page.line(f"  {source}", "quiet")
         self.page.line()
 
     def measured(self, workload: str, policy: str, sizes: Sequence[int]) -> Column:
@@ -125,8 +120,8 @@ class _Report:
         )
         column = Column(f"{broken(policy)}\n{heading} {lines[0][3]}".rstrip())
         for row, cell, (*_, verdict) in zip(rows, cells, lines[1:], strict=True):
-            style = SIGNS[row.verdict][2] if row.verdict in SIGNS else ""
-            column.cells.append(self.page.text(f"{cell} ").append_text(self.page.text(verdict, style)))
+            style: Style = SIGNS[row.verdict][1] if row.verdict in SIGNS else ""
+            column.cells.append(self.page.text(f"{cell} ") + self.page.text(verdict, style))
         return column
 
     def figures(self, row: Row) -> tuple[str, str, str, str]:
@@ -134,8 +129,8 @@ class _Report:
         ns = "–" if row.ns_per_page is None else time_text(row.ns_per_page)
         if row.verdict == "baseline":
             return ns, "", "", ""
-        sign, ascii_sign, _ = SIGNS[row.verdict]
-        verdict = f"{ascii_sign if self.page.ascii else sign} {row.verdict}{'*' if row.flagged else ''}"
+        sign, _ = SIGNS[row.verdict]
+        verdict = f"{sign} {row.verdict}{'*' if row.flagged else ''}"
         if row.ratio is None or row.ratio_low is None or row.ratio_high is None:
             return ns, "", "", verdict
         interval = f"{change_text(row.ratio_low):>5} … {change_text(row.ratio_high):>5}"
@@ -182,7 +177,7 @@ class _Report:
             for place, size in enumerate(self.sizes)
         ]
         self.page.tables("Counted exactly, from the interpreted execution", first, groups, ends)
-        self.page.line(f"  beside a number: + more, − less, = as many as {self.baseline}", "dim")
+        self.page.line(f"  beside a number: + more, − less, = as many as {self.baseline}", "quiet")
         self.page.line()
 
     def metrics(self, workload: str, label: str, names: Mapping[str, str]) -> list[_Line]:
@@ -198,7 +193,7 @@ class _Report:
             lines += [("", name, policy, rows) for policy, rows in held]
         return [(label, *lines[0][1:]), *lines[1:]] if lines else []
 
-    def count(self, row: Row, name: str) -> Text:
+    def count(self, row: Row, name: str) -> Words:
         if name not in row.counted:
             return self.page.text("–  ")
         value = row.counted[name]
@@ -211,27 +206,27 @@ class _Report:
     def verdicts(self) -> None:
         """How often each verdict was given."""
         summary = summarise(list(self.rows.values()), self.baseline)
-        self.page.line(f"Verdicts against {self.baseline}", "bold")
+        self.page.line(f"Verdicts against {self.baseline}", "strong")
         for policy, counts in summary.verdicts.items():
             words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
             self.page.line(f"  {policy}: {words}")
         self.page.line(
             f"  Faster, slower: significant at {ALPHA * 100:g} % by the U test, "
             f"Holm-corrected for {summary.tests} tests.",
-            "dim",
+            "quiet",
         )
-        self.page.line(f"  Same: the interval is within ±{EQUIVALENT * 100:g} % of no change.", "dim")
+        self.page.line(f"  Same: the interval is within ±{EQUIVALENT * 100:g} % of no change.", "quiet")
         self.page.line()
 
     def closing(self) -> None:
         """Failures, notes, where it was measured, and the command that repeats it."""
         result = self.result
         if not result.complete:
-            self.page.line("Partial: the run was interrupted; this is what was measured until then.", "bold")
+            self.page.line("Partial: the run was interrupted; this is what was measured until then.", "strong")
         for failure in result.failures:
             size = size_text(failure.size_kib) if failure.size_kib else ""
             where = ", ".join(part for part in (failure.policy, failure.workload, size) if part)
-            self.page.line(f"Failed{f' ({where})' if where else ''}: {failure.message}", "red")
+            self.page.line(f"Failed{f' ({where})' if where else ''}: {failure.message}", "bad")
         for reason, names in self.gaps().items():
             self.page.line(f"Not measured: {reason} ({names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)})")
         for note in (*growth(result), *result.notes):
@@ -247,7 +242,7 @@ class _Report:
             f"{config.memory / 2**20:g} MiB, {config.repeats} rounds, seed {config.seed}, "
             f"{result.started} to {result.finished}"
         )
-        self.page.line(f"Repeat it: {result.command}", "bold")
+        self.page.line(f"Repeat it: {result.command}", "strong")
 
     def gaps(self) -> dict[str, list[str]]:
         """What was not measured, by the reason; sizes that no policy was measured at are named above."""

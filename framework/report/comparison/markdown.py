@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from foliolab.framework.report.matrix import Cell, Matrix, cells_of, headings, repeat
+from foliolab.framework.report.comparison.matrix import Cell, Matrix, cells_of, headings, repeat
 
 
 def markdown(found: Matrix) -> str:

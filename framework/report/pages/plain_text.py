@@ -1,6 +1,6 @@
 """Plain text on a stream, for short reports that must start fast: no rich, no tables.
 
-Colours only in a terminal that wants them, and never the only carrier of a meaning. A stream that cannot
+Colours appear only in a terminal that wants them, and are never the only carrier of a meaning. A stream that cannot
 encode a sign gets ASCII in its place.
 """
 
@@ -12,15 +12,10 @@ import sys
 import textwrap
 from typing import IO, Final
 
-STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-SIGNS: Final = str.maketrans(
-    {
-        "✓": "+", "✗": "x", "!": "!", "─": "-", "│": "|", "┌": "+", "┐": "+", "└": "+", "┘": "+", "├": "+",
-        "┤": "+", "┬": "+", "┴": "+", "┼": "+", "■": "#", "·": ".", "…": "..", "–": "-", "−": "-", "×": "x",
-        "≤": "<=", "µ": "u", "±": "+-",
-    }
-)  # fmt: skip
-"""What stands for a sign where it cannot be written."""
+from foliolab.framework.report.pages.page import Style
+from foliolab.framework.report.pages.signs import writable
+
+STYLES: Final = {"strong": "1", "quiet": "2", "bad": "31", "good": "32", "doubtful": "33", "name": "36"}
 
 
 class Plain:
@@ -42,24 +37,19 @@ class Plain:
 
     def sane(self, text: str) -> str:
         """Text without control characters, in signs that the stream can encode."""
-        shown = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text.expandtabs(4))
-        try:
-            shown.encode(self.encoding)
-        except (UnicodeEncodeError, LookupError):
-            shown = shown.translate(SIGNS).encode("ascii", "replace").decode("ascii")
-        return shown
+        return writable(text, self.encoding)
 
-    def paint(self, text: str, style: str = "") -> str:
+    def paint(self, text: str, style: Style = "") -> str:
         """Text in a style, where the stream shows any."""
         text = self.sane(text)
         codes = ";".join(STYLES[word] for word in style.split())
         return f"\x1b[{codes}m{text}\x1b[0m" if self.colour and codes and text else text
 
-    def line(self, text: str = "", style: str = "") -> None:
+    def line(self, text: str = "", style: Style = "") -> None:
         """One line, as it is."""
         self.stream.write(self.paint(text, style) + "\n")
 
-    def item(self, head: str, text: str, indent: int = 2, column: int = 0, style: str = "") -> None:
+    def item(self, head: str, text: str, indent: int = 2, column: int = 0, style: Style = "") -> None:
         """A line with `head` at `indent` and text from `column` on, wrapped there in a terminal."""
         left = " " * indent + self.paint(head, style) + " " * max(column - indent - len(self.sane(head)), 1)
         column = max(column, indent + len(head) + 1)

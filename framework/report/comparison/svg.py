@@ -7,7 +7,7 @@ from html import escape
 from math import log2
 from typing import Final
 
-from foliolab.framework.report.matrix import Cell, Matrix
+from foliolab.framework.report.comparison.matrix import Cell, Matrix
 from foliolab.framework.report.words import size_text
 
 WIDTH: Final = 130
