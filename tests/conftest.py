@@ -63,21 +63,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the machine on one worker (xdist hands out the largest group first); skip where Qt cannot."""
+    """Keep the tests of the host on one worker (xdist starts with the largest group); skip tests of Qt without Qt."""
     for item in items:
         if NO_QT and "qtbot" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.skip(reason=f"Qt cannot start here: {NO_QT}"))
         if item.path.is_relative_to(KERNEL):
-            item.add_marker(pytest.mark.machine)
-        if item.get_closest_marker("machine"):
-            item.add_marker(pytest.mark.xdist_group("machine"))
+            item.add_marker(pytest.mark.host)
+        if item.get_closest_marker("host"):
+            item.add_marker(pytest.mark.xdist_group("host"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Beside a test of the machine no other takes large folios: some can only count those that the machine has.
+    """Take no large folios beside a test of the host: some of these can only count all folios of the host.
 
     Engine memory and numpy's large arrays ask for huge pages, hence get whatever size such a test has enabled.
     """
     if hasattr(item.config, "workerinput") and sys.platform == "linux":
-        alone = item.get_closest_marker("machine") is not None
+        alone = item.get_closest_marker("host") is not None
         ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, int(not alone), 0, 0, 0)

@@ -15,7 +15,7 @@ from rich.console import Console
 from foliolab.framework.contract.policy import Stored
 from foliolab.framework.machine.layout import Bits
 from foliolab.framework.report import interleaving
-from foliolab.framework.report.page import Page
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.field_names import bits_of, change_text, field_of, value_text
 from foliolab.framework.verify.timeline import MOST_ELEMENTS, Timeline
@@ -41,7 +41,7 @@ SEQUENCE = msgspec.structs.replace(
 def table(timeline: Timeline, width: int = 160, encoding: str = "utf-8", **options: bool) -> str:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=width, highlight=False, emoji=False)
-    interleaving.render(timeline, Page(console), **options)
+    interleaving.render(timeline, TerminalPage(console), **options)
     file.flush()
     file.seek(0)
     return file.read()

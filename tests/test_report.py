@@ -14,8 +14,8 @@ from rich.console import Console
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.host import HostInfo
 from foliolab.framework.plugins.published import Published
-from foliolab.framework.report import csvfile, terminal
-from foliolab.framework.report.page import PIPE_WIDTH
+from foliolab.framework.report.comparison import csvfile, terminal
+from foliolab.framework.report.pages.terminal import PIPE_WIDTH, TerminalPage
 from foliolab.framework.results.comparison import compare
 from foliolab.framework.results.result import Cell, Config, Failure, Result
 
@@ -83,11 +83,9 @@ def rendered(found: Result, console: Console | None = None, encoding: str = "utf
     """The report as it arrives in a file, without the blanks that fill its lines."""
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding)
-    if console is None:
-        console = terminal.console_for(file)
-    else:
+    if console is not None:
         console.file = file
-    terminal.render(found, compare(found, published=FIGURES), console)
+    terminal.render(found, compare(found, published=FIGURES), TerminalPage(console or file))
     file.flush()
     return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).splitlines())
 
@@ -187,7 +185,7 @@ def test_figures_of_several_machines_have_a_column_each() -> None:
         figure(16, 27, meaning="speed-up", source="NPM (id)", machine="", note="what it means"),
         figure(2048, 1, meaning="below", source="LM (id)", machine="EPYC"),
     ]
-    console = terminal.console_for(file := io.StringIO())
+    console = TerminalPage(file := io.StringIO())
     terminal.render(result(), compare(result(), published=figures), console)
     text = file.getvalue()
     assert text.count("published ") >= 3
@@ -202,7 +200,7 @@ def test_names_are_text_and_never_markup() -> None:
 
 def test_another_baseline_and_an_empty_result() -> None:
     found = result()
-    console = terminal.console_for(file := io.StringIO())
+    console = TerminalPage(file := io.StringIO())
     terminal.render(found, compare(found, "mm-id"), console)
     assert "munmap: time against mm-id" in file.getvalue() and "▲ slower" in file.getvalue()
     text = rendered(result(cells=[]))
@@ -218,7 +216,7 @@ def test_a_pipe_that_closed_is_the_callers_to_handle(tmp_path: Path, monkeypatch
     with (tmp_path / "out").open("w") as own:  # rich lets what stands behind sys.stdout go nowhere
         monkeypatch.setattr("sys.stdout", own)
         with pytest.raises((BrokenPipeError, SystemExit)):
-            terminal.render(found, compare(found), terminal.console_for(Closed()))
+            terminal.render(found, compare(found), TerminalPage(Closed()))
 
 
 def test_the_csv_file(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ def test_the_commit_is_the_codes_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_comparing_needs_no_numba() -> None:
     code = (
-        "import sys, foliolab.framework.report.terminal, foliolab.framework.report.csvfile;"
+        "import sys, foliolab.framework.report.comparison.terminal, foliolab.framework.report.comparison.csvfile;"
         "sys.exit('numba' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0

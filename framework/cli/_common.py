@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
-    from foliolab.framework.report.page import Page
+    from foliolab.framework.report.pages.page import Page
     from foliolab.framework.verify.ledger import Ledger
 
 LISTS: Final = "separated by commas; may be repeated"
@@ -113,7 +113,7 @@ def ledger(found: Registry) -> Ledger:
 def say_refuted(found: Registry, schemes: Iterable[Scheme], page: Page) -> None:
     """Below a report that names policies: which of their claims are refuted."""
     for text in refuted(found, schemes):
-        page.line(f"✗ {text}", "red")
+        page.line(f"✗ {text}", "bad")
 
 
 def refuted(found: Registry, schemes: Iterable[Scheme]) -> list[str]:

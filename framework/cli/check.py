@@ -23,7 +23,7 @@ from foliolab.framework.errors import ExitCode, FolioLabError
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.report.conformance import Line, Refutation
-    from foliolab.framework.report.page import Page
+    from foliolab.framework.report.pages.page import Page
     from foliolab.framework.testing.subject import Subject
     from foliolab.framework.verify.counterexample import Counterexample
 
@@ -53,10 +53,10 @@ def run(
     found = _common.registry(plugin)
     schemes = _common.schemes(found, policies, plugin)
     _common.warn(found)
-    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.testing.subject import Subject
 
-    page = Page(console_for(sys.stderr if json else None))
+    page = TerminalPage(sys.stderr if json else None)
     command = _common.typed()
     told: list[dict[str, Any]] = []
     for number, scheme in enumerate(schemes):
@@ -82,8 +82,8 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     began = time.monotonic()
     lines: list[Line] = []
     refutations: list[Refutation] = []
-    page.line(f"{subject.scheme.name}: {subject.policy.summary}", "bold")
-    page.line(f"  the attacks have {subject.seconds:g} s", "dim")
+    page.line(f"{subject.scheme.name}: {subject.policy.summary}", "strong")
+    page.line(f"  the attacks have {subject.seconds:g} s", "quiet")
     for check, outcome in run_all(subject):
         lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text))
         report.show_line(lines[-1], page)

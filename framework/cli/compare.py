@@ -121,8 +121,8 @@ def _measure(
 ) -> None:
     """Run, then write, then print; an interrupted run is written and printed as far as it got."""
     from foliolab.framework.calibration import prediction
-    from foliolab.framework.report import csvfile, terminal
-    from foliolab.framework.report.page import Page
+    from foliolab.framework.report.comparison import csvfile, terminal
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.results import comparison
     from foliolab.framework.run.supervise import compare_run
@@ -139,9 +139,9 @@ def _measure(
         )
     if csv is not None:
         csvfile.write(rows, csv, forecast)
-    console = terminal.console_for()
-    terminal.render(result, rows, console, forecast)
-    _common.say_refuted(found, map(found.policy, request.policies), Page(console))
+    page = TerminalPage()
+    terminal.render(result, rows, page, forecast)
+    _common.say_refuted(found, map(found.policy, request.policies), page)
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     if (fault := comparison.failed(rows, result)) is not None:

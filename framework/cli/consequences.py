@@ -84,11 +84,11 @@ def run(
 
 def _show(result: ConsequencesResult, json: Path | None) -> None:
     from foliolab.framework.report import consequences as report
-    from foliolab.framework.report.page import console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
 
     if json is not None:
         result.save(json)
-    report.render(result, console_for())
+    report.render(result, TerminalPage())
 
 
 def _order(size: str | None) -> int:

@@ -23,7 +23,7 @@ def run(
 ) -> None:
     """Compare two result files: counted metrics exactly, times with their intervals."""
     from foliolab.framework.report import difference as report
-    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.result_files import load
     from foliolab.framework.results.difference import difference
 
@@ -32,6 +32,6 @@ def run(
     if markdown:
         print(report.markdown(found, names, every), end="")
     else:
-        report.render(found, names, Page(console_for()), every)
+        report.render(found, names, TerminalPage(), every)
     if found.worse:
         raise typer.Exit(ExitCode.COMPARISON_FAILED)

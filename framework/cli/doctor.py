@@ -14,7 +14,7 @@ def run(plugin: _common.Plugins = None, json: _common.Json = False) -> None:
     """Examine the machine; the exit code is 3 where nothing could be compared."""
     from foliolab.framework import doctor
     from foliolab.framework.report import health
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
 
     found = _common.registry(plugin)
     findings = doctor.examine(found, sys.stdout.encoding or "ascii")

@@ -28,7 +28,7 @@ def run(
     found = _common.registry(plugin)
     _common.warn(found)
     from foliolab.framework.report import recording
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
     from foliolab.framework.trace import importers
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise

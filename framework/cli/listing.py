@@ -15,7 +15,7 @@ NAME: Final = "list"
 def run(plugin: _common.Plugins = None, json: _common.Json = False, strict: _common.Strict = False) -> None:
     """List what there is; with `strict`, a failed plugin makes the exit code 4."""
     from foliolab.framework.report import listing
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
 
     # Not strict yet: a list that stops at the first failure would be of no help.
     found = _common.registry(plugin)

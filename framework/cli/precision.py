@@ -66,6 +66,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
     from foliolab.framework.report import precision as report
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
 
     request = PrecisionRequest(
@@ -84,7 +85,7 @@ def run(  # noqa: PLR0913  (an argument an option)
         result = precision(request, progress)
     if json:
         result.save(json)
-    report.render(result, report.console_for(), measure)
+    report.render(result, TerminalPage(), measure)
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(exit_code(result))

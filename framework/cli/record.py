@@ -35,7 +35,7 @@ def run(
     from foliolab.framework.kernel.recording.session import record
     from foliolab.framework.kernel.recording.target import Target
     from foliolab.framework.report import recording
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 

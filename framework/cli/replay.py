@@ -63,7 +63,7 @@ def run(
     from foliolab.framework.replay import session
     from foliolab.framework.replay.costs import load_costs
     from foliolab.framework.report import replay as report
-    from foliolab.framework.report.page import Page
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
 
     schemes = _schemes(found, policies)
@@ -83,9 +83,9 @@ def run(
         result = session.replay(request, progress)
     if json:
         result.save(json)
-    console = report.console_for()
-    report.render(result, console)
-    _common.say_refuted(found, schemes, Page(console))
+    page = TerminalPage()
+    report.render(result, page)
+    _common.say_refuted(found, schemes, page)
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(session.exit_code(result))

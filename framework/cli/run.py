@@ -67,7 +67,7 @@ def run(
     _common.warn(found)
     if not scenarios:
         from foliolab.framework.report import listing
-        from foliolab.framework.report.plain_text import Plain
+        from foliolab.framework.report.pages.plain_text import Plain
 
         listing.scenarios(found, Plain())
         return
@@ -130,9 +130,9 @@ def _run_all(
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report
-    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
 
-    page = Page(console_for())
+    page = TerminalPage()
     results: list[ScenarioResult] = []
     missing = "" if interpreted else native_missing()
     if missing:

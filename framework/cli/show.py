@@ -37,7 +37,7 @@ def run(
         raise UsageError(f"order {order} cannot be shown", f"choose 1 to {largest}; order 0 is a small folio")
     from foliolab.framework.anatomy import atomics, layout
     from foliolab.framework.report import anatomy as report
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
 
     parts = layout.anatomy(scheme, order, _peers(found))
     operations = atomics.operations(scheme, order)

@@ -20,7 +20,7 @@ from foliolab.framework.errors import ExitCode, FolioLabError, ResultFileError, 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
-    from foliolab.framework.report.page import Page
+    from foliolab.framework.report.pages.page import Page
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.timeline import Timeline
 
@@ -43,10 +43,10 @@ def run(
     _common.warn(found)
     scheme = _scheme(found, example, file)
     from foliolab.framework.report import verify as report
-    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.verify.timeline import Timeline
 
-    page = Page(console_for())
+    page = TerminalPage()
     timeline = Timeline(example, scheme)
     report.introduction(timeline, page)
     if dump:

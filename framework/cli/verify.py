@@ -83,7 +83,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     _common.warn(found)
     from foliolab.framework.plugins.selection import parse_memory, split
     from foliolab.framework.report import verify as report
-    from foliolab.framework.report.page import Page, console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger
     from foliolab.framework.verify.attack import Budget
@@ -92,7 +92,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     _place(output)
     limit = parse_memory(memory)
     chosen = known.chosen(split(attacks or ()), tso)
-    page = Page(console_for())
+    page = TerminalPage()
     command = _common.typed()
     done: list[Verification] = []
     for scheme in schemes:

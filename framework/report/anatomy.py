@@ -10,7 +10,7 @@ from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Anatomy, Box, Column
 from foliolab.framework.contract.policy import CAPABILITIES, Scheme, Stored
 from foliolab.framework.plugins.selection import size_text
 from foliolab.framework.report.listing import parameter_text
-from foliolab.framework.report.plain_text import Plain
+from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.ledger import KeptVerdict
 
@@ -44,12 +44,12 @@ def render(
 
 def _heading(text: str, out: Plain) -> None:
     out.line()
-    out.line(text, "bold")
+    out.line(text, "strong")
 
 
 def _head(scheme: Scheme, out: Plain, verdicts: Mapping[str, KeptVerdict]) -> None:
     policy = scheme.policy
-    out.item(scheme.name, policy.summary, indent=0, style="bold")
+    out.item(scheme.name, policy.summary, indent=0, style="strong")
     out.line(f"extends struct folio of {LAYOUT_NAMES[policy.layout]}; folios up to order {policy.max_order}")
     if policy.models is not None and not scheme.chosen:
         out.line(f"models {policy.models.told}: `foliolab kernel check` holds it against such a kernel")
@@ -147,7 +147,7 @@ def _words(found: Anatomy, out: Plain) -> None:
         return
     _heading("Bits", out)
     for word in found.words:
-        out.item(f"{word.field} ({word.ctype})", ", ".join(_bits(word)), style="cyan")
+        out.item(f"{word.field} ({word.ctype})", ", ".join(_bits(word)), style="name")
 
 
 def _bits(word: Word) -> list[str]:
@@ -206,7 +206,7 @@ def _atomics(operations: Sequence[Operation], out: Plain) -> None:
     for one in operations:
         if (one.level, one.order) != group:
             group = one.level, one.order
-            out.line(f"  by {one.level}, order {one.order} ({size_text(4096 << one.order)})", "cyan")
+            out.line(f"  by {one.level}, order {one.order} ({size_text(4096 << one.order)})", "name")
         if one.atomics is None:
             out.item(one.name, f"cannot be counted: {one.problem}", indent=4, column=column + 2)
             continue

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from foliolab.framework.calibration import Calibration, Operation, Point, remarks
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page
 from foliolab.framework.report.words import signed, size_text, time_text
 
 
-def render(calibration: Calibration, console: Console) -> None:
+def render(calibration: Calibration, page: Page) -> None:
     """Print a calibration.
 
     Args:
         calibration: what to show.
         console: where to.
     """
-    page = Page(console)
     _constants(page, calibration)
     _points(page, calibration)
     for operation in calibration.operations:
         for remark in remarks(operation):
-            page.line(f"  {operation.name}: {remark}", "yellow")
+            page.line(f"  {operation.name}: {remark}", "doubtful")
     left_out: dict[str, list[str]] = {}
     for name, reason in calibration.left_out.items():
         left_out.setdefault(reason, []).append(name)
     for reason, names in left_out.items():
-        page.line(f"  {', '.join(names)}: no constants: {reason}", "dim")
+        page.line(f"  {', '.join(names)}: no constants: {reason}", "quiet")
     page.line()
     made = calibration
     page.line(f"{made.machine.cpu}, {made.machine.cores} cores, {made.machine.os}, Linux {made.kernel}")
@@ -49,8 +46,8 @@ def _constants(page: Page, calibration: Calibration) -> None:
         Column("largest\nresidual", [page.text(_largest(operation)) for operation in held], right=True),
     ]
     page.tables(f"kernel − {calibration.policy} = a + b / pages of a folio", columns, [])
-    page.line("  a, b: weighted least squares over the sizes of large folios; intervals: rounds resampled.", "dim")
-    page.line("  Residuals in per cent of the kernel's time. No published figure was used.", "dim")
+    page.line("  a, b: weighted least squares over the sizes of large folios; intervals: rounds resampled.", "quiet")
+    page.line("  Residuals in per cent of the kernel's time. No published figure was used.", "quiet")
     page.line()
 
 
@@ -116,7 +113,7 @@ def _points(page: Page, calibration: Calibration) -> None:
             if not point.fitted:
                 reasons.setdefault(point.reason, []).append(f"{operation.name} at {size_text(point.size_kib)}")
     for reason, names in reasons.items():
-        page.line(f"  not fitted: {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}", "dim")
+        page.line(f"  not fitted: {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}", "quiet")
 
 
 def _residual(point: Point | None) -> str:

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from foliolab.framework.report.page import Page
+from foliolab.framework.report.pages.page import Page, Style
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.timeline import Timeline
 
-SIGNS: Final = {
-    "passed": ("✓", "+", "green"),
-    "failed": ("✗", "x", "bold red"),
-    "undecided": ("?", "?", "yellow"),
-    "skipped": ("–", "-", "dim"),
+SIGNS: Final[dict[str, tuple[str, Style]]] = {
+    "passed": ("✓", "good"),
+    "failed": ("✗", "strong bad"),
+    "undecided": ("?", "doubtful"),
+    "skipped": ("–", "quiet"),
 }
 WIDTH: Final = 24
 """Of the names of checks."""
@@ -52,10 +52,9 @@ class Refutation:
 
 def show_line(line: Line, page: Page) -> None:
     """Print a check that has ended."""
-    sign, ascii_sign, style = SIGNS[line.verdict]
+    sign, style = SIGNS[line.verdict]
     told = line.text if line.verdict in ("failed", "skipped") else ""
-    mark = ascii_sign if page.ascii else sign
-    page.line(f"{mark} {line.name:<{WIDTH}} {line.verdict:<9}  {told}".rstrip(), style)
+    page.line(f"{sign} {line.name:<{WIDTH}} {line.verdict:<9}  {told}".rstrip(), style)
 
 
 def show_end(policy: str, lines: Sequence[Line], refutations: Sequence[Refutation], seconds: float, page: Page) -> None:
@@ -64,18 +63,18 @@ def show_end(policy: str, lines: Sequence[Line], refutations: Sequence[Refutatio
 
     for one in refutations:
         page.line()
-        page.line(f"{one.name}: the shortest scenario that was found", "bold")
+        page.line(f"{one.name}: the shortest scenario that was found", "strong")
         if one.timeline is not None:
             interleaving.render(one.timeline, page)
-        page.line(f"  repeat it step by step: {one.command}", "dim")
+        page.line(f"  repeat it step by step: {one.command}", "quiet")
     failed = [line for line in lines if line.verdict == "failed"]
     if failed:
         page.line()
-        page.line("What would have to hold", "bold")
+        page.line("What would have to hold", "strong")
         for line in failed:
             page.line(f"  {line.name}: {line.summary}")
     page.line()
     counts = ", ".join(f"{nr} {word}" for word in SIGNS if (nr := sum(line.verdict == word for line in lines)))
     verdict = "does not conform" if failed else "conforms"
-    page.line(f"{policy} {verdict}: {counts}, {seconds:.1f} s", "bold red" if failed else "bold green")
-    page.line(f"  {MEANING}", "dim")
+    page.line(f"{policy} {verdict}: {counts}, {seconds:.1f} s", "strong bad" if failed else "strong good")
+    page.line(f"  {MEANING}", "quiet")

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from rich.console import Console
-from rich.text import Text
-
 from foliolab.framework.consequences.decisions import DECISIONS
 from foliolab.framework.consequences.figures import FIGURES
 from foliolab.framework.consequences.result import (
@@ -21,13 +18,11 @@ from foliolab.framework.consequences.result import (
     SourceResult,
     totals,
 )
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.report.words import broken, signed, size_text
 
-__all__ = ["render", "write"]
-
-HELD_BACK: Final = ("▲", "^", "yellow")
-RISKED: Final = ("✗", "x", "red")
+HELD_BACK: Final[tuple[str, Style]] = ("▲", "doubtful")
+RISKED: Final[tuple[str, Style]] = ("✗", "bad")
 SAME: Final = "="
 NOT_ASKED: Final = "·"
 QUEUE: Final = "split queue"
@@ -38,9 +33,9 @@ NOT_MODELLED: Final = (
 )
 
 
-def render(result: ConsequencesResult, console: Console) -> None:
+def render(result: ConsequencesResult, page: Page) -> None:
     """Print a result."""
-    write(result, Page(console))
+    write(result, page)
 
 
 def write(result: ConsequencesResult, page: Page) -> None:
@@ -62,7 +57,7 @@ def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
     sources = [*(asker.section for asker in DECISIONS), *(figure.section for figure in FIGURES), "1.6, 3.4"]
     first = [
         Column("asker, figure", [page.text(name) for name in names]),
-        Column("spec", [page.text(source, "dim") for source in sources]),
+        Column("spec", [page.text(source, "quiet") for source in sources]),
     ]
     groups = []
     for one in outcomes:
@@ -75,20 +70,15 @@ def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
 
 
 def _legend(page: Page) -> None:
-    up, down = (page.text(_sign(page, sign)).plain for sign in (HELD_BACK, RISKED))
+    (up, _), (down, _) = HELD_BACK, RISKED
     page.line(
         f"decisions, of all that were asked: {up} not done although exclusive, {down} done although shared, "
         f"{SAME} as by the truth, {NOT_ASKED} never asked"
     )
     page.line("figures: the largest error in their unit, and the mean error relative to the truth")
     page.line("split queue: partially mapped folios found late, missed, or queued for nothing")
-    page.line(NOT_MODELLED, "dim")
+    page.line(NOT_MODELLED, "quiet")
     page.line()
-
-
-def _sign(page: Page, sign: tuple[str, str, str]) -> str:
-    """A sign as the console can show it."""
-    return sign[1] if page.ascii else sign[0]
 
 
 def _percent(part: int, whole: int) -> str:
@@ -96,17 +86,17 @@ def _percent(part: int, whole: int) -> str:
     return f"{share:.1f} %" if share >= 0.1 else f"{share:.1g} %"
 
 
-def _decided(one: Decided, page: Page, counts: bool = False) -> Text:
+def _decided(one: Decided, page: Page, counts: bool = False) -> Words:
     """A cell of an asker that decides; with the numbers themselves where there is room."""
     if not one.asked:
-        return page.text(NOT_ASKED, "dim")
-    parts = []
-    for sign, number in ((HELD_BACK, one.held_back), (RISKED, one.risked)):
+        return page.text(NOT_ASKED, "quiet")
+    cell = Words()
+    for (sign, style), number in ((HELD_BACK, one.held_back), (RISKED, one.risked)):
         if number:
             share = _percent(number, one.asked)
             amount = f"{number:,} of {one.asked:,} ({share})" if counts else share
-            parts.append(Text(f"{_sign(page, sign)} {amount}", sign[2]))
-    return page.text(SAME, "dim") if not parts else Text("  ").join(parts)
+            cell += (page.text("  ") if cell.pieces else Words()) + page.text(f"{sign} {amount}", style)
+    return cell if cell.pieces else page.text(SAME, "quiet")
 
 
 def _number(value: float) -> str:
@@ -122,26 +112,26 @@ def _relative(part: float) -> str:
     return f"{_small(100 * part)} %"
 
 
-def _figured(one: Figured, page: Page) -> Text:
+def _figured(one: Figured, page: Page) -> Words:
     """A cell of a figure."""
     if not one.values:
-        return page.text(NOT_ASKED, "dim")
+        return page.text(NOT_ASKED, "quiet")
     if not one.largest:
-        return page.text(SAME, "dim")
+        return page.text(SAME, "quiet")
     error = _number(abs(one.given - one.right))
     sign = signed(1.0 if one.given > one.right else -1.0, ".0f")[0]
     relative = f", mean {_relative(one.mean_relative)}" if one.relative else ""
-    return page.text(f"{sign}{error}{relative}", "yellow" if one.given > one.right else "")
+    return page.text(f"{sign}{error}{relative}", "doubtful" if one.given > one.right else "")
 
 
-def _queue(outcome: PolicyOutcome, page: Page) -> Text:
+def _queue(outcome: PolicyOutcome, page: Page) -> Words:
     """The cell of the deferred split queue."""
     one = outcome.partial
     if not one.folios and not one.needless:
-        return page.text(NOT_ASKED, "dim")
+        return page.text(NOT_ASKED, "quiet")
     kinds = ((one.late, "late"), (one.missed, "missed"), (one.needless, "for nothing"))
     words = [f"{number:,} {word}" for number, word in kinds if number]
-    return page.text(f"{', '.join(words)} of {one.folios:,}", "yellow") if words else page.text(SAME, "dim")
+    return page.text(f"{', '.join(words)} of {one.folios:,}", "doubtful") if words else page.text(SAME, "quiet")
 
 
 # -- one course ---------------------------------------------------------------------------------------
@@ -149,12 +139,12 @@ def _course(course: SourceResult, page: Page) -> None:
     size = f", {size_text(course.size)} folios" if course.size else ""
     done = [one for one in course.outcomes if one.moments]
     if not done:
-        page.line(f"{course.name}{size}: no policy could be followed", "bold")
+        page.line(f"{course.name}{size}: no policy could be followed", "strong")
         _stopped(course, page)
         page.line()
         return
-    page.line(f"{course.name}{size}, {max(one.moments for one in done):,} moments", "bold")
-    page.line(f"  {course.summary}", "dim")
+    page.line(f"{course.name}{size}, {max(one.moments for one in done):,} moments", "strong")
+    page.line(f"  {course.summary}", "quiet")
     same = [one.policy for one in done if not _differs(one)]
     others = [one for one in done if _differs(one)]
     if others:
@@ -190,12 +180,12 @@ def _decisions(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
         for one in outcomes
     ]
     page.tables("", columns, groups)
-    for sign, name in ((HELD_BACK, "first_held_back"), (RISKED, "first_risked")):
+    for (sign, _), name in ((HELD_BACK, "first_held_back"), (RISKED, "first_risked")):
         found = ((one, one.decisions[row]) for row in rows for one in outcomes)
         first_one = next(((one, decided) for one, decided in found if getattr(decided, name)), None)
         if first_one is not None:
             one, decided = first_one
-            page.line(f"  {_sign(page, sign)} first: {one.policy}, {decided.name}, {getattr(decided, name)}")
+            page.line(f"  {sign} first: {one.policy}, {decided.name}, {getattr(decided, name)}")
 
 
 def _figures(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
@@ -253,10 +243,10 @@ def _stopped(course: SourceResult, page: Page) -> None:
     for one in course.outcomes:
         if one.stopped:
             when = f" after {one.moments:,} moments" if one.moments else ""
-            page.line(f"  {one.policy} stopped{when}: {one.stopped}", "yellow")
+            page.line(f"  {one.policy} stopped{when}: {one.stopped}", "doubtful")
 
 
 def _closing(result: ConsequencesResult, page: Page) -> None:
     if not result.complete:
-        page.line("interrupted: this is what there was", "bold yellow")
-    page.line(f"seed {result.seed}; {result.command}", "dim")
+        page.line("interrupted: this is what there was", "strong doubtful")
+    page.line(f"seed {result.seed}; {result.command}", "quiet")

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page, Style
 from foliolab.framework.report.words import change_text
 
 if TYPE_CHECKING:
     from foliolab.framework.results.difference import Case, Difference
 
 SIGNS: Final = {"faster": "▼", "lower": "▼", "slower": "▲", "higher": "▲", "same": "=", "undecided": "?"}
-STYLES: Final = {"faster": "green", "lower": "green", "slower": "red", "higher": "red", "undecided": "yellow"}
+STYLES: Final[dict[str, Style]] = {
+    "faster": "good",
+    "lower": "good",
+    "slower": "bad",
+    "higher": "bad",
+    "undecided": "doubtful",
+}
 NOT_PAIRED: Final = "Times of two runs were not measured in turn: they are a hint, and fail nothing."
 
 
@@ -25,19 +31,19 @@ def render(found: Difference, names: tuple[str, str], page: Page, everything: bo
         page: where to.
         everything: also what is the same.
     """
-    page.line(f"{names[1]} against {names[0]} ({found.kind})", "bold")
+    page.line(f"{names[1]} against {names[0]} ({found.kind})", "strong")
     for note in found.notes:
-        page.line(f"  {note}", "yellow")
+        page.line(f"  {note}", "doubtful")
     page.line()
     _table(found, found.cases, found.unit, page, everything)
     if found.counted:
         page.line()
-        page.line("Counted, exactly", "bold")
+        page.line("Counted, exactly", "strong")
         _table(found, found.counted, "", page, everything)
     page.line()
-    page.line(summary(found), "bold red" if found.worse else "bold")
+    page.line(summary(found), "strong bad" if found.worse else "strong")
     if found.kind == "compare":
-        page.line(f"  {NOT_PAIRED}", "dim")
+        page.line(f"  {NOT_PAIRED}", "quiet")
 
 
 def summary(found: Difference) -> str:

@@ -40,13 +40,14 @@ def study_text(study: Study, form: str) -> str:
     Raises:
         UsageError: there is no picture of it, or jinja2 is missing.
     """
-    from foliolab.framework.report import recorded_page, studies
+    from foliolab.framework.report import studies
+    from foliolab.framework.report.pages import document
 
     if form in PICTURES:
         raise UsageError(f"there is no picture of a result of foliolab {study.kind}", "formats are md, html, csv")
     if form == "csv":
         return studies.table(study)
-    write = recorded_page.html if form == "html" else recorded_page.markdown
+    write = document.html if form == "html" else document.markdown
     return write(studies.sheet(study), studies.title(study), studies.repeat(study))
 
 
@@ -62,7 +63,7 @@ def comparison_text(result: Result, rows: Sequence[Row], remarks: Sequence[str],
     Raises:
         UsageError: what the format needs is not installed, or the result has no curve to draw.
     """
-    from foliolab.framework.report import csvfile, html, markdown, matrix, pictures
+    from foliolab.framework.report.comparison import csvfile, html, markdown, matrix, pictures
 
     if form == "csv":
         return csvfile.text(rows)

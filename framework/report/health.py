@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from foliolab.framework.doctor import Finding, State, can_compare
-from foliolab.framework.report.plain_text import Plain
+from foliolab.framework.report.pages.page import Style
+from foliolab.framework.report.pages.plain_text import Plain
 
-SIGNS: Final[dict[State, tuple[str, str]]] = {
-    "ok": ("✓", "green"),
-    "limited": ("!", "yellow"),
-    "missing": ("✗", "red"),
+SIGNS: Final[dict[State, tuple[str, Style]]] = {
+    "ok": ("✓", "good"),
+    "limited": ("!", "doubtful"),
+    "missing": ("✗", "bad"),
 }
 
 
@@ -26,11 +27,11 @@ def render(findings: Sequence[Finding], out: Plain) -> None:
     out.line()
     limited = sum(one.state != "ok" for one in findings)
     if not can_compare(findings):
-        out.line("Nothing can be compared here until what is missing is there.", "bold")
+        out.line("Nothing can be compared here until what is missing is there.", "strong")
     elif limited:
-        out.line(f"Comparisons run here; {limited} of {len(findings)} things are limited.", "bold")
+        out.line(f"Comparisons run here; {limited} of {len(findings)} things are limited.", "strong")
     else:
-        out.line("Everything works here.", "bold")
+        out.line("Everything works here.", "strong")
 
 
 def data(findings: Sequence[Finding]) -> dict[str, Any]:

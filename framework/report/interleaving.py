@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rich.text import Text
-
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.verify.field_names import change_text, field_of, value_text
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.playback import Frame
@@ -45,7 +43,7 @@ class Row:
 
     thread: int
     text: str
-    style: str = ""
+    style: Style = ""
     step: int | None = None
     mappings: tuple[int, ...] = ()
     location: str = ""
@@ -71,10 +69,10 @@ def broken(timeline: Timeline, page: Page) -> None:
     """The laws that broke, in words."""
     law = timeline.counterexample.law
     for violation in timeline.playback.violations:
-        page.line(f"✗ the law `{violation.law}` is broken: {LAWS.get(violation.law, 'unknown here')}", "bold red")
+        page.line(f"✗ the law `{violation.law}` is broken: {LAWS.get(violation.law, 'unknown here')}", "strong bad")
         page.line(f"  {violation}")
     if not timeline.breaks:
-        page.line(f"The law `{law}`, for which this was kept, is not broken.", "bold")
+        page.line(f"The law `{law}`, for which this was kept, is not broken.", "strong")
 
 
 # -- rows ----------------------------------------------------------------------------------------
@@ -90,13 +88,13 @@ def _threads(timeline: Timeline, all_accesses: bool) -> list[Row]:
     for step, frame in enumerate(timeline.frames):
         if frame.thread < 0:
             answer = f" = {frame.answer}" if frame.answer not in ("", "None") else ""
-            rows.append(Row(-1, f"set-up: {frame.operation}{answer}", "dim", step, last=step))
+            rows.append(Row(-1, f"set-up: {frame.operation}{answer}", "quiet", step, last=step))
             continue
         if not running.get(frame.thread):
-            rows.append(Row(frame.thread, f"▸ {frame.operation}", "bold"))
+            rows.append(Row(frame.thread, f"▸ {frame.operation}", "strong"))
             running[frame.thread] = True
         if not frame.op:
-            rows.append(Row(frame.thread, f"= {frame.answer}", "bold", step, frame.mappings, last=step))
+            rows.append(Row(frame.thread, f"= {frame.answer}", "strong", step, frame.mappings, last=step))
             running[frame.thread] = False
         elif all_accesses or is_shared(frame):
             rows.append(_access(timeline, step, frame))
@@ -109,7 +107,7 @@ def is_shared(frame: Frame) -> bool:
 
 
 def _access(timeline: Timeline, step: int, frame: Frame) -> Row:
-    style = "cyan" if frame.old != frame.new and field_of(timeline.scheme, frame.field) else ""
+    style: Style = "name" if frame.old != frame.new and field_of(timeline.scheme, frame.field) else ""
     location = short_location(frame.location)
     return Row(frame.thread, access_text(timeline, frame), style, step, frame.mappings, location, True, step)
 
@@ -134,8 +132,8 @@ def _sequence(timeline: Timeline, all_accesses: bool) -> list[Row]:
                 rows.append(_access(timeline, step, frame))
             continue
         changes = changes_text(timeline.changes(first, step))
-        rows.append(Row(frame.thread, frame.operation, "bold", step, frame.mappings, last=step))
-        rows += [Row(frame.thread, f"  {text}", "cyan") for text in ([changes] if changes else [])]
+        rows.append(Row(frame.thread, frame.operation, "strong", step, frame.mappings, last=step))
+        rows += [Row(frame.thread, f"  {text}", "name") for text in ([changes] if changes else [])]
         rows += [Row(frame.thread, f"  = {frame.answer}") for _ in range(bool(frame.answer))]
         first = step + 1
     return rows
@@ -162,7 +160,7 @@ def _summary(timeline: Timeline, rows: Sequence[Row]) -> Row:
     first, last = rows[0], rows[-1]
     what = changes_text(timeline.changes(first.last, last.last)) or "no field of the policy changes"
     text = f"… {len(rows)} accesses of thread {first.thread}: {what} …"
-    return Row(first.thread, text, "dim", None, last.mappings, last=last.last)
+    return Row(first.thread, text, "quiet", None, last.mappings, last=last.last)
 
 
 def short_location(location: str) -> str:
@@ -206,20 +204,20 @@ def _together(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 def _print(timeline: Timeline, rows: Sequence[Row], page: Page) -> None:
     threads = len(timeline.counterexample.threads)
     nr_mms = max((len(frame.mappings) for frame in timeline.frames), default=0)
-    wide = page.console.width >= WIDE
+    wide = page.width >= WIDE
     step = Column("step", [page.text("" if row.step is None else str(row.step)) for row in rows], right=True)
     if threads > 1:
         columns = [Column(f"thread {number}", [_cell(row, number, page) for row in rows]) for number in range(threads)]
     else:
         columns = [Column("operation" if not timeline.threaded else "thread 0", [_cell(row, 0, page) for row in rows])]
     truth = Column(_truth_heading(nr_mms), _truth(rows, nr_mms, page))
-    where = [Column("where", [page.text(row.location, "dim") for row in rows])] if wide and timeline.threaded else []
+    where = [Column("where", [page.text(row.location, "quiet") for row in rows])] if wide and timeline.threaded else []
     for column in (step, *columns, truth, *where):
         column.vertical = "top"
     page.tables("", [step], [[*columns, truth, *where]])
 
 
-def _cell(row: Row, thread: int, page: Page) -> Text:
+def _cell(row: Row, thread: int, page: Page) -> Words:
     return page.text(row.text, row.style) if max(row.thread, 0) == thread else page.text("")
 
 
@@ -227,15 +225,15 @@ def _truth_heading(nr_mms: int) -> str:
     return "mapped by MM\n" + " ".join(f"{mm:>3}" for mm in range(nr_mms))
 
 
-def _truth(rows: Sequence[Row], nr_mms: int, page: Page) -> list[Text]:
+def _truth(rows: Sequence[Row], nr_mms: int, page: Page) -> list[Words]:
     """The mappings by MM; dim where they are as in the line before."""
-    cells: list[Text] = []
+    cells: list[Words] = []
     before: tuple[int, ...] = ()
     for row in rows:
         if not row.mappings:
             cells.append(page.text(""))
             continue
         text = " ".join(f"{n or '·':>3}" for n in row.mappings[:nr_mms])
-        cells.append(page.text(text, "dim" if row.mappings == before else "bold"))
+        cells.append(page.text(text, "quiet" if row.mappings == before else "strong"))
         before = row.mappings
     return cells

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Final
 
-from rich.console import Console
-
 from foliolab.framework.document import write_atomically
 from foliolab.framework.kernel.bench import COPYING
 from foliolab.framework.kernel.bench_rows import Row
 from foliolab.framework.plugins.published import Published
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page
 from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
 from foliolab.framework.results.result import Result
 
@@ -26,7 +24,7 @@ COLUMNS: Final = (
 NOTHING: Final = "–"
 
 
-def render(result: Result, rows: Sequence[Row], console: Console, model: str = "") -> None:
+def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> None:
     """Print the bench.
 
     Args:
@@ -35,7 +33,6 @@ def render(result: Result, rows: Sequence[Row], console: Console, model: str = "
         console: where to.
         model: the policy whose modelled times stand beside; empty for none.
     """
-    page = Page(console)
     for workload in dict.fromkeys(row.workload for row in rows):
         _table(page, workload, [row for row in rows if row.workload == workload], model)
     _closing(page, result)
@@ -46,22 +43,22 @@ def _table(page: Page, workload: str, rows: Sequence[Row], model: str) -> None:
     if there:
         page.tables(f"{workload}: the running kernel", _columns(page, there), [*_beside(page, there, model)])
     else:
-        page.line(f"{workload}: the running kernel", "bold")
+        page.line(f"{workload}: the running kernel", "strong")
     absent: dict[str, list[str]] = {}
     for row in rows:
         if row.ns_per_page is None:
             absent.setdefault(row.reason, []).append(size_text(row.size_kib))
     for reason, sizes in absent.items():
-        page.line(f"  not at {', '.join(sizes)}: {reason}", "dim")
+        page.line(f"  not at {', '.join(sizes)}: {reason}", "quiet")
     for row in there:
         if row.flagged:
-            page.line(f"  * {size_text(row.size_kib)}: {row.flagged} of {row.rounds} samples are suspect", "dim")
+            page.line(f"  * {size_text(row.size_kib)}: {row.flagged} of {row.rounds} samples are suspect", "quiet")
     for source in dict.fromkeys(
         "; ".join(part for part in (f"{f.source}, {f.policy} against {f.baseline}", f.machine, f.note) if part)
         for row in there
         for f in row.published
     ):
-        page.line(f"  published: {source}", "dim")
+        page.line(f"  published: {source}", "quiet")
     page.line()
 
 
@@ -105,15 +102,15 @@ def _ns(value: float | None) -> str:
 def _closing(page: Page, result: Result) -> None:
     """What else there is to know, and how to repeat it."""
     if not result.complete:
-        page.line("Partial: the run was interrupted; this is what was measured until then.", "bold")
+        page.line("Partial: the run was interrupted; this is what was measured until then.", "strong")
     for failure in result.failures:
-        page.line(f"Failed ({failure.workload}, {size_text(failure.size_kib)}): {failure.message}", "red")
+        page.line(f"Failed ({failure.workload}, {size_text(failure.size_kib)}): {failure.message}", "bad")
     for note in result.notes:
         page.line(f"Note: {note}")
     machine, config = result.machine, result.config
     page.line(f"{machine.cpu}, {machine.cores} cores, {machine.memory_bytes / 2**30:.1f} GiB, Linux {result.kernel}")
     page.line(f"{config.memory >> 20} MiB, {config.repeats} rounds, seed {config.seed}, from {result.started}")
-    page.line(f"Repeat it: {result.command}", "bold")
+    page.line(f"Repeat it: {result.command}", "strong")
 
 
 def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:

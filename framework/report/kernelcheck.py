@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from foliolab.framework.report.plain_text import Plain
+from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.syntax import OUTCOMES, Scenario
 
@@ -27,23 +27,23 @@ def render(found: Agreement, policy: str, kernel: str, out: Plain, refuting: boo
         kernel: its release and configuration.
         refuting: whether the first disagreement is what was looked for.
     """
-    out.line(f"{policy} against {kernel}", "bold")
+    out.line(f"{policy} against {kernel}", "strong")
     _classes(found, out)
     _aspects(found, out)
     for message in found.failed[:SHOWN]:
-        out.item("✗", f"not run: {message}", style="red")
+        out.item("✗", f"not run: {message}", style="bad")
     if len(found.failed) > SHOWN:
         out.line(f"  … and {len(found.failed) - SHOWN} more that could not be run")
     explained = [one for one in found.disagreements if one.explained]
     for cause in dict.fromkeys(one.difference.cause for one in explained):
         number = sum(one.difference.cause == cause for one in explained)
-        out.item("!", f"{number} order-0 disagreements have a named cause: {cause}", style="yellow")
+        out.item("!", f"{number} order-0 disagreements have a named cause: {cause}", style="doubtful")
     for one in found.unexplained[:SHOWN]:
         _disagreement(one, out)
     if len(found.unexplained) > SHOWN:
         out.line(f"… and {len(found.unexplained) - SHOWN} more disagreements")
     out.line()
-    out.line(verdict(found, policy, refuting), "bold")
+    out.line(verdict(found, policy, refuting), "strong")
 
 
 def verdict(found: Agreement, policy: str, refuting: bool = False) -> str:
@@ -70,7 +70,7 @@ def verdict(found: Agreement, policy: str, refuting: bool = False) -> str:
 
 
 def _classes(found: Agreement, out: Plain) -> None:
-    out.line(f"  {'folio':<9}{'the kernel':<14}{'writes':>10}{'agree':>10}", "dim")
+    out.line(f"  {'folio':<9}{'the kernel':<14}{'writes':>10}{'agree':>10}", "quiet")
     for large in (True, False):
         kinds = [*OUTCOMES, *({kernel for _, _, kernel in found.tally} - {*OUTCOMES})]
         for kernel in kinds:
@@ -87,12 +87,12 @@ def _classes(found: Agreement, out: Plain) -> None:
 
 def _aspects(found: Agreement, out: Plain) -> None:
     looked = ", ".join(f"{aspect} {number:,}" for aspect, number in found.compared.items())
-    out.line(f"  also compared: {looked or 'nothing'}; attempts discarded and repeated: {found.discarded}", "dim")
+    out.line(f"  also compared: {looked or 'nothing'}; attempts discarded and repeated: {found.discarded}", "quiet")
 
 
 def _disagreement(one: Disagreement, out: Plain) -> None:
     out.line()
-    out.item("✗", f"{one.shown.aspect}: {one.shown.what}", indent=0, style="red")
+    out.item("✗", f"{one.shown.aspect}: {one.shown.what}", indent=0, style="bad")
     for line in text_of(one).splitlines():
         out.line(f"    {line}")
 
@@ -108,17 +108,17 @@ def text_of(one: Disagreement) -> str:
 
 def render_mutants(mutants: Sequence[Mutant], scenarios: int, out: Plain) -> None:
     """Print which wrong variants were caught, by which scenario, and how."""
-    out.line(f"Self-test: {len(mutants)} wrong variants, {scenarios} scenarios", "bold")
+    out.line(f"Self-test: {len(mutants)} wrong variants, {scenarios} scenarios", "strong")
     width = max((len(mutant.scheme.name) for mutant in mutants), default=0)
     for mutant in mutants:
         if mutant.caught:
             told = f"{mutant.scheme.name:<{width}}  by scenario {mutant.caught}: {mutant.difference}"
-            out.item("✓ caught", told, style="green")
+            out.item("✓ caught", told, style="good")
         else:
-            out.item("✗ missed", f"{mutant.scheme.name:<{width}}  {mutant.scheme.policy.summary}", style="red")
+            out.item("✗ missed", f"{mutant.scheme.name:<{width}}  {mutant.scheme.policy.summary}", style="bad")
     missed = sum(not mutant.caught for mutant in mutants)
     out.line()
-    out.line("All were caught." if not missed else f"{missed} of {len(mutants)} were missed.", "bold")
+    out.line("All were caught." if not missed else f"{missed} of {len(mutants)} were missed.", "strong")
 
 
 def data(found: Agreement, policy: str, kernel: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.plugins.registry import KINDS, Registry
-from foliolab.framework.report.plain_text import Plain
+from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.scenario.heading import summary
 from foliolab.framework.verify.ledger import Ledger
 
@@ -83,9 +83,9 @@ def parameter_text(parameter: Parameter) -> str:
 def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
     """Print everything; of a policy also which of its claims `verify` refuted."""
     column = 4 + max((len(n) for n in (*registry.policies, *registry.workloads, *registry.patterns)), default=10)
-    out.line("Policies", "bold")
+    out.line("Policies", "strong")
     for policy in registry.policies.values():
-        out.item(policy.name, policy.summary, column=column, style="cyan")
+        out.item(policy.name, policy.summary, column=column, style="name")
         out.item("", f"claims: {_words(policy.capabilities)}", column=column)
         refuted = ledger.refuted(policy.with_parameters())
         for verdict in refuted:
@@ -96,22 +96,22 @@ def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
             chosen = ", ".join(f"{p.name}={p.default}" for p in policy.parameters)
             out.item("", f"parameters: {chosen}", column=column)
     out.line()
-    out.line("Workloads", "bold")
+    out.line("Workloads", "strong")
     for workload in registry.workloads.values():
         needs = f" (needs {_words(workload.needs)})" if workload.needs else ""
-        out.item(workload.name, workload.summary + needs, column=column, style="cyan")
+        out.item(workload.name, workload.summary + needs, column=column, style="name")
     out.line()
-    out.line("Sharing patterns", "bold")
+    out.line("Sharing patterns", "strong")
     for pattern in registry.patterns.values():
-        out.item(pattern.name, pattern.summary, column=column, style="cyan")
+        out.item(pattern.name, pattern.summary, column=column, style="name")
     out.line()
     scenarios(registry, out)
     out.line()
     for title, offered in (("Report formats", registry.reporters), ("Views of the window", registry.views)):
         if offered:
-            out.line(title, "bold")
+            out.line(title, "strong")
             for name, one in offered.items():
-                out.item(name, one.summary, column=column, style="cyan")
+                out.item(name, one.summary, column=column, style="name")
             out.line()
     _plugins(registry, out)
 
@@ -119,9 +119,9 @@ def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
 def scenarios(registry: Registry, out: Plain) -> None:
     """Print the scenarios, each with its first sentence."""
     column = 4 + max((len(name) for name in registry.scenarios), default=10)
-    out.line("Scenarios", "bold")
+    out.line("Scenarios", "strong")
     for name, path in registry.scenarios.items():
-        out.item(name, summary(path), column=column, style="cyan")
+        out.item(name, summary(path), column=column, style="name")
 
 
 def _words(names: Iterable[str]) -> str:
@@ -129,7 +129,7 @@ def _words(names: Iterable[str]) -> str:
 
 
 def _plugins(registry: Registry, out: Plain) -> None:
-    out.line("Plugins", "bold")
+    out.line("Plugins", "strong")
     for plugin in registry.plugins:
         offered = [
             f"{len(names)} {kind.name if len(names) == 1 else kind.plural}"
@@ -138,5 +138,5 @@ def _plugins(registry: Registry, out: Plain) -> None:
         ]
         out.item(f"✓ {plugin.name}", f"{plugin.source}: {', '.join(offered) or 'nothing for this program'}")
     for failure in registry.failures:
-        out.item(f"✗ {failure.name} failed", f"({failure.phase}) {failure.source}", style="dim")
+        out.item(f"✗ {failure.name} failed", f"({failure.phase}) {failure.source}", style="quiet")
         out.item("", failure.message, indent=0, column=4)

@@ -6,14 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from rich.console import Console
-
 from foliolab.framework.precision.result import JudgedPolicy, Measure, PlayedWorkload, Point, PrecisionResult
 from foliolab.framework.replay.result import Ended, Wrong
-from foliolab.framework.report.page import Column, Page, console_for
+from foliolab.framework.report.pages.page import Column, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text, size_text
-
-__all__ = ["console_for", "render", "write"]
 
 FALSE_ENDS: Final = {
     "gone": "nothing mapped",
@@ -37,13 +33,13 @@ NOTES: Final = (
 Row = tuple[str, ...]
 
 
-def render(result: PrecisionResult, console: Console, by: Measure = "time") -> None:
+def render(result: PrecisionResult, page: Page, by: Measure = "time") -> None:
     """Print a result.
 
     Args:
         by: of what the course over the numbers of MMs is a share.
     """
-    write(result, Page(console), by)
+    write(result, page, by)
 
 
 def write(result: PrecisionResult, page: Page, by: Measure = "time") -> None:
@@ -68,11 +64,11 @@ def _head(result: PrecisionResult, page: Page) -> None:
         page.line(
             f"{numbers} MMs at a time, {result.folios} folios of {size}, seed {result.seed}; "
             "the same events for every policy",
-            "bold",
+            "strong",
         )
     width = max(len(one.name) for one in result.workloads)
     for one in result.workloads:
-        page.line(f"  {one.name.ljust(width)}  {one.summary}", "dim")
+        page.line(f"  {one.name.ljust(width)}  {one.summary}", "quiet")
     page.line()
 
 
@@ -110,7 +106,7 @@ def _under(
     sections: Sequence[int] = (),
 ) -> None:
     """A table under a line of its own: a table's own title is broken where the table is narrow."""
-    page.line(title, "bold")
+    page.line(title, "strong")
     page.tables("", first, groups, sections)
 
 
@@ -126,7 +122,7 @@ def _table(
     policies: Sequence[JudgedPolicy],
     last: dict[tuple[str, str], Point],
     page: Page,
-    cell: Callable[[Point], tuple[str, str]],
+    cell: Callable[[Point], tuple[str, Style]],
 ) -> None:
     """A table of policies × workloads."""
     first = Column("policy", [page.text(policy.name) for policy in policies])
@@ -147,9 +143,9 @@ def _matrix(
     with_most = f", {max(result.mms)} MMs" if patterns else ""
     title = f'One MM maps the folio, the policy says "maybe shared": % of operations / of time{with_most}'
 
-    def cell(point: Point) -> tuple[str, str]:
+    def cell(point: Point) -> tuple[str, Style]:
         text = _both(point.false)
-        return text, "" if text not in ("0", "-") else "dim"
+        return text, "" if text not in ("0", "-") else "quiet"
 
     _table(title, result, policies, last, page, cell)
 
@@ -162,8 +158,8 @@ def _unsafe(
     if not guilty:
         return
 
-    def cell(point: Point) -> tuple[str, str]:
-        return _both(point.wrong), "bold red" if point.unsafe.ops else "dim"
+    def cell(point: Point) -> tuple[str, Style]:
+        return _both(point.wrong), "strong bad" if point.unsafe.ops else "quiet"
 
     title = 'UNSAFE: several MMs map the folio, the policy says "exclusive": % of operations / of time'
     _table(title, result, guilty, last, page, cell)
@@ -177,7 +173,7 @@ def _refuted(result: PrecisionResult, page: Page) -> None:
             continue
         shown.add((one.policy, one.claim))
         where = f"{one.workload} with {one.mms} MMs"
-        page.line(f"REFUTED: {one.policy} claims {one.claim}; {where} has {one.times:,} wrong answers", "bold red")
+        page.line(f"REFUTED: {one.policy} claims {one.claim}; {where} has {one.times:,} wrong answers", "strong bad")
     if shown:
         page.line()
 
@@ -215,7 +211,7 @@ def _course(result: PrecisionResult, policies: Sequence[JudgedPolicy], by: Measu
         ]
         groups = []
         for i, mms in enumerate(result.mms):
-            cells = [page.text(row[i], "dim" if row[i] in ("0", "-") else "") for _, _, row in rows]
+            cells = [page.text(row[i], "quiet" if row[i] in ("0", "-") else "") for _, _, row in rows]
             groups.append([Column(f"{mms}", cells, right=True)])
         _under(f"The same by the number of MMs: % of {by}", page, first, groups, sections)
     _never(result, policies, page)
@@ -234,7 +230,7 @@ def _never(result: PrecisionResult, policies: Sequence[JudgedPolicy], page: Page
     if never:
         page.line(f"  always 0: {', '.join(never)}")
     if paid:
-        page.line(f"  always 0, but UNSAFE: {', '.join(paid)}", "red")
+        page.line(f"  always 0, but UNSAFE: {', '.join(paid)}", "bad")
 
 
 def _rounded(part: int, whole: int) -> str:
@@ -309,8 +305,8 @@ def _closing(result: PrecisionResult, page: Page) -> None:
             key = point.policy, point.stopped.splitlines()[0]
             stopped[key] = stopped.get(key, 0) + 1
     for (policy, why), times in stopped.items():
-        page.line(f"{policy} stopped{f' {times} times' if times > 1 else ''}: {why}", "yellow")
+        page.line(f"{policy} stopped{f' {times} times' if times > 1 else ''}: {why}", "doubtful")
     for note in NOTES:
-        page.line(note, "dim")
+        page.line(note, "quiet")
     if not result.complete:
-        page.line("interrupted: this is what there was", "bold yellow")
+        page.line("interrupted: this is what there was", "strong doubtful")

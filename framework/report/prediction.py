@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from foliolab.framework.calibration import Operation, remarks
 from foliolab.framework.calibration.prediction import Forecast, Prediction, Standing, Tally
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page
 from foliolab.framework.report.words import broken, change_text, figure_text, signed, size_text, time_text
 
 
@@ -25,7 +25,7 @@ def beside(page: Page, prediction: Prediction, workload: str, policies: Sequence
     if not shown:
         reasons = dict.fromkeys(one.reason for one in held if one.reason and not one.row.skipped)
         for reason in reasons:
-            page.line(f"  {workload}, with the rest of the kernel: no prediction: {reason}", "dim")
+            page.line(f"  {workload}, with the rest of the kernel: no prediction: {reason}", "quiet")
         if reasons:
             page.line()
         return
@@ -38,7 +38,7 @@ def beside(page: Page, prediction: Prediction, workload: str, policies: Sequence
     groups = [_columns(page, policy, [cells[size, policy] for size in sizes]) for policy in policies[1:]]
     page.tables(f"{workload}: with the rest of the kernel, against {policies[0]}", first, groups)
     for line in _below(prediction, workload, shown, held):
-        page.line(f"  {line}", "dim")
+        page.line(f"  {line}", "quiet")
     page.line()
 
 
@@ -104,7 +104,7 @@ def constants_text(operation: Operation) -> str:
 def summary(page: Page, prediction: Prediction) -> None:
     """Print what the predictions are worth: against the kernel itself, then against what was published."""
     made = prediction.calibration
-    page.line("With the rest of the kernel", "bold")
+    page.line("With the rest of the kernel", "strong")
     page.line(
         f"  raw + a + b / pages of a folio; calibrated {made.made} against {made.policy}, the policy of "
         f"Linux {made.kernel}"
@@ -120,7 +120,7 @@ def summary(page: Page, prediction: Prediction) -> None:
         "rest is as measured.",
         "Inside: the interval reaches what rounds to the published figure. None of these was used.",
     ):
-        page.line(f"  {line}", "dim")
+        page.line(f"  {line}", "quiet")
     page.line()
 
 

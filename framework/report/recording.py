@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from foliolab.framework.report.plain_text import Plain
+from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.report.words import size_text
 from foliolab.framework.trace.importers.summary import Summary
 
@@ -30,12 +30,12 @@ def render(summary: Summary, out: Plain) -> None:
         sizes = ", ".join(f"{count:,} of {size_text(4 << order)}" for order, count in summary.folios.items())
         out.item("folios", sizes, column=COLUMN)
     lost = f"{header.lost:,} events" if header.lost else "nothing, as far as the tracer says"
-    out.item("lost", lost, column=COLUMN, style="red" if header.lost else "")
+    out.item("lost", lost, column=COLUMN, style="bad" if header.lost else "")
     out.item("exits", f"{header.exit_uncertainty_ns / 1e6:,.1f} ms of teardown, summed", column=COLUMN)
     for note in header.notes:
         out.item("note", note, column=COLUMN)
     if summary.damaged:
-        out.item("damaged", summary.damaged, column=COLUMN, style="red")
+        out.item("damaged", summary.damaged, column=COLUMN, style="bad")
 
 
 def data(summary: Summary) -> dict[str, Any]:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rich.console import Console
-
 from foliolab.framework.replay.result import Replayed, ReplayResult, ReplaySample
-from foliolab.framework.report.page import Column, Page, console_for
+from foliolab.framework.report.pages.page import Column, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text
-
-__all__ = ["console_for", "render"]
 
 GROUPS: Final = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 8), (9, 16), (17, 63), (64, 64))
 """Numbers of MMs that share a column, both ends included; the last is open."""
@@ -25,9 +21,8 @@ CLASSES: Final = {
 }
 
 
-def render(result: ReplayResult, console: Console) -> None:
+def render(result: ReplayResult, page: Page) -> None:
     """Print a result."""
-    page = Page(console)
     _head(result, page)
     best = next((one for one in result.policies if one.exact and one.events), None)
     shown = best or next((one for one in result.policies if one.events), None)
@@ -45,10 +40,10 @@ def _head(result: ReplayResult, page: Page) -> None:
     header = recording.header
     where = f", Linux {header.kernel}" if header.kernel else ""
     source = f", {header.source}" if header.source else ""
-    page.line(f"{recording.path}: {recording.events:,} events in {recording.span / 1e9:.3f} s{where}{source}", "bold")
+    page.line(f"{recording.path}: {recording.events:,} events in {recording.span / 1e9:.3f} s{where}{source}", "strong")
     page.line("  " + ", ".join(f"{count:,} {kind}" for kind, count in recording.kinds.items()))
     if header.command:
-        page.line(f"  {header.command}", "dim")
+        page.line(f"  {header.command}", "quiet")
     page.line()
 
 
@@ -76,7 +71,7 @@ def _owners(shown: Replayed, page: Page) -> None:
         columns.append(Column(_label(*GROUPS[i]), cells, right=True))
     page.tables(f"MMs that map a large folio ({shown.policy})", columns, [])
     if not sum(folios):
-        page.line("  no large folio was mapped", "dim")
+        page.line("  no large folio was mapped", "quiet")
     page.line()
 
 
@@ -118,7 +113,7 @@ def _answers(result: ReplayResult, page: Page) -> None:
     """What each policy says of folios that a single MM maps, and of those that several do."""
     done = [one for one in result.policies if one.events]
 
-    def column(heading: str, cells: Sequence[str], style: str = "") -> Column:
+    def column(heading: str, cells: Sequence[str], style: Style = "") -> Column:
         return Column(heading, [page.text(cell, style if cell not in ("0", "-") else "") for cell in cells], right=True)
 
     columns = [
@@ -131,7 +126,7 @@ def _answers(result: ReplayResult, page: Page) -> None:
         column("mean", [duration_text(one.false_shared.mean) for one in done]),
         column("longest", [duration_text(one.false_shared.longest) for one in done]),
         column("most at once", [f"{one.false_shared.peak:,}" for one in done]),
-        column("UNSAFE", [f"{one.unsafe.episodes:,}" for one in done], "bold red"),
+        column("UNSAFE", [f"{one.unsafe.episodes:,}" for one in done], "strong bad"),
         column("events/s", [f"{one.events / one.seconds:,.0f}" if one.seconds else "-" for one in done]),
     ]
     page.tables('False shared: one MM maps the folio, the policy says "maybe shared"', columns, [])
@@ -141,7 +136,7 @@ def _answers(result: ReplayResult, page: Page) -> None:
             page.line(
                 f"  UNSAFE: {one.policy} called folios exclusive that several MMs mapped, {claim}: "
                 f"{one.unsafe.episodes:,} times, first {one.unsafe.first / 1e9:.6f} s after the start",
-                "bold red" if one.safe else "red",
+                "strong bad" if one.safe else "bad",
             )
     page.line()
 
@@ -156,7 +151,7 @@ def _faults(result: ReplayResult, page: Page) -> None:
                 if any(one.count(of, kernel, policy) for one in done):
                     keys[of, kernel, policy] = None
     if not keys:
-        page.line("no write faults on write-protected pages were recorded", "dim")
+        page.line("no write faults on write-protected pages were recorded", "quiet")
         page.line()
         return
     words = list(keys)
@@ -172,7 +167,9 @@ def _faults(result: ReplayResult, page: Page) -> None:
             certain, uncertain = (one.count(of, kernel, policy, certain=sure) for sure in (True, False))
             text = f"{certain:,}" + (f" (+{uncertain:,})" if uncertain else "")
             differs = kernel != "unknown" and policy in ("reused", "copied") and policy != kernel
-            cells.append(page.text(text, "yellow" if differs and certain else "" if certain or uncertain else "dim"))
+            cells.append(
+                page.text(text, "doubtful" if differs and certain else "" if certain or uncertain else "quiet")
+            )
         groups.append([Column(broken(one.policy), cells, right=True)])
     page.tables("Write faults (in brackets: uncertain, since another process of the family was exiting)", first, groups)
     for one in done:
@@ -199,7 +196,7 @@ def _mib(nbytes: float) -> str:
 def _spared(result: ReplayResult, page: Page) -> None:
     """What a precise scheme would have spared."""
     if not result.spared:
-        page.line("spared copies: no policy that is precise and reuses replayed the whole trace", "dim")
+        page.line("spared copies: no policy that is precise and reuses replayed the whole trace", "quiet")
         page.line()
         return
     spared = result.spared
@@ -221,7 +218,7 @@ def _spared(result: ReplayResult, page: Page) -> None:
     page.tables(f"More than {spared[0].against}: what a precise scheme would have spared", columns, [])
     if result.costs:
         costs = result.costs
-        page.line(f"  {costs.copy_ns:.0f} ns a copy, {costs.reuse_ns:.0f} ns a reuse: {costs.source}", "dim")
+        page.line(f"  {costs.copy_ns:.0f} ns a copy, {costs.reuse_ns:.0f} ns a reuse: {costs.source}", "quiet")
     page.line()
 
 
@@ -230,9 +227,9 @@ def _closing(result: ReplayResult, page: Page) -> None:
     for what, count in (first.not_modelled if first else {}).items():
         page.line(f"not in the replay: {count:,} {what}")
     for note in result.notes:
-        page.line(f"note: {note}", "yellow" if note.startswith("the trace is damaged") else "")
+        page.line(f"note: {note}", "doubtful" if note.startswith("the trace is damaged") else "")
     if not result.complete:
-        page.line("interrupted: this is what there was", "bold yellow")
+        page.line("interrupted: this is what there was", "strong doubtful")
     machine = result.machine
     page.line()
-    page.line(f"{machine.cpu}, {machine.cores} cores, {machine.os}, Linux {result.kernel}", "dim")
+    page.line(f"{machine.cpu}, {machine.cores} cores, {machine.os}, Linux {result.kernel}", "quiet")

@@ -9,18 +9,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rich.text import Text
-
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.report.words import broken
 from foliolab.framework.scenario.formatter import region_text, step_text
 from foliolab.framework.scenario.record import Record, Verdict
 from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun
 
-SIGNS: Final = {"right": ("", "", ""), "false shared": ("▲", "^", "yellow"), "unsafe": ("✗", "x", "red")}
-"""For each kind of verdict its sign, the sign in ASCII, and a colour."""
+SIGNS: Final[dict[str, tuple[str, Style]]] = {
+    "right": ("", ""),
+    "false shared": ("▲", "doubtful"),
+    "unsafe": ("✗", "bad"),
+}
+"""For each kind of verdict its sign and its tone."""
 
-DIFFERS: Final = ("≠", "!", "red")
+DIFFERS: Final[tuple[str, Style]] = ("≠", "bad")
 """The same for a kernel that did something else than its model."""
 
 
@@ -32,17 +34,17 @@ class _Row:
     line: str = ""
     step: str = ""
     owners: str = ""
-    cells: list[Text] = field(default_factory=list)
+    cells: list[Words] = field(default_factory=list)
 
 
 def render(result: ScenarioResult, page: Page) -> None:
     """Print one scenario's result."""
     scenario = result.scenario
-    page.line(f"{scenario.name}  {scenario.source}", "bold")
+    page.line(f"{scenario.name}  {scenario.source}", "strong")
     for told in scenario.text:
         page.line(f"  {told}")
     for region in scenario.regions:
-        page.line(f"  {region_text(region)}", "dim")
+        page.line(f"  {region_text(region)}", "quiet")
     page.line()
     rows = list(_Table(result, page).rows())
     columns = [
@@ -101,31 +103,30 @@ class _Table:
             return ""
         return f"{known.folio}: {known.owners}" if self.several else str(known.owners)
 
-    def _cells(self, records: Sequence[Record | None], said: Sequence[Verdict | None]) -> Iterator[Text]:
+    def _cells(self, records: Sequence[Record | None], said: Sequence[Verdict | None]) -> Iterator[Words]:
         truth = next((verdict.owners for verdict in said if verdict), 0)
         for place, record in enumerate(records):
             verdict = said[place] if said else None
             told = record.text if record else ""
             text = self.page.text(f"{told}; " if told and said else told)
             if said:
-                text.append_text(self._verdict(verdict, truth) if verdict else self.page.text("freed"))
+                text += self._verdict(verdict, truth) if verdict else self.page.text("freed")
             yield text
 
-    def _verdict(self, verdict: Verdict, truth: int) -> Text:
-        sign, ascii_sign, style = SIGNS[verdict.kind]
+    def _verdict(self, verdict: Verdict, truth: int) -> Words:
+        sign, style = SIGNS[verdict.kind]
         said = verdict.kind if verdict.kind != "right" else "shared" if verdict.shared else "exclusive"
-        sign = ascii_sign if self.page.ascii else sign
         other = "" if verdict.owners == truth else f" (owners: {verdict.owners})"
         return self.page.text(f"{sign} {said}{other}".lstrip(), style)
 
-    def _kernel(self, number: int) -> list[Text]:
+    def _kernel(self, number: int) -> list[Words]:
         if self.result.kernel is None:
             return []
         told = self.result.kernel.records[number].text
         if number not in self.differs:
             return [self.page.text(told)]
-        sign, ascii_sign, style = DIFFERS
-        return [self.page.text(f"{ascii_sign if self.page.ascii else sign} differs {told}".rstrip(), style)]
+        sign, style = DIFFERS
+        return [self.page.text(f"{sign} differs {told}".rstrip(), style)]
 
 
 # -- words --------------------------------------------------------------------------------------------
@@ -139,12 +140,12 @@ def _failures(result: ScenarioResult, page: Page) -> None:
         for failure in run.failures:
             place = f"{result.scenario.source}:{failure.line}"
             told = f"{place}: {run.by}: expected {failure.expected}, found {failure.found or 'nothing'}"
-            page.line(f"Failed: {told} (after {failure.step})", "red")
+            page.line(f"Failed: {told} (after {failure.step})", "bad")
     for difference in result.differences:
         step = steps[difference.number]
         told = f"{step_text(step, answer=False)}: {difference.aspect}: {difference.what}"
         cause = f" ({difference.cause})" if difference.cause else ""
-        page.line(f"Differs: {result.scenario.source}:{step.line}: {told}{cause}", "red")
+        page.line(f"Differs: {result.scenario.source}:{step.line}: {told}{cause}", "bad")
 
 
 def _words(result: ScenarioResult) -> Iterator[str]:
@@ -180,9 +181,9 @@ def summary(results: Sequence[ScenarioResult], page: Page) -> None:
     for result in results:
         if result.skipped:
             skipped.setdefault(result.skipped, []).append(result.scenario.name)
-    page.line(f"{len(results)} scenarios: {len(results) - len(bad)} good, {len(bad)} bad", "bold")
+    page.line(f"{len(results)} scenarios: {len(results) - len(bad)} good, {len(bad)} bad", "strong")
     if bad:
-        page.line(f"  bad: {', '.join(bad)}", "red")
+        page.line(f"  bad: {', '.join(bad)}", "bad")
     for reason, names in skipped.items():
         page.line(f"  not run on this kernel: {reason} ({', '.join(names)})")
 

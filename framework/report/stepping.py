@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from foliolab.framework.report import interleaving
-from foliolab.framework.report.page import Page
+from foliolab.framework.report.pages.page import Page
 from foliolab.framework.verify.playback import Frame
 from foliolab.framework.verify.timeline import Timeline
 
@@ -132,16 +132,16 @@ class Stepper:
         """The step, the author's line, what the policy stores, and the truth."""
         frame = self.timeline.frames[self.step]
         self.page.line()
-        self.page.line(self._heading(frame), "bold")
+        self.page.line(self._heading(frame), "strong")
         if frame.op:
-            self.page.line(f"  {interleaving.access_text(self.timeline, frame)}", "cyan")
+            self.page.line(f"  {interleaving.access_text(self.timeline, frame)}", "name")
         if frame.answer not in ("", "None"):
             self.page.line(f"  = {frame.answer}")
         if frame.location:
-            self.page.line(f"  {frame.location}: {self.timeline.source(self.step)}", "dim")
+            self.page.line(f"  {frame.location}: {self.timeline.source(self.step)}", "quiet")
         changes = self.timeline.changes(self.step, self.step)
         if changes:
-            self.page.line(f"  changed: {interleaving.changes_text(changes)}", "cyan")
+            self.page.line(f"  changed: {interleaving.changes_text(changes)}", "name")
         self.page.line("  the policy stores:")
         for text in interleaving.values_text(list(self.timeline.values(self.step).values())) or ["nothing yet"]:
             self.page.line(f"    {text}")

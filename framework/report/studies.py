@@ -10,7 +10,7 @@ from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.report import consequences, precision
 from foliolab.framework.report.origin import origin, times
-from foliolab.framework.report.recorded_page import Sheet
+from foliolab.framework.report.pages.document import DocumentPage
 
 
 def title(result: PrecisionResult | ConsequencesResult) -> str:
@@ -19,9 +19,9 @@ def title(result: PrecisionResult | ConsequencesResult) -> str:
     return f"FolioLab: {what}, {result.started[:10]}"
 
 
-def sheet(result: PrecisionResult | ConsequencesResult) -> Sheet:
+def sheet(result: PrecisionResult | ConsequencesResult) -> DocumentPage:
     """What the terminal shows, on a sheet."""
-    written = Sheet()
+    written = DocumentPage()
     if isinstance(result, PrecisionResult):
         precision.write(result, written)
     else:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rich.text import Text
-
 from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.report import interleaving
-from foliolab.framework.report.page import Column, Page
+from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS
 from foliolab.framework.verify.ledger import version_text
@@ -23,14 +21,14 @@ OWED_TEXT: Final = (
     "counters are those of the page tables; everything fits its field, is the policy's own, and is back at its "
     "initial value at the end; no lock is lost; every operation ends"
 )
-SIGNS: Final = {
-    "held": ("✓", "+", "green"),
-    "partly": ("◐", "%", "yellow"),
-    "undecided": ("?", "?", "yellow"),
-    "refuted": ("✗", "x", "red"),
-    "": ("–", "-", "dim"),
+SIGNS: Final[dict[str, tuple[str, Style]]] = {
+    "held": ("✓", "good"),
+    "partly": ("◐", "doubtful"),
+    "undecided": ("?", "doubtful"),
+    "refuted": ("✗", "bad"),
+    "": ("–", "quiet"),
 }
-"""For each verdict its sign, the sign in ASCII, and a colour."""
+"""For each verdict its sign and its tone."""
 MEANING: Final = (
     "held: not broken by anything that was tried, which is said below. partly: held for some of the classes tried, "
     "undecided for others. undecided: not found out within the budget."
@@ -62,10 +60,10 @@ def render(verification: Verification, shown: Sequence[Shown], page: Page) -> No
         shown: its refutations.
         page: where to.
     """
-    page.line(f"{verification.policy}: {headline(verification)}", "bold")
+    page.line(f"{verification.policy}: {headline(verification)}", "strong")
     version = version_text(verification.versions.get("foliolab", ""), verification.verifier)
     found = f"{version}, {verification.started[:10]}, {verification.seconds:.1f} s"
-    page.line(f"  text {verification.digest}; {found}", "dim")
+    page.line(f"  text {verification.digest}; {found}", "quiet")
     _claims(verification, page)
     _coverage(verification, page)
     for one in shown:
@@ -73,7 +71,7 @@ def render(verification: Verification, shown: Sequence[Shown], page: Page) -> No
         _counterexample(one, page)
     _undecided(verification, page)
     if verification.interrupted:
-        page.line("Interrupted: this is what was known until then.", "bold")
+        page.line("Interrupted: this is what was known until then.", "strong")
 
 
 def headline(verification: Verification) -> str:
@@ -97,7 +95,7 @@ def _claims(verification: Verification, page: Page) -> None:
         for attack in attacks
     ]
     page.tables("", first, [group])
-    page.line(f"  {MEANING}", "dim")
+    page.line(f"  {MEANING}", "quiet")
 
 
 def verdict_of(verification: Verification, claim: str, attack: str = "") -> str:
@@ -113,24 +111,24 @@ def verdict_of(verification: Verification, claim: str, attack: str = "") -> str:
     return next(iter(found), "")
 
 
-def _sign(verdict: str, page: Page) -> Text:
-    sign, ascii_sign, style = SIGNS[verdict]
-    return page.text(f"{ascii_sign if page.ascii else sign} {verdict}".rstrip(), style)
+def _sign(verdict: str, page: Page) -> Words:
+    sign, style = SIGNS[verdict]
+    return page.text(f"{sign} {verdict}".rstrip(), style)
 
 
 # -- what was covered ----------------------------------------------------------------------------
 def _coverage(verification: Verification, page: Page) -> None:
     """Of each attack what it covered, the claims about which it says the same together."""
     page.line()
-    page.line("Covered", "bold")
+    page.line("Covered", "strong")
     for attack in dict.fromkeys(finding.attack for finding in verification.findings):
         groups: dict[tuple[str, str], list[str]] = {}
         for finding in verification.findings:
             if finding.attack == attack:
                 groups.setdefault((finding.verdict, finding.bound), []).append(finding.claim or OWED_NAME)
         for (verdict, bound), claims in groups.items():
-            sign, ascii_sign, style = SIGNS[verdict]
-            lead = f"  {ascii_sign if page.ascii else sign} {attack}, {verdict}: "
+            sign, style = SIGNS[verdict]
+            lead = f"  {sign} {attack}, {verdict}: "
             page.line(f"{lead}{', '.join(dict.fromkeys(claims))}", style)
             page.line(f"      {bound}")
 
@@ -139,7 +137,7 @@ def _undecided(verification: Verification, page: Page) -> None:
     open_claims = [name or OWED_NAME for name in (*verification.claims, OWED) if not _known(verification, name)]
     if open_claims:
         page.line()
-        page.line(f"UNDECIDED: {', '.join(open_claims)}: no attack could decide within its budget.", "bold yellow")
+        page.line(f"UNDECIDED: {', '.join(open_claims)}: no attack could decide within its budget.", "strong doubtful")
 
 
 def _known(verification: Verification, claim: str) -> bool:
@@ -151,11 +149,11 @@ def _counterexample(shown: Shown, page: Page) -> None:
     example = shown.finding.counterexample
     assert example is not None
     who = f"claim {example.claim}" if example.claim else "what every policy owes"
-    page.line(f"Refuted: {who}, by {example.attack}", "bold red")
+    page.line(f"Refuted: {who}, by {example.attack}", "strong bad")
     page.line(f"  {example.message}")
     page.line(f"  law {example.law}: {LAWS.get(example.law, 'unknown here')}")
     if shown.timeline is not None:
-        page.line(f"  {machine_text(shown.timeline)}", "dim")
+        page.line(f"  {machine_text(shown.timeline)}", "quiet")
         page.line()
         interleaving.render(shown.timeline, page)
     page.line()
@@ -163,21 +161,21 @@ def _counterexample(shown: Shown, page: Page) -> None:
         page.line(f"schedule: {example.schedule}")
     if shown.path:
         page.line(f"written to {shown.path}")
-        page.line(f"repeat it step by step: {shown.command}", "bold")
+        page.line(f"repeat it step by step: {shown.command}", "strong")
 
 
 def introduction(timeline: Timeline, page: Page) -> None:
     """Print what a counterexample is about, whether the policy's text has changed, and whether the law breaks."""
     example = timeline.counterexample
-    page.line(f"{example.policy}: law {example.law}: {LAWS.get(example.law, 'unknown here')}", "bold")
+    page.line(f"{example.policy}: law {example.law}: {LAWS.get(example.law, 'unknown here')}", "strong")
     page.line(f"  {example.message}")
-    page.line(f"  {machine_text(timeline)}; found by {example.attack}", "dim")
+    page.line(f"  {machine_text(timeline)}; found by {example.attack}", "quiet")
     if example.schedule:
-        page.line(f"  schedule: {example.schedule}", "dim")
+        page.line(f"  schedule: {example.schedule}", "quiet")
     if example.digest and example.digest != policy_digest(timeline.scheme):
-        page.line("  The policy's text has changed since this was found.", "yellow")
+        page.line("  The policy's text has changed since this was found.", "doubtful")
     if not timeline.breaks:
-        page.line("  The law no longer breaks here.", "green")
+        page.line("  The law no longer breaks here.", "good")
     page.line()
 
 
@@ -206,15 +204,13 @@ def matrix(verifications: Sequence[Verification], page: Page) -> None:
         for name in (*claims, OWED)
     ]
     page.tables("Policies and their claims", [policies], [[column] for column in columns])
-    signs = ", ".join(
-        f"{(ascii_sign if page.ascii else sign)} {word}" for word, (sign, ascii_sign, _) in SIGNS.items() if word
-    )
-    page.line(f"  {signs}; nothing: not claimed", "dim")
+    signs = ", ".join(f"{sign} {word}" for word, (sign, _) in SIGNS.items() if word)
+    page.line(f"  {signs}; nothing: not claimed", "quiet")
 
 
-def _mark(verification: Verification, claim: str, page: Page) -> Text:
+def _mark(verification: Verification, claim: str, page: Page) -> Words:
     if claim and claim not in verification.claims:
         return page.text("")
     verdict = verdict_of(verification, claim) or "undecided"
-    sign, ascii_sign, style = SIGNS[verdict]
-    return page.text(ascii_sign if page.ascii else sign, style)
+    sign, style = SIGNS[verdict]
+    return page.text(sign, style)

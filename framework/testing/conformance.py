@@ -123,10 +123,10 @@ def _told(subject: Subject, check: Check, outcome: Outcome) -> str:
     lines = [f"{subject.scheme.name}: {check.name}: {outcome.text}", f"what would have to hold: {check.summary}"]
     if outcome.counterexample is not None:
         from foliolab.framework.report import interleaving
-        from foliolab.framework.report.page import Page, console_for
+        from foliolab.framework.report.pages.terminal import TerminalPage
         from foliolab.framework.verify.timeline import Timeline
 
         text = StringIO()
-        interleaving.render(Timeline(outcome.counterexample, subject.scheme), Page(console_for(text)))
+        interleaving.render(Timeline(outcome.counterexample, subject.scheme), TerminalPage(text))
         lines += ["", text.getvalue()]
     return "\n".join(lines)

@@ -12,7 +12,8 @@ from rich.console import Console
 from foliolab.framework.calibration.prediction import predict
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.report import calibration as calibrated
-from foliolab.framework.report import terminal
+from foliolab.framework.report.comparison import terminal
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results.comparison import compare
 
 SIZES = (4, 64, 256, 2048)
@@ -31,9 +32,9 @@ FIGURES = (figure("no-page-mapcount", 64, -8), figure("no-page-mapcount", 2048, 
 def text_of(show: Any, console: Console | None = None, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding)
-    console = console or terminal.console_for(file)
-    console.file = file
-    show(console)
+    if console is not None:
+        console.file = file
+    show(TerminalPage(console or file))
     file.flush()
     return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()) + "\n"
 
@@ -45,13 +46,13 @@ def predicted(make: Any, workloads: tuple[str, ...] = ("munmap",), **times: Any)
     held = times or {"munmap": make.rest(20, 300)}
     made = make.calibration(held, sizes=SIZES)
     prediction = predict(model, rows, made, lambda policy: policy != "page-mapcount")
-    return lambda console: terminal.render(model, rows, console, prediction)
+    return lambda page: terminal.render(model, rows, page, prediction)
 
 
 def test_a_calibration(make: Any) -> None:
     made = make.calibration({"munmap": make.rest(20, 300), "remap": make.rest(90, -30)}, sizes=SIZES)
     made = msgspec.structs.replace(made, left_out={"cow": "not in the model", "fork": "not in the model"})
-    text = text_of(lambda console: calibrated.render(made, console))
+    text = text_of(lambda page: calibrated.render(made, page))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for line in (
         "kernel − mm-id = a + b / pages of a folio",
@@ -71,7 +72,7 @@ def test_a_calibration(make: Any) -> None:
 
 def test_residuals_and_negative_constants_have_their_sign(make: Any) -> None:
     made = make.calibration({"munmap": lambda size: 8 + (10 if size == 64 else 0)}, sizes=SIZES)
-    text = text_of(lambda console: calibrated.render(made, console))
+    text = text_of(lambda page: calibrated.render(made, page))
     assert "a is negative: per page the model takes longer than the kernel" in text
     assert "−" in text and "-" not in text.replace("mm-id", "").replace("kernel-bench", "").partition("a CPU")[0]
 

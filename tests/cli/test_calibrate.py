@@ -17,7 +17,7 @@ from foliolab.framework import calibration, host
 from foliolab.framework.kernel import bench, running
 from foliolab.framework.run.request import RunRequest
 
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.host
 
 Run = Callable[..., Any]
 COMPARE = ("compare", "--workloads", "munmap", "--sizes", "4K,16K,64K,2M", "--memory", "8M")

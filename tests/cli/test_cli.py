@@ -19,7 +19,7 @@ from foliolab.framework import cli
 from foliolab.framework.cli._help import FROM_PLUGINS, GROUPS
 from foliolab.framework.errors import FolioLabError, NothingMeasured, PluginError
 from foliolab.framework.plugins import registry
-from foliolab.framework.report.plain_text import Plain
+from foliolab.framework.report.pages.plain_text import Plain
 
 Run = Callable[..., Any]
 
@@ -182,13 +182,13 @@ class Terminal(io.StringIO):
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    assert Plain(Terminal()).paint("x", "bold red") == "\x1b[1;31mx\x1b[0m"
-    assert Plain(io.StringIO()).paint("x", "bold") == "x"
+    assert Plain(Terminal()).paint("x", "strong bad") == "\x1b[1;31mx\x1b[0m"
+    assert Plain(io.StringIO()).paint("x", "strong") == "x"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert Plain(Terminal()).paint("x", "bold") == "x"
+    assert Plain(Terminal()).paint("x", "strong") == "x"
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
-    assert Plain(Terminal()).paint("x", "bold") == "x"
+    assert Plain(Terminal()).paint("x", "strong") == "x"
 
 
 def test_long_text_wraps_in_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

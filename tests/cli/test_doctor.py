@@ -17,7 +17,7 @@ from foliolab.framework.doctor import Finding
 from foliolab.framework.machine import cache, selftest
 from foliolab.framework.plugins.registry import Registry, load
 
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.host
 
 Run = Callable[..., Any]
 

@@ -15,7 +15,7 @@ import typer
 from foliolab.framework import cli
 from foliolab.framework.kernel import settings
 
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.host
 
 Run = Callable[..., Any]
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="flock as on Linux")

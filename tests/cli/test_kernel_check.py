@@ -15,7 +15,7 @@ from foliolab.framework.kernel.probe import Capability
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.scenario.parser import load as load_scenario
 
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.host
 Run = Callable[..., Any]
 WAIT = ("--wait", "240")
 

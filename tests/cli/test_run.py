@@ -253,7 +253,7 @@ on_kernel = pytest.mark.skipif(bool(missing()), reason=missing() or "it can")
 
 
 @on_kernel
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 def test_on_both(foliolab: Run, file: Any, tmp_path: Path) -> None:
     done = foliolab("run", file(GOOD), "--on", "both", "--wait", "100", "--json", tmp_path / "out.json")
@@ -270,7 +270,7 @@ def test_on_both(foliolab: Run, file: Any, tmp_path: Path) -> None:
 
 
 @on_kernel
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 def test_a_scenario_that_needs_swap_is_skipped_where_there_is_none(foliolab: Run) -> None:
     if probe.one("swap").available:
@@ -283,7 +283,7 @@ def test_a_scenario_that_needs_swap_is_skipped_where_there_is_none(foliolab: Run
 
 
 @on_kernel
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_wrong_policy_is_refuted_and_its_counterexample_repeats(tmp_path: Pa
     assert "the law `mapcount` is broken" in again.stdout
 
 
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if " kernel " in c or "--on both" in c])
 def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_commands_that_ask_the_kernel_work_or_say_why_not(command: str, tmp_
         pytest.skip(done.stderr.strip())
 
 
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 def test_a_program_is_recorded_and_replayed_or_it_is_said_why_not(tmp_path: Path) -> None:
     record, replay = (next(c for c in COMMANDS if c.startswith(f"foliolab {verb}")) for verb in ("record", "replay"))

@@ -15,6 +15,7 @@ from foliolab.framework.kernel import bench_rows
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.plugins.registry import Registry, load
 from foliolab.framework.report import kernelbench as report
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results.provenance import now
 from foliolab.framework.results.result import Cell, Config, Result
 
@@ -107,7 +108,7 @@ def test_a_model_that_does_not_fit(registry: Registry) -> None:
 def rendered(rows: list[bench_rows.Row], encoding: str = "utf-8") -> str:
     binary = io.BytesIO()
     file = io.TextIOWrapper(binary, encoding)
-    report.render(made("kernel-bench", "linux", MEASURED), rows, Console(file=file, width=160), "mm-id")
+    report.render(made("kernel-bench", "linux", MEASURED), rows, TerminalPage(Console(file=file, width=160)), "mm-id")
     file.flush()
     return binary.getvalue().decode(encoding)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
@@ -19,6 +20,7 @@ from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.precision.session import PrecisionRequest, exit_code, precision
 from foliolab.framework.precision.stream import played
 from foliolab.framework.report import precision as report
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
@@ -52,9 +54,7 @@ def run(*patterns: SharingPattern, schemes: list[Scheme] | None = None, **option
 def shown(found: PrecisionResult, encoding: str = "utf-8", width: int = 120) -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding)
-    console = report.console_for(text)
-    console.width = width
-    report.render(found, console)
+    report.render(found, TerminalPage(Console(file=text, width=width, highlight=False, emoji=False)))
     text.flush()
     return raw.getvalue().decode(encoding)
 

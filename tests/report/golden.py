@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.plugins import registry
-from foliolab.framework.report import csvfile, html, markdown, result_files
 from foliolab.framework.report import difference as differences
-from foliolab.framework.report.matrix import Matrix, matrix
+from foliolab.framework.report import result_files
+from foliolab.framework.report.comparison import csvfile, html, markdown
+from foliolab.framework.report.comparison.matrix import Matrix, matrix
 from foliolab.framework.results import comparison, difference
 from foliolab.framework.results.result import Result
 

@@ -14,8 +14,10 @@ import msgspec
 import pytest
 from golden import GOLDEN, HERE, found
 
-from foliolab.framework.report import html, markdown, result_files, terminal
-from foliolab.framework.report.matrix import matrix
+from foliolab.framework.report import result_files
+from foliolab.framework.report.comparison import html, markdown, terminal
+from foliolab.framework.report.comparison.matrix import matrix
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results import comparison, difference
 from foliolab.framework.results.result import Failure, Result
 
@@ -97,7 +99,7 @@ def test_a_larger_struct_page_and_refuted_claims_are_said() -> None:
     assert one.notes[:2] == ["mm-id: safe refuted", grown]
     for text in (html.html(one), markdown.markdown(one)):
         assert grown in text and "mm-id: safe refuted" in text
-    console = terminal.console_for(file := io.StringIO())
+    console = TerminalPage(file := io.StringIO())
     terminal.render(larger, comparison.compare(larger), console)
     assert f"Note: {grown}" in file.getvalue() and "bytes/struct page" in file.getvalue()
 

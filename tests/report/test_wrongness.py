@@ -11,9 +11,11 @@ from test_report_files import Reader, foliolab
 
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.precision.result import PrecisionResult
-from foliolab.framework.report import recorded_page, result_files, studies
-from foliolab.framework.report.page import Column
-from foliolab.framework.report.recorded_page import Grid, Sheet, Words
+from foliolab.framework.report import result_files, studies
+from foliolab.framework.report.pages import document
+from foliolab.framework.report.pages.document import DocumentPage, Grid
+from foliolab.framework.report.pages.page import Words
+from foliolab.framework.report.pages.terminal import Column
 
 COMMANDS = {
     "precision": ("precision", "last-child", "daemons", "--policies", "page-mapcount,mm-id,exact", "--mms", "1,2,3"),
@@ -93,13 +95,13 @@ def test_what_there_is_no_picture_or_baseline_of_is_said(made: Path) -> None:
 
 
 def test_what_is_written_cannot_break_out() -> None:
-    page = Sheet()
-    page.line("a <b> | c", "bold red")
+    page = DocumentPage()
+    page.line("a <b> | c", "strong bad")
     page.tables(
-        "t <i>", [Column("x|y", [page.text("<script>|\n2", "dim")])], [[Column("n", [page.text("3")], right=True)]]
+        "t <i>", [Column("x|y", [page.text("<script>|\n2", "quiet")])], [[Column("n", [page.text("3")], right=True)]]
     )
-    assert page.parts[0] == Words("a <b> | c", "bad", True)
+    assert page.parts[0] == Words((("a <b> | c", "strong bad"),))
     repeat = [("command", "foliolab x"), ("kernel", "<k>")]
-    text, whole = recorded_page.markdown(page, "T", repeat), recorded_page.html(page, "T", repeat)
+    text, whole = document.markdown(page, "T", repeat), document.html(page, "T", repeat)
     assert "**a &lt;b> \\| c**" in text and "| &lt;script>\\| 2 | 3 |" in text and "|---|--:|" in text
     assert "<script>" not in whole and 'class="bad word"' in whole and "&lt;script&gt;" in whole

@@ -128,9 +128,9 @@ def test_a_faulty_policy_fails_alone_with_its_file_and_line(tmp_path: Path, body
 
 
 def test_an_endless_policy_is_stopped_with_its_file_and_line(tmp_path: Path) -> None:
-    result, plugin = run(tmp_path, LOOPS, patience=2.0)
+    result, plugin = run(tmp_path, LOOPS, patience=6.0)
     (failure,) = result.failures
-    assert "did not end within 2 s" in failure.message
+    assert "did not end within 6 s" in failure.message
     assert any(f"{plugin}:{line}" in failure.message for line in loop_lines(plugin))
     assert_others_measured(result)
 
@@ -140,9 +140,9 @@ def loop_lines(plugin: Path) -> range:
     return range(start, start + 2)
 
 
-@pytest.mark.parametrize(("body", "says"), [(CRASHES, "ended with signal SIGSEGV"), (HANGS, "did not end within 3 s")])
+@pytest.mark.parametrize(("body", "says"), [(CRASHES, "ended with signal SIGSEGV"), (HANGS, "did not end within 6 s")])
 def test_native_code_that_crashes_or_hangs_takes_only_its_policy_with_it(tmp_path: Path, body: str, says: str) -> None:
-    result, _ = run(tmp_path, body, patience=3.0)
+    result, _ = run(tmp_path, body, patience=6.0)
     (failure,) = result.failures
     assert failure.policy == "faulty"
     assert says in failure.message

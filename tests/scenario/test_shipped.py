@@ -77,7 +77,7 @@ def kernel() -> Iterator[sidebyside.Kernel]:
         yield found_kernel
 
 
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_on_both(name: str, kernel: sidebyside.Kernel) -> None:

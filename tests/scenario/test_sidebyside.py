@@ -12,7 +12,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import needs, probe, running, settings, sidebyside
 from foliolab.framework.plugins.registry import load as load_registry
 from foliolab.framework.report import scenario as report
-from foliolab.framework.report.page import Page, console_for
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.record import Record
@@ -55,7 +55,7 @@ def run(text: str, kernel: str, place: sidebyside.Place = "both") -> ScenarioRes
 def printed(result: ScenarioResult, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding=encoding)
-    report.render(result, Page(console_for(out)))
+    report.render(result, TerminalPage(out))
     out.flush()
     return raw.getvalue().decode(encoding)
 
@@ -119,7 +119,7 @@ def test_what_the_kernel_cannot_do_is_told_and_left_out() -> None:
 def test_the_summary_names_what_was_left_out() -> None:
     bad, skipped = run(TEXT, "page-mapcount"), run("scenario y\nregion h: 1 x 4K\nA: pageout h\n", "mm-id")
     out = io.StringIO()
-    report.summary([bad, skipped], Page(console_for(out)))
+    report.summary([bad, skipped], TerminalPage(out))
     assert out.getvalue().splitlines() == [
         "2 scenarios: 1 good, 1 bad",
         "  bad: x",

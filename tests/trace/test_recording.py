@@ -23,7 +23,7 @@ from foliolab.framework.kernel.recording.target import Target, gated, tree, unti
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.file import Trace
 
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.host
 
 HERE = Path(__file__).parent
 PYTHON = (sys.executable, "-I", "-S")
@@ -61,7 +61,7 @@ def phases(folder: Path, kib: int, folios: int, pause: float = 0) -> tuple[tuple
 
 
 # -- with the kernel --------------------------------------------------------------------------------
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 @pytest.mark.parametrize("kib", [64, 2048])
 @pytest.mark.parametrize("way", ["perf", "bpftrace"])
@@ -92,7 +92,7 @@ def test_copies_reuses_and_folios_come_out_exactly(
     assert sum(row["nr"] for row in in_region if row["kind"] == ev.UNMAP) == known["unmapped"]
 
 
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["perf", "bpftrace"])
 def test_a_running_process_is_recorded_from_what_it_has_mapped(
@@ -119,7 +119,7 @@ def test_a_running_process_is_recorded_from_what_it_has_mapped(
     assert {flags & ev.OUTCOME for flags in reuses} == {ev.REUSED}
 
 
-@pytest.mark.machine
+@pytest.mark.host
 @pytest.mark.slow
 def test_snapshots_see_who_maps_what(only: settings.Exclusive, tmp_path: Path) -> None:
     need("snapshots")

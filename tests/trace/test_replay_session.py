@@ -19,6 +19,7 @@ from foliolab.framework.replay import costs, session
 from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import INTERRUPTED, ReplayRequest, exit_code, replay
 from foliolab.framework.report import replay as report
+from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace import file
@@ -79,7 +80,7 @@ def never(folio: Any) -> bool:
 def shown(found: ReplayResult, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     text = io.TextIOWrapper(raw, encoding=encoding)
-    report.render(found, Console(file=text, width=160, highlight=False))
+    report.render(found, TerminalPage(Console(file=text, width=160, highlight=False)))
     text.flush()
     return raw.getvalue().decode(encoding)
 

@@ -105,9 +105,10 @@ def test_an_attack_that_fails_leaves_its_claims_undecided(does: str, why: str) -
 
 
 def test_the_first_refutation_ends_all() -> None:
-    began = time.monotonic()
-    found = verify(SCHEME, [Says("slow", does="hang"), Says("quick", REFUTED, "found")], Budget(60), jobs=2, first=True)
-    assert time.monotonic() - began < 30
+    # An hour: only the refutation can end it within the limit that pytest sets a test.
+    found = verify(
+        SCHEME, [Says("slow", does="hang"), Says("quick", REFUTED, "found")], Budget(3600), jobs=2, first=True
+    )
     assert found.verdict("safe") == "refuted"
     assert {one.bound for one in found.findings if one.attack == "slow"} == {"stopped"}
 

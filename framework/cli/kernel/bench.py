@@ -110,13 +110,13 @@ def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Resu
     """Write, print, and end with the exit code that says how it went."""
     from foliolab.framework.kernel import bench_rows
     from foliolab.framework.report import kernelbench as report
-    from foliolab.framework.report.page import console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.results import comparison
 
     rows = bench_rows.rows(result, scheme, modelled, found.published_figures(), found.parameters_of)
     if csv is not None:
         report.write_csv(rows, csv)
-    report.render(result, rows, console_for(), scheme.name if scheme else "")
+    report.render(result, rows, TerminalPage(), scheme.name if scheme else "")
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     if (fault := comparison.failed(comparison.compare(result), result)) is not None:

@@ -52,7 +52,7 @@ def run(
     """Fit kernel minus model over the folio sizes; nothing published enters."""
     from foliolab.framework import calibration
     from foliolab.framework.report import calibration as report
-    from foliolab.framework.report.page import console_for
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.results.result import Result
 
     found = _common.registry(plugin, strict)
@@ -69,7 +69,7 @@ def run(
     reuses = "reuse" in scheme.capabilities
     made = calibration.calibrate(measured, modelled, scheme.name, dict(scheme.values), reuses, seed)
     made.save(target)
-    report.render(made, console_for())
+    report.render(made, TerminalPage())
     uses = "`foliolab compare`" if out is None else f"`foliolab compare --calibration {shlex.quote(str(out))}`"
     print(f"Written to {target}; {uses} predicts with it.")
 

@@ -173,7 +173,7 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
 
     from foliolab.framework.kernel import check
     from foliolab.framework.report import kernelcheck
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
 
     if scheme.policy.mutants is None:
         raise NothingMeasured(f"policy {scheme.name} comes without wrong variants", "declare some: Policy.mutants")
@@ -188,7 +188,7 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
 
 def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool, save: Path | None) -> None:
     from foliolab.framework.report import kernelcheck
-    from foliolab.framework.report.plain_text import Plain
+    from foliolab.framework.report.pages.plain_text import Plain
 
     if json:
         sys.stdout.write(encoder.dumps(kernelcheck.data(found, policy, kernel), indent=1, ensure_ascii=True) + "\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -66,14 +65,12 @@ def test_beyond_the_memory_it_says_what_was_bounded() -> None:
     assert re.search(r"at most \d preemption", findings[0].bound)
 
 
-def test_it_stops_within_half_a_second() -> None:
-    budget = Budget(60.0, 256 << 20)
+def test_it_stops_when_it_is_told_to() -> None:
+    budget = Budget(3600.0, 256 << 20)  # an hour: only the event can end it within the limit that pytest sets a test
     assert isinstance(budget.stop, threading.Event)
     timer = threading.Timer(1.0, budget.stop.set)
     timer.start()
-    began = time.monotonic()
     findings = Explored().run(rmap_id.POLICY.with_parameters(), budget, lambda news: None)
-    assert time.monotonic() - began < 5.0  # half a second on a machine that is not loaded
     assert findings
 
 

@@ -1,0 +1,55 @@
+"""A result as Markdown, short enough for a pull request: the matrix first, then the evidence, then how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foliolab.framework.report.comparison.matrix import Cell, Matrix, cells_of, headings, repeat
+
+
+def markdown(found: Matrix) -> str:
+    """Write it."""
+    lines = [f"### {len(found.policies)} policies, {len(found.workloads)} workloads", "", found.headline, ""]
+    lines += _table(["policy", *found.workloads], [[name, *_words(found, name)] for name in found.policies])
+    lines += ["", "▼ faster and ▲ slower than the baseline, all sizes together, with the 95 % interval; times measured "
+              "in turn in one job.", ""]  # fmt: skip
+    for cell in found.failed:
+        lines.append(f"- **not measured**: {_plain(cell.policy)} under {cell.workload}: {_plain(cell.reason)}")
+    lines += [f"- {_plain(note)}" for note in found.notes]
+    for workload in found.workloads:
+        lines += ["", "<details>", f"<summary>{workload}</summary>", ""]
+        for policy in found.policies:
+            lines += _evidence(found.cells[policy, workload])
+        lines += ["</details>"]
+    lines += ["", "<details>", "<summary>How to repeat it</summary>", ""]
+    lines += [
+        f"- {what}: `{text}`" if what == "command" else f"- {what}: {_plain(text)}"
+        for what, text in repeat(found.result)
+    ]
+    return "\n".join([*lines, "", "</details>"]) + "\n"
+
+
+def _words(found: Matrix, policy: str) -> list[str]:
+    texts = []
+    for workload in found.workloads:
+        cell = found.cells[policy, workload]
+        parts = [f"{cell.sign} {cell.word}".strip(), cell.figure, f"({cell.interval})" if cell.interval else ""]
+        texts.append(" ".join(part for part in parts if part))
+    return texts
+
+
+def _evidence(cell: Cell) -> list[str]:
+    if not cell.rows:
+        return []
+    lines = [f"**{_plain(cell.policy)}**: {cell.word} {cell.figure}".rstrip(), ""]
+    return [*lines, *_table(headings(cell.rows), [cells_of(row, cell.rows) for row in cell.rows]), ""]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(map(_plain, columns))} |", "|" + "---|" * len(columns)]
+    return lines + [f"| {' | '.join(map(_plain, row))} |" for row in rows]
+
+
+def _plain(text: str) -> str:
+    """Text that ends neither a cell nor a line, and is no HTML."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,255 @@
+"""The comparison in the terminal: a table per workload, counted metrics, failures, how to repeat it.
+
+No verdict is told by its colour alone: each has a sign and a word. What goes to a pipe is plain and wide
+enough not to wrap; an output that is not UTF-8 gets ASCII.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+from typing import Final
+
+from foliolab.framework.calibration.prediction import Prediction
+from foliolab.framework.report import prediction as predicted
+from foliolab.framework.report.memory import growth
+from foliolab.framework.report.pages.page import Column, Page, Style, Words
+from foliolab.framework.report.words import broken, change_text, figure_text, size_text, time_text
+from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
+from foliolab.framework.results.result import Result
+
+SIGNS: Final[dict[Verdict, tuple[str, Style]]] = {
+    "faster": ("▼", "good"),
+    "slower": ("▲", "bad"),
+    "same": ("=", ""),
+    "too noisy": ("~", "doubtful"),
+    "too few": ("?", "doubtful"),
+    "not measured": ("✗", "bad"),
+}
+"""For each verdict its sign and its tone."""
+
+COUNTED: Final = {
+    "atomics": "atomics/page",
+    "lock_sections": "lock sections/page",
+    "cache_lines": "cache lines/page",
+}
+"""The counted metrics that are shown for each workload; the result file has the others too."""
+
+MEMORY: Final = {"bits_per_folio": "bits/folio", "bits_per_page": "bits/page", "struct_page_bytes": "bytes/struct page"}
+"""Counted metrics that do not depend on the workload."""
+
+
+def render(result: Result, rows: Sequence[Row], page: Page, prediction: Prediction | None = None) -> None:
+    """Print the comparison.
+
+    Args:
+        result: what was measured.
+        rows: its comparison, from `compare`.
+        console: where to; `console_for` makes one.
+        prediction: the same with the rest of the kernel, to stand beside it.
+    """
+    _Report(result, rows, page, prediction).render()
+
+
+_Line = tuple[str, str, str, list[Row]]
+"""A line of counted metrics: its label, the metric, the policy, its row for each size."""
+
+
+class _Report:
+    def __init__(self, result: Result, rows: Sequence[Row], page: Page, prediction: Prediction | None = None) -> None:
+        self.result = result
+        self.page = page
+        self.prediction = prediction
+        baselines = [row.policy for row in rows if row.verdict == "baseline"]
+        self.baseline = baselines[0] if baselines else result.config.baseline
+        self.others = [p for p in dict.fromkeys(row.policy for row in rows) if p != self.baseline]
+        self.policies = [self.baseline, *self.others]
+        self.rows = {(row.workload, row.size_kib, row.policy): row for row in rows}
+        self.workloads = list(dict.fromkeys(row.workload for row in rows))
+        self.sizes = list(dict.fromkeys(row.size_kib for row in rows))
+
+    def render(self) -> None:
+        for workload in self.workloads:
+            self.times(workload)
+            if self.prediction is not None:
+                predicted.beside(self.page, self.prediction, workload, self.policies)
+        self.counted()
+        self.verdicts()
+        if self.prediction is not None:
+            predicted.summary(self.page, self.prediction)
+        self.closing()
+
+    def times(self, workload: str) -> None:
+        """What was measured, and what was published beside it."""
+        absent = {s for s in self.sizes if all(self.rows[workload, s, p].skipped for p in self.policies)}
+        sizes = [size for size in self.sizes if size not in absent]
+        title = f"{workload}: time against {self.baseline}"
+        if sizes:
+            size = Column("size", [self.page.text(size_text(size)) for size in sizes], right=True)
+            groups = [
+                [self.measured(workload, policy, sizes), *self.published(workload, policy, sizes)]
+                for policy in self.policies
+            ]
+            self.page.tables(title, [size, *groups[0]], groups[1:])
+        else:
+            self.page.line(title, "strong")
+        reasons: dict[str, list[str]] = {}
+        for size_kib in sorted(absent):
+            reason = self.rows[workload, size_kib, self.baseline].reason
+            reasons.setdefault(reason, []).append(size_text(size_kib))
+        for reason, names in reasons.items():
+            self.page.line(f"  not at {', '.join(names)}: {reason}", "quiet")
+        for row in self.rows.values():
+            if row.workload == workload and row.flagged and row.policy != self.baseline:
+                where = f"{row.policy} at {size_text(row.size_kib)}"
+                self.page.line(f"  * {where}: {row.flagged} of {row.rounds} rounds flagged", "quiet")
+        for source in dict.fromkeys(self.sources(workload)):
+            self.page.line(f"  {source}", "quiet")
+        self.page.line()
+
+    def measured(self, workload: str, policy: str, sizes: Sequence[int]) -> Column:
+        """A policy's column: its figures on one line a size, aligned among themselves."""
+        rows = [self.rows[workload, size, policy] for size in sizes]
+        if policy == self.baseline and all(row.verdict == "baseline" for row in rows):
+            lines = [("ns/page", "", "", ""), *(self.figures(row) for row in rows)]
+        else:
+            lines = [("ns/page", "change", "95 % interval", "verdict"), *(self.figures(row) for row in rows)]
+        wide = [max(len(line[place]) for line in lines) for place in range(3)]
+        heading, *cells = (
+            " ".join(part.rjust(width) for part, width in zip(line[:3], wide, strict=True) if width) for line in lines
+        )
+        column = Column(f"{broken(policy)}\n{heading} {lines[0][3]}".rstrip())
+        for row, cell, (*_, verdict) in zip(rows, cells, lines[1:], strict=True):
+            style: Style = SIGNS[row.verdict][1] if row.verdict in SIGNS else ""
+            column.cells.append(self.page.text(f"{cell} ") + self.page.text(verdict, style))
+        return column
+
+    def figures(self, row: Row) -> tuple[str, str, str, str]:
+        """A row's time, change, interval and verdict, as far as it has them."""
+        ns = "–" if row.ns_per_page is None else time_text(row.ns_per_page)
+        if row.verdict == "baseline":
+            return ns, "", "", ""
+        sign, _ = SIGNS[row.verdict]
+        verdict = f"{sign} {row.verdict}{'*' if row.flagged else ''}"
+        if row.ratio is None or row.ratio_low is None or row.ratio_high is None:
+            return ns, "", "", verdict
+        interval = f"{change_text(row.ratio_low):>5} … {change_text(row.ratio_high):>5}"
+        return ns, f"{change_text(row.ratio)} %", interval, verdict
+
+    def published(self, workload: str, policy: str, sizes: Sequence[int]) -> Iterator[Column]:
+        """A column for everyone who published figures of this policy against this baseline."""
+        figures = {size: self.rows[workload, size, policy].published for size in sizes}
+        for source, machine in dict.fromkeys((f.source, f.machine) for held in figures.values() for f in held):
+            cells = [
+                ", ".join(figure_text(f) for f in figures[size] if (f.source, f.machine) == (source, machine))
+                for size in sizes
+            ]
+            heading = "\n".join(["published", *wrap(machine or source.partition(" ")[0], 12)])
+            yield Column(heading, [self.page.text(cell) for cell in cells], right=True)
+
+    def sources(self, workload: str) -> Iterator[str]:
+        for row in self.rows.values():
+            for figure in row.published if row.workload == workload else ():
+                parts = (figure.source, figure.machine, figure.note)
+                yield f"published: {'; '.join(part for part in parts if part)}"
+
+    def counted(self) -> None:
+        """What was counted: a line per workload, metric and policy, a column per size."""
+        lines: list[_Line] = []
+        ends = []
+        # Bits do not depend on the workload: those of the first one that has them stand for all.
+        for workload in self.workloads:
+            lines += self.metrics(workload, workload, COUNTED)
+            ends.append(len(lines) - 1)
+        for workload in self.workloads:
+            if memory := self.metrics(workload, "memory", MEMORY):
+                lines += memory
+                break
+        if not lines:
+            return
+        first = [
+            Column("", [self.page.text(label) for label, _, _, _ in lines]),
+            Column("counted", [self.page.text((COUNTED | MEMORY)[name]) for _, name, _, _ in lines]),
+            Column("", [self.page.text(policy) for _, _, policy, _ in lines]),
+        ]
+        groups = [
+            [Column(size_text(size), [self.count(rows[place], name) for _, name, _, rows in lines], right=True)]
+            for place, size in enumerate(self.sizes)
+        ]
+        self.page.tables("Counted exactly, from the interpreted execution", first, groups, ends)
+        self.page.line(f"  beside a number: + more, − less, = as many as {self.baseline}", "quiet")
+        self.page.line()
+
+    def metrics(self, workload: str, label: str, names: Mapping[str, str]) -> list[_Line]:
+        """The lines of these metrics under a workload; one line for all policies where they do not differ."""
+        lines: list[_Line] = []
+        for name in names:
+            held = [(p, [self.rows[workload, size, p] for size in self.sizes]) for p in self.policies]
+            values = [[row.counted.get(name) for row in rows] for _, rows in held]
+            if all(value is None for row in values for value in row):
+                continue
+            if all(row == values[0] for row in values):
+                held = [("all", held[0][1])]
+            lines += [("", name, policy, rows) for policy, rows in held]
+        return [(label, *lines[0][1:]), *lines[1:]] if lines else []
+
+    def count(self, row: Row, name: str) -> Words:
+        if name not in row.counted:
+            return self.page.text("–  ")
+        value = row.counted[name]
+        shown = f"{value:g}" if name in MEMORY else f"{value:.3f}"
+        difference = row.counted_difference.get(name)
+        if row.policy == self.baseline or difference is None:
+            return self.page.text(f"{shown}  ")
+        return self.page.text(f"{shown} {'+' if difference > 0 else '−' if difference < 0 else '='}")
+
+    def verdicts(self) -> None:
+        """How often each verdict was given."""
+        summary = summarise(list(self.rows.values()), self.baseline)
+        self.page.line(f"Verdicts against {self.baseline}", "strong")
+        for policy, counts in summary.verdicts.items():
+            words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+            self.page.line(f"  {policy}: {words}")
+        self.page.line(
+            f"  Faster, slower: significant at {ALPHA * 100:g} % by the U test, "
+            f"Holm-corrected for {summary.tests} tests.",
+            "quiet",
+        )
+        self.page.line(f"  Same: the interval is within ±{EQUIVALENT * 100:g} % of no change.", "quiet")
+        self.page.line()
+
+    def closing(self) -> None:
+        """Failures, notes, where it was measured, and the command that repeats it."""
+        result = self.result
+        if not result.complete:
+            self.page.line("Partial: the run was interrupted; this is what was measured until then.", "strong")
+        for failure in result.failures:
+            size = size_text(failure.size_kib) if failure.size_kib else ""
+            where = ", ".join(part for part in (failure.policy, failure.workload, size) if part)
+            self.page.line(f"Failed{f' ({where})' if where else ''}: {failure.message}", "bad")
+        for reason, names in self.gaps().items():
+            self.page.line(f"Not measured: {reason} ({names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)})")
+        for note in (*growth(result), *result.notes):
+            self.page.line(f"Note: {note}")
+        config, machine = result.config, result.machine
+        self.page.line(
+            f"{machine.cpu}, {machine.cores} cores, {machine.memory_bytes / 2**30:.1f} GiB, {machine.os}, "
+            f"Linux {result.kernel}"
+        )
+        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        self.page.line(f"{versions}{f', commit {result.git}' if result.git else ''}")
+        self.page.line(
+            f"{config.memory / 2**20:g} MiB, {config.repeats} rounds, seed {config.seed}, "
+            f"{result.started} to {result.finished}"
+        )
+        self.page.line(f"Repeat it: {result.command}", "strong")
+
+    def gaps(self) -> dict[str, list[str]]:
+        """What was not measured, by the reason; sizes that no policy was measured at are named above."""
+        gaps: dict[str, list[str]] = {}
+        for row in self.rows.values():
+            alike = all(self.rows[row.workload, row.size_kib, policy].skipped for policy in self.policies)
+            if row.verdict == "not measured" and not alike:
+                name = f"{row.workload}, {size_text(row.size_kib)}, {row.policy}"
+                gaps.setdefault(row.reason, []).append(name)
+        return gaps

@@ -1,0 +1,110 @@
+"""A page that is kept as a document: Markdown, or one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foliolab.framework.report.pages import templates
+from foliolab.framework.report.pages.page import Column, Page, Style, Words
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table.
+
+    Args:
+        title: above it; may be empty.
+        headings: of its columns.
+        rows: cells.
+        right: which columns stand at the right.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Words, ...], ...]
+    right: tuple[bool, ...]
+
+
+class DocumentPage(Page):
+    """A page that keeps what is written on it; as wide as it must be.
+
+    Attributes:
+        parts: lines and tables, from top to bottom.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[Words | Grid] = []
+
+    def line(self, what: str = "", style: Style = "") -> None:
+        self.parts.append(self.text(what, style))
+
+    def tables(
+        self,
+        title: str,
+        first: Sequence[Column],
+        groups: Sequence[Sequence[Column]],
+        sections: Sequence[int] = (),
+    ) -> None:
+        """Keep a table, all of its columns side by side."""
+        columns = [*first, *(column for group in groups for column in group)]
+        self.parts.append(
+            Grid(
+                title,
+                tuple(column.heading.replace("\n", " ") for column in columns),
+                tuple(zip(*(column.cells for column in columns), strict=True)),
+                tuple(column.right for column in columns),
+            )
+        )
+
+
+# -- as text -----------------------------------------------------------------------------------------
+def markdown(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) -> str:
+    """As Markdown, for a pull request.
+
+    Args:
+        page: what was written.
+        title: of the whole.
+        repeat: how to repeat it: (what, text), the command first.
+    """
+    lines = [f"### {_plain(title)}", ""]
+    for part in page.parts:
+        lines += _grid(part) if isinstance(part, Grid) else _line(part)
+    lines = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
+    lines += ["", "<details>", "<summary>How to repeat it</summary>", "", f"- {repeat[0][0]}: `{repeat[0][1]}`"]
+    lines += [f"- {what}: {_plain(text)}" for what, text in repeat[1:]]
+    return "\n".join([*lines, "", "</details>"]) + "\n"
+
+
+def _line(words: Words) -> list[str]:
+    text = _plain(words.text)
+    if not text:
+        return []
+    if words.text.startswith(" "):
+        return [f"- {text}"]
+    return ["", f"**{text}**" if words.strong else text, ""]
+
+
+def _grid(grid: Grid) -> list[str]:
+    lines = ["", f"**{_plain(grid.title)}**", ""] if grid.title else [""]
+    lines.append(f"| {' | '.join(map(_plain, grid.headings))} |")
+    lines.append("|" + "".join("--:|" if right else "---|" for right in grid.right))
+    for row in grid.rows:
+        cells = (f"**{text}**" if word.strong and (text := _plain(word.text)) else _plain(word.text) for word in row)
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _plain(text: str) -> str:
+    """Text that ends neither a cell nor a line, and is no HTML."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def html(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) -> str:
+    """As one HTML file that needs nothing else.
+
+    Raises:
+        UsageError: jinja2 is not installed.
+    """
+    parts = [("grid" if isinstance(part, Grid) else "line", part) for part in page.parts]
+    return templates.render("document.html.j2", title=title, parts=parts, repeat=repeat)

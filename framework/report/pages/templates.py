@@ -1,0 +1,28 @@
+"""HTML from the templates of this package, by jinja2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from foliolab.framework.errors import UsageError
+
+TEMPLATES: Final = Path(__file__).parents[1] / "templates"
+
+
+def render(template: str, **values: object) -> str:
+    """A template, filled with values.
+
+    Raises:
+        UsageError: jinja2 is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError as fault:
+        raise UsageError(f"HTML needs jinja2: {fault}", "pip install 'foliolab[report]', or --format md") from fault
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(**values)

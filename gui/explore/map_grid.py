@@ -1,0 +1,209 @@
+"""The maps of a session: a row per policy and a column per MM, or the maps of one policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Final
+
+from PySide6.QtCore import QPoint, QRectF, Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QTabBar, QVBoxLayout, QWidget
+
+from foliolab.framework.explore.view import View
+from foliolab.gui.explore.cell_styles import styles_of_bits
+from foliolab.gui.explore.legend import Legend
+from foliolab.gui.explore.map_view import MapView
+from foliolab.gui.explore.tiles import Tiles
+from foliolab.gui.explore.viewport import Viewport
+from foliolab.gui.window.theme import Theme
+
+ALL: Final = -1
+MOST_MAPS: Final = 16
+"""With more maps than these, only those of the first policy are shown at first."""
+
+
+class MapGrid(QWidget):
+    """The maps of a session.
+
+    Signals:
+        wanted: (list of (lane, map), weight of each byte): the views need other maps, or other weights.
+        chosen: (lane, map, page): the user clicked a page.
+        hovered: (lane, map, page, pointer on the screen): the pointer rests on a page; page -1: on none.
+
+    Attributes:
+        maps: the views that are shown, by (lane, map).
+        viewport: the visible part of all maps.
+    """
+
+    wanted = Signal(object, object)
+    chosen = Signal(int, int, int)
+    hovered = Signal(int, int, int, QPoint)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("explore.maps")
+        self.setAccessibleName("Memory maps")
+        self._theme = theme
+        self._names: list[str] = []
+        self._mms = 0
+        self._pages = 1
+        self._verdicts = True
+        self.viewport = Viewport()
+        self.maps: dict[tuple[int, int], MapView] = {}
+        self.tabs = QTabBar()
+        self.tabs.setAccessibleName("Policy whose maps are shown")
+        self.tabs.setDrawBase(False)
+        self.tabs.currentChanged.connect(self._arrange)
+        self.legend = Legend(theme)
+        self._area = QWidget()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 2, 6, 2)
+        layout.setSpacing(3)
+        layout.addWidget(self.tabs)
+        layout.addWidget(self._area, 1)
+        layout.addWidget(self.legend)
+
+    # -- a session -------------------------------------------------------------------------------------
+    def begin(self, policies: Sequence[str], mms: int, pages: int) -> None:
+        """Show the maps of a new session."""
+        self._names, self._mms, self._pages = list(policies), mms, pages
+        self.tabs.blockSignals(True)
+        while self.tabs.count():
+            self.tabs.removeTab(0)
+        self.tabs.addTab("All, side by side")
+        for name in policies:
+            self.tabs.addTab(name)
+        self.tabs.setCurrentIndex(0 if len(policies) * mms <= MOST_MAPS else 1)
+        self.tabs.blockSignals(False)
+        self._arrange()
+
+    @property
+    def lane(self) -> int:
+        """The lane whose maps are shown, or ALL."""
+        return self.tabs.currentIndex() - 1
+
+    def show_lane(self, lane: int) -> None:
+        """Show the maps of one lane, or of ALL."""
+        if 0 <= lane + 1 < self.tabs.count():
+            self.tabs.setCurrentIndex(lane + 1)
+
+    def show_view(self, view: View) -> None:
+        """Show the maps of a view."""
+        for (lane, mm), map_view in self.maps.items():
+            cells = view.maps.get((lane, mm))
+            if cells is not None:
+                name = view.lanes[lane].names[mm] if mm < len(view.lanes[lane].names) else ""
+                map_view.set_caption(name or f"map {mm + 1}: no process", view.lanes[lane].name)
+                map_view.show_cells(cells, view.dots.get((lane, mm)))
+
+    def touch(self, mm: int, first: int, nr: int) -> None:
+        """Mark the pages that the last step acted on."""
+        for (_, other), map_view in self.maps.items():
+            map_view.touched = (first, nr) if other == mm else (-1, 0)
+            map_view.update()
+
+    def select(self, lane: int, mm: int, page: int) -> None:
+        """Mark a page on one map only."""
+        for key, map_view in self.maps.items():
+            map_view.select(page if key == (lane, mm) else -1)
+
+    def show_verdicts(self, verdicts: bool) -> None:
+        """Choose whether wrong answers of policies are shown; otherwise only the truth is."""
+        self._verdicts = verdicts
+        for map_view in self.maps.values():
+            map_view.show_verdicts(verdicts)
+        self.legend.show_verdicts(verdicts)
+        self.wanted.emit(list(self.maps), styles_of_bits(verdicts))
+
+    def zoom_to_used(self, used: int) -> None:
+        """Zoom to pages 0…used-1, if they are at most a quarter of the map."""
+        tiles = self._tiles()
+        if tiles is not None and 0 < 4 * used <= tiles.pages:
+            self.viewport.look(QRectF(*tiles.box(0, used)), 0.15)
+
+    def look(self, first: int, nr: int) -> None:
+        """Zoom to pages."""
+        tiles = self._tiles()
+        if tiles is not None and 0 <= first < tiles.pages:
+            self.viewport.look(QRectF(*tiles.box(first, min(nr, tiles.pages - first))))
+
+    def paint(self, theme: Theme) -> None:
+        """Use another theme."""
+        self._theme = theme
+        self.legend.paint(theme)
+        for map_view in self.maps.values():
+            map_view.paint(theme)
+
+    def _tiles(self) -> Tiles | None:
+        """Where pages are on the maps; the same for all maps."""
+        map_view = next(iter(self.maps.values()), None)
+        return map_view.tiles if map_view is not None else None
+
+    # -- arrangement -----------------------------------------------------------------------------------
+    def _arrange(self) -> None:
+        """Replace the views by those of the chosen policy, or of all."""
+        self._empty()
+        grid = QGridLayout(self._area)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        lanes = range(len(self._names)) if self.lane == ALL else [self.lane]
+        columns = self._mms if len(lanes) > 1 else self._columns()
+        width, height = max(self._area.width(), 200), max(self._area.height(), 150)
+        rows = len(lanes) if len(lanes) > 1 else -(-self._mms // columns)
+        aspect = width / columns / max(height / max(rows, 1) - 17, 20)
+        for row, lane in enumerate(lanes):
+            if len(lanes) > 1:
+                grid.addWidget(self._heading(lane), 2 * row, 0, 1, columns)
+            for mm in range(self._mms):
+                position = (2 * row + 1, mm) if len(lanes) > 1 else divmod(mm, columns)
+                grid.addWidget(self._make_view(lane, mm, aspect), *position)
+                grid.setRowStretch(position[0], 1)
+                grid.setColumnStretch(position[1], 1)
+        self.wanted.emit(list(self.maps), styles_of_bits(self._verdicts))
+
+    def _columns(self) -> int:
+        """Number of columns for the maps of one policy: the maps become about as wide as high."""
+        aspect = max(self._area.width(), 1) / max(self._area.height(), 1)
+        return min(self._mms, max(1, round(sqrt(self._mms * aspect))))
+
+    def _heading(self, lane: int) -> QLabel:
+        label = QLabel(self._names[lane])
+        label.setProperty("role", "heading")
+        return label
+
+    def _make_view(self, lane: int, mm: int, aspect: float) -> MapView:
+        map_view = MapView(self.viewport, self._theme)
+        tiles = map_view.cover(self._pages, round(aspect, 1))
+        map_view.show_verdicts(self._verdicts)
+        map_view.chosen.connect(self._chosen)
+        map_view.hovered.connect(self._hovered)
+        if not self.maps:
+            self.viewport.cover(tiles.width, tiles.height)
+        self.maps[lane, mm] = map_view
+        return map_view
+
+    def _empty(self) -> None:
+        self.maps = {}
+        old = self._area
+        self._area = QWidget()
+        self.layout().replaceWidget(old, self._area)  # type: ignore[union-attr]
+        self._area.resize(old.size())
+        self._area.setSizePolicy(self.sizePolicy())
+        old.hide()
+        old.setParent(None)
+        old.deleteLater()
+        box = self.layout()
+        if isinstance(box, QVBoxLayout):
+            box.setStretchFactor(self._area, 1)
+
+    def _key(self) -> tuple[int, int]:
+        sender = self.sender()
+        return next((key for key, map_view in self.maps.items() if map_view is sender), (-1, -1))
+
+    def _chosen(self, page: int) -> None:
+        lane, mm = self._key()
+        self.select(lane, mm, page)
+        self.chosen.emit(lane, mm, page)
+
+    def _hovered(self, page: int, pointer: QPoint) -> None:
+        self.hovered.emit(*self._key(), page, pointer)

@@ -1,0 +1,149 @@
+"""The slider for the position in the run, with marks below it where policies disagree."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QStyleOptionSlider, QVBoxLayout, QWidget
+
+from foliolab.gui.window.theme import Theme
+
+HEIGHT: Final = 13
+
+
+class PositionSlider(QWidget):
+    """The slider with its marks.
+
+    Signals:
+        wanted: (position): the user chose a position.
+    """
+
+    wanted = Signal(int)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("explore.timeline")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Position in the run, in steps")
+        self.slider.setTracking(True)
+        self.slider.setRange(0, 0)
+        self.slider.valueChanged.connect(self._moved)
+        self.marks = Marks(self, theme)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.slider)
+        layout.addWidget(self.marks)
+
+    def begin(self, nr_steps: int) -> None:
+        """Begin with a run of so many steps, at position 0."""
+        self.slider.blockSignals(True)
+        self.slider.setRange(0, nr_steps)
+        self.slider.setPageStep(max(nr_steps // 20, 1))
+        self.slider.setValue(0)
+        self.slider.blockSignals(False)
+        self.marks.begin(nr_steps)
+
+    def show_position(self, position: int, farthest: int) -> None:
+        """Show the position of the run; `wanted` is not emitted."""
+        self.slider.blockSignals(True)
+        if not self.slider.isSliderDown():
+            self.slider.setValue(position)
+        self.slider.blockSignals(False)
+        self.marks.reach(farthest)
+
+    def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Show marks at these positions; each stands for so many disagreements."""
+        self.marks.show_marks(positions, counts)
+        self.slider.setAccessibleDescription(f"policies disagree at {int(counts.sum()):,} steps so far")
+
+    def paint(self, theme: Theme) -> None:
+        """Use another theme."""
+        self.marks.paint(theme)
+
+    def _moved(self, position: int) -> None:
+        self.wanted.emit(position)
+
+
+class Marks(QWidget):
+    """A triangle wherever policies disagree, the taller the more often, over a line up to the farthest step."""
+
+    def __init__(self, owner: PositionSlider, theme: Theme) -> None:
+        super().__init__()
+        self._owner = owner
+        self._theme = theme
+        self._nr_steps = 0
+        self._farthest = 0
+        self._positions = np.zeros(0, np.int64)
+        self._counts = np.zeros(0, np.int64)
+        self.setAccessibleName("Where policies disagree")
+        self.setToolTip("▲ policies disagree; click to go there")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, HEIGHT)
+
+    def begin(self, nr_steps: int) -> None:
+        """Begin with a run of so many steps."""
+        self._nr_steps, self._farthest = nr_steps, 0
+        self.show_marks(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def reach(self, farthest: int) -> None:
+        """Show the farthest position."""
+        if farthest != self._farthest:
+            self._farthest = farthest
+            self.update()
+
+    def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Show marks at these positions; each stands for so many disagreements."""
+        self._positions, self._counts = positions, counts
+        self.update()
+
+    def paint(self, theme: Theme) -> None:
+        """Use another theme."""
+        self._theme = theme
+        self.update()
+
+    def _groove(self) -> tuple[float, float]:
+        """(x of the slider's handle at position 0, pixels from there to the end)."""
+        slider = self._owner.slider
+        option = QStyleOptionSlider()
+        slider.initStyleOption(option)
+        style, control = slider.style(), QStyle.ComplexControl.CC_Slider
+        groove = style.subControlRect(control, option, QStyle.SubControl.SC_SliderGroove, slider)
+        handle = style.subControlRect(control, option, QStyle.SubControl.SC_SliderHandle, slider)
+        return groove.left() + handle.width() / 2, float(max(groove.width() - handle.width(), 1))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        left, length = self._groove()
+        steps = max(self._nr_steps, 1)
+        painter.fillRect(QRectF(left, HEIGHT - 2, length, 1), self._theme.colour("edge"))
+        painter.fillRect(QRectF(left, HEIGHT - 2.5, length * self._farthest / steps, 2), self._theme.colour("accent"))
+        if self._positions.size:
+            pixels, which = np.unique((length * self._positions / steps / 2).astype(int), return_inverse=True)
+            numbers = np.bincount(which, weights=self._counts)
+            heights = 4 + (HEIGHT - 7) * np.minimum(np.log1p(numbers) / np.log(1000), 1)
+            painter.setBrush(self._theme.colour("doubtful"))
+            painter.setPen(QPen(self._theme.colour("doubtful"), 0.5))
+            for pixel, height in zip(pixels.tolist(), heights.tolist(), strict=True):
+                x = left + 2 * pixel
+                top = HEIGHT - 4 - height
+                painter.drawPolygon(
+                    QPolygonF([QPointF(x - 2.2, HEIGHT - 4), QPointF(x, top), QPointF(x + 2.2, HEIGHT - 4)])
+                )
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Go to the nearest mark."""
+        left, length = self._groove()
+        position = (event.position().x() - left) / length * self._nr_steps
+        if self._positions.size:
+            position = self._positions[np.abs(self._positions - position).argmin()]
+        self._owner.wanted.emit(int(min(max(position, 0), self._nr_steps)))

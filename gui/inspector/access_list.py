@@ -1,0 +1,112 @@
+"""The list of a step's memory accesses: primitive, field, value, function and line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
+
+from foliolab.framework.explore.accesses import Access
+from foliolab.framework.verify.field_names import change_text, value_text
+from foliolab.gui.inspector.functions import function_at
+
+HEADINGS: Final = ("", "access", "field", "value", "function", "line")
+SIGNS: Final = {"read": "○", "write": "●", "lock": "◆", "unlock": "◇"}
+"""The signs of the sequence diagram: hollow for reads, filled for writes, diamonds for locks."""
+
+
+def kind(access: Access) -> str:
+    """The kind of an access: read, write, lock or unlock."""
+    if access.op == "test_and_set_bit_lock" and access.writes:
+        return "lock"
+    if access.op.endswith("_unlock"):
+        return "unlock"
+    return "write" if access.writes else "read"
+
+
+def value(access: Access) -> str:
+    """Old and new value of a write; the value of a read."""
+    if access.writes:
+        return change_text(access.field, access.old, access.new, access.stored)
+    return value_text(access.field, access.old, access.stored)
+
+
+class AccessList(QTreeWidget):
+    """The list.
+
+    Signals:
+        chosen: (index): the user chose an access.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._accesses: tuple[Access, ...] = ()
+        self.setHeaderLabels(list(HEADINGS))
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setAccessibleName("Memory accesses of the step")
+        self.setAllColumnsShowFocus(True)
+        header = self.header()
+        header.setStretchLastSection(True)
+        header.setMinimumSectionSize(24)
+        for column in range(len(HEADINGS)):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
+        for column, width in enumerate((34, 120, 150, 130, 120, 50)):
+            header.resizeSection(column, width)
+        self.currentItemChanged.connect(self._changed)
+
+    def show_accesses(self, accesses: Sequence[Access], at: int) -> None:
+        """Show accesses with one of them selected (-1: none); `chosen` is not emitted."""
+        with QSignalBlocker(self):
+            if tuple(accesses) != self._accesses:
+                self._accesses = tuple(accesses)
+                self.clear()
+                self.addTopLevelItems([self._item(number, access) for number, access in enumerate(accesses)])
+            item = self.topLevelItem(at) if 0 <= at < len(accesses) else None
+            if item is not None:
+                self.setCurrentItem(item)
+                self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
+        self.setAccessibleDescription(f"{len(accesses)} accesses")
+
+    def go(self, at: int) -> None:
+        """Select an access; `chosen` is emitted."""
+        item = self.topLevelItem(at)
+        if item is not None:
+            self.setCurrentItem(item)
+            self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
+
+    def _item(self, number: int, access: Access) -> QTreeWidgetItem:
+        number_of_thread = f"{access.thread} " if access.thread >= 0 else ""
+        texts = [
+            f"{number_of_thread}{SIGNS[kind(access)]}",
+            access.op,
+            access.field.removeprefix("folio."),
+            value(access),
+            function_at(access.file, access.line).name,
+            str(access.line),
+        ]
+        item = QTreeWidgetItem(texts)
+        item.setData(0, Qt.ItemDataRole.UserRole, number)
+        thread = f"thread {access.thread}, " if access.thread >= 0 else ""
+        text = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
+        item.setData(0, Qt.ItemDataRole.AccessibleTextRole, text)
+        for column in range(len(texts)):
+            item.setToolTip(column, text)
+        if access.stored is not None and access.writes:
+            font = QFont(self.font())
+            font.setBold(True)
+            for column in (1, 2, 3):
+                item.setFont(column, font)
+        return item
+
+    def _changed(self, item: QTreeWidgetItem | None, _before: QTreeWidgetItem | None) -> None:
+        if item is not None:
+            self.chosen.emit(int(item.data(0, Qt.ItemDataRole.UserRole)))
