@@ -48,7 +48,7 @@ class Sources:
 
     def __init__(self) -> None:
         self.registry = load()
-        self.ledger = Ledger(self.registry.findings.values())
+        self.ledger = Ledger.of(self.registry)
 
     def precision(self, scheme: Scheme) -> PrecisionResult:
         """How precise a policy is: once through every sharing pattern, interpreted and small."""
