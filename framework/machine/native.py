@@ -29,9 +29,11 @@ from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.primitives import require_all
 
 NATIVE_FORMS: Final = (addressing, lowering)
 """The modules that register the primitives' native forms when they are imported."""
+require_all(nativetypes.NATIVE, "native", "framework/machine/lowering.py (or addressing.py)")
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
 _CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True, "forceinline": True}
@@ -290,7 +292,7 @@ def _explain(function: Function, fault: Exception, authors: set[Path]) -> Native
         telling = ["it needs an object that grows (a dict, list, set or string)"]
     reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]
     if hook := re.search(r"\bhooks\.(\w+?)(?:_at)?\(", reason):
-        reason = f"the hook {hook[1]} does not answer what it should"
+        reason = f"the hook {hook[1]} does not return what it should"
     return NativeBuildError(
         f"{place}: cannot be compiled: {reason}",
         "run it interpreted first for a fuller message; only integers, references, pointers and primitives compile",

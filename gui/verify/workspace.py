@@ -464,4 +464,4 @@ class VerifyWorkspace(Workspace):
         if self.stepper is not None:
             self.stepper.pause()
         if self.inspector is not None:
-            self.inspector.shut()
+            self.inspector.clear()

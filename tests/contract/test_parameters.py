@@ -139,6 +139,20 @@ def test_a_name_that_two_modules_read_needs_its_module() -> None:
     assert (page_mapcount.__name__, "BATCHED") not in constants
 
 
+def test_a_constant_that_another_module_imported_by_name_is_rebound_there_too(module: Loader) -> None:
+    made = module(
+        "from foliolab.framework.api import test_bit\n"
+        "from foliolab.policies.mm_id import SHARED_BIT\n"
+        "def maybe_mapped_shared(folio):\n    return test_bit(SHARED_BIT, folio._mm_ids)\n"
+    )
+    hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=made.maybe_mapped_shared)
+    scheme = replace(mm_id.POLICY, hooks=hooks).with_parameters({"width": "32"})
+    assert {at: value for at, value in scheme.constants.items() if at[1] == "SHARED_BIT"} == {
+        (mm_id.__name__, "SHARED_BIT"): 31,
+        (made.__name__, "SHARED_BIT"): 31,
+    }
+
+
 def test_derive_binds_the_constants_of_the_module_that_reads_them() -> None:
     constants = estimated_sharers.POLICY.with_parameters().constants
     assert constants == {(page_mapcount.__name__, name): 0 for name in ("LARGE_MAPCOUNT", "BATCHED")}
