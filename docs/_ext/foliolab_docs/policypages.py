@@ -48,7 +48,7 @@ class Sources:
 
     def __init__(self) -> None:
         self.registry = load()
-        self.ledger = Ledger(self.registry.findings.values())
+        self.ledger = Ledger.of(self.registry)
 
     def precision(self, scheme: Scheme) -> PrecisionResult:
         """The precision of a policy under every sharing pattern, interpreted, with few folios."""
