@@ -179,7 +179,7 @@ class BenchmarkWorkspace(Workspace):
         self.controls.runs(True)
         self.path = None
         self.job = self.desk.jobs.start(f"Measuring {', '.join(wish.policies)}", measure, wish)
-        self.job.said.connect(self._said)
+        self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)
         self.job.failed.connect(self.desk.notices.fault)
         self.job.ended.connect(self._ended)
@@ -229,7 +229,7 @@ class BenchmarkWorkspace(Workspace):
         self.desk.open(self.path)
 
     # -- the job ---------------------------------------------------------------------------------------
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         from foliolab.framework.results.result import Result
 
         if isinstance(news, Result):
