@@ -65,7 +65,9 @@ def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
     layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
     return [
-        Piece(engine_library(one, None), entry, entrypoints.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS
+        Piece(engine_library(one, None), entry, entrypoints.ENTRY_POINTS[entry])
+        for one in layouts
+        for entry in ENTRY_POINTS
     ]
 
 

@@ -80,8 +80,11 @@ def page(policy: Policy, sources: Sources) -> str:
         *(f"- {prose(one)}" for one in policy.references),
         "",
     ]
-    if policy.models:
-        lines += [f"It models {prose(policy.models.told)}; `foliolab kernel check` compares it with such a kernel.", ""]
+    if models := policy.models:
+        lines += [
+            f"It models {prose(models.description)}; `foliolab kernel check` compares it with such a kernel.",
+            "",
+        ]
     for part in (
         _stored(scheme), _parameters(policy), _claims(scheme, kept), _states(scheme), _cost(scheme),
         _precision(scheme, sources.precision(scheme)), _limits(scheme, kept), _text(policy, file),
