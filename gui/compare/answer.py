@@ -38,6 +38,10 @@ QUESTIONS: Final = (
 )
 
 
+def question_named(name: str) -> Question:
+    return next(question for question in QUESTIONS if question.name == name)
+
+
 @dataclass(frozen=True)
 class Curve:
     """A small curve, or a row of marks.
