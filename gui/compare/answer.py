@@ -39,6 +39,7 @@ QUESTIONS: Final = (
 
 
 def question_named(name: str) -> Question:
+    """The question with this name, which must exist."""
     return next(question for question in QUESTIONS if question.name == name)
 
 
