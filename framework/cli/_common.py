@@ -101,10 +101,10 @@ def schemes(found: Registry, written: list[str] | None, plugin: list[Path] | Non
 
 
 def ledger(found: Registry) -> Ledger:
-    """What is known about policies' texts; a file that cannot be read is named and left out."""
+    """The kept verdicts; a file that cannot be read is named on stderr and left out."""
     from foliolab.framework.verify.ledger import Ledger
 
-    made = Ledger(found.findings.values())
+    made = Ledger.of(found)
     for problem in made.problems:
         sys.stderr.write(f"foliolab: {problem}\n")
     return made

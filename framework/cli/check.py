@@ -78,12 +78,13 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     """Check one policy, a line a check; what was found, as plain values."""
     from foliolab.framework.report import conformance as report
     from foliolab.framework.testing.checks import run_all
+    from foliolab.framework.verify.version import present_version
 
     began = time.monotonic()
     lines: list[Line] = []
     refutations: list[Refutation] = []
     page.line(f"{subject.scheme.name}: {subject.policy.summary}", "strong")
-    page.line(f"  the attacks have {subject.seconds:g} s", "quiet")
+    page.line(f"  the attacks have {subject.seconds:g} s; {present_version()}", "quiet")
     for check, outcome in run_all(subject):
         lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text))
         report.show_line(lines[-1], page)
