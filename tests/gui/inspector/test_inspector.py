@@ -120,8 +120,7 @@ def test_arrows_go_through_the_fields_and_enter_copies(qtbot: Any, inspector: In
     QTest.keyClick(picture, Qt.Key.Key_Down)
     QTest.keyClick(picture, Qt.Key.Key_Up)
     assert picture.field.offset == 8
-    with qtbot.waitSignal(picture.copied):
-        QTest.keyClick(picture, Qt.Key.Key_Return)
+    QTest.keyClick(picture, Qt.Key.Key_Return)
     assert QGuiApplication.clipboard().text() == picture.accessibleDescription()
 
 
