@@ -87,6 +87,10 @@ class NativeBuildError(PluginError):
     """A function cannot be turned into native code; the message names the author's file and line."""
 
 
+class PrimitiveError(FolioLabError):
+    """An execution does not know a primitive: FolioLab's own source is incomplete."""
+
+
 class ModelError(FolioLabError):
     """The modelled kernel was asked for something it would refuse: no memory, no MM ID, no such page."""
 

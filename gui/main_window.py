@@ -9,18 +9,18 @@ from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QStackedWidget, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.gui.jobs import Jobs, JobsChip
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
-from foliolab.gui.window import exporting
+from foliolab.gui.window import dialogs, exporting
 from foliolab.gui.window.about import about
 from foliolab.gui.window.command_palette import CommandPalette
 from foliolab.gui.window.commands import Command, Commands
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.jobs import Jobs, JobsChip
 from foliolab.gui.window.layouts import Layouts
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
@@ -219,10 +219,9 @@ class Window(QMainWindow):
     # -- commands --------------------------------------------------------------------------------------
     def ask_file(self) -> None:
         """Ask for a file and open it."""
-        path, _ = QFileDialog.getOpenFileName(self, "Open", self.settings.text("window/folder"), FILES)
-        if path:
-            self.settings.keep("window/folder", str(Path(path).parent))
-            self.open(Path(path))
+        path = dialogs.ask_open(self, self.settings, "Open", FILES)
+        if path is not None:
+            self.open(path)
 
     def ask_export(self) -> None:
         """Ask what to export and to which file, and export it."""

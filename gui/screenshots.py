@@ -84,9 +84,9 @@ def explore(camera: Camera) -> None:
         {"pattern": pattern, "policies": [names[0], *spread(window.library)[1:3]], "mms": 4, "span": 1 << 20}
     )
     camera.until(lambda: workspace.facts is not None and workspace.run.view is not None)
-    workspace.goto(workspace.facts.nr_steps // 3)
+    workspace.controls.goto(workspace.facts.nr_steps // 3)
     camera.rest(1.5)
-    workspace.next_wrong()
+    workspace.controls.next_wrong()
     camera.rest(2.0)
     for key, cells in workspace.run.view.maps.items():
         wrong = np.flatnonzero(cells & FALSE_SHARED)

@@ -101,10 +101,10 @@ def schemes(found: Registry, written: list[str] | None, plugin: list[Path] | Non
 
 
 def ledger(found: Registry) -> Ledger:
-    """The kept verdicts. A file of verdicts that cannot be read becomes a message."""
+    """The kept verdicts; a file that cannot be read is named on stderr and left out."""
     from foliolab.framework.verify.ledger import Ledger
 
-    made = Ledger(found.findings.values())
+    made = Ledger.of(found)
     for problem in made.problems:
         say(problem)
     return made

@@ -20,14 +20,14 @@ The values are typed as Any, since each parameter has its own type.
 class Parameter:
     """Something about a policy that its user may choose, as in `mm-id:slots=3`.
 
-    The policy's text reads a module constant; a chosen value rebinds that constant, in copies of the functions that
-    read it. `derive`, `fields`, `capabilities_of` and `max_mm_id` get the value itself. A parameter that neither
-    reaches is refused.
+    The policy's text reads a module constant. A chosen value rebinds that constant in copies of the functions that read
+    it, also in modules that imported it by name. `derive`, `fields`, `capabilities_of` and `max_mm_id` get the value
+    itself. A parameter that reaches neither is refused.
 
     Args:
         name: as the user writes it.
         constant: the constant that functions of the policy read: `NAME`, or `MODULE.NAME` where functions of several
-            modules read one of that name; empty if only `derive` and its like use the parameter.
+            modules each have one of that name; empty if only `derive` and its like use the parameter.
         default: an integer, or one of `choices`.
         low, high: the range of an integer.
         choices: allowed words. The constant is the word's index in this list, because native code has no strings;

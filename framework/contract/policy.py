@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hook, Hooks, takes_vpn
 from foliolab.framework.contract.parameter import Parameter, Values, read_by
 from foliolab.framework.errors import PluginError, UsageError
-from foliolab.framework.machine.calltree import readers
+from foliolab.framework.machine.calltree import called_by, origin, readers, where
 from foliolab.framework.machine.layout import Bits, Field
 
 API_VERSION: Final = 2
@@ -220,7 +220,7 @@ class Policy:
 
         Raises:
             UsageError: no such parameter, or a value it cannot take.
-            PluginError: the policy declares a parameter that changes nothing.
+            PluginError: the policy declares a parameter or a replacement that changes nothing.
         """
         chosen = chosen or {}
         known = {p.name: p for p in self.parameters}
@@ -231,8 +231,19 @@ class Policy:
                     f"it has {', '.join(known)}" if known else "it has none",
                 )
         values = {p.name: p.parse(chosen.get(p.name, p.default), self.name) for p in self.parameters}
+        self._refuse_idle_replacements()
         _ = self.bindings  # refuses a parameter that changes nothing
         return Scheme(self, tuple(values.items()), tuple((k, str(v)) for k, v in chosen.items()))
+
+    def _refuse_idle_replacements(self) -> None:
+        called = called_by(self.hooks.given().values(), dict(self.replace)) if self.replace else set()
+        for function, _ in self.replace:
+            if function not in called:
+                raise PluginError(
+                    f"policy {self.name}: replace names {function.__qualname__} at {where(function)}, "
+                    "which the policy's text never calls",
+                    "name a function that the hooks call; to change a hook itself, write it in hooks",
+                )
 
     def wrong_variants(self) -> tuple[Policy, ...]:
         """What `mutants` declares; empty if it declares nothing.
@@ -258,8 +269,8 @@ class Policy:
         return readers(self.hooks.given().values(), dict(self.replace))
 
     @cached_property
-    def bindings(self) -> dict[str, tuple[str, str]]:
-        """Module and name of the constant that each parameter rebinds; without those that only `derive` reads.
+    def bindings(self) -> dict[str, list[tuple[str, str]]]:
+        """Module and name of the constants that each parameter rebinds; without those that only `derive` reads.
 
         Raises:
             PluginError: nothing reads a parameter, or its constant's name means several constants.
@@ -287,26 +298,30 @@ class Policy:
         modules = sorted({module for found in self._readers.values() for module in found})
         return f"no function of {', '.join(modules)} reads the constant {constant}"
 
-    def constant(self, name: str, user: str) -> tuple[str, str] | None:
-        """Module and name of the constant that functions of the policy read by a name; None if none does.
+    def constant(self, name: str, user: str) -> list[tuple[str, str]]:
+        """Module and name of a constant wherever functions of the policy read it; empty if none does.
+
+        A module that imported the constant by name has it, too.
 
         Args:
             name: NAME or MODULE.NAME.
             user: what rebinds it, for messages.
 
         Raises:
-            PluginError: functions of several modules each read one of that name.
+            PluginError: functions of several modules each read a constant of their own of that name.
         """
         module, _, name = name.rpartition(".")
         modules = self._readers.get(name, [])
-        if module:
-            return (module, name) if module in modules else None
-        if len(modules) > 1:
-            raise PluginError(
-                f"policy {self.name}: {user} rebinds the constant {name}, which {' and '.join(modules)} each have",
-                f"write the module, too: '{modules[0]}.{name}'",
-            )
-        return (modules[0], name) if modules else None
+        if len(modules) > 1 or module:
+            origins = {reader: origin(reader, name) for reader in modules}
+            if not module and len(set(origins.values())) > 1:
+                raise PluginError(
+                    f"policy {self.name}: {user} rebinds the constant {name}, which "
+                    f"{' and '.join(sorted(set(origins.values())))} each have",
+                    f"write the module, too: '{origins[modules[0]]}.{name}'",
+                )
+            modules = [reader for reader in modules if not module or module in (reader, origins[reader])]
+        return [(reader, name) for reader in modules]
 
 
 @dataclass(frozen=True)
@@ -359,11 +374,12 @@ class Scheme:
             PluginError: `derive` returns a name that means no constant, or several.
         """
         values = dict(self.values)
-        found = {at: values[name] for name, at in self.policy.bindings.items()}
+        found: dict[tuple[str, str], Any] = {
+            at: values[name] for name, where_read in self.policy.bindings.items() for at in where_read
+        }
         if self.policy.derive:
             for name, value in self.policy.derive(self.parameters).items():
-                if at := self.policy.constant(name, "derive"):
-                    found[at] = value
+                found |= dict.fromkeys(self.policy.constant(name, "derive"), value)
         return found
 
     def stored(self, per: Per) -> tuple[Stored, ...]:

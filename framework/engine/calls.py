@@ -18,8 +18,32 @@ from foliolab.framework.machine.pointers import MM, Folio, Page
 from foliolab.framework.machine.primitives import init_fields, nth_page, store
 
 PACK: Final = 24
-"""Bits of each number in a packed answer: nr, then nr_pmdmapped, then partially_mapped."""
-PACK_MASK: Final = (1 << PACK) - 1
+"""Bits of each number in a packed answer: nr, then nr_pmdmapped, then partially_mapped.
+
+Both numbers are signed: a hook that returns -1 moves the statistic the other way.
+"""
+_HALF: Final = 1 << PACK - 1
+_MASK: Final = (1 << PACK) - 1
+
+
+def packed(nr: int, nr_pmdmapped: int, partially_mapped: bool) -> int:
+    """One integer for the answers of a hook."""
+    return nr + (nr_pmdmapped << PACK) + (int(partially_mapped) << 2 * PACK)
+
+
+def nr_of(answer: int) -> int:
+    """nr in a packed answer."""
+    return (answer + _HALF & _MASK) - _HALF
+
+
+def nr_pmdmapped_of(answer: int) -> int:
+    """nr_pmdmapped in a packed answer."""
+    return nr_of(answer + _HALF >> PACK)
+
+
+def partially_mapped_of(answer: int) -> bool:
+    """partially_mapped in a packed answer."""
+    return (answer + _HALF >> PACK) + _HALF >> PACK != 0
 
 
 def policy_call(vm: Memory, entry: int, folio: Folio, page: Page | Folio, nr: int, mm: MM | Folio, vpn: int) -> int:
@@ -55,13 +79,13 @@ def new_anon_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int
 
 def add_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """PTEs map pages; packed nr."""
-    return hooks.add_ptes_at(folio, page, nr, mm, vpn)
+    return int(hooks.add_ptes_at(folio, page, nr, mm, vpn))
 
 
 def add_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """A PMD maps the folio; packed nr and nr_pmdmapped."""
     mapped, pmdmapped = hooks.add_pmd_at(folio, mm, vpn)
-    return mapped | pmdmapped << PACK
+    return packed(mapped, pmdmapped, False)
 
 
 def dup_file_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
@@ -92,13 +116,13 @@ def dup_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
 def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """PTEs are gone; packed nr and partially_mapped."""
     unmapped, partially_mapped = hooks.remove_ptes_at(folio, page, nr, mm, vpn)
-    return unmapped | int(partially_mapped) << 2 * PACK
+    return packed(unmapped, 0, partially_mapped)
 
 
 def remove_pmd(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """A PMD is gone; packed nr, nr_pmdmapped and partially_mapped."""
     unmapped, pmdunmapped, partially_mapped = hooks.remove_pmd_at(folio, mm, vpn)
-    return unmapped | pmdunmapped << PACK | int(partially_mapped) << 2 * PACK
+    return packed(unmapped, pmdunmapped, partially_mapped)
 
 
 def can_reuse(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
@@ -113,12 +137,12 @@ def maybe_mapped_shared(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0)
 
 def mapcount(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """Number of mappings."""
-    return hooks.mapcount(folio)
+    return int(hooks.mapcount(folio))
 
 
 def page_mapcount(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
     """What kpagecount shows."""
-    return hooks.page_mapcount(folio, page)
+    return int(hooks.page_mapcount(folio, page))
 
 
 def page_exclusive(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:

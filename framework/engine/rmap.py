@@ -7,7 +7,7 @@ deferred split follow from what the hooks return. Sources: specification 1.4 to 
 from __future__ import annotations
 
 from foliolab.framework.engine import calls
-from foliolab.framework.engine.calls import PACK, PACK_MASK, policy_call
+from foliolab.framework.engine.calls import nr_of, nr_pmdmapped_of, partially_mapped_of, policy_call
 from foliolab.framework.engine.folio import (
     ClearPageAnonExclusive,
     PageAnonExclusive,
@@ -138,7 +138,7 @@ def folio_add_file_rmap_ptes(
 def folio_add_file_rmap_pmd(vm: Memory, cpu: Cpu, folio: Folio, mm: MM, vpn: int) -> None:
     """A PMD maps a file folio."""
     mapped = policy_call(vm, calls.ADD_PMD, folio, folio, 0, mm, vpn)
-    _mod_stat(cpu, folio, mapped & PACK_MASK, mapped >> PACK)
+    _mod_stat(cpu, folio, nr_of(mapped), nr_pmdmapped_of(mapped))
 
 
 def folio_dup_file_rmap_ptes(vm: Memory, folio: Folio, page: Page, nr_pages: int, child: MM, vpn: int) -> None:
@@ -187,9 +187,9 @@ def folio_try_dup_anon_rmap_pmd(vm: Memory, folio: Folio, page: Page, parent: MM
 
 def _after_removal(cpu: Cpu, folio: Folio, unmapped: int) -> None:
     """Deferred split and statistics; `unmapped` packs nr, nr_pmdmapped and partially_mapped."""
-    if unmapped >> 2 * PACK and folio_test_anon(folio) and not test_bit(PG_partially_mapped, folio._flags_1):
+    if partially_mapped_of(unmapped) and folio_test_anon(folio) and not test_bit(PG_partially_mapped, folio._flags_1):
         deferred_split_folio(cpu, folio, True)
-    _mod_stat(cpu, folio, -(unmapped & PACK_MASK), -(unmapped >> PACK & PACK_MASK))
+    _mod_stat(cpu, folio, -nr_of(unmapped), -nr_pmdmapped_of(unmapped))
 
 
 def folio_remove_rmap_ptes(vm: Memory, cpu: Cpu, folio: Folio, page: Page, nr_pages: int, mm: MM, vpn: int = 0) -> None:

@@ -6,13 +6,17 @@ by copying the call tree with other globals, so interpreted and native code come
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dis
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
+from importlib.util import resolve_name
 from inspect import unwrap
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -115,6 +119,31 @@ def readers(roots: Iterable[Function], replace: Mapping[Function, Function]) -> 
             if not callable(value) and module not in found.setdefault(name, []):
                 found[name].append(module)
     return {name: sorted(modules) for name, modules in found.items()}
+
+
+@cache
+def origin(module: str, name: str) -> str:
+    """The module that a global was imported from by name (`from a import NAME`), else the module itself.
+
+    A constant's value does not tell; the module's source does. Where it cannot be read, nothing was imported.
+    """
+    file = getattr(sys.modules.get(module), "__file__", None)
+    try:
+        tree = ast.parse(Path(file or "").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return module
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and any(name == (one.asname or one.name) for one in node.names):
+            package = getattr(sys.modules[module], "__package__", None)
+            return origin(resolve_name("." * node.level + (node.module or ""), package), name)
+    return module
+
+
+def called_by(roots: Iterable[Function], replace: Mapping[Function, Function]) -> set[Function]:
+    """Every function whose name a function reads that the roots reach, with `replace` in force."""
+    return {
+        value for reads in _walk(roots, replace).values() for _, _, value in reads if isinstance(value, FunctionType)
+    }
 
 
 def mentions(root: Function, words: Iterable[str]) -> set[str]:

@@ -85,12 +85,15 @@ def _address_of_field(context: Any, builder: Any, kind: PointerType, value: Any,
 
 
 # -- registration ----------------------------------------------------------------------------------
+NATIVE: Final[set[Callable[..., Any]]] = set()
+"""The functions that have a native form of their own."""
 Typer = Callable[..., Any]
 Lowering = Callable[[Any, Any, Any, Any], Any]
 
 
 def register(function: Any, typer: Typer, lower: Lowering) -> None:
     """Give a primitive its native form: `typer` maps argument types to the result's, `lower` emits it."""
+    NATIVE.add(function)
     count = function.__code__.co_argcount
     names = ", ".join(f"a{i}" for i in range(count))
     # numba inspects the typer's signature, so it needs the exact number of arguments

@@ -1,4 +1,4 @@
-"""The run that the workspace starts: what is asked for, the command that repeats it, and the job that measures."""
+"""The measurement that the workspace starts: the choices, the request, and the work of the job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.errors import UsageError
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
     from foliolab.framework.engine.engine import Execution
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from foliolab.framework.run.request import RunRequest
 
 EVERY: Final = 0.1
-"""Seconds between two reports of progress."""
+"""Least seconds between two reports of progress."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the controls say, as on a command line.
+    """The choices of the controls, as on the command line.
 
     Args:
-        policies: two or more, as a user would write them.
+        policies: two or more, as they are written on the command line.
         baseline: one of them.
         workloads: names.
         sizes: such as "4K,64K,2M", or "all".
         memory: such as "64M".
-        rounds: 0 for as many as a verdict needs.
-        quick: less time for each case.
+        rounds: 0 for the number that a verdict needs.
+        quick: take less time for each case.
         files: policy files besides the installed plugins.
     """
 
@@ -46,12 +46,12 @@ class Wish:
 
 
 def request_of(wish: Wish, registry: Registry, execution: Execution | None = None) -> RunRequest:
-    """What to run.
+    """Make the request of a run.
 
     Args:
-        wish: what the controls say.
+        wish: the choices.
         registry: all plugins.
-        execution: native by default, or interpreted if numba is missing; to find that out imports numba.
+        execution: native, or interpreted if numba is missing, by default; finding that out imports numba.
 
     Raises:
         UsageError: too few policies, no workload, or a size or amount that is not understood.
@@ -76,10 +76,10 @@ def request_of(wish: Wish, registry: Registry, execution: Execution | None = Non
 
 
 def measure(wish: Wish, say: Callable[[object], None]) -> Result:
-    """Measure, and tell of what is measured so far after each case; a run that is cancelled answers with that.
+    """Measure; the work of a job. After each case, `say` gets the result so far. A cancelled run returns it, too.
 
     Raises:
-        FolioLabError: it could not be run.
+        FolioLabError: the run could not start.
     """
     from foliolab.framework.plugins.registry import load
     from foliolab.framework.run.supervise import compare_run

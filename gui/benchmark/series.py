@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import TYPE_CHECKING, Final
 
-from foliolab.gui.widgets.curves import Curve
+from foliolab.gui.benchmark.curve import Curve
 
 if TYPE_CHECKING:
     from foliolab.framework.calibration.prediction import Forecast

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from PySide6.QtWidgets import QTableWidgetItem
 
 from foliolab.gui.benchmark.series import SIGNS, sentence, size_name
+from foliolab.gui.widgets.basics import ReadOnlyTable
 from foliolab.gui.window.exporting import Row as TableRow
 from foliolab.gui.window.theme import Theme
 
@@ -30,21 +31,14 @@ class _Item(QTableWidgetItem):
         return self.text() < other.text()
 
 
-class VerdictTable(QTableWidget):
+class VerdictTable(ReadOnlyTable):
     """The table that `foliolab compare` prints, for one workload or for all."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__(0, len(COLUMNS))
+        super().__init__("Verdicts", COLUMNS)
         self._theme = theme
         self._rows: Sequence[Row] = ()
-        self.setAccessibleName("Verdicts")
-        self.setHorizontalHeaderLabels(list(COLUMNS))
-        self.verticalHeader().hide()
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setShowGrid(False)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.horizontalHeader().setStretchLastSection(True)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         self._rows = rows

@@ -1,18 +1,22 @@
-"""Benchmark: curves over folio size, live while they are measured."""
+"""The benchmark workspace: curves over folio size, which grow while a job measures."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
+from foliolab.gui.benchmark.forecasts import forecasts
 from foliolab.gui.benchmark.measure import Wish, request_of
+from foliolab.gui.benchmark.series import curves, described
+from foliolab.gui.benchmark.views import Views
+from foliolab.gui.window import dialogs
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -25,25 +29,24 @@ if TYPE_CHECKING:
     from foliolab.framework.results.comparison import Row
     from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.counted import CountedBars
+    from foliolab.gui.benchmark.plot import CurvePlot
     from foliolab.gui.benchmark.verdicttable import VerdictTable
-    from foliolab.gui.jobs import Job
-    from foliolab.gui.widgets.curves import CurvePlot
+    from foliolab.gui.window.jobs import Job
 
 WELCOME: Final = (
-    "Times are measured in interleaved rounds in a process of their own; curves grow while they are. Bars are 95 % "
-    "intervals; dashed curves are figures that patch series published."
+    "A process of its own measures the times in interleaved rounds; the curves grow meanwhile. Bars are 95 % "
+    "intervals. Dashed curves are figures that patch series published."
 )
-ALL: Final = "all workloads"
 
 
 class BenchmarkWorkspace(Workspace):
-    """Measure policies."""
+    """Measures what policies cost."""
 
     name = "benchmark"
     title = "&Benchmark"
     icon = "benchmark"
     keys = "Ctrl+3"
-    tip = "Measure what policies cost, and watch the curves"
+    tip = "Measure what policies cost"
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -54,44 +57,24 @@ class BenchmarkWorkspace(Workspace):
         self.plot: CurvePlot | None = None
         self.bars: CountedBars | None = None
         self.table: VerdictTable | None = None
-        self._forecasts: dict[tuple[str, int, str], Forecast] = {}
-        self._no_rest = ""
+        self._reported = ""
+        """Why the rest of the kernel cannot be added, as the latest notice said."""
         self.controls = Controls(desk)
         self.controls.wanted.connect(self.start)
         self.controls.stopped.connect(self.stop)
-        self.workload, self.baseline = QComboBox(), QComboBox()
-        self.workload.setAccessibleName("Workload that is shown")
-        self.baseline.setAccessibleName("Baseline that ratios are against")
-        self.scale, self.rest = QComboBox(), QComboBox()
-        self.scale.addItems(["ratio to the baseline", "nanoseconds a page"])
-        self.scale.setAccessibleName("Ratio or absolute")
-        self.rest.addItems(["raw", "with the rest of the kernel"])
-        self.rest.setAccessibleName("Raw, or with the rest of the kernel")
-        self.published = QPushButton("Published")
-        self.published.setCheckable(True)
-        self.published.setChecked(True)
-        self.published.setToolTip("Published figures as dashed curves")
-        for combo in (self.workload, self.baseline, self.scale, self.rest):
-            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-            combo.currentIndexChanged.connect(self._redraw)
-        self.published.toggled.connect(self._redraw)
+        self.views = Views()
+        self.views.changed.connect(self._redraw)
         self._build()
 
     def _build(self) -> None:
-        self.welcome, self.told = QLabel(WELCOME), QLabel()
+        self.welcome, self.point = QLabel(WELCOME), QLabel()
         self.welcome.setWordWrap(True)
         self.welcome.setProperty("role", "quiet")
         self.first = QPushButton("Measure a quick comparison")
         self.first.setProperty("role", "primary")
         self.first.clicked.connect(self.example)
-        self.told.setProperty("role", "quiet")
-        self.told.setAccessibleName("The point under the mouse")
-        self.views = QWidget()
-        line = QHBoxLayout(self.views)
-        line.setContentsMargins(0, 0, 0, 0)
-        for part in (self.workload, self.baseline, self.scale, self.rest, self.published):
-            line.addWidget(part)
-        line.addStretch(1)
+        self.point.setProperty("role", "quiet")
+        self.point.setAccessibleName("The point under the mouse")
         self.views.hide()
         self._centre = QWidget()
         layout = QVBoxLayout(self._centre)
@@ -121,18 +104,18 @@ class BenchmarkWorkspace(Workspace):
         )
 
     def _furnish(self) -> None:
-        """Make what is drawn once there is something; importing it takes a while."""
+        """Make the plot and the tables at first use, because importing pyqtgraph takes a while."""
         if self.plot is not None:
             return
         from foliolab.gui.benchmark.counted import CountedBars
+        from foliolab.gui.benchmark.plot import CurvePlot
         from foliolab.gui.benchmark.verdicttable import VerdictTable
-        from foliolab.gui.widgets.curves import CurvePlot
 
         theme = self.desk.themes.now
         self.plot, self.bars, self.table = CurvePlot(theme), CountedBars(theme), VerdictTable(theme)
         self.plot.setObjectName("benchmark.curves")
         self.plot.setAccessibleName("Curves over folio size")
-        self.plot.pointed.connect(self.told.setText)
+        self.plot.pointed.connect(self.point.setText)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
         split.addWidget(self.plot)
@@ -141,45 +124,43 @@ class BenchmarkWorkspace(Workspace):
         layout = self._centre.layout()
         assert isinstance(layout, QVBoxLayout)
         layout.addWidget(split, 100)
-        layout.addWidget(self.told)
+        layout.addWidget(self.point)
         self._table_host.layout().addWidget(self.table)  # type: ignore[union-attr]
 
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
-        """Measuring, saving, handing on."""
         run, view, make = "&Run", "&View", self.command
         return [
             make("start", "&Measure", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Measure",
-                 tip="Measure what the panel says"),
+                 tip="Measure the chosen policies and workloads"),
             make("stop", "S&top", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True, word="Stop",
-                 tip="End the run with what is measured so far"),
-            make("example", "A &quick comparison", self.example, menu=run, tip="Measure the first policies quickly"),
+                 tip="Stop the run and keep what is measured"),
+            make("example", "A &quick comparison", self.example, menu=run,
+                 tip="Measure the chosen policies, or the first ones, quickly"),
             make("save", "&Save the result…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save", bar=True,
-                 word="Save", tip="Write a result file that foliolab reads"),
+                 word="Save", tip="Save the result to a file, which foliolab report and diff read"),
             make("compare", "Open in &Compare", self.compare, menu=run, icon="compare", bar=True,
-                 word="Open in Compare", tip="Fill the matrix of the home screen from this result"),
-            make("scale", "&Ratio or absolute", self.toggle_scale, menu=view, keys=("R",),
-                 tip="Ratios to the baseline, or nanoseconds a page"),
-            make("published", "&Published figures", self.toggle_published, menu=view, keys=("P",),
-                 tip="Show or hide what was published"),
+                 word="Open in Compare", tip="Show this result in the matrix of Compare"),
+            make("scale", "&Ratio or absolute", self.views.toggle_scale, menu=view, keys=("R",),
+                 tip="Show ratios to the baseline, or nanoseconds per page"),
+            make("published", "&Published figures", self.views.published.toggle, menu=view, keys=("P",),
+                 tip="Show or hide published figures"),
         ]  # fmt: skip
 
     def start_chosen(self) -> None:
-        """Measure what the panel says."""
         self.start(self.controls.wish())
 
     def example(self) -> None:
-        """A quick comparison of the ticked policies, or of the first few."""
+        """Quickly measure the ticked policies, or the first few."""
         names = self.controls.policies.chosen()
         if len(names) < 2:
             names = [policy.name for policy in self.desk.library.policies][:1]
             names += [p.name for p in self.desk.library.policies if "safe" in p.with_parameters().capabilities][:2]
-        workloads = [one.name for one in self.desk.library.registry.workloads.values() if not one.program][:1]
+        workloads = [w.name for w in self.desk.library.registry.workloads.values() if not w.program][:1]
         self.controls.choose({"policies": list(dict.fromkeys(names)), "workloads": workloads, "quick": True})
         self.start_chosen()
 
     def start(self, wish: Wish) -> None:
-        """Measure."""
         from foliolab.framework.run.cases import check_memory
         from foliolab.gui.benchmark.measure import measure
 
@@ -198,25 +179,24 @@ class BenchmarkWorkspace(Workspace):
         self.controls.runs(True)
         self.path = None
         self.job = self.desk.jobs.start(f"Measuring {', '.join(wish.policies)}", measure, wish)
-        self.job.said.connect(self._said)
+        self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)
         self.job.failed.connect(self.desk.notices.fault)
         self.job.ended.connect(self._ended)
 
     def stop(self) -> None:
-        """End the run; what is measured is kept."""
+        """Stop the run; the job answers with what is measured."""
         if self.job is not None:
             self.job.cancel()
 
     def ask_save(self) -> None:
-        """Ask where to, and write the result."""
+        """Ask for a file and write the result to it."""
         if self.result is None:
             self.desk.notices.say("nothing is measured yet")
             return
-        start = str(Path(self.desk.settings.text("window/folder")) / "result.json")
-        path, _ = QFileDialog.getSaveFileName(self, "Save the result", start, "Result (*.json)")
-        if path:
-            self.save(Path(path))
+        path = dialogs.ask_save(self, self.desk.settings, "Save the result", "result.json", "Result (*.json)")
+        if path is not None:
+            self.save(path)
 
     def save(self, path: Path) -> None:
         """Write the result to a file."""
@@ -228,10 +208,10 @@ class BenchmarkWorkspace(Workspace):
             self.desk.notices.fault(fault)
             return
         self.path = path
-        self.desk.notices.say(f"written to {path}")
+        self.desk.notices.say(f"the result is written to {path}")
 
     def compare(self) -> None:
-        """Open the result in Compare; it is written to the user's data folder first, if it is in no file."""
+        """Open the result in Compare. A result without a file is first written to the user's data folder."""
         from foliolab.framework.verify.ledger import folder as data_folder
 
         if self.result is None:
@@ -248,16 +228,8 @@ class BenchmarkWorkspace(Workspace):
                 return
         self.desk.open(self.path)
 
-    def toggle_scale(self) -> None:
-        """Ratio, or absolute."""
-        self.scale.setCurrentIndex(1 - self.scale.currentIndex())
-
-    def toggle_published(self) -> None:
-        """With or without published figures."""
-        self.published.toggle()
-
-    # -- what comes in ---------------------------------------------------------------------------------
-    def _said(self, news: object) -> None:
+    # -- the job ---------------------------------------------------------------------------------------
+    def _on_report(self, news: object) -> None:
         from foliolab.framework.results.result import Result
 
         if isinstance(news, Result):
@@ -268,105 +240,75 @@ class BenchmarkWorkspace(Workspace):
         for failure in result.failures:
             self.desk.notices.say(f"{failure.policy or 'the run'}: {failure.message}", "error")
         if not result.complete:
-            self.statusBar().showMessage("Stopped: this is what was measured until then", 8000)
+            self.statusBar().showMessage("Stopped: the view shows what was measured until then", 8000)
 
     def _ended(self) -> None:
         self.job = None
         self.controls.runs(False)
 
     def show_result(self, result: Result) -> None:
-        """Show what is measured."""
+        """Show a result, complete or not."""
         self._furnish()
         self.result = result
-        for combo, names in ((self.workload, [ALL, *result.config.workloads]), (self.baseline, result.config.policies)):
-            if [combo.itemText(at) for at in range(combo.count())] != list(names):
-                kept = combo.currentText()
-                combo.blockSignals(True)
-                combo.clear()
-                combo.addItems(list(names))
-                wanted = result.config.workloads[0] if combo is self.workload else result.config.baseline
-                combo.setCurrentText(kept if kept in names and kept != ALL else wanted)
-                combo.blockSignals(False)
+        self.views.offer(result)
         self.welcome.hide()
         self.first.hide()
         self.views.show()
         self._redraw()
 
     def _redraw(self) -> None:
-        """Show the result as the controls above the picture say."""
+        """Show the result as `views` says."""
         from foliolab.framework.results.comparison import compare
-        from foliolab.gui.benchmark.series import Selection, curves, described
 
         result = self.result
         if result is None or self.plot is None or self.bars is None or self.table is None:
             return
         registry = self.desk.library.registry
-        baseline = self.baseline.currentText() or result.config.baseline
+        baseline = self.views.baseline.currentText() or result.config.baseline
         self.rows = compare(result, baseline, registry.published_figures(), registry.parameters_of)
-        shown = self.workload.currentText()
-        workload = shown if shown != ALL else result.config.workloads[0]
-        selection = Selection(
-            workload, self.scale.currentIndex() == 0, self.rest.currentIndex() == 1, self.published.isChecked()
-        )
-        forecasts = self._predicted(result) if selection.rest else {}
-        found = curves(result, self.rows, baseline, selection, forecasts)
-        self.plot.label(f"time, {baseline} = 1" if selection.ratio else "ns a page", f"folio size, {workload}")
+        selection = self.views.selection(result)
+        predicted = self._forecasts(result) if selection.rest else {}
+        found = curves(result, self.rows, baseline, selection, predicted)
+        unit = f"time, {baseline} = 1" if selection.ratio else "ns per page"
+        self.plot.label(unit, f"folio size, {selection.workload}")
         self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
         self.plot.setAccessibleDescription(described(result, found, selection, baseline))
-        self.bars.show_result(result, workload)
-        self.table.show_rows([row for row in self.rows if shown == ALL or row.workload == workload])
+        self.bars.show_result(result, selection.workload)
+        every = self.views.all_workloads
+        self.table.show_rows([row for row in self.rows if every or row.workload == selection.workload])
 
-    def _predicted(self, result: Result) -> dict[tuple[str, int, str], Forecast]:
-        """With the rest of the kernel; why not, where there is no calibration."""
-        from foliolab.framework import calibration, host
-        from foliolab.framework.calibration import prediction
-
-        kernel = host.kernel()
-        path = calibration.default_path(kernel)
-        if not path.is_file():
-            self._say_no_rest("this kernel is not calibrated: run foliolab kernel calibrate, as root, first")
-            return {}
+    def _forecasts(self, result: Result) -> Mapping[tuple[str, int, str], Forecast]:
+        """Times with the rest of the kernel; if there are none, a notice says once why."""
         try:
-            library = self.desk.library
-            predicted = prediction.predict(
-                result,
-                self.rows,
-                calibration.Calibration.load(path),
-                lambda policy: "reuse" in library.scheme(policy).capabilities,
-            )
+            return forecasts(result, self.rows, self.desk.library)
         except FolioLabError as fault:
-            self._say_no_rest(fault.what)
+            if fault.what != self._reported:
+                self._reported = fault.what
+                text = f"the rest of the kernel cannot be added: {fault.what}"
+                self.desk.notices.say(text, "warning", fault.hint)
             return {}
-        return dict(predicted.forecasts)
 
-    def _say_no_rest(self, why: str) -> None:
-        if why != self._no_rest:
-            self._no_rest = why
-            self.desk.notices.say(f"there is no rest of the kernel to add: {why}", "warning")
-
-    # -- what every workspace does ---------------------------------------------------------------------
+    # -- hooks of workspaces ---------------------------------------------------------------------------
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         if self.plot is not None and self.bars is not None and self.table is not None:
             self.plot.paint_theme(theme)
             self.bars.paint(theme)
             self.table.paint(theme)
 
     def refresh(self) -> None:
-        """A policy file was saved, or came."""
         self.controls.refill()
 
     def exportables(self) -> Sequence[Exportable]:
-        """The curves, the bars, the table."""
+        """The curves with the table of verdicts, and the bars with the table of counted accesses."""
         if self.result is None or self.plot is None or self.bars is None or self.table is None:
             return ()
         return [
             Exportable("curves", "Curves over folio size", self.plot, self.table.table),
-            Exportable("counted", "Counted accesses a page", self.bars, self.bars.table),
+            Exportable("counted", "Counted accesses per page", self.bars, self.bars.table),
         ]
 
     def repeated(self) -> Sequence[str]:
-        """The command that measures the same."""
+        """The command of the shown result, else of the choices."""
         if self.result is not None and self.job is None:
             return shlex.split(self.result.command)
         try:
@@ -375,7 +317,10 @@ class BenchmarkWorkspace(Workspace):
             return ()
 
     def receive(self, what: object) -> None:
-        """Policies to measure, a result, or its file."""
+        """Show a result or its file; or choose what a dictionary says, as `Controls.choose` takes it.
+
+        With "start" in the dictionary, the measurement starts.
+        """
         from foliolab.framework.results.result import Result
 
         if isinstance(what, Path):
@@ -395,7 +340,7 @@ class BenchmarkWorkspace(Workspace):
             self.start_chosen()
 
     def keep(self, settings: Settings) -> None:
-        """Remember what was chosen."""
+        """Store the choices."""
         wish = self.controls.wish()
         settings.keep("benchmark/policies", list(wish.policies))
         settings.keep("benchmark/workloads", list(wish.workloads))
@@ -403,6 +348,5 @@ class BenchmarkWorkspace(Workspace):
         settings.keep("benchmark/memory", wish.memory)
 
     def shut(self) -> None:
-        """Jobs end with the window."""
         if self.plot is not None:
             self.plot.shut()

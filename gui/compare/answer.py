@@ -1,4 +1,4 @@
-"""The answer to one question about one policy: a word, a figure, a small curve, and the evidence behind them."""
+"""The answer to one question about one policy: a word, a figure, a small curve, and the evidence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 Tone = Literal["good", "doubtful", "bad", "quiet"]
 SIGNS: Final[dict[Tone, str]] = {"good": "✓", "doubtful": "▲", "bad": "✗", "quiet": "–"}
-"""What stands beside a verdict, so that colour is never alone."""
+"""Stands beside a verdict, so that colour alone never carries it."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Question:
     Args:
         name: unique.
         title: one or two words.
-        asks: the question, as one sentence.
-        workspace: shows more.
-        takes_time: whether its answer has to be measured.
+        asks: the question as a sentence.
+        workspace: the name of the workspace that shows more.
+        takes_time: whether the answer is measured.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Question:
 
 
 QUESTIONS: Final = (
-    Question("right", "Right", "Does it keep what it claims under every attack?", "verify"),
-    Question("precise", "Precise", "How often does it call an exclusive folio shared?", "explore"),
-    Question("cost", "Cost", "What do mapping, unmapping and fork take, next to the baseline?", "benchmark"),
-    Question("memory", "Memory", "What does it store per folio, and per MM?", "policies", takes_time=False),
-    Question("proc", "What /proc shows", "How far are PSS, USS and the others from the page tables?", "explore"),
+    Question("right", "Right", "Does the policy keep its claims under all attacks?", "verify"),
+    Question("precise", "Precise", "How often does the policy call an exclusive folio shared?", "explore"),
+    Question("cost", "Cost", "How long do mapping, unmapping and fork take, compared with the baseline?", "benchmark"),
+    Question("memory", "Memory", "How much does the policy store per folio and per MM?", "policies", takes_time=False),
+    Question("proc", "What /proc shows", "How far are PSS, USS and the other figures from the page tables?", "explore"),
 )
 
 
@@ -43,11 +43,11 @@ class Curve:
     """A small curve, or a row of marks.
 
     Args:
-        points: (label of x, value); the labels are evenly spaced.
-        x, y: what the axes show.
-        low, high: bounds of each value; empty where there is no uncertainty.
-        level: a value to draw a line at, such as the baseline's; None for none.
-        marks: draw each value as one mark, good (1), undecided (0) or bad (-1), instead of a curve.
+        points: labels of x with their values; the labels are evenly spaced.
+        x, y: titles of the axes.
+        low, high: the bounds of each value; empty if the values are exact.
+        level: the value of a horizontal line, such as that of the baseline; None for no line.
+        marks: draw a mark for each value, good (1), undecided (0) or bad (-1), instead of a curve.
     """
 
     points: tuple[tuple[str, float], ...]
@@ -64,19 +64,19 @@ NOTHING: Final = Curve(())
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known.
+    """The answer of a cell.
 
     Args:
         word: the verdict in a word or two.
-        tone: what it means.
-        figure: a number with its unit, as text.
-        caption: what the figure is of, in a few words.
-        sentence: the same as a whole sentence, with what it rests on.
-        curve: a small one.
+        tone: whether the verdict is good.
+        figure: a number with its unit, as a text.
+        caption: says in a few words what the figure is.
+        sentence: the verdict as a sentence, with its basis.
+        curve: a small curve.
         headings, rows: the evidence as a table.
-        command: the words of the command that repeats it.
+        command: the words of the command line that repeats the measurement; empty if none does.
         old: why the answer is out of date, in a few words; empty if it is not.
-        known: whether there is an answer at all.
+        known: whether the question is answered.
     """
 
     word: str
@@ -93,22 +93,22 @@ class Answer:
 
     @property
     def sign(self) -> str:
-        """What stands beside the word."""
+        """The sign beside the word."""
         return SIGNS[self.tone]
 
     @property
-    def told(self) -> str:
-        """One line, for accessible texts and tables."""
+    def text(self) -> str:
+        """One line, for screen readers and tables."""
         parts = [self.word, self.figure, self.caption, self.old]
         return ", ".join(part for part in parts if part)
 
 
 def unknown(command: tuple[str, ...] = (), why: str = "") -> Answer:
-    """Nothing has been measured yet."""
-    sentence = why or "This has not been measured on this machine yet. Press M to measure this cell."
+    """The answer of a cell that is not measured."""
+    sentence = why or "This is not measured on this host yet. Press M to measure the cell."
     return Answer("not measured", sentence=sentence, command=command, known=False)
 
 
 def failed(why: str, command: tuple[str, ...] = ()) -> Answer:
-    """It was tried, and could not be done."""
+    """The answer of a cell whose measurement failed."""
     return Answer("failed", "bad", "", "see the evidence", why, command=command, known=False)

@@ -1,4 +1,4 @@
-"""Answers made of the tool's own results: verdicts of the ledger, precision, comparison, layout, consequences."""
+"""Makes answers of results: verdicts of the ledger, precision, comparison, layout and consequences."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.ledger import KeptVerdict
 
 TYPICAL: Final = 4
-"""Order of the folio whose cost in memory stands in the matrix: 64 KiB."""
+"""Order of the folio (64 KiB) whose memory cost the matrix shows."""
 OWED: Final = "what every policy owes"
 RARELY: Final = 0.01
-"""Share of the time below which an error is called rare."""
+"""Share of the time below which a policy counts as nearly exact."""
 
 
 # -- right -----------------------------------------------------------------------------------------------
 def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, ...]) -> Answer:
-    """What `verify` said about a policy's claims.
+    """The verdicts of `verify` on the claims of a policy.
 
     Args:
         scheme: the policy.
-        kept: the ledger's verdicts on this text, by claim.
-        command: what verifies it.
+        kept: the ledger's verdicts on its text, by claim.
+        command: the words of the command line that verifies the policy.
     """
     if not kept:
-        return unknown(command, "Nobody has verified this text yet. Press M for a short attack on it.")
+        return unknown(command, "This text is not verified yet. Press M to attack it for some seconds.")
     claims = ["", *sorted(scheme.capabilities)]
     verdicts = {claim: kept[claim].verdict if claim in kept else "undecided" for claim in claims}
     refuted = [claim for claim, verdict in verdicts.items() if verdict == "refuted"]
@@ -45,8 +45,8 @@ def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, .
         lacks = "" if "safe" in scheme.capabilities else " It does not claim to be safe."
         sentence = f"{held} of the {len(claims)} claims of {scheme.name} held under the attacks so far.{lacks}"
         newest = max(kept.values(), key=lambda one: one.date)
-        sentence += f" Its verdicts: {newest.source}."
-    caption = "claims held" if "safe" in scheme.capabilities else "claims; not “safe”"
+        sentence += f" Newest verdict: {newest.source}."
+    caption = "claims held" if "safe" in scheme.capabilities else "claims; “safe” is not claimed"
     rows = [
         (claim or OWED, verdicts[claim], kept[claim].attack, kept[claim].source, kept[claim].message)
         if claim in kept
@@ -63,26 +63,28 @@ def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, .
 
 # -- precise ---------------------------------------------------------------------------------------------
 def precise(result: PrecisionResult, policy: str) -> Answer:
-    """How often a policy calls an exclusive folio shared, over all workloads."""
-    points = [one for one in result.points if one.policy == policy]
-    stopped = next((one.stopped for one in points if one.stopped), "")
+    """How often a policy calls an exclusive folio shared, over all patterns."""
+    points = [point for point in result.points if point.policy == policy]
+    stopped = next((point.stopped for point in points if point.stopped), "")
     part, whole = _false(points)
     if not whole:
         return unknown(why=f"{policy} was not measured: {stopped or 'no folio was exclusive'}")
-    unsafe = sum(one.unsafe.folio_ns for one in points)
-    shared = sum(one.shared_time for one in points)
+    unsafe = sum(point.unsafe.folio_ns for point in points)
+    shared = sum(point.shared_time for point in points)
     share = part / whole
     word, tone = _precision(share, unsafe)
-    numbers = sorted({one.mms for one in points})
+    numbers = sorted({point.mms for point in points})
     curve = []
     for mms in numbers:
-        here = [one for one in points if one.mms == mms]
-        parts = [one.wrong("time") for one in here] if unsafe else [_false(here)]
-        some, all_ = sum(one for one, _ in parts), sum(one for _, one in parts)
-        curve.append((str(mms), 100 * _ratio(some, all_)))
-    worst = max(points, key=lambda one: _ratio(*one.false("time")))
+        at_mms = [point for point in points if point.mms == mms]
+        shares = [point.wrong("time") for point in at_mms] if unsafe else [_false(at_mms)]
+        ratio = _ratio(sum(share[0] for share in shares), sum(share[1] for share in shares))
+        curve.append((str(mms), 100 * ratio))
+    worst = max(points, key=lambda point: _ratio(*point.false("time")))
     sentence = f"{policy} calls a folio that one process maps “maybe shared” {share_text(part, whole)} of the time, "
-    sentence += f"over {len({one.workload for one in points})} workloads with {numbers[0]} to {numbers[-1]} processes"
+    sentence += (
+        f"over {len({point.workload for point in points})} patterns with {numbers[0]} to {numbers[-1]} processes"
+    )
     if part:
         sentence += f"; at worst {share_text(*worst.false('time'))} ({worst.workload}, {worst.mms} processes)"
     if unsafe:
@@ -120,7 +122,7 @@ def _precision(share: float, unsafe: int) -> tuple[str, Tone]:
 
 # -- cost ------------------------------------------------------------------------------------------------
 def cost(result: Result, policy: str) -> Answer:
-    """A policy's times next to the baseline's: the geometric mean over workloads, by folio size."""
+    """The times of a policy as ratios to the baseline: the geometric means over workloads, by folio size."""
     from foliolab.framework.results.comparison import compare
     from foliolab.framework.results.difference import pooled
 
@@ -143,30 +145,30 @@ def cost(result: Result, policy: str) -> Answer:
         else (row.workload, size_text(row.size_kib), "", "", "", row.reason)
         for row in rows
     )  # fmt: skip
-    found = [(size, one) for size, one in by_size if one is not None]
+    means = [(size, mean) for size, mean in by_size if mean is not None]
     return Answer(
         whole.word, tones.get(whole.word, "quiet"), f"{change_text(whole.ratio)} %",
         f"± {margin:.1f}, {len(measured)} cases",
-        f"{policy} takes the time of {baseline} {change_text(whole.ratio)} % ({change_text(whole.low)} to "
-        f"{change_text(whole.high)} %), as the geometric mean of {len(measured)} cases: "
+        f"The time of {policy} differs from that of {baseline} by {change_text(whole.ratio)} % "
+        f"({change_text(whole.low)} to {change_text(whole.high)} %), the geometric mean of {len(measured)} cases: "
         f"{', '.join(dict.fromkeys(row.workload for row in measured))}.",
         Curve(
-            tuple((size_text(size), one.ratio) for size, one in found), "folio size", f"time / {baseline}’s",
-            tuple(one.low for _, one in found), tuple(one.high for _, one in found), 1.0,
+            tuple((size_text(size), mean.ratio) for size, mean in means), "folio size", f"time / {baseline}’s",
+            tuple(mean.low for _, mean in means), tuple(mean.high for _, mean in means), 1.0,
         ),
         ("workload", "size", "ns per page", "change", "95 % interval", "verdict"), table, _words(result.command),
     )  # fmt: skip
 
 
 def base(policy: str, command: tuple[str, ...] = ()) -> Answer:
-    """The baseline's own cell."""
-    return Answer("baseline", "quiet", "", "the others’ 1.0", f"{policy} is what the others are compared with.",
+    """The answer of the baseline itself."""
+    return Answer("baseline", "quiet", "", "the others’ 1.0", f"The other policies are compared with {policy}.",
                   command=command)  # fmt: skip
 
 
 # -- memory ----------------------------------------------------------------------------------------------
 def memory(scheme: Scheme, command: tuple[str, ...]) -> Answer:
-    """What a policy stores, as it declares it."""
+    """The memory that a policy needs by the fields that it declares."""
     from foliolab.framework.anatomy.layout import ORDERS
     from foliolab.framework.anatomy.layout import cost as stored
     from foliolab.framework.machine.layout import CTYPES
@@ -175,16 +177,18 @@ def memory(scheme: Scheme, command: tuple[str, ...]) -> Answer:
     typical = next((one for one in costs if one.order == TYPICAL), costs[-1])
     per_mm = sum(CTYPES[one.ctype].bits * one.count for one in scheme.stored("mm"))
     grows = any(one.extra for one in costs)
-    mine = f"; {_bits(per_mm)} per MM" if per_mm else ""
+    beside = f"; {_bits(per_mm)} per MM" if per_mm else ""
     larger = (
-        f" Struct pages grow by {typical.extra >> typical.order} bytes each." if grows else " It fits into today's."
+        f" Struct pages grow by {typical.extra >> typical.order} bytes each."
+        if grows
+        else " The fields fit into today's struct pages."
     )
     rows = tuple(
         (size_text(4 << one.order), str(one.bits), f"{one.bits_per_page:.4g}", str(one.extra)) for one in costs
     )
     return Answer(
         "grows" if grows else "fits", "doubtful" if grows else "good", _bits(typical.bits),
-        f"per {size_text(4 << typical.order)}{mine}",
+        f"per {size_text(4 << typical.order)}{beside}",
         f"{scheme.name} stores {typical.bits:,} bits in a folio of {size_text(4 << typical.order)}"
         f"{f' and {per_mm} bits in each MM' if per_mm else ''}.{larger}",
         Curve(tuple((size_text(4 << one.order), float(one.bits)) for one in costs), "folio size", "bits per folio"),
@@ -198,13 +202,13 @@ def _bits(bits: int) -> str:
 
 # -- what /proc shows ------------------------------------------------------------------------------------
 def proc(result: ConsequencesResult, policy: str) -> Answer:
-    """How far the figures of /proc are from the page tables, over all courses."""
+    """How far the figures of /proc are from the page tables, over all sources."""
     from foliolab.framework.consequences.result import totals
 
     outcome = next((one for one in totals(result.sources) if one.policy == policy), None)
     if outcome is None or not outcome.moments:
         why = outcome.stopped if outcome else ""
-        return unknown(why=f"{policy} was not followed{f': {why}' if why else ''}")
+        return unknown(why=f"{policy} was not measured{f': {why}' if why else ''}")
     figures = [one for one in outcome.figures if one.values]
     wrong = [one for one in figures if one.high or one.low]
     worst = max(figures, key=lambda one: one.mean_relative, default=None)
@@ -213,7 +217,7 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
          f"{one.largest:.4g}", f"{one.given:.4g}" if one.at else "", f"{one.right:.4g}" if one.at else "", one.at)
         for one in figures
     )  # fmt: skip
-    sentence = f"All {len(figures)} figures are as the page tables give them, at each of {outcome.moments:,} moments."
+    sentence = f"All {len(figures)} figures agree with the page tables at each of {outcome.moments:,} moments."
     figure, caption = "0 %", f"{len(figures)} figures"
     if wrong and worst is not None:
         figure, caption = f"{100 * worst.mean_relative:.3g} %", f"error of {worst.name}"
@@ -230,16 +234,16 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
 
 
 def _held_back(outcome: PolicyOutcome) -> str:
-    """What else followed, in a sentence."""
+    """A sentence about the decisions that rest on the policy's answers."""
     back = sum(one.held_back for one in outcome.decisions)
     risked = sum(one.risked for one in outcome.decisions)
     asked = sum(one.asked for one in outcome.decisions)
     parts = []
     if back:
-        parts.append(f"of what could have been done {share_text(back, asked)} was held back")
+        parts.append(f"{share_text(back, asked)} of the possible operations were skipped")
     if risked:
-        parts.append(f"{risked:,} times something was done to a shared folio")
-    return f" Of the policy's askers: {'; '.join(parts)}." if parts else ""
+        parts.append(f"{risked:,} operations acted on a shared folio")
+    return f" The kernel code that asks the policy: {'; '.join(parts)}." if parts else ""
 
 
 def _words(command: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Collects the answers: from the ledger, the layouts, what was kept, and result files that were opened."""
+"""Collects answers from the ledger, from the layouts, from kept results, and from an opened result file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from foliolab.gui.window.library import Library
 
 QUESTION_OF: Final = {"precision": "precise", "compare": "cost", "consequences": "proc"}
-"""The question that a result file answers, by its kind."""
+"""The question that a result answers, by the kind of the result."""
 READ: Final[dict[str, Callable[[Any, str], Answer]]] = {
     "precise": answers.precise,
     "cost": answers.cost,
@@ -30,14 +30,15 @@ READ: Final[dict[str, Callable[[Any, str], Answer]]] = {
 
 
 class Collector:
-    """Knows the answer to every question about every policy.
+    """Finds the answer to every question about every policy.
 
     Args:
-        library: what there is.
+        library: the policies.
+        baseline: the policy with which costs are compared; the first one if it does not exist.
 
     Attributes:
-        baseline: what costs are compared with.
-        opened: a result that was opened from a file; None: one's own.
+        baseline: the policy with which costs are compared.
+        opened: the result of an opened file; None if the matrix shows the results of this host.
     """
 
     def __init__(self, library: Library, baseline: str = "") -> None:
@@ -49,44 +50,44 @@ class Collector:
         self._failed: dict[Cell, tuple[str, str]] = {}
 
     def begin(self) -> None:
-        """Look at the ledger anew."""
+        """Read the ledger again, and choose a baseline if there is none."""
         self._ledger = self._library.ledger()
         names = [policy.name for policy in self._library.policies]
         if not self._library.usable([self.baseline]) and names:
             self.baseline = names[0]
 
     def policies(self) -> list[str]:
-        """The rows: those of an opened result, else every policy that can be used."""
+        """The rows of the matrix: the policies of the opened result, else all policies of the library."""
         if self.opened is not None:
             return policies_of(self.opened)
         return [policy.name for policy in self._library.policies]
 
     def summary(self, policy: str) -> str:
-        """One line about a policy."""
+        """The summary of a policy."""
         with suppress(FolioLabError):
             return self._library.scheme(policy).policy.summary
         return "not installed here"
 
     def note_failure(self, cell: Cell, why: str, hint: str) -> None:
-        """Measuring it failed; forgotten when its text changes."""
+        """Record that a cell could not be measured; this holds until the text of the policy changes."""
         self._failed[cell] = (self._digest(cell.policy), "\n".join(part for part in (why, hint) if part))
 
     def forget_failure(self, cell: Cell) -> None:
-        """It is measured anew."""
+        """Forget that a cell could not be measured."""
         self._failed.pop(cell, None)
 
     def answer(self, cell: Cell) -> Answer:
-        """What is known about a cell; what cannot be read is an answer, too."""
+        """The answer of a cell; an error becomes an answer, too."""
         try:
             return self._answer(cell)
         except FolioLabError as fault:
             return failed(str(fault))
-        except Exception as fault:  # a third party's declaration can raise anything
+        except Exception as fault:  # the code of a plugin can raise anything
             return failed(f"{type(fault).__name__}: {fault}")
 
     def _answer(self, cell: Cell) -> Answer:
         if self.opened is not None and QUESTION_OF[self.opened.kind] == cell.question:
-            return READ[cell.question](self.opened, cell.policy)
+            return _dated(READ[cell.question](self.opened, cell.policy), self.opened)
         try:
             scheme = self._library.scheme(cell.policy)
         except UsageError:
@@ -94,9 +95,9 @@ class Collector:
         command = self.command(cell)
         if cell in self._failed and self._failed[cell][0] == self._digest(cell.policy):
             return failed(self._failed[cell][1], command)
-        return self._of(scheme, cell, command)
+        return self._of_policy(scheme, cell, command)
 
-    def _of(self, scheme: Scheme, cell: Cell, command: tuple[str, ...]) -> Answer:
+    def _of_policy(self, scheme: Scheme, cell: Cell, command: tuple[str, ...]) -> Answer:
         if cell.question == "memory":
             return answers.memory(scheme, command)
         if cell.question == "right":
@@ -106,7 +107,7 @@ class Collector:
         return self._kept(cell, command)
 
     def command(self, cell: Cell) -> tuple[str, ...]:
-        """The words of the command that measures a cell."""
+        """The words of the command line that measures a cell, with the policy files that it needs."""
         words = measure.command(cell, self._library.registry, self.baseline)
         texts = {cell.policy, self.baseline} if cell.question == "cost" else {cell.policy}
         for file in self._library.files if words and "--plugin" not in words else ():
@@ -130,7 +131,6 @@ class Collector:
             return answers.right(scheme, {}, command)
         return _aged(answers.right(scheme, {one.claim: one for one in record.verdicts}, command))
 
-    # -- what was kept ---------------------------------------------------------------------------------
     def _kept(self, cell: Cell, command: tuple[str, ...]) -> Answer:
         kept = store.find(cell.question, cell.policy)
         if kept is None or (cell.question == "cost" and self.baseline not in kept.digests):
@@ -138,7 +138,8 @@ class Collector:
         known = self._known.get(cell)
         raw = bytes(kept.result)
         if known is None or known[0] != raw:
-            known = (raw, READ[cell.question](_decoded(cell.question, raw), cell.policy))
+            result = _decoded(cell.question, raw)
+            known = (raw, _dated(READ[cell.question](result, cell.policy), result))
             self._known[cell] = known
         return _aged(known[1]) if store.is_old(kept, self._library.scheme) else known[1]
 
@@ -152,24 +153,32 @@ def policies_of(result: AnyResult) -> list[str]:
         return list(result.config.policies)
     if isinstance(result, PrecisionResult):
         return [policy.name for policy in result.policies]
-    return list(dict.fromkeys(outcome.policy for course in result.sources for outcome in course.outcomes))
+    return list(dict.fromkeys(outcome.policy for source in result.sources for outcome in source.outcomes))
 
 
-def _decoded(question: str, raw: bytes) -> object:
-    """A kept result.
+def _decoded(question: str, raw: bytes) -> AnyResult:
+    """Decode a kept result.
 
     Raises:
-        ResultFileError: it is damaged.
+        ResultFileError: the kept result is damaged.
     """
     from foliolab.framework.consequences.result import ConsequencesResult
     from foliolab.framework.precision.result import PrecisionResult
     from foliolab.framework.results.result import Result
 
-    kinds: dict[str, type] = {"precise": PrecisionResult, "cost": Result, "proc": ConsequencesResult}
+    kinds: dict[str, type[AnyResult]] = {"precise": PrecisionResult, "cost": Result, "proc": ConsequencesResult}
     try:
         return msgspec.json.decode(raw, type=kinds[question])
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise ResultFileError(f"what was kept is damaged: {fault}", "measure it anew") from fault
+        raise ResultFileError(f"the kept result is damaged: {fault}", "measure the cell again") from fault
+
+
+def _dated(answer: Answer, result: AnyResult) -> Answer:
+    """Say when and by which version an answer was measured."""
+    if not answer.known:
+        return answer
+    started, version = result.started[:16].replace("T", " "), result.versions.get("foliolab", "of unknown version")
+    return replace(answer, sentence=f"{answer.sentence} Measured on {started} by FolioLab {version}.")
 
 
 def _aged(answer: Answer) -> Answer:

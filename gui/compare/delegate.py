@@ -1,4 +1,4 @@
-"""Draws a cell of the matrix: sign and word, figure and caption, a small curve, or the button that measures it."""
+"""Draws the cells of the matrix: the verdict, the figure and a small curve, or the button that measures the cell."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 HEIGHT: Final = 58
 PAD: Final = 9
 CURVE: Final = 0.4
-"""Of a cell's width, for its curve."""
+"""Share of the width of a cell for its curve."""
 WIDE: Final = 165
-"""Width from which on a curve is as high as its cell; below it stands under the word."""
+"""Least width of a cell whose curve is as high as the cell; in narrower cells the curve is below the word."""
 LEAST: Final = 110
-"""Width below which a cell has no curve."""
+"""Least width of a cell with a curve."""
 BUTTON: Final = (68, 24)
 
 
 class CellDelegate(QStyledItemDelegate):
-    """Paints cells in the theme's colours.
+    """Paints the cells in the colours of the theme.
 
     Signals:
-        wanted: the button of a cell was clicked: measure it.
+        wanted: the cell whose button was clicked.
     """
 
     wanted = QtSignal(QModelIndex)
@@ -41,13 +41,11 @@ class CellDelegate(QStyledItemDelegate):
         self.theme = theme
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        """All are of the same height."""
         return QSize(170, HEIGHT)
 
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        """Draw a cell."""
         state = option.state
         rect = QRectF(option.rect)
         font: QFont = option.font
@@ -69,7 +67,7 @@ class CellDelegate(QStyledItemDelegate):
 
     # -- parts -----------------------------------------------------------------------------------------
     def _tint(self, painter: QPainter, rect: QRectF, answer: Answer) -> None:
-        """A stripe in the verdict's colour at the left; a faint shade where something is wrong."""
+        """Draw a stripe in the colour of the verdict at the left, and a faint shade if the verdict is bad."""
         if not answer.known and answer.tone == "quiet":
             return
         colour = tone_colour(answer.tone, self.theme)
@@ -135,7 +133,7 @@ class CellDelegate(QStyledItemDelegate):
 
     def _busy(self, painter: QPainter, inner: QRectF, font: QFont, state: str, progress: float) -> None:
         painter.setPen(self.theme.colour("accent" if state == MEASURING else "quiet"))
-        _line(painter, inner, font, "measuring…" if state == MEASURING else "waits…")
+        _line(painter, inner, font, "measuring…" if state == MEASURING else "waiting…")
         if state == MEASURING:
             bar = QRectF(inner.left(), inner.bottom() - 8, inner.width(), 4)
             painter.setPen(Qt.PenStyle.NoPen)
@@ -168,7 +166,7 @@ class CellDelegate(QStyledItemDelegate):
         option: QStyleOptionViewItem,
         index: QModelIndex | QPersistentModelIndex,
     ) -> bool:
-        """A click on the button of a cell that is not measured."""
+        """Emit `wanted` for a click on the button of a cell."""
         answer = index.data(Role.ANSWER)
         if (
             event.type() == QEvent.Type.MouseButtonRelease
@@ -185,7 +183,7 @@ class CellDelegate(QStyledItemDelegate):
 
 
 def button_of(rect: QRectF) -> QRectF:
-    """Where the button is in a cell."""
+    """The rectangle of the button in a cell."""
     width, height = BUTTON
     return QRectF(rect.right() - PAD - width, rect.center().y() - height / 2, width, height)
 
@@ -204,7 +202,7 @@ def _sized(font: QFont, factor: float) -> QFont:
 
 
 def _line(painter: QPainter, rect: QRectF, font: QFont, text: str) -> float:
-    """One line at the top of a rectangle, cut where it is too long; its height."""
+    """Draw one line at the top of a rectangle, elided if it is too long. Returns its height."""
     metrics = QFontMetricsF(font)
     painter.setFont(font)
     shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
@@ -213,7 +211,7 @@ def _line(painter: QPainter, rect: QRectF, font: QFont, text: str) -> float:
 
 
 def _wrapped(text: str, font: QFont, width: float, most: int) -> list[str]:
-    """A text in at most so many lines, the last one cut."""
+    """Wrap a text into at most `most` lines; the last line is elided."""
     metrics = QFontMetricsF(font)
     lines = [""]
     for word in text.split():

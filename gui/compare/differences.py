@@ -1,20 +1,18 @@
-"""Two result files side by side: what differs between them, with a verdict for each case."""
+"""The page that compares two result files: a table with a verdict for each case."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QBrush
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,6 +21,8 @@ from PySide6.QtWidgets import (
 from foliolab.framework.report.words import change_text
 from foliolab.gui.compare.answer import Tone
 from foliolab.gui.compare.pictures import tone_colour
+from foliolab.gui.widgets.basics import ReadOnlyTable
+from foliolab.gui.window.exporting import Row
 
 if TYPE_CHECKING:
     from foliolab.framework.results.difference import Case, Difference
@@ -40,10 +40,10 @@ WORDS: Final = ("slower", "higher", "faster", "lower", "undecided", "same", "onl
 
 
 class Differences(QWidget):
-    """The page of two files.
+    """The page that compares two result files.
 
     Signals:
-        closed: back to the matrix.
+        closed: the user goes back to the matrix.
     """
 
     closed = Signal()
@@ -63,14 +63,8 @@ class Differences(QWidget):
         back = QPushButton("Back to the matrix")
         back.clicked.connect(self.closed)
         self.back = back
-        self.table = QTableWidget()
-        self.table.setAccessibleName("Differences")
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(24)
-        self.table.setTabKeyNavigation(False)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table = ReadOnlyTable("Differences")
+        self.table.horizontalHeader().setStretchLastSection(False)
         first = QHBoxLayout()
         first.addWidget(self.title, 1)
         first.addWidget(self.only)
@@ -83,7 +77,7 @@ class Differences(QWidget):
         layout.addWidget(self.table, 1)
 
     def show_difference(self, first: Path, second: Path, difference: Difference) -> None:
-        """Show what differs between two files."""
+        """Show the difference of two result files."""
         self.difference = difference
         self.title.setText(f"{second.name} against {first.name}")
         counts = [f"{difference.count(word)} {word}" for word in WORDS if difference.count(word)]
@@ -95,12 +89,12 @@ class Differences(QWidget):
 
     @property
     def headings(self) -> list[str]:
-        """Of the table."""
+        """The headings of the table."""
         keys = self.difference.headings if self.difference else ()
         return [*keys, "first", "second", "change", "95 % interval", "verdict"]
 
     def rows(self) -> list[list[str]]:
-        """What the table shows, in its order: what differs most first."""
+        """The rows of the table; the cases that differ come first."""
         return [_row(case) for case in self._shown()]
 
     def _shown(self) -> list[Case]:
@@ -125,8 +119,10 @@ class Differences(QWidget):
             last.setForeground(QBrush(tone_colour(TONES.get(case.word, "quiet"), self.theme)))
             self.table.setItem(number, len(self.headings) - 1, last)
 
+    def export_table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        return self.headings, self.rows()
+
     def paint_in(self, theme: Theme) -> None:
-        """Use a theme."""
         self.theme = theme
         self._fill()
 

@@ -1,19 +1,17 @@
-"""The evidence for one answer: a sentence, a larger curve, a table, the exact command, and where to see more."""
+"""The evidence of a cell: a sentence, a curve, a table, the command line, and buttons to other workspaces."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
-    QPushButton,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
@@ -23,6 +21,8 @@ from PySide6.QtWidgets import (
 
 from foliolab.gui.compare.answer import Answer, Question
 from foliolab.gui.compare.pictures import Plot
+from foliolab.gui.widgets.basics import ReadOnlyTable, button, set_role
+from foliolab.gui.window.exporting import Exportable, Row
 
 if TYPE_CHECKING:
     from foliolab.gui.compare.measure import Cell
@@ -32,14 +32,15 @@ TITLES: Final = {"verify": "Verify", "benchmark": "Benchmark", "explore": "Explo
 
 
 class Evidence(QWidget):
-    """What stands behind a cell.
+    """The evidence of a cell.
 
     Signals:
-        wanted: measure the cell (again).
-        leave: show it in another workspace, by name.
+        wanted: the cell is to be measured (again).
+        leave: the policy is to be shown in another workspace, by its name.
 
     Attributes:
-        cell: what is shown; None at first.
+        cell: the cell; None at first.
+        answer: its answer; None at first.
     """
 
     wanted = Signal(object)
@@ -56,13 +57,13 @@ class Evidence(QWidget):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.plot = Plot()
-        self.table = _table()
+        self.table = ReadOnlyTable("Evidence, as a table")
         self.line = QLineEdit()
         self.line.setReadOnly(True)
-        self.line.setAccessibleName("The command that repeats this")
-        self.copy = _button("Copy", "Copy the command", self._copy)
-        self.measure = _button("Measure", "Measure this cell", self._measure)
-        self.workspaces = {name: _button(title, f"Open in {title}", self._leave) for name, title in TITLES.items()}
+        self.line.setAccessibleName("The command line that repeats this")
+        self.copy = button("Copy", "Copy the command line", self._copy)
+        self.measure = button("Measure", "Measure this cell", self._measure)
+        self.workspaces = {name: button(title, f"Open in {title}", self._leave) for name, title in TITLES.items()}
         self._lay_out()
         self.clear()
 
@@ -82,17 +83,17 @@ class Evidence(QWidget):
         self._open_in = QLabel("Open in")
         self._open_in.setProperty("role", "quiet")
         buttons.addWidget(self._open_in)
-        for button in self.workspaces.values():
-            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-            buttons.addWidget(button)
+        for opener in self.workspaces.values():
+            opener.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+            buttons.addWidget(opener)
         layout.addLayout(buttons)
 
     def clear(self) -> None:
-        """Nothing is chosen."""
+        """Show that no cell is chosen."""
         self.cell = self.answer = None
         self.title.setText("Choose a cell")
-        self.sentence.setText("Its evidence appears here: the sentence, the curve, the table, and the exact command.")
-        self._role("quiet", "")
+        self.sentence.setText("Its evidence appears here: a sentence, a curve, a table, and the command line.")
+        self._say_verdict("quiet", "")
         self.plot.hide()
         self.table.hide()
         for part in (self.line, self.copy, self.measure, self._open_in, *self.workspaces.values()):
@@ -102,14 +103,15 @@ class Evidence(QWidget):
         """Show an answer.
 
         Args:
-            cell: whose it is.
-            question: the cell's.
-            answer: what is known.
-            busy: whether it is being measured now.
+            cell: the cell.
+            question: its question.
+            answer: its answer.
+            busy: whether the cell is being measured.
         """
         self.cell, self.answer = cell, answer
         self.title.setText(f"{cell.policy} · {question.title}")
-        self._role(answer.tone, " ".join(filter(None, (answer.sign, answer.word, answer.figure, answer.caption))))
+        parts = (answer.sign, answer.word, answer.figure, answer.old or answer.caption)
+        self._say_verdict(answer.tone, " ".join(filter(None, parts)))
         self.sentence.setText(f"{question.asks}\n\n{answer.sentence}")
         self.plot.show_curve(answer.curve)
         _fill(self.table, answer)
@@ -122,18 +124,25 @@ class Evidence(QWidget):
         self.measure.setEnabled(not busy)
         self.measure.setText("Measuring…" if busy else "Measure again" if answer.known else "Measure")
         self._open_in.show()
-        for name, button in self.workspaces.items():
-            button.setVisible(name == question.workspace or name in ("explore", "verify"))
+        for name, opener in self.workspaces.items():
+            opener.setVisible(name == question.workspace or name in ("explore", "verify"))
 
-    def _role(self, tone: str, text: str) -> None:
-        self.verdict.setProperty("role", tone)
-        self.verdict.style().unpolish(self.verdict)
-        self.verdict.style().polish(self.verdict)
+    def _say_verdict(self, tone: str, text: str) -> None:
+        set_role(self.verdict, tone)
         self.verdict.setText(text)
         self.verdict.setVisible(bool(text))
 
+    def exportables(self) -> Sequence[Exportable]:
+        """The curve and the table, if they are shown."""
+        picture = self.plot if self.plot.isVisible() else None
+        table = self._export_table if self.answer is not None and self.answer.rows else None
+        return [Exportable("evidence", "Evidence", picture, table)] if picture is not None or table is not None else ()
+
+    def _export_table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        assert self.answer is not None
+        return self.answer.headings, self.answer.rows
+
     def paint_in(self, theme: Theme) -> None:
-        """Use a theme."""
         self.plot.theme = theme
         self.plot.update()
 
@@ -145,32 +154,9 @@ class Evidence(QWidget):
             self.wanted.emit(self.cell)
 
     def _leave(self) -> None:
-        button = self.sender()
-        for name, one in self.workspaces.items():
-            if one is button:
+        for name, pressed in self.workspaces.items():
+            if pressed is self.sender():
                 self.leave.emit(name)
-
-
-def _button(text: str, name: str, run: object) -> QPushButton:
-    made = QPushButton(text)
-    made.setAccessibleName(name)
-    made.setToolTip(name)
-    made.clicked.connect(run)
-    return made
-
-
-def _table() -> QTableWidget:
-    made = QTableWidget()
-    made.setAccessibleName("Evidence, as a table")
-    made.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    made.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    made.verticalHeader().hide()
-    made.verticalHeader().setDefaultSectionSize(24)
-    made.setTabKeyNavigation(False)
-    made.setWordWrap(False)
-    made.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    made.horizontalHeader().setStretchLastSection(True)
-    return made
 
 
 def _fill(table: QTableWidget, answer: Answer) -> None:

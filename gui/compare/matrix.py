@@ -1,4 +1,4 @@
-"""The matrix as a table: a policy a row, a question a column, an answer a cell."""
+"""The matrix as a Qt model: a row for each policy, a column for each question, an answer in each cell."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 
 from foliolab.gui.compare.answer import QUESTIONS, Answer, Question, unknown
 from foliolab.gui.compare.measure import Cell
+from foliolab.gui.window.exporting import Row
 
 Index = QModelIndex | QPersistentModelIndex
 
 
 class Role(IntEnum):
-    """What a cell holds besides its text."""
+    """The data of a cell besides its text."""
 
     ANSWER = Qt.ItemDataRole.UserRole
     STATE = Qt.ItemDataRole.UserRole + 1
@@ -31,7 +32,7 @@ class Matrix(QAbstractTableModel):
     """Answers by policy and question.
 
     Attributes:
-        policies: the rows, as a user would write them.
+        policies: the rows, as they are written on the command line.
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -44,75 +45,83 @@ class Matrix(QAbstractTableModel):
 
     # -- contents --------------------------------------------------------------------------------------
     def set_policies(self, policies: Sequence[str], summaries: dict[str, str]) -> None:
-        """Show other rows; answers about policies that stay are kept."""
+        """Replace the rows; the answers about policies that stay are kept."""
         self.beginResetModel()
         self.policies = list(policies)
         self._summaries = dict(summaries)
         self.endResetModel()
 
     def answer(self, cell: Cell) -> Answer:
-        """What is known."""
         return self._answers.get(cell) or unknown()
 
     def set_answer(self, cell: Cell, answer: Answer) -> None:
-        """There is an answer."""
         self._answers[cell] = answer
-        self._tell(cell)
+        self._emit_changed(cell)
 
     def state(self, cell: Cell) -> str:
         """WAITING, MEASURING, or empty."""
         return self._states.get(cell, "")
 
     def set_state(self, cell: Cell, state: str, progress: float = 0.0) -> None:
-        """It waits to be measured, is being measured, or neither."""
+        """Set the state of a cell: WAITING, MEASURING, or empty."""
         self._states[cell] = state
         self._progress[cell] = progress
-        self._tell(cell)
+        self._emit_changed(cell)
 
     def busy(self) -> list[Cell]:
-        """Cells that wait or are being measured."""
+        """The cells that wait or are being measured."""
         return [cell for cell, state in self._states.items() if state]
 
     def cell(self, index: Index) -> Cell | None:
-        """The cell at a place; None for a policy's name, or outside."""
+        """The cell at an index; None for the name of a policy and for an invalid index."""
         if not index.isValid() or not 0 < index.column() <= len(QUESTIONS):
             return None
         return Cell(QUESTIONS[index.column() - 1].name, self.policies[index.row()])
 
     def index_of(self, cell: Cell) -> QModelIndex:
-        """Where a cell is; invalid if it is not shown."""
+        """The index of a cell; invalid if the cell is not shown."""
         if cell.policy not in self.policies:
             return QModelIndex()
-        column = next(n for n, one in enumerate(QUESTIONS, 1) if one.name == cell.question)
+        column = next(n for n, question in enumerate(QUESTIONS, 1) if question.name == cell.question)
         return self.index(self.policies.index(cell.policy), column)
 
     def question(self, column: int) -> Question | None:
-        """The question of a column; None for that of the names."""
+        """The question of a column; None for the column of names."""
         return QUESTIONS[column - 1] if 0 < column <= len(QUESTIONS) else None
 
-    def _tell(self, cell: Cell) -> None:
+    def _emit_changed(self, cell: Cell) -> None:
         index = self.index_of(cell)
         if index.isValid():
             self.dataChanged.emit(index, index)
             self.headerDataChanged.emit(Qt.Orientation.Horizontal, index.column(), index.column())
 
-    # -- as Qt asks ------------------------------------------------------------------------------------
+    def export_table(self) -> tuple[Sequence[str], Sequence[Row]]:
+        """All answers, with a row for each policy."""
+        parts = ("", " figure", " caption", " old")
+        headings = ["policy", *(f"{question.title}{part}" for question in QUESTIONS for part in parts)]
+        rows: list[Row] = []
+        for policy in self.policies:
+            row: list[object] = [policy]
+            for question in QUESTIONS:
+                answer = self.answer(Cell(question.name, policy))
+                row += [answer.word, answer.figure, answer.caption, answer.old]
+            rows.append(row)
+        return headings, rows
+
+    # -- the model for Qt ------------------------------------------------------------------------------
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Policies."""
         return 0 if parent.isValid() else len(self.policies)
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """The name, and a column for each question."""
         return 0 if parent.isValid() else 1 + len(QUESTIONS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Titles."""
         if orientation == Qt.Orientation.Horizontal and 0 <= section <= len(QUESTIONS):
             question = self.question(section)
             if role == Qt.ItemDataRole.DisplayRole:
                 return question.title if question else "Policy"
             if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
-                return question.asks if question else "Who tracks the owners of a large folio, and how"
+                return question.asks if question else "The schemes that track the owners of a large folio"
         if (
             orientation == Qt.Orientation.Vertical
             and role == Qt.ItemDataRole.DisplayRole
@@ -122,7 +131,7 @@ class Matrix(QAbstractTableModel):
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """A cell's text, or what is painted."""
+        """The texts of a cell, and what the delegate paints."""
         if not index.isValid() or index.row() >= len(self.policies):
             return None
         cell = self.cell(index)
@@ -131,10 +140,10 @@ class Matrix(QAbstractTableModel):
         answer, state = self.answer(cell), self.state(cell)
         title = QUESTIONS[index.column() - 1].title
         values: dict[int, object] = {
-            Qt.ItemDataRole.DisplayRole: answer.told,
+            Qt.ItemDataRole.DisplayRole: answer.text,
             Qt.ItemDataRole.ToolTipRole: answer.sentence,
             Qt.ItemDataRole.AccessibleDescriptionRole: answer.sentence,
-            Qt.ItemDataRole.AccessibleTextRole: ", ".join(filter(None, (cell.policy, title, answer.told, state))),
+            Qt.ItemDataRole.AccessibleTextRole: ", ".join(filter(None, (cell.policy, title, answer.text, state))),
             Role.ANSWER: answer,
             Role.STATE: state,
             Role.PROGRESS: self._progress.get(cell, 0.0),
@@ -149,7 +158,6 @@ class Matrix(QAbstractTableModel):
         return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
-        """All can be chosen; none can be edited."""
         if not index.isValid():
             return Qt.ItemFlag.NoItemFlags
         return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable

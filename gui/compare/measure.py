@@ -1,4 +1,4 @@
-"""Measures cells of the matrix: small runs of what the command line has, one after the other in a process."""
+"""Measures cells of the matrix: small runs of commands of the command line, one after the other in a job."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import msgspec
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.compare import store
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
-    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.engine import Execution
     from foliolab.framework.plugins.registry import Registry
@@ -26,7 +25,6 @@ MMS: Final = "1-4,6,8"
 FOLIOS: Final = 16
 MOMENTS: Final = 50
 ATTACK_SECONDS: Final = 10
-MOST_PAGES: Final = 4096
 SPARE: Final = 0.1
 
 
@@ -39,18 +37,20 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Began:
-    """A cell is being measured."""
+    """The job begins to measure a cell."""
 
     cell: Cell
 
 
 @dataclass(frozen=True)
 class Done:
-    """A cell was measured; the answer is where answers are kept.
+    """The job has measured a cell.
 
     Args:
-        failure: why it could not be; empty if it could.
-        hint: what to do about it.
+        cell: the cell.
+        failure: why the cell could not be measured; empty if it could.
+        hint: what to do about the failure.
+        kept: an encoded `store.Kept`; empty if the answer is in the ledger.
     """
 
     cell: Cell
@@ -60,8 +60,8 @@ class Done:
 
 
 # -- the commands ----------------------------------------------------------------------------------------
-def typical(registry: Registry, baseline: Scheme) -> list[Workload]:
-    """The workloads whose time is a scheme's own: one thread, no page contents, what the baseline can take, too."""
+def typical(registry: Registry) -> list[Workload]:
+    """The workloads that measure the scheme alone: one thread, several folio sizes, no page contents or other needs."""
     return [
         one
         for one in registry.workloads.values()
@@ -70,7 +70,7 @@ def typical(registry: Registry, baseline: Scheme) -> list[Workload]:
 
 
 def command(cell: Cell, registry: Registry, baseline: str) -> tuple[str, ...]:
-    """The words of the command that measures a cell."""
+    """The words of the command line that measures a cell; empty for the cost of the baseline."""
     policy = cell.policy
     if cell.question == "right":
         return ("foliolab", "verify", policy, "--budget", str(ATTACK_SECONDS))
@@ -87,13 +87,13 @@ def command(cell: Cell, registry: Registry, baseline: str) -> tuple[str, ...]:
 
 # -- the job ---------------------------------------------------------------------------------------------
 def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Callable[[object], None]) -> None:
-    """Measure cells, and tell of each.
+    """Measure cells in their order; the work of a job.
 
     Args:
-        cells: in their order.
-        baseline: what costs are compared with.
+        cells: the cells.
+        baseline: the policy with which costs are compared.
         files: policy files besides the installed plugins.
-        say: told `Step`, `Began` and `Done`.
+        say: called with `Step`, `Began` and `Done`.
     """
     from foliolab.framework.engine.answers import describe
     from foliolab.framework.plugins import registry as room
@@ -101,21 +101,21 @@ def measure(cells: Sequence[Cell], baseline: str, files: Sequence[str], say: Cal
     registry = room.load(files)
     for number, cell in enumerate(cells):
         say(Began(cell))
-        tell = _Teller(cell, number, len(cells), say)
+        report = _Reporter(cell, number, len(cells), say)
         try:
             words = shlex.join(command(cell, registry, baseline))
-            result = WAYS[cell.question](registry, cell.policy, baseline, words, tell)
+            result = WAYS[cell.question](registry, cell.policy, baseline, words, report)
             kept = b"" if result is None else msgspec.json.encode(_kept(cell, registry, baseline, result))
             say(Done(cell, kept=kept))
         except FolioLabError as fault:
             say(Done(cell, fault.what, fault.hint))
-        except Exception as fault:  # a policy's own code can raise anything
-            say(Done(cell, describe(fault), "mend the policy, and measure again"))
+        except Exception as fault:  # the policy's code can raise anything
+            say(Done(cell, describe(fault), "repair the policy, and measure again"))
 
 
 @dataclass
-class _Teller:
-    """Turns the framework's progress into steps, at most as fast as they can be read."""
+class _Reporter:
+    """Reports the progress of a cell as steps of the whole job, at most ten a second."""
 
     cell: Cell
     number: int
@@ -146,8 +146,8 @@ def _kept(cell: Cell, registry: Registry, baseline: str, result: object) -> stor
     )
 
 
-def _right(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> None:
-    """Verdicts go to the ledger."""
+def _right(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> None:
+    """Verify the policy; the verdicts go to the ledger."""
     from foliolab.framework.verify import attacks, ledger, verifier
     from foliolab.framework.verify.attack import Budget
 
@@ -156,7 +156,7 @@ def _right(registry: Registry, policy: str, baseline: str, command: str, tell: _
     kind, source = registry.origin(scheme)
 
     def listen(news: object) -> None:
-        tell("verify", int(1000 * (1 - budget.left / ATTACK_SECONDS)), 1000)
+        report("verify", int(1000 * (1 - budget.left / ATTACK_SECONDS)), 1000)
 
     found = verifier.verify(
         scheme, attacks.chosen(), budget, listen, command=command, plugin=source if kind == "file" else ""
@@ -164,7 +164,7 @@ def _right(registry: Registry, policy: str, baseline: str, command: str, tell: _
     ledger.keep(found, scheme)
 
 
-def _precise(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
+def _precise(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> object:
     from foliolab.framework.plugins.selection import parse_ranges
     from foliolab.framework.precision.session import PrecisionRequest, precision
 
@@ -173,13 +173,13 @@ def _precise(registry: Registry, policy: str, baseline: str, command: str, tell:
         patterns=list(registry.patterns.values()), schemes=[registry.policy(policy)], mms=numbers, folios=FOLIOS,
         execution=_execution(), command=command,
     )  # fmt: skip
-    return _whole(precision(request, tell))
+    return _complete(precision(request, report))
 
 
-def _cost(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
+def _cost(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> object:
     from foliolab.framework.run.supervise import compare_run
 
-    return None if policy == baseline else _whole(compare_run(_cost_request(registry, policy, baseline), tell))
+    return None if policy == baseline else _complete(compare_run(_cost_request(registry, policy, baseline), report))
 
 
 def _cost_request(registry: Registry, policy: str, baseline: str, execution: Execution | None = None) -> RunRequest:
@@ -191,7 +191,7 @@ def _cost_request(registry: Registry, policy: str, baseline: str, execution: Exe
         registry,
         policies=(baseline, policy),
         baseline=baseline,
-        workloads=[one.name for one in typical(registry, registry.policy(baseline))],
+        workloads=[one.name for one in typical(registry)],
         sizes=[order for order in parse_sizes(SIZES) if order <= largest],
         memory=MEMORY,
         spare=SPARE,
@@ -199,18 +199,18 @@ def _cost_request(registry: Registry, policy: str, baseline: str, execution: Exe
     )
 
 
-def _proc(registry: Registry, policy: str, baseline: str, command: str, tell: _Teller) -> object:
+def _proc(registry: Registry, policy: str, baseline: str, command: str, report: _Reporter) -> object:
     from foliolab.framework.consequences import session
     from foliolab.framework.consequences.sources import FromPattern, usage_for
 
-    courses = [FromPattern(one, usage_for(4), 1, MOMENTS) for one in registry.patterns.values()]
+    sources = [FromPattern(one, usage_for(4), 1, MOMENTS) for one in registry.patterns.values()]
     request = session.ConsequencesRequest(
-        sources=courses, schemes=[registry.policy(policy)], command=command, execution=_execution()
+        sources=sources, schemes=[registry.policy(policy)], command=command, execution=_execution()
     )
-    return _whole(session.follow(request, tell))
+    return _complete(session.follow(request, report))
 
 
-WAYS: Final[dict[str, Callable[[Registry, str, str, str, _Teller], object]]] = {
+WAYS: Final[dict[str, Callable[[Registry, str, str, str, _Reporter], object]]] = {
     "right": _right,
     "precise": _precise,
     "cost": _cost,
@@ -224,11 +224,11 @@ def _execution() -> Execution:
     return "interpreted" if native_missing() else "native"
 
 
-def _whole(result: object) -> object:
-    """A result that nobody interrupted: half of one would be shown as if it were all.
+def _complete(result: object) -> object:
+    """Return a result, if it is complete; an incomplete one would be shown as if it were complete.
 
     Raises:
-        KeyboardInterrupt: it was.
+        KeyboardInterrupt: the measurement was interrupted.
     """
     if not getattr(result, "complete", True):
         raise KeyboardInterrupt

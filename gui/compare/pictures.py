@@ -1,4 +1,4 @@
-"""Curves and marks drawn into a rectangle: small ones for cells, larger ones with axes for the evidence."""
+"""Draws curves and marks: small ones in cells, a larger one with axes for the evidence."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
 
 MARK: Final = 9.0
-"""Pixels of a mark in a row of marks."""
-MOST_LABELS: Final = 9
+"""Width and height in pixels of a mark."""
 
 
 def tone_colour(tone: Tone, theme: Theme) -> QColor:
     """The colour of a verdict."""
-    return theme.colour({"quiet": "quiet"}.get(tone, tone))
+    return theme.colour(tone)
 
 
 def spark(painter: QPainter, rect: QRectF, curve: Curve, theme: Theme) -> None:
-    """A curve without axes, or a row of marks; nothing where there is none."""
+    """Draw a curve without axes, or marks; nothing for a curve with fewer than two points."""
     if curve.marks:
         _marks(painter, rect, curve, theme)
     elif len(curve.points) > 1:
@@ -34,7 +33,7 @@ def spark(painter: QPainter, rect: QRectF, curve: Curve, theme: Theme) -> None:
 
 
 def _marks(painter: QPainter, rect: QRectF, curve: Curve, theme: Theme) -> None:
-    """Good: a filled square; undecided: an empty one; bad: a cross. Right-aligned, as many in a row as fit."""
+    """Draw a filled square for good, an empty one for undecided, a cross for bad; right-aligned, in rows."""
     step = MARK + 4
     fit = max(int(rect.width() // step), 1)
     rows = -(-len(curve.points) // fit)
@@ -58,7 +57,7 @@ def _marks(painter: QPainter, rect: QRectF, curve: Curve, theme: Theme) -> None:
 
 
 def _span(curve: Curve) -> tuple[float, float]:
-    """The lowest and highest value to show; of a curve that is nearly level still a part that shows so."""
+    """The lowest and the highest value to show. The span of a nearly level curve is widened, so that it looks level."""
     values = [value for _, value in curve.points] + [*curve.low, *curve.high]
     if curve.level is not None:
         values.append(curve.level)
@@ -68,7 +67,7 @@ def _span(curve: Curve) -> tuple[float, float]:
         low = min(low, 0.0)
     least = 0.1 * abs(curve.level) if curve.level else 1e-9
     if low == high == 0:
-        return 0.0, 1.0  # a level curve of nothing lies on the axis
+        return 0.0, 1.0  # all values are 0: the curve lies on the axis
     if high - low < least:
         low, high = low - least / 2, high + least / 2
     return low, high
@@ -112,7 +111,7 @@ def _curve(
 
 
 class Plot(QWidget):
-    """A curve with axes, as large as there is room."""
+    """A curve with axes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,19 +121,17 @@ class Plot(QWidget):
         self.setAccessibleName("Curve")
 
     def sizeHint(self) -> QSize:
-        """Twice as wide as high."""
         return QSize(320, 180)
 
     def show_curve(self, curve: Curve) -> None:
-        """Show another curve; hidden where there is nothing to draw."""
+        """Show a curve; the plot hides if the curve has fewer than two points, or marks."""
         self.curve = curve
-        told = ", ".join(f"{label}: {value:.4g}" for label, value in curve.points)
-        self.setAccessibleDescription(f"{curve.y} by {curve.x}: {told}" if told else "")
+        texts = ", ".join(f"{label}: {value:.4g}" for label, value in curve.points)
+        self.setAccessibleDescription(f"{curve.y} by {curve.x}: {texts}" if texts else "")
         self.setVisible(len(curve.points) > 1 and not curve.marks)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw it."""
         if self.theme is not None and len(self.curve.points) > 1:
             painter = QPainter(self)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -176,7 +173,7 @@ class Plot(QWidget):
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round values around a span."""
+    """Three to six round values that cover a span."""
     from math import ceil, floor, log10
 
     rough = (high - low) / 4

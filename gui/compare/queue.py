@@ -1,4 +1,4 @@
-"""Measures cells one after the other in a job; a policy that crashes costs its own cell only."""
+"""The queue of cells to measure; a job measures them one after the other."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from PySide6.QtCore import QObject, Signal
 from foliolab.gui.compare import measure, store
 from foliolab.gui.compare.matrix import MEASURING, WAITING, Matrix
 from foliolab.gui.compare.measure import Began, Cell, Done
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
     from foliolab.framework.errors import FolioLabError
     from foliolab.gui.compare.collector import Collector
-    from foliolab.gui.jobs import Job
     from foliolab.gui.window.desk import Desk
+    from foliolab.gui.window.jobs import Job
 
 
 class Queue(QObject):
-    """The cells that are being measured.
+    """The cells that wait or are being measured.
+
+    If the policy of a cell crashes the job, only this cell fails; a new job measures the others.
 
     Signals:
-        answered: a cell has another answer.
-        failed: a cell could not be measured: (cell, what, details).
-        changed: it has begun or ended.
+        answered: the answer of a cell changed.
+        failed: a cell could not be measured, with a message and details.
+        changed: measuring started or ended.
     """
 
     answered = Signal(object)
@@ -44,21 +46,21 @@ class Queue(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether anything is being measured."""
+        """Whether a cell is being measured."""
         return self._job is not None
 
     def measure(self, cells: Sequence[Cell]) -> None:
-        """Measure cells, after those that wait already."""
-        fresh = [cell for cell in cells if not self._matrix.state(cell) and self._collector.command(cell)]
-        self._left += fresh
-        for cell in fresh:
+        """Add cells to the queue, and start it."""
+        added = [cell for cell in cells if not self._matrix.state(cell) and self._collector.command(cell)]
+        self._left += added
+        for cell in added:
             self._matrix.set_state(cell, WAITING)
         if self._job is None:
             self._start()
 
     def cancel(self) -> None:
-        """Measure no more; what was measured stays."""
-        self._give_up()
+        """Empty the queue and stop the job; the answers so far stay."""
+        self._clear()
         if self._job is not None:
             self._job.cancel()
 
@@ -72,12 +74,12 @@ class Queue(QObject):
         self._job = self._desk.jobs.start(
             title, measure.measure, cells, self._collector.baseline, tuple(self._desk.library.files)
         )
-        self._job.said.connect(self._said)
+        self._job.reported.connect(self._on_report)
         self._job.failed.connect(self._lost)
         self._job.ended.connect(self._ended)
         self.changed.emit()
 
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         if isinstance(news, Began):
             self._now = news.cell
             self._matrix.set_state(news.cell, MEASURING)
@@ -88,24 +90,25 @@ class Queue(QObject):
 
     def _done(self, news: Done) -> None:
         cell, self._now = news.cell, None
-        self._drop(cell)
+        self._remove(cell)
         if news.failure:
             self._collector.note_failure(cell, news.failure, news.hint)
             self.failed.emit(cell, news.failure, news.hint)
         else:
             self._collector.forget_failure(cell)
             if news.kept and not store.keep(msgspec.json.decode(news.kept, type=store.Kept)):
-                self._desk.notices.say(f"{store.folder()} cannot be written: answers are lost at the end", "warning")
+                text = f"{store.folder()} cannot be written: the answers are lost when the window closes"
+                self._desk.notices.say(text, "warning")
         self.answered.emit(cell)
 
     def _lost(self, fault: FolioLabError, details: str) -> None:
-        """The job's process ended: the cell that it was at is to blame, the others go on."""
+        """The process of the job crashed: the cell that it measured fails, the others are measured by a new job."""
         cell, self._now = self._now, None
-        if cell is None:  # not a policy's fault: there is no use in going on
-            self._give_up()
+        if cell is None:  # the crash is not caused by a policy, so a new job would crash, too
+            self._clear()
             self._desk.notices.fault(fault, details)
             return
-        self._drop(cell)
+        self._remove(cell)
         self._collector.note_failure(cell, fault.what, fault.hint)
         self.failed.emit(cell, fault.what, details or fault.hint)
         self.answered.emit(cell)
@@ -114,15 +117,15 @@ class Queue(QObject):
         cancelled = self._job is not None and self._job.cancelled
         self._job = None
         if cancelled:
-            self._give_up()
+            self._clear()
         self._start()
 
-    def _drop(self, cell: Cell) -> None:
+    def _remove(self, cell: Cell) -> None:
         if cell in self._left:
             self._left.remove(cell)
         self._matrix.set_state(cell, "")
 
-    def _give_up(self) -> None:
+    def _clear(self) -> None:
         self._left.clear()
         self._now = None
         for cell in self._matrix.busy():

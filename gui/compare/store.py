@@ -1,14 +1,12 @@
-"""What was measured, kept in the user's data folder: shown again at the next start, and known to be old by its text.
+"""Keeps measured answers in the user's data folder, so that they are shown at the next start.
 
-One file for each question and policy, with the tool's own result in it and the digests of the texts that it is about.
-Verdicts need none: they are in the ledger.
+There is one file for each question and policy. It contains the result, and the digests of the policies' texts, which
+tell whether a text has changed since. Verdicts are not kept here but in the ledger of the verifier.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Kept(Document, frozen=True, kw_only=True):
-    """A measured answer.
+    """A kept answer.
 
     Attributes:
-        question: its name.
-        policy: as a user would write it.
-        digests: of the texts that it is about, by policy: the policy's own, and the baseline's where there is one.
-        result: the result's file.
+        question: the name of the question.
+        policy: the policy, as it is written on the command line.
+        digests: digests of texts by policy: of the policy, and of the baseline if there is one.
+        result: the result as its file has it.
     """
 
     WHAT = "kept answer"
@@ -44,7 +42,7 @@ class Kept(Document, frozen=True, kw_only=True):
 
 
 def folder() -> Path:
-    """Where answers are kept, beside the ledger."""
+    """The folder of kept answers, beside the ledger."""
     return ledger.folder().parent / "matrix"
 
 
@@ -54,7 +52,7 @@ def path_of(question: str, policy: str) -> Path:
 
 
 def keep(kept: Kept) -> bool:
-    """Write an answer; whether it could be."""
+    """Write an answer. Returns whether that succeeded."""
     path = path_of(kept.question, kept.policy)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +63,7 @@ def keep(kept: Kept) -> bool:
 
 
 def find(question: str, policy: str) -> Kept | None:
-    """The last answer; None where there is none, or none that can be read."""
+    """The kept answer; None if there is none or it cannot be read."""
     try:
         kept = Kept.load(path_of(question, policy))
     except ResultFileError:
@@ -73,14 +71,8 @@ def find(question: str, policy: str) -> Kept | None:
     return kept if kept.question == question and kept.policy == policy else None
 
 
-def forget(question: str, policy: str) -> None:
-    """Remove an answer."""
-    with suppress(OSError):
-        os.unlink(path_of(question, policy))
-
-
 def digest(scheme: Scheme) -> str:
-    """Of a policy's text; empty where that cannot be had."""
+    """The digest of a policy's text; empty if the text cannot be read."""
     from foliolab.framework.engine.policytree import policy_digest
 
     try:
@@ -90,10 +82,11 @@ def digest(scheme: Scheme) -> str:
 
 
 def is_old(kept: Kept, scheme: Callable[[str], Scheme]) -> bool:
-    """Whether any of the texts that it is about has changed since.
+    """Whether the text of a policy has changed since an answer was kept.
 
     Args:
-        scheme: a policy by its text; raises FolioLabError where it is gone.
+        kept: the answer.
+        scheme: finds a policy; raises FolioLabError if the policy does not exist any more.
     """
     for policy, known in kept.digests.items():
         try:

@@ -1,4 +1,4 @@
-"""The view of the matrix: by keyboard and mouse; a header whose button measures what a column lacks."""
+"""The view of the matrix, and its header with buttons that measure a column."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
 
 FIRST: Final = 0.19
-"""Of the width, for the names."""
+"""Share of the width for the column of names."""
 LEAST_FIRST: Final = 150
 LEAST_COLUMN: Final = 120
 MEASURE: Final = "Measure all"
 
 
 class Header(QHeaderView):
-    """Column titles, each with a button where something can be measured.
+    """Column titles, with a button for each question whose answer is measured.
 
     Signals:
-        wanted: the button of a column was clicked.
+        wanted: the number of the column whose button was clicked.
     """
 
     wanted = Signal(int)
@@ -56,7 +56,6 @@ class Header(QHeaderView):
         return titled + self._button(section).width() < self.sectionSize(section)
 
     def paintSection(self, painter: QPainter, rect: QRect, logicalIndex: int) -> None:
-        """Title and button."""
         theme, model = self.theme, self.model()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -80,7 +79,6 @@ class Header(QHeaderView):
         painter.restore()
 
     def mouseReleaseEvent(self, e: QMouseEvent) -> None:
-        """A click on a button."""
         section = self.logicalIndexAt(e.position().toPoint())
         if section >= 0 and self._has_button(section) and self._button(section).contains(e.position()):
             self.wanted.emit(section)
@@ -88,10 +86,10 @@ class Header(QHeaderView):
 
 
 class MatrixView(QTableView):
-    """The matrix on screen.
+    """The view of the matrix.
 
     Signals:
-        opened: Enter, or a click: show the evidence of a cell.
+        opened: the cell that was clicked, or on which Enter was pressed.
     """
 
     opened = Signal(QModelIndex)
@@ -119,20 +117,18 @@ class MatrixView(QTableView):
         self.clicked.connect(self.opened)
 
     def paint_in(self, theme: Theme) -> None:
-        """Use a theme."""
         self.cells.theme = self.header.theme = theme
         self.viewport().update()
         self.header.viewport().update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter shows the evidence."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
             self.opened.emit(self.currentIndex())
             return
         super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Columns share the width."""
+        """Share the width among the columns."""
         super().resizeEvent(event)
         width, others = self.viewport().width(), self.model().columnCount() - 1
         first = max(LEAST_FIRST, int(FIRST * width))

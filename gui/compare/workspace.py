@@ -1,4 +1,4 @@
-"""The home screen: policies × questions, with the evidence for each answer, and the difference of two results."""
+"""The Compare workspace, the home screen: the matrix, the evidence of a cell, and the difference of two results."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.result_files import kind_of, load
 from foliolab.framework.results.difference import difference
 from foliolab.gui.compare.answer import QUESTIONS
+from foliolab.gui.compare.banner import Banner
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
 from foliolab.gui.compare.evidence import Evidence
@@ -21,9 +22,10 @@ from foliolab.gui.compare.measure import Cell
 from foliolab.gui.compare.queue import Queue
 from foliolab.gui.compare.table import MatrixView
 from foliolab.gui.compare.welcome import Welcome
+from foliolab.gui.window import dialogs
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
-from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
@@ -33,19 +35,19 @@ if TYPE_CHECKING:
 
 RESULTS: Final = "Results (*.json)"
 EVIDENCE: Final = 0.29
-"""Of the width, for the evidence when it opens."""
+"""Share of the width for the evidence when it opens."""
 TOURS: Final = "compare/tours"
 BASELINE: Final = "compare/baseline"
 
 
 class CompareWorkspace(Workspace):
-    """The matrix, the evidence beside it, and two results against each other."""
+    """The matrix with the evidence beside it, or the difference of two result files."""
 
     name = "compare"
     title = "&Compare"
     icon = "compare"
     keys = "Ctrl+1"
-    tip = "All policies on all questions, at a glance"
+    tip = "All policies and all questions at a glance"
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -57,7 +59,9 @@ class CompareWorkspace(Workspace):
         self.differences = Differences(desk.themes.now)
         self.welcome = Welcome()
         self.welcome.setVisible(desk.settings.flag(TOURS, True))
+        self.banner = Banner()
         self._first: Path | None = None
+        """The file whose result the matrix shows."""
         self._pending: list[Cell] = []
         self._filling = QTimer(self)
         self._filling.setInterval(0)
@@ -68,24 +72,11 @@ class CompareWorkspace(Workspace):
 
     # -- building --------------------------------------------------------------------------------------
     def _build(self) -> None:
-        self.banner = QWidget()
-        self.banner_text = QLabel()
-        self.banner_text.setWordWrap(True)
-        self.banner_second = QPushButton("Open second…")
-        self.banner_back = QPushButton("Show my own")
-        line = QHBoxLayout(self.banner)
-        line.setContentsMargins(10, 6, 10, 6)
-        line.addWidget(self.banner_text, 1)
-        line.addWidget(self.banner_second)
-        line.addWidget(self.banner_back)
-        self.banner.hide()
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        self.top = QVBoxLayout()
-        self.top.addWidget(self.welcome)
-        column.addLayout(self.top)
+        column.addWidget(self.welcome)
         column.addWidget(self.banner)
         column.addWidget(self.view, 1)
         self.pages = QStackedWidget()
@@ -102,79 +93,77 @@ class CompareWorkspace(Workspace):
         self.view.cells.wanted.connect(self._wanted)
         self.view.header.wanted.connect(self._wanted_column)
         self.evidence.wanted.connect(self._wanted_cell)
-        self.evidence.leave.connect(self._leave)
+        self.evidence.leave.connect(self._open_elsewhere)
         self.queue.answered.connect(self._answered)
         self.queue.failed.connect(self._failed)
         self.queue.changed.connect(self._changed)
-        self.matrix.dataChanged.connect(self._told)
+        self.matrix.dataChanged.connect(self._on_data_changed)
         self.differences.closed.connect(self.show_own)
-        self.banner_second.clicked.connect(self.ask_second)
-        self.banner_back.clicked.connect(self.show_own)
+        self.banner.second.clicked.connect(self.ask_second)
+        self.banner.back.clicked.connect(self.show_own)
         self.welcome.chosen.connect(self.desk.tour)
         self.welcome.closed.connect(self._hide_tours)
 
     def offered(self) -> Sequence[Command]:
-        """Measuring, baselines, results."""
         return [
             self.command("cell", "&Measure this cell", self.measure_cell, menu="&Run", keys=("M",), icon="play",
                          bar=True, word="Measure",
-                         tip="Measure the chosen policy on the chosen question, in a few seconds"),
+                         tip="Measure the chosen cell, in a few seconds"),
             self.command("row", "Measure this &policy", self.measure_row, menu="&Run", keys=("Shift+M",),
-                         tip="Measure whatever is not known about the chosen policy"),
+                         tip="Measure the cells of the chosen policy that have no answer"),
             self.command("column", "Measure this &question", self.measure_column, menu="&Run", keys=("Alt+M",),
-                         tip="Measure the chosen question for every policy that it is not known of"),
+                         tip="Measure the cells of the chosen question that have no answer"),
             self.command("all", "Measure &everything", self.measure_all, menu="&Run", keys=("Ctrl+R",), icon="next",
                          bar=True, word="Measure everything",
-                         tip="Measure whatever is not known, in a few minutes; Stop keeps what is done"),
+                         tip="Measure all cells that have no answer, in a few minutes; Stop keeps the answers so far"),
             self.command("stop", "&Stop measuring", self.queue.cancel, menu="&Run", keys=("Ctrl+.",), icon="stop",
-                         bar=True, word="Stop", tip="Measure no more; what is measured stays"),
+                         bar=True, word="Stop", tip="Stop measuring; the answers so far stay"),
             self.command("baseline", "Use as &baseline", self.use_as_baseline, menu="&Run", keys=("B",),
-                         tip="Compare the costs of the others with the chosen policy"),
+                         tip="Compare the costs of the other policies with the chosen policy"),
             self.command("evidence", "&Evidence", self.open_evidence, menu="&View", keys=("Ctrl+I",),
-                         icon="information", bar=True, word="Evidence", tip="Show what stands behind the chosen cell"),
+                         icon="information", bar=True, word="Evidence", tip="Show the evidence of the chosen cell"),
             self.command("second", "Open a &second result…", self.ask_second, menu="&File", keys=("Ctrl+Shift+O",),
                          icon="compare", bar=True, word="Second result",
-                         tip="Open two result files and see the difference"),
+                         tip="Open two result files and show the difference"),
             self.command("own", "Show my &own results", self.show_own, menu="&View", keys=(),
-                         tip="Leave the result file, back to what was measured here"),
+                         tip="Close the result file, and show the results of this host"),
             self.command("tours", "Show the &tours", self.show_tours, menu="&View", keys=(),
-                         tip="Show the three tours above the matrix"),
+                         tip="Show the tours above the matrix"),
         ]  # fmt: skip
 
-    # -- life ------------------------------------------------------------------------------------------
+    # -- hooks of workspaces ---------------------------------------------------------------------------
     def shown(self) -> None:
-        """Look for what other workspaces have found meanwhile."""
+        """Collect the answers again: other workspaces may have found new verdicts."""
         self._fill()
         self.view.setFocus()
 
     def hidden(self) -> None:
-        """Filling can wait."""
+        """Stop collecting answers."""
         self._stale = self._stale or bool(self._pending)
         self._filling.stop()
 
     def refresh(self) -> None:
-        """Other policies, or other texts."""
+        """Collect the answers again, because policies or their texts have changed."""
         self._stale = True
         if self.isVisible():
             self._fill()
 
     def paint(self, theme: Theme) -> None:
-        """Draw in another theme."""
         self.view.paint_in(theme)
         self.evidence.paint_in(theme)
         self.differences.paint_in(theme)
 
     def keep(self, settings: Settings) -> None:
-        """Remember the baseline."""
+        """Store the baseline."""
         settings.keep(BASELINE, self.collector.baseline)
 
     def shut(self) -> None:
-        """Stop filling; jobs are ended by the window."""
+        """Stop collecting answers; the window ends the jobs."""
         self._filling.stop()
 
-    # -- filling ---------------------------------------------------------------------------------------
+    # -- the answers -----------------------------------------------------------------------------------
     def _fill(self) -> None:
-        """Begin to collect all answers, a cell at a time."""
+        """Begin to collect all answers, one cell per pass of the event loop; first the quick questions."""
         self.collector.begin()
         policies = self.collector.policies()
         if policies != self.matrix.policies or self._stale:
@@ -195,7 +184,7 @@ class CompareWorkspace(Workspace):
         self.matrix.set_answer(cell, self.collector.answer(cell))
 
     def fill_now(self) -> None:
-        """Collect all answers before returning; for pictures and tests."""
+        """Collect all remaining answers before returning."""
         while self._pending:
             self._fill_one()
 
@@ -216,35 +205,35 @@ class CompareWorkspace(Workspace):
     def _changed(self) -> None:
         self.desk.commands.enable("compare.stop", self.queue.running)
 
-    def _told(self, first: QModelIndex, last: QModelIndex) -> None:
+    def _on_data_changed(self, first: QModelIndex, last: QModelIndex) -> None:
         if self.evidence.cell is not None and self.matrix.cell(first) == self.evidence.cell:
             self._show(self.evidence.cell)
 
     # -- measuring -------------------------------------------------------------------------------------
     @property
     def chosen(self) -> Cell | None:
-        """The cell that is chosen."""
+        """The chosen cell; None if a name is chosen."""
         return self.matrix.cell(self.view.currentIndex())
 
     def measure_cell(self) -> None:
-        """Measure the chosen cell, known or not; of a name its row."""
+        """Measure the chosen cell, again if it has an answer; if a name is chosen, its row."""
         if self.chosen is not None:
             self._wanted_cell(self.chosen)
         else:
             self.measure_row()
 
     def measure_row(self) -> None:
-        """Measure what is not known about the chosen policy."""
+        """Measure the cells of the chosen policy that have no answer."""
         row = self.view.currentIndex().row()
         if 0 <= row < len(self.matrix.policies):
             self._measure([Cell(question.name, self.matrix.policies[row]) for question in QUESTIONS])
 
     def measure_column(self) -> None:
-        """Measure what is not known of the chosen question."""
+        """Measure the cells of the chosen question that have no answer."""
         self._wanted_column(self.view.currentIndex().column())
 
     def measure_all(self) -> None:
-        """Measure all that is not known."""
+        """Measure all cells that have no answer."""
         self._measure([Cell(question.name, policy) for question in QUESTIONS for policy in self.matrix.policies])
 
     def _measure(self, cells: Sequence[Cell]) -> None:
@@ -256,7 +245,7 @@ class CompareWorkspace(Workspace):
         if lacking:
             self.queue.measure(lacking)
         else:
-            self.desk.notices.say("all of that is known already; M measures a single cell again")
+            self.desk.notices.say("all these cells have answers; M measures the chosen cell again")
 
     def _wanted(self, index: QModelIndex) -> None:
         cell = self.matrix.cell(index)
@@ -267,9 +256,9 @@ class CompareWorkspace(Workspace):
     def _wanted_cell(self, cell: Cell) -> None:
         question = next(one for one in QUESTIONS if one.name == cell.question)
         if not question.takes_time or not self.collector.command(cell):
-            self.desk.notices.say(f"{question.title} of {cell.policy} needs no measuring")
+            self.desk.notices.say(f"{question.title} of {cell.policy} is not measured")
         elif self.collector.opened is not None and QUESTION_OF[self.collector.opened.kind] == cell.question:
-            self.desk.notices.say("this is a result file's; Show my own results measures here")
+            self.desk.notices.say("the matrix shows a result file: choose “Show my own results” to measure")
         else:
             self.queue.measure([cell])
 
@@ -279,17 +268,17 @@ class CompareWorkspace(Workspace):
             self._measure([Cell(question.name, policy) for policy in self.matrix.policies])
 
     def use_as_baseline(self) -> None:
-        """Compare costs with the chosen policy."""
+        """Compare the costs with those of the chosen policy."""
         row = self.view.currentIndex().row()
         if not 0 <= row < len(self.matrix.policies) or self.queue.running:
-            self.desk.notices.say("choose a policy first, and let what is being measured end")
+            self.desk.notices.say("choose a policy first, and wait until measuring has ended")
             return
         self.collector.baseline = self.matrix.policies[row]
         self._fill()
 
     # -- evidence --------------------------------------------------------------------------------------
     def open_evidence(self, index: QModelIndex | None = None) -> None:
-        """Show what stands behind a cell; the chosen one by default."""
+        """Show the evidence of a cell, by default of the chosen one; for a name, show the policy in Policies."""
         cell = self.chosen if index is None else self.matrix.cell(index)
         if cell is not None:
             self._show(cell)
@@ -309,7 +298,7 @@ class CompareWorkspace(Workspace):
         question = next(one for one in QUESTIONS if one.name == cell.question)
         self.evidence.show_answer(cell, question, self.matrix.answer(cell), bool(self.matrix.state(cell)))
 
-    def _leave(self, name: str) -> None:
+    def _open_elsewhere(self, name: str) -> None:
         cell = self.evidence.cell
         if cell is None:
             return
@@ -324,7 +313,7 @@ class CompareWorkspace(Workspace):
 
     # -- tours -----------------------------------------------------------------------------------------
     def show_tours(self) -> None:
-        """Show them above the matrix."""
+        """Show the tours above the matrix."""
         self.welcome.show()
         self.desk.settings.keep(TOURS, True)
 
@@ -335,11 +324,11 @@ class CompareWorkspace(Workspace):
 
     # -- result files ----------------------------------------------------------------------------------
     def takes(self, path: Path) -> bool:
-        """Results of compare, precision and consequences."""
+        """Whether a file is a result of compare, precision or consequences."""
         return path.suffix == ".json" and bool(kind_of(path))
 
     def show_file(self, path: Path) -> None:
-        """Fill the matrix from a result; with one open already, show the difference."""
+        """Show a result in the matrix; if another result is open already, show the difference of the two."""
         result = load(path)
         if self._first is not None and self.collector.opened is not None and path != self._first:
             self._show_difference(path, result)
@@ -350,7 +339,7 @@ class CompareWorkspace(Workspace):
         )
 
     def _show_result(self, path: Path | None, result: AnyResult | None) -> None:
-        """Fill the matrix from a result; without one, from what was measured here."""
+        """Show a result in the matrix; None shows the results of this host."""
         self._first, self.collector.opened = path, result
         self.pages.setCurrentIndex(0)
         self._stale = True
@@ -358,9 +347,7 @@ class CompareWorkspace(Workspace):
             self.banner.hide()
             self._fill()
             return
-        machine = f"{result.kind}, {result.started[:16].replace('T', ' ')}, Linux {result.kernel.split(' ')[0]}"
-        self.banner_text.setText(f"Showing {path.name} ({machine}{'' if result.complete else ', incomplete'})")
-        self.banner.show()
+        self.banner.show_result(path, result)
         self._fill()
 
     def _show_difference(self, path: Path, result: AnyResult) -> None:
@@ -370,22 +357,19 @@ class CompareWorkspace(Workspace):
         self.differences.table.setFocus()
 
     def ask_second(self) -> None:
-        """Ask for a result, and for a second one where none is open yet."""
-        first = self._first
-        for what in ["first", "second"] if first is None else ["second"]:
-            folder = self.desk.settings.text("window/folder")
-            path, _ = QFileDialog.getOpenFileName(self, f"Open the {what} result", folder, RESULTS)
-            if not path:
+        """Ask for a second result, and before for a first one if none is open."""
+        for which in ["first", "second"] if self._first is None else ["second"]:
+            path = dialogs.ask_open(self, self.desk.settings, f"Open the {which} result", RESULTS)
+            if path is None:
                 return
-            self.desk.settings.keep("window/folder", str(Path(path).parent))
             try:
-                self.show_file(Path(path))
+                self.show_file(path)
             except FolioLabError as fault:
                 self.desk.notices.fault(fault)
                 return
 
     def show_own(self) -> None:
-        """Leave result files."""
+        """Close the result file, and show the results of this host."""
         if self._first is None:
             self.pages.setCurrentIndex(0)
             return
@@ -395,7 +379,7 @@ class CompareWorkspace(Workspace):
         )
 
     def receive(self, what: object) -> None:
-        """A result's path; or {"policy": name, "question": name}: choose that cell."""
+        """Show a result file; or choose a cell: {"policy": name, "question": name}."""
         if isinstance(what, Path):
             self.show_file(what)
         elif isinstance(what, dict):
@@ -405,42 +389,18 @@ class CompareWorkspace(Workspace):
                 self._choose(cell)
                 self.open_evidence(self.matrix.index_of(cell))
 
-    # -- what is on screen -----------------------------------------------------------------------------
+    # -- the current view ------------------------------------------------------------------------------
     def exportables(self) -> Sequence[Exportable]:
-        """The matrix or the differences; the evidence where it is open."""
+        """The matrix or the differences, and the evidence if it is open."""
         if self.pages.currentIndex() == 1:
-            return [Exportable("difference", "Differences", self.differences, self._difference_table)]
-        found = [Exportable("matrix", "Matrix", self.view, self._matrix_table)]
-        if self.evidence.answer is not None and self.docks["evidence"].isVisible():
-            picture = self.evidence.plot if self.evidence.plot.isVisible() else None
-            table = self._evidence_table if self.evidence.answer.rows else None
-            if picture is not None or table is not None:
-                found.append(Exportable("evidence", "Evidence", picture, table))
-        return found
-
-    def _matrix_table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        headings = ["policy"] + [
-            f"{question.title}{part}" for question in QUESTIONS for part in ("", " figure", " caption", " old")
-        ]
+            return [Exportable("difference", "Differences", self.differences, self.differences.export_table)]
         self.fill_now()
-        rows: list[Row] = []
-        for policy in self.matrix.policies:
-            row: list[object] = [policy]
-            for question in QUESTIONS:
-                answer = self.matrix.answer(Cell(question.name, policy))
-                row += [answer.word, answer.figure, answer.caption, answer.old]
-            rows.append(row)
-        return headings, rows
-
-    def _evidence_table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        assert self.evidence.answer is not None
-        return self.evidence.answer.headings, self.evidence.answer.rows
-
-    def _difference_table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        return self.differences.headings, self.differences.rows()
+        matrix = Exportable("matrix", "Matrix", self.view, self.matrix.export_table)
+        evidence = self.evidence.exportables() if self.docks["evidence"].isVisible() else ()
+        return [matrix, *evidence]
 
     def repeated(self) -> Sequence[str]:
-        """The command of the chosen cell, or of the opened result."""
+        """The command line of the chosen cell."""
         if self.chosen is not None:
             return self.matrix.answer(self.chosen).command
         return ()

@@ -1,4 +1,4 @@
-"""The check after a save: does the text compile, run, and survive a few seconds of attacks? In a process of its own."""
+"""The work of a job that checks policies after a save: they compile, run, and withstand a few seconds of attacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 SECONDS: Final = 3.0
 ATTACKS: Final = ("structural", "random")
 LEFT_OUT: Final = ("documented", "workloads")
-"""Checks for which `foliolab check` is the place: a text that is being written need not be documented yet."""
+"""Checks that only `foliolab check` runs; a text that is being written need not be documented."""
 State = Literal["checked", "refuted", "failed"]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What came out for a policy.
+    """The result of the check of a policy.
 
     Args:
         policy: its name.
-        state: checked: it compiles, runs, and nothing was refuted.
-        message: what is wrong, with file and line where there is such a place; else what was done.
+        state: checked if it compiles, runs, and nothing was refuted.
+        message: what is wrong, with file and line if they are known; else what was checked.
     """
 
     policy: str
@@ -41,7 +41,7 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
     Args:
         policies: their names.
         files: policy files besides the installed plugins.
-        say: told `Step` and `Checked`.
+        say: called with `Step` and `Checked`.
     """
     from foliolab.framework.engine.answers import describe
     from foliolab.framework.plugins import registry as room
@@ -53,12 +53,12 @@ def check(policies: Sequence[str], files: Sequence[str], say: Callable[[object],
             say(_checked(registry, registry.policy(name), say))
         except FolioLabError as fault:
             say(Checked(name, "failed", fault.what))
-        except Exception as fault:  # whatever a policy's own code raises
+        except Exception as fault:  # the policy's code can raise anything
             say(Checked(name, "failed", describe(fault)))
 
 
 def _checked(registry: Registry, scheme: Scheme, say: Callable[[object], None]) -> Checked:
-    """Run the checks of the conformance kit that take a few seconds; the first that fails is told."""
+    """Run the quick checks of the conformance kit, up to the first that fails."""
     from foliolab.framework.testing.checks import checks_for
     from foliolab.framework.testing.subject import Subject
     from foliolab.framework.verify import ledger
@@ -68,11 +68,11 @@ def _checked(registry: Registry, scheme: Scheme, say: Callable[[object], None]) 
         scheme, SECONDS, ATTACKS, plugin=source if kind == "file" else "", registry=registry, first=True,
         say=lambda text: say(Step(f"{scheme.name}: {text}")),
     )  # fmt: skip
-    for one in sorted(checks_for(scheme), key=lambda one: one.name != "native"):  # what does not compile says so first
-        if one.name in LEFT_OUT:
+    for check in sorted(checks_for(scheme), key=lambda check: check.name != "native"):  # compile first
+        if check.name in LEFT_OUT:
             continue
-        subject.say(one.name)
-        outcome = one.run(subject)
+        subject.say(check.name)
+        outcome = check.run(subject)
         if outcome.verdict != "failed":
             continue
         message = " ".join(outcome.text.split())
@@ -81,4 +81,4 @@ def _checked(registry: Registry, scheme: Scheme, say: Callable[[object], None]) 
         ledger.keep(subject.verification(), scheme)
         claim = outcome.counterexample.claim or "what every policy owes"
         return Checked(scheme.name, "refuted", f"{claim}: {outcome.counterexample.message}")
-    return Checked(scheme.name, "checked", "compiles, runs, and nothing was refuted within a few seconds")
+    return Checked(scheme.name, "checked", "it compiles and runs, and a few seconds of attacks refuted nothing")

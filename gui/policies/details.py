@@ -1,4 +1,4 @@
-"""Everything about one policy, or about why a plugin cannot be used: as text, as a picture, and its source."""
+"""The details of a policy or of a broken plugin: a text, the layout of its fields, and its source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
     QTabWidget,
     QTextBrowser,
@@ -25,6 +24,7 @@ from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.report.listing import parameter_text
 from foliolab.gui.policies.layoutpicture import LayoutPicture
 from foliolab.gui.policies.listing import Entry, location_of, source_of
+from foliolab.gui.widgets.basics import VERDICT_SIGNS, button, set_role
 from foliolab.gui.widgets.source_view import Kind, SourceView
 
 if TYPE_CHECKING:
@@ -35,14 +35,13 @@ if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
 
 ABOUT, LAYOUT, SOURCE = range(3)
-SIGNS = {"held": "✓", "refuted": "✗", "undecided": "?"}
 
 
 class Details(QWidget):
-    """The chosen policy.
+    """The details of the chosen entry.
 
     Signals:
-        wanted: what a button asks for: "verify", "explore", "benchmark", "edit".
+        wanted: the button that was pressed: "verify", "explore", "benchmark" or "edit".
     """
 
     wanted = Signal(str)
@@ -65,20 +64,13 @@ class Details(QWidget):
         self.path.setProperty("role", "quiet")
         self.path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.buttons = {
-            "verify": self._button("Verify", "Attack this policy"),
-            "explore": self._button("Explore", "Watch this policy at work"),
-            "benchmark": self._button("Benchmark", "Measure this policy"),
-            "edit": self._button("Open in editor", "Open its file in your editor"),
-            "copy": self._button("Copy details", "Copy the error with its traceback"),
+            "verify": button("Verify", "Attack this policy", self._pressed),
+            "explore": button("Explore", "Show how this policy answers", self._pressed),
+            "benchmark": button("Benchmark", "Measure this policy", self._pressed),
+            "edit": button("Open in editor", "Open the file in your editor", self._pressed),
+            "copy": button("Copy details", "Copy the error with its traceback", self._pressed),
         }
         self._lay_out()
-
-    def _button(self, text: str, name: str) -> QPushButton:
-        made = QPushButton(text)
-        made.setAccessibleName(name)
-        made.setToolTip(name)
-        made.clicked.connect(self._pressed)
-        return made
 
     def _lay_out(self) -> None:
         self.tabs = QTabWidget()
@@ -105,8 +97,8 @@ class Details(QWidget):
         text.addWidget(self.source, 1)
         self.tabs.addTab(page, "&Source")
         line = QHBoxLayout()
-        for button in self.buttons.values():
-            line.addWidget(button)
+        for made in self.buttons.values():
+            line.addWidget(made)
         line.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 10, 14, 10)
@@ -115,23 +107,23 @@ class Details(QWidget):
         layout.addLayout(line)
         layout.addWidget(self.tabs, 1)
 
-    # -- showing ---------------------------------------------------------------------------------------
+    # -- contents --------------------------------------------------------------------------------------
     def show_entry(self, library: Library, entry: Entry | None, checked: Checked | None, checking: bool) -> None:
-        """Show a policy or a failure.
+        """Show a policy or a broken plugin.
 
         Args:
-            library: what there is.
-            entry: what to show; None: nothing is chosen.
-            checked: what its last check said.
-            checking: whether it is being checked now.
+            library: the policies.
+            entry: the entry; None if none is chosen.
+            checked: the result of the last check.
+            checking: whether the policy is being checked.
         """
         self.entry = entry
         self.tabs.setVisible(entry is not None)
-        for button in self.buttons.values():
-            button.setVisible(entry is not None)
+        for made in self.buttons.values():
+            made.setVisible(entry is not None)
         if entry is None:
             self.title.setText("No policy is chosen")
-            self.summary.setText("Choose one at the left, open a file, or start a new one.")
+            self.summary.setText("Choose a policy at the left, open a file, or start a new policy.")
             self.state.hide()
             return
         self.title.setText(entry.name)
@@ -153,15 +145,13 @@ class Details(QWidget):
     def _say_state(self, entry: Entry, checked: Checked | None, checking: bool) -> None:
         role, text = "quiet", ""
         if entry.broken:
-            role, text = "bad", "✗ cannot be used"
+            role, text = "bad", "✗ broken: the plugin cannot be used"
         elif checking:
-            text = "… is being compiled and checked"
+            text = "… compiling and checking"
         elif checked is not None:
             role, sign = {"checked": ("good", "✓"), "refuted": ("bad", "✗"), "failed": ("bad", "✗")}[checked.state]
             text = f"{sign} {checked.state}: {checked.message}"
-        self.state.setProperty("role", role)
-        self.state.style().unpolish(self.state)
-        self.state.style().polish(self.state)
+        set_role(self.state, role)
         self.state.setText(text)
         self.state.setVisible(bool(text))
 
@@ -170,12 +160,12 @@ class Details(QWidget):
             text = Path(file).read_text(encoding="utf-8", errors="replace") if file else ""
         except OSError as fault:
             text = f"{file} cannot be read: {fault.strerror}"
-        self.path.setText(file or "its source is not in a file of its own")
+        self.path.setText(file or "the policy has no file of its own")
         self.source.show_source(text, path=file)
         kind: Kind = "error" if entry.broken else "step"
         if checked is not None and checked.state == "failed":
-            where, number = location_of(checked.message)
-            if where and Path(where) == Path(file):
+            failed_in, number = location_of(checked.message)
+            if failed_in and Path(failed_in) == Path(file):
                 line, kind = number, "error"
         self.source.mark(line, kind)
 
@@ -192,20 +182,20 @@ class Details(QWidget):
             return
         per_mm = ", ".join(f"{one.name} ({one.ctype})" for one in scheme.stored("mm"))
         self.sharing.setText(
-            f"A folio of 64 KiB under {LAYOUT_NAMES[scheme.policy.layout]}: a bar and colour mark this policy's "
-            f"fields, the others are the kernel's own, empty is free." + (f" In each MM: {per_mm}." if per_mm else "")
+            f"A folio of 64 KiB with the struct pages of {LAYOUT_NAMES[scheme.policy.layout]}. Colour and a bar mark "
+            f"the policy's fields; grey fields are the kernel's own; empty space is free."
+            + (f" In each MM: {per_mm}." if per_mm else "")
         )
         self.picture.show_anatomy(parts)
 
     def paint_in(self, theme: Theme) -> None:
-        """Use a theme."""
         self.theme = self.picture.theme = theme
         self.picture.update()
         self.source.paint(theme)
 
     def _pressed(self) -> None:
-        for name, button in self.buttons.items():
-            if button is self.sender():
+        for name, pressed in self.buttons.items():
+            if pressed is self.sender():
                 if name == "copy" and self.entry is not None:
                     QGuiApplication.clipboard().setText(details_of(self.entry))
                 else:
@@ -213,13 +203,13 @@ class Details(QWidget):
 
 
 def details_of(entry: Entry) -> str:
-    """All that is known about a failure, to send to whoever can mend it."""
+    """The full report of a broken plugin, for its author."""
     failure = entry.failure
     if failure is None:
         return ""
     lines = [f"Plugin {failure.name} ({failure.source}) failed: {failure.phase}", "", failure.message]
     if failure.offers:
-        lines += ["", f"It would have offered: {', '.join(failure.offers)}"]
+        lines += ["", f"Not loaded: {', '.join(failure.offers)}"]
     return "\n".join([*lines, *(["", failure.traceback] if failure.traceback else [])])
 
 
@@ -238,23 +228,25 @@ def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], entry: Entry) -> str
         parts.append(f"<h3>Sources</h3><ul>{rows}</ul>")
     if policy.models is not None:
         parts.append(f"<h3>Models</h3><p>{escape(policy.models.told)}</p>")
-    parts.append(f"<h3>Where it comes from</h3><p>{escape(entry.source)}; folios up to order {policy.max_order}</p>")
+    parts.append(f"<h3>Origin</h3><p>{escape(entry.source)}; folios up to order {policy.max_order}</p>")
     return "".join(parts)
 
 
 def _claim(claim: str, kept: KeptVerdict | None) -> str:
     name = escape(claim or "every policy")
-    says = escape(CAPABILITIES.get(claim, "counters as by the page tables, everything fits, every operation ends"))
+    says = escape(
+        CAPABILITIES.get(claim, "counters agree with the page tables, every value fits its field, every operation ends")
+    )
     if kept is None:
         verdict, name_shown = "not verified yet", name
     else:
-        verdict = f"{SIGNS.get(kept.verdict, '?')} {kept.verdict} ({kept.source})"
+        verdict = f"{VERDICT_SIGNS.get(kept.verdict, '?')} {kept.verdict} ({kept.source})"
         verdict += f": {kept.message}" if kept.message else ""
         name_shown = f"<s>{name}</s>" if kept.verdict == "refuted" else name
     return f"<tr><td><b>{name_shown}</b></td><td>{says}</td><td>{escape(verdict)}</td></tr>"
 
 
 def _document(policy: Policy) -> list[str]:
-    """The paragraphs of its module's documentation."""
+    """The paragraphs of the docstring of the policy's module."""
     text = str(getattr(module_of(policy), "__doc__", "") or "")
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]

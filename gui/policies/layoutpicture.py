@@ -1,4 +1,4 @@
-"""A policy's fields drawn to scale: each struct page of a folio as a strip of bytes."""
+"""Draws the fields of a policy to scale in the struct pages of a folio."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
 
 ROW: Final = 8
-"""Bytes a line: a 64-byte struct page takes eight."""
+"""Bytes in a line; a struct page of 64 bytes has eight lines."""
 LINE: Final = 26
 HEAD: Final = 26
 GAP: Final = 12
 LEFT: Final = 40
 MOST_LINES: Final = 24
-"""Of one struct page; a scheme with a counter for every MM may have thousands."""
+"""Lines of a struct page that are drawn; a scheme with a counter for every MM may have thousands."""
 
 
 class LayoutPicture(QWidget):
-    """Struct pages, the policy's fields in colour with a bar at their left, the kernel's own in grey."""
+    """Struct pages with the policy's fields in colour and with a bar, and the kernel's own fields in grey."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,21 +34,19 @@ class LayoutPicture(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def show_anatomy(self, anatomy: Anatomy | None) -> None:
-        """Show another policy's."""
+        """Show the struct pages of a policy; None shows nothing."""
         self.anatomy = anatomy
         pages = anatomy.pages if anatomy else ()
-        mine = [box.name for page in pages for box in page.boxes if box.owner == "policy"]
-        self.setAccessibleDescription(f"Fields of the policy: {', '.join(mine) or 'none'}")
+        own = [box.name for page in pages for box in page.boxes if box.owner == "policy"]
+        self.setAccessibleDescription(f"Fields of the policy: {', '.join(own) or 'none'}")
         self.setFixedHeight(max(self.sizeHint().height(), 10))
         self.update()
 
     def sizeHint(self) -> QSize:
-        """As high as all struct pages."""
         pages = self.anatomy.pages if self.anatomy else ()
         return QSize(460, sum(HEAD + _lines(page) * LINE + GAP for page in pages) + 30)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw it."""
         if self.anatomy is None or self.theme is None:
             return
         painter = QPainter(self)
@@ -83,11 +81,11 @@ class LayoutPicture(QWidget):
         return top + lines * LINE
 
     def _box(self, painter: QPainter, box: Box, top: float, byte: float, lines: int, theme: Theme) -> None:
-        """A field; one longer than a line goes on in the next."""
-        mine = box.owner == "policy"
-        colour = theme.of_series(1) if mine else theme.colour("raised")
+        """Draw a field; a field longer than a line continues in the next line."""
+        own = box.owner == "policy"
+        colour = theme.of_series(1) if own else theme.colour("raised")
         fill = QColor(colour)
-        if mine:
+        if own:
             fill.setAlpha(80)
         start = box.offset
         while start < box.offset + box.size and start // ROW < lines:
@@ -96,19 +94,18 @@ class LayoutPicture(QWidget):
             painter.setBrush(fill)
             painter.setPen(QPen(theme.colour("edge"), 1))
             painter.drawRect(rect.adjusted(0.5, 0.5, -0.5, -0.5))
-            if mine:
+            if own:
                 painter.fillRect(QRectF(rect.left() + 1, rect.top() + 1, 3, rect.height() - 2), colour)
-            painter.setPen(theme.colour("text" if mine else "quiet"))
+            painter.setPen(theme.colour("text" if own else "quiet"))
             room = rect.adjusted(8, 0, -4, 0)
             text = QFontMetricsF(self.font()).elidedText(box.name, Qt.TextElideMode.ElideRight, room.width())
             painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, text)
-            whose = "this policy's" if mine else "the kernel's own"
+            whose = "this policy's" if own else "the kernel's own"
             doc = f": {box.doc}" if box.doc else ""
             self._tips.append((rect, f"{box.name} ({box.ctype} at byte {box.offset}, {whose}){doc}"))
             start = end
 
     def event(self, event: QEvent) -> bool:
-        """A tip for each field."""
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             for rect, text in self._tips:
                 if rect.contains(event.pos()):

@@ -1,4 +1,4 @@
-"""What the list of policies shows: those that can be used, by where they come from, and those that cannot."""
+"""The entries of the list of policies: usable policies by origin, and broken plugins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework.plugins.declaration import module_of
+from foliolab.gui.widgets.basics import VERDICT_SIGNS
 
 if TYPE_CHECKING:
     from foliolab.framework.plugins.discovery import PluginFailure
@@ -23,49 +24,54 @@ GROUPS: Final[dict[Group, str]] = {
     "broken": "Broken",
 }
 DISTRIBUTION: Final = "foliolab"
+OWED: Final = "what every policy owes"
 LOCATION: Final = re.compile(r"(?P<file>[^\n:]+\.py):(?P<line>\d+): ")
-"""How messages name a location."""
+"""A location in a message."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A policy, or a plugin that cannot be used.
+    """A policy, or a broken plugin.
 
     Args:
-        name: of the policy; of the plugin where it is broken.
-        group: where it comes from.
+        name: the name of the policy, or of the broken plugin.
+        group: the origin.
         source: the distribution, or the file.
-        summary: one line; of a broken one what is wrong.
-        claims: with their verdicts: (claim, verdict or empty).
-        failure: why it cannot be used.
+        summary: one line about the policy, or the error of the broken plugin.
+        claims: claims with their kept verdicts; None for a claim without one.
+        failure: why the plugin is broken; None for a policy.
     """
 
     name: str
     group: Group
     source: str
     summary: str
-    claims: tuple[tuple[str, str], ...] = ()
+    claims: tuple[tuple[str, KeptVerdict | None], ...] = ()
     failure: PluginFailure | None = None
 
     @property
     def broken(self) -> bool:
-        """Whether it cannot be used."""
+        """Whether the plugin is broken."""
         return self.failure is not None
 
     @property
     def key(self) -> tuple[bool, str]:
-        """What tells it from the others."""
+        """Identifies the entry."""
         return self.broken, self.name
 
     @property
-    def told(self) -> str:
-        """Claims in a line, refuted ones crossed out by a sign."""
-        signs = {"refuted": "✗ ", "held": "✓ "}
-        return ", ".join(f"{signs.get(verdict, '')}{claim}" for claim, verdict in self.claims)
+    def claims_text(self) -> str:
+        """The claims in one line, with the signs of their verdicts; stale verdicts are marked."""
+        return ", ".join(_claim_text(claim, kept) for claim, kept in self.claims)
+
+    @property
+    def verdicts_text(self) -> str:
+        """A line for each verdict: when and by which version it was found."""
+        return "\n".join(kept.text for _, kept in self.claims if kept is not None)
 
 
 def entries(library: Library, ledger: Ledger) -> list[Entry]:
-    """Everything, files first, broken ones last; an opened file that is broken stands with the files."""
+    """All entries by group: opened files first, broken plugins last. A broken opened file stands with the files."""
     found = [
         _entry(name, plugin, library, ledger)
         for plugin in library.registry.plugins
@@ -89,8 +95,8 @@ def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry
     policy = library.registry.policies[name]
     scheme = policy.with_parameters()
     kept = ledger.verdicts(scheme)
-    owed = [_claim("what every policy owes", kept[""])] if "" in kept and kept[""].verdict == "refuted" else []
-    claims = [_claim(one, kept.get(one)) for one in sorted(scheme.capabilities)]
+    owed = [(OWED, kept[""])] if "" in kept and kept[""].verdict == "refuted" else []
+    claims = [(claim, kept.get(claim)) for claim in sorted(scheme.capabilities)]
     group: Group = "file"
     if plugin.kind == "entry":
         group = "own" if plugin.source.partition(" ")[0].lower() == DISTRIBUTION else "installed"
@@ -99,20 +105,20 @@ def _entry(name: str, plugin: Plugin, library: Library, ledger: Ledger) -> Entry
     return Entry(name, group, plugin.source, policy.summary, (*owed, *claims))
 
 
-def _claim(claim: str, kept: KeptVerdict | None) -> tuple[str, str]:
-    if kept is None:
-        return claim, ""
-    return f"{claim} (stale)" if kept.stale else claim, kept.verdict
+def _claim_text(claim: str, kept: KeptVerdict | None) -> str:
+    if kept is None or kept.verdict not in ("held", "refuted"):
+        return claim
+    return f"{VERDICT_SIGNS[kept.verdict]} {claim}{' (stale)' if kept.stale else ''}"
 
 
 def location_of(message: str) -> tuple[str, int]:
-    """The file and line that a message names; ("", 0) where it names none."""
+    """The file and line that a message names; ("", 0) if it names none."""
     found = LOCATION.search(message)
     return (found["file"], int(found["line"])) if found else ("", 0)
 
 
 def source_of(library: Library, entry: Entry) -> tuple[str, int]:
-    """The file of an entry, and the line where its policy is declared; ("", 0) where there is no file."""
+    """The file of an entry, and the line where its policy is declared; ("", 0) if there is no file."""
     if entry.failure is not None:
         file, line = location_of(entry.failure.message)
         if file and Path(file).is_file():
@@ -126,7 +132,7 @@ def source_of(library: Library, entry: Entry) -> tuple[str, int]:
 
 
 def declared_at(file: str, name: str) -> int:
-    """The line where a policy of that name is declared; 0 where that cannot be seen."""
+    """The line where a policy of this name is declared; 0 if the line is not found."""
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

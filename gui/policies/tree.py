@@ -1,4 +1,4 @@
-"""The list of policies: by where they come from, broken ones grey with the error."""
+"""The list of policies by origin; broken plugins are grey and show their error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PolicyTree(QTreeWidget):
     """Policies in groups.
 
     Signals:
-        chosen: another entry, or None.
+        chosen: the chosen entry; None if none is chosen.
     """
 
     chosen = Signal(object)
@@ -36,7 +36,9 @@ class PolicyTree(QTreeWidget):
         self.setRootIsDecorated(False)
         self.setIndentation(12)
         self.setUniformRowHeights(True)
-        self.header().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)  # headings that span do not count
+        self.header().setSectionResizeMode(
+            QHeaderView.ResizeMode.Interactive
+        )  # ResizeToContents would include the headings
         self.header().resizeSection(0, 190)
         self.header().resizeSection(1, 80)
         self._entries: dict[tuple[bool, str], Entry] = {}
@@ -46,7 +48,14 @@ class PolicyTree(QTreeWidget):
     def show_entries(
         self, entries: Sequence[Entry], states: Mapping[str, Checked], busy: Sequence[str], theme: Theme
     ) -> None:
-        """Show other entries; the chosen one stays chosen if it is still there, broken or mended."""
+        """Replace the entries. The chosen entry stays chosen, also if its file broke or was repaired.
+
+        Args:
+            entries: the entries, by group.
+            states: results of checks, by policy.
+            busy: names of policies that are being checked.
+            theme: the colours.
+        """
         before = self.entry
         self._filling = True
         self.clear()
@@ -77,7 +86,7 @@ class PolicyTree(QTreeWidget):
         self.chosen.emit(self.entry)
 
     def choose(self, name: str = "", source: str = "") -> bool:
-        """Choose an entry by its name or its file; whether there is one."""
+        """Choose an entry by its name or its file. Returns whether it exists."""
         for item in self._items():
             entry = self._entries[item.data(0, KEY)]
             if entry.name == name or (source and entry.source == source):
@@ -93,7 +102,7 @@ class PolicyTree(QTreeWidget):
 
     @property
     def entry(self) -> Entry | None:
-        """The chosen one."""
+        """The chosen entry."""
         item: QTreeWidgetItem | None = self.currentItem()
         return None if item is None else self._entries.get(item.data(0, KEY))
 
@@ -103,7 +112,7 @@ class PolicyTree(QTreeWidget):
 
 
 def _same(one: Entry, other: Entry) -> bool:
-    """Whether it is the same policy, or the same file that broke or was mended."""
+    """Whether two entries are the same policy, or the same file that broke or was repaired."""
     file = one.source == other.source and one.source.endswith(".py")
     return one.key == other.key or (file and one.broken != other.broken)
 
@@ -117,13 +126,15 @@ def _item(entry: Entry, checked: Checked | None, busy: bool, theme: Theme) -> QT
     elif checked is not None:
         sign, token = ("✓", "good") if checked.state == "checked" else ("✗", "bad")
         state = f"{sign} {checked.state}"
-    item = QTreeWidgetItem([entry.name, state, entry.summary if entry.broken else entry.told])
+    item = QTreeWidgetItem([entry.name, state, entry.summary if entry.broken else entry.claims_text])
     item.setData(0, KEY, entry.key)
     item.setSizeHint(0, QSize(0, ROW))
     item.setForeground(1, QBrush(theme.colour(token)))
     for column in range(3):
         item.setToolTip(column, entry.summary)
-    item.setForeground(2, QBrush(theme.colour("bad" if "✗" in entry.told else "quiet")))
+    if entry.verdicts_text:
+        item.setToolTip(2, entry.verdicts_text)
+    item.setForeground(2, QBrush(theme.colour("bad" if "✗" in entry.claims_text else "quiet")))
     if entry.broken:
         item.setForeground(0, QBrush(theme.colour("quiet")))
     item.setData(0, Qt.ItemDataRole.AccessibleTextRole, f"{entry.name} {state}".strip())

@@ -1,4 +1,4 @@
-"""The policies workspace: what is installed, what is broken, and files that are being written, checked at each save."""
+"""The Policies workspace: installed policies, broken plugins, and opened files, which are checked at each save."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QInputDialog, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
@@ -17,6 +17,7 @@ from foliolab.gui.policies.check import Checked
 from foliolab.gui.policies.details import SOURCE, Details, details_of
 from foliolab.gui.policies.listing import Entry, entries, location_of, source_of
 from foliolab.gui.policies.tree import PolicyTree
+from foliolab.gui.window import dialogs
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
@@ -25,7 +26,7 @@ from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.gui.jobs import Job
+    from foliolab.gui.window.jobs import Job
 
 RECENT: Final = "policies/recent"
 SPLIT: Final = "policies/split"
@@ -33,13 +34,13 @@ PYTHON: Final = "Policies (*.py)"
 
 
 class PoliciesWorkspace(Workspace):
-    """All policies, and the chosen one in detail."""
+    """The list of policies, and the chosen policy in detail."""
 
     name = "policies"
     title = "&Policies"
     icon = "policies"
     keys = "Ctrl+5"
-    tip = "What is installed, what is broken, what you write yourself"
+    tip = "Installed policies, broken plugins, and your own policy files"
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -61,7 +62,7 @@ class PoliciesWorkspace(Workspace):
         self._build()
         self.tree.chosen.connect(self._chosen)
         self.details.wanted.connect(self._wanted)
-        desk.library.saved.connect(self._was_saved)
+        desk.library.saved.connect(self._on_saved)
 
     def _build(self) -> None:
         left = QWidget()
@@ -83,16 +84,15 @@ class PoliciesWorkspace(Workspace):
         self.setCentralWidget(self.splitter)
 
     def offered(self) -> Sequence[Command]:
-        """Files, and where the chosen policy can be sent."""
         return [
             self.command("new", "&New policy…", self.ask_new, menu="&File", keys=("Ctrl+N",), icon="new", bar=True,
-                         word="New policy", tip="Write a commented starting file, watch it, and open it in an editor"),
+                         word="New policy", tip="Write a commented policy file, watch it, and open it in your editor"),
             self.command("open", "Open a &policy file…", self.ask_open, menu="&File", keys=("Ctrl+Shift+O",),
-                         icon="open", bar=True, word="Open", tip="Open a policy file from disk; each save is checked"),
+                         icon="open", bar=True, word="Open", tip="Open a policy file; it is checked at each save"),
             self.command("edit", "Open in &editor", self.edit, menu="&File", keys=("Ctrl+Return",), icon="policies",
-                         bar=True, tip="Open the chosen policy's file in your editor"),
+                         bar=True, tip="Open the file of the chosen policy in your editor"),
             self.command("remove", "&Remove from the list", self.remove, menu="&File", keys=("Del",), icon="close",
-                         bar=True, tip="Forget the chosen file; the file itself stays"),
+                         bar=True, tip="Remove the chosen file from the list; the file stays on disk"),
             self.command("check", "&Compile and check", self.check_chosen, menu="&Run", keys=("F5",), icon="restart",
                          bar=True, tip="Compile the chosen policy and attack it for a few seconds"),
             self.command("verify", "&Verify", self.verify, menu="&Run", keys=("Ctrl+Shift+V",), icon="verify",
@@ -105,14 +105,14 @@ class PoliciesWorkspace(Workspace):
                          tip="Copy the error of a broken policy, with its traceback"),
         ]  # fmt: skip
 
-    # -- life ------------------------------------------------------------------------------------------
+    # -- hooks of workspaces ---------------------------------------------------------------------------
     def shown(self) -> None:
-        """List what there is; verdicts may have come meanwhile."""
+        """List the policies again: other workspaces may have found new verdicts."""
         self._list()
         self.tree.setFocus()
 
     def refresh(self) -> None:
-        """The library has changed: list it, and check what was saved."""
+        """Check the saved files, and list the policies again."""
         saved, self._saved = self._saved, []
         for path in saved:
             self._check_file(path)
@@ -121,13 +121,12 @@ class PoliciesWorkspace(Workspace):
             self._list()
 
     def paint(self, theme: Theme) -> None:
-        """Draw in another theme."""
         self.details.paint_in(theme)
         if not self._stale:
             self._list()
 
     def keep(self, settings: Settings) -> None:
-        """Remember how the room is divided."""
+        """Store the position of the splitter."""
         settings.keep(SPLIT, self.splitter.saveState())
 
     def _list(self) -> None:
@@ -147,39 +146,37 @@ class PoliciesWorkspace(Workspace):
 
     # -- files -----------------------------------------------------------------------------------------
     def takes(self, path: Path) -> bool:
-        """Policy files."""
+        """Whether a file is a policy file."""
         return path.suffix == ".py"
 
     def show_file(self, path: Path) -> None:
         """Open a policy file, watch it, and check it."""
-        where = self.desk.library.open(path)
-        self.desk.settings.remember(RECENT, where)
-        self._check_file(where)
+        file = self.desk.library.open(path)
+        self.desk.settings.remember(RECENT, file)
+        self._check_file(file)
         self._list()
-        self.tree.choose(source=where)
+        self.tree.choose(source=file)
         self.details.tabs.setCurrentIndex(SOURCE)
 
     def receive(self, what: object) -> None:
-        """A policy file's path; or {"policy": name}: choose it."""
+        """Open a policy file; or choose a policy: {"policy": name}."""
         if isinstance(what, Path):
             self.show_file(what)
         elif isinstance(what, dict):
             self._list()
             name = str(what.get("policy", "")).partition(":")[0]
             if not self.tree.choose(name=name):
-                raise UsageError(f"there is no policy {name!r}", "open its file, or install its plugin")
+                raise UsageError(f"no policy is named {name!r}", "open its file or install its plugin")
 
     def ask_open(self) -> None:
-        """Ask for a policy file, and open it."""
-        folder = self.desk.settings.text("window/folder")
-        path, _ = QFileDialog.getOpenFileName(self, "Open a policy file", folder, PYTHON)
-        if path:
-            self.desk.settings.keep("window/folder", str(Path(path).parent))
-            self.desk.open(Path(path))
+        """Ask for a policy file and open it."""
+        path = dialogs.ask_open(self, self.desk.settings, "Open a policy file", PYTHON)
+        if path is not None:
+            self.desk.open(path)
 
     def ask_new(self) -> None:
-        """Ask for a name and a place; write the starting file, watch it, open it in the editor."""
-        name, sure = QInputDialog.getText(self, "New policy", "Its name, such as my-idea:")
+        """Ask for a name and a file; write the file, watch it, and open it in the editor."""
+        name, sure = QInputDialog.getText(self, "New policy", "Name of the policy, such as my-idea:")
         if not sure:
             return
         try:
@@ -187,41 +184,39 @@ class PoliciesWorkspace(Workspace):
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
-        proposed = Path(self.desk.settings.text("window/folder")) / starter.file_name(name)
-        path, _ = QFileDialog.getSaveFileName(self, "Where to write it", str(proposed), PYTHON)
-        if path:
-            self.begin(name, Path(path if path.endswith(".py") else f"{path}.py"))
+        path = dialogs.ask_save(self, self.desk.settings, "New policy file", starter.file_name(name), PYTHON)
+        if path is not None:
+            self.begin(name, path if path.suffix == ".py" else Path(f"{path}.py"))
             self.edit()
 
     def begin(self, name: str, path: Path) -> None:
-        """Write the starting file of a policy and show it; says what is wrong."""
+        """Write the file of a new policy and show it. An error becomes a notice."""
         try:
-            if path.exists():  # the dialog has asked whether to replace it
-                raise UsageError(f"{path} exists already and is left as it is", "open it, or choose another name")
+            if path.exists():  # the dialog asked whether to replace it, but no policy is worth losing another
+                raise UsageError(f"{path} exists already and is not replaced", "open it, or choose another name")
             starter.write(name, path)
             self.show_file(path)
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
-        self.desk.settings.keep("window/folder", str(path.parent))
-        self.desk.notices.say(f"{path.name} is written and watched: whatever you save is checked at once")
+        self.desk.notices.say(f"{path.name} is written and watched: each save is checked")
 
     def edit(self) -> None:
-        """Open the chosen policy's file in the user's editor."""
+        """Open the file of the chosen policy in the user's editor."""
         entry = self.tree.entry
         file = source_of(self.desk.library, entry)[0] if entry is not None else ""
         if not file:
-            self.desk.notices.say("there is no file to open: choose a policy that has one")
+            self.desk.notices.say("the chosen policy has no file")
         elif not QDesktopServices.openUrl(QUrl.fromLocalFile(file)):
             QGuiApplication.clipboard().setText(file)
-            text = f"this desktop has no editor for {Path(file).name}: open it yourself, its path is copied"
+            text = f"this desktop has no editor for {Path(file).name}; its path is copied"
             self.desk.notices.say(text, "warning", file)
 
     def remove(self) -> None:
-        """Forget the chosen file."""
+        """Remove the chosen file from the list; this can be undone."""
         entry = self.tree.entry
         if entry is None or entry.source not in self.desk.library.files:
-            self.desk.notices.say("only files that were opened here can be removed from the list")
+            self.desk.notices.say("only opened files can be removed from the list")
             return
         source = entry.source
         self.desk.undo.change(
@@ -238,17 +233,17 @@ class PoliciesWorkspace(Workspace):
         for path in self.desk.settings.texts(RECENT):
             self._recent_menu.addAction(path).setData(path)
         if self._recent_menu.isEmpty():
-            self._recent_menu.addAction("none yet").setEnabled(False)
+            self._recent_menu.addAction("no recent files").setEnabled(False)
 
     def _open_recent(self, action: QAction) -> None:
         self.desk.open(Path(str(action.data())))
 
-    # -- checking --------------------------------------------------------------------------------------
-    def _was_saved(self, path: str) -> None:
+    # -- checks ----------------------------------------------------------------------------------------
+    def _on_saved(self, path: str) -> None:
         self._saved.append(path)
 
     def _check_file(self, path: str) -> None:
-        """Check what a file offers; a broken one says so at once."""
+        """Check the policies of a file; if the file is broken, a notice says so at once."""
         failure = self.desk.library.failure_of(path)
         if failure is not None:
             self._say_broken(failure.name, failure.message, details_of(Entry("", "broken", path, "", failure=failure)))
@@ -256,14 +251,13 @@ class PoliciesWorkspace(Workspace):
         self._check(list(self.desk.library.names_of(path)))
 
     def check_chosen(self) -> None:
-        """Check the chosen policy."""
         entry = self.tree.entry
         if entry is not None and not entry.broken:
             self._check([entry.name])
             self._list()
 
     def _check(self, names: list[str]) -> None:
-        """Check policies; what was being checked is begun anew, since its text may be older."""
+        """Check policies. A running check starts again, because it may have read older texts."""
         if not names:
             return
         if self._job is not None:
@@ -276,11 +270,11 @@ class PoliciesWorkspace(Workspace):
         self._busy = names
         title = f"checking {names[0]}" if len(names) == 1 else f"checking {len(names)} policies"
         self._job = self.desk.jobs.start(title, check.check, tuple(names), tuple(self.desk.library.files))
-        self._job.said.connect(self._said)
+        self._job.reported.connect(self._on_report)
         self._job.failed.connect(self._lost)
         self._job.ended.connect(self._ended)
 
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         if not isinstance(news, Checked):
             return
         self.states[news.policy] = news
@@ -298,33 +292,32 @@ class PoliciesWorkspace(Workspace):
         self.desk.notices.say(f"{name}{where}: {message.removeprefix(f'{file}:{line}: ')}", "error", details)
 
     def _lost(self, fault: FolioLabError, details: str) -> None:
-        """The process of the check died: the policy that it was at is to blame."""
+        """The process of the check crashed: the policy that it checked fails."""
         if self._busy:
-            self._said(Checked(self._busy[0], "failed", fault.what))
+            self._on_report(Checked(self._busy[0], "failed", fault.what))
         else:
             self.desk.notices.fault(fault, details)
 
     def _ended(self) -> None:
         if self.sender() is not self._job:
-            return  # one that was replaced
+            return  # another job has replaced this one
         self._job = None
         self._busy = []
         self._list()
 
-    # -- elsewhere -------------------------------------------------------------------------------------
+    # -- other workspaces ------------------------------------------------------------------------------
     def _wanted(self, name: str) -> None:
         {"verify": self.verify, "explore": self.explore, "benchmark": self.benchmark, "edit": self.edit}[name]()
 
     def verify(self) -> None:
-        """Attack the chosen policy."""
         self._send("verify", {"policy": self._name})
 
     def explore(self) -> None:
-        """Watch it, beside the first policy that there is."""
+        """Explore the chosen policy beside the first one of the library."""
         self._send("explore", {"policies": self._pair})
 
     def benchmark(self) -> None:
-        """Measure it against the first policy that there is."""
+        """Measure the chosen policy against the first one of the library."""
         self._send("benchmark", {"policies": self._pair, "quick": True})
 
     @property
@@ -341,16 +334,16 @@ class PoliciesWorkspace(Workspace):
         if self._name:
             self.desk.send(workspace, what)
         else:
-            self.desk.notices.say("choose a policy that can be used first")
+            self.desk.notices.say("choose a policy that is not broken first")
 
     def copy_details(self) -> None:
-        """Copy a failure's message and traceback."""
+        """Copy the report of a broken plugin."""
         if self.tree.entry is not None and self.tree.entry.broken:
             QGuiApplication.clipboard().setText(details_of(self.tree.entry))
 
-    # -- what is on screen -----------------------------------------------------------------------------
+    # -- the current view ------------------------------------------------------------------------------
     def exportables(self) -> Sequence[Exportable]:
-        """The list, and the layout where it is in front."""
+        """The list of policies, and the layout if it is shown."""
         found = [Exportable("policies", "List of policies", None, self._table)]
         if self.details.picture.isVisible():
             found.append(Exportable("layout", "Layout of struct folio", self.details.picture))
@@ -358,9 +351,12 @@ class PoliciesWorkspace(Workspace):
 
     def _table(self) -> tuple[Sequence[str], Sequence[Row]]:
         library = self.desk.library
-        rows = [(one.name, one.group, one.source, one.summary, one.told) for one in entries(library, library.ledger())]
+        rows = [
+            (one.name, one.group, one.source, one.summary, one.claims_text)
+            for one in entries(library, library.ledger())
+        ]
         return ("policy", "group", "source", "summary", "claims"), rows
 
     def repeated(self) -> Sequence[str]:
-        """What shows the chosen policy in a terminal."""
+        """`foliolab show` of the chosen policy."""
         return ("foliolab", "show", self._name) if self._name else ()

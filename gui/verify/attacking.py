@@ -1,4 +1,4 @@
-"""The verifier in a job's process: what it tells on the way, and what it found."""
+"""The work of a job that attacks a policy."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from foliolab.gui.jobs import Say, Step
+from foliolab.gui.window.jobs import Say, Step
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.verifier import Verification
 
 EVERY: Final = 0.15
-"""Seconds from one word of an attack about its progress to the next, at least."""
+"""Least seconds between two reports of an attack about its progress."""
 
 
 def attack(
     policy: str, files: Sequence[str], seconds: float, memory: int, attacks: Sequence[str], tso: bool, command: str,
     say: Say,
 ) -> Verification:  # fmt: skip
-    """Attack a policy.
+    """Attack a policy, and keep the verdicts in the ledger.
 
     Args:
-        policy: as a user would write it.
-        files: plugin files.
-        seconds, memory: the budget of each attack.
-        attacks: by their names.
-        tso: explore with store buffers.
-        command: what repeats it.
-        say: gets every `Progress` (not more often than EVERY), every refutation, and `Step`s.
+        policy: the policy, as it is written on the command line.
+        files: policy files besides the installed plugins.
+        seconds, memory: the budget of each attack; the memory in bytes.
+        attacks: names of attacks.
+        tso: whether the explored attack models the store buffers of x86.
+        command: the command line that repeats the attacks.
+        say: called with every `Progress` (not more often than EVERY), every refutation, and `Step`s.
 
     Raises:
-        FolioLabError: there is no such policy, or it cannot be attacked.
+        FolioLabError: the policy does not exist or cannot be attacked.
     """
     from foliolab.framework.plugins import registry
     from foliolab.framework.verify import attacks as known
@@ -41,19 +41,19 @@ def attack(
     found = registry.load([*files])
     scheme = found.policy(policy)
     kind, source = found.origin(scheme)
-    began = time.monotonic()
+    started = time.monotonic()
     last: dict[str, float] = {}
 
-    def tell(news: Any) -> None:
+    def report(news: Any) -> None:
         if isinstance(news, Progress):
             if time.monotonic() - last.get(news.attack, 0.0) < EVERY:
                 return
             last[news.attack] = time.monotonic()
-            say(Step(news.attack, int(10 * (time.monotonic() - began)), int(10 * seconds)))
+            say(Step(news.attack, int(10 * (time.monotonic() - started)), int(10 * seconds)))
         say(news)
 
     done = verifier.verify(
-        scheme, known.chosen(attacks, tso), Budget(seconds, memory), tell, 1, command=command,
+        scheme, known.chosen(attacks, tso), Budget(seconds, memory), report, 1, command=command,
         plugin=source if kind == "file" else "",
     )  # fmt: skip
     ledger.keep(done, scheme)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLay
 from foliolab.framework.verify.attack import Progress
 from foliolab.framework.verify.finding import Finding
 from foliolab.gui.verify.growth import Growth
+from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, set_role
 from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
@@ -19,8 +20,6 @@ ATTACKS: Final[Mapping[str, str]] = {
     "symbolic": "a solver searches all MM IDs and counts of a class",
     "structural": "field widths at the claimed maxima, and the values left at the end",
 }
-SIGNS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
-ROLES: Final = {"held": "good", "refuted": "bad", "undecided": "doubtful"}
 
 
 class Card(QFrame):
@@ -76,22 +75,27 @@ class Card(QFrame):
         verdicts = {finding.verdict for finding in own}
         worst = next(verdict for verdict in ("refuted", "undecided", "held") if verdict in verdicts)
         claims = ", ".join(finding.claim or "every policy" for finding in own if finding.verdict == worst)
-        self._title(f"{SIGNS[worst]} {worst}: {claims}", ROLES[worst])
+        self._title(f"{VERDICT_SIGNS[worst]} {worst}: {claims}", VERDICT_ROLES[worst])
         self._say(next(finding.bound for finding in own if finding.verdict == worst))
-        self.setToolTip("\n\n".join(f"{SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in own))
+        self.setToolTip(
+            "\n\n".join(f"{VERDICT_SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in own)
+        )
         states = max(finding.states for finding in own)
         if states:
             self.count.setText(f"{states:,} states in {max(finding.seconds for finding in own):.1f} s")
 
     def _say(self, text: str) -> None:
-        self.what.setText(self.what.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.width() - 20))
-        self.what.setToolTip(text)
+        self._elide(self.what, text)
 
     def _title(self, text: str, role: str) -> None:
-        self.title.setText(f"{self._name}  {text}".rstrip())
-        self.title.setProperty("role", role)
-        self.title.style().unpolish(self.title)
-        self.title.style().polish(self.title)
+        set_role(self.title, role)
+        self._elide(self.title, f"{self._name}  {text}".rstrip())
+
+    def _elide(self, label: QLabel, text: str) -> None:
+        """Show a text in one line that fits into the card; the tool tip has all of it."""
+        width = self.width() - 20
+        label.setText(label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, width))
+        label.setToolTip(text)
 
 
 class Cards(QWidget):

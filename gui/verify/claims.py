@@ -1,4 +1,4 @@
-"""The table of claims: what the policy says of itself, and what came of it."""
+"""The table of the claims of a policy and their verdicts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidgetItem
 
 from foliolab.framework.contract.policy import CAPABILITIES
-from foliolab.gui.verify.cards import ATTACKS, ROLES, SIGNS
+from foliolab.gui.verify.cards import ATTACKS
+from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, ReadOnlyTable
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.theme import Theme
 
@@ -20,45 +21,38 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.verifier import Verification
 
 OWED: Final = (
-    "counters are those of the page tables; everything fits its field, is the policy's own, and is back at its initial "
-    "value at the end; no lock is lost; every operation ends"
+    "counters agree with the page tables; every value fits its field; the policy changes only its own fields, and they "
+    "have their initial values at the end; no lock is lost; every operation ends"
 )
-COLUMNS: Final = ("Claim", "Verdict", "What its documentation says", *ATTACKS, "Within")
+COLUMNS: Final = ("Claim", "Verdict", "Meaning", *ATTACKS, "Within")
 
 
-class Claims(QTableWidget):
-    """A row a claim.
+class Claims(ReadOnlyTable):
+    """A row for each claim.
 
     Signals:
-        wanted: (counterexample): somebody wants to see why a claim is refuted.
+        wanted: the counterexample of the claim on which the user clicked.
     """
 
     wanted = Signal(object)
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__(0, len(COLUMNS))
+        super().__init__("Claims of the policy", [text.capitalize() for text in COLUMNS])
         self._theme = theme
         self._names: list[str] = []
         self._examples: dict[str, Counterexample] = {}
-        self.setAccessibleName("Claims of the policy")
-        self.setHorizontalHeaderLabels([text.capitalize() for text in COLUMNS])
-        self.verticalHeader().hide()
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setShowGrid(False)
-        self.setWordWrap(False)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, width in enumerate((130, 100, 300, 88, 88, 88, 88)):
             header.resizeSection(column, width)
-        header.setStretchLastSection(True)
         self.itemActivated.connect(self._activated)
         self.itemClicked.connect(self._activated)
 
-    # -- what it shows ---------------------------------------------------------------------------------
+    # -- contents --------------------------------------------------------------------------------------
     def begin(self, scheme: Scheme, known: dict[str, KeptVerdict]) -> None:
-        """A policy, and what is known about exactly this text."""
+        """Show the claims of a policy, with the kept verdicts on its text: when and by which version each was found."""
         self._examples.clear()
         self._names = ["", *sorted(scheme.capabilities)]
         self.setRowCount(len(self._names))
@@ -69,11 +63,11 @@ class Claims(QTableWidget):
                 self._set(row, column, "")
             verdict = known.get(claim)
             if verdict is not None:
-                self._verdict(row, 1, verdict.verdict)
+                self._verdict(row, 1, verdict.verdict, verdict.stale)
                 self._set(row, len(COLUMNS) - 1, verdict.text)
 
     def refute(self, claim: str, example: Counterexample) -> None:
-        """A claim is refuted; its row leads to the counterexample."""
+        """Show that a claim is refuted; a click on its row emits the counterexample."""
         if claim in self._names:
             row = self._names.index(claim)
             self._examples.setdefault(claim, example)
@@ -81,26 +75,25 @@ class Claims(QTableWidget):
             self._set(row, len(COLUMNS) - 1, example.message)
 
     def show_verification(self, done: Verification) -> None:
-        """What came of it all."""
+        """Show the verdicts of a verification."""
         for row, claim in enumerate(self._names):
-            mine = [one for one in done.findings if one.claim == claim]
+            findings = [finding for finding in done.findings if finding.claim == claim]
             self._verdict(row, 1, done.verdict(claim))
-            for finding in mine:
+            for finding in findings:
                 if finding.attack in ATTACKS:
                     self._verdict(row, 3 + list(ATTACKS).index(finding.attack), finding.verdict)
                 if finding.counterexample is not None:
                     self.refute(claim, finding.counterexample)
-            bounds = [f"{one.attack}: {one.bound}" for one in mine if one.verdict == done.verdict(claim)]
+            bounds = [f"{one.attack}: {one.bound}" for one in findings if one.verdict == done.verdict(claim)]
             if claim not in self._examples:
                 self._set(row, len(COLUMNS) - 1, "; ".join(bounds))
 
     @property
     def examples(self) -> list[Counterexample]:
-        """The counterexamples, in the order of the rows."""
+        """The counterexamples in the order of the rows."""
         return [self._examples[claim] for claim in self._names if claim in self._examples]
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         self._theme = theme
         for row in range(self.rowCount()):
             for column in range(self.columnCount()):
@@ -109,11 +102,9 @@ class Claims(QTableWidget):
                     item.setForeground(theme.colour(item.data(Qt.ItemDataRole.UserRole)))
 
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        """As a table."""
         rows = [[self._text(row, column) for column in range(len(COLUMNS))] for row in range(self.rowCount())]
         return COLUMNS, rows
 
-    # -- inside ----------------------------------------------------------------------------------------
     def _text(self, row: int, column: int) -> str:
         item = self.item(row, column)
         return item.text() if item is not None else ""
@@ -126,8 +117,9 @@ class Claims(QTableWidget):
             item.setForeground(self._theme.colour(token))
         self.setItem(row, column, item)
 
-    def _verdict(self, row: int, column: int, verdict: str) -> None:
-        self._set(row, column, f"{SIGNS[verdict]} {verdict}", ROLES[verdict])
+    def _verdict(self, row: int, column: int, verdict: str, stale: bool = False) -> None:
+        text = f"{VERDICT_SIGNS[verdict]} {verdict}{' (stale)' if stale else ''}"
+        self._set(row, column, text, "quiet" if stale else VERDICT_ROLES[verdict])
 
     def _activated(self, item: QTableWidgetItem) -> None:
         example = self._examples.get(self._names[item.row()])

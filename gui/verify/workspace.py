@@ -1,4 +1,4 @@
-"""Verify: attacks on a policy, its claims, and counterexamples to step through."""
+"""The Verify workspace: attacks on a policy, its claims, and counterexamples to step through."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QFileDialog, QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.gui.verify.files import kind_of
+from foliolab.gui.verify.opened import OpenedVerdicts
 from foliolab.gui.verify.options import Attempt, Options
+from foliolab.gui.verify.player import Player
+from foliolab.gui.window import dialogs
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -23,31 +26,29 @@ from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.timeline import Timeline
     from foliolab.framework.verify.verifier import Verification
     from foliolab.gui.inspector.inspector import Inspector
-    from foliolab.gui.jobs import Job
     from foliolab.gui.verify.cards import Cards
     from foliolab.gui.verify.claims import Claims
-    from foliolab.gui.verify.playing import Playing
     from foliolab.gui.verify.stepper import Stepper
+    from foliolab.gui.window.jobs import Job
 
-LOOK: Final = 40
-"""Milliseconds between two looks whether a counterexample is played."""
 WELCOME: Final = (
-    "Four attacks run side by side on the policy's own text: every interleaving of a few threads, random operations "
-    "against the page tables, the solver over free MM IDs and counts, and the widths of its fields. Each claim is "
-    "held, refuted or undecided; a refuted one comes with a counterexample to step through."
+    "Four attacks run side by side on the text of the policy: every interleaving of a few threads, random operations "
+    "compared with the page tables, a solver that searches MM IDs and counts, and the widths of the fields. Each claim "
+    "is held, refuted or undecided. A refuted claim comes with a counterexample to step through."
 )
 
 
 class VerifyWorkspace(Workspace):
-    """Attack a policy."""
+    """Attacks policies and shows counterexamples."""
 
     name = "verify"
     title = "&Verify"
     icon = "verify"
     keys = "Ctrl+4"
-    tip = "Attack a policy, and step through what is wrong with it"
+    tip = "Attack a policy, and step through counterexamples"
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -60,13 +61,11 @@ class VerifyWorkspace(Workspace):
         self.inspector: Inspector | None = None
         self._began = 0.0
         self._digest = ""
-        self._playing: Playing | None = None
+        self.player = Player(self)
+        self.player.played.connect(self._played)
+        self.player.failed.connect(self._cannot_play)
         self._file = ""
-        self._opened: dict[str, Verification] = {}
-        """What a file of verdicts says, by policy."""
-        self._timer = QTimer(self)
-        self._timer.setInterval(LOOK)
-        self._timer.timeout.connect(self._look)
+        self._opened = OpenedVerdicts()
         self.options = Options(desk.library)
         self.options.wanted.connect(self.start)
         self.options.stopped.connect(self.stop)
@@ -100,7 +99,7 @@ class VerifyWorkspace(Workspace):
         self.options.again.setChecked(desk.settings.flag("verify/again"))
 
     def _furnish(self) -> None:
-        """Make what is shown once there is something; importing it takes a while."""
+        """Make the widgets at first use, because importing the verifier takes a while."""
         if self.cards is not None:
             return
         from foliolab.gui.inspector.inspector import Inspector
@@ -127,35 +126,33 @@ class VerifyWorkspace(Workspace):
 
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
-        """Attacking and stepping."""
         run, make = "&Run", self.command
         return [
             make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
                  tip="Attack the chosen policy"),
             make("stop", "S&top the attacks", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
-                 word="Stop", tip="End the attacks with what is known so far"),
+                 word="Stop", tip="Stop the attacks and keep their findings"),
             make("first", "To the &start", self.first, menu=run, keys=("Home",), icon="restart", bar=True, breaks=True,
-                 tip="Before the counterexample's first step"),
+                 tip="Go before the first step of the counterexample"),
             make("back", "Step &back", self.back, menu=run, keys=("Left",), icon="back", bar=True,
-                 tip="The step before"),
+                 tip="Go one step back"),
             make("play", "&Play or pause", self.toggle, menu=run, keys=("K",), icon="play", bar=True, word="Play",
-                 tip="Step through the counterexample by itself"),
+                 tip="Play the counterexample step by step, or pause"),
             make("on", "&Step", self.on, menu=run, keys=("Right",), icon="step", bar=True, word="Step",
-                 tip="The next step"),
+                 tip="Go one step forward"),
             make("last", "To the &end", self.last, menu=run, keys=("End",), icon="next", bar=True,
-                 tip="Where the law breaks"),
+                 tip="Go to the step where the law breaks"),
             make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
-                 bar=True, word="Open in Explore", tip="Play this counterexample with other policies beside it"),
+                 bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
             make("save", "&Save the counterexample…", self.ask_save, menu="&File", keys=("Ctrl+S",), icon="save",
                  tip="Write it to a file that foliolab step repeats"),
         ]  # fmt: skip
 
     def start_chosen(self) -> None:
-        """Attack what the panel says."""
         self.start(self.options.attempt())
 
     def start(self, attempt: Attempt) -> None:
-        """Attack a policy; attacks that run are ended."""
+        """Attack a policy; running attacks are killed."""
         from foliolab.gui.verify.attacking import attack
 
         try:
@@ -170,7 +167,7 @@ class VerifyWorkspace(Workspace):
         self._furnish()
         assert self.cards is not None and self.claims is not None
         self.attempt = attempt
-        self._opened = {}
+        self._opened.clear()
         self._file = ""
         self.welcome.hide()
         self.note.hide()
@@ -185,13 +182,13 @@ class VerifyWorkspace(Workspace):
             f"Verifying {attempt.policy}", attack, attempt.policy, tuple(self.desk.library.files), attempt.seconds,
             attempt.nbytes, attempt.attacks, attempt.tso, command,
         )  # fmt: skip
-        self.job.said.connect(self._said)
+        self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)
         self.job.failed.connect(self._failed)
         self.job.ended.connect(self._ended)
 
     def stop(self) -> None:
-        """End the attacks; what they know so far is shown."""
+        """Stop the attacks; the job answers with their findings so far."""
         if self.job is not None:
             self.job.cancel()
 
@@ -203,15 +200,14 @@ class VerifyWorkspace(Workspace):
             self.desk.send("explore", self.example)
 
     def ask_save(self) -> None:
-        """Ask where to, and write the counterexample."""
+        """Ask for a file and write the counterexample to it."""
         if self.example is None:
             self.desk.notices.say("there is no counterexample to save yet")
             return
-        folder = Path(self.desk.settings.text("window/folder"))
-        start = folder / f"{self.example.policy.replace(':', '-')}-{self.example.law}.json"
-        path, _ = QFileDialog.getSaveFileName(self, "Save the counterexample", str(start), "Counterexample (*.json)")
-        if path:
-            self.save(Path(path))
+        name = f"{self.example.policy.replace(':', '-')}-{self.example.law}.json"
+        path = dialogs.ask_save(self, self.desk.settings, "Save the counterexample", name, "Counterexample (*.json)")
+        if path is not None:
+            self.save(path)
 
     def save(self, path: Path) -> None:
         """Write the counterexample to a file."""
@@ -226,35 +222,30 @@ class VerifyWorkspace(Workspace):
         self.desk.notices.say(f"written to {path}; foliolab step {shlex.quote(str(path))} repeats it")
 
     def first(self) -> None:
-        """Before the first step."""
         self._step("first")
 
     def back(self) -> None:
-        """The step before."""
         self._step("back")
 
     def on(self) -> None:
-        """The next step."""
         self._step("forward")
 
     def last(self) -> None:
-        """The last step."""
         self._step("end")
 
     def toggle(self) -> None:
-        """Play, or pause."""
         self._step("toggle")
 
-    def _step(self, how: str) -> None:
+    def _step(self, action: str) -> None:
         if self.stepper is None or self.stepper.timeline is None:
             self.desk.notices.say("there is no counterexample to step through yet")
             return
-        if how != "toggle":
+        if action != "toggle":
             self.stepper.pause()
-        getattr(self.stepper, how)()
+        getattr(self.stepper, action)()
 
     # -- the attacks -----------------------------------------------------------------------------------
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         from foliolab.framework.verify.attack import Progress
         from foliolab.framework.verify.finding import Finding
 
@@ -273,10 +264,10 @@ class VerifyWorkspace(Workspace):
         for card in self.cards.cards.values():
             card.show_end(done.findings)
         self.claims.show_verification(done)
-        how = "stopped early: " if done.interrupted else ""
-        refuted = len({one.claim for one in done.findings if one.verdict == "refuted"})
+        stopped = "stopped early: " if done.interrupted else ""
+        refuted = len({finding.claim for finding in done.findings if finding.verdict == "refuted"})
         held = sum(done.verdict(claim) == "held" for claim in ("", *done.claims))
-        self.statusBar().showMessage(f"{how}{done.policy}: {held} held, {refuted} refuted, {done.seconds:.1f} s")
+        self.statusBar().showMessage(f"{stopped}{done.policy}: {held} held, {refuted} refuted, {done.seconds:.1f} s")
         examples = done.refuted
         if examples and self.example is None and examples[0].counterexample is not None:
             self.show_example(examples[0].counterexample)
@@ -291,8 +282,6 @@ class VerifyWorkspace(Workspace):
     # -- a counterexample ------------------------------------------------------------------------------
     def show_example(self, example: Counterexample) -> None:
         """Play a counterexample, and show it."""
-        from foliolab.gui.verify.playing import Playing
-
         self._furnish()
         self.welcome.hide()
         try:
@@ -302,28 +291,23 @@ class VerifyWorkspace(Workspace):
             return
         self.example = example
         self._file = ""
-        self._playing = Playing(example, scheme)
+        self.player.play(example, scheme)
         self.statusBar().showMessage("Playing the counterexample …")
-        self._timer.start()
 
-    def _look(self) -> None:
-        playing = self._playing
-        if playing is None or not playing.over:
-            return
-        self._timer.stop()
-        self._playing = None
+    def _played(self, timeline: Timeline) -> None:
         self.statusBar().clearMessage()
-        if playing.fault is not None:
-            self.desk.notices.fault(playing.fault)
-        elif playing.timeline is not None and self.stepper is not None:
-            if not playing.timeline.breaks:
-                self.desk.notices.say(
-                    f"the law {playing.timeline.counterexample.law} does not break any more: the policy's text has "
-                    "changed since", "warning",
-                )  # fmt: skip
-            self.stepper.show()
-            self.stepper.show_timeline(playing.timeline)
-            self.stepper.diagram.setFocus()
+        if self.stepper is None:
+            return
+        if not timeline.breaks:
+            text = f"the law {timeline.counterexample.law} does not break any more: the policy's text has changed since"
+            self.desk.notices.say(text, "warning")
+        self.stepper.show()
+        self.stepper.show_timeline(timeline)
+        self.stepper.diagram.setFocus()
+
+    def _cannot_play(self, fault: FolioLabError) -> None:
+        self.statusBar().clearMessage()
+        self.desk.notices.fault(fault)
 
     def _stepped(self, step: int) -> None:
         from foliolab.gui.inspector.inspected import inspect_step
@@ -331,13 +315,13 @@ class VerifyWorkspace(Workspace):
         if self.stepper is not None and self.stepper.timeline is not None and self.inspector is not None:
             self.inspector.show_found([inspect_step(self.stepper.timeline, step)])
 
-    # -- what every workspace does ---------------------------------------------------------------------
+    # -- hooks of workspaces ---------------------------------------------------------------------------
     def _chosen(self, text: str) -> None:
-        """Another policy: what is known about it already."""
+        """Show the verdicts that are known about the chosen policy."""
         if self.job is not None or not self.desk.library.usable([text] if text else []):
             return
-        if text in self._opened:
-            self._show_opened(self._opened[text])
+        if text in self._opened.by_policy:
+            self._show_opened(self._opened.by_policy[text])
             return
         self.note.hide()
         known = self.desk.library.ledger().verdicts(self.desk.library.scheme(text))
@@ -350,7 +334,7 @@ class VerifyWorkspace(Workspace):
                 card.count.setText("")
 
     def _digest_of(self, text: str) -> str:
-        """Of the policy's text; empty for one that cannot be used."""
+        """The digest of the text of a policy; empty if the policy does not exist."""
         from foliolab.framework.engine.policytree import policy_digest
 
         try:
@@ -359,18 +343,16 @@ class VerifyWorkspace(Workspace):
             return ""
 
     def hidden(self) -> None:
-        """Nobody looks."""
         if self.stepper is not None:
             self.stepper.pause()
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         for part in (self.cards, self.claims, self.stepper):
             if part is not None:
                 part.paint(theme)
 
     def refresh(self) -> None:
-        """A policy file was saved."""
+        """Verify again, or say that the verdicts are about an older text, if the text of the policy has changed."""
         self.options.refill()
         if self.attempt is None:
             return
@@ -382,12 +364,12 @@ class VerifyWorkspace(Workspace):
             self.start(self.attempt)
         else:
             self.note.setText(
-                f"The text of {self.attempt.policy} has changed since: what is shown is about the one before."
+                f"The text of {self.attempt.policy} has changed since; the verdicts are about the older text."
             )
             self.note.show()
 
     def exportables(self) -> Sequence[Exportable]:
-        """The claims, the diagram, the folio."""
+        """The claims, the sequence diagram, and the folio."""
         if self.claims is None or self.stepper is None or self.inspector is None:
             return ()
         found = [Exportable("claims", "Claims and verdicts", self.claims, self.claims.table)]
@@ -396,20 +378,20 @@ class VerifyWorkspace(Workspace):
         return found
 
     def repeated(self) -> Sequence[str]:
-        """The command that repeats the attacks, or the counterexample's file."""
+        """The command line that repeats the attacks, or that steps through the file of the counterexample."""
         if self._file:
             return ["foliolab", "step", self._file]
-        opened = self._opened.get(self.options.policy.currentText())
+        opened = self._opened.by_policy.get(self.options.policy.currentText())
         if opened is not None and opened.command:
             return shlex.split(opened.command)
         return (self.attempt or self.options.attempt()).command()
 
     def takes(self, path: Path) -> bool:
-        """Counterexamples, and verdicts of `foliolab verify --json`."""
+        """Whether a file has a counterexample, or verdicts of `foliolab verify --json`."""
         return bool(kind_of(path))
 
     def show_file(self, path: Path) -> None:
-        """Show a counterexample, or verdicts, from a file."""
+        """Show the counterexample or the verdicts of a file."""
         from foliolab.framework.verify.counterexample import Counterexample
 
         if kind_of(path) == "verdicts":
@@ -423,28 +405,22 @@ class VerifyWorkspace(Workspace):
         self._file = str(path)
 
     def _show_verdicts(self, path: Path) -> None:
-        """Show what a file says; of several policies that which is refuted, the others when they are chosen."""
-        from foliolab.framework.verify.verdicts import Verdicts
-
-        found = Verdicts.load(path)
-        self._opened = {one.policy: one for one in found.verifications if self.desk.library.usable([one.policy])}
-        absent = [one.policy for one in found.verifications if one.policy not in self._opened]
-        if absent:
-            self.desk.notices.say(
-                f"{path.name} tells of {', '.join(absent)}, which is not here", "warning",
-                "open its policy file first, then this one",
-            )  # fmt: skip
-        if not self._opened:
+        """Show the verdicts of a file: first those of a refuted policy; the others when their policy is chosen."""
+        self._opened.load(path, self.desk.library)
+        if self._opened.absent:
+            text = f"{path.name} has verdicts on {', '.join(self._opened.absent)}, which is not installed"
+            self.desk.notices.say(text, "warning", "open the policy file first, then this file")
+        first = self._opened.first
+        if first is None:
             return
-        first = next((one for one in self._opened.values() if one.refuted), next(iter(self._opened.values())))
         self._file = ""
         if self.options.policy.currentText() == first.policy:
             self._show_opened(first)
         else:
-            self.options.choose(first.policy)  # which shows it
+            self.options.choose(first.policy)  # `_chosen` shows the verdicts
 
     def _show_opened(self, done: Verification) -> None:
-        """Show a verification of a file."""
+        """Show a verification of an opened file, and when and by which version it was made."""
         self._furnish()
         assert self.cards is not None and self.claims is not None and self.stepper is not None
         self.welcome.hide()
@@ -455,15 +431,11 @@ class VerifyWorkspace(Workspace):
             card.begin(name in attacks)
         self.claims.begin(self.desk.library.scheme(done.policy), {})
         self._answered(done)
-        others = [name for name in self._opened if name != done.policy]
-        more = f" The file has also {', '.join(others)}: choose it." if others else ""
-        stale = done.digest != self._digest_of(done.policy)
-        changed = " The policy's text has changed since." if stale else ""
-        self.note.setText(f"What was found on {done.started[:16].replace('T', ' ')}.{changed}{more}")
+        self.note.setText(self._opened.note(done, self._digest_of(done.policy)))
         self.note.show()
 
     def receive(self, what: object) -> None:
-        """A policy to attack, a counterexample or its file."""
+        """Show a file or a counterexample; or choose a policy: {"policy": name, "start": True to attack it}."""
         from foliolab.framework.verify.counterexample import Counterexample
 
         if isinstance(what, Path):
@@ -482,15 +454,14 @@ class VerifyWorkspace(Workspace):
             self.start_chosen()
 
     def keep(self, settings: Settings) -> None:
-        """Remember what was chosen."""
+        """Store the choices."""
         settings.keep("verify/policy", self.options.policy.currentText())
         settings.keep("verify/again", self.options.again.isChecked())
 
     def shut(self) -> None:
-        """End what runs; jobs end with the window."""
-        self._timer.stop()
-        self._playing = None
+        """Stop playing; the window ends the jobs."""
+        self.player.shut()
         if self.stepper is not None:
             self.stepper.pause()
         if self.inspector is not None:
-            self.inspector.shut()
+            self.inspector.clear()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from foliolab.gui.jobs import Jobs
 from foliolab.gui.window.commands import Commands
+from foliolab.gui.window.jobs import Jobs
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
 from foliolab.gui.window.settings import Settings

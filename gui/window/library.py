@@ -84,7 +84,7 @@ class Library(QObject):
         """The kept verdicts, read from disk each time because a verification may have added some."""
         from foliolab.framework.verify.ledger import Ledger
 
-        return Ledger(self.registry.findings.values())
+        return Ledger.of(self.registry)
 
     def failure_of(self, path: str) -> PluginFailure | None:
         """Why a file failed to load; None if it did not fail."""

@@ -131,7 +131,7 @@ def test_all_or_nothing_nr(scheme) -> None:
 
 def call(m: Machine, entry: int, pfn: int, nr: int, who: int = 0, page: int = 0) -> tuple[int, int, bool]:
     answer = m.vm.policy[entry](m.folio(pfn), m.page(pfn + page), nr, m.at("mm", m.map.mms[who]))
-    return answer & calls.PACK_MASK, answer >> calls.PACK & calls.PACK_MASK, bool(answer >> 2 * calls.PACK)
+    return calls.nr_of(answer), calls.nr_pmdmapped_of(answer), calls.partially_mapped_of(answer)
 
 
 @pytest.mark.parametrize("scheme", AVERAGED, ids=name_of)

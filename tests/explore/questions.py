@@ -41,6 +41,10 @@ def hang(session: Session) -> None:
         time.sleep(0.01)
 
 
+def rest(session: Session) -> None:
+    time.sleep(0.2)
+
+
 def wrong(session: Session) -> None:
     raise UsageError("not like this", "but like that")
 

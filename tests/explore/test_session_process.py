@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from questions import Make, crash, hang, position, unsendable, wrong
+from questions import Make, crash, hang, position, rest, unsendable, wrong
 from sources import EXACT, MM_ID
 
 from foliolab.framework.errors import UsageError
@@ -131,6 +131,18 @@ def test_what_never_ends_is_noticed_and_ended(remote: SessionProcess) -> None:
     began = time.monotonic()
     assert remote.close()
     assert time.monotonic() - began < 5, "by force, not by waiting for it"
+
+
+def test_a_cancelled_question_is_not_waited_for(remote: SessionProcess) -> None:
+    assert remote.wait_ready(60)
+    busy, cancelled = remote.ask(rest), remote.ask(position)
+    cancelled.cancel()
+    while not busy.done():
+        remote.poll()
+        time.sleep(0.002)
+    assert answer(remote, position) == 0
+    time.sleep(0.05)
+    assert remote.silent == 0, "an answer to the cancelled question is not expected"
 
 
 def test_native_code_that_writes_elsewhere_is_named(tmp_path: Path) -> None:

@@ -72,3 +72,21 @@ def left_over(before: set[int | None]) -> list[object]:
 def window(open_window: Callable[..., Window]) -> Window:
     """A whole window, shown offscreen."""
     return open_window()
+
+
+@pytest.fixture
+def made_up_verdicts(window: Window, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives every policy the same kept verdicts: one of this verifier, and one that is stale."""
+    from foliolab.framework.verify.ledger import KeptVerdict
+    from foliolab.framework.verify.version import verifier_digest
+
+    held = KeptVerdict("", "held", "2026-11-01", "random", version="7.8.9", verifier=verifier_digest())
+    refuted = KeptVerdict(
+        "safe", "refuted", "2026-10-01", "explored", message="it breaks", version="4.5.6", verifier="x"
+    )
+
+    class MadeUpLedger:
+        def verdicts(self, scheme: object) -> dict[str, KeptVerdict]:
+            return {one.claim: one for one in (held, refuted)}
+
+    monkeypatch.setattr(window.library, "ledger", MadeUpLedger)

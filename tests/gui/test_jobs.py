@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foliolab.gui.jobs import Job, Jobs
+    from foliolab.gui.window.jobs import Job, Jobs
 
 HERE = Path(__file__).parent
 AT_MOST = 20_000
@@ -35,7 +35,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Any:
 def jobs(qtbot: Any) -> Iterator[Jobs]:
     from PySide6.QtCore import QObject
 
-    from foliolab.gui.jobs import Jobs
+    from foliolab.gui.window.jobs import Jobs
 
     parent = QObject()
     made = Jobs(parent)
@@ -49,7 +49,7 @@ class Heard:
 
     def __init__(self, job: Job) -> None:
         self.all: list[tuple[str, Any]] = []
-        job.said.connect(self.said)
+        job.reported.connect(self.said)
         job.answered.connect(self.answered)
         job.failed.connect(self.failed)
         job.ended.connect(self.ended)
@@ -76,7 +76,7 @@ def run(qtbot: Any, jobs: Jobs, function: Any, *arguments: Any) -> list[tuple[st
 
 
 def test_what_a_job_says_arrives_before_its_answer(qtbot: Any, jobs: Jobs, work: Any) -> None:
-    from foliolab.gui.jobs import Step
+    from foliolab.gui.window.jobs import Step
 
     heard = run(qtbot, jobs, work.add, 2, 3)
     assert heard == [("said", Step("adding", 1, 2)), ("said", "news"), ("answered", 5), ("ended", None)]
@@ -101,10 +101,10 @@ def test_a_job_that_fails_says_how(qtbot: Any, jobs: Jobs, work: Any, name: str,
 def test_a_cancelled_job_answers_with_what_it_has(
     qtbot: Any, jobs: Jobs, work: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("foliolab.gui.jobs.AT_ONCE", 20.0)  # a busy machine is no reason to end it
+    monkeypatch.setattr("foliolab.gui.window.jobs.AT_ONCE", 20.0)  # a busy machine is no reason to end it
     job = jobs.start("test", work.polite)
     heard = Heard(job)
-    with qtbot.waitSignal(job.said, timeout=AT_MOST):
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST):
         pass
     job.cancel()
     with qtbot.waitSignal(job.ended, timeout=AT_MOST):
@@ -115,7 +115,7 @@ def test_a_cancelled_job_answers_with_what_it_has(
 def test_a_job_that_does_not_listen_is_ended(qtbot: Any, jobs: Jobs, work: Any) -> None:
     job = jobs.start("test", work.hang)
     heard = Heard(job)
-    with qtbot.waitSignal(job.said, timeout=AT_MOST):
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST):
         pass
     job.cancel()
     with qtbot.waitSignal(job.ended, timeout=AT_MOST):
@@ -126,7 +126,7 @@ def test_a_job_that_does_not_listen_is_ended(qtbot: Any, jobs: Jobs, work: Any) 
 
 def test_processes_of_a_job_end_with_it(qtbot: Any, jobs: Jobs, work: Any) -> None:
     job = jobs.start("test", work.family)
-    with qtbot.waitSignal(job.said, timeout=AT_MOST) as said:
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST) as said:
         pass
     (pid,) = said.args
     jobs.shut()
@@ -144,14 +144,14 @@ def gone(pid: int) -> bool:
 def test_the_status_bar_shows_and_cancels(qtbot: Any, jobs: Jobs, work: Any) -> None:
     from PySide6.QtCore import Qt
 
-    from foliolab.gui.jobs import JobsChip
+    from foliolab.gui.window.jobs import JobsChip
 
     chip = JobsChip(jobs)
     qtbot.addWidget(chip)
     assert not chip.isVisible()
     job = jobs.start("Measuring", work.hang)
     chip.show()
-    with qtbot.waitSignal(job.said, timeout=AT_MOST):
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST):
         pass
     assert chip.label.text() == "Measuring · hanging"
     with qtbot.waitSignal(job.ended, timeout=AT_MOST):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from foliolab.framework.errors import UsageError
-from foliolab.gui.jobs import Step
+from foliolab.gui.window.jobs import Step
 
 
 def add(a: int, b: int, say: Callable[[object], None]) -> int:

@@ -234,7 +234,7 @@ def test_a_hook_that_answers_the_wrong_thing_is_named(check: str) -> None:
     hooks = replace(mm_id.POLICY.hooks, remove_ptes=one_number)
     policy = replace(mm_id.POLICY, name="variant", hooks=hooks, models=None, mutants=None)
     found = outcome(policy, check)
-    assert found.verdict == "failed" and "the hook remove_ptes does not answer" in found.text
+    assert found.verdict == "failed" and "the hook remove_ptes does not return" in found.text
 
 
 def test_pmd_is_not_claimed_without_the_hooks_that_hear_of_it() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.policy import Policy, Stored
+from foliolab.framework.machine.calltree import called_by
 from foliolab.policies import (
     exact,
     mm_id,
@@ -77,6 +78,7 @@ def edited(function: Any, edits: tuple[tuple[str, str], ...]) -> FunctionType:
 def with_function(policy: Policy, function: Any, other: Any, name: str) -> Policy:
     """The policy with another function in the place of one of its own, be it a hook or something that hooks call."""
     given = policy.hooks.given()
+    called = function in called_by(given.values(), dict(policy.replace))
     mine: dict[str, Any] = {hook: other for hook, value in given.items() if value is function}
     kept = {f.name: getattr(policy.hooks, f.name) for f in fields(policy.hooks)}
     return replace(
@@ -85,7 +87,7 @@ def with_function(policy: Policy, function: Any, other: Any, name: str) -> Polic
         models=None,
         mutants=None,
         hooks=Hooks(**{**kept, **mine}),
-        replace=(*policy.replace, (function, other)),
+        replace=(*policy.replace, (function, other)) if called else policy.replace,
     )
 
 

@@ -142,7 +142,7 @@ def waits_for_ever(folio: Any) -> bool:
     ("hooks", "law", "told"),
     [
         ({"maybe_mapped_shared": divides}, "raises", ["ZeroDivisionError", line_of(divides, 2)]),
-        ({"remove_ptes": answers_nothing}, "raises", ["the hook remove_ptes does not answer (nr, partially_mapped)"]),
+        ({"remove_ptes": answers_nothing}, "raises", ["the hook remove_ptes does not return (nr, partially_mapped)"]),
         ({"maybe_mapped_shared": recurses}, "raises", ["RecursionError", line_of(recurses)]),
         ({"maybe_mapped_shared": reads_for_ever}, "termination", ["accesses in one call", line_of(reads_for_ever)]),
         ({"maybe_mapped_shared": waits_for_ever}, "termination", ["touches no memory", __file__]),

@@ -1,6 +1,8 @@
-"""The primitives whose interpreted form decides or cuts off widths by plain integers, for terms.
+"""The primitives on solver terms.
 
-All others are used as they are: they go through `read`, `write` and `rmw` of the reference.
+Where the interpreted form of a primitive decides by a value, or cuts a value to a width by Python's integers, a form on
+terms takes its place (SUBSTITUTES). The others are used as they are (AS_INTERPRETED): they go through `read`, `write`
+and `rmw` of the reference, which are on terms here.
 """
 
 from __future__ import annotations
@@ -153,6 +155,19 @@ SUBSTITUTES: Final[dict[Any, Callable[..., Any]]] = {
     },
 }  # fmt: skip
 """What stands in a primitive's place."""
+
+AS_INTERPRETED: Final = frozenset(
+    {
+        plain.READ_ONCE, plain.WRITE_ONCE, plain.load, plain.store, plain.smp_load_acquire, plain.smp_store_release,
+        plain.smp_mb, plain.smp_rmb, plain.smp_wmb, plain.atomic_read, plain.atomic_set, plain.atomic_add,
+        plain.atomic_sub, plain.atomic_inc, plain.atomic_dec, plain.atomic_add_return, plain.atomic_sub_return,
+        plain.atomic_inc_return, plain.atomic_dec_return, plain.atomic_fetch_add, plain.atomic_inc_and_test,
+        plain.atomic_dec_and_test, plain.atomic_sub_and_test, plain.xchg, plain.cpu_relax,
+    }
+)  # fmt: skip
+"""The primitives whose interpreted form is right on terms: they use the reference and the operators of numbers only."""
+
+plain.require_all(AS_INTERPRETED | SUBSTITUTES.keys(), "symbolic", "framework/verify/symbolic/primitives.py")
 
 BUILTINS: Final[dict[str, Callable[..., Any]]] = {
     "min": number.symbolic_min,

@@ -61,7 +61,9 @@ def test_curves_grow_while_it_measures(window: Window, qtbot: Any) -> None:
     qtbot.mouseClick(workspace.controls.start, Qt.MouseButton.LeftButton)
     assert workspace.command_line.startswith("foliolab compare --policies page-mapcount,mm-id --baseline page-mapcount")
     incomplete: list[bool] = []
-    workspace.job.said.connect(lambda news: incomplete.append(not news.complete) if hasattr(news, "complete") else None)
+    workspace.job.reported.connect(
+        lambda news: incomplete.append(not news.complete) if hasattr(news, "complete") else None
+    )
     qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
     assert any(incomplete), "there was something to see before the end"
     assert workspace.result.complete
@@ -90,12 +92,12 @@ def test_a_stopped_run_keeps_what_was_measured(window: Window, qtbot: Any) -> No
 def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
     (ratio,) = [one for one in shown.plot.curves if not one.dashed]
     assert ratio.y == pytest.approx([1.1, 1.0, 0.5], rel=0.01)
-    shown.toggle_scale()
+    shown.views.toggle_scale()
     curves = {one.name: one for one in shown.plot.curves}
     assert set(curves) == set(POLICIES)
     assert curves["mm-id"].y[2] == pytest.approx(5.02, rel=0.02)
-    shown.toggle_scale()
-    shown.baseline.setCurrentText("mm-id")
+    shown.views.toggle_scale()
+    shown.views.baseline.setCurrentText("mm-id")
     (other,) = [one for one in shown.plot.curves if not one.dashed]
     assert other.name == "page-mapcount" and other.y[2] == pytest.approx(2.0, rel=0.01)
 
@@ -103,7 +105,7 @@ def test_ratio_and_absolute_and_another_baseline(shown: Any) -> None:
 def test_published_figures_are_dashed_and_can_be_hidden(shown: Any) -> None:
     dashed = [one for one in shown.plot.curves if one.dashed]
     assert dashed and all("published" in text for one in dashed for text in one.texts)
-    shown.toggle_published()
+    shown.views.published.toggle()
     assert not [one for one in shown.plot.curves if one.dashed]
 
 
@@ -128,9 +130,9 @@ def test_without_a_calibration_the_rest_of_the_kernel_is_a_notice(shown: Any, mo
     from foliolab.framework import calibration
 
     monkeypatch.setattr(calibration, "default_path", lambda kernel: Path("/nowhere/at/all"))
-    shown.rest.setCurrentIndex(1)
+    shown.views.rest.setCurrentIndex(1)
     assert "not calibrated" in shown.desk.notices.all[-1].text
-    shown.rest.setCurrentIndex(0)
+    shown.views.rest.setCurrentIndex(0)
     assert shown.plot.curves
 
 
@@ -142,7 +144,7 @@ def test_a_result_is_saved_and_opened_in_compare(shown: Any, tmp_path: Path) -> 
     assert Result.load(tmp_path / "result.json") == shown.result
     shown.compare()
     assert window.here.name == "compare"
-    assert "result.json" in window.here.banner_text.text()
+    assert "result.json" in window.here.banner.text.text()
 
 
 def test_pictures_and_tables(shown: Any, tmp_path: Path) -> None:

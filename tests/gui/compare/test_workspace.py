@@ -130,7 +130,8 @@ def test_an_answer_about_an_older_text_says_so(workspace: CompareWorkspace, monk
     workspace.refresh()
     workspace.fill_now()
     answer = workspace.matrix.answer(cell)
-    assert answer.known and answer.old and "older text" in answer.told
+    assert answer.known and answer.old and "older text" in answer.text
+    assert "Measured on" in answer.sentence and "by FolioLab" in answer.sentence
 
 
 def test_measuring_can_be_stopped(workspace: CompareWorkspace, window: Window, qtbot: Any) -> None:

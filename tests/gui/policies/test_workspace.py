@@ -52,14 +52,15 @@ def test_all_policies_are_listed_with_their_claims(workspace: PoliciesWorkspace,
     assert window.here.command_line == f"foliolab show {policy.name}"
 
 
-def test_refuted_claims_are_marked(workspace: PoliciesWorkspace, window: Window) -> None:
-    ledger = window.library.ledger()
-    refuted = [one for one in window.library.policies if ledger.refuted(one.with_parameters())]
-    for policy in refuted:
-        workspace.tree.choose(name=policy.name)
-        entry = workspace.tree.entry
-        assert entry is not None and "✗" in entry.told
-        assert "refuted" in workspace.details.about.toPlainText()
+def test_claims_are_listed_with_their_verdicts(workspace: PoliciesWorkspace, made_up_verdicts: None) -> None:
+    workspace.shown()
+    workspace.tree.choose(name="mm-id")
+    entry = workspace.tree.entry
+    assert entry is not None and "✗ safe (stale)" in entry.claims_text
+    assert "2026-10-01" in entry.verdicts_text and "4.5.6" in entry.verdicts_text
+    about = workspace.details.about.toPlainText()
+    for found in ("2026-11-01", "7.8.9", "2026-10-01", "4.5.6", "stale", "it breaks"):
+        assert found in about, "when and by which version"
 
 
 @pytest.mark.slow  # compiles it three times

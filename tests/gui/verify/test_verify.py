@@ -83,7 +83,7 @@ def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
     qtbot.keyClick(window, Qt.Key.Key_End)
     assert stepper.step == stepper.last
     assert stepping.inspector.now.verdict == "unsafe"
-    assert "2 MMs" in stepping.inspector.now.told
+    assert "2 MMs" in stepping.inspector.now.description
     qtbot.keyClick(window, Qt.Key.Key_Home)
     assert stepper.step == -1
     stepper.slider.setValue(7)
@@ -135,15 +135,15 @@ def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
             assert (tmp_path / f"{one.name}{form}").stat().st_size > 50
 
 
-def test_what_is_known_of_a_policy_is_shown_before_any_attack(window: Window) -> None:
+def test_kept_verdicts_are_shown_with_their_date_and_version(window: Window, made_up_verdicts: None) -> None:
     window.go("verify")
     workspace: Any = window.here
-    refuted = next(
-        policy.name for policy in window.library.policies if window.library.ledger().refuted(policy.with_parameters())
-    )
-    workspace.options.choose(refuted)
-    rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
-    assert "✗ refuted" in rows
+    workspace.options.choose("mm-id")
+    rows = {row[0]: row for row in workspace.claims.table()[1]}
+    owed, safe = rows["(every policy)"], rows["safe"]
+    assert owed[1] == "✓ held" and "2026-11-01" in owed[-1] and "7.8.9" in owed[-1]
+    assert safe[1] == "✗ refuted (stale)" and "2026-10-01" in safe[-1] and "4.5.6" in safe[-1]
+    assert "stale" in safe[-1]
 
 
 @pytest.mark.parametrize(("policy", "attacks"), [("no-such-policy", None), (None, [])])

@@ -12,6 +12,7 @@ from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen, QResizeEvent
 
 from foliolab.framework.plugins.selection import size_text
+from foliolab.gui.benchmark.curve import Curve
 from foliolab.gui.window.theme import SYMBOLS, Theme
 
 INTERVAL: Final = 200
@@ -22,29 +23,6 @@ LINE: Final = 16
 """Height in pixels of a name at the end of a curve."""
 GLYPH: Final = 7.5
 """Approximate width in pixels of a letter of such a name."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One curve.
-
-    Args:
-        name: unique; shown at the end of the curve.
-        x, y: its points.
-        low, high: the ends of the error bars; empty for none.
-        number: decides the colour and the symbol.
-        dashed: whether the values were not measured on this host, such as published figures.
-        texts: a sentence for each point, shown when the mouse is on it.
-    """
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
-    number: int = 0
-    dashed: bool = False
-    texts: Sequence[str] = ()
 
 
 class SizeAxis(pg.AxisItem):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Long jobs in processes of their own: what crashes or hangs there takes neither the window nor another job with it."""
+"""Long jobs in processes of their own, so that a crash or hang affects neither the window nor another job."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure
 
 AT_ONCE: Final = 0.4
-"""Seconds that a job has to end when it is told to; then it is ended."""
+"""Seconds that a job has to stop after a request; then it is killed."""
 Say = Callable[[object], None]
 Work = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Step:
-    """How far a job is.
+    """The progress of a job.
 
     Args:
-        text: what it does now.
-        done, whole: how much of how much; 0 of 0 if that is not known.
+        text: what the job does now.
+        done, whole: the part that is done, and the whole; 0 and 0 if that is not known.
     """
 
     text: str
@@ -34,16 +34,22 @@ class Step:
 
 
 class Job(QObject):
-    """One function in a process.
+    """One function that runs in a process.
+
+    Args:
+        title: shown in the status bar.
+        work: the function.
+        arguments: its arguments; `say` is added.
+        parent: the owner of this object.
 
     Signals:
-        said: what the function said on the way: a `Step`, or whatever it passes to `say`.
-        answered: what it returned.
+        reported: a `Step`, or whatever else the function passed to `say`.
+        answered: what the function returned.
         failed: a FolioLabError, and details such as a traceback.
-        ended: it is over, whatever came of it; emitted once, after the others.
+        ended: the job is over, with or without an answer; emitted once, after the other signals.
     """
 
-    said = Signal(object)
+    reported = Signal(object)
     answered = Signal(object)
     failed = Signal(object, str)
     ended = Signal()
@@ -58,14 +64,14 @@ class Job(QObject):
         self._notifier.activated.connect(self._take)
 
     def cancel(self) -> None:
-        """Ask the job to stop. It answers with what it has if it can, and is killed after `AT_ONCE` otherwise."""
+        """Ask the job to stop and to answer with what it has. After `AT_ONCE` it is killed."""
         if not self._child.pipe.closed and not self.cancelled:
             self.cancelled = True
             self._child.interrupt()
             QTimer.singleShot(int(AT_ONCE * 1000), self.kill)
 
     def kill(self) -> None:
-        """End the job now, with all processes that it started."""
+        """Kill the job now, with all processes that it started."""
         self._end(0)
 
     def _take(self) -> None:
@@ -77,10 +83,10 @@ class Job(QObject):
                     self.failed.emit(error, details)
                 case Crash(how):
                     if not self.cancelled:
-                        fault = FolioLabError(f"{self.title}: its process {how}", "what was shown before is kept")
+                        fault = FolioLabError(f"{self.title}: its process {how}", "the results so far are kept")
                         self.failed.emit(fault, "")
                 case _:
-                    self.said.emit(message)
+                    self.reported.emit(message)
         if self._child.over:
             self._end(AT_ONCE)
 
@@ -98,7 +104,11 @@ def _work(pipe: Connection, work: Work, arguments: tuple[Any, ...]) -> object:
 
 
 class Jobs(QObject):
-    """All jobs of the window."""
+    """The running jobs.
+
+    Signals:
+        changed: a job started or ended.
+    """
 
     changed = Signal()
 
@@ -107,11 +117,12 @@ class Jobs(QObject):
         self.running: list[Job] = []
 
     def start(self, title: str, work: Work, *arguments: Any) -> Job:
-        """Run `work(*arguments, say=…)` in a process; everything must be picklable.
+        """Run `work(*arguments, say=…)` in a process.
 
         Args:
-            title: what it is, for the status bar.
-            work: a module-level function; `say` sends a `Step` or news back.
+            title: shown in the status bar.
+            work: a module-level function; `say` sends a `Step` or another message to `Job.reported`.
+            arguments: picklable.
         """
         job = Job(title, work, arguments, self)
         self.running.append(job)
@@ -126,14 +137,14 @@ class Jobs(QObject):
         self.changed.emit()
 
     def shut(self) -> None:
-        """End all of them now."""
+        """Kill all jobs now."""
         for job in list(self.running):
             job.cancelled = True
             job.kill()
 
 
 class JobsChip(QWidget):
-    """The status bar's place for jobs: what runs, how far it is, and Cancel."""
+    """The jobs in the status bar: the title and progress of the newest one, and a Cancel button."""
 
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
@@ -160,11 +171,11 @@ class JobsChip(QWidget):
         self.setVisible(bool(running))
         job = running[-1] if running else None
         if job is not None and job is not self._shown:
-            job.said.connect(self._said)
+            job.reported.connect(self._on_report)
             self._say(job, Step(""))
         self._shown = job
 
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         if isinstance(news, Step) and self._shown is not None and self.sender() is self._shown:
             self._say(self._shown, news)
 

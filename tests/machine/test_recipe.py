@@ -1,0 +1,134 @@
+"""CONTRIBUTING's recipe for a new primitive, followed on a copy of the source."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PIECE = re.compile(r"^ *```add (\S+) before ([^\n]+)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+PIECES = PIECE.findall((ROOT / "CONTRIBUTING.md").read_text())
+"""(file, beginning of the line before which the piece goes, piece) of each step."""
+POLICY = """
+from dataclasses import replace
+
+from foliolab.framework.api import atomic_fetch_sub, bit_spin_lock, bit_spin_unlock, load
+from foliolab.policies import mm_id
+
+
+def unlocked(folio, nr, mm):
+    total = atomic_fetch_sub(nr, folio._large_mapcount) - nr
+    mm_id.sub_from_slots(folio, nr, load(mm.mm_id), total)
+    return total + 1
+
+
+def locked(folio, nr, mm):
+    bit_spin_lock(mm_id.LOCK_BIT, folio._mm_ids)
+    total = unlocked(folio, nr, mm) - 1
+    bit_spin_unlock(mm_id.LOCK_BIT, folio._mm_ids)
+    return total + 1
+
+
+UNLOCKED, LOCKED = (
+    replace(mm_id.POLICY, name=f.__name__, models=None, mutants=None, replace=((mm_id.sub_large_mapcount, f),))
+    for f in (unlocked, locked)
+)
+"""
+OPERATION = """
+from foliolab.framework.api import atomic_fetch_sub, pte_at
+from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.layout import CTYPES, Field, Layouts, Struct
+from foliolab.framework.machine.memory import Memory, allocate
+from foliolab.framework.machine.native import Library
+from foliolab.framework.machine.primitives import ATOMIC_RMW, PRIMITIVES
+
+def run(vm, by):
+    return 100 * atomic_fetch_sub(by, pte_at(vm, 0).pte) + atomic_fetch_sub(1, pte_at(vm, 0).pte)
+
+layouts = Layouts((Struct("pte", 64, (Field("pte", "u64", 0),)),))
+vm = Memory(allocate(4096), layouts)
+interpreted = run(vm, 7), vm.view(CTYPES["u64"])[0]
+vm.view(CTYPES["u64"])[0] = 0
+native = Library(CallTree([run], PRIMITIVES, {}, {}), layouts).get(run, "mi")(vm.addr, 7), vm.view(CTYPES["u64"])[0]
+assert interpreted == native == (-7, -8), (interpreted, native)
+assert "atomic_fetch_sub" in ATOMIC_RMW
+"""
+ATTACKS = """
+from foliolab.framework.verify import attacks
+from foliolab.framework.verify.attack import Budget
+import mine
+
+(explored,) = attacks.chosen(["explored"])
+(owed,) = [one for one in explored.run(mine.UNLOCKED.with_parameters(), Budget(120.0), print) if not one.claim]
+assert owed.verdict == "refuted" and owed.counterexample.law == "mapcount", owed
+(symbolic,) = attacks.chosen(["symbolic"])
+for finding in symbolic.run(mine.LOCKED.with_parameters(), Budget(20.0), print):
+    print(finding.claim, finding.verdict, finding.bound)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the source, without what the recipe does not touch."""
+    package = tmp_path / "src" / "foliolab"
+    for room in ("framework", "policies"):
+        shutil.copytree(ROOT / room, package / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".src" / "foliolab" / "__init__.py", package)
+    (tmp_path / "src" / "mine.py").write_text(POLICY)
+    return package
+
+
+def follow(package: Path, without: str = "") -> None:
+    """Follow the recipe, but leave out one file."""
+    assert len(PIECES) == 6
+    for name, before, piece in PIECES:
+        if name == without:
+            continue
+        file = package / name
+        lines = file.read_text().splitlines(keepends=True)
+        (at,) = [i for i, line in enumerate(lines) if line.strip().startswith(before)]
+        indent = re.match(" *", lines[at])
+        assert indent is not None
+        lines.insert(at, textwrap.indent(textwrap.dedent(piece), indent[0]) + "\n")
+        file.write_text("".join(lines))
+
+
+def python(package: Path, text: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(package.parent), "FOLIOLAB_CACHE": str(package.parent / "cache")}
+    command = [sys.executable, "-c", text]
+    return subprocess.run(command, env=environment, cwd=package.parent, capture_output=True, text=True, check=False)
+
+
+def test_interpreted_and_native_agree(package: Path) -> None:
+    follow(package)
+    found = python(package, OPERATION)
+    assert found.returncode == 0, found.stderr
+
+
+def test_attacks_understand_the_primitive(package: Path) -> None:
+    follow(package)
+    found = python(package, ATTACKS)
+    assert found.returncode == 0, found.stderr + found.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "module"),
+    [
+        ("framework/machine/lowering.py", "machine.native"),
+        ("framework/verify/explored/primitives.py", "verify.explored.primitives"),
+        ("framework/verify/symbolic/primitives.py", "verify.symbolic.primitives"),
+    ],
+)
+def test_a_file_that_was_left_out_is_named(package: Path, file: str, module: str) -> None:
+    follow(package, without=file)
+    found = python(package, f"import foliolab.framework.{module}")
+    assert found.returncode != 0
+    assert "does not know the primitive atomic_fetch_sub" in found.stderr
+    assert f"add it to {file}" in found.stderr
