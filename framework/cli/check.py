@@ -82,12 +82,13 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     """
     from foliolab.framework.report import conformance as report
     from foliolab.framework.testing.checks import run_all
+    from foliolab.framework.verify.version import present_version
 
     began = time.monotonic()
     lines: list[Line] = []
     refutations: list[Refutation] = []
     page.line(f"{subject.scheme.name}: {subject.policy.summary}", "strong")
-    page.line(f"  the attacks may take {subject.seconds:g} s", "quiet")
+    page.line(f"  the attacks may take {subject.seconds:g} s; {present_version()}", "quiet")
     for check, outcome in run_all(subject):
         lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text))
         report.show_line(lines[-1], page)

@@ -83,7 +83,8 @@ def verdict_rows(found: Verdicts) -> list[dict[str, Any]]:
     return [
         {
             "policy": one.policy, "claim": finding.claim, "attack": finding.attack, "verdict": finding.verdict,
-            "bound": finding.bound, "states": finding.states, "seconds": finding.seconds,
+            "bound": finding.bound, "states": finding.states, "seconds": finding.seconds, "date": one.started[:10],
+            "version": one.versions.get("foliolab", ""), "verifier": one.verifier,
         }
         for one in found.verifications
         for finding in one.findings

@@ -49,8 +49,8 @@ class OpenedVerdicts:
             done: the verification.
             digest: of the present text of its policy.
         """
-        from foliolab.framework.verify.ledger import STALE, version_text
-        from foliolab.framework.verify.version import verifier_digest
+        from foliolab.framework.verify.ledger import STALE
+        from foliolab.framework.verify.version import verifier_digest, version_text
 
         started = done.started[:16].replace("T", " ")
         parts = [f"Verdicts found on {started}, {version_text(done.versions.get('foliolab', ''), done.verifier)}."]
