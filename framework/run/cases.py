@@ -9,9 +9,9 @@ from typing import Final
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.engine import Shape
-from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import UsageError
 from foliolab.framework.host import memory_available
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.run.request import RunRequest
