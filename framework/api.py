@@ -29,12 +29,7 @@ from foliolab.framework.contract.trace_reader import (
 from foliolab.framework.contract.view import (
     View,
 )
-from foliolab.framework.contract.workload import (
-    PMD_ORDER,
-    Setting,
-    Timed,
-    Workload,
-)
+from foliolab.framework.contract.workload import Setting, Timed, Workload
 from foliolab.framework.engine.fault import (
     COPIED,
     NEW_PAGE,
@@ -75,6 +70,7 @@ from foliolab.framework.errors import (
     UsageError,
 )
 from foliolab.framework.machine.layout import (
+    PMD_ORDER,
     Bits,
 )
 from foliolab.framework.machine.memory import (
