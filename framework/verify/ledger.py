@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import ResultFileError
-from foliolab.framework.verify.version import verifier_digest
+from foliolab.framework.verify.version import verifier_digest, version_text
 
 if TYPE_CHECKING:
     from foliolab.framework.plugins.registry import Registry
@@ -90,11 +90,6 @@ class KeptVerdict:
     @property
     def _rank(self) -> tuple[bool, bool, int]:
         return self.verdict != "undecided", not self.stale, STRENGTH[self.verdict]
-
-
-def version_text(version: str, verifier: str) -> str:
-    """The version that judged, in words."""
-    return f"FolioLab {version or '(unknown version)'}{f', verifier {verifier[:8]}' if verifier else ''}"
 
 
 @dataclass(frozen=True)
