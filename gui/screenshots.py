@@ -115,7 +115,7 @@ def benchmark(camera: Camera) -> None:
     library = window.library
     policies = [choice.with_page_mapcounts(library), choice.imprecise(library), choice.without_page_mapcounts(library)]
     baseline = library.policies[0].name
-    workload = next(one.name for one in library.registry.workloads.values() if not one.program)
+    workload = next(w.name for w in library.registry.workloads.values() if not w.program)
     chosen = list(dict.fromkeys([baseline, *policies]))
     window.send("benchmark", {"policies": chosen, "baseline": baseline, "workloads": [workload], "start": True})
     workspace: Any = window.here

@@ -57,7 +57,7 @@ def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
     sources = [*(asker.section for asker in DECISIONS), *(figure.section for figure in FIGURES), "1.6, 3.4"]
     first = [
         Column("asker, figure", [page.text(name) for name in names]),
-        Column("spec", [page.text(source, "quiet") for source in sources]),
+        Column("specification", [page.text(source, "quiet") for source in sources]),
     ]
     groups = []
     for one in outcomes:

@@ -39,7 +39,7 @@ def _verdicts() -> list[str]:
 
 
 class Generated(SphinxDirective):
-    """A part that is made of the code: of the policies, of the API, or of a result's structs."""
+    """A part that is made from the policies, the API, the rooms, or the structs of a result."""
 
     required_arguments = 1
 
