@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.contract.workload import PMD_ORDER
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import location_outside
 from foliolab.framework.isolation.limits import TooSlow, limited
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.primitives import ATOMIC_RMW
 from foliolab.framework.machine.ref import Ref
 

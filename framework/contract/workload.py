@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from foliolab.framework.errors import PluginError
+from foliolab.framework.machine.layout import PMD_ORDER
 
-PMD_ORDER: Final = 9
 Timed = Callable[[], Any]
 
 

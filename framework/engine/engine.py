@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.policytree import LEAVES, policy_tree
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.calltree import CallTree
-from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.layout import PMD_ORDER, Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.pointers import Folio, Page, Pointer, Zone
 from foliolab.framework.machine.primitives import PAGE_SIZE

@@ -11,7 +11,8 @@ from typing import Any, Final
 from foliolab.framework.engine import fault, fork, huge, mm, procfs, reference, zap
 from foliolab.framework.engine.folio import leave_lru_batch, page_head_pfn
 from foliolab.framework.engine.fork import ENOMEM, OK
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE, pmd_ref
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE, pmd_ref
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, mm_at, pfn_folio, zone_at
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from foliolab.framework.engine.folio import folio_nr_pages
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Folio, Page
 from foliolab.framework.machine.primitives import (
@@ -22,7 +23,6 @@ from foliolab.framework.machine.primitives import (
 )
 from foliolab.framework.machine.ref import Ref
 
-PMD_ORDER: Final = 9
 PTRS_PER_PTE: Final = 1 << PMD_ORDER
 
 # x86's bits, and two that software may use; VMAs are not modelled, so VM_SHARED is a bit of the entry

@@ -10,7 +10,8 @@ from typing import Final
 
 from foliolab.framework.engine.folio import folio_nr_pages, folio_test_large, page_head_pfn
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PMD_ORDER, PTE_PRESENT, PTRS_PER_PTE, pmd_ref
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE, pmd_ref
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, load, pfn_folio, pte_at
 from foliolab.framework.replay import cells

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from foliolab.framework.engine.machine import OUTCOMES as CODES
-from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.machine.layout import PMD_ORDER
 
 OUTCOMES: Final = tuple(CODES.values())
 """Outcomes of a write: unchanged, reused, copied, new page."""
