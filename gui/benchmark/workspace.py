@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.counted import CountedBars
     from foliolab.gui.benchmark.plot import CurvePlot
-    from foliolab.gui.benchmark.verdicttable import VerdictTable
+    from foliolab.gui.benchmark.verdict_table import VerdictTable
     from foliolab.gui.window.jobs import Job
 
 WELCOME: Final = (
@@ -109,7 +109,7 @@ class BenchmarkWorkspace(Workspace):
             return
         from foliolab.gui.benchmark.counted import CountedBars
         from foliolab.gui.benchmark.plot import CurvePlot
-        from foliolab.gui.benchmark.verdicttable import VerdictTable
+        from foliolab.gui.benchmark.verdict_table import VerdictTable
 
         theme = self.desk.themes.now
         self.plot, self.bars, self.table = CurvePlot(theme), CountedBars(theme), VerdictTable(theme)

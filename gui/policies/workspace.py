@@ -261,7 +261,7 @@ class PoliciesWorkspace(Workspace):
         if not names:
             return
         if self._job is not None:
-            names = [*names, *(one for one in self._busy if one not in names)]
+            names = [*names, *(name for name in self._busy if name not in names)]
             self._job.cancelled = True
             self._job.kill()
         names = [name for name in names if name in self.desk.library.registry.policies]

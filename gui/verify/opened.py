@@ -31,8 +31,8 @@ class OpenedVerdicts:
         from foliolab.framework.verify.verdicts import Verdicts
 
         found = Verdicts.load(path).verifications
-        self.by_policy = {one.policy: one for one in found if library.usable([one.policy])}
-        self.absent = [one.policy for one in found if one.policy not in self.by_policy]
+        self.by_policy = {done.policy: done for done in found if library.usable([done.policy])}
+        self.absent = [done.policy for done in found if done.policy not in self.by_policy]
 
     def clear(self) -> None:
         self.by_policy, self.absent = {}, []
@@ -40,7 +40,8 @@ class OpenedVerdicts:
     @property
     def first(self) -> Verification | None:
         """The verification to show first: one that refutes a claim if there is one. None if there is none."""
-        return next((one for one in self.by_policy.values() if one.refuted), next(iter(self.by_policy.values()), None))
+        found = list(self.by_policy.values())
+        return next((done for done in found if done.refuted), found[0] if found else None)
 
     def note(self, done: Verification, digest: str) -> str:
         """When and by which version a verification was made, whether it is stale, and what else the file has.

@@ -426,7 +426,7 @@ class VerifyWorkspace(Workspace):
         self.welcome.hide()
         self.example = None
         self.stepper.hide()
-        attacks = {one.attack for one in done.findings}
+        attacks = {finding.attack for finding in done.findings}
         for name, card in self.cards.cards.items():
             card.begin(name in attacks)
         self.claims.begin(self.desk.library.scheme(done.policy), {})
