@@ -157,10 +157,7 @@ class _Figures:
     """The published figures that concern a result's policies against one baseline."""
 
     def __init__(self, result: Result, baseline: str, published: Sequence[Published], resolve: Resolve | None) -> None:
-        known = result.config.policy_parameters
-        self.own = {
-            policy: identity(policy, known.get(policy) if resolve else None) for policy in result.config.policies
-        }
+        self.own = {policy: identity(policy, _values(result, policy, resolve)) for policy in result.config.policies}
         self.found: dict[tuple[object, ...], list[Published]] = {}
         for figure in published:
             policy, other = (
@@ -171,6 +168,15 @@ class _Figures:
 
     def of(self, row: Row) -> tuple[Published, ...]:
         return tuple(self.found.get((row.workload, row.size_kib, self.own[row.policy]), ()))
+
+
+def _values(result: Result, policy: str, resolve: Resolve | None) -> Mapping[str, int] | None:
+    """A policy's parameters when it was measured, without those that it no longer has; None where they are unknown."""
+    values = result.config.policy_parameters.get(policy)
+    if resolve is None or values is None:
+        return None
+    present = resolve(policy)
+    return values if present is None else {name: value for name, value in values.items() if name in present}
 
 
 def _why(cell: Cell | None) -> str:
