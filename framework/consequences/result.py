@@ -198,7 +198,7 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
             for figure in outcome.figures
             if figure.values
         }
-        return Figures(("course", "figure", "policy"), "mean error in %", values)
+        return Figures(("source", "figure", "policy"), "mean error in %", values)
 
 
 def total(outcomes: Sequence[PolicyOutcome]) -> PolicyOutcome:
