@@ -1,6 +1,6 @@
-"""A fresh machine's first start: make .venv beside the code, install the project in it, start again there.
+"""The first start on a host: create .venv beside the code, install the project in it, and start again there.
 
-Standard library only: `gui/__main__.py` and `tests/__main__.py` load this file by its path before anything
+Uses only the standard library: `gui/__main__.py` and `tests/__main__.py` load this file by its path before anything
 is installed.
 """
 
@@ -31,13 +31,13 @@ LOG = HOME / "foliolab-setup.log"
 
 # The first pip that installs into another interpreter's environment (--python).
 OLDEST_PIP = (22, 3)
-# What the stamp says from the making of .venv until its first complete installation.
+# The stamp from the creation of .venv until its first complete installation.
 UNFINISHED = "unfinished\n"
-# Asks .venv's interpreter whether it still is one, and not too old.
+# Run by .venv's interpreter: fails if it is not in an environment, or is too old.
 PROBE = "import sys; sys.exit(sys.prefix == sys.base_prefix or sys.version_info[:2] < (3, 11))"
 
 DISK_FULL = "the disk is full, so .venv could not be set up; make room (about 1 GB) and start again."
-# Words of pip that tell why it failed, and the sentence for each cause; the first that fits is said.
+# Words in pip's output, and the sentence for their cause; the first match counts.
 CAUSES: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("No space left on device", "Disk quota exceeded"),
@@ -67,15 +67,20 @@ CAUSES: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 class SetupFault(Exception):
-    """The set-up cannot go on; the text is one sentence that says why and what to do."""
+    """The set-up failed; the text is one sentence: why, and what to do."""
 
 
 def start(module: str, arguments: Sequence[str], extras: Iterable[str], probes: Iterable[str]) -> NoReturn:
-    """Run `python -m module arguments` where this checkout is installed; set up .venv if it is nowhere.
+    """Run `python -m module arguments` in an environment with this checkout; set up .venv if there is none.
 
-    extras: the optional dependencies that .venv must hold; probes: the modules by which an interpreter that
-    already holds this checkout shows that it has them. Does not return: the process becomes the started one,
-    or exits with 3 and one sentence where the set-up is impossible, with 130 where the user broke it off.
+    This process becomes the started one. It exits with 3 and one sentence if the set-up fails, and with 130 after
+    Ctrl-C.
+
+    Args:
+        module: to run.
+        arguments: of the module.
+        extras: optional dependencies that .venv must have.
+        probes: modules that show that an interpreter has these dependencies.
     """
     try:
         python = interpreter(extras, probes)
@@ -83,23 +88,24 @@ def start(module: str, arguments: Sequence[str], extras: Iterable[str], probes: 
         print(f"foliolab: {fault}", file=sys.stderr)
         sys.exit(3)
     except KeyboardInterrupt:
-        print("\nfoliolab: set-up interrupted; the next start begins it anew.", file=sys.stderr)
+        print("\nfoliolab: set-up interrupted; the next start begins again.", file=sys.stderr)
         sys.exit(130)
-    # -P: the current folder must not lend modules; in a checkout it would lend a second `framework`.
+    # -P: without it, modules of the current folder are importable; a checkout has a second `framework` there.
     os.execv(python, [python, "-P", "-m", module, *arguments])
 
 
 def interpreter(extras: Iterable[str], probes: Iterable[str]) -> str:
-    """The Python to start: this one where it holds this checkout and the probes, else .venv's, made ready.
+    """The Python to start: this one if it has this checkout and the probes; else .venv's, after a set-up.
 
-    Raises SetupFault where .venv cannot be made ready.
+    Raises:
+        SetupFault: .venv cannot be set up.
     """
     if not inside() and holds_checkout(probes):
         return sys.executable
     want = stamp_text(extras)
     if not is_ready(want):
         with alone():
-            # Another start may have done it while this one waited.
+            # Another start may have set up .venv while this one waited.
             if not is_ready(want):
                 set_up(extras)
     return str(PYTHON)
@@ -111,9 +117,9 @@ def inside() -> bool:
 
 
 def holds_checkout(probes: Iterable[str]) -> bool:
-    """Whether the running interpreter has this checkout installed, and the probes.
+    """Whether the running interpreter has this checkout and the probes.
 
-    An importable folder is not enough: without the installation there are no entry points, hence no policies.
+    An importable folder is not enough: without an installation there are no entry points, and so no policies.
     """
     try:
         version("foliolab")
@@ -125,16 +131,16 @@ def holds_checkout(probes: Iterable[str]) -> bool:
 
 
 def stamp_text(extras: Iterable[str]) -> str:
-    """What the stamp of a complete .venv says: the place, what the project asks for, the extras."""
+    """The stamp of a complete .venv: the path, a digest of the project's dependencies, the extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    # Only what pip reads: a linter's setting is no reason to install again.
+    # Only what pip reads: a changed setting of a linter does not need a new installation.
     parts = [project.get("build-system"), project.get("project"), project.get("tool", {}).get("hatch")]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return "\n".join([str(ROOT), digest, *sorted(extras)]) + "\n"
 
 
 def read_stamp() -> list[str]:
-    """The stamp's lines; none where there is no stamp or it cannot be read."""
+    """The lines of the stamp; empty if it is missing or unreadable."""
     try:
         return STAMP.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -142,11 +148,11 @@ def read_stamp() -> list[str]:
 
 
 def is_ready(want: str) -> bool:
-    """Whether .venv holds this checkout as it now is, with at least the wanted extras."""
+    """Whether .venv has this checkout in its present state, with at least the wanted extras."""
     have, wanted = read_stamp(), want.splitlines()
     if have[:2] != wanted[:2] or not set(wanted[2:]) <= set(have[2:]) or not PYTHON.exists():
         return False
-    # .venv outlives an upgrade of the system's Python, but its packages lie in a folder named by version.
+    # .venv survives an upgrade of the system's Python, but its packages are in a folder named by the old version.
     same = PYTHON.resolve() == Path(sys.executable).resolve()
     folder = f"python{sys.version_info[0]}.{sys.version_info[1]}" if same else "python*"
     return any(HOME.glob(f"lib/{folder}/site-packages/foliolab-*.dist-info"))
@@ -154,8 +160,8 @@ def is_ready(want: str) -> bool:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the set-up's lock, so that two first starts do not build one .venv; say so where it waits."""
-    # The checkout's folder itself is locked: no file is left over, and clearing .venv cannot break the lock.
+    """Hold the lock of the set-up, so that two first starts do not write to one .venv; print a line while it waits."""
+    # The folder of the checkout is locked: this leaves no file, and a cleared .venv does not remove the lock.
     handle = os.open(ROOT, os.O_RDONLY)
     try:
         try:
@@ -164,26 +170,26 @@ def alone() -> Iterator[None]:
             print("foliolab: waiting for another start that is setting up .venv ...", file=sys.stderr)
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
-            pass  # A file system without locks: better unguarded than not at all.
+            pass  # The file system has no locks; the set-up continues without one.
         yield
     finally:
         os.close(handle)
 
 
 def set_up(extras: Iterable[str]) -> None:
-    """Make .venv if it is missing or broken, install the project with its extras, and stamp it.
+    """Create .venv if it is missing or broken, install the project with its extras, and write the stamp.
 
-    Raises SetupFault, in one sentence, where pip is missing or too old, the network or the disk does not
-    serve, or the installation fails.
+    Raises:
+        SetupFault: pip is missing or too old, the network or the disk fails, or the installation fails.
     """
     before = read_stamp()
-    # What an earlier start asked for stays: `python3 gui` must not take away what `python3 tests` needs.
+    # Extras of earlier starts stay: `python3 gui` must not remove what `python3 tests` needs.
     kept = before[2:] if before[:1] == [str(ROOT)] else []
     together = sorted({*extras, *kept})
     anew = needs_making(before)
     if anew and inside():
         raise SetupFault(
-            ".venv is broken and this is its own Python, which cannot mend it; "
+            ".venv is broken, and its own Python cannot repair it; "
             "start again with the system's (such as /usr/bin/python3)."
         )
     pip = find_pip(anew)
@@ -205,7 +211,7 @@ def set_up(extras: Iterable[str]) -> None:
 
 
 def needs_making(stamp: list[str]) -> bool:
-    """Whether .venv must be made anew: missing, left half-made, moved here from elsewhere, or dead."""
+    """Whether .venv must be created again: it is missing, unfinished, moved from another path, or broken."""
     if stamp and stamp[0] != str(ROOT):
         return True
     if not (HOME / "pyvenv.cfg").is_file():
@@ -214,7 +220,7 @@ def needs_making(stamp: list[str]) -> bool:
 
 
 def runs(arguments: Sequence[str]) -> bool:
-    """Whether .venv's interpreter starts and exits with 0 on the arguments."""
+    """Whether .venv's interpreter exits with 0 for the arguments."""
     try:
         return subprocess.run([PYTHON, *arguments], capture_output=True, check=False).returncode == 0
     except OSError:
@@ -224,13 +230,16 @@ def runs(arguments: Sequence[str]) -> bool:
 def find_pip(anew: bool) -> list[str]:
     """The command that installs into .venv: this interpreter's pip, else .venv's own.
 
-    anew: whether .venv is to be made anew, its own pip then coming from ensurepip.
-    Raises SetupFault where no usable pip can be had.
+    Args:
+        anew: whether .venv is created again; its own pip then comes from ensurepip.
+
+    Raises:
+        SetupFault: there is no usable pip.
     """
     have = pip_version()
     if have >= OLDEST_PIP:
         return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
-    # Debian ships venv without ensurepip: there the system's pip is the only one.
+    # Debian's venv has no ensurepip: there, the system's pip is the only one.
     if find_spec("ensurepip") is not None if anew else runs(["-m", "pip", "--version"]):
         return [str(PYTHON), "-m", "pip"]
     if have:
@@ -244,7 +253,7 @@ def find_pip(anew: bool) -> list[str]:
 
 
 def pip_version() -> tuple[int, ...]:
-    """The first two numbers of this interpreter's pip; none where there is no pip."""
+    """The first two numbers of the version of this interpreter's pip; empty without pip."""
     try:
         return tuple(int(part) for part in version("pip").split(".")[:2]) if find_spec("pip") else ()
     except (PackageNotFoundError, ValueError):
@@ -252,10 +261,11 @@ def pip_version() -> tuple[int, ...]:
 
 
 def make_venv(own_pip: bool) -> None:
-    """Make an empty .venv, in place of whatever is there, and mark it unfinished.
+    """Create an empty .venv in place of the old one, and mark it unfinished.
 
-    Raises SetupFault where this Python has no venv module or cannot unpack its own pip, or the folder's name
-    does not do; OSError where nothing can be written.
+    Raises:
+        SetupFault: this Python has no venv module or cannot unpack its own pip, or venv refuses the path.
+        OSError: the folder cannot be written.
     """
     try:
         import venv
@@ -263,17 +273,17 @@ def make_venv(own_pip: bool) -> None:
         raise SetupFault(
             "this Python lacks its venv module; on Debian: apt-get install python3-venv, then start again."
         ) from fault
-    # A link to a folder is the user's choice of a disk and stays; a file or a dangling link is in the way.
+    # A link to a folder stays, because the user chose that disk; a file or a broken link is removed.
     if HOME.is_file() or (HOME.is_symlink() and not HOME.exists()):
         HOME.unlink()
     try:
         venv.EnvBuilder(symlinks=True, clear=True, with_pip=False).create(HOME.resolve())
-        # Before anything long: a start that is broken off after this is recognised by the next one.
+        # Written before the long steps, so that the next start recognizes an interrupted one.
         STAMP.write_text(UNFINISHED, encoding="utf-8")
         if own_pip:
             subprocess.run([PYTHON, "-m", "ensurepip"], check=True, capture_output=True)
     except ValueError as fault:
-        raise SetupFault(f"no environment can stand in {ROOT} ({fault}); move the checkout.") from fault
+        raise SetupFault(f"no environment can be created in {ROOT} ({fault}); move the checkout.") from fault
     except subprocess.CalledProcessError as fault:
         raise SetupFault(
             "this Python cannot unpack its own pip; on Debian: apt-get install python3-pip, then start again."
@@ -281,14 +291,15 @@ def make_venv(own_pip: bool) -> None:
 
 
 def install(pip: list[str], what: str) -> None:
-    """Let pip install `what`, editable, into .venv; its words go to a log there, to the reader as progress.
+    """Let pip install `what`, editable, into .venv; write its output to a log, and show progress.
 
-    Raises SetupFault with the cause where pip's words tell it, else with its last error and the log's place.
+    Raises:
+        SetupFault: the installation failed; names the cause if it is known, else pip's last error and the log.
     """
     command = [*pip, "install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
-    # A user's own settings may say "user" or "target", and would lead past .venv.
-    leads_astray = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_QUIET", "PYTHONPATH", "PYTHONHOME")
-    environment = {name: value for name, value in os.environ.items() if name not in leads_astray}
+    # With these settings of the user, pip would install outside of .venv.
+    outside = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_QUIET", "PYTHONPATH", "PYTHONHOME")
+    environment = {name: value for name, value in os.environ.items() if name not in outside}
     environment |= {"PIP_USER": "0", "PIP_NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     lines = [""]
     with (
@@ -314,26 +325,26 @@ def install(pip: list[str], what: str) -> None:
 
 
 def show_progress(lines: list[str]) -> None:
-    """Tell the reader what pip's last line means: a rewritten line on a terminal, elsewhere only a delay."""
+    """Show the progress that pip's last line means: in one line of a terminal; elsewhere, only long delays."""
     last = lines[-1]
     if "Retrying (" in last and not any("Retrying (" in line for line in lines[:-1]):
         print("foliolab: the package index does not answer, trying again ...", file=sys.stderr)
     found = sum(line.startswith("Collecting ") for line in lines)
     if last.startswith("Collecting "):
-        said = f"fetching {re.split('[^A-Za-z0-9._-]', last.split()[1])[0]}, package {found}"
+        text = f"fetching {re.split('[^A-Za-z0-9._-]', last.split()[1])[0]}, package {found}"
     elif last.startswith("Installing collected packages"):
-        said = "installing the packages"
+        text = "installing the packages"
     else:
         return
     if sys.stderr.isatty():
-        print(f"\r\x1b[Kfoliolab: {said}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[Kfoliolab: {text}", end="", file=sys.stderr, flush=True)
 
 
 def explain(lines: list[str]) -> str:
-    """One sentence on why pip failed, from its words."""
+    """One sentence that says why pip failed, from its output."""
     words = "\n".join(lines)
     for signs, sentence in CAUSES:
         if any(sign in words for sign in signs):
             return sentence
     errors = [line for line in lines if line.lower().startswith("error:")]
-    return f"pip could not set up .venv ({(errors or lines)[-1]}); all it said is in {LOG}."
+    return f"pip could not set up .venv ({(errors or lines)[-1]}); its output is in {LOG}."

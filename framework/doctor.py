@@ -1,4 +1,4 @@
-"""What this machine can do, what it cannot, and what to do about it."""
+"""Examine this host: what works, what does not, and what to do about it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ State = Literal["ok", "limited", "missing"]
 PYTHON: Final = (3, 11)
 NEEDED: Final = ("numpy", "msgspec", "pluggy", "rich", "typer", "platformdirs")
 DEFAULT_MEMORY: Final = 6 << 30
-"""What the default comparison takes at most."""
+"""The most memory that the default comparison takes."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The state of one feature of the host.
 
     Args:
-        name: what.
+        name: of the feature.
         state: "ok"; "limited": something works less well; "missing": something does not work.
         detail: what was found.
-        remedy: what to do about it, a sentence; empty where nothing need be done.
-        vital: whether nothing can be compared while it is missing.
+        remedy: what to do about it, in one sentence; empty if nothing is needed.
+        vital: whether no comparison can run without the feature.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Finding:
 
 
 def examine(registry: Registry, encoding: str = "utf-8") -> list[Finding]:
-    """Look at everything.
+    """Examine all features.
 
     Args:
-        registry: what plugins offer.
+        registry: all plugins.
         encoding: of the terminal.
     """
     checks: Sequence[Callable[[], Finding]] = (
@@ -60,7 +60,7 @@ def examine(registry: Registry, encoding: str = "utf-8") -> list[Finding]:
 
 
 def can_compare(findings: Sequence[Finding]) -> bool:
-    """Whether a comparison can run here at all."""
+    """Whether a comparison can run on this host."""
     return not any(f.vital and f.state == "missing" for f in findings)
 
 
@@ -69,8 +69,8 @@ def _python() -> Finding:
     if sys.version_info >= PYTHON:
         return Finding("Python", "ok", f"{version} ({platform.python_implementation()})", vital=True)
     return Finding(
-        "Python", "missing", f"{version}, and 3.11 is the oldest that will do",
-        "Install a newer one: apt-get install python3.", vital=True,
+        "Python", "missing", f"{version}; Python 3.11 or newer is needed",
+        "Install it: apt-get install python3.", vital=True,
     )  # fmt: skip
 
 
@@ -88,12 +88,12 @@ def _packages() -> Finding:
 
 
 def _processor() -> Finding:
-    machine = platform.machine() or "unknown"
-    if machine in ("x86_64", "AMD64"):
-        return Finding("processor", "ok", f"{machine}: atomics are the instructions that the kernel uses")
+    processor = platform.machine() or "unknown"
+    if processor in ("x86_64", "AMD64"):
+        return Finding("processor", "ok", f"{processor}: atomics are the instructions that the kernel uses")
     return Finding(
-        "processor", "limited", f"{machine}: atomics are whatever the compiler makes of them",
-        "Measure on x86-64 where the exact instructions matter.",
+        "processor", "limited", f"{processor}: the compiler chooses the instructions of atomics",
+        "Measure on x86-64 if the exact instructions matter.",
     )  # fmt: skip
 
 
@@ -109,18 +109,18 @@ def _native() -> Finding:
         from foliolab.framework.machine import selftest
 
         answer = selftest.run()
-    except Exception as fault:  # whatever the compiler raises is the finding
+    except Exception as fault:  # the compiler can raise anything
         what = " ".join(str(fault).split())
         return Finding(
             "native code", "limited", f"{version} does not work here: {type(fault).__name__}: {what}",
-            "Reinstall it: pip install --force-reinstall numba; until then everything runs interpreted.",
+            "Reinstall it: pip install --force-reinstall numba; without it, everything runs interpreted.",
         )  # fmt: skip
     if answer != selftest.ANSWER:
         return Finding(
             "native code", "missing", f"{version} computes {answer} instead of {selftest.ANSWER}",
             "Reinstall it: pip install --force-reinstall numba.", vital=True,
         )  # fmt: skip
-    return Finding("native code", "ok", f"{version}; a trial function ran in {time.perf_counter() - began:.1f} s")
+    return Finding("native code", "ok", f"{version}; a test function ran in {time.perf_counter() - began:.1f} s")
 
 
 def _cores() -> Finding:
@@ -128,30 +128,32 @@ def _cores() -> Finding:
     if cores >= 2:
         return Finding("cores", "ok", f"{cores}")
     return Finding(
-        "cores", "limited", "1: threads take turns, so contention cannot be measured",
-        "Give the machine (or the container) a second processor.",
+        "cores", "limited", "1: threads take turns, so that contention cannot be measured",
+        "Give the host (or the container) a second processor.",
     )  # fmt: skip
 
 
 def _memory() -> Finding:
     available = host.memory_available()
     if available is None:
-        return Finding("memory", "limited", "unknown", "Choose --memory with care: nothing is refused here.")
-    told = f"{available / (1 << 30):.1f} GiB available"
+        return Finding(
+            "memory", "limited", "unknown", "Choose --memory with care: FolioLab cannot refuse what does not fit."
+        )
+    text = f"{available / (1 << 30):.1f} GiB available"
     if available >= DEFAULT_MEMORY:
-        return Finding("memory", "ok", told)
+        return Finding("memory", "ok", text)
     return Finding(
-        "memory", "limited", f"{told}; the default comparison takes up to {DEFAULT_MEMORY >> 30} GiB",
-        "Use less, for example `foliolab compare --quick` or --memory 256M.",
+        "memory", "limited", f"{text}; the default comparison takes up to {DEFAULT_MEMORY >> 30} GiB",
+        "Use less memory: `foliolab compare --quick` or --memory 256M.",
     )  # fmt: skip
 
 
 def _huge_pages() -> Finding:
     setting = host.huge_pages()
     if setting in ("always", "madvise"):
-        return Finding("huge pages", "ok", f"{setting}: modelled struct pages lie in 2 MiB pages, as the kernel's do")
+        return Finding("huge pages", "ok", f"{setting}: modelled struct pages lie in 2 MiB pages, like the kernel's")
     return Finding(
-        "huge pages", "limited", f"{setting or 'none'}: TLB misses of small pages are measured, too",
+        "huge pages", "limited", f"{setting or 'none'}: times contain TLB misses that the kernel does not have",
         "As root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled.",
     )  # fmt: skip
 
@@ -167,8 +169,8 @@ def _cache() -> Finding:
     except OSError as fault:
         return Finding(
             "cache", "limited",
-            f"{folder} cannot be written ({fault.strerror or fault}): every start compiles anew",
-            "Make it writable, or set FOLIOLAB_CACHE to a folder that is.",
+            f"{folder} cannot be written ({fault.strerror or fault}): each start compiles again",
+            "Make it writable, or set FOLIOLAB_CACHE to a writable folder.",
         )  # fmt: skip
     return Finding("cache", "ok", f"{folder}")
 
@@ -177,7 +179,7 @@ def _compiler() -> Finding:
     if path := shutil.which("gcc"):
         return Finding("C compiler", "ok", path)
     return Finding(
-        "C compiler", "limited", "no gcc: only the project's own benchmarks against C need one",
+        "C compiler", "limited", "no gcc; only FolioLab's own benchmarks against C need it",
         "Install it: apt-get install gcc libc6-dev.",
     )  # fmt: skip
 
@@ -190,52 +192,52 @@ def _plugins(registry: Registry) -> Finding:
     failed = ", ".join(failure.name for failure in registry.failures)
     return Finding(
         "plugins", "limited", f"failed: {failed}; the first: {first.message}",
-        "Mend or remove them; `foliolab list` shows each with its error.",
+        "Correct or remove them; `foliolab list` shows each error.",
     )  # fmt: skip
 
 
 def _offers(registry: Registry) -> Finding:
     policies, workloads = len(registry.policies), len(registry.workloads)
-    told = f"{policies} policies, {workloads} workloads"
+    text = f"{policies} policies, {workloads} workloads"
     if policies >= 2 and workloads:
-        return Finding("offers", "ok", told, vital=True)
-    return Finding("offers", "missing", told, "Reinstall FolioLab: pip install --force-reinstall foliolab.", vital=True)
+        return Finding("offers", "ok", text, vital=True)
+    return Finding("offers", "missing", text, "Reinstall FolioLab: pip install --force-reinstall foliolab.", vital=True)
 
 
 REMEDIES: Final = {
-    "Linux": "Compare policies in the model; what asks a kernel says that it needs Linux.",
+    "Linux": "Compare policies in the model; only commands that ask a kernel need Linux.",
     "kernel configuration": "Install the kernel's config file in /boot, or build with CONFIG_IKCONFIG_PROC.",
-    "root": "Run `foliolab kernel` as root for exact answers; without, it says what it leaves out.",
-    "THP settings": "Run as root, outside of a container that has /sys read-only.",
+    "root": "Run `foliolab kernel` as root for exact answers; else it says what it leaves out.",
+    "THP settings": "Run as root, not in a container with a read-only /sys.",
     "PFNs": "Run as root (CAP_SYS_ADMIN).",
     "kpagecount": "Run as root (CAP_DAC_READ_SEARCH); the kernel needs CONFIG_PROC_PAGE_MONITOR.",
     "kpageflags": "Run as root (CAP_DAC_READ_SEARCH); the kernel needs CONFIG_PROC_PAGE_MONITOR.",
     "bit 56": "Use a kernel with CONFIG_PROC_PAGE_MONITOR.",
     "nr_anon": "Use Linux 6.12 or newer, built with CONFIG_TRANSPARENT_HUGEPAGE.",
-    "vmstat": "Mount /proc: without it nobody knows when the kernel moved pages by itself.",
-    "pidfd": "Use Linux 5.3 or newer; scenarios whose processes exit need it.",
+    "vmstat": "Mount /proc: its vmstat says when the kernel moves pages by itself.",
+    "pidfd": "Use Linux 5.3 or newer; scenarios with processes that exit need it.",
     "io_uring buffers": "Set kernel.io_uring_disabled=0 and raise `ulimit -l`; scenarios that pin pages need it.",
     "vmsplice": "Allow the system call; scenarios that hold references need it.",
     "swap": "Add a swap device for scenarios that page out; all others run.",
 }
-"""What to do about a capability of the running kernel that is not there; `cores` tells of CPUs already."""
+"""What to do about each missing capability of the running kernel, except CPUs, which `cores` covers."""
 
 
 WAYS: Final = {
     "perf": "As root, with perf: apt-get install linux-perf.",
-    "bpftrace": "As root, with bpftrace: apt-get install bpftrace; perf does the same.",
+    "bpftrace": "As root, with bpftrace: apt-get install bpftrace; perf records the same.",
     "snapshots": "Run as root.",
     "strace": "Install it: apt-get install strace.",
 }
-"""What to do about a way of recording that does not work."""
+"""What to do about each way of recording that does not work."""
 
 
 def _kernel(registry: Registry) -> list[Finding]:
-    """What of the running kernel can be used as a second back end."""
+    """The capabilities of the running kernel as a second back end."""
     try:
         from foliolab.framework.kernel import probe
     except ImportError as fault:  # `packages` says what to install
-        return [Finding("running kernel", "limited", f"not looked at: {fault}", "Install what `packages` names.")]
+        return [Finding("running kernel", "limited", f"not examined: {fault}", "Install what `packages` names.")]
     found = {one.name: one for one in probe.probe()}
     findings = [_modelled(registry)] if found["Linux"].available else []
     sizes = [one for name, one in found.items() if name not in probe.NAMES]
@@ -247,7 +249,7 @@ def _kernel(registry: Registry) -> list[Finding]:
 
 
 def _recording() -> list[Finding]:
-    """Which ways of recording real programs work."""
+    """The ways of recording real programs."""
     try:
         from foliolab.framework.kernel.recording import probe
     except ImportError:  # `packages` says what to install
@@ -272,19 +274,19 @@ def _modelled(registry: Registry) -> Finding:
         return Finding("running kernel", "ok", f"Linux {kernel.release}; modelled by {scheme.name}")
     return Finding(
         "running kernel", "limited", f"Linux {kernel.release}; no policy models it",
-        "Write a policy that says `models=Models(…)`, or measure on Linux 6.10 or newer.",
+        "Write a policy with `models=Models(…)`, or measure on Linux 6.10 or newer.",
     )  # fmt: skip
 
 
 def _folio_sizes(sizes: Sequence[Capability]) -> Finding:
     """All large folio sizes in one finding."""
-    there = [one.name.removeprefix("folios of ") for one in sizes if one.available]
+    present = [one.name.removeprefix("folios of ") for one in sizes if one.available]
     absent = [one for one in sizes if not one.available]
-    told = f"allocated: {', '.join(there)}" if there else "none allocated"
+    text = f"allocated: {', '.join(present)}" if present else "none allocated"
     if not absent:
-        return Finding("folio sizes", "ok", told)
+        return Finding("folio sizes", "ok", text)
     return Finding(
-        "folio sizes", "limited", f"{told}; {absent[0].name}: {absent[0].reason}",
+        "folio sizes", "limited", f"{text}; {absent[0].name}: {absent[0].reason}",
         "Run as root on a kernel with mTHP (6.8 or newer).",
     )  # fmt: skip
 
@@ -293,6 +295,6 @@ def _terminal(encoding: str) -> Finding:
     if encoding.lower().replace("-", "") == "utf8":
         return Finding("terminal", "ok", encoding)
     return Finding(
-        "terminal", "limited", f"{encoding}: signs are written in ASCII",
-        "For the signs use a UTF-8 locale, for example LANG=C.UTF-8.",
+        "terminal", "limited", f"{encoding}: symbols are replaced by ASCII",
+        "Use a UTF-8 locale, for example LANG=C.UTF-8.",
     )  # fmt: skip

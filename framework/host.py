@@ -52,7 +52,7 @@ def kernel() -> str:
 
 
 def memory_available() -> int | None:
-    """Bytes to be had without swapping: MemAvailable, or what the memory cgroup leaves; None if unknown."""
+    """Bytes that can be allocated without swapping: MemAvailable or the rest of the memory cgroup; None if unknown."""
     found = [value for value in (_mem_available(), _cgroup_available()) if value is not None]
     return min(found, default=None)
 
@@ -66,17 +66,17 @@ def _mem_available() -> int | None:
 
 
 def _cgroup_available() -> int | None:
-    """What a limit of the process's cgroup (version 2) or of a parent leaves; file cache counts as free."""
+    """Bytes below the limits of the process's cgroup (version 2) and its parents; file cache counts as free."""
     found: int | None = None
     with suppress(OSError, ValueError, IndexError):
         (own,) = [line[3:] for line in (PROC / "self/cgroup").read_text().splitlines() if line.startswith("0::")]
         root = SYS / "fs/cgroup"
         folder = root / own.strip("/")
-        for place in (folder, *folder.parents):
-            left = _left(place)
+        for group in (folder, *folder.parents):
+            left = _left(group)
             if left is not None:
                 found = left if found is None else min(found, left)
-            if place == root:
+            if group == root:
                 break
     return found
 
@@ -95,14 +95,14 @@ def _left(cgroup: Path) -> int | None:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """The number of processors that this process may use."""
     with suppress(OSError, AttributeError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def huge_pages() -> str:
-    """The kernel's setting for transparent huge pages: always, madvise, never; empty where it has none."""
+    """The kernel's setting for transparent huge pages: always, madvise or never; empty if unknown."""
     with suppress(OSError, IndexError):
         text = (SYS / "kernel/mm/transparent_hugepage/enabled").read_text()
         return text.split("[")[1].split("]")[0]

@@ -48,7 +48,7 @@ def test_a_start_becomes_the_module_with_its_arguments(monkeypatch: pytest.Monke
     ("fault", "code", "said"),
     [
         (bootstrap.SetupFault("pip is missing."), 3, "foliolab: pip is missing.\n"),
-        (KeyboardInterrupt(), 130, "\nfoliolab: set-up interrupted; the next start begins it anew.\n"),
+        (KeyboardInterrupt(), 130, "\nfoliolab: set-up interrupted; the next start begins again.\n"),
     ],
 )
 def test_a_start_that_cannot_be_is_one_line_and_an_exit_code(

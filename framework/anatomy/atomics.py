@@ -1,4 +1,4 @@
-"""Atomics per operation, counted: the scheme's hooks run interpreted and every access of them is seen."""
+"""Atomics per operation, counted: the scheme's hooks run interpreted, and an observer sees every access."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.contract.workload import PMD_ORDER
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import location_outside
 from foliolab.framework.isolation.limits import TooSlow, limited
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.primitives import ATOMIC_RMW
 from foliolab.framework.machine.ref import Ref
 
@@ -23,7 +23,7 @@ LOCK: Final = "test_and_set_bit_lock"
 
 @dataclass(frozen=True)
 class Operation:
-    """What one operation on one whole folio costs in the scheme's own fields.
+    """The atomics of one operation on one whole folio, on the scheme's own fields.
 
     Args:
         name: of the operation.
@@ -98,9 +98,9 @@ class _Series:
         return self.found
 
     def _fail(self, fault: BaseException, what: str) -> None:
-        place = location_outside(fault)
+        location = location_outside(fault)
         level = "PMD" if self.pmd else "PTE"
-        problem = f"{place}: {what}" if place else what
+        problem = f"{location}: {what}" if location else what
         self.found.append(Operation(self.running, level, self.order, None, 0, problem))
 
     def _anonymous(self) -> None:

@@ -69,7 +69,7 @@ def _add_from_entry_points(app: typer.Typer, taken: Container[object]) -> None:
             if found.name in taken:
                 raise ValueError("FolioLab has a verb of that name")
             app.command(found.name, help=module.__doc__, no_args_is_help=False)(module.run)
-        except Exception as fault:  # whatever another package's code raises
+        except Exception as fault:  # another package's code can raise anything
             _say(
                 f"foliolab: the verb {found.name} of {found.value} is left out: {fault}", "mend or remove that package"
             )
@@ -107,12 +107,14 @@ def _global(
 
 
 def main() -> None:
-    """Run the program with sys.argv; return where all went well, otherwise raise SystemExit with the code."""
+    """Run the program with sys.argv. Returns after success; else raises SystemExit with the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        # a name or a message may hold what the terminal cannot show
+        # names and messages may have characters that the terminal's encoding lacks
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    gc.disable()  # what a start allocates stays: looking for garbage would cost a twelfth of it; `registry` ends it
+    # The objects of a start stay alive, and looking for garbage among them takes 8 % of it. `_common.registry` enables
+    # garbage collection again.
+    gc.disable()
     try:
         code = _run()
     finally:
@@ -138,11 +140,11 @@ def _run() -> int:
         _say(f"foliolab: {fault.what}", fault.hint)
         _trace(fault)
         return int(fault.exit_code)
-    except Exception as fault:  # a defect: one line, and how to see more
+    except Exception as fault:  # a defect: one line, and how to see the traceback
         frames = traceback.extract_tb(fault.__traceback__)
-        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        location = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
-        _say(f"foliolab: unexpected {what}{place}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
+        _say(f"foliolab: unexpected {what}{location}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
         _trace(fault)
         return UNEXPECTED
     return 0
@@ -150,7 +152,7 @@ def _run() -> int:
 
 def _code(leaving: SystemExit) -> int:
     if isinstance(leaving.__context__, BrokenPipeError):
-        _forget_stdout()  # whoever read the output has seen enough
+        _forget_stdout()  # the reader of the pipe has closed it, such as `head`
         return 0
     return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
 
@@ -167,7 +169,7 @@ def _trace(fault: BaseException) -> None:
 
 
 def _forget_stdout() -> None:
-    """Let what is still in the buffer go nowhere, quietly."""
+    """Send what is still in the buffer to /dev/null: flushing it at exit would raise BrokenPipeError again."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What verbs share: the options for plugins, the registry that follows from them, JSON output."""
+"""What verbs share: the options for plugins, the registry, messages and JSON output."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 LISTS: Final = "separated by commas; may be repeated"
 INTERRUPTED: Final = 130
-"""The exit code of what Ctrl-C ended."""
+"""The exit code after Ctrl-C."""
 
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="Load this Python file as a plugin, too; may be repeated."),
+    typer.Option("--plugin", metavar="FILE", help="Load this Python file as a plugin; may be repeated."),
 ]
 Strict = Annotated[
     bool,
-    typer.Option("--strict", help="Stop with exit code 4 if any plugin fails, not only one that is used."),
+    typer.Option("--strict", help="Stop with exit code 4 if any plugin fails, even an unused one."),
 ]
 Wait = Annotated[
-    float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run that has the THP settings.")
+    float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run that uses the THP settings.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
-    """Every plugin.
+    """Load all plugins.
 
     Raises:
         UsageError: a plugin file does not exist.
-        PluginError: one failed, and `strict`.
+        PluginError: a plugin failed, and `strict`.
     """
     for path in plugins or ():
         if not path.exists():
@@ -55,7 +55,7 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
     try:
         return room.load(plugins or (), strict)
     finally:
-        gc.enable()  # see `main`: the start is over
+        gc.enable()  # `main` disabled it for the start
 
 
 def typed() -> str:
@@ -64,22 +64,22 @@ def typed() -> str:
 
 
 def say(text: str) -> None:
-    """A line on stderr."""
+    """Write a message to stderr."""
     sys.stderr.write(f"foliolab: {text}\n")
 
 
 def warn(found: Registry) -> None:
-    """Name the plugins that failed on stderr, in verbs that do not show them themselves."""
+    """Name the plugins that failed, on stderr. Verbs that list plugins show failures themselves."""
     for failure in found.failures:
-        sys.stderr.write(f"foliolab: plugin {failure.name} failed and is left out: {failure.message}\n")
+        say(f"plugin {failure.name} failed and is left out: {failure.message}")
 
 
 def schemes(found: Registry, written: list[str] | None, plugin: list[Path] | None) -> list[Scheme]:
-    """The policies asked for; without a name those of the plugin files.
+    """The policies that the user named; without names, those of the plugin files.
 
     Raises:
-        UsageError: none is named, and no file offers one; or there is no such policy.
-        PluginError: the file that should offer one failed.
+        UsageError: there is no such policy; or no policy is named, and no file offers one.
+        PluginError: no policy is named, and a plugin file failed.
     """
     if written:
         return found.parse_policies(written)
@@ -93,7 +93,7 @@ def schemes(found: Registry, written: list[str] | None, plugin: list[Path] | Non
     broken = next((one for one in found.failures if str(Path(one.source).resolve()) in files), None)
     if not offered and broken is not None:
         raise PluginError(
-            f"plugin {broken.name} failed: {broken.message}", "mend it; `foliolab list` shows every plugin"
+            f"plugin {broken.name} failed: {broken.message}", "correct it; `foliolab list` shows every plugin"
         )
     if not offered:
         raise UsageError("no policy is named", f"policies are {', '.join(found.policies)}; or name a --plugin file")
@@ -101,23 +101,23 @@ def schemes(found: Registry, written: list[str] | None, plugin: list[Path] | Non
 
 
 def ledger(found: Registry) -> Ledger:
-    """What is known about policies' texts; a file that cannot be read is named and left out."""
+    """The kept verdicts; a file that cannot be read is named on stderr and left out."""
     from foliolab.framework.verify.ledger import Ledger
 
-    made = Ledger(found.findings.values())
+    made = Ledger.of(found)
     for problem in made.problems:
-        sys.stderr.write(f"foliolab: {problem}\n")
+        say(problem)
     return made
 
 
 def say_refuted(found: Registry, schemes: Iterable[Scheme], page: Page) -> None:
-    """Below a report that names policies: which of their claims are refuted."""
+    """Print the refuted claims of policies below a report about them."""
     for text in refuted(found, schemes):
         page.line(f"✗ {text}", "bad")
 
 
 def refuted(found: Registry, schemes: Iterable[Scheme]) -> list[str]:
-    """The refuted claims of policies, a sentence each."""
+    """The refuted claims of policies, one sentence each."""
     known = ledger(found)
     return [f"{scheme.name}: {verdict.text}" for scheme in schemes for verdict in known.refuted(scheme)]
 
@@ -132,7 +132,11 @@ def _utf8() -> bool:
 
 
 def writable(path: Path | None) -> None:
-    """Refuse a place for a file before anything is measured, not after."""
+    """Refuse an output file that cannot be written, before anything is measured.
+
+    Raises:
+        UsageError: says why.
+    """
     if path is None:
         return
     folder = path.parent
@@ -141,14 +145,14 @@ def writable(path: Path | None) -> None:
     if path.is_dir():
         raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise UsageError(f"{path} cannot be written: permission denied", "choose another place")
+        raise UsageError(f"{path} cannot be written: permission denied", "choose another path")
 
 
 def execution(wish: str) -> Literal["native", "interpreted"]:
-    """How to run: as wished, or native where that can be had; says so where it cannot.
+    """The execution that the user wants; by default native, or interpreted with a message if numba is missing.
 
     Raises:
-        UsageError: no such execution, or native code cannot be had.
+        UsageError: there is no such execution, or numba is missing.
     """
     from foliolab.framework.engine.engine import native_missing
 
@@ -158,5 +162,5 @@ def execution(wish: str) -> Literal["native", "interpreted"]:
     if missing and wish == "native":
         raise UsageError(missing, "install numba: pip install numba")
     if missing:
-        sys.stderr.write(f"foliolab: {missing}\n")
+        say(missing)
     return "interpreted" if missing or wish == "interpreted" else "native"

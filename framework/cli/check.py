@@ -34,10 +34,10 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
 ]
-Seconds = Annotated[float, typer.Option("--seconds", min=0.5, metavar="SECONDS", help="For the attacks on a policy.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")]
+Seconds = Annotated[float, typer.Option("--seconds", min=0.5, metavar="SECONDS", help="Time for the attacks.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where counterexamples are written.")
+    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
 ]
 
 
@@ -49,7 +49,7 @@ def run(
     plugin: _common.Plugins = None,
     json: _common.Json = False,
 ) -> None:
-    """Check that a policy conforms: its declaration, its claims under attack, workloads, native code."""
+    """Check policies, and write the counterexamples of refuted claims."""
     found = _common.registry(plugin)
     schemes = _common.schemes(found, policies, plugin)
     _common.warn(found)
@@ -58,7 +58,7 @@ def run(
 
     page = TerminalPage(sys.stderr if json else None)
     command = _common.typed()
-    told: list[dict[str, Any]] = []
+    checked: list[dict[str, Any]] = []
     for number, scheme in enumerate(schemes):
         kind, source = found.origin(scheme)
         subject = Subject(
@@ -67,23 +67,28 @@ def run(
         )  # fmt: skip
         if number:
             page.line()
-        told.append(_check(subject, output, page))
+        checked.append(_check(subject, output, page))
     if json:
-        _common.print_json(told)
-    if any(line["verdict"] == "failed" for one in told for line in one["checks"]):
+        _common.print_json(checked)
+    if any(line["verdict"] == "failed" for policy in checked for line in policy["checks"]):
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
 
 
 def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
-    """Check one policy, a line a check; what was found, as plain values."""
+    """Check one policy and print one line for each check.
+
+    Returns:
+        the outcome as plain values, for --json.
+    """
     from foliolab.framework.report import conformance as report
     from foliolab.framework.testing.checks import run_all
+    from foliolab.framework.verify.version import present_version
 
     began = time.monotonic()
     lines: list[Line] = []
     refutations: list[Refutation] = []
     page.line(f"{subject.scheme.name}: {subject.policy.summary}", "strong")
-    page.line(f"  the attacks have {subject.seconds:g} s", "quiet")
+    page.line(f"  the attacks may take {subject.seconds:g} s; {present_version()}", "quiet")
     for check, outcome in run_all(subject):
         lines.append(report.Line(check.name, check.summary, outcome.verdict, outcome.text))
         report.show_line(lines[-1], page)
@@ -104,7 +109,7 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
 
 
 def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bool) -> Refutation:
-    """Write a counterexample, and play it."""
+    """Write a counterexample, and repeat it for the report."""
     from foliolab.framework.report.conformance import Refutation
     from foliolab.framework.verify.counterexample import path_for
     from foliolab.framework.verify.timeline import Timeline
@@ -115,6 +120,6 @@ def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bo
         example.save(path)
         command = shlex.join(["foliolab", "step", str(path)])
     except (OSError, FolioLabError) as fault:
-        sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
+        _common.say(f"{path} cannot be written: {fault}")
         command = ""
     return Refutation(example.law, Timeline(example, scheme), command)

@@ -29,13 +29,13 @@ MOMENTS: Final = 250
 ALL: Final = "scenarios"
 RANDOM: Final = "random-scenarios"
 RANDOMS: Final = 30
-"""How many random scenarios there are in one course."""
+"""The number of random scenarios."""
 
 
 def run(
     workloads: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORKLOAD]...", help="What to follow. [patterns, courses and scenarios: everything]"),
+        typer.Argument(metavar="[WORKLOAD]...", help="What to run. [all patterns, programs and scenarios]"),
     ] = None,
     policies: Annotated[
         list[str] | None,
@@ -48,26 +48,27 @@ def run(
         str | None, typer.Option(metavar="SIZE", help=f"Folio size; scenarios have their own. [{SIZE}]")
     ] = None,
     moments: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Looks at a sharing pattern, evenly; 0: after each operation.")
+        int,
+        typer.Option(min=0, metavar="N", help="Moments checked in a sharing pattern; 0: each operation."),
     ] = MOMENTS,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")] = 1,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")] = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
 ) -> None:
-    """Ask at every operation whoever asks the policy, and hold what follows against the page tables."""
+    """Compare each decision and figure that comes from a policy's answers with the page tables."""
     _common.writable(json)
     found = _common.registry(plugin, strict)
     schemes = found.parse_policies(policies or [POLICIES])
     pick = _Pick(_order(size), size is not None, mms, seed, moments)
-    courses = _courses(found, workloads or [], pick)
+    sources = _sources(found, workloads or [], pick)
     _common.warn(found)
     from foliolab.framework.consequences import session
     from foliolab.framework.report.progress import Progress
 
     request = session.ConsequencesRequest(
-        sources=courses,
+        sources=sources,
         schemes=schemes,
         seed=seed,
         mms=mms,
@@ -100,15 +101,15 @@ def _order(size: str | None) -> int:
     return orders[0]
 
 
-# -- what is to be followed ---------------------------------------------------------------------------
+# -- sources of moments -----------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Pick:
-    """What courses are to be like.
+    """The options that sources of moments depend on.
 
     Args:
-        order: of the folios.
-        sized: whether the user chose it, which then holds for random scenarios, too.
-        mms, seed, moments: as the options say.
+        order: the order of the folios.
+        sized: whether the user chose the order; random scenarios then use it, too.
+        mms, seed, moments: see the options.
     """
 
     order: int
@@ -118,13 +119,13 @@ class _Pick:
     moments: int
 
 
-def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentSource]:
-    """What the user named, or everything that is a course."""
+def _sources(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentSource]:
+    """The sources that the user named; by default all patterns, programs and scenarios."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
-    courses = {name: workload for name, workload in found.workloads.items() if workload.program}
+    programs = {name: workload for name, workload in found.workloads.items() if workload.program}
     chosen: list[MomentSource] = []
-    for name in dict.fromkeys(names or [*found.patterns, *courses, ALL, RANDOM]):
+    for name in dict.fromkeys(names or [*found.patterns, *programs, ALL, RANDOM]):
         if name in found.patterns:
             usage = usage_for(pick.order, pick.mms)
             chosen.append(FromPattern(found.patterns[name], usage, pick.seed, pick.moments))
@@ -138,7 +139,7 @@ def _courses(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentS
 
 
 def _random(pick: _Pick) -> MomentSource:
-    """Scenarios by chance, among them what the kernel is not asked for: swap."""
+    """Random scenarios with all actions; unlike `kernel check`, they also swap."""
     from foliolab.framework.consequences.sources import FromScenarios
     from foliolab.framework.scenario.generate import WEIGHTS, Mix, random_scenario
 
@@ -146,14 +147,14 @@ def _random(pick: _Pick) -> MomentSource:
     mix = Mix(orders=orders, processes=pick.mms, actions=frozenset(WEIGHTS))
     first = pick.seed * RANDOMS
     scenarios = [random_scenario(number, mix) for number in range(first, first + RANDOMS)]
-    return FromScenarios(RANDOM, f"{RANDOMS} scenarios by chance", scenarios, 4 << pick.order if pick.sized else 0)
+    return FromScenarios(RANDOM, f"{RANDOMS} random scenarios", scenarios, 4 << pick.order if pick.sized else 0)
 
 
 def _scenarios(found: Registry, name: str) -> MomentSource:
     """A scenario by its file or name, or all that ship.
 
     Raises:
-        UsageError: there is neither a pattern, a workload nor a scenario of that name.
+        UsageError: there is no pattern, workload or scenario of that name.
     """
     from foliolab.framework.consequences.sources import FromScenarios
     from foliolab.framework.scenario import parser
@@ -173,7 +174,7 @@ def _named(found: Registry, name: str) -> Path:
     from foliolab.framework.plugins.selection import nearest
 
     try:
-        return found.scenario(name)  # also says which plugin failed that would have had the name
+        return found.scenario(name)  # names the plugin that would offer the scenario but failed
     except UsageError as fault:
         known = [*found.patterns, *found.workloads, *found.scenarios, ALL, RANDOM]
         hint = nearest(name, known, "there are")

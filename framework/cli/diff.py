@@ -17,11 +17,11 @@ from foliolab.framework.errors import ExitCode
 
 def run(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="A result file (--json of compare, precision, …).")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one of the same command.")],
-    every: Annotated[bool, typer.Option("--all", help="Show what is the same, too.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for a pull request.")] = False,
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another result of the same command.")],
+    every: Annotated[bool, typer.Option("--all", help="Show equal values, too.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
 ) -> None:
-    """Compare two result files: counted metrics exactly, times with their intervals."""
+    """Compare two result files."""
     from foliolab.framework.report import difference as report
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.result_files import load

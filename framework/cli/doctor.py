@@ -11,7 +11,7 @@ from foliolab.framework.errors import ExitCode
 
 
 def run(plugin: _common.Plugins = None, json: _common.Json = False) -> None:
-    """Examine the machine; the exit code is 3 where nothing could be compared."""
+    """Examine this host. The exit code is 3 if no comparison can run here."""
     from foliolab.framework import doctor
     from foliolab.framework.report import health
     from foliolab.framework.report.pages.plain_text import Plain

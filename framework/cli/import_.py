@@ -14,17 +14,15 @@ NAME = "import"
 
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The tracer's text.")],
-    out: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace; FILE.folio if not given.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace. [FILE.folio]")] = None,
     form: Annotated[
         str,
-        typer.Option("--format", metavar="FORMAT", help="perf, bpftrace, snapshots, strace or a plugin's; recognised."),
+        typer.Option("--format", metavar="FORMAT", help="perf, bpftrace, snapshots, strace or a plugin's. [guess]"),
     ] = "",
     plugin: _common.Plugins = None,
     json: _common.Json = False,
 ) -> None:
-    """Read a text into a trace, and say what it holds."""
+    """Turn the output of a tracer into a trace, and print a summary."""
     found = _common.registry(plugin)
     _common.warn(found)
     from foliolab.framework.report import recording

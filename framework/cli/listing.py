@@ -13,11 +13,11 @@ NAME: Final = "list"
 
 
 def run(plugin: _common.Plugins = None, json: _common.Json = False, strict: _common.Strict = False) -> None:
-    """List what there is; with `strict`, a failed plugin makes the exit code 4."""
+    """List policies, workloads, scenarios and plugins. With `strict`, a failed plugin makes the exit code 4."""
     from foliolab.framework.report import listing
     from foliolab.framework.report.pages.plain_text import Plain
 
-    # Not strict yet: a list that stops at the first failure would be of no help.
+    # The registry is not strict here, because the list must show all failures.
     found = _common.registry(plugin)
     if json:
         _common.print_json(listing.data(found, _common.ledger(found)))

@@ -33,7 +33,7 @@ Mms = Annotated[
 ]
 Size = Annotated[str, typer.Option(metavar="SIZE", help="Folio size of the patterns.")]
 Folios = Annotated[int, typer.Option(min=2, max=MOST_FOLIOS, metavar="N", help="Folios of a process in the patterns.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 By = Annotated[str, typer.Option("--by", metavar="WHAT", help="Show the course over MMs by time or by operations.")]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="What a policy's tables may take.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")]
@@ -54,7 +54,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     strict: _common.Strict = False,
     execution: Wish = "",
 ) -> None:
-    """How often policies call an exclusive folio shared, for how long, and how that ends: by workload and MMs."""
+    """Measure how often, and for how long, policies call an exclusive folio shared."""
     _common.writable(json)
     found = _common.registry(plugin, strict)
     numbers = _numbers(mms)
@@ -110,10 +110,10 @@ def _measure(by: str) -> Measure:
 
 
 def _workloads(found: Registry, written: list[str]) -> tuple[list[SharingPattern], list[str]]:
-    """The patterns and the traces that are named; all patterns where nothing is.
+    """The patterns and traces that the user named; by default, all patterns.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: a name is neither a pattern nor a file.
     """
     patterns: dict[str, SharingPattern] = {}
     traces: dict[str, None] = {}

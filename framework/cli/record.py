@@ -17,21 +17,21 @@ from foliolab.framework.cli import _common
 
 def run(
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="-- COMMAND...", help="The command, behind two hyphens.")
+        list[str] | None, typer.Argument(metavar="-- COMMAND...", help="The command, after two hyphens.")
     ] = None,
     out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The trace.")] = Path("trace.folio"),
     pid: Annotated[
         int, typer.Option("--pid", metavar="PID", help="Record this process and its descendants instead.")
     ] = 0,
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="N", help="End after so long; a command is ended, too.")
+        float, typer.Option("--seconds", metavar="N", help="Stop after N seconds; the command is killed, too.")
     ] = 0,
     by: Annotated[
-        str, typer.Option("--by", metavar="WAY", help="perf, bpftrace, snapshots or strace; the best that works.")
+        str, typer.Option("--by", metavar="WAY", help="perf, bpftrace, snapshots or strace. [the best that works]")
     ] = "",
     json: _common.Json = False,
 ) -> None:
-    """Record until the command ends, or Ctrl-C, and say what there is."""
+    """Record until the command ends or Ctrl-C, and print a summary."""
     from foliolab.framework.kernel.recording.session import record
     from foliolab.framework.kernel.recording.target import Target
     from foliolab.framework.report import recording

@@ -26,7 +26,7 @@ MOST_SAMPLES: Final = 10_000
 
 Teardown = Annotated[
     str,
-    typer.Option(metavar="WHEN", help="When exiting MMs let go: exit, gone, or auto, as fits the recorded kernel."),
+    typer.Option(metavar="WHEN", help="When an exiting MM unmaps: exit, gone, or auto, as in the recorded kernel."),
 ]
 
 
@@ -43,9 +43,10 @@ def run(
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")] = None,
     samples: Annotated[
-        int, typer.Option(min=0, max=MOST_SAMPLES, metavar="N", help="Moments evenly in time, and around forks.")
+        int,
+        typer.Option(min=0, max=MOST_SAMPLES, metavar="N", help="Moments to check, evenly in time and around forks."),
     ] = SAMPLES,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="What a policy's tables may take.")] = MEMORY,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory for a policy's tables.")] = MEMORY,
     costs: Annotated[
         Path | None,
         typer.Option("--costs", metavar="FILE", help="Result with the times of copies and reuses. [measured]"),
@@ -55,7 +56,7 @@ def run(
     strict: _common.Strict = False,
     execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
 ) -> None:
-    """Replay a recorded trace under policies: who shares large folios, what each gets wrong, and what it costs."""
+    """Replay a recorded trace under policies."""
     _common.writable(json)
     found = _common.registry(plugin, strict)
     _common.warn(found)
@@ -118,7 +119,7 @@ def _when(teardown: str) -> Literal["auto", "exit", "gone"]:
 
 
 def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
-    """The policies, and a precise one to hold them against."""
+    """The policies, with a precise one to compare them with."""
     from foliolab.framework.replay.session import is_precise
 
     if written:
@@ -133,7 +134,7 @@ def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
 
 
 def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
-    """Which of the policies model the kernel that was recorded, as far as the trace's header says."""
+    """The policies that model the recorded kernel, by the trace's header."""
     from foliolab.framework.kernel.running import DEFAULTS, Running
 
     options = dict(DEFAULTS)

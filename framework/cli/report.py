@@ -30,16 +30,17 @@ def run(
         typer.Option(
             "--format",
             metavar="|".join(FORMATS),
-            help="What to write, or a plugin's format. [by --output, else md]",
+            help="The format, which may be a plugin's. [as --output ends, else md]",
         ),
     ] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PATH", help="Where to. [md: stdout; else beside FILE]")
+        Path | None,
+        typer.Option("--output", "-o", metavar="PATH", help="Output file. [md: stdout; else beside FILE]"),
     ] = None,
-    baseline: Annotated[str | None, typer.Option(metavar="POLICY", help="Compare with another policy of it.")] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="POLICY", help="Compare with this policy.")] = None,
     plugin: _common.Plugins = None,
 ) -> None:
-    """Write a result as Markdown, HTML, CSV, PNG or SVG, the published figures beside it."""
+    """Write a result in another format, with the published figures."""
     from foliolab.framework.report import formats
 
     chosen = form or (output.suffix.removeprefix(".") if output is not None else "md")
@@ -76,9 +77,9 @@ def _put(text: str | bytes, path: Path | None) -> None:
 
 
 def _refuted(found: Registry, result: Result) -> list[str]:
-    """Which claims of the policies, as their texts are now, `verify` or `check` refuted."""
+    """The refuted claims of the result's policies, for their present texts."""
     schemes = []
     for name in result.config.policies:
-        with suppress(UsageError):  # made elsewhere: there is no such policy here
+        with suppress(UsageError):  # the result comes from another host, whose policies may be missing here
             schemes.append(found.policy(name))
     return _common.refuted(found, schemes)

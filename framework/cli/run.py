@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from foliolab.framework.scenario.syntax import Scenario
 
 USUAL: Final = "mm-id"
-"""The policy of a scenario that names none."""
+"""The policy of a scenario without a policy."""
 
 STDIN: Final = "<stdin>"
 
@@ -36,7 +36,8 @@ def run(
     scenarios: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SCENARIO]...", help="Files, names of those that ship, all, or - for standard input. [list them]"
+            metavar="[SCENARIO]...",
+            help="Files, names of scenarios, all, or - for standard input. [list them]",
         ),
     ] = None,
     policy: Annotated[
@@ -49,7 +50,7 @@ def run(
         ),
     ] = None,
     on: Annotated[str, typer.Option("--on", metavar="model|kernel|both", help="Where to run it.")] = "model",
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything, too.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results as JSON.")] = None,
     formatted: Annotated[bool, typer.Option("--format", help="Print the text as the formatter writes it.")] = False,
     write: Annotated[bool, typer.Option("--write", help="With --format: rewrite the file.")] = False,
     interpreted: Annotated[bool, typer.Option("--interpreted", help="Interpret the policies' code.")] = False,
@@ -57,12 +58,12 @@ def run(
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
-    """Run scenarios step by step, on the model or on the running kernel; docs/scenarios.md has the format."""
+    """Run scenarios step by step, on the model or on the running kernel."""
     place: Place = "both" if on == "both" else "kernel" if on == "kernel" else "model"
     if on != place:
         raise UsageError(f"a scenario cannot run on {on!r}", "choose --on model, kernel or both")
     if write and not formatted:
-        raise UsageError("--write rewrites what --format would print", "add --format")
+        raise UsageError("--write applies to --format only", "add --format")
     found = _common.registry(plugin, strict)
     _common.warn(found)
     if not scenarios:
@@ -87,7 +88,7 @@ def run(
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
 
-# -- what is to be run --------------------------------------------------------------------------------
+# -- reading --------------------------------------------------------------------------------------
 def _read(found: Registry, name: str) -> Scenario:
     """A scenario by its file, its name, or from standard input."""
     from foliolab.framework.scenario import parser
@@ -101,7 +102,7 @@ def _read(found: Registry, name: str) -> Scenario:
 
 
 def _policies(found: Registry, scenario: Scenario, written: list[str] | None) -> list[Scheme]:
-    """The policies asked for, else those that the scenario names."""
+    """The policies that the user named; else those of the scenario."""
     from foliolab.framework.kernel.sidebyside import named
 
     if written:
@@ -126,7 +127,7 @@ def _format(scenario: Scenario, write: bool) -> None:
 def _run_all(
     found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], place: Place, interpreted: bool, wait: float
 ) -> list[ScenarioResult]:
-    """Run and print one after the other."""
+    """Run and print the scenarios one after the other."""
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report
@@ -136,11 +137,11 @@ def _run_all(
     results: list[ScenarioResult] = []
     missing = "" if interpreted else native_missing()
     if missing:
-        sys.stderr.write(f"foliolab: {missing}\n")
+        _common.say(missing)
     with ExitStack() as held:
         kernel = None if place == "model" else held.enter_context(sidebyside.this_kernel(wait))
         if kernel is not None and (why := needs.hidden()):
-            sys.stderr.write(f"foliolab: no page frame numbers ({why}); a copy and a reuse are both `faulted`\n")
+            _common.say(f"no page frame numbers ({why}); a copy and a reuse are both `faulted`")
         for scenario, schemes in chosen:
             if results:
                 page.line()

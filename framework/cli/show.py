@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.registry import Registry
 
 LARGEST = 12
-"""Order of the largest folio to count atomics for: interpreted, a page takes some microseconds."""
+"""The largest order that atomics are counted for: the interpreter takes some microseconds for each page."""
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     plugin: _common.Plugins = None,
     json: _common.Json = False,
 ) -> None:
-    """Draw the policy's fields as bytes and bits of struct pages, with what stays free."""
+    """Draw a policy's fields as bytes and bits of struct pages."""
     found = _common.registry(plugin)
     scheme = found.policy(policy)
     _common.warn(found)
@@ -49,7 +49,7 @@ def run(
 
 
 def _peers(found: Registry) -> dict[Layout, Scheme]:
-    """For each layout the first policy that extends it."""
+    """The first policy of each layout."""
     peers: dict[Layout, Scheme] = {}
     for policy in found.policies.values():
         if policy.layout not in peers:

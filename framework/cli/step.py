@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A counterexample that `foliolab verify` wrote.")],
-    dump: Annotated[bool, typer.Option("--dump", help="Print the whole table, and end.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="With --dump: fold no long runs of accesses.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A counterexample of `foliolab verify`.")],
+    dump: Annotated[bool, typer.Option("--dump", help="Print the whole table.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --dump: do not fold long runs of accesses.")] = False,
     all_accesses: Annotated[
-        bool, typer.Option("--all-accesses", help="Also those to statistics, MMs and free lists; inside operations.")
+        bool, typer.Option("--all-accesses", help="Also show accesses to statistics, MMs and free lists.")
     ] = False,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
@@ -79,10 +79,10 @@ def _load(file: Path) -> Counterexample:
 
 
 def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list[Path]:
-    """The plugin files to load: those given, else the one that the counterexample names.
+    """The plugin files to load: those of --plugin, else the file that the counterexample names.
 
     Raises:
-        UsageError: that one is gone.
+        UsageError: that file is gone.
     """
     if plugin or not example.plugin:
         return list(plugin or ())
@@ -90,7 +90,7 @@ def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list
     if not path.exists():
         raise UsageError(
             f"the policy {example.policy} came from the plugin file {path}, which is gone",
-            "name the file where it is now: --plugin FILE",
+            "name its present path: --plugin FILE",
         )
     return [path]
 
@@ -111,7 +111,7 @@ def _step(timeline: Timeline, page: Page, all_accesses: bool) -> None:
 
 
 def _read(prompt: str) -> str | None:
-    """A command; from a pipe without asking."""
+    """Read a command; from a pipe, without a prompt."""
     try:
         return input(prompt if sys.stdin.isatty() else "")
     except EOFError:

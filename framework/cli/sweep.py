@@ -30,38 +30,37 @@ if TYPE_CHECKING:
 List = list[str] | None
 
 
-def run(  # noqa: PLR0913  (an argument an option)
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Results, a file a task.")],
+def run(  # noqa: PLR0913  (one parameter per option)
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Results, one file for each task.")],
     kind: Annotated[str, typer.Option(metavar="VERB", help="compare, verify or replay.")] = "compare",
     policies: Annotated[
         List, typer.Option("--policies", metavar="LIST", help="The first is the baseline. [all]")
     ] = None,
     parameter: Annotated[
-        List, typer.Option(metavar="POLICY:NAME=V,V", help="Each of these values; may be repeated, and is combined.")
+        List,
+        typer.Option(metavar="POLICY:NAME=V,V", help="Try each value; may be repeated, for all combinations."),
     ] = None,
     workloads: Annotated[List, typer.Option("--workloads", metavar="LIST", help="Of a comparison. [all]")] = None,
     sizes: Annotated[List, typer.Option("--sizes", metavar="LIST", help="Folio sizes, such as 16K,64K.")] = None,
     seeds: Annotated[List, typer.Option("--seeds", metavar="LIST", help="Seeds. [1]")] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="What each measurement works on.")] = "64M",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Modelled memory of each measurement.")] = "64M",
     repeats: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rounds. [as verdicts need]")] = None,
-    budget: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Of the attacks on a policy.")] = 60.0,
+    budget: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time of the attacks on a policy.")] = 60.0,
     trace: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="To replay; may be repeated.")] = None,
-    workers: Annotated[int, typer.Option(min=0, metavar="N", help="Processes here. [one a processor]")] = 0,
-    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster, in their place.")] = None,
-    parquet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the figures there as a table, too.")
-    ] = None,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Print the commands, and run none.")] = False,
+    workers: Annotated[int, typer.Option(min=0, metavar="N", help="Processes here. [one per processor]")] = 0,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use this Dask cluster.")] = None,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as a table.")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Print the commands without running them.")] = False,
     plugin: _common.Plugins = None,
 ) -> None:
-    """Run a grid of policies, workloads, sizes, seeds and parameters; here, or on a Dask cluster."""
+    """Run a grid of policies, workloads, sizes, seeds and parameters."""
     from foliolab.framework.plugins.selection import split
     from foliolab.framework.sweep.grid import KINDS, Grid, with_parameters
 
     if kind not in KINDS:
         raise UsageError(f"there is no sweep of {kind!r}", f"kinds are {', '.join(KINDS)}")
     if kind == "replay" and not trace:
-        raise UsageError("there is no trace to replay", "name one or several with --trace FILE")
+        raise UsageError("there is no trace to replay", "name one with --trace FILE")
     _common.writable(parquet)
     found = _common.registry(plugin)
     _common.warn(found)
@@ -100,7 +99,7 @@ def _orders(found: Registry, workloads: List, sizes: List) -> list[int]:
 
 def _numbers(texts: list[str]) -> list[int]:
     if not all(text.isdecimal() for text in texts):
-        raise UsageError(f"--seeds {','.join(texts)}: not all are numbers", "write numbers, such as --seeds 1,2,3")
+        raise UsageError(f"--seeds {','.join(texts)}: not a list of numbers", "write numbers, such as --seeds 1,2,3")
     return [int(text) for text in dict.fromkeys(texts)]
 
 
@@ -115,11 +114,11 @@ def _run(
     cluster = pool.Cluster(scheduler) if scheduler else None
     nr = cluster.workers if cluster else workers or len(os.sched_getaffinity(0))
     try:
-        state = sweep(tasks, folder, cluster.executor if cluster else lambda: pool.local(nr), _Shower(nr))
+        state = sweep(tasks, folder, cluster.executor if cluster else lambda: pool.local(nr), _Progress(nr))
     except KeyboardInterrupt:
         done = len(folder.files(tasks))
         sys.stderr.write(
-            f"\nfoliolab: stopped; {done} of {len(tasks)} tasks are in {output}, the same command goes on\n"
+            f"\nfoliolab: stopped; {done} of {len(tasks)} tasks are in {output}; the same command continues\n"
         )
         raise typer.Exit(_common.INTERRUPTED) from None
     finally:
@@ -133,8 +132,8 @@ def _run(
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
 
 
-class _Shower:
-    """How far it is, on stderr: a line that is written over in a terminal, otherwise one every ten seconds."""
+class _Progress:
+    """Shows progress on stderr: in a terminal in one line, else in a new line every ten seconds."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -159,7 +158,7 @@ class _Shower:
 
 
 def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet: Path | None) -> None:
-    """Merge what is done into one file (a seed)."""
+    """Merge the finished tasks into one file; comparisons into one file for each seed."""
     from foliolab.framework.sweep import merging
 
     files = folder.files(tasks)

@@ -31,36 +31,37 @@ if TYPE_CHECKING:
 FOLDER: Final = Path("counterexamples")
 SECONDS: Final = 60.0
 SOON_PLAYED: Final = 5
-"""Order of the largest folio whose counterexample is played after Ctrl-C, too: larger ones take too long."""
+"""The largest order whose counterexample is repeated after Ctrl-C, too; larger folios take too long."""
 MEMORY: Final = "1G"
 
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
 ]
-All = Annotated[bool, typer.Option("--all", help="Every policy; a table of all claims at the end.")]
-Seconds = Annotated[float, typer.Option("--budget", min=0.1, metavar="SECONDS", help="For each policy.")]
+All = Annotated[bool, typer.Option("--all", help="Attack all policies; print a table of all claims.")]
+Seconds = Annotated[float, typer.Option("--budget", min=0.1, metavar="SECONDS", help="Time for each policy.")]
 Attacks = Annotated[
     list[str] | None,
-    typer.Option("--attacks", metavar="LIST", help="Of explored, random, symbolic, structural. [all]"),
+    typer.Option("--attacks", metavar="LIST", help="explored, random, symbolic or structural. [all]"),
 ]
-Memory = Annotated[str, typer.Option(metavar="SIZE", help="What the states of a search may take.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of whatever is random.")]
+Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory for the states of a search.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Tso = Annotated[bool, typer.Option("--tso", help="Explore with store buffers (x86-TSO).")]
 Jobs = Annotated[
     int,
-    typer.Option(min=0, metavar="N", help="0: one attack after the other, in this process; else side by side."),
+    typer.Option(min=0, metavar="N", help="0: attacks run one after the other, in this process; else side by side."),
 ]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where counterexamples are written.")
+    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
 ]
-Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything that was found.")]
+Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all verdicts and counterexamples.")]
 Findings = Annotated[
-    Path | None, typer.Option("--save-findings", metavar="FILE", help="Write the verdicts, to ship beside policies.")
+    Path | None,
+    typer.Option("--save-findings", metavar="FILE", help="Write verdicts to ship with policies."),
 ]
 
 
-def run(  # noqa: PLR0913  (an argument an option)
+def run(  # noqa: PLR0913  (one parameter per option)
     policies: Names = None,
     every: All = False,
     budget: Seconds = SECONDS,
@@ -75,7 +76,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
-    """Attack policies: interleavings, random operations, the solver, widths; with counterexamples to replay."""
+    """Attack policies, and write counterexamples."""
     for path in (json, save_findings):
         _common.writable(path)
     found = _common.registry(plugin, strict)
@@ -89,7 +90,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     from foliolab.framework.verify.attack import Budget
     from foliolab.framework.verify.verdicts import Verdicts
 
-    _place(output)
+    _check_output(output)
     limit = parse_memory(memory)
     chosen = known.chosen(split(attacks or ()), tso)
     page = TerminalPage()
@@ -118,18 +119,18 @@ def run(  # noqa: PLR0913  (an argument an option)
 
 
 def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: list[Path] | None) -> list[Scheme]:
-    """The policies asked for; without a name those of the plugin files."""
+    """The policies that the user named; without names, those of the plugin files."""
     if every and written:
-        raise UsageError("--all is every policy", "name policies, or give --all")
+        raise UsageError("--all already means every policy", "leave out --all or the names")
     return found.parse_policies(["all"]) if every else _common.schemes(found, written, plugin)
 
 
-def _place(output: Path) -> None:
-    """Refuse a place for counterexamples before anything is attacked."""
+def _check_output(output: Path) -> None:
+    """Refuse an --output that cannot be written, before any attack runs."""
     if output.suffix == ".json":
         _common.writable(output)
     elif output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is no folder", "name a folder for counterexamples, or a file that ends in .json")
+        raise UsageError(f"{output} is not a folder", "name a folder for counterexamples, or a file that ends in .json")
 
 
 def _attack(

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from foliolab.framework.consequences.moment import Bools, Moment, Pairs
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.calls import policy_call
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTE_VM_SHARED, PTE_WRITE, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import PTE_VM_SHARED, PTE_WRITE, PTRS_PER_PTE
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import Counts
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import mm_at, pfn_folio, pfn_to_page
 

@@ -11,9 +11,10 @@ from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.processes import PatternProcesses
 from foliolab.framework.errors import ModelError
+from foliolab.framework.machine.layout import PMD_ORDER
 
 SPARE_FRAMES: Final = 1024
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from foliolab.framework.engine import fault, fork, huge, mm, procfs, reference, zap
 from foliolab.framework.engine.folio import leave_lru_batch, page_head_pfn
 from foliolab.framework.engine.fork import ENOMEM, OK
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE, pmd_ref
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE, pmd_ref
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, mm_at, pfn_folio, zone_at
 
@@ -137,7 +138,7 @@ def protect_range(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int
 
 
 def move_range(vm: Memory, cpu: int, zone: int, who: int, start: int, to: int, nr: int) -> int:
-    """mremap nr pages to an unmapped place; PMDs that cannot move whole are split."""
+    """mremap nr pages to an unmapped range; PMDs that cannot move whole are split."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
     m = mm_at(vm, who)
@@ -245,7 +246,7 @@ def smaps(vm: Memory, who: int, start: int, nr: int) -> tuple[int, int, int]:
     return procfs.smaps(vm, mm_at(vm, who), start, start + nr)
 
 
-KERNELS: Final[dict[Callable[..., Any], str]] = {
+ENTRY_POINTS: Final[dict[Callable[..., Any], str]] = {
     mm_create: "miii", mm_drop: "mii", populate: "miiiiiiii", fork_range: "mmiiiiii", zap_range: "miiiiii",
     flush_gather: "mii", write_range: "mmiiiiiii", touch_new: "mmiiii", split_range: "miiiii",
     protect_range: "miiiii",

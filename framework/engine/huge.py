@@ -21,7 +21,6 @@ from foliolab.framework.engine.folio import (
 )
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
-    PMD_ORDER,
     PTE_ANON,
     PTE_FLAGS,
     PTE_WRITE,
@@ -38,6 +37,7 @@ from foliolab.framework.engine.rmap import (
 from foliolab.framework.engine.structs import MAPPING_ANON
 from foliolab.framework.engine.zap import zap_huge_pmd
 from foliolab.framework.engine.zone import alloc_folio
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Folio, Zone
 from foliolab.framework.machine.primitives import (

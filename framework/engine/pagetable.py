@@ -1,4 +1,4 @@
-"""Page tables: entries with a frame number and flags, in flat arrays; one array of PTEs and one of PMDs an MM.
+"""Page tables: entries with a frame number and flags, in flat arrays; one array of PTEs and one of PMDs per MM.
 
 A PMD entry that is not 0 maps a whole folio of PMD size, and the 512 PTEs below it are unused.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from foliolab.framework.engine.folio import folio_nr_pages
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Folio, Page
 from foliolab.framework.machine.primitives import (
@@ -22,7 +23,6 @@ from foliolab.framework.machine.primitives import (
 )
 from foliolab.framework.machine.ref import Ref
 
-PMD_ORDER: Final = 9
 PTRS_PER_PTE: Final = 1 << PMD_ORDER
 
 # x86's bits, and two that software may use; VMAs are not modelled, so VM_SHARED is a bit of the entry
@@ -71,7 +71,7 @@ def _maps(vm: Memory, mm: MM, vpn: int, pfn: int) -> bool:
 def folio_mapped_between(folio: Folio, page: Page, nr: int, mm: MM, vpn: int, low: int, high: int) -> bool:
     """Whether an MM maps other pages of a folio where the mapping that has `page` at `vpn` would have them.
 
-    A mapping is linear, so within a VMA each page of the folio has one place: looked at are at most as many PTEs
+    A mapping is linear, so within a VMA each page of the folio has one address: the function reads at most as many PTEs
     as the folio has pages. A PMD that maps the folio there counts as well.
 
     Args:

@@ -8,8 +8,8 @@ from typing import Final
 
 from foliolab.framework.contract.sharing_pattern import Usage
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import ModelError
+from foliolab.framework.machine.layout import PMD_ORDER
 
 MOST_PAGES: Final = 1 << 18
 """Pages of a process's memory, and of the file."""

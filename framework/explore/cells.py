@@ -10,14 +10,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from foliolab.framework.engine.folio import folio_maybe_dma_pinned
-from foliolab.framework.engine.pagetable import (
-    PFN_SHIFT,
-    PMD_ORDER,
-    PTE_FLAGS,
-    PTE_PRESENT,
-    PTRS_PER_PTE,
-    pmd_ref,
-)
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_FLAGS, PTE_PRESENT, PTRS_PER_PTE, pmd_ref
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, load, pfn_folio
 from foliolab.framework.replay.cells import AT_PAGES, COUNT_BITS, COUNTS, cell, reg

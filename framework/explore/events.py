@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.replay.survey import Survey
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, EventSource, join

@@ -10,7 +10,8 @@ from typing import Final
 
 from foliolab.framework.engine.folio import folio_nr_pages, folio_test_large, page_head_pfn
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PMD_ORDER, PTE_PRESENT, PTRS_PER_PTE, pmd_ref
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE, pmd_ref
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, load, pfn_folio, pte_at
 from foliolab.framework.replay import cells
@@ -132,5 +133,5 @@ def recount_owners(machine: Machine, state: Cells, step: int) -> None:
     kept = tallies[list(KEPT)].copy()
     state.all[cells.NOW] = step + 1
     state.all[cells.STEP] = max(step, 0)
-    machine.kernel(recount, "mii")(state.base, machine.shape.nr_mms)
+    machine.entry_point(recount, "mii")(state.base, machine.shape.nr_mms)
     tallies[list(KEPT)] = kept

@@ -120,8 +120,12 @@ class SessionProcess(SessionCommands):
         number = self._number
         self._questions[number] = answer
         self._send("ask", number, question)
-        answer.add_done_callback(lambda done: self._send("cancel", number) if done.cancelled() else None)
+        answer.add_done_callback(lambda done: self._cancel(number) if done.cancelled() else None)
         return answer
+
+    def _cancel(self, number: int) -> None:
+        self._questions.pop(number, None)
+        self._send("cancel", number)
 
     def close(self, timeout: float = GRACE) -> bool:
         """End the process, by force if it does not end in time; return whether it has ended."""

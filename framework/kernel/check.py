@@ -15,10 +15,10 @@ from typing import Final, Self
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import needs, oracle, settings
 from foliolab.framework.kernel.processes import Launcher
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.generate import Mix, all_scenarios, random_scenario, shrink
 from foliolab.framework.scenario.model import Model

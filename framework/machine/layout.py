@@ -10,6 +10,9 @@ from typing import Final
 
 from foliolab.framework.errors import LayoutError
 
+PMD_ORDER: Final = 9
+"""Order of the folio that one PMD maps, of 4 KiB pages on x86-64."""
+
 
 @dataclass(frozen=True)
 class CType:

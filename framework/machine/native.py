@@ -17,17 +17,14 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba import types
-from numba.core import compiler, config, serialize
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import LoweringPass, register_pass
+from numba.core import compiler, serialize
 from numba.core.errors import NumbaError, UnsupportedBytecodeError
 from numba.core.registry import cpu_target
-from numba.core.typed_passes import NativeLowering
 
 from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes
 from foliolab.framework.machine.calltree import CallTree, Function, where
+from foliolab.framework.machine.codegen import CALLEE, SHARED, callee, own_code_generator
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.primitives import require_all
 
@@ -35,79 +32,11 @@ NATIVE_FORMS: Final = (addressing, lowering)
 """The modules that register the primitives' native forms when they are imported."""
 require_all(nativetypes.NATIVE, "native", "framework/machine/lowering.py (or addressing.py)")
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
-_SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error_model": "numpy", "_nrt": False}
-_CALLEE: Final[dict[str, Any]] = {**_SHARED, "no_cpython_wrapper": True, "forceinline": True}
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
 _ARRAYS: Final = {"v": types.int64[::1], "t": types.int64[:, ::1]}
-_PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)')
-
-# Above 1, LLVM unrolls and peels loops that mostly run a few times, which gcc's -O2 does not and which costs.
-config.OPT = config._OptLevel(1)  # type: ignore[attr-defined]
-# Unrolled, a walk over struct pages has eight loads with a stride of eight lines each, which the hardware prefetches
-# badly: twice the time on memory that is not cached.
-llvm.set_option("", "-unroll-runtime=false")
-
-
-class _LinkedOnly(JITCodeLibrary):
-    """The code of a function that is only ever linked into others: optimised and emitted there, not here."""
-
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-    def get_pointer_to_function(self, name: str) -> int:
-        self._ensure_finalized()
-        return 0
-
-    @property
-    def codegen(self) -> Any:
-        return self
-
-    def set_env(self, name: str, environment: Any) -> None:
-        """Nothing: the variable exists only in what this is linked into (see `Library._build`)."""
-
-
-@register_pass(mutates_CFG=False, analysis_only=True)
-class _LinkOnly(LoweringPass):
-    """Gives a callee its library before the lowering would make an ordinary one."""
-
-    _name = "foliolab_link_only"
-
-    def __init__(self) -> None:
-        LoweringPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        state.library = _LinkedOnly(state.targetctx.codegen(), state.func_id.func_qualname)
-        return False
-
-
-class _CalleeCompiler(compiler.CompilerBase):
-    def define_pipelines(self) -> list[Any]:
-        passes = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        (before,) = (i for i, (made, _) in enumerate(passes.passes) if made is NativeLowering)
-        passes.add_pass_after(_LinkOnly, passes.passes[before - 1][0])
-        passes.finalize()
-        return [passes]
-
-
-def _callee(original: Any, function: Any) -> Any:
-    """A function that other native code calls: always inlined, and typed once for all constants.
-
-    numba's calling convention passes the result and errors through memory: a call left standing on the path of
-    one page costs more than what most of them do.
-    """
-    made = numba.njit(**_CALLEE, pipeline_class=_CalleeCompiler)(function)
-    typed = made.get_call_template
-
-    def typed_without_constants(args: Any, kws: Any) -> Any:
-        # numba would compile a function anew for every literal it is called with
-        return typed(tuple(map(types.unliteral, args)), {k: types.unliteral(v) for k, v in kws.items()})
-
-    made.get_call_template = typed_without_constants
-    return made
+_LOCATION: Final = re.compile(
+    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)'
+)
 
 
 @remember
@@ -119,7 +48,7 @@ def _toolchain() -> bytes:
     features = llvm.get_host_cpu_features().flatten()
     versions = (numba.__version__, llvmlite.__version__, sys.version_info[:3])
     whole.update(repr((versions, platform.machine(), llvm.get_host_cpu_name(), features)).encode())
-    whole.update(repr((sorted(_CALLEE.items()), sorted(_SHARED.items()))).encode())
+    whole.update(repr((sorted(CALLEE.items()), sorted(SHARED.items()))).encode())
     return whole.digest()
 
 
@@ -159,22 +88,23 @@ class Library:
         Args:
             function: a root of the tree.
             kinds: one letter per argument: m memory (passed as its address), i integer, f folio, p page, a MM;
-                v and t arrays of one and two dimensions, int64 and contiguous, for what is no policy's text.
+                v and t arrays of one and two dimensions, int64 and contiguous (never in a policy's text).
 
         Raises:
             NativeBuildError: it cannot be compiled; names the author's file and line.
         """
         if (function, kinds) not in self._compiled:
-            self._compiled[function, kinds] = self._load(function, kinds) or self._build(function, kinds)
+            with own_code_generator():
+                self._compiled[function, kinds] = self._load(function, kinds) or self._build(function, kinds)
         return self._compiled[function, kinds].entry_point  # type: ignore[no-any-return]
 
     def table(self, functions: Sequence[Function], kinds: str) -> list[int]:
-        """Where the native forms of functions start that other native code calls, for `register_table_call`.
+        """The addresses of native forms that other native code calls, for `register_table_call`.
 
         They are compiled together, into one entry of the cache, and follow C's calling convention.
         """
         key = self._table_key(functions, kinds)
-        with global_compiler_lock:
+        with own_code_generator():
             if key not in self._tables:
                 self._tables[key] = self._load_table(key) or self._build_table(functions, kinds, key)
         made = self._tables[key]
@@ -193,7 +123,7 @@ class Library:
             return None
         try:
             return cpu_target.target_context.codegen().unserialize_library(pickle.loads(payload))
-        except Exception:  # whatever a damaged or foreign entry raises, it is built again
+        except Exception:  # a damaged or foreign entry may raise anything; the code is built again
             cache.drop(key)
             return None
 
@@ -218,8 +148,9 @@ class Library:
         return made
 
     def assembly(self, function: Function, kinds: str) -> str:
-        """The machine code of a function as text (compiled anew; for tests and the curious)."""
-        return str(self._build(function, kinds).library.get_asm_str())
+        """The machine code of a function as text; the function is compiled again."""
+        with own_code_generator():
+            return str(self._build(function, kinds).library.get_asm_str())
 
     def _load(self, function: Function, kinds: str) -> Any:
         key = self.key(function, kinds)
@@ -228,12 +159,12 @@ class Library:
             return None
         try:
             return compiler.CompileResult._rebuild(cpu_target.target_context, *pickle.loads(payload))
-        except Exception:  # whatever a damaged or foreign entry raises, it is built again
+        except Exception:  # a damaged or foreign entry may raise anything; the code is built again
             cache.drop(key)
             return None
 
     def _build(self, function: Function, kinds: str) -> Any:
-        top = numba.njit(**_SHARED)(self._top(function))
+        top = numba.njit(**SHARED)(self._top(function))
         try:
             top.compile(tuple(map(self._kind, kinds)))
         except (NumbaError, UnsupportedBytecodeError) as fault:
@@ -257,7 +188,7 @@ class Library:
 
     def _twin(self, function: Function) -> Any:
         if self._twins is None:
-            self._twins = self.tree.copies(_callee)
+            self._twins = self.tree.copies(callee)
         return self._twins[cast(FunctionType, self.tree.replace.get(function, function))]
 
     def _top(self, function: Function) -> Any:
@@ -265,35 +196,35 @@ class Library:
 
 
 def _symbol(key: str, i: int) -> str:
-    """Symbols share one name space in a process."""
+    """A name that is unique in the process: symbols of all libraries share one name space."""
     return f"foliolab_entry_{key[:24]}_{i}"
 
 
 def _explain(function: Function, fault: Exception, authors: set[Path]) -> NativeBuildError:
     """The author's file and line, and numba's reason, out of its long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
-    places = [(Path(p["file"] or p["file2"]).resolve(), p["line"] or p["line2"]) for p in _PLACE.finditer(text)]
-    # numba names the innermost place first
-    places = [p for p in places if p[0] in authors] or places[-1:]
-    place = f"{places[0][0]}:{places[0][1]}" if places else where(function)
+    found = [(Path(m["file"] or m["file2"]).resolve(), m["line"] or m["line2"]) for m in _LOCATION.finditer(text)]
+    # numba names the innermost location first
+    found = [(file, line) for file, line in found if file in authors] or found[-1:]
+    location = f"{found[0][0]}:{found[0][1]}" if found else where(function)
     reasons = [
         line.strip(" -")
         for line in text.splitlines()
         if line.strip() and not line.lstrip().startswith(("File", "During", "Failed in", "<source", "^"))
     ]
-    telling = [
+    known = [
         r
         for r in reasons
         if re.search(r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r)
     ]
     if re.search(r"\bRef\(", text) and "No implementation" in text:
-        telling = ["a field is used as if it were its value: read it by load() or atomic_read()"]
+        known = ["a field is used as if it were its value: read it by load() or atomic_read()"]
     if "NRT required" in text:
-        telling = ["it needs an object that grows (a dict, list, set or string)"]
-    reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]
+        known = ["it needs an object that grows (a dict, list, set or string)"]
+    reason = known[0] if known else reasons[-1] if reasons else "numba gave no reason"
     if hook := re.search(r"\bhooks\.(\w+?)(?:_at)?\(", reason):
         reason = f"the hook {hook[1]} does not return what it should"
     return NativeBuildError(
-        f"{place}: cannot be compiled: {reason}",
+        f"{location}: cannot be compiled: {reason}",
         "run it interpreted first for a fuller message; only integers, references, pointers and primitives compile",
     )

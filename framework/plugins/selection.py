@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
-from foliolab.framework.contract.workload import PMD_ORDER
 from foliolab.framework.errors import UsageError
+from foliolab.framework.machine.layout import PMD_ORDER
 
 PAGE: Final = 4096
 ANON_ORDERS: Final = (0, *range(2, PMD_ORDER + 1))

@@ -13,14 +13,14 @@ Measure = Literal["operations", "time"]
 
 
 class PlayedWorkload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the policies were shown.
+    """A workload whose events all policies were shown.
 
     Attributes:
         name: of the sharing pattern, or the trace's path.
         summary: one line; of a trace the recorded command.
-        references: where it comes from.
-        recorded: whether it is a trace; its times are ns then, else steps: an event takes one, and pauses last as long
-            as the pattern says.
+        references: its sources.
+        recorded: whether it is a trace. Times of a trace are in ns; times of a pattern are in steps: an event takes one
+            step, and the pattern decides how long pauses are.
     """
 
     name: str
@@ -30,13 +30,13 @@ class PlayedWorkload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class JudgedPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A policy, and what it claims about its answers.
+    """A policy and its claims.
 
     Attributes:
-        name: as a user would write it.
-        safe: never to call a folio exclusive that several MMs map.
-        exact: to answer exactly.
-        exact_up_to: to answer exactly while at most so many MMs map a folio at a time; 0: it does not say so.
+        name: as a user writes it.
+        safe: it claims never to call a folio exclusive that several MMs map.
+        exact: it claims to answer exactly.
+        exact_up_to: it claims to answer exactly while at most so many MMs map a folio; 0: it does not claim that.
     """
 
     name: str
@@ -46,20 +46,20 @@ class JudgedPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One policy on one workload with one number of MMs, against the exact count of owners.
+    """One policy on one workload with one number of MMs, compared with the exact number of owners.
 
-    Times are folios × steps (or ns of a trace); an operation is one event on one large folio, counted by what is true
-    after it.
+    Times are folios × steps (or ns of a trace). An operation is one event on one large folio, counted by the folio's
+    owners after it.
 
     Attributes:
         policy, workload: their names.
-        mms: processes that live at a time, at most.
-        most_owners: MMs that mapped the same folio at a time, at most.
+        mms: the most processes at a time.
+        most_owners: the most MMs that mapped a folio at a time.
         events: how many were played.
-        exclusive_ops, exclusive_time: with one MM that maps the folio.
-        shared_ops, shared_time: with several.
-        false_shared: out of the exclusive ones those that the policy calls maybe shared.
-        unsafe: out of the shared ones those that it calls exclusive.
+        exclusive_ops, exclusive_time: while one MM maps the folio.
+        shared_ops, shared_time: while several MMs map the folio.
+        false_shared: the part of the exclusive ones that the policy calls maybe shared.
+        unsafe: the part of the shared ones that the policy calls exclusive.
         stopped: why the replay ended early; empty if it did not.
         exit_code: what that means for the exit status, `errors.ExitCode`.
     """
@@ -79,13 +79,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     exit_code: int = 0
 
     def false(self, by: Measure) -> tuple[int, int]:
-        """What is called shared of what is exclusive, as (part, whole)."""
+        """(exclusive ones that are called maybe shared, all exclusive ones)."""
         if by == "operations":
             return self.false_shared.ops, self.exclusive_ops
         return self.false_shared.folio_ns, self.exclusive_time
 
     def wrong(self, by: Measure) -> tuple[int, int]:
-        """What is called exclusive of what is shared, as (part, whole)."""
+        """(shared ones that are called exclusive, all shared ones)."""
         if by == "operations":
             return self.unsafe.ops, self.shared_ops
         return self.unsafe.folio_ns, self.shared_time
@@ -96,9 +96,9 @@ class RefutedClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         policy, workload, mms: the point.
-        claim: what was claimed.
-        times: how often the answer was otherwise.
-        first: when it first was, steps or ns; -1 where that was not looked for.
+        claim: the claim.
+        times: how often the answer contradicted it.
+        first: the time of the first contradiction, steps or ns; -1 if it is not known.
     """
 
     policy: str

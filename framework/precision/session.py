@@ -1,4 +1,4 @@
-"""Every policy on every workload and number of MMs: the same events for all, the exact count of owners beside them."""
+"""Every policy on every workload and number of MMs: the same events for all, compared with the exact owners."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEMORY: Final = 1 << 30
 
 @dataclass(frozen=True)
 class PrecisionRequest:
-    """What to find out.
+    """What to measure.
 
     Args:
         patterns: sharing patterns.
@@ -33,11 +33,11 @@ class PrecisionRequest:
         traces: recorded traces, besides the patterns.
         mms: numbers of processes that live at a time.
         order: log2 of the pages of a folio of the patterns.
-        folios: how many of them a process has.
+        folios: how many folios the memory of a process has.
         seed: of the patterns.
         memory: bytes that a policy's tables may take.
         execution: native or interpreted.
-        command: what repeats it.
+        command: the command that repeats it.
     """
 
     patterns: Sequence[SharingPattern]
@@ -61,7 +61,7 @@ class _Session:
     done: int = 0
 
     def play(self) -> bool:
-        """Play everything; whether nobody interrupted it."""
+        """Play everything; False if interrupted."""
         try:
             for name, mms, events in _workloads(self.request):
                 if not self._on_all(name, mms, events):
@@ -71,7 +71,7 @@ class _Session:
         return True
 
     def _on_all(self, name: str, mms: int, events: EventSource) -> bool:
-        """All policies on some events; whether nobody interrupted it."""
+        """All policies on some events; False if interrupted."""
         request = self.request
         found = survey(events, _quiet)
         if not found.events:
@@ -84,12 +84,12 @@ class _Session:
             self.done += 1
             if scheme.name in self.failed:
                 continue
-            one = replay_one(plan, with_ids(scheme, most))
-            if one.stopped == INTERRUPTED:
+            replayed = replay_one(plan, with_ids(scheme, most))
+            if replayed.stopped == INTERRUPTED:
                 return False
-            self.points.append(_point(scheme.name, name, mms or found.slots - 1, one))
-            if one.exit_code == ExitCode.PLUGIN_FAILED:
-                self.failed.add(scheme.name)  # it would fail in the same way again
+            self.points.append(_point(scheme.name, name, mms or found.slots - 1, replayed))
+            if replayed.exit_code == ExitCode.PLUGIN_FAILED:
+                self.failed.add(scheme.name)  # it would fail again in the same way
         return True
 
 
@@ -98,7 +98,7 @@ def _quiet(phase: str, done: int, total: int) -> None:
 
 
 def _workloads(request: PrecisionRequest) -> Iterator[tuple[str, int, EventSource]]:
-    """(name, MMs, events) of each; 0 MMs where the events say it."""
+    """(name, number of MMs, events) of each workload; 0 MMs for a trace, which has its own number."""
     for pattern in request.patterns:
         for mms in request.mms:
             usage = Usage(mms=mms, folios=request.folios, order=request.order)
@@ -107,22 +107,22 @@ def _workloads(request: PrecisionRequest) -> Iterator[tuple[str, int, EventSourc
         yield path, 0, Trace(path)
 
 
-def _point(policy: str, workload: str, mms: int, one: Replayed) -> Point:
-    exclusive, *shared = one.owner_ns or [0]
+def _point(policy: str, workload: str, mms: int, replayed: Replayed) -> Point:
+    exclusive, *shared = replayed.owner_ns or [0]
     return Point(
         policy=policy,
         workload=workload,
         mms=mms,
-        most_owners=one.most_owners,
-        events=one.events,
-        exclusive_ops=one.exclusive_ops,
+        most_owners=replayed.most_owners,
+        events=replayed.events,
+        exclusive_ops=replayed.exclusive_ops,
         exclusive_time=exclusive,
-        shared_ops=one.shared_ops,
+        shared_ops=replayed.shared_ops,
         shared_time=sum(shared),
-        false_shared=one.false_shared,
-        unsafe=one.unsafe,
-        stopped=one.stopped,
-        exit_code=one.exit_code,
+        false_shared=replayed.false_shared,
+        unsafe=replayed.unsafe,
+        stopped=replayed.stopped,
+        exit_code=replayed.exit_code,
     )
 
 
@@ -145,7 +145,7 @@ def _refuted(point: Point, claim: str, wrong: Wrong) -> RefutedClaim:
 
 
 def refuted(policies: Sequence[JudgedPolicy], points: Sequence[Point]) -> list[RefutedClaim]:
-    """The claims that points refute."""
+    """The policies' claims that points refute."""
     judged = {policy.name: policy for policy in policies}
     found = []
     for point in points:
@@ -166,7 +166,7 @@ def precision(request: PrecisionRequest, progress: Progress | None = None) -> Pr
 
     Args:
         request: what to do.
-        progress: told of every workload and number of MMs.
+        progress: called for each workload and number of MMs.
 
     Returns:
         the result; `complete` is False if it was interrupted.
@@ -174,7 +174,7 @@ def precision(request: PrecisionRequest, progress: Progress | None = None) -> Pr
     Raises:
         PluginError: a sharing pattern fails.
         TraceFileError: a trace cannot be read.
-        NothingMeasured: nothing had been played when it was interrupted, or there was nothing to play.
+        NothingMeasured: it was interrupted before the first event, or there are no events.
     """
     started = provenance.now()
     session = _Session(request, progress or _quiet)
@@ -205,7 +205,7 @@ def precision(request: PrecisionRequest, progress: Progress | None = None) -> Pr
 
 
 def exit_code(result: PrecisionResult) -> int:
-    """What a result means for the exit status: a policy that failed, or that does not keep what it claims."""
+    """What a result means for the exit status: whether a policy failed, or breaks a claim."""
     codes = [point.exit_code for point in result.points if point.stopped]
     if codes and not any(point.events for point in result.points):
         return int(ExitCode.NOTHING_MEASURED)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.engine.processes import PatternProcesses
 from foliolab.framework.errors import FolioLabError, ModelError, PluginError
 from foliolab.framework.isolation.blame import location_outside, time_limit
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, columns
 from foliolab.framework.trace.file import BLOCK_EVENTS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import load, zone_at
 from foliolab.framework.replay.cells import (

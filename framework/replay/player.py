@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import ModelError
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.account import Account
 from foliolab.framework.replay.cells import Cells, Sizes

@@ -10,18 +10,10 @@ from foliolab.framework.engine.folio import (
     folio_ref_add,
     folio_test_anon,
 )
-from foliolab.framework.engine.pagetable import (
-    PFN_SHIFT,
-    PMD_ORDER,
-    PTE_ANON,
-    PTE_PROT,
-    PTE_WRITE,
-    PTRS_PER_PTE,
-    pmd_ref,
-    pte_ref,
-)
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_ANON, PTE_PROT, PTE_WRITE, PTRS_PER_PTE, pmd_ref, pte_ref
 from foliolab.framework.engine.rmap import folio_add_anon_rmap_ptes
 from foliolab.framework.engine.structs import PG_pagecache
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import (
     READ_ONCE,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from foliolab.framework.engine.mm import mm_alloc_id, mm_free_id
-from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import mm_at, zone_at
 from foliolab.framework.replay.cells import (

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import TraceFileError
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.trace.events import (
     COPIED,
     EXEC,

@@ -52,7 +52,7 @@ def _head(scheme: Scheme, out: Plain, verdicts: Mapping[str, KeptVerdict]) -> No
     out.item(scheme.name, policy.summary, indent=0, style="strong")
     out.line(f"extends struct folio of {LAYOUT_NAMES[policy.layout]}; folios up to order {policy.max_order}")
     if policy.models is not None and not scheme.chosen:
-        out.line(f"models {policy.models.told}: `foliolab kernel check` holds it against such a kernel")
+        out.line(f"models {policy.models.description}: `foliolab kernel check` holds it against such a kernel")
     _heading("Claims", out)
     column = 4 + max((len(name) for name in scheme.capabilities), default=0)
     for name in sorted(scheme.capabilities):
@@ -225,7 +225,7 @@ def data(
         "policy": found.scheme.name,
         "summary": policy.summary,
         "layout": policy.layout,
-        "models": policy.models.told if policy.models is not None and not found.scheme.chosen else "",
+        "models": policy.models.description if policy.models is not None and not found.scheme.chosen else "",
         "references": list(policy.references),
         "capabilities": sorted(found.scheme.capabilities),
         "outcomes": [vars(one) | {"stale": one.stale} for one in (verdicts or {}).values()],

@@ -12,9 +12,9 @@ from foliolab.framework.report import interleaving
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS
-from foliolab.framework.verify.ledger import version_text
 from foliolab.framework.verify.timeline import Timeline
 from foliolab.framework.verify.verifier import Verification
+from foliolab.framework.verify.version import version_text
 
 OWED_NAME: Final = "(every policy)"
 OWED_TEXT: Final = (

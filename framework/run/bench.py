@@ -1,4 +1,4 @@
-"""The bench: machines of all policies in the state that a workload prepared, timed in interleaved rounds."""
+"""The bench: the machines of all policies, in the state that a workload prepared, for interleaved rounds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Ready:
 
 
 class Bench:
-    """Machines that are used again from case to case, so that their memory is touched and warm.
+    """Machines of one shape for all policies. They serve several cases, so that their memory is touched and warm.
 
     Args:
         execution: native or interpreted.
@@ -68,18 +68,22 @@ class Bench:
         return machine
 
     def _contents_for(self, shape: Shape) -> NDArray[np.uint8] | None:
-        """Page contents: one memory serves all policies, since what is in the pages does not matter."""
+        """Memory for page contents. All policies share it, because times do not depend on the contents."""
         if not shape.contents:
             return None
         wanted = shape.nr_pages * PAGE_SIZE
         if self._contents.size < wanted:
             self._contents = allocate(wanted)
-            self._contents[::PAGE_SIZE] = 1  # touched before anything is timed
+            self._contents[::PAGE_SIZE] = 1  # touched before the first round
         return self._contents[:wanted]
 
 
 def run_once(ready: Ready) -> int:
-    """Restore the state and time the calls; nanoseconds from the last thread's start to the last one's end."""
+    """Restore the state and time the calls.
+
+    Returns:
+        nanoseconds from the last start of a thread to the last end.
+    """
     ready.machine.restore(ready.state)
     if len(ready.calls) == 1:
         (call,) = ready.calls
@@ -103,7 +107,7 @@ def _run_threads(calls: Sequence[Callable[[], Any]]) -> int:
             starts[i] = time.perf_counter_ns()
             calls[i]()
             ends[i] = time.perf_counter_ns()
-        except BaseException as fault:  # handed to the caller below
+        except BaseException as fault:  # raised in the caller below
             faults.append(fault)
 
     threads = [threading.Thread(target=body, args=(i,)) for i in range(len(calls))]

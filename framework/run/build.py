@@ -1,4 +1,4 @@
-"""Native code before a run: what is not in the cache is compiled, in two processes where that is worth it."""
+"""Compile native code before a run, in two processes if enough is missing in the cache."""
 
 from __future__ import annotations
 
@@ -23,41 +23,37 @@ ENTRY_POINTS: Final = (
     entrypoints.write_range,
     entrypoints.split_range,
 )
-"""What the microbenchmarks call; the rest is compiled when it is first used."""
+"""What the microbenchmarks call. Other entry points are compiled at their first use."""
 WORTH_A_PROCESS: Final = 2
-"""Policies to compile from which on a second process is started."""
+"""With at least this many policies and MANY_ENTRIES entry points to compile, a second process is worth its start."""
 MANY_ENTRIES: Final = 4
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One function to compile."""
+    """One entry point to compile."""
 
     library: Any
     function: Callable[..., Any]
     kinds: str
 
     def missing(self) -> bool:
-        """Whether it is not in the cache."""
         return not self.library.is_cached(self.function, self.kinds)
 
     def build(self) -> None:
-        """Load it, or compile it into the cache."""
         self.library.get(self.function, self.kinds)
 
 
 @dataclass(frozen=True)
 class PolicyPiece:
-    """A policy's entries, which are compiled together."""
+    """The entry points of a policy, which are compiled together."""
 
     library: Any
 
     def missing(self) -> bool:
-        """Whether they are not in the cache."""
         return not self.library.is_table_cached(calls.ENTRIES, calls.KINDS)
 
     def build(self) -> None:
-        """Load them, or compile them into the cache."""
         self.library.table(calls.ENTRIES, calls.KINDS)
 
 
@@ -65,12 +61,14 @@ def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
     layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
     return [
-        Piece(engine_library(one, None), entry, entrypoints.KERNELS[entry]) for one in layouts for entry in ENTRY_POINTS
+        Piece(engine_library(layout, None), entry, entrypoints.ENTRY_POINTS[entry])
+        for layout in layouts
+        for entry in ENTRY_POINTS
     ]
 
 
 def policy_piece(scheme: Scheme) -> PolicyPiece:
-    """A policy's entries."""
+    """The entry points of a policy."""
     return PolicyPiece(policy_library(scheme))
 
 
@@ -78,7 +76,7 @@ def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[i
     """Compile what is missing.
 
     Yields:
-        (done, total) before each piece; nothing where nothing is missing.
+        (done, total) before each piece; nothing if nothing is missing.
 
     Raises:
         NativeBuildError: a policy cannot be compiled.

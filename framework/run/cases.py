@@ -9,15 +9,15 @@ from typing import Final
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.engine import Shape
-from foliolab.framework.engine.pagetable import PMD_ORDER
 from foliolab.framework.errors import UsageError
 from foliolab.framework.host import memory_available
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.run.request import RunRequest
 
 PROCESS_BYTES: Final = 400 << 20
-"""What Python, numpy and the compiler take."""
+"""Memory of Python, numpy and the compiler."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class Case:
 
     @property
     def key(self) -> tuple[str, int]:
-        """Name of the workload and order."""
+        """The workload's name and the order."""
         return self.workload.name, self.setting.order
 
 
 def counting_setting(case: Case) -> Setting:
-    """The same case, small, for the interpreter."""
+    """The setting of the same case for the interpreter, with fewer pages."""
     small = max(case.workload.small, 2 << case.setting.order)
     return replace(case.setting, nr_pages=min(small, case.setting.nr_pages), counting=True)
 
 
 def shape_of(workload: Workload, setting: Setting) -> Shape:
-    """The machine that a workload wants for a setting."""
+    """The shape of the machine that a workload needs."""
     return Shape(
         nr_pages=workload.frames * setting.nr_pages,
         nr_mms=workload.mms,
@@ -53,7 +53,7 @@ def shape_of(workload: Workload, setting: Setting) -> Shape:
 
 
 def plan(registry: Registry, request: RunRequest) -> list[Case]:
-    """The cases of a run, workload by workload, sizes ascending; sizes that a workload is not for are left out.
+    """The cases of a run by workload, then by size. Sizes that a workload does not support are left out.
 
     Raises:
         UsageError: a name is unknown, or no case is left.
@@ -66,8 +66,8 @@ def plan(registry: Registry, request: RunRequest) -> list[Case]:
                 cases.append(Case(workload, Setting(order, _pages(workload, order, request), request.seed)))
     if not cases:
         raise UsageError(
-            "none of the chosen workloads is for any of the chosen folio sizes",
-            "`foliolab list` says which sizes each workload is for",
+            "no chosen workload supports a chosen folio size",
+            "`foliolab list` shows the sizes of each workload",
         )
     return cases
 
@@ -88,7 +88,7 @@ def _pages(workload: Workload, order: int, request: RunRequest) -> int:
 
 
 def applies(workload: Workload, scheme: Scheme) -> bool:
-    """Whether the policy claims all that the workload needs."""
+    """Whether the policy claims all capabilities that the workload needs."""
     return workload.needs <= scheme.capabilities
 
 

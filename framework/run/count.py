@@ -1,4 +1,4 @@
-"""Counted metrics: what a workload's timed part does to memory, seen by the interpreter. Exact and repeatable."""
+"""Counted metrics: the memory accesses of a workload's timed part, seen by the interpreter. Exact and repeatable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Counter:
     """Counts accesses by kind (an `Observer`).
 
     Attributes:
-        policy_fields: the scheme's own fields; atomics on them are counted apart.
+        policy_fields: the scheme's own fields, whose atomics have a count of their own.
     """
 
     policy_fields: frozenset[str]
@@ -32,7 +32,6 @@ class Counter:
     lines: set[int] = field(default_factory=set)
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
-        """One access."""
         self.lines.add(ref.off // CACHE_LINE)
         if op in ATOMIC_RMW:
             self.atomics += 1
@@ -45,7 +44,7 @@ class Counter:
 
 
 def stored(scheme: Scheme, order: int) -> dict[str, float]:
-    """Bits that the scheme stores in one folio of that order and for each of its pages, and struct page's bytes."""
+    """Bits that the scheme stores for one folio of an order and for each of its pages, and the size of struct page."""
     stride = {"struct_page_bytes": float(page_stride(scheme))}
     if order == 0:
         return {"bits_per_folio": 0.0, "bits_per_page": 0.0} | stride
@@ -55,15 +54,15 @@ def stored(scheme: Scheme, order: int) -> dict[str, float]:
 
 
 def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
-    """Accesses of the timed part, per page, and what the scheme stores.
+    """Count the accesses of the timed part, per page, and what the scheme stores.
 
     Args:
         case: the workload at one folio size.
         scheme: the policy.
-        patience: seconds after which it counts as endless.
+        patience: seconds after which the workload counts as endless.
 
     Raises:
-        PluginError: the policy or the workload failed, wrote what is not its own, or did not end.
+        PluginError: the policy or the workload failed, wrote to a foreign field, or did not end.
     """
     setting = counting_setting(case)
     with time_limit(patience, f"{case.workload.name} with policy {scheme.name}, interpreted,"):

@@ -1,7 +1,7 @@
-"""The supervisor: starts the worker, follows it, and turns what it reports into a result.
+"""Run a comparison: start the worker, follow it, and turn its reports into a result.
 
-A worker that crashes or hangs is ended; the policy that it was running is marked as failed, by name, and a
-new worker goes on with the others. Ctrl-C ends the worker at once and keeps what was measured.
+If a worker crashes or hangs, the policy that it was running is marked as failed, and a new worker continues with the
+other policies. Ctrl-C ends the worker at once and keeps what was measured.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from foliolab.framework.run.request import RunRequest
 from foliolab.framework.run.worker import Counted, Failed, Key, Phase, Sample, Skipped, Step
 
 GRACE: Final = 5.0
-"""Seconds more than the worker's own patience: where it can, it says itself what hangs, with file and line."""
+"""Seconds beyond the patience. The worker itself stops interpreted code that hangs, and names file and line."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the phase, the steps done and the steps in all (0: unknown)."""
 Partial = Callable[[Result], None]
-"""Called with what is measured so far, incomplete, whenever a case is over."""
+"""Called after each case with the incomplete result."""
 
 
 _EMPTY: Final[dict[str, Any]] = {"samples": [], "flagged": [], "counted": {}, "reason": ""}
@@ -40,7 +40,7 @@ _EMPTY: Final[dict[str, Any]] = {"samples": [], "flagged": [], "counted": {}, "r
 
 @dataclass
 class _Run:
-    """What is known so far."""
+    """The reports of the worker so far."""
 
     request: RunRequest
     progress: Progress
@@ -58,7 +58,6 @@ class _Run:
         return self.cells.setdefault(key, deepcopy(_EMPTY))
 
     def take(self, event: Any) -> None:
-        """One report of the worker."""
         if isinstance(event, Phase):
             self.phase, self.steps, self.total = event.name, 0, event.steps
         elif isinstance(event, Step):
@@ -80,7 +79,7 @@ class _Run:
         self.progress(self.phase, self.steps, self.total)
 
     def fail(self, policy: str, key: Key | None, message: str) -> None:
-        """A policy is out."""
+        """Take a policy out of the run."""
         self.out.add(policy)
         workload, order = (key[0], 4 << key[1]) if key else ("", 0)
         self.failures.append(Failure(policy=policy, workload=workload, size_kib=order, message=message))
@@ -88,7 +87,7 @@ class _Run:
             self.cell(key)["reason"] = message
 
     def complete_cases(self) -> set[tuple[str, int]]:
-        """Cases of which every policy that is still in has all its rounds."""
+        """Cases that are measured for all policies that are still in the run."""
         ready: dict[tuple[str, int], bool] = {}
         for (workload, order, policy), cell in self.cells.items():
             whole = len(cell["samples"]) >= self.request.repeats or bool(cell["reason"])
@@ -101,12 +100,12 @@ def compare_run(request: RunRequest, progress: Progress | None = None, partial: 
     """Run a comparison.
 
     Args:
-        request: what to do.
-        progress: told of every step.
-        partial: told of what is measured so far, after every case.
+        request: the run.
+        progress: called at each step.
+        partial: called after each case.
 
     Returns:
-        the result; `complete` is False if the run was interrupted.
+        the result; `complete` is False after Ctrl-C.
 
     Raises:
         UsageError: a name in the request is unknown, or the run takes more memory than is available.
@@ -129,12 +128,12 @@ def compare_run(request: RunRequest, progress: Progress | None = None, partial: 
         for key in _asked(request):
             if key not in run.cells:
                 orders = registry.workload(key[0]).orders
-                run.cell(key)["reason"] = f"{key[0]} is for folios of {_sizes(orders)} only"
+                run.cell(key)["reason"] = f"{key[0]} supports folios of {_sizes(orders)} only"
     return found(not interrupted)
 
 
 def _resulting(run: _Run, schemes: Mapping[str, Scheme]) -> Callable[[bool], Result]:
-    """Makes the result of what is known so far; what does not change is asked for once."""
+    """A function that makes the result of the reports so far. What does not change is read once."""
     request = run.request
     started, machine, git = provenance.now(), host.describe_host(), provenance.git()
 
@@ -180,7 +179,7 @@ def _sizes(orders: Iterable[int]) -> str:
 
 def _notes(request: RunRequest) -> list[str]:
     if request.execution == "interpreted":
-        return ["interpreted, since there is no native code here: counted metrics are exact, times mean little"]
+        return ["interpreted, without native code: counted metrics are exact, times mean little"]
     return []
 
 
@@ -231,7 +230,7 @@ def _blame(run: _Run, what: str) -> None:
     """Mark the policy that the worker was running as failed.
 
     Raises:
-        FolioLabError: no policy was running.
+        FolioLabError: the worker was running no policy.
     """
     step = run.running
     if step is None or not step.key[2]:

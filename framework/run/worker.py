@@ -1,5 +1,8 @@
-"""The worker: the process in which policies run. It reports every step, so that its parent knows whose fault a
-crash or a hang is; it holds nothing that the parent would miss."""
+"""The worker: the process in which policies run.
+
+It reports each step before it begins, so that its parent knows which policy a crash or a hang belongs to. It keeps no
+results: the parent has all of them.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Step:
-    """What the worker does next: a workload, an order, a policy.
+    """The next step: a workload, an order, a policy.
 
     Attributes:
-        native: whether it is native code, in which faults cannot be caught.
-        extra: whether it is more than was asked for, and so not counted as progress.
+        native: whether native code runs, whose faults cannot be caught.
+        extra: whether the step is a round beyond those of the request, which progress does not count.
     """
 
     key: Key
@@ -47,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Counted:
-    """Counted metrics of a cell."""
+    """The counted metrics of a cell."""
 
     key: Key
     metrics: dict[str, float]
@@ -55,7 +58,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Sample:
-    """One timed round of a cell, nanoseconds a page."""
+    """One timed round of a cell, in nanoseconds per page."""
 
     key: Key
     round: int
@@ -65,7 +68,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Failed:
-    """A policy failed; it takes no further part."""
+    """A policy failed, and is out of the run."""
 
     policy: str
     key: Key | None
@@ -74,7 +77,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A cell that does not apply."""
+    """The policy does not claim what the workload needs."""
 
     key: Key
     reason: str
@@ -82,12 +85,12 @@ class Skipped:
 
 @dataclass
 class Worker:
-    """Carries a run out.
+    """Runs the phases of a request.
 
     Args:
-        request: what to do.
-        pipe: where to report.
-        out: policies that are out of the run.
+        request: the run.
+        pipe: for the reports.
+        out: policies that have failed.
         done: cases (workload, order) that are measured already.
     """
 
@@ -99,7 +102,6 @@ class Worker:
     skipped: set[Key] = field(default_factory=set)
 
     def run(self) -> None:
-        """All phases."""
         registry = load(self.request.plugins)
         for name in self.request.policies:
             if name not in self.out:
@@ -134,7 +136,7 @@ class Worker:
                     self._fail(name, key, fault)
 
     def _build(self) -> None:
-        """Compile what is missing; a policy that cannot be compiled is out, the others go on."""
+        """Compile what is missing. A policy that cannot be compiled is out; the others continue."""
         self.pipe.send(Phase("compiling", 0))
         try:
             self._compile(self._live())
@@ -176,17 +178,17 @@ class Worker:
             except Exception as fault:
                 self._fail(name, key, fault)
         for name in list(ready):
-            self._round(ready, case, name, -1)  # warms up, and is not kept
+            self._round(ready, case, name, -1)  # a warm-up, which is not kept
         start = time.monotonic()
         for turn in range(MOST_ROUNDS * self.request.repeats):
             if turn >= self.request.repeats and time.monotonic() - start > self.request.spare:
                 break
-            # ABBA: what drifts over time drifts for all
+            # ABBA: a drift over time affects all policies alike
             for name in list(ready)[:: 1 if turn % 2 == 0 else -1]:
                 self._round(ready, case, name, turn)
 
     def _round(self, ready: dict[str, Ready], case: Case, name: str, turn: int) -> None:
-        """Time one policy once; where it fails it is out."""
+        """Time one policy once; a policy that fails is out."""
         key = (*case.key, name)
         self.pipe.send(Step(key, native=self.request.execution == "native", extra=turn >= self.request.repeats))
         before = _yields(self.request)
@@ -210,7 +212,7 @@ def _yields(request: RunRequest) -> int:
 
 
 def _pin() -> None:
-    """Stay on one CPU, the last one: the parent draws its progress on another."""
+    """Stay on the last CPU; the parent, which draws the progress, can use the others."""
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setaffinity(0, {max(_ALL)})
 
@@ -224,10 +226,10 @@ _ALL: Final = set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") e
 
 
 def work(pipe: Connection, request: RunRequest, out: set[str], done: set[tuple[str, int]]) -> None:
-    """Carry a run out, in a process of its own.
+    """Run a request; the entry of the worker process.
 
     Raises:
-        FolioLabError: it cannot be carried out.
+        FolioLabError: the request cannot be run.
     """
     try:
         Worker(request, pipe, out, done).run()

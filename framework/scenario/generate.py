@@ -10,7 +10,7 @@ from itertools import product
 from typing import Final
 
 from foliolab.framework.engine import shrinking
-from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.space import Refused, Space, check
 from foliolab.framework.scenario.syntax import Item, Pages, Region, Scenario, ScenarioStep
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from foliolab.framework.engine.machine import OUTCOMES as CODES
-from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.machine.layout import PMD_ORDER
 
 OUTCOMES: Final = tuple(CODES.values())
 """Outcomes of a write: unchanged, reused, copied, new page."""
@@ -58,22 +58,24 @@ _NAME: Final = Operand("NAME", "name")
 _AS: Final = Operand("NAME", "name", "as")
 
 ACTIONS: Final[dict[str, Action]] = {
-    "fork": Action((_NAME, Operand("PAGES", "pages", "without", True)), "a child; `without`: MADV_DONTFORK on a part"),
-    "exec": Action((), "the address space goes, the process stays"),
-    "exit": Action((), "pins and references are dropped, then the address space goes"),
-    "write": Action((_PAGES, Operand("BYTE", "value", "=", True)), "store a byte into each page, in order", "outcome"),
-    "read": Action((_PAGES,), "load the byte of each page", "byte"),
-    "munmap": Action((_PAGES,), "unmap"),
-    "dontneed": Action((_PAGES,), "MADV_DONTNEED: drop the pages, keep the range"),
-    "mremap": Action((_PAGES, Operand("PAGE", "to", "to")), "move; what was there is unmapped"),
-    "mprotect": Action((_PAGES,), "read-only and back: a PMD that is covered in part is split"),
-    "pin": Action((_PAGE, _AS), "register as an io_uring buffer: FOLL_PIN after a write fault", "outcome"),
-    "unpin": Action((_NAME,), "undo a pin"),
-    "vmsplice": Action((_PAGE, _AS), "a page reference in a pipe: FOLL_GET"),
-    "close": Action((_NAME,), "close the pipe of a vmsplice"),
-    "peek": Action((_NAME,), "read the byte through a pin or a pipe", "byte"),
+    "fork": Action(
+        (_NAME, Operand("PAGES", "pages", "without", True)), "creates a child; `without`: MADV_DONTFORK on a part"
+    ),
+    "exec": Action((), "replaces the address space by an empty one"),
+    "exit": Action((), "drops pins and references, then the address space"),
+    "write": Action((_PAGES, Operand("BYTE", "value", "=", True)), "stores a byte into each page, in order", "outcome"),
+    "read": Action((_PAGES,), "loads the byte of each page", "byte"),
+    "munmap": Action((_PAGES,), "unmaps the pages"),
+    "dontneed": Action((_PAGES,), "MADV_DONTNEED: drops the pages, keeps the mapping"),
+    "mremap": Action((_PAGES, Operand("PAGE", "to", "to")), "moves the pages; pages at the target are unmapped"),
+    "mprotect": Action((_PAGES,), "makes the pages read-only and writable again; splits a PMD that it covers in part"),
+    "pin": Action((_PAGE, _AS), "registers an io_uring buffer: FOLL_PIN after a write fault", "outcome"),
+    "unpin": Action((_NAME,), "removes a pin"),
+    "vmsplice": Action((_PAGE, _AS), "puts a page reference into a pipe: FOLL_GET"),
+    "close": Action((_NAME,), "closes the pipe of a vmsplice"),
+    "peek": Action((_NAME,), "reads the byte through a pin or a pipe", "byte"),
     "cold": Action((_PAGES,), "MADV_COLD: splits an exclusive folio that it covers in part; only at the end", "split"),
-    "pageout": Action((_PAGES,), "MADV_PAGEOUT: where there is swap", "out"),
+    "pageout": Action((_PAGES,), "MADV_PAGEOUT; needs swap", "out"),
 }
 
 
@@ -91,11 +93,11 @@ class Subject:
 
 
 SUBJECTS: Final[dict[str, Subject]] = {
-    "kpagecount": Subject("/proc/kpagecount of each page: how often it is mapped; 0 where none is", True),
+    "kpagecount": Subject("/proc/kpagecount of each page: how often it is mapped", True),
     "mapcount": Subject("mappings of the folio of each page, as the policy counts them", True),
     "owners": Subject("processes that map the folio of each page: the truth, from the page tables", True),
     "shared": Subject("the policy says that several processes may map the folio"),
-    "exclusive": Subject("the policy says that one process alone maps the folio"),
+    "exclusive": Subject("the policy says that only one process maps the folio"),
     "present": Subject("each page is mapped"),
     "absent": Subject("no page is mapped: unmapped, dropped, never written, or swapped out"),
 }

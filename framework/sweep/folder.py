@@ -1,4 +1,4 @@
-"""The folder of a sweep: a file a task that is done, written whole or not at all; what lies there is not run again."""
+"""The folder of a sweep: one file for each finished task. A task whose file is there does not run again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Complete(msgspec.Struct):
 
 
 class Folder:
-    """Results by task.
+    """The results of a sweep, by task.
 
     Args:
-        path: of the folder; made if there is none.
+        path: the folder, which is created if necessary.
 
     Raises:
-        UsageError: it cannot be made.
+        UsageError: the folder cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,16 +33,16 @@ class Folder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as fault:
-            raise UsageError(f"{path} cannot be made: {fault.strerror}", "choose another --output") from fault
+            raise UsageError(f"{path} cannot be created: {fault.strerror}", "choose another --output") from fault
 
-    def place(self, task: Task) -> Path:
-        """Where a task's result lies, or will."""
+    def path_of(self, task: Task) -> Path:
+        """The file of a task's result."""
         return self.path / f"{task.key(self.versions)}.json"
 
     def has(self, task: Task) -> bool:
-        """Whether a task is done: its file is there, whole, and was not interrupted."""
+        """Whether a task is finished: its file is readable, and the run was not interrupted."""
         try:
-            return msgspec.json.decode(self.place(task).read_bytes(), type=_Complete).complete
+            return msgspec.json.decode(self.path_of(task).read_bytes(), type=_Complete).complete
         except (OSError, msgspec.DecodeError, msgspec.ValidationError):
             return False
 
@@ -50,16 +50,16 @@ class Folder:
         """Write a result.
 
         Raises:
-            ResultFileError: it is none, was interrupted, or the place cannot be written to.
+            ResultFileError: the result is damaged or incomplete, or the file cannot be written.
         """
         try:
             whole = msgspec.json.decode(data, type=_Complete).complete
         except (msgspec.DecodeError, msgspec.ValidationError) as fault:
             raise ResultFileError(f"{task.name}: its result is damaged: {fault}", "run the sweep again") from fault
         if not whole:
-            raise ResultFileError(f"{task.name}: it was interrupted", "run the sweep again")
-        write_atomically(self.place(task), data)
+            raise ResultFileError(f"{task.name}: the run was interrupted", "run the sweep again")
+        write_atomically(self.path_of(task), data)
 
     def files(self, tasks: Sequence[Task]) -> list[Path]:
-        """The files of the tasks that are done, in their order."""
-        return [self.place(task) for task in tasks if self.has(task)]
+        """The files of the finished tasks, in the order of the tasks."""
+        return [self.path_of(task) for task in tasks if self.has(task)]

@@ -22,18 +22,18 @@ KINDS: Final = ("compare", "verify", "replay")
 
 @dataclass(frozen=True)
 class Grid:
-    """What is to be run.
+    """The dimensions of a sweep.
 
     Args:
         schemes: the policies, the baseline first.
         workloads: of a comparison.
         orders: of the folios.
-        seeds: of whatever is random.
-        memory: that each measurement works on, as a user writes it.
-        repeats: rounds; as many as the verdicts of the whole grid need by default.
-        plugins: plugin files, with absolute paths.
-        seconds: of the attacks on each policy.
-        traces: files to replay, with absolute paths.
+        seeds: for whatever is random.
+        memory: modelled memory of each measurement, as the user writes it.
+        repeats: rounds; by default, as many as the verdicts of the whole grid need.
+        plugins: absolute paths of plugin files.
+        seconds: time of the attacks on each policy.
+        traces: absolute paths of the traces to replay.
     """
 
     schemes: Sequence[Scheme]
@@ -50,7 +50,7 @@ class Grid:
         """The tasks of a kind.
 
         Raises:
-            UsageError: there is none.
+            UsageError: the grid has no task.
         """
         made = {"compare": self._compare, "verify": self._verify, "replay": self._replay}
         found = made[kind]()
@@ -102,14 +102,14 @@ class Grid:
 
 
 def with_parameters(policies: Iterable[str], parameters: Iterable[str]) -> list[str]:
-    """Policies with each combination of the values of `POLICY:NAME=V1,V2,…`.
+    """Replace policies by one for each combination of the values of `POLICY:NAME=V1,V2,…`.
 
     Args:
-        policies: as a user writes them.
-        parameters: such as `mm-id-slots:slots=2,3,4`; several of one policy are combined.
+        policies: as the user writes them.
+        parameters: such as `mm-id-slots:slots=2,3,4`; several parameters of one policy are combined.
 
     Raises:
-        UsageError: one is not written so.
+        UsageError: a text is not understood.
     """
     wanted: dict[str, list[list[str]]] = {}
     for text in parameters:

@@ -14,18 +14,16 @@ from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
 from foliolab.framework.verify.verdicts import Verdicts
 
-BESIDE: Final = (
-    "Measured beside other tasks of a sweep, up to {} at a time on one machine: times are noisier than alone."
-)
+BESIDE: Final = "Measured beside other tasks of a sweep, up to {} at a time on one host: times are noisier than alone."
 
 
 def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Result]:
-    """The results of comparisons, by seed; each as one.
+    """Merge the results of comparisons into one result for each seed.
 
     Args:
         files: of the tasks.
-        command: the sweep's.
-        workers: that ran at a time.
+        command: of the sweep.
+        workers: how many tasks ran at a time.
     """
     found: dict[int, list[Result]] = {}
     for path in files:
@@ -33,13 +31,13 @@ def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Resul
         found.setdefault(result.config.seed, []).append(result)
     together = {seed: merge(parts, command) for seed, parts in sorted(found.items())}
     if workers > 1:
-        for one in together.values():
-            one.notes.append(BESIDE.format(workers))
+        for result in together.values():
+            result.notes.append(BESIDE.format(workers))
     return together
 
 
 def verified(files: Sequence[Path], command: str) -> Verdicts:
-    """What was found about policies, in one file."""
+    """Merge the verdicts about policies."""
     found = [one for path in files for one in Verdicts.load(path).verifications]
     return Verdicts(verifications=found, command=command)
 
@@ -48,8 +46,8 @@ class Replays(Document, frozen=True, kw_only=True):
     """Replays of several traces.
 
     Attributes:
-        replays: one a trace, as `foliolab replay --json` writes it.
-        command: what repeats them.
+        replays: one for each trace, as `foliolab replay --json` writes it.
+        command: the command that repeats them.
     """
 
     WHAT = "file of replays"
@@ -61,13 +59,13 @@ class Replays(Document, frozen=True, kw_only=True):
 
 
 def replayed(files: Sequence[Path], command: str) -> Replays:
-    """What policies did on each trace, in one file."""
+    """Merge the replays of traces."""
     return Replays(replays=[ReplayResult.load(path) for path in files], command=command)
 
 
 # -- rows ------------------------------------------------------------------------------------------------
 def measured_rows(together: dict[int, Result]) -> list[dict[str, Any]]:
-    """A row a policy, workload, size and seed: the median, the samples, what was counted."""
+    """One row for each policy, workload, size and seed: median, samples and counted metrics."""
     metrics = sorted({name for one in together.values() for cell in one.cells for name in cell.counted})
     return [
         {
@@ -81,11 +79,12 @@ def measured_rows(together: dict[int, Result]) -> list[dict[str, Any]]:
 
 
 def verdict_rows(found: Verdicts) -> list[dict[str, Any]]:
-    """A row a policy, claim and attack."""
+    """One row for each policy, claim and attack."""
     return [
         {
             "policy": one.policy, "claim": finding.claim, "attack": finding.attack, "verdict": finding.verdict,
-            "bound": finding.bound, "states": finding.states, "seconds": finding.seconds,
+            "bound": finding.bound, "states": finding.states, "seconds": finding.seconds, "date": one.started[:10],
+            "version": one.versions.get("foliolab", ""), "verifier": one.verifier,
         }
         for one in found.verifications
         for finding in one.findings
@@ -93,7 +92,7 @@ def verdict_rows(found: Verdicts) -> list[dict[str, Any]]:
 
 
 def replay_rows(found: Replays) -> list[dict[str, Any]]:
-    """A row a trace and policy."""
+    """One row for each trace and policy."""
     return [
         {
             "trace": one.recording.path, "policy": done.policy, "events": done.events, "stopped": done.stopped,
@@ -107,10 +106,10 @@ def replay_rows(found: Replays) -> list[dict[str, Any]]:
 
 
 def parquet(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write rows as a table.
+    """Write rows as a Parquet file.
 
     Raises:
-        UsageError: pyarrow is not installed, or the place cannot be written to.
+        UsageError: pyarrow is not installed, or the file cannot be written.
     """
     try:
         import pyarrow
@@ -121,4 +120,4 @@ def parquet(rows: list[dict[str, Any]], path: Path) -> None:
     try:
         writer.write_table(pyarrow.Table.from_pylist(rows), path)
     except OSError as fault:
-        raise UsageError(f"{path} cannot be written: {fault}", "choose another place") from fault
+        raise UsageError(f"{path} cannot be written: {fault}", "choose another path") from fault

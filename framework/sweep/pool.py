@@ -1,4 +1,4 @@
-"""Who runs the tasks: processes here, or the workers of a Dask cluster; both speak `concurrent.futures`."""
+"""The executors of tasks (`concurrent.futures`): processes of this host, or the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ CONNECT: Final = "10s"
 
 
 def local(workers: int) -> Executor:
-    """A pool of new processes."""
+    """A pool of spawned processes.
+
+    The standard pool serves here instead of `isolation.process`, because a task's own child process (see `task.run`)
+    already isolates it.
+    """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_plain)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_sigint)
 
 
-def _plain() -> None:
-    """In a worker: Ctrl-C ends it at once, without a word; the program says what there is to say."""
+def _end_with_sigint() -> None:
+    """Let Ctrl-C end a worker without a traceback; the program reports the interruption."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stop(executor: Executor) -> None:
-    """End an executor now, and its processes if they are here."""
+    """End an executor now, with its processes if they run on this host."""
     if not isinstance(executor, ProcessPoolExecutor):
-        executor.shutdown(wait=False)  # a cluster's cancels what has not begun
+        executor.shutdown(wait=False)  # a cluster's executor cancels the tasks that have not begun
     else:
         executor.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
@@ -41,7 +45,7 @@ class Cluster:
         address: of its scheduler, such as tcp://host:8786.
 
     Raises:
-        UsageError: dask.distributed is not installed, or nobody answers there.
+        UsageError: dask.distributed is not installed, or no scheduler answers.
     """
 
     def __init__(self, address: str) -> None:
@@ -59,16 +63,16 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """Threads of all its workers now."""
+        """The threads of all workers now."""
         return sum(self.client.nthreads().values())
 
     def executor(self) -> Executor:
-        """It as an executor; a task whose worker is lost is given to another one, by Dask."""
+        """The executor of the cluster. Dask gives the task of a lost worker to another worker."""
         found: Executor = self.client.get_executor(pure=False)
         return found
 
     def close(self) -> None:
-        """Leave it; it goes on."""
+        """Disconnect from the cluster, which continues to run."""
         self.client.close()
 
 

@@ -1,4 +1,4 @@
-"""Runs the tasks of a sweep that are not done yet; a lost worker costs a second try, not the sweep."""
+"""Run the unfinished tasks of a sweep. The task of a lost worker is tried again."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from foliolab.framework.sweep.task import Done, Task, TaskFailed, run
 
 TRIES: Final = 3
 LOOK: Final = 0.5
-"""Seconds between two reports of the time that is left."""
+"""Seconds between two reports of progress."""
 
 
 @dataclass
 class State:
-    """How far a sweep is.
+    """The progress of a sweep.
 
     Args:
-        total: tasks.
-        done: of them, those found in the folder included.
-        found: those that were there already.
-        failed: name of the task to what happened.
-        seconds: of work that was done, all workers together.
-        began: when, by the monotonic clock.
+        total: number of tasks.
+        done: number of finished tasks, with those found in the folder.
+        found: number of tasks that an earlier sweep finished.
+        failed: reason by name of the task.
+        seconds: work of all workers together.
+        began: start by the monotonic clock.
     """
 
     total: int
@@ -41,7 +41,7 @@ class State:
 
     @property
     def left(self) -> float | None:
-        """Seconds until it is over, at the pace so far; None while that is not known."""
+        """Estimated seconds until the end; None before the first task is finished."""
         ran = self.done - self.found
         if not ran:
             return None
@@ -53,19 +53,19 @@ Tell = Callable[[State], None]
 
 
 def sweep(tasks: Sequence[Task], folder: Folder, make: Maker, tell: Tell = lambda state: None) -> State:
-    """Run what is not done; Ctrl-C ends it, and keeps what is.
+    """Run the unfinished tasks. Ctrl-C ends the sweep and keeps the finished ones.
 
     Args:
-        tasks: all of them.
-        folder: of their results.
-        make: makes the executor; called again when that one has lost a process.
-        tell: told how far it is.
+        tasks: all tasks.
+        folder: of the results.
+        make: makes the executor; called again after an executor has lost a process.
+        tell: called with the progress.
 
     Returns:
-        how far it got.
+        the progress at the end.
 
     Raises:
-        KeyboardInterrupt: somebody wants an end.
+        KeyboardInterrupt: the user pressed Ctrl-C.
     """
     state = State(len(tasks))
     waiting = [task for task in tasks if not folder.has(task)]
@@ -86,14 +86,18 @@ def sweep(tasks: Sequence[Task], folder: Folder, make: Maker, tell: Tell = lambd
 def _round(
     waiting: Sequence[Task], executor: Executor, folder: Folder, state: State, tries: dict[Task, int], tell: Tell
 ) -> list[Task]:
-    """Give all tasks to an executor; those that are to be given to a new one."""
+    """Run tasks on one executor.
+
+    Returns:
+        the tasks to try again on a new executor.
+    """
     running: dict[Future[Done], Task] = {}
     again: list[Task] = []
     before = state.done
     for task in waiting:
         try:
             running[executor.submit(run, task)] = task
-        except BrokenExecutor:  # it broke while it was being filled
+        except BrokenExecutor:  # a process died while tasks were submitted
             again.append(task)
     started: set[Task] = set()
     lost: list[Task] = []
@@ -105,7 +109,7 @@ def _round(
                 lost.append(task)
         started |= {task for future, task in running.items() if future.running()}
         tell(state)
-    for task in lost:  # a pool that breaks takes along those that only waited
+    for task in lost:  # a broken pool also loses tasks that have not begun: these tries do not count
         tries[task] += task in started or state.done == before
         if tries[task] < TRIES:
             again.append(task)
@@ -116,14 +120,14 @@ def _round(
 
 
 def _taken(future: Future[Done], task: Task, folder: Folder, state: State) -> bool:
-    """Take what came of a task; False if its worker was lost, and it is to be tried again."""
+    """Keep the result of a task or the reason of its failure; False if its worker was lost."""
     try:
         done = future.result()
         folder.keep(task, done.data)
     except (TaskFailed, FolioLabError) as fault:
         state.failed[task.name] = f"{fault.what}; {fault.hint}" if fault.hint else fault.what
         return True
-    except Exception:  # a broken pool, a killed worker, a cluster's own error
+    except Exception:  # a broken pool, a killed worker, or an error of the cluster
         return False
     state.done += 1
     state.seconds += done.seconds

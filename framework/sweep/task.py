@@ -1,7 +1,7 @@
-"""One task of a sweep: a command of FolioLab that writes a result file, run in a process of its own.
+"""One task of a sweep: a command of FolioLab that writes a result file, in a process of its own.
 
-A task is words: names and parameters, never a policy's code. So a plugin that crashes costs its own task, and a
-cluster's workers need nothing but an installed FolioLab (and the plugin files, where some are named).
+A task consists of words: names and parameters, never a policy's code. A plugin that crashes ends only its own task, and
+the workers of a cluster need only an installed FolioLab and the plugin files that the words name.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 from foliolab.framework.errors import FolioLabError
 
 SHOWN = 400
-"""Characters of what a failed command said."""
+"""Characters of a failed command's messages that are shown."""
 
 
 class TaskFailed(FolioLabError):
-    """A task's command wrote no result, or only a part of one."""
+    """A task's command wrote no complete result."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Task:
     """A task.
 
     Args:
-        name: for people, such as `munmap at 64K, seed 1`.
-        words: the command behind `foliolab`, without --json.
-        limit: seconds after which its process is ended.
+        name: for messages, such as `munmap at 64K, seed 1`.
+        words: the command after `foliolab`, without --json.
+        limit: seconds after which its process is killed.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Task:
     limit: float = 3600.0
 
     def key(self, versions: str) -> str:
-        """What its result is called: the same for the same command of the same FolioLab."""
+        """The name of the result: the same for the same command of the same version of FolioLab."""
         text = "\0".join([*self.words, versions])
         return f"{self.words[0]}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a task.
+    """The result of a task.
 
     Args:
         data: the result file.
-        seconds: how long it took.
-        host: where it ran, and in which process.
+        seconds: that the task took.
+        host: name of the host and number of the process.
     """
 
     data: bytes
@@ -61,26 +61,28 @@ class Done:
 
 
 def run(task: Task) -> Done:
-    """Run a task here.
+    """Run a task in this process's own child.
 
     Raises:
-        TaskFailed: it wrote no result; with what it said.
+        TaskFailed: the command wrote no result; has its messages.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="foliolab-sweep-") as folder:
-        place = Path(folder) / "result.json"
-        words = [sys.executable, "-m", "foliolab.framework.cli", *task.words, "--json", str(place)]
+        path = Path(folder) / "result.json"
+        words = [sys.executable, "-m", "foliolab.framework.cli", *task.words, "--json", str(path)]
         try:
             done = subprocess.run(
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                 errors="replace", timeout=task.limit, check=False, cwd=folder,
             )  # fmt: skip
         except subprocess.TimeoutExpired as fault:
-            raise TaskFailed(f"{task.name}: did not end within {task.limit:g} s", "give it less to do") from fault
-        if not place.is_file() or done.returncode not in (0, 1):
+            raise TaskFailed(f"{task.name}: did not end within {task.limit:g} s", "choose a smaller grid") from fault
+        if not path.is_file() or done.returncode not in (0, 1):
             said = " ".join(done.stderr.split())[-SHOWN:]
-            raise TaskFailed(f"{task.name}: ended with {done.returncode}: {said or 'no message'}", _repeat(task))
-        return Done(place.read_bytes(), time.monotonic() - began, f"{os.uname().nodename}:{os.getpid()}")
+            raise TaskFailed(
+                f"{task.name}: ended with exit status {done.returncode}: {said or 'no message'}", _repeat(task)
+            )
+        return Done(path.read_bytes(), time.monotonic() - began, f"{os.uname().nodename}:{os.getpid()}")
 
 
 def _repeat(task: Task) -> str:

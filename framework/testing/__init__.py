@@ -1,16 +1,20 @@
 """The conformance kit: one set of checks of a policy, for pytest, the command line and the window.
 
-`PolicyConformance` is the class that a policy's own tests subclass; it needs pytest, the checks do not.
+`PolicyConformance` is the class that a policy's own tests subclass. It needs pytest; the checks do not.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from foliolab.framework.testing.conformance import PolicyConformance
 
 __all__ = ["PolicyConformance"]
+
+RESULTS: Final = "foliolab_results"
+"""The attribute of a test's report that carries results as JSON, also from the workers of pytest-xdist. The constant
+stands here because the pytest plugin needs it in every run, and must not import `comparer` for that."""
 
 
 def __getattr__(name: str) -> Any:

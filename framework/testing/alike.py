@@ -1,4 +1,4 @@
-"""The interpreted text and the native one, operation by operation: every byte of memory must agree."""
+"""Compare the interpreted text with native code: every byte of memory must agree after each operation."""
 
 from __future__ import annotations
 
@@ -17,24 +17,21 @@ STEPS: Final = 150
 
 
 def difference(scheme: Scheme, seed: int = 1, steps: int = STEPS) -> str:
-    """Do the same operations interpreted and native; where memory first differs, empty if it does not.
+    """Do the same random operations interpreted and native, and describe the first difference; empty without one.
 
     Args:
         scheme: the policy.
         seed: of the operations.
-        steps: operations on each kind of machine; with large folios fewer.
+        steps: operations on each kind of machine; fewer with large folios.
 
     Raises:
         PluginError: the policy's text failed.
     """
-    for scene in scenes(scheme):
-        told = _on(scheme, scene, seed, min(steps, 3 * scene.steps))
-        if told:
-            return told
-    return ""
+    differences = (_difference_on(scheme, scene, seed, min(steps, 3 * scene.steps)) for scene in scenes(scheme))
+    return next(filter(None, differences), "")
 
 
-def _on(scheme: Scheme, scene: Scene, seed: int, steps: int) -> str:
+def _difference_on(scheme: Scheme, scene: Scene, seed: int, steps: int) -> str:
     interpreted, native = (Machine(scheme, scene.shape, how) for how in ("interpreted", "native"))
     pmds = bool(set(scene.kinds(scheme)) & {"pmd"})
     chooser = Chooser(interpreted, scene.orders, pmds)
@@ -45,17 +42,17 @@ def _on(scheme: Scheme, scene: Scene, seed: int, steps: int) -> str:
         if operation is None:
             continue
         try:
-            said = interpreted.apply(operation)
+            expected = interpreted.apply(operation)
         except ModelError:
-            return ""  # out of memory, in the middle of it: the sequence ends here
-        also = native.apply(operation)
-        if said != also:
-            return f"operation {step} ({operation}): interpreted it answers {said!r}, natively {also!r}"
+            return ""  # the machine is out of memory in the middle of an operation: the sequence ends here
+        found = native.apply(operation)
+        if found != expected:
+            return f"operation {step} ({operation}): interpreted it answers {expected!r}, natively {found!r}"
         where = np.flatnonzero(interpreted.vm.buffer != native.vm.buffer)
         if where.size:
-            mine, theirs = (int(machine.vm.buffer[where[0]]) for machine in (interpreted, native))
+            first = [int(machine.vm.buffer[where[0]]) for machine in (interpreted, native)]
             return (
                 f"operation {step} ({operation}) leaves other memory natively: {where.size} bytes differ, the first "
-                f"at offset {int(where[0])}, {mine} interpreted and {theirs} native"
+                f"at offset {int(where[0])}, {first[0]} interpreted and {first[1]} native"
             )
     return ""

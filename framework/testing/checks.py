@@ -1,4 +1,4 @@
-"""The checks of a policy, selected by what it claims."""
+"""The checks of a policy; its claims select them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 Verdict = Literal["passed", "failed", "undecided", "skipped"]
 ORDER: Final = 4
-"""Of the folios on which workloads are run."""
+"""The order of the folios that workloads use."""
 PATIENCE: Final = 30.0
 """Seconds that one workload may take, interpreted."""
 NATIVE: Final = 120.0
-"""Seconds that native code may take, its compilation included."""
+"""Seconds that native code may take, with its compilation."""
 CLAIM: Final = "claim "
 OF_EVERY: Final = ("declared", "documented", "parameters", "owed", "workloads", "native")
-"""The checks that do not depend on what is claimed."""
+"""The checks that do not depend on claims."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Outcome:
     """What a check found.
 
     Args:
-        verdict: undecided: neither shown nor refuted within the budget; skipped: it cannot be checked here.
+        verdict: undecided: neither shown nor refuted within the budget; skipped: the check cannot run here.
         text: one line: what is wrong, or what was covered.
-        counterexample: the shortest scenario that shows it, where there is one.
+        counterexample: the shortest one that was found, if any.
     """
 
     verdict: Verdict
@@ -49,9 +49,9 @@ class Check:
     """One check.
 
     Args:
-        name: as reports and `expected_failures` write it.
-        summary: what holds where it passes.
-        function: looks at a subject; what it raises is a failure.
+        name: as in reports and `expected_failures`.
+        summary: what holds for a policy that passes.
+        function: the check; an exception that it raises is a failure.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Check:
     function: Callable[[Subject], Outcome]
 
     def run(self, subject: Subject) -> Outcome:
-        """Check; whatever the policy's own code raises is a failure, in one line with its place."""
+        """Check the policy. An exception in its code is a failure, described in one line with its location."""
         try:
             return self.function(subject)
         except FolioLabError as fault:
@@ -70,22 +70,20 @@ class Check:
 
 
 def checks_for(scheme: Scheme) -> list[Check]:
-    """The checks of a policy: those of every policy, and one for each of its claims; cheap ones first."""
+    """The checks of a policy: those of every policy and one for each claim, in the order of their cost."""
     return [
-        Check("declared", "its declaration keeps the contract, and its fields fit struct folio", _declared),
-        Check("documented", "it says what it is, where it comes from, and what its fields hold", _documented),
+        Check("declared", "the declaration keeps the contract, and the fields fit struct folio", _declared),
+        Check("documented", "the summary, references, and the text of each field and parameter are there", _documented),
         Check("parameters", "each parameter can take its extreme values", _parameters),
         Check("owed", "it keeps what every policy owes, whatever is done to a folio", _claimed("")),
         *(Check(f"{CLAIM}{name}", CAPABILITIES[name], _claimed(name)) for name in sorted(scheme.capabilities)),
-        Check(
-            "workloads", "every workload that it is for runs with it, and it writes only what is its own", _workloads
-        ),
-        Check("native", "native code leaves every byte of memory as the interpreted text does", _native),
+        Check("workloads", "each workload whose needs it claims runs, and it writes only its own fields", _workloads),
+        Check("native", "native code leaves the same bytes in memory as the interpreted text", _native),
     ]
 
 
 def run_all(subject: Subject) -> Iterator[tuple[Check, Outcome]]:
-    """Run the checks one after the other; after a declaration that is none, the others make no sense."""
+    """Run the checks one after the other. A wrong declaration ends them, because the others depend on it."""
     for check in checks_for(subject.scheme):
         subject.say(check.name)
         outcome = check.run(subject)
@@ -94,7 +92,7 @@ def run_all(subject: Subject) -> Iterator[tuple[Check, Outcome]]:
             return
 
 
-# -- what every policy must be -----------------------------------------------------------------------
+# -- declaration -----------------------------------------------------------------------------------
 def _declared(subject: Subject) -> Outcome:
     from foliolab.framework.engine.policytree import policy_tree
     from foliolab.framework.engine.structs import layouts_of
@@ -111,11 +109,11 @@ def _declared(subject: Subject) -> Outcome:
 def _documented(subject: Subject) -> Outcome:
     policy, wrong = subject.policy, []
     if not policy.summary.strip():
-        wrong.append("summary is empty: say in one line what the idea is")
+        wrong.append("summary is empty: describe the idea in one line")
     if not [text for text in policy.references if text.strip()]:
         wrong.append("references is empty: name the mail, commit or text that defines it")
-    wrong += [f"field {one.name} has no doc" for one in subject.scheme.fields if not one.doc.strip()]
-    wrong += [f"parameter {one.name} has no doc" for one in policy.parameters if not one.doc.strip()]
+    wrong += [f"field {field.name} has no doc" for field in subject.scheme.fields if not field.doc.strip()]
+    wrong += [f"parameter {parameter.name} has no doc" for parameter in policy.parameters if not parameter.doc.strip()]
     return Outcome("failed", "; ".join(wrong)) if wrong else Outcome("passed", policy.summary)
 
 
@@ -123,14 +121,14 @@ def _parameters(subject: Subject) -> Outcome:
     from foliolab.framework.engine.structs import layouts_of
 
     tried = 0
-    for one in subject.policy.parameters:
-        for value in one.choices or (one.low, one.high):
-            layouts_of(subject.policy.with_parameters({one.name: value}))
+    for parameter in subject.policy.parameters:
+        for value in parameter.choices or (parameter.low, parameter.high):
+            layouts_of(subject.policy.with_parameters({parameter.name: value}))
             tried += 1
-    return Outcome("passed", f"{tried} values" if tried else "it has none")
+    return Outcome("passed", f"{tried} values" if tried else "no parameters")
 
 
-# -- what it claims ----------------------------------------------------------------------------------
+# -- claims ------------------------------------------------------------------------------------------
 def _claimed(claim: str) -> Callable[[Subject], Outcome]:
     """The check of a claim, by all attacks together; "" for what every policy owes."""
 
@@ -143,15 +141,15 @@ def _claimed(claim: str) -> Callable[[Subject], Outcome]:
             return Outcome("failed", f"refuted by {attack}: {example.message}", example)
         verdict = verification.verdict(claim)
         if claim and verdict == "held" and verification.verdict("") == "refuted":
-            # attacks stop where the text is broken: what lies beyond was not looked at
-            return Outcome("undecided", "what every policy owes is refuted; mend that first")
-        told = "; ".join(f"{one.attack}: {one.bound}" for one in found if one.verdict == verdict)
-        return Outcome("passed" if verdict == "held" else "undecided", told or "no attack could say")
+            # an attack stops at the first broken law of every policy, so that it did not look at the rest
+            return Outcome("undecided", "what every policy owes is refuted; correct that first")
+        bounds = "; ".join(f"{one.attack}: {one.bound}" for one in found if one.verdict == verdict)
+        return Outcome("passed" if verdict == "held" else "undecided", bounds or "no attack looks at it")
 
     return check
 
 
-# -- how it runs -------------------------------------------------------------------------------------
+# -- execution ---------------------------------------------------------------------------------------
 def _workloads(subject: Subject) -> Outcome:
     from foliolab.framework.contract.workload import Setting
     from foliolab.framework.run.cases import Case, applies
@@ -171,7 +169,7 @@ def _workloads(subject: Subject) -> Outcome:
         except Exception as fault:  # whatever a policy's own code raises
             return Outcome("failed", f"workload {workload.name}: {describe(fault)}")
         ran += 1
-    return Outcome("passed", f"{ran} workloads") if ran else Outcome("skipped", "no workload is for what it claims")
+    return Outcome("passed", f"{ran} workloads") if ran else Outcome("skipped", "it claims what no workload needs")
 
 
 def _native(subject: Subject) -> Outcome:
@@ -191,5 +189,5 @@ def _native(subject: Subject) -> Outcome:
         except Exception as fault:  # a policy's own code can raise anything
             raise PluginError(describe(fault)) from fault
 
-    told = call_in_child(compare, NATIVE)
-    return Outcome("failed", told) if told else Outcome("passed", "the same bytes after each operation")
+    found = call_in_child(compare, NATIVE)
+    return Outcome("failed", found) if found else Outcome("passed", "the same bytes after each operation")

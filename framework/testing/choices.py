@@ -1,4 +1,4 @@
-"""What the options of the pytest plugin choose: policies, workloads, sizes, seeds."""
+"""What the options of the pytest plugin choose: policies, workloads, sizes and seeds."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Selection:
     """The registry and the policies of a run of pytest.
 
     Args:
-        texts: of --policy; none for all.
-        baseline: of --baseline-policy; the first one by default.
+        texts: the arguments of --policy; without any, all policies.
+        baseline: the argument of --baseline-policy; by default, the first of the policies.
 
     Attributes:
-        registry: with the files among the policies.
+        registry: all plugins, with the files that `texts` name.
         schemes: the policies.
-        files: plugin files that another process needs for them.
+        files: plugin files that another process needs for the policies.
 
     Raises:
         UsageError: there is no such policy, file, module or attribute.
@@ -62,7 +62,7 @@ class Selection:
         self.baseline: Scheme = schemes[-1] if baseline else self.schemes[0]
 
     def _source(self, text: str) -> tuple[str, str]:
-        """(plugin file, name of the policy in it or of an installed one); the name is empty for all of a file."""
+        """The plugin file and the name of the policy. One of them is empty: a file stands for all its policies."""
         path = Path(text)
         if path.suffix == ".py":
             if not path.is_file():
@@ -74,12 +74,12 @@ class Selection:
         return "", text
 
     def _shim(self, module: str, attribute: str) -> str:
-        """A plugin file that gives a policy of an importable module."""
+        """Write a plugin file that offers a policy of an importable module, so that the worker can load it."""
         try:
             getattr(import_module(module), attribute)
-        except Exception as fault:  # whatever the module's own code raises
+        except Exception as fault:  # the module's own code can raise anything
             raise UsageError(
-                f"--policy {module}:{attribute} cannot be had: {type(fault).__name__}: {fault}",
+                f"--policy {module}:{attribute} cannot be imported: {type(fault).__name__}: {fault}",
                 "name an importable module and a Policy in it",
             ) from fault
         path = Path(self._folder.name) / f"{module.replace('.', '_')}_{attribute.lower()}.py"
@@ -93,7 +93,7 @@ class Selection:
         plugin = next((one for one in self.registry.plugins if one.source == file), None)
         if plugin is None:
             why = next((one.message for one in self.registry.failures if one.source == file), "it was not loaded")
-            raise UsageError(f"--policy {file}: {why}", "mend it; `foliolab list` shows every plugin")
+            raise UsageError(f"--policy {file}: {why}", "correct it; `foliolab list` shows every plugin")
         return [self.registry.policy(one) for one in plugin.offers["policies"]]
 
 
@@ -117,7 +117,7 @@ def _workloads(config: pytest.Config) -> Chosen:
 
 
 def workloads(config: pytest.Config) -> list[Workload]:
-    """Those of --workload; all that measure by default."""
+    """The workloads of --workload; by default all except programs of several phases."""
     registry = selection(config).registry
     texts = config.getoption("foliolab_workload")
     if texts:
@@ -152,7 +152,7 @@ OF: Final[dict[str, Callable[[pytest.Config], Chosen]]] = {
     "foliolab_size": _sizes,
     "foliolab_seed": _seeds,
 }
-"""The values and ids of each parametrised fixture."""
+"""The values and ids of each parametrized fixture."""
 
 
 def machine(scheme: Scheme, execution: str) -> Machine:

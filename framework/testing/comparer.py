@@ -1,4 +1,4 @@
-"""The fixture `compare`: policies under one workload at one size, interleaved in one job."""
+"""The fixture `compare`: measure policies interleaved, under one workload at one folio size."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 
 from foliolab.framework.errors import NothingMeasured
 from foliolab.framework.results import comparison as rules
+from foliolab.framework.testing import RESULTS
 from foliolab.framework.testing.choices import PAGE, selection
-from foliolab.framework.testing.plugin import RESULTS
 
 if TYPE_CHECKING:
     import pytest
@@ -22,13 +22,13 @@ MEMORY: Final = "16M"
 
 
 class Comparer:
-    """Compares at one size, with one seed.
+    """Compares policies at one folio size, with one seed.
 
     Args:
-        item: the test, which gets the results.
-        config: pytest's.
-        order: of the folios.
-        seed: of whatever is random.
+        item: the test; its report carries the results.
+        config: pytest's configuration, with the options.
+        order: the order of the folios.
+        seed: for whatever is random.
     """
 
     def __init__(self, item: pytest.Item, config: pytest.Config, order: int, seed: int) -> None:
@@ -48,15 +48,15 @@ class Comparer:
 
         Args:
             workload: the workload, or its name.
-            policies: besides the baseline; those of --policy by default.
-            memory: that is worked on.
-            repeats: rounds; as many as a verdict needs by default.
+            policies: besides the baseline; by default, those of --policy.
+            memory: modelled memory that the workload works on, such as "16M".
+            repeats: rounds; by default, as many as a verdict needs.
 
         Returns:
-            a row a policy, the baseline first (see `foliolab.framework.results.comparison.Row`).
+            one `foliolab.framework.results.comparison.Row` for each policy, the baseline first.
 
         Raises:
-            NothingMeasured: not a single policy was measured.
+            NothingMeasured: no policy was measured.
         """
         from foliolab.framework.run.request import build
         from foliolab.framework.run.supervise import compare_run
@@ -82,13 +82,13 @@ class Comparer:
         result = compare_run(request)
         rows = rules.compare(result)
         if all(row.ns_per_page is None and not row.counted for row in rows):
-            why = next((cell.reason for cell in result.cells if cell.reason), "no round was finished")
+            why = next((cell.reason for cell in result.cells if cell.reason), "no round ended")
             raise NothingMeasured(f"{name} at {PAGE << self.order >> 10} KiB: nothing was measured: {why}")
         self._keep(msgspec.json.encode(result).decode(), rows)
         return rows
 
     def _keep(self, text: str, rows: Sequence[rules.Row]) -> None:
-        """The result goes along with the test's report; figures go into JUnit's properties."""
+        """Attach the result to the test's report, and the figures to JUnit's properties."""
         if not hasattr(self.item, RESULTS):
             setattr(self.item, RESULTS, [])
         getattr(self.item, RESULTS).append(text)

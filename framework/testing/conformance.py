@@ -1,4 +1,4 @@
-"""The class that the tests of a policy subclass; its checks are those of `foliolab check`."""
+"""The class that a policy's tests subclass. Its checks are those of `foliolab check`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foliolab.framework.testing.checks import CLAIM, OF_EVERY, Check, Outcome, c
 from foliolab.framework.testing.subject import SECONDS, Subject, subject_of
 
 _SUBJECTS: dict[tuple[str, str, float], Subject] = {}
-"""What the checks of one policy share: the attacks run once."""
+"""The subject of each policy, so that its attacks run once for all tests."""
 
 
 class NotConforming(AssertionError):
@@ -23,20 +23,19 @@ class NotConforming(AssertionError):
 
 
 class PolicyConformance:
-    """Subclass it, and give it one fixture: `policy`.
+    """Subclass this class, and give it one fixture, `policy`.
 
         class TestMine(PolicyConformance):
             @pytest.fixture
             def policy(self):
                 return POLICY
 
-    `policy` is a `Policy`, one with parameters (`POLICY.with_parameters({"slots": 3})`), or the name of an installed
-    one (`"mine:slots=3"`). There is a test for each check; claims that the policy does not make are not tested.
+    The fixture returns a `Policy`, a policy with parameters (`POLICY.with_parameters({"slots": 3})`), or the name of an
+    installed policy (`"mine:slots=3"`). There is one test for each check of `foliolab check`.
 
     Attributes:
         seconds: that the attacks may take.
-        expected_failures: check to reason: it must fail, and the reason is reported; strict, so that a check that
-            passes all the same is an error.
+        expected_failures: the reason for each check that must fail. A check that passes all the same is an error.
     """
 
     seconds: ClassVar[float] = SECONDS
@@ -44,21 +43,21 @@ class PolicyConformance:
 
     @pytest.fixture
     def policy(self) -> Policy | Scheme | str:
-        """What is checked; to override."""
+        """The policy that is checked; override it."""
         raise UsageError(
             f"{type(self).__name__} has no policy",
             "give it a fixture `policy` that returns the policy",
         )
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """A test a check."""
+        """One test per check."""
         if "conformance_check" not in metafunc.fixturenames:
             return
         names = _names(metafunc.cls)
         unknown = sorted(set(self.expected_failures) - set(names))
         if unknown:
             raise UsageError(
-                f"{type(self).__name__}: expected_failures names {', '.join(unknown)}, which are no checks of it",
+                f"{type(self).__name__}: expected_failures names {', '.join(unknown)}, which are not among its checks",
                 f"its checks are {', '.join(names)}",
             )
         metafunc.parametrize("conformance_check", [self._parameter(name) for name in names])
@@ -75,7 +74,7 @@ class PolicyConformance:
         subject = _shared(policy, self.seconds)
         check = _check_of(subject, conformance_check)
         if check is None:
-            pytest.skip("it does not claim that")
+            pytest.skip("the policy does not claim this")
         outcome = check.run(subject)
         request.node.user_properties += [
             ("foliolab.policy", subject.scheme.name), ("foliolab.verdict", outcome.verdict),
@@ -83,14 +82,14 @@ class PolicyConformance:
         if outcome.verdict == "skipped":
             pytest.skip(outcome.text)
         if outcome.verdict == "failed":
-            raise NotConforming(_told(subject, check, outcome))
+            raise NotConforming(_description(subject, check, outcome))
 
 
 def _shared(policy: Policy | Scheme | str, seconds: float) -> Subject:
     subject = subject_of(policy, seconds=seconds)
     try:
         key = (subject.scheme.name, policy_digest(subject.scheme), seconds)
-    except Exception:  # the text cannot even be read: each check will say so
+    except Exception:  # the text cannot be read: each check reports that
         return subject
     return _SUBJECTS.setdefault(key, subject)
 
@@ -100,7 +99,7 @@ def _check_of(subject: Subject, name: str) -> Check | None:
 
 
 def _names(cls: type) -> list[str]:
-    """The checks of a class; where its fixture needs others, those of every possible claim."""
+    """The names of the checks of a class; those of every possible claim if its policy is not known yet."""
     found = _policy_of(cls)
     if found is not None:
         return [check.name for check in checks_for(subject_of(found).scheme)]
@@ -108,7 +107,7 @@ def _names(cls: type) -> list[str]:
 
 
 def _policy_of(cls: type) -> Policy | Scheme | str | None:
-    """What a class's fixture returns, if it can be asked before the tests run: it takes nothing but self."""
+    """The policy of a class, before its tests run; None if its fixture needs other fixtures."""
     fixture = inspect.getattr_static(cls, "policy", None)
     unwrap = getattr(fixture, "_get_wrapped_function", None)
     function = unwrap() if unwrap is not None else getattr(getattr(fixture, "__pytest_wrapped__", None), "obj", None)
@@ -118,9 +117,9 @@ def _policy_of(cls: type) -> Policy | Scheme | str | None:
     return given if isinstance(given, (Policy, Scheme, str)) else None
 
 
-def _told(subject: Subject, check: Check, outcome: Outcome) -> str:
-    """A failure as pytest shows it: what is wrong, what would have to hold, and the minimal scenario."""
-    lines = [f"{subject.scheme.name}: {check.name}: {outcome.text}", f"what would have to hold: {check.summary}"]
+def _description(subject: Subject, check: Check, outcome: Outcome) -> str:
+    """A failure as pytest shows it: what is wrong, what must hold, and the shortest counterexample."""
+    lines = [f"{subject.scheme.name}: {check.name}: {outcome.text}", f"what must hold: {check.summary}"]
     if outcome.counterexample is not None:
         from foliolab.framework.report import interleaving
         from foliolab.framework.report.pages.terminal import TerminalPage

@@ -1,7 +1,8 @@
-"""The pytest plugin: options, fixtures and the summary of comparisons. Nothing slow is imported before it is used.
+"""The pytest plugin: options, fixtures and the summary of comparisons.
 
-Fixtures are parametrised by the options, with ids that can be read: `policy` by --policy, `workload` by --workload,
-`engine` by execution, `compare` by --sizes and --seeds. A project's own fixture of such a name takes its place.
+pytest imports this module in every run of every project, so that it imports nothing slow before a test needs it.
+The options parametrize the fixtures: --policy `policy`, --workload `workload`, the execution `engine`, --sizes and
+--seeds `compare`. A project's own fixture of such a name replaces the fixture.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from foliolab.framework.testing import RESULTS
+
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.machine import Machine
     from foliolab.framework.testing.comparer import Comparer
 
-RESULTS: Final = "foliolab_results"
-"""The attribute of a test's report that carries its results, as JSON: it comes along from workers of pytest-xdist."""
 _OPTIONS: Final = (
     ("--policy", dict(action="append", metavar="POLICY", help=(
         "compare or test this policy: NAME, NAME:parameter=value, FILE.py or module:attr; may be repeated [all]"))),
@@ -27,8 +28,8 @@ _OPTIONS: Final = (
     ("--seeds", dict(metavar="LIST", default="1", help="seeds of comparisons, such as 1,2,3 [1]")),
     ("--baseline-policy", dict(metavar="POLICY", help="the policy that the others are compared with [the first]")),
     ("--baseline", dict(metavar="FILE", help=(
-        "a result file: counted metrics must not be worse than there (times of another job are not compared)"))),
-    ("--compare-report", dict(metavar="DIR", help="write what was measured there: JSON and CSV")),
+        "fail where a counted metric is worse than in this result file (times of another run are not compared)"))),
+    ("--compare-report", dict(metavar="DIR", help="write the results there as JSON and CSV")),
     ("--compare-fail", dict(action="append", metavar="METRIC:LIMIT", help=(
         "fail where METRIC is more than LIMIT worse than the baseline's, such as atomics:0, loads:10%% or time:5%%"))),
 )  # fmt: skip
@@ -46,13 +47,13 @@ def _dest(option: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gather results, on the process that shows them."""
+    """Gather results in the main process, which shows them."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Gatherer(config), "foliolab-gatherer")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrise our own fixtures, where a test uses them."""
+    """Parametrize FolioLab's fixtures that a test uses."""
     wanted = [name for name in metafunc.fixturenames if name.startswith("foliolab_")]
     if not wanted:
         return
@@ -79,7 +80,7 @@ def foliolab_workload(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def foliolab_execution(request: pytest.FixtureRequest) -> Any:
-    """interpreted or native."""
+    """`interpreted` or `native`."""
     return request.param
 
 
@@ -97,13 +98,13 @@ def foliolab_seed(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def policy(foliolab_policy: Scheme) -> Scheme:
-    """Each of the policies of --policy."""
+    """Each policy of --policy."""
     return foliolab_policy
 
 
 @pytest.fixture
 def workload(foliolab_workload: Workload) -> Workload:
-    """Each of the workloads of --workload."""
+    """Each workload of --workload."""
     return foliolab_workload
 
 
@@ -117,16 +118,16 @@ def engine(policy: Scheme, foliolab_execution: str) -> Machine:
 
 @pytest.fixture
 def compare(request: pytest.FixtureRequest, foliolab_size: int, foliolab_seed: int) -> Comparer:
-    """Compares the policies under a workload, interleaved in one job: `rows = compare(workload)`."""
+    """Compare the policies under a workload: `rows = compare(workload)`."""
     from foliolab.framework.testing.comparer import Comparer
 
     return Comparer(request.node, request.config, foliolab_size, foliolab_seed)
 
 
-# -- what was measured -------------------------------------------------------------------------------
+# -- results ---------------------------------------------------------------------------------------
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Send a test's results along with its report."""
+    """Attach a test's results to its report."""
     report = yield
     found = getattr(item, RESULTS, None)
     if found and report.when == "call":
@@ -135,7 +136,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 class _Gatherer:
-    """Collects the results of all tests, judges them, and shows them at the end."""
+    """Collect the results of all tests, judge them, and show them at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -143,12 +144,12 @@ class _Gatherer:
         self.lines: list[tuple[str, bool]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A test's results, perhaps from another process."""
+        """Take a test's results, which may come from another process."""
         self.texts += getattr(report, RESULTS, ())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Judge; what is worse than allowed, or was not measured, fails the run."""
+        """Judge the results. A figure that is worse than allowed, or was not measured, fails the run."""
         chosen = any(
             self.config.getoption(_dest(name)) for name in ("--baseline", "--compare-report", "--compare-fail")
         )
@@ -163,7 +164,7 @@ class _Gatherer:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the table, and what failed."""
+        """Show the table and the failures."""
         if not self.lines:
             return
         terminalreporter.section("FolioLab")

@@ -1,4 +1,4 @@
-"""The policy that is checked, and what the checks of one run share."""
+"""The policy under check, and what its checks share: verdicts and installed plugins."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ class Subject:
 
     Args:
         scheme: the policy with its parameters.
-        seconds: that the attacks may take, all together.
-        attacks: which; none for all.
+        seconds: that all attacks together may take.
+        attacks: names; empty for all.
         memory: bytes that the states of a search may take.
-        seed: of whatever is random.
-        plugin: the file that the policy comes from; empty for an installed one.
-        command: what repeats the check.
-        workloads: by which it is run; none for those that are installed.
-        say: told what is done just now.
+        seed: for whatever is random.
+        plugin: the file that the policy comes from; empty for an installed policy.
+        command: the command that repeats the check.
+        registry: the plugins whose workloads run; None for the installed ones.
+        say: called with what is checked now.
+        first: end all attacks with the first refutation.
     """
 
     scheme: Scheme
@@ -49,16 +50,15 @@ class Subject:
 
     @property
     def policy(self) -> Policy:
-        """Its declaration."""
         return self.scheme.policy
 
     @property
     def verified(self) -> Verification | None:
-        """What the attacks found, if they have run."""
+        """The verdicts, if the attacks have run."""
         return self._verification
 
     def verification(self) -> Verification:
-        """What the attacks find; they run once."""
+        """The verdicts of the attacks, which run once."""
         if self._verification is None:
             from foliolab.framework.verify import attacks, verifier
             from foliolab.framework.verify.attack import Budget, Progress
@@ -78,7 +78,7 @@ class Subject:
         return self._verification
 
     def installed(self) -> Registry:
-        """Everything that is installed; asked once."""
+        """The plugins, which are loaded once."""
         if self.registry is None:
             from foliolab.framework.plugins import registry
 
@@ -87,7 +87,7 @@ class Subject:
 
 
 def subject_of(policy: Policy | Scheme | str, registry: Registry | None = None, seconds: float = SECONDS) -> Subject:
-    """A subject for what an author names: a policy, one with parameters, or `name:parameter=value`.
+    """A subject for a policy, a policy with parameters, or `name:parameter=value`.
 
     Raises:
         UsageError: there is no such policy.

@@ -1,4 +1,4 @@
-"""What all comparisons of a run of pytest came to: the table, the limits, the report."""
+"""Judge all comparisons of a run of pytest: the table, the limits, the report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Line = tuple[str, bool]
 
 @dataclass(frozen=True)
 class Limit:
-    """By how much a metric may be worse than the baseline's.
+    """How much worse than the baseline's a metric may be.
 
     Args:
         metric: TIME or one of COUNTED.
@@ -48,20 +48,21 @@ class Limit:
         """Read METRIC:LIMIT.
 
         Raises:
-            UsageError: it is none, or a limit of time is no share.
+            UsageError: the text is not understood, or a limit of time is not a share.
         """
         metric, _, limit = text.partition(":")
         found = _LIMIT.fullmatch(limit.strip())
         if metric not in (TIME, *COUNTED) or found is None:
             raise UsageError(
-                f"--compare-fail {text}: no such limit", f"{EXAMPLE}; metrics are {', '.join((TIME, *COUNTED))}"
+                f"--compare-fail {text}: there is no such limit",
+                f"{EXAMPLE}; metrics are {', '.join((TIME, *COUNTED))}",
             )
         if metric == TIME and not found[2]:
             raise UsageError(f"--compare-fail {text}: times are compared as shares", EXAMPLE)
         return cls(metric, float(found[1]) / (100 if found[2] else 1), bool(found[2]))
 
     def allows(self, before: float, now: float) -> bool:
-        """Whether a counted value is allowed, where the baseline has another one."""
+        """Whether a counted value is allowed beside that of the baseline."""
         most = before * (1 + self.amount) if self.relative else before + self.amount
         return now <= most + 1e-9
 
@@ -74,7 +75,7 @@ def judge(texts: Sequence[str], config: pytest.Config) -> tuple[list[Line], bool
         config: pytest's, with the options.
 
     Returns:
-        lines to show, each with whether it is bad news; whether the run fails.
+        lines to show, each with whether it is a failure; whether the run fails.
     """
     try:
         limits = [Limit.parse(text) for text in config.getoption("foliolab_compare_fail") or ()]
@@ -110,7 +111,7 @@ def _lost(row: rules.Row) -> bool:
 
 
 def _worse(row: rules.Row, limits: Iterable[Limit]) -> Iterator[str]:
-    """What of a row is worse than allowed against the baseline of its own job."""
+    """The metrics of a row that are worse than allowed, beside the baseline of the same run."""
     where = f"{row.policy} under {row.workload} at {row.size_kib} KiB"
     for limit in limits:
         if limit.metric == TIME:
@@ -126,7 +127,7 @@ def _worse(row: rules.Row, limits: Iterable[Limit]) -> Iterator[str]:
 
 
 def _regressions(before: Result, rows: Iterable[rules.Row], limits: Sequence[Limit]) -> list[str]:
-    """Counted metrics that are worse than in a result file; exactly, where no limit says otherwise."""
+    """Counted metrics that are worse than in a result file; without a limit, any difference counts."""
     known = {cell.key: cell for cell in before.cells}
     given = {limit.metric: limit for limit in limits}
     bad, matched = [], 0
@@ -143,12 +144,12 @@ def _regressions(before: Result, rows: Iterable[rules.Row], limits: Sequence[Lim
                         f"the result file has {cell.counted[metric]:g}"
                     )
     if not matched:
-        bad.append("--baseline: the result file has nothing of what was measured here")
+        bad.append("--baseline: the result file has no case of this run")
     return bad
 
 
 def _table(rows: Sequence[rules.Row]) -> list[str]:
-    """A line a row: what was measured, against the baseline of its job."""
+    """One line for each row: the figures, beside the baseline of the same run."""
     heading = ("workload", "size", "policy", "ns a page", "ratio", "verdict", "atomics")
     cells = [
         (

@@ -11,8 +11,8 @@ from foliolab.framework.contract.policy import Scheme, Stored
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
-from foliolab.framework.machine.layout import CTYPES
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.machine.layout import CTYPES, PMD_ORDER
 
 HEAD: Final = 0
 """First page frame of the first folio that a fresh machine allocates."""

@@ -18,7 +18,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import ResultFileError
-from foliolab.framework.verify.version import verifier_digest
+from foliolab.framework.verify.version import verifier_digest, version_text
 
 if TYPE_CHECKING:
+    from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.verifier import Verification
 
 SCHEMA: Final = 2
@@ -91,11 +92,6 @@ class KeptVerdict:
         return self.verdict != "undecided", not self.stale, STRENGTH[self.verdict]
 
 
-def version_text(version: str, verifier: str) -> str:
-    """The version that judged, in words."""
-    return f"FolioLab {version or '(unknown version)'}{f', verifier {verifier[:8]}' if verifier else ''}"
-
-
 @dataclass(frozen=True)
 class TextRecord:
     """The verdicts on one policy text.
@@ -126,23 +122,40 @@ class Ledger:
     """The user's own verdicts and those that plugins ship.
 
     Args:
-        shipped: files of findings that plugins offer.
+        shipped: files of findings, each with the policies of the plugin that offers it. Findings about a policy of
+            another plugin are ignored.
 
     Attributes:
         problems: the files that cannot be read, one sentence each.
     """
 
-    def __init__(self, shipped: Iterable[Path] = ()) -> None:
+    def __init__(self, shipped: Mapping[Path, Collection[str]] | None = None) -> None:
         self.problems: list[str] = []
         self._shipped: dict[str, list[TextRecord]] = {}
         self._own: dict[str, list[TextRecord]] = {}
-        for kept, paths in ((self._shipped, shipped), (self._own, _own_files())):
-            for path in paths:
-                try:
-                    for record in _read(path):
-                        kept.setdefault(record.policy, []).append(record)
-                except ResultFileError as fault:
-                    self.problems.append(fault.what)
+        for path, policies in (shipped or {}).items():
+            for record in self._records(path):
+                if record.policy in policies:
+                    self._shipped.setdefault(record.policy, []).append(record)
+        for path in _own_files():
+            for record in self._records(path):
+                self._own.setdefault(record.policy, []).append(record)
+
+    @classmethod
+    def of(cls, registry: Registry) -> Ledger:
+        """The user's verdicts, and those that the plugins of a registry ship."""
+        return cls({
+            registry.findings[name]: plugin.offers["policies"]
+            for plugin in registry.plugins
+            for name in plugin.offers["findings"]
+        })  # fmt: skip
+
+    def _records(self, path: Path) -> list[TextRecord]:
+        try:
+            return _read(path)
+        except ResultFileError as fault:
+            self.problems.append(fault.what)
+            return []
 
     def verdicts(self, scheme: Scheme) -> dict[str, KeptVerdict]:
         """The verdicts on exactly this text with these parameters, by claim; stale ones included."""

@@ -1,4 +1,4 @@
-"""A sequence of operations that breaks a law, made shorter: fewer operations, fewer arguments, a smaller machine."""
+"""Shorten a sequence of operations that breaks a law: fewer operations, fewer arguments, a smaller machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Breach:
     Args:
         shape: of the machine that it runs on.
         operations: the sequence.
-        violation: what is wrong then.
+        violation: of the law, after the last operation.
     """
 
     shape: Shape
@@ -35,12 +35,12 @@ class Breach:
 
     @property
     def length(self) -> tuple[int, int, int]:
-        """By what one is shorter than another: operations, arguments, numbers."""
+        """The order of breaches: numbers of operations and of arguments, then the sum of the arguments."""
         numbers = [value for operation in self.operations for _, value in operation.arguments]
         return len(self.operations), len(numbers), sum(map(abs, numbers))
 
     def counterexample(self, scheme: Scheme, attack: str) -> Counterexample:
-        """As a file's content."""
+        """The breach as a counterexample of a policy, found by an attack."""
         shape = {name: int(value) for name, value in vars(self.shape).items() if value}
         return Counterexample(
             policy=scheme.name,
@@ -54,11 +54,11 @@ class Breach:
 
 
 class Repeater:
-    """Runs sequences again, each on a fresh machine.
+    """Runs sequences, each on a fresh machine.
 
     Args:
         scheme: the policy.
-        stopped: whether to give up.
+        stopped: whether to stop.
     """
 
     def __init__(self, scheme: Scheme, stopped: Callable[[], bool]) -> None:
@@ -67,7 +67,7 @@ class Repeater:
         self._machine: Machine | None = None
 
     def fresh(self, shape: Shape) -> Machine:
-        """A machine on which nothing has happened; one at a time."""
+        """The machine in its initial state. There is only one, so a call invalidates the machine of the call before."""
         if self._machine is None or self._machine.shape != shape:
             self._machine = Machine(self.scheme, shape, "interpreted")
             self._start = self._machine.snapshot()
@@ -75,10 +75,10 @@ class Repeater:
         return self._machine
 
     def breach(self, shape: Shape, operations: Sequence[Operation], law: str) -> Breach | None:
-        """The sequence up to where it breaks that law; None where it does not.
+        """The sequence up to the operation that breaks the law; None if none does.
 
         Raises:
-            Stopped: it is to be given up.
+            Stopped: `stopped` says so.
         """
         watch = Watch(self.fresh(shape), self.stopped)
         for number, operation in enumerate(operations, 1):
@@ -87,10 +87,10 @@ class Repeater:
             try:
                 broken = watch.apply(operation)
             except FolioLabError:
-                return None  # without what stood before it, the operation is not possible
-            for one in broken:
-                if one.law == law:
-                    return Breach(shape, tuple(operations[:number]), one)
+                return None  # the operation is not possible without those that were left out
+            for violation in broken:
+                if violation.law == law:
+                    return Breach(shape, tuple(operations[:number]), violation)
             if spoils(broken):
                 return None
         return None
@@ -142,7 +142,7 @@ _OPTIONAL = {
 
 
 def _on_smaller_machine(repeater: Repeater, best: Breach) -> Breach:
-    """The same sequence on a machine with fewer MMs, pages and frames, where it breaks the law there, too."""
+    """The same sequence on a machine with fewer MMs, pages and frames, if it breaks the law there, too."""
     shape = best.shape
     mms = [value for one in best.operations for name, value in one.arguments if name in ("mm", "parent", "child")]
     ends = [one.get(name) + one.get("nr", 1) for one in best.operations for name in ("start", "vpn", "to")]

@@ -11,8 +11,8 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
-from foliolab.framework.machine.layout import CTYPES
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.machine.layout import CTYPES, PMD_ORDER
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.growth import HEAD, Extremes, Limit, Pile, extremes, limits, piles

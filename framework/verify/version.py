@@ -1,8 +1,8 @@
-"""Which version of engine and verifier judges: a digest of their code, without which a verdict means little.
+"""The version of engine and verifier that judges: a digest of their code.
 
-The digest covers what decides a verdict besides the policy: the contract, the machine, the engine and the verifier.
-It is taken of their syntax trees without docstrings, so comments, layout and documentation do not count. It is the
-same for every version of Python, because findings are shipped.
+A verdict depends on the policy and on the code of contract, machine, engine and verifier. The digest is taken of their
+syntax trees without docstrings, so comments, layout and documentation do not count. It is the same under every version
+of Python, because plugins ship verdicts.
 """
 
 from __future__ import annotations
@@ -41,6 +41,23 @@ def verifier_digest() -> str:
     return kept.decode() if files else ""
 
 
+def version_text(version: str, verifier: str) -> str:
+    """A version that judged, in words.
+
+    Args:
+        version: of FolioLab; empty where unknown.
+        verifier: a `verifier_digest`; empty where unknown.
+    """
+    return f"FolioLab {version or '(unknown version)'}{f', verifier {verifier[:8]}' if verifier else ''}"
+
+
+def present_version() -> str:
+    """The version that judges now, in words."""
+    from foliolab.framework.results.provenance import versions
+
+    return version_text(versions().get("foliolab", ""), verifier_digest())
+
+
 def digest(sources: dict[str, bytes]) -> str:
     """Digest of Python sources by name: of the code alone, comments, docstrings and layout apart."""
     whole = hashlib.sha256()
@@ -67,7 +84,7 @@ def _code(value: object) -> Iterator[str]:
 
 
 def _is_text(statement: object) -> bool:
-    """Whether a statement is only a string: the docstring of what it stands in, or of the constant above it."""
+    """Whether a statement is a docstring: a statement that consists of a string only."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
     from foliolab.gui.benchmark.counted import CountedBars
     from foliolab.gui.benchmark.plot import CurvePlot
-    from foliolab.gui.benchmark.verdicttable import VerdictTable
+    from foliolab.gui.benchmark.verdict_table import VerdictTable
     from foliolab.gui.window.jobs import Job
 
 WELCOME: Final = (
@@ -109,7 +109,7 @@ class BenchmarkWorkspace(Workspace):
             return
         from foliolab.gui.benchmark.counted import CountedBars
         from foliolab.gui.benchmark.plot import CurvePlot
-        from foliolab.gui.benchmark.verdicttable import VerdictTable
+        from foliolab.gui.benchmark.verdict_table import VerdictTable
 
         theme = self.desk.themes.now
         self.plot, self.bars, self.table = CurvePlot(theme), CountedBars(theme), VerdictTable(theme)
@@ -179,7 +179,7 @@ class BenchmarkWorkspace(Workspace):
         self.controls.runs(True)
         self.path = None
         self.job = self.desk.jobs.start(f"Measuring {', '.join(wish.policies)}", measure, wish)
-        self.job.said.connect(self._said)
+        self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)
         self.job.failed.connect(self.desk.notices.fault)
         self.job.ended.connect(self._ended)
@@ -229,7 +229,7 @@ class BenchmarkWorkspace(Workspace):
         self.desk.open(self.path)
 
     # -- the job ---------------------------------------------------------------------------------------
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         from foliolab.framework.results.result import Result
 
         if isinstance(news, Result):

@@ -38,6 +38,11 @@ QUESTIONS: Final = (
 )
 
 
+def question_named(name: str) -> Question:
+    """The question with this name, which must exist."""
+    return next(question for question in QUESTIONS if question.name == name)
+
+
 @dataclass(frozen=True)
 class Curve:
     """A small curve, or a row of marks.

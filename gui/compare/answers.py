@@ -44,7 +44,7 @@ def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, .
     else:
         lacks = "" if "safe" in scheme.capabilities else " It does not claim to be safe."
         sentence = f"{held} of the {len(claims)} claims of {scheme.name} held under the attacks so far.{lacks}"
-        newest = max(kept.values(), key=lambda one: one.date)
+        newest = max(kept.values(), key=lambda verdict: verdict.date)
         sentence += f" Newest verdict: {newest.source}."
     caption = "claims held" if "safe" in scheme.capabilities else "claims; “safe” is not claimed"
     rows = [
@@ -57,7 +57,7 @@ def right(scheme: Scheme, kept: Mapping[str, KeptVerdict], command: tuple[str, .
     return Answer(
         word, tone, f"{held} of {len(claims)}", caption, sentence, Curve(marks, "claim", "verdict", marks=True),
         ("claim", "verdict", "by", "found", "what happens"), tuple(rows), command,
-        old="judged by another verifier" if any(one.stale for one in kept.values()) else "",
+        old="judged by another verifier" if any(verdict.stale for verdict in kept.values()) else "",
     )  # fmt: skip
 
 
@@ -90,9 +90,9 @@ def precise(result: PrecisionResult, policy: str) -> Answer:
     if unsafe:
         sentence += f". It calls shared folios exclusive {share_text(unsafe, shared)} of the time: that is unsafe"
     rows = tuple(
-        (one.workload, str(one.mms), share_text(*one.false("time")), share_text(*one.false("operations")),
-         share_text(*one.wrong("time")), str(one.false_shared.episodes), one.stopped)
-        for one in points
+        (point.workload, str(point.mms), share_text(*point.false("time")), share_text(*point.false("operations")),
+         share_text(*point.wrong("time")), str(point.false_shared.episodes), point.stopped)
+        for point in points
     )  # fmt: skip
     return Answer(
         word, tone, share_text(unsafe, shared) if unsafe else share_text(part, whole),
@@ -104,7 +104,7 @@ def precise(result: PrecisionResult, policy: str) -> Answer:
 
 
 def _false(points: Sequence[Point]) -> tuple[int, int]:
-    parts = [one.false("time") for one in points]
+    parts = [point.false("time") for point in points]
     return sum(part for part, _ in parts), sum(whole for _, whole in parts)
 
 
@@ -174,9 +174,9 @@ def memory(scheme: Scheme, command: tuple[str, ...]) -> Answer:
     from foliolab.framework.machine.layout import CTYPES
 
     costs = [stored(scheme, order) for order in ORDERS if 0 < order <= scheme.policy.max_order]
-    typical = next((one for one in costs if one.order == TYPICAL), costs[-1])
-    per_mm = sum(CTYPES[one.ctype].bits * one.count for one in scheme.stored("mm"))
-    grows = any(one.extra for one in costs)
+    typical = next((cost for cost in costs if cost.order == TYPICAL), costs[-1])
+    per_mm = sum(CTYPES[field.ctype].bits * field.count for field in scheme.stored("mm"))
+    grows = any(cost.extra for cost in costs)
     beside = f"; {_bits(per_mm)} per MM" if per_mm else ""
     larger = (
         f" Struct pages grow by {typical.extra >> typical.order} bytes each."
@@ -184,14 +184,14 @@ def memory(scheme: Scheme, command: tuple[str, ...]) -> Answer:
         else " The fields fit into today's struct pages."
     )
     rows = tuple(
-        (size_text(4 << one.order), str(one.bits), f"{one.bits_per_page:.4g}", str(one.extra)) for one in costs
+        (size_text(4 << cost.order), str(cost.bits), f"{cost.bits_per_page:.4g}", str(cost.extra)) for cost in costs
     )
     return Answer(
         "grows" if grows else "fits", "doubtful" if grows else "good", _bits(typical.bits),
         f"per {size_text(4 << typical.order)}{beside}",
         f"{scheme.name} stores {typical.bits:,} bits in a folio of {size_text(4 << typical.order)}"
         f"{f' and {per_mm} bits in each MM' if per_mm else ''}.{larger}",
-        Curve(tuple((size_text(4 << one.order), float(one.bits)) for one in costs), "folio size", "bits per folio"),
+        Curve(tuple((size_text(4 << cost.order), float(cost.bits)) for cost in costs), "folio size", "bits per folio"),
         ("folio", "bits", "bits per page", "bytes more"), rows, command,
     )  # fmt: skip
 
@@ -205,27 +205,28 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
     """How far the figures of /proc are from the page tables, over all sources."""
     from foliolab.framework.consequences.result import totals
 
-    outcome = next((one for one in totals(result.sources) if one.policy == policy), None)
+    outcome = next((outcome for outcome in totals(result.sources) if outcome.policy == policy), None)
     if outcome is None or not outcome.moments:
         why = outcome.stopped if outcome else ""
         return unknown(why=f"{policy} was not measured{f': {why}' if why else ''}")
-    figures = [one for one in outcome.figures if one.values]
-    wrong = [one for one in figures if one.high or one.low]
-    worst = max(figures, key=lambda one: one.mean_relative, default=None)
+    figures = [figure for figure in outcome.figures if figure.values]
+    wrong = [figure for figure in figures if figure.high or figure.low]
+    worst = max(figures, key=lambda figure: figure.mean_relative, default=None)
     rows = tuple(
-        (one.name, f"{one.high + one.low:,} of {one.values:,}", f"{100 * one.mean_relative:.3g} %",
-         f"{one.largest:.4g}", f"{one.given:.4g}" if one.at else "", f"{one.right:.4g}" if one.at else "", one.at)
-        for one in figures
+        (figure.name, f"{figure.high + figure.low:,} of {figure.values:,}", f"{100 * figure.mean_relative:.3g} %",
+         f"{figure.largest:.4g}", f"{figure.given:.4g}" if figure.at else "",
+         f"{figure.right:.4g}" if figure.at else "", figure.at)
+        for figure in figures
     )  # fmt: skip
     sentence = f"All {len(figures)} figures agree with the page tables at each of {outcome.moments:,} moments."
     figure, caption = "0 %", f"{len(figures)} figures"
     if wrong and worst is not None:
         figure, caption = f"{100 * worst.mean_relative:.3g} %", f"error of {worst.name}"
         sentence = (
-            f"{', '.join(one.name for one in wrong)} of {policy} differ from the page tables; {worst.name} by "
+            f"{', '.join(figure.name for figure in wrong)} of {policy} differ from the page tables; {worst.name} by "
             f"{figure} on average."
         )
-    curve = tuple((one.name, 100 * one.mean_relative) for one in figures)
+    curve = tuple((figure.name, 100 * figure.mean_relative) for figure in figures)
     return Answer(
         "approximate" if wrong else "true", "doubtful" if wrong else "good", figure, caption,
         sentence + _held_back(outcome), Curve(curve, "figure", "mean error, %"),
@@ -235,9 +236,9 @@ def proc(result: ConsequencesResult, policy: str) -> Answer:
 
 def _held_back(outcome: PolicyOutcome) -> str:
     """A sentence about the decisions that rest on the policy's answers."""
-    back = sum(one.held_back for one in outcome.decisions)
-    risked = sum(one.risked for one in outcome.decisions)
-    asked = sum(one.asked for one in outcome.decisions)
+    back = sum(decision.held_back for decision in outcome.decisions)
+    risked = sum(decision.risked for decision in outcome.decisions)
+    asked = sum(decision.asked for decision in outcome.decisions)
     parts = []
     if back:
         parts.append(f"{share_text(back, asked)} of the possible operations were skipped")

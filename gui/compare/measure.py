@@ -63,9 +63,9 @@ class Done:
 def typical(registry: Registry) -> list[Workload]:
     """The workloads that measure the scheme alone: one thread, several folio sizes, no page contents or other needs."""
     return [
-        one
-        for one in registry.workloads.values()
-        if one.threads == 1 and not one.contents and not one.program and not one.needs and len(one.orders) > 1
+        w
+        for w in registry.workloads.values()
+        if w.threads == 1 and not w.contents and not w.program and not w.needs and len(w.orders) > 1
     ]
 
 
@@ -186,12 +186,12 @@ def _cost_request(registry: Registry, policy: str, baseline: str, execution: Exe
     from foliolab.framework.plugins.selection import parse_sizes
     from foliolab.framework.run.request import build
 
-    largest = min(registry.policy(one).policy.max_order for one in (policy, baseline))
+    largest = min(registry.policy(name).policy.max_order for name in (policy, baseline))
     return build(
         registry,
         policies=(baseline, policy),
         baseline=baseline,
-        workloads=[one.name for one in typical(registry)],
+        workloads=[workload.name for workload in typical(registry)],
         sizes=[order for order in parse_sizes(SIZES) if order <= largest],
         memory=MEMORY,
         spare=SPARE,
@@ -203,7 +203,7 @@ def _proc(registry: Registry, policy: str, baseline: str, command: str, report: 
     from foliolab.framework.consequences import session
     from foliolab.framework.consequences.sources import FromPattern, usage_for
 
-    sources = [FromPattern(one, usage_for(4), 1, MOMENTS) for one in registry.patterns.values()]
+    sources = [FromPattern(pattern, usage_for(4), 1, MOMENTS) for pattern in registry.patterns.values()]
     request = session.ConsequencesRequest(
         sources=sources, schemes=[registry.policy(policy)], command=command, execution=_execution()
     )

@@ -74,12 +74,12 @@ class Queue(QObject):
         self._job = self._desk.jobs.start(
             title, measure.measure, cells, self._collector.baseline, tuple(self._desk.library.files)
         )
-        self._job.said.connect(self._said)
+        self._job.reported.connect(self._on_report)
         self._job.failed.connect(self._lost)
         self._job.ended.connect(self._ended)
         self.changed.emit()
 
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         if isinstance(news, Began):
             self._now = news.cell
             self._matrix.set_state(news.cell, MEASURING)

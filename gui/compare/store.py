@@ -6,9 +6,7 @@ tell whether a text has changed since. Verdicts are not kept here but in the led
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,12 +69,6 @@ def find(question: str, policy: str) -> Kept | None:
     except ResultFileError:
         return None
     return kept if kept.question == question and kept.policy == policy else None
-
-
-def forget(question: str, policy: str) -> None:
-    """Remove a kept answer."""
-    with suppress(OSError):
-        os.unlink(path_of(question, policy))
 
 
 def digest(scheme: Scheme) -> str:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.result_files import kind_of, load
 from foliolab.framework.results.difference import difference
-from foliolab.gui.compare.answer import QUESTIONS
+from foliolab.gui.compare.answer import QUESTIONS, question_named
 from foliolab.gui.compare.banner import Banner
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
@@ -168,7 +168,7 @@ class CompareWorkspace(Workspace):
         policies = self.collector.policies()
         if policies != self.matrix.policies or self._stale:
             chosen = self.matrix.cell(self.view.currentIndex())
-            self.matrix.set_policies(policies, {one: self.collector.summary(one) for one in policies})
+            self.matrix.set_policies(policies, {policy: self.collector.summary(policy) for policy in policies})
             self._choose(chosen)
         self._stale = False
         quick = [question.name for question in QUESTIONS if not question.takes_time]
@@ -254,7 +254,7 @@ class CompareWorkspace(Workspace):
             self._wanted_cell(cell)
 
     def _wanted_cell(self, cell: Cell) -> None:
-        question = next(one for one in QUESTIONS if one.name == cell.question)
+        question = question_named(cell.question)
         if not question.takes_time or not self.collector.command(cell):
             self.desk.notices.say(f"{question.title} of {cell.policy} is not measured")
         elif self.collector.opened is not None and QUESTION_OF[self.collector.opened.kind] == cell.question:
@@ -295,7 +295,7 @@ class CompareWorkspace(Workspace):
             self._show(cell)
 
     def _show(self, cell: Cell) -> None:
-        question = next(one for one in QUESTIONS if one.name == cell.question)
+        question = question_named(cell.question)
         self.evidence.show_answer(cell, question, self.matrix.answer(cell), bool(self.matrix.state(cell)))
 
     def _open_elsewhere(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is explored: a source, and the policies that are shown it."""
+"""A choice: what to explore, and with which policies."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MOST_POLICIES: Final = 4
 MEMORY: Final = 2 << 30
 SIZES: Final = tuple(PAGE << order for order in range(2, 10))
 SPANS: Final = (256 * KIB, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20, 1 << 30)
-"""Memory of one process."""
+"""Bytes of memory of one process."""
 TRACES: Final = (".foliotrace", ".folio", ".trace")
 
 
 def size_text(nbytes: int) -> str:
-    """64 KiB, 2 MiB."""
+    """A size such as "64 KiB" or "1 GiB"."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB")):
         if nbytes >= unit:
             return f"{nbytes // unit} {name}"
@@ -36,16 +36,16 @@ def size_text(nbytes: int) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """A choice.
+    """What to explore.
 
     Args:
         kind: pattern, scenario, trace or counterexample.
-        what: the pattern's or the shipped scenario's name, or a file's path.
-        policies: as a user would write them.
-        mms: processes that live at a time (patterns).
-        size: bytes of a folio (patterns).
-        span: bytes of memory of a process (patterns).
-        example: the counterexample itself, where it came from no file.
+        what: name of the pattern or shipped scenario, or path of a file.
+        policies: the policies, as on the command line.
+        mms: for a pattern: processes that live at a time.
+        size: for a pattern: bytes of a folio.
+        span: for a pattern: bytes of memory of a process.
+        example: the counterexample itself, if it does not come from a file.
     """
 
     kind: str
@@ -58,25 +58,27 @@ class Choice:
 
     @property
     def order(self) -> int:
-        """log2 of the pages of a folio."""
+        """log2 of the number of pages of a folio."""
         return (self.size // PAGE).bit_length() - 1
 
     @property
     def folios(self) -> int:
-        """Folios of a process."""
+        """Number of folios of a process."""
         return max(self.span // self.size, 1)
 
     @property
     def description(self) -> str:
-        """A few words, for undo and for errors."""
+        """A few words for the undo menu."""
         what = self.what if self.kind in ("pattern", "scenario") else Path(self.what).name
         return f"{what} under {', '.join(self.policies)}"
 
     def command(self) -> list[str]:
-        """The words of the command that plays the same to the same policies."""
+        """The words of the command line that runs the same steps with the same policies."""
         policies = ["--policies", ",".join(self.policies)]
         if self.kind == "pattern":
-            size = size_text(self.size).replace(" ", "").removesuffix("iB")
+            from foliolab.framework.plugins import selection
+
+            size = selection.size_text(self.size)
             return ["foliolab", "precision", self.what, "--mms", str(self.mms), "--size", size,
                     "--folios", str(self.folios), *policies]  # fmt: skip
         if self.kind == "scenario":
@@ -87,10 +89,7 @@ class Choice:
 
 
 def kind_of(path: Path) -> str:
-    """What a file is, by its name; empty for what cannot be explored.
-
-    A counterexample is a JSON file that names a law.
-    """
+    """The kind of source that a file's name says; empty for other files. Verify opens files of counterexamples."""
     if path.suffix == ".scenario":
         return "scenario"
     if path.suffix in TRACES:
@@ -100,21 +99,21 @@ def kind_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the session of a choice, in whatever process; it may take seconds.
+    """Makes the session of a choice. The maker is picklable, so that it can be called in the session's process.
 
     Args:
-        choice: what.
-        files: policy files besides the installed plugins.
+        choice: what to explore.
+        files: policy files, besides the installed plugins.
     """
 
     choice: Choice
     files: tuple[str, ...] = ()
 
     def __call__(self) -> Session:
-        """Make it.
+        """Make the session, which may take seconds.
 
         Raises:
-            FolioLabError: there is no such source, or no such policy.
+            FolioLabError: there is no such source or policy.
         """
         from foliolab.framework.explore.session import Session
         from foliolab.framework.plugins import registry as room
@@ -137,17 +136,15 @@ class Maker:
 
 
 def maker(choice: Choice, library: Library) -> Maker:
-    """What makes the session of a choice.
+    """The maker of a choice's session.
 
     Raises:
-        UsageError: the choice is none: no such pattern or policy, or too many policies.
+        UsageError: there is no such pattern or policy, no policy is chosen, or too many are.
     """
     if not choice.policies:
         raise UsageError("no policy is chosen", "tick two to four policies")
     if len(choice.policies) > MOST_POLICIES:
-        raise UsageError(
-            f"{len(choice.policies)} policies are too many to watch", f"tick {MOST_POLICIES} of them at most"
-        )
+        raise UsageError(f"{len(choice.policies)} policies are too many", f"tick at most {MOST_POLICIES}")
     for text in choice.policies:
         library.scheme(text)
     if choice.kind == "pattern":
@@ -156,7 +153,7 @@ def maker(choice: Choice, library: Library) -> Maker:
 
 
 def spread(library: Library) -> list[str]:
-    """Up to three policies of which each claims something else."""
+    """Up to three policies with different capabilities, for an example."""
     found: dict[frozenset[str], str] = {}
     for policy in library.policies:
         try:
@@ -168,7 +165,12 @@ def spread(library: Library) -> list[str]:
 
 
 def pattern_choice(what: Mapping[str, Any], policies: tuple[str, ...]) -> Choice:
-    """A pattern as another workspace or a tour names it, with what it says of mms, order and span."""
+    """The choice of a pattern that another workspace or a tour asks for.
+
+    Args:
+        what: has `pattern`, and may have `mms`, `order` (log2 of a folio's pages) and `span` (bytes).
+        policies: the policies.
+    """
     size, span = PAGE << what.get("order", 4), what.get("span", 1 << 20)
     return Choice(
         "pattern", what["pattern"], policies, what.get("mms", 4), min(SIZES, key=lambda one: abs(one - size)),

@@ -1,4 +1,4 @@
-"""The panel that says what to explore."""
+"""The panel in which the user chooses what to explore."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MOST_MMS: Final = 16
 
 
 class Chooser(QWidget):
-    """What to explore.
+    """The panel.
 
     Signals:
-        wanted: a `Choice`: explore it.
+        wanted: (choice): the user pressed Start.
     """
 
     wanted = Signal(object)
@@ -31,7 +31,7 @@ class Chooser(QWidget):
         self._desk = desk
         self._example: Choice | None = None
         self.source, self.folio_size, self.span = QComboBox(), QComboBox(), QComboBox()
-        self.source.setAccessibleName("What is played")
+        self.source.setAccessibleName("What to play")
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(16)
         self.mms = QSpinBox()
@@ -68,7 +68,7 @@ class Chooser(QWidget):
         self.source.currentIndexChanged.connect(self._explain)
 
     def refill(self) -> None:
-        """List what there is now."""
+        """Update the lists of sources and policies; choices stay if they still exist."""
         kept = self.source.currentData(SOURCE)
         self.source.blockSignals(True)
         self.source.clear()
@@ -76,7 +76,7 @@ class Chooser(QWidget):
         for name, pattern in registry.patterns.items():
             self._offer(f"{name} (pattern)", f"pattern:{name}", pattern.summary)
         for name in registry.scenarios:
-            self._offer(f"{name} (scenario)", f"scenario:{name}", "a scenario that ships: a few processes, one region")
+            self._offer(f"{name} (scenario)", f"scenario:{name}", "an installed scenario")
         if self._example is not None:
             self._offer_example(self._example)
         self.source.setCurrentIndex(max(self.source.findData(kept, SOURCE), 0))
@@ -85,7 +85,7 @@ class Chooser(QWidget):
         self._explain()
 
     def choice(self) -> Choice:
-        """What the panel says."""
+        """The choice that the panel shows."""
         kind, _, what = str(self.source.currentData(SOURCE) or "pattern:").partition(":")
         example = self._example.example if self._example is not None and self._example.kind == kind else None
         return Choice(
@@ -94,7 +94,7 @@ class Chooser(QWidget):
         )  # fmt: skip
 
     def show_choice(self, choice: Choice) -> None:
-        """Let the panel say this."""
+        """Show a choice."""
         if self.source.findData(f"{choice.kind}:{choice.what}", SOURCE) < 0:
             self._example = choice
             self._offer_example(choice)
@@ -105,7 +105,7 @@ class Chooser(QWidget):
         self.policies.choose(choice.policies)
 
     def keep(self, settings: Settings) -> None:
-        """Remember what is chosen."""
+        """Store the choice in the settings."""
         choice = self.choice()
         settings.keep("explore/policies", list(choice.policies))
         settings.keep("explore/mms", choice.mms)
@@ -115,7 +115,7 @@ class Chooser(QWidget):
             settings.keep("explore/pattern", choice.what)
 
     def remember(self, settings: Settings) -> None:
-        """Choose what was chosen the last time, as far as there is such a thing."""
+        """Restore the choice from the settings, as far as its pattern and policies still exist."""
         patterns = list(self._desk.library.registry.patterns)
         pattern = settings.text("explore/pattern")
         choice = Choice(

@@ -1,4 +1,4 @@
-"""The live counters: a row a policy."""
+"""The table of live counters: one row per policy."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from foliolab.gui.window.theme import Theme
 
 COLUMNS: Final = (
     ("Policy", ""),
-    ("Right", "Folios about which its answer is right, of all that are mapped"),
-    ("False shared", "Folios that one process maps, and it says that several may"),
-    ("Unsafe", "Folios that several processes map, and it says that one does"),
+    ("Right", "Part of the mapped folios about which the policy's answer is right"),
+    ("False shared", "Folios that one process maps although the policy says that several may"),
+    ("Unsafe", "Folios that several processes map although the policy says that only one does"),
     ("Wrong copies", "Write faults so far that copied although one process alone mapped the folio"),
     ("Wrong reuses", "Write faults so far that wrote in place although another process mapped the folio"),
-    ("Became wrong", "How often so far an answer became wrong"),
+    ("Became wrong", "How often an answer became wrong so far"),
 )
 
 
 class Counters(QTableWidget):
-    """What each policy says of the folios that are mapped now, and what followed from it so far."""
+    """Answers of each policy about the folios that are mapped now, and wrong decisions so far."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__(0, len(COLUMNS))
@@ -33,8 +33,8 @@ class Counters(QTableWidget):
         self._theme = theme
         self._lanes: Sequence[LaneView] = ()
         self.setHorizontalHeaderLabels([heading for heading, _ in COLUMNS])
-        for column, (_, tells) in enumerate(COLUMNS):
-            self.horizontalHeaderItem(column).setToolTip(tells)  # type: ignore[union-attr]
+        for column, (_, tip) in enumerate(COLUMNS):
+            self.horizontalHeaderItem(column).setToolTip(tip)  # type: ignore[union-attr]
         self.verticalHeader().hide()
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -44,7 +44,7 @@ class Counters(QTableWidget):
         self.horizontalHeader().setStretchLastSection(True)
 
     def show_lanes(self, lanes: Sequence[LaneView]) -> None:
-        """Show these."""
+        """Show the counters of these lanes; only cells that change are updated."""
         self._lanes = lanes
         if self.rowCount() != len(lanes):
             self.setRowCount(len(lanes))
@@ -56,25 +56,25 @@ class Counters(QTableWidget):
                     self.setItem(row, column, item)
         for row, lane in enumerate(lanes):
             for column, (text, token, tip) in enumerate(_cells(lane)):
-                found = self.item(row, column)
-                if found is not None and found.text() != text:
-                    found.setText(text)
-                    found.setToolTip(tip)
-                    found.setForeground(self._theme.colour(token))
+                cell = self.item(row, column)
+                if cell is not None and cell.text() != text:
+                    cell.setText(text)
+                    cell.setToolTip(tip)
+                    cell.setForeground(self._theme.colour(token))
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
+        """Use another theme."""
         self._theme = theme
         self.setRowCount(0)
         self.show_lanes(self._lanes)
 
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        """As a table."""
+        """Headings and rows, for export."""
         return [heading for heading, _ in COLUMNS], [[text for text, _, _ in _cells(lane)] for lane in self._lanes]
 
 
 def _cells(lane: LaneView) -> list[tuple[str, str, str]]:
-    """Text, colour's token and tip of each column."""
+    """For each column its text, the name of its colour and its tool tip."""
     if lane.error is not None:
         tip = "\n".join(part for part in (lane.error.what, lane.error.hint) if part)
         return [(lane.name, "quiet", tip), (f"✗ stopped: {lane.error.what}", "bad", tip),

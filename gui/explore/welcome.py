@@ -1,4 +1,4 @@
-"""What stands where the maps will be, before there are any."""
+"""The page that Explore shows before the first run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWi
 
 TEXT = (
     "All policies that you tick see the same events, step by step: faults, forks, writes, unmaps. Each process has a "
-    "map, a cell a page. What the page tables say is the truth; where a policy says otherwise, the map shows it."
+    "map, with one cell per page. The page tables are the truth; the map shows where a policy's answer differs."
 )
 
 
 class Welcome(QWidget):
-    """A sentence, and a button that starts an example."""
+    """What Explore is for, and a button that starts an example.
+
+    Signals:
+        wanted: the user pressed the button.
+    """
 
     wanted = Signal()
 
@@ -37,6 +41,6 @@ class Welcome(QWidget):
         layout.addStretch(2)
 
     def say(self, text: str) -> None:
-        """What is being done; empty: nothing."""
+        """Show what is being prepared, and disable the button; with an empty text, enable it."""
         self.state.setText(text)
         self.start.setEnabled(not text)

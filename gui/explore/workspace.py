@@ -1,4 +1,4 @@
-"""Explore: policies in lockstep on the same events, maps and counters live."""
+"""The Explore workspace: policies in lockstep on the same steps, with live maps and counters."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.gui.explore.actions import actions
 from foliolab.gui.explore.choice import MOST_POLICIES, Choice, kind_of, pattern_choice, spread
 from foliolab.gui.explore.chooser import Chooser
-from foliolab.gui.explore.mapgrid import MapGrid
-from foliolab.gui.explore.sight import Sight
-from foliolab.gui.explore.transport import Transport
+from foliolab.gui.explore.close_up import CloseUp
+from foliolab.gui.explore.controls import Controls
+from foliolab.gui.explore.map_grid import MapGrid
+from foliolab.gui.explore.run_bar import RunBar
 from foliolab.gui.explore.welcome import Welcome
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
@@ -27,27 +27,36 @@ from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
-    from foliolab.gui.explore.accesssteps import AccessSteps
+    from foliolab.framework.explore.commands import MapKey
+    from foliolab.framework.explore.source import Touch
+    from foliolab.gui.explore.access_stepper import AccessStepper
     from foliolab.gui.explore.counters import Counters
-    from foliolab.gui.explore.facts import Acted, Facts, Key
-    from foliolab.gui.explore.running import Run
-    from foliolab.gui.explore.strip import Strip
+    from foliolab.gui.explore.precision_plot import PrecisionPlot
+    from foliolab.gui.explore.queries import Facts
+    from foliolab.gui.explore.run import Run
     from foliolab.gui.inspector.inspector import Inspector
 
-FRAME: Final = 8
-"""Milliseconds from one look at the run to the next; there is something new at every second one."""
-SELDOM: Final = 12
-"""Views from one refresh of curves and counters to the next: five a second."""
-OFTEN: Final = 3
-"""Views from one refresh of position and rate to the next."""
+PULL: Final = 8
+"""Milliseconds from one look for a new view to the next. The session makes at most one view in 14 ms, and the screen
+shows at most one in 16 ms: a shorter interval would find nothing, a longer one would show views late."""
+COUNTERS_EVERY: Final = 12
+"""Views from one update of curves and counters to the next, while playing: five updates a second."""
+POSITION_EVERY: Final = 3
+"""Views from one update of position and rate to the next, while playing."""
 SILENT: Final = 5.0
-"""Seconds without an answer after which something is said."""
+"""Seconds without a message of the session after which the status bar says so."""
 BOTTOM: Final = 150
-"""Pixels of the docks below the maps, at first."""
+"""Initial height of the docks below the maps, in pixels."""
 
 
 class ExploreWorkspace(Workspace):
-    """Watch policies on the same memory."""
+    """Policies in lockstep on the same memory.
+
+    Attributes:
+        run: the run that is shown; None without one.
+        facts: what is known about its session; None until the session is made.
+        controls: the commands.
+    """
 
     name = "explore"
     title = "&Explore"
@@ -59,24 +68,26 @@ class ExploreWorkspace(Workspace):
         super().__init__(desk)
         self.run: Run | None = None
         self.facts: Facts | None = None
-        self._frames = 0
-        self._wanted_step = -1
+        self._facts_asked = False
+        self._views = 0
+        self._wanted_step = -1  # where to go once the session is made
         self._wanted_play = False
-        self._picked: tuple[int, int, int] | None = None
-        self.accesses: AccessSteps | None = None
-        self._framed = False
+        self._picked: tuple[int, int] | None = None  # map and page that are inspected
+        self._zoomed = False  # whether the first zoom, to the part of the maps that is used, is done
         self.chooser = Chooser(desk)
         self.welcome = Welcome()
         self.maps = MapGrid(desk.themes.now)
-        self.sight = Sight(self.maps, self.statusBar())
-        self.transport = Transport(desk.themes.now)
-        self.strip: Strip | None = None
+        self.close_up = CloseUp(self.maps, self.statusBar())
+        self.run_bar = RunBar(desk.themes.now)
+        self.controls = Controls(self)
+        self.accesses: AccessStepper | None = None
+        self.plot: PrecisionPlot | None = None
         self.counters: Counters | None = None
         self.inspector: Inspector | None = None
         self._timer = QTimer(self)
-        self._timer.setInterval(FRAME)
+        self._timer.setInterval(PULL)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._pull)
         self._build()
         self.chooser.remember(desk.settings)
 
@@ -86,17 +97,17 @@ class ExploreWorkspace(Workspace):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.maps, 1)
-        layout.addWidget(self.transport)
+        layout.addWidget(self.run_bar)
         self.centre = QStackedWidget()
         self.centre.addWidget(self.welcome)
         self.centre.addWidget(running)
         self.setCentralWidget(self.centre)
         area = Qt.DockWidgetArea
         self.dock("chooser", "What to explore", self.panel(self.chooser), area.LeftDockWidgetArea)
-        self._curves_host, self._counters_host, self._inspector_host = QWidget(), QWidget(), QWidget()
+        self._plot_host, self._counters_host, self._inspector_host = QWidget(), QWidget(), QWidget()
         for name, title, host, where in (
             ("counters", "Counters", self._counters_host, area.BottomDockWidgetArea),
-            ("strip", "Precision over the run", self._curves_host, area.BottomDockWidgetArea),
+            ("precision", "Precision over the run", self._plot_host, area.BottomDockWidgetArea),
             ("inspector", "Inspector", self._inspector_host, area.RightDockWidgetArea),
         ):
             inside = QVBoxLayout(host)
@@ -104,43 +115,42 @@ class ExploreWorkspace(Workspace):
             self.dock(name, title, host, where)
         self.setCorner(Qt.Corner.BottomRightCorner, area.RightDockWidgetArea)
         self.setCorner(Qt.Corner.BottomLeftCorner, area.LeftDockWidgetArea)
-        bottom = [self.docks["counters"], self.docks["strip"]]
+        bottom = [self.docks["counters"], self.docks["precision"]]
         self.resizeDocks(bottom, [BOTTOM] * len(bottom), Qt.Orientation.Vertical)
         self.resizeDocks(bottom, [5, 4], Qt.Orientation.Horizontal)
         self.resizeDocks([self.docks["chooser"], self.docks["inspector"]], [250, 400], Qt.Orientation.Horizontal)
         self.chooser.wanted.connect(self.start)
         self.welcome.wanted.connect(self.example)
-        self.maps.wanted.connect(self._paint_these)
+        self.maps.wanted.connect(self._show_maps)
         self.maps.chosen.connect(self._pick)
-        self.transport.paced.connect(self._pace)
-        self.transport.timeline.wanted.connect(self.goto)
+        self.run_bar.speed_changed.connect(self._set_speed)
+        self.run_bar.slider.wanted.connect(self.controls.goto)
 
-    def _furnish(self) -> None:
-        """Make what is needed once something runs; importing it takes a while."""
-        if self.strip is not None:
+    def _build_docks(self) -> None:
+        """Make the contents of the docks, at the first run: importing the modules takes long."""
+        if self.plot is not None:
             return
-        from foliolab.gui.explore.accesssteps import AccessSteps
+        from foliolab.gui.explore.access_stepper import AccessStepper
         from foliolab.gui.explore.counters import Counters
-        from foliolab.gui.explore.strip import Strip
+        from foliolab.gui.explore.precision_plot import PrecisionPlot
         from foliolab.gui.inspector.inspector import Inspector
 
         theme = self.desk.themes.now
-        self.strip, self.counters, self.inspector = Strip(theme), Counters(theme), Inspector(self.desk)
-        self.accesses = AccessSteps(self.inspector)
+        self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
+        self.accesses = AccessStepper(self.inspector)
         for host, part in (
-            (self._curves_host, self.strip),
+            (self._plot_host, self.plot),
             (self._counters_host, self.counters),
             (self._inspector_host, self.inspector),
         ):
             host.layout().addWidget(part)  # type: ignore[union-attr]
 
-    # -- commands --------------------------------------------------------------------------------------
+    # -- starting a run --------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
-        """Playing, stepping, zooming."""
-        return actions(self)
+        return self.controls.commands()
 
     def start(self, choice: Choice) -> None:
-        """Explore a choice; undo goes back to the one before."""
+        """Explore a choice; undo goes back to the previous choice."""
         before = self.run.choice if self.run is not None else None
         if before is None:
             self._begin(choice)
@@ -154,11 +164,11 @@ class ExploreWorkspace(Workspace):
         self._begin(choice)
 
     def example(self) -> None:
-        """A sensible example with what is installed."""
+        """Explore an example with the installed plugins."""
         policies = [policy.name for policy in self.desk.library.policies]
         patterns = list(self.desk.library.registry.patterns)
         if not policies or not patterns:
-            self.desk.notices.say("no plugin offers a policy and a sharing pattern", "error")
+            self.desk.notices.say("no example: no plugin offers a policy and a sharing pattern", "error")
             return
         chosen = self.chooser.policies.chosen() or spread(self.desk.library)
         choice = Choice("pattern", patterns[0], tuple(chosen[:MOST_POLICIES]), mms=4, span=1 << 20)
@@ -166,91 +176,14 @@ class ExploreWorkspace(Workspace):
         self._wanted_play = True
         self.start(choice)
 
-    def toggle(self) -> None:
-        """Play, or pause."""
-        if self.run is None:
-            self.chooser.start.click()
-        elif self.playing:
-            self.run.worker.pause()
-        else:
-            if self.run.view is not None and self.run.view.at_end:
-                self.run.worker.goto(0)
-            self.run.worker.play(self.transport.pace)
-
     @property
     def playing(self) -> bool:
-        """Whether it goes on by itself."""
+        """Whether the run plays."""
         return self.run is not None and self.run.view is not None and self.run.view.playing
 
-    def step_on(self) -> None:
-        """Do one step."""
-        self._with(lambda run: run.worker.step())
-
-    def step_back(self) -> None:
-        """Undo one."""
-        self._with(lambda run: run.worker.back())
-
-    def to_start(self) -> None:
-        """Before the first step."""
-        self.goto(0)
-
-    def goto(self, position: int) -> None:
-        """Go to a position."""
-        self._with(lambda run: run.worker.goto(position))
-
-    def next_wrong(self) -> None:
-        """To the next wrong answer: of the policy whose maps are shown, or of any."""
-        lane = self.maps.lane if self.maps.lane >= 0 else None
-        self._with(lambda run: run.worker.next_wrong(lane))
-
-    def previous_wrong(self) -> None:
-        """To the one before."""
-        lane = self.maps.lane if self.maps.lane >= 0 else None
-        self._with(lambda run: run.worker.previous_wrong(lane))
-
-    def _with(self, do: Any) -> None:
-        if self.run is None:
-            self.desk.notices.say("nothing is explored yet: press Start")
-        else:
-            do(self.run)
-
-    def access_on(self) -> None:
-        """The next access of the step; after the last one the next step's first."""
-        self._with(lambda run: self._go_access(1))
-
-    def access_back(self) -> None:
-        """The access before; before the first one the last of the step before."""
-        self._with(lambda run: self._go_access(-1))
-
-    def _go_access(self, by: int) -> None:
-        self.docks["inspector"].show()
-        if self.accesses is not None:
-            self.accesses.go(by)
-
-    def show_truth(self, on: bool) -> None:
-        """The truth alone, or with what policies get wrong."""
-        self.maps.judge(not on)
-
-    def zoom_in(self) -> None:
-        """Larger cells."""
-        self.maps.lens.zoom(1.5)
-
-    def zoom_out(self) -> None:
-        """Smaller cells."""
-        self.maps.lens.zoom(1 / 1.5)
-
-    def zoom_touched(self) -> None:
-        """Look at the pages that the last step touched."""
-        for one in self.maps.maps.values():
-            first, nr = one.touched
-            if first >= 0:
-                self.maps.look(first, min(nr, 512))
-                return
-
-    # -- a run -----------------------------------------------------------------------------------------
     def _begin(self, choice: Choice) -> None:
-        """Play a choice from its start; what is wrong with it is a notice, and the run before goes on."""
-        from foliolab.gui.explore.running import Run
+        """Begin the run of a choice. If the choice cannot be explored, show a notice and keep the run before."""
+        from foliolab.gui.explore.run import Run
 
         try:
             run = Run(choice, self.desk.library)
@@ -258,10 +191,10 @@ class ExploreWorkspace(Workspace):
             self.desk.notices.fault(fault)
             return
         self._end()
-        self._furnish()
-        self.run = self.sight.run = run
+        self._build_docks()
+        self.run = self.close_up.run = run
         self.chooser.show_choice(choice)
-        self.welcome.say("Preparing: policies that are new here are compiled first, which takes seconds …")
+        self.welcome.say("Preparing: policies that are new on this host are compiled first, which takes seconds …")
         self.statusBar().showMessage("Preparing …")
         self._timer.start()
 
@@ -272,32 +205,36 @@ class ExploreWorkspace(Workspace):
             self.inspector.clear()
         if self.run is not None:
             self.run.close()
-        self.run, self.facts, self._picked, self.sight.run = None, None, None, None
+        self.run, self.facts, self._picked, self.close_up.run = None, None, None, None
+        self._facts_asked = False
         if self.accesses is not None:
             self.accesses.begin(None, None)
 
-    def _look(self) -> None:
-        """Every frame: what is new?"""
+    # -- following a run -------------------------------------------------------------------------------
+    def _pull(self) -> None:
+        """Show a new view, if there is one."""
         run = self.run
         if run is None:
             return
-        if run.worker.failed is not None:
-            self._failed(run.worker.failed)
+        if run.session.failed is not None:
+            self._failed(run.session.failed)
             return
         new = run.pull()
-        if not run.begun and run.worker.ready:
-            from foliolab.gui.explore.facts import facts
+        if not self._facts_asked and run.session.ready:
+            from foliolab.gui.explore.queries import facts
 
-            run.begun = True
-            run.questions.ask("facts", run.worker, facts, self._ready)
+            self._facts_asked = True
+            run.ask("facts", self._ready, facts)
         if self.facts is None or run.view is None:
             return
         if new:
-            self._frames += 1
+            self._views += 1
             self._show()
-            self.sight.closely()
-        elif (silent := run.worker.silent) > SILENT:
-            self.statusBar().showMessage(f"No answer for {silent:.0f} s: a step may not end. Another start ends it.")
+            self.close_up.update()
+        elif (silent := run.session.silent) > SILENT:
+            self.statusBar().showMessage(
+                f"No answer for {silent:.0f} s: a step may not end. To end the run, start another one."
+            )
 
     def _failed(self, fault: FolioLabError) -> None:
         self.desk.notices.fault(fault)
@@ -307,107 +244,111 @@ class ExploreWorkspace(Workspace):
         self.centre.setCurrentIndex(0)
 
     def _ready(self, facts: Facts) -> None:
-        """The session is made."""
-        assert self.run is not None and self.strip is not None
+        """Set everything up for a new session."""
+        assert self.run is not None and self.plot is not None
         self.facts = facts
         if self.accesses is not None:
             self.accesses.begin(self.run, facts)
-        self._framed = facts.kind in ("pattern", "trace")
+        self._zoomed = facts.kind in ("pattern", "trace")  # their maps end where the memory ends
         self.welcome.say("")
         self.statusBar().showMessage(facts.title)
         self.centre.setCurrentIndex(1)
         self.maps.begin(facts.policies, facts.mms, facts.pages)
-        self.strip.begin(facts.policies, facts.nr_steps)
-        self.transport.timeline.begin(facts.nr_steps)
+        self.plot.begin(facts.policies, facts.nr_steps)
+        self.run_bar.slider.begin(facts.nr_steps)
         for note in facts.notes:
             self.desk.notices.say(note)
         if self._wanted_step >= 0:
-            self.goto(self._wanted_step)
+            self.controls.goto(self._wanted_step)
         elif self._wanted_play:
-            self.run.worker.play(self.transport.pace)
+            self.run.session.play(self.run_bar.pace)
         self._wanted_step, self._wanted_play = -1, False
 
     def _show(self) -> None:
-        """There is another view."""
+        """Show the run's newest view; while playing, parts of the window are updated less often."""
         run = self.run
-        assert run is not None and run.view is not None and self.strip is not None and self.counters is not None
+        assert run is not None and run.view is not None and self.plot is not None and self.counters is not None
         view = run.view
         self.maps.show_view(view)
-        if not self._framed:
-            used = max((int(np.flatnonzero(one)[-1]) + 1 for one in view.maps.values() if one.any()), default=0)
-            self._framed = used > 0
-            self.maps.begin_close(used)
-        if not view.playing or self._frames % OFTEN == 0:
-            self.transport.show_view(view)
+        if not self._zoomed:
+            used = max((int(np.flatnonzero(cells)[-1]) + 1 for cells in view.maps.values() if cells.any()), default=0)
+            self._zoomed = used > 0
+            self.maps.zoom_to_used(used)
+        if not view.playing or self._views % POSITION_EVERY == 0:
+            self.run_bar.show_view(view)
         play, word = self.desk.commands.action("explore.play"), "Pause" if view.playing else "Play"
         if play.iconText() != word:
             play.setText(f"&{word}")
             play.setIconText(word)
         if view.error is not None:
             self.desk.notices.say(view.error.what, "warning", view.error.hint)
-        if view.playing and self._frames % SELDOM:
+        if view.playing and self._views % COUNTERS_EVERY:
             return
         self.counters.show_lanes(view.lanes)
-        self.strip.show_history(view.history, view.position)
-        self.transport.timeline.show_marks(view.history.marks, view.history.mark_counts)
+        self.plot.show_history(view.history, view.position)
+        self.run_bar.slider.show_marks(view.history.marks, view.history.mark_counts)
         if not view.playing and self.accesses is not None:
+            from foliolab.gui.explore.queries import last_touch
+
             self.accesses.at = -1
-            from foliolab.gui.explore.facts import acted
+            run.ask("touch", self._show_touch, last_touch)
 
-            run.questions.ask("acted", run.worker, acted, self._acted)
-
-    def _acted(self, where: Acted) -> None:
-        """The run stands still: mark where the step acted, and inspect."""
+    def _show_touch(self, touch: Touch) -> None:
+        """Mark the pages that the last step acted on, and inspect the picked page, or else the first of them."""
         if self.run is None or self.inspector is None:
             return
-        self.maps.touch(where.mm, where.page, where.nr)
+        self.maps.touch(touch.mm, touch.page, touch.nr)
         picked = self._picked
-        if picked is None and where.mm >= 0:
-            picked = (max(self.maps.lane, 0), where.mm, max(where.page, 0))
-        if picked is not None and self.facts is not None and picked[2] < self.facts.pages:
-            self.inspector.look(self.run.worker, picked[1], picked[2])
+        if picked is None and touch.mm >= 0:
+            picked = (touch.mm, max(touch.page, 0))
+        if picked is not None and self.facts is not None and picked[1] < self.facts.pages:
+            self._inspect(*picked)
         if self.accesses is not None:
-            self.accesses.settle()
+            self.accesses.continue_after_step()
 
-    # -- maps ------------------------------------------------------------------------------------------
-    def _paint_these(self, maps: list[Key], faces: NDArray[np.uint8]) -> None:
+    def _show_maps(self, maps: list[MapKey], weights: NDArray[np.uint8]) -> None:
         if self.run is not None:
-            self.run.worker.show(maps, faces)
+            self.run.session.show(maps, weights)
 
     def _pick(self, lane: int, mm: int, page: int) -> None:
         """Inspect a page."""
-        self._picked = (lane, mm, page)
-        if self.run is not None and self.inspector is not None and self.facts is not None:
+        self._picked = (mm, page)
+        if self.run is not None and self.facts is not None and self.inspector is not None:
             self.docks["inspector"].show()
-            self.inspector.look(self.run.worker, mm, page, accesses=not self.playing)
+            self.inspector.policy = self.facts.policies[lane]
+            self._inspect(mm, page)
 
-    def _pace(self, speed: float) -> None:
+    def _inspect(self, mm: int, page: int) -> None:
+        """Inspect a page; while playing, without the step's accesses, because recording them takes long."""
+        from foliolab.gui.inspector.inspected import inspect_page
+
+        assert self.run is not None and self.inspector is not None
+        self.run.ask("inspect", self.inspector.show_found, inspect_page, mm=mm, page=page, accesses=not self.playing)
+
+    def _set_speed(self, speed: float) -> None:
         if self.run is not None and self.playing:
-            self.run.worker.play(speed)
+            self.run.session.play(speed)
 
-    # -- what every workspace does ---------------------------------------------------------------------
+    # -- hooks of a workspace --------------------------------------------------------------------------
     def shown(self) -> None:
-        """Look on again."""
         if self.run is not None:
             self._timer.start()
 
     def hidden(self) -> None:
-        """Nobody looks: pause."""
         if self.run is not None:
             if self.playing:
-                self.run.worker.pause()
+                self.run.session.pause()
             self._timer.stop()
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
         self.maps.paint(theme)
-        self.transport.timeline.paint(theme)
-        if self.strip is not None and self.counters is not None:
-            self.strip.paint(theme)
+        self.run_bar.slider.paint(theme)
+        if self.plot is not None and self.counters is not None:
+            self.plot.paint(theme)
             self.counters.paint(theme)
 
     def refresh(self) -> None:
-        """A policy file was saved: play again, up to the same position, what it takes part in."""
+        """Restart the run, up to the same position, if the text of one of its policies was saved."""
         self.chooser.refill()
         run = self.run
         if run is None:
@@ -418,40 +359,41 @@ class ExploreWorkspace(Workspace):
         usable = library.usable(run.choice.policies)
         if len(usable) < len(run.choice.policies):
             gone = ", ".join(text for text in run.choice.policies if text not in usable)
-            self.desk.notices.say(f"{gone} cannot be used now; what is shown is its text before", "warning")
+            self.desk.notices.say(f"{gone} cannot be used now; the run goes on with its previous text", "warning")
         elif touched & set(chosen):
             position = run.view.position if run.view is not None else 0
             self._wanted_step = position
             self._begin(run.choice)
 
     def exportables(self) -> Sequence[Exportable]:
-        """The maps, the curves, the counters, and what is inspected."""
-        if self.run is None or self.strip is None or self.counters is None or self.inspector is None:
+        if self.run is None or self.plot is None or self.counters is None or self.inspector is None:
             return ()
         return [
             Exportable("maps", "Memory maps", self.maps),
-            Exportable("precision", "Precision over the run", self.strip, self.strip.table),
+            Exportable("precision", "Precision over the run", self.plot, self.plot.table),
             Exportable("counters", "Counters", self.counters, self.counters.table),
             *self.inspector.exportables(),
         ]
 
     def repeated(self) -> Sequence[str]:
-        """The command that plays the same to the same policies."""
         return self.run.choice.command() if self.run is not None else ()
 
     def takes(self, path: Path) -> bool:
-        """Scenarios and traces."""
         return bool(kind_of(path))
 
     def show_file(self, path: Path) -> None:
-        """Explore a scenario or a trace."""
         if not path.is_file():
-            raise UsageError(f"{path} is not there", "name a file that exists")
+            raise UsageError(f"there is no file {path}", "name a file that exists")
         policies = tuple(self.chooser.policies.chosen() or spread(self.desk.library))
         self.start(Choice(kind_of(path), str(path), policies))
 
     def receive(self, what: object) -> None:
-        """Explore what another workspace, or a tour, sends: a file, a counterexample, or choices by name."""
+        """Explore something that another workspace or a tour sent.
+
+        Args:
+            what: a file's path, a counterexample, or a dict with any of `file`, `pattern` (and the values of
+                `pattern_choice`), `policies`, `step`, `play`.
+        """
         from foliolab.framework.verify.counterexample import Counterexample
 
         if isinstance(what, Path):
@@ -475,14 +417,10 @@ class ExploreWorkspace(Workspace):
             if self.facts is None:
                 self._wanted_step = what["step"]
             else:
-                self.goto(what["step"])
+                self.controls.goto(what["step"])
 
     def keep(self, settings: Settings) -> None:
-        """Remember what was chosen."""
         self.chooser.keep(settings)
 
     def shut(self) -> None:
-        """End the run."""
         self._end()
-        if self.inspector is not None:
-            self.inspector.shut()

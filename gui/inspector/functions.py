@@ -10,12 +10,12 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class Function:
-    """A function's text, or the whole file where a line is in none.
+    """The text of a function, or of a whole file.
 
     Args:
-        name: of the function; empty for a file.
-        text: its lines, decorators included.
-        first_line: the number of the first of them.
+        name: name of the function; empty for a file.
+        text: the lines, including decorators.
+        first_line: line number of the first one.
     """
 
     name: str
@@ -24,11 +24,11 @@ class Function:
 
 
 def function_at(file: str, line: int) -> Function:
-    """The innermost function of a file that has a line.
+    """The innermost function that contains a line; the whole file if none does.
 
     Args:
-        file: its path; it may be gone or nonsense, then there is no name and as much text as can be read.
-        line: number from 1.
+        file: path of the file. If it is not Python, the result is the file; if it cannot be read, an empty text.
+        line: line number, from 1.
     """
     lines = tuple(linecache.getlines(file))
     for name, first, last in _functions("".join(lines)):
@@ -39,7 +39,7 @@ def function_at(file: str, line: int) -> Function:
 
 @lru_cache(maxsize=32)
 def _functions(text: str) -> tuple[tuple[str, int, int], ...]:
-    """Name, first and last line of every function, inner ones first."""
+    """(name, first line, last line) of every function, inner functions first."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):

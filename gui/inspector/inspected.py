@@ -6,7 +6,7 @@ through. This module therefore does not import Qt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -54,60 +54,54 @@ class Inspected:
     skipped: int = 0
 
 
-class InspectPage:
-    """A question to a session: a page of a map, under every policy.
+def inspect_page(session: Session, mm: int, page: int, accesses: bool = True) -> list[Inspected]:
+    """Inspect a page of a map under every policy of a session.
 
     Args:
+        session: the session.
         mm, page: number of the map, page on it.
         accesses: whether to record the last step's accesses, for which the step runs again.
+
+    Raises:
+        UsageError: there is no such page.
     """
+    stop = session.patience()
+    return [_inspect(session, lane, mm, page, stop if accesses else None) for lane in session.lanes]
 
-    def __init__(self, mm: int, page: int, accesses: bool = True) -> None:
-        self.mm, self.page, self.accesses = mm, page, accesses
 
-    def __call__(self, session: Session) -> list[Inspected]:
-        """Inspect the page.
+def _inspect(session: Session, lane: Lane, mm: int, page: int, stop: Callable[[], bool] | None) -> Inspected:
+    detail = page_detail(lane, mm, page)
+    if lane.machine is None:
+        return Inspected(lane.name, str(lane.error or detail.description), page=detail)
+    folio = folio_detail(lane, detail.head) if detail.head >= 0 else None
+    recorded, stopped = _record(lane, session, stop) if stop is not None and session.position else ([], "")
+    skipped = max(len(recorded) - MOST, 0)
+    if skipped:
+        stopped = f"The list has the last {MOST} of {len(recorded):,} accesses. {stopped}".strip()
+        recorded = recorded[-MOST:]
+    frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
+    return Inspected(
+        policy=lane.name,
+        description=detail.description,
+        verdict=detail.verdict,
+        page=detail,
+        folio=folio,
+        accesses=tuple(recorded),
+        stopped=" ".join(part for part in (_elsewhere(recorded, frames), stopped) if part),
+        at=_most_important(recorded, frames),
+        skipped=skipped,
+    )
 
-        Raises:
-            UsageError: there is no such page.
-        """
-        self._session, self._stop = session, session.patience()
-        return [self._inspect(lane) for lane in session.lanes]
 
-    def _inspect(self, lane: Lane) -> Inspected:
-        detail = page_detail(lane, self.mm, self.page)
-        if lane.machine is None:
-            return Inspected(lane.name, str(lane.error or detail.description), page=detail)
-        folio = folio_detail(lane, detail.head) if detail.head >= 0 else None
-        accesses, stopped = self._record(lane)
-        skipped = max(len(accesses) - MOST, 0)
-        if skipped:
-            stopped = f"the last {MOST} of {len(accesses):,} accesses. {stopped}".strip()
-            accesses = accesses[-MOST:]
-        frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
-        return Inspected(
-            policy=lane.name,
-            description=detail.description,
-            verdict=detail.verdict,
-            page=detail,
-            folio=folio,
-            accesses=tuple(accesses),
-            stopped=" ".join(part for part in (_elsewhere(accesses, frames), stopped) if part),
-            at=_most_important(accesses, frames),
-            skipped=skipped,
-        )
-
-    def _record(self, lane: Lane) -> tuple[list[Access], str]:
-        """(the last step's accesses, why some are missing)."""
-        if not self.accesses or not self._session.position:
-            return [], ""
-        if self._session.awaited():
-            return [], "the accesses were not recorded because another command came"
-        try:
-            recorded = accesses_of(lane, self._stop)
-        except FolioLabError as fault:
-            return [], str(fault)
-        return recorded.accesses, recorded.stopped
+def _record(lane: Lane, session: Session, stop: Callable[[], bool]) -> tuple[list[Access], str]:
+    """(the last step's accesses, why some are missing)."""
+    if session.awaited():
+        return [], "The accesses were not recorded because another command came."
+    try:
+        recorded = accesses_of(lane, stop)
+    except FolioLabError as fault:
+        return [], str(fault)
+    return recorded.accesses, recorded.stopped
 
 
 def _most_important(accesses: Sequence[Access], frames: range) -> int:

@@ -22,7 +22,7 @@ from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.report.listing import parameter_text
-from foliolab.gui.policies.layoutpicture import LayoutPicture
+from foliolab.gui.policies.layout_picture import LayoutPicture
 from foliolab.gui.policies.listing import Entry, location_of, source_of
 from foliolab.gui.widgets.basics import VERDICT_SIGNS, button, set_role
 from foliolab.gui.widgets.source_view import Kind, SourceView
@@ -180,7 +180,7 @@ class Details(QWidget):
             self.about.setPlainText(str(fault))
             self.picture.show_anatomy(None)
             return
-        per_mm = ", ".join(f"{one.name} ({one.ctype})" for one in scheme.stored("mm"))
+        per_mm = ", ".join(f"{field.name} ({field.ctype})" for field in scheme.stored("mm"))
         self.sharing.setText(
             f"A folio of 64 KiB with the struct pages of {LAYOUT_NAMES[scheme.policy.layout]}. Colour and a bar mark "
             f"the policy's fields; grey fields are the kernel's own; empty space is free."
@@ -221,13 +221,13 @@ def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], entry: Entry) -> str
         parts.append(_claim(claim, verdicts.get(claim)))
     parts.append("</table>")
     if policy.parameters:
-        rows = "".join(f"<li>{escape(parameter_text(one))}</li>" for one in policy.parameters)
+        rows = "".join(f"<li>{escape(parameter_text(parameter))}</li>" for parameter in policy.parameters)
         parts.append(f"<h3>Parameters</h3><ul>{rows}</ul>")
     if policy.references:
-        rows = "".join(f"<li>{escape(one)}</li>" for one in policy.references)
+        rows = "".join(f"<li>{escape(reference)}</li>" for reference in policy.references)
         parts.append(f"<h3>Sources</h3><ul>{rows}</ul>")
     if policy.models is not None:
-        parts.append(f"<h3>Models</h3><p>{escape(policy.models.told)}</p>")
+        parts.append(f"<h3>Models</h3><p>{escape(policy.models.description)}</p>")
     parts.append(f"<h3>Origin</h3><p>{escape(entry.source)}; folios up to order {policy.max_order}</p>")
     return "".join(parts)
 

@@ -261,7 +261,7 @@ class PoliciesWorkspace(Workspace):
         if not names:
             return
         if self._job is not None:
-            names = [*names, *(one for one in self._busy if one not in names)]
+            names = [*names, *(name for name in self._busy if name not in names)]
             self._job.cancelled = True
             self._job.kill()
         names = [name for name in names if name in self.desk.library.registry.policies]
@@ -270,11 +270,11 @@ class PoliciesWorkspace(Workspace):
         self._busy = names
         title = f"checking {names[0]}" if len(names) == 1 else f"checking {len(names)} policies"
         self._job = self.desk.jobs.start(title, check.check, tuple(names), tuple(self.desk.library.files))
-        self._job.said.connect(self._said)
+        self._job.reported.connect(self._on_report)
         self._job.failed.connect(self._lost)
         self._job.ended.connect(self._ended)
 
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         if not isinstance(news, Checked):
             return
         self.states[news.policy] = news
@@ -294,7 +294,7 @@ class PoliciesWorkspace(Workspace):
     def _lost(self, fault: FolioLabError, details: str) -> None:
         """The process of the check crashed: the policy that it checked fails."""
         if self._busy:
-            self._said(Checked(self._busy[0], "failed", fault.what))
+            self._on_report(Checked(self._busy[0], "failed", fault.what))
         else:
             self.desk.notices.fault(fault, details)
 

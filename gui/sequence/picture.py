@@ -204,10 +204,8 @@ class SequencePicture:
         for span in locks:
             if span.last < first or span.first > last or span.first == span.last:
                 continue
-            depth = sum(
-                1 for one in locks
-                if one is not span and one.thread == span.thread and one.first <= span.first and span.last <= one.last
-            )  # fmt: skip
+            others = (other for other in locks if other is not span and other.thread == span.thread)
+            depth = sum(other.first <= span.first and span.last <= other.last for other in others)
             painter.setOpacity(1.0 if span.first <= here or self.now < 0 else LATER)
             self._bracket(painter, geometry, span, min(depth, 2), top - first * geometry.line)
         painter.setOpacity(1.0)

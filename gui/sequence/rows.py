@@ -156,7 +156,7 @@ def _broken(timeline: Timeline) -> tuple[str, ...]:
     found = timeline.playback.violations
     if not found:
         return (f"The law {timeline.counterexample.law} of this counterexample does not break any more.",)
-    return tuple(f"✗ {one.law} ({LAWS.get(one.law, 'an unknown law')}): {one}" for one in found)
+    return tuple(f"✗ {violation.law} ({LAWS.get(violation.law, 'an unknown law')}): {violation}" for violation in found)
 
 
 def _mark(timeline: Timeline, step: int, thread: int, text: str) -> Mark:

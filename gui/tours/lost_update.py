@@ -6,9 +6,19 @@ MM maps it. Read `take`: between the load of the owner and the store of a new on
 
 from __future__ import annotations
 
-from typing import Any
-
-from foliolab.framework.api import Hooks, Policy, Stored, atomic_add_return, atomic_read, folio_nr_pages, load, store
+from foliolab.framework.api import (
+    MM,
+    Folio,
+    Hooks,
+    Page,
+    Policy,
+    Stored,
+    atomic_add_return,
+    atomic_read,
+    folio_nr_pages,
+    load,
+    store,
+)
 
 NO_OWNER = 0
 
@@ -19,7 +29,7 @@ FIELDS = (
 )
 
 
-def take(folio: Any, mm: Any) -> None:
+def take(folio: Folio, mm: MM) -> None:
     """Record that an MM maps the folio."""
     owner = load(folio._owner)
     if owner == NO_OWNER:
@@ -28,31 +38,31 @@ def take(folio: Any, mm: Any) -> None:
         store(folio._shared, 1)
 
 
-def count(folio: Any, nr: int) -> int:
+def count(folio: Folio, nr: int) -> int:
     """Add nr mappings (negative: remove), and return the new number."""
     return atomic_add_return(nr, folio._large_mapcount) + 1
 
 
-def new_anon(folio: Any, page: Any, nr: int, mm: Any) -> None:
+def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     """Map a new folio."""
     count(folio, nr)
     take(folio, mm)
 
 
-def add_ptes(folio: Any, page: Any, nr: int, mm: Any) -> int:
+def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     """Add nr PTEs; with the first mapping, all pages of the folio count as mapped."""
     left = count(folio, nr)
     take(folio, mm)
     return folio_nr_pages(folio) if left == nr else 0
 
 
-def dup_ptes(folio: Any, page: Any, nr: int, mm: Any) -> None:
+def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     """Add nr PTEs in the child of a fork."""
     count(folio, nr)
     take(folio, mm)
 
 
-def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
+def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
     """Remove nr PTEs; with the last one the folio has no owner again."""
     left = count(folio, -nr)
     if left == 0:
@@ -61,7 +71,7 @@ def remove_ptes(folio: Any, page: Any, nr: int, mm: Any) -> tuple[int, bool]:
     return folio_nr_pages(folio) if left == 0 else 0, False
 
 
-def maybe_mapped_shared(folio: Any) -> bool:
+def maybe_mapped_shared(folio: Folio) -> bool:
     """Whether more than one mapping exists and the folio is marked as shared."""
     return atomic_read(folio._large_mapcount) > 0 and load(folio._shared) != 0
 

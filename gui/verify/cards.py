@@ -85,12 +85,17 @@ class Card(QFrame):
             self.count.setText(f"{states:,} states in {max(finding.seconds for finding in own):.1f} s")
 
     def _say(self, text: str) -> None:
-        self.what.setText(self.what.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, self.width() - 20))
-        self.what.setToolTip(text)
+        self._elide(self.what, text)
 
     def _title(self, text: str, role: str) -> None:
-        self.title.setText(f"{self._name}  {text}".rstrip())
         set_role(self.title, role)
+        self._elide(self.title, f"{self._name}  {text}".rstrip())
+
+    def _elide(self, label: QLabel, text: str) -> None:
+        """Show a text in one line that fits into the card; the tool tip has all of it."""
+        width = self.width() - 20
+        label.setText(label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, width))
+        label.setToolTip(text)
 
 
 class Cards(QWidget):

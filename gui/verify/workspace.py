@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.gui.verify.files import kind_of
+from foliolab.gui.verify.opened import OpenedVerdicts
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.player import Player
 from foliolab.gui.window import dialogs
@@ -64,8 +65,7 @@ class VerifyWorkspace(Workspace):
         self.player.played.connect(self._played)
         self.player.failed.connect(self._cannot_play)
         self._file = ""
-        self._opened: dict[str, Verification] = {}
-        """The verdicts of an opened file, by policy."""
+        self._opened = OpenedVerdicts()
         self.options = Options(desk.library)
         self.options.wanted.connect(self.start)
         self.options.stopped.connect(self.stop)
@@ -167,7 +167,7 @@ class VerifyWorkspace(Workspace):
         self._furnish()
         assert self.cards is not None and self.claims is not None
         self.attempt = attempt
-        self._opened = {}
+        self._opened.clear()
         self._file = ""
         self.welcome.hide()
         self.note.hide()
@@ -182,7 +182,7 @@ class VerifyWorkspace(Workspace):
             f"Verifying {attempt.policy}", attack, attempt.policy, tuple(self.desk.library.files), attempt.seconds,
             attempt.nbytes, attempt.attacks, attempt.tso, command,
         )  # fmt: skip
-        self.job.said.connect(self._said)
+        self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)
         self.job.failed.connect(self._failed)
         self.job.ended.connect(self._ended)
@@ -245,7 +245,7 @@ class VerifyWorkspace(Workspace):
         getattr(self.stepper, action)()
 
     # -- the attacks -----------------------------------------------------------------------------------
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         from foliolab.framework.verify.attack import Progress
         from foliolab.framework.verify.finding import Finding
 
@@ -320,8 +320,8 @@ class VerifyWorkspace(Workspace):
         """Show the verdicts that are known about the chosen policy."""
         if self.job is not None or not self.desk.library.usable([text] if text else []):
             return
-        if text in self._opened:
-            self._show_opened(self._opened[text])
+        if text in self._opened.by_policy:
+            self._show_opened(self._opened.by_policy[text])
             return
         self.note.hide()
         known = self.desk.library.ledger().verdicts(self.desk.library.scheme(text))
@@ -381,7 +381,7 @@ class VerifyWorkspace(Workspace):
         """The command line that repeats the attacks, or that steps through the file of the counterexample."""
         if self._file:
             return ["foliolab", "step", self._file]
-        opened = self._opened.get(self.options.policy.currentText())
+        opened = self._opened.by_policy.get(self.options.policy.currentText())
         if opened is not None and opened.command:
             return shlex.split(opened.command)
         return (self.attempt or self.options.attempt()).command()
@@ -406,19 +406,13 @@ class VerifyWorkspace(Workspace):
 
     def _show_verdicts(self, path: Path) -> None:
         """Show the verdicts of a file: first those of a refuted policy; the others when their policy is chosen."""
-        from foliolab.framework.verify.verdicts import Verdicts
-
-        found = Verdicts.load(path)
-        self._opened = {one.policy: one for one in found.verifications if self.desk.library.usable([one.policy])}
-        absent = [one.policy for one in found.verifications if one.policy not in self._opened]
-        if absent:
-            self.desk.notices.say(
-                f"{path.name} has verdicts on {', '.join(absent)}, which is not installed", "warning",
-                "open the policy file first, then this file",
-            )  # fmt: skip
-        if not self._opened:
+        self._opened.load(path, self.desk.library)
+        if self._opened.absent:
+            text = f"{path.name} has verdicts on {', '.join(self._opened.absent)}, which is not installed"
+            self.desk.notices.say(text, "warning", "open the policy file first, then this file")
+        first = self._opened.first
+        if first is None:
             return
-        first = next((one for one in self._opened.values() if one.refuted), next(iter(self._opened.values())))
         self._file = ""
         if self.options.policy.currentText() == first.policy:
             self._show_opened(first)
@@ -427,27 +421,17 @@ class VerifyWorkspace(Workspace):
 
     def _show_opened(self, done: Verification) -> None:
         """Show a verification of an opened file, and when and by which version it was made."""
-        from foliolab.framework.verify.ledger import STALE, version_text
-        from foliolab.framework.verify.version import verifier_digest
-
         self._furnish()
         assert self.cards is not None and self.claims is not None and self.stepper is not None
         self.welcome.hide()
         self.example = None
         self.stepper.hide()
-        attacks = {one.attack for one in done.findings}
+        attacks = {finding.attack for finding in done.findings}
         for name, card in self.cards.cards.items():
             card.begin(name in attacks)
         self.claims.begin(self.desk.library.scheme(done.policy), {})
         self._answered(done)
-        others = [name for name in self._opened if name != done.policy]
-        more = f" The file has verdicts on {', '.join(others)}, too." if others else ""
-        found = (
-            f"{done.started[:16].replace('T', ' ')}, {version_text(done.versions.get('foliolab', ''), done.verifier)}"
-        )
-        stale = "" if done.verifier == verifier_digest() else f" They are {STALE}."
-        changed = "" if done.digest == self._digest_of(done.policy) else " The policy's text has changed since."
-        self.note.setText(f"Verdicts found on {found}.{stale}{changed}{more}")
+        self.note.setText(self._opened.note(done, self._digest_of(done.policy)))
         self.note.show()
 
     def receive(self, what: object) -> None:
@@ -480,4 +464,4 @@ class VerifyWorkspace(Workspace):
         if self.stepper is not None:
             self.stepper.pause()
         if self.inspector is not None:
-            self.inspector.shut()
+            self.inspector.clear()

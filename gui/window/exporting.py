@@ -58,7 +58,7 @@ def ask(parent: QWidget, offered: Sequence[Exportable], folder: Path, prefix: st
     """
     wanted = offered[0]
     if len(offered) > 1:
-        titles = [one.title for one in offered]
+        titles = [item.title for item in offered]
         title, sure = QInputDialog.getItem(parent, "Export", "What to export:", titles, 0, False)
         if not sure:
             return None

@@ -43,13 +43,13 @@ class Job(QObject):
         parent: the owner of this object.
 
     Signals:
-        said: a `Step`, or whatever else the function passed to `say`.
+        reported: a `Step`, or whatever else the function passed to `say`.
         answered: what the function returned.
         failed: a FolioLabError, and details such as a traceback.
         ended: the job is over, with or without an answer; emitted once, after the other signals.
     """
 
-    said = Signal(object)
+    reported = Signal(object)
     answered = Signal(object)
     failed = Signal(object, str)
     ended = Signal()
@@ -86,7 +86,7 @@ class Job(QObject):
                         fault = FolioLabError(f"{self.title}: its process {how}", "the results so far are kept")
                         self.failed.emit(fault, "")
                 case _:
-                    self.said.emit(message)
+                    self.reported.emit(message)
         if self._child.over:
             self._end(AT_ONCE)
 
@@ -121,7 +121,7 @@ class Jobs(QObject):
 
         Args:
             title: shown in the status bar.
-            work: a module-level function; `say` sends a `Step` or another message to `Job.said`.
+            work: a module-level function; `say` sends a `Step` or another message to `Job.reported`.
             arguments: picklable.
         """
         job = Job(title, work, arguments, self)
@@ -171,11 +171,11 @@ class JobsChip(QWidget):
         self.setVisible(bool(running))
         job = running[-1] if running else None
         if job is not None and job is not self._shown:
-            job.said.connect(self._said)
+            job.reported.connect(self._on_report)
             self._say(job, Step(""))
         self._shown = job
 
-    def _said(self, news: object) -> None:
+    def _on_report(self, news: object) -> None:
         if isinstance(news, Step) and self._shown is not None and self.sender() is self._shown:
             self._say(self._shown, news)
 

@@ -84,15 +84,15 @@ class Library(QObject):
         """The kept verdicts, read from disk each time because a verification may have added some."""
         from foliolab.framework.verify.ledger import Ledger
 
-        return Ledger(self.registry.findings.values())
+        return Ledger.of(self.registry)
 
     def failure_of(self, path: str) -> PluginFailure | None:
         """Why a file failed to load; None if it did not fail."""
-        return next((one for one in self.failures if one.source == path), None)
+        return next((failure for failure in self.failures if failure.source == path), None)
 
     def names_of(self, path: str) -> tuple[str, ...]:
         """The names of the policies that a file offers."""
-        return next((one.offers["policies"] for one in self.registry.plugins if one.source == path), ())
+        return next((plugin.offers["policies"] for plugin in self.registry.plugins if plugin.source == path), ())
 
     # -- files -----------------------------------------------------------------------------------------
     def open(self, path: str | Path) -> str:

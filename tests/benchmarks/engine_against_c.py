@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from foliolab.framework.engine import entrypoints
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PMD_ORDER
+from foliolab.framework.machine.layout import PMD_ORDER
 
 BOUND: Final = 1.10
 CHEAP_BOUND: Final = 1.50
@@ -188,7 +188,7 @@ class Bench:
         )
 
     def _ways(self, machine: Machine, operation: Operation) -> Iterator[Callable[..., int]]:
-        yield machine.kernel(operation.entry)
+        yield machine.entry_point(operation.entry)
         yield self.plain.kernel(machine, operation.entry)
         if self.tuned is not None:
             yield self.tuned.kernel(machine, operation.entry)

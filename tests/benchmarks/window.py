@@ -166,8 +166,8 @@ def frames(bench: Bench, seconds: float) -> None:
     watch = Watch()
     for one in workspace.maps.maps.values():
         one.installEventFilter(watch)
-    workspace.transport.speed.setCurrentIndex(workspace.transport.speed.count() - 1)
-    workspace.toggle()
+    workspace.run_bar.speed.setCurrentIndex(workspace.run_bar.speed.count() - 1)
+    workspace.controls.toggle()
     bench.until(lambda: workspace.playing, 30)
     bench.until(lambda: False, 1.0)
     painted.clear()
@@ -179,7 +179,7 @@ def frames(bench: Bench, seconds: float) -> None:
     while time.perf_counter() - began < seconds:
         if workspace.run.view.at_end:
             operations -= sum(lane.totals.page_operations for lane in workspace.run.view.lanes)
-            workspace.toggle()
+            workspace.controls.toggle()
             bench.until(lambda: workspace.playing and not workspace.run.view.at_end, 10)
             operations += sum(lane.totals.page_operations for lane in workspace.run.view.lanes)
         bench.live()
@@ -200,7 +200,7 @@ def frames(bench: Bench, seconds: float) -> None:
     high = percentile(latencies, 0.95)
     print(f"  input to paint    {statistics.median(latencies):8.1f} ms median, {high:.1f} ms 95th percentile")
     if workspace.playing:
-        workspace.toggle()
+        workspace.controls.toggle()
     bench.until(lambda: not workspace.playing, 10)
     for one in workspace.maps.maps.values():
         one.removeEventFilter(watch)
@@ -210,18 +210,18 @@ def back(bench: Bench) -> None:
     """One step back, at several positions of a long run."""
     workspace = bench.workspace
     nr = workspace.facts.nr_steps
-    workspace.goto(nr)
+    workspace.controls.goto(nr)
     bench.until(lambda: workspace.run.view.position == nr, 300)
     times = []
     for share in (1.0, 0.8, 0.6, 0.4):
         at = int(nr * share)
-        workspace.goto(at)
+        workspace.controls.goto(at)
         bench.until(lambda at=at: workspace.run.view.position == at and not workspace.run.view.busy, 300)  # type: ignore[misc]
         bench.until(lambda: False, 1.0)
         for _ in range(3):
             at -= 1
             began = time.perf_counter()
-            workspace.step_back()
+            workspace.controls.step_back()
             bench.until(lambda at=at: workspace.run.view.position == at, 30)  # type: ignore[misc]
             times.append(1000 * (time.perf_counter() - began))
     print(
@@ -244,13 +244,13 @@ def ready() -> None:
 def growth(bench: Bench, minutes: float) -> None:
     """Resident memory while it plays round and round."""
     workspace = bench.workspace
-    workspace.transport.speed.setCurrentIndex(workspace.transport.speed.count() - 1)
+    workspace.run_bar.speed.setCurrentIndex(workspace.run_bar.speed.count() - 1)
     samples: list[float] = []
     for minute in range(max(round(minutes * 6), 2)):
         end = time.monotonic() + (10 if minutes >= 0.3 else 60 * minutes / 2)
         while time.monotonic() < end:
             if not workspace.playing:
-                workspace.toggle()
+                workspace.controls.toggle()
                 bench.until(lambda: workspace.playing and not workspace.run.view.at_end, 10)
             bench.until(lambda: workspace.run.view.at_end, 1)
         samples.append(resident())

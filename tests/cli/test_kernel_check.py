@@ -145,7 +145,7 @@ def test_without_root_what_is_missing_is_named(foliolab: Run, kernel: str, monke
     monkeypatch.setattr(settings, "resolved_mode", lambda kib: "never")
     done = foliolab("kernel", "check")
     assert done.code == 3
-    assert "no large folio can be had here" in done.err
+    assert "this host has no large folios" in done.err
 
 
 def test_it_is_light_to_ask_for_help() -> None:

@@ -102,7 +102,7 @@ def test_the_window_measures_what_its_command_says(build_cell: bool, monkeypatch
     [
         ({"policies": ["mm-id"], "baseline": "mm-id"}, "nothing to compare mm-id with"),
         ({"workloads": ["munmap"], "memory": 4096}, "are less than two folios"),
-        ({"workloads": ["remap"], "sizes": [2]}, "none of the chosen workloads"),
+        ({"workloads": ["remap"], "sizes": [2]}, "no chosen workload supports"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(change: dict[str, Any], says: str) -> None:

@@ -169,7 +169,7 @@ def test_a_matrix_of_all(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     ("arguments", "said"),
     [
         ([], "no policy is named"),
-        (["--all", "mm-id"], "--all is every policy"),
+        (["--all", "mm-id"], "--all already means every policy"),
         (["mm-idd"], "did you mean mm-id"),
         (["mm-id", "--attacks", "explore"], "there is no attack 'explore'\n  did you mean explored?"),
         (["mm-id", "--attacks", "random,random"], "named twice"),

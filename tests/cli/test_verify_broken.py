@@ -32,7 +32,7 @@ def write(folder: Path, body: str) -> Path:
     text = EXAMPLE.read_text()
     assert ANSWER in text
     file = folder / "example.py"
-    file.write_text(text.replace(ANSWER, body).replace("NOBODY = 0\n", "NOBODY = 0\nSEEN = {}\nN = 0\n"))
+    file.write_text(text.replace(ANSWER, body).replace("NO_OWNER = 0\n", "NO_OWNER = 0\nSEEN = {}\nN = 0\n"))
     return file
 
 

@@ -18,7 +18,10 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import PluginError
 from foliolab.framework.plugins.registry import load
-from foliolab.policies import estimated_sharers, exact, mm_id, page_mapcount, rmap_id, rmap_values
+from foliolab.policies import estimated_sharers, exact, mm_id, mm_id_slots, page_mapcount
+from foliolab.policies.parts import page_mapcounts
+from foliolab.policies.rmap_id import policy as rmap_id
+from foliolab.policies.rmap_id import values as rmap_values
 
 DERIVED = '''
 """A variant of mm-id with a parameter of its own."""
@@ -98,9 +101,9 @@ def variant(**changes: Any) -> Policy:
 
 
 def test_a_constant_that_exists_but_is_not_read_by_a_hook_is_refused() -> None:
-    assert mm_id.CLAIMS and mm_id.WIDTHS
-    policy = variant(parameters=(Parameter("x", "CLAIMS", 1, 0, 9),))
-    with pytest.raises(PluginError, match=r"policy variant: the parameter x changes nothing: .*mm_id.* CLAIMS"):
+    assert mm_id.COUNTERS
+    policy = variant(parameters=(Parameter("x", "COUNTERS", 1, 0, 9),))
+    with pytest.raises(PluginError, match=r"policy variant: the parameter x changes nothing: .*mm_id.* COUNTERS"):
         policy.with_parameters()
 
 
@@ -132,11 +135,13 @@ def helper(values: Any) -> Any:
 
 def test_a_name_that_two_modules_read_needs_its_module() -> None:
     policy = replace(rmap_id.POLICY, parameters=(*rmap_id.POLICY.parameters, Parameter("b", "BATCHED", 1)))
-    with pytest.raises(PluginError, match=r"parameter b rebinds the constant BATCHED, which .*mapcount and .*rmap_val"):
+    with pytest.raises(
+        PluginError, match=r"parameter b rebinds the constant BATCHED, which .*mapcounts and .*values each"
+    ):
         policy.with_parameters()
     constants = rmap_id.POLICY.with_parameters({"batched": 0}).constants
     assert constants[rmap_values.__name__, "BATCHED"] == 0
-    assert (page_mapcount.__name__, "BATCHED") not in constants
+    assert (page_mapcounts.__name__, "BATCHED") not in constants
 
 
 def test_a_constant_that_another_module_imported_by_name_is_rebound_there_too(module: Loader) -> None:
@@ -145,8 +150,8 @@ def test_a_constant_that_another_module_imported_by_name_is_rebound_there_too(mo
         "from foliolab.policies.mm_id import SHARED_BIT\n"
         "def maybe_mapped_shared(folio):\n    return test_bit(SHARED_BIT, folio._mm_ids)\n"
     )
-    hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=made.maybe_mapped_shared)
-    scheme = replace(mm_id.POLICY, hooks=hooks).with_parameters({"width": "32"})
+    hooks = replace(mm_id_slots.POLICY.hooks, maybe_mapped_shared=made.maybe_mapped_shared)
+    scheme = replace(mm_id_slots.POLICY, hooks=hooks).with_parameters({"width": "32"})
     assert {at: value for at, value in scheme.constants.items() if at[1] == "SHARED_BIT"} == {
         (mm_id.__name__, "SHARED_BIT"): 31,
         (made.__name__, "SHARED_BIT"): 31,
@@ -155,7 +160,7 @@ def test_a_constant_that_another_module_imported_by_name_is_rebound_there_too(mo
 
 def test_derive_binds_the_constants_of_the_module_that_reads_them() -> None:
     constants = estimated_sharers.POLICY.with_parameters().constants
-    assert constants == {(page_mapcount.__name__, name): 0 for name in ("LARGE_MAPCOUNT", "BATCHED")}
+    assert constants == {(page_mapcount.__name__, "LARGE_MAPCOUNT"): 0, (page_mapcounts.__name__, "BATCHED"): 0}
 
 
 SEEN: list[dict[str, Any]] = []

@@ -97,7 +97,7 @@ def test_a_policy_of_somebody_else_has_the_same_page(tmp_path: Path) -> None:
     made = pages.page(quick.registry.policies["total-only"], quick)
     assert "| `safe` | maybe_mapped_shared never calls" in made
     assert "not verified" in part(made, "What it claims, and what was found")
-    assert "wrong answers among them: false shared" in made
+    assert "wrong answers: false shared" in made
 
 
 def test_pages_are_made_anew_only_when_something_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

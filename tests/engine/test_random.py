@@ -34,7 +34,7 @@ HUGE = Shape(8192, 3, 2048)
 CHOSEN: dict[str, list[dict[str, int | str]]] = {
     "page-mapcount": [{}, {"batched": 0}, {"large_mapcount": 0, "batched": 0}],
     "mm-id-v1": [{}, {"page_mapcounts": 0}],
-    "mm-id": [{}, {"slots": 1}, {"slots": 3}, {"slots": 8}, {"width": 32}],
+    "mm-id-slots": [{}, {"slots": 1}, {"slots": 3}, {"slots": 8}, {"width": 32}],
     "likely-mapped-shared": [{}, {"version": "6.9"}],
     "vma-pagetable": [{}, {"count": "vmas"}],
     "rmap-id": [{}, {"stage": "mapcount"}, {"batched": 0}],

@@ -49,7 +49,7 @@ class Heard:
 
     def __init__(self, job: Job) -> None:
         self.all: list[tuple[str, Any]] = []
-        job.said.connect(self.said)
+        job.reported.connect(self.said)
         job.answered.connect(self.answered)
         job.failed.connect(self.failed)
         job.ended.connect(self.ended)
@@ -104,7 +104,7 @@ def test_a_cancelled_job_answers_with_what_it_has(
     monkeypatch.setattr("foliolab.gui.window.jobs.AT_ONCE", 20.0)  # a busy machine is no reason to end it
     job = jobs.start("test", work.polite)
     heard = Heard(job)
-    with qtbot.waitSignal(job.said, timeout=AT_MOST):
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST):
         pass
     job.cancel()
     with qtbot.waitSignal(job.ended, timeout=AT_MOST):
@@ -115,7 +115,7 @@ def test_a_cancelled_job_answers_with_what_it_has(
 def test_a_job_that_does_not_listen_is_ended(qtbot: Any, jobs: Jobs, work: Any) -> None:
     job = jobs.start("test", work.hang)
     heard = Heard(job)
-    with qtbot.waitSignal(job.said, timeout=AT_MOST):
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST):
         pass
     job.cancel()
     with qtbot.waitSignal(job.ended, timeout=AT_MOST):
@@ -126,7 +126,7 @@ def test_a_job_that_does_not_listen_is_ended(qtbot: Any, jobs: Jobs, work: Any) 
 
 def test_processes_of_a_job_end_with_it(qtbot: Any, jobs: Jobs, work: Any) -> None:
     job = jobs.start("test", work.family)
-    with qtbot.waitSignal(job.said, timeout=AT_MOST) as said:
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST) as said:
         pass
     (pid,) = said.args
     jobs.shut()
@@ -151,7 +151,7 @@ def test_the_status_bar_shows_and_cancels(qtbot: Any, jobs: Jobs, work: Any) -> 
     assert not chip.isVisible()
     job = jobs.start("Measuring", work.hang)
     chip.show()
-    with qtbot.waitSignal(job.said, timeout=AT_MOST):
+    with qtbot.waitSignal(job.reported, timeout=AT_MOST):
         pass
     assert chip.label.text() == "Measuring · hanging"
     with qtbot.waitSignal(job.ended, timeout=AT_MOST):

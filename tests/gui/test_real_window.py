@@ -58,7 +58,7 @@ def display(tmp_path: Path) -> Iterator[str]:
 
 
 class Real:
-    """The program in a process, and a hand.
+    """The program in a process, with mouse and keyboard.
 
     The process writes what its window shows to a file a few times a second (window_state.py). The test reads the file
     where a person would look at the screen.
@@ -75,7 +75,7 @@ class Real:
         self.focus()
 
     def focus(self) -> None:
-        """Keys go to the window; without a window manager nobody else sees to that."""
+        """Give the window the focus, because no window manager does."""
         self.hand("search", "--sync", "--onlyvisible", "--name", "FolioLab", "windowfocus")
 
     def hand(self, *words: str) -> None:

@@ -1,4 +1,4 @@
-"""The program as `foliolab gui` starts it, which also writes down what its window shows; see test_real_window.py."""
+"""Runs the program as `foliolab gui` does, and writes the state of its window to a file; for test_real_window.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGET = Path(os.environ["WINDOW_STATE"])
 
 
 def state_of(window: Window) -> dict[str, Any]:
-    """What a person would see."""
+    """The state that a person would see."""
     explore: Any = window.workspaces["explore"]
     verify: Any = window.workspaces["verify"]
     benchmark: Any = window.workspaces["benchmark"]
@@ -44,7 +44,7 @@ def state_of(window: Window) -> dict[str, Any]:
 
 
 def positions(window: Window) -> dict[str, tuple[int, int]]:
-    """Where the widgets with names are on the screen."""
+    """The positions on the screen of the widgets that have names."""
     found = {}
     for one in window.here.findChildren(QWidget):
         if not one.isVisible():
@@ -59,30 +59,29 @@ def positions(window: Window) -> dict[str, tuple[int, int]]:
     return found
 
 
-class Teller(QObject):
-    """Writes it down a few times a second."""
+class StateWriter(QObject):
+    """Writes the state of the window to the file, a few times a second."""
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window = window
         self._timer = QTimer(self)
-        self._timer.timeout.connect(self.tell)
+        self._timer.timeout.connect(self.write)
         self._timer.start(150)
 
-    def tell(self) -> None:
-        """Write it."""
+    def write(self) -> None:
         other = TARGET.with_suffix(".new")
         other.write_text(json.dumps(state_of(self._window)))
         other.replace(TARGET)
 
 
 def main() -> int:
-    """Start the program with a teller in its window."""
+    """Start the program with a StateWriter in its window."""
     make = application.make
 
     def made(*arguments: Any, **more: Any) -> Window:
         window = make(*arguments, **more)
-        Teller(window)
+        StateWriter(window)
         return window
 
     application.make = made

@@ -25,7 +25,7 @@ from foliolab.policies import mm_id
 
 def unlocked(folio, nr, mm):
     total = atomic_fetch_sub(nr, folio._large_mapcount) - nr
-    mm_id._sub_from_slots(folio, nr, load(mm.mm_id), total)
+    mm_id.sub_from_slots(folio, nr, load(mm.mm_id), total)
     return total + 1
 
 

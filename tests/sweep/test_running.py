@@ -104,8 +104,8 @@ def test_what_fails_is_named_and_the_rest_is_kept(fake: dict[str, list[Any]], tm
 def test_a_damaged_or_half_file_is_made_again(fake: dict[str, list[Any]], tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     first, second = made(2)
-    folder.place(first).write_text('{"comp')
-    folder.place(second).write_text('{"complete": false}')
+    folder.path_of(first).write_text('{"comp')
+    folder.path_of(second).write_text('{"complete": false}')
     assert not folder.has(first) and not folder.has(second)
     assert sweep([first, second], folder, pool).found == 0 and folder.has(first) and folder.has(second)
 
@@ -234,7 +234,7 @@ def test_ctrl_c_ends_it_soon_and_keeps_what_is_done(tmp_path: Path) -> None:
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+    assert process.returncode == 130 and "the same command continues" in said and "Traceback" not in said
     assert 1 <= len(list(tmp_path.glob("out/compare-*.json"))) < 32
 
 

@@ -81,7 +81,7 @@ def test_no_claim_passes_while_what_every_policy_owes_is_refuted() -> None:
     subject = Subject(variant(raises).with_parameters(), 3.0, attacks=("random", "structural"))
     found = {check.name: check.run(subject) for check in checks_for(subject.scheme) if check.name.startswith("claim")}
     assert found and {one.verdict for one in found.values()} <= {"undecided", "failed"}
-    assert any("mend that first" in one.text for one in found.values())
+    assert any("correct that first" in one.text for one in found.values())
 
 
 def test_what_is_not_documented_is_named() -> None:

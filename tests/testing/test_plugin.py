@@ -151,7 +151,7 @@ def test_a_check_that_is_known_to_fail_is_expected_and_strictly(tmp_path: Path) 
     wrong = CLASS.format(expected="", more="")
     code, out = run(tmp_path, wrong)
     failed = set(re.findall(r"FAILED test_it.py::TestMine::test_conforms\[([^\]]+)\]", out))
-    assert code == 1 and failed and "what would have to hold" in out and "mapped by MM" in out
+    assert code == 1 and failed and "what must hold" in out and "mapped by MM" in out
     names = {one.replace("claim-", "claim ", 1): "known" for one in failed}
     code, out = run(tmp_path, CLASS.format(expected=f"expected_failures = {names!r}", more=""))
     assert code == 0 and f"{len(failed)} xfailed" in out, out

@@ -1,4 +1,4 @@
-"""The ledger: outcomes belong to one text, refutations stay, a damaged file is said and stops nothing."""
+"""The ledger: verdicts belong to one text and one verifier, refutations stay, a damaged file is reported."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from foliolab.framework.verify.version import digest, verifier_digest
 from foliolab.policies import mm_id, page_mapcount
 
 MM_ID = mm_id.POLICY.with_parameters()
+PAGE_MAPCOUNT = page_mapcount.POLICY.with_parameters()
+UNBATCHED = page_mapcount.POLICY.with_parameters({"batched": 0})
 
 
 def other_answer(folio: object) -> bool:
@@ -33,7 +35,7 @@ def other_answer(folio: object) -> bool:
 
 @pytest.fixture(autouse=True)
 def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A ledger of this test's own."""
+    """The ledger of one test."""
     monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path))
     return tmp_path / "verify"
 
@@ -75,8 +77,9 @@ def test_what_is_kept_is_found_for_exactly_that_text() -> None:
     assert found["pmd"].verdict == found[OWED].verdict == "undecided"
     assert [one.claim for one in Ledger().refuted(MM_ID)] == ["safe"]
 
-    assert Ledger().verdicts(page_mapcount.POLICY.with_parameters()) == {}
-    assert Ledger().verdicts(mm_id.POLICY.with_parameters({"slots": 3})) == {}, "other parameters are another text"
+    assert Ledger().verdicts(PAGE_MAPCOUNT) == {}
+    ledger.keep(run_of(PAGE_MAPCOUNT, owed="refuted"), PAGE_MAPCOUNT)
+    assert Ledger().refuted(PAGE_MAPCOUNT) != [] and Ledger().refuted(UNBATCHED) == [], "by parameters, too"
     other = replace(mm_id.POLICY, hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=other_answer))
     assert Ledger().verdicts(other.with_parameters()) == {}, "so is another function"
     fewer = replace(mm_id.POLICY, capabilities=mm_id.POLICY.capabilities - {"safe"}, capabilities_of=None)
@@ -94,18 +97,32 @@ def test_shipped_findings_and_ones_own_are_one_ledger(tmp_path: Path) -> None:
     shipped = tmp_path / "findings.json"
     ledger.save([ledger.record_of(run_of(safe="refuted"))], shipped)
     ledger.keep(run_of(safe="held", reuse="refuted"), MM_ID)
-    assert {one.claim for one in Ledger([shipped]).refuted(MM_ID)} == {"safe", "reuse"}
+    assert {one.claim for one in Ledger({shipped: ["mm-id"]}).refuted(MM_ID)} == {"safe", "reuse"}
     assert ledger.load(shipped)[0].policy == "mm-id"
+
+
+def test_a_plugin_ships_findings_about_its_own_policies_only(tmp_path: Path) -> None:
+    ledger.save([ledger.record_of(run_of(safe="refuted"))], tmp_path / "findings.json")
+    plugin = tmp_path / "other.py"
+    plugin.write_text(
+        "from pathlib import Path\n"
+        "from foliolab.framework.api import hookimpl\n"
+        "@hookimpl\ndef foliolab_findings():\n    return [Path(__file__).with_name('findings.json')]\n"
+    )
+    found = registry.load([plugin])
+    assert tmp_path / "findings.json" in found.findings.values()
+    assert Ledger.of(found).refuted(MM_ID) == []
 
 
 def test_what_ships_is_known_to_another_python_by_its_files(tmp_path: Path) -> None:
     shipped = tmp_path / "findings.json"
-    record = replace(ledger.shipped_record(run_of(safe="refuted"), MM_ID), digest="another Python's")
-    ledger.save([record], shipped)
-    assert [one.claim for one in Ledger([shipped]).refuted(MM_ID)] == ["safe"]
-    assert Ledger([shipped]).refuted(mm_id.POLICY.with_parameters({"slots": 3})) == []
-    ledger.save([replace(record, source="other files")], shipped)
-    assert Ledger([shipped]).refuted(MM_ID) == []
+    record = ledger.shipped_record(run_of(PAGE_MAPCOUNT, owed="refuted"), PAGE_MAPCOUNT)
+    ledger.save([replace(record, digest="another Python's")], shipped)
+    known = Ledger({shipped: ["page-mapcount"]})
+    assert [one.claim for one in known.refuted(PAGE_MAPCOUNT)] == [OWED]
+    assert known.refuted(UNBATCHED) == []
+    ledger.save([replace(record, digest="another Python's", source="other files")], shipped)
+    assert Ledger({shipped: ["page-mapcount"]}).refuted(PAGE_MAPCOUNT) == []
 
 
 @pytest.mark.parametrize(
@@ -154,7 +171,7 @@ def test_the_shipped_file_can_be_read() -> None:
 
 
 def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
-    """`foliolab list` starts with it: neither numpy nor msgspec, even where a digest is computed."""
+    """`foliolab list` reads the ledger: no import of numpy or msgspec, even if a digest is computed."""
     ledger.keep(run_of(safe="refuted"), MM_ID)
     code = (
         "import sys\n"
@@ -169,7 +186,7 @@ def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
 
 def test_shipped_findings_are_about_the_present_texts_engine_and_verifier() -> None:
     found = registry.load()
-    known = Ledger(found.findings.values())
+    known = Ledger.of(found)
     remake = "remake the shipped findings: foliolab verify --all --save-findings policies/findings.json"
     for policy in found.policies.values():
         scheme = policy.with_parameters()
@@ -201,7 +218,7 @@ def test_findings_of_schema_1_are_stale(tmp_path: Path) -> None:
     record = {"policy": "mm-id", "digest": policy_digest(MM_ID), "outcomes": [outcome], "source": ""}
     shipped = tmp_path / "old.json"
     shipped.write_text(json.dumps({"schema": 1, "records": [record]}))
-    (kept,) = Ledger([shipped]).verdicts(MM_ID).values()
+    (kept,) = Ledger({shipped: ["mm-id"]}).verdicts(MM_ID).values()
     assert kept.stale and "FolioLab (unknown version)" in kept.text
 
 
@@ -234,14 +251,14 @@ def test_the_same_text_of_another_checkout_or_plugin_shows_nothing(own_folder: P
 
 
 def test_earlier_verdicts_are_of_the_same_files_and_parameters() -> None:
-    path = ledger.keep(run_of(safe="refuted"), MM_ID)
+    path = ledger.keep(run_of(PAGE_MAPCOUNT, owed="refuted"), PAGE_MAPCOUNT)
     assert path is not None
     (record,) = ledger.load(path)
     ledger.save([replace(record, digest="an older text")], path)
-    assert Ledger().verdicts(MM_ID) == {}
-    earlier = Ledger().earlier(MM_ID)
+    assert Ledger().verdicts(PAGE_MAPCOUNT) == {}
+    earlier = Ledger().earlier(PAGE_MAPCOUNT)
     assert earlier is not None and earlier.digest == "an older text"
-    assert Ledger().earlier(mm_id.POLICY.with_parameters({"slots": 3})) is None
+    assert Ledger().earlier(UNBATCHED) is None
 
 
 def test_the_digest_of_the_verifier_is_of_code_alone() -> None:

@@ -1,4 +1,4 @@
-"""Pieces of Markdown that generated pages are made of."""
+"""Markdown for generated pages: tables, code, blocks, docstrings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], right: int | No
     Args:
         head: the columns' names.
         rows: the cells.
-        right: from this column on, cells are aligned to the right; None: none is.
+        right: the first column that is aligned to the right; None: no column is.
     """
     first = len(head) if right is None else right
     rules = [":---" if place < first else "---:" for place in range(len(head))]
@@ -36,12 +36,12 @@ def fenced(kind: str, lines: Iterable[str], options: Iterable[str] = ()) -> list
 
 
 def prose(docstring: str) -> str:
-    """A docstring as Markdown: what looks like HTML or a footnote is meant as it stands."""
+    """A docstring as Markdown, with the characters of HTML and of links escaped."""
     return re.sub(r"[<>\[\]]", lambda found: f"\\{found.group()}", docstring.strip())
 
 
 def attributes(docstring: str, heading: str = "Attributes") -> dict[str, str]:
-    """What a docstring's section says of each name; a line may name several."""
+    """The descriptions in a docstring's section, by name; a line may name several."""
     part = re.split(rf"^ *{heading}:\n", docstring, maxsplit=1, flags=re.MULTILINE)
     if len(part) < 2:
         return {}

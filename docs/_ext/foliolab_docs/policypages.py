@@ -1,4 +1,4 @@
-"""The pages of policies, one each: everything in them comes from the declaration, the text, and what was found."""
+"""A page for each policy, made from its declaration, its text, and the kept verdicts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from foliolab_docs import picture, states
 from foliolab_docs.markdown import code, fenced, prose, table
 
 FOLDER: Final = Path(__file__).parents[2] / "policies"
-"""Where the pages are written."""
+"""The folder of the pages."""
 STAMP: Final = "made-from"
-"""A file beside them with the digest of what they were made from; what is generated elsewhere depends on it."""
+"""A file beside the pages with the digest of their sources. Generated parts of other pages depend on it, too."""
 MARKS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
 PATTERN_MMS: Final = (2, 3)
 PATTERN_FOLIOS: Final = 2
@@ -39,19 +39,19 @@ EVERY: Final = "what every policy owes"
 
 
 class Sources:
-    """What the pages are made of.
+    """The sources of the pages.
 
     Attributes:
         registry: the policies.
-        ledger: what is known about their texts.
+        ledger: the kept verdicts about their texts.
     """
 
     def __init__(self) -> None:
         self.registry = load()
-        self.ledger = Ledger(self.registry.findings.values())
+        self.ledger = Ledger.of(self.registry)
 
     def precision(self, scheme: Scheme) -> PrecisionResult:
-        """How precise a policy is: once through every sharing pattern, interpreted and small."""
+        """The precision of a policy under every sharing pattern, interpreted, with few folios."""
         request = PrecisionRequest(
             patterns=list(self.registry.patterns.values()),
             schemes=[scheme],
@@ -80,8 +80,11 @@ def page(policy: Policy, sources: Sources) -> str:
         *(f"- {prose(one)}" for one in policy.references),
         "",
     ]
-    if policy.models:
-        lines += [f"It models {prose(policy.models.told)}; `foliolab kernel check` holds it against such a kernel.", ""]
+    if models := policy.models:
+        lines += [
+            f"It models {prose(models.description)}; `foliolab kernel check` compares it with such a kernel.",
+            "",
+        ]
     for part in (
         _stored(scheme), _parameters(policy), _claims(scheme, kept), _states(scheme), _cost(scheme),
         _precision(scheme, sources.precision(scheme)), _limits(scheme, kept), _text(policy, file),
@@ -149,8 +152,8 @@ def _parameters(policy: Policy) -> Iterator[str]:
     yield from (f"Written as `{policy.name}:{first.name}={first.default}`.", "")
 
 
-def told(kept: KeptVerdict | None) -> str:
-    """What is known about a claim."""
+def _known(kept: KeptVerdict | None) -> str:
+    """The kept verdict about a claim, in words."""
     if kept is None:
         return "not verified"
     message = f": {kept.message}" if kept.message else ""
@@ -159,12 +162,14 @@ def told(kept: KeptVerdict | None) -> str:
 
 def _claims(scheme: Scheme, kept: dict[str, KeptVerdict]) -> Iterator[str]:
     yield from ("## What it claims, and what was found", "")
-    rows = [(EVERY, "the laws that hold for every policy", told(kept.get("")))]
-    rows += [(code(one), CAPABILITIES[one], told(kept.get(one))) for one in sorted(scheme.capabilities)]
+    rows = [(EVERY, "the laws that hold for every policy", _known(kept.get("")))]
+    rows += [(code(one), CAPABILITIES[one], _known(kept.get(one))) for one in sorted(scheme.capabilities)]
     yield from table(("claim", "meaning", "found by `foliolab verify`"), rows)
     hooks = [code(name) for name in HOOK_ARGUMENTS if name in scheme.policy.hooks.given()]
     defaults = [code(name) for name in HOOK_ARGUMENTS if name not in scheme.policy.hooks.given()]
-    yield f"It writes the hooks {', '.join(hooks)}; the default serves for {', '.join(defaults) or 'none'}."
+    yield f"The policy writes the hooks {', '.join(hooks)}."
+    if defaults:
+        yield f"The default serves for {', '.join(defaults)}."
     yield ""
 
 
@@ -172,10 +177,10 @@ def _states(scheme: Scheme) -> Iterator[str]:
     yield from (
         "## The states of a folio",
         "",
-        "Found by trying every operation in every state on the interpreted engine, for a folio of "
+        "The states were found by trying every operation in every state on the interpreted engine, for a folio of "
         f"{states.PAGES} pages.",
-        "Squares are its pages, filled where the MM maps them; rows go by the number of mappings. Fields that hold",
-        "their initial value are not shown.",
+        "Squares are pages of the folio, filled where the MM maps them. Rows are ordered by the number of mappings.",
+        "Fields that hold their initial value are not shown.",
         "",
     )
     for setup, title in (
@@ -186,12 +191,13 @@ def _states(scheme: Scheme) -> Iterator[str]:
         yield from (f"### {title}", "")
         yield from _drawn(graph, f"{scheme.policy.name}: {title}")
         wrong = sorted({one.verdict for one in graph.states} & {"false shared", "unsafe: exclusive"})
-        said = f"{len(graph.states)} states, {len(graph.transitions)} transitions"
-        yield f"{said}; wrong answers among them: {', '.join(wrong) or 'none'}."
+        counts = f"{len(graph.states)} states, {len(graph.transitions)} transitions"
+        yield f"{counts}; wrong answers: {', '.join(wrong) or 'none'}."
         if not graph.complete:
-            yield f"There are more states than {states.MOST_STATES}: this is the beginning."
+            yield f"There are more than {states.MOST_STATES} states; these are the first ones."
         if graph.left_out:
-            yield f"Not looked at: {', '.join(map(code, graph.left_out))}, which need not return to a value."
+            ignored = ", ".join(map(code, graph.left_out))
+            yield f"Ignored fields, which need not return to their initial values: {ignored}."
         yield ""
 
 
@@ -228,9 +234,10 @@ def _precision(scheme: Scheme, result: PrecisionResult) -> Iterator[str]:
     size = size_text(4 << result.order)
     yield from ("## How precise, in small", "")
     yield (
-        "Of the operations after which one MM maps the folio, those that leave it called shared; of those after which "
-        "several do, those that leave it called exclusive. Each sharing pattern with "
-        f"{result.folios} folios of {size}, seed {result.seed}; `foliolab precision` has the whole, by time as well."
+        "False shared: of the operations after which one MM maps the folio, those after which the policy calls it "
+        "shared. Unsafe: of those after which several MMs map it, those after which the policy calls it exclusive. "
+        "Each sharing pattern has "
+        f"{result.folios} folios of {size}, seed {result.seed}; `foliolab precision` shows more, also by time."
     )
     yield ""
     points = {(one.workload, one.mms): one for one in result.points if one.policy == scheme.name}
@@ -273,7 +280,7 @@ def _limits(scheme: Scheme, kept: dict[str, KeptVerdict]) -> Iterator[str]:
             yield f"- Refuted: {claim} ({one.source}): {prose(one.message)}."
     if policy.mutants:
         caught = len(policy.wrong_variants())
-        yield f"- It comes with {caught} wrong variants, which `foliolab kernel check --self-test` must catch."
+        yield f"- It has {caught} wrong variants, which `foliolab kernel check --self-test` must catch."
     yield ""
 
 
@@ -299,7 +306,7 @@ def overview(sources: Sources) -> list[str]:
 
 
 def verdicts(sources: Sources) -> list[str]:
-    """A table of what is known about every claim of every policy."""
+    """A table of the kept verdicts about every claim of every policy."""
     schemes = [policy.with_parameters() for policy in sources.registry.policies.values()]
     claims = [one for one in CAPABILITIES if any(one in scheme.capabilities for scheme in schemes)]
     rows = []
@@ -320,7 +327,7 @@ def _mark(kept: KeptVerdict | None) -> str:
 
 
 def digest() -> str:
-    """Of everything that generated pages follow from: the program's files, the findings, and this extension."""
+    """The digest of all sources of generated pages: the program's files, the findings, and this extension."""
     made = sha256()
     for module in (foliolab.framework, foliolab.policies, foliolab.workloads):
         folder = Path(module.__path__[0]).resolve()
@@ -333,7 +340,7 @@ def digest() -> str:
 
 
 def _write_page(name: str, folder: Path) -> None:
-    """In a process of its own: everything is loaded anew, since policies cannot be sent to another process."""
+    """Write a page in a pool's process, which loads the policies itself: functions cannot be sent to it."""
     sources = Sources()
     (folder / f"{name}.md").write_text(page(sources.registry.policies[name], sources), "utf-8")
 

@@ -1,4 +1,8 @@
-"""The reference of what a policy is written with, made of signatures and docstrings."""
+"""The reference of hooks and primitives, made from signatures and docstrings.
+
+autodoc would show signatures and docstrings, too. It cannot join them with defaults of hooks, locked instructions,
+native forms and free bytes of a layout, which other modules know; so these tables are made here.
+"""
 
 from __future__ import annotations
 
@@ -19,32 +23,32 @@ from foliolab_docs.markdown import attributes, code, prose, table
 
 Function = Callable[..., Any]
 METHODS: Final = ("Machine", "Processes")
-"""Classes that are used by their methods."""
+"""Classes whose methods are listed; of other classes the fields are."""
 HOOK_WORDS: Final = attributes(inspect.getdoc(Hooks) or "")
 
 
 def signature(function: Function) -> str:
-    """A function's signature as it is written."""
+    """A function's signature, as its source has it."""
     return function.__name__ + str(inspect.signature(function)).replace("'", "")
 
 
 def public(kind: Callable[[Any], bool]) -> dict[str, Any]:
-    """What the public API offers of a kind, by name."""
+    """The names of the public API whose values are of a kind, with these values."""
     return {name: value for name in api.__all__ if kind(value := getattr(api, name))}
 
 
 def is_primitive(value: Any) -> bool:
-    """Whether it is a primitive: it has a native form of its own, or is made of such in the same room."""
+    """Whether a value is a primitive: a function of the primitives' module."""
     return inspect.isfunction(value) and value.__module__ == primitives.__name__
 
 
 def is_helper(value: Any) -> bool:
-    """Whether it is a function of the engine that policies and workloads may call."""
+    """Whether a value is a function of the engine that policies and workloads may call."""
     return inspect.isfunction(value) and not is_primitive(value)
 
 
 def policy_hooks() -> list[str]:
-    """Every hook of the policy contract: signature, meaning, and what stands for it where a policy has none."""
+    """Every hook of the policy contract: signature, meaning, and the default of a policy without it."""
     rows = []
     for name in HOOK_ARGUMENTS:
         default = getattr(defaults, name)
@@ -62,7 +66,7 @@ def plugin_hooks() -> list[str]:
 
 
 def _sections() -> Iterator[tuple[str, list[str]]]:
-    """The primitives by the headings of their file."""
+    """The primitives, grouped by the headings of their file."""
     source = inspect.getsource(primitives)
     heads = {n: line.strip("# -") for n, line in enumerate(source.splitlines(), 1) if line.startswith("# -- ")}
     names: dict[str, list[str]] = {}
@@ -89,19 +93,19 @@ def primitive_tables() -> list[str]:
 
 
 def helpers() -> list[str]:
-    """The engine's functions that are public."""
+    """The public functions of the engine."""
     found = public(is_helper)
     rows = [(code(signature(function)), prose(inspect.getdoc(function) or "")) for function in found.values()]
     return table(("function", "meaning"), rows)
 
 
 def capabilities() -> list[str]:
-    """What a policy can claim."""
+    """The claims that a policy can make."""
     return table(("claim", "meaning"), ((code(name), prose(text)) for name, text in CAPABILITIES.items()))
 
 
 def classes() -> list[str]:
-    """The declarations: what is made of them, field by field."""
+    """The classes of the API, field by field or method by method."""
     lines = []
     for name, kind in public(inspect.isclass).items():
         lines += [f"### {name}", "", prose((inspect.getdoc(kind) or "").partition("\n\n")[0]), ""]
@@ -137,19 +141,19 @@ def _methods(kind: type) -> list[str]:
 
 
 def constants() -> list[str]:
-    """Numbers of the API."""
+    """The numbers that the API exports."""
     found = public(lambda value: isinstance(value, int))
     return table(("constant", "value"), ((code(name), value) for name, value in found.items()))
 
 
 def _ranges(found: StructPage, what: Callable[[Box], bool] | None = None) -> str:
-    """Byte ranges of a struct page: free ones, or those of some of its boxes."""
+    """The free byte ranges of a struct page, or the ranges of the boxes for which `what` holds."""
     spans = found.free if what is None else [(box.offset, box.offset + box.size) for box in found.boxes if what(box)]
     return ", ".join(f"{start}–{end - 1}" for start, end in spans) or "none"
 
 
 def free_bytes() -> list[str]:
-    """For each layout what a policy's fields may take of the first three struct pages, and what the kernel keeps."""
+    """The bytes of the first three struct pages that a policy's fields may use, for each layout."""
     rows = []
     for layout, since in LAYOUT_NAMES.items():
         pages = [kernels_page(layout, number) for number in range(3)]
@@ -160,7 +164,7 @@ def free_bytes() -> list[str]:
 
 
 def absent_hooks() -> list[str]:
-    """The answers that stand for a hook which a policy leaves out, where they depend on what it stores."""
+    """The defaults of hooks that depend on what a policy stores."""
     rows = [
         (code(one.__name__), prose(inspect.getdoc(one) or ""), "no " + code(field), prose(inspect.getdoc(other) or ""))
         for field, found in ((name, defaults.defaults(frozenset())) for name in ("_entire_mapcount", "_mapcount"))
@@ -181,9 +185,9 @@ PARTS: Final[dict[str, Callable[[], list[str]]]] = {
     "free-bytes": free_bytes,
     "absent-hooks": absent_hooks,
 }
-"""What a page may ask for by name."""
+"""The parts by the names that pages use."""
 
 
 def everything() -> str:
-    """All parts, for whoever holds the reference against the code."""
+    """All parts, for tests that compare the reference with the code."""
     return "\n".join(line for part in PARTS.values() for line in part())

@@ -1,4 +1,4 @@
-"""The schema of result files, made of the structs that are written and read."""
+"""The schema of result files, made from the structs that write and read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foliolab_docs.markdown import attributes, code, fenced, prose, table
 
 
 def structs(root: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
-    """A struct and those that its fields are made of, each once, in the order in which they are met."""
+    """A struct and the structs in its fields, each once, in the order of their discovery."""
     found: list[type[msgspec.Struct]] = []
     waiting: list[Any] = [root]
     while waiting:
@@ -70,10 +70,10 @@ def _default(one: Any) -> str:
 
 
 def part(path: str) -> list[str]:
-    """What a page asks for: `module:Struct`, with the JSON Schema below.
+    """The tables of a struct and its JSON Schema.
 
     Args:
-        path: below foliolab.framework, such as results.result:Result.
+        path: `module:Struct` below foliolab.framework, such as results.result:Result.
     """
     module, _, name = path.partition(":")
     root = getattr(import_module(f"foliolab.framework.{module}"), name)

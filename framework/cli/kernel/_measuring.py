@@ -1,4 +1,4 @@
-"""What the kernel's verbs share: benchmarks and sizes as a user writes them, and the model's times beside."""
+"""What the kernel's verbs share: parsing of benchmarks and sizes, and the model's times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUNDS: Final = 8
 
 
 def benchmarks(written: list[str] | None) -> tuple[str, ...]:
-    """The benchmarks that were asked for, each once.
+    """The benchmarks that the user named, each once.
 
     Raises:
         UsageError: there is no such benchmark.
@@ -37,7 +37,7 @@ def benchmarks(written: list[str] | None) -> tuple[str, ...]:
 
 
 def sizes(written: list[str] | None) -> tuple[int, ...]:
-    """The folio sizes in KiB that were asked for, out of those that this kernel has."""
+    """The folio sizes in KiB that the user named, out of those that this kernel has."""
     from foliolab.framework.kernel import bench, settings
     from foliolab.framework.plugins.selection import parse_sizes
 
@@ -46,10 +46,10 @@ def sizes(written: list[str] | None) -> tuple[int, ...]:
 
 
 def enough_memory(request: BenchRequest) -> None:
-    """Refuse what does not fit, before anything is allocated.
+    """Refuse benchmarks that do not fit, before anything is allocated.
 
     Raises:
-        UsageError: it takes more memory than there is; says both.
+        UsageError: the benchmarks take more memory than is available; names both amounts.
     """
     from foliolab.framework.host import memory_available
     from foliolab.framework.kernel.bench import memory_needed
@@ -63,11 +63,11 @@ def enough_memory(request: BenchRequest) -> None:
 
 
 def model_times(found: Registry, bench: Result, scheme: Scheme, seed: int) -> Result:
-    """The kernel's policy in the model: the same operations, folio sizes and memory.
+    """Measure the kernel's policy in the model: the same operations, folio sizes and memory.
 
     Raises:
-        UsageError: the model has none of the operations.
-        NothingMeasured: it was interrupted.
+        UsageError: the model has none of the operations, or numba is missing.
+        NothingMeasured: no time was measured.
     """
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.report.progress import Progress

@@ -56,7 +56,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
-    """Real folios of every size, interleaved; the model's times and published figures beside."""
+    """Measure the benchmarks on real folios of each size, interleaved."""
     for path in (json, csv):
         _common.writable(path)
     from foliolab.framework import host
@@ -89,7 +89,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 
 
 def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None:
-    """The model's result, looked at before anything is measured."""
+    """The model's result of --model, checked before anything is measured."""
     from foliolab.framework.kernel import bench_rows
     from foliolab.framework.results.result import Result
 

@@ -49,7 +49,7 @@ def run(
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
-    """Fit kernel minus model over the folio sizes; nothing published enters."""
+    """Fit the difference between kernel and model over the folio sizes. Published figures are not used."""
     from foliolab.framework import calibration
     from foliolab.framework.report import calibration as report
     from foliolab.framework.report.pages.terminal import TerminalPage
@@ -75,7 +75,7 @@ def run(
 
 
 def _stored(bench: Result | None) -> Path:
-    """Where the calibration of the benchmarked kernel is kept; its folder is made.
+    """The path of the calibration of the benchmarked kernel, in a folder that exists.
 
     Raises:
         ResultFileError: the folder cannot be made.
@@ -96,7 +96,7 @@ def _bench(seed: int) -> Result:
     """The kernel's benchmarks, as `foliolab kernel bench` measures them.
 
     Raises:
-        KernelError: nothing can be measured here.
+        KernelError: the kernel cannot be measured here.
         UsageError: there is too little memory.
     """
     from foliolab.framework import host
@@ -126,7 +126,7 @@ def _matching(found: Registry, bench: Result | None) -> Scheme:
     """The policy that models the benchmarked kernel, which is the running one.
 
     Raises:
-        UsageError: it is another one, or no policy models it.
+        UsageError: the benchmarks come from another kernel, or no policy models this kernel.
     """
     from foliolab.framework import host
     from foliolab.framework.kernel import running
@@ -134,11 +134,11 @@ def _matching(found: Registry, bench: Result | None) -> Scheme:
     kernel = host.kernel()
     if bench is not None and bench.kernel != kernel:
         raise UsageError(
-            f"the benchmarks ran under Linux {bench.kernel}, this is {kernel}", "say which policy it has: --policy"
+            f"the benchmarks ran under Linux {bench.kernel}, this is {kernel}", "name its policy: --policy"
         )
     scheme = running.matching(found)
     if scheme is None:
-        raise UsageError(f"no policy says that it models the kernel {kernel}", "name the one that does: --policy")
+        raise UsageError(f"no policy models the kernel {kernel}", "name one: --policy")
     if note := running.read().note:
-        sys.stderr.write(f"foliolab: {note}\n")
+        _common.say(note)
     return scheme

@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 MISMATCH = 1
 MUTANT_ORDERS = (2, 3, 4, 9)
 
-Scenarios = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="How many random scenarios.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first; the others follow.")]
+Scenarios = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Number of random scenarios.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first scenario; the others follow.")]
 Orders = Annotated[str, typer.Option(metavar="LIST", help="Orders of the folios, such as 0,2-4,9.")]
-Steps = Annotated[int, typer.Option(min=2, max=500, metavar="N", help="Steps of a random scenario, at most.")]
+Steps = Annotated[int, typer.Option(min=2, max=500, metavar="N", help="Most steps of a random scenario.")]
 Exhaustive = Annotated[
-    int, typer.Option(min=0, max=6, metavar="DEPTH", help="All sequences of DEPTH steps over one folio instead.")
+    int, typer.Option(min=0, max=6, metavar="DEPTH", help="Try all sequences of DEPTH steps over one folio.")
 ]
 Against = Annotated[
     str | None,
-    typer.Option(metavar="POLICY", help="Look for the shortest scenario that refutes this policy."),
+    typer.Option(metavar="POLICY", help="Find the shortest scenario that refutes this policy."),
 ]
-Cpus = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processors that processes are spread over.")]
-SelfTest = Annotated[bool, typer.Option("--self-test", help="See that wrong variants of the policy are caught.")]
+Cpus = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processors to spread the processes over.")]
+SelfTest = Annotated[bool, typer.Option("--self-test", help="Check that wrong variants of the policy are found.")]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Write each disagreement there as a scenario file.")]
 
 
-def run(  # noqa: PLR0913  (an argument an option)
+def run(  # noqa: PLR0913  (one parameter per option)
     scenarios: Scenarios = 200,
     seed: Seed = 1,
     orders: Orders = "0,2-9",
@@ -55,7 +55,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
-    """Every decision of the engine and of the running kernel, compared; exit code 1 if large folios disagree."""
+    """Compare the decisions of a policy with this kernel's. The exit code is 1 if they differ for large folios."""
     from foliolab.framework.kernel import check, probe, running
     from foliolab.framework.scenario.generate import Mix
 
@@ -64,11 +64,11 @@ def run(  # noqa: PLR0913  (an argument an option)
     mix = Mix(orders=_orders(orders), steps=steps)
     scheme = _scheme(found, against)
     probe.require()
-    mix, told = _possible(mix)
+    mix, messages = _possible(mix)
     kernel = running.read().described
     if not json:
-        for line in told:
-            sys.stderr.write(f"foliolab: {line}\n")
+        for line in messages:
+            _common.say(line)
     with check.Session(_processors(cpus), wait) as session:
         if self_test:
             _self_test(session, scheme, scenarios, seed, mix)
@@ -86,7 +86,7 @@ def run(  # noqa: PLR0913  (an argument an option)
 
 
 def _orders(written: str) -> tuple[int, ...]:
-    """Orders as a user writes them.
+    """Parse orders such as `0,2-4,9`.
 
     Raises:
         UsageError: not a list of orders that anonymous folios have.
@@ -110,36 +110,38 @@ def _scheme(found: Registry, against: str | None) -> Scheme:
     scheme = running.matching(found)
     if scheme is None:
         raise KernelError(
-            f"no policy models {running.read().described}", "choose one with --against, to see where it differs"
+            f"no policy models {running.read().described}", "choose one with --against to see where it differs"
         )
     return scheme
 
 
 def _possible(mix: Mix) -> tuple[Mix, list[str]]:
-    """The mix without what cannot be had here, and what that is."""
+    """The mix without what this host does not allow, and a message for each omission."""
     from dataclasses import replace
 
     from foliolab.framework.kernel import needs, probe, settings
 
-    told = []
+    messages = []
     actions = set(mix.actions) | ({"pageout"} if probe.one("swap").available else set())
     for name, needing in (("io_uring buffers", ("pin", "unpin")), ("vmsplice", ("vmsplice", "close"))):
         found = probe.one(name)
         if not found.available:
-            told.append(f"without {name}: {found.reason}")
+            messages.append(f"without {name}: {found.reason}")
             actions -= {*needing}
     if why := needs.hidden():
-        told.append(f"no page frame numbers ({why}); the witnesses are bit 56, faults and nr_anon")
+        messages.append(f"no page frame numbers ({why}); the witnesses are bit 56, faults and nr_anon")
     known = {0, *((kib // 4).bit_length() - 1 for kib in settings.sizes())}
     orders = tuple(order for order in mix.orders if order in known)
     if why := needs.fixed():
-        told.append(f"folio sizes are as they are ({why})")
+        messages.append(f"folio sizes are as they are ({why})")
         orders = tuple(o for o in orders if not o or settings.resolved_mode(4 << o) in ("always", "madvise"))
     if missing := sorted(set(mix.orders) - set(orders)):
-        told.append(f"without folios of order {', '.join(map(str, missing))}: not enabled, or not in this kernel")
+        messages.append(f"without folios of order {', '.join(map(str, missing))}: not enabled, or not in this kernel")
     if not any(orders):
-        raise NothingMeasured("no large folio can be had here", "; ".join(told) or "`foliolab doctor` shows what can")
-    return replace(mix, orders=orders, actions=frozenset(actions)), told
+        raise NothingMeasured(
+            "this host has no large folios", "; ".join(messages) or "`foliolab doctor` shows what works here"
+        )
+    return replace(mix, orders=orders, actions=frozenset(actions)), messages
 
 
 def _processors(cpus: int) -> list[int]:
@@ -147,7 +149,7 @@ def _processors(cpus: int) -> list[int]:
 
     allowed = sorted(os.sched_getaffinity(0))
     if cpus > len(allowed):
-        raise UsageError(f"{cpus} processors are more than the {len(allowed)} that there are", "choose fewer")
+        raise UsageError(f"{cpus} processors are more than the {len(allowed)} of this host", "choose fewer")
     return allowed[:cpus]
 
 
@@ -156,8 +158,8 @@ def _progress() -> Any:
         return None
 
     def show(found: Agreement) -> None:
-        told = f"{found.scenarios} scenarios, {found.writes:,} writes, {len(found.unexplained)} disagreements"
-        sys.stderr.write(f"\r\x1b[K{told}")
+        text = f"{found.scenarios} scenarios, {found.writes:,} writes, {len(found.unexplained)} disagreements"
+        sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
 
     return show
@@ -176,7 +178,7 @@ def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix:
     from foliolab.framework.report.pages.plain_text import Plain
 
     if scheme.policy.mutants is None:
-        raise NothingMeasured(f"policy {scheme.name} comes without wrong variants", "declare some: Policy.mutants")
+        raise NothingMeasured(f"policy {scheme.name} has no wrong variants", "declare some: Policy.mutants")
     wrong = [policy.with_parameters() for policy in scheme.policy.wrong_variants()]
     orders = tuple(order for order in MUTANT_ORDERS if order in mix.orders) or mix.orders
     made = check.random_scenarios(scenarios, seed, replace(mix, orders=orders))
@@ -197,7 +199,7 @@ def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool
     if save is not None:
         _save(found, save)
     if not found.scenarios:
-        raise NothingMeasured("no scenario ran on this kernel", "`foliolab doctor` tells what can be had here")
+        raise NothingMeasured("no scenario ran on this kernel", "`foliolab doctor` shows what works here")
     if found.unexplained:
         raise typer.Exit(MISMATCH)
     if not found.complete:

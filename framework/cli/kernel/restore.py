@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 def run() -> None:
-    """Say what was restored, or that there was nothing to."""
+    """Restore the settings, and name each."""
     from foliolab.framework.kernel import settings
 
     restored = settings.restore()
     if restored is None:
         print(f"nothing to restore: there is no {settings.state_file()}")
     elif not restored:
-        print("a killed run had left its state file; every THP setting was as before it already")
+        print("a killed run left its state file; all THP settings were already as before")
     for line in restored or ():
         print(f"restored {line}")

@@ -18,7 +18,7 @@ from foliolab.framework.engine.operation import Operation
 ORDER: Final = 2
 PAGES: Final = 1 << ORDER
 HUGE: Final = 9
-_ASK: Final = "maybe_shared pfn=0"
+_QUERY: Final = "maybe_shared pfn=0"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _file(mms: int, nr: int, rounds: int = 1, reader: bool = False) -> Program:
     ]
     name = f"{mms} MMs map and unmap {nr} page{'s' if nr > 1 else ''} of a file"
     name += f", {rounds} times" if rounds > 1 else ""
-    return _program(name + _asked(reader, threads), mms, setup, threads)
+    return _program(name + _with_reader(reader, threads), mms, setup, threads)
 
 
 def _one_by_one() -> Program:
@@ -75,20 +75,20 @@ def _slow_reader() -> Iterator[Program]:
     setup = [f"create mm={mm} mm_id={mm + 1}" for mm in range(3)] + [f"file_folio order={ORDER}"]
     setup += [f"map_file mm={mm} vpn=0 pfn=0 nr=1" for mm in (0, 1)]
     third = "map_file mm=2 vpn=0 pfn=0 nr=1"
-    yield _program("a third MM maps a file while somebody asks", 3, setup, [[third], [_ASK]])
-    threads = [["unmap mm=2 start=0 nr=1"], [_ASK]]
-    yield _program("one of three MMs unmaps a file while somebody asks", 3, [*setup, third], threads)
+    yield _program("a third MM maps a file, with a lockless reader", 3, setup, [[third], [_QUERY]])
+    threads = [["unmap mm=2 start=0 nr=1"], [_QUERY]]
+    yield _program("one of three MMs unmaps a file, with a lockless reader", 3, [*setup, third], threads)
     # two writers: a writer that meets another one may take a different path than a single one
     setup = ["create mm=3 mm_id=4", *setup, "map_file mm=3 vpn=0 pfn=0 nr=1"]
-    threads = [[third], ["unmap mm=3 start=0 nr=1"], [_ASK]]
-    yield _program("one maps a file, one of three unmaps it, and somebody asks", 4, setup, threads)
+    threads = [[third], ["unmap mm=3 start=0 nr=1"], [_QUERY]]
+    yield _program("one maps a file, one of three unmaps it, with a lockless reader", 4, setup, threads)
 
 
-def _asked(reader: bool, threads: list[list[str]]) -> str:
+def _with_reader(reader: bool, threads: list[list[str]]) -> str:
     if not reader:
         return ""
-    threads.append([_ASK])
-    return ", and somebody asks"
+    threads.append([_QUERY])
+    return ", with a lockless reader"
 
 
 def _shared(mms: int) -> list[str]:
@@ -107,11 +107,11 @@ def _anonymous(reader: bool) -> Iterator[Program]:
     yield _program("one writes and leaves while the other leaves", 2, _shared(2), threads)
     yield _program("both write the same page", 2, _shared(2), [["write mm=0 start=0"], ["write mm=1 start=0"]])
     threads = [["fork parent=0 child=1 mm_id=2"]]
-    yield _program("a fork" + _asked(reader, threads), 2, _shared(1), threads)
+    yield _program("a fork" + _with_reader(reader, threads), 2, _shared(1), threads)
     threads = [["fork parent=0 child=2 mm_id=3"], ["exit mm=1"]]
-    yield _program("one forks while the other exits" + _asked(reader, threads), 3, _shared(2), threads)
+    yield _program("one forks while the other exits" + _with_reader(reader, threads), 3, _shared(2), threads)
     threads = [["unmap mm=0 start=0 nr=2"], ["unmap mm=1 start=1 nr=2"]]
-    yield _program("both unmap a part" + _asked(reader, threads), 2, _shared(2), threads)
+    yield _program("both unmap a part" + _with_reader(reader, threads), 2, _shared(2), threads)
     threads = [
         ["unmap mm=0 start=0 nr=2", "write mm=0 start=2"],
         ["unmap mm=1 start=0 nr=3", "unmap mm=1 start=3 nr=1"],
@@ -127,9 +127,11 @@ def _others(claims: frozenset[str]) -> Iterator[Program]:
         return
     alone = [*_shared(2), "exit mm=1"]
     user = ["get_user pfn=0", "put_user pfn=0"]
-    yield _program("the sole owner writes while somebody takes a reference", 2, alone, [["write mm=0 start=0"], user])
     yield _program(
-        "the sole owner writes while somebody drops a reference", 2, [*alone, "get_user pfn=0"],
+        "the sole owner writes while another thread takes a reference", 2, alone, [["write mm=0 start=0"], user]
+    )
+    yield _program(
+        "the sole owner writes while another thread drops a reference", 2, [*alone, "get_user pfn=0"],
         [["write mm=0 start=0"], ["put_user pfn=0"]],
     )  # fmt: skip
     swap = [*_shared(2), "swap_cache pfn=0"]
@@ -145,13 +147,15 @@ def _huge(reader: bool) -> Iterator[Program]:
     setup = ["create mm=0 mm_id=1", "create mm=1 mm_id=2", f"file_folio order={HUGE}"]
     by_pmd = [f"map_file mm=0 vpn=0 pfn=0 nr={1 << HUGE} pmd=1", f"unmap mm=0 start=0 nr={1 << HUGE}"]
     threads = [by_pmd, [text.replace("mm=0", "mm=1") for text in by_pmd]]
-    yield _program("2 MMs map and unmap a file by a PMD" + _asked(reader, threads), 2, setup, threads, HUGE)
+    yield _program("2 MMs map and unmap a file by a PMD" + _with_reader(reader, threads), 2, setup, threads, HUGE)
     threads = [by_pmd, ["map_file mm=1 vpn=0 pfn=0 nr=1", "unmap mm=1 start=0 nr=1"]]
-    yield _program("one maps a file by a PMD, the other by a PTE" + _asked(reader, threads), 2, setup, threads, HUGE)
+    yield _program(
+        "one maps a file by a PMD, the other by a PTE" + _with_reader(reader, threads), 2, setup, threads, HUGE
+    )
     anon = ["create mm=0 mm_id=1", f"populate mm=0 start=0 nr={1 << HUGE} order={HUGE} pmd=1"]
     threads = [["fork parent=0 child=2 mm_id=3"], ["exit mm=1"]]
     shared = [*anon, "fork parent=0 child=1 mm_id=2"]
-    yield _program("one forks by a PMD while the other exits" + _asked(reader, threads), 3, shared, threads, HUGE)
+    yield _program("one forks by a PMD while the other exits" + _with_reader(reader, threads), 3, shared, threads, HUGE)
 
 
 def programs(scheme: Scheme) -> Iterator[Program]:
@@ -178,8 +182,8 @@ def programs(scheme: Scheme) -> Iterator[Program]:
     yield _program("one forks, one exits, one writes", 4, _shared(3), forks)
     yield _file(3, 2, reader=False)
     if reader:
-        forks = [*forks, [_ASK]]
-        yield _program("one forks, one exits, one writes, and somebody asks", 4, _shared(3), forks)
+        forks = [*forks, [_QUERY]]
+        yield _program("one forks, one exits, one writes, with a lockless reader", 4, _shared(3), forks)
     yield _file(4, 1)
     yield _file(3, 1, rounds=2)
     yield _file(4, 2)

@@ -75,12 +75,12 @@ def where_of(what: int, column: int) -> int:
 
 def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
     """Let the oldest store of a buffer take effect; return whether there was one."""
-    place = row[at, buffer]
-    if place == 0:
+    location = row[at, buffer]
+    if location == 0:
         return False
-    place &= (1 << 60) - 1
-    column = place >> 24
-    what = (place >> 1 & 0xFFFF) << SHIFT_AT
+    location &= (1 << 60) - 1
+    column = location >> 24
+    what = (location >> 1 & 0xFFFF) << SHIFT_AT
     row[at, column] = put_field(row[at, column], what, row[at, buffer + 1])
     for i in range(buffer, buffer + 2 * depth - 2):
         row[at, i] = row[at, i + 2]
@@ -91,18 +91,18 @@ def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
 
 def own_store(row: Any, at: int, buffer: int, depth: int, what: int, column: int) -> int:
     """The column of the waiting store that a load of that field sees; 0 for none; BLOCKED if the widths differ."""
-    mine = where_of(what, column)
+    wanted = where_of(what, column)
     shift, bits = what >> SHIFT_AT & 0xFF, what >> BITS_AT & 0xFF
     found = 0
     for i in range(depth):
-        place = row[at, buffer + 2 * i]
-        if place == 0:
+        location = row[at, buffer + 2 * i]
+        if location == 0:
             break
-        if place >> 1 == mine >> 1:
+        if location >> 1 == wanted >> 1:
             found = buffer + 2 * i + 1
             continue
-        if (place & ((1 << 60) - 1)) >> 24 == column:
-            other_shift, other_bits = place >> 1 & 0xFF, place >> 9 & 0xFF
+        if (location & ((1 << 60) - 1)) >> 24 == column:
+            other_shift, other_bits = location >> 1 & 0xFF, location >> 9 & 0xFF
             if shift < other_shift + other_bits and other_shift < shift + bits:
                 found = BLOCKED
     return found
@@ -206,17 +206,17 @@ def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int)
     return total
 
 
-def move(row: Any, at: int, words: int, threads: int, mine: int, node: Any, links: Any, link: int, given: int) -> None:
+def move(row: Any, at: int, words: int, threads: int, own: int, node: Any, links: Any, link: int, given: int) -> None:
     """Move a thread to the next node of a link, and update the flags of all open queries and write faults.
 
     Args:
-        mine: the thread's column.
+        own: the thread's column.
         given: see `truth_of`.
     """
-    before = row[at, mine]
+    before = row[at, own]
     asked = node[before & NODE_MASK, WHAT] >> ASKS_AT & 1
     child = links[link, CHILD]
-    row[at, mine] = child
+    row[at, own] = child
     truth = truth_of(row, at, words, threads, node, given)
     now = 0
     if truth & ((1 << HELD_AT) - 1) > 1:
@@ -227,7 +227,7 @@ def move(row: Any, at: int, words: int, threads: int, mine: int, node: Any, link
         one = row[at, t]
         if node[one & NODE_MASK, WHAT] >> ASKS_AT & 1 == 0:
             row[at, t] = one & NODE_MASK
-        elif t != mine:
+        elif t != own:
             row[at, t] = one & (now | NODE_MASK)
         elif asked == 0:
             row[at, t] = child | now

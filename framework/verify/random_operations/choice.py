@@ -13,9 +13,10 @@ import numpy as np
 
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_lru_batch, PG_pagecache, PG_swapcache
 from foliolab.framework.engine.truth import heads_of
+from foliolab.framework.machine.layout import PMD_ORDER
 
 KINDS: Final = (
     "create", "populate", "populate", "fork", "fork", "exit", "unmap", "unmap", "unmap_unflushed", "flush", "write",

@@ -9,7 +9,8 @@ from typing import Final
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import PMD_ORDER, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.verify.mm_ids import boundary_ids
 from foliolab.framework.verify.random_operations.choice import KINDS, PMD_KINDS, Chooser
 from foliolab.framework.verify.sequence import OperationSequence

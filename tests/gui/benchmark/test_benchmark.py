@@ -61,7 +61,9 @@ def test_curves_grow_while_it_measures(window: Window, qtbot: Any) -> None:
     qtbot.mouseClick(workspace.controls.start, Qt.MouseButton.LeftButton)
     assert workspace.command_line.startswith("foliolab compare --policies page-mapcount,mm-id --baseline page-mapcount")
     incomplete: list[bool] = []
-    workspace.job.said.connect(lambda news: incomplete.append(not news.complete) if hasattr(news, "complete") else None)
+    workspace.job.reported.connect(
+        lambda news: incomplete.append(not news.complete) if hasattr(news, "complete") else None
+    )
     qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
     assert any(incomplete), "there was something to see before the end"
     assert workspace.result.complete

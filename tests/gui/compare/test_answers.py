@@ -99,7 +99,7 @@ def test_precision_is_measured_kept_and_read(registry: Any, data: Path, monkeypa
     assert again is not None and not store.is_old(again, registry.policy)
     other = msgspec.structs.replace(kept, digests={exact: "of another text"})
     assert store.is_old(other, registry.policy)
-    store.forget("precise", exact)
+    store.path_of("precise", exact).unlink()
     assert store.find("precise", exact) is None
 
 

@@ -1,4 +1,4 @@
-"""Exploring by hand, keyboard and command: choose, play, step, back, zoom, inspect, and what goes wrong."""
+"""Explore by mouse, keyboard and command: choose, play, step, back, zoom, inspect, and errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from foliolab.policies import total_mapped_pages
 
 def maybe_mapped_shared(folio):
     many = atomic_read(folio._large_mapcount)
-    if many > 60:  # no rehearsal maps so many pages
+    if many > 60:  # no dry run maps so many pages
         return atomic_read(nth_page(folio, many << 30)._large_mapcount) > 0
     return many > 0
 
@@ -39,9 +39,9 @@ POLICY = replace(total_mapped_pages.POLICY, name="crashes", models=None, mutants
 
 def explored(window: Window, qtbot: Any, what: object) -> Any:
     window.send("explore", what)
-    place: Any = window.here
-    qtbot.waitUntil(lambda: place.facts is not None and place.run.view is not None, timeout=COMPILING)
-    return place
+    workspace: Any = window.here
+    qtbot.waitUntil(lambda: workspace.facts is not None and workspace.run.view is not None, timeout=COMPILING)
+    return workspace
 
 
 @pytest.fixture
@@ -50,36 +50,38 @@ def daemon(window: Window, qtbot: Any) -> Any:
     return explored(window, qtbot, {"file": DAEMON, "policies": POLICIES})
 
 
-def at(place: Any, qtbot: Any, position: int) -> None:
-    qtbot.waitUntil(lambda: place.run.view.position == position and not place.run.view.playing, timeout=PATIENCE)
+def at(workspace: Any, qtbot: Any, position: int) -> None:
+    qtbot.waitUntil(
+        lambda: workspace.run.view.position == position and not workspace.run.view.playing, timeout=PATIENCE
+    )
 
 
 def test_the_empty_state_leads_to_an_example(window: Window, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
     window.go("explore")
-    place: Any = window.here
-    assert place.centre.currentIndex() == 0
-    qtbot.mouseClick(place.welcome.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: place.facts is not None and place.run.view.position > 3, timeout=COMPILING)
-    assert place.centre.currentIndex() == 1
-    assert place.playing
-    place.toggle()
-    qtbot.waitUntil(lambda: not place.playing, timeout=PATIENCE)
+    workspace: Any = window.here
+    assert workspace.centre.currentIndex() == 0
+    qtbot.mouseClick(workspace.welcome.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: workspace.facts is not None and workspace.run.view.position > 3, timeout=COMPILING)
+    assert workspace.centre.currentIndex() == 1
+    assert workspace.playing
+    workspace.controls.toggle()
+    qtbot.waitUntil(lambda: not workspace.playing, timeout=PATIENCE)
 
 
 def test_the_choice_is_played_by_the_button(window: Window, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
     window.go("explore")
-    place: Any = window.here
-    place.chooser.policies.choose(POLICIES)
-    place.chooser.mms.setValue(3)
-    qtbot.mouseClick(place.chooser.start, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: place.facts is not None, timeout=PATIENCE)
-    assert place.facts.policies == tuple(POLICIES)
-    assert place.facts.mms == 3
-    assert set(place.maps.maps) == {(lane, mm) for lane in range(2) for mm in range(3)}
+    workspace: Any = window.here
+    workspace.chooser.policies.choose(POLICIES)
+    workspace.chooser.mms.setValue(3)
+    qtbot.mouseClick(workspace.chooser.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: workspace.facts is not None, timeout=PATIENCE)
+    assert workspace.facts.policies == tuple(POLICIES)
+    assert workspace.facts.mms == 3
+    assert set(workspace.maps.maps) == {(lane, mm) for lane in range(2) for mm in range(3)}
 
 
 def test_keys_step_forward_and_back(daemon: Any, window: Window, qtbot: Any) -> None:
@@ -92,63 +94,63 @@ def test_keys_step_forward_and_back(daemon: Any, window: Window, qtbot: Any) -> 
         at(daemon, qtbot, position)
     qtbot.keyClick(window, Qt.Key.Key_Left)
     at(daemon, qtbot, 2)
-    assert "forks Daemon" in daemon.transport.told.text()
+    assert "forks Daemon" in daemon.run_bar.last_step.text()
     qtbot.keyClick(window, Qt.Key.Key_Home)
     at(daemon, qtbot, 0)
 
 
 def test_a_false_shared_is_found_and_shown(daemon: Any, qtbot: Any) -> None:
-    daemon.next_wrong()
+    daemon.controls.next_wrong()
     at(daemon, qtbot, 4)  # both others have exited
-    from foliolab.gui.explore.faces import FALSE
+    from foliolab.gui.explore.cell_styles import FALSE
 
     shown = daemon.maps.maps[0, 2]
-    qtbot.waitUntil(lambda: bool((shown.faces()[:16] == FALSE + 1).all()), timeout=PATIENCE)
-    assert not (daemon.maps.maps[1, 2].faces()[:16] == FALSE + 1).any(), "the exact one is right"
+    qtbot.waitUntil(lambda: bool((shown.styles()[:16] == FALSE + 1).all()), timeout=PATIENCE)
+    assert not (daemon.maps.maps[1, 2].styles()[:16] == FALSE + 1).any(), "the exact one is right"
     qtbot.waitUntil(lambda: daemon.counters.item(0, 2).text() == "▲ 1", timeout=PATIENCE)
     assert daemon.counters.item(1, 2).text() == "0"
-    assert daemon.transport.timeline.marks._positions.size, "where policies disagree is marked"
-    daemon.show_truth(True)
-    assert not (shown.faces()[:16] == FALSE + 1).any()
-    daemon.next_wrong()
+    assert daemon.run_bar.slider.marks._positions.size, "where policies disagree is marked"
+    daemon.controls.show_truth(True)
+    assert not (shown.styles()[:16] == FALSE + 1).any()
+    daemon.controls.next_wrong()
     qtbot.waitUntil(lambda: any("no further" in one.text for one in daemon.desk.notices.all), timeout=PATIENCE)
-    daemon.previous_wrong()
+    daemon.controls.previous_wrong()
 
 
 def test_the_slider_goes_anywhere(daemon: Any, qtbot: Any) -> None:
-    daemon.transport.timeline.slider.setValue(5)
+    daemon.run_bar.slider.slider.setValue(5)
     at(daemon, qtbot, 5)
-    daemon.transport.timeline.slider.setValue(1)
+    daemon.run_bar.slider.slider.setValue(1)
     at(daemon, qtbot, 1)
 
 
 def test_it_plays_to_the_end_and_from_the_start_again(daemon: Any, qtbot: Any) -> None:
-    daemon.transport.speed.setCurrentIndex(daemon.transport.speed.count() - 1)
-    daemon.toggle()
+    daemon.run_bar.speed.setCurrentIndex(daemon.run_bar.speed.count() - 1)
+    daemon.controls.toggle()
     at(daemon, qtbot, daemon.facts.nr_steps)
-    daemon.transport.speed.setCurrentIndex(0)
-    daemon.toggle()
+    daemon.run_bar.speed.setCurrentIndex(0)
+    daemon.controls.toggle()
     qtbot.waitUntil(lambda: daemon.playing and daemon.run.view.position < 3, timeout=PATIENCE)
     assert daemon.desk.commands.action("explore.play").text() == "&Pause"
-    daemon.toggle()
+    daemon.controls.toggle()
     qtbot.waitUntil(lambda: not daemon.playing, timeout=PATIENCE)
 
 
 def test_single_accesses_with_their_lines(daemon: Any, qtbot: Any) -> None:
-    daemon.goto(2)
+    daemon.controls.goto(2)
     at(daemon, qtbot, 2)
     qtbot.waitUntil(
         lambda: daemon.inspector.now is not None and len(daemon.inspector.now.accesses) > 3, timeout=PATIENCE
     )
     nr = len(daemon.inspector.now.accesses)
     assert nr > 3
-    daemon.access_on()
+    daemon.controls.access_on()
     qtbot.waitUntil(lambda: daemon.accesses.at == 0, timeout=PATIENCE)
-    daemon.access_on()
+    daemon.controls.access_on()
     assert daemon.accesses.at == 1
     assert daemon.inspector.source.toPlainText(), "the policy's or the engine's text is shown"
-    daemon.access_back()
-    daemon.access_back()
+    daemon.controls.access_back()
+    daemon.controls.access_back()
     at(daemon, qtbot, 1)
     qtbot.waitUntil(lambda: daemon.accesses.at > 0, timeout=PATIENCE)
 
@@ -156,17 +158,16 @@ def test_single_accesses_with_their_lines(daemon: Any, qtbot: Any) -> None:
 def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot: Any) -> None:
     from PySide6.QtCore import QPoint, Qt
 
-    daemon.goto(2)
+    daemon.controls.goto(2)
     at(daemon, qtbot, 2)
-    view = daemon.maps.maps[0, 0]
-    place = view._rect((*view.cover_of().of(3), 1, 1)).center().toPoint()
-    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=place)
-    qtbot.waitUntil(
-        lambda: daemon.inspector.now is not None and daemon.inspector.now.page is not None, timeout=PATIENCE
-    )
+    view = daemon.maps.maps[1, 0]
+    point = view._rect((*view.tiles.cell_of(3), 1, 1)).center().toPoint()
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=point)
     assert view.selected == 3
-    assert daemon.inspector.now.page.page == view.selected
+    inspector = daemon.inspector
+    qtbot.waitUntil(lambda: inspector.now and inspector.now.page and inspector.now.page.page == 3, timeout=PATIENCE)
     assert daemon.inspector.now.folio is not None
+    assert daemon.inspector.now.policy == POLICIES[1], "the policy of the map that was clicked"
     view.hovered.emit(0, QPoint())
     qtbot.waitUntil(lambda: "of Shell is page 0" in daemon.statusBar().currentMessage(), timeout=PATIENCE)
 
@@ -174,7 +175,7 @@ def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot:
 def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 
-    daemon.goto(1)
+    daemon.controls.goto(1)
     at(daemon, qtbot, 1)
     view = daemon.maps.maps[0, 0]
     view.setFocus()
@@ -185,12 +186,12 @@ def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> N
     scale = view.scale
     qtbot.keyClick(view, Qt.Key.Key_Plus)
     assert view.scale > scale
-    daemon.maps.lens.fit()
-    assert view.scale < scale and daemon.maps.lens.fits
+    daemon.maps.viewport.fit()
+    assert view.scale < scale and daemon.maps.viewport.fits
 
 
 def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any, qtbot: Any) -> None:
-    daemon.goto(2)
+    daemon.controls.goto(2)
     at(daemon, qtbot, 2)
     daemon.maps.show_lane(0)
     view = daemon.maps.maps[0, 0]
@@ -217,7 +218,7 @@ def test_the_command_that_repeats_it(daemon: Any) -> None:
 def test_pictures_and_tables(daemon: Any, qtbot: Any, tmp_path: Path) -> None:
     from foliolab.gui.window.exporting import export
 
-    daemon.goto(3)
+    daemon.controls.goto(3)
     at(daemon, qtbot, 3)
     offered = list(daemon.exportables())
     assert {"maps", "precision", "counters"} <= {one.name for one in offered}
@@ -232,10 +233,10 @@ def test_a_choice_that_is_none_is_a_notice(window: Window, qtbot: Any, policies:
     from foliolab.gui.explore.choice import Choice
 
     window.go("explore")
-    place: Any = window.here
-    place.start(Choice("scenario", str(DAEMON), tuple(policies)))
+    workspace: Any = window.here
+    workspace.start(Choice("scenario", str(DAEMON), tuple(policies)))
     assert window.notices.all[-1].severity == "error"
-    assert place.run is None
+    assert workspace.run is None
 
 
 def test_a_damaged_scenario_is_a_notice(window: Window, qtbot: Any, tmp_path: Path) -> None:
@@ -255,17 +256,17 @@ def test_a_policy_file_edited_into_nonsense_loses_nothing(
     file = tmp_path / "mine.py"
     file.write_text(text)
     window = open_window(file)
-    place = explored(window, qtbot, {"file": DAEMON, "policies": ["lost-update", "exact"]})
-    place.goto(3)
-    at(place, qtbot, 3)
+    workspace = explored(window, qtbot, {"file": DAEMON, "policies": ["lost-update", "exact"]})
+    workspace.controls.goto(3)
+    at(workspace, qtbot, 3)
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text("def f(:\n")
     assert any("cannot be used now" in one.text for one in window.notices.all)
-    assert place.run is not None and place.run.view.position == 3, "what is shown stays"
+    assert workspace.run is not None and workspace.run.view.position == 3, "the run stays"
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text(text.replace("store(folio._shared, 1)", "store(folio._shared, 2)"))
-    qtbot.waitUntil(lambda: place.facts is not None and place.run.view is not None, timeout=PATIENCE)
-    at(place, qtbot, 3)  # played again, up to the same step
+    qtbot.waitUntil(lambda: workspace.facts is not None and workspace.run.view is not None, timeout=PATIENCE)
+    at(workspace, qtbot, 3)  # played again, up to the same step
 
 
 def test_a_policy_that_goes_wrong_is_a_lane_with_an_error(
@@ -275,17 +276,29 @@ def test_a_policy_that_goes_wrong_is_a_lane_with_an_error(
     file = tmp_path / "mine.py"
     file.write_text(text.replace("    owner = load(folio._owner)\n", "    owner = load(folio._nowhere)\n"))
     window = open_window(file)
-    place = explored(window, qtbot, {"file": DAEMON, "policies": ["lost-update", "exact"]})
-    place.goto(3)
-    at(place, qtbot, 3)
-    qtbot.waitUntil(lambda: place.counters.rowCount() == 2, timeout=PATIENCE)
-    assert "stopped" in place.counters.item(0, 1).text()
-    assert "100" in place.counters.item(1, 1).text(), "the other one goes on"
+    workspace = explored(window, qtbot, {"file": DAEMON, "policies": ["lost-update", "exact"]})
+    workspace.controls.goto(3)
+    at(workspace, qtbot, 3)
+    qtbot.waitUntil(lambda: workspace.counters.rowCount() == 2, timeout=PATIENCE)
+    assert "stopped" in workspace.counters.item(0, 1).text()
+    assert "100" in workspace.counters.item(1, 1).text(), "the other one goes on"
+
+
+def test_an_answer_that_never_comes_is_not_waited_for(daemon: Any) -> None:
+    from foliolab.gui.explore.queries import facts, nothing
+
+    run, answers = daemon.run, []
+    run.ask("facts", answers.append, facts)
+    run.session.close()
+    run.ask("nothing", answers.append, nothing)
+    run.pull()
+    run.close()
+    assert not answers and not run.is_open("facts") and not run.is_open("nothing")
 
 
 def test_closing_while_it_plays_ends_it(window: Window, qtbot: Any) -> None:
-    place = explored(window, qtbot, {"pattern": "random", "policies": POLICIES, "play": True})
-    worker = place.run.worker
+    workspace = explored(window, qtbot, {"pattern": "random", "policies": POLICIES, "play": True})
+    worker = workspace.run.session
     window.close()
     assert not worker.process.is_alive()
 
@@ -296,9 +309,11 @@ def test_native_code_that_crashes_is_a_notice_and_the_window_goes_on(
     file = tmp_path / "crashes.py"
     file.write_text(CRASHES)
     window = open_window(file)
-    place = explored(window, qtbot, {"pattern": "snapshot", "mms": 8, "policies": ["crashes", "exact"], "play": True})
-    qtbot.waitUntil(lambda: any("SIGSEGV" in one.text for one in window.notices.all), timeout=PATIENCE)
-    told = next(one.text for one in window.notices.all if "SIGSEGV" in one.text)
-    assert "crashes" in told
-    assert set(place.chooser.choice().policies) == {"crashes", "exact"}, "what was chosen is kept"
+    workspace = explored(
+        window, qtbot, {"pattern": "snapshot", "mms": 8, "policies": ["crashes", "exact"], "play": True}
+    )
+    qtbot.waitUntil(lambda: any("SIGSEGV" in one.text for one in window.notices.all), timeout=COMPILING)
+    text = next(one.text for one in window.notices.all if "SIGSEGV" in one.text)
+    assert "crashes" in text
+    assert set(workspace.chooser.choice().policies) == {"crashes", "exact"}, "what was chosen is kept"
     explored(window, qtbot, {"pattern": "random", "policies": POLICIES})

@@ -12,97 +12,99 @@ from hypothesis import strategies as st
 
 @given(st.integers(1, 5000), st.sampled_from([0.3, 1.0, 1.7, 4.0]))
 def test_every_page_has_one_cell(pages: int, aspect: float) -> None:
-    from foliolab.gui.explore.tiles import tiles
+    from foliolab.gui.explore.tiles import arrange
 
-    place = tiles(pages, aspect)
-    inside = place.place[place.place < pages]
+    tiles = arrange(pages, aspect)
+    inside = tiles.pages_of_cells[tiles.pages_of_cells < pages]
     assert sorted(inside.tolist()) == list(range(pages))
     for page in {0, pages // 2, pages - 1}:
-        assert place.at(*place.of(page)) == page
-    assert place.at(-1, 0) == place.at(place.width, 0) == -1
+        assert tiles.page_at(*tiles.cell_of(page)) == page
+    assert tiles.page_at(-1, 0) == tiles.page_at(tiles.width, 0) == -1
 
 
 @pytest.mark.parametrize("order", range(10))
 def test_every_aligned_folio_is_a_rectangle(order: int) -> None:
-    from foliolab.gui.explore.tiles import tiles
+    from foliolab.gui.explore.tiles import arrange
 
-    place = tiles(4096, 1.5)
+    tiles = arrange(4096, 1.5)
     nr = 1 << order
     for first in range(0, 4096, nr):
-        x, y, width, height = place.box(first, nr)
+        x, y, width, height = tiles.box(first, nr)
         assert width * height == nr
-        assert sorted(place.place[y : y + height, x : x + width].ravel().tolist()) == list(range(first, first + nr))
+        assert sorted(tiles.pages_of_cells[y : y + height, x : x + width].ravel().tolist()) == list(
+            range(first, first + nr)
+        )
         assert max(width, height) <= 2 * min(width, height)
 
 
 def test_faces_tell_verdicts_and_truth_apart() -> None:
     from foliolab.framework.explore import cells
-    from foliolab.gui.explore.faces import FACES, FALSE, UNSAFE, faces_of_bits
+    from foliolab.gui.explore.cell_styles import FALSE, STYLES, UNSAFE, styles_of_bits
 
-    judged, true = faces_of_bits(True), faces_of_bits(False)
+    judged, true = styles_of_bits(True), styles_of_bits(False)
     wrong = cells.MAPPED | cells.FALSE_SHARED
-    assert judged[wrong] == FALSE + 1 and FACES[true[wrong] - 1].name == "exclusive"
+    assert judged[wrong] == FALSE + 1 and STYLES[true[wrong] - 1].name == "exclusive"
     unsafe = cells.MAPPED | cells.SHARED | cells.UNSAFE
-    assert judged[unsafe] == UNSAFE + 1 and FACES[true[unsafe] - 1].name == "shared"
+    assert judged[unsafe] == UNSAFE + 1 and STYLES[true[unsafe] - 1].name == "shared"
     assert judged[0] == 1
-    assert len({face.hatch for face in FACES if face.verdict}) == 2, "never colour alone"
+    assert len({style.hatch for style in STYLES if style.verdict}) == 2, "never colour alone"
     assert np.all(judged >= true), "a verdict weighs more than the truth where dots stand for several cells"
 
 
 def test_the_lens_keeps_the_point_and_stays_inside() -> None:
     from PySide6.QtCore import QPointF, QRectF
 
-    from foliolab.gui.explore.lens import Lens
+    from foliolab.gui.explore.viewport import Viewport
 
-    lens = Lens()
-    lens.cover(64, 32)
-    assert lens.fits
-    lens.zoom(4, QPointF(10, 10))
-    assert lens.seen.contains(QPointF(10, 10)) and lens.seen.width() == pytest.approx(16)
-    lens.pan(1000, 1000)
-    assert lens.seen.right() == pytest.approx(64) and lens.seen.bottom() == pytest.approx(32)
-    lens.show(0, 0)
-    assert lens.seen.left() == 0 and lens.seen.top() == 0
-    lens.look(QRectF(20, 8, 4, 4))
-    assert lens.seen.contains(QRectF(20, 8, 4, 4))
-    lens.zoom(0.001)
-    assert lens.fits
+    viewport = Viewport()
+    viewport.cover(64, 32)
+    assert viewport.fits
+    viewport.zoom(4, QPointF(10, 10))
+    assert viewport.seen.contains(QPointF(10, 10)) and viewport.seen.width() == pytest.approx(16)
+    viewport.pan(1000, 1000)
+    assert viewport.seen.right() == pytest.approx(64) and viewport.seen.bottom() == pytest.approx(32)
+    viewport.show(0, 0)
+    assert viewport.seen.left() == 0 and viewport.seen.top() == 0
+    viewport.look(QRectF(20, 8, 4, 4))
+    assert viewport.seen.contains(QRectF(20, 8, 4, 4))
+    viewport.zoom(0.001)
+    assert viewport.fits
 
 
 @pytest.mark.parametrize("pages", [1, 7, 64, 512, 513, 1500, 4096])
 def test_smaller_maps_are_of_four_cells_each(pages: int) -> None:
-    from foliolab.gui.explore.tiles import tiles
+    from foliolab.gui.explore.tiles import arrange
 
-    place = tiles(pages, 1.4)
-    for level, half in enumerate(place.halves, 1):
+    tiles = arrange(pages, 1.4)
+    for level, half in enumerate(tiles.shrunk, 1):
         step, nr = 1 << level, -(-pages // (1 << 2 * level))
         for (y, x), group in np.ndenumerate(half):
-            cells = place.place[y * step : (y + 1) * step, x * step : (x + 1) * step]
+            cells = tiles.pages_of_cells[y * step : (y + 1) * step, x * step : (x + 1) * step]
             there = cells[cells < pages]
             assert set((there >> 2 * level).tolist()) <= {int(group)}
             assert (group == nr) == (there.size == 0)
 
 
 def test_a_dot_is_the_heaviest_face_however_it_is_made(qtbot: Any) -> None:
-    from foliolab.gui.explore.faces import faces_of_bits
-    from foliolab.gui.explore.lens import Lens
-    from foliolab.gui.explore.mapview import MapView
+    from foliolab.gui.explore.cell_styles import styles_of_bits
+    from foliolab.gui.explore.map_view import MapView
+    from foliolab.gui.explore.viewport import Viewport
     from foliolab.gui.window.theme import DARK
 
-    lens, pages = Lens(), 1500
-    view = MapView(lens, DARK)
+    viewport, pages = Viewport(), 1500
+    view = MapView(viewport, DARK)
     qtbot.addWidget(view)
-    place = view.cover(pages, 1.0)
-    lens.cover(place.width, place.height)
+    tiles = view.cover(pages, 1.0)
+    viewport.cover(tiles.width, tiles.height)
     cells = np.random.default_rng(1).integers(0, 256, pages).astype(np.uint8)
-    faces = faces_of_bits(True)
+    styles = styles_of_bits(True)
     view.show_cells(cells)
-    alone = [view._shrunk(place, level).copy() for level in (1, 2, 3)]
+    alone = [view._shrunk(tiles, level).copy() for level in (1, 2, 3)]
     dots = np.zeros(-(-pages // 4) * 4, np.uint8)
-    dots[:pages] = faces[cells]
+    dots[:pages] = styles[cells]
     view.show_cells(cells, dots.reshape(-1, 4).max(axis=1))
     for level, wanted in enumerate(alone, 1):
-        np.testing.assert_array_equal(view._shrunk(place, level), wanted)
+        np.testing.assert_array_equal(view._shrunk(tiles, level), wanted)
         grouped = np.zeros(wanted.size * 4**level, np.uint8)
-        grouped[:pages] = faces[cells]
+        grouped[:pages] = styles[cells]
         np.testing.assert_array_equal(wanted[:-1], grouped.reshape(-1, 4**level).max(axis=1)[: wanted.size - 1])

@@ -1,8 +1,9 @@
-"""The inspector: what it shows is what lies in memory, and the line is the one that did it."""
+"""The inspector shows what is in memory, and the line that changed it."""
 
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,11 +21,11 @@ from foliolab.framework.explore.page_detail import page_detail
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.framework.explore.source import counterexample_source
+from foliolab.gui.inspector.field_text import sentence
 from foliolab.gui.inspector.functions import function_at
-from foliolab.gui.inspector.inspected import InspectPage, inspect_step
+from foliolab.gui.inspector.inspected import inspect_page, inspect_step
 from foliolab.gui.inspector.inspector import Inspector
-from foliolab.gui.inspector.places import places_of
-from foliolab.gui.inspector.words import sentence
+from foliolab.gui.inspector.picture_layout import lay_out
 from foliolab.gui.window.exporting import export
 from foliolab.gui.window.theme import DARK, LIGHT, Themes
 
@@ -45,7 +46,7 @@ def inspector(qtbot: Any) -> Inspector:
 
 
 def test_empty_it_says_what_to_do(inspector: Inspector) -> None:
-    assert "Choose a page" in inspector.told.text()
+    assert "Choose a page" in inspector.summary.text()
     assert not inspector.exportables()
     inspector.grab()
 
@@ -78,7 +79,7 @@ def test_every_step_of_a_timeline_can_be_inspected(inspector: Inspector) -> None
 
 def test_a_wrong_answer_is_said_in_words(inspector: Inspector) -> None:
     inspector.show_found([inspect_step(wrong(), WRITE)])
-    assert "mapped by 2 MMs (0, 1); wrong says exclusive: unsafe" in inspector.told.text()
+    assert "mapped by 2 MMs (0, 1); wrong says exclusive: unsafe" in inspector.summary.text()
     assert inspector.verdict.text() == "✗ unsafe"
     inspector.show_found([inspect_step(timeline(), WRITE)])
     assert inspector.verdict.text() == "✓ right"
@@ -89,15 +90,15 @@ def test_a_wrong_answer_is_said_in_words(inspector: Inspector) -> None:
 def test_the_picture_is_to_scale(width: int) -> None:
     folio = inspect_step(timeline(), WRITE).folio
     assert folio is not None
-    places = places_of(folio, width, 14)
-    seen = [cell for cell in places.cells if not cell.hidden and not cell.small]
+    layout = lay_out(folio, width, 14)
+    seen = [cell for cell in layout.cells if not cell.hidden and not cell.small]
     for cell in seen:
-        assert abs(cell.area.width() - cell.field.bits / 8 * places.byte) <= 1
+        assert abs(cell.area.width() - cell.field.bits / 8 * layout.byte) <= 1
         assert cell.area.right() <= width
     for at, cell in enumerate(seen):
         assert not any(cell.area.intersects(other.area) for other in seen[at + 1 :])
-        assert not any(cell.area.intersects(free) for free in places.free)
-    drawn = sum(cell.field.bits for cell in seen) // 8 + sum(round(one.width() / places.byte) for one in places.free)
+        assert not any(cell.area.intersects(free) for free in layout.free)
+    drawn = sum(cell.field.bits for cell in seen) // 8 + sum(round(one.width() / layout.byte) for one in layout.free)
     assert drawn == folio.shown * folio.stride
 
 
@@ -109,18 +110,17 @@ def test_arrows_go_through_the_fields_and_enter_copies(qtbot: Any, inspector: In
     assert picture.field.name == "flags"
     assert "lru, head" in picture.accessibleDescription()
     names = set()
-    for _ in range(len(picture.places.cells)):
+    for _ in range(len(picture.picture_layout.cells)):
         names.add((picture.field.page, picture.field.name))
         assert sentence(picture.field, "mm-id") == picture.accessibleDescription() == inspector.field.text()
         QTest.keyClick(picture, Qt.Key.Key_Right)
-    assert len(names) == len(picture.places.cells), "each of them, other views of the same bytes too"
+    assert len(names) == len(picture.picture_layout.cells), "each of them, other views of the same bytes too"
     QTest.keyClick(picture, Qt.Key.Key_Home)
     QTest.keyClick(picture, Qt.Key.Key_Down)
     QTest.keyClick(picture, Qt.Key.Key_Down)
     QTest.keyClick(picture, Qt.Key.Key_Up)
     assert picture.field.offset == 8
-    with qtbot.waitSignal(picture.copied):
-        QTest.keyClick(picture, Qt.Key.Key_Return)
+    QTest.keyClick(picture, Qt.Key.Key_Return)
     assert QGuiApplication.clipboard().text() == picture.accessibleDescription()
 
 
@@ -130,10 +130,10 @@ def test_a_click_explains_a_field(inspector: Inspector) -> None:
     assert found.folio is not None
     field = next(one for one in found.folio.fields if one.name == "_large_mapcount")
     QTest.mouseClick(inspector.picture, Qt.MouseButton.LeftButton, pos=inspector.picture.area_of(field).center())
-    told = inspector.field.text()
-    assert "mappings of any kind, minus 1" in told
-    assert "this step: 7 → 11" in told
-    assert "32 bits at byte 16 of tail page 1" in told
+    text = inspector.field.text()
+    assert "mappings of any kind, minus 1" in text
+    assert "this step: 7 → 11" in text
+    assert "32 bits at byte 16 of tail page 1" in text
     inspector.show_found([inspect_step(timeline(), WRITE + 1)])
     assert inspector.picture.field is not None
     assert inspector.picture.field.name == "_large_mapcount", "it stays chosen"
@@ -168,13 +168,12 @@ def test_it_is_exported(inspector: Inspector, tmp_path: Path) -> None:
 
 
 # -- a page of a session -----------------------------------------------------------------------------------
-def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
+def test_a_page_under_every_policy(inspector: Inspector) -> None:
     worker = SessionThread(lambda: Session(counterexample_source(CONTENDED), [MM_ID, BASE, EXACT], 1 << 28))
     try:
         assert worker.wait_ready(60)
         worker.goto(4)
-        inspector.look(worker, 0, 0)
-        qtbot.waitUntil(lambda: inspector.now is not None, timeout=20_000)
+        inspector.show_found(worker.ask(partial(inspect_page, mm=0, page=0)).result(20))
         assert [inspector.tabs.tabData(at) for at in range(inspector.tabs.count())] == [
             "mm-id", "page-mapcount", "exact",
         ]  # fmt: skip
@@ -183,14 +182,13 @@ def test_a_page_under_every_policy(qtbot: Any, inspector: Inspector) -> None:
             now = inspector.now
             assert now is not None
             expected = worker.ask(_Page(at)).result(20)
-            assert inspector.told.text() == expected.description
+            assert inspector.summary.text() == expected.description
             assert now.folio is not None
             assert now.folio.head == expected.head
             assert now.accesses
         inspector.tabs.setCurrentIndex(1)
-        inspector.look(worker, 0, 0, accesses=False)
-        qtbot.waitUntil(lambda: inspector.now is not None and not inspector.now.accesses, timeout=20_000)
-        assert inspector.now is not None
+        inspector.show_found(worker.ask(partial(inspect_page, mm=0, page=0, accesses=False)).result(20))
+        assert inspector.now is not None and not inspector.now.accesses
         assert inspector.now.policy == "page-mapcount", "the policy that was looked at stays"
         accesses = worker.ask(_Accesses()).result(20)
         inspector.show_after(accesses, 0)
@@ -215,15 +213,6 @@ class _Page:
         return page_detail(session.lanes[self.lane], 0, 0)
 
 
-def test_an_answer_that_never_comes_is_not_waited_for(inspector: Inspector) -> None:
-    worker = SessionThread(lambda: Session(counterexample_source(CONTENDED), [BASE], 1 << 28))
-    assert worker.wait_ready(60)
-    worker.close()
-    inspector.look(worker, 0, 0)
-    inspector.shut()
-    assert inspector.now is None
-
-
 @native
 @pytest.mark.slow
 def test_the_write_of_the_policy_is_the_line_that_is_shown() -> None:
@@ -232,7 +221,7 @@ def test_the_write_of_the_policy_is_the_line_that_is_shown() -> None:
         chosen = []
         for _ in range(12):
             session.advance()
-            (found,) = InspectPage(0, 0)(session)
+            (found,) = inspect_page(session, 0, 0)
             if found.at >= 0:
                 chosen.append(found.accesses[found.at])
         assert any(one.writes and one.file.endswith("mm_id.py") for one in chosen)

@@ -1,4 +1,4 @@
-"""The attack as a whole: planted races are found with a short, confirmed counterexample; what holds is said plainly."""
+"""The explored attack: planted races are found with a short, confirmed counterexample; "held" states its bound."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import broken
 
 
 def first_finding(policy: broken.Policy, seconds: float = 30.0) -> Finding | None:
-    """The first refutation; the attack is stopped then."""
+    """The first refutation, at which the attack is stopped."""
     budget = Budget(seconds, 256 << 20)
     found: list[Finding] = []
 
@@ -92,8 +92,8 @@ def test_programs_go_from_small_to_large_and_suit_the_claims() -> None:
     assert "2 MMs" in names[0] and "4 MMs" in names[-1]
     sizes = {len(program.threads) for program in programs(mm_id.POLICY.with_parameters())}
     assert sizes == {2, 3, 4}
-    assert any("PMD" in name for name in names) and any("asks" in name for name in names)
-    assert not any("asks" in program.name for program in programs(page_mapcount.POLICY.with_parameters()))
+    assert any("PMD" in name for name in names) and any("lockless reader" in name for name in names)
+    assert not any("lockless reader" in program.name for program in programs(page_mapcount.POLICY.with_parameters()))
 
 
 @pytest.mark.parametrize(

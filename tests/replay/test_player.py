@@ -41,7 +41,7 @@ def quiet(phase: str, done: int, total: int) -> None:
 
 
 class Script:
-    """Events one after the other, a microsecond apart unless said otherwise."""
+    """Events one after the other, a microsecond apart by default."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []

@@ -1,4 +1,4 @@
-"""The picture of a folio's struct pages, to scale: pointer and keys go from field to field."""
+"""The picture of a folio's struct pages, to scale; mouse and keys select fields."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.framework.verify.field_names import bits_of
-from foliolab.gui.inspector import words
-from foliolab.gui.inspector.places import Cell, Places, places_of
+from foliolab.gui.inspector import field_text
+from foliolab.gui.inspector.picture_layout import EMPTY, Cell, PictureLayout, lay_out
 from foliolab.gui.window.theme import Theme
 
 HATCHES: Final = (
@@ -32,33 +32,33 @@ HATCHES: Final = (
     Qt.BrushStyle.DiagCrossPattern, Qt.BrushStyle.CrossPattern, Qt.BrushStyle.Dense6Pattern,
     Qt.BrushStyle.Dense7Pattern,
 )  # fmt: skip
-"""One for each field of the policy, so that colour is never alone."""
+"""One for each field of the policy, so that color is not the only difference."""
 NARROW: Final = 240
+"""Least width of the picture, in pixels."""
 TICKS: Final = 9.0
-"""Pixels a bit from which on bits are told apart."""
+"""Least pixels of a bit for ticks between single bits."""
 _CENTRE: Final = Qt.AlignmentFlag.AlignCenter
 
 
 class FolioPicture(QWidget):
-    """A folio's struct pages.
-
-    Args:
-        theme: whose colours; give it the next one with `paint`.
+    """The picture.
 
     Signals:
-        chosen: a field (FieldDetail) was chosen by mouse or keys.
-        copied: the text that Enter put on the clipboard.
+        chosen: (field): the user chose a field.
+
+    Attributes:
+        folio: the folio; None if nothing is mapped.
+        policy: name of the policy.
     """
 
     chosen = Signal(object)
-    copied = Signal(str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.folio: FolioDetail | None = None
         self.policy = ""
         self._theme = theme
-        self._places = Places((), (), (), (), (), 0, 0.0)
+        self._layout = EMPTY
         self._at = -1
         self._colours: dict[str, int] = {}
         self.setMinimumWidth(NARROW)
@@ -67,15 +67,15 @@ class FolioPicture(QWidget):
         self._describe()
 
     def show_folio(self, policy: str, folio: FolioDetail | None) -> None:
-        """Show a folio; the chosen field stays chosen where the new one has it."""
+        """Show a folio; the chosen field stays chosen if the folio has it, too."""
         kept = self.field
         self.folio, self.policy = folio, policy
-        mine = [one.name.partition("[")[0] for one in folio.fields if one.owner == "policy"] if folio else []
-        self._colours = {name: at for at, name in enumerate(dict.fromkeys(mine))}
-        self._place()
+        names = [one.name.partition("[")[0] for one in folio.fields if one.owner == "policy"] if folio else []
+        self._colours = {name: at for at, name in enumerate(dict.fromkeys(names))}
+        self._lay_out()
         self._at = -1
         if kept is not None:
-            same = (at for at, cell in enumerate(self._places.cells) if self._same(cell.field, kept))
+            same = (at for at, cell in enumerate(self._layout.cells) if self._same(cell.field, kept))
             self._at = next(same, -1)
         self._describe()
 
@@ -85,84 +85,78 @@ class FolioPicture(QWidget):
 
     @property
     def field(self) -> FieldDetail | None:
-        """The chosen field."""
-        return self._places.cells[self._at].field if 0 <= self._at < len(self._places.cells) else None
+        """The chosen field; None without one."""
+        return self._layout.cells[self._at].field if 0 <= self._at < len(self._layout.cells) else None
 
     @property
-    def places(self) -> Places:
-        """Where everything is."""
-        return self._places
+    def picture_layout(self) -> PictureLayout:
+        """The present layout."""
+        return self._layout
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme's colours."""
+        """Use another theme."""
         self._theme = theme
         self.update()
 
     def choose(self, at: int) -> None:
-        """Choose a field by its number."""
-        if 0 <= at < len(self._places.cells):
+        """Choose a field by its index in the layout."""
+        if 0 <= at < len(self._layout.cells):
             self._at = at
             self._describe()
             self.update()
-            self.chosen.emit(self._places.cells[at].field)
+            self.chosen.emit(self._layout.cells[at].field)
 
     def area_of(self, field: FieldDetail) -> QRect:
-        """Where a field is drawn; empty if it is not."""
-        found = (cell.area for cell in self._places.cells if self._same(cell.field, field))
+        """The rectangle of a field; empty if it is not drawn."""
+        found = (cell.area for cell in self._layout.cells if self._same(cell.field, field))
         return next(found, QRect())
 
     # -- size ------------------------------------------------------------------------------------------
-    def _place(self) -> None:
+    def _lay_out(self) -> None:
         if self.folio is not None:
-            self._places = places_of(self.folio, self.width(), self.fontMetrics().height())
+            self._layout = lay_out(self.folio, self.width(), self.fontMetrics().height())
         else:
-            self._places = Places((), (), (), (), (), 0, 0.0)
-        self.setMinimumHeight(self._places.height)
+            self._layout = EMPTY
+        self.setMinimumHeight(self._layout.height)
         self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Room for all of it."""
-        return QSize(400, max(self._places.height, 60))
+        return QSize(400, max(self._layout.height, 60))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Cells are as wide as there is room."""
         super().resizeEvent(event)
         if event.size().width() != event.oldSize().width():
-            self._place()
+            self._lay_out()
 
     # -- pointer and keys ------------------------------------------------------------------------------
     def _describe(self) -> None:
         field = self.field
-        told = words.sentence(field, self.policy) if field is not None else "no field is chosen; arrows choose one"
-        self.setAccessibleDescription(told if self.folio is not None else "nothing is mapped here")
+        text = field_text.sentence(field, self.policy) if field is not None else "no field is chosen; arrows choose one"
+        self.setAccessibleDescription(text if self.folio is not None else "nothing is mapped here")
 
     def at(self, point: QPoint) -> int:
-        """The field at a point; -1 for none."""
-        cells = self._places.cells
+        """Index of the field at a point; -1 if there is none."""
+        cells = self._layout.cells
         return next((at for at, cell in enumerate(cells) if not cell.hidden and cell.area.contains(point)), -1)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Choose a field."""
         self.choose(self.at(event.position().toPoint()))
 
     def event(self, event: QEvent) -> bool:
-        """What the field under the pointer is."""
         if isinstance(event, QHelpEvent):
             at = self.at(event.pos())
-            told = words.sentence(self._places.cells[at].field, self.policy) if at >= 0 else ""
-            QToolTip.showText(event.globalPos(), told, self)
+            text = field_text.sentence(self._layout.cells[at].field, self.policy) if at >= 0 else ""
+            QToolTip.showText(event.globalPos(), text, self)
             return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Arrows choose, Enter copies."""
+        """Arrows choose a field, Enter copies the sentence about it."""
         key = Qt.Key(event.key())
-        cells = self._places.cells
+        cells = self._layout.cells
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.field is not None:
-            told = words.sentence(self.field, self.policy)
-            QGuiApplication.clipboard().setText(told)
-            self.copied.emit(told)
+            QGuiApplication.clipboard().setText(field_text.sentence(self.field, self.policy))
         elif not cells:
             super().keyPressEvent(event)
         elif key in (Qt.Key.Key_Right, Qt.Key.Key_Left):
@@ -176,8 +170,8 @@ class FolioPicture(QWidget):
             super().keyPressEvent(event)
 
     def _beyond(self, way: int) -> int:
-        """The nearest field in the next row below (above)."""
-        cells = self._places.cells
+        """Index of the nearest field in the next row below (1) or above (-1)."""
+        cells = self._layout.cells
         if self._at < 0:
             return 0
         here = cells[self._at].area
@@ -189,7 +183,6 @@ class FolioPicture(QWidget):
 
     # -- drawing ---------------------------------------------------------------------------------------
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw what is in sight."""
         painter = QPainter(self)
         theme, seen = self._theme, event.rect()
         painter.fillRect(seen, theme.colour("panel"))
@@ -199,16 +192,16 @@ class FolioPicture(QWidget):
             painter.end()
             return
         self._headings(painter, seen)
-        for area in self._places.free:
+        for area in self._layout.free:
             if area.intersects(seen):
                 painter.fillRect(area, theme.colour("window"))
                 painter.fillRect(area, QBrush(theme.colour("edge"), Qt.BrushStyle.BDiagPattern))
-        for cell in self._places.cells:
+        for cell in self._layout.cells:
             if not cell.hidden and cell.area.intersects(seen):
                 self._cell(painter, cell)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(theme.colour("quiet"), 1.4))
-        for frame in self._places.frames:
+        for frame in self._layout.frames:
             painter.drawRect(frame)
         self._outlines(painter)
         painter.end()
@@ -216,27 +209,27 @@ class FolioPicture(QWidget):
     def _headings(self, painter: QPainter, seen: QRect) -> None:
         bold = QFont(self.font())
         bold.setBold(True)
-        for heading in self._places.headings:
+        for heading in self._layout.headings:
             if heading.area.intersects(seen):
                 painter.setFont(bold)
                 painter.setPen(self._theme.colour("text"))
                 painter.drawText(heading.area, Qt.AlignmentFlag.AlignVCenter, heading.text)
         painter.setFont(self.font())
         painter.setPen(self._theme.colour("quiet"))
-        for offset, area in self._places.rows:
+        for offset, area in self._layout.rows:
             if area.intersects(seen):
                 painter.drawText(area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(offset))
 
     def _cell(self, painter: QPainter, cell: Cell) -> None:
         theme, field, area = self._theme, cell.field, cell.area
-        mine = field.owner == "policy"
+        by_policy = field.owner == "policy"
         number = self._colours.get(field.name.partition("[")[0], 0)
-        if mine:
+        if by_policy:
             tint = QColor(theme.of_series(number))
             tint.setAlpha(64 if theme.dark else 50)
             painter.fillRect(area, tint)
             tint.setAlpha(90)
-            if not cell.small:  # of a grid the heading says which field it is
+            if not cell.small:  # in a grid, a hatch would make the value hard to read
                 painter.fillRect(area, QBrush(tint, HATCHES[number % len(HATCHES)]))
             painter.fillRect(QRect(area.left(), area.top(), 4, area.height()), theme.of_series(number))
         else:
@@ -248,16 +241,16 @@ class FolioPicture(QWidget):
             self._line(painter, area, 0, area.height(), self._value(field), bold=field.changed)
             return
         text = self.fontMetrics().height()
-        self._line(painter, area, 2, text, field.name, quiet=not mine, halo=mine)
+        self._line(painter, area, 2, text, field.name, quiet=not by_policy, halo=by_policy)
         self._line(
-            painter, area, 3 + text, text, self._value(field), bold=field.changed, quiet=not field.value, halo=mine
+            painter, area, 3 + text, text, self._value(field), bold=field.changed, quiet=not field.value, halo=by_policy
         )
         self._bits(painter, cell, area.top() + 2 * text + 6)
 
     def _value(self, field: FieldDetail) -> str:
         if field.changed:
-            return f"▸ {words.changed(field)}"
-        return words.short(field)
+            return f"▸ {field_text.changed(field)}"
+        return field_text.short(field)
 
     def _line(
         self, painter: QPainter, area: QRect, down: int, height: int, text: str, *, bold: bool = False,
@@ -270,7 +263,7 @@ class FolioPicture(QWidget):
         room = QRect(area.left() + 8, area.top() + down, area.width() - 11, height)
         metrics = QFontMetrics(font)
         shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room.width())
-        if halo:  # a hatch below a text makes it hard to read
+        if halo:  # a hatch behind a text makes it hard to read
             ground = QColor(self._theme.colour("panel"))
             ground.setAlpha(200)
             wide = metrics.horizontalAdvance(shown) + 2
@@ -279,9 +272,9 @@ class FolioPicture(QWidget):
         painter.setFont(self.font())
 
     def _bits(self, painter: QPainter, cell: Cell, top: int) -> None:
-        """The named bits to scale, the lowest at the left as the bytes are; single ones by a tick and their value."""
+        """Draw the named bits to scale, the lowest at the left, like the bytes; a single bit is filled if it is set."""
         theme, field, area = self._theme, cell.field, cell.area
-        named = words.bits_named(field)
+        named = field_text.bits_named(field)
         if not named:
             return
         bit = area.width() / field.bits
@@ -308,13 +301,13 @@ class FolioPicture(QWidget):
                 painter.drawText(room.adjusted(4, 0, -2, 0), Qt.AlignmentFlag.AlignVCenter, shown)
 
     def _outlines(self, painter: QPainter) -> None:
-        """What the step changed, and what is chosen."""
+        """Outline the fields that the step changed, and the chosen field."""
         theme = self._theme
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(theme.colour("changed"), 2))
-        for cell in self._places.cells:
+        for cell in self._layout.cells:
             if cell.field.changed and not cell.hidden:
                 painter.drawRect(cell.area.adjusted(1, 1, -1, -1))
-        if 0 <= self._at < len(self._places.cells):
+        if 0 <= self._at < len(self._layout.cells):
             painter.setPen(QPen(theme.colour("accent"), 3))
-            painter.drawRect(self._places.cells[self._at].area.adjusted(1, 1, -1, -1))
+            painter.drawRect(self._layout.cells[self._at].area.adjusted(1, 1, -1, -1))

@@ -1,4 +1,4 @@
-"""Where a folio's fields stand in its picture: struct pages as 64-byte lines of eight rows of eight bytes."""
+"""The layout of the picture of a folio: each struct page is a cache line (64 bytes) of eight rows of eight bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from PySide6.QtCore import QRect
 
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
-from foliolab.gui.inspector.words import bits_named
+from foliolab.gui.inspector.field_text import bits_named
 
 ROW: Final = 8
 """Bytes in a row."""
@@ -18,19 +18,19 @@ MARGIN: Final = 6
 OFFSETS: Final = 26
 """Pixels for the byte offsets at the left."""
 SMALLEST: Final = 62
-"""Pixels of a cell of a field that every page has."""
+"""Least width, in pixels, of a cell in the grid of a field that every page has."""
 GAP: Final = 10
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A field with its place.
+    """A field in the picture.
 
     Args:
-        field: what.
-        area: where.
-        hidden: whether it is another view of bytes that are drawn already; it shows only when it is chosen.
-        small: whether it stands in the grid of the other pages, without its name.
+        field: the field.
+        area: its rectangle.
+        hidden: whether the field is another view of bytes that are drawn already; it is drawn only if it is chosen.
+        small: whether the cell belongs to a grid, whose heading has the field's name.
     """
 
     field: FieldDetail
@@ -41,24 +41,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
-    """A line of text above what belongs together."""
+    """A line of text above a group of cells."""
 
     text: str
     area: QRect
 
 
 @dataclass(frozen=True)
-class Places:
-    """Everything's place.
+class PictureLayout:
+    """The layout, in pixels.
 
     Args:
         cells: the fields.
-        headings: what stands above them.
-        free: areas of bytes that nothing uses.
-        rows: byte offsets at the left, with their areas.
-        frames: cache lines.
-        height: of it all.
-        byte: width of a byte in pixels.
+        headings: lines of text above groups of cells.
+        free: rectangles of unused bytes.
+        rows: labels at the left (byte offset, or number of the page) with their rectangles.
+        frames: rectangles of cache lines.
+        height: height of the picture.
+        byte: width of a byte.
     """
 
     cells: tuple[Cell, ...]
@@ -70,8 +70,11 @@ class Places:
     byte: float
 
 
-class _Placing:
-    """Puts one part below the other."""
+EMPTY: Final = PictureLayout((), (), (), (), (), 0, 0.0)
+
+
+class _Builder:
+    """Builds a layout from top to bottom."""
 
     def __init__(self, folio: FolioDetail, width: int, text: int) -> None:
         self.folio = folio
@@ -87,7 +90,7 @@ class _Placing:
         self.frames: list[QRect] = []
 
     def page(self, number: int) -> None:
-        """A struct page, line by line."""
+        """Add a struct page, by cache lines."""
         folio = self.folio
         kind = "head page" if number == 0 else "first tail page" if number == 1 else f"tail page {number}"
         for line in range(folio.stride // LINE):
@@ -100,16 +103,16 @@ class _Placing:
             self.y += GAP
 
     def heading(self, text: str) -> None:
-        """A line of text."""
+        """Add a line of text."""
         self.headings.append(Heading(text, QRect(MARGIN, self.y, self.width - 2 * MARGIN, self.text + 4)))
         self.y += self.text + 6
 
     def bytes_row(self, number: int, first: int) -> None:
-        """Eight bytes."""
-        mine = [one for one in self.folio.fields if one.page == number and first <= one.offset < first + ROW]
-        tall = self.row + (self.text + 2 if any(bits_named(one) for one in mine) else 0)
+        """Add a row of eight bytes."""
+        fields = [one for one in self.folio.fields if one.page == number and first <= one.offset < first + ROW]
+        tall = self.row + (self.text + 2 if any(bits_named(one) for one in fields) else 0)
         self.rows.append((first, QRect(MARGIN, self.y, OFFSETS - 4, tall)))
-        for one in mine:
+        for one in fields:
             hidden = one.stored is not None and one.stored.overlays
             self.cells.append(Cell(one, self._area(one.offset - first, one.bits // 8, tall), hidden))
         for page, start, end in self.folio.free:
@@ -124,7 +127,7 @@ class _Placing:
         return QRect(left, self.y, right - left, tall)
 
     def others(self) -> None:
-        """The policy's fields of the struct pages that are not drawn in full, as a grid."""
+        """Add the policy's fields of the struct pages that are not drawn in full, as grids."""
         rest: dict[str, list[FieldDetail]] = {}
         for one in self.folio.fields:
             if one.page >= self.folio.shown:
@@ -143,19 +146,19 @@ class _Placing:
             self.y += -(-len(fields) // across) * tall + GAP
 
 
-def places_of(folio: FolioDetail, width: int, text: int) -> Places:
-    """The places for a width.
+def lay_out(folio: FolioDetail, width: int, text: int) -> PictureLayout:
+    """Lay out the picture of a folio.
 
     Args:
-        folio: what.
-        width: of the picture, pixels.
-        text: height of a line of text, pixels.
+        folio: the folio.
+        width: width of the picture, in pixels.
+        text: height of a line of text, in pixels.
     """
-    placing = _Placing(folio, width, text)
+    builder = _Builder(folio, width, text)
     for number in range(folio.shown):
-        placing.page(number)
-    placing.others()
-    return Places(
-        tuple(placing.cells), tuple(placing.headings), tuple(placing.free), tuple(placing.rows),
-        tuple(placing.frames), placing.y, placing.byte,
+        builder.page(number)
+    builder.others()
+    return PictureLayout(
+        tuple(builder.cells), tuple(builder.headings), tuple(builder.free), tuple(builder.rows),
+        tuple(builder.frames), builder.y, builder.byte,
     )  # fmt: skip

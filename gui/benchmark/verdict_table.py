@@ -70,7 +70,7 @@ def _cells(row: Row) -> list[tuple[str, float | None]]:
     if row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None and row.verdict != "baseline":
         change = f"{100 * (row.ratio - 1):+.1f} %"
         interval = f"{100 * (row.ratio_low - 1):+.1f} … {100 * (row.ratio_high - 1):+.1f}"
-    published = ", ".join(f"{one.percent:+g} %" for one in row.published)
+    published = ", ".join(f"{figure.percent:+g} %" for figure in row.published)
     return [
         (row.workload, None),
         (size_name(row.size_kib), row.size_kib),

@@ -1,4 +1,4 @@
-"""What part of the maps is seen: one lens for all of them, so that the same pages lie beside each other."""
+"""The visible part of the maps. All maps share one viewport, so that they always show the same pages."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Final
 from PySide6.QtCore import QObject, QPointF, QRectF, Signal
 
 CLOSEST: Final = 160.0
-"""Pixels of a cell, at most."""
+"""Most pixels of a cell."""
 
 
-class Lens(QObject):
+class Viewport(QObject):
     """A rectangle of cells.
 
     Signals:
-        changed: another part is seen.
+        changed: another part is visible.
 
     Attributes:
-        whole: the size of the map in cells.
-        seen: what is seen, in cells; everything at first.
+        whole: the rectangle of the whole map.
+        seen: the visible rectangle; at first the whole map.
     """
 
     changed = Signal()
@@ -29,26 +29,26 @@ class Lens(QObject):
         self.seen = QRectF(self.whole)
 
     def cover(self, width: int, height: int) -> None:
-        """Maps of another size: all is seen."""
+        """Show maps of another size, in cells, as a whole."""
         self.whole = QRectF(0, 0, width, height)
         self.fit()
 
     def fit(self) -> None:
-        """See everything."""
+        """Show the whole map."""
         self.seen = QRectF(self.whole)
         self.changed.emit()
 
     @property
     def fits(self) -> bool:
-        """Whether everything is seen."""
+        """Whether the whole map is visible."""
         return self.seen.contains(self.whole)
 
     def zoom(self, factor: float, at: QPointF | None = None) -> None:
-        """See less (factor above 1) or more, with a point staying where it is.
+        """Zoom around a point.
 
         Args:
-            factor: how much larger cells become.
-            at: the point in cells; the middle by default.
+            factor: how much larger cells become; below 1, smaller.
+            at: the point that stays where it is, in cells; the center by default.
         """
         at = self.seen.center() if at is None else at
         width = min(max(self.seen.width() / factor, 2.0), self.whole.width())
@@ -58,11 +58,11 @@ class Lens(QObject):
         self._see(QRectF(left, top, width, self.seen.height() * scale))
 
     def pan(self, dx: float, dy: float) -> None:
-        """Move by cells."""
+        """Move the viewport, in cells."""
         self._see(self.seen.translated(dx, dy))
 
     def look(self, box: QRectF, margin: float = 0.5) -> None:
-        """See a rectangle, and a margin of it around."""
+        """Show a rectangle of cells, with a margin of this fraction of its size."""
         around = box.adjusted(
             -box.width() * margin, -box.height() * margin, box.width() * margin, box.height() * margin
         )
@@ -70,11 +70,11 @@ class Lens(QObject):
             around = QRectF(around.center().x() - 4, around.center().y() - 4, 8, 8)
         ratio = self.whole.height() / self.whole.width()
         side = max(around.width(), around.height() / ratio)
-        middle = around.center()
-        self._see(QRectF(middle.x() - side / 2, middle.y() - side * ratio / 2, side, side * ratio))
+        center = around.center()
+        self._see(QRectF(center.x() - side / 2, center.y() - side * ratio / 2, side, side * ratio))
 
     def show(self, x: int, y: int) -> None:
-        """Move as little as it takes to see a cell."""
+        """Move as little as is necessary to make a cell visible."""
         dx = min(x - self.seen.left(), 0) or max(x + 1 - self.seen.right(), 0)
         dy = min(y - self.seen.top(), 0) or max(y + 1 - self.seen.bottom(), 0)
         if dx or dy:

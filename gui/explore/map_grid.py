@@ -1,4 +1,4 @@
-"""All maps: a row a policy and a column an MM, or one policy's alone, under one lens."""
+"""The maps of a session: a row per policy and a column per MM, or the maps of one policy."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from PySide6.QtCore import QPoint, QRectF, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QTabBar, QVBoxLayout, QWidget
 
 from foliolab.framework.explore.view import View
-from foliolab.gui.explore.faces import faces_of_bits
+from foliolab.gui.explore.cell_styles import styles_of_bits
 from foliolab.gui.explore.legend import Legend
-from foliolab.gui.explore.lens import Lens
-from foliolab.gui.explore.mapview import MapView
+from foliolab.gui.explore.map_view import MapView
+from foliolab.gui.explore.tiles import Tiles
+from foliolab.gui.explore.viewport import Viewport
 from foliolab.gui.window.theme import Theme
 
 ALL: Final = -1
 MOST_MAPS: Final = 16
-"""Side by side; beyond, one policy is shown at first."""
+"""With more maps than these, only those of the first policy are shown at first."""
 
 
 class MapGrid(QWidget):
     """The maps of a session.
 
     Signals:
-        wanted: other maps are to be painted, or others stand out: a list of (lane, map), the face of each byte.
-        chosen: (lane, map, page): somebody clicked a page.
-        hovered: (lane, map, page, place on the screen).
+        wanted: (list of (lane, map), weight of each byte): the views need other maps, or other weights.
+        chosen: (lane, map, page): the user clicked a page.
+        hovered: (lane, map, page, pointer on the screen): the pointer rests on a page; page -1: on none.
+
+    Attributes:
+        maps: the views that are shown, by (lane, map).
+        viewport: the visible part of all maps.
     """
 
     wanted = Signal(object, object)
@@ -43,10 +48,10 @@ class MapGrid(QWidget):
         self._mms = 0
         self._pages = 1
         self._verdicts = True
-        self.lens = Lens()
+        self.viewport = Viewport()
         self.maps: dict[tuple[int, int], MapView] = {}
         self.tabs = QTabBar()
-        self.tabs.setAccessibleName("Whose maps")
+        self.tabs.setAccessibleName("Policy whose maps are shown")
         self.tabs.setDrawBase(False)
         self.tabs.currentChanged.connect(self._arrange)
         self.legend = Legend(theme)
@@ -74,66 +79,69 @@ class MapGrid(QWidget):
 
     @property
     def lane(self) -> int:
-        """Whose maps are shown; ALL."""
+        """The lane whose maps are shown, or ALL."""
         return self.tabs.currentIndex() - 1
 
     def show_lane(self, lane: int) -> None:
-        """Show one policy's maps, or ALL."""
+        """Show the maps of one lane, or of ALL."""
         if 0 <= lane + 1 < self.tabs.count():
             self.tabs.setCurrentIndex(lane + 1)
 
     def show_view(self, view: View) -> None:
-        """Show what the session is now."""
-        for (lane, mm), one in self.maps.items():
+        """Show the maps of a view."""
+        for (lane, mm), map_view in self.maps.items():
             cells = view.maps.get((lane, mm))
             if cells is not None:
                 name = view.lanes[lane].names[mm] if mm < len(view.lanes[lane].names) else ""
-                one.call(name or f"map {mm + 1}: nobody", view.lanes[lane].name)
-                one.show_cells(cells, view.dots.get((lane, mm)))
+                map_view.set_caption(name or f"map {mm + 1}: no process", view.lanes[lane].name)
+                map_view.show_cells(cells, view.dots.get((lane, mm)))
 
     def touch(self, mm: int, first: int, nr: int) -> None:
-        """Mark where the last step acted."""
-        for (_, other), one in self.maps.items():
-            one.touched = (first, nr) if other == mm else (-1, 0)
-            one.update()
+        """Mark the pages that the last step acted on."""
+        for (_, other), map_view in self.maps.items():
+            map_view.touched = (first, nr) if other == mm else (-1, 0)
+            map_view.update()
 
     def select(self, lane: int, mm: int, page: int) -> None:
-        """Mark a page; the same one on the other maps is not marked."""
-        for key, one in self.maps.items():
-            one.select(page if key == (lane, mm) else -1)
+        """Mark a page on one map only."""
+        for key, map_view in self.maps.items():
+            map_view.select(page if key == (lane, mm) else -1)
 
-    def judge(self, verdicts: bool) -> None:
-        """Whether wrong answers are seen, or the truth alone."""
+    def show_verdicts(self, verdicts: bool) -> None:
+        """Choose whether wrong answers of policies are shown; otherwise only the truth is."""
         self._verdicts = verdicts
-        for one in self.maps.values():
-            one.judge(verdicts)
-        self.legend.judge(verdicts)
-        self.wanted.emit(list(self.maps), faces_of_bits(verdicts))
+        for map_view in self.maps.values():
+            map_view.show_verdicts(verdicts)
+        self.legend.show_verdicts(verdicts)
+        self.wanted.emit(list(self.maps), styles_of_bits(verdicts))
 
-    def begin_close(self, used: int) -> None:
-        """Where little of a large map is used: see that part at first."""
-        one = next(iter(self.maps.values()), None)
-        place = one.cover_of() if one is not None else None
-        if place is not None and 0 < 4 * used <= place.pages:
-            self.lens.look(QRectF(*place.box(0, used)), 0.15)
+    def zoom_to_used(self, used: int) -> None:
+        """Zoom to pages 0…used-1, if they are at most a quarter of the map."""
+        tiles = self._tiles()
+        if tiles is not None and 0 < 4 * used <= tiles.pages:
+            self.viewport.look(QRectF(*tiles.box(0, used)), 0.15)
 
     def look(self, first: int, nr: int) -> None:
         """Zoom to pages."""
-        one = next(iter(self.maps.values()), None)
-        place = one.cover_of() if one is not None else None
-        if place is not None and 0 <= first < place.pages:
-            self.lens.look(QRectF(*place.box(first, min(nr, place.pages - first))))
+        tiles = self._tiles()
+        if tiles is not None and 0 <= first < tiles.pages:
+            self.viewport.look(QRectF(*tiles.box(first, min(nr, tiles.pages - first))))
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
+        """Use another theme."""
         self._theme = theme
         self.legend.paint(theme)
-        for one in self.maps.values():
-            one.paint(theme)
+        for map_view in self.maps.values():
+            map_view.paint(theme)
 
-    # -- places ----------------------------------------------------------------------------------------
+    def _tiles(self) -> Tiles | None:
+        """Where pages are on the maps; the same for all maps."""
+        map_view = next(iter(self.maps.values()), None)
+        return map_view.tiles if map_view is not None else None
+
+    # -- arrangement -----------------------------------------------------------------------------------
     def _arrange(self) -> None:
-        """Make the maps that are to be seen."""
+        """Replace the views by those of the chosen policy, or of all."""
         self._empty()
         grid = QGridLayout(self._area)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -147,33 +155,32 @@ class MapGrid(QWidget):
             if len(lanes) > 1:
                 grid.addWidget(self._heading(lane), 2 * row, 0, 1, columns)
             for mm in range(self._mms):
-                one = self._made(lane, mm, aspect)
-                place = (2 * row + 1, mm) if len(lanes) > 1 else divmod(mm, columns)
-                grid.addWidget(one, *place)
-                grid.setRowStretch(place[0], 1)
-                grid.setColumnStretch(place[1], 1)
-        self.wanted.emit(list(self.maps), faces_of_bits(self._verdicts))
+                position = (2 * row + 1, mm) if len(lanes) > 1 else divmod(mm, columns)
+                grid.addWidget(self._make_view(lane, mm, aspect), *position)
+                grid.setRowStretch(position[0], 1)
+                grid.setColumnStretch(position[1], 1)
+        self.wanted.emit(list(self.maps), styles_of_bits(self._verdicts))
 
     def _columns(self) -> int:
-        """Columns of one policy's maps: as square as the area."""
-        wide = max(self._area.width(), 1) / max(self._area.height(), 1)
-        return min(self._mms, max(1, round(sqrt(self._mms * wide))))
+        """Number of columns for the maps of one policy: the maps become about as wide as high."""
+        aspect = max(self._area.width(), 1) / max(self._area.height(), 1)
+        return min(self._mms, max(1, round(sqrt(self._mms * aspect))))
 
     def _heading(self, lane: int) -> QLabel:
         label = QLabel(self._names[lane])
         label.setProperty("role", "heading")
         return label
 
-    def _made(self, lane: int, mm: int, aspect: float) -> MapView:
-        one = MapView(self.lens, self._theme)
-        place = one.cover(self._pages, round(aspect, 1))
-        one.judge(self._verdicts)
-        one.chosen.connect(self._chosen)
-        one.hovered.connect(self._hovered)
+    def _make_view(self, lane: int, mm: int, aspect: float) -> MapView:
+        map_view = MapView(self.viewport, self._theme)
+        tiles = map_view.cover(self._pages, round(aspect, 1))
+        map_view.show_verdicts(self._verdicts)
+        map_view.chosen.connect(self._chosen)
+        map_view.hovered.connect(self._hovered)
         if not self.maps:
-            self.lens.cover(place.width, place.height)
-        self.maps[lane, mm] = one
-        return one
+            self.viewport.cover(tiles.width, tiles.height)
+        self.maps[lane, mm] = map_view
+        return map_view
 
     def _empty(self) -> None:
         self.maps = {}
@@ -191,12 +198,12 @@ class MapGrid(QWidget):
 
     def _key(self) -> tuple[int, int]:
         sender = self.sender()
-        return next((key for key, one in self.maps.items() if one is sender), (-1, -1))
+        return next((key for key, map_view in self.maps.items() if map_view is sender), (-1, -1))
 
     def _chosen(self, page: int) -> None:
         lane, mm = self._key()
         self.select(lane, mm, page)
         self.chosen.emit(lane, mm, page)
 
-    def _hovered(self, page: int, place: QPoint) -> None:
-        self.hovered.emit(*self._key(), page, place)
+    def _hovered(self, page: int, pointer: QPoint) -> None:
+        self.hovered.emit(*self._key(), page, pointer)

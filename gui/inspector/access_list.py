@@ -1,4 +1,4 @@
-"""The accesses of a step as a list: who, which function, line, field, what it did."""
+"""The list of a step's memory accesses: primitive, field, value, function and line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from foliolab.gui.inspector.functions import function_at
 
 HEADINGS: Final = ("", "access", "field", "value", "function", "line")
 SIGNS: Final = {"read": "○", "write": "●", "lock": "◆", "unlock": "◇"}
-"""As in the sequence diagram: reads hollow, writes filled, locks as diamonds."""
+"""The signs of the sequence diagram: hollow for reads, filled for writes, diamonds for locks."""
 
 
 def kind(access: Access) -> str:
-    """Read, write, lock or unlock."""
+    """The kind of an access: read, write, lock or unlock."""
     if access.op == "test_and_set_bit_lock" and access.writes:
         return "lock"
     if access.op.endswith("_unlock"):
@@ -29,17 +29,17 @@ def kind(access: Access) -> str:
 
 
 def value(access: Access) -> str:
-    """Old and new value of a write, the value of a read."""
+    """Old and new value of a write; the value of a read."""
     if access.writes:
         return change_text(access.field, access.old, access.new, access.stored)
     return value_text(access.field, access.old, access.stored)
 
 
 class AccessList(QTreeWidget):
-    """A step's accesses.
+    """The list.
 
     Signals:
-        chosen: the number of an access that the user chose.
+        chosen: (index): the user chose an access.
     """
 
     chosen = Signal(int)
@@ -64,12 +64,12 @@ class AccessList(QTreeWidget):
         self.currentItemChanged.connect(self._changed)
 
     def show_accesses(self, accesses: Sequence[Access], at: int) -> None:
-        """Show these, one of them chosen (-1: none); `chosen` is not emitted."""
+        """Show accesses with one of them selected (-1: none); `chosen` is not emitted."""
         with QSignalBlocker(self):
             if tuple(accesses) != self._accesses:
                 self._accesses = tuple(accesses)
                 self.clear()
-                self.addTopLevelItems([self._item(number, one) for number, one in enumerate(accesses)])
+                self.addTopLevelItems([self._item(number, access) for number, access in enumerate(accesses)])
             item = self.topLevelItem(at) if 0 <= at < len(accesses) else None
             if item is not None:
                 self.setCurrentItem(item)
@@ -77,16 +77,16 @@ class AccessList(QTreeWidget):
         self.setAccessibleDescription(f"{len(accesses)} accesses")
 
     def go(self, at: int) -> None:
-        """Choose one of them; `chosen` is emitted."""
+        """Select an access; `chosen` is emitted."""
         item = self.topLevelItem(at)
         if item is not None:
             self.setCurrentItem(item)
             self.scrollToItem(item, QAbstractItemView.ScrollHint.EnsureVisible)
 
     def _item(self, number: int, access: Access) -> QTreeWidgetItem:
-        who = f"{access.thread} " if access.thread >= 0 else ""
+        number_of_thread = f"{access.thread} " if access.thread >= 0 else ""
         texts = [
-            f"{who}{SIGNS[kind(access)]}",
+            f"{number_of_thread}{SIGNS[kind(access)]}",
             access.op,
             access.field.removeprefix("folio."),
             value(access),
@@ -96,10 +96,10 @@ class AccessList(QTreeWidget):
         item = QTreeWidgetItem(texts)
         item.setData(0, Qt.ItemDataRole.UserRole, number)
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""
-        told = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
-        item.setData(0, Qt.ItemDataRole.AccessibleTextRole, told)
+        text = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
+        item.setData(0, Qt.ItemDataRole.AccessibleTextRole, text)
         for column in range(len(texts)):
-            item.setToolTip(column, told)
+            item.setToolTip(column, text)
         if access.stored is not None and access.writes:
             font = QFont(self.font())
             font.setBold(True)

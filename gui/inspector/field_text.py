@@ -1,4 +1,4 @@
-"""Fields in words: what one is, where it lies, what its value means, what the step changed."""
+"""Texts about a field: its meaning, position and value, and what the step changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROLE: Final = {"right": "good", "false shared": "doubtful", "unsafe": "bad"}
 
 
 def meaning(field: FieldDetail) -> str:
-    """What a field is for; empty where nobody says."""
+    """The meaning of a field; empty if no declaration gives one."""
     name = field.name.partition("[")[0]
     if field.doc:
         return field.doc
@@ -38,24 +38,24 @@ def meaning(field: FieldDetail) -> str:
 
 
 def bits_named(field: FieldDetail) -> tuple[Bits, ...]:
-    """The named bits of a field, from the lowest up."""
+    """The named bits of a field, the lowest first."""
     if field.stored is not None:
         return tuple(sorted(field.stored.bits, key=lambda one: one.low))
     return ()
 
 
 def hexadecimal(field: FieldDetail) -> str:
-    """The value as it lies in memory."""
+    """The value as an unsigned hexadecimal number of the field's width."""
     return f"0x{field.value & ((1 << field.bits) - 1):0{max(field.bits // 4, 1)}x}"
 
 
 def short(field: FieldDetail) -> str:
-    """The value where there is little room."""
+    """The value as a short text."""
     return flags_text(field) or field.text
 
 
 def flags_text(field: FieldDetail) -> str:
-    """The names of the flags that are set; empty where it has none."""
+    """The names of the flags that are set; empty if the field does not hold page flags."""
     if field.owner == "policy":
         return ""
     if field.name == "_flags_1":
@@ -69,29 +69,29 @@ def flags_text(field: FieldDetail) -> str:
 
 
 def changed(field: FieldDetail) -> str:
-    """What the step changed: old → new; empty if it changed nothing."""
+    """The step's change, as "old → new"; empty if the step did not change the field."""
     return change_text(field.name, field.before, field.value, field.stored) if field.changed else ""
 
 
-def place(field: FieldDetail) -> str:
-    """Where it lies."""
-    where = "the head page" if field.page == 0 else f"tail page {field.page}"
-    return f"{field.bits} bits at byte {field.offset} of {where}"
+def position(field: FieldDetail) -> str:
+    """Width and position of a field."""
+    page = "the head page" if field.page == 0 else f"tail page {field.page}"
+    return f"{field.bits} bits at byte {field.offset} of {page}"
 
 
 def sentence(field: FieldDetail, policy: str) -> str:
-    """All about a field, in one sentence."""
-    what = meaning(field)
+    """Meaning, value, change, owner and position of a field, in one sentence."""
+    doc = meaning(field)
     owner = f"{policy}'s" if field.owner == "policy" else "the kernel's"
     decoded = flags_text(field) or ("" if field.text in (str(field.value), hexadecimal(field)) else field.text)
     value = f"{field.value} ({hexadecimal(field)})" + (f": {decoded}" if decoded else "")
-    told = f"{field.name}{f' ({what})' if what else ''} = {value}"
-    step = changed(field)
-    return f"{told}; {f'this step: {step}; ' if step else ''}{owner}, {place(field)}."
+    start = f"{field.name}{f' ({doc})' if doc else ''} = {value}"
+    change = changed(field)
+    return f"{start}; {f'this step: {change}; ' if change else ''}{owner}, {position(field)}."
 
 
 def table(folio: FolioDetail) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-    """Every field as a row, its named bits below it."""
+    """Headings, and a row for every field, followed by rows for its named bits; for export."""
     rows: list[tuple[object, ...]] = []
     for one in folio.fields:
         rows.append(

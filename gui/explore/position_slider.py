@@ -1,4 +1,4 @@
-"""Where in the run one is: a slider, and below it marks where policies disagree."""
+"""The slider for the position in the run, with marks below it where policies disagree."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QStyleOptionSlider, 
 
 from foliolab.gui.window.theme import Theme
 
-TALL: Final = 13
+HEIGHT: Final = 13
 
 
-class Timeline(QWidget):
+class PositionSlider(QWidget):
     """The slider with its marks.
 
     Signals:
-        wanted: (position): go there.
+        wanted: (position): the user chose a position.
     """
 
     wanted = Signal(int)
@@ -40,7 +40,7 @@ class Timeline(QWidget):
         layout.addWidget(self.marks)
 
     def begin(self, nr_steps: int) -> None:
-        """A run of so many steps, at its start."""
+        """Begin with a run of so many steps, at position 0."""
         self.slider.blockSignals(True)
         self.slider.setRange(0, nr_steps)
         self.slider.setPageStep(max(nr_steps // 20, 1))
@@ -49,7 +49,7 @@ class Timeline(QWidget):
         self.marks.begin(nr_steps)
 
     def show_position(self, position: int, farthest: int) -> None:
-        """Where the run is; nothing is emitted."""
+        """Show the position of the run; `wanted` is not emitted."""
         self.slider.blockSignals(True)
         if not self.slider.isSliderDown():
             self.slider.setValue(position)
@@ -57,12 +57,12 @@ class Timeline(QWidget):
         self.marks.reach(farthest)
 
     def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
-        """Where policies disagree."""
+        """Show marks at these positions; each stands for so many disagreements."""
         self.marks.show_marks(positions, counts)
         self.slider.setAccessibleDescription(f"policies disagree at {int(counts.sum()):,} steps so far")
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
+        """Use another theme."""
         self.marks.paint(theme)
 
     def _moved(self, position: int) -> None:
@@ -70,11 +70,11 @@ class Timeline(QWidget):
 
 
 class Marks(QWidget):
-    """A triangle where policies disagree, taller where they do so often; how far the run has come is underlined."""
+    """A triangle wherever policies disagree, the taller the more often, over a line up to the farthest step."""
 
-    def __init__(self, timeline: Timeline, theme: Theme) -> None:
+    def __init__(self, owner: PositionSlider, theme: Theme) -> None:
         super().__init__()
-        self._timeline = timeline
+        self._owner = owner
         self._theme = theme
         self._nr_steps = 0
         self._farthest = 0
@@ -86,33 +86,32 @@ class Marks(QWidget):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def sizeHint(self) -> QSize:
-        """A line."""
-        return QSize(200, TALL)
+        return QSize(200, HEIGHT)
 
     def begin(self, nr_steps: int) -> None:
-        """Another run."""
+        """Begin with a run of so many steps."""
         self._nr_steps, self._farthest = nr_steps, 0
         self.show_marks(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def reach(self, farthest: int) -> None:
-        """How far it has come."""
+        """Show the farthest position."""
         if farthest != self._farthest:
             self._farthest = farthest
             self.update()
 
     def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
-        """Where policies disagree."""
+        """Show marks at these positions; each stands for so many disagreements."""
         self._positions, self._counts = positions, counts
         self.update()
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
+        """Use another theme."""
         self._theme = theme
         self.update()
 
     def _groove(self) -> tuple[float, float]:
-        """Where the slider's handle is at the start, and how far it goes."""
-        slider = self._timeline.slider
+        """(x of the slider's handle at position 0, pixels from there to the end)."""
+        slider = self._owner.slider
         option = QStyleOptionSlider()
         slider.initStyleOption(option)
         style, control = slider.style(), QStyle.ComplexControl.CC_Slider
@@ -121,31 +120,30 @@ class Marks(QWidget):
         return groove.left() + handle.width() / 2, float(max(groove.width() - handle.width(), 1))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw it."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        left, long = self._groove()
+        left, length = self._groove()
         steps = max(self._nr_steps, 1)
-        painter.fillRect(QRectF(left, TALL - 2, long, 1), self._theme.colour("edge"))
-        painter.fillRect(QRectF(left, TALL - 2.5, long * self._farthest / steps, 2), self._theme.colour("accent"))
+        painter.fillRect(QRectF(left, HEIGHT - 2, length, 1), self._theme.colour("edge"))
+        painter.fillRect(QRectF(left, HEIGHT - 2.5, length * self._farthest / steps, 2), self._theme.colour("accent"))
         if self._positions.size:
-            pixels, which = np.unique((long * self._positions / steps / 2).astype(int), return_inverse=True)
-            often = np.bincount(which, weights=self._counts)
-            tall = 4 + (TALL - 7) * np.minimum(np.log1p(often) / np.log(1000), 1)
+            pixels, which = np.unique((length * self._positions / steps / 2).astype(int), return_inverse=True)
+            numbers = np.bincount(which, weights=self._counts)
+            heights = 4 + (HEIGHT - 7) * np.minimum(np.log1p(numbers) / np.log(1000), 1)
             painter.setBrush(self._theme.colour("doubtful"))
             painter.setPen(QPen(self._theme.colour("doubtful"), 0.5))
-            for pixel, height in zip(pixels.tolist(), tall.tolist(), strict=True):
+            for pixel, height in zip(pixels.tolist(), heights.tolist(), strict=True):
                 x = left + 2 * pixel
-                top = TALL - 4 - height
+                top = HEIGHT - 4 - height
                 painter.drawPolygon(
-                    QPolygonF([QPointF(x - 2.2, TALL - 4), QPointF(x, top), QPointF(x + 2.2, TALL - 4)])
+                    QPolygonF([QPointF(x - 2.2, HEIGHT - 4), QPointF(x, top), QPointF(x + 2.2, HEIGHT - 4)])
                 )
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go to the mark that is nearest."""
-        left, long = self._groove()
-        position = (event.position().x() - left) / long * self._nr_steps
+        """Go to the nearest mark."""
+        left, length = self._groove()
+        position = (event.position().x() - left) / length * self._nr_steps
         if self._positions.size:
             position = self._positions[np.abs(self._positions - position).argmin()]
-        self._timeline.wanted.emit(int(min(max(position, 0), self._nr_steps)))
+        self._owner.wanted.emit(int(min(max(position, 0), self._nr_steps)))

@@ -1,8 +1,9 @@
-"""How precise the policies have been: the share of exclusive folios that each calls shared, over the run."""
+"""The plot of precision: the part of exclusive folios that each policy calls shared, over the run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pyqtgraph
@@ -15,15 +16,15 @@ from foliolab.framework.explore.view import HistoryView
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.theme import DASHES, Theme
 
-SHARE = SERIES.index("false_share")
+SHARE: Final = SERIES.index("false_share")
 
 
-class Strip(QWidget):
-    """A curve a policy; where there are more points than pixels the highest counts."""
+class PrecisionPlot(QWidget):
+    """A curve for each policy; a point stands for several steps, and shows their maximum."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.setObjectName("explore.strip")
+        self.setObjectName("explore.precision_plot")
         self.setAccessibleName("Share of exclusive folios called shared, over the run")
         self._theme = theme
         self._names: list[str] = []
@@ -44,7 +45,7 @@ class Strip(QWidget):
         self.paint(theme)
 
     def begin(self, names: Sequence[str], nr_steps: int) -> None:
-        """Another run."""
+        """Begin with another run."""
         self._names, self._history = list(names), None
         for curve in self._curves:
             self.plot.removeItem(curve)
@@ -54,7 +55,7 @@ class Strip(QWidget):
         self.paint(self._theme)
 
     def show_history(self, history: HistoryView, position: int) -> None:
-        """What happened so far; called a few times a second."""
+        """Show the history up to now, and the position."""
         self._here.setValue(position)
         if history is self._history or history.low.shape[0] != len(self._curves):
             return
@@ -69,7 +70,7 @@ class Strip(QWidget):
         self.setAccessibleDescription(f"now: {ends}")
 
     def paint(self, theme: Theme) -> None:
-        """Another theme."""
+        """Use another theme."""
         self._theme = theme
         self.plot.setBackground(theme.panel)
         for side in ("left", "bottom"):
@@ -91,7 +92,7 @@ class Strip(QWidget):
             label.setText(label.text, color=theme.text)
 
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        """The curves as a table."""
+        """Headings and rows of all series, for export."""
         headings = ["step", *(f"{name}: {one}" for name in self._names for one in SERIES)]
         if self._history is None:
             return headings, []

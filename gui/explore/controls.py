@@ -1,0 +1,162 @@
+"""The commands of Explore (play, step, search, zoom) and what each of them does.
+
+`Controls.toggle` is Play. It gives a command to the session, which runs in a process of its own: see
+`framework.explore.session_process`; the command arrives in `SessionThread._do_play`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from PySide6.QtWidgets import QDockWidget
+
+from foliolab.gui.window.commands import Command
+
+if TYPE_CHECKING:
+    from foliolab.framework.explore.session_process import SessionProcess
+    from foliolab.gui.explore.access_stepper import AccessStepper
+    from foliolab.gui.explore.chooser import Chooser
+    from foliolab.gui.explore.map_grid import MapGrid
+    from foliolab.gui.explore.run import Run
+    from foliolab.gui.explore.run_bar import RunBar
+    from foliolab.gui.window.desk import Desk
+
+ZOOM: Final = 1.5
+
+
+class Surroundings(Protocol):
+    """The parts of the workspace that the commands use; a protocol, because the workspace imports this module."""
+
+    desk: Desk
+    docks: dict[str, QDockWidget]
+    chooser: Chooser
+    maps: MapGrid
+    run: Run | None
+    run_bar: RunBar
+    accesses: AccessStepper | None
+
+    @property
+    def playing(self) -> bool: ...
+    def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command: ...
+    def example(self) -> None: ...
+
+
+class Controls:
+    """The commands of the workspace.
+
+    Args:
+        workspace: has the run and the maps.
+    """
+
+    def __init__(self, workspace: Surroundings) -> None:
+        self._workspace = workspace
+        self._maps = workspace.maps
+
+    def commands(self) -> list[Command]:
+        """All commands, in the order of the tool bar."""
+        run, view, make = "&Run", "&View", self._workspace.command
+        return [
+            make("restart", "To the &start", self.to_start, menu=run, keys=("Home",), icon="restart", bar=True,
+                 tip="Go back to the state before the first step"),
+            make("previous", "&Previous wrong answer", self.previous_wrong, menu=run, keys=("Shift+N",),
+                 icon="previous", bar=True, tip="Go back to the last step that made an answer wrong"),
+            make("back", "Step &back", self.step_back, menu=run, keys=("Left",), icon="back", bar=True,
+                 tip="Undo the last step"),
+            make("unaccess", "One access back", self.access_back, menu=run, keys=("Ctrl+Left",), icon="unaccess",
+                 bar=True, tip="Show the previous memory access, with the line that does it"),
+            make("play", "&Play or pause", self.toggle, menu=run, keys=("F5", "K"), icon="play", bar=True,
+                 word="Play", tip="Play, or pause"),
+            make("access", "One &access on", self.access_on, menu=run, keys=("Ctrl+Right",), icon="access",
+                 bar=True, tip="Show the next memory access, with the line that does it"),
+            make("step", "&Step", self.step_on, menu=run, keys=("Right",), icon="step", bar=True, word="Step",
+                 tip="Do one operation"),
+            make("next", "&Next wrong answer", self.next_wrong, menu=run, keys=("N",), icon="next", bar=True,
+                 word="Next wrong", tip="Go on to the next step that makes an answer wrong"),
+            make("example", "An e&xample", self._workspace.example, menu=run,
+                 tip="Start an example with the installed plugins"),
+            make("truth", "The &truth alone", self.show_truth, menu=view, keys=("T",), checkable=True,
+                 tip="Hide wrong answers of policies: show only what the page tables say"),
+            make("in", "Zoom &in", self.zoom_in, menu=view, keys=("Ctrl++", "Ctrl+="), tip="Larger cells",
+                 breaks=True),
+            make("out", "Zoom &out", self.zoom_out, menu=view, keys=("Ctrl+-",), tip="Smaller cells"),
+            make("fit", "The &whole map", self._maps.viewport.fit, menu=view, keys=("Ctrl+0",), icon="fit",
+                 bar=True, word="Whole map", tip="Zoom out to the whole map"),
+            make("touched", "Pages of the &last step", self.zoom_touched, menu=view, keys=("A",),
+                 tip="Zoom to the pages that the last step acted on"),
+        ]  # fmt: skip
+
+    # -- the run ---------------------------------------------------------------------------------------
+    def toggle(self) -> None:
+        """Play or pause; at the end, play from the start; without a run, start one."""
+        workspace = self._workspace
+        run = workspace.run
+        if run is None:
+            workspace.chooser.start.click()
+        elif workspace.playing:
+            run.session.pause()
+        else:
+            if run.view is not None and run.view.at_end:
+                run.session.goto(0)
+            run.session.play(workspace.run_bar.pace)
+
+    def step_on(self) -> None:
+        self._with_session(lambda session: session.step())
+
+    def step_back(self) -> None:
+        self._with_session(lambda session: session.back())
+
+    def to_start(self) -> None:
+        self.goto(0)
+
+    def goto(self, position: int) -> None:
+        """Go to a position."""
+        self._with_session(lambda session: session.goto(position))
+
+    def next_wrong(self) -> None:
+        """Go to the next wrong answer of the policy whose maps are shown; of any policy if all are shown."""
+        self._with_session(lambda session: session.next_wrong(self._lane()))
+
+    def previous_wrong(self) -> None:
+        """Go to the last wrong answer before, as `next_wrong`."""
+        self._with_session(lambda session: session.previous_wrong(self._lane()))
+
+    def access_on(self) -> None:
+        """Show the step's next memory access; after the last one, the first of the next step."""
+        self._with_session(lambda session: self._step_access(1))
+
+    def access_back(self) -> None:
+        """Show the previous memory access; before the first one, the last of the step before."""
+        self._with_session(lambda session: self._step_access(-1))
+
+    def _lane(self) -> int | None:
+        return self._maps.lane if self._maps.lane >= 0 else None
+
+    def _with_session(self, do: Callable[[SessionProcess], object]) -> None:
+        if self._workspace.run is None:
+            self._workspace.desk.notices.say("nothing is explored yet: press Start")
+        else:
+            do(self._workspace.run.session)
+
+    def _step_access(self, by: int) -> None:
+        self._workspace.docks["inspector"].show()
+        if self._workspace.accesses is not None:
+            self._workspace.accesses.go(by)
+
+    # -- the maps --------------------------------------------------------------------------------------
+    def show_truth(self, on: bool) -> None:
+        self._maps.show_verdicts(not on)
+
+    def zoom_in(self) -> None:
+        self._maps.viewport.zoom(ZOOM)
+
+    def zoom_out(self) -> None:
+        self._maps.viewport.zoom(1 / ZOOM)
+
+    def zoom_touched(self) -> None:
+        """Zoom to the pages that the last step acted on."""
+        for view in self._maps.maps.values():
+            first, nr = view.touched
+            if first >= 0:
+                self._maps.look(first, min(nr, 512))
+                return

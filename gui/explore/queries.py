@@ -1,0 +1,108 @@
+"""What the window asks a session. The functions are called in the session's process, which does not import Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from foliolab.framework.errors import FolioLabError
+from foliolab.framework.explore.commands import MapKey
+from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail
+from foliolab.framework.explore.page_detail import PageDetail, page_detail
+from foliolab.framework.explore.source import Touch
+
+if TYPE_CHECKING:
+    from foliolab.framework.explore.lane import Lane
+    from foliolab.framework.explore.session import Session
+
+Details = tuple[dict[int, PageDetail], dict[int, FolioDetail]]
+"""Pages by number, folios by head frame."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What does not change while a session lasts.
+
+    Args:
+        title, kind: of the source.
+        policies: names of the lanes.
+        mms: number of maps.
+        pages: pages of a map.
+        nr_steps: steps of the source.
+        notes: sentences for the user.
+    """
+
+    title: str
+    kind: str
+    policies: tuple[str, ...]
+    mms: int
+    pages: int
+    nr_steps: int
+    notes: tuple[str, ...]
+
+
+def facts(session: Session) -> Facts:
+    """The facts about a session."""
+    source = session.source
+    names = tuple(lane.name for lane in session.lanes)
+    return Facts(source.title, source.kind, names, len(source.mms), source.pages, source.nr_steps, source.notes)
+
+
+def last_touch(session: Session) -> Touch:
+    """The pages that the last step acted on; `mm` is the number of the map, -1 if there is none."""
+    if not session.position:
+        return Touch(-1)
+    touch = session.source.touch(session.position - 1)
+    mm = touch.mm
+    if session.source.kind in ("pattern", "trace"):
+        # an event names the process by a number that is never used again, whereas maps are handed on
+        names = session.lanes[0].names()
+        mm = next((index for index, name in enumerate(names) if name.endswith(f" {touch.mm}")), -1)
+    return Touch(mm, touch.page, touch.nr)
+
+
+def visible_details(
+    session: Session, wanted: Mapping[MapKey, Sequence[int]], every_page: bool
+) -> dict[MapKey, Details]:
+    """Details of the pages that are drawn large.
+
+    Args:
+        session: the session.
+        wanted: pages of each map, ascending.
+        every_page: whether every page is needed, with the fields of its folio; otherwise one page of each folio.
+    """
+    return {(lane, mm): _details(session.lanes[lane], mm, pages, every_page) for (lane, mm), pages in wanted.items()}
+
+
+def _details(lane: Lane, mm: int, pages: Sequence[int], every_page: bool) -> Details:
+    details: dict[int, PageDetail] = {}
+    folios: dict[int, FolioDetail] = {}
+    end_of_folio = -1
+    for page in pages:
+        if page < end_of_folio and not every_page:
+            continue
+        detail = details[page] = page_detail(lane, mm, page)
+        if detail.head < 0:
+            continue
+        end_of_folio = page + (1 << detail.order) - (detail.frame - detail.head)
+        if every_page and detail.head not in folios:
+            try:
+                folios[detail.head] = folio_detail(lane, detail.head)
+            except FolioLabError:
+                continue
+    return details, folios
+
+
+def describe_page(session: Session, lane: int, mm: int, page: int) -> str:
+    """The sentence about a page of a map."""
+    return page_detail(session.lanes[lane], mm, page).description
+
+
+def folio_after_access(session: Session, lane: int, head: int, access: int) -> FolioDetail:
+    """A folio as it was after an access of the last step; `access` counts all accesses of the step."""
+    return session.accesses(lane).folio(head, access)
+
+
+def nothing(session: Session) -> None:
+    """Do nothing: the answer comes after those of all earlier questions."""

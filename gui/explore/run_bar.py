@@ -1,0 +1,84 @@
+"""The bar below the maps: the last step, position, speed, and the slider."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from foliolab.framework.explore.commands import FLAT_OUT
+from foliolab.framework.explore.view import View
+from foliolab.gui.explore.position_slider import PositionSlider
+from foliolab.gui.window.theme import Theme
+
+SPEEDS: Final = (1.0, 5.0, 20.0, 100.0, 1000.0, 10_000.0, 100_000.0, FLAT_OUT)
+"""Steps a second."""
+INITIAL: Final = 2
+"""Index of the speed that is chosen at first."""
+
+
+def speed_text(speed: float) -> str:
+    """A speed as the list shows it."""
+    return "as fast as possible" if speed == FLAT_OUT else f"{speed:,.0f} step{'s' * (speed != 1)} a second"
+
+
+def rate_text(rate: float) -> str:
+    """A rate with a unit prefix, such as "1.5 M"."""
+    for unit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if rate >= unit:
+            return f"{rate / unit:.1f} {prefix}"
+    return f"{rate:.0f}"
+
+
+class RunBar(QWidget):
+    """The bar.
+
+    Signals:
+        speed_changed: (speed): the user chose another speed, in steps a second.
+    """
+
+    speed_changed = Signal(float)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.last_step = QLabel()
+        self.last_step.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.last_step.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.last_step.setAccessibleName("The last step")
+        self.position = QLabel()
+        self.position.setAccessibleName("Position and rate")
+        self.position.setProperty("role", "quiet")
+        self.speed = QComboBox()
+        self.speed.setAccessibleName("Speed")
+        for speed in SPEEDS:
+            self.speed.addItem(speed_text(speed), speed)
+        self.speed.setCurrentIndex(INITIAL)
+        self.speed.currentIndexChanged.connect(self._speed_chosen)
+        self.slider = PositionSlider(theme)
+        line = QHBoxLayout()
+        line.addWidget(self.last_step, 1)
+        line.addWidget(self.position)
+        line.addWidget(self.speed)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 2, 8, 4)
+        layout.setSpacing(2)
+        layout.addLayout(line)
+        layout.addWidget(self.slider)
+
+    @property
+    def pace(self) -> float:
+        """The chosen speed, in steps a second."""
+        return float(self.speed.currentData())
+
+    def show_view(self, view: View) -> None:
+        """Show the last step, the position and the rate of a view."""
+        self.last_step.setText(view.description or "No step has been done yet.")
+        self.last_step.setToolTip(view.description)
+        rate = f" · {rate_text(view.page_operations_per_second)} page operations/s" if view.playing else ""
+        busy = f" · {view.busy}" if view.busy else ""
+        self.position.setText(f"step {view.position:,} of {view.nr_steps:,}{rate}{busy}")
+        self.slider.show_position(view.position, view.farthest)
+
+    def _speed_chosen(self) -> None:
+        self.speed_changed.emit(self.pace)
