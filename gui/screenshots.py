@@ -84,15 +84,17 @@ def explore(camera: Camera) -> None:
         {"pattern": pattern, "policies": [names[0], *spread(window.library)[1:3]], "mms": 4, "span": 1 << 20}
     )
     camera.until(lambda: workspace.facts is not None and workspace.run.view is not None)
-    workspace.controls.goto(workspace.facts.nr_steps // 3)
-    camera.rest(1.5)
+    start = workspace.facts.nr_steps // 3
+    workspace.controls.goto(start)
+    camera.until(lambda: workspace.run.view.position == start)
     workspace.controls.next_wrong()
-    camera.rest(2.0)
+    camera.until(lambda: any((cells & FALSE_SHARED).any() for cells in workspace.run.view.maps.values()))
     for key, cells in workspace.run.view.maps.items():
         wrong = np.flatnonzero(cells & FALSE_SHARED)
         if wrong.size:
-            workspace.maps.maps[key].chosen.emit(int(wrong[0]))  # the wrong answer that the picture shows
+            workspace.maps.maps[key].chosen.emit(int(wrong[0]))  # the inspector shows this wrong answer
             break
+    camera.until(lambda: workspace.inspector.now is not None and workspace.inspector.now.folio is not None)
     camera.rest(1.0)
 
 

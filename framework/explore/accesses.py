@@ -277,12 +277,12 @@ def _record(lane: Lane, found: Accesses, stop: Callable[[], bool] | None) -> Non
     try:
         run()
     except _Interrupted:
-        found.stopped = "recording the step's accesses takes long; these are the first"
+        found.stopped = "Recording the step's accesses takes too long; these are the first."
     except _TooMany:
-        found.stopped = f"the step has more than {MOST:,} accesses; these are the first"
+        found.stopped = f"The step has more than {MOST:,} accesses; these are the first."
     except Exception as fault:  # whatever a policy's own code raises
         error: FolioLabError = as_error(lane.scheme, fault)
-        found.stopped = f"the interpreted engine stopped: {error.what}"
+        found.stopped = f"The interpreted engine stopped: {error.what}."
     finally:
         vm.observer = None
         vm.guard = None

@@ -313,8 +313,9 @@ class ExploreWorkspace(Workspace):
     def _pick(self, lane: int, mm: int, page: int) -> None:
         """Inspect a page."""
         self._picked = (mm, page)
-        if self.run is not None and self.facts is not None:
+        if self.run is not None and self.facts is not None and self.inspector is not None:
             self.docks["inspector"].show()
+            self.inspector.policy = self.facts.policies[lane]
             self._inspect(mm, page)
 
     def _inspect(self, mm: int, page: int) -> None:

@@ -77,7 +77,7 @@ def _inspect(session: Session, lane: Lane, mm: int, page: int, stop: Callable[[]
     recorded, stopped = _record(lane, session, stop) if stop is not None and session.position else ([], "")
     skipped = max(len(recorded) - MOST, 0)
     if skipped:
-        stopped = f"the last {MOST} of {len(recorded):,} accesses. {stopped}".strip()
+        stopped = f"The list has the last {MOST} of {len(recorded):,} accesses. {stopped}".strip()
         recorded = recorded[-MOST:]
     frames = range(folio.head, folio.head + (1 << folio.order)) if folio is not None else range(0)
     return Inspected(
@@ -96,7 +96,7 @@ def _inspect(session: Session, lane: Lane, mm: int, page: int, stop: Callable[[]
 def _record(lane: Lane, session: Session, stop: Callable[[], bool]) -> tuple[list[Access], str]:
     """(the last step's accesses, why some are missing)."""
     if session.awaited():
-        return [], "the accesses were not recorded because another command came"
+        return [], "The accesses were not recorded because another command came."
     try:
         recorded = accesses_of(lane, stop)
     except FolioLabError as fault:

@@ -33,6 +33,9 @@ class Inspector(QWidget):
 
     Signals:
         access_chosen: (index in `now.accesses`): the user chose an access.
+
+    Attributes:
+        policy: the policy to show, if it is among those of the run.
     """
 
     access_chosen = Signal(int)
@@ -41,7 +44,7 @@ class Inspector(QWidget):
         super().__init__()
         self._desk = desk
         self._found: tuple[Inspected, ...] = ()
-        self._policy = ""
+        self.policy = ""
         self._scroll_later = QTimer(self)
         self._scroll_later.setInterval(0)
         self._scroll_later.setSingleShot(True)
@@ -126,8 +129,8 @@ class Inspector(QWidget):
                 sign = field_text.SIGN.get(one.verdict, "")
                 self.tabs.setTabText(at, f"{one.policy} {sign}".strip())
                 self.tabs.setTabToolTip(at, one.description)
-            if self._policy in names:
-                self.tabs.setCurrentIndex(names.index(self._policy))
+            if self.policy in names:
+                self.tabs.setCurrentIndex(names.index(self.policy))
         self.tabs.setVisible(len(names) > 1)
         self._show()
 
@@ -176,7 +179,7 @@ class Inspector(QWidget):
     # -- parts -----------------------------------------------------------------------------------------
     def _tab(self, at: int) -> None:
         if 0 <= at < len(self._found):
-            self._policy = self._found[at].policy
+            self.policy = self._found[at].policy
             self._show()
 
     def _show(self) -> None:

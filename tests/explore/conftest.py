@@ -1,4 +1,4 @@
-"""Exploring needs native code; its helpers lie beside the tests."""
+"""Tests of explore need native code; modules that they share are in this folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what lies here where nothing can be compiled."""
+    """Skip the tests of this folder if native code cannot be compiled."""
     if missing := native_missing():
         here = Path(__file__).parent
         for item in items:

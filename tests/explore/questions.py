@@ -1,4 +1,4 @@
-"""What a session in a process is made by, and asked: in a module that the process can import."""
+"""A maker of sessions, and questions to them, in a module that the session's process can import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEMORY = 1 << 29
 
 
 class Make:
-    """Makes a session anywhere."""
+    """Makes a session of a pattern; picklable."""
 
     def __init__(self, *policies: str, file: str = "", pattern: str = "random", mms: int = 4) -> None:
         self.policies, self.files = policies, (file,) if file else ()

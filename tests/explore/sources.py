@@ -23,7 +23,7 @@ HEAP = 0x7F12_3456_0000 >> 12 & ~511
 
 
 def mixture(processes: Processes, usage: Usage) -> None:
-    """Forks, writes, unmaps, files and exits, at random."""
+    """Random forks, writes, unmaps, mappings of a file, and exits."""
     chance = processes.random
     alive: list[int] = []
     for _ in range(400):

@@ -52,7 +52,7 @@ def grows(folio):
 
 
 @pytest.mark.parametrize(
-    ("hooks", "said"),
+    ("hooks", "message"),
     [
         ({"remove_ptes": raises}, "not today"),
         ({"remove_ptes": loops}, "does not end"),
@@ -62,10 +62,10 @@ def grows(folio):
     ],
     ids=["raises", "loops", "spins", "steals", "cannot be compiled"],
 )
-def test_a_broken_policy_is_a_lane_with_an_error(hooks: dict[str, object], said: str) -> None:
+def test_a_broken_policy_is_a_lane_with_an_error(hooks: dict[str, object], message: str) -> None:
     session = Session(mixed(), (EXACT, with_hook("broken", **hooks), MM_ID), MEMORY)
     broken = session.lanes[1]
-    assert isinstance(broken.error, PluginError) and said in broken.error.what
+    assert isinstance(broken.error, PluginError) and message in broken.error.what
     assert "test_broken.py" in broken.error.what
     session.advance(session.nr_steps)
     assert session.at_end
@@ -79,9 +79,9 @@ def test_a_broken_policy_is_a_lane_with_an_error(hooks: dict[str, object], said:
 
 def test_a_policy_that_runs_out_of_ids_stops_there() -> None:
     source = mixed(mms=6)
-    few = exact.POLICY.with_parameters({"mms": 3})
-    assert few.max_mm_id < 6
-    session = Session(source, (few, EXACT), MEMORY)
+    limited = exact.POLICY.with_parameters({"mms": 3})
+    assert limited.max_mm_id < 6
+    session = Session(source, (limited, EXACT), MEMORY)
     session.advance(source.nr_steps)
     lane: Any = session.lanes[0]
     assert "tells" in str(lane.error)
@@ -102,13 +102,13 @@ def test_too_little_memory_is_said() -> None:
     assert session.lanes[0].error is None
 
 
-def test_a_worker_without_a_session_says_why() -> None:
+def test_a_thread_without_a_session_says_why() -> None:
     def make() -> Session:
-        raise PluginError("the pattern fails", "mend it")
+        raise PluginError("the pattern fails", "correct it")
 
-    worker = SessionThread(make)
-    assert not worker.wait_ready(10)
-    assert worker.failed is not None and "the pattern fails" in str(worker.failed)
-    assert worker.view() is None
-    assert worker.ask(lambda session: session.position).cancelled()
-    assert worker.close()
+    thread = SessionThread(make)
+    assert not thread.wait_ready(10)
+    assert thread.failed is not None and "the pattern fails" in str(thread.failed)
+    assert thread.view() is None
+    assert thread.ask(lambda session: session.position).cancelled()
+    assert thread.close()

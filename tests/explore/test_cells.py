@@ -1,4 +1,4 @@
-"""What maps show is what the page tables say, and what the policy says."""
+"""Maps agree with the page tables, and with the policy's answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY = 1 << 29
 
 
 def expected(lane: Lane, mm: int, truth: Truth) -> NDArray[np.uint8]:
-    """A map, page by page, from a scan of all page tables and the policy's own answers."""
+    """The expected map, from a scan of all page tables and the policy's own answers."""
     machine = lane.machine
     assert machine is not None
     found = np.zeros(lane.source.pages, np.uint8)
@@ -43,21 +43,21 @@ def face_of(lane: Lane, head: int, truth: Truth) -> int:
     machine = lane.machine
     assert machine is not None
     owners, size = int(truth.owners[head]), int(truth.nr_pages_of[head])
-    face = c.MAPPED
+    bits = c.MAPPED
     if size == 1:
         pinned = int(machine.folio(head)._refcount.peek()) >= GUP_PIN_COUNTING_BIAS
-        return face | (c.SHARED if truth.page_mapcount[head] > 1 else 0) | (c.PINNED if pinned else 0)
-    said = machine.maybe_shared(head)
-    face |= c.SHARED if owners > 1 else 0
-    face |= c.FALSE_SHARED if said and owners == 1 else 0
-    face |= c.UNSAFE if not said and owners > 1 else 0
-    face |= c.PARTIAL if truth.partially_mapped[head] else 0
-    face |= c.PINNED if int(machine.folio(head)._pincount.peek()) else 0
-    return face
+        return bits | (c.SHARED if truth.page_mapcount[head] > 1 else 0) | (c.PINNED if pinned else 0)
+    answer = machine.maybe_shared(head)
+    bits |= c.SHARED if owners > 1 else 0
+    bits |= c.FALSE_SHARED if answer and owners == 1 else 0
+    bits |= c.UNSAFE if not answer and owners > 1 else 0
+    bits |= c.PARTIAL if truth.partially_mapped[head] else 0
+    bits |= c.PINNED if int(machine.folio(head)._pincount.peek()) else 0
+    return bits
 
 
 def check(session: Session) -> int:
-    """Every map of every lane; all bits that were seen."""
+    """Check every map of every lane; return all bits that occur."""
     seen = 0
     for lane in session.lanes:
         assert lane.error is None and lane.machine is not None

@@ -1,4 +1,4 @@
-"""What is said about pages, folios and single accesses is what lies in memory."""
+"""Details of pages, folios and accesses agree with the machine's memory."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def test_accesses_of_an_event() -> None:
         assert lane.snapshot() == state
         assert found.step == forks[0] and not found.stopped and len(found) > 20
         assert found.heads()
-        mine = [one for one in found.accesses if one.stored is not None and one.writes]
-        assert mine
+        by_policy = [one for one in found.accesses if one.stored is not None and one.writes]
+        assert by_policy
         assert all(Path(one.file).is_file() and one.code for one in found.accesses)
         # what the policy itself wrote, by its own text
-        assert any(Path(one.file).parent.name == "policies" for one in mine)
+        assert any(Path(one.file).parent.name == "policies" for one in by_policy)
         assert all("replay" not in Path(one.file).parts for one in found.accesses if not one.writes)
         # access by access from before to after
         before, after = found.folio(head, -1), found.folio(head, len(found) - 1)
@@ -134,14 +134,14 @@ def test_too_many_accesses_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not len(Session(mixed(), (MM_ID,), MEMORY).accesses(0))
 
 
-def test_events_are_told(tmp_path: Path) -> None:
+def test_events_are_described(tmp_path: Path) -> None:
     source = recorded(tmp_path, trace_rows(5))
-    told = [source.describe(step) for step in range(source.nr_steps)]
+    sentences = [source.describe(step) for step in range(source.nr_steps)]
     first = source.touch(0).page
     maps = f"MM 1 (server) maps pages {first:,} to {first + 11:,} when the recording begins, in folios of 64 KiB"
-    assert told[0] == maps
+    assert sentences[0] == maps
     for word in ("forks", "faults in pages", "writes page", "unmaps", "moves", "exits", "protects"):
-        assert any(word in one for one in told), word
+        assert any(word in one for one in sentences), word
     for step in range(source.nr_steps):
         touch = source.touch(step)
         assert touch.page < source.pages and touch.mm >= 1

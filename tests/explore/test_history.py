@@ -1,4 +1,4 @@
-"""Series that do not grow keep their extremes; checkpoints give back what was there."""
+"""Series of fixed size keep minimum and maximum; checkpoints restore earlier states."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_marks_stand_for_all(one: list[int], other: list[int]) -> None:
     assert counts.sum() == len(set(one) ^ set(other))
     assert {int(position) - 1 for position in positions} <= set(one) ^ set(other)
     for step in (0, 17, 5_000, 9_999):
-        behind, before = [s for s in one if s >= step], [s for s in one if s < step]
-        for found, wanted in ((marks.after(step, 0), min(behind, default=None)),
+        after, before = [s for s in one if s >= step], [s for s in one if s < step]
+        for found, wanted in ((marks.after(step, 0), min(after, default=None)),
                               (marks.before(step, 0), max(before, default=None))):  # fmt: skip
             assert (found is None) == (wanted is None)
             if found is not None and wanted is not None:

@@ -23,9 +23,9 @@ MEMORY = 1 << 29
 
 
 def alone(source: EventsSource, lane: EventLane) -> object:
-    """What a replay of its own finds."""
+    """The result of a separate replay."""
     blocks = source.blocks
-    plan = Plan(blocks.events, blocks.survey, 1 << 30, 0, "native", lambda *said: None)
+    plan = Plan(blocks.events, blocks.survey, 1 << 30, 0, "native", lambda *_: None)
     return replay_one(plan, lane.scheme)
 
 
@@ -38,12 +38,12 @@ def test_a_lane_finds_what_a_replay_finds(order: int) -> None:
     for lane in session.lanes:
         assert isinstance(lane, EventLane)
         assert lane.error is None
-        mine, other = lane.replayed(), alone(source, lane)
+        found, other = lane.replayed(), alone(source, lane)
         same = ("events", "frames_peak", "owner_ns", "owner_page_ns", "exclusive_ops", "shared_ops", "most_owners",
                 "false_shared", "unsafe", "faults", "sole_copies", "not_modelled")  # fmt: skip
-        told, wanted = msgspec.structs.asdict(mine), msgspec.structs.asdict(other)  # type: ignore[arg-type]
-        assert {one: told[one] for one in same} == {one: wanted[one] for one in same}, lane.name
-        assert mine.exclusive_ops > 50
+        got, wanted = msgspec.structs.asdict(found), msgspec.structs.asdict(other)  # type: ignore[arg-type]
+        assert {one: got[one] for one in same} == {one: wanted[one] for one in same}, lane.name
+        assert found.exclusive_ops > 50
 
 
 def test_a_recorded_trace_in_lockstep(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_memory_for_earlier_states_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert positions[0] == 0 and positions == sorted(set(positions))
     assert len(positions) <= 161
     gaps = [later - earlier for earlier, later in pairwise(positions)]
-    assert max(gaps[: len(gaps) // 2]) >= max(gaps[-5:])  # dense lately, sparse before
+    assert max(gaps[: len(gaps) // 2]) >= max(gaps[-5:])  # recent ones are dense, older ones sparse
     wanted = Session(source, (MM_ID,), MEMORY)
     wanted.goto(source.nr_steps // 3)
     session.goto(source.nr_steps // 3)
@@ -132,7 +132,7 @@ def test_a_machine_grows() -> None:
     session = Session(source, (MM_ID,), MEMORY)
     small = Session.__new__(Session)
     assert survey.slots > 2
-    survey.slots = 2  # too few for what follows: the lane finds out, and begins anew
+    survey.slots = 2  # too few: the lane notices, and starts again on a larger machine
     try:
         small = Session(source, (MM_ID,), MEMORY)
         small.advance(source.nr_steps)
@@ -157,7 +157,7 @@ def test_there_are_no_other_positions() -> None:
 
 
 def wrong_steps(session: Session, lane: int | None) -> list[int]:
-    """Steps after which an answer became wrong, one step at a time."""
+    """The steps that made an answer wrong, found one step at a time."""
     found = []
     before = [(0, 0)] * len(session.lanes)
     while not session.at_end:
@@ -184,7 +184,7 @@ def test_goes_to_wrong_answers(lane: int | None) -> None:
     while session.previous_wrong(lane):
         back.append(session.position - 1)
     assert back == wanted[::-1]
-    # what is known already is found as well
+    # steps that are known already are found, too
     session.goto(0)
     again = []
     while session.next_wrong(lane):

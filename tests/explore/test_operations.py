@@ -1,4 +1,4 @@
-"""Scenarios and counterexamples as sources: the account is what page tables say, and back is a fresh run."""
+"""Scenarios and counterexamples as sources: owners agree with the page tables; going back equals a fresh run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_maps_of_a_scenario(name: str) -> None:
 
 
 def check_scenario(session: Session) -> int:
-    """As `check`, without page operations: what swapping does beside is not counted."""
+    """As `check`, without page operations: swapping does some that are not counted."""
     seen = 0
     for lane in session.lanes:
         assert lane.error is None and lane.machine is not None

@@ -1,4 +1,4 @@
-"""Things done side by side: all of them, once each, with their errors, and no thread is left."""
+"""Parallel calls: each exactly once, errors are raised, and no thread is left."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_rounds_come_in_order_and_never_two_of_one_thing(two: Parallel) -> None:
     two.close()
 
 
-def test_one_that_takes_long_keeps_nobody_from_the_rounds_of_others(two: Parallel) -> None:
+def test_a_slow_item_does_not_delay_the_rounds_of_others(two: Parallel) -> None:
     seen: list[tuple[int, int]] = []
     rest = threading.Event()
 

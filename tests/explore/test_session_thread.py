@@ -1,4 +1,4 @@
-"""The thread that owns a session: commands, views that belong together, and its end."""
+"""A session in a thread: commands, consistent views, and its end."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ MEMORY = 1 << 29
 
 
 @pytest.fixture
-def worker() -> Iterator[SessionThread]:
+def thread() -> Iterator[SessionThread]:
     made = SessionThread(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
     assert made.wait_ready(120), made.failed
     yield made
     assert made.close(5)
-    assert not [thread for thread in threading.enumerate() if thread.name == "explore"]
+    assert not [other for other in threading.enumerate() if other.name == "explore"]
 
 
-def until(worker: SessionThread, fits: Callable[[View], bool]) -> View:
+def until(thread: SessionThread, fits: Callable[[View], bool]) -> View:
     """Pull views, as a window does, until one fits."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        view = worker.view()
+        view = thread.view()
         if view is not None and fits(view):
             return view
         time.sleep(0.004)
-    raise AssertionError(f"no such view came; the last is {worker.view()}")
+    raise AssertionError(f"no such view came; the last is {thread.view()}")
 
 
-def test_plays_to_the_end(worker: SessionThread) -> None:
-    worker.show([(0, 0), (1, 0), (0, 1)])
-    worker.play(FLAT_OUT)
-    last = until(worker, lambda view: view.at_end and not view.playing)
+def test_plays_to_the_end(thread: SessionThread) -> None:
+    thread.show([(0, 0), (1, 0), (0, 1)])
+    thread.play(FLAT_OUT)
+    last = until(thread, lambda view: view.at_end and not view.playing)
     assert last.position == last.nr_steps and last.farthest == last.nr_steps
     assert last.description and set(last.maps) == {(0, 0), (1, 0), (0, 1)}
     assert last.history.positions[-1] == last.nr_steps
@@ -54,29 +54,29 @@ def test_plays_to_the_end(worker: SessionThread) -> None:
     assert [lane.name for lane in last.lanes] == [MM_ID.name, EXACT.name]
 
 
-def test_steps_and_back(worker: SessionThread) -> None:
-    worker.step(100)
-    until(worker, lambda view: view.position == 100)
-    worker.back()
-    view = until(worker, lambda view: view.position == 99)
-    worker.step()
-    worker.goto(50)
-    view = until(worker, lambda view: view.position == 50)
+def test_steps_and_back(thread: SessionThread) -> None:
+    thread.step(100)
+    until(thread, lambda view: view.position == 100)
+    thread.back()
+    view = until(thread, lambda view: view.position == 99)
+    thread.step()
+    thread.goto(50)
+    view = until(thread, lambda view: view.position == 50)
     assert not view.playing and view.error is None
     wanted = Session(mixed(mms=4), (MM_ID, EXACT), MEMORY)
     wanted.goto(50)
     assert [lane.totals for lane in view.lanes] == [lane.totals() for lane in wanted.lanes]
-    worker.show([(0, 0)])
-    worker.goto(51)
-    worker.goto(50)
-    view = until(worker, lambda view: view.position == 50 and bool(view.maps))
+    thread.show([(0, 0)])
+    thread.goto(51)
+    thread.goto(50)
+    view = until(thread, lambda view: view.position == 50 and bool(view.maps))
     np.testing.assert_array_equal(view.maps[0, 0], wanted.lanes[0].cells(0))
 
 
-def test_views_stay_as_they_are(worker: SessionThread) -> None:
-    worker.show([(0, 0)])
-    worker.play(2000)
-    view = until(worker, lambda view: view.position > 20 and bool(view.maps))
+def test_views_stay_as_they_are(thread: SessionThread) -> None:
+    thread.show([(0, 0)])
+    thread.play(2000)
+    view = until(thread, lambda view: view.position > 20 and bool(view.maps))
     kept = view.maps[0, 0].copy()
     time.sleep(0.1)
     np.testing.assert_array_equal(view.maps[0, 0], kept)
@@ -86,83 +86,83 @@ def test_views_stay_as_they_are(worker: SessionThread) -> None:
     assert view.lanes[0].totals == wanted.lanes[0].totals()
 
 
-def test_speed_and_pause(worker: SessionThread) -> None:
-    worker.play(50)
-    view = until(worker, lambda view: view.position >= 3)
+def test_speed_and_pause(thread: SessionThread) -> None:
+    thread.play(50)
+    view = until(thread, lambda view: view.position >= 3)
     assert view.playing and view.position < view.nr_steps
-    worker.pause()
-    stopped = until(worker, lambda view: not view.playing)
+    thread.pause()
+    stopped = until(thread, lambda view: not view.playing)
     time.sleep(0.1)
-    again = worker.view()
+    again = thread.view()
     assert again is not None and again.position == stopped.position
 
 
-def test_to_wrong_answers(worker: SessionThread) -> None:
-    worker.next_wrong()
-    first = until(worker, lambda view: view.position > 0 and not view.busy)
-    worker.next_wrong()
-    second = until(worker, lambda view: view.position > first.position)
-    worker.previous_wrong()
-    until(worker, lambda view: view.position == first.position and view.number > second.number)
-    worker.next_wrong(1)  # the exact one is never wrong
-    view = until(worker, lambda view: view.error is not None)
+def test_to_wrong_answers(thread: SessionThread) -> None:
+    thread.next_wrong()
+    first = until(thread, lambda view: view.position > 0 and not view.busy)
+    thread.next_wrong()
+    second = until(thread, lambda view: view.position > first.position)
+    thread.previous_wrong()
+    until(thread, lambda view: view.position == first.position and view.number > second.number)
+    thread.next_wrong(1)  # the exact one is never wrong
+    view = until(thread, lambda view: view.error is not None)
     assert "no further wrong answer" in str(view.error)
-    worker.goto(0)
-    until(worker, lambda view: view.position == 0 and view.error is None)
+    thread.goto(0)
+    until(thread, lambda view: view.position == 0 and view.error is None)
 
 
-def test_questions(worker: SessionThread) -> None:
-    worker.step(60)
-    answer = worker.ask(lambda session: page_detail(session.lanes[0], 0, 0))
+def test_questions(thread: SessionThread) -> None:
+    thread.step(60)
+    answer = thread.ask(lambda session: page_detail(session.lanes[0], 0, 0))
     assert answer.result(60).description.startswith("Page 0 of MM 1")
-    folio = worker.ask(lambda session: folio_detail(session.lanes[0], page_detail(session.lanes[0], 0, 0).head)).result(
+    folio = thread.ask(lambda session: folio_detail(session.lanes[0], page_detail(session.lanes[0], 0, 0).head)).result(
         60
     )
     assert folio.fields
     with pytest.raises(ZeroDivisionError):
-        worker.ask(lambda session: 1 // 0).result(60)
-    assert len(worker.ask(lambda session: session.accesses(0)).result(60))
-    assert worker.ask(lambda session: session.position).result(60) == 60
+        thread.ask(lambda session: 1 // 0).result(60)
+    assert len(thread.ask(lambda session: session.accesses(0)).result(60))
+    assert thread.ask(lambda session: session.position).result(60) == 60
 
 
-def test_closing_ends_it_and_answers_nobody() -> None:
-    worker = SessionThread(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
-    assert worker.wait_ready(120)
-    worker.play()
-    slow = worker.ask(lambda session: time.sleep(0.2))
-    late: Any = worker.ask(lambda session: session.position)
-    assert worker.close(5)
+def test_closing_ends_the_thread_and_cancels_questions() -> None:
+    thread = SessionThread(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
+    assert thread.wait_ready(120)
+    thread.play()
+    slow = thread.ask(lambda session: time.sleep(0.2))
+    late: Any = thread.ask(lambda session: session.position)
+    assert thread.close(5)
     assert slow.done()
     if late.cancelled():
         with pytest.raises(CancelledError):
             late.result(0)
-    assert worker.ask(lambda session: session.position).cancelled()
+    assert thread.ask(lambda session: session.position).cancelled()
 
 
-def test_dots_are_the_heaviest_of_four_pages(worker: SessionThread) -> None:
+def test_dots_are_the_heaviest_of_four_pages(thread: SessionThread) -> None:
     weights = np.random.default_rng(3).integers(0, 128, 256)
-    worker.show([(0, 0), (1, 1), (0, 2)], weights)
-    worker.goto(120)
-    view = until(worker, lambda view: view.position == 120 and len(view.dots) == 3)
+    thread.show([(0, 0), (1, 1), (0, 2)], weights)
+    thread.goto(120)
+    view = until(thread, lambda view: view.position == 120 and len(view.dots) == 3)
     for key, cells in view.maps.items():
         wanted = np.zeros(-(-cells.size // 4) * 4, np.int64)
         wanted[: cells.size] = weights[cells]
         np.testing.assert_array_equal(view.dots[key], wanted.reshape(-1, 4).max(axis=1))
     assert any(np.unique(dots).size > 1 for dots in view.dots.values())
-    worker.show([(0, 0)])
-    view = until(worker, lambda view: set(view.maps) == {(0, 0)})
-    assert not view.dots, "nobody gave weights"
+    thread.show([(0, 0)])
+    view = until(thread, lambda view: set(view.maps) == {(0, 0)})
+    assert not view.dots, "no weights were given"
 
 
 def whole_asked(session: Session) -> int:
-    """How often a step that is shown access by access asks whether somebody waits."""
+    """How often the recording of a step's accesses asks whether another thread waits."""
     asked = itertools.count()
     session.awaited = lambda: next(asked) < 0
     session.accesses(0)
     return next(asked)
 
 
-def test_a_step_that_is_shown_access_by_access_lets_others_go_first() -> None:
+def test_recording_accesses_ends_when_another_thread_waits() -> None:
     session = Session(mixed(mms=4), (MM_ID,), MEMORY)
     session.goto(session.nr_steps)
     while len(session.accesses(0)) < 600:

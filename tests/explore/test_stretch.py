@@ -1,4 +1,4 @@
-"""How steps are divided into calls: heavy ones apart once they take long, and never beyond the end."""
+"""Steps are divided into stretches: long heavy steps apart from light ones, never beyond the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def heavy_steps(stretches: Stretches) -> list[int]:
 
 
 def calls(stretches: Stretches, end: int, light: float, heavy: float) -> list[tuple[int, int, bool]]:
-    """Divide all steps, each of which takes so long."""
+    """Divide all steps, given the seconds of a light and of a heavy step."""
     found, position = [], 0
     wrong = set(heavy_steps(stretches))
     while position < end:

@@ -182,7 +182,7 @@ def test_an_interruption_shows_what_there_is(tmp_path: Path, monkeypatch: pytest
     assert (second.events, second.stopped) == (70, INTERRUPTED)
     assert second.false_shared.episodes == 10
     assert found.spared == []
-    assert "interrupted: this is what there was" in shown(found)
+    assert "interrupted: what was done until then is shown" in shown(found)
     with pytest.raises(NothingMeasured, match="interrupted"):
         replay(request(tmp_path / "t"), lambda phase, done, total: (_ for _ in ()).throw(KeyboardInterrupt))
 

@@ -1,4 +1,4 @@
-"""Exploring by hand, keyboard and command: choose, play, step, back, zoom, inspect, and what goes wrong."""
+"""Explore by mouse, keyboard and command: choose, play, step, back, zoom, inspect, and errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from foliolab.policies import total_mapped_pages
 
 def maybe_mapped_shared(folio):
     many = atomic_read(folio._large_mapcount)
-    if many > 60:  # no rehearsal maps so many pages
+    if many > 60:  # no dry run maps so many pages
         return atomic_read(nth_page(folio, many << 30)._large_mapcount) > 0
     return many > 0
 
@@ -160,15 +160,14 @@ def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot:
 
     daemon.controls.goto(2)
     at(daemon, qtbot, 2)
-    view = daemon.maps.maps[0, 0]
+    view = daemon.maps.maps[1, 0]
     point = view._rect((*view.tiles.cell_of(3), 1, 1)).center().toPoint()
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=point)
-    qtbot.waitUntil(
-        lambda: daemon.inspector.now is not None and daemon.inspector.now.page is not None, timeout=PATIENCE
-    )
     assert view.selected == 3
-    assert daemon.inspector.now.page.page == view.selected
+    inspector = daemon.inspector
+    qtbot.waitUntil(lambda: inspector.now and inspector.now.page and inspector.now.page.page == 3, timeout=PATIENCE)
     assert daemon.inspector.now.folio is not None
+    assert daemon.inspector.now.policy == POLICIES[1], "the policy of the map that was clicked"
     view.hovered.emit(0, QPoint())
     qtbot.waitUntil(lambda: "of Shell is page 0" in daemon.statusBar().currentMessage(), timeout=PATIENCE)
 
@@ -263,7 +262,7 @@ def test_a_policy_file_edited_into_nonsense_loses_nothing(
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text("def f(:\n")
     assert any("cannot be used now" in one.text for one in window.notices.all)
-    assert workspace.run is not None and workspace.run.view.position == 3, "what is shown stays"
+    assert workspace.run is not None and workspace.run.view.position == 3, "the run stays"
     with qtbot.waitSignal(window.library.changed, timeout=PATIENCE):
         file.write_text(text.replace("store(folio._shared, 1)", "store(folio._shared, 2)"))
     qtbot.waitUntil(lambda: workspace.facts is not None and workspace.run.view is not None, timeout=PATIENCE)
@@ -314,7 +313,7 @@ def test_native_code_that_crashes_is_a_notice_and_the_window_goes_on(
         window, qtbot, {"pattern": "snapshot", "mms": 8, "policies": ["crashes", "exact"], "play": True}
     )
     qtbot.waitUntil(lambda: any("SIGSEGV" in one.text for one in window.notices.all), timeout=COMPILING)
-    told = next(one.text for one in window.notices.all if "SIGSEGV" in one.text)
-    assert "crashes" in told
+    text = next(one.text for one in window.notices.all if "SIGSEGV" in one.text)
+    assert "crashes" in text
     assert set(workspace.chooser.choice().policies) == {"crashes", "exact"}, "what was chosen is kept"
     explored(window, qtbot, {"pattern": "random", "policies": POLICIES})

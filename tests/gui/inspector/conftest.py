@@ -1,4 +1,4 @@
-"""The helpers of these tests lie beside them, and sources to explore beside those of the engine side."""
+"""Makes the modules that tests share importable: those of this folder and of tests/explore."""
 
 from __future__ import annotations
 

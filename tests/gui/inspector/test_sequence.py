@@ -1,4 +1,4 @@
-"""The sequence diagram: its lines are the steps, its brackets the locks; mouse and keys go through it."""
+"""The sequence diagram: a line per step, a bracket per lock section; mouse and keys select steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source view: numbers of the file, marks with signs and words, nothing that can be changed."""
+"""The source view: line numbers of the file, marks with signs and texts, read-only."""
 
 from __future__ import annotations
 

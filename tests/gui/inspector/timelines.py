@@ -1,4 +1,4 @@
-"""Courses of counterexamples that the tests of the inspector and the diagram share."""
+"""Timelines of counterexamples that the tests of the inspector and the diagram share."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ WHOLE = msgspec.structs.replace(
 
 
 def never(folio: Any) -> bool:
-    """The worst answer."""
+    """Always answer exclusive."""
     return False
 
 
 def timeline(example: Counterexample = RACE) -> Timeline:
-    """It played under a policy that is right."""
+    """The timeline under a correct policy."""
     return Timeline(example, MM_ID)
 
 
 def wrong(example: Counterexample = RACE) -> Timeline:
-    """It played under a policy that always answers exclusive."""
+    """The timeline under a policy that always answers exclusive."""
     policy = replace(mm_id.POLICY, name="wrong", hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=never))
     return Timeline(example, policy.with_parameters())
