@@ -7,15 +7,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
+
+from PySide6.QtWidgets import QDockWidget
 
 from foliolab.gui.window.commands import Command
 
 if TYPE_CHECKING:
     from foliolab.framework.explore.session_process import SessionProcess
-    from foliolab.gui.explore.workspace import ExploreWorkspace
+    from foliolab.gui.explore.access_stepper import AccessStepper
+    from foliolab.gui.explore.chooser import Chooser
+    from foliolab.gui.explore.map_grid import MapGrid
+    from foliolab.gui.explore.run import Run
+    from foliolab.gui.explore.run_bar import RunBar
+    from foliolab.gui.window.desk import Desk
 
 ZOOM: Final = 1.5
+
+
+class Surroundings(Protocol):
+    """The parts of the workspace that the commands use; a protocol, because the workspace imports this module."""
+
+    desk: Desk
+    docks: dict[str, QDockWidget]
+    chooser: Chooser
+    maps: MapGrid
+    run: Run | None
+    run_bar: RunBar
+    accesses: AccessStepper | None
+
+    @property
+    def playing(self) -> bool: ...
+    def command(self, name: str, text: str, run: Callable[..., object], **options: object) -> Command: ...
+    def example(self) -> None: ...
 
 
 class Controls:
@@ -25,7 +49,7 @@ class Controls:
         workspace: has the run and the maps.
     """
 
-    def __init__(self, workspace: ExploreWorkspace) -> None:
+    def __init__(self, workspace: Surroundings) -> None:
         self._workspace = workspace
         self._maps = workspace.maps
 

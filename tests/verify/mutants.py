@@ -33,7 +33,7 @@ from foliolab.policies.rmap_id import seqcount
 LOCK = "bit_spin_lock(LOCK_BIT, folio._mm_ids)"
 UNLOCK = "bit_spin_unlock(LOCK_BIT, folio._mm_ids)"
 SMALL_RMAP_ID = replace(rmap_id.POLICY, max_order=5, capabilities=rmap_id.CLAIMS - {"exact"}, capabilities_of=None)
-"""What it claims holds for folios so small; its arithmetic fails for larger ones, and order 1 is not exact."""
+"""Orders for which the claims hold. The arithmetic fails for larger folios, and order 1 is not exact."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Fault:
 
 
 def edited(function: Any, edits: tuple[tuple[str, str], ...]) -> FunctionType:
-    """A copy of a function with its text changed; its lines keep their numbers."""
+    """A copy of a function with a changed text and the same line numbers."""
     lines, first = inspect.getsourcelines(function)
     text = textwrap.dedent("".join(lines))
     for old, new in edits:
@@ -76,7 +76,7 @@ def edited(function: Any, edits: tuple[tuple[str, str], ...]) -> FunctionType:
 
 
 def with_function(policy: Policy, function: Any, other: Any, name: str) -> Policy:
-    """The policy with another function in the place of one of its own, be it a hook or something that hooks call."""
+    """The policy with one function replaced, a hook or a function that hooks call."""
     given = policy.hooks.given()
     called = function in called_by(given.values(), dict(policy.replace))
     mine: dict[str, Any] = {hook: other for hook, value in given.items() if value is function}
@@ -101,7 +101,7 @@ def _narrowed(policy: Policy, fault: Fault) -> Policy:
 
 
 def planted(fault: Fault) -> Policy:
-    """The policy with the mistake in it."""
+    """The policy with the mistake."""
     if fault.function is None:
         return _narrowed(fault.policy, fault)
     other = edited(fault.function, fault.edits)
@@ -341,4 +341,4 @@ FAULTS: tuple[Fault, ...] = (
         ),
     ),
 )
-"""Mistakes in policies whose claims hold otherwise."""
+"""Mistakes in policies whose claims hold without them."""

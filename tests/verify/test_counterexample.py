@@ -1,4 +1,4 @@
-"""Counterexamples: their files, and that playing one back is what its schedule says."""
+"""Counterexamples: their files, and their playback according to the schedule."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_reader_that_is_wrong_all_the_time_is_found() -> None:
 
 
 def test_a_reader_that_was_right_at_some_moment_is_not_blamed() -> None:
-    """It reads while the second MM has not mapped anything yet."""
+    """The query reads while the second MM maps nothing yet."""
     early = example(threads=[["map_file mm=1 vpn=1 pfn=1 nr=3"], ["maybe_shared pfn=0"]], schedule="1*9 0*99")
     assert play(early, HEURISTIC).violations == []
 
@@ -175,7 +175,7 @@ def test_a_machine_that_is_none_is_said() -> None:
 
 
 def test_stores_wait_in_the_buffer_until_they_are_let_out() -> None:
-    """x86-TSO: a plain store of thread 0 is seen by it, and by others only once it has left the buffer."""
+    """x86-TSO: thread 0 sees its plain store at once; other threads see it once it has left the buffer."""
     buffered = example(schedule="0*12 1*3 0*1", memory_model="tso")
     frames = play(buffered, MM_ID).frames
     assert frames, "it ran"

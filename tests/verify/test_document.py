@@ -1,4 +1,4 @@
-"""docs/verifier.md names what there is."""
+"""docs/verifier.md names every law and every attack."""
 
 from __future__ import annotations
 

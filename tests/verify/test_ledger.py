@@ -1,4 +1,4 @@
-"""The ledger: outcomes belong to one text, refutations stay, a damaged file is said and stops nothing."""
+"""The ledger: verdicts belong to one text and one verifier, refutations stay, a damaged file is reported."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def other_answer(folio: object) -> bool:
 
 @pytest.fixture(autouse=True)
 def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A ledger of this test's own."""
+    """The ledger of one test."""
     monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path))
     return tmp_path / "verify"
 
@@ -171,7 +171,7 @@ def test_the_shipped_file_can_be_read() -> None:
 
 
 def test_reading_needs_nothing_slow(tmp_path: Path) -> None:
-    """`foliolab list` starts with it: neither numpy nor msgspec, even where a digest is computed."""
+    """`foliolab list` reads the ledger: no import of numpy or msgspec, even if a digest is computed."""
     ledger.keep(run_of(safe="refuted"), MM_ID)
     code = (
         "import sys\n"

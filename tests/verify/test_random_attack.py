@@ -1,4 +1,4 @@
-"""The random attack: what breaks a law is found and shortened; what breaks none is not refuted; it ends when told."""
+"""The random attack: breaches are found and shortened, sound policies are not refuted, the attack ends on request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BEHAVES_WITHIN_ITS_CLAIMS = {
 
 
 class Enough:
-    """Wants the end after so many questions, or with the first refutation."""
+    """A stop event that is set after a number of polls, or with the first refutation."""
 
     def __init__(self, questions: int = 1 << 60) -> None:
         self.left = questions
@@ -206,7 +206,7 @@ def test_who_is_stopped_in_the_middle_says_what_it_knows() -> None:
 
 
 def test_pieces_of_a_folio_that_one_exit_unmaps_leave_it_marked() -> None:
-    """The page that mremap took away goes first; nobody sees the folio between that and the rest."""
+    """The page that mremap moved is unmapped first; the state between that and the rest is not checked."""
     watch = Watch(Machine(MM_ID, Shape(32, 1, 16, max_order=2), "interpreted"))
     for text in (
         "create mm=0",

@@ -1,4 +1,4 @@
-"""The Promela models beside the explored execution: they hold, and they would notice a mistake."""
+"""Promela models of the explored programs: they hold, and they find a planted mistake."""
 
 from __future__ import annotations
 

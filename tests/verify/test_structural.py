@@ -1,4 +1,4 @@
-"""The structural attack: narrow fields overflow, in a counterexample or, beyond what can be run, by extrapolation."""
+"""The structural attack: narrow fields overflow, in a run or, where a run is too long, by extrapolation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHIPPED = [mm_id.POLICY, rmap_id.POLICY, total_mapped_pages.POLICY, exact.POLICY
 
 
 def narrowed(policy: Policy, field: str, ctype: str, **changes: Any) -> Scheme:
-    """The policy with another type for one of its fields."""
+    """The policy with another type of one field."""
     fields = policy.with_parameters().fields
     changed = tuple(replace(one, ctype=ctype) if one.name == field else one for one in fields)
     assert changed != fields
@@ -32,7 +32,7 @@ def narrowed(policy: Policy, field: str, ctype: str, **changes: Any) -> Scheme:
 
 
 class UntilRefuted:
-    """Wants the end with the first refutation."""
+    """A stop event that is set with the first refutation."""
 
     refuted = False
 
@@ -211,7 +211,7 @@ def test_a_field_that_may_wrap_has_no_limit() -> None:
 
 @pytest.mark.slow
 def test_a_limit_that_cannot_be_run_leaves_it_undecided() -> None:
-    """512 pages with each PMD: too much for 32 bits below the mappings that are claimed."""
+    """512 pages for each PMD: more than 32 bits hold, below the claimed number of mappings."""
     scheme = narrowed(total_mapped_pages.POLICY, "_total_mapped_pages", "i32", max_order=9)
     (finding,) = Structural().run(scheme, Budget(15), lambda _: None)
     assert finding.verdict == "undecided"

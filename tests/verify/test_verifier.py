@@ -1,4 +1,4 @@
-"""The verifier: attacks side by side; what one of them breaks, the others survive."""
+"""The verifier: attacks run in parallel, and one that fails does not affect the others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EXAMPLE = Counterexample(
 
 @dataclass
 class Says:
-    """An attack that answers at once, or does something else."""
+    """An attack that returns at once, or misbehaves."""
 
     name: str = "says"
     finding: Finding | None = None

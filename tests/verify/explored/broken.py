@@ -1,4 +1,4 @@
-"""Policies for the tests of the explored attack: small ones, right and wrong, and shipped ones with a planted race."""
+"""Policies for the tests of the explored attack: small sound and faulty ones, and shipped ones with a planted race."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def add_locks_another_bit(folio: Any, nr: int, mm: Any) -> int:
 
 
 def add_counts_late(folio: Any, nr: int, mm: Any) -> int:
-    """Slots under the lock, the total behind it."""
+    """Slots are updated under the lock, the total after its release."""
     bit_spin_lock(mm_id.LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
     mm_id.add_to_slots(folio, nr, load(mm.mm_id), total)
@@ -230,7 +230,7 @@ def add_counts_late(folio: Any, nr: int, mm: Any) -> int:
 
 
 def reuse_looks_once(folio: Any, page: Any, mm: Any) -> bool:
-    """The flag is looked at without the lock only."""
+    """The flag is read without the lock only."""
     if atomic_read(folio._large_mapcount) <= 0 or test_bit(mm_id.SHARED_BIT, folio._mm_ids):
         return False
     if not reuse.leave_swapcache(folio):
@@ -267,7 +267,7 @@ def dup_page_plainly(page: Any) -> None:
 
 
 def slots_before_the_flag(folio: Any, nr: int, who: int, total: int) -> None:
-    """The second slot is filled, and only a new first one sets the flag."""
+    """The second slot is filled, but only a new first slot sets the flag."""
     if mm_id.slot_id(folio, 0) not in (who, mm_id.MM_ID_DUMMY) and mm_id.slot_id(folio, 1) == mm_id.MM_ID_DUMMY:
         mm_id.set_slot_id(folio, 1, who)
         store(folio._mm_id_mapcount[1], nr - 1)
@@ -311,6 +311,6 @@ RACES: dict[str, tuple[Policy, frozenset[str]]] = {
     "counter without an atomic": (COUNTS_PLAINLY, frozenset({"mapcount"})),
     "locks in two orders": (ORDER_OF_LOCKS, frozenset({"deadlock"})),
 }  # fmt: skip
-"""Races by what was done wrong, with the laws that may be found broken first; empty: any."""
+"""Races by their mistake, with the laws that may break first; empty for any law."""
 
 SOUND = (COUNTS, OWN_SPIN_LOCK, PETERSON, mm_id.POLICY, exact.POLICY, owner_vma.POLICY, page_mapcount.POLICY)

@@ -1,4 +1,4 @@
-"""The attack as a whole: planted races are found with a short, confirmed counterexample; what holds is said plainly."""
+"""The explored attack: planted races are found with a short, confirmed counterexample; "held" states its bound."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import broken
 
 
 def first_finding(policy: broken.Policy, seconds: float = 30.0) -> Finding | None:
-    """The first refutation; the attack is stopped then."""
+    """The first refutation, at which the attack is stopped."""
     budget = Budget(seconds, 256 << 20)
     found: list[Finding] = []
 

@@ -1,4 +1,4 @@
-"""Exploring small worlds: what is found, what is not, and that every state it sees is one that the engine can reach."""
+"""The search of small worlds: its violations, its numbers of states, and that the engine reaches every final state."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def laws(found: Exploration) -> set[str]:
 
 # -- against the engine ----------------------------------------------------------------------------------
 def final_words(explorer: Explorer) -> set[tuple[int, ...]]:
-    """The shared words of every state in which all threads are done."""
+    """The shared words of every state in which all threads have ended."""
     from foliolab.framework.verify.explored.nodes import WHAT
     from foliolab.framework.verify.explored.stepping import NODE_MASK
     from foliolab.framework.verify.explored.steps import DONE
@@ -72,7 +72,7 @@ def final_words(explorer: Explorer) -> set[tuple[int, ...]]:
 
 
 def random_run(world: World, seed: int) -> Machine:
-    """The interpreted engine's own text under a random schedule of accesses."""
+    """The interpreted engine under a random schedule of accesses."""
     machine = Machine(world.scheme, world.shape, "interpreted")
     for operation in world.setup:
         machine.apply(operation)
@@ -83,7 +83,7 @@ def random_run(world: World, seed: int) -> Machine:
         for operation in world.operations[number]:
             machine.cpu = number
             for function, numbers in machine.bind_operation(operation).entries:
-                memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
+                memories = [machine.vm, machine.contents][: entrypoints.ENTRY_POINTS[function].count("m")]
                 function(*memories, *numbers)
 
     choose = random.Random(seed)
