@@ -1,4 +1,4 @@
-"""One root for every error FolioLab raises on purpose: what happened, where, and what to do."""
+"""FolioLab's errors. Each says what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ResultFileError(FolioLabError):
 
 
 class TraceFileError(FolioLabError):
-    """A trace file is damaged, is none, or is written by a newer version; or cannot be written."""
+    """A trace file is damaged, is not a trace file, or is written by a newer version; or it cannot be written."""
 
     exit_code = ExitCode.USAGE
 
@@ -68,7 +68,7 @@ class PluginError(FolioLabError):
 
 
 class LayoutError(PluginError):
-    """Declared fields do not fit the structs they are said to live in."""
+    """Declared fields do not fit their structs."""
 
 
 class AccessError(PluginError):
@@ -80,7 +80,7 @@ class FieldOverflow(AccessError):
 
 
 class LostLock(AccessError):
-    """Interpreted code waits for a lock that nobody is left to release."""
+    """Interpreted code waits for a lock that no thread is left to release."""
 
 
 class NativeBuildError(PluginError):

@@ -1,4 +1,4 @@
-"""Atomics per operation, counted: the scheme's hooks run interpreted and every access of them is seen."""
+"""Atomics per operation, counted: the scheme's hooks run interpreted, and an observer sees every access."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCK: Final = "test_and_set_bit_lock"
 
 @dataclass(frozen=True)
 class Operation:
-    """What one operation on one whole folio costs in the scheme's own fields.
+    """The atomics of one operation on one whole folio, on the scheme's own fields.
 
     Args:
         name: of the operation.
@@ -98,9 +98,9 @@ class _Series:
         return self.found
 
     def _fail(self, fault: BaseException, what: str) -> None:
-        place = location_outside(fault)
+        location = location_outside(fault)
         level = "PMD" if self.pmd else "PTE"
-        problem = f"{place}: {what}" if place else what
+        problem = f"{location}: {what}" if location else what
         self.found.append(Operation(self.running, level, self.order, None, 0, problem))
 
     def _anonymous(self) -> None:

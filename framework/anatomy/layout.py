@@ -1,4 +1,4 @@
-"""The anatomy of a scheme: where its fields lie, what stays free, what it costs. Computed, never typed.
+"""The anatomy of a scheme: where its fields lie, which bytes stay free, and what the fields cost.
 
 Specification 1.1 says where the words of a struct page lie (head and tail pages), 2.1 and 2.2 where those of the
 first tail page lie in the series. A scheme declares its own fields.
@@ -111,7 +111,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Column:
-    """The first tail page under one layout, with the scheme whose fields stand in it."""
+    """The first tail page under one layout, with the scheme whose fields it holds."""
 
     layout: Layout
     scheme: str
@@ -120,7 +120,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """All of it.
+    """Where everything that a scheme stores lies, and what it costs.
 
     Args:
         scheme: what was asked about.
@@ -152,7 +152,7 @@ class Anatomy:
 
 
 def anatomy(scheme: Scheme, order: int = 4, peers: Mapping[Layout, Scheme] | None = None) -> Anatomy:
-    """What a scheme is made of.
+    """The anatomy of a scheme.
 
     Args:
         scheme: the policy with its parameters.
@@ -186,8 +186,8 @@ def anatomy(scheme: Scheme, order: int = 4, peers: Mapping[Layout, Scheme] | Non
 
 def struct_page(scheme: Scheme, number: int) -> StructPage:
     """A struct page of a large folio, with the scheme's fields."""
-    mine = [f for f in scheme.fields if not f.overlays and (f.per == "page" or (f.per == "folio" and f.page == number))]
-    return _page(number, page_stride(scheme), scheme.policy.layout, mine)
+    own = [f for f in scheme.fields if not f.overlays and (f.per == "page" or (f.per == "folio" and f.page == number))]
+    return _page(number, page_stride(scheme), scheme.policy.layout, own)
 
 
 def kernels_page(layout: Layout, number: int) -> StructPage:
@@ -200,8 +200,8 @@ def _first_tail(layout: Layout, schemes: Mapping[Layout, Scheme]) -> StructPage:
     return struct_page(scheme, 1) if scheme is not None else kernels_page(layout, 1)
 
 
-def _page(number: int, stride: int, layout: Layout, mine: list[Stored]) -> StructPage:
-    boxes = [box for f in mine for box in _elements(f, "policy")]
+def _page(number: int, stride: int, layout: Layout, fields: list[Stored]) -> StructPage:
+    boxes = [box for f in fields for box in _elements(f, "policy")]
     taken = {byte for box in boxes for byte in range(box.offset, box.offset + box.size)}
     for stored in _kernels_own(number, layout):
         for box in _elements(stored, "kernel"):

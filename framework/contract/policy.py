@@ -20,7 +20,7 @@ from foliolab.framework.machine.calltree import called_by, origin, readers, wher
 from foliolab.framework.machine.layout import Bits, Field
 
 API_VERSION: Final = 2
-"""The version of this contract; a policy written for this version or the one before is accepted.
+"""The version of this contract; a policy that is written for this version or the one before is accepted.
 
 Version 2: `derive`, `fields`, `capabilities_of` and `max_mm_id` get the chosen words of parameters with choices.
 Version 1: they get the words' indexes. A policy that says `api_version=1` still does.
@@ -43,7 +43,7 @@ CAPABILITIES: Final = {
     "pmd": "folios may be mapped by a PMD",
     "reuse": "can_reuse may let the sole owner of a large folio write to it in place",
 }
-"""What a policy can claim. Claims select the checks and workloads that apply, and are put to the test."""
+"""What a policy can claim. Claims select the checks and workloads that apply; checks and the verifier test them."""
 
 
 def exact_claim(owners: int) -> str:
@@ -52,7 +52,7 @@ def exact_claim(owners: int) -> str:
 
 
 def exact_up_to(claims: Set[str]) -> int:
-    """For how many MMs at a time exactness is claimed by one of the `exact-for-…`; 0: for none."""
+    """The number of MMs of an `exact-for-…` claim; 0 without such a claim."""
     return max((owners for owners in _EXACT_FOR if exact_claim(owners) in claims), default=0)
 
 
@@ -93,14 +93,14 @@ class Stored:
     bits: tuple[Bits, ...] = ()
 
     def at(self, stride: int) -> Field:
-        """The same as a field of the struct it lives in, struct pages being `stride` bytes apart."""
+        """This field in the layout of its struct; struct pages are `stride` bytes apart."""
         base = self.page * stride if self.per == "folio" else 0
         return Field(self.name, self.ctype, base + self.offset, self.count, self.init, self.wraps, self.doc, self.bits)
 
 
 @dataclass(frozen=True)
 class Models:
-    """Which Linux kernels behave like a policy, so that a running one can be held against it.
+    """Which Linux kernels behave like a policy. `foliolab kernel check` compares such a running kernel with the policy.
 
     Args:
         since: the first release, (major, minor).
@@ -117,8 +117,8 @@ class Models:
     options: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
-        """In words: which releases, with which options."""
+    def description(self) -> str:
+        """The releases and options as a text: "Linux from 6.15 on, CONFIG_MM_ID=y"."""
         first = ".".join(map(str, self.since))
         last = f"before {'.'.join(map(str, self.until))}" if self.until else "on"
         options = f", {', '.join(self.options)}" if self.options else ""
@@ -127,15 +127,13 @@ class Models:
     def __post_init__(self) -> None:
         for release in (self.since, self.until):
             if release is not None and [type(number) for number in release] != [int, int]:
-                raise PluginError(f"{release!r} is no release of a kernel", "write (6, 15) for 6.15")
+                raise PluginError(f"Models: {release!r} is not a kernel release", "write (6, 15) for 6.15")
         if self.until is not None and self.until <= self.since:
-            raise PluginError(
-                f"a policy models kernels since {self.since} until {self.until}: that is none", "exchange the two"
-            )
+            raise PluginError(f"Models: until={self.until} is not after since={self.since}", "swap the two")
         for option in self.options:
             name, equals, value = option.partition("=")
             if not (name.startswith("CONFIG_") and equals and value):
-                raise PluginError(f"{option!r} is no kernel option", 'write it like "CONFIG_MM_ID=y"')
+                raise PluginError(f"Models: {option!r} is not a kernel option", 'write it like "CONFIG_MM_ID=y"')
 
 
 Layout = Literal["6.7", "6.14", "mm-id-v1", "6.15", "rfc-2026"]
@@ -197,7 +195,7 @@ class Policy:
                 f"policy {self.name} claims {', '.join(sorted(unknown))}",
                 f"claims are {', '.join(CAPABILITIES)}",
             )
-        models: Any = self.models  # a plugin's types are checked by nobody else
+        models: Any = self.models  # a plugin may put any type here
         if models is not None and not isinstance(models, Models):
             raise PluginError(f"policy {self.name}: models is {models!r}", "write models=Models((6, 15), options=(…))")
         names = set() if callable(self.fields) else {f.name for f in self.fields}
@@ -246,7 +244,7 @@ class Policy:
                 )
 
     def wrong_variants(self) -> tuple[Policy, ...]:
-        """What `mutants` declares; empty if it declares nothing.
+        """The policies that `mutants` declares; empty if it declares none.
 
         Raises:
             PluginError: the named function does not exist.
@@ -265,7 +263,7 @@ class Policy:
 
     @cached_property
     def _readers(self) -> dict[str, list[str]]:
-        """The modules whose functions read each constant, of all functions that the hooks reach."""
+        """For each constant, the modules whose functions read it; of all functions that the hooks reach."""
         return readers(self.hooks.given().values(), dict(self.replace))
 
     @cached_property
@@ -326,24 +324,24 @@ class Policy:
 
 @dataclass(frozen=True)
 class Scheme:
-    """A policy with every parameter chosen: what actually runs."""
+    """A policy with a value for every parameter: what runs."""
 
     policy: Policy
     values: tuple[tuple[str, int], ...]
     chosen: tuple[tuple[str, str], ...] = ()
 
     def __hash__(self) -> int:
-        # the whole declaration would be hashed at every look-up of something built for a scheme
+        # schemes are keys of many caches, and hashing the whole policy at every look-up is slow
         return hash((self.policy.name, self.values))
 
     @property
     def name(self) -> str:
-        """As a user would write it: the policy and the parameters that were chosen."""
+        """The policy's name and the chosen parameters, as a user writes them."""
         return ":".join([self.policy.name, *([",".join(f"{k}={v}" for k, v in self.chosen)] if self.chosen else [])])
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Every parameter's value as `derive` and its like get it: an integer, or the chosen word."""
+        """Every parameter's value as `derive` gets it: an integer, or the chosen word."""
         if self.policy.api_version < 2:
             return dict(self.values)
         return {p.name: p.word(value) for p, (_, value) in zip(self.policy.parameters, self.values, strict=True)}
@@ -383,5 +381,5 @@ class Scheme:
         return found
 
     def stored(self, per: Per) -> tuple[Stored, ...]:
-        """The fields that it stores per folio, page or MM."""
+        """The fields that the policy stores per folio, page or MM."""
         return tuple(f for f in self.fields if f.per == per)

@@ -1,4 +1,4 @@
-"""The contract of sharing patterns: how programs come to share memory, and stop, over time.
+"""The contract of sharing patterns: how programs start and stop to share memory over time.
 
 A pattern is a `SharingPattern` value around one function, `play`. It directs `Processes`: starts them, lets them
 fork, write, map, unmap and exit. What it does depends on nothing but the `Usage` and the processes' `random`, so
@@ -17,7 +17,7 @@ from foliolab.framework.errors import PluginError
 
 @dataclass(frozen=True)
 class Usage:
-    """How much a pattern is to use.
+    """How many processes and how much memory a pattern uses.
 
     Args:
         mms: processes that live at a time, at most; the pattern should reach that.
@@ -41,7 +41,7 @@ class Usage:
 
 
 class Processes(Protocol):
-    """What a pattern directs. Each call below `random` takes one step of time, or one for each folio or page.
+    """The processes that a pattern directs. Each method takes one step of time, or one step per folio or page.
 
     Processes are numbers; pages of memory and of the file count from 0. Errors are `ModelError`: a process that does
     not live, more at a time than `Usage.mms`, pages that do not fit folios, too many events.
@@ -53,35 +53,35 @@ class Processes(Protocol):
     random: Random
 
     def start(self) -> int:
-        """A new process that shares nothing."""
+        """Start a process that shares nothing; return its number."""
         ...
 
     def fork(self, parent: int) -> int:
-        """A child that shares all that the parent maps."""
+        """Fork a child that shares all that the parent maps; return its number."""
         ...
 
     def exit(self, process: int) -> None:
-        """A process ends."""
+        """End a process."""
         ...
 
     def populate(self, process: int, page: int, nr: int, order: int | None = None) -> None:
-        """Faults on absent pages map new anonymous folios of the usage's order, or of this one; a step a folio."""
+        """Fault in absent pages with new anonymous folios of `order` (default: the usage's); one step per folio."""
         ...
 
     def write(self, process: int, page: int, nr: int = 1) -> None:
-        """Writes to pages: mapped read-only, they are copied or reused as the policy has it; a step a page."""
+        """Write to pages; the policy decides whether a read-only page is copied or reused. One step per page."""
         ...
 
     def unmap(self, process: int, page: int, nr: int = 1) -> None:
-        """munmap, or MADV_DONTNEED: one step."""
+        """Unmap pages (munmap or MADV_DONTNEED); one step."""
         ...
 
     def map_file(self, process: int, page: int, file_page: int, nr: int = 1) -> None:
-        """Map pages of the one file, in folios of the usage's order, in place of what was there: one step."""
+        """Map pages of the file, in folios of the usage's order; they replace existing mappings. One step."""
         ...
 
     def wait(self, steps: int) -> None:
-        """Nothing happens for a time; behind the last event that counts for nothing."""
+        """Let time pass; after the last event this has no effect."""
         ...
 
 

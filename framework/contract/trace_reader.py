@@ -61,7 +61,7 @@ class TraceReader:
 
     Args:
         name: of the format, as --format takes it.
-        summary: what writes such texts, a few words.
+        summary: the program that writes such texts, in a few words.
         recognise: whether a text that begins like this is of the format; given up to 64 KiB.
         read: makes the records of `trace_records` out of a text, in the order of time.
         unordered: whether records may come up to some seconds late, and must be sorted by time.

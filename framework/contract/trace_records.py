@@ -133,7 +133,7 @@ class Lost(NamedTuple):
 
 
 class Hint(NamedTuple):
-    """The kernel itself migrated, split or collapsed the folio at `pfn`; 0 where the tracer cannot say which."""
+    """The kernel itself migrated, split or collapsed the folio at `pfn`; 0 if the tracer does not know which."""
 
     time: int
     pfn: int

@@ -19,7 +19,7 @@ Timed = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Setting:
-    """What one measurement asks of a workload.
+    """The size and seed of one measurement.
 
     Args:
         order: log2 of the pages of a folio.
@@ -45,7 +45,7 @@ def _whole(setting: Setting) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """Something to measure.
+    """A prepared state and the calls that are timed in it.
 
     Args:
         name: unique; lower case with hyphens.

@@ -1,4 +1,4 @@
-"""Calls from the engine into the policy: one entry a hook, with the same five arguments and one integer back.
+"""Calls from the engine into the policy: one entry per hook, with the same five arguments and an integer result.
 
 The engine's text is compiled once for all policies of one memory layout, the policy's once for itself; between
 them stands `policy_call`. Interpreted it calls the policy's function, native it jumps through a table that

@@ -1,4 +1,4 @@
-"""Consistency of a state: what must hold whatever the policy, and what a policy claims, against the truth."""
+"""Consistency of a state: the laws of the engine, and what a policy owes or claims, checked against the truth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAPPED_STATISTICS = (
 
 
 class Violation(str):
-    """What is wrong, in a sentence.
+    """A broken law, as a sentence.
 
     Attributes:
         law: the law that is broken (see `verify.laws.LAWS`).
@@ -76,7 +76,7 @@ def references(engine: Engine, truth: Truth) -> NDArray[np.int64]:
 def violations(
     machine: Machine, truth: Truth | None = None, most_owners: int | Counts = MANY_OWNERS
 ) -> list[Violation]:
-    """What is wrong with a state; empty where nothing is.
+    """The laws that a state breaks.
 
     Args:
         machine: a machine between two operations.
@@ -208,10 +208,10 @@ def _unmapped(machine: Machine, truth: Truth) -> Iterator[Violation]:
     for stored in machine.scheme.fields:
         if stored.per == "mm" or stored.init is None or stored.transient:
             continue
-        places = pages if stored.per == "page" else idle[stored.page < truth.nr_pages_of[idle]]
+        frames = pages if stored.per == "page" else idle[stored.page < truth.nr_pages_of[idle]]
         for element in range(stored.count):
-            values = machine.column(stored.per, stored.name, element)[places].astype(np.int64)
+            values = machine.column(stored.per, stored.name, element)[frames].astype(np.int64)
             for at in np.flatnonzero(values != stored.init):
                 name = f"{stored.name}[{element}]" if stored.count > 1 else stored.name
-                message = f"{stored.per} {places[at]} is unmapped, but {name} is {int(values[at])}, not {stored.init}"
+                message = f"{stored.per} {frames[at]} is unmapped, but {name} is {int(values[at])}, not {stored.init}"
                 yield Violation("initial-values", message)

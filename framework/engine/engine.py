@@ -111,7 +111,7 @@ def engine_library(layouts: Layouts, extra: Function | None) -> Any:
     from foliolab.framework.machine.native import Library
 
     addressing.register_table_call(calls.policy_call, len(calls.KINDS))
-    return Library(CallTree(list(entrypoints.KERNELS) if extra is None else [extra], LEAVES, {}, {}), layouts)
+    return Library(CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {}), layouts)
 
 
 def native_missing() -> str:
@@ -162,7 +162,7 @@ class Engine:
 
     def _connect(self) -> None:
         """Let the engine's text reach the policy's."""
-        self._kernels: dict[Function, Function] = {}
+        self._entry_points: dict[Function, Function] = {}
         self.vm.policy = policy_entries(self.scheme)
         if self.execution == "native":
             library = policy_library(self.scheme)
@@ -227,7 +227,7 @@ class Engine:
             ("mm_ida_words", self.map.ida_words),
             ("max_mm_id", self.scheme.max_mm_id),
             ("has_contents", int(self.contents.size > 0)),
-            ("tell_moves", int("move_pte" in self.scheme.policy.hooks.given())),
+            ("notify_moves", int("move_pte" in self.scheme.policy.hooks.given())),
             ("nr_pages", self.shape.nr_pages),
         ):
             getattr(zone, name).write("boot", value)
@@ -263,24 +263,24 @@ class Engine:
             zone.free_area[order].write("boot", heads[0] + 1)
 
     # -- running -----------------------------------------------------------------------------------
-    def kernel(self, entry: Function, kinds: str | None = None) -> Function:
+    def entry_point(self, entry: Function, kinds: str | None = None) -> Function:
         """An entry point of `kernels`, or a workload's own function, ready to be called with integers only.
 
         Args:
             entry: the function; its first argument is the memory, its second may be the page contents.
             kinds: a letter an argument (m memory, i integer); known for the entry points.
         """
-        found = self._kernels.get(entry)
+        found = self._entry_points.get(entry)
         if found is None:
-            found = self._kernels[entry] = self._prepare(entry, kinds)
+            found = self._entry_points[entry] = self._prepare(entry, kinds)
         return found
 
     def _prepare(self, entry: Function, kinds: str | None) -> Function:
-        kinds = entrypoints.KERNELS[entry] if kinds is None else kinds
+        kinds = entrypoints.ENTRY_POINTS[entry] if kinds is None else kinds
         memories = (self.vm, self.contents)[: kinds.count("m")]
         if self.execution == "interpreted":
             return partial(entry, *memories)
-        extra = None if entry in entrypoints.KERNELS else entry
+        extra = None if entry in entrypoints.ENTRY_POINTS else entry
         run = engine_library(engine_layouts(self.scheme), extra).get(entry, kinds)
         return partial(run, *(memory.addr for memory in memories))
 

@@ -138,7 +138,7 @@ def protect_range(vm: Memory, cpu: int, zone: int, who: int, start: int, nr: int
 
 
 def move_range(vm: Memory, cpu: int, zone: int, who: int, start: int, to: int, nr: int) -> int:
-    """mremap nr pages to an unmapped place; PMDs that cannot move whole are split."""
+    """mremap nr pages to an unmapped range; PMDs that cannot move whole are split."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
     m = mm_at(vm, who)
@@ -246,7 +246,7 @@ def smaps(vm: Memory, who: int, start: int, nr: int) -> tuple[int, int, int]:
     return procfs.smaps(vm, mm_at(vm, who), start, start + nr)
 
 
-KERNELS: Final[dict[Callable[..., Any], str]] = {
+ENTRY_POINTS: Final[dict[Callable[..., Any], str]] = {
     mm_create: "miii", mm_drop: "mii", populate: "miiiiiiii", fork_range: "mmiiiiii", zap_range: "miiiiii",
     flush_gather: "mii", write_range: "mmiiiiiii", touch_new: "mmiiii", split_range: "miiiii",
     protect_range: "miiiii",

@@ -93,7 +93,7 @@ def folio_ref_sub_return(folio: Folio, nr: int) -> int:
 
 
 def folio_trylock(folio: Folio) -> bool:
-    """Take the folio lock if nobody holds it."""
+    """Take the folio lock if it is free; return whether it was."""
     return not test_and_set_bit_lock(PG_locked, folio.flags)
 
 

@@ -1,6 +1,6 @@
-"""The guard: interpreted, a policy's hooks may write the policy's own fields of the folio they were given, only.
+"""The guard of interpreted code: a hook may write only the policy's own fields of the folio that it was given.
 
-Native code is not checked; that is why every policy is interpreted before it is timed.
+Native code is not checked. Therefore every policy runs interpreted before it is timed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WRITERS: Final = frozenset(
 """Helpers of the engine that write the engine's fields on a policy's behalf."""
 
 
-def author_place(skip: str = "foliolab.framework") -> str:
+def author_location(skip: str = "foliolab.framework") -> str:
     """File and line of the innermost running function outside the framework."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(skip):
@@ -37,7 +37,7 @@ def author_place(skip: str = "foliolab.framework") -> str:
 
 
 class FieldGuard:
-    """Lets one hook write the fields that its policy declared, within one folio."""
+    """Allows one hook to write the fields that its policy declared, within one folio."""
 
     def __init__(self, scheme: Scheme, hook: str, fields: frozenset[str], subject: Any) -> None:
         self.scheme = scheme
@@ -52,8 +52,9 @@ class FieldGuard:
         if own and (ref.owner == "mm" or self.low <= ref.off < self.high):
             return
         what = "outside the folio it was given" if own else "which is not a field of the policy"
+        location = author_location()
         raise AccessError(
-            f"policy {self.scheme.name}: {self.hook} at {author_place()} writes {ref.owner}.{ref.field.name}, {what}",
+            f"policy {self.scheme.name}: {self.hook} at {location} writes {ref.owner}.{ref.field.name}, {what}",
             "write declared fields of this folio only; references, flags and page tables are the engine's",
         )
 
@@ -67,7 +68,7 @@ def _pages(subject: Any) -> int:
 
 
 def guarded(scheme: Scheme, name: str, hook: FunctionType) -> Function:
-    """The hook, with writes restricted while it runs."""
+    """The hook in a wrapper that restricts its writes."""
     fields = frozenset(f.name for f in scheme.fields)
 
     @wraps(hook)
@@ -84,7 +85,7 @@ def guarded(scheme: Scheme, name: str, hook: FunctionType) -> Function:
 
 
 def unguarded(helper: FunctionType) -> Function:
-    """A helper of the engine, which may write what the policy that calls it may not."""
+    """A helper of the engine in a wrapper that lifts the restriction of the calling hook."""
 
     @wraps(helper)
     def run(subject: Any, *rest: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The places where the engine's text calls the policy, and the answers where a policy gives none.
+"""The functions by which the engine calls a policy, and the defaults for hooks that a policy does not have.
 
 Building an engine replaces each function here by the policy's hook of that name (see `policy.Hooks`).
 What remains is the default: that of Linux <= 6.14 where a policy keeps page mapcounts, else that of
@@ -97,7 +97,7 @@ def page_exclusive(folio: Folio, page: Page) -> bool:
     return page_mapcount(folio, page) == 1
 
 
-# -- the hooks that are told the page of address space: one that does not ask for it is called without -------
+# -- hooks with `vpn`: a policy's hook without that argument is called by the function above -----------------
 def new_anon_at(folio: Folio, page: Page, nr: int, mm: MM, vpn: int) -> None:
     """`new_anon`, at page `vpn`."""
     new_anon(folio, page, nr, mm)
@@ -138,15 +138,15 @@ def remove_pmd_at(folio: Folio, mm: MM, vpn: int) -> tuple[int, int, bool]:
     return remove_pmd(folio, mm)
 
 
-def stub(name: str, with_place: bool) -> Callable[..., Any]:
+def stub(name: str, with_vpn: bool) -> Callable[..., Any]:
     """The function here that a policy's hook of that name replaces."""
-    found: Callable[..., Any] = globals()[f"{name}_at" if with_place else name]
+    found: Callable[..., Any] = globals()[f"{name}_at" if with_vpn else name]
     return found
 
 
-# -- the defaults of a policy that does not keep what the ones above read ----------------------------------
+# -- defaults for a policy without the fields that the defaults above read ----------------------------------
 def no_entire_mapcount(folio: Folio) -> int:
-    """PMD mappings of a policy without `_entire_mapcount`: there are none."""
+    """The number of PMD mappings for a policy without `_entire_mapcount`: 0."""
     return 0
 
 
@@ -168,7 +168,7 @@ def certainly_exclusive(folio: Folio, page: Page) -> bool:
 
 
 def defaults(fields: frozenset[str]) -> dict[Callable[..., Any], Callable[..., Any]]:
-    """The defaults that suit what a policy stores, by the function above that each stands for."""
+    """The defaults for a policy with these fields, by the function above that each replaces."""
     chosen: dict[Callable[..., Any], Callable[..., Any]] = {}
     if "_entire_mapcount" not in fields:
         chosen[entire_mapcount] = no_entire_mapcount

@@ -80,7 +80,7 @@ class Machine(Engine):
 
     def _call(self, entry: Callable[..., Any], *numbers: int) -> Any:
         if self._bound is None:
-            return self.kernel(entry)(*numbers)
+            return self.entry_point(entry)(*numbers)
         self._bound.append((entry, numbers))
         return _DONE.get(entry, OK)
 
@@ -118,7 +118,7 @@ class Machine(Engine):
             entries = tuple(self._bound)
         finally:
             self._bound = None
-        calls = tuple(partial(self.kernel(entry), *numbers) for entry, numbers in entries)
+        calls = tuple(partial(self.entry_point(entry), *numbers) for entry, numbers in entries)
         bound = BoundCall(calls[0]) if len(calls) == 1 else BoundCall(_run_all, calls)
         bound.operation, bound.entries = operation, entries
         return bound
@@ -131,7 +131,7 @@ class Machine(Engine):
             kinds: a letter an argument: m memory, i integer.
             numbers: the integers.
         """
-        return partial(self.kernel(function, kinds), *numbers)
+        return partial(self.entry_point(function, kinds), *numbers)
 
     @property
     def _here(self) -> tuple[int, int]:
@@ -296,7 +296,7 @@ class Machine(Engine):
         self._call(entrypoints.protect_range, *self._here, off, start, nr)
 
     def mremap(self, mm: int, start: int, to: int, nr: int) -> None:
-        """Move nr pages to an unmapped place that does not overlap."""
+        """Move nr pages to an unmapped range that does not overlap."""
         off = self._live(mm, start, nr)
         self._range(mm, to, nr)
         if abs(start - to) < nr or self.is_mapped(mm, to, nr):

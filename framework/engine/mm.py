@@ -80,7 +80,7 @@ def _tell_move(vm: Memory, mm: MM, vpn: int, to: int, value: int) -> None:
 
 def move_ptes(vm: Memory, zone: Zone, mm: MM, start: int, to: int, nr: int) -> None:
     """mremap: move PTEs inside the MM; no counter of the engine changes. PMDs move whole if both ends allow."""
-    tell = load(zone.tell_moves)
+    tell = load(zone.notify_moves)
     i = 0
     while i < nr:
         pmd = READ_ONCE(pmd_ref(vm, mm, start + i))

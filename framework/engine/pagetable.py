@@ -1,4 +1,4 @@
-"""Page tables: entries with a frame number and flags, in flat arrays; one array of PTEs and one of PMDs an MM.
+"""Page tables: entries with a frame number and flags, in flat arrays; one array of PTEs and one of PMDs per MM.
 
 A PMD entry that is not 0 maps a whole folio of PMD size, and the 512 PTEs below it are unused.
 """
@@ -71,7 +71,7 @@ def _maps(vm: Memory, mm: MM, vpn: int, pfn: int) -> bool:
 def folio_mapped_between(folio: Folio, page: Page, nr: int, mm: MM, vpn: int, low: int, high: int) -> bool:
     """Whether an MM maps other pages of a folio where the mapping that has `page` at `vpn` would have them.
 
-    A mapping is linear, so within a VMA each page of the folio has one place: looked at are at most as many PTEs
+    A mapping is linear, so within a VMA each page of the folio has one address: the function reads at most as many PTEs
     as the folio has pages. A PMD that maps the folio there counts as well.
 
     Args:

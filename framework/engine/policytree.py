@@ -1,4 +1,4 @@
-"""A policy's text as a call tree: what is interpreted, compiled, and told apart from other texts. Without numpy."""
+"""A policy's text as a call tree, and digests that distinguish policies. Does not import numpy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
 
 @cache
 def policy_tree(scheme: Scheme) -> CallTree:
-    """Everything that the policy's entries (`calls.ENTRIES`) reach, its hooks in place of the stubs."""
+    """Everything that the policy's entries (`calls.ENTRIES`) reach, with the policy's hooks instead of the stubs."""
     given = scheme.policy.hooks.given()
     put = hooks.defaults(frozenset(f.name for f in scheme.fields))
     put |= {hooks.stub(name, takes_vpn(name, hook)): hook for name, hook in given.items()}
@@ -38,9 +38,9 @@ def _declared(scheme: Scheme) -> bytes:
 
 @cache
 def policy_digest(scheme: Scheme) -> str:
-    """What tells one policy's text and declaration from another's: comments and file names do not count.
+    """A digest of a policy's declaration and compiled text; comments and file names do not count.
 
-    It is of compiled text, so another version of Python has another one.
+    Compiled text differs between versions of Python, and so does the digest.
     """
     tree = policy_tree(scheme)
     whole = hashlib.sha256(_declared(scheme))
@@ -50,9 +50,10 @@ def policy_digest(scheme: Scheme) -> str:
 
 
 def source_digest(scheme: Scheme) -> str:
-    """The same for every version of Python, of the files that the text stands in; empty where one cannot be read.
+    """A digest of a policy's declaration and source files, the same for every version of Python.
 
-    Whatever changes in one of them counts, be it a comment. What is read may be newer than what runs.
+    Every change of a file counts, also of a comment. The files may be newer than the code that runs. If a file cannot
+    be read, the digest is empty.
     """
     modules = {function.__module__ for function in policy_tree(scheme).needs}
     whole = hashlib.sha256(_declared(scheme))

@@ -38,7 +38,7 @@ from foliolab.framework.machine.ref import Ref
 
 
 def this_cpu_add(value: int, counter: Ref) -> None:
-    """Add to a per-CPU statistic: a plain add, since nobody else writes it."""
+    """Add to a per-CPU statistic: a plain add, since only this CPU writes the statistic."""
     store(counter, load(counter) + value)
 
 
@@ -86,7 +86,7 @@ def folio_unqueue_deferred_split(cpu: Cpu, folio: Folio) -> None:
 
 
 def folio_add_new_anon_rmap(vm: Memory, cpu: Cpu, folio: Folio, page: Page, mm: MM, vpn: int, exclusive: bool) -> None:
-    """First mappings, by PTEs, of a new anonymous folio that nobody else can see yet."""
+    """First mappings, by PTEs, of a new anonymous folio that no other CPU can see yet."""
     nr = 1
     if folio_test_large(folio):
         nr = folio_nr_pages(folio)

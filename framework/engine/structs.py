@@ -115,7 +115,7 @@ ZONE: Final = Struct(
         Field("max_order", "u64", 48, doc="order of the largest free block"),
         Field("nr_pages", "u64", 56, doc="page frames"),
         Field("free_area", "u64", 64, count=NR_ORDERS, doc="first free block by order, frame plus 1"),
-        Field("tell_moves", "u64", 64 + 8 * NR_ORDERS, doc="whether the policy wants to know what mremap moves"),
+        Field("notify_moves", "u64", 64 + 8 * NR_ORDERS, doc="whether the policy has a hook move_pte"),
     ),
 )
 
@@ -146,13 +146,13 @@ def common_fields(layout: Layout) -> tuple[Stored, ...]:
     return tuple(f for f in common if f is not _MAPCOUNT_1) if layout == "rfc-2026" else common
 
 
-def _overlap(one: Field, other: Field) -> bool:
-    return one.offset < other.end and other.offset < one.end
+def _overlap(a: Field, b: Field) -> bool:
+    return a.offset < b.end and b.offset < a.end
 
 
-def _check_places(scheme: Scheme, stride: int, mine: list[tuple[Stored, Field]], others: list[Field]) -> None:
-    for i, (stored, field) in enumerate(mine):
-        later = [] if stored.overlays else [f for s, f in mine[i + 1 :] if not s.overlays]
+def _check_offsets(scheme: Scheme, stride: int, own: list[tuple[Stored, Field]], others: list[Field]) -> None:
+    for i, (stored, field) in enumerate(own):
+        later = [] if stored.overlays else [f for s, f in own[i + 1 :] if not s.overlays]
         for other in others + later:
             if _overlap(field, other) and (field.name, field.offset, field.ctype) != (
                 other.name,
@@ -179,8 +179,8 @@ def layouts_of(scheme: Scheme) -> Layouts:
     per_mm = [(s, Field(s.name, s.ctype, MM_SIZE + s.offset, s.count, s.init)) for s in scheme.stored("mm")]
     head = list(PAGE_FIELDS)
     common = [s.at(stride) for s in common_fields(scheme.policy.layout)]
-    _check_places(scheme, stride, per_page, head)
-    _check_places(scheme, stride, per_folio, [*head, *common])
+    _check_offsets(scheme, stride, per_page, head)
+    _check_offsets(scheme, stride, per_folio, [*head, *common])
     page = Struct("page", stride, (*_without(head, per_page), *(f for _, f in per_page)))
     last = max([f.end for f in common] + [f.end for _, f in per_folio])
     # struct folio starts with a struct page, whose fields a policy initialises through the page, not the folio
@@ -208,6 +208,6 @@ def engine_layouts(scheme: Scheme) -> Layouts:
     return Layouts((Struct("page", stride, PAGE_FIELDS), folio, PTE, CPU, ZONE, Struct("mm", MM_SIZE, MM_FIELDS)))
 
 
-def _without(fields: list[Field], mine: list[tuple[Stored, Field]]) -> list[Field]:
-    names = {f.name for _, f in mine}
+def _without(fields: list[Field], own: list[tuple[Stored, Field]]) -> list[Field]:
+    names = {f.name for _, f in own}
     return [f for f in fields if f.name not in names]

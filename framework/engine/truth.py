@@ -19,7 +19,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Truth:
-    """What the page tables say, by page frame.
+    """The content of all page tables, by page frame.
 
     Attributes:
         heads: frame of the head page of the folio that each frame belongs to, shape (nr_pages,).
@@ -73,11 +73,11 @@ class Truth:
 
     def smaps(self, engine: Engine, mm: int) -> tuple[int, int, float]:
         """(RSS, USS, PSS) of an MM in pages, exactly: a page is private if it is mapped once."""
-        mine = self.ptes[mm] + self.pmds[mm][self.heads]
+        of_mm = self.ptes[mm] + self.pmds[mm][self.heads]
         count = self.page_mapcount
-        mapped = mine > 0
-        pss = float((mine[mapped] / count[mapped]).sum())
-        return int(mine.sum()), int(mine[count == 1].sum()), pss
+        mapped = of_mm > 0
+        pss = float((of_mm[mapped] / count[mapped]).sum())
+        return int(of_mm.sum()), int(of_mm[count == 1].sum()), pss
 
 
 def heads_of(engine: Engine) -> tuple[Counts, Counts]:

@@ -53,7 +53,7 @@ def _unlink(vm: Memory, zone: Zone, pfn: int, order: int) -> None:
 
 
 def _take_block(vm: Memory, zone: Zone, order: int) -> int:
-    """A free block of that order, split off a larger one where need be; -1 if there is none."""
+    """Take a free block of that order, if necessary split off a larger one; -1 if no block is free."""
     have = order
     while have <= load(zone.max_order) and load(zone.free_area[have]) == 0:
         have += 1

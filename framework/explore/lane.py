@@ -228,7 +228,7 @@ class Lane(ABC):
     def _compiled(self, function: Any, kinds: str) -> Any:
         """A function over arrays, as native code if the machine is native."""
         assert self.machine is not None
-        return self.machine.kernel(function, kinds)
+        return self.machine.entry_point(function, kinds)
 
     def _advance(self, end: int) -> None:
         began, before = time.perf_counter(), self.position
@@ -310,7 +310,7 @@ class Lane(ABC):
         if self.machine is None or self.state is None or not 0 <= page < self.source.pages:
             return -1
         window = int(self._map_windows[page // PTRS_PER_PTE])
-        find = self.machine.kernel(painted.window_at, "miiii")
+        find = self.machine.entry_point(painted.window_at, "miiii")
         found = int(find(self.state.base, mm, window, int(self.by_trace)))
         return -1 if found < 0 else found * PTRS_PER_PTE + page % PTRS_PER_PTE
 
@@ -334,7 +334,7 @@ class Lane(ABC):
         if self.machine is None or self.state is None or mm >= self.state.all[cells.SLOTS]:
             out[: self.source.pages] = 0
             return out[: self.source.pages]
-        run = self.machine.kernel(painted.paint, "miivvii")
+        run = self.machine.entry_point(painted.paint, "miivvii")
         run(self.state.base, mm, self._map_windows, out.view(np.int64), int(self.by_trace), int(self.pins))
         return out[: self.source.pages]
 
@@ -353,7 +353,7 @@ class Lane(ABC):
         if self.machine is None:
             out[:nr] = weights[0]
             return out[:nr]
-        self.machine.kernel(painted.shrink, "vvv")(whole.view(np.int64), weights, out.view(np.int64))
+        self.machine.entry_point(painted.shrink, "vvv")(whole.view(np.int64), weights, out.view(np.int64))
         return out[:nr]
 
     @cached_property

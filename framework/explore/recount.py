@@ -133,5 +133,5 @@ def recount_owners(machine: Machine, state: Cells, step: int) -> None:
     kept = tallies[list(KEPT)].copy()
     state.all[cells.NOW] = step + 1
     state.all[cells.STEP] = max(step, 0)
-    machine.kernel(recount, "mii")(state.base, machine.shape.nr_mms)
+    machine.entry_point(recount, "mii")(state.base, machine.shape.nr_mms)
     tallies[list(KEPT)] = kept

@@ -130,8 +130,8 @@ lower_builtin(operator.getitem, RefType, types.Integer)(_lower_element)
 def _store_initial(builder: Any, address: Any, field: Field) -> None:
     width = ir.IntType(CTYPES[field.ctype].bits)
     for i in range(field.count):
-        place = builder.add(address, I64(field.offset + i * CTYPES[field.ctype].bytes))
-        builder.store(width(field.init), builder.inttoptr(place, width.as_pointer()))
+        element = builder.add(address, I64(field.offset + i * CTYPES[field.ctype].bytes))
+        builder.store(width(field.init), builder.inttoptr(element, width.as_pointer()))
 
 
 def _lower_init_fields(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -139,11 +139,11 @@ def _lower_init_fields(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     stride = kind.layouts["page"].size
     nbytes = builder.mul(int_of(context, builder, sig, args, 1), I64(stride))
     wanted = [f for f in kind.layouts[kind.struct].fields if f.init is not None]
-    for place in sorted({f.offset // stride for f in wanted}):
-        mine = [f for f in wanted if f.offset // stride == place]
-        reaches = builder.icmp_signed(">=", nbytes, I64(max(f.end for f in mine)))
+    for number in sorted({f.offset // stride for f in wanted}):
+        in_page = [f for f in wanted if f.offset // stride == number]
+        reaches = builder.icmp_signed(">=", nbytes, I64(max(f.end for f in in_page)))
         with builder.if_then(reaches):
-            for field in mine:
+            for field in in_page:
                 _store_initial(builder, args[0], field)
     return context.get_dummy_value()
 
@@ -157,13 +157,13 @@ register(
 
 # -- calls through the table in front of the memory ------------------------------------------------------
 FAULT: Final = -(1 << 63)
-"""What an entry of a table answers if its text raised an exception."""
+"""What an entry of a table returns if its text raised an exception."""
 _raised = ctypes.c_int64(0)
 llvm.add_symbol("foliolab_raised", ctypes.addressof(_raised))
 
 
 def _raised_in(module: Any) -> Any:
-    """Where an entry leaves the exception that it raised; threads that raise at once share one of theirs."""
+    """The variable for the exception that an entry raised; of two threads that raise at once, one wins."""
     return module.globals.get("foliolab_raised") or ir.GlobalVariable(module, I64, "foliolab_raised")
 
 
@@ -199,8 +199,9 @@ def register_table_call(function: Any, count: int) -> None:
         ]
         answer = builder.call(builder.inttoptr(address, target), given)
         with cgutils.if_unlikely(builder, builder.icmp_signed("==", answer, I64(FAULT))):
-            place = context.call_conv._get_excinfo_argument(builder.function)
-            builder.store(builder.inttoptr(builder.load(_raised_in(builder.module)), place.type.pointee), place)
+            slot_of_exception = context.call_conv._get_excinfo_argument(builder.function)
+            raised = builder.load(_raised_in(builder.module))
+            builder.store(builder.inttoptr(raised, slot_of_exception.type.pointee), slot_of_exception)
             context.call_conv._return_errcode_raw(builder, RETCODE_USEREXC)
         return answer
 

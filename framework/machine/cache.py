@@ -1,8 +1,8 @@
-"""The disk cache of native code: one file per content hash, checked before it is believed.
+"""The disk cache of native code: one file per content hash, with a checksum.
 
-A file's name is the hash of everything that went into it, so an entry is never stale. It is written beside
-its place and renamed into it, so builders that meet see either nothing or a whole file. A damaged file is
-deleted and built again.
+A file's name is the hash of everything that went into it, so an entry is never stale. A new file is written beside the
+final name and renamed, so a concurrent builder sees either no file or a whole one. A damaged file is deleted and
+built again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def read(key: str) -> bytes | None:
 
 
 def write(key: str, payload: bytes) -> None:
-    """Store a payload; where the folder cannot be written, nothing is kept and nothing fails."""
+    """Store a payload; if the folder cannot be written, the payload is not kept."""
     path = _file(key)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,11 +60,11 @@ def write(key: str, payload: bytes) -> None:
 
 
 def drop(key: str) -> None:
-    """Forget an entry."""
+    """Delete an entry."""
     with contextlib.suppress(OSError):
         _file(key).unlink()
 
 
 def has(key: str) -> bool:
-    """Whether something is stored under a key (it may yet prove damaged)."""
+    """Whether a file is stored under a key; its checksum is not checked."""
     return _file(key).is_file()

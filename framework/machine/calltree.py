@@ -1,6 +1,6 @@
 """Call trees of plain functions: which functions and constants one depends on, and copies with some replaced.
 
-A policy's parameters are module constants; its hooks are stubs in the engine's text. Both are put in place
+A policy's parameters are module constants; its hooks are stubs in the engine's text. Both are put in
 by copying the call tree with other globals, so interpreted and native code come from the same functions.
 """
 
@@ -46,15 +46,15 @@ def _refuse(function: FunctionType) -> None:
     """Refuse what would be state outside of memory, or comes from outside of the policy."""
     for step in dis.get_instructions(function.__code__):
         line = step.positions.lineno if step.positions is not None else None
-        place = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
+        location = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
         if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
             raise NativeBuildError(
-                f"{function.__qualname__} at {place} changes the global {step.argval!r}",
+                f"{function.__qualname__} at {location} changes the global {step.argval!r}",
                 "state belongs in fields, where every processor sees it",
             )
         if step.opname == "IMPORT_NAME":
             raise NativeBuildError(
-                f"{function.__qualname__} at {place} imports {step.argval}",
+                f"{function.__qualname__} at {location} imports {step.argval}",
                 "only functions and constants (int, bool, tuples of them) can be used, imported at the top of the file",
             )
 
@@ -194,7 +194,7 @@ class CallTree:
             self._visit(self._actual(root))
 
     def _actual(self, value: Any, caller: Function | None = None) -> Any:
-        """What stands in a function's place; who stands there may itself call the one it replaces."""
+        """The substitute of a function, if it has one. The substitute itself may call the function that it replaces."""
         if not isinstance(value, FunctionType):
             return value
         found = self.replace.get(value, value)
@@ -228,7 +228,7 @@ class CallTree:
                 self._visit(value)
 
     def _undefined(self, function: FunctionType, name: str) -> NativeBuildError:
-        """A name that nobody defines; where it is read, and what may have been meant."""
+        """The error for an undefined name: where the name is read, and a similar name."""
         known = {leaf.__name__ for leaf in self.leaves}
         near = get_close_matches(name, [*known, *function.__globals__], 1, 0.75)
         hint = "define it at the top of the file, or import it there"
@@ -249,7 +249,7 @@ class CallTree:
         if isinstance(value, FunctionType) or _is_constant(value):
             return
         if isinstance(value, type):
-            return  # numba says what it cannot use of it, with the line
+            return  # numba reports unsupported uses, with the line
         raise NativeBuildError(
             f"{function.__qualname__} at {where(function)} reads the global {name!r}, a {type(value).__name__}",
             "only functions and constants (int, bool, tuples of them) can be used; state belongs in fields",

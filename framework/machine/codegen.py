@@ -1,8 +1,8 @@
 """How numba compiles for FolioLab: its own code generator, beside the one that the rest of the process uses.
 
-numba's optimisation level and LLVM's unrolling are process-wide settings. A program that imports FolioLab keeps its
-own: while FolioLab compiles or loads native code, `own_code_generator` puts FolioLab's code generator in the place of
-numba's, and no other thread can compile meanwhile.
+numba's optimization level and LLVM's unrolling are process-wide settings, which belong to the program that imports
+FolioLab. While FolioLab compiles or loads native code, `own_code_generator` makes numba use FolioLab's code generator;
+no other thread can compile meanwhile.
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ require_all(nativetypes.NATIVE, "native", "framework/machine/lowering.py (or add
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
 _ARRAYS: Final = {"v": types.int64[::1], "t": types.int64[:, ::1]}
-_PLACE: Final = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)')
+_LOCATION: Final = re.compile(
+    r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)'
+)
 
 
 @remember
@@ -86,7 +88,7 @@ class Library:
         Args:
             function: a root of the tree.
             kinds: one letter per argument: m memory (passed as its address), i integer, f folio, p page, a MM;
-                v and t arrays of one and two dimensions, int64 and contiguous, for what is no policy's text.
+                v and t arrays of one and two dimensions, int64 and contiguous (never in a policy's text).
 
         Raises:
             NativeBuildError: it cannot be compiled; names the author's file and line.
@@ -97,7 +99,7 @@ class Library:
         return self._compiled[function, kinds].entry_point  # type: ignore[no-any-return]
 
     def table(self, functions: Sequence[Function], kinds: str) -> list[int]:
-        """Where the native forms of functions start that other native code calls, for `register_table_call`.
+        """The addresses of native forms that other native code calls, for `register_table_call`.
 
         They are compiled together, into one entry of the cache, and follow C's calling convention.
         """
@@ -121,7 +123,7 @@ class Library:
             return None
         try:
             return cpu_target.target_context.codegen().unserialize_library(pickle.loads(payload))
-        except Exception:  # whatever a damaged or foreign entry raises, it is built again
+        except Exception:  # a damaged or foreign entry may raise anything; the code is built again
             cache.drop(key)
             return None
 
@@ -146,7 +148,7 @@ class Library:
         return made
 
     def assembly(self, function: Function, kinds: str) -> str:
-        """The machine code of a function as text (compiled anew; for tests and the curious)."""
+        """The machine code of a function as text; the function is compiled again."""
         with own_code_generator():
             return str(self._build(function, kinds).library.get_asm_str())
 
@@ -157,7 +159,7 @@ class Library:
             return None
         try:
             return compiler.CompileResult._rebuild(cpu_target.target_context, *pickle.loads(payload))
-        except Exception:  # whatever a damaged or foreign entry raises, it is built again
+        except Exception:  # a damaged or foreign entry may raise anything; the code is built again
             cache.drop(key)
             return None
 
@@ -194,35 +196,35 @@ class Library:
 
 
 def _symbol(key: str, i: int) -> str:
-    """Symbols share one name space in a process."""
+    """A name that is unique in the process: symbols of all libraries share one name space."""
     return f"foliolab_entry_{key[:24]}_{i}"
 
 
 def _explain(function: Function, fault: Exception, authors: set[Path]) -> NativeBuildError:
     """The author's file and line, and numba's reason, out of its long report."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(fault))
-    places = [(Path(p["file"] or p["file2"]).resolve(), p["line"] or p["line2"]) for p in _PLACE.finditer(text)]
-    # numba names the innermost place first
-    places = [p for p in places if p[0] in authors] or places[-1:]
-    place = f"{places[0][0]}:{places[0][1]}" if places else where(function)
+    found = [(Path(m["file"] or m["file2"]).resolve(), m["line"] or m["line2"]) for m in _LOCATION.finditer(text)]
+    # numba names the innermost location first
+    found = [(file, line) for file, line in found if file in authors] or found[-1:]
+    location = f"{found[0][0]}:{found[0][1]}" if found else where(function)
     reasons = [
         line.strip(" -")
         for line in text.splitlines()
         if line.strip() and not line.lstrip().startswith(("File", "During", "Failed in", "<source", "^"))
     ]
-    telling = [
+    known = [
         r
         for r in reasons
         if re.search(r"Unknown attribute|Untyped|Cannot unify|No implementation|not supported|Use of|cannot", r)
     ]
     if re.search(r"\bRef\(", text) and "No implementation" in text:
-        telling = ["a field is used as if it were its value: read it by load() or atomic_read()"]
+        known = ["a field is used as if it were its value: read it by load() or atomic_read()"]
     if "NRT required" in text:
-        telling = ["it needs an object that grows (a dict, list, set or string)"]
-    reason = (telling or reasons or ["numba gave no reason"])[-1 if not telling else 0]
+        known = ["it needs an object that grows (a dict, list, set or string)"]
+    reason = known[0] if known else reasons[-1] if reasons else "numba gave no reason"
     if hook := re.search(r"\bhooks\.(\w+?)(?:_at)?\(", reason):
         reason = f"the hook {hook[1]} does not return what it should"
     return NativeBuildError(
-        f"{place}: cannot be compiled: {reason}",
+        f"{location}: cannot be compiled: {reason}",
         "run it interpreted first for a fuller message; only integers, references, pointers and primitives compile",
     )

@@ -123,7 +123,7 @@ class Zone(Pointer):
     max_order: Ref
     nr_pages: Ref
     free_area: Ref
-    tell_moves: Ref
+    notify_moves: Ref
 
 
 class Pte(Pointer):

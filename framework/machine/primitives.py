@@ -28,7 +28,7 @@ PointerT = TypeVar("PointerT", bound=Pointer)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 Effect = Literal["load", "store", "update", "atomic", "wait", "barrier", "compute", "contents"]
-"""What a primitive does. update: a load and a store that are not one instruction; atomic: one locked instruction on
+"""The effect of a primitive. update: a load and a store that are not one instruction; atomic: one locked instruction on
 x86-64; compute: numbers and addresses, no access; contents: page contents, which are not part of the memory."""
 
 EFFECTS: Final[dict[Callable[..., object], Effect]] = {}
@@ -253,7 +253,7 @@ def test_and_clear_bit(bit: int, ref: Ref) -> bool:
 
 @primitive("atomic")
 def test_and_set_bit_lock(bit: int, ref: Ref) -> bool:
-    """Take a bit as a lock: set it with acquire order; whether somebody else holds it."""
+    """Take a bit as a lock: set it with acquire order; whether it was set, so that another thread holds the lock."""
     return bool(ref.rmw("test_and_set_bit_lock", lambda old: _with_bit(old, bit, ref))[0] >> bit & 1)
 
 
@@ -292,19 +292,19 @@ def spin_wait_clear(bit: int, ref: Ref) -> None:
 
     Native code pauses at most SPIN_LIMIT times before it yields its time slice, and counts that: the
     lock's holder has probably been preempted, so the sample is not one of contention (see `native.yields`).
-    Interpreted, nobody else runs, and a held lock is a lost lock; unless somebody schedules threads (`Memory.waiter`).
+    Interpreted code has one thread, so a held lock is a lost lock, unless a scheduler of threads set `Memory.waiter`.
     """
     while ref.read("READ_ONCE") >> bit & 1:
         if ref.mem.waiter is None:
             raise LostLock(
-                f"bit {bit} of {ref!r} is held and nobody is left to release it",
+                f"bit {bit} of {ref!r} is held, and no thread is left that could release it",
                 "look for a path that takes the lock and returns without releasing it",
             )
         ref.mem.waiter(ref, bit)
 
 
 def bit_spin_lock(bit: int, ref: Ref) -> None:
-    """Take a bit spinlock: one test-and-set when nobody holds it."""
+    """Take a bit spinlock: one test-and-set if the lock is free."""
     while test_and_set_bit_lock(bit, ref):
         spin_wait_clear(bit, ref)
 

@@ -1,4 +1,4 @@
-"""A small function of primitives, compiled and run: does native code work on this machine?"""
+"""A self-test of native code: compile and run a small function of primitives on this host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def count(vm: Any, nr: int) -> int:
 
 
 def run() -> int:
-    """What the compiled function computes; ANSWER if all is well.
+    """Compile and run the function; return its result, which should be ANSWER.
 
     Raises:
         NativeBuildError: it cannot be compiled.

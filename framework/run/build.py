@@ -61,7 +61,7 @@ def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
     layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
     return [
-        Piece(engine_library(layout, None), entry, entrypoints.KERNELS[entry])
+        Piece(engine_library(layout, None), entry, entrypoints.ENTRY_POINTS[entry])
         for layout in layouts
         for entry in ENTRY_POINTS
     ]

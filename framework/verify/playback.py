@@ -347,7 +347,7 @@ class _SchedulePlayer:
             self.waiting[number] = operation, self._question(operation)
             machine.cpu = number  # no other thread runs until the next access
             for function, numbers in machine.bind_operation(operation).entries:
-                memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
+                memories = [machine.vm, machine.contents][: entrypoints.ENTRY_POINTS[function].count("m")]
                 answers.append(function(*memories, *numbers))
             self._begin(number)
             self._answered(number, operation, answers)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from foliolab.framework.engine.guard import author_place
+from foliolab.framework.engine.guard import author_location
 from foliolab.framework.errors import PluginError
 from foliolab.framework.machine.memory import Memory, Observer
 from foliolab.framework.machine.ref import Ref
@@ -98,7 +98,7 @@ class Watchdog:
             self._count += 1
             if self._count > self.limit:
                 raise Endless(
-                    f"does not end: {self._count:,} accesses in one call, the last at {author_place()}",
+                    f"does not end: {self._count:,} accesses in one call, the last at {author_location()}",
                     "bound the loop",
                 )
         self.accesses += 1

@@ -227,7 +227,7 @@ def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], entry: Entry) -> str
         rows = "".join(f"<li>{escape(reference)}</li>" for reference in policy.references)
         parts.append(f"<h3>Sources</h3><ul>{rows}</ul>")
     if policy.models is not None:
-        parts.append(f"<h3>Models</h3><p>{escape(policy.models.told)}</p>")
+        parts.append(f"<h3>Models</h3><p>{escape(policy.models.description)}</p>")
     parts.append(f"<h3>Origin</h3><p>{escape(entry.source)}; folios up to order {policy.max_order}</p>")
     return "".join(parts)
 

@@ -188,7 +188,7 @@ class Bench:
         )
 
     def _ways(self, machine: Machine, operation: Operation) -> Iterator[Callable[..., int]]:
-        yield machine.kernel(operation.entry)
+        yield machine.entry_point(operation.entry)
         yield self.plain.kernel(machine, operation.entry)
         if self.tuned is not None:
             yield self.tuned.kernel(machine, operation.entry)

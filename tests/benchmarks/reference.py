@@ -157,8 +157,8 @@ class Reference:
         return str(folder / how[-1])
 
     def kernel(self, engine: Engine, entry: Callable[..., Any]) -> Kernel:
-        """The C form of an entry point on an engine's memory, called like `Engine.kernel`'s."""
-        kinds = entrypoints.KERNELS[entry]
+        """The C form of an entry point on an engine's memory, called like `Engine.entry_point`'s."""
+        kinds = entrypoints.ENTRY_POINTS[entry]
         run = self._library[entry.__name__]
         run.restype = ctypes.c_int64
         run.argtypes = [ctypes.c_void_p if k == "m" else ctypes.c_int64 for k in kinds]
@@ -171,11 +171,11 @@ class ReferenceMachine(Machine):
 
     reference: Reference
 
-    def kernel(self, entry: Callable[..., Any], kinds: str | None = None) -> Callable[..., Any]:
+    def entry_point(self, entry: Callable[..., Any], kinds: str | None = None) -> Callable[..., Any]:
         """The C form of an entry point where there is one."""
         if entry in ENTRIES:
             return self.reference.kernel(self, entry)
-        return super().kernel(entry, kinds)
+        return super().entry_point(entry, kinds)
 
 
 if __name__ == "__main__":

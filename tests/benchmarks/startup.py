@@ -39,7 +39,7 @@ wanted = (e.populate, e.fork_range, e.zap_range, e.split_range, e.write_range, e
 for module in (page_mapcount, mm_id, no_page_mapcount):
     machine = Machine(module.POLICY.with_parameters(), Shape(1024, 2, 512))
     for entry in wanted:
-        machine.kernel(entry)
+        machine.entry_point(entry)
 ready = time.perf_counter()
 print(ready - start, numpy_there - start, numba_there - numpy_there, there - numba_there, ready - there)
 """

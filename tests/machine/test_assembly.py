@@ -13,7 +13,7 @@ import pytest
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape, engine_library, native_missing, policy_library
-from foliolab.framework.engine.entrypoints import KERNELS, zap_range
+from foliolab.framework.engine.entrypoints import ENTRY_POINTS, zap_range
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import engine_layouts
 from foliolab.framework.machine.ref import Ref
@@ -90,7 +90,7 @@ def test_the_removal_loop_of_a_page_is_one_locked_instruction_and_its_flag() -> 
 @pytest.mark.slow
 def test_zap_clears_ptes_by_xchg_and_counts_nothing_itself() -> None:
     """The engine's own part of a zap: an exchange a PTE, the references of a batch at once, no policy atomics."""
-    text = engine_library(engine_layouts(BASE), None).assembly(zap_range, KERNELS[zap_range])
+    text = engine_library(engine_layouts(BASE), None).assembly(zap_range, ENTRY_POINTS[zap_range])
     assert re.search(r"\bxchgq\b", text)
     # references are dropped by a value (is it zero?), so an xadd is right there, and it is never in a loop over pages
     assert len(re.findall(r"lock\s+cmpxchg", text)) == 0

@@ -282,7 +282,7 @@ def test_who_finds_the_lock_taken_waits() -> None:
     m = populated(B)
     m.exit(B)
     bit_spin_lock(LOCK_BIT, m.folio(0)._owner)
-    with pytest.raises(AccessError, match="nobody is left to release it"):
+    with pytest.raises(AccessError, match="no thread is left that could release it"):
         m.unmap(A, 0, 1)
 
 

@@ -30,7 +30,7 @@ def test_a_lone_writer_is_exclusive_and_a_second_one_shared(form: int) -> None:
     start = seq.read_sequence(ref)
     assert seq.is_written(start, form)
     if first:
-        with pytest.raises(AccessError, match="nobody is left to release it"):
+        with pytest.raises(AccessError, match="no thread is left that could release it"):
             seq.write_begin(ref, form)  # waits for the exclusive writer
         ref.write("test", start)
     else:

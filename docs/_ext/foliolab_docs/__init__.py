@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from docutils import nodes
+from pygments.lexers.python import PythonLexer
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -84,6 +85,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("foliolab-file", commands.File)
     app.add_directive("foliolab-generated", Generated)
     app.add_lexer("scenario", ScenarioLexer)
+    app.add_lexer("add", PythonLexer)  # the pieces of CONTRIBUTING's recipe, whose fences say where each goes
     app.add_lexer("ebnf", TextLexer)  # the scenarios' grammar has sentences in it, which the lexer of that name refuses
     app.connect("builder-inited", _write_pages)
     app.connect("env-before-read-docs", _begin_commands)

@@ -80,8 +80,11 @@ def page(policy: Policy, sources: Sources) -> str:
         *(f"- {prose(one)}" for one in policy.references),
         "",
     ]
-    if policy.models:
-        lines += [f"It models {prose(policy.models.told)}; `foliolab kernel check` compares it with such a kernel.", ""]
+    if models := policy.models:
+        lines += [
+            f"It models {prose(models.description)}; `foliolab kernel check` compares it with such a kernel.",
+            "",
+        ]
     for part in (
         _stored(scheme), _parameters(policy), _claims(scheme, kept), _states(scheme), _cost(scheme),
         _precision(scheme, sources.precision(scheme)), _limits(scheme, kept), _text(policy, file),
@@ -116,7 +119,7 @@ def _stored(scheme: Scheme) -> Iterator[str]:
     yield ""
     costs = [cost(scheme, order) for order in ORDERS]
     yield from table(
-        ("folio", "bits used a folio", "bits a page", "bytes by which struct pages grow"),
+        ("folio", "bits used per folio", "bits per page", "bytes by which struct pages grow"),
         ((size_text(4 << one.order), f"{one.bits:,}", f"{one.bits_per_page:.2f}", one.extra) for one in costs),
         right=1,
     )

@@ -188,7 +188,7 @@ class Text:
     """The entry points of the engine and of a policy in their explored form.
 
     Attributes:
-        kernels: the explored form of each entry point of the engine.
+        entry_points: the explored form of each entry point of the engine.
         relaxes: whether the policy waits in loops of its own.
     """
 
@@ -198,12 +198,12 @@ class Text:
         leaves = LEAVES | frozenset(put.values())
         tree = policy_tree(scheme)
         policy = CallTree(calls.ENTRIES, leaves, {**tree.replace, **put}, tree.constants)
-        engine = CallTree(list(entrypoints.KERNELS), leaves, put, {})
+        engine = CallTree(list(entrypoints.ENTRY_POINTS), leaves, put, {})
         relax = put[p.cpu_relax]
         self.relaxes = any(relax in needs.values() for needs in policy.needs.values())
         twins: dict[Any, Any] = dict(policy.copies(self._skippable))
         self.interposer.entries = tuple(twins[entry] for entry in calls.ENTRIES)
-        self.kernels: dict[Any, Function] = dict(engine.copies(self._skippable))
+        self.entry_points: dict[Any, Function] = dict(engine.copies(self._skippable))
 
     def _skippable(self, function: Any, twin: Function) -> Function:
         """The function as its callers see it: a run may skip it once it has returned (see `ThreadRun.function`)."""

@@ -130,7 +130,7 @@ class ThreadRun:
             call = self.program.calls[self.call]
             self.position = self._entered = 0
             self.reads: list[tuple[int, int, int, int]] = []
-            answer = self.trie.text.kernels[call.function](*memories[: call.memories], *call.numbers)
+            answer = self.trie.text.entry_points[call.function](*memories[: call.memories], *call.numbers)
             self._end(call, answer)
             self.call += 1
             self.steps = 0

@@ -46,7 +46,7 @@ class Call:
     @property
     def memories(self) -> int:
         """The number of memories that the entry point takes before its integers."""
-        return entrypoints.KERNELS[self.function].count("m")
+        return entrypoints.ENTRY_POINTS[self.function].count("m")
 
     @property
     def holds(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from foliolab.framework.engine.guard import author_place
+from foliolab.framework.engine.guard import author_location
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.term import Term
@@ -20,7 +20,7 @@ class Unsupported(FolioLabError):
 
 def unsupported(what: str, hint: str = "the random and the explored attack run it as it is") -> Unsupported:
     """The error for something at the author's line that runs now."""
-    return Unsupported(f"{author_place()} {what}", hint)
+    return Unsupported(f"{author_location()} {what}", hint)
 
 
 class Decides(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from foliolab.framework.engine.guard import author_place
+from foliolab.framework.engine.guard import author_location
 from foliolab.framework.machine import primitives as plain
 from foliolab.framework.verify.symbolic import algebra, number, term
 from foliolab.framework.verify.symbolic.number import lift, term_of, unsupported
@@ -74,7 +74,7 @@ def spin_wait_clear(bit: Any, ref: Ref) -> None:
     held = _bit(bit, ref)
     if held is not False:
         paths = ref.mem.paths
-        what = f"{author_place()} waits for bit {bit} of {ref.kind}.{ref.field.name}, which nobody will clear"
+        what = f"{author_location()} waits for bit {bit} of {ref.kind}.{ref.field.name}, which nobody will clear"
         paths.fault("lost-lock", term_of(held), what)
         if paths.decide(term_of(held)):
             paths.dead_end()

@@ -83,7 +83,7 @@ def random_run(world: World, seed: int) -> Machine:
         for operation in world.operations[number]:
             machine.cpu = number
             for function, numbers in machine.bind_operation(operation).entries:
-                memories = [machine.vm, machine.contents][: entrypoints.KERNELS[function].count("m")]
+                memories = [machine.vm, machine.contents][: entrypoints.ENTRY_POINTS[function].count("m")]
                 function(*memories, *numbers)
 
     choose = random.Random(seed)
