@@ -36,7 +36,7 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
     "raises": ("x = 1\n\n1 / 0\n", "import", "FILE:3: ZeroDivisionError: division by zero"),
     "raises-deep": (
         "import json\n\njson.loads('no')\n", "import", "FILE:3: JSONDecodeError: Expecting value"),
-    "exits": ("import sys\nsys.exit(0)\n", "import", "FILE:2: it ends the program"),
+    "exits": ("import sys\nsys.exit(0)\n", "import", "FILE:2: it exits when it is loaded"),
     "syntax": ("def f(:\n    pass\n", "import", "FILE:1: SyntaxError: invalid syntax"),
     "null-byte": (b"x = 1\0\n", "import", "source code string cannot contain null bytes"),
     "not-utf-8": (b"x = 'caf\xe9'\n", "import", "'utf-8' codec can't decode byte 0xe9"),

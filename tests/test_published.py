@@ -210,3 +210,17 @@ def test_what_was_published_stands_beside_the_same_thing(
     rows = compare(result, published=[one], resolve=how)
     assert rows[1].published == ((one,) if there else ())
     assert rows[0].published == ()
+
+
+def test_a_parameter_that_a_policy_no_longer_has_does_not_hide_its_figures() -> None:
+    """mm-id had the parameters slots and width when tests/report/first.json was measured."""
+    measured = Result.load(Path(__file__).parent / "report" / "first.json")
+    figure = Published(
+        source="V1", machine="", workload="fork", size_kib=16, policy="mm-id", baseline="page-mapcount", percent=4
+    )
+    present: dict[str, Mapping[str, int]] = {
+        "page-mapcount": {"large_mapcount": 1, "batched": 1}, "mm-id": {}, "no-page-mapcount": {},
+    }  # fmt: skip
+    rows = compare(measured, published=[figure], resolve=present.get)
+    (row,) = (row for row in rows if (row.workload, row.size_kib, row.policy) == ("fork", 16, "mm-id"))
+    assert row.published == (figure,)

@@ -123,7 +123,7 @@ Verdicts against page-mapcount
   Faster, slower: significant at 5 % by the U test, Holm-corrected for 2 tests.
   Same: the interval is within ±5 % of no change.
 
-Partial: the run was interrupted; this is what was measured until then.
+Partial: the run was interrupted; what was measured until then is shown.
 Failed (mm-id, remap, 2 MiB): it raised
   in mine.py:3
 Not measured: it raised (remap, 2 MiB, mm-id)

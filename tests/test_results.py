@@ -162,7 +162,7 @@ def test_a_newer_schema(tmp_path: Path, data: bytes) -> None:
         (lambda d: d["cells"][0].update(flagged=[2]), "flagged round is not among the 2 samples"),
         (lambda d: d["cells"][1].update(status="lost"), r"field cells\[1\]\.status"),
         (lambda d: d["cells"].append(d["cells"][0]), "there twice"),
-        (lambda d: d["cells"][0].update(policy="exact"), "not asked for"),
+        (lambda d: d["cells"][0].update(policy="exact"), "not in the request"),
         (lambda d: d["config"].update(baseline="exact"), "the baseline exact is not one of the policies"),
         (lambda d: d["config"].update(seed=-1), "the seed -1"),
         (lambda d: d.pop("machine"), "missing required field `machine`"),

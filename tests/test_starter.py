@@ -56,7 +56,7 @@ def test_it_can_be_compared(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "My Idea", "my_idea", "-a", "a-", "1a", 'a"', "a b"])
 def test_other_names_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no name"):
+    with pytest.raises(UsageError, match="is not a valid name"):
         starter.write(name, tmp_path / "x.py")
     assert not (tmp_path / "x.py").exists()
 
@@ -65,7 +65,7 @@ def test_no_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
         starter.write("x", tmp_path / "x.py")
-    with pytest.raises(UsageError, match="no Python file"):
+    with pytest.raises(UsageError, match="not a Python file"):
         starter.write("x", tmp_path / "x.txt")
     assert (tmp_path / "x.py").read_text() == "mine"
 
@@ -122,7 +122,7 @@ def test_what_is_written_has_no_gaps(tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["new", "dance", "my-idea"], "there are policy, workload, reader"),
-        (["new", "policy", "My Idea"], "no name"),
+        (["new", "policy", "My Idea"], "is not a valid name"),
         (["new", "policy", "full"], "exists already"),
         (["new", "workload", "my-load", "--file"], "leave it out"),
     ],

@@ -1,8 +1,8 @@
-"""Finding plugins and loading each so that a broken one stops nothing.
+"""Find plugins, and load each so that a broken plugin stops nothing else.
 
-A plugin is an installed distribution's entry point in the group `foliolab`, a file in the user's plugin
-folder, or a file named with `--plugin`. Whatever one of them does wrong (raise, loop, exit, offer the wrong
-things) becomes a `PluginFailure` that names it with the file and line of its own code.
+A plugin is an entry point of an installed distribution in the group `foliolab`, a file in the user's plugin folder, or
+a file named with `--plugin`. A plugin that raises, loops, exits or offers the wrong things becomes a `PluginFailure`,
+which names the location in the plugin's own code.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from foliolab.framework.isolation.blame import FRAMEWORK
 from foliolab.framework.isolation.limits import TooSlow, limited
 
 SECONDS = 5.0
-"""How long loading one plugin may take."""
+"""Seconds that loading one plugin may take."""
 
 SourceKind = Literal["entry", "file"]
 Phase = Literal["find", "import", "register", "hook", "check", "clash"]
@@ -41,11 +41,11 @@ class PluginFailure:
     Args:
         name: of the plugin.
         source: its distribution or file.
-        phase: what failed: to find it, import it, register its hooks, call a hook, check what it offers; or
-            "clash", a name that another plugin has taken.
-        message: one line, with file and line of the plugin's own code where there is such a place.
-        traceback: the whole traceback; empty where nothing was raised.
-        offers: names of policies and workloads that would have come from it, as far as known.
+        phase: what failed: to find the plugin, import it, register its hooks, call a hook, or check what it offers;
+            or "clash": another plugin has taken the name of something that it offers.
+        message: one line, with the location in the plugin's own code if there is one.
+        traceback: the whole traceback; empty if nothing was raised.
+        offers: names of what the plugin would have offered, as far as known.
     """
 
     name: str
@@ -58,14 +58,14 @@ class PluginFailure:
 
 @dataclass(frozen=True)
 class Source:
-    """A place that a plugin can be loaded from.
+    """Something that a plugin can be loaded from.
 
     Args:
         kind: entry point or file.
         name: of the plugin: the entry point's, or the file's without its suffix.
         where: the distribution with its version, or the file.
         version: the distribution's; empty for files.
-        load: gives the plugin: a module, or an object that an entry point names.
+        load: () -> the plugin: a module, or the object that an entry point names.
         roots: the files and folders that hold the plugin's own code.
         built_in: whether it comes with FolioLab.
     """
@@ -79,7 +79,7 @@ class Source:
     built_in: bool = False
 
     def stamp(self) -> str:
-        """What changes when the plugin's code does: a file's content. An installed package is imported once."""
+        """A text that changes with the plugin's code: a digest of a file. An installed package is imported once."""
         if self.kind == "entry":
             return f"{self.version} {self.roots}"
         try:
@@ -95,28 +95,30 @@ class Source:
 
 
 class Unusable(Exception):
-    """A plugin offers what cannot be used, or is not there at all.
+    """A plugin does not exist, or offers something that cannot be used.
 
     Args:
         message: what is wrong.
-        place: the file and line where.
-        offers: names of the policies and workloads that it is about.
-        phase: what failed, if it is not what loading had come to.
+        location: file and line; empty if not known.
+        offers: the names of what cannot be used.
+        phase: what failed; None for the phase that the loading is in.
     """
 
-    def __init__(self, message: str, place: str = "", offers: Sequence[str] = (), phase: Phase | None = None) -> None:
+    def __init__(
+        self, message: str, location: str = "", offers: Sequence[str] = (), phase: Phase | None = None
+    ) -> None:
         super().__init__(message)
-        self.place = place
+        self.location = location
         self.offers = tuple(offers)
         self.phase = phase
 
 
 # -- where plugins come from ---------------------------------------------------------------------
 def sources(files: Sequence[str | os.PathLike[str]] = ()) -> list[Source]:
-    """Everything that offers a plugin: FolioLab's own, installed ones, the user's folder, then `files`.
+    """All sources of plugins: FolioLab's own, installed plugins, the user's folder, then `files`.
 
     The environment variable FOLIOLAB_PLUGINS selects among installed plugins and those of the user's folder:
-    `off` for none, or names separated by commas. FolioLab's own and `files` are always loaded.
+    `off` for none of them, or names separated by commas. FolioLab's own and `files` are always loaded.
     """
     entries = [_entry(point) for point in metadata.entry_points(group=GROUP)]
     own = [s for s in entries if s.built_in]
@@ -138,7 +140,7 @@ def user_folder() -> Path:
 
 
 def _users() -> list[Path]:
-    """The files of the user's plugin folder; the folder itself where it may not be read, to be listed as broken."""
+    """The files of the user's plugin folder. A folder that cannot be read is listed itself, as a broken plugin."""
     folder = user_folder()
     try:
         return sorted(folder.glob("*.py")) if folder.is_dir() else []
@@ -187,7 +189,7 @@ def _file(path: Path) -> Source:
 
 
 class _FreshLoader(SourceFileLoader):
-    """Compiles the text that is there now: no __pycache__ beside a user's file, and nothing stale."""
+    """Compiles the present text of a file: it writes no __pycache__ beside a user's file, and reads no stale one."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -196,16 +198,16 @@ class _FreshLoader(SourceFileLoader):
 def _load_file(where: str) -> ModuleType:
     path = Path(where)
     try:
-        there = path.exists()
+        exists = path.exists()
     except OSError as fault:
-        raise Unusable(f"it cannot be read: {fault.strerror}", phase="find") from fault
+        raise Unusable(f"the file cannot be read: {fault.strerror}", phase="find") from fault
     if path == user_folder():
         raise Unusable("the plugin folder cannot be read: change its permissions, or set FOLIOLAB_CONFIG", phase="find")
-    if not there:
+    if not exists:
         raise Unusable("there is no such file", phase="find")
     if not path.is_file() or path.suffix != ".py":
         raise Unusable("this is not a Python file (*.py)", phase="find")
-    # Two files of the same name in different folders are two modules.
+    # Files of the same name in different folders are different modules.
     name = f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{sha256(where.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, where, loader=_FreshLoader(name, where))
     assert spec is not None and spec.loader is not None
@@ -238,43 +240,43 @@ class Attempt:
             return None
         except KeyboardInterrupt:
             raise
-        except BaseException as fault:  # SystemExit, too: a script without a main guard ends the plugin only
+        except BaseException as fault:  # a script without a main guard raises SystemExit: that ends the plugin only
             return self._failure(fault)
 
     def _failure(self, fault: BaseException) -> PluginFailure:
-        place = place_of(fault, self.source)
+        location = location_of(fault, self.source)
         if isinstance(fault, Unusable):
             self.phase = fault.phase or self.phase
             cause = fault.__cause__
             if cause is not None:
-                place = place_of(cause, self.source)
+                location = location_of(cause, self.source)
             text = "".join(traceback.format_exception(cause)) if cause is not None else ""
-            return self.failure(str(fault), fault.place or place, text, fault.offers)
-        return self.failure(_explain(fault), place, "".join(traceback.format_exception(fault)))
+            return self.failure(str(fault), fault.location or location, text, fault.offers)
+        return self.failure(_explain(fault), location, "".join(traceback.format_exception(fault)))
 
-    def failure(self, message: str, place: str = "", text: str = "", offers: Sequence[str] = ()) -> PluginFailure:
-        """The failure of this plugin in the phase that it is in."""
+    def failure(self, message: str, location: str = "", text: str = "", offers: Sequence[str] = ()) -> PluginFailure:
+        """The failure of this plugin in its present phase."""
         message = " ".join(message.split())
-        if not place and self.source.kind == "file" and self.phase != "find":
-            place = self.source.where
-        line = f"{place}: {message}" if place else message
+        if not location and self.source.kind == "file" and self.phase != "find":
+            location = self.source.where
+        line = f"{location}: {message}" if location else message
         return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(offers))
 
 
 def _explain(fault: BaseException) -> str:
     """One line about what a plugin raised."""
     if isinstance(fault, TooSlow):
-        return f"did not end within {SECONDS:g} s; it was here when it was stopped"
+        return f"did not end within {SECONDS:g} s; this line was running"
     if isinstance(fault, SystemExit):
-        return "it ends the program when it is loaded"
+        return "it exits when it is loaded"
     if isinstance(fault, FolioLabError):
         return f"{fault.what} ({fault.hint})" if fault.hint else fault.what
     what = fault.msg if isinstance(fault, SyntaxError) else str(fault)
     return f"{type(fault).__name__}: {what}" if what else type(fault).__name__
 
 
-def place_of(fault: BaseException, source: Source) -> str:
-    """File and line of the plugin's own code where something was raised; empty where there is no such."""
+def location_of(fault: BaseException, source: Source) -> str:
+    """File and line of the plugin's own code that raised; empty if only other code did."""
     if isinstance(fault, SyntaxError) and fault.filename and source.owns(fault.filename):
         return f"{fault.filename}:{fault.lineno or 1}"
     for frame in reversed(traceback.extract_tb(fault.__traceback__)):

@@ -1,11 +1,11 @@
-"""Published figures: what the patch series say about run times, as data beside what was measured.
+"""Published figures: the run times that patch series report, as data to show beside measurements.
 
 Plugins give them as TOML files. A file holds tables, each with one row of figures per policy:
 
     [[table]]
-    source = "V1 (message ID)"       # who says so
-    machine = "Intel Xeon 4210R"     # on what; "" where the source does not say
-    baseline = "page-mapcount"       # against what, as a user would write the policy
+    source = "V1 (message ID)"       # where the figures are published
+    machine = "Intel Xeon 4210R"     # the computer that was measured; "" if the source does not say
+    baseline = "page-mapcount"       # the policy that is compared with, as a user writes it
     workload = "munmap"              # one workload, figures for several sizes in KiB …
     sizes = [16, 32]
     meaning = "time"                 # optional, see `Meaning`
@@ -28,12 +28,12 @@ from typing import Any, Final, Literal, get_args
 from foliolab.framework.errors import PluginError
 
 Meaning = Literal["time", "throughput", "speed-up", "below"]
-"""What a percentage says: "time": the change of run time, negative is faster; "throughput": the change of work done
-per time, positive is faster; "speed-up": so much faster, as the source calls it (without saying whether of time or
-of rate); "below": the change was less than this."""
+"""What a percentage means. "time": the change of run time, negative is faster. "throughput": the change of work per
+time, positive is faster. "speed-up": faster by this much, and the source does not say whether in time or in rate.
+"below": the change was less than this."""
 
 Resolve = Callable[[str], Mapping[str, int] | None]
-"""All parameters of a policy as a user would write it, or None where there is no such policy."""
+"""policy text -> all its parameters, or None if there is no such policy."""
 
 KEYS: Final = {
     "source", "machine", "baseline", "workload", "sizes", "workloads", "size_kib", "meaning", "note",
@@ -46,11 +46,11 @@ class Published:
     """One published figure.
 
     Args:
-        source: who published it.
-        machine: on what it was measured; empty where the source does not say.
-        workload, size_kib, policy, baseline: what was compared with what.
+        source: the publication.
+        machine: the computer that was measured; empty if the source does not say.
+        workload, size_kib, policy, baseline: the comparison.
         percent: the figure as published.
-        meaning: what the figure says.
+        meaning: see `Meaning`.
         note: one line; empty for none.
     """
 
@@ -66,7 +66,7 @@ class Published:
 
     @property
     def change_percent(self) -> float | None:
-        """The change of run time, negative is faster; None where the source says something else."""
+        """The change of run time, negative is faster; None if the figure has another meaning."""
         return self.percent if self.meaning == "time" else None
 
 
@@ -105,7 +105,7 @@ def parse(text: str, where: str) -> list[Published]:
 
 
 def _is(value: object, kind: type) -> bool:
-    """Whether a TOML value is of that kind; a truth value is not a number."""
+    """Whether a TOML value is of a type; a boolean is not a number."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -116,7 +116,7 @@ def _take(table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
 
 
 def _columns(table: Mapping[str, Any], where: str) -> list[tuple[str, int]]:
-    """The workload and the size that each column is about."""
+    """The workload and the size of each column."""
     if "workload" in table:
         workload = _take(table, "workload", str, where)
         columns = [(workload, size) for size in _take(table, "sizes", list, where)]
@@ -157,11 +157,11 @@ def _table(table: Any, where: str) -> Iterable[Published]:
 
 
 def identity(policy: str, values: Mapping[str, int] | None) -> tuple[str, frozenset[object]]:
-    """What makes two ways to write a policy the same one.
+    """A key that is equal for two ways to write the same policy.
 
     Args:
-        policy: as a user would write it, `name:parameter=value,…`.
-        values: all its parameters; None where they are unknown, and what is written has to do.
+        policy: as a user writes it, `name:parameter=value,…`.
+        values: all its parameters; None if they are unknown: then the written ones count.
     """
     name, _, chosen = policy.partition(":")
     if values is not None:

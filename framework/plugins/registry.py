@@ -114,12 +114,12 @@ class Registry:
         self.plugins: list[Plugin] = []
         self.failures: list[PluginFailure] = []
 
-    # -- what a user wrote ---------------------------------------------------------------------
+    # -- what a user writes ---------------------------------------------------------------------
     def policy(self, text: str) -> Scheme:
-        """The policy that a user wrote as `name` or `name:parameter=value,parameter=value`.
+        """The policy that a user writes as `name` or `name:parameter=value,parameter=value`.
 
         Raises:
-            UsageError: no such policy, no such parameter, or a value it cannot take; names what is nearest.
+            UsageError: there is no such policy or parameter, or the value is not allowed; the hint names the nearest.
             PluginError: the plugin that offers it failed.
         """
         name, colon, chosen = text.strip().partition(":")
@@ -143,7 +143,7 @@ class Registry:
         """The workload of that name.
 
         Raises:
-            UsageError: there is none; names the nearest.
+            UsageError: there is none; the hint names the nearest.
             PluginError: the plugin that offers it failed.
         """
         return self.find(Registry.workloads, name.strip())
@@ -152,7 +152,7 @@ class Registry:
         """The policies of texts such as `mm-id,rmap-id:bits=6,stage=all,exact`; `all` is every policy.
 
         Raises:
-            UsageError: as `policy`; also where one is named twice.
+            UsageError: as `policy`, or a policy is named twice.
         """
         written: list[str] = []
         for item in split(texts):
@@ -162,7 +162,7 @@ class Registry:
             elif written and ":" in written[-1]:
                 written[-1] += f",{item}"  # one more parameter of the policy before it
             else:
-                raise UsageError(f"{item!r} belongs to no policy", "write POLICY:parameter=value")
+                raise UsageError(f"{item!r} does not follow a policy", "write POLICY:parameter=value")
         chosen = [s for text in written for s in self._all_or_one(text)]
         for i, scheme in enumerate(chosen):
             if scheme in chosen[:i]:
@@ -180,7 +180,7 @@ class Registry:
         """The workloads of texts such as `munmap,fork`, each once; `all` is every workload.
 
         Raises:
-            UsageError: as `workload`; also where none is named.
+            UsageError: as `workload`, or no workload is named.
         """
         found: dict[str, Workload] = {}
         for name in split(texts):
@@ -193,7 +193,7 @@ class Registry:
         """The sharing pattern of that name.
 
         Raises:
-            UsageError: there is none; names the nearest.
+            UsageError: there is none; the hint names the nearest.
             PluginError: the plugin that offers it failed.
         """
         return self.find(Registry.patterns, name.strip())
@@ -202,7 +202,7 @@ class Registry:
         """The file of the scenario of that name.
 
         Raises:
-            UsageError: there is none; names the nearest.
+            UsageError: there is none; the hint names the nearest.
             PluginError: the plugin that offers it failed.
         """
         return self.find(Registry.scenarios, name.strip())
@@ -217,7 +217,7 @@ class Registry:
         raise UsageError(f"there is no policy {name!r}", nearest(name, self.policies, "policies are"))
 
     def parameters_of(self, text: str) -> Mapping[str, int] | None:
-        """All parameters of a policy as a user would write it; None where there is no such policy."""
+        """All parameters of a policy as a user writes it; None if there is no such policy."""
         try:
             return dict(self.policy(text).values)
         except FolioLabError:
@@ -241,10 +241,10 @@ class Registry:
         return [plugin.source for plugin in self.plugins if plugin.kind == "file"]
 
     def find(self, kind: Kind[Offered], name: str) -> Offered:
-        """What is offered of a kind under a name.
+        """What plugins offer under a name.
 
         Raises:
-            UsageError: there is none; names the nearest.
+            UsageError: there is none; the hint names the nearest.
             PluginError: the plugin that offers it failed.
         """
         known: dict[str, Offered] = self.offers[kind.attribute]
@@ -281,8 +281,8 @@ class Registry:
 KINDS: Final[tuple[Kind[Any], ...]] = tuple(kind for kind in vars(Registry).values() if isinstance(kind, Kind))
 """Every kind of declaration, in the order in which they are listed."""
 
-_loaded: Final[dict[tuple[str, str], tuple[str, Offers]]] = {}
-"""(name, where) of a source -> its stamp, and what it offers: plugins are loaded once a process."""
+_loaded: Final[dict[tuple[str, str], tuple[str, object, Offers]]] = {}
+"""The stamp, the loaded module and the offers of a source by (name, where): plugins are loaded once a process."""
 
 
 def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -> Registry:
@@ -314,12 +314,17 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
 
 
 def _offers(attempt: Attempt, source: Source) -> Offers:
-    """What a source offers, from the cache where its stamp is still the same. Failures are not cached."""
+    """What a source offers, from the cache if its stamp is the same. Failures are not cached.
+
+    The hooks of a file are called again: they may name a folder of scenarios whose files have changed.
+    """
     key, stamp = (source.name, source.where), source.stamp()
     if key in _loaded and _loaded[key][0] == stamp:
-        return _loaded[key][1]
-    offers = _read(attempt, source.load())
-    _loaded[key] = stamp, offers
+        _, loaded, offers = _loaded[key]
+        return offers if source.kind == "entry" else _read(attempt, loaded)
+    loaded = source.load()
+    offers = _read(attempt, loaded)
+    _loaded[key] = stamp, loaded, offers
     return offers
 
 

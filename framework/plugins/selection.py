@@ -1,4 +1,4 @@
-"""What users write on a command line: lists of names, folio sizes, amounts of memory."""
+"""Parse what users write on a command line: lists of names, folio sizes, amounts of memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _AMOUNT: Final = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 def split(texts: Iterable[str]) -> list[str]:
-    """The items of texts that separate them by commas."""
+    """The items of texts, which are separated by commas."""
     return [item.strip() for text in texts for item in text.split(",") if item.strip()]
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint: the known names nearest to what was written, or all of them after `otherwise`."""
+    """A hint with the known names nearest to a name; without a near one, `otherwise` and all names."""
     names = list(known)
     close = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     if close:
@@ -53,7 +53,7 @@ def parse_sizes(texts: Iterable[str] | str, allowed: Iterable[int] = ANON_ORDERS
         allowed: the orders to choose from.
 
     Raises:
-        UsageError: not a size, not a power of two, or not an allowed one; names the nearest.
+        UsageError: a text is not a size, not a power of two, or not allowed; the hint names the nearest sizes.
     """
     orders = sorted(set(allowed))
     found: set[int] = set()
@@ -91,11 +91,11 @@ def parse_ranges(text: str, what: str, example: str) -> list[range]:
 
     Args:
         text: what the user wrote.
-        what: what each is to be, with its article.
-        example: how it is written.
+        what: what each number means, with its article, for messages.
+        example: a valid text, for messages.
 
     Raises:
-        UsageError: something else.
+        UsageError: the text is not of this form, or names no number.
     """
     found = []
     for part in text.split(","):
@@ -104,7 +104,7 @@ def parse_ranges(text: str, what: str, example: str) -> list[range]:
             raise UsageError(f"{part!r} is not {what}", f"write it like {example}")
         found.append(range(int(first), int(last or first) + 1))
     if not any(found):
-        raise UsageError(f"{text!r} names none", f"write it like {example}")
+        raise UsageError(f"{text!r} names no number", f"write it like {example}")
     return found
 
 
@@ -112,7 +112,7 @@ def parse_memory(text: str) -> int:
     """The bytes of an amount of memory such as `1G` or `64M`.
 
     Raises:
-        UsageError: not an amount, no unit, or not a whole number of pages.
+        UsageError: the text is not an amount, has no unit, or is not a whole number of pages.
     """
     if text.strip().isdecimal() and int(text) < 1 << 20:
         raise UsageError(f"memory {text!r} has no unit", f"write {text.strip()}M or {text.strip()}G")

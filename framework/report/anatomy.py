@@ -1,4 +1,4 @@
-"""The anatomy of a scheme drawn in text, and as JSON."""
+"""`foliolab show`: the struct pages of a scheme, drawn in plain text, and as JSON."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from foliolab.framework.verify.ledger import KeptVerdict
 
 ROW: Final = 8
 CELL: Final = 8
-"""Characters a byte in a drawing of a struct page: a row is 8 bytes."""
+"""Characters per byte in a drawing of a struct page, whose rows have 8 bytes."""
 MOST_ROWS: Final = 24
-"""Rows of a drawing; a scheme with a counter for every MM may have thousands."""
+"""Rows of a drawing at most: a scheme with a counter for every MM may need thousands."""
 MARK: Final = {"policy": "■ ", "kernel": "  "}
 
 
 def render(
     found: Anatomy, operations: Sequence[Operation], out: Plain, verdicts: Mapping[str, KeptVerdict] | None = None
 ) -> None:
-    """Draw everything.
+    """Draw struct pages, bits, memory and atomics of a scheme.
 
     Args:
         found: the scheme's anatomy.
         operations: its counted atomics.
-        out: where to.
-        verdicts: what `verify` said about its claims.
+        out: the output.
+        verdicts: the kept verdicts on its claims.
     """
     _head(found.scheme, out, verdicts or {})
     _pages(found, out)
@@ -106,7 +106,7 @@ def _declared(stored: Stored) -> str:
 
 
 def _draw(page: StructPage, out: Plain) -> None:
-    """One struct page: a row for 8 bytes, a byte in every 8 columns."""
+    """Draw one struct page: 8 bytes in each row, 8 columns for each byte."""
     role = {0: "head page", 1: "first tail page"}.get(page.number, "tail page")
     larger = f", {page.size} bytes instead of 64" if page.size > 64 else ""
     out.line(f"  page[{page.number}] {role}{larger}: {page.free_bytes} bytes free")
@@ -125,7 +125,7 @@ def _row(page: StructPage, start: int) -> str:
     at = start
     while at < start + ROW:
         box = _box_at(page, at)
-        # a free or a wide stretch ends with the row
+        # A free range or a wide field ends with the row and continues in the next one.
         end = min(box.offset + box.size, start + ROW) if box else _free_to(page, at, start + ROW)
         text = f"{MARK[box.owner]}{box.name} {box.ctype}" if box else "·" * ((end - at) * CELL - 1)
         width = (end - at) * CELL - 1
@@ -189,13 +189,13 @@ def _order_1(found: Anatomy, out: Plain) -> None:
 def _costs(found: Anatomy, out: Plain) -> None:
     _heading("Memory", out)
     if any(cost.extra for cost in found.costs):
-        out.line("  makes every struct page larger; extra memory a folio:")
+        out.line("  makes every struct page larger; extra memory for each folio:")
     else:
-        out.line("  no extra memory: all fields lie in struct pages that are there anyway")
-    out.line(f"  {'order':>5}  {'folio':>6}  {'bits used a folio':>18}  {'bits a page':>12}  {'extra bytes':>12}")
+        out.line("  no extra memory: all fields lie in free bytes of existing struct pages")
+    out.line(f"  {'order':>5}  {'folio':>6}  {'bits used per folio':>19}  {'bits per page':>13}  {'extra bytes':>12}")
     for cost in found.costs:
         size = size_text(4096 << cost.order)
-        used = f"{cost.bits:>18}  {cost.bits_per_page:>12.2f}" if cost.order else f"{'-':>18}  {'-':>12}"
+        used = f"{cost.bits:>19}  {cost.bits_per_page:>13.2f}" if cost.order else f"{'-':>19}  {'-':>13}"
         out.line(f"  {cost.order:>5}  {size:>6}  {used}  {cost.extra:>12}")
 
 
@@ -211,14 +211,14 @@ def _atomics(operations: Sequence[Operation], out: Plain) -> None:
             out.item(one.name, f"cannot be counted: {one.problem}", indent=4, column=column + 2)
             continue
         locks = f", {one.locks} of them locks" if one.locks else ""
-        out.item(one.name, f"{one.atomics:>4}  ({one.per_page:.2f} a page{locks})", indent=4, column=column + 2)
+        out.item(one.name, f"{one.atomics:>4}  ({one.per_page:.2f} per page{locks})", indent=4, column=column + 2)
 
 
 # -- JSON ----------------------------------------------------------------------------------------
 def data(
     found: Anatomy, operations: Sequence[Operation], verdicts: Mapping[str, KeptVerdict] | None = None
 ) -> dict[str, Any]:
-    """Everything as values that JSON knows."""
+    """The anatomy as JSON values."""
     policy = found.scheme.policy
     return {
         "schema": 1,

@@ -1,4 +1,4 @@
-"""A calibration: the constants of each operation, what they leave over at each size, and what speaks against them."""
+"""`foliolab kernel calibrate`: the constants of each operation, the residuals at each size, and doubts about them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from foliolab.framework.report.words import signed, size_text, time_text
 
 
 def render(calibration: Calibration, page: Page) -> None:
-    """Print a calibration.
-
-    Args:
-        calibration: what to show.
-        console: where to.
-    """
+    """Print a calibration."""
     _constants(page, calibration)
     _points(page, calibration)
     for operation in calibration.operations:
@@ -25,7 +20,7 @@ def render(calibration: Calibration, page: Page) -> None:
     for name, reason in calibration.left_out.items():
         left_out.setdefault(reason, []).append(name)
     for reason, names in left_out.items():
-        page.line(f"  {', '.join(names)}: no constants: {reason}", "quiet")
+        page.line(f"  {', '.join(names)}: without constants: {reason}", "quiet")
     page.line()
     made = calibration
     page.line(f"{made.machine.cpu}, {made.machine.cores} cores, {made.machine.os}, Linux {made.kernel}")
@@ -34,7 +29,6 @@ def render(calibration: Calibration, page: Page) -> None:
 
 
 def _constants(page: Page, calibration: Calibration) -> None:
-    """A line per operation."""
     held = calibration.operations
     texts = [_constant_texts(operation) for operation in held]
     columns = [
@@ -84,7 +78,7 @@ def _percent(point: Point) -> str:
 
 
 def _points(page: Page, calibration: Calibration) -> None:
-    """What was measured at each size and what the constants leave over."""
+    """The measurement and the residual at each size."""
     sizes = sorted({point.size_kib for operation in calibration.operations for point in operation.points})
     lines: list[tuple[str, str, Sequence[str]]] = []
     ends = []
@@ -106,7 +100,7 @@ def _points(page: Page, calibration: Calibration) -> None:
         [Column(size_text(size), [page.text(cells[place]) for _, _, cells in lines], right=True)]
         for place, size in enumerate(sizes)
     ]
-    page.tables("Medians, and what the constants leave over", first, groups, ends)
+    page.tables("Medians and residuals", first, groups, ends)
     reasons: dict[str, list[str]] = {}
     for operation in calibration.operations:
         for point in operation.points:

@@ -1,4 +1,4 @@
-"""What `foliolab check` found: a line a check as it ends, then what to do about each that failed."""
+"""`foliolab check`: one line for each check as it ends, then the counterexamples and a summary."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SIGNS: Final[dict[str, tuple[str, Style]]] = {
     "skipped": ("–", "quiet"),
 }
 WIDTH: Final = 24
-"""Of the names of checks."""
-MEANING: Final = "passed: not broken by what was tried. undecided: not found out within the budget (--seconds)."
+"""Columns for the names of checks."""
+MEANING: Final = "passed: nothing that was tried breaks it. undecided: not decided within the budget (--seconds)."
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Line:
 
     Args:
         name: of the check.
-        summary: what holds where it passes.
+        summary: what holds if it passes.
         verdict: passed, failed, undecided or skipped.
-        text: what is wrong, or what was covered.
-        expected: why it was expected to fail; empty if it was not.
+        text: the failure, or what was covered.
+        expected: why the check was expected to fail; empty if it was not.
     """
 
     name: str
@@ -43,7 +43,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Refutation:
-    """A failed check's counterexample: played, if there was time; where it was written; what repeats it."""
+    """The counterexample of a failed check.
+
+    Args:
+        name: of the check.
+        timeline: the counterexample, played; None if there was no time for that.
+        command: the command that steps through it.
+    """
 
     name: str
     timeline: Timeline | None
@@ -51,26 +57,26 @@ class Refutation:
 
 
 def show_line(line: Line, page: Page) -> None:
-    """Print a check that has ended."""
+    """Print the line of a check that has ended."""
     sign, style = SIGNS[line.verdict]
-    told = line.text if line.verdict in ("failed", "skipped") else ""
-    page.line(f"{sign} {line.name:<{WIDTH}} {line.verdict:<9}  {told}".rstrip(), style)
+    text = line.text if line.verdict in ("failed", "skipped") else ""
+    page.line(f"{sign} {line.name:<{WIDTH}} {line.verdict:<9}  {text}".rstrip(), style)
 
 
 def show_end(policy: str, lines: Sequence[Line], refutations: Sequence[Refutation], seconds: float, page: Page) -> None:
-    """Print counterexamples, what to do about each failure, and the sum."""
+    """Print the counterexamples, what each failed check requires, and the summary."""
     from foliolab.framework.report import interleaving
 
     for one in refutations:
         page.line()
-        page.line(f"{one.name}: the shortest scenario that was found", "strong")
+        page.line(f"{one.name}: the shortest counterexample that was found", "strong")
         if one.timeline is not None:
             interleaving.render(one.timeline, page)
         page.line(f"  repeat it step by step: {one.command}", "quiet")
     failed = [line for line in lines if line.verdict == "failed"]
     if failed:
         page.line()
-        page.line("What would have to hold", "strong")
+        page.line("Required", "strong")
         for line in failed:
             page.line(f"  {line.name}: {line.summary}")
     page.line()

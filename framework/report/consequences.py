@@ -1,6 +1,6 @@
-"""What followed from policies' answers, in the terminal: a matrix over everything, then each course.
+"""`foliolab consequences`: a matrix over all sources of moments, then each source.
 
-No difference is told by its colour alone: each kind has a sign, and the legend its words.
+Each kind of difference has a sign, which the legend explains; colour is never its only mark.
 """
 
 from __future__ import annotations
@@ -34,25 +34,20 @@ NOT_MODELLED: Final = (
 
 
 def render(result: ConsequencesResult, page: Page) -> None:
-    """Print a result."""
-    write(result, page)
-
-
-def write(result: ConsequencesResult, page: Page) -> None:
     """Write a result on a page."""
     whole = totals(result.sources)
     done = [one for one in whole if one.moments]
     if done:
         _matrix(done, page)
         _legend(page)
-    for course in result.sources:
-        _course(course, page)
+    for source in result.sources:
+        _source(source, page)
     _closing(result, page)
 
 
 # -- the matrix ---------------------------------------------------------------------------------------
 def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
-    """Askers × policies, over all courses."""
+    """Askers × policies, over all sources."""
     names = [*(asker.name for asker in DECISIONS), *(figure.name for figure in FIGURES), QUEUE]
     sources = [*(asker.section for asker in DECISIONS), *(figure.section for figure in FIGURES), "1.6, 3.4"]
     first = [
@@ -66,17 +61,18 @@ def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
         cells.append(_queue(one, page))
         groups.append([Column(broken(one.policy), cells)])
     sections = (len(DECISIONS) - 1, len(names) - 2)
-    page.tables("What differs from what the page tables would give, over all courses", first, groups, sections)
+    page.tables("Differences from the page tables, over all sources", first, groups, sections)
 
 
 def _legend(page: Page) -> None:
     (up, _), (down, _) = HELD_BACK, RISKED
     page.line(
-        f"decisions, of all that were asked: {up} not done although exclusive, {down} done although shared, "
-        f"{SAME} as by the truth, {NOT_ASKED} never asked"
+        f"decisions: {up} not done although exclusive, {down} done although shared (in % of all questions), "
+        f"{SAME} as the page tables say, {NOT_ASKED} never asked"
     )
-    page.line("figures: the largest error in their unit, and the mean error relative to the truth")
-    page.line("split queue: partially mapped folios found late, missed, or queued for nothing")
+    page.line("figures: the largest error in the figure's unit, and the mean error relative to the truth")
+    page.line("split queue: partially mapped folios found late, missed, or queued needlessly")
+    page.line("specification: sections of docs/specification.md", "quiet")
     page.line(NOT_MODELLED, "quiet")
     page.line()
 
@@ -87,7 +83,11 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _decided(one: Decided, page: Page, counts: bool = False) -> Words:
-    """A cell of an asker that decides; with the numbers themselves where there is room."""
+    """The cell of an asker that decides.
+
+    Args:
+        counts: show the numbers beside the shares.
+    """
     if not one.asked:
         return page.text(NOT_ASKED, "quiet")
     cell = Words()
@@ -104,7 +104,7 @@ def _number(value: float) -> str:
 
 
 def _small(value: float) -> str:
-    """A mean, to two digits that mean something."""
+    """A mean, to two significant digits."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
@@ -113,7 +113,7 @@ def _relative(part: float) -> str:
 
 
 def _figured(one: Figured, page: Page) -> Words:
-    """A cell of a figure."""
+    """The cell of a figure."""
     if not one.values:
         return page.text(NOT_ASKED, "quiet")
     if not one.largest:
@@ -129,22 +129,22 @@ def _queue(outcome: PolicyOutcome, page: Page) -> Words:
     one = outcome.partial
     if not one.folios and not one.needless:
         return page.text(NOT_ASKED, "quiet")
-    kinds = ((one.late, "late"), (one.missed, "missed"), (one.needless, "for nothing"))
+    kinds = ((one.late, "late"), (one.missed, "missed"), (one.needless, "needlessly"))
     words = [f"{number:,} {word}" for number, word in kinds if number]
     return page.text(f"{', '.join(words)} of {one.folios:,}", "doubtful") if words else page.text(SAME, "quiet")
 
 
-# -- one course ---------------------------------------------------------------------------------------
-def _course(course: SourceResult, page: Page) -> None:
-    size = f", {size_text(course.size)} folios" if course.size else ""
-    done = [one for one in course.outcomes if one.moments]
+# -- one source ---------------------------------------------------------------------------------------
+def _source(source: SourceResult, page: Page) -> None:
+    size = f", {size_text(source.size)} folios" if source.size else ""
+    done = [one for one in source.outcomes if one.moments]
     if not done:
-        page.line(f"{course.name}{size}: no policy could be followed", "strong")
-        _stopped(course, page)
+        page.line(f"{source.name}{size}: no policy could be followed", "strong")
+        _stopped(source, page)
         page.line()
         return
-    page.line(f"{course.name}{size}, {max(one.moments for one in done):,} moments", "strong")
-    page.line(f"  {course.summary}", "quiet")
+    page.line(f"{source.name}{size}, {max(one.moments for one in done):,} moments", "strong")
+    page.line(f"  {source.summary}", "quiet")
     same = [one.policy for one in done if not _differs(one)]
     others = [one for one in done if _differs(one)]
     if others:
@@ -153,7 +153,7 @@ def _course(course: SourceResult, page: Page) -> None:
         _queues(others, page)
     if same:
         page.line(f"  nothing differs from the truth: {', '.join(same)}")
-    _stopped(course, page)
+    _stopped(source, page)
     page.line()
 
 
@@ -235,12 +235,12 @@ def _queues(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
         held = f"; at most {one.pages:,} unmapped pages unfound at a time ({one.at})" if one.pages else ""
         page.line(
             f"  split queue, {outcome.policy}: of {one.folios:,} partially mapped folios "
-            f"{one.late:,} found late{late}, {one.missed:,} missed, {one.needless:,} queued for nothing{held}"
+            f"{one.late:,} found late{late}, {one.missed:,} missed, {one.needless:,} queued needlessly{held}"
         )
 
 
-def _stopped(course: SourceResult, page: Page) -> None:
-    for one in course.outcomes:
+def _stopped(source: SourceResult, page: Page) -> None:
+    for one in source.outcomes:
         if one.stopped:
             when = f" after {one.moments:,} moments" if one.moments else ""
             page.line(f"  {one.policy} stopped{when}: {one.stopped}", "doubtful")
@@ -248,5 +248,5 @@ def _stopped(course: SourceResult, page: Page) -> None:
 
 def _closing(result: ConsequencesResult, page: Page) -> None:
     if not result.complete:
-        page.line("interrupted: this is what there was", "strong doubtful")
+        page.line("interrupted: what was done until then is shown", "strong doubtful")
     page.line(f"seed {result.seed}; {result.command}", "quiet")

@@ -1,4 +1,4 @@
-"""The difference of two results: on a terminal, or as Markdown."""
+"""`foliolab diff`: the difference of two results, on a page or as Markdown."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ STYLES: Final[dict[str, Style]] = {
     "higher": "bad",
     "undecided": "doubtful",
 }
-NOT_PAIRED: Final = "Times of two runs were not measured in turn: they are a hint, and fail nothing."
+NOT_PAIRED: Final = "Times of two runs were not measured in turn: they are a hint, and never fail a comparison."
 
 
 def render(found: Difference, names: tuple[str, str], page: Page, everything: bool = False) -> None:
-    """Print it.
+    """Write a difference on a page.
 
     Args:
         found: the difference.
         names: of the two files.
-        page: where to.
-        everything: also what is the same.
+        page: the page.
+        everything: show cases that are the same, too.
     """
     page.line(f"{names[1]} against {names[0]} ({found.kind})", "strong")
     for note in found.notes:
@@ -47,11 +47,11 @@ def render(found: Difference, names: tuple[str, str], page: Page, everything: bo
 
 
 def summary(found: Difference) -> str:
-    """What differs, in one line."""
-    told = _counts(found.cases)
+    """How many cases have each verdict, in one line."""
+    counts = _counts(found.cases)
     if not found.counted:
-        return told
-    return f"times: {told}; counted: {_counts(found.counted)}"
+        return counts
+    return f"times: {counts}; counted: {_counts(found.counted)}"
 
 
 def _counts(cases: Sequence[Case]) -> str:
@@ -88,7 +88,7 @@ def _change(case: Case) -> str:
 
 
 def markdown(found: Difference, names: tuple[str, str], everything: bool = False) -> str:
-    """As Markdown, for a pull request."""
+    """The difference as Markdown, for a pull request; arguments as of `render`."""
     lines = [f"### {names[1]} against {names[0]}", "", f"**{summary(found)}**", ""]
     lines += [*(f"- {note}" for note in found.notes), *([""] if found.notes else [])]
     for title, cases in ((found.unit, found.cases), ("counted, exactly", found.counted)):

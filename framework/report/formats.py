@@ -48,7 +48,7 @@ def study_text(study: Study, form: str) -> str:
     if form == "csv":
         return studies.table(study)
     write = document.html if form == "html" else document.markdown
-    return write(studies.sheet(study), studies.title(study), studies.repeat(study))
+    return write(studies.document_page(study), studies.title(study), studies.repeat(study))
 
 
 def comparison_text(result: Result, rows: Sequence[Row], remarks: Sequence[str], form: str) -> str | bytes:

@@ -1,4 +1,4 @@
-"""What the doctor found, as text and as JSON."""
+"""`foliolab doctor`: the findings about this host, in plain text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNS: Final[dict[State, tuple[str, Style]]] = {
 
 
 def render(findings: Sequence[Finding], out: Plain) -> None:
-    """Print a line for each finding, its remedy below it, and what follows from them all."""
+    """Print each finding with its remedy below, then what works on this host."""
     column = 13 + max(len(one.name) for one in findings)
     for one in findings:
         sign, style = SIGNS[one.state]
@@ -35,5 +35,5 @@ def render(findings: Sequence[Finding], out: Plain) -> None:
 
 
 def data(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The findings as values that JSON knows."""
+    """The findings as JSON values."""
     return {"schema": 1, "can_compare": can_compare(findings), "findings": [vars(one) for one in findings]}

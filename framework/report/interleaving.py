@@ -1,4 +1,4 @@
-"""The interleaving table: a counterexample's threads as columns, one access a line, the truth beside it."""
+"""The table of a counterexample: threads as columns, one access in each line, and the truth from the page tables."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from foliolab.framework.verify.playback import Frame
 from foliolab.framework.verify.timeline import Change, Timeline, Value
 
 LONG: Final = 12
-"""Accesses of one thread in a row from which on their middle is folded."""
+"""A longer run of one thread's accesses has its middle folded into one line."""
 ENDS: Final = 4
-"""Accesses that stay at each end of what is folded."""
+"""Accesses that stay visible at each end of a folded run."""
 WIDE: Final = 150
-"""Columns from which on there is room for the author's file and line."""
+"""Columns of output from which the table has room for the location of each access."""
 MOST_CHANGES: Final = 6
-"""Changes that a line names."""
+"""Changes that one line names at most."""
 _SHARED: Final = re.compile(r"(folio|page|frame|mm\d+\.(pte|pmd)\[)")
-_PLACE: Final = re.compile(r"(?P<owner>page|frame)\[?(?P<number>\d+)\]?(?P<rest>\..*)")
+_NUMBERED: Final = re.compile(r"(?P<owner>page|frame)\[?(?P<number>\d+)\]?(?P<rest>\..*)")
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Row:
     """A line of the table.
 
     Args:
-        thread: in whose column; -1: the set-up, in the first.
+        thread: whose column it is in; -1 for the set-up, which is in the first column.
         text: what happens.
         style: of the text.
-        step: its number; None where it is no step of its own.
-        mappings: the truth after it.
-        location: the author's file and line.
-        access: whether it is an access, which may be folded.
-        last: the step that it ends with.
+        step: its number; None for a line that is not a step.
+        mappings: the truth after the step, by MM.
+        location: file and line in the policy's text.
+        access: whether it is an access. Only accesses are folded.
+        last: the last step that the line covers.
     """
 
     thread: int
@@ -52,13 +52,13 @@ class Row:
 
 
 def render(timeline: Timeline, page: Page, all_accesses: bool = False, unfolded: bool = False) -> None:
-    """Print the table, and the law that breaks below it.
+    """Write the table, and below it the law that breaks.
 
     Args:
-        timeline: what was played.
-        page: where to.
-        all_accesses: show those to statistics, MMs and free lists, too; of a sequence show each access.
-        unfolded: every access a line, however many there are.
+        timeline: the counterexample, played.
+        page: the page.
+        all_accesses: show accesses to statistics, MMs and free lists, too; for a sequence, show accesses at all.
+        unfolded: do not fold long runs.
     """
     _print(timeline, rows_of(timeline, all_accesses, unfolded), page)
     page.line()
@@ -66,7 +66,7 @@ def render(timeline: Timeline, page: Page, all_accesses: bool = False, unfolded:
 
 
 def broken(timeline: Timeline, page: Page) -> None:
-    """The laws that broke, in words."""
+    """Write the laws that broke, in words."""
     law = timeline.counterexample.law
     for violation in timeline.playback.violations:
         page.line(f"✗ the law `{violation.law}` is broken: {LAWS.get(violation.law, 'unknown here')}", "strong bad")
@@ -77,7 +77,7 @@ def broken(timeline: Timeline, page: Page) -> None:
 
 # -- rows ----------------------------------------------------------------------------------------
 def rows_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = False) -> list[Row]:
-    """What the table's lines say; arguments as of `render`."""
+    """The lines of the table; arguments as of `render`."""
     rows = _threads(timeline, all_accesses) if timeline.threaded else _sequence(timeline, all_accesses)
     return rows if unfolded else _fold(timeline, rows)
 
@@ -102,7 +102,7 @@ def _threads(timeline: Timeline, all_accesses: bool) -> list[Row]:
 
 
 def is_shared(frame: Frame) -> bool:
-    """Whether an access is to struct pages or page tables, or lets a store out: what is shown by default."""
+    """Whether an access is shown by default: it is to struct pages or page tables, or drains a store buffer."""
     return bool(_SHARED.match(frame.field)) or frame.op == "flush"
 
 
@@ -140,7 +140,7 @@ def _sequence(timeline: Timeline, all_accesses: bool) -> list[Row]:
 
 
 def _fold(timeline: Timeline, rows: Sequence[Row]) -> list[Row]:
-    """The rows with the middle of each long run of one thread's accesses in one line."""
+    """Fold the middle of each long run of one thread's accesses into one line."""
     folded: list[Row] = []
     start = 0
     while start < len(rows):
@@ -170,26 +170,26 @@ def short_location(location: str) -> str:
 
 # -- values --------------------------------------------------------------------------------------
 def changes_text(changes: Sequence[Change]) -> str:
-    """Changes in words, those of neighbouring pages together."""
+    """Changes in words; equal changes of neighbouring pages are one text."""
     parts = [(change.name, change_text(change.name, change.old, change.new, change.stored)) for change in changes]
-    told = [f"{name.removeprefix('folio.')}: {text}" for name, text in _together(parts)]
-    more = len(told) - MOST_CHANGES
-    return "; ".join(told[:MOST_CHANGES] + ([f"and {more} more"] if more > 0 else []))
+    texts = [f"{name.removeprefix('folio.')}: {text}" for name, text in _together(parts)]
+    more = len(texts) - MOST_CHANGES
+    return "; ".join(texts[:MOST_CHANGES] + ([f"and {more} more"] if more > 0 else []))
 
 
 def values_text(values: Sequence[Value]) -> list[str]:
-    """The policy's fields in words, those of neighbouring pages together."""
+    """The policy's fields in words; equal values of neighbouring pages are one text."""
     parts = [(value.name, value_text(value.name, value.value, value.stored)) for value in values]
     return [f"{name} = {text}" for name, text in _together(parts)]
 
 
 def _together(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Names with texts; where neighbouring pages have the same text, one name for them."""
+    """Names with texts; neighbouring pages with the same text get one name."""
     found: list[tuple[str, str]] = []
     held: tuple[str, str, str] | None = None  # owner, what follows its number, text
     first = last = 0
     for name, text in parts:
-        match = _PLACE.fullmatch(name)
+        match = _NUMBERED.fullmatch(name)
         if match and held == (match["owner"], match["rest"], text) and int(match["number"]) == last + 1:
             last += 1
             found[-1] = (f"{match['owner']}[{first}–{last}]{match['rest']}", text)
@@ -226,7 +226,7 @@ def _truth_heading(nr_mms: int) -> str:
 
 
 def _truth(rows: Sequence[Row], nr_mms: int, page: Page) -> list[Words]:
-    """The mappings by MM; dim where they are as in the line before."""
+    """The mappings by MM; quiet if they are as in the line before."""
     cells: list[Words] = []
     before: tuple[int, ...] = ()
     for row in rows:

@@ -1,4 +1,4 @@
-"""A kernel bench in the terminal, a table per benchmark, and as a CSV file."""
+"""`foliolab kernel bench`: a table for each benchmark, and a CSV file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NOTHING: Final = "–"
 
 
 def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> None:
-    """Print the bench.
+    """Write the bench on a page.
 
     Args:
-        result: what was measured.
-        rows: from `kernelbench.rows`.
-        console: where to.
-        model: the policy whose modelled times stand beside; empty for none.
+        result: the measurements.
+        rows: from `bench_rows.rows`.
+        page: the page.
+        model: the policy whose modelled times are shown beside; empty for none.
     """
     for workload in dict.fromkeys(row.workload for row in rows):
         _table(page, workload, [row for row in rows if row.workload == workload], model)
@@ -81,7 +81,7 @@ def _columns(page: Page, rows: Sequence[Row]) -> list[Column]:
 
 
 def _beside(page: Page, rows: Sequence[Row], model: str) -> Iterator[list[Column]]:
-    """The model's figures, and those of everyone who published some."""
+    """The model's figures, then the published ones, a column for each source."""
     if any(row.model_ns_per_page is not None for row in rows):
         yield [Column(f"model, raw\n{model}", [page.text(_ns(row.model_ns_per_page)) for row in rows], right=True)]
     for origin in dict.fromkeys(_origin(f) for row in rows for f in row.published):
@@ -100,9 +100,9 @@ def _ns(value: float | None) -> str:
 
 
 def _closing(page: Page, result: Result) -> None:
-    """What else there is to know, and how to repeat it."""
+    """Failures, notes, the host, and the command that repeats the run."""
     if not result.complete:
-        page.line("Partial: the run was interrupted; this is what was measured until then.", "strong")
+        page.line("Partial: the run was interrupted; what was measured until then is shown.", "strong")
     for failure in result.failures:
         page.line(f"Failed ({failure.workload}, {size_text(failure.size_kib)}): {failure.message}", "bad")
     for note in result.notes:
@@ -114,10 +114,10 @@ def _closing(page: Page, result: Result) -> None:
 
 
 def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
-    """Write a line per benchmark and size, atomically; a figure that was not measured is an empty field.
+    """Write one line for each benchmark and size, atomically; a figure that was not measured is an empty field.
 
     Raises:
-        ResultFileError: the place cannot be written to.
+        ResultFileError: the file cannot be written.
     """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What a check of a policy against the running kernel found, as text and as JSON."""
+"""`foliolab kernel check`: a policy against the running kernel, in plain text and as JSON."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SHOWN: Final = 3
 
 
 def render(found: Agreement, policy: str, kernel: str, out: Plain, refuting: bool = False) -> None:
-    """Print the agreement by class of outcome, then each disagreement.
+    """Print the agreement for each outcome, then the disagreements.
 
     Args:
-        found: what the check found.
-        policy: which was held against the kernel.
-        kernel: its release and configuration.
-        refuting: whether the first disagreement is what was looked for.
+        found: the result of the check.
+        policy: the policy that was compared.
+        kernel: release and configuration.
+        refuting: whether the check looked for a first disagreement.
     """
     out.line(f"{policy} against {kernel}", "strong")
     _classes(found, out)
@@ -47,7 +47,7 @@ def render(found: Agreement, policy: str, kernel: str, out: Plain, refuting: boo
 
 
 def verdict(found: Agreement, policy: str, refuting: bool = False) -> str:
-    """The end of it in a sentence or two."""
+    """The verdict in one sentence."""
     large = sum(one.difference.large for one in found.unexplained)
     small = len(found.unexplained) - large
     ran = f"{found.scenarios} scenarios, {found.writes:,} page writes"
@@ -74,15 +74,15 @@ def _classes(found: Agreement, out: Plain) -> None:
     for large in (True, False):
         kinds = [*OUTCOMES, *({kernel for _, _, kernel in found.tally} - {*OUTCOMES})]
         for kernel in kinds:
-            cells = {mine: n for (size, mine, theirs), n in found.tally.items() if size == large and theirs == kernel}
+            cells = {model: n for (size, model, theirs), n in found.tally.items() if size == large and theirs == kernel}
             total = sum(cells.values())
             if not total:
                 continue
             same = cells.get(kernel, 0) if kernel in OUTCOMES else total
             sign = "✓" if same == total else "✗"
-            other = ", ".join(f"{n} {mine} in the model" for mine, n in cells.items() if mine != kernel)
-            told = f"  {sign}" + (f" {other}" if other and same != total else "")
-            out.line(f"  {'large' if large else 'order-0':<9}{kernel:<14}{total:>10,}{same:>10,}{told}")
+            other = ", ".join(f"{n} {model} in the model" for model, n in cells.items() if model != kernel)
+            comment = f"  {sign}" + (f" {other}" if other and same != total else "")
+            out.line(f"  {'large' if large else 'order-0':<9}{kernel:<14}{total:>10,}{same:>10,}{comment}")
 
 
 def _aspects(found: Agreement, out: Plain) -> None:
@@ -98,7 +98,7 @@ def _disagreement(one: Disagreement, out: Plain) -> None:
 
 
 def text_of(one: Disagreement) -> str:
-    """The scenario with the step marked at which the two differ."""
+    """The scenario, with a comment at the step at which policy and kernel differ."""
     marked: Scenario = one.minimal
     items = list(marked.items)
     at = one.shown.number
@@ -107,13 +107,13 @@ def text_of(one: Disagreement) -> str:
 
 
 def render_mutants(mutants: Sequence[Mutant], scenarios: int, out: Plain) -> None:
-    """Print which wrong variants were caught, by which scenario, and how."""
+    """Print which mutants were caught, and by which scenario."""
     out.line(f"Self-test: {len(mutants)} wrong variants, {scenarios} scenarios", "strong")
     width = max((len(mutant.scheme.name) for mutant in mutants), default=0)
     for mutant in mutants:
         if mutant.caught:
-            told = f"{mutant.scheme.name:<{width}}  by scenario {mutant.caught}: {mutant.difference}"
-            out.item("✓ caught", told, style="good")
+            text = f"{mutant.scheme.name:<{width}}  by scenario {mutant.caught}: {mutant.difference}"
+            out.item("✓ caught", text, style="good")
         else:
             out.item("✗ missed", f"{mutant.scheme.name:<{width}}  {mutant.scheme.policy.summary}", style="bad")
     missed = sum(not mutant.caught for mutant in mutants)
@@ -122,7 +122,7 @@ def render_mutants(mutants: Sequence[Mutant], scenarios: int, out: Plain) -> Non
 
 
 def data(found: Agreement, policy: str, kernel: str) -> dict[str, Any]:
-    """The same as values that JSON knows."""
+    """The agreement as JSON values."""
     return {
         "schema": SCHEMA,
         "policy": policy,
@@ -133,8 +133,8 @@ def data(found: Agreement, policy: str, kernel: str) -> dict[str, Any]:
         "discarded": found.discarded,
         "failed": found.failed,
         "tally": [
-            {"large": large, "model": mine, "kernel": theirs, "writes": number}
-            for (large, mine, theirs), number in sorted(found.tally.items())
+            {"large": large, "model": model, "kernel": theirs, "writes": number}
+            for (large, model, theirs), number in sorted(found.tally.items())
         ],
         "compared": found.compared,
         "disagreements": [

@@ -1,4 +1,4 @@
-"""What there is: policies, workloads, plugins and their failures, as text and as JSON."""
+"""`foliolab list`: everything that plugins offer, and plugins that failed, in plain text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foliolab.framework.verify.ledger import Ledger
 
 
 def data(registry: Registry, ledger: Ledger) -> dict[str, Any]:
-    """Everything as values that JSON knows."""
+    """What plugins offer, as JSON values."""
     return {
         "schema": 1,
         "policies": [_policy(policy, registry, ledger) for policy in registry.policies.values()],
@@ -74,14 +74,14 @@ def _workload(workload: Workload, registry: Registry) -> dict[str, Any]:
 
 
 def parameter_text(parameter: Parameter) -> str:
-    """A parameter with its default, what it may be, and what it means."""
+    """A parameter: its default, its allowed values and its meaning."""
     allowed = "|".join(parameter.choices) or f"{parameter.low} to {parameter.high}"
     meaning = f": {parameter.doc}" if parameter.doc else ""
     return f"{parameter.name}={parameter.default} ({allowed}){meaning}"
 
 
 def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
-    """Print everything; of a policy also which of its claims `verify` refuted."""
+    """Print what plugins offer, and for each policy the claims that `verify` refuted."""
     column = 4 + max((len(n) for n in (*registry.policies, *registry.workloads, *registry.patterns)), default=10)
     out.line("Policies", "strong")
     for policy in registry.policies.values():
@@ -117,7 +117,7 @@ def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
 
 
 def scenarios(registry: Registry, out: Plain) -> None:
-    """Print the scenarios, each with its first sentence."""
+    """Print the scenarios, each with the first sentence of its text."""
     column = 4 + max((len(name) for name in registry.scenarios), default=10)
     out.line("Scenarios", "strong")
     for name, path in registry.scenarios.items():

@@ -1,4 +1,4 @@
-"""Where a result was made, as every report tells it."""
+"""The provenance of a result, in the words of every report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def origin(result: RunResult) -> list[tuple[str, str]]:
-    """(What, text): machine, kernel, versions, checkout."""
+    """(Heading, text) of the host, the kernel, the versions and the checkout."""
     machine = result.machine
     return [
         ("machine", f"{machine.cpu}, {machine.cores} processors, {machine.memory_bytes >> 30} GiB, {machine.os}"),
@@ -20,5 +20,5 @@ def origin(result: RunResult) -> list[tuple[str, str]]:
 
 
 def times(result: RunResult) -> tuple[str, str]:
-    """When it was made, and whether it is whole."""
+    """(Heading, text) of the times of the run, and whether it was interrupted."""
     return "started, finished", f"{result.started}, {result.finished}{'' if result.complete else ' (interrupted)'}"

@@ -1,4 +1,4 @@
-"""How precise policies are, in the terminal: the matrix, the course over numbers of MMs, durations and how they end."""
+"""`foliolab precision`: a matrix of shares, the shares by the number of MMs, and how long wrong answers last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FALSE_ENDS: Final = {
     "gone": "nothing mapped",
     "owners": "shared again",
     "one page": "one page left",
-    "answer": "answer mended",
+    "answer": "answer corrected",
     "lasting": "lasted to the end",
 }
 UNSAFE_ENDS: Final = FALSE_ENDS | {"owners": "one MM left"}
@@ -34,23 +34,18 @@ Row = tuple[str, ...]
 
 
 def render(result: PrecisionResult, page: Page, by: Measure = "time") -> None:
-    """Print a result.
+    """Write a result on a page.
 
     Args:
-        by: of what the course over the numbers of MMs is a share.
+        by: what the shares by the number of MMs refer to.
     """
-    write(result, page, by)
-
-
-def write(result: PrecisionResult, page: Page, by: Measure = "time") -> None:
-    """Write a result on a page."""
     _head(result, page)
     last = _largest(result)
     policies = [policy for policy in result.policies if any(p.events for p in result.points if p.policy == policy.name)]
     _matrix(result, policies, last, page)
     _unsafe(result, policies, last, page)
     _refuted(result, page)
-    _course(result, policies, by, page)
+    _by_mms(result, policies, by, page)
     _durations(result, policies, last, page, unsafe=False)
     _durations(result, policies, last, page, unsafe=True)
     _closing(result, page)
@@ -93,7 +88,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _both(share: Callable[[Measure], tuple[int, int]]) -> str:
-    """Of operations and of time."""
+    """A share of operations and of time; one text if they are the same."""
     shares = [_percent(*share(by)) for by in ("operations", "time")]
     return shares[0] if shares[0] == shares[1] and shares[0] in ("0", "-") else " / ".join(shares)
 
@@ -105,7 +100,7 @@ def _under(
     groups: Sequence[Sequence[Column]],
     sections: Sequence[int] = (),
 ) -> None:
-    """A table under a line of its own: a table's own title is broken where the table is narrow."""
+    """A table with its title as a line above: rich would wrap a title at the width of the table."""
     page.line(title, "strong")
     page.tables("", first, groups, sections)
 
@@ -124,7 +119,7 @@ def _table(
     page: Page,
     cell: Callable[[Point], tuple[str, Style]],
 ) -> None:
-    """A table of policies × workloads."""
+    """Write a table of policies × workloads."""
     first = Column("policy", [page.text(policy.name) for policy in policies])
     groups = []
     for workload in result.workloads:
@@ -138,7 +133,7 @@ def _table(
 def _matrix(
     result: PrecisionResult, policies: Sequence[JudgedPolicy], last: dict[tuple[str, str], Point], page: Page
 ) -> None:
-    """What share of the exclusive is called shared."""
+    """The shares of exclusive folios that policies call shared."""
     patterns = any(not one.recorded for one in result.workloads)
     with_most = f", {max(result.mms)} MMs" if patterns else ""
     title = f'One MM maps the folio, the policy says "maybe shared": % of operations / of time{with_most}'
@@ -153,20 +148,20 @@ def _matrix(
 def _unsafe(
     result: PrecisionResult, policies: Sequence[JudgedPolicy], last: dict[tuple[str, str], Point], page: Page
 ) -> None:
-    """What share of the shared is called exclusive, and who ever did that."""
-    guilty = [policy for policy in policies if any(p.unsafe.ops for p in result.points if p.policy == policy.name)]
-    if not guilty:
+    """The shares of shared folios that policies call exclusive, for the policies that ever do."""
+    unsafe = [policy for policy in policies if any(p.unsafe.ops for p in result.points if p.policy == policy.name)]
+    if not unsafe:
         return
 
     def cell(point: Point) -> tuple[str, Style]:
         return _both(point.wrong), "strong bad" if point.unsafe.ops else "quiet"
 
     title = 'UNSAFE: several MMs map the folio, the policy says "exclusive": % of operations / of time'
-    _table(title, result, guilty, last, page, cell)
+    _table(title, result, unsafe, last, page, cell)
 
 
 def _refuted(result: PrecisionResult, page: Page) -> None:
-    """Claims that do not hold; each policy's once, with where it shows with the fewest MMs."""
+    """Refuted claims of each policy, once each, with the fewest MMs that refute them."""
     shown: set[tuple[str, str]] = set()
     for one in sorted(result.refuted, key=lambda one: one.mms):
         if (one.policy, one.claim) in shown:
@@ -179,15 +174,15 @@ def _refuted(result: PrecisionResult, page: Page) -> None:
 
 
 def _merged(policies: Sequence[JudgedPolicy], row: Callable[[JudgedPolicy], Row]) -> list[tuple[str, Row]]:
-    """Policies with the same figures in one row: (their names, the row)."""
+    """Policies with equal figures, merged into one row: (names, figures)."""
     rows: dict[Row, list[str]] = {}
     for policy in policies:
         rows.setdefault(row(policy), []).append(policy.name)
     return [(",\n".join(names), figures) for figures, names in rows.items()]
 
 
-def _course(result: PrecisionResult, policies: Sequence[JudgedPolicy], by: Measure, page: Page) -> None:
-    """The share over the numbers of MMs, by workload, of the policies that are ever wrong."""
+def _by_mms(result: PrecisionResult, policies: Sequence[JudgedPolicy], by: Measure, page: Page) -> None:
+    """The share by the number of MMs and workload, for policies that are ever wrong."""
     patterns = [one.name for one in result.workloads if not one.recorded]
     if not patterns or len(result.mms) < 2:
         return
@@ -219,18 +214,18 @@ def _course(result: PrecisionResult, policies: Sequence[JudgedPolicy], by: Measu
 
 
 def _never(result: PrecisionResult, policies: Sequence[JudgedPolicy], page: Page) -> None:
-    """Policies that never call an exclusive folio shared, and which of them pay for it."""
+    """Policies that never call an exclusive folio shared; those that are unsafe instead are named apart."""
     sums = {policy.name: [0, 0] for policy in policies}
     for point in result.points:
         if point.policy in sums:
             sums[point.policy][0] += point.false_shared.ops
             sums[point.policy][1] += point.unsafe.ops
-    never = [name for name, (false, unsafe) in sums.items() if not false and not unsafe]
-    paid = [name for name, (false, unsafe) in sums.items() if not false and unsafe]
+    never = [name for name, (false, wrong) in sums.items() if not false and not wrong]
+    unsafe = [name for name, (false, wrong) in sums.items() if not false and wrong]
     if never:
         page.line(f"  always 0: {', '.join(never)}")
-    if paid:
-        page.line(f"  always 0, but UNSAFE: {', '.join(paid)}", "bad")
+    if unsafe:
+        page.line(f"  always 0, but UNSAFE: {', '.join(unsafe)}", "bad")
 
 
 def _rounded(part: int, whole: int) -> str:
@@ -239,14 +234,14 @@ def _rounded(part: int, whole: int) -> str:
 
 
 def _ends(wrong: Wrong, words: dict[str, str]) -> str:
-    """The most frequent ends."""
+    """The most frequent ends of wrong answers."""
     total = sum(end.times for end in wrong.ends)
 
-    def told(end: Ended) -> str:
+    def text(end: Ended) -> str:
         what = f"{end.event}: {words[end.how]}" if end.event else words[end.how]
         return f"{_rounded(end.times, total)} {what}"
 
-    shown = [told(end) for end in wrong.ends[:SHOWN_ENDS]]
+    shown = [text(end) for end in wrong.ends[:SHOWN_ENDS]]
     rest = sum(end.times for end in wrong.ends[SHOWN_ENDS:])
     return ", ".join([*shown, f"{_rounded(rest, total)} otherwise"] if rest else shown)
 
@@ -258,7 +253,7 @@ def _durations(
     page: Page,
     unsafe: bool,
 ) -> None:
-    """How long wrong answers last, and what ends them."""
+    """Write how long wrong answers last, and what ends them."""
     rows: list[tuple[str, str, Row]] = []
     sections: list[int] = []
     for workload in result.workloads:
@@ -283,7 +278,7 @@ def _durations(
 def _duration_row(
     last: dict[tuple[str, str], Point], workload: PlayedWorkload, unsafe: bool, policy: JudgedPolicy
 ) -> Row:
-    """The cells of a policy on a workload; none where it was never wrong."""
+    """The cells of a policy on a workload; empty if it was never wrong."""
     point = last.get((workload.name, policy.name))
     if point is None:
         return ()
@@ -309,4 +304,4 @@ def _closing(result: PrecisionResult, page: Page) -> None:
     for note in NOTES:
         page.line(note, "quiet")
     if not result.complete:
-        page.line("interrupted: this is what there was", "strong doubtful")
+        page.line("interrupted: what was done until then is shown", "strong doubtful")

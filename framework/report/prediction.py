@@ -1,4 +1,4 @@
-"""The prediction "with the rest of the kernel" beside the raw comparison: a table a workload, and what it is worth."""
+"""Predictions "with the rest of the kernel" beside the raw comparison: a table for each workload, and their quality."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from foliolab.framework.report.words import broken, change_text, figure_text, si
 
 
 def beside(page: Page, prediction: Prediction, workload: str, policies: Sequence[str]) -> None:
-    """Print a workload's predictions: time, raw and predicted change, how it stands to each published figure.
+    """Write a workload's predictions: time, raw and predicted change, and the distance to each published figure.
 
     Args:
-        page: where to.
+        page: the page.
         prediction: of the whole comparison.
-        workload: which.
+        workload: its name.
         policies: the baseline, then the others.
     """
     held = [one for (name, _, _), one in prediction.forecasts.items() if name == workload]
@@ -48,7 +48,7 @@ def _times(page: Page, policy: str, forecasts: Sequence[Forecast]) -> Column:
 
 
 def _columns(page: Page, policy: str, forecasts: Sequence[Forecast]) -> list[Column]:
-    """A policy's predictions, and a column for everyone who published something."""
+    """A policy's predictions, and a column for each source of published figures."""
     lines = [("ns/page", "raw", "change", "95 % interval"), *(_figures(one) for one in forecasts)]
     wide = [max(len(line[place]) for line in lines) for place in range(4)]
     heading, *cells = ("  ".join(part.rjust(width) for part, width in zip(line, wide, strict=True)) for line in lines)
@@ -77,7 +77,7 @@ def _standing(one: Standing) -> str:
 
 
 def _below(prediction: Prediction, workload: str, shown: Sequence[Forecast], held: Sequence[Forecast]) -> Iterator[str]:
-    """The constants that were used, where another operation's stand in, and what is not predicted."""
+    """The constants that were used, those of another operation that replace them, and missing predictions."""
     for name in dict.fromkeys(one.operation for one in shown):
         operation = prediction.calibration.operation(name)
         assert operation is not None
@@ -93,7 +93,7 @@ def _below(prediction: Prediction, workload: str, shown: Sequence[Forecast], hel
 
 
 def constants_text(operation: Operation) -> str:
-    """An operation's two constants, with what must be known before they are believed."""
+    """An operation's two constants, with doubts about them."""
     constants, doubts = operation.constants, remarks(operation)
     if constants is None:
         return "; ".join(doubts)
@@ -102,7 +102,7 @@ def constants_text(operation: Operation) -> str:
 
 
 def summary(page: Page, prediction: Prediction) -> None:
-    """Print what the predictions are worth: against the kernel itself, then against what was published."""
+    """Write the quality of the predictions: against the kernel itself, then against published figures."""
     made = prediction.calibration
     page.line("With the rest of the kernel", "strong")
     page.line(
@@ -118,14 +118,14 @@ def summary(page: Page, prediction: Prediction) -> None:
         "The predictions are for this machine; what was published was measured on others.",
         "The interval holds the rounds, the constants' uncertainty and the fit's residual at that size; at 4 KiB the "
         "rest is as measured.",
-        "Inside: the interval reaches what rounds to the published figure. None of these was used.",
+        "Inside: the interval reaches a value that rounds to the published figure. No published figure was used.",
     ):
         page.line(f"  {line}", "quiet")
     page.line()
 
 
 def _own(page: Page, prediction: Prediction) -> None:
-    """The kernel's own policy: agreement there is no merit, but disagreement would be a fault."""
+    """The kernel's own policy: agreement is by construction, so only disagreement says something."""
     if not prediction.checks:
         return
     worst = max(prediction.checks, key=lambda one: abs(one.deviation))
@@ -133,12 +133,12 @@ def _own(page: Page, prediction: Prediction) -> None:
         f"  {prediction.calibration.policy} is what this kernel has: predicted within "
         f"{prediction.typical_deviation * 100:.1f} % of the kernel's time (median of {len(prediction.checks)}; "
         f"farthest: {worst.workload} at {size_text(worst.size_kib)}, {signed(worst.deviation * 100, '.0f')} %). "
-        "It tests nothing: by construction they differ by the fit's residuals and as two runs of the model do."
+        "This is no test: by construction the two differ by the residuals of the fit and by the noise of two runs."
     )
 
 
 def _published(page: Page, tallies: Sequence[Tally]) -> None:
-    """A line per policy and workload: is the prediction nearer to what was published than raw?"""
+    """For each policy and workload: is the prediction nearer to the published figures than the raw change?"""
     first = [
         Column("policy", [page.text(one.policy) for one in tallies]),
         Column("workload", [page.text(one.workload) for one in tallies]),

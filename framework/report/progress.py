@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with the remaining time for whatever takes longer than a second."""
+"""Progress on stderr: a bar with the remaining time for runs of more than a second."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.finding import Finding
 
 QUIET: Final = 1.0
-"""Seconds before a bar appears: what ends sooner shows none."""
+"""Seconds before a bar appears; a shorter run shows no bar."""
 LIVE: Final = 0.25
-"""Seconds between two pictures of the attacks in a terminal."""
+"""Seconds between two updates of the table of attacks in a terminal."""
 LINES: Final = 10.0
-"""Seconds between two lines of one attack where there is no terminal."""
+"""Seconds between two lines of one attack where stderr is not a terminal."""
 
 
 class Progress:
-    """Shows phases of a run while the block runs; silent where stderr is no terminal.
+    """Shows phases of a run while the block runs; silent where stderr is not a terminal.
 
-    Calling it reports a step: `progress(phase, done, total)`, total 0 where it is unknown.
+    A call reports a step: `progress(phase, done, total)`, with total 0 if it is unknown.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,6 @@ class Progress:
             self.bars.stop()
 
     def __call__(self, phase: str, done: int, total: int) -> None:
-        """A step of a phase is done."""
         if not self.wanted or time.monotonic() - self.began < QUIET:
             return
         if self.bars is None:
@@ -65,12 +64,12 @@ class Progress:
 
 
 class Attacks:
-    """Shows how far the attacks on one policy are: a line each in a terminal, else now and then a line on stderr.
+    """Shows the progress of the attacks on one policy: a live table in a terminal, else a line now and then on stderr.
 
-    Calling it takes what an attack tells (`verify.attack.Tell`).
+    A call takes a report of an attack (`verify.attack.Tell`).
 
     Args:
-        policy: whose name stands above.
+        policy: the name above the table.
         seconds: the budget.
     """
 
@@ -93,13 +92,12 @@ class Attacks:
             self._live.stop()
 
     def __call__(self, news: News | Finding) -> None:
-        """An attack tells how far it is, or of a refutation."""
         from foliolab.framework.verify.finding import Finding
 
         now = time.monotonic()
         if isinstance(news, Finding):
-            told = news.counterexample.message if news.counterexample is not None else news.bound
-            self._note(f"{self.policy}: {news.attack}: {news.verdict}: {news.claim or 'every policy'}: {told}")
+            message = news.counterexample.message if news.counterexample is not None else news.bound
+            self._note(f"{self.policy}: {news.attack}: {news.verdict}: {news.claim or 'every policy'}: {message}")
             return
         rate = f"{news.rate:,.0f} a second" if news.rate else ""
         figures = [f"{news.states:,} states" if news.states else "", f"depth {news.depth}" if news.depth else "", rate]
@@ -125,7 +123,8 @@ class Attacks:
         from rich.text import Text
 
         if self._live is None:
-            # drawn when something is told, by no thread of its own: attacks are forked processes
+            # The table is redrawn at each report and not by a thread: attacks are forked, and a fork beside a running
+            # thread can inherit a lock that nothing releases.
             console = Console(stderr=True, highlight=False)
             self._live = Live(console=console, auto_refresh=False, transient=True)
             self._live.start()

@@ -1,4 +1,4 @@
-"""What a trace holds, as text and as JSON."""
+"""`foliolab record` and `import`: what a trace holds, in plain text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMN: Final = 14
 
 
 def render(summary: Summary, out: Plain) -> None:
-    """Print a short summary: what was recorded, events by kind, outcomes, folios by size, what is not known."""
+    """Print a short summary: the source, events by kind, outcomes, folios by size, and what was lost."""
     header = summary.header
     where = f" on Linux {header.kernel}" if header.kernel else ""
     out.item("trace", f"{summary.path}: {header.source}{where}, {summary.span_ns / 1e9:.3f} s", column=COLUMN)
@@ -39,5 +39,5 @@ def render(summary: Summary, out: Plain) -> None:
 
 
 def data(summary: Summary) -> dict[str, Any]:
-    """The summary as values that JSON knows."""
+    """The summary as JSON values."""
     return {"schema": 1, **{name: msgspec.to_builtins(value, str_keys=True) for name, value in vars(summary).items()}}

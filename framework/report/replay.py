@@ -1,4 +1,4 @@
-"""What a replay found, in the terminal: owners over time, false shared, write faults, spared copies."""
+"""`foliolab replay`: owners over time, false shared folios, write faults, spared copies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foliolab.framework.report.pages.page import Column, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text
 
 GROUPS: Final = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 8), (9, 16), (17, 63), (64, 64))
-"""Numbers of MMs that share a column, both ends included; the last is open."""
+"""Numbers of MMs that share a column, both ends included; the last one has no upper end."""
 MOMENTS: Final = 12
 """Rows of the table over time; the result file has all samples."""
 CLASSES: Final = {
@@ -22,7 +22,7 @@ CLASSES: Final = {
 
 
 def render(result: ReplayResult, page: Page) -> None:
-    """Print a result."""
+    """Write a result on a page."""
     _head(result, page)
     best = next((one for one in result.policies if one.exact and one.events), None)
     shown = best or next((one for one in result.policies if one.events), None)
@@ -58,12 +58,12 @@ def _grouped(counts: Sequence[int]) -> list[int]:
 
 
 def _used(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The groups that occur."""
+    """The groups of which there are any folios."""
     return [i for i in range(len(GROUPS)) if any(row[i] for row in rows)] or [0]
 
 
 def _owners(shown: Replayed, page: Page) -> None:
-    """How many MMs share a large folio."""
+    """How many MMs map a large folio, over the whole trace."""
     folios, pages = _grouped(shown.owner_ns), _grouped(shown.owner_page_ns)
     columns = [Column("", [page.text("of large folios x time"), page.text("of their pages x time")])]
     for i in _used([folios]):
@@ -76,7 +76,7 @@ def _owners(shown: Replayed, page: Page) -> None:
 
 
 def _moments(samples: Sequence[ReplaySample]) -> list[ReplaySample]:
-    """Some of the samples, evenly in time, the first and last among them."""
+    """Up to MOMENTS samples, evenly in time, with the first and the last one."""
     if len(samples) <= MOMENTS:
         return list(samples)
     first, span = samples[0].time, samples[-1].time - samples[0].time
@@ -86,7 +86,7 @@ def _moments(samples: Sequence[ReplaySample]) -> list[ReplaySample]:
 
 
 def _over_time(shown: Replayed, result: ReplayResult, page: Page) -> None:
-    """The same over time, with what each policy falsely calls shared."""
+    """How many MMs map a large folio, over time, with the folios that each policy falsely calls shared."""
     moments = _moments(shown.samples)
     if not moments:
         return
@@ -110,7 +110,7 @@ def _over_time(shown: Replayed, result: ReplayResult, page: Page) -> None:
 
 
 def _answers(result: ReplayResult, page: Page) -> None:
-    """What each policy says of folios that a single MM maps, and of those that several do."""
+    """Wrong answers of each policy: about folios that one MM maps, and about those that several map."""
     done = [one for one in result.policies if one.events]
 
     def column(heading: str, cells: Sequence[str], style: Style = "") -> Column:
@@ -132,7 +132,7 @@ def _answers(result: ReplayResult, page: Page) -> None:
     page.tables('False shared: one MM maps the folio, the policy says "maybe shared"', columns, [])
     for one in done:
         if one.unsafe.episodes or one.unsafe.folio_ns:
-            claim = "although it claims to be safe" if one.safe else "which it never claimed not to do"
+            claim = "although it claims to be safe" if one.safe else "and it does not claim to be safe"
             page.line(
                 f"  UNSAFE: {one.policy} called folios exclusive that several MMs mapped, {claim}: "
                 f"{one.unsafe.episodes:,} times, first {one.unsafe.first / 1e9:.6f} s after the start",
@@ -142,7 +142,7 @@ def _answers(result: ReplayResult, page: Page) -> None:
 
 
 def _faults(result: ReplayResult, page: Page) -> None:
-    """Write faults: what the kernel did, and what each policy did."""
+    """Write faults: the outcome in the kernel and under each policy."""
     done = [one for one in result.policies if one.events]
     keys: dict[tuple[str, str, str], None] = {}
     for of in CLASSES:
@@ -175,16 +175,16 @@ def _faults(result: ReplayResult, page: Page) -> None:
     for one in done:
         parts = []
         for word, certain in (("certain", True), ("uncertain", False)):
-            same, told = one.agreement(certain)
-            if told:
-                parts.append(f"{same:,} of {told:,} {word}")
+            same, recorded = one.agreement(certain)
+            if recorded:
+                parts.append(f"{same:,} of {recorded:,} {word}")
         if parts:
             page.line(f"  {one.policy}: {' and '.join(parts)} outcomes on large folios as the kernel's")
     page.line()
 
 
 def _more(value: float, form: str = ",") -> str:
-    """How much more, with a sign; what rounds to nothing has none."""
+    """A difference with its sign; one that rounds to 0 has none."""
     text = format(abs(value), form)
     return text if not text.strip("0.,") else ("−" if value < 0 else "+") + text
 
@@ -194,7 +194,7 @@ def _mib(nbytes: float) -> str:
 
 
 def _spared(result: ReplayResult, page: Page) -> None:
-    """What a precise scheme would have spared."""
+    """What a precise scheme would have spared each policy."""
     if not result.spared:
         page.line("spared copies: no policy that is precise and reuses replayed the whole trace", "quiet")
         page.line()
@@ -229,7 +229,7 @@ def _closing(result: ReplayResult, page: Page) -> None:
     for note in result.notes:
         page.line(f"note: {note}", "doubtful" if note.startswith("the trace is damaged") else "")
     if not result.complete:
-        page.line("interrupted: this is what there was", "strong doubtful")
+        page.line("interrupted: what was done until then is shown", "strong doubtful")
     machine = result.machine
     page.line()
     page.line(f"{machine.cpu}, {machine.cores} cores, {machine.os}, Linux {result.kernel}", "quiet")

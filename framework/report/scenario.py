@@ -1,6 +1,6 @@
-"""A scenario's result: a table of what each step did, failed expectations, a summary in words; and as JSON.
+"""`foliolab run`: what each step of a scenario did, failed expectations, a summary in words; and as JSON.
 
-What is false or unsafe says so in words and by a sign, never by its colour alone.
+A wrong verdict has a word and a sign; colour is never its only mark.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIGNS: Final[dict[str, tuple[str, Style]]] = {
 """For each kind of verdict its sign and its tone."""
 
 DIFFERS: Final[tuple[str, Style]] = ("≠", "bad")
-"""The same for a kernel that did something else than its model."""
+"""Sign and tone of a kernel that differs from its model."""
 
 
 # -- the table ----------------------------------------------------------------------------------------
@@ -38,11 +38,11 @@ class _Row:
 
 
 def render(result: ScenarioResult, page: Page) -> None:
-    """Print one scenario's result."""
+    """Write one scenario's result on a page."""
     scenario = result.scenario
     page.line(f"{scenario.name}  {scenario.source}", "strong")
-    for told in scenario.text:
-        page.line(f"  {told}")
+    for line in scenario.text:
+        page.line(f"  {line}")
     for region in scenario.regions:
         page.line(f"  {region_text(region)}", "quiet")
     page.line()
@@ -53,12 +53,12 @@ def render(result: ScenarioResult, page: Page) -> None:
         Column("owners", [page.text(row.owners) for row in rows]),
     ]
     heads = [broken(run.by) for run in result.runs] + (["kernel"] if result.kernel else [])
-    groups = [[Column(head, [row.cells[place] for row in rows])] for place, head in enumerate(heads)]
+    groups = [[Column(head, [row.cells[number] for row in rows])] for number, head in enumerate(heads)]
     page.tables("", columns if result.runs else columns[:2], groups)
     page.line()
     _failures(result, page)
-    for told in _words(result):
-        page.line(told)
+    for sentence in _words(result):
+        page.line(sentence)
 
 
 class _Table:
@@ -70,7 +70,7 @@ class _Table:
         self.several = sum(r.folios for r in result.scenario.regions if r.order) > 1
 
     def rows(self) -> Iterator[_Row]:
-        """A row for each step, with the folios of which something changed, and more rows if there are several."""
+        """A row for each step with the first folio that changed, then a row for each further folio that changed."""
         for number, step in enumerate(self.result.scenario.steps):
             records = [run.records[number] for run in self.result.runs]
             folios = self._changed(records)
@@ -86,47 +86,47 @@ class _Table:
                 yield _Row("", "", self._owners(more), [*self._cells([None] * len(records), more), *end])
 
     def _changed(self, records: Sequence[Record]) -> list[tuple[Verdict | None, ...]]:
-        """For each folio of which something changed what each policy says; of equal ones in a region the first."""
+        """What each policy says about each folio that changed; of equal folios in a region, only the first one."""
         by_name = [{verdict.folio: verdict for verdict in record.verdicts} for record in records]
         found: dict[tuple[object, ...], tuple[Verdict | None, ...]] = {}
         for name in dict.fromkeys(name for verdicts in by_name for name in verdicts):
-            said = tuple(verdicts.get(name) for verdicts in by_name)
-            state = tuple(v and (v.owners, v.shared) for v in said)
+            verdicts = tuple(of_run.get(name) for of_run in by_name)
+            state = tuple(v and (v.owners, v.shared) for v in verdicts)
             if self.last.get(name) != state:
                 self.last[name] = state
-                found.setdefault((name.partition("[")[0], state), said)
+                found.setdefault((name.partition("[")[0], state), verdicts)
         return list(found.values())
 
-    def _owners(self, said: Sequence[Verdict | None]) -> str:
-        known = next((verdict for verdict in said if verdict), None)
+    def _owners(self, verdicts: Sequence[Verdict | None]) -> str:
+        known = next((verdict for verdict in verdicts if verdict), None)
         if known is None:
             return ""
         return f"{known.folio}: {known.owners}" if self.several else str(known.owners)
 
-    def _cells(self, records: Sequence[Record | None], said: Sequence[Verdict | None]) -> Iterator[Words]:
-        truth = next((verdict.owners for verdict in said if verdict), 0)
-        for place, record in enumerate(records):
-            verdict = said[place] if said else None
-            told = record.text if record else ""
-            text = self.page.text(f"{told}; " if told and said else told)
-            if said:
-                text += self._verdict(verdict, truth) if verdict else self.page.text("freed")
-            yield text
+    def _cells(self, records: Sequence[Record | None], verdicts: Sequence[Verdict | None]) -> Iterator[Words]:
+        truth = next((verdict.owners for verdict in verdicts if verdict), 0)
+        for number, record in enumerate(records):
+            outcome = record.text if record else ""
+            cell = self.page.text(f"{outcome}; " if outcome and verdicts else outcome)
+            if verdicts:
+                verdict = verdicts[number]
+                cell += self._verdict(verdict, truth) if verdict else self.page.text("freed")
+            yield cell
 
     def _verdict(self, verdict: Verdict, truth: int) -> Words:
         sign, style = SIGNS[verdict.kind]
-        said = verdict.kind if verdict.kind != "right" else "shared" if verdict.shared else "exclusive"
+        answer = verdict.kind if verdict.kind != "right" else "shared" if verdict.shared else "exclusive"
         other = "" if verdict.owners == truth else f" (owners: {verdict.owners})"
-        return self.page.text(f"{sign} {said}{other}".lstrip(), style)
+        return self.page.text(f"{sign} {answer}{other}".lstrip(), style)
 
     def _kernel(self, number: int) -> list[Words]:
         if self.result.kernel is None:
             return []
-        told = self.result.kernel.records[number].text
+        outcome = self.result.kernel.records[number].text
         if number not in self.differs:
-            return [self.page.text(told)]
+            return [self.page.text(outcome)]
         sign, style = DIFFERS
-        return [self.page.text(f"{sign} differs {told}".rstrip(), style)]
+        return [self.page.text(f"{sign} differs {outcome}".rstrip(), style)]
 
 
 # -- words --------------------------------------------------------------------------------------------
@@ -138,14 +138,14 @@ def _failures(result: ScenarioResult, page: Page) -> None:
     steps = result.scenario.steps
     for run in _all_runs(result):
         for failure in run.failures:
-            place = f"{result.scenario.source}:{failure.line}"
-            told = f"{place}: {run.by}: expected {failure.expected}, found {failure.found or 'nothing'}"
-            page.line(f"Failed: {told} (after {failure.step})", "bad")
+            location = f"{result.scenario.source}:{failure.line}"
+            text = f"{location}: {run.by}: expected {failure.expected}, found {failure.found or 'nothing'}"
+            page.line(f"Failed: {text} (after {failure.step})", "bad")
     for difference in result.differences:
         step = steps[difference.number]
-        told = f"{step_text(step, answer=False)}: {difference.aspect}: {difference.what}"
+        text = f"{step_text(step, answer=False)}: {difference.aspect}: {difference.what}"
         cause = f" ({difference.cause})" if difference.cause else ""
-        page.line(f"Differs: {result.scenario.source}:{step.line}: {told}{cause}", "bad")
+        page.line(f"Differs: {result.scenario.source}:{step.line}: {text}{cause}", "bad")
 
 
 def _words(result: ScenarioResult) -> Iterator[str]:
@@ -156,26 +156,26 @@ def _words(result: ScenarioResult) -> Iterator[str]:
     if expected:
         yield f"{expected - failed} of {expected} expectations hold" + (f", {failed} failed." if failed else ".")
     for kind in ("false shared", "unsafe"):
-        told = [
+        counts = [
             f"{number} of {sum(len(record.verdicts) for record in run.records)} verdicts of {run.by}"
             for run in result.runs
             if (number := run.verdicts(kind))
         ]
-        if told:
-            yield f"{kind.capitalize()}: {', '.join(told)}."
+        if counts:
+            yield f"{kind.capitalize()}: {', '.join(counts)}."
     if result.skipped:
         yield f"Not run on this kernel: {result.skipped}."
     elif result.kernel and result.model:
         same = len(result.scenario.steps) - len({difference.number for difference in result.differences})
         yield f"{result.kernel.by} did what {result.model} says in {same} of {len(result.scenario.steps)} steps."
     elif result.kernel and result.runs:
-        yield f"No policy here models {result.kernel.by}, so it is compared with none."
+        yield f"No policy here models {result.kernel.by}, so it is not compared with a policy."
     if result.discarded:
-        yield f"{result.discarded} attempts were discarded, since the kernel moved pages meanwhile."
+        yield f"{result.discarded} attempts were discarded because the kernel moved pages."
 
 
 def summary(results: Sequence[ScenarioResult], page: Page) -> None:
-    """Print how several scenarios went."""
+    """Write how many scenarios are good and bad."""
     bad = [result.scenario.name for result in results if not result.good]
     skipped: dict[str, list[str]] = {}
     for result in results:
@@ -190,7 +190,7 @@ def summary(results: Sequence[ScenarioResult], page: Page) -> None:
 
 # -- JSON ---------------------------------------------------------------------------------------------
 def data(results: Sequence[ScenarioResult]) -> dict[str, Any]:
-    """Everything as values that JSON knows."""
+    """Results as JSON values."""
     return {"schema": 1, "scenarios": [_scenario(result) for result in results]}
 
 

@@ -1,4 +1,4 @@
-"""A counterexample in a terminal, step by step: forward, back, jump, search."""
+"""`foliolab step`: a counterexample step by step: forward, back, jump, search."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Stepper:
     """Shows one step of a timeline at a time.
 
     Args:
-        timeline: what was played; it has at least one step.
-        page: where to.
-        all_accesses: go by every access, not only by those to struct pages and page tables (of a sequence: not only
-            by whole operations).
+        timeline: the counterexample, played; it has at least one step.
+        page: the page.
+        all_accesses: stop at every access, not only at those to struct pages and page tables (in a sequence: not
+            only at whole operations).
     """
 
     def __init__(self, timeline: Timeline, page: Page, all_accesses: bool = False) -> None:
@@ -44,18 +44,17 @@ class Stepper:
 
     @property
     def prompt(self) -> str:
-        """What asks for a command."""
         return f"step {self.step} of {self.last} [n b j t c / l d ? q] "
 
     def run(self, read: Callable[[str], str | None]) -> None:
-        """Show the first step, then do as told until the end.
+        """Show the first step, then execute commands until the end.
 
         Args:
-            read: asks for a command; None: there is no more.
+            read: prompt -> a command; None at the end of the input.
         """
         self.show()
-        while (said := read(self.prompt)) is not None:
-            word, _, rest = said.strip().partition(" ")
+        while (command := read(self.prompt)) is not None:
+            word, _, rest = command.strip().partition(" ")
             if word.startswith("/"):
                 word, rest = "/", f"{word[1:]} {rest}"
             if word in ("q", "quit"):
@@ -63,7 +62,12 @@ class Stepper:
             self.do(word or "n", rest.strip())
 
     def do(self, word: str, rest: str) -> None:
-        """One command."""
+        """Execute one command.
+
+        Args:
+            word: the command.
+            rest: its arguments.
+        """
         if word == "?":
             self.page.line(HELP)
         elif word == "a":
@@ -76,15 +80,15 @@ class Stepper:
         else:
             target = self._target(word, rest)
             if target is None:
-                self.page.line(f"{word} {rest}".strip() + " is not understood: ? shows what is")
+                self.page.line(f"{word} {rest}".strip() + " is not a command: ? lists the commands")
             elif not 0 <= target <= self.last:
-                self.page.line(f"there is no such step: steps are 0 to {self.last}")
+                self.page.line(f"there is no such step: choose 0 to {self.last}")
             else:
                 self.step = target
                 self.show()
 
     def _target(self, word: str, rest: str) -> int | None:
-        """The step to go to; beyond the last where there is none."""
+        """The step that a command goes to, beyond the last one if no step fits; None for an unknown command."""
         fixed = {"s": 0, "e": self.last}
         if word in fixed and not rest:
             return fixed[word]
@@ -104,7 +108,7 @@ class Stepper:
         return self._next(wanted[word]) if word in wanted and not rest else None
 
     def _go(self, by: int) -> int:
-        """So many shown steps forward or back; at an end it stays there, beyond one only if it was there."""
+        """So many visible steps forward or back. At an end the step stays; from an end it goes beyond."""
         at = self.step
         for _ in range(abs(by)):
             beyond = at + (1 if by > 0 else -1)
@@ -129,7 +133,7 @@ class Stepper:
 
     # -- showing -------------------------------------------------------------------------------------
     def show(self) -> None:
-        """The step, the author's line, what the policy stores, and the truth."""
+        """Show the step, its line of the policy's text, the policy's fields, and the mappings."""
         frame = self.timeline.frames[self.step]
         self.page.line()
         self.page.line(self._heading(frame), "strong")
@@ -154,12 +158,12 @@ class Stepper:
         return f"step {self.step} of {self.last}  {who}: {frame.operation}"
 
     def _truth(self) -> str:
-        """By folio and MM."""
-        told = [
+        """The mappings of each large folio by MM."""
+        texts = [
             f"folio {head} by {', '.join(f'MM {mm}: {count}' for mm, count in enumerate(counts) if count)}"
             for head, counts in self.timeline.mappings(self.step).items()
         ]
-        return "; ".join(told) or "no large folio"
+        return "; ".join(texts) or "no large folio"
 
     def _around(self) -> None:
         first, last = max(self.step - AROUND, 0), min(self.step + AROUND, self.last)

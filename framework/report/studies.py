@@ -1,4 +1,4 @@
-"""What policies answered wrong, and what followed: results of `precision` and `consequences` as documents and rows."""
+"""Results of `foliolab precision` and `consequences` for `foliolab report`: as a document page and as CSV."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from foliolab.framework.report.pages.document import DocumentPage
 
 
 def title(result: PrecisionResult | ConsequencesResult) -> str:
-    """Of the whole document."""
+    """The title of the document."""
     what = "how precise policies are" if isinstance(result, PrecisionResult) else "what follows from policies' answers"
     return f"FolioLab: {what}, {result.started[:10]}"
 
 
-def sheet(result: PrecisionResult | ConsequencesResult) -> DocumentPage:
-    """What the terminal shows, on a sheet."""
-    written = DocumentPage()
+def document_page(result: PrecisionResult | ConsequencesResult) -> DocumentPage:
+    """A document page with the report that the terminal shows."""
+    page = DocumentPage()
     if isinstance(result, PrecisionResult):
-        precision.write(result, written)
+        precision.render(result, page)
     else:
-        consequences.write(result, written)
-    return written
+        consequences.render(result, page)
+    return page
 
 
 def repeat(result: PrecisionResult | ConsequencesResult) -> list[tuple[str, str]]:
-    """How to repeat it: (what, text)."""
+    """How to repeat the run: (heading, text), the command first."""
     return [("command", result.command), times(result), ("seed", str(result.seed)), *origin(result)]
 
 
 def table(result: PrecisionResult | ConsequencesResult) -> str:
-    """As CSV: a row a workload, number of MMs and policy; or a course, policy, and asker or figure."""
+    """The result as CSV: a row per workload, number of MMs and policy, or per source, policy, and asker or figure."""
     rows = _points(result) if isinstance(result, PrecisionResult) else _outcomes(result)
     out = io.StringIO()
     writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
@@ -59,9 +59,9 @@ def _points(result: PrecisionResult) -> list[dict[str, Any]]:
 
 def _outcomes(result: ConsequencesResult) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for course in result.sources:
-        for one in course.outcomes:
-            at = {"course": course.name, "policy": one.policy}
+    for source in result.sources:
+        for one in source.outcomes:
+            at = {"course": source.name, "policy": one.policy}
             rows += [
                 at | {"of": "decision", "name": asker.name, "asked": asker.asked, "held_back": asker.held_back,
                       "risked": asker.risked}

@@ -1,4 +1,4 @@
-"""What `foliolab verify` found: claims beside what their documentation says, coverage, counterexamples, a matrix."""
+"""`foliolab verify`: claims with their meaning and verdicts, coverage, counterexamples, a matrix of policies."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ SIGNS: Final[dict[str, tuple[str, Style]]] = {
 }
 """For each verdict its sign and its tone."""
 MEANING: Final = (
-    "held: not broken by anything that was tried, which is said below. partly: held for some of the classes tried, "
-    "undecided for others. undecided: not found out within the budget."
+    "held: nothing that was tried breaks it; what was tried is listed below. partly: held for some of the classes "
+    "that were tried, undecided for others. undecided: not decided within the budget."
 )
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A refuted claim with what is needed to show it.
+    """A refuted claim and its counterexample.
 
     Args:
         finding: the refutation.
-        timeline: its counterexample, played; None: there was no time for that.
-        path: the file that it was written to; empty: to none.
-        command: what repeats it step by step.
+        timeline: its counterexample, played; None if there was no time for that.
+        path: the file of the counterexample; empty if it was not written.
+        command: the command that steps through it.
     """
 
     finding: Finding
@@ -53,12 +53,12 @@ class Shown:
 
 
 def render(verification: Verification, shown: Sequence[Shown], page: Page) -> None:
-    """Print what was found about one policy.
+    """Write the verdicts on one policy.
 
     Args:
-        verification: all answers.
+        verification: all findings.
         shown: its refutations.
-        page: where to.
+        page: the page.
     """
     page.line(f"{verification.policy}: {headline(verification)}", "strong")
     version = version_text(verification.versions.get("foliolab", ""), verification.verifier)
@@ -71,15 +71,15 @@ def render(verification: Verification, shown: Sequence[Shown], page: Page) -> No
         _counterexample(one, page)
     _undecided(verification, page)
     if verification.interrupted:
-        page.line("Interrupted: this is what was known until then.", "strong")
+        page.line("Interrupted: what was found until then is shown.", "strong")
 
 
 def headline(verification: Verification) -> str:
-    """The verdicts in one line."""
+    """The number of each verdict, in one line."""
     verdicts = [verification.verdict(claim) for claim in verification.claims]
     counts = [(verdicts.count(word), word) for word in ("refuted", "undecided", "held")]
-    told = ", ".join(f"{count} {word}" for count, word in counts if count) or "none claimed"
-    return f"claims {told}; what every policy owes {verification.verdict(OWED)}"
+    text = ", ".join(f"{count} {word}" for count, word in counts if count) or "none claimed"
+    return f"claims {text}; what every policy owes {verification.verdict(OWED)}"
 
 
 # -- claims × attacks ----------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def _claims(verification: Verification, page: Page) -> None:
 
 
 def verdict_of(verification: Verification, claim: str, attack: str = "") -> str:
-    """An attack's answer about a claim (or that of all together), what is held in part being so; empty: none."""
+    """The verdict on a claim: of one attack, which may be "partly", or of all attacks; empty if there is none."""
     given = [one for one in verification.findings if one.claim == claim and attack in ("", one.attack)]
     found = {one.verdict for one in given}
     if "refuted" in found:
@@ -118,7 +118,7 @@ def _sign(verdict: str, page: Page) -> Words:
 
 # -- what was covered ----------------------------------------------------------------------------
 def _coverage(verification: Verification, page: Page) -> None:
-    """Of each attack what it covered, the claims about which it says the same together."""
+    """What each attack covered; claims with the same coverage are one entry."""
     page.line()
     page.line("Covered", "strong")
     for attack in dict.fromkeys(finding.attack for finding in verification.findings):
@@ -165,7 +165,7 @@ def _counterexample(shown: Shown, page: Page) -> None:
 
 
 def introduction(timeline: Timeline, page: Page) -> None:
-    """Print what a counterexample is about, whether the policy's text has changed, and whether the law breaks."""
+    """Write what a counterexample shows, whether the policy's text has changed since, and whether the law breaks."""
     example = timeline.counterexample
     page.line(f"{example.policy}: law {example.law}: {LAWS.get(example.law, 'unknown here')}", "strong")
     page.line(f"  {example.message}")
@@ -180,7 +180,7 @@ def introduction(timeline: Timeline, page: Page) -> None:
 
 
 def machine_text(timeline: Timeline) -> str:
-    """The machine and its threads in words."""
+    """The size of the machine and its threads, in words."""
     example = timeline.counterexample
     size = f"{example.shape.get('nr_pages', 0)} page frames, {example.shape.get('nr_mms', 0)} MMs"
     operations = sum(map(len, example.threads))
@@ -193,7 +193,7 @@ def machine_text(timeline: Timeline) -> str:
 
 # -- all policies --------------------------------------------------------------------------------
 def matrix(verifications: Sequence[Verification], page: Page) -> None:
-    """Print policies × claims."""
+    """Write a matrix of policies × claims."""
     claims = [name for name in CAPABILITIES if any(name in one.claims for one in verifications)]
     policies = Column("", [page.text(one.policy) for one in verifications])
     columns = [

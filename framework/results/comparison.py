@@ -1,6 +1,6 @@
-"""The comparison of a result's policies with one of them: ratios, intervals, tests, and a verdict in words.
+"""Compare the policies of a result with one of them: ratios, intervals, tests, and a verdict in words.
 
-How a verdict comes about. The rules are tried in this order, the first that applies decides:
+The rules for a verdict are tried in this order; the first that applies decides:
 
 not measured   the policy or the baseline has no samples for this workload and size.
 baseline       this is the baseline itself.
@@ -8,15 +8,15 @@ too few        fewer than MIN_ROUNDS rounds in which both were measured.
 too noisy      half of the rounds or more are flagged: the median ratio may be that of a flagged round.
 faster, slower the U test is significant (p below ALPHA after Holm's correction over all rows), the interval
                of the paired ratio excludes 1, and the ratio differs from 1 by more than FLOOR.
-same           the interval lies within ±EQUIVALENT of 1; but not where the interval excludes 1 and rounds are
-               too few to ever call it faster or slower.
-too few        even with every sample of one side above every sample of the other, so few rounds could not
-               have been significant among so many rows.
-too noisy      all else: whether there is a difference is not known.
+same           the interval lies within ±EQUIVALENT of 1; but not if the interval excludes 1 and the rounds are
+               too few for faster or slower ever to be significant.
+too few        the rounds are so few that no difference could be significant among so many rows, even if every
+               sample of one side were above every sample of the other.
+too noisy      otherwise: whether there is a difference is not known.
 
-Flagged samples stay in: a policy that spins longer is flagged more often, and leaving those rounds out would
-favour it. While they are fewer than half, the others bound the median. Counted metrics need no test: they are
-exact, and so is their comparison.
+Flagged samples are kept: a policy that spins longer is flagged more often, and leaving those rounds out would
+favour it. As long as fewer than half are flagged, the others bound the median. Counted metrics are exact and are
+compared without a test.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ class Row:
     """One policy against the baseline, under one workload at one size.
 
     Args:
-        workload, size_kib, policy: which.
-        ns_per_page: the median of all its samples; None where not measured, as with all that follow.
+        workload, size_kib, policy: the case.
+        ns_per_page: the median of all samples; None, like all that follow, if the case was not measured.
         ratio, ratio_low, ratio_high: median of the paired ratios to the baseline and its 95 % interval; below
             1 is faster. All 1 in the baseline's own rows.
-        p, p_adjusted: of the U test, before and after Holm's correction; None where none was made.
+        p, p_adjusted: of the U test, before and after Holm's correction; None if no test was made.
         verdict: see the module.
         rounds: rounds in which both were measured.
-        flagged: how many of them are suspect on either side.
+        flagged: how many of these rounds are suspect on either side.
         counted, counted_baseline: exact metrics of the policy and of the baseline.
-        published: what was published of this policy against this baseline, for this workload and size.
-        reason: why it was not measured.
-        skipped: it was not measured because the workload does not apply.
+        published: published figures of this policy against this baseline, for this workload and size.
+        reason: why the case was not measured.
+        skipped: whether it was not measured because the workload does not apply.
     """
 
     workload: str
@@ -85,7 +85,7 @@ class Row:
 
     @property
     def counted_difference(self) -> dict[str, float]:
-        """Counted metrics minus the baseline's, exactly, for every metric that both have."""
+        """Counted metrics minus the baseline's, for every metric that both have."""
         return {
             name: value - self.counted_baseline[name]
             for name, value in self.counted.items()
@@ -98,10 +98,10 @@ class Summary:
     """A comparison in numbers.
 
     Args:
-        baseline: what the others were compared with.
-        verdicts: how often each verdict was given, by policy; without the baseline, and without the rows
-            whose workload does not apply.
-        tests: how many tests the correction was made for.
+        baseline: the policy that the others were compared with.
+        verdicts: how often each verdict was given, by policy; without the baseline and without rows whose
+            workload does not apply.
+        tests: the number of tests that the correction is for.
     """
 
     baseline: str
@@ -120,12 +120,12 @@ def compare(
     Args:
         result: the measurements.
         baseline: one of its policies; None for the one that the result names.
-        published: figures to put beside the measured ones.
-        resolve: all parameters of a policy as a user writes it, so that `rmap-id` and `rmap-id:stage=all` are
-            known to be the same; without it, policies are told apart as they are written.
+        published: figures to show beside the measured ones.
+        resolve: policy text -> all its parameters, so that `rmap-id` and `rmap-id:stage=all` count as the same;
+            without it, policies are compared as they are written.
 
     Raises:
-        UsageError: the baseline is none of the result's policies.
+        UsageError: the baseline is not one of the result's policies.
     """
     against = _baseline(result, baseline)
     cells = {cell.key: cell for cell in result.cells}
@@ -157,10 +157,7 @@ class _Figures:
     """The published figures that concern a result's policies against one baseline."""
 
     def __init__(self, result: Result, baseline: str, published: Sequence[Published], resolve: Resolve | None) -> None:
-        known = result.config.policy_parameters
-        self.own = {
-            policy: identity(policy, known.get(policy) if resolve else None) for policy in result.config.policies
-        }
+        self.own = {policy: identity(policy, _values(result, policy, resolve)) for policy in result.config.policies}
         self.found: dict[tuple[object, ...], list[Published]] = {}
         for figure in published:
             policy, other = (
@@ -173,8 +170,17 @@ class _Figures:
         return tuple(self.found.get((row.workload, row.size_kib, self.own[row.policy]), ()))
 
 
+def _values(result: Result, policy: str, resolve: Resolve | None) -> Mapping[str, int] | None:
+    """A policy's parameters when it was measured, without those that it no longer has; None where they are unknown."""
+    values = result.config.policy_parameters.get(policy)
+    if resolve is None or values is None:
+        return None
+    present = resolve(policy)
+    return values if present is None else {name: value for name, value in values.items() if name in present}
+
+
 def _why(cell: Cell | None) -> str:
-    """Why a cell has nothing to compare; empty where it has."""
+    """Why a cell has nothing to compare; empty if it has samples."""
     if cell is None or (cell.status == "skipped" and not cell.reason):
         return "the run did not get to it"
     if cell.status != "measured" or not cell.samples:
@@ -183,12 +189,12 @@ def _why(cell: Cell | None) -> str:
 
 
 def _skipped(cell: Cell | None) -> bool:
-    """Whether the workload does not apply; nobody skips without saying why."""
+    """Whether the workload does not apply; a cell that is skipped for that reason names it."""
     return cell is not None and cell.status == "skipped" and bool(cell.reason)
 
 
 def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, seed: int) -> Row:
-    """The row with its figures; where a test was made (p is set), the verdict has to wait for all rows."""
+    """The row with its figures. If a test was made (p is set), the verdict needs Holm's correction over all rows."""
     if base is not None:
         row = replace(row, counted_baseline=base.counted)
     if cell is not None:
@@ -224,7 +230,12 @@ def _judged(rows: list[Row]) -> list[Row]:
 
 
 def _verdict(row: Row, attainable: bool) -> Verdict:
-    """The verdict of a tested row; `attainable`: so many rounds can come out significant at all."""
+    """The verdict of a tested row.
+
+    Args:
+        row: the row, with its adjusted p.
+        attainable: whether any difference could be significant with so many rounds.
+    """
     assert row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None
     assert row.p_adjusted is not None
     if 2 * row.flagged >= row.rounds:
@@ -239,7 +250,7 @@ def _verdict(row: Row, attainable: bool) -> Verdict:
 
 
 def rounds_needed(tests: int) -> int:
-    """How many rounds a run of so many comparisons needs for each to be able to end as faster or slower."""
+    """The rounds that a run of so many comparisons needs, so that each can end as faster or slower."""
     return max(MIN_ROUNDS, statistics.rounds_needed(tests, ALPHA))
 
 
@@ -253,11 +264,10 @@ def summarise(rows: Sequence[Row], baseline: str) -> Summary:
 
 
 def failed(rows: Sequence[Row], result: Result) -> FolioLabError | None:
-    """Why the comparison failed, as the error whose exit code says so; None where it did not.
+    """The error of a failed comparison, with its exit code; None if the comparison did not fail.
 
-    Nothing measured at all comes first, then a plugin that failed, then any row that was not measured. A row
-    skipped because its workload does not apply is none of these, unless that leaves a policy without a single
-    comparison.
+    The order is: nothing was measured, a plugin failed, a row was not measured. A row that is skipped because its
+    workload does not apply is no failure, unless the policy then has no comparison at all.
     """
     reasons = [failure.message for failure in result.failures] or [row.reason for row in rows if row.reason]
     first = f"the first reason: {reasons[0]}" if reasons else "the run ended before the first measurement"

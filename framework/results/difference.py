@@ -1,8 +1,8 @@
-"""Two results of the same kind: what differs between them, case by case, and whether that is more than noise.
+"""Compare two results of the same kind, case by case, and judge whether a difference is more than noise.
 
-Times of two runs come from different rounds, so they are not paired: the ratio is that of the medians, its interval a
-bootstrap over both sides. The verdict follows the rules of `compare`, with Holm's correction over all cases. Precision
-and consequences are exact, and so is their comparison.
+Times of two runs come from different rounds and are not paired: the ratio is that of the medians, and its interval a
+bootstrap over both sides. The verdict follows the rules of `comparison`, with Holm's correction over all cases. The
+figures of precision and consequences are exact and are compared exactly.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ Z: Final = 1.959963984540054
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that both results know.
+    """One figure of two results.
 
     Args:
-        key: what it is of, such as (workload, size, policy).
-        first, second: the values; None where only the other result has it.
-        ratio, low, high: second over first with its 95 % interval; None where not defined, low and high also where
-            the values are exact.
+        key: of the figure, such as (workload, size, policy).
+        first, second: the values; None if only the other result has the figure.
+        ratio, low, high: second over first with its 95 % interval; None if not defined. Exact values have no interval.
         word: the verdict.
     """
 
@@ -52,11 +51,11 @@ class Difference:
 
     Args:
         kind: of both results.
-        headings: what the parts of a case's key are.
-        unit: of its values.
-        cases: in the order of the first result, then what only the second has.
-        notes: what a reader should know, such as different machines.
-        counted: of results of times: the counted metrics, exactly; the last part of a key is the metric.
+        headings: of the parts of a case's key.
+        unit: of the values.
+        cases: in the order of the first result, then those that only the second has.
+        notes: sentences that a reader should know, such as that the hosts differ.
+        counted: the counted metrics of results with times; the last part of their key is the metric.
     """
 
     kind: str
@@ -68,12 +67,12 @@ class Difference:
 
     @property
     def exact(self) -> tuple[Case, ...]:
-        """The cases that no noise is in: counted metrics, precision, errors."""
+        """The cases without noise: counted metrics, precision, errors."""
         return self.counted if self.kind == "compare" else self.cases
 
     @property
     def worse(self) -> tuple[Case, ...]:
-        """What has become worse for certain; times of two runs are never certain."""
+        """The exact cases that have become worse. Times of two runs are never certain and do not count."""
         return tuple(case for case in self.exact if case.word == "higher")
 
     def count(self, word: Word) -> int:
@@ -83,7 +82,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pooled:
-    """The geometric mean of several ratios, with its 95 % interval; they count as independent."""
+    """The geometric mean of several ratios, which count as independent, with its 95 % interval."""
 
     ratio: float
     low: float
@@ -91,7 +90,7 @@ class Pooled:
 
     @property
     def word(self) -> Word:
-        """What it means, by the limits of `compare`."""
+        """The verdict, by the limits of `comparison`."""
         if not self.low <= 1 <= self.high and abs(self.ratio - 1) > rules.FLOOR:
             return "faster" if self.ratio < 1 else "slower"
         within = self.low >= 1 - rules.EQUIVALENT and self.high <= 1 + rules.EQUIVALENT
@@ -99,7 +98,7 @@ class Pooled:
 
 
 def pooled(rows: Iterable[rules.Row]) -> Pooled | None:
-    """The geometric mean of the rows' ratios to the baseline; None of rows without any."""
+    """The geometric mean of the rows' ratios to the baseline; None if no row has one."""
     found = [(row.ratio, row.ratio_low, row.ratio_high) for row in rows]
     logs, spread = [], 0.0
     for ratio, low, high in found:
@@ -114,7 +113,7 @@ def pooled(rows: Iterable[rules.Row]) -> Pooled | None:
 
 # -- differences -----------------------------------------------------------------------------------------
 def difference(first: RunResult, second: RunResult) -> Difference:
-    """What differs between two results.
+    """The difference of two results.
 
     Raises:
         UsageError: the results are of different kinds, or of a kind that is not compared.

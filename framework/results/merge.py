@@ -1,4 +1,4 @@
-"""Several results as one: what was measured in pieces, by several processes or machines, side by side in one file."""
+"""Merge results that were measured in pieces, by several processes or hosts, into one."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 
 def merge(results: Sequence[Result], command: str = "") -> Result:
-    """Put results into one.
+    """Merge results into one.
 
-    Times stay comparable within the workload and size in which they were interleaved, which is within one of the
-    pieces; counted metrics are exact wherever they come from.
+    Times stay comparable within a workload and size, because these were interleaved in one of the pieces. Counted
+    metrics are exact and comparable everywhere.
 
     Args:
-        results: of the same seed and baseline; what is in several of them must be in one of them alone, or equal.
-        command: what repeats all of it; by default that of the first.
+        results: of the same seed and baseline. A cell that is in several of them must be equal.
+        command: the command that repeats everything; by default that of the first result.
 
     Raises:
-        UsageError: there is none, their seeds or baselines differ, or two of them measured the same.
+        UsageError: there is no result, seeds or baselines differ, or two results measured the same cell.
     """
     if not results:
         raise UsageError("there is no result to merge", "name at least one")
@@ -34,7 +34,7 @@ def merge(results: Sequence[Result], command: str = "") -> Result:
         if len(found) > 1:
             raise UsageError(
                 f"results of different {name}s cannot be merged: {', '.join(sorted(map(str, found)))}",
-                "merge those of each by themselves",
+                "merge the results of each separately",
             )
     config = msgspec.structs.replace(
         first.config,
@@ -44,10 +44,10 @@ def merge(results: Sequence[Result], command: str = "") -> Result:
         sizes=sorted({size for one in results for size in one.config.sizes}),
         repeats=max(one.config.repeats for one in results),
     )
-    machines = {one.machine.cpu for one in results}
+    processors = {one.machine.cpu for one in results}
     notes = _all(one.notes for one in results)
-    if len(machines) > 1:
-        notes.append(f"Measured on different processors: {', '.join(sorted(machines))}.")
+    if len(processors) > 1:
+        notes.append(f"Measured on different processors: {', '.join(sorted(processors))}.")
     return msgspec.structs.replace(
         first,
         complete=all(one.complete for one in results),
@@ -62,7 +62,7 @@ def merge(results: Sequence[Result], command: str = "") -> Result:
 
 
 def _all(parts: Iterable[Iterable[T]]) -> list[T]:
-    """Each once, in the order in which they occur."""
+    """Each item once, in the order of first occurrence."""
     return list(dict.fromkeys(one for part in parts for one in part))
 
 

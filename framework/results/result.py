@@ -15,18 +15,18 @@ Status = Literal["measured", "failed", "skipped"]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was asked for, completely resolved.
+    """The request of a run, completely resolved.
 
     Attributes:
-        policies: as a user would write them, such as rmap-id:stage=all.
-        policy_parameters: for each of them all its parameters, those not chosen included.
-        baseline: which of the policies the others are compared with.
+        policies: as a user writes them, such as rmap-id:stage=all.
+        policy_parameters: all parameters of each policy, those not chosen included.
+        baseline: the policy that the others are compared with.
         workloads: their names.
         sizes: folio sizes in KiB.
         memory: bytes that each measurement works on.
         repeats: rounds; in each, every policy is measured once per workload and size.
         seed: of everything random, the bootstrap included.
-        quick: whether this was the short form.
+        quick: whether this was a run with --quick.
     """
 
     policies: list[str]
@@ -50,15 +50,15 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One policy under one workload at one folio size.
 
     Attributes:
-        workload, size_kib, policy: which; the policy as in `Config.policies`.
-        samples: nanoseconds per page, one a round, above 0. Sample i of each policy of the same workload and
-            size was measured in the same interleaved round.
+        workload, size_kib, policy: the case; the policy as in `Config.policies`.
+        samples: nanoseconds per page, one for each round, above 0. The samples i of all policies of the same workload
+            and size were measured in the same interleaved round.
         flagged: rounds whose sample is suspect, for example because a spinning thread yielded.
         counted: exact metrics by name: atomics, lock_sections, loads, stores, cache_lines (each per page),
             bits_per_folio, bits_per_page, struct_page_bytes.
         status: "failed" is a failure; "skipped" means that the workload does not apply to the size or policy,
             and needs a reason.
-        reason: why it was not measured; empty for a measured cell.
+        reason: why the cell was not measured; empty for a measured cell.
     """
 
     workload: str
@@ -72,26 +72,26 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """What tells it from the other cells of a result."""
+        """The key of the cell in its result."""
         return self.workload, self.size_kib, self.policy
 
     def __post_init__(self) -> None:
         where = ", ".join(map(str, self.key))
         if not all(isfinite(sample) and sample > 0 for sample in self.samples):
-            raise ValueError(f"{where}: a sample is no time above 0")
+            raise ValueError(f"{where}: a sample is not a time above 0")
         if not all(isfinite(value) for value in self.counted.values()):
-            raise ValueError(f"{where}: a counted metric is no number")
+            raise ValueError(f"{where}: a counted metric is not a number")
         if not all(0 <= index < len(self.samples) for index in self.flagged):
             raise ValueError(f"{where}: a flagged round is not among the {len(self.samples)} samples")
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something that went wrong, whether or not it cost a cell.
+    """A failure during the run, whether or not a cell is missing because of it.
 
     Attributes:
-        policy: which policy failed; empty for none in particular.
-        workload: under which workload; empty for none in particular.
-        size_kib: at which size; 0 for none in particular.
+        policy: the policy that failed; empty for none in particular.
+        workload: the workload; empty for none in particular.
+        size_kib: the size; 0 for none in particular.
         message: what happened, where, and what to do.
         exit_code: what the failure means for the exit status, `errors.ExitCode`.
     """
@@ -107,10 +107,10 @@ class Result(RunResult, frozen=True, kw_only=True):
     """The measurements of a run.
 
     Attributes:
-        config: what was asked for.
-        cells: at most one per workload, size and policy of `config`.
-        failures: what went wrong.
-        notes: what a reader should know, a sentence each.
+        config: the request.
+        cells: at most one for each workload, size and policy of `config`.
+        failures: failures during the run.
+        notes: sentences that a reader should know.
     """
 
     WHAT = "result file"
@@ -126,5 +126,5 @@ class Result(RunResult, frozen=True, kw_only=True):
         asked = set(product(self.config.workloads, self.config.sizes, self.config.policies))
         for cell in self.cells:
             if cell.key not in asked:
-                raise ValueError(f"{', '.join(map(str, cell.key))}: not asked for, or there twice")
+                raise ValueError(f"{', '.join(map(str, cell.key))}: not in the request, or there twice")
             asked.remove(cell.key)

@@ -1,6 +1,6 @@
-"""The statistics of a comparison: medians, an interval of a paired ratio, a rank test, a correction.
+"""The statistics of a comparison: medians, bootstrap intervals, a rank test, and Holm's correction.
 
-Numpy alone, so that comparing costs no further dependency; the tests check every function against scipy.
+The functions need numpy only, so that a comparison needs no scipy; the tests check every function against scipy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXACT_LIMIT: Final = 20
-"""Up to so many values a side the rank test is exact; beyond, the normal approximation is as good."""
+"""Up to so many values on each side the rank test is exact; beyond, the normal approximation is as good."""
 
 RESAMPLES: Final = 2000
 INTERVAL: Final = (0.025, 0.975)
@@ -102,8 +102,8 @@ def _orderings(n: int, m: int) -> NDArray[np.float64]:
     """How many of the orderings of n and m distinct values have each value of U, 0 to n·m."""
     # ways[j] counts for the first i values of one side: value i beats 0…m values of the other side.
     ways = [np.zeros(n * m + 1) for _ in range(m + 1)]
-    for held in ways:
-        held[0] = 1
+    for counts in ways:
+        counts[0] = 1
     for _ in range(n):
         for j in range(1, m + 1):
             # The largest value so far is on the first side and beats j values, or on the second side.
@@ -121,10 +121,10 @@ def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def mann_whitney_u(a: Sequence[float], b: Sequence[float]) -> float:
-    """How likely two samples of one distribution differ in rank at least as much as these: two-sided p.
+    """The two-sided p of the Mann-Whitney U test.
 
-    Exact where neither side has more than EXACT_LIMIT values and no two are equal; otherwise the normal
-    approximation with corrections for ties and continuity.
+    The test is exact if neither side has more than EXACT_LIMIT values and no two values are equal. Otherwise it is the
+    normal approximation with corrections for ties and continuity.
 
     Raises:
         ValueError: a side without values.
@@ -147,12 +147,12 @@ def mann_whitney_u(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def least_p(n: int, m: int) -> float:
-    """The smallest p that `mann_whitney_u` can give for n and m values: every value of one side is larger."""
+    """The smallest p of `mann_whitney_u` for n and m values: every value of one side is larger."""
     return min(1.0, 2 / comb(n + m, n))
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
-    """The p-values of several tests, adjusted by Holm so that one false alarm among all stays rare.
+    """The p-values of several tests, adjusted by Holm's method for the chance of any false alarm among them.
 
     Returns:
         adjusted values in the order given; the k-th smallest never below the one before it.
@@ -166,7 +166,7 @@ def holm(pvalues: Sequence[float]) -> list[float]:
 
 
 def rounds_needed(tests: int, alpha: float = 0.05) -> int:
-    """The fewest rounds with which every one of so many tests can come out significant after `holm`."""
+    """The fewest rounds with which each of so many tests can be significant after `holm`."""
     rounds = 1
     while least_p(rounds, rounds) * max(tests, 1) >= alpha:
         rounds += 1

@@ -63,7 +63,7 @@ def test_a_calibration(make: Any) -> None:
         "of kernel 0 % 0 % 0 %",
         "not fitted: munmap at 4 KiB and 1 more: small folios take other paths",
         "remap: b is negative: per folio the model takes longer than the kernel",
-        "cow, fork: no constants: not in the model",
+        "cow, fork: without constants: not in the model",
         "a CPU, 2 cores, an OS, Linux 6.18.1-test #1 SMP",
         "kernel: 512 MiB, 2026-01-01T00:00:00+00:00: foliolab kernel-bench",
     ):

@@ -89,7 +89,7 @@ def test_the_course_by_operations_and_a_list_of_workloads(tmp_path: Path) -> Non
         (["--mms", "0"], "there cannot be 0 MMs"),
         (["--mms", "1-65"], "there cannot be 65 MMs"),
         (["--mms", "many"], "'many' is not a number of MMs"),
-        (["--mms", "5-2"], "names none"),
+        (["--mms", "5-2"], "names no number"),
         (["--size", "8K"], "no anonymous folios of order 1"),
         (["--size", "4K"], "cannot be chosen"),
         (["--size", "16K,64K"], "more than one folio size"),

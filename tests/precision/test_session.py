@@ -233,7 +233,7 @@ def test_ctrl_c_leaves_what_there_was() -> None:
     found = run(pattern(), pattern(interrupts, "later"))
     assert not found.complete
     assert {point.workload for point in found.points} == {"pair"}
-    assert "interrupted: this is what there was" in shown(found)
+    assert "interrupted: what was done until then is shown" in shown(found)
 
 
 def test_ctrl_c_in_a_policy_leaves_what_there_was() -> None:

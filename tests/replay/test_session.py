@@ -110,7 +110,7 @@ def test_a_policy_that_fails_stops_no_other(trace: Path) -> None:
     found = replay(request(trace, changed("broken", dup_ptes=raises), MM_ID, EXACT))
     first, *others = found.policies
     assert "ZeroDivisionError: a policy's own defect" in first.stopped
-    assert "test_replay_session.py" in first.stopped, "and where"
+    assert "test_session.py" in first.stopped, "and where"
     assert [one.stopped for one in others] == ["", ""]
     assert [one.policy for one in found.spared] == [MM_ID.name]
     assert exit_code(found) == ExitCode.PLUGIN_FAILED
@@ -182,7 +182,7 @@ def test_an_interruption_shows_what_there_is(tmp_path: Path, monkeypatch: pytest
     assert (second.events, second.stopped) == (70, INTERRUPTED)
     assert second.false_shared.episodes == 10
     assert found.spared == []
-    assert "interrupted: this is what there was" in shown(found)
+    assert "interrupted: what was done until then is shown" in shown(found)
     with pytest.raises(NothingMeasured, match="interrupted"):
         replay(request(tmp_path / "t"), lambda phase, done, total: (_ for _ in ()).throw(KeyboardInterrupt))
 

@@ -49,7 +49,7 @@ def result_of(folder: Path) -> PrecisionResult | ConsequencesResult:
 def test_the_document_has_every_table_and_how_to_repeat_it(made: Path) -> None:
     text = foliolab("report", "result.json", folder=made).stdout
     result = result_of(made)
-    grids = [part for part in studies.sheet(result).parts if isinstance(part, Grid)]
+    grids = [part for part in studies.document_page(result).parts if isinstance(part, Grid)]
     assert grids and sum(line.startswith("|--") or line.startswith("|---") for line in text.splitlines()) == len(grids)
     assert f"`{result.command}`" in text and result.kernel.split()[0] in text
     for grid in grids:

@@ -119,7 +119,7 @@ def _stored(scheme: Scheme) -> Iterator[str]:
     yield ""
     costs = [cost(scheme, order) for order in ORDERS]
     yield from table(
-        ("folio", "bits used a folio", "bits a page", "bytes by which struct pages grow"),
+        ("folio", "bits used per folio", "bits per page", "bytes by which struct pages grow"),
         ((size_text(4 << one.order), f"{one.bits:,}", f"{one.bits_per_page:.2f}", one.extra) for one in costs),
         right=1,
     )

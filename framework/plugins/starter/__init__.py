@@ -1,4 +1,4 @@
-"""What a new policy, workload or trace reader starts from: commented, and complete as it stands.
+"""Starting files for a new policy, workload or trace reader: commented, and complete as they are.
 
 A single file for `--plugin` and the window (`write`), or an installable package with its tests (`package.write`).
 """
@@ -17,18 +17,18 @@ TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 def text(name: str, template: str = "policy.py") -> str:
-    """A starting file.
+    """The text of a starting file.
 
     Args:
         name: of the policy, workload or reader.
-        template: which file.
+        template: the file in `templates`, without .txt.
 
     Raises:
-        UsageError: it is no such name.
+        UsageError: the name is not valid.
     """
     if not NAME.fullmatch(name):
         hint = "a name is lower-case letters and digits, with hyphens between words, such as my-idea"
-        raise UsageError(f"{name!r} is no name", hint)
+        raise UsageError(f"{name!r} is not a valid name", hint)
     found = (TEMPLATES / f"{template}.txt").read_text(encoding="utf-8")
     return found.replace("PLUGIN-NAME", name).replace("PLUGIN_MODULE", module_name(name))
 
@@ -41,23 +41,23 @@ def write(name: str, path: Path) -> Path:
         path: the file; it must not exist.
 
     Raises:
-        UsageError: it is no name for a policy, the file exists, or is none of Python.
-        ResultFileError: the place cannot be written to.
+        UsageError: the name is not valid, the file exists, or its name does not end in .py.
+        ResultFileError: the file cannot be written.
     """
-    begun = text(name)
+    policy = text(name)
     if path.suffix != ".py":
-        raise UsageError(f"{path} is no Python file", "let its name end in .py")
+        raise UsageError(f"{path} is not a Python file", "choose a name that ends in .py")
     if path.exists():
         raise UsageError(f"{path} exists already", "open it, or choose another name")
-    write_atomically(path, begun.encode())
+    write_atomically(path, policy.encode())
     return path
 
 
 def module_name(name: str) -> str:
-    """A name as that of a module."""
+    """The name of a plugin as the name of a Python module."""
     return name.replace("-", "_")
 
 
 def file_name(name: str) -> str:
-    """How the file of a policy is called by default."""
+    """The default file name of a policy."""
     return f"{module_name(name)}.py"

@@ -1,4 +1,4 @@
-"""A small installable package around a new plugin: entry point, text, tests, CI; its tests pass as it is written."""
+"""A small installable package for a new plugin: entry point, text, tests, CI. Its tests pass as generated."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from foliolab.framework.plugins import starter
 
 @dataclass(frozen=True)
 class Kind:
-    """What can be begun.
+    """A kind of package.
 
     Args:
-        template: of its text.
+        template: of the plugin's text.
         tests: template of its tests.
-        summary: the package's description.
-        command: what its CI runs after the tests, behind `foliolab`.
+        summary: the description in pyproject.toml.
+        command: the `foliolab` command that its CI runs after the tests.
     """
 
     template: str
@@ -44,37 +44,37 @@ def write(kind: str, name: str, folder: Path) -> list[Path]:
     """Write a package.
 
     Args:
-        kind: out of KINDS.
+        kind: one of KINDS.
         name: of the plugin, such as my-idea.
-        folder: where to; it must not exist, or be empty.
+        folder: the folder to make; it must not exist, or be empty.
 
     Returns:
-        the files.
+        the files that were written.
 
     Raises:
-        UsageError: no such kind, no name, or there is something in the folder.
-        ResultFileError: the place cannot be written to.
+        UsageError: there is no such kind, the name is not valid, or the folder is not empty.
+        ResultFileError: a file cannot be written.
     """
     if kind not in KINDS:
         raise UsageError(f"there is no new {kind!r}", f"there are {', '.join(KINDS)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists already", "choose another folder with --folder, or another name")
     what, module = KINDS[kind], starter.module_name(name)
-    places = {
+    templates = {
         "pyproject.toml": "pyproject.toml",
         "README.md": "README.md",
         f"{module}/__init__.py": what.template,
         f"tests/test_{module}.py": what.tests,
         ".github/workflows/check.yml": "check.yml",
     }
-    texts = {place: _filled(template, what, name) for place, template in places.items()}
-    for place, text in texts.items():
-        path = folder / place
+    texts = {file: _filled(template, what, name) for file, template in templates.items()}
+    for file, text in texts.items():
+        path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode())
-    return [folder / place for place in texts]
+    return [folder / file for file in texts]
 
 
 def _filled(template: str, what: Kind, name: str) -> str:
-    found = starter.text(name, template).replace(" --plugin FILE", "")  # it is installed
+    found = starter.text(name, template).replace(" --plugin FILE", "")  # a package is installed instead
     return found.replace("SUMMARY", what.summary).replace("COMMAND", what.command.replace("PLUGIN-NAME", name))

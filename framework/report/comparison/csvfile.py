@@ -1,4 +1,4 @@
-"""The comparison as a CSV file: one line per workload, size and policy."""
+"""A comparison as CSV: one line for each workload, size and policy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PREDICTED: Final = {
     "predicted_ratio_high": "ratio_high",
     "rest_of": "operation",
 }
-"""Columns of a prediction, and what of a forecast they hold."""
+"""Columns of a prediction, each with the attribute of a forecast that it holds."""
 
 
 def text(rows: Sequence[Row], prediction: Prediction | None = None) -> str:
@@ -32,7 +32,7 @@ def text(rows: Sequence[Row], prediction: Prediction | None = None) -> str:
 
     Args:
         rows: the comparison.
-        prediction: the same with the rest of the kernel: further columns.
+        prediction: the prediction with the rest of the kernel, in further columns.
     """
     written = io.StringIO()
     lines = csv.writer(written, lineterminator="\n")

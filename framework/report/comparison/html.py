@@ -1,4 +1,4 @@
-"""A result as one HTML file that needs nothing else: matrix, evidence, how to repeat it; light, dark and on paper."""
+"""A comparison as one HTML file that needs nothing else: matrix, evidence, how to repeat it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foliolab.framework.report.pages import templates
 
 
 def html(found: Matrix) -> str:
-    """Write it.
+    """A matrix as an HTML page.
 
     Raises:
         UsageError: jinja2 is not installed.
@@ -31,5 +31,5 @@ def html(found: Matrix) -> str:
 
 
 def _anchor(cell: Cell) -> str:
-    """A name for a place in the page."""
+    """The name of the cell's anchor in the page."""
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in f"{cell.workload}--{cell.policy}")

@@ -1,4 +1,4 @@
-"""A result as Markdown, short enough for a pull request: the matrix first, then the evidence, then how to repeat it."""
+"""A comparison as Markdown for a pull request: the matrix, then the evidence, then how to repeat it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from foliolab.framework.report.comparison.matrix import Cell, Matrix, cells_of, 
 
 
 def markdown(found: Matrix) -> str:
-    """Write it."""
+    """A matrix as Markdown."""
     lines = [f"### {len(found.policies)} policies, {len(found.workloads)} workloads", "", found.headline, ""]
     lines += _table(["policy", *found.workloads], [[name, *_words(found, name)] for name in found.policies])
     lines += ["", "▼ faster and ▲ slower than the baseline, all sizes together, with the 95 % interval; times measured "
@@ -51,5 +51,5 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that ends neither a cell nor a line, and is no HTML."""
+    """Text without line ends, cell separators and HTML."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

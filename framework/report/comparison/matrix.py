@@ -1,4 +1,4 @@
-"""Policies × workloads with a word, a figure and a curve in each cell: what Markdown, HTML and pictures show."""
+"""Policies × workloads with a word, a figure and a curve in each cell, for Markdown, HTML and pictures."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Cell:
     """One policy under one workload, all sizes together.
 
     Args:
-        policy, workload: which.
-        word: faster, slower, same, undecided, baseline, not measured, or – where it does not apply.
-        figure: the geometric mean of the ratios as a change in per cent; of the baseline its time.
-        interval: its 95 % interval, in words.
+        policy, workload: their names.
+        word: faster, slower, same, undecided, baseline, not measured, or – if the workload does not apply.
+        figure: the geometric mean of the ratios as a change in per cent; for the baseline, its time.
+        interval: the 95 % interval of the figure.
         curve: (size in KiB, ratio, low, high) of each size that was measured.
-        rows: what stands behind it.
-        reason: why it was not measured.
+        rows: the rows that the cell sums up.
+        reason: why the cell was not measured.
     """
 
     policy: str
@@ -45,12 +45,12 @@ class Cell:
 
     @property
     def sign(self) -> str:
-        """What stands for the word beside its colour."""
+        """The sign of the word."""
         return SIGNS[self.word]
 
     @property
     def tone(self) -> str:
-        """good, bad, doubtful or plain."""
+        """The tone of the word: good, bad, doubtful or plain."""
         return TONES.get(self.word, "plain")
 
 
@@ -59,11 +59,11 @@ class Matrix:
     """A result as a matrix.
 
     Args:
-        result: of which.
-        baseline: what the others are compared with.
+        result: the result.
+        baseline: the policy that the others are compared with.
         policies, workloads: rows and columns.
         cells: by (policy, workload).
-        remarks: what is known about the policies besides, such as refuted claims.
+        remarks: what else is known about the policies, such as refuted claims.
     """
 
     result: Result
@@ -75,26 +75,26 @@ class Matrix:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader should know beside the figures, a sentence each; the gravest first."""
+        """Sentences that a reader should know beside the figures, the most serious first."""
         failures = [failure.message for failure in self.result.failures]
         return [*failures, *self.remarks, *growth(self.result), *self.result.notes]
 
     @property
     def failed(self) -> list[Cell]:
-        """What was asked for, and not measured."""
+        """Cells that were asked for and not measured."""
         return [cell for cell in self.cells.values() if cell.word == "not measured"]
 
     @property
     def headline(self) -> str:
-        """All of it in one sentence."""
+        """The whole matrix in one sentence."""
         parts = []
         for policy in self.policies:
             words = [self.cells[policy, workload].word for workload in self.workloads]
             if policy != self.baseline:
-                told = [
+                counts = [
                     f"{words.count(word)} {word}" for word in SIGNS if word in words and word not in ("–", "baseline")
                 ]
-                parts.append(f"{policy}: {', '.join(told) or 'nothing applies'}")
+                parts.append(f"{policy}: {', '.join(counts) or 'nothing applies'}")
         return f"Against {self.baseline}, by workload: {'; '.join(parts)}."
 
 
@@ -103,8 +103,8 @@ def matrix(result: Result, rows: Sequence[Row], remarks: Sequence[str] = ()) -> 
 
     Args:
         result: the result.
-        rows: its comparison (`compare.compare`), with the published figures.
-        remarks: what is known about the policies besides.
+        rows: its comparison (`comparison.compare`), with the published figures.
+        remarks: what else is known about the policies.
     """
     baseline = next((row.policy for row in rows if row.verdict == "baseline"), result.config.baseline)
     found = Matrix(
@@ -112,8 +112,8 @@ def matrix(result: Result, rows: Sequence[Row], remarks: Sequence[str] = ()) -> 
     )
     for policy in found.policies:
         for workload in found.workloads:
-            mine = tuple(row for row in rows if row.policy == policy and row.workload == workload)
-            found.cells[policy, workload] = _cell(policy, workload, mine, baseline)
+            own = tuple(row for row in rows if row.policy == policy and row.workload == workload)
+            found.cells[policy, workload] = _cell(policy, workload, own, baseline)
     return found
 
 
@@ -144,7 +144,7 @@ def _cell(policy: str, workload: str, rows: tuple[Row, ...], baseline: str) -> C
 
 # -- tables behind a cell ----------------------------------------------------------------------------
 def headings(rows: Sequence[Row]) -> list[str]:
-    """Of `cells_of`: what was counted and published only where there is something."""
+    """The headings of `cells_of`; metrics and published figures only if any row has them."""
     return ["size", "ns a page", "change, %", "95 % interval", "verdict", *_metrics(rows), *_published(rows)]
 
 
@@ -157,7 +157,7 @@ def _published(rows: Sequence[Row]) -> list[str]:
 
 
 def cells_of(row: Row, rows: Sequence[Row]) -> list[str]:
-    """A row as texts, under `headings(rows)`."""
+    """A row as texts, in the order of `headings(rows)`."""
     change = "" if row.ratio is None or row.verdict == "baseline" else change_text(row.ratio)
     interval = ""
     if change and row.ratio_low is not None and row.ratio_high is not None:
@@ -172,7 +172,7 @@ def cells_of(row: Row, rows: Sequence[Row]) -> list[str]:
 
 
 def repeat(result: Result) -> list[tuple[str, str]]:
-    """How to repeat it: (what, text)."""
+    """How to repeat the run: (heading, text), the command first."""
     config = result.config
     parameters = [
         f"{policy}: {', '.join(f'{name}={value}' for name, value in values.items())}"

@@ -1,4 +1,4 @@
-"""Pictures of a result for a mail or a paper: the ratio over folio size, a panel a workload, as PNG or SVG."""
+"""A comparison as a picture for a mail or a paper: the ratio over folio size, a panel for each workload."""
 
 from __future__ import annotations
 

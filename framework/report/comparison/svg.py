@@ -1,4 +1,8 @@
-"""Small pictures inside the page: a curve of one cell, and the curves of one workload; colours are the page's."""
+"""Small pictures inside the HTML page: the curve of one cell, and the curves of one workload.
+
+They are written as SVG elements by hand, since they take their colours from the page (light, dark, paper), and since a
+page of a few hundred of them must be small and made in a second. `pictures` draws files with matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ WIDTH: Final = 130
 HEIGHT: Final = 34
 LARGE: Final = (640, 240)
 DASHES: Final = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 2")
-"""Curves differ by their dashes too, not by colour alone."""
+"""The dashes of the curves; colour is never the only difference."""
 HUES: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
 
@@ -22,7 +26,7 @@ Point = tuple[float, float]
 
 
 def _scale(values: Sequence[float], low: float, high: float) -> list[float]:
-    """Values into low…high; what is all the same into the middle."""
+    """Values scaled into low…high; equal values lie in the middle."""
     least, most = min(values), max(values)
     if most - least < 1e-12:
         return [(low + high) / 2 for _ in values]
@@ -34,7 +38,7 @@ def _path(points: Sequence[Point]) -> str:
 
 
 def sparkline(cell: Cell) -> str:
-    """The ratio of one cell over folio size, with its interval and the line of 1; empty for fewer than two sizes."""
+    """The ratio of one cell over folio size, with its interval and a line at 1; empty for fewer than two sizes."""
     if len(cell.curve) < 2 or cell.word == "baseline":
         return ""
     xs = _scale([log2(size) for size, *_ in cell.curve], 4, WIDTH - 4)
@@ -44,18 +48,18 @@ def sparkline(cell: Cell) -> str:
     middle = [(x, three[0]) for x, three in zip(xs, triples, strict=True)]
     band = [(x, three[1]) for x, three in zip(xs, triples, strict=True)]
     band += [(x, three[2]) for x, three in reversed(list(zip(xs, triples, strict=True)))]
-    told = ", ".join(f"{size_text(size)}: {ratio:.3f}" for size, ratio, *_ in cell.curve)
+    text = ", ".join(f"{size_text(size)}: {ratio:.3f}" for size, ratio, *_ in cell.curve)
     dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8"/>' for x, y in middle)
     return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told)}">'
-        f"<title>{escape(told)}</title>"
+        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(text)}">'
+        f"<title>{escape(text)}</title>"
         f'<line class="one" x1="0" x2="{WIDTH}" y1="{ys[-1]:.1f}" y2="{ys[-1]:.1f}"/>'
         f'<path class="band" d="{_path(band)}Z"/><path class="line" d="{_path(middle)}"/>{dots}</svg>'
     )
 
 
 def curves(found: Matrix, workload: str) -> str:
-    """The ratios of all policies under a workload over folio size; empty where there is nothing to draw."""
+    """The ratios of all policies under a workload over folio size; empty without a curve."""
     cells = [found.cells[policy, workload] for policy in found.policies]
     cells = [cell for cell in cells if len(cell.curve) >= 2 and cell.word != "baseline"]
     if not cells:

@@ -1,7 +1,6 @@
-"""The comparison in the terminal: a table per workload, counted metrics, failures, how to repeat it.
+"""`foliolab compare`: a table for each workload, counted metrics, failures, and how to repeat the run.
 
-No verdict is told by its colour alone: each has a sign and a word. What goes to a pipe is plain and wide
-enough not to wrap; an output that is not UTF-8 gets ASCII.
+Each verdict has a sign and a word; colour is never its only mark. Output to a pipe is wide enough not to wrap.
 """
 
 from __future__ import annotations
@@ -33,26 +32,26 @@ COUNTED: Final = {
     "lock_sections": "lock sections/page",
     "cache_lines": "cache lines/page",
 }
-"""The counted metrics that are shown for each workload; the result file has the others too."""
+"""The counted metrics that are shown for each workload; the result file has the others, too."""
 
 MEMORY: Final = {"bits_per_folio": "bits/folio", "bits_per_page": "bits/page", "struct_page_bytes": "bytes/struct page"}
 """Counted metrics that do not depend on the workload."""
 
 
 def render(result: Result, rows: Sequence[Row], page: Page, prediction: Prediction | None = None) -> None:
-    """Print the comparison.
+    """Write the comparison on a page.
 
     Args:
-        result: what was measured.
-        rows: its comparison, from `compare`.
-        console: where to; `console_for` makes one.
-        prediction: the same with the rest of the kernel, to stand beside it.
+        result: the measurements.
+        rows: their comparison, from `compare`.
+        page: the page.
+        prediction: the prediction with the rest of the kernel, to show beside it.
     """
     _Report(result, rows, page, prediction).render()
 
 
 _Line = tuple[str, str, str, list[Row]]
-"""A line of counted metrics: its label, the metric, the policy, its row for each size."""
+"""A line of counted metrics: the workload's label, the metric, the policy, and the row for each size."""
 
 
 class _Report:
@@ -80,7 +79,7 @@ class _Report:
         self.closing()
 
     def times(self, workload: str) -> None:
-        """What was measured, and what was published beside it."""
+        """Write the times of a workload, with the published figures."""
         absent = {s for s in self.sizes if all(self.rows[workload, s, p].skipped for p in self.policies)}
         sizes = [size for size in self.sizes if size not in absent]
         title = f"{workload}: time against {self.baseline}"
@@ -108,7 +107,7 @@ class _Report:
         self.page.line()
 
     def measured(self, workload: str, policy: str, sizes: Sequence[int]) -> Column:
-        """A policy's column: its figures on one line a size, aligned among themselves."""
+        """A policy's column: time, change, interval and verdict of each size, aligned."""
         rows = [self.rows[workload, size, policy] for size in sizes]
         if policy == self.baseline and all(row.verdict == "baseline" for row in rows):
             lines = [("ns/page", "", "", ""), *(self.figures(row) for row in rows)]
@@ -125,7 +124,7 @@ class _Report:
         return column
 
     def figures(self, row: Row) -> tuple[str, str, str, str]:
-        """A row's time, change, interval and verdict, as far as it has them."""
+        """A row's time, change, interval and verdict; empty texts for what it does not have."""
         ns = "–" if row.ns_per_page is None else time_text(row.ns_per_page)
         if row.verdict == "baseline":
             return ns, "", "", ""
@@ -137,7 +136,7 @@ class _Report:
         return ns, f"{change_text(row.ratio)} %", interval, verdict
 
     def published(self, workload: str, policy: str, sizes: Sequence[int]) -> Iterator[Column]:
-        """A column for everyone who published figures of this policy against this baseline."""
+        """A column for each source of published figures of this policy against this baseline."""
         figures = {size: self.rows[workload, size, policy].published for size in sizes}
         for source, machine in dict.fromkeys((f.source, f.machine) for held in figures.values() for f in held):
             cells = [
@@ -154,10 +153,10 @@ class _Report:
                 yield f"published: {'; '.join(part for part in parts if part)}"
 
     def counted(self) -> None:
-        """What was counted: a line per workload, metric and policy, a column per size."""
+        """Write counted metrics: a line for each workload, metric and policy, a column for each size."""
         lines: list[_Line] = []
         ends = []
-        # Bits do not depend on the workload: those of the first one that has them stand for all.
+        # Bits do not depend on the workload, so those of the first workload are shown for all.
         for workload in self.workloads:
             lines += self.metrics(workload, workload, COUNTED)
             ends.append(len(lines) - 1)
@@ -181,7 +180,7 @@ class _Report:
         self.page.line()
 
     def metrics(self, workload: str, label: str, names: Mapping[str, str]) -> list[_Line]:
-        """The lines of these metrics under a workload; one line for all policies where they do not differ."""
+        """The lines of metrics under a workload; policies with equal figures share one line."""
         lines: list[_Line] = []
         for name in names:
             held = [(p, [self.rows[workload, size, p] for size in self.sizes]) for p in self.policies]
@@ -204,7 +203,7 @@ class _Report:
         return self.page.text(f"{shown} {'+' if difference > 0 else '−' if difference < 0 else '='}")
 
     def verdicts(self) -> None:
-        """How often each verdict was given."""
+        """Write how often each verdict was given."""
         summary = summarise(list(self.rows.values()), self.baseline)
         self.page.line(f"Verdicts against {self.baseline}", "strong")
         for policy, counts in summary.verdicts.items():
@@ -219,10 +218,10 @@ class _Report:
         self.page.line()
 
     def closing(self) -> None:
-        """Failures, notes, where it was measured, and the command that repeats it."""
+        """Write failures, notes, the host, and the command that repeats the run."""
         result = self.result
         if not result.complete:
-            self.page.line("Partial: the run was interrupted; this is what was measured until then.", "strong")
+            self.page.line("Partial: the run was interrupted; what was measured until then is shown.", "strong")
         for failure in result.failures:
             size = size_text(failure.size_kib) if failure.size_kib else ""
             where = ", ".join(part for part in (failure.policy, failure.workload, size) if part)
@@ -245,7 +244,7 @@ class _Report:
         self.page.line(f"Repeat it: {result.command}", "strong")
 
     def gaps(self) -> dict[str, list[str]]:
-        """What was not measured, by the reason; sizes that no policy was measured at are named above."""
+        """Cases that were not measured, by reason; sizes at which no policy was measured are named with the times."""
         gaps: dict[str, list[str]] = {}
         for row in self.rows.values():
             alike = all(self.rows[row.workload, row.size_kib, policy].skipped for policy in self.policies)

@@ -14,10 +14,10 @@ class Grid:
     """A table.
 
     Args:
-        title: above it; may be empty.
-        headings: of its columns.
-        rows: cells.
-        right: which columns stand at the right.
+        title: above the table; may be empty.
+        headings: of the columns.
+        rows: the cells.
+        right: which columns are aligned at the right.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Grid:
 
 
 class DocumentPage(Page):
-    """A page that keeps what is written on it; as wide as it must be.
+    """A page that keeps what is written on it, however wide.
 
     Attributes:
         parts: lines and tables, from top to bottom.
@@ -46,7 +46,7 @@ class DocumentPage(Page):
         groups: Sequence[Sequence[Column]],
         sections: Sequence[int] = (),
     ) -> None:
-        """Keep a table, all of its columns side by side."""
+        """Keep a table with all columns side by side."""
         columns = [*first, *(column for group in groups for column in group)]
         self.parts.append(
             Grid(
@@ -60,12 +60,12 @@ class DocumentPage(Page):
 
 # -- as text -----------------------------------------------------------------------------------------
 def markdown(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) -> str:
-    """As Markdown, for a pull request.
+    """A page as Markdown, for a pull request.
 
     Args:
-        page: what was written.
-        title: of the whole.
-        repeat: how to repeat it: (what, text), the command first.
+        page: the page.
+        title: of the document.
+        repeat: how to repeat the run: (heading, text), the command first.
     """
     lines = [f"### {_plain(title)}", ""]
     for part in page.parts:
@@ -96,12 +96,12 @@ def _grid(grid: Grid) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that ends neither a cell nor a line, and is no HTML."""
+    """Text without line ends, cell separators and HTML."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def html(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) -> str:
-    """As one HTML file that needs nothing else.
+    """A page as one HTML file that needs nothing else; arguments as of `markdown`.
 
     Raises:
         UsageError: jinja2 is not installed.

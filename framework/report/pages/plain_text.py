@@ -19,11 +19,11 @@ STYLES: Final = {"strong": "1", "quiet": "2", "bad": "31", "good": "32", "doubtf
 
 
 class Plain:
-    """Writes on a text stream.
+    """Plain text on a stream.
 
     Args:
-        stream: stdout by default.
-        colour: None to find out (a terminal, and NO_COLOR is not set).
+        stream: the stream; None for stdout.
+        colour: whether to use colours; None for colours in a terminal, unless NO_COLOR is set.
     """
 
     def __init__(self, stream: IO[str] | None = None, colour: bool | None = None) -> None:
@@ -40,17 +40,17 @@ class Plain:
         return writable(text, self.encoding)
 
     def paint(self, text: str, style: Style = "") -> str:
-        """Text in a style, where the stream shows any."""
+        """Text in a style, if the stream shows colours."""
         text = self.sane(text)
         codes = ";".join(STYLES[word] for word in style.split())
         return f"\x1b[{codes}m{text}\x1b[0m" if self.colour and codes and text else text
 
     def line(self, text: str = "", style: Style = "") -> None:
-        """One line, as it is."""
+        """Write one line, unwrapped."""
         self.stream.write(self.paint(text, style) + "\n")
 
     def item(self, head: str, text: str, indent: int = 2, column: int = 0, style: Style = "") -> None:
-        """A line with `head` at `indent` and text from `column` on, wrapped there in a terminal."""
+        """Write a line with `head` at `indent` and text from `column` on, wrapped there in a terminal."""
         left = " " * indent + self.paint(head, style) + " " * max(column - indent - len(self.sane(head)), 1)
         column = max(column, indent + len(head) + 1)
         text = self.sane(text)
