@@ -99,9 +99,9 @@ class Operation:
 
     def __post_init__(self) -> None:
         known = _names(self.name)
-        if not known.issuperset(name for name, _ in self.arguments):
-            wrong = next(name for name, _ in self.arguments if name not in known)
-            raise UsageError(f"operation {self.name} has no argument {wrong!r}", _takes(self.name))
+        for name, _ in self.arguments:
+            if name not in known:
+                raise UsageError(f"operation {self.name} has no argument {name!r}", _takes(self.name))
 
     @classmethod
     def of(cls, name: str, **arguments: int) -> Operation:

@@ -79,13 +79,13 @@ class PatternProcesses:
         """See `Processes`."""
         self._check_process(process)
         _check_pages(page, nr, "a process's memory")
-        self._do(Operation.of("write", mm=process, start=page, nr=nr))
+        self._do(Operation("write", (("mm", process), ("start", page), ("nr", nr))))
 
     def unmap(self, process: int, page: int, nr: int = 1) -> None:
         """See `Processes`."""
         self._check_process(process)
         _check_pages(page, nr, "a process's memory")
-        self._do(Operation.of("unmap", mm=process, start=page, nr=nr))
+        self._do(Operation("unmap", (("mm", process), ("start", page), ("nr", nr))))
 
     def map_file(self, process: int, page: int, file_page: int, nr: int = 1) -> None:
         """See `Processes`."""

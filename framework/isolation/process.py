@@ -186,7 +186,7 @@ class Child:
             message = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join(GRACE)
-            message = Crash(_ending(self.process.exitcode))
+            message = Crash(ending(self.process.exitcode))
         self.over = isinstance(message, (Answer, Failure, Crash))
         return message
 
@@ -237,8 +237,8 @@ def _ask(pipe: Connection, question: Callable[[], str]) -> str:
     return question()
 
 
-def _ending(code: int | None) -> str:
-    """How a process ended, by its exit code as multiprocessing has it."""
+def ending(code: int | None) -> str:
+    """How a process ended, by its exit code: minus the number of the signal that ended it."""
     if code is None:
         return "closed its pipe and did not end"
     if code >= 0:

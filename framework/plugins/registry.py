@@ -281,8 +281,8 @@ class Registry:
 KINDS: Final[tuple[Kind[Any], ...]] = tuple(kind for kind in vars(Registry).values() if isinstance(kind, Kind))
 """Every kind of declaration, in the order in which they are listed."""
 
-_loaded: Final[dict[tuple[str, str], tuple[str, Offers]]] = {}
-"""(name, where) of a source -> its stamp, and what it offers: plugins are loaded once a process."""
+_loaded: Final[dict[tuple[str, str], tuple[str, object, Offers]]] = {}
+"""The stamp, the loaded module and the offers of a source by (name, where): plugins are loaded once a process."""
 
 
 def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -> Registry:
@@ -314,12 +314,17 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
 
 
 def _offers(attempt: Attempt, source: Source) -> Offers:
-    """What a source offers, from the cache where its stamp is still the same. Failures are not cached."""
+    """What a source offers, from the cache if its stamp is the same. Failures are not cached.
+
+    The hooks of a file are called again: they may name a folder of scenarios whose files have changed.
+    """
     key, stamp = (source.name, source.where), source.stamp()
     if key in _loaded and _loaded[key][0] == stamp:
-        return _loaded[key][1]
-    offers = _read(attempt, source.load())
-    _loaded[key] = stamp, offers
+        _, loaded, offers = _loaded[key]
+        return offers if source.kind == "entry" else _read(attempt, loaded)
+    loaded = source.load()
+    offers = _read(attempt, loaded)
+    _loaded[key] = stamp, loaded, offers
     return offers
 
 

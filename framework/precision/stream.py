@@ -72,22 +72,23 @@ class EventRecorder:
 
     def do(self, operation: Operation) -> None:
         """Write down an operation of `PatternProcesses`: one event, or one for each folio or page."""
-        mm, start, nr = operation.get("mm"), operation.start, operation.get("nr", 1)
-        if operation.name == "fork":
-            self._add(ev.FORK, operation.get("parent"), other=operation.get("child"))
-        elif operation.name == "exit":
-            self._add(ev.EXIT, mm)
-        elif operation.name == "populate":
-            order = operation.get("order")
-            for first in range(start, start + nr, 1 << order):
-                self._add(ev.NEW, mm, page=HEAP + first, order=order)
-        elif operation.name == "write":
-            for page in range(start, start + nr):
-                self._add(ev.WRITE, mm, page=HEAP + page)
-        elif operation.name == "unmap":
-            self._add(ev.UNMAP, mm, page=HEAP + start, nr=nr)
-        elif operation.name == "map_file":
-            self._add(ev.MAP, mm, HEAP + start, nr, self._order, FILE + operation.get("pfn"))
+        name, given = operation.name, dict(operation.arguments)
+        if name == "write":
+            first = HEAP + given["start"]
+            for page in range(first, first + given["nr"]):
+                self._add(ev.WRITE, given["mm"], page)
+        elif name == "populate":
+            first, order = HEAP + given["start"], given["order"]
+            for page in range(first, first + given["nr"], 1 << order):
+                self._add(ev.NEW, given["mm"], page, order=order)
+        elif name == "unmap":
+            self._add(ev.UNMAP, given["mm"], HEAP + given["start"], given["nr"])
+        elif name == "map_file":
+            self._add(ev.MAP, given["mm"], HEAP + given["vpn"], given["nr"], self._order, FILE + given["pfn"])
+        elif name == "fork":
+            self._add(ev.FORK, given["parent"], other=given["child"])
+        elif name == "exit":
+            self._add(ev.EXIT, given["mm"])
 
     def wait(self, steps: int) -> None:
         """The next event is that much later."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation.process import ending
 
 SHOWN = 400
 """Characters of a failed command's messages that are shown."""
@@ -79,9 +80,7 @@ def run(task: Task) -> Done:
             raise TaskFailed(f"{task.name}: did not end within {task.limit:g} s", "choose a smaller grid") from fault
         if not path.is_file() or done.returncode not in (0, 1):
             said = " ".join(done.stderr.split())[-SHOWN:]
-            raise TaskFailed(
-                f"{task.name}: ended with exit status {done.returncode}: {said or 'no message'}", _repeat(task)
-            )
+            raise TaskFailed(f"{task.name}: {ending(done.returncode)}: {said or 'no message'}", _repeat(task))
         return Done(path.read_bytes(), time.monotonic() - began, f"{os.uname().nodename}:{os.getpid()}")
 
 

@@ -99,7 +99,7 @@ def test_restore_says_what_it_restored(foliolab: Run, machine: Path) -> None:
 @on_linux
 def test_restore_where_nothing_had_changed(foliolab: Run, machine: Path) -> None:
     machine.write_text("[never]")
-    assert "was as before it already" in foliolab("kernel", "restore").out
+    assert "were already as before" in foliolab("kernel", "restore").out
 
 
 @on_linux

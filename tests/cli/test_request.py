@@ -19,7 +19,7 @@ from foliolab.framework.run import supervise
 from foliolab.framework.run.request import RunRequest, build
 
 REGISTRY = load()
-POLICIES = [*sorted(REGISTRY.policies), "exact:mms=4", "mm-id-slots:slots=4,width=8"]
+POLICIES = [*sorted(REGISTRY.policies), "exact:mms=4", "mm-id-slots:slots=4,width=32"]
 
 
 class Asked(Exception):

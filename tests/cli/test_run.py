@@ -205,9 +205,9 @@ def test_a_plugin_brings_scenarios(foliolab: Run, tmp_path: Path) -> None:
     assert foliolab("run", "mine", "--plugin", plugin).code == 0
     assert "  mine  " in foliolab("list", "--plugin", plugin).out
     for given, said in (
-        ("'/nowhere/x.scenario'", "there is no such file"),
+        ("'/nowhere/x.scenario'", "which is no scenario file"),
         ("1", "yields a int (1), not a str or PathLike"),
-        (repr(__file__), "is not named as a scenario"),
+        (repr(__file__), "does not have a scenario's name"),
     ):
         plugin.write_text(hook.format(given))
         assert said in foliolab("list", "--plugin", plugin).out

@@ -110,7 +110,7 @@ def test_a_policy_that_fails_stops_no_other(trace: Path) -> None:
     found = replay(request(trace, changed("broken", dup_ptes=raises), MM_ID, EXACT))
     first, *others = found.policies
     assert "ZeroDivisionError: a policy's own defect" in first.stopped
-    assert "test_replay_session.py" in first.stopped, "and where"
+    assert "test_session.py" in first.stopped, "and where"
     assert [one.stopped for one in others] == ["", ""]
     assert [one.policy for one in found.spared] == [MM_ID.name]
     assert exit_code(found) == ExitCode.PLUGIN_FAILED
