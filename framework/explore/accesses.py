@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.policy import Scheme, Stored
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.explore.counterexample_lane import CounterexampleLane
 from foliolab.framework.explore.folio_detail import FolioDetail, folio_detail, folio_of
 from foliolab.framework.explore.lane import Lane, as_error
-from foliolab.framework.explore.operation_lanes import CounterexampleLane
 from foliolab.framework.machine.ref import Ref
 from foliolab.framework.verify.field_names import change_text, field_of, name_of
 from foliolab.framework.verify.playback import Frame

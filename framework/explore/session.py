@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.accesses import Accesses, accesses_of
+from foliolab.framework.explore.counterexample_lane import CounterexampleLane
 from foliolab.framework.explore.event_lane import EventLane
 from foliolab.framework.explore.history import History, Marks
 from foliolab.framework.explore.lane import SPACING, Lane
-from foliolab.framework.explore.operation_lanes import CounterexampleLane, ScenarioLane
 from foliolab.framework.explore.parallel import Parallel
+from foliolab.framework.explore.scenario_lane import ScenarioLane
 from foliolab.framework.explore.source import CounterexampleSource, EventsSource, ScenarioSource, Source
 from foliolab.framework.explore.stretch import Stretches
 

@@ -128,6 +128,20 @@ def test_a_refuted_claim_comes_with_its_counterexample(
     assert foliolab("list", "--plugin", plugin).out.count("safe refuted") == shipped, "the text has changed"
 
 
+def test_verdicts_of_another_verifier_are_shown_as_stale(
+    foliolab: Run, attack: Callable[..., MadeUp], plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack(REFUTED)
+    foliolab("verify", "--plugin", plugin, "--jobs", "0")
+    monkeypatch.setattr(ledger, "verifier_digest", lambda: "another version")
+    why = "stale: judged by another version of the verifier (verify, "
+    for command in (("list",), ("show", "never")):
+        shown = foliolab(*command, "--plugin", plugin).out
+        assert "✗ safe refuted (stale) by made-up: folio 0: called exclusive" in shown and why in shown
+    found = json.loads(foliolab("list", "--json", "--plugin", plugin).out)
+    assert [[one["stale"] for one in p["refuted"]] for p in found["policies"] if p["name"] == "never"] == [[True]]
+
+
 def test_where_counterexamples_go(foliolab: Run, attack: Callable[..., MadeUp], plugin: Path) -> None:
     attack(REFUTED)
     assert foliolab("verify", "never", "--plugin", plugin, "--jobs", "0", "-o", "other").code == 1

@@ -13,8 +13,9 @@ from test_cells import expected
 from foliolab.framework.engine.truth import scan
 from foliolab.framework.errors import ResultFileError, UsageError
 from foliolab.framework.explore import cells as c
-from foliolab.framework.explore.operation_lanes import CounterexampleLane, ScenarioLane
+from foliolab.framework.explore.counterexample_lane import CounterexampleLane
 from foliolab.framework.explore.page_detail import page_detail
+from foliolab.framework.explore.scenario_lane import ScenarioLane
 from foliolab.framework.explore.session import Session
 from foliolab.framework.explore.source import counterexample_source, scenario_source
 from foliolab.framework.scenario.model import Model

@@ -165,7 +165,9 @@ def test_a_click_inspects_and_hovering_tells(daemon: Any, window: Window, qtbot:
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=point)
     assert view.selected == 3
     inspector = daemon.inspector
-    qtbot.waitUntil(lambda: inspector.now and inspector.now.page and inspector.now.page.page == 3, timeout=PATIENCE)
+    qtbot.waitUntil(
+        lambda: bool(inspector.now and inspector.now.page and inspector.now.page.page == 3), timeout=PATIENCE
+    )
     assert daemon.inspector.now.folio is not None
     assert daemon.inspector.now.policy == POLICIES[1], "the policy of the map that was clicked"
     view.hovered.emit(0, QPoint())
