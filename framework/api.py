@@ -12,8 +12,9 @@ from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.hookspecs import (
     hookimpl,
 )
+from foliolab.framework.contract.models import Models
 from foliolab.framework.contract.parameter import Parameter, Values
-from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Models, Policy, Scheme, Stored, exact_claim
+from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Policy, Scheme, exact_claim
 from foliolab.framework.contract.reporter import (
     Reporter,
 )
@@ -22,6 +23,7 @@ from foliolab.framework.contract.sharing_pattern import (
     SharingPattern,
     Usage,
 )
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.contract.trace_reader import (
     TraceReader,
     TraceSource,
