@@ -31,7 +31,6 @@ class Finding:
     """The state of one feature of the host.
 
     Args:
-        name: of the feature.
         state: "ok"; "limited": something works less well; "missing": something does not work.
         detail: what was found.
         remedy: what to do about it, in one sentence; empty if nothing is needed.
@@ -46,12 +45,7 @@ class Finding:
 
 
 def examine(registry: Registry, encoding: str = "utf-8") -> list[Finding]:
-    """Examine all features.
-
-    Args:
-        registry: all plugins.
-        encoding: of the terminal.
-    """
+    """Examine all features."""
     checks: Sequence[Callable[[], Finding]] = (
         _python, _packages, _processor, _native, _cores, _memory, _huge_pages, _cache, _compiler,
         lambda: _plugins(registry), lambda: _offers(registry), lambda: _terminal(encoding),

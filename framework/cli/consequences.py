@@ -107,9 +107,7 @@ class _Pick:
     """The options that sources of moments depend on.
 
     Args:
-        order: the order of the folios.
         sized: whether the user chose the order; random scenarios then use it, too.
-        mms, seed, moments: see the options.
     """
 
     order: int

@@ -134,7 +134,6 @@ def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
 
 
 def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
-    """The policies that model the recorded kernel, by the trace's header."""
     from foliolab.framework.kernel.running import DEFAULTS, Running
 
     options = dict(DEFAULTS)

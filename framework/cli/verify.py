@@ -119,7 +119,6 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
 
 def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: list[Path] | None) -> list[Scheme]:
-    """The policies that the user named; without names, those of the plugin files."""
     if every and written:
         raise UsageError("--all already means every policy", "leave out --all or the names")
     return found.parse_policies(["all"]) if every else _common.schemes(found, written, plugin)

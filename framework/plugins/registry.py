@@ -47,7 +47,6 @@ class Plugin:
 
     Args:
         name: the entry point's, or the file's without its suffix.
-        kind: "entry" or "file".
         source: the distribution and its version, or the file.
         version: the distribution's; empty for files.
         offers: Kind.attribute -> the names of what it offers of that kind.

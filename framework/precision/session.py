@@ -28,16 +28,12 @@ class PrecisionRequest:
     """What to measure.
 
     Args:
-        patterns: sharing patterns.
-        schemes: the policies.
         traces: recorded traces, besides the patterns.
         mms: numbers of processes that live at a time.
         order: log2 of the pages of a folio of the patterns.
         folios: how many folios the memory of a process has.
         seed: of the patterns.
         memory: bytes that a policy's tables may take.
-        execution: native or interpreted.
-        command: the command that repeats it.
     """
 
     patterns: Sequence[SharingPattern]
@@ -165,7 +161,6 @@ def precision(request: PrecisionRequest, progress: Progress | None = None) -> Pr
     """Play every workload with every number of MMs under every policy.
 
     Args:
-        request: what to do.
         progress: called for each workload and number of MMs.
 
     Returns:

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from foliolab.framework.engine import entrypoints, fault, huge, zap
-from foliolab.framework.engine.folio import (
-    folio_test_anon,
-)
+from foliolab.framework.engine.folio import folio_test_anon
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTRS_PER_PTE, pmd_ref, pte_ref
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import (
-    READ_ONCE,
-    cpu_at,
-    pfn_folio,
-    zone_at,
-)
+from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, pfn_folio, zone_at
 from foliolab.framework.replay.cells import (
     AT_LIST,
     AT_MATRIX,

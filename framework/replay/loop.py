@@ -35,28 +35,9 @@ from foliolab.framework.replay.cells import (
     reg,
     tally,
 )
-from foliolab.framework.replay.folios import (
-    any_mapped,
-    drop,
-    fork,
-    move,
-    new_folio,
-    page_at,
-    split,
-    write,
-)
+from foliolab.framework.replay.folios import any_mapped, drop, fork, move, new_folio, page_at, split, write
 from foliolab.framework.replay.snapshot import hint, map_cached, present
-from foliolab.framework.replay.spaces import (
-    LAST_PAGE,
-    bury,
-    create,
-    destroy,
-    is_dead,
-    mm_of,
-    share,
-    slot_at,
-    slot_of,
-)
+from foliolab.framework.replay.spaces import LAST_PAGE, bury, create, destroy, is_dead, mm_of, share, slot_at, slot_of
 from foliolab.framework.trace.events import (
     COPIED,
     EXEC,

@@ -54,11 +54,9 @@ class Plan:
     """How to replay a trace, for every policy.
 
     Args:
-        trace: the trace.
         survey: the result of a first pass.
         memory: bytes that a machine's tables may take.
         samples: samples evenly in time, and at most as many after forks, execs and exits.
-        execution: native or interpreted.
         progress: called for each block.
         late: whether MMs are torn down when the teardown is certainly over, not when it begins (see `events.EXIT`).
         watched: whether an observer follows (see `cells.Sizes`).

@@ -59,9 +59,7 @@ from foliolab.framework.replay.owners import (
     touched,
 )
 from foliolab.framework.replay.recorded_frames import BY_FAULT, FRAME_MASK, recall_pfn, remember_pfn
-from foliolab.framework.replay.spaces import (
-    mm_of,
-)
+from foliolab.framework.replay.spaces import mm_of
 
 
 def _known_folio(vm: Memory, base: int, pfn: int, order: int) -> int:

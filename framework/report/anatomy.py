@@ -25,14 +25,7 @@ MARK: Final = {"policy": "■ ", "kernel": "  "}
 def render(
     found: Anatomy, operations: Sequence[Operation], out: Plain, verdicts: Mapping[str, KeptVerdict] | None = None
 ) -> None:
-    """Draw struct pages, bits, memory and atomics of a scheme.
-
-    Args:
-        found: the scheme's anatomy.
-        operations: its counted atomics.
-        out: the output.
-        verdicts: the kept verdicts on its claims.
-    """
+    """Draw struct pages, bits, memory and atomics of a scheme."""
     _head(found.scheme, out, verdicts or {})
     _pages(found, out)
     _words(found, out)

@@ -113,7 +113,6 @@ def _relative(part: float) -> str:
 
 
 def _figured(one: Figured, page: Page) -> Words:
-    """The cell of a figure."""
     if not one.values:
         return page.text(NOT_ASKED, "quiet")
     if not one.largest:
@@ -125,7 +124,6 @@ def _figured(one: Figured, page: Page) -> Words:
 
 
 def _queue(outcome: PolicyOutcome, page: Page) -> Words:
-    """The cell of the deferred split queue."""
     one = outcome.partial
     if not one.folios and not one.needless:
         return page.text(NOT_ASKED, "quiet")

@@ -28,9 +28,7 @@ def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> 
     """Write the bench on a page.
 
     Args:
-        result: the measurements.
         rows: from `bench_rows.rows`.
-        page: the page.
         model: the policy whose modelled times are shown beside; empty for none.
     """
     for workload in dict.fromkeys(row.workload for row in rows):
@@ -100,7 +98,6 @@ def _ns(value: float | None) -> str:
 
 
 def _closing(page: Page, result: Result) -> None:
-    """Failures, notes, the host, and the command that repeats the run."""
     if not result.complete:
         page.line("Partial: the run was interrupted; what was measured until then is shown.", "strong")
     for failure in result.failures:

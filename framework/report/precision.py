@@ -278,7 +278,6 @@ def _durations(
 def _duration_row(
     last: dict[tuple[str, str], Point], workload: PlayedWorkload, unsafe: bool, policy: JudgedPolicy
 ) -> Row:
-    """The cells of a policy on a workload; empty if it was never wrong."""
     point = last.get((workload.name, policy.name))
     if point is None:
         return ()

@@ -58,7 +58,6 @@ def _grouped(counts: Sequence[int]) -> list[int]:
 
 
 def _used(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The groups of which there are any folios."""
     return [i for i in range(len(GROUPS)) if any(row[i] for row in rows)] or [0]
 
 

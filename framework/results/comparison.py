@@ -118,7 +118,6 @@ def compare(
     """A row for every workload, size and policy that the result's configuration asked for, in that order.
 
     Args:
-        result: the measurements.
         baseline: one of its policies; None for the one that the result names.
         published: figures to show beside the measured ones.
         resolve: policy text -> all its parameters, so that `rmap-id` and `rmap-id:stage=all` count as the same;
@@ -233,7 +232,6 @@ def _verdict(row: Row, attainable: bool) -> Verdict:
     """The verdict of a tested row.
 
     Args:
-        row: the row, with its adjusted p.
         attainable: whether any difference could be significant with so many rounds.
     """
     assert row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None

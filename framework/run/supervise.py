@@ -40,8 +40,6 @@ _EMPTY: Final[dict[str, Any]] = {"samples": [], "flagged": [], "counted": {}, "r
 
 @dataclass
 class _Run:
-    """The reports of the worker so far."""
-
     request: RunRequest
     progress: Progress
     cells: dict[Key, dict[str, Any]] = field(default_factory=dict)

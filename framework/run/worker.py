@@ -88,7 +88,6 @@ class Worker:
     """Runs the phases of a request.
 
     Args:
-        request: the run.
         pipe: for the reports.
         out: policies that have failed.
         done: cases (workload, order) that are measured already.

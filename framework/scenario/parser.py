@@ -80,7 +80,6 @@ class _Words:
 
     @property
     def column(self) -> int:
-        """The column at which the next word starts."""
         return self.words[0][1] if self.words else self.end
 
     def refuse(self, what: str, hint: str = "", column: int = 0) -> NoReturn:
@@ -88,7 +87,6 @@ class _Words:
         raise ScenarioError(self.where, self.line, column or self.column, what, hint)
 
     def take(self, wanted: str) -> str:
-        """Consume the next word."""
         if not self.words:
             self.refuse(f"{wanted} is missing")
         return self.words.pop(0)[0]

@@ -43,7 +43,6 @@ class Layout:
         self.nr_pages = at
 
     def range(self, pages: Pages) -> slice:
-        """The page numbers of pages of a region."""
         at = self.start[pages.region]
         return slice(at + pages.first, at + pages.last + 1)
 

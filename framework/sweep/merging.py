@@ -21,8 +21,6 @@ def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Resul
     """Merge the results of comparisons into one result for each seed.
 
     Args:
-        files: of the tasks.
-        command: of the sweep.
         workers: how many tasks ran at a time.
     """
     found: dict[int, list[Result]] = {}

@@ -144,7 +144,6 @@ class _Gatherer:
         self.lines: list[tuple[str, bool]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a test's results, which may come from another process."""
         self.texts += getattr(report, RESULTS, ())
 
     @pytest.hookimpl(tryfirst=True)
@@ -164,7 +163,6 @@ class _Gatherer:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the table and the failures."""
         if not self.lines:
             return
         terminalreporter.section("FolioLab")

@@ -114,7 +114,6 @@ class TextRecord:
 
     @property
     def date(self) -> str:
-        """Of the newest verdict."""
         return max((one.date for one in self.verdicts), default="")
 
 
@@ -143,7 +142,6 @@ class Ledger:
 
     @classmethod
     def of(cls, registry: Registry) -> Ledger:
-        """The user's verdicts, and those that the plugins of a registry ship."""
         return cls({
             registry.findings[name]: plugin.offers["policies"]
             for plugin in registry.plugins
@@ -252,7 +250,6 @@ def shipped_record(verification: Verification, scheme: Scheme) -> TextRecord:
     """A run's verdicts, to ship beside the policy.
 
     Args:
-        verification: the run.
         scheme: the policy as it stands in its files.
     """
     from foliolab.framework.engine.policytree import source_digest
@@ -273,10 +270,6 @@ def folder() -> Path:
 
 def keep(verification: Verification, scheme: Scheme) -> Path | None:
     """Write a run's verdicts into the ledger.
-
-    Args:
-        verification: the run.
-        scheme: the policy that was attacked.
 
     Returns:
         the file, or None where the folder cannot be written.

@@ -26,7 +26,6 @@ class Value:
     Args:
         name: as `field_names.name_of` writes it.
         value: what is stored there.
-        stored: the field.
     """
 
     name: str
@@ -41,7 +40,6 @@ class Change:
     Args:
         name: as `field_names.name_of` writes it.
         old, new: before and after.
-        stored: the field.
     """
 
     name: str
@@ -52,10 +50,6 @@ class Change:
 
 class Timeline:
     """A counterexample after it was played, for access to every step. Step -1 is the initial state.
-
-    Args:
-        counterexample: the counterexample to play.
-        scheme: the policy.
 
     Attributes:
         folio: (head, pages) of the folio that the threads share; its fields are named without a frame number.
@@ -88,7 +82,6 @@ class Timeline:
 
     @property
     def breaks(self) -> bool:
-        """Whether the law that the counterexample names breaks."""
         return any(one.law == self.counterexample.law for one in self.playback.violations)
 
     def at(self, step: int) -> Machine:

@@ -22,10 +22,8 @@ class Verdicts(Document, frozen=True, kw_only=True):
 
     @property
     def refuted(self) -> bool:
-        """Whether any claim of any policy is refuted."""
         return any(finding.verdict == "refuted" for one in self.verifications for finding in one.findings)
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last verification was stopped early."""
         return any(one.interrupted for one in self.verifications)

@@ -31,7 +31,6 @@ def text(rows: Sequence[Row], prediction: Prediction | None = None) -> str:
     """The rows as CSV; a figure that was not measured or predicted is an empty field.
 
     Args:
-        rows: the comparison.
         prediction: the prediction with the rest of the kernel, in further columns.
     """
     written = io.StringIO()

@@ -42,9 +42,7 @@ def render(result: Result, rows: Sequence[Row], page: Page, prediction: Predicti
     """Write the comparison on a page.
 
     Args:
-        result: the measurements.
         rows: their comparison, from `compare`.
-        page: the page.
         prediction: the prediction with the rest of the kernel, to show beside it.
     """
     _Report(result, rows, page, prediction).render()

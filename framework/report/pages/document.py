@@ -15,8 +15,6 @@ class Grid:
 
     Args:
         title: above the table; may be empty.
-        headings: of the columns.
-        rows: the cells.
         right: which columns are aligned at the right.
     """
 
@@ -46,7 +44,6 @@ class DocumentPage(Page):
         groups: Sequence[Sequence[Column]],
         sections: Sequence[int] = (),
     ) -> None:
-        """Keep a table with all columns side by side."""
         columns = [*first, *(column for group in groups for column in group)]
         self.parts.append(
             Grid(
@@ -63,8 +60,6 @@ def markdown(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) 
     """A page as Markdown, for a pull request.
 
     Args:
-        page: the page.
-        title: of the document.
         repeat: how to repeat the run: (heading, text), the command first.
     """
     lines = [f"### {_plain(title)}", ""]
@@ -96,7 +91,6 @@ def _grid(grid: Grid) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text without line ends, cell separators and HTML."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 

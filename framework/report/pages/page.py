@@ -28,13 +28,11 @@ class Words:
 
     @property
     def tone(self) -> str:
-        """The first tone among the pieces; empty if they have none."""
         words = [word for _, style in self.pieces for word in style.split()]
         return next((word for word in words if word in TONES), "")
 
     @property
     def strong(self) -> bool:
-        """Whether any piece stands out."""
         return any("strong" in style.split() for _, style in self.pieces)
 
     def __add__(self, other: Words) -> Words:
@@ -77,7 +75,6 @@ class Page(ABC):
         return not self.encoding.lower().startswith("utf")
 
     def text(self, what: str, style: Style = "") -> Words:
-        """Text as the page can show it, in a style."""
         return Words(((writable(what, self.encoding), style),))
 
     @abstractmethod

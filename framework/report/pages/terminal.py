@@ -85,6 +85,5 @@ class TerminalPage(Page):
 
 
 def _rich(words: Words) -> Text:
-    """The words in rich's colours; a single piece styles the whole text, and with it the rest of a table's cell."""
     pieces = [(text, " ".join(COLOURS[word] for word in style.split())) for text, style in words.pieces]
     return Text(*pieces[0]) if len(pieces) == 1 else Text.assemble(*pieces)

@@ -29,8 +29,6 @@ class _Coverage:
     """The coverage and the refutations of a run.
 
     Args:
-        scheme: the policy.
-        budget: of the attack.
         tell: called with progress and refutations.
         whole: the programs that were explored completely.
         parts: the programs that were explored within a bound.
@@ -113,7 +111,6 @@ class Explored:
 
     # -- one program -----------------------------------------------------------------------------------
     def _explore(self, coverage: _Coverage, program: Program) -> None:
-        """Explore one program: exhaustively, otherwise within bounds and by random schedules."""
         from foliolab.framework.verify.explored.exploration import Options
 
         ignore = frozenset(f.counterexample.law for f in coverage.refuted.values() if f.counterexample is not None)
@@ -230,7 +227,6 @@ class Explored:
         return found
 
     def _bound(self, coverage: _Coverage) -> str:
-        """What was covered, in words."""
         if coverage.failure:
             return f"cannot be explored: {coverage.failure}"
         parts = []
@@ -271,6 +267,5 @@ def _words(found: object) -> str:
 
 
 def _claims(scheme: Scheme) -> frozenset[str]:
-    """The claims of a policy that this attack examines."""
     examined = {claim for claim in scheme.capabilities if claim in EXAMINES or claim.startswith("exact-for-")}
     return frozenset({OWED, *examined})

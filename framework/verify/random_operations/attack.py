@@ -43,13 +43,10 @@ class Random:
     name = NAME
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Look for broken laws until the budget is used up (see `Attack.run`)."""
         return _Hunt(scheme, budget, tell).run()
 
 
 class _Hunt:
-    """The random attack on one policy."""
-
     def __init__(self, scheme: Scheme, budget: Budget, tell: Tell) -> None:
         self.scheme = scheme
         self.budget = budget
