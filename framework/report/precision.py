@@ -8,7 +8,7 @@ from typing import Final
 
 from foliolab.framework.precision.result import JudgedPolicy, Measure, PlayedWorkload, Point, PrecisionResult
 from foliolab.framework.replay.result import Ended, Wrong
-from foliolab.framework.report.pages.page import Column, Page, Style
+from foliolab.framework.report.pages.page import Column, Columns, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text, size_text
 
 FALSE_ENDS: Final = {
@@ -93,13 +93,7 @@ def _both(share: Callable[[Measure], tuple[int, int]]) -> str:
     return shares[0] if shares[0] == shares[1] and shares[0] in ("0", "-") else " / ".join(shares)
 
 
-def _under(
-    title: str,
-    page: Page,
-    first: Sequence[Column],
-    groups: Sequence[Sequence[Column]],
-    sections: Sequence[int] = (),
-) -> None:
+def _under(title: str, page: Page, first: Columns, groups: Sequence[Columns], sections: Sequence[int] = ()) -> None:
     """A table with its title as a line above: rich would wrap a title at the width of the table."""
     page.line(title, "strong")
     page.tables("", first, groups, sections)

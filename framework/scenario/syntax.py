@@ -249,9 +249,3 @@ def order_of(size: str) -> int | None:
     pages, rest = divmod(int(number) * scale, 4)
     order = pages.bit_length() - 1
     return order if not rest and pages == 1 << order and order != 1 and order <= PMD_ORDER else None
-
-
-def size_text(order: int) -> str:
-    """The size of a folio of an order: 64K, 2M."""
-    kib = 4 << order
-    return f"{kib >> 10}M" if kib >= 1024 else f"{kib}K"

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from foliolab.framework.report.memory import growth
-from foliolab.framework.report.origin import origin, times
-from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
+from foliolab.framework.report.words import change_text, figure_text, growth, origin, size_text, time_text, times
 from foliolab.framework.results.comparison import Row
 from foliolab.framework.results.difference import pooled
 from foliolab.framework.results.result import Result

@@ -11,9 +11,8 @@ from typing import Final
 
 from foliolab.framework.calibration.prediction import Prediction
 from foliolab.framework.report import prediction as predicted
-from foliolab.framework.report.memory import growth
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
-from foliolab.framework.report.words import broken, change_text, figure_text, size_text, time_text
+from foliolab.framework.report.words import broken, change_text, figure_text, growth, size_text, time_text
 from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
 from foliolab.framework.results.result import Result
 

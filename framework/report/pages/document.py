@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foliolab.framework.report.pages import templates
-from foliolab.framework.report.pages.page import Column, Page, Style, Words
+from foliolab.framework.report.pages.page import Columns, Page, Style, Words
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,7 @@ class DocumentPage(Page):
     def line(self, what: str = "", style: Style = "") -> None:
         self.parts.append(self.text(what, style))
 
-    def tables(
-        self,
-        title: str,
-        first: Sequence[Column],
-        groups: Sequence[Sequence[Column]],
-        sections: Sequence[int] = (),
-    ) -> None:
+    def tables(self, title: str, first: Columns, groups: Sequence[Columns], sections: Sequence[int] = ()) -> None:
         columns = [*first, *(column for group in groups for column in group)]
         self.parts.append(
             Grid(

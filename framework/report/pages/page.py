@@ -56,6 +56,9 @@ class Column:
     vertical: Literal["top", "bottom"] = "bottom"
 
 
+Columns = Sequence[Column]
+
+
 class Page(ABC):
     """A page that a report is written on, from top to bottom."""
 
@@ -82,13 +85,7 @@ class Page(ABC):
         """Write a line. The page does not wrap it, so that it can be copied."""
 
     @abstractmethod
-    def tables(
-        self,
-        title: str,
-        first: Sequence[Column],
-        groups: Sequence[Sequence[Column]],
-        sections: Sequence[int] = (),
-    ) -> None:
+    def tables(self, title: str, first: Columns, groups: Sequence[Columns], sections: Sequence[int] = ()) -> None:
         """Write a table, or several where not all columns fit side by side.
 
         Args:
