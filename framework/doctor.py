@@ -97,7 +97,6 @@ def _processor() -> Finding:
 
 
 def _native() -> Finding:
-    """Whether a function of primitives can be compiled and run here."""
     from foliolab.framework.engine.engine import native_missing
 
     if missing := native_missing():
@@ -220,7 +219,6 @@ WAYS: Final = {
 
 
 def _kernel(registry: Registry) -> list[Finding]:
-    """The capabilities of the running kernel as a second back end."""
     try:
         from foliolab.framework.kernel import probe
     except ImportError as fault:  # `packages` says what to install
@@ -235,7 +233,6 @@ def _kernel(registry: Registry) -> list[Finding]:
 
 
 def _recording() -> list[Finding]:
-    """The ways of recording real programs."""
     try:
         from foliolab.framework.kernel.recording import probe
     except ImportError:  # `packages` says what to install
@@ -256,7 +253,6 @@ def _modelled(registry: Registry) -> Finding:
 
 
 def _folio_sizes(sizes: Sequence[Capability]) -> Finding:
-    """All large folio sizes in one finding."""
     present = [one.name.removeprefix("folios of ") for one in sizes if one.available]
     absent = next((f"; {one.name}: {one.reason}" for one in sizes if not one.available), "")
     text = f"allocated: {', '.join(present)}" if present else "none allocated"

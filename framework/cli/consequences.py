@@ -112,7 +112,6 @@ class _Pick:
 
 
 def _sources(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentSource]:
-    """The sources that the user named; by default all patterns, programs and scenarios."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
     programs = {name: workload for name, workload in found.workloads.items() if workload.program}

@@ -78,7 +78,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger
     from foliolab.framework.verify.attack import Budget
-    from foliolab.framework.verify.verdicts import Verdicts
+    from foliolab.framework.verify.verifier import Verdicts
 
     _check_output(output)
     limit = parse_memory(memory)
@@ -115,7 +115,6 @@ def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: li
 
 
 def _check_output(output: Path) -> None:
-    """Refuse an --output that cannot be written, before any attack runs."""
     if output.suffix == ".json":
         _common.writable(output)
     elif output.exists() and not output.is_dir():

@@ -165,7 +165,6 @@ class _Lives:
         self.most_windows = 0
 
     def see(self, events: Events) -> None:
-        """Take in a block."""
         self._room_for(events)
         kind = events.kind
         acting = np.flatnonzero(np.isin(kind, (PRESENT, FORK, SPAWN, NEW, WRITE, MAP)))

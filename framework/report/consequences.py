@@ -47,7 +47,6 @@ def render(result: ConsequencesResult, page: Page) -> None:
 
 # -- the matrix ---------------------------------------------------------------------------------------
 def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
-    """Askers × policies, over all sources."""
     names = [*(asker.name for asker in DECISIONS), *(figure.name for figure in FIGURES), QUEUE]
     sources = [*(asker.section for asker in DECISIONS), *(figure.section for figure in FIGURES), "1.6, 3.4"]
     first = [

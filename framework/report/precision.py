@@ -113,7 +113,6 @@ def _table(
     page: Page,
     cell: Callable[[Point], tuple[str, Style]],
 ) -> None:
-    """Write a table of policies × workloads."""
     first = Column("policy", [page.text(policy.name) for policy in policies])
     groups = []
     for workload in result.workloads:
@@ -247,7 +246,6 @@ def _durations(
     page: Page,
     unsafe: bool,
 ) -> None:
-    """Write how long wrong answers last, and what ends them."""
     rows: list[tuple[str, str, Row]] = []
     sections: list[int] = []
     for workload in result.workloads:

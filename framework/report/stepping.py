@@ -128,7 +128,6 @@ class Stepper:
 
     # -- showing -------------------------------------------------------------------------------------
     def show(self) -> None:
-        """Show the step, its line of the policy's text, the policy's fields, and the mappings."""
         frame = self.timeline.frames[self.step]
         self.page.line()
         self.page.line(self._heading(frame), "strong")

@@ -138,7 +138,6 @@ def usual_execution() -> Execution:
 def _policies(
     registry: Registry, written: Sequence[str], baseline: str | None, alone: bool
 ) -> tuple[list[Scheme], Scheme]:
-    """The policies, the baseline first; and the baseline."""
     schemes = registry.parse_policies(written or [defaults.POLICIES])
     if baseline is not None:
         first = registry.policy(baseline)

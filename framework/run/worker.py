@@ -187,7 +187,6 @@ class Worker:
                 self._round(ready, case, name, turn)
 
     def _round(self, ready: dict[str, Ready], case: Case, name: str, turn: int) -> None:
-        """Time one policy once; a policy that fails is out."""
         key = (*case.key, name)
         self.pipe.send(Step(key, native=self.request.execution == "native", extra=turn >= self.request.repeats))
         before = _yields(self.request)

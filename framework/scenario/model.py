@@ -222,7 +222,6 @@ class Model:
 
     # -- views
     def view(self, mm: int, start: int = 0, nr: int | None = None) -> ModelView:
-        """What an MM sees of a range of pages."""
         nr = self.layout.nr_pages - start if nr is None else nr
         return view_of(self.machine, mm, start, nr)
 

@@ -92,14 +92,12 @@ class _Words:
         return self.words.pop(0)[0]
 
     def keyword(self, *words: str) -> str:
-        """Consume the next word, which must be one of these."""
         if self.next not in words:
             found = f", not {self.next!r}" if self.words else ""
             self.refuse(f"expected {' or '.join(words)}{found}")
         return self.take("")
 
     def matching(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:
-        """Consume the next word, which must match the pattern."""
         found = pattern.fullmatch(self.next)
         if not found:
             self.refuse(f"{wanted} is missing" if not self.words else f"{self.next!r} is not {wanted}")
@@ -115,7 +113,6 @@ class _Words:
         return int(word)
 
     def finish(self) -> None:
-        """Refuse words that are left."""
         if self.words:
             self.refuse(f"unexpected {self.next!r}")
 

@@ -12,7 +12,7 @@ from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results import statistics
 from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
-from foliolab.framework.verify.verdicts import Verdicts
+from foliolab.framework.verify.verifier import Verdicts
 
 BESIDE: Final = "Measured beside other tasks of a sweep, up to {} at a time on one host: times are noisier than alone."
 

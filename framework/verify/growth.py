@@ -63,7 +63,6 @@ class Pile:
         return n <= self.most and times * mms * self.pages >= n
 
     def shape(self, n: int) -> Shape:
-        """A machine that is large enough for n mappings."""
         times, mms = self.spread(n)
         apart = PTRS_PER_PTE if self.pmd else self.pages
         nr_pages = 2 << self.order

@@ -221,13 +221,10 @@ def _ends(counterexample: Counterexample, broken: list[Violation]) -> bool:
 
 
 class _Observer:
-    """Calls a function for each access of a sequence."""
-
     def __init__(self, seen: Callable[[Access], None]) -> None:
         self.seen = seen
 
     def access(self, op: str, ref: Any, old: int, new: int) -> None:
-        """See `machine.memory.Observer`."""
         from foliolab.framework.verify.scheduler import location
 
         self.seen(Access(0, op, ref, old, new, location()))

@@ -213,7 +213,6 @@ class Scheduler:
         self.left[self._current.number] = 0
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
-        """One access of the running thread (see `machine.memory.Observer`)."""
         self._op = op
         self._note_locks(op, ref, old, new)
         self._pending = Access(self._current.number, op, ref, old, new, location())

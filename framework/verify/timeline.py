@@ -126,7 +126,6 @@ class Timeline:
         return {head: tuple(int(count) for count in truth.mappings[:, head]) for head in heads}
 
     def source(self, step: int) -> str:
-        """The source line that a step's access was done in."""
         file, _, line = self.frames[step].location.rpartition(":")
         return linecache.getline(file, int(line)).strip() if line.isdecimal() else ""
 

@@ -83,6 +83,29 @@ class Verification(Document, frozen=True, kw_only=True):
         return list(best.values())
 
 
+class Verdicts(Document, frozen=True, kw_only=True):
+    """The file of `foliolab verify --json`: the verifications of all policies of one command.
+
+    Attributes:
+        verifications: in the order in which they ran.
+        command: the command line that repeats them.
+    """
+
+    WHAT = "file of verdicts"
+    MADE_BY = "foliolab verify --json"
+
+    verifications: list[Verification]
+    command: str = ""
+
+    @property
+    def refuted(self) -> bool:
+        return any(finding.verdict == "refuted" for one in self.verifications for finding in one.findings)
+
+    @property
+    def interrupted(self) -> bool:
+        return any(one.interrupted for one in self.verifications)
+
+
 def _length(finding: Finding) -> tuple[int, int]:
     example = finding.counterexample
     assert example is not None

@@ -106,7 +106,6 @@ def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None
 
 
 def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Result | None, csv: Path | None) -> None:
-    """Write, print, and end with the exit code that says how it went."""
     from foliolab.framework.kernel import bench_rows
     from foliolab.framework.report import kernelbench as report
     from foliolab.framework.report.pages.terminal import TerminalPage

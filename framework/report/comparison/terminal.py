@@ -76,7 +76,6 @@ class _Report:
         self.closing()
 
     def times(self, workload: str) -> None:
-        """Write the times of a workload, with the published figures."""
         absent = {s for s in self.sizes if all(self.rows[workload, s, p].skipped for p in self.policies)}
         sizes = [size for size in self.sizes if size not in absent]
         title = f"{workload}: time against {self.baseline}"
@@ -200,7 +199,6 @@ class _Report:
         return self.page.text(f"{shown} {'+' if difference > 0 else '−' if difference < 0 else '='}")
 
     def verdicts(self) -> None:
-        """Write how often each verdict was given."""
         summary = summarise(list(self.rows.values()), self.baseline)
         self.page.line(f"Verdicts against {self.baseline}", "strong")
         for policy, counts in summary.verdicts.items():
@@ -215,7 +213,6 @@ class _Report:
         self.page.line()
 
     def closing(self) -> None:
-        """Write failures, notes, the host, and the command that repeats the run."""
         result = self.result
         if not result.complete:
             self.page.line("Partial: the run was interrupted; what was measured until then is shown.", "strong")

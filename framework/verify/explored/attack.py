@@ -84,7 +84,6 @@ class Explored:
         self.schedules = schedules
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Explore the programs that suit the policy; see `Attack.run`."""
         from foliolab.framework.verify.explored.exploration import uncollected
 
         coverage = _Coverage(scheme, budget, tell)
