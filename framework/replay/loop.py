@@ -10,7 +10,7 @@ from foliolab.framework.replay.cells import bump, cell, put, reg, tally
 from foliolab.framework.replay.folios import any_mapped, drop, fork, move, new_folio, page_at, split, write
 from foliolab.framework.replay.snapshot import hint, map_cached, present
 from foliolab.framework.replay.spaces import LAST_PAGE, bury, create, destroy, is_dead, mm_of, share, slot_at, slot_of
-from foliolab.framework.trace import events
+from foliolab.framework.trace import events as ev
 
 MM_SHIFT = 32
 CLUSTER_SHIFT = 32
@@ -19,11 +19,11 @@ NR_MASK = (1 << 32) - 1
 
 def _creates(kind: int) -> bool:
     """Whether an event of this kind shows that its MM lives, even if it was unknown before."""
-    return kind in (events.PRESENT, events.FORK, events.SPAWN, events.NEW, events.WRITE, events.MAP)
+    return kind in (ev.PRESENT, ev.FORK, ev.SPAWN, ev.NEW, ev.WRITE, ev.MAP)
 
 
 def _has_pages(kind: int) -> bool:
-    return kind in (events.PRESENT, events.NEW, events.WRITE, events.UNMAP, events.MOVE, events.SPLIT, events.MAP)
+    return kind in (ev.PRESENT, ev.NEW, ev.WRITE, ev.UNMAP, ev.MOVE, ev.SPLIT, ev.MAP)
 
 
 def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
@@ -32,7 +32,7 @@ def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
     if slot >= 0:
         return slot
     if is_dead(vm, base, mm):
-        if kind != events.GONE:
+        if kind != ev.GONE:
             tally(vm, base, cells.DEAD_MM)
         return -1
     if mm <= 0:
@@ -48,8 +48,8 @@ def _skipped(vm: Memory, base: int, kind: int, page: int, nr: int, order: int, f
     if _has_pages(kind) and (page < 0 or page >= LAST_PAGE or page + nr > LAST_PAGE):
         tally(vm, base, cells.FAR_PAGE)
         return True
-    if kind in (events.NEW, events.PRESENT, events.MAP):
-        if flags & events.FILE and kind != events.MAP:
+    if kind in (ev.NEW, ev.PRESENT, ev.MAP):
+        if flags & ev.FILE and kind != ev.MAP:
             tally(vm, base, cells.OF_FILE)
             return True
         if order == 1 or order > PMD_ORDER:
@@ -76,15 +76,15 @@ def _before(
     vm: Memory, base: int, kind: int, slot: int, mm: int, page: int, nr: int, order: int, to: int
 ) -> tuple[int, int]:
     """The pages that an event unmaps first, as (first page, page after the last)."""
-    if kind in (events.UNMAP, events.MAP):
+    if kind in (ev.UNMAP, ev.MAP):
         return page, page + nr
-    if kind in (events.EXIT, events.GONE, events.EXEC):
+    if kind in (ev.EXIT, ev.GONE, ev.EXEC):
         if _end_process(vm, base, slot, mm):
             return 0, LAST_PAGE
-    elif kind == events.MOVE:
+    elif kind == ev.MOVE:
         if to >= 0 and to + nr <= LAST_PAGE:
             return to, to + nr
-    elif kind == events.NEW and _stale(vm, base, slot, page, order):
+    elif kind == ev.NEW and _stale(vm, base, slot, page, order):
         tally(vm, base, cells.STALE)
         return page, page + (1 << order)
     return 0, 0
@@ -95,14 +95,14 @@ def _relatives(vm: Memory, contents: Memory, base: int, kind: int, slot: int, ch
     if child <= 0 or slot_of(vm, base, child) >= 0:
         tally(vm, base, cells.NO_MM)
         return
-    if kind == events.SPAWN:
+    if kind == ev.SPAWN:
         share(vm, base, child, slot)
         return
     relative = -1
-    if kind == events.FORK:
+    if kind == ev.FORK:
         relative = slot
     made = create(vm, base, child, relative, 0)
-    if made >= 0 and kind == events.FORK:
+    if made >= 0 and kind == ev.FORK:
         fork(vm, contents, base, slot, made, unsure)
 
 
@@ -111,21 +111,21 @@ def _after(vm: Memory, contents: Memory, base: int, slot: int, head: int, page: 
     kind = head & 0xFF
     flags = head >> 8 & 0xFF
     order = head >> 16 & 0xFF
-    if kind == events.WRITE:
+    if kind == ev.WRITE:
         uncertain = 0
-        if flags & events.UNCERTAIN:
+        if flags & ev.UNCERTAIN:
             uncertain = 1
-        write(vm, contents, base, slot, page, min(flags & events.OUTCOME, events.COPIED), uncertain)
-    elif kind == events.NEW:
+        write(vm, contents, base, slot, page, min(flags & ev.OUTCOME, ev.COPIED), uncertain)
+    elif kind == ev.NEW:
         new_folio(vm, base, slot, page, order, other)
-    elif kind == events.PRESENT:
+    elif kind == ev.PRESENT:
         present(vm, base, slot, page, nr, order, other)
-    elif kind == events.MOVE:
+    elif kind == ev.MOVE:
         if other >= 0 and other + nr <= LAST_PAGE:
             move(vm, base, slot, page, page + nr, other)
-    elif kind == events.MAP:
+    elif kind == ev.MAP:
         map_cached(vm, base, slot, page, nr, order, other)
-    elif kind == events.SPLIT:
+    elif kind == ev.SPLIT:
         split(vm, base, slot, page, page + nr)
 
 
@@ -133,9 +133,9 @@ def _unknown(vm: Memory, contents: Memory, base: int, kind: int, mm: int, other:
     """An event of an MM that is unknown, or for which no slot is left."""
     if reg(vm, base, cells.STATUS) != cells.FINE:
         return
-    if kind in (events.EXIT, events.EXEC):
+    if kind in (ev.EXIT, ev.EXEC):
         bury(vm, base, mm)
-    if kind == events.EXEC:
+    if kind == ev.EXEC:
         _relatives(vm, contents, base, kind, -1, other, 0)
 
 
@@ -151,12 +151,12 @@ def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: in
     low, high = _before(vm, base, kind, slot, mm, page, nr, order, other)
     if high > low:
         drop(vm, base, slot, low, high)
-    if kind in (events.EXIT, events.GONE, events.EXEC):
+    if kind in (ev.EXIT, ev.GONE, ev.EXEC):
         if high:
             destroy(vm, base, slot)
         slot = -1
-    if kind in (events.FORK, events.SPAWN, events.EXEC):
-        _relatives(vm, contents, base, kind, slot, other, head >> 8 & events.UNCERTAIN)
+    if kind in (ev.FORK, ev.SPAWN, ev.EXEC):
+        _relatives(vm, contents, base, kind, slot, other, head >> 8 & ev.UNCERTAIN)
     elif slot >= 0:
         _after(vm, contents, base, slot, head, page, nr, other)
 
@@ -173,20 +173,20 @@ def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
     put(vm, base + 8 * cells.STEP, i)
     kind = head & 0xFF
     order = head >> 16 & 0xFF
-    if kind > events.LAST_KIND:
+    if kind > ev.LAST_KIND:
         kind = 0
     put(vm, base + 8 * cells.EVENT, kind)
     tally(vm, base, kind)
-    if kind == events.PRESENT:
+    if kind == ev.PRESENT:
         if reg(vm, base, cells.SNAPSHOT) == cells.BEFORE:
             put(vm, base + 8 * cells.SNAPSHOT, cells.WITHIN)
     elif reg(vm, base, cells.SNAPSHOT) == cells.WITHIN:
         put(vm, base + 8 * cells.SNAPSHOT, cells.BEHIND)
-    if kind == events.FREE_HINT:
+    if kind == ev.FREE_HINT:
         hint(vm, base, other)
-    if kind in (0, events.LOST, events.FREE_HINT):
+    if kind in (0, ev.LOST, ev.FREE_HINT):
         return
-    if kind == events.NEW and order <= PMD_ORDER:
+    if kind == ev.NEW and order <= PMD_ORDER:
         page = page >> order << order
         nr = 1 << order
     if not _skipped(vm, base, kind, page, nr, order, head >> 8 & 0xFF):

@@ -154,6 +154,8 @@ class Space:
     def _read(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
 
+    _mprotect = _pageout = _read
+
     def _munmap(self, who: _AddressSpace, step: ScenarioStep) -> None:
         where = self._mapped(who, step)
         who.vma[where] = 0
@@ -176,9 +178,6 @@ class Space:
         self._nr_vmas += 1
         who.vma[target] = self._nr_vmas
         who.present[target] = moved
-
-    def _mprotect(self, who: _AddressSpace, step: ScenarioStep) -> None:
-        self._mapped(who, step)
 
     def _pin(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._write(who, step)
@@ -217,9 +216,6 @@ class Space:
     def _cold(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
         self._cold_done = True
-
-    def _pageout(self, who: _AddressSpace, step: ScenarioStep) -> None:
-        self._mapped(who, step)
 
 
 def check(scenario: Scenario) -> None:

@@ -199,14 +199,13 @@ class _Report:
         return self.page.text(f"{shown} {'+' if difference > 0 else '−' if difference < 0 else '='}")
 
     def verdicts(self) -> None:
-        summary = summarise(list(self.rows.values()), self.baseline)
+        verdicts, tests = summarise(list(self.rows.values()), self.baseline)
         self.page.line(f"Verdicts against {self.baseline}", "strong")
-        for policy, counts in summary.verdicts.items():
+        for policy, counts in verdicts.items():
             words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
             self.page.line(f"  {policy}: {words}")
         self.page.line(
-            f"  Faster, slower: significant at {ALPHA * 100:g} % by the U test, "
-            f"Holm-corrected for {summary.tests} tests.",
+            f"  Faster, slower: significant at {ALPHA * 100:g} % by the U test, Holm-corrected for {tests} tests.",
             "quiet",
         )
         self.page.line(f"  Same: the interval is within ±{EQUIVALENT * 100:g} % of no change.", "quiet")
