@@ -10,6 +10,11 @@ import msgspec
 from foliolab.framework.results.run_result import Figures, RunResult
 
 
+def _sum(whole: msgspec.Struct, part: msgspec.Struct, *names: str) -> None:
+    for name in names:
+        setattr(whole, name, getattr(whole, name) + getattr(part, name))
+
+
 class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How a decision fell by a policy's answers, over all moments.
 
@@ -30,9 +35,7 @@ class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     def add(self, other: Decided) -> None:
         """Add the counts of another source."""
-        self.asked += other.asked
-        self.held_back += other.held_back
-        self.risked += other.risked
+        _sum(self, other, "asked", "held_back", "risked")
         self.first_held_back = self.first_held_back or other.first_held_back
         self.first_risked = self.first_risked or other.first_risked
 
@@ -78,8 +81,7 @@ class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     def add(self, other: Figured) -> None:
         """Add the counts of another source."""
-        for name in ("values", "high", "low", "sum", "relative", "relative_sum"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        _sum(self, other, "values", "high", "low", "sum", "relative", "relative_sum")
         self.largest_relative = max(self.largest_relative, other.largest_relative)
         if other.largest > self.largest:
             for name in ("largest", "given", "right", "at"):
@@ -113,8 +115,7 @@ class PartlyMapped(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     def add(self, other: PartlyMapped) -> None:
         """Add the counts of another source."""
-        for name in ("folios", "late", "late_moments", "missed", "needless"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        _sum(self, other, "folios", "late", "late_moments", "missed", "needless")
         self.late_longest = max(self.late_longest, other.late_longest)
         self.first = self.first or other.first
         if other.pages > self.pages:
