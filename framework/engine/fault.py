@@ -47,17 +47,8 @@ from foliolab.framework.engine.rmap import (
     folio_remove_rmap_ptes,
     this_cpu_add,
 )
-from foliolab.framework.engine.structs import (
-    MAPPING_ANON,
-    MAPPING_FILE,
-    PG_lru,
-    PG_pagecache,
-    PG_swapbacked,
-)
-from foliolab.framework.engine.zap import (
-    folio_put_refs,
-    free_swap_cache,
-)
+from foliolab.framework.engine.structs import MAPPING_ANON, MAPPING_FILE, PG_lru, PG_pagecache, PG_swapbacked
+from foliolab.framework.engine.zap import folio_put_refs, free_swap_cache
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page, Zone

@@ -40,14 +40,7 @@ from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Folio, Zone
-from foliolab.framework.machine.primitives import (
-    READ_ONCE,
-    WRITE_ONCE,
-    load,
-    pfn_folio,
-    pfn_to_page,
-    store,
-)
+from foliolab.framework.machine.primitives import READ_ONCE, WRITE_ONCE, load, pfn_folio, pfn_to_page, store
 
 
 def anon_huge_fault(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, batched: int) -> bool:

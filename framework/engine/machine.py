@@ -16,14 +16,7 @@ from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.fork import OK
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTE_DIRTY, PTE_PRESENT, PTE_PROT, PTE_VM_SHARED, PTE_WRITE, PTRS_PER_PTE
-from foliolab.framework.engine.structs import (
-    MAPPING_ANON,
-    MAPPING_FILE,
-    ORDER_MASK,
-    PG_buddy,
-    PG_head,
-    PG_swapcache,
-)
+from foliolab.framework.engine.structs import MAPPING_ANON, MAPPING_FILE, ORDER_MASK, PG_buddy, PG_head, PG_swapcache
 from foliolab.framework.errors import ModelError
 from foliolab.framework.machine.layout import PMD_ORDER
 
