@@ -166,8 +166,8 @@ class _Run:
         self.request = request
         self.progress = progress
         self.cpus = tuple(sorted(os.sched_getaffinity(0)))
-        self.exclusive = all(probe.one(name).available for name in ("root", "THP settings"))
-        exact = all(probe.one(name).available for name in ("PFNs", "kpageflags"))
+        self.exclusive = all(probe.capability(name).available for name in ("root", "THP settings"))
+        exact = all(probe.capability(name).available for name in ("PFNs", "kpageflags"))
         self.witness: Witness = "pfn" if exact else "count"
         self.repeated = 0
         self.interrupted = False
@@ -186,7 +186,7 @@ class _Run:
             return f"folios of {kib} KiB are not enabled, and changing that takes root"
         if kib != usable[-1]:
             return f"folios of {usable[-1]} KiB are enabled, too, and come first; changing that takes root"
-        if self.witness == "count" and not probe.one("nr_anon").available:
+        if self.witness == "count" and not probe.capability("nr_anon").available:
             return "whether folios have that size cannot be seen without root here"
         return ""
 

@@ -33,7 +33,7 @@ PATIENCE = 60.0
 def missing(*names: str) -> str:
     """Why the kernel cannot be measured here; empty where it can."""
     for name in ("Linux", *names):
-        found = probe.one(name)
+        found = probe.capability(name)
         if not found.available:
             return f"{name}: {found.reason}"
     return ""
@@ -50,7 +50,7 @@ def settings_ours() -> Iterator[None]:
     try:
         yield
     except KernelError as fault:
-        if "is using the machine's THP settings" in fault.what:
+        if "is using the THP settings of this host" in fault.what:
             pytest.skip(fault.what)
         raise
 
@@ -92,7 +92,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(settings, "THP", tmp_path / "thp")
     monkeypatch.setattr(settings, "RUN", tmp_path / "run")
     absent: set[str] = set()
-    monkeypatch.setattr(probe, "one", lambda name: probe.Capability(name, name not in absent, "made up"))
+    monkeypatch.setattr(probe, "capability", lambda name: probe.Capability(name, name not in absent, "made up"))
     kept: dict[str, Any] = {"asked": [], "absent": absent, "answer": lambda asked: Sample(2.0, 1.0, [])}
 
     def sample(asked: Request, witness: str) -> Sample:
@@ -230,7 +230,7 @@ def test_without_root_what_is_enabled_is_measured_and_the_rest_says_why(made_up:
 
 @on_linux
 def test_two_runs_never_meet(made_up: dict[str, Any]) -> None:
-    with settings.exclusive(), pytest.raises(KernelError, match="is using the machine's THP settings"):
+    with settings.exclusive(), pytest.raises(KernelError, match="is using the THP settings of this host"):
         bench.bench(request(wait=0.0), silent)
 
 
@@ -279,7 +279,7 @@ def test_a_size_that_the_kernel_does_not_give_is_seen() -> None:
 def test_without_pfns_the_counters_see_it() -> None:
     """The largest enabled size, as without root: from the counters it is seen to be that, and to be reused."""
     usable = [kib for kib in settings.sizes() if settings.resolved_mode(kib) in ("always", "madvise")]
-    if not usable or not probe.one("nr_anon").available:
+    if not usable or not probe.capability("nr_anon").available:
         pytest.skip("no large folios are enabled, or there are no counters of them")
     kib = usable[-1]
     cpus = tuple(os.sched_getaffinity(0))
