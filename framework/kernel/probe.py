@@ -56,7 +56,7 @@ def probe() -> list[Capability]:
     first = capability(LINUX)
     if not first.available:
         return [first]
-    return [first, *(capability(name) for name in NAMES[1:]), *_folio_sizes()]
+    return [first, *(capability(name) for name in NAMES[1:]), *folio_sizes()]
 
 
 def capability(name: str) -> Capability:
@@ -78,7 +78,7 @@ def require(*names: str) -> None:
             )
 
 
-def _folio_sizes() -> list[Capability]:
+def folio_sizes() -> list[Capability]:
     """Allocate a folio of every anonymous size above 4 KiB; root enables a disabled size for the duration of that."""
     try:
         sizes = settings.sizes()
