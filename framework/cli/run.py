@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.engine.engine import Execution
-    from foliolab.framework.kernel.sidebyside import RunsOn
+    from foliolab.framework.kernel.sidebyside import Backend
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.scenario.result import ScenarioResult
     from foliolab.framework.scenario.syntax import Scenario
@@ -59,8 +59,8 @@ def run(
     strict: _common.Strict = False,
 ) -> None:
     """Run scenarios step by step, on the model or on the running kernel."""
-    runs_on: RunsOn = "both" if on == "both" else "kernel" if on == "kernel" else "model"
-    if on != runs_on:
+    backend: Backend = "both" if on == "both" else "kernel" if on == "kernel" else "model"
+    if on != backend:
         raise UsageError(f"a scenario cannot run on {on!r}", "choose --on model, kernel or both")
     if write and not formatted:
         raise UsageError("--write applies to --format only", "add --format")
@@ -79,18 +79,17 @@ def run(
             _format(scenario, write)
         return
     chosen = [(scenario, _policies(found, scenario, policy)) for scenario in read]
-    results = _run_all(found, chosen, runs_on, interpreted, wait)
+    results = _run_all(found, chosen, backend, interpreted, wait)
     if json is not None:
         _write_json(results, json)
     if not all(result.good for result in results):
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
-    if runs_on == "kernel" and not any(result.kernel for result in results):
+    if backend == "kernel" and not any(result.kernel for result in results):
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
 
 # -- reading --------------------------------------------------------------------------------------
 def _read(found: Registry, name: str) -> Scenario:
-    """A scenario by its file, its name, or from standard input."""
     from foliolab.framework.scenario import parser
 
     if name == "-":
@@ -102,7 +101,6 @@ def _read(found: Registry, name: str) -> Scenario:
 
 
 def _policies(found: Registry, scenario: Scenario, written: list[str] | None) -> list[Scheme]:
-    """The policies that the user named; else those of the scenario."""
     from foliolab.framework.kernel.sidebyside import named
 
     if written:
@@ -125,9 +123,8 @@ def _format(scenario: Scenario, write: bool) -> None:
 
 # -- running ------------------------------------------------------------------------------------------
 def _run_all(
-    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], runs_on: RunsOn, interpreted: bool, wait: float
+    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], backend: Backend, interpreted: bool, wait: float
 ) -> list[ScenarioResult]:
-    """Run and print the scenarios one after the other."""
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report
@@ -139,14 +136,14 @@ def _run_all(
     if missing:
         _common.say(missing)
     with ExitStack() as held:
-        kernel = None if runs_on == "model" else held.enter_context(sidebyside.this_kernel(wait))
+        kernel = None if backend == "model" else held.enter_context(sidebyside.this_kernel(wait))
         if kernel is not None and (why := needs.hidden()):
             _common.say(f"no page frame numbers ({why}); a copy and a reuse are both `faulted`")
         for scenario, schemes in chosen:
             if results:
                 page.line()
             way: Execution = "interpreted" if interpreted or missing else "native"
-            results.append(sidebyside.run(found, scenario, schemes, runs_on, way, kernel))
+            results.append(sidebyside.run(found, scenario, schemes, backend, way, kernel))
             report.render(results[-1], page)
     if len(results) > 1:
         page.line()

@@ -19,7 +19,7 @@ from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun, judged
 from foliolab.framework.scenario.syntax import Scenario
 
-RunsOn = Literal["model", "kernel", "both"]
+Backend = Literal["model", "kernel", "both"]
 Kernel = Callable[[Scenario], tuple[list[Record], int]]
 """Runs a scenario on the running kernel; returns its records and the number of discarded attempts."""
 
@@ -64,7 +64,7 @@ def run(
     registry: Registry,
     scenario: Scenario,
     schemes: Sequence[Scheme],
-    on: RunsOn = "model",
+    backend: Backend = "model",
     execution: Execution = "native",
     kernel: Kernel | None = None,
 ) -> ScenarioResult:
@@ -74,9 +74,9 @@ def run(
         registry: has the policies that the scenario names.
         scenario: the scenario.
         schemes: the policies to run in the engine. On "both", the policy that models this kernel is added.
-        on: the engine (model), the kernel, or both.
+        backend: the engine (model), the kernel, or both.
         execution: of the engine.
-        kernel: from `this_kernel`; None if `on` is "model".
+        kernel: from `this_kernel`; None if `backend` is "model".
 
     Raises:
         UsageError: the scenario names an unknown policy, or one that does not support its folio sizes.
@@ -89,7 +89,7 @@ def run(
         return judged(scenario, by, records, meant, kernel)
 
     matching = running.matching(registry) if kernel else None
-    wanted = [] if on == "kernel" else [*schemes]
+    wanted = [] if backend == "kernel" else [*schemes]
     if wanted and matching is not None and matching not in wanted:
         wanted.append(matching)
     runs = tuple(

@@ -140,9 +140,9 @@ def test_without_root_what_is_missing_is_named(foliolab: Run, kernel: str, monke
     """Where no size is enabled nothing can be checked, and each reason is said."""
     from foliolab.framework.kernel import settings
 
-    real = probe.one
+    real = probe.capability
     monkeypatch.setattr(
-        probe, "one", lambda name: Capability(name, False, "user id 1000") if name == "root" else real(name)
+        probe, "capability", lambda name: Capability(name, False, "user id 1000") if name == "root" else real(name)
     )
     monkeypatch.setattr(settings, "resolved_mode", lambda kib: "never")
     done = foliolab("kernel", "check")

@@ -46,8 +46,10 @@ def played_by(policy: str) -> sidebyside.Kernel:
     return kernel
 
 
-def run(text: str, kernel: str, on: sidebyside.RunsOn = "both") -> ScenarioResult:
-    return sidebyside.run(REGISTRY, parse(text, "x.scenario"), [REGISTRY.policy("exact")], on, kernel=played_by(kernel))
+def run(text: str, kernel: str, backend: sidebyside.Backend = "both") -> ScenarioResult:
+    return sidebyside.run(
+        REGISTRY, parse(text, "x.scenario"), [REGISTRY.policy("exact")], backend, kernel=played_by(kernel)
+    )
 
 
 def printed(result: ScenarioResult, encoding: str = "utf-8") -> str:
