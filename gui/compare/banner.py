@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
+
+from foliolab.gui.window.building import label, row
 
 if TYPE_CHECKING:
     from foliolab.framework.results.run_result import RunResult
@@ -16,15 +18,10 @@ class Banner(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.text = label(wraps=True)
         self.second = QPushButton("Open second…")
         self.back = QPushButton("Show my own")
-        line = QHBoxLayout(self)
-        line.setContentsMargins(10, 6, 10, 6)
-        line.addWidget(self.text, 1)
-        line.addWidget(self.second)
-        line.addWidget(self.back)
+        row((self.text, 1), self.second, self.back, of=self, margins=(10, 6, 10, 6))
         self.hide()
 
     def show_result(self, path: Path, result: RunResult) -> None:

@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QBrush
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QCheckBox, QPushButton, QTableWidgetItem, QWidget
 
 from foliolab.framework.report.words import change_text
 from foliolab.gui.compare.answer import Tone
 from foliolab.gui.compare.pictures import tone_colour
 from foliolab.gui.widgets.basics import ReadOnlyTable
+from foliolab.gui.window.building import column, label, row
 from foliolab.gui.window.exporting import Row
 
 if TYPE_CHECKING:
@@ -53,28 +46,16 @@ class Differences(QWidget):
         self.setAccessibleName("Difference of two results")
         self.theme = theme
         self.difference: Difference | None = None
-        self.title, self.summary, self.notes = QLabel(), QLabel(), QLabel()
-        self.title.setProperty("role", "title")
-        self.notes.setProperty("role", "quiet")
-        for label in (self.title, self.summary, self.notes):
-            label.setWordWrap(True)
+        self.title, self.summary = label(role="title", wraps=True), label(wraps=True)
+        self.notes = label(role="quiet", wraps=True)
         self.only = QCheckBox("Only what differs")
         self.only.toggled.connect(self._fill)
-        back = QPushButton("Back to the matrix")
-        back.clicked.connect(self.closed)
-        self.back = back
+        self.back = QPushButton("Back to the matrix")
+        self.back.clicked.connect(self.closed)
         self.table = ReadOnlyTable("Differences")
         self.table.horizontalHeader().setStretchLastSection(False)
-        first = QHBoxLayout()
-        first.addWidget(self.title, 1)
-        first.addWidget(self.only)
-        first.addWidget(back)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 10, 12, 10)
-        layout.addLayout(first)
-        layout.addWidget(self.summary)
-        layout.addWidget(self.notes)
-        layout.addWidget(self.table, 1)
+        first = row((self.title, 1), self.only, self.back)
+        column(first, self.summary, self.notes, (self.table, 1), of=self, margins=(12, 10, 12, 10))
 
     def show_difference(self, first: Path, second: Path, difference: Difference) -> None:
         """Show the difference of two result files."""
@@ -110,11 +91,11 @@ class Differences(QWidget):
         self.table.setRowCount(len(cases))
         keys = len(self.difference.headings) if self.difference else 0
         for number, case in enumerate(cases):
-            for column, text in enumerate(_row(case)):
+            for at, text in enumerate(_row(case)):
                 item = QTableWidgetItem(text)
-                if keys <= column < keys + 4:
+                if keys <= at < keys + 4:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.table.setItem(number, column, item)
+                self.table.setItem(number, at, item)
             last = QTableWidgetItem(f"{SIGNS.get(case.word, '')} {case.word}".strip())
             last.setForeground(QBrush(tone_colour(TONES.get(case.word, "quiet"), self.theme)))
             self.table.setItem(number, len(self.headings) - 1, last)

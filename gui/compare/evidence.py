@@ -6,22 +6,14 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QLineEdit, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
 
 from foliolab.gui.compare.answer import Answer, Question
 from foliolab.gui.compare.pictures import Plot
 from foliolab.gui.widgets.basics import ReadOnlyTable, button, set_role
+from foliolab.gui.window.building import column, label, named, row
 from foliolab.gui.window.exporting import Exportable, Row
 
 if TYPE_CHECKING:
@@ -51,16 +43,11 @@ class Evidence(QWidget):
         self.cell: Cell | None = None
         self.answer: Answer | None = None
         self.setAccessibleName("Evidence")
-        self.title, self.verdict, self.sentence = QLabel(), QLabel(), QLabel()
-        self.title.setProperty("role", "heading")
-        for label in (self.title, self.verdict, self.sentence):
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.title = label(role="heading", wraps=True, selectable=True)
+        self.verdict, self.sentence = (label(wraps=True, selectable=True) for _ in range(2))
         self.plot = Plot()
         self.table = ReadOnlyTable("Evidence, as a table")
-        self.line = QLineEdit()
-        self.line.setReadOnly(True)
-        self.line.setAccessibleName("The command line that repeats this")
+        self.line = named(QLineEdit(readOnly=True), "The command line that repeats this")
         self.copy = button("Copy", "Copy the command line", self._copy)
         self.measure = button("Measure", "Measure this cell", self._measure)
         self.workspaces = {name: button(title, f"Open in {title}", self._leave) for name, title in TITLES.items()}
@@ -68,25 +55,13 @@ class Evidence(QWidget):
         self.clear()
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        for part in (self.title, self.verdict, self.sentence, self.plot):
-            layout.addWidget(part)
-        layout.addWidget(self.table, 1)
-        layout.addStretch(0)
-        line = QHBoxLayout()
-        line.addWidget(self.line, 1)
-        line.addWidget(self.copy)
-        layout.addLayout(line)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.measure)
-        buttons.addStretch(1)
-        self._open_in = QLabel("Open in")
-        self._open_in.setProperty("role", "quiet")
-        buttons.addWidget(self._open_in)
+        self._open_in = label("Open in", "quiet")
         for opener in self.workspaces.values():
             opener.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-            buttons.addWidget(opener)
-        layout.addLayout(buttons)
+        line = row((self.line, 1), self.copy)
+        buttons = row(self.measure, 1, self._open_in, *self.workspaces.values())
+        texts = (self.title, self.verdict, self.sentence)
+        column(*texts, self.plot, (self.table, 1), 0, line, buttons, of=self)
 
     def clear(self) -> None:
         """Show that no cell is chosen."""
@@ -165,8 +140,8 @@ def _fill(table: QTableWidget, answer: Answer) -> None:
     table.setColumnCount(len(answer.headings))
     table.setHorizontalHeaderLabels(list(answer.headings))
     table.setRowCount(len(answer.rows))
-    for row, values in enumerate(answer.rows):
-        for column, text in enumerate(values):
+    for at, values in enumerate(answer.rows):
+        for place, text in enumerate(values):
             item = QTableWidgetItem(text)
             item.setToolTip(text)
-            table.setItem(row, column, item)
+            table.setItem(at, place, item)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from foliolab.gui.tours.cards import TourCards
+from foliolab.gui.window.building import column, label, named, row
 
 WHAT = (
     "FolioLab compares schemes that track who owns a large folio: on the same events, under the same attacks, with the "
@@ -27,22 +28,12 @@ class Welcome(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("Welcome")
-        self.what = QLabel(WHAT)
-        self.what.setWordWrap(True)
-        close = QPushButton("Hide tours")
-        close.setFlat(True)
-        close.setAccessibleName("Hide the tours; they stay in the Help menu")
-        close.setToolTip("Hide the tours; they stay in the Help menu")
-        close.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        close.clicked.connect(self.closed)
-        self.close_button = close
+        hint = "Hide the tours; they stay in the Help menu"
+        self.close_button = named(QPushButton("Hide tours", flat=True), hint, hint)
+        self.close_button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.close_button.clicked.connect(self.closed)
         self.tours = TourCards()
         self.tours.chosen.connect(self.chosen)
-        first = QHBoxLayout()
-        first.addWidget(self.what, 1)
-        first.addWidget(close)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 8, 10, 8)
-        layout.addLayout(first)
-        layout.addWidget(self.tours)
+        first = row((label(WHAT, wraps=True), 1), self.close_button)
+        column(first, self.tours, of=self, margins=(10, 8, 10, 8))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)

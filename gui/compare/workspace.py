@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.result_files import kind_of, load
@@ -23,6 +23,7 @@ from foliolab.gui.compare.queue import Queue
 from foliolab.gui.compare.table import MatrixView
 from foliolab.gui.compare.welcome import Welcome
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -72,15 +73,8 @@ class CompareWorkspace(Workspace):
 
     # -- building --------------------------------------------------------------------------------------
     def _build(self) -> None:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.welcome)
-        column.addWidget(self.banner)
-        column.addWidget(self.view, 1)
         self.pages = QStackedWidget()
-        self.pages.addWidget(page)
+        self.pages.addWidget(page(self.welcome, self.banner, (self.view, 1), spacing=0))
         self.pages.addWidget(self.differences)
         self.setCentralWidget(self.pages)
         dock = self.dock("evidence", "Evidence", self.evidence, Qt.DockWidgetArea.RightDockWidgetArea, shown=False)
@@ -345,9 +339,8 @@ class CompareWorkspace(Workspace):
         self._stale = True
         if path is None or result is None:
             self.banner.hide()
-            self._fill()
-            return
-        self.banner.show_result(path, result)
+        else:
+            self.banner.show_result(path, result)
         self._fill()
 
     def _show_difference(self, path: Path, result: AnyResult) -> None:
@@ -378,16 +371,13 @@ class CompareWorkspace(Workspace):
             f"Close {self._first.name}", lambda: self._show_result(None, None), lambda: self._show_result(*before)
         )
 
-    def receive(self, what: object) -> None:
-        """Show a result file; or choose a cell: {"policy": name, "question": name}."""
-        if isinstance(what, Path):
-            self.show_file(what)
-        elif isinstance(what, dict):
-            self._fill()
-            cell = Cell(str(what.get("question", QUESTIONS[0].name)), str(what.get("policy", "")))
-            if self.matrix.index_of(cell).isValid():
-                self._choose(cell)
-                self.open_evidence(self.matrix.index_of(cell))
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the keys are `policy` and `question`."""
+        self._fill()
+        cell = Cell(str(what.get("question", QUESTIONS[0].name)), str(what.get("policy", "")))
+        if self.matrix.index_of(cell).isValid():
+            self._choose(cell)
+            self.open_evidence(self.matrix.index_of(cell))
 
     # -- the current view ------------------------------------------------------------------------------
     def exportables(self) -> Sequence[Exportable]:

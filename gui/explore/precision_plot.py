@@ -9,10 +9,11 @@ import numpy as np
 import pyqtgraph
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPen
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.view import HistoryView
+from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.theme import DASHES, Theme
 
@@ -39,9 +40,7 @@ class PrecisionPlot(QWidget):
         self._here = pyqtgraph.InfiniteLine(angle=90)
         self.plot.addItem(self._here)
         self._curves: list[pyqtgraph.PlotDataItem] = []
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.plot)
+        column(self.plot, of=self, margins=FLUSH)
         self.paint(theme)
 
     def begin(self, names: Sequence[str], nr_steps: int) -> None:

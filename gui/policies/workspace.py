@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QInputDialog, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
@@ -18,6 +18,7 @@ from foliolab.gui.policies.details import SOURCE, Details, details_of
 from foliolab.gui.policies.listing import Entry, entries, location_of, source_of
 from foliolab.gui.policies.tree import PolicyTree
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.building import page, splitter, tool_button
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
@@ -51,9 +52,7 @@ class PoliciesWorkspace(Workspace):
         self._busy: list[str] = []
         self._job: Job | None = None
         self._stale = True
-        self.recent = QToolButton()
-        self.recent.setText("Recent files")
-        self.recent.setAccessibleName("Recent policy files")
+        self.recent = tool_button("Recent files", "Recent policy files")
         self.recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._recent_menu = QMenu(self.recent)
         self._recent_menu.aboutToShow.connect(self._list_recent)
@@ -65,19 +64,8 @@ class PoliciesWorkspace(Workspace):
         desk.library.saved.connect(self._on_saved)
 
     def _build(self) -> None:
-        left = QWidget()
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.tree, 1)
-        column.addWidget(self.recent)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(self.details)
-        self.splitter.setStretchFactor(0, 2)
-        self.splitter.setStretchFactor(1, 3)
-        self.splitter.setSizes([460, 700])
+        left = page((self.tree, 1), self.recent, spacing=0)
+        self.splitter = splitter(Qt.Orientation.Horizontal, (left, 2), (self.details, 3), sizes=(460, 700))
         state = self.desk.settings.state(SPLIT)
         if not state.isEmpty():
             self.splitter.restoreState(state)
@@ -158,15 +146,12 @@ class PoliciesWorkspace(Workspace):
         self.tree.choose(source=file)
         self.details.tabs.setCurrentIndex(SOURCE)
 
-    def receive(self, what: object) -> None:
-        """Open a policy file; or choose a policy: {"policy": name}."""
-        if isinstance(what, Path):
-            self.show_file(what)
-        elif isinstance(what, dict):
-            self._list()
-            name = str(what.get("policy", "")).partition(":")[0]
-            if not self.tree.choose(name=name):
-                raise UsageError(f"no policy is named {name!r}", "open its file or install its plugin")
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the key is `policy`."""
+        self._list()
+        name = str(what.get("policy", "")).partition(":")[0]
+        if not self.tree.choose(name=name):
+            raise UsageError(f"no policy is named {name!r}", "open its file or install its plugin")
 
     def ask_open(self) -> None:
         """Ask for a policy file and open it."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.gui.verify.files import kind_of
@@ -17,6 +18,7 @@ from foliolab.gui.verify.opened import OpenedVerdicts
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.player import Player
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.building import column, label, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -70,27 +72,16 @@ class VerifyWorkspace(Workspace):
         self.options.wanted.connect(self.start)
         self.options.stopped.connect(self.stop)
         self.options.chosen.connect(self._chosen)
-        self.welcome = QLabel(WELCOME)
-        self.welcome.setWordWrap(True)
-        self.welcome.setProperty("role", "quiet")
+        self.welcome = label(WELCOME, "quiet", wraps=True)
         self.welcome.setMaximumWidth(760)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
-        self.note.setProperty("role", "doubtful")
+        self.note = label(role="doubtful", wraps=True)
         self.note.hide()
-        self._centre = QWidget()
-        layout = QVBoxLayout(self._centre)
-        layout.setContentsMargins(8, 6, 8, 6)
-        layout.addWidget(self.welcome)
-        layout.addWidget(self.note)
-        layout.addStretch(1)
-        self.setCentralWidget(self._centre)
+        centre = QWidget()
+        self._column = column(self.welcome, self.note, 1, of=centre, margins=(8, 6, 8, 6))
+        self.setCentralWidget(centre)
         area = Qt.DockWidgetArea
         self.dock("options", "What to verify", self.panel(self.options), area.LeftDockWidgetArea)
-        self._inspector_host = QWidget()
-        inside = QVBoxLayout(self._inspector_host)
-        inside.setContentsMargins(0, 0, 0, 0)
-        self.dock("inspector", "The folio at this step", self._inspector_host, area.RightDockWidgetArea)
+        self.dock("inspector", "The folio at this step", QWidget(), area.RightDockWidgetArea)
         docks = [self.docks["options"], self.docks["inspector"]]
         self.resizeDocks(docks, [220, 380], Qt.Orientation.Horizontal)
         policy = desk.settings.text("verify/policy")
@@ -112,35 +103,28 @@ class VerifyWorkspace(Workspace):
         self.inspector = Inspector(self.desk)
         self.claims.wanted.connect(self.show_example)
         self.stepper.stepped.connect(self._stepped)
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.setChildrenCollapsible(False)
-        for part, stretch in ((self.cards, 0), (self.claims, 1), (self.stepper, 3)):
-            split.addWidget(part)
-            split.setStretchFactor(split.count() - 1, stretch)
-        split.setSizes([104, 130, 520])
+        parts = ((self.cards, 0), (self.claims, 1), (self.stepper, 3))
+        self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(104, 130, 520)), 100)
         self.stepper.hide()
-        layout = self._centre.layout()
-        assert isinstance(layout, QVBoxLayout)
-        layout.addWidget(split, 100)
-        self._inspector_host.layout().addWidget(self.inspector)  # type: ignore[union-attr]
+        self.docks["inspector"].setWidget(self.inspector)
 
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
-        run, make = "&Run", self.command
+        run, make, step = "&Run", self.command, partial(partial, self._step)
         return [
             make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
                  tip="Attack the chosen policy"),
             make("stop", "S&top the attacks", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
                  word="Stop", tip="Stop the attacks and keep their findings"),
-            make("first", "To the &start", self.first, menu=run, keys=("Home",), icon="restart", bar=True, breaks=True,
-                 tip="Go before the first step of the counterexample"),
-            make("back", "Step &back", self.back, menu=run, keys=("Left",), icon="back", bar=True,
+            make("first", "To the &start", step("first"), menu=run, keys=("Home",), icon="restart", bar=True,
+                 breaks=True, tip="Go before the first step of the counterexample"),
+            make("back", "Step &back", step("back"), menu=run, keys=("Left",), icon="back", bar=True,
                  tip="Go one step back"),
-            make("play", "&Play or pause", self.toggle, menu=run, keys=("K",), icon="play", bar=True, word="Play",
+            make("play", "&Play or pause", step("toggle"), menu=run, keys=("K",), icon="play", bar=True, word="Play",
                  tip="Play the counterexample step by step, or pause"),
-            make("on", "&Step", self.on, menu=run, keys=("Right",), icon="step", bar=True, word="Step",
+            make("on", "&Step", step("forward"), menu=run, keys=("Right",), icon="step", bar=True, word="Step",
                  tip="Go one step forward"),
-            make("last", "To the &end", self.last, menu=run, keys=("End",), icon="next", bar=True,
+            make("last", "To the &end", step("end"), menu=run, keys=("End",), icon="next", bar=True,
                  tip="Go to the step where the law breaks"),
             make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
                  bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
@@ -184,7 +168,7 @@ class VerifyWorkspace(Workspace):
         )  # fmt: skip
         self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)
-        self.job.failed.connect(self._failed)
+        self.job.failed.connect(self.desk.notices.fault)
         self.job.ended.connect(self._ended)
 
     def stop(self) -> None:
@@ -211,7 +195,6 @@ class VerifyWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the counterexample to a file."""
-
         assert self.example is not None
         try:
             self.example.save(path)
@@ -221,22 +204,12 @@ class VerifyWorkspace(Workspace):
         self._file = str(path)
         self.desk.notices.say(f"written to {path}; foliolab step {shlex.quote(str(path))} repeats it")
 
-    def first(self) -> None:
-        self._step("first")
-
-    def back(self) -> None:
-        self._step("back")
-
-    def on(self) -> None:
-        self._step("forward")
-
-    def last(self) -> None:
-        self._step("end")
-
-    def toggle(self) -> None:
-        self._step("toggle")
-
     def _step(self, action: str) -> None:
+        """Step through the counterexample.
+
+        Args:
+            action: a method of `Stepper`.
+        """
         if self.stepper is None or self.stepper.timeline is None:
             self.desk.notices.say("there is no counterexample to step through yet")
             return
@@ -271,9 +244,6 @@ class VerifyWorkspace(Workspace):
         examples = done.refuted
         if examples and self.example is None and examples[0].counterexample is not None:
             self.show_example(examples[0].counterexample)
-
-    def _failed(self, fault: FolioLabError, details: str) -> None:
-        self.desk.notices.fault(fault, details)
 
     def _ended(self) -> None:
         self.job = None
@@ -434,18 +404,15 @@ class VerifyWorkspace(Workspace):
         self.note.setText(self._opened.note(done, self._digest_of(done.policy)))
         self.note.show()
 
-    def receive(self, what: object) -> None:
-        """Show a file or a counterexample; or choose a policy: {"policy": name, "start": True to attack it}."""
+    def show_object(self, what: object) -> None:
+        """Show a counterexample."""
         from foliolab.framework.verify.counterexample import Counterexample
 
-        if isinstance(what, Path):
-            self.show_file(what)
-        elif isinstance(what, Counterexample):
-            self.show_example(what)
-        elif isinstance(what, dict):
-            self._receive(what)
+        assert isinstance(what, Counterexample)
+        self.show_example(what)
 
-    def _receive(self, what: dict[str, Any]) -> None:
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the keys are `policy`, `seconds`, `attacks`, and `start`: whether to attack it."""
         if "policy" in what:
             self.options.choose(what["policy"])
         self.options.limit(what.get("seconds"), what.get("attacks"))

@@ -7,6 +7,8 @@ from typing import Final
 
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QPushButton, QTableWidget
 
+from foliolab.gui.window.building import named
+
 VERDICT_SIGNS: Final = {"held": "✓", "refuted": "✗", "undecided": "?"}
 """Stands before a verdict of the verifier, so that colour alone never carries it."""
 VERDICT_ROLES: Final = {"held": "good", "refuted": "bad", "undecided": "doubtful"}
@@ -22,9 +24,7 @@ def set_role(label: QLabel, role: str) -> None:
 
 def button(text: str, name: str, run: Callable[[], object]) -> QPushButton:
     """Make a button; `name` says what it does, in its tool tip and to screen readers."""
-    made = QPushButton(text)
-    made.setAccessibleName(name)
-    made.setToolTip(name)
+    made = named(QPushButton(text), name, name)
     made.clicked.connect(run)
     return made
 

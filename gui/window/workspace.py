@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
@@ -109,8 +109,24 @@ class Workspace(QMainWindow):
             FolioLabError: the file cannot be read.
         """
 
+    def show_object(self, what: object) -> None:
+        """Show something that is neither a file nor choices, such as a counterexample or a result."""
+
+    def choose(self, what: dict[str, Any]) -> None:
+        """Set the choices of the workspace; each workspace has its own keys, such as "policy"."""
+
     def receive(self, what: object) -> None:
-        """Show something that another workspace sent through `Desk.send`."""
+        """Show something that another workspace or a tour sent through `Desk.send`: a path, choices, or an object.
+
+        Raises:
+            FolioLabError: a file cannot be read, or a choice is not possible.
+        """
+        if isinstance(what, Path):
+            self.show_file(what)
+        elif isinstance(what, dict):
+            self.choose(what)
+        else:
+            self.show_object(what)
 
     def keep(self, settings: Settings) -> None:
         """Called when the window closes: store choices under keys that begin with the workspace's name."""

@@ -195,7 +195,7 @@ def test_the_keyboard_moves_on_the_map_and_chooses(daemon: Any, qtbot: Any) -> N
 def test_close_up_each_page_has_its_mapcount_and_a_folio_its_fields(daemon: Any, qtbot: Any) -> None:
     daemon.controls.goto(2)
     at(daemon, qtbot, 2)
-    daemon.maps.show_lane(0)
+    daemon.maps.tabs.setCurrentIndex(1)
     view = daemon.maps.maps[0, 0]
     daemon.maps.look(0, 4)
     qtbot.waitUntil(lambda: bool(view._pages), timeout=PATIENCE)
