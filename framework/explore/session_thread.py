@@ -396,7 +396,6 @@ class SessionThread(SessionCommands):
         marks, counts = session.marks.disagreements()
         self._history = HistoryView(
             positions=history.positions,
-            low=np.array([[history.low(lane, series) for series in SERIES] for lane in lanes]),
             high=np.array([[history.high(lane, series) for series in SERIES] for lane in lanes]),
             marks=marks,
             mark_counts=counts,

@@ -34,13 +34,12 @@ class HistoryView:
 
     Args:
         positions: positions of the points, int64, shape (n,).
-        low, high: minimum and maximum of each series (`history.SERIES`), shape (lanes, series, n).
+        high: maximum of each series (`history.SERIES`), shape (lanes, series, n).
         marks: positions where policies disagree, int64 (see `history.Marks.disagreements`).
         mark_counts: how many disagreements each mark stands for.
     """
 
     positions: NDArray[np.int64]
-    low: NDArray[np.float64]
     high: NDArray[np.float64]
     marks: NDArray[np.int64]
     mark_counts: NDArray[np.int64]

@@ -256,7 +256,7 @@ class BenchmarkWorkspace(Workspace):
         self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, selection.workload)
         every = self.views.all_workloads
-        self.table.show_rows([row for row in self.rows if every or row.workload == selection.workload])
+        self.table.show_verdicts([row for row in self.rows if every or row.workload == selection.workload])
 
     def _forecasts(self, result: Result) -> Mapping[tuple[str, int, str], Forecast]:
         """Times with the rest of the kernel; if there are none, a notice says once why."""

@@ -56,7 +56,7 @@ class CompareWorkspace(Workspace):
         self.collector = Collector(desk.library, desk.settings.text(BASELINE))
         self.queue = Queue(desk, self.matrix, self.collector, self)
         self.view = MatrixView(self.matrix, desk.themes.now)
-        self.evidence = Evidence()
+        self.evidence = Evidence(desk.themes.now)
         self.differences = Differences(desk.themes.now)
         self.welcome = Welcome()
         self.welcome.setVisible(desk.settings.flag(TOURS, True))

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QStyleOptionSlider, QWidget
 
+from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.building import FLUSH, column, named
 from foliolab.gui.window.theme import Theme
 
@@ -59,13 +60,12 @@ class PositionSlider(QWidget):
         self.marks.paint(theme)
 
 
-class Marks(QWidget):
+class Marks(Painted):
     """A triangle wherever policies disagree, the taller the more often, over a line up to the farthest step."""
 
     def __init__(self, owner: PositionSlider, theme: Theme) -> None:
-        super().__init__()
+        super().__init__(theme)
         self._owner = owner
-        self._theme = theme
         self._nr_steps = 0
         self._farthest = 0
         self._positions = np.zeros(0, np.int64)
@@ -91,11 +91,6 @@ class Marks(QWidget):
     def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         """Show marks at these positions; each stands for so many disagreements."""
         self._positions, self._counts = positions, counts
-        self.update()
-
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self._theme = theme
         self.update()
 
     def _groove(self) -> tuple[float, float]:

@@ -56,7 +56,7 @@ class PrecisionPlot(QWidget):
     def show_history(self, history: HistoryView, position: int) -> None:
         """Show the history up to now, and the position."""
         self._here.setValue(position)
-        if history is self._history or history.low.shape[0] != len(self._curves):
+        if history is self._history or history.high.shape[0] != len(self._curves):
             return
         self._history = history
         top = 1.0

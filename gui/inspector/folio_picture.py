@@ -19,12 +19,13 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QToolTip, QWidget
+from PySide6.QtWidgets import QToolTip
 
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.framework.verify.field_names import bits_of
 from foliolab.gui.inspector import field_text
 from foliolab.gui.inspector.picture_layout import EMPTY, Cell, PictureLayout, lay_out
+from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.theme import Theme
 
 HATCHES: Final = (
@@ -40,7 +41,7 @@ TICKS: Final = 9.0
 _CENTRE: Final = Qt.AlignmentFlag.AlignCenter
 
 
-class FolioPicture(QWidget):
+class FolioPicture(Painted):
     """The picture.
 
     Signals:
@@ -54,10 +55,9 @@ class FolioPicture(QWidget):
     chosen = Signal(object)
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
+        super().__init__(theme)
         self.folio: FolioDetail | None = None
         self.policy = ""
-        self._theme = theme
         self._layout = EMPTY
         self._at = -1
         self._colours: dict[str, int] = {}
@@ -92,11 +92,6 @@ class FolioPicture(QWidget):
     def picture_layout(self) -> PictureLayout:
         """The present layout."""
         return self._layout
-
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self._theme = theme
-        self.update()
 
     def choose(self, at: int) -> None:
         """Choose a field by its index in the layout."""

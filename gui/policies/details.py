@@ -41,12 +41,11 @@ class Details(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.theme = theme
         self.entry: Entry | None = None
         self.title = label(role="title", wraps=True, selectable=True)
         self.summary, self.state = (label(wraps=True, selectable=True) for _ in range(2))
         self.about = named(QTextBrowser(openLinks=False), "About the policy")
-        self.picture = LayoutPicture()
+        self.picture = LayoutPicture(theme)
         self.source = SourceView(theme)
         self.path = label(role="quiet", selectable=True)
         self.buttons = {
@@ -152,8 +151,7 @@ class Details(QWidget):
         self.picture.show_anatomy(parts)
 
     def paint_in(self, theme: Theme) -> None:
-        self.theme = self.picture.theme = theme
-        self.picture.update()
+        self.picture.paint(theme)
         self.source.paint(theme)
 
     def _pressed(self) -> None:

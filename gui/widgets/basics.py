@@ -1,11 +1,11 @@
-"""Small parts of workspaces: signs of verdicts, labels with a role, buttons, read-only tables."""
+"""Small parts of workspaces: signs of verdicts, labels with a role, buttons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QPushButton, QTableWidget
+from PySide6.QtWidgets import QLabel, QPushButton
 
 from foliolab.gui.window.building import named
 
@@ -27,25 +27,3 @@ def button(text: str, name: str, run: Callable[[], object]) -> QPushButton:
     made = named(QPushButton(text), name, name)
     made.clicked.connect(run)
     return made
-
-
-class ReadOnlyTable(QTableWidget):
-    """A table of texts whose rows can be selected, but not edited.
-
-    Args:
-        name: read by screen readers.
-        columns: the headings.
-    """
-
-    def __init__(self, name: str, columns: Sequence[str] = ()) -> None:
-        super().__init__(0, len(columns))
-        self.setAccessibleName(name)
-        self.setHorizontalHeaderLabels(list(columns))
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setTabKeyNavigation(False)
-        self.setWordWrap(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(24)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.horizontalHeader().setStretchLastSection(True)

@@ -96,11 +96,6 @@ class SourceView(QPlainTextEdit):
         self.setTextCursor(cursor)
         self._scroll_to(block)
 
-    def clear_marks(self) -> None:
-        """Remove all marks."""
-        self._marks.clear()
-        self._show_marks()
-
     @property
     def marks(self) -> dict[int, Kind]:
         """The marks, by the number of the line in the file."""

@@ -58,14 +58,14 @@ def column(
         of: the widget that gets the layout; None for a layout that becomes part of another.
         margins, spacing: in pixels; the defaults of the style if None.
     """
-    return _filled(QVBoxLayout(of), parts, margins, spacing)
+    return _filled(QVBoxLayout() if of is None else QVBoxLayout(of), parts, margins, spacing)
 
 
 def row(
     *parts: Part, of: QWidget | None = None, margins: Margins | None = None, spacing: int | None = None
 ) -> QHBoxLayout:
     """Lay parts out from left to right; the arguments are those of `column`."""
-    return _filled(QHBoxLayout(of), parts, margins, spacing)
+    return _filled(QHBoxLayout() if of is None else QHBoxLayout(of), parts, margins, spacing)
 
 
 def page(*parts: Part, margins: Margins = FLUSH, spacing: int | None = None) -> QWidget:
