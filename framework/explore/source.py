@@ -15,7 +15,7 @@ from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.events import EventBlocks
 from foliolab.framework.precision.stream import played
-from foliolab.framework.replay.survey import Progress, Survey
+from foliolab.framework.replay.survey import Survey
 from foliolab.framework.scenario import parser
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import Pages, Scenario, ScenarioStep
@@ -171,9 +171,7 @@ class EventsSource(Source):
         return f", which the kernel {done}" if done else ""
 
 
-def pattern_source(
-    pattern: SharingPattern, mms: int, folios: int, order: int, seed: int = 1, progress: Progress | None = None
-) -> EventsSource:
+def pattern_source(pattern: SharingPattern, mms: int, folios: int, order: int, seed: int = 1) -> EventsSource:
     """The events of a sharing pattern; if there are too many, the first ones.
 
     Args:
@@ -182,7 +180,6 @@ def pattern_source(
         folios: folios of the memory of one process.
         order: log2 of the pages of a folio.
         seed: seed of the pattern's random numbers.
-        progress: called with the progress of the survey.
 
     Raises:
         PluginError: the pattern fails.
@@ -195,7 +192,7 @@ def pattern_source(
         raise UsageError(
             f"sharing pattern {pattern.name} does nothing with {mms} MMs", "choose more MMs, or another pattern"
         )
-    found = survey(events, progress or _quiet)
+    found = survey(events, _quiet)
     title = f"{pattern.name}: {mms} MMs, {folios:,} folios of {folio_size_text(order)}"
     source = EventsSource(title, "pattern", events, found, {})
     if events.path.startswith("the beginning"):
@@ -203,12 +200,8 @@ def pattern_source(
     return source
 
 
-def trace_source(path: str | os.PathLike[str], progress: Progress | None = None) -> EventsSource:
+def trace_source(path: str | os.PathLike[str]) -> EventsSource:
     """The events of a recorded trace.
-
-    Args:
-        path: the trace file.
-        progress: called with the progress of the survey.
 
     Raises:
         TraceFileError: the file cannot be read, or has no events.
@@ -217,7 +210,7 @@ def trace_source(path: str | os.PathLike[str], progress: Progress | None = None)
     from foliolab.framework.replay.survey import survey
 
     trace = Trace(path)
-    found = survey(trace, progress or _quiet)
+    found = survey(trace, _quiet)
     if not found.events:
         raise TraceFileError(f"{trace.path} has no events: {trace.damaged or 'nothing was recorded'}", "record again")
     names = {one.mm: one.comm for one in trace.header.mms if one.comm}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QHelpEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QToolTip
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
 
 from foliolab.gui.benchmark.series import size_name
 from foliolab.gui.widgets.painted import Painted
@@ -145,12 +144,4 @@ class CountedBars(Painted):
             x += wide + 36
 
     def text_at(self, position: QPoint) -> str:
-        """The text about the part of a bar at a position; empty for none."""
         return next((text for box, text in self._bars if box.contains(position)), "")
-
-    def event(self, event: QEvent) -> bool:
-        """Show the value of a bar as a tool tip."""
-        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            QToolTip.showText(event.globalPos(), self.text_at(event.pos()))
-            return True
-        return super().event(event)

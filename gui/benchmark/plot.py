@@ -45,11 +45,7 @@ class _Drawn:
 
 
 class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
-    """A plot of curves.
-
-    Args:
-        theme: the colours.
-        sizes: whether x is log2 of a folio size in KiB.
+    """A plot of curves; x is log2 of a folio size in KiB.
 
     Signals:
         pointed: the text of the point under the mouse; empty for none.
@@ -57,8 +53,8 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
 
     pointed = Signal(str)
 
-    def __init__(self, theme: Theme, *, sizes: bool = True) -> None:
-        super().__init__(axisItems={"bottom": SizeAxis("bottom")} if sizes else {})
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(axisItems={"bottom": SizeAxis("bottom")})
         self._theme = theme
         self._curves: tuple[Curve, ...] = ()
         self._drawn: dict[str, _Drawn] = {}
@@ -71,9 +67,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._rule = pg.InfiniteLine(angle=0)
         self._rule.setVisible(False)
         self.addItem(self._rule, ignoreBounds=True)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(INTERVAL)
+        self._timer = QTimer(self, singleShot=True, interval=INTERVAL)
         self._timer.timeout.connect(self.draw)
         self.setMouseTracking(True)
         self.scene().sigMouseMoved.connect(self._moved)

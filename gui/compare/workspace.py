@@ -64,8 +64,7 @@ class CompareWorkspace(Workspace):
         self._first: Path | None = None
         """The file whose result the matrix shows."""
         self._pending: list[Cell] = []
-        self._filling = QTimer(self)
-        self._filling.setInterval(0)
+        self._filling = QTimer(self, interval=0)
         self._filling.timeout.connect(self._fill_one)
         self._stale = True
         self._build()

@@ -85,9 +85,7 @@ class ExploreWorkspace(Workspace):
         self.plot: PrecisionPlot | None = None
         self.counters: Counters | None = None
         self.inspector: Inspector | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(PULL)
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer = QTimer(self, interval=PULL, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._pull)
         self._build()
         self.chooser.remember(desk.settings)

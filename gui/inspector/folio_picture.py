@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QBrush,
     QColor,
-    QFont,
     QFontMetrics,
     QGuiApplication,
-    QHelpEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -19,12 +17,12 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QToolTip
 
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.framework.verify.field_names import bits_of
 from foliolab.gui.inspector import field_text
 from foliolab.gui.inspector.picture_layout import EMPTY, Cell, PictureLayout, lay_out
+from foliolab.gui.widgets.basics import bold
 from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.theme import Theme
 
@@ -138,13 +136,9 @@ class FolioPicture(Painted):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.choose(self.at(event.position().toPoint()))
 
-    def event(self, event: QEvent) -> bool:
-        if isinstance(event, QHelpEvent):
-            at = self.at(event.pos())
-            text = field_text.sentence(self._layout.cells[at].field, self.policy) if at >= 0 else ""
-            QToolTip.showText(event.globalPos(), text, self)
-            return True
-        return super().event(event)
+    def text_at(self, position: QPoint) -> str:
+        at = self.at(position)
+        return field_text.sentence(self._layout.cells[at].field, self.policy) if at >= 0 else ""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows choose a field, Enter copies the sentence about it."""
@@ -202,11 +196,9 @@ class FolioPicture(Painted):
         painter.end()
 
     def _headings(self, painter: QPainter, seen: QRect) -> None:
-        bold = QFont(self.font())
-        bold.setBold(True)
         for heading in self._layout.headings:
             if heading.area.intersects(seen):
-                painter.setFont(bold)
+                painter.setFont(bold(self.font()))
                 painter.setPen(self._theme.colour("text"))
                 painter.drawText(heading.area, Qt.AlignmentFlag.AlignVCenter, heading.text)
         painter.setFont(self.font())
@@ -233,13 +225,12 @@ class FolioPicture(Painted):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(area)
         if cell.small:
-            self._line(painter, area, 0, area.height(), self._value(field), bold=field.changed)
+            self._line(painter, area, 0, area.height(), self._value(field), strong=field.changed)
             return
         text = self.fontMetrics().height()
         self._line(painter, area, 2, text, field.name, quiet=not by_policy, halo=by_policy)
-        self._line(
-            painter, area, 3 + text, text, self._value(field), bold=field.changed, quiet=not field.value, halo=by_policy
-        )
+        looks = {"strong": field.changed, "quiet": not field.value, "halo": by_policy}
+        self._line(painter, area, 3 + text, text, self._value(field), **looks)
         self._bits(painter, cell, area.top() + 2 * text + 6)
 
     def _value(self, field: FieldDetail) -> str:
@@ -248,11 +239,10 @@ class FolioPicture(Painted):
         return field_text.short(field)
 
     def _line(
-        self, painter: QPainter, area: QRect, down: int, height: int, text: str, *, bold: bool = False,
+        self, painter: QPainter, area: QRect, down: int, height: int, text: str, *, strong: bool = False,
         quiet: bool = False, halo: bool = False,
     ) -> None:  # fmt: skip
-        font = QFont(self.font())
-        font.setBold(bold)
+        font = bold(self.font(), strong)
         painter.setFont(font)
         painter.setPen(self._theme.colour("quiet" if quiet else "text"))
         room = QRect(area.left() + 8, area.top() + down, area.width() - 11, height)

@@ -46,9 +46,7 @@ class Inspector(QWidget):
         self._desk = desk
         self._found: tuple[Inspected, ...] = ()
         self.policy = ""
-        self._scroll_later = QTimer(self)
-        self._scroll_later.setInterval(0)
-        self._scroll_later.setSingleShot(True)
+        self._scroll_later = QTimer(self, singleShot=True, interval=0)
         self._scroll_later.timeout.connect(self._scroll_to_change)
         self._build(desk.themes.now)
         desk.themes.changed.connect(self.paint)
@@ -57,13 +55,11 @@ class Inspector(QWidget):
     def _build(self, theme: Theme) -> None:
         self.tabs = named(QTabBar(), "Policy that is inspected")
         self.tabs.setExpanding(False)
-        self.tabs.setUsesScrollButtons(True)
         self.tabs.currentChanged.connect(self._tab)
         self.verdict, self.summary = label(), label(wraps=True, selectable=True)
         self.picture = FolioPicture(theme)
         self.picture.chosen.connect(self._chosen)
-        self.scroll_area = QScrollArea()
-        self.scroll_area.setWidgetResizable(True)
+        self.scroll_area = QScrollArea(widgetResizable=True)
         self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -228,18 +224,8 @@ class Inspector(QWidget):
         return field_text.table(now.folio) if now is not None and now.folio is not None else ((), ())
 
     def _accesses(self) -> tuple[Sequence[str], Sequence[Row]]:
-        rows = [
-            (
-                at,
-                one.thread if one.thread >= 0 else "",
-                one.op,
-                one.field,
-                one.old,
-                one.new,
-                one.file,
-                one.line,
-                one.code,
-            )
-            for at, one in enumerate(self.now.accesses if self.now else ())
-        ]
+        rows = []
+        for at, one in enumerate(self.now.accesses if self.now else ()):
+            thread = one.thread if one.thread >= 0 else ""
+            rows.append((at, thread, one.op, one.field, one.old, one.new, one.file, one.line, one.code))
         return ("number", "thread", "access", "field", "old", "new", "file", "line", "text"), rows

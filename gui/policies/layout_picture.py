@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QToolTip
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy
 
 from foliolab.gui.widgets.painted import Painted
 
@@ -106,13 +106,8 @@ class LayoutPicture(Painted):
             self._tips.append((rect, f"{box.name} ({box.ctype} at byte {box.offset}, {whose}){doc}"))
             start = end
 
-    def event(self, event: QEvent) -> bool:
-        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            for rect, text in self._tips:
-                if rect.contains(event.pos()):
-                    QToolTip.showText(event.globalPos(), text, self)
-                    return True
-        return super().event(event)
+    def text_at(self, position: QPoint) -> str:
+        return next((text for rect, text in self._tips if rect.contains(position)), "")
 
 
 def _lines(page: StructPage) -> int:

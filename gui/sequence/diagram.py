@@ -28,7 +28,6 @@ class SequenceDiagram(QAbstractScrollArea):
 
     Args:
         theme: the colours; `paint` changes them.
-        parent: the parent widget.
 
     Signals:
         stepped: the user went to a step by mouse or keys.
@@ -36,8 +35,8 @@ class SequenceDiagram(QAbstractScrollArea):
 
     stepped = Signal(int)
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
         self.timeline: Timeline | None = None
         self.diagram = Diagram()
         self._theme = theme

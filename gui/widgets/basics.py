@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QLabel, QPushButton
 
 from foliolab.gui.window.building import named
@@ -20,6 +21,13 @@ def set_role(label: QLabel, role: str) -> None:
     label.setProperty("role", role)
     label.style().unpolish(label)
     label.style().polish(label)
+
+
+def bold(font: QFont, on: bool = True) -> QFont:
+    """A copy of a font, bold or not."""
+    made = QFont(font)
+    made.setBold(on)
+    return made
 
 
 def button(text: str, name: str, run: Callable[[], object]) -> QPushButton:

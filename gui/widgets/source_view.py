@@ -35,11 +35,10 @@ class SourceView(QPlainTextEdit):
 
     Args:
         theme: the colours; `paint` changes them.
-        parent: the parent widget.
     """
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
         self.path = ""
         self.first_line = 1
         self._theme = theme
