@@ -34,13 +34,11 @@ class Touch:
         mm: the MM, as the source numbers it.
         page: first page on the map; -1 if the step acts on no page, or on none that the map shows.
         nr: number of pages.
-        other: another MM, such as the child of a fork; 0 or -1 without one.
     """
 
     mm: int
     page: int = -1
     nr: int = 0
-    other: int = -1
 
 
 class Source(ABC):
@@ -99,8 +97,6 @@ def nr_pages_text(nr: int) -> str:
 def _touch(operation: Operation, shown: Callable[[int], int]) -> Touch:
     """The pages that an operation acts on; `shown` translates a page of address space to a page of the map."""
     mm = operation.get("mm", operation.get("parent", -1))
-    if operation.has("child"):
-        return Touch(mm, other=operation.get("child"))
     return Touch(mm) if operation.start < 0 else Touch(mm, shown(operation.start), operation.get("nr", 1))
 
 
@@ -154,9 +150,7 @@ class EventsSource(Source):
         kind, mm = row["kind"], row["mm"]
         if operation := operation_of(row):
             return _touch(operation, self.blocks.shown)
-        if kind in (ev.SPAWN, ev.EXEC):
-            return Touch(mm, other=row["other"])
-        if kind in (ev.GONE, ev.LOST, ev.FREE_HINT):
+        if kind in (ev.SPAWN, ev.EXEC, ev.GONE, ev.LOST, ev.FREE_HINT):
             return Touch(mm)
         return Touch(mm, self.blocks.shown(row["page"]), max(row["nr"], 1))
 
@@ -253,11 +247,10 @@ class ScenarioSource(Source):
         self.check(step)
         action = self.scenario.steps[step]
         mm = self.mms.index(action.process)
-        other = self.mms.index(action.name) if action.action == "fork" else -1
         if action.pages is None:
-            return Touch(mm, other=other)
+            return Touch(mm)
         pages = self.layout.range(action.pages)
-        return Touch(mm, pages.start, pages.stop - pages.start, other)
+        return Touch(mm, pages.start, pages.stop - pages.start)
 
 
 _SCENARIO_VERBS: Final = {

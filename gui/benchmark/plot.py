@@ -12,7 +12,7 @@ from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen, QResizeEvent
 
 from foliolab.framework.plugins.selection import size_text
-from foliolab.gui.benchmark.curve import Curve
+from foliolab.gui.benchmark.series import Curve
 from foliolab.gui.window.theme import SYMBOLS, Theme
 
 INTERVAL: Final = 200

@@ -12,9 +12,8 @@ from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
-from foliolab.gui.benchmark.forecasts import forecasts
 from foliolab.gui.benchmark.measure import Wish, request_of
-from foliolab.gui.benchmark.series import curves, described
+from foliolab.gui.benchmark.series import curves, described, forecasts
 from foliolab.gui.benchmark.views import Views
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import column, label, named, primary, splitter

@@ -292,17 +292,8 @@ class CompareWorkspace(Workspace):
         self.evidence.show_answer(cell, question, self.matrix.answer(cell), bool(self.matrix.state(cell)))
 
     def _open_elsewhere(self, name: str) -> None:
-        cell = self.evidence.cell
-        if cell is None:
-            return
-        pair = list(dict.fromkeys([self.collector.baseline, cell.policy]))
-        sent: dict[str, object] = {
-            "verify": {"policy": cell.policy},
-            "benchmark": {"policies": pair, "quick": True},
-            "explore": {"policies": pair},
-            "policies": {"policy": cell.policy},
-        }
-        self.desk.send(name, sent[name])
+        if self.evidence.cell is not None:
+            self.send_policy(name, self.evidence.cell.policy, self.collector.baseline)
 
     # -- tours -----------------------------------------------------------------------------------------
     def show_tours(self) -> None:

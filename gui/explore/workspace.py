@@ -395,6 +395,8 @@ class ExploreWorkspace(Workspace):
                 self._wanted_step = what["step"]
             else:
                 self.controls.goto(what["step"])
+        else:
+            self.chooser.policies.choose(policies)
 
     def keep(self, settings: Settings) -> None:
         self.chooser.keep(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +73,7 @@ class PoliciesWorkspace(Workspace):
         self.setCentralWidget(self.splitter)
 
     def offered(self) -> Sequence[Command]:
+        wanted = partial(partial, self._wanted)
         return [
             self.command("new", "&New policy…", self.ask_new, menu="&File", keys=("Ctrl+N",), icon="new", bar=True,
                          word="New policy", tip="Write a commented policy file, watch it, and open it in your editor"),
@@ -83,11 +85,11 @@ class PoliciesWorkspace(Workspace):
                          bar=True, tip="Remove the chosen file from the list; the file stays on disk"),
             self.command("check", "&Compile and check", self.check_chosen, menu="&Run", keys=("F5",), icon="restart",
                          bar=True, tip="Compile the chosen policy and attack it for a few seconds"),
-            self.command("verify", "&Verify", self.verify, menu="&Run", keys=("Ctrl+Shift+V",), icon="verify",
+            self.command("verify", "&Verify", wanted("verify"), menu="&Run", keys=("Ctrl+Shift+V",), icon="verify",
                          bar=True, tip="Open the chosen policy in Verify"),
-            self.command("explore", "E&xplore", self.explore, menu="&Run", keys=("Ctrl+Shift+X",), icon="explore",
+            self.command("explore", "E&xplore", wanted("explore"), menu="&Run", keys=("Ctrl+Shift+X",), icon="explore",
                          bar=True, tip="Open the chosen policy in Explore"),
-            self.command("benchmark", "&Benchmark", self.benchmark, menu="&Run", keys=("Ctrl+Shift+B",),
+            self.command("benchmark", "&Benchmark", wanted("benchmark"), menu="&Run", keys=("Ctrl+Shift+B",),
                          icon="benchmark", bar=True, tip="Open the chosen policy in Benchmark"),
             self.command("copy", "Copy &details", self.copy_details, menu="&File", keys=(),
                          tip="Copy the error of a broken policy, with its traceback"),
@@ -292,34 +294,18 @@ class PoliciesWorkspace(Workspace):
 
     # -- other workspaces ------------------------------------------------------------------------------
     def _wanted(self, name: str) -> None:
-        {"verify": self.verify, "explore": self.explore, "benchmark": self.benchmark, "edit": self.edit}[name]()
-
-    def verify(self) -> None:
-        self._send("verify", {"policy": self._name})
-
-    def explore(self) -> None:
-        """Explore the chosen policy beside the first one of the library."""
-        self._send("explore", {"policies": self._pair})
-
-    def benchmark(self) -> None:
-        """Measure the chosen policy against the first one of the library."""
-        self._send("benchmark", {"policies": self._pair, "quick": True})
+        """Open the chosen policy in the editor or in another workspace; the first policy is the baseline."""
+        if name == "edit":
+            self.edit()
+        elif self._name:
+            self.send_policy(name, self._name, self.desk.library.policies[0].name)
+        else:
+            self.desk.notices.say("choose a policy that is not broken first")
 
     @property
     def _name(self) -> str:
         entry = self.tree.entry
         return entry.name if entry is not None and not entry.broken else ""
-
-    @property
-    def _pair(self) -> list[str]:
-        first = [policy.name for policy in self.desk.library.policies][:1]
-        return list(dict.fromkeys([*first, self._name]))
-
-    def _send(self, workspace: str, what: object) -> None:
-        if self._name:
-            self.desk.send(workspace, what)
-        else:
-            self.desk.notices.say("choose a policy that is not broken first")
 
     def copy_details(self) -> None:
         """Copy the report of a broken plugin."""

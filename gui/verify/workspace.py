@@ -13,8 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.gui.verify.files import kind_of
-from foliolab.gui.verify.opened import OpenedVerdicts
+from foliolab.gui.verify.opened import OpenedVerdicts, kind_of
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.player import Player
 from foliolab.gui.window import dialogs

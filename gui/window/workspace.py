@@ -73,6 +73,11 @@ class Workspace(QMainWindow):
         """Make a command of this workspace; `options` are the other arguments of `Command`."""
         return Command(f"{self.name}.{name}", text, run, workspace=self.name, **options)  # type: ignore[arg-type]
 
+    def send_policy(self, workspace: str, policy: str, baseline: str) -> None:
+        """Show a policy in another workspace; where policies are compared, beside a baseline."""
+        policies = list(dict.fromkeys([baseline, policy]))
+        self.desk.send(workspace, {"policy": policy, "policies": policies, "quick": True})
+
     # -- to override -----------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
         """Commands that only this workspace has."""
