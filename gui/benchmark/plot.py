@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QPen, QResizeEvent
 
 from foliolab.framework.plugins.selection import size_text
 from foliolab.gui.benchmark.series import Curve
-from foliolab.gui.window.theme import SYMBOLS, Theme
+from foliolab.gui.window.theme import SYMBOLS, Theme, Themed
 
 INTERVAL: Final = 200
 """Least milliseconds between two drawings."""
@@ -44,7 +44,7 @@ class _Drawn:
     name: Any
 
 
-class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
+class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
     """A plot of curves; x is log2 of a folio size in KiB.
 
     Signals:
@@ -72,7 +72,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.setMouseTracking(True)
         self.scene().sigMouseMoved.connect(self._moved)
         self.setMinimumHeight(140)
-        self.paint_theme(theme)
+        self.paint(theme)
 
     # -- contents --------------------------------------------------------------------------------------
     @property
@@ -100,8 +100,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.setLabel("left", left)
         self.setLabel("bottom", bottom)
 
-    def paint_theme(self, theme: Theme) -> None:
-        """Draw in the colours of a theme."""
+    def paint(self, theme: Theme) -> None:
         self._theme = theme
         self.setBackground(theme.panel)
         for side in ("left", "bottom"):

@@ -21,7 +21,6 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -269,12 +268,6 @@ class BenchmarkWorkspace(Workspace):
             return {}
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
-    def paint(self, theme: Theme) -> None:
-        if self.plot is not None and self.bars is not None and self.table is not None:
-            self.plot.paint_theme(theme)
-            self.bars.paint(theme)
-            self.table.paint(theme)
-
     def refresh(self) -> None:
         self.controls.refill()
 

@@ -80,9 +80,6 @@ class Differences(QWidget):
     def export_table(self) -> tuple[Sequence[str], Sequence[Row]]:
         return self.headings, self.rows()
 
-    def paint_in(self, theme: Theme) -> None:
-        self.table.paint(theme)
-
 
 def _cells(case: Case) -> list[Cell]:
     texts = _row(case)[:-1]

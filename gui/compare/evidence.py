@@ -116,10 +116,6 @@ class Evidence(QWidget):
         table = self.table.table if self.answer is not None and self.answer.rows else None
         return [Exportable("evidence", "Evidence", picture, table)] if picture is not None or table is not None else ()
 
-    def paint_in(self, theme: Theme) -> None:
-        self.plot.paint(theme)
-        self.table.paint(theme)
-
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.line.text())
 

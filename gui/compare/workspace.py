@@ -28,7 +28,6 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -140,11 +139,6 @@ class CompareWorkspace(Workspace):
         self._stale = True
         if self.isVisible():
             self._fill()
-
-    def paint(self, theme: Theme) -> None:
-        self.view.paint_in(theme)
-        self.evidence.paint_in(theme)
-        self.differences.paint_in(theme)
 
     def keep(self, settings: Settings) -> None:
         """Store the baseline."""

@@ -16,14 +16,14 @@ from foliolab.gui.explore.map_view import MapView
 from foliolab.gui.explore.tiles import Tiles
 from foliolab.gui.explore.viewport import Viewport
 from foliolab.gui.window.building import column, label, named
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 ALL: Final = -1
 MOST_MAPS: Final = 16
 """With more maps than these, only those of the first policy are shown at first."""
 
 
-class MapGrid(QWidget):
+class MapGrid(QWidget, Themed):
     """The maps of a session.
 
     Signals:
@@ -116,11 +116,7 @@ class MapGrid(QWidget):
             self.viewport.look(QRectF(*tiles.box(first, min(nr, tiles.pages - first))))
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme."""
         self._theme = theme
-        self.legend.paint(theme)
-        for map_view in self.maps.values():
-            map_view.paint(theme)
 
     def _tiles(self) -> Tiles | None:
         """Where pages are on the maps; the same for all maps."""

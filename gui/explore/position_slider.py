@@ -55,10 +55,6 @@ class PositionSlider(QWidget):
         self.marks.show_marks(positions, counts)
         self.slider.setAccessibleDescription(f"policies disagree at {int(counts.sum()):,} steps so far")
 
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self.marks.paint(theme)
-
 
 class Marks(Painted):
     """A triangle wherever policies disagree, the taller the more often, over a line up to the farthest step."""

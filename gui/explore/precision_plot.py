@@ -15,12 +15,12 @@ from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.view import HistoryView
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.exporting import Row
-from foliolab.gui.window.theme import DASHES, Theme
+from foliolab.gui.window.theme import DASHES, Theme, Themed
 
 SHARE: Final = SERIES.index("false_share")
 
 
-class PrecisionPlot(QWidget):
+class PrecisionPlot(QWidget, Themed):
     """A curve for each policy; a point stands for several steps, and shows their maximum."""
 
     def __init__(self, theme: Theme) -> None:
@@ -69,7 +69,6 @@ class PrecisionPlot(QWidget):
         self.setAccessibleDescription(f"now: {ends}")
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme."""
         self._theme = theme
         self.plot.setBackground(theme.panel)
         for side in ("left", "bottom"):

@@ -24,7 +24,6 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -323,13 +322,6 @@ class ExploreWorkspace(Workspace):
             if self.playing:
                 self.run.session.pause()
             self._timer.stop()
-
-    def paint(self, theme: Theme) -> None:
-        self.maps.paint(theme)
-        self.run_bar.slider.paint(theme)
-        if self.plot is not None and self.counters is not None:
-            self.plot.paint(theme)
-            self.counters.paint(theme)
 
     def refresh(self) -> None:
         """Restart the run, up to the same position, if the text of one of its policies was saved."""

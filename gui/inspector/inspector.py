@@ -49,7 +49,6 @@ class Inspector(QWidget):
         self._scroll_later = QTimer(self, singleShot=True, interval=0)
         self._scroll_later.timeout.connect(self._scroll_to_change)
         self._build(desk.themes.now)
-        desk.themes.changed.connect(self.paint)
         self.clear()
 
     def _build(self, theme: Theme) -> None:
@@ -129,11 +128,6 @@ class Inspector(QWidget):
         """What is shown, under the policy of the current tab; None if nothing is."""
         at = max(self.tabs.currentIndex(), 0)
         return self._found[at] if at < len(self._found) else None
-
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self.picture.paint(theme)
-        self.source.paint(theme)
 
     def exportables(self) -> Sequence[Exportable]:
         """The picture of the folio with a table of its fields, and the accesses."""

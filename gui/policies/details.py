@@ -150,10 +150,6 @@ class Details(QWidget):
         )
         self.picture.show_anatomy(parts)
 
-    def paint_in(self, theme: Theme) -> None:
-        self.picture.paint(theme)
-        self.source.paint(theme)
-
     def _pressed(self) -> None:
         for name, pressed in self.buttons.items():
             if pressed is self.sender():

@@ -111,7 +111,7 @@ class PoliciesWorkspace(Workspace):
             self._list()
 
     def paint(self, theme: Theme) -> None:
-        self.details.paint_in(theme)
+        super().paint(theme)
         if not self._stale:
             self._list()
 

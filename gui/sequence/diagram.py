@@ -13,7 +13,7 @@ from foliolab.framework.verify.timeline import Timeline
 from foliolab.gui.sequence.picture import Geometry, SequencePicture, geometry_of
 from foliolab.gui.sequence.rows import Diagram, Mark, diagram_of
 from foliolab.gui.window.exporting import Exportable, Row
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 PAGE: Final = 10
 """Steps of Page Up and Page Down."""
@@ -23,7 +23,7 @@ PICTURE: Final = (1000, 12_000)
 """Width and greatest height in pixels of an exported picture; graphics files have limits."""
 
 
-class SequenceDiagram(QAbstractScrollArea):
+class SequenceDiagram(QAbstractScrollArea, Themed):
     """The timeline of a counterexample.
 
     Args:

@@ -98,7 +98,3 @@ class Cards(QWidget):
         self.setAccessibleName("Attacks")
         self.cards = {name: Card(name, theme) for name in ATTACKS}
         row(*((card, 1) for card in self.cards.values()), of=self, margins=FLUSH)
-
-    def paint(self, theme: Theme) -> None:
-        for card in self.cards.values():
-            card.growth.paint(theme)

@@ -109,9 +109,6 @@ class Stepper(QWidget):
     def pause(self) -> None:
         self._timer.stop()
 
-    def paint(self, theme: Theme) -> None:
-        self.diagram.paint(theme)
-
     def _tick(self) -> None:
         self.forward()
         if self.step >= self.last:

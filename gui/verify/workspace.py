@@ -22,7 +22,6 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -314,11 +313,6 @@ class VerifyWorkspace(Workspace):
     def hidden(self) -> None:
         if self.stepper is not None:
             self.stepper.pause()
-
-    def paint(self, theme: Theme) -> None:
-        for part in (self.cards, self.claims, self.stepper):
-            if part is not None:
-                part.paint(theme)
 
     def refresh(self) -> None:
         """Verify again, or say that the verdicts are about an older text, if the text of the policy has changed."""

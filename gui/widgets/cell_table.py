@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from foliolab.gui.window.exporting import Row
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 NUMBER = Qt.ItemDataRole.UserRole
 
@@ -32,7 +32,7 @@ class Cell(NamedTuple):
     number: float | None = None
 
 
-class CellTable(QTableWidget):
+class CellTable(QTableWidget, Themed):
     """A table whose rows can be selected, but not edited.
 
     Args:
@@ -88,7 +88,6 @@ class CellTable(QTableWidget):
         return item
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme."""
         self._theme = theme
         self.show_rows(self._rows)
 

@@ -6,10 +6,10 @@ from PySide6.QtCore import QEvent, QPoint
 from PySide6.QtGui import QHelpEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 
-class Painted(QWidget):
+class Painted(QWidget, Themed):
     """A widget that draws itself.
 
     Args:
@@ -21,7 +21,6 @@ class Painted(QWidget):
         self._theme = theme
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme."""
         self._theme = theme
         self.update()
 

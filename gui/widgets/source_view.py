@@ -20,7 +20,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
 from foliolab.gui.widgets.python_highlighter import PythonHighlighter
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 Kind = Literal["step", "error"]
 SIGNS: Final[dict[str, str]] = {"step": "▶", "error": "✗"}
@@ -30,7 +30,7 @@ _TINT: Final = 60
 """Opacity of the background of a marked line, of 255."""
 
 
-class SourceView(QPlainTextEdit):
+class SourceView(QPlainTextEdit, Themed):
     """Read-only Python source.
 
     Args:

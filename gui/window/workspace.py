@@ -14,7 +14,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, paint_all
 
 
 class Workspace(QMainWindow):
@@ -90,7 +90,8 @@ class Workspace(QMainWindow):
         """Called when another workspace comes to the front."""
 
     def paint(self, theme: Theme) -> None:
-        """Called when the theme changes: redraw what the workspace draws itself."""
+        """Called when the theme changes."""
+        paint_all(self, theme)
 
     def refresh(self) -> None:
         """Called when the library changes: a policy file was saved, or a plugin was added or removed."""
