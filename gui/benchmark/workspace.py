@@ -296,6 +296,13 @@ class BenchmarkWorkspace(Workspace):
         self.show_result(Result.load(path))
         self.path = path
 
+    def show_object(self, what: object) -> None:
+        """Show a result."""
+        from foliolab.framework.results.result import Result
+
+        assert isinstance(what, Result)
+        self.show_result(what)
+
     def choose(self, what: dict[str, Any]) -> None:
         """See `Workspace.choose`; the keys are those of `Controls.choose`, and `start`: whether to measure."""
         self.controls.choose(what)

@@ -108,7 +108,7 @@ class VerifyWorkspace(Workspace):
 
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
-        run, make, step = "&Run", self.command, partial(partial, self._step)
+        run, make, step = "&Run", self.command, partial(partial, self.step)
         return [
             make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
                  tip="Attack the chosen policy"),
@@ -202,7 +202,7 @@ class VerifyWorkspace(Workspace):
         self._file = str(path)
         self.desk.notices.say(f"written to {path}; foliolab step {shlex.quote(str(path))} repeats it")
 
-    def _step(self, action: str) -> None:
+    def step(self, action: str) -> None:
         """Step through the counterexample.
 
         Args:
