@@ -112,7 +112,7 @@ class ExploreWorkspace(Workspace):
         self.run_bar.speed.currentIndexChanged.connect(self._set_speed)
         self.run_bar.slider.wanted.connect(self.controls.goto)
 
-    def _build_docks(self) -> None:
+    def _furnish(self) -> None:
         """Make the contents of the docks, at the first run: importing the modules takes long."""
         if self.plot is not None:
             return
@@ -174,7 +174,7 @@ class ExploreWorkspace(Workspace):
             self.desk.notices.fault(fault)
             return
         self._end()
-        self._build_docks()
+        self._furnish()
         self.run = self.close_up.run = run
         self.chooser.show_choice(choice)
         self.welcome.say("Preparing: policies that are new on this host are compiled first, which takes seconds …")
