@@ -23,7 +23,8 @@ SHAPE = Shape(nr_pages=2048, nr_mms=3, nr_vpns=2048)
 PMD = 512
 TEXT = """
 from foliolab.framework.api import atomic_read
-from foliolab.policies import exact, page_mapcount
+from foliolab.policies import exact
+from foliolab.policies.parts import page_mapcounts
 
 
 class Calls:

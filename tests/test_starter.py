@@ -124,7 +124,7 @@ def test_what_is_written_has_no_gaps(tmp_path: Path) -> None:
         (["new", "dance", "my-idea"], "there are policy, workload, reader"),
         (["new", "policy", "My Idea"], "is not a valid name"),
         (["new", "policy", "full"], "exists already"),
-        (["new", "workload", "my-load", "--file"], "leave it out"),
+        (["new", "workload", "my-load", "--file"], "leave out --file"),
     ],
 )
 def test_what_cannot_be_begun(words: list[str], says: str, tmp_path: Path) -> None:

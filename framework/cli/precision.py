@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_MMS: Final = 64
 MOST_FOLIOS: Final = 4096
 MOST_PAGES: Final = 1 << 16
-"""Of the folios of a pattern, all told."""
+"""The most pages that the folios of a pattern may have together."""
 
 Workloads = Annotated[
     list[str] | None,

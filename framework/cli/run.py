@@ -59,8 +59,8 @@ def run(
     strict: _common.Strict = False,
 ) -> None:
     """Run scenarios step by step, on the model or on the running kernel."""
-    place: Place = "both" if on == "both" else "kernel" if on == "kernel" else "model"
-    if on != place:
+    backend: Place = "both" if on == "both" else "kernel" if on == "kernel" else "model"
+    if on != backend:
         raise UsageError(f"a scenario cannot run on {on!r}", "choose --on model, kernel or both")
     if write and not formatted:
         raise UsageError("--write applies to --format only", "add --format")
@@ -79,12 +79,12 @@ def run(
             _format(scenario, write)
         return
     chosen = [(scenario, _policies(found, scenario, policy)) for scenario in read]
-    results = _run_all(found, chosen, place, interpreted, wait)
+    results = _run_all(found, chosen, backend, interpreted, wait)
     if json is not None:
         _write_json(results, json)
     if not all(result.good for result in results):
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
-    if place == "kernel" and not any(result.kernel for result in results):
+    if backend == "kernel" and not any(result.kernel for result in results):
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
 
@@ -125,7 +125,7 @@ def _format(scenario: Scenario, write: bool) -> None:
 
 # -- running ------------------------------------------------------------------------------------------
 def _run_all(
-    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], place: Place, interpreted: bool, wait: float
+    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], backend: Place, interpreted: bool, wait: float
 ) -> list[ScenarioResult]:
     """Run and print the scenarios one after the other."""
     from foliolab.framework.engine.engine import native_missing
@@ -139,14 +139,14 @@ def _run_all(
     if missing:
         _common.say(missing)
     with ExitStack() as held:
-        kernel = None if place == "model" else held.enter_context(sidebyside.this_kernel(wait))
+        kernel = None if backend == "model" else held.enter_context(sidebyside.this_kernel(wait))
         if kernel is not None and (why := needs.hidden()):
             _common.say(f"no page frame numbers ({why}); a copy and a reuse are both `faulted`")
         for scenario, schemes in chosen:
             if results:
                 page.line()
             way: Execution = "interpreted" if interpreted or missing else "native"
-            results.append(sidebyside.run(found, scenario, schemes, place, way, kernel))
+            results.append(sidebyside.run(found, scenario, schemes, backend, way, kernel))
             report.render(results[-1], page)
     if len(results) > 1:
         page.line()

@@ -18,9 +18,9 @@ def module_of(declared: object) -> ModuleType | None:
     A policy that `dataclasses.replace` made from another one may have all its functions in the other's module.
     """
     name = getattr(declared, "name", "")
-    mine = [module for one in _modules(declared) if (module := sys.modules.get(one)) is not None]
+    own = [module for one in _modules(declared) if (module := sys.modules.get(one)) is not None]
     holders = [m for m in list(sys.modules.values()) if _holds(m, declared)]
-    candidates = [*(m for m in mine if m in holders), *holders, *mine]
+    candidates = [*(m for m in own if m in holders), *holders, *own]
     return next((m for m in candidates if line_in(m, str(name))), candidates[0] if candidates else None)
 
 

@@ -34,8 +34,8 @@ def _constants(page: Page, calibration: Calibration) -> None:
     columns = [
         Column("operation", [page.text(operation.name) for operation in held]),
         *(
-            Column(heading, [page.text(text[place]) for text in texts], right=True)
-            for place, heading in enumerate(("a\nns/page", "95 % interval", "b\nns/folio", "95 % interval"))
+            Column(heading, [page.text(text[index]) for text in texts], right=True)
+            for index, heading in enumerate(("a\nns/page", "95 % interval", "b\nns/folio", "95 % interval"))
         ),
         Column("largest\nresidual", [page.text(_largest(operation)) for operation in held], right=True),
     ]
@@ -97,8 +97,8 @@ def _points(page: Page, calibration: Calibration) -> None:
         Column("ns/page", [page.text(row) for _, row, _ in lines]),
     ]
     groups = [
-        [Column(size_text(size), [page.text(cells[place]) for _, _, cells in lines], right=True)]
-        for place, size in enumerate(sizes)
+        [Column(size_text(size), [page.text(cells[index]) for _, _, cells in lines], right=True)]
+        for index, size in enumerate(sizes)
     ]
     page.tables("Medians and residuals", first, groups, ends)
     reasons: dict[str, list[str]] = {}

@@ -50,7 +50,7 @@ def _times(page: Page, policy: str, forecasts: Sequence[Forecast]) -> Column:
 def _columns(page: Page, policy: str, forecasts: Sequence[Forecast]) -> list[Column]:
     """A policy's predictions, and a column for each source of published figures."""
     lines = [("ns/page", "raw", "change", "95 % interval"), *(_figures(one) for one in forecasts)]
-    wide = [max(len(line[place]) for line in lines) for place in range(4)]
+    wide = [max(len(line[index]) for line in lines) for index in range(4)]
     heading, *cells = ("  ".join(part.rjust(width) for part, width in zip(line, wide, strict=True)) for line in lines)
     columns = [Column(f"{broken(policy)}\n{heading}", [page.text(cell) for cell in cells])]
     sources = dict.fromkeys((s.figure.source, s.figure.machine) for one in forecasts for s in one.standings)

@@ -221,10 +221,10 @@ def _judged(rows: list[Row]) -> list[Row]:
     """The rows, those with a test with their final verdicts."""
     tested = [index for index, row in enumerate(rows) if row.p is not None]
     pvalues = [row.p for row in rows if row.p is not None]
-    for place, (index, adjusted) in enumerate(zip(tested, statistics.holm(pvalues), strict=True)):
+    for number, (index, adjusted) in enumerate(zip(tested, statistics.holm(pvalues), strict=True)):
         row = replace(rows[index], p_adjusted=adjusted)
         best = statistics.least_p(row.rounds, row.rounds)
-        attainable = statistics.holm([*pvalues[:place], best, *pvalues[place + 1 :]])[place] < ALPHA
+        attainable = statistics.holm([*pvalues[:number], best, *pvalues[number + 1 :]])[number] < ALPHA
         rows[index] = replace(row, verdict=_verdict(row, attainable))
     return rows
 

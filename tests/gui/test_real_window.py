@@ -19,7 +19,7 @@ from foliolab.framework.engine.engine import native_missing
 
 RACE = Path(__file__).parents[2] / "gui" / "tours" / "lost_update.py"
 SCREEN = (1600, 1000)
-PATIENCE = 60.0
+PATIENCE = 120.0
 DRIVER = Path(__file__).parent / "window_state.py"
 
 

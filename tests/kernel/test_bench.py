@@ -26,7 +26,7 @@ from foliolab.framework.results import comparison
 from foliolab.framework.results.result import Cell, Result
 
 MIB = 1 << 20
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a test waits for another run that has the THP settings; then it is skipped."""
 
 

@@ -113,7 +113,7 @@ class _Report:
             lines = [("ns/page", "", "", ""), *(self.figures(row) for row in rows)]
         else:
             lines = [("ns/page", "change", "95 % interval", "verdict"), *(self.figures(row) for row in rows)]
-        wide = [max(len(line[place]) for line in lines) for place in range(3)]
+        wide = [max(len(line[index]) for line in lines) for index in range(3)]
         heading, *cells = (
             " ".join(part.rjust(width) for part, width in zip(line[:3], wide, strict=True) if width) for line in lines
         )
@@ -172,8 +172,8 @@ class _Report:
             Column("", [self.page.text(policy) for _, _, policy, _ in lines]),
         ]
         groups = [
-            [Column(size_text(size), [self.count(rows[place], name) for _, name, _, rows in lines], right=True)]
-            for place, size in enumerate(self.sizes)
+            [Column(size_text(size), [self.count(rows[index], name) for _, name, _, rows in lines], right=True)]
+            for index, size in enumerate(self.sizes)
         ]
         self.page.tables("Counted exactly, from the interpreted execution", first, groups, ends)
         self.page.line(f"  beside a number: + more, − less, = as many as {self.baseline}", "quiet")

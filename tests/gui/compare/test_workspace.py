@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.gui.compare.workspace import CompareWorkspace
     from foliolab.gui.main_window import Window
 
-SECONDS = 30_000
+SECONDS = 120_000
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_measuring_can_be_stopped(workspace: CompareWorkspace, window: Window, q
     assert len(workspace.matrix.busy()) > 10 and window.jobs.running
     window.commands.trigger("compare.stop")
     assert not workspace.matrix.busy()
-    qtbot.waitUntil(lambda: not window.jobs.running, timeout=3000)
+    qtbot.waitUntil(lambda: not window.jobs.running, timeout=SECONDS)
     assert not workspace.queue.running
 
 
@@ -224,6 +224,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     workload = next(iter(registry.workloads))
     request = RunRequest(names, names[0], (workload,), (2, 4), 1 << 20, 5, execution="interpreted", typed="foliolab")
     first = compare_run(request)
+    # The measured times are replaced: on a busy host they scatter so much that twice as slow is no certain difference.
+    steady = [msgspec.structs.replace(cell, samples=[100.0, 101.0, 102.0, 101.0, 100.0]) for cell in first.cells]
+    first = msgspec.structs.replace(first, cells=steady)
     slow = [msgspec.structs.replace(cell, samples=[2 * one for one in cell.samples]) for cell in first.cells]
     first.save(folder / "first.json")
     msgspec.structs.replace(first, cells=slow).save(folder / "second.json")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
-PATIENCE = 10_000
-COMPILING = 90_000
+PATIENCE = 120_000
+COMPILING = 120_000
 """Milliseconds; the first session of a machine compiles for a while."""
 POLICIES = ["mm-id", "exact"]
 DAEMON = Path(__file__).parents[3] / "gui" / "tours" / "false_shared.scenario"

@@ -13,7 +13,7 @@ from foliolab.framework.engine.engine import native_missing
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
-PATIENCE = 40_000
+PATIENCE = 120_000
 RACE = Path(__file__).parents[3] / "gui" / "tours" / "lost_update.py"
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 
@@ -118,7 +118,7 @@ def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
     window = stepping.window()
     stepping.explore()
     assert window.here.name == "explore"
-    qtbot.waitUntil(lambda: window.here.facts is not None, timeout=90_000)
+    qtbot.waitUntil(lambda: window.here.facts is not None, timeout=PATIENCE)
     assert window.here.facts.kind == "counterexample"
     assert window.here.facts.policies[0] == "lost-update"
 
