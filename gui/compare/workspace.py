@@ -13,7 +13,6 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.result_files import kind_of, load
 from foliolab.framework.results.difference import difference
 from foliolab.gui.compare.answer import QUESTIONS, question_named
-from foliolab.gui.compare.banner import Banner
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
 from foliolab.gui.compare.evidence import Evidence
@@ -21,7 +20,7 @@ from foliolab.gui.compare.matrix import Matrix
 from foliolab.gui.compare.measure import Cell
 from foliolab.gui.compare.queue import Queue
 from foliolab.gui.compare.table import MatrixView
-from foliolab.gui.compare.welcome import Welcome
+from foliolab.gui.compare.welcome import Banner, Welcome
 from foliolab.gui.window import dialogs
 from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QScrollArea, QTabWidget, QTextBrowser, QWidget
 
 from foliolab.framework.contract.policy import CAPABILITIES
@@ -34,7 +33,7 @@ class Details(QWidget):
     """The details of the chosen entry.
 
     Signals:
-        wanted: the button that was pressed: "verify", "explore", "benchmark" or "edit".
+        wanted: the button that was pressed: "verify", "explore", "benchmark", "edit" or "copy".
     """
 
     wanted = Signal(str)
@@ -153,10 +152,7 @@ class Details(QWidget):
     def _pressed(self) -> None:
         for name, pressed in self.buttons.items():
             if pressed is self.sender():
-                if name == "copy" and self.entry is not None:
-                    QGuiApplication.clipboard().setText(details_of(self.entry))
-                else:
-                    self.wanted.emit(name)
+                self.wanted.emit(name)
 
 
 def details_of(entry: Entry) -> str:

@@ -297,6 +297,8 @@ class PoliciesWorkspace(Workspace):
         """Open the chosen policy in the editor or in another workspace; the first policy is the baseline."""
         if name == "edit":
             self.edit()
+        elif name == "copy":
+            self.copy_details()
         elif self._name:
             self.send_policy(name, self._name, self.desk.library.policies[0].name)
         else:

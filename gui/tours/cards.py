@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QSizePolicy
 
-from foliolab.gui.tours.tour import TOURS, Tour
-from foliolab.gui.window.building import FLUSH, column, label, named, row
+from foliolab.gui.tours.tour import Tour
+from foliolab.gui.window.building import column, label, named
 
 
 class TourCard(QFrame):
@@ -30,21 +30,3 @@ class TourCard(QFrame):
 
     def _choose(self) -> None:
         self.chosen.emit(self._name)
-
-
-class TourCards(QWidget):
-    """All tours side by side.
-
-    Signals:
-        chosen: the name of a tour.
-    """
-
-    chosen = Signal(str)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setAccessibleName("Tours")
-        self.cards = [TourCard(tour) for tour in TOURS]
-        for card in self.cards:
-            card.chosen.connect(self.chosen)
-        row(*((card, 1) for card in self.cards), of=self, margins=FLUSH)

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy
 
 from foliolab.framework.verify.attack import Progress
 from foliolab.framework.verify.finding import Finding
 from foliolab.gui.verify.growth import Growth
 from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, set_role
-from foliolab.gui.window.building import FLUSH, column, label, named, row
+from foliolab.gui.window.building import column, label, named
 from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
@@ -88,13 +88,3 @@ class Card(QFrame):
         width = self.width() - 20
         where.setText(where.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, width))
         where.setToolTip(text)
-
-
-class Cards(QWidget):
-    """The cards of all attacks, side by side."""
-
-    def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self.setAccessibleName("Attacks")
-        self.cards = {name: Card(name, theme) for name in ATTACKS}
-        row(*((card, 1) for card in self.cards.values()), of=self, margins=FLUSH)

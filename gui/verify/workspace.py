@@ -17,7 +17,7 @@ from foliolab.gui.verify.opened import OpenedVerdicts, kind_of
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.player import Player
 from foliolab.gui.window import dialogs
-from foliolab.gui.window.building import column, label, splitter
+from foliolab.gui.window.building import FLUSH, column, label, named, row, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.timeline import Timeline
     from foliolab.framework.verify.verifier import Verification
     from foliolab.gui.inspector.inspector import Inspector
-    from foliolab.gui.verify.cards import Cards
+    from foliolab.gui.verify.cards import Card
     from foliolab.gui.verify.claims import Claims
     from foliolab.gui.verify.stepper import Stepper
     from foliolab.gui.window.jobs import Job
@@ -55,7 +55,7 @@ class VerifyWorkspace(Workspace):
         self.job: Job | None = None
         self.attempt: Attempt | None = None
         self.example: Counterexample | None = None
-        self.cards: Cards | None = None
+        self.cards: dict[str, Card] = {}
         self.claims: Claims | None = None
         self.stepper: Stepper | None = None
         self.inspector: Inspector | None = None
@@ -89,19 +89,22 @@ class VerifyWorkspace(Workspace):
 
     def _furnish(self) -> None:
         """Make the widgets at first use, because importing the verifier takes a while."""
-        if self.cards is not None:
+        if self.cards:
             return
         from foliolab.gui.inspector.inspector import Inspector
-        from foliolab.gui.verify.cards import Cards
+        from foliolab.gui.verify.cards import ATTACKS, Card
         from foliolab.gui.verify.claims import Claims
         from foliolab.gui.verify.stepper import Stepper
 
         theme = self.desk.themes.now
-        self.cards, self.claims, self.stepper = Cards(theme), Claims(theme), Stepper(theme)
+        self.claims, self.stepper = Claims(theme), Stepper(theme)
+        self.cards = {name: Card(name, theme) for name in ATTACKS}
+        cards = QWidget()
+        row(*((card, 1) for card in self.cards.values()), of=cards, margins=FLUSH)
         self.inspector = Inspector(self.desk)
         self.claims.wanted.connect(self.show_example)
         self.stepper.stepped.connect(self._stepped)
-        parts = ((self.cards, 0), (self.claims, 1), (self.stepper, 3))
+        parts = ((named(cards, "Attacks"), 0), (self.claims, 1), (self.stepper, 3))
         self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(104, 130, 520)), 100)
         self.stepper.hide()
         self.docks["inspector"].setWidget(self.inspector)
@@ -147,7 +150,7 @@ class VerifyWorkspace(Workspace):
         if self.job is not None:
             self.job.kill()
         self._furnish()
-        assert self.cards is not None and self.claims is not None
+        assert self.claims is not None
         self.attempt = attempt
         self._opened.clear()
         self._file = ""
@@ -155,7 +158,7 @@ class VerifyWorkspace(Workspace):
         self.note.hide()
         self._digest = self._digest_of(attempt.policy)
         self.claims.begin(scheme, {})
-        for name, card in self.cards.cards.items():
+        for name, card in self.cards.items():
             card.begin(name in attempt.attacks)
         self.options.runs(True)
         self._began = time.monotonic()
@@ -220,19 +223,19 @@ class VerifyWorkspace(Workspace):
         from foliolab.framework.verify.attack import Progress
         from foliolab.framework.verify.finding import Finding
 
-        assert self.cards is not None and self.claims is not None
-        if isinstance(news, Progress) and news.attack in self.cards.cards:
-            self.cards.cards[news.attack].show_progress(news, time.monotonic() - self._began)
+        assert self.claims is not None
+        if isinstance(news, Progress) and news.attack in self.cards:
+            self.cards[news.attack].show_progress(news, time.monotonic() - self._began)
         elif isinstance(news, Finding) and news.counterexample is not None:
-            if news.attack in self.cards.cards:
-                self.cards.cards[news.attack].show_refutation(news)
+            if news.attack in self.cards:
+                self.cards[news.attack].show_refutation(news)
             self.claims.refute(news.claim, news.counterexample)
             if self.example is None or self.stepper is None or not self.stepper.isVisible():
                 self.show_example(news.counterexample)
 
     def _answered(self, done: Verification) -> None:
-        assert self.cards is not None and self.claims is not None
-        for card in self.cards.cards.values():
+        assert self.claims is not None
+        for card in self.cards.values():
             card.show_end(done.findings)
         self.claims.show_verification(done)
         stopped = "stopped early: " if done.interrupted else ""
@@ -293,11 +296,11 @@ class VerifyWorkspace(Workspace):
             return
         self.note.hide()
         known = self.desk.library.ledger().verdicts(self.desk.library.scheme(text))
-        if known or self.cards is not None:
+        if known or self.cards:
             self._furnish()
-            assert self.claims is not None and self.cards is not None
+            assert self.claims is not None
             self.claims.begin(self.desk.library.scheme(text), known)
-            for card in self.cards.cards.values():
+            for card in self.cards.values():
                 card.begin(True)
                 card.count.setText("")
 
@@ -385,12 +388,12 @@ class VerifyWorkspace(Workspace):
     def _show_opened(self, done: Verification) -> None:
         """Show a verification of an opened file, and when and by which version it was made."""
         self._furnish()
-        assert self.cards is not None and self.claims is not None and self.stepper is not None
+        assert self.claims is not None and self.stepper is not None
         self.welcome.hide()
         self.example = None
         self.stepper.hide()
         attacks = {finding.attack for finding in done.findings}
-        for name, card in self.cards.cards.items():
+        for name, card in self.cards.items():
             card.begin(name in attacks)
         self.claims.begin(self.desk.library.scheme(done.policy), {})
         self._answered(done)
