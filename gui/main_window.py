@@ -96,8 +96,8 @@ class Window(QMainWindow):
         made = kind(self.desk)
         self.workspaces[made.name] = made
         self.stack.addWidget(made)
-        show = partial(self.go, made.name)
-        command = Command(f"go.{made.name}", made.title, show, "&Go", (made.keys,), made.tip, made.icon)
+        show, keys = partial(self.go, made.name), f"Ctrl+{len(self.workspaces)}"
+        command = Command(f"go.{made.name}", made.title, show, "&Go", (keys,), made.tip, made.name)
         self.commands.add(command)
         action = self.commands.action(command.name)
         action.setCheckable(True)

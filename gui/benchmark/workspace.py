@@ -43,8 +43,6 @@ class BenchmarkWorkspace(Workspace):
 
     name = "benchmark"
     title = "&Benchmark"
-    icon = "benchmark"
-    keys = "Ctrl+3"
     tip = "Measure what policies cost"
 
     def __init__(self, desk: Desk) -> None:

@@ -44,8 +44,6 @@ class CompareWorkspace(Workspace):
 
     name = "compare"
     title = "&Compare"
-    icon = "compare"
-    keys = "Ctrl+1"
     tip = "All policies and all questions at a glance"
 
     def __init__(self, desk: Desk) -> None:

@@ -60,8 +60,6 @@ class ExploreWorkspace(Workspace):
 
     name = "explore"
     title = "&Explore"
-    icon = "explore"
-    keys = "Ctrl+2"
     tip = "Watch policies on the same memory, step by step"
 
     def __init__(self, desk: Desk) -> None:

@@ -40,8 +40,6 @@ class PoliciesWorkspace(Workspace):
 
     name = "policies"
     title = "&Policies"
-    icon = "policies"
-    keys = "Ctrl+5"
     tip = "Installed policies, broken plugins, and your own policy files"
 
     def __init__(self, desk: Desk) -> None:

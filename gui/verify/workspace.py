@@ -46,8 +46,6 @@ class VerifyWorkspace(Workspace):
 
     name = "verify"
     title = "&Verify"
-    icon = "verify"
-    keys = "Ctrl+4"
     tip = "Attack a policy, and step through counterexamples"
 
     def __init__(self, desk: Desk) -> None:

@@ -24,17 +24,13 @@ class Workspace(QMainWindow):
     `__init__` must be fast, because all workspaces are made before the window is shown; slow work belongs in `shown`.
 
     Attributes:
-        name: unique, lower case.
+        name: unique, lower case; also the name of its icon (see `icons`).
         title: with & before its mnemonic.
-        icon: a name of `icons`.
-        keys: the shortcut that shows the workspace.
         tip: one sentence for menus and tool tips.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
-    icon: ClassVar[str] = ""
-    keys: ClassVar[str] = ""
     tip: ClassVar[str] = ""
 
     def __init__(self, desk: Desk) -> None:
