@@ -90,7 +90,6 @@ def run(
 
 # -- reading --------------------------------------------------------------------------------------
 def _read(found: Registry, name: str) -> Scenario:
-    """A scenario by its file, its name, or from standard input."""
     from foliolab.framework.scenario import parser
 
     if name == "-":
@@ -102,7 +101,6 @@ def _read(found: Registry, name: str) -> Scenario:
 
 
 def _policies(found: Registry, scenario: Scenario, written: list[str] | None) -> list[Scheme]:
-    """The policies that the user named; else those of the scenario."""
     from foliolab.framework.kernel.sidebyside import named
 
     if written:
@@ -127,7 +125,6 @@ def _format(scenario: Scenario, write: bool) -> None:
 def _run_all(
     found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], backend: Place, interpreted: bool, wait: float
 ) -> list[ScenarioResult]:
-    """Run and print the scenarios one after the other."""
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report

@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.contract.policy import Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.counterexample_lane import CounterexampleLane

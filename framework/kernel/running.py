@@ -13,7 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from foliolab.framework.contract.policy import Models, Scheme
+from foliolab.framework.contract.models import Models
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.plugins.registry import Registry
 
 PROC: Path = Path("/proc")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -14,7 +12,7 @@ from foliolab.framework.kernel.bench import COPYING
 from foliolab.framework.kernel.bench_rows import Row
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.report.pages.page import Column, Page
-from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
+from foliolab.framework.report.words import change_text, csv_text, figure_text, size_text, time_text
 from foliolab.framework.results.result import Result
 
 COLUMNS: Final = (
@@ -28,9 +26,7 @@ def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> 
     """Write the bench on a page.
 
     Args:
-        result: the measurements.
         rows: from `bench_rows.rows`.
-        page: the page.
         model: the policy whose modelled times are shown beside; empty for none.
     """
     for workload in dict.fromkeys(row.workload for row in rows):
@@ -100,7 +96,6 @@ def _ns(value: float | None) -> str:
 
 
 def _closing(page: Page, result: Result) -> None:
-    """Failures, notes, the host, and the command that repeats the run."""
     if not result.complete:
         page.line("Partial: the run was interrupted; what was measured until then is shown.", "strong")
     for failure in result.failures:
@@ -119,10 +114,5 @@ def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
     Raises:
         ResultFileError: the file cannot be written.
     """
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    for row in rows:
-        values = (getattr(row, name) for name in COLUMNS)
-        lines.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
-    write_atomically(path, text.getvalue().encode("utf-8"))
+    text = csv_text(COLUMNS, ([getattr(row, name) for name in COLUMNS] for row in rows), ".6g")
+    write_atomically(path, text.encode())

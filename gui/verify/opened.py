@@ -44,7 +44,7 @@ class OpenedVerdicts:
         Raises:
             ResultFileError: the file cannot be read.
         """
-        from foliolab.framework.verify.verdicts import Verdicts
+        from foliolab.framework.verify.verifier import Verdicts
 
         found = Verdicts.load(path).verifications
         self.by_policy = {done.policy: done for done in found if library.usable([done.policy])}
