@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from foliolab.framework.contract import trace_records
 from foliolab.framework.contract.hooks import Hooks
 from foliolab.framework.contract.hookspecs import hookimpl
+from foliolab.framework.contract.models import Models
 from foliolab.framework.contract.parameter import Parameter, Values
-from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Models, Policy, Scheme, Stored, exact_claim
+from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Policy, Scheme, exact_claim
 from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Setting, Timed, Workload

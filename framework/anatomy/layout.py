@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from foliolab.framework.contract.policy import Layout, Scheme, Stored
+from foliolab.framework.contract.policy import Layout, Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.structs import STRUCT_PAGE, common_fields, page_stride
 from foliolab.framework.machine.layout import CTYPES, Bits
 

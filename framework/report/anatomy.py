@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from foliolab.framework.anatomy.atomics import Operation
 from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Anatomy, Box, Column, StructPage, Word
-from foliolab.framework.contract.policy import CAPABILITIES, Scheme, Stored
+from foliolab.framework.contract.policy import CAPABILITIES, Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.plugins.selection import size_text
 from foliolab.framework.report.listing import parameter_text
 from foliolab.framework.report.pages.plain_text import Plain

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from foliolab.framework.contract.policy import Per, Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Per, Stored
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_WRITE
 from foliolab.framework.engine.structs import PTE_SIZE

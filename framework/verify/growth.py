@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Final
 
-from foliolab.framework.contract.policy import Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from foliolab.framework.contract.policy import Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.machine.layout import CTYPES, Field
