@@ -26,9 +26,7 @@ class Operation:
     """The atomics of one operation on one whole folio, on the scheme's own fields.
 
     Args:
-        name: of the operation.
         level: "PTE" or "PMD".
-        order: of the folio.
         atomics: atomic read-modify-writes, lock acquisitions included; None where it cannot be counted.
         locks: how many of them take a lock.
         problem: why it cannot be counted.
@@ -43,13 +41,10 @@ class Operation:
 
     @property
     def per_page(self) -> float | None:
-        """Atomics a page of the folio."""
         return None if self.atomics is None else self.atomics / (1 << self.order)
 
 
 class _Counter:
-    """Counts the atomics on some fields."""
-
     def __init__(self, names: frozenset[str]) -> None:
         self.names = names
         self.atomics = 0

@@ -15,9 +15,6 @@ def beside(page: Page, prediction: Prediction, workload: str, policies: Sequence
     """Write a workload's predictions: time, raw and predicted change, and the distance to each published figure.
 
     Args:
-        page: the page.
-        prediction: of the whole comparison.
-        workload: its name.
         policies: the baseline, then the others.
     """
     held = [one for (name, _, _), one in prediction.forecasts.items() if name == workload]

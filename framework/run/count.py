@@ -58,7 +58,6 @@ def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
 
     Args:
         case: the workload at one folio size.
-        scheme: the policy.
         patience: seconds after which the workload counts as endless.
 
     Raises:

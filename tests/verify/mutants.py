@@ -14,7 +14,8 @@ from types import FunctionType
 from typing import Any
 
 from foliolab.framework.contract.hooks import Hooks
-from foliolab.framework.contract.policy import Policy, Stored
+from foliolab.framework.contract.policy import Policy
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.machine.calltree import called_by
 from foliolab.policies import (
     exact,
