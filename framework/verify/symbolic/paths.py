@@ -47,19 +47,25 @@ class Fault:
 
 
 @dataclass
-class _Run:
+class _Path:
+    """One run of a function.
+
+    Attributes:
+        prefix: the sides of the decisions that the run must take.
+        decisions: the conditions of all its decisions, and the sides it took.
+        known: the conditions whose values are known on the path.
+        others: prefixes of the paths that begin at its decisions.
+        side: the condition of the merged branches that run now (see `control_flow`).
+        result, state: at the end; the state of a dead end is None.
+    """
+
     prefix: tuple[bool, ...]
     decisions: list[tuple[Term, bool]] = field(default_factory=list)
     known: dict[Term, bool] = field(default_factory=dict)
     others: list[tuple[bool, ...]] = field(default_factory=list)
     side: Term = TRUE
-
-
-@dataclass
-class _Outcome:
-    decisions: list[tuple[Term, bool]]
-    result: Any
-    state: State | None
+    result: Any = None
+    state: State | None = None
 
 
 class Paths:
@@ -71,7 +77,7 @@ class Paths:
         self.max_terms = TERMS
         self.before_dead_end: Callable[[], object] = lambda: None
         self._stopped = stopped
-        self._frames: list[_Run] = []
+        self._frames: list[_Path] = []
 
     def look(self) -> None:
         """Check the limits.
@@ -131,28 +137,28 @@ class Paths:
         """
         self.look()
         before, faults = self.state, len(self.faults)
-        outcomes: list[_Outcome] = []
+        finished: list[_Path] = []
         todo: list[tuple[bool, ...]] = [()]
         while todo:
             self.state = dict(before)
-            frame = _Run(todo.pop())
-            self._frames.append(frame)
+            path = _Path(todo.pop())
+            self._frames.append(path)
             try:
-                result = function(*arguments)
-                outcomes.append(_Outcome(frame.decisions, result, self.state))
+                path.result = function(*arguments)
+                path.state = self.state
             except DeadEnd:
-                outcomes.append(_Outcome(frame.decisions, None, None))
+                path.state = None
             finally:
                 self._frames.pop()
-            todo += frame.others
-            if len(outcomes) + len(todo) > PATHS:
+            finished.append(path)
+            todo += path.others
+            if len(finished) + len(todo) > PATHS:
                 raise unsupported(f"has more than {PATHS:,} paths")
-        alive = [outcome for outcome in outcomes if outcome.state is not None]
-        if not alive:
+        if all(path.state is None for path in finished):
             self.state = before
             raise DeadEnd
         try:
-            result, self.state = _merge(outcomes, 0, self)
+            result, self.state = _merge(finished, 0, self)
         except NotMergeable:
             if not self._frames:
                 raise unsupported("returns different things on different paths") from None
@@ -225,15 +231,16 @@ def merge_states(condition: Term, a: State, b: State) -> State:
     return merged
 
 
-def _merge(outcomes: list[_Outcome], depth: int, paths: Paths) -> tuple[Any, State]:
-    alive = [outcome for outcome in outcomes if outcome.state is not None]
+def _merge(paths: list[_Path], depth: int, owner: Paths) -> tuple[Any, State]:
+    """The merged result and state of paths that took the same first `depth` decisions."""
+    alive = [path for path in paths if path.state is not None]
     if len(alive) == 1:
         state = alive[0].state
         assert state is not None
         return alive[0].result, state
     condition = alive[0].decisions[depth][0]
-    sides = [[outcome for outcome in alive if outcome.decisions[depth][1] is side] for side in (True, False)]
+    sides = [[path for path in alive if path.decisions[depth][1] is side] for side in (True, False)]
     if not sides[0] or not sides[1]:
-        return _merge(alive, depth + 1, paths)
-    (a, before), (b, after) = (_merge(side, depth + 1, paths) for side in sides)
-    return merge_values(condition, a, b, paths), merge_states(condition, before, after)
+        return _merge(alive, depth + 1, owner)
+    (a, before), (b, after) = (_merge(side, depth + 1, owner) for side in sides)
+    return merge_values(condition, a, b, owner), merge_states(condition, before, after)
