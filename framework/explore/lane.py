@@ -45,14 +45,12 @@ class Totals:
         mms: living MMs.
         exclusive, shared: folios that one MM maps, and that several MMs map.
         false_shared, unsafe: exclusive folios that the policy calls shared, and the reverse.
-        exclusive_pages, shared_pages, false_shared_pages, unsafe_pages: pages of these folios.
         false_copies: write faults so far that copied although one MM alone mapped the folio (and more than one page
             of it), and nothing else referred to the folio.
         wrong_reuses: write faults so far that reused a page of a folio that another MM mapped, too.
         mapped, unmapped, forked, moved: pages so far that were mapped by faults, unmapped, copied to a child's page
             tables, moved by mremap.
         false_begun, unsafe_begun: how often so far an answer became wrong.
-        frames: page frames in use.
     """
 
     mms: int = 0
@@ -60,10 +58,6 @@ class Totals:
     shared: int = 0
     false_shared: int = 0
     unsafe: int = 0
-    exclusive_pages: int = 0
-    shared_pages: int = 0
-    false_shared_pages: int = 0
-    unsafe_pages: int = 0
     false_copies: int = 0
     wrong_reuses: int = 0
     mapped: int = 0
@@ -72,7 +66,6 @@ class Totals:
     moved: int = 0
     false_begun: int = 0
     unsafe_begun: int = 0
-    frames: int = 0
 
     @property
     def page_operations(self) -> int:
@@ -371,18 +364,12 @@ class Lane(ABC):
             return Totals()
         table = self.state.table(cells.AT_BUCKET).reshape(BUCKETS, BUCKET_CELLS)
         tallies = self.state.table(cells.AT_TALLY)
-        shared = table[2 : MOST_OWNERS + 1, :2].sum(axis=0)
-        free = self.machine.vm.at("zone", self.machine.map.zone).nr_free.peek()
         return Totals(
             mms=self._alive(),
             exclusive=int(table[1, 0]),
-            shared=int(shared[0]),
+            shared=int(table[2 : MOST_OWNERS + 1, 0].sum()),
             false_shared=int(table[FALSE, 0]),
             unsafe=int(table[UNSAFE, 0]),
-            exclusive_pages=int(table[1, 1]),
-            shared_pages=int(shared[1]),
-            false_shared_pages=int(table[FALSE, 1]),
-            unsafe_pages=int(table[UNSAFE, 1]),
             false_copies=int(tallies[cells.SOLE_COPIES]),
             wrong_reuses=int(tallies[cells.WRONG_REUSES]),
             mapped=int(tallies[cells.PAGES_MAPPED]),
@@ -391,7 +378,6 @@ class Lane(ABC):
             moved=int(tallies[cells.PAGES_MOVED]),
             false_begun=int(tallies[cells.FALSE_EPISODES]) + int(table[FALSE, 0]),
             unsafe_begun=int(tallies[cells.UNSAFE_EPISODES]) + int(table[UNSAFE, 0]),
-            frames=self.machine.shape.nr_pages - int(free),
         )
 
     @abstractmethod

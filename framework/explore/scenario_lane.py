@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.engine.engine import Execution, Shape
+from foliolab.framework.engine.engine import Shape
 from foliolab.framework.explore.operation_lane import OperationLane, with_account
 from foliolab.framework.explore.source import ScenarioSource
 from foliolab.framework.replay import cells
@@ -42,13 +42,12 @@ class ScenarioLane(OperationLane):
 
     source: ScenarioSource
 
-    def __init__(self, source: ScenarioSource, scheme: Scheme, memory: int, execution: Execution = "native") -> None:
-        self._execution: Execution = execution
+    def __init__(self, source: ScenarioSource, scheme: Scheme, memory: int) -> None:
         self.record: Record | None = None
         super().__init__(source, scheme, memory)
 
     def _start(self) -> None:
-        self.model = _ExploredModel(self.source.scenario, self.scheme, self._execution)
+        self.model = _ExploredModel(self.source.scenario, self.scheme, "native")
         self.machine = self.model.machine
         self.state = Cells(self.machine, self.model.sizes, self.model.account_start)
         self._recount(-1)

@@ -306,11 +306,6 @@ class Session:
         until = time.perf_counter() + PATIENCE
         return lambda: self.awaited() or time.perf_counter() > until
 
-    @property
-    def page_operations(self) -> int:
-        """Page operations of all lanes so far."""
-        return sum(lane.totals().page_operations for lane in self.lanes)
-
     def close(self) -> None:
         """Release the memory and end the threads."""
         self.parallel.close()

@@ -12,8 +12,8 @@ from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen, QResizeEvent
 
 from foliolab.framework.plugins.selection import size_text
-from foliolab.gui.benchmark.curve import Curve
-from foliolab.gui.window.theme import SYMBOLS, Theme
+from foliolab.gui.benchmark.series import Curve
+from foliolab.gui.window.theme import SYMBOLS, Theme, Themed
 
 INTERVAL: Final = 200
 """Least milliseconds between two drawings."""
@@ -44,12 +44,8 @@ class _Drawn:
     name: Any
 
 
-class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
-    """A plot of curves.
-
-    Args:
-        theme: the colours.
-        sizes: whether x is log2 of a folio size in KiB.
+class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
+    """A plot of curves; x is log2 of a folio size in KiB.
 
     Signals:
         pointed: the text of the point under the mouse; empty for none.
@@ -57,8 +53,8 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
 
     pointed = Signal(str)
 
-    def __init__(self, theme: Theme, *, sizes: bool = True) -> None:
-        super().__init__(axisItems={"bottom": SizeAxis("bottom")} if sizes else {})
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(axisItems={"bottom": SizeAxis("bottom")})
         self._theme = theme
         self._curves: tuple[Curve, ...] = ()
         self._drawn: dict[str, _Drawn] = {}
@@ -71,14 +67,12 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._rule = pg.InfiniteLine(angle=0)
         self._rule.setVisible(False)
         self.addItem(self._rule, ignoreBounds=True)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(INTERVAL)
+        self._timer = QTimer(self, singleShot=True, interval=INTERVAL)
         self._timer.timeout.connect(self.draw)
         self.setMouseTracking(True)
         self.scene().sigMouseMoved.connect(self._moved)
         self.setMinimumHeight(140)
-        self.paint_theme(theme)
+        self.paint(theme)
 
     # -- contents --------------------------------------------------------------------------------------
     @property
@@ -106,8 +100,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self.setLabel("left", left)
         self.setLabel("bottom", bottom)
 
-    def paint_theme(self, theme: Theme) -> None:
-        """Draw in the colours of a theme."""
+    def paint(self, theme: Theme) -> None:
         self._theme = theme
         self.setBackground(theme.panel)
         for side in ("left", "bottom"):

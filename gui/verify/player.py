@@ -32,8 +32,7 @@ class Player(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._current: _Playing | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(INTERVAL)
+        self._timer = QTimer(self, interval=INTERVAL)
         self._timer.timeout.connect(self._check)
 
     def play(self, counterexample: Counterexample, scheme: Scheme) -> None:
