@@ -1,4 +1,4 @@
-"""What the running kernel does besides the modelled work: two constants per operation, measured, and their file."""
+"""Calibration: the time of the kernel's work that is not modelled, as two measured constants per operation."""
 
 from foliolab.framework.calibration.file import (
     Calibration,

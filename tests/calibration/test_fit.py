@@ -105,7 +105,9 @@ def test_what_is_doubtful_is_said(make: Any, rest: tuple[int, int], sizes: tuple
 
 def test_wide_intervals_and_sizes_that_do_not_fit_are_said(maker: Any) -> None:
     make = maker(noise=0.1, rounds=7)
-    assert "b is not told from 0" in ", ".join(remarks(fitted(make, make.bench({"munmap": make.rest(20, 0)}))))
+    assert "b is not distinguishable from 0" in ", ".join(
+        remarks(fitted(make, make.bench({"munmap": make.rest(20, 0)})))
+    )
     vague = remarks(fitted(make, make.bench({"munmap": make.rest(20, 40)})))
     assert "b is badly determined: its interval reaches beyond ±50 % of it" in vague
     make = maker()

@@ -166,7 +166,7 @@ def test_a_rest_below_nothing_predicts_nothing(make: Any) -> None:
     calibration = make.calibration({"munmap": make.rest(-8, 0)})
     found = predicted(make.model(), calibration).forecasts
     assert found["munmap", 64, "page-mapcount"].ns_per_page == pytest.approx(2)
-    assert "less than nothing" in found["munmap", 64, NO_MC].reason
+    assert "not distinguishable from 0 or less" in found["munmap", 64, NO_MC].reason
     assert found["munmap", 64, NO_MC].ns_per_page is None
 
 

@@ -30,7 +30,7 @@ def matching() -> Scheme:
 def session() -> Iterator[Session]:
     """The running kernel, as root."""
     for name in ("Linux", *NEEDED):
-        found = probe.one(name)
+        found = probe.capability(name)
         if not found.available:
             pytest.skip(f"{name}: {found.reason}")
     try:

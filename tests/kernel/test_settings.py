@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from foliolab.framework.errors import ExitCode, KernelError
 from foliolab.framework.kernel import settings
-from foliolab.framework.kernel.ending import undisturbed
+from foliolab.framework.kernel.ending import signals_blocked
 
 if sys.platform != "linux":
     pytest.skip("flock and signals as on Linux", allow_module_level=True)
@@ -315,7 +315,7 @@ def test_a_child_that_leaves_the_block_changes_nothing() -> None:
         if child == 0:
             return_code = 1
             try:
-                with undisturbed():
+                with signals_blocked():
                     thp.restore()
                 return_code = 0
             finally:

@@ -87,8 +87,6 @@ def test_times_must_not_go_back(tmp_path: Path) -> None:
                 writer.append(ev.columns(time=times, kind=ev.NEW))
         writer.append(ev.columns(time=[6], kind=ev.NEW))
     assert whole(Trace(tmp_path / "t")).time.tolist() == [5, 5, 6, 6]
-    shuffled = ev.columns(time=[3, 1, 2, 1], page=[0, 1, 2, 3])
-    assert ev.in_order(shuffled).page.tolist() == [1, 3, 2, 0]
 
 
 def test_columns_must_be_equally_long(tmp_path: Path) -> None:

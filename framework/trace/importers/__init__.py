@@ -1,6 +1,6 @@
-"""Makes trace files of what tracers write: `convert` for a text file, `assemble` for records from anywhere.
+"""Import of tracers' output: `convert` makes a trace of a text file, `assemble` makes one of records.
 
-A reader turns one format into records (`records`); `assembly` turns records into events, whatever they came from.
+A reader turns one format into records (`contract.trace_records`). The module `assembly` turns records into events.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ READERS: Final = {
         TraceReader("strace", "strace -f -ttt", strace.recognise, strace.read),
     )
 }
-"""FolioLab's own readers."""
+"""The readers that ship with FolioLab."""
 
 
 def with_plugins(offered: Iterable[TraceReader]) -> dict[str, TraceReader]:
-    """FolioLab's readers and those of plugins, which must have names of their own.
+    """FolioLab's readers and those of plugins, by name.
 
     Raises:
-        UsageError: a name is taken.
+        UsageError: two readers have the same name.
     """
     readers = dict(READERS)
     for reader in offered:
@@ -50,13 +50,13 @@ def with_plugins(offered: Iterable[TraceReader]) -> dict[str, TraceReader]:
 
 
 def choose(readers: Mapping[str, TraceReader], head: str, name: str, wanted: str = "") -> TraceReader:
-    """The reader of a text.
+    """Choose the reader of a text.
 
     Args:
-        readers: to choose from.
-        head: how the text begins.
+        readers: by format.
+        head: the beginning of the text.
         name: of the file, for messages.
-        wanted: the format, if it is known.
+        wanted: the format; empty to recognise it.
 
     Raises:
         UsageError: there is no such format.
@@ -86,17 +86,18 @@ def convert(
 
     Args:
         path: the text.
-        out: the trace; one that is there is replaced.
+        out: the trace; an existing file is replaced.
         wanted: the format; empty to recognise it.
-        readers: to choose from.
-        header: what is known of the recording.
+        readers: by format.
+        header: of the recording; None if nothing is known about it.
 
     Returns:
         The header of the trace.
 
     Raises:
-        UsageError, TraceFileError: as `choose`; a line cannot be read; the trace cannot be written; there is nothing
-            in the text.
+        UsageError: there is no such format, or `out` is the text itself.
+        TraceFileError: the format is not recognised, a line cannot be read, the text has no events, or the trace
+            cannot be written.
     """
     with opened(path) as (head, source):
         reader = choose(readers, head, source.name, wanted)
@@ -120,15 +121,15 @@ def assemble(
     Args:
         records: in the order of time.
         out: the trace.
-        header: what is known at the start.
-        sources: the texts that the records come from; what their readers noted becomes part of the header.
-        notes: asked at the end for more of them.
+        header: as it is known at the start.
+        sources: the texts that the records come from; the notes of their readers are added to the header.
+        notes: called at the end for more notes.
 
     Returns:
-        The header as it is in the finished file.
+        The header of the finished file.
 
     Raises:
-        TraceFileError: as `convert`.
+        TraceFileError: a record cannot be read, there are none, or the trace cannot be written.
     """
     with Writer(out, header) as writer:
         assembly = Assembly(writer)
@@ -136,13 +137,13 @@ def assemble(
             assembly.run(records)
         finally:
             assembly.close()
-            said = [note for source in sources for note in source.notes]
+            from_readers = [note for source in sources for note in source.notes]
             writer.header = msgspec.structs.replace(
                 header,
                 lost=header.lost + assembly.lost,
                 exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
                 mms=assembly.spaces.names(),
-                notes=[*header.notes, *said, *_notes(assembly), *notes()],
+                notes=[*header.notes, *from_readers, *_notes(assembly), *notes()],
             )
     if not assembly.records:
         names = ", ".join(source.name for source in sources) or "what was recorded"
@@ -151,7 +152,7 @@ def assemble(
 
 
 def _notes(assembly: Assembly) -> list[str]:
-    """What the trace cannot know, in sentences."""
+    """The limits of the trace, a sentence each."""
     notes = []
     if assembly.batch.backwards:
         notes.append(f"The times of {assembly.batch.backwards} events went back; they were lifted.")

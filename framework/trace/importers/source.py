@@ -1,4 +1,4 @@
-"""Opening the text file that a tracer wrote."""
+"""Opening the text file of a tracer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.errors import TraceFileError
 
 HEAD: Final = 1 << 16
-"""Characters by which a format is recognised."""
+"""Number of characters that a reader gets to recognise its format."""
 
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[tuple[str, TraceSource]]:
-    """The beginning of a text file, and all of it as a source.
+    """Open a text file; yields its first HEAD characters, and the whole file as a source.
 
     Raises:
         TraceFileError: there is no such file, or it cannot be read.
