@@ -9,7 +9,7 @@ from typing import Final
 
 from foliolab.framework.document import write_atomically
 from foliolab.framework.kernel.bench import COPYING
-from foliolab.framework.kernel.bench_rows import Row
+from foliolab.framework.kernel.bench_rows import BenchRow
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.report.pages.page import Column, Page
 from foliolab.framework.report.words import change_text, csv_text, figure_text, size_text, time_text
@@ -22,7 +22,7 @@ COLUMNS: Final = (
 NOTHING: Final = "–"
 
 
-def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> None:
+def render(result: Result, rows: Sequence[BenchRow], page: Page, model: str = "") -> None:
     """Write the bench on a page.
 
     Args:
@@ -34,7 +34,7 @@ def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> 
     _closing(page, result)
 
 
-def _table(page: Page, workload: str, rows: Sequence[Row], model: str) -> None:
+def _table(page: Page, workload: str, rows: Sequence[BenchRow], model: str) -> None:
     there = [row for row in rows if row.ns_per_page is not None]
     if there:
         page.tables(f"{workload}: the running kernel", _columns(page, there), [*_beside(page, there, model)])
@@ -58,7 +58,7 @@ def _table(page: Page, workload: str, rows: Sequence[Row], model: str) -> None:
     page.line()
 
 
-def _columns(page: Page, rows: Sequence[Row]) -> list[Column]:
+def _columns(page: Page, rows: Sequence[BenchRow]) -> list[Column]:
     columns = {
         "size": [size_text(row.size_kib) for row in rows],
         "ns/page\nmedian": [f"{_ns(row.ns_per_page)}{'*' if row.flagged else ''}" for row in rows],
@@ -76,7 +76,7 @@ def _columns(page: Page, rows: Sequence[Row]) -> list[Column]:
     return [Column(head, [page.text(cell) for cell in cells], right=True) for head, cells in columns.items()]
 
 
-def _beside(page: Page, rows: Sequence[Row], model: str) -> Iterator[list[Column]]:
+def _beside(page: Page, rows: Sequence[BenchRow], model: str) -> Iterator[list[Column]]:
     """The model's figures, then the published ones, a column for each source."""
     if any(row.model_ns_per_page is not None for row in rows):
         yield [Column(f"model, raw\n{model}", [page.text(_ns(row.model_ns_per_page)) for row in rows], right=True)]
@@ -108,7 +108,7 @@ def _closing(page: Page, result: Result) -> None:
     page.line(f"Repeat it: {result.command}", "strong")
 
 
-def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+def write_csv(rows: Sequence[BenchRow], path: str | os.PathLike[str]) -> None:
     """Write one line for each benchmark and size, atomically; a figure that was not measured is an empty field.
 
     Raises:

@@ -52,7 +52,7 @@ def test_plays_to_the_end(thread: SessionThread) -> None:
     assert last.position == last.nr_steps and last.farthest == last.nr_steps
     assert last.description and set(last.maps) == {(0, 0), (1, 0), (0, 1)}
     assert last.history.positions[-1] == last.nr_steps
-    assert last.history.low.shape == (2, 4, len(last.history.positions))
+    assert last.history.high.shape == (2, 4, len(last.history.positions))
     assert [lane.name for lane in last.lanes] == [MM_ID.name, EXACT.name]
 
 

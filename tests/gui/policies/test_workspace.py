@@ -155,12 +155,12 @@ def test_other_workspaces_get_the_chosen_policy(
 ) -> None:
     name = window.library.policies[1].name
     workspace.tree.choose(name=name)
-    sent: dict[str, object] = {}
+    sent: dict[str, Any] = {}
     for other in ("verify", "explore", "benchmark"):
         monkeypatch.setattr(window.workspaces[other], "receive", lambda what, other=other: sent.update({other: what}))
         window.go("policies")
         workspace.details.buttons[other].click()
-    assert sent["verify"] == {"policy": name}
+    assert sent["verify"]["policy"] == name
     assert all(name in str(what) for what in sent.values()) and len(sent) == 3
 
 

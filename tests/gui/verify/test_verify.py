@@ -94,12 +94,12 @@ def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
 
 def test_it_plays_by_itself_to_the_end(stepping: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stepping.stepper._timer.setInterval(1)
-    stepping.toggle()
+    stepping.step("toggle")
     assert stepping.stepper.plays
     qtbot.waitUntil(lambda: not stepping.stepper.plays, timeout=PATIENCE)
     assert stepping.stepper.step == stepping.stepper.last
-    stepping.toggle()
-    stepping.toggle()
+    stepping.step("toggle")
+    stepping.step("toggle")
     assert not stepping.stepper.plays
 
 
@@ -126,7 +126,7 @@ def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
 def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
     from foliolab.gui.window.exporting import export
 
-    stepping.last()
+    stepping.step("end")
     offered = list(stepping.exportables())
     assert {"claims", "sequence", "folio"} <= {one.name for one in offered}
     for one in offered:
