@@ -9,35 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from foliolab.framework.contract import trace_records
 from foliolab.framework.contract.hooks import Hooks
-from foliolab.framework.contract.hookspecs import (
-    hookimpl,
-)
+from foliolab.framework.contract.hookspecs import hookimpl
+from foliolab.framework.contract.models import Models
 from foliolab.framework.contract.parameter import Parameter, Values
-from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Models, Policy, Scheme, Stored, exact_claim
-from foliolab.framework.contract.reporter import (
-    Reporter,
-)
-from foliolab.framework.contract.sharing_pattern import (
-    Processes,
-    SharingPattern,
-    Usage,
-)
-from foliolab.framework.contract.trace_reader import (
-    TraceReader,
-    TraceSource,
-)
-from foliolab.framework.contract.view import (
-    View,
-)
+from foliolab.framework.contract.policy import API_VERSION, CAPABILITIES, Policy, Scheme, exact_claim
+from foliolab.framework.contract.reporter import Reporter
+from foliolab.framework.contract.sharing_pattern import Processes, SharingPattern, Usage
+from foliolab.framework.contract.stored import Stored
+from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
+from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Setting, Timed, Workload
-from foliolab.framework.engine.fault import (
-    COPIED,
-    NEW_PAGE,
-    REUSED,
-    UNCHANGED,
-    frame_of,
-    write_page,
-)
+from foliolab.framework.engine.fault import COPIED, NEW_PAGE, REUSED, UNCHANGED, frame_of, write_page
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     folio_free_swap,
@@ -53,37 +35,17 @@ from foliolab.framework.engine.folio import (
     folio_trylock,
     folio_unlock,
 )
-from foliolab.framework.engine.pagetable import (
-    PTRS_PER_PTE,
-    folio_mapped_between,
-)
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE, folio_mapped_between
 from foliolab.framework.engine.rmap import (
     folio_add_anon_rmap_ptes,
     folio_add_file_rmap_ptes,
     folio_remove_rmap_ptes,
     folio_try_dup_anon_rmap_ptes,
 )
-from foliolab.framework.errors import (
-    FolioLabError,
-    ModelError,
-    PluginError,
-    UsageError,
-)
-from foliolab.framework.machine.layout import (
-    PMD_ORDER,
-    Bits,
-)
-from foliolab.framework.machine.memory import (
-    Memory,
-)
-from foliolab.framework.machine.pointers import (
-    MM,
-    Cpu,
-    Folio,
-    Page,
-    Pte,
-    Zone,
-)
+from foliolab.framework.errors import FolioLabError, ModelError, PluginError, UsageError
+from foliolab.framework.machine.layout import PMD_ORDER, Bits
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page, Pte, Zone
 from foliolab.framework.machine.primitives import (
     PAGE_SIZE,
     READ_ONCE,
@@ -143,9 +105,7 @@ from foliolab.framework.machine.primitives import (
     xchg,
     zone_at,
 )
-from foliolab.framework.machine.ref import (
-    Ref,
-)
+from foliolab.framework.machine.ref import Ref
 
 if TYPE_CHECKING:
     from foliolab.framework.engine.machine import Machine

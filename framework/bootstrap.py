@@ -77,8 +77,6 @@ def start(module: str, arguments: Sequence[str], extras: Iterable[str], probes: 
     Ctrl-C.
 
     Args:
-        module: to run.
-        arguments: of the module.
         extras: optional dependencies that .venv must have.
         probes: modules that show that an interpreter has these dependencies.
     """

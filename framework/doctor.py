@@ -31,7 +31,6 @@ class Finding:
     """The state of one feature of the host.
 
     Args:
-        name: of the feature.
         state: "ok"; "limited": something works less well; "missing": something does not work.
         detail: what was found.
         remedy: what to do about it, in one sentence; empty if nothing is needed.
@@ -46,12 +45,7 @@ class Finding:
 
 
 def examine(registry: Registry, encoding: str = "utf-8") -> list[Finding]:
-    """Examine all features.
-
-    Args:
-        registry: all plugins.
-        encoding: of the terminal.
-    """
+    """Examine all features."""
     checks: Sequence[Callable[[], Finding]] = (
         _python, _packages, _processor, _native, _cores, _memory, _huge_pages, _cache, _compiler,
         lambda: _plugins(registry), lambda: _offers(registry), lambda: _terminal(encoding),
@@ -64,14 +58,18 @@ def can_compare(findings: Sequence[Finding]) -> bool:
     return not any(f.vital and f.state == "missing" for f in findings)
 
 
+def _probed(
+    name: str, good: bool, detail: str, remedy: str, otherwise: State = "limited", vital: bool = False
+) -> Finding:
+    """A finding that has a remedy if it is not good."""
+    return Finding(name, "ok" if good else otherwise, detail, "" if good else remedy, vital)
+
+
 def _python() -> Finding:
-    version = platform.python_version()
-    if sys.version_info >= PYTHON:
-        return Finding("Python", "ok", f"{version} ({platform.python_implementation()})", vital=True)
-    return Finding(
-        "Python", "missing", f"{version}; Python 3.11 or newer is needed",
-        "Install it: apt-get install python3.", vital=True,
-    )  # fmt: skip
+    good = sys.version_info >= PYTHON
+    what = f" ({platform.python_implementation()})" if good else "; Python 3.11 or newer is needed"
+    remedy = "Install it: apt-get install python3."
+    return _probed("Python", good, platform.python_version() + what, remedy, "missing", vital=True)
 
 
 def _packages() -> Finding:
@@ -82,23 +80,23 @@ def _packages() -> Finding:
             found.append(f"{name} {metadata.version(name)}")
         except (ImportError, metadata.PackageNotFoundError):
             absent.append(name)
-    if not absent:
-        return Finding("packages", "ok", ", ".join(found), vital=True)
-    return Finding("packages", "missing", ", ".join(absent), f"Install: pip install {' '.join(absent)}.", vital=True)
+    remedy = f"Install: pip install {' '.join(absent)}."
+    return _probed("packages", not absent, ", ".join(absent or found), remedy, "missing", vital=True)
 
 
 def _processor() -> Finding:
     processor = platform.machine() or "unknown"
-    if processor in ("x86_64", "AMD64"):
-        return Finding("processor", "ok", f"{processor}: atomics are the instructions that the kernel uses")
-    return Finding(
-        "processor", "limited", f"{processor}: the compiler chooses the instructions of atomics",
-        "Measure on x86-64 if the exact instructions matter.",
-    )  # fmt: skip
+    good = processor in ("x86_64", "AMD64")
+    what = (
+        "atomics are the instructions that the kernel uses"
+        if good
+        else "the compiler chooses the instructions of atomics"
+    )
+    remedy = "Measure on x86-64 if the exact instructions matter."
+    return _probed("processor", good, f"{processor}: {what}", remedy)
 
 
 def _native() -> Finding:
-    """Whether a function of primitives can be compiled and run here."""
     from foliolab.framework.engine.engine import native_missing
 
     if missing := native_missing():
@@ -125,12 +123,9 @@ def _native() -> Finding:
 
 def _cores() -> Finding:
     cores = host.cores()
-    if cores >= 2:
-        return Finding("cores", "ok", f"{cores}")
-    return Finding(
-        "cores", "limited", "1: threads take turns, so that contention cannot be measured",
-        "Give the host (or the container) a second processor.",
-    )  # fmt: skip
+    alone = "1: threads take turns, so that contention cannot be measured"
+    remedy = "Give the host (or the container) a second processor."
+    return _probed("cores", cores >= 2, f"{cores}" if cores >= 2 else alone, remedy)
 
 
 def _memory() -> Finding:
@@ -139,23 +134,22 @@ def _memory() -> Finding:
         return Finding(
             "memory", "limited", "unknown", "Choose --memory with care: FolioLab cannot refuse what does not fit."
         )
-    text = f"{available / (1 << 30):.1f} GiB available"
-    if available >= DEFAULT_MEMORY:
-        return Finding("memory", "ok", text)
-    return Finding(
-        "memory", "limited", f"{text}; the default comparison takes up to {DEFAULT_MEMORY >> 30} GiB",
-        "Use less memory: `foliolab compare --quick` or --memory 256M.",
-    )  # fmt: skip
+    good = available >= DEFAULT_MEMORY
+    most = "" if good else f"; the default comparison takes up to {DEFAULT_MEMORY >> 30} GiB"
+    remedy = "Use less memory: `foliolab compare --quick` or --memory 256M."
+    return _probed("memory", good, f"{available / (1 << 30):.1f} GiB available{most}", remedy)
 
 
 def _huge_pages() -> Finding:
     setting = host.huge_pages()
-    if setting in ("always", "madvise"):
-        return Finding("huge pages", "ok", f"{setting}: modelled struct pages lie in 2 MiB pages, like the kernel's")
-    return Finding(
-        "huge pages", "limited", f"{setting or 'none'}: times contain TLB misses that the kernel does not have",
-        "As root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled.",
-    )  # fmt: skip
+    good = setting in ("always", "madvise")
+    what = (
+        "modelled struct pages lie in 2 MiB pages, like the kernel's"
+        if good
+        else "times contain TLB misses that the kernel does not have"
+    )
+    remedy = "As root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled."
+    return _probed("huge pages", good, f"{setting or 'none'}: {what}", remedy)
 
 
 def _cache() -> Finding:
@@ -176,32 +170,24 @@ def _cache() -> Finding:
 
 
 def _compiler() -> Finding:
-    if path := shutil.which("gcc"):
-        return Finding("C compiler", "ok", path)
-    return Finding(
-        "C compiler", "limited", "no gcc; only FolioLab's own benchmarks against C need it",
-        "Install it: apt-get install gcc libc6-dev.",
-    )  # fmt: skip
+    path = shutil.which("gcc")
+    detail = path or "no gcc; only FolioLab's own benchmarks against C need it"
+    return _probed("C compiler", bool(path), detail, "Install it: apt-get install gcc libc6-dev.")
 
 
 def _plugins(registry: Registry) -> Finding:
-    names = ", ".join(plugin.name for plugin in registry.plugins)
-    if not registry.failures:
-        return Finding("plugins", "ok", names)
-    first = registry.failures[0]
-    failed = ", ".join(failure.name for failure in registry.failures)
-    return Finding(
-        "plugins", "limited", f"failed: {failed}; the first: {first.message}",
-        "Correct or remove them; `foliolab list` shows each error.",
-    )  # fmt: skip
+    failures = registry.failures
+    detail = ", ".join(plugin.name for plugin in registry.plugins)
+    if failures:
+        detail = f"failed: {', '.join(failure.name for failure in failures)}; the first: {failures[0].message}"
+    return _probed("plugins", not failures, detail, "Correct or remove them; `foliolab list` shows each error.")
 
 
 def _offers(registry: Registry) -> Finding:
     policies, workloads = len(registry.policies), len(registry.workloads)
-    text = f"{policies} policies, {workloads} workloads"
-    if policies >= 2 and workloads:
-        return Finding("offers", "ok", text, vital=True)
-    return Finding("offers", "missing", text, "Reinstall FolioLab: pip install --force-reinstall foliolab.", vital=True)
+    good = policies >= 2 and workloads > 0
+    remedy = "Reinstall FolioLab: pip install --force-reinstall foliolab."
+    return _probed("offers", good, f"{policies} policies, {workloads} workloads", remedy, "missing", vital=True)
 
 
 REMEDIES: Final = {
@@ -233,7 +219,6 @@ WAYS: Final = {
 
 
 def _kernel(registry: Registry) -> list[Finding]:
-    """The capabilities of the running kernel as a second back end."""
     try:
         from foliolab.framework.kernel import probe
     except ImportError as fault:  # `packages` says what to install
@@ -243,58 +228,38 @@ def _kernel(registry: Registry) -> list[Finding]:
     sizes = [one for name, one in found.items() if name not in probe.NAMES]
     for one in found.values():
         if one.name in REMEDIES and (one.name != "Linux" or not one.available):
-            remedy = "" if one.available else REMEDIES[one.name]
-            findings.append(Finding(one.name, _state(one.available), one.reason or "works", remedy))
+            findings.append(_probed(one.name, one.available, one.reason or "works", REMEDIES[one.name]))
     return findings + ([_folio_sizes(sizes)] if sizes else [])
 
 
 def _recording() -> list[Finding]:
-    """The ways of recording real programs."""
     try:
         from foliolab.framework.kernel.recording import probe
     except ImportError:  # `packages` says what to install
         return []
     return [
-        Finding(
-            f"record by {way.name}", _state(way.available), way.reason, "" if way.available else WAYS.get(way.name, "")
-        )
-        for way in probe.probe()
+        _probed(f"record by {way.name}", way.available, way.reason, WAYS.get(way.name, "")) for way in probe.probe()
     ]
-
-
-def _state(available: bool) -> State:
-    return "ok" if available else "limited"
 
 
 def _modelled(registry: Registry) -> Finding:
     from foliolab.framework.kernel import running
 
     kernel = running.read()
-    if scheme := running.matching(registry, kernel):
-        return Finding("running kernel", "ok", f"Linux {kernel.release}; modelled by {scheme.name}")
-    return Finding(
-        "running kernel", "limited", f"Linux {kernel.release}; no policy models it",
-        "Write a policy with `models=Models(…)`, or measure on Linux 6.10 or newer.",
-    )  # fmt: skip
+    scheme = running.matching(registry, kernel)
+    what = f"modelled by {scheme.name}" if scheme else "no policy models it"
+    remedy = "Write a policy with `models=Models(…)`, or measure on Linux 6.10 or newer."
+    return _probed("running kernel", bool(scheme), f"Linux {kernel.release}; {what}", remedy)
 
 
 def _folio_sizes(sizes: Sequence[Capability]) -> Finding:
-    """All large folio sizes in one finding."""
     present = [one.name.removeprefix("folios of ") for one in sizes if one.available]
-    absent = [one for one in sizes if not one.available]
+    absent = next((f"; {one.name}: {one.reason}" for one in sizes if not one.available), "")
     text = f"allocated: {', '.join(present)}" if present else "none allocated"
-    if not absent:
-        return Finding("folio sizes", "ok", text)
-    return Finding(
-        "folio sizes", "limited", f"{text}; {absent[0].name}: {absent[0].reason}",
-        "Run as root on a kernel with mTHP (6.8 or newer).",
-    )  # fmt: skip
+    return _probed("folio sizes", not absent, text + absent, "Run as root on a kernel with mTHP (6.8 or newer).")
 
 
 def _terminal(encoding: str) -> Finding:
-    if encoding.lower().replace("-", "") == "utf8":
-        return Finding("terminal", "ok", encoding)
-    return Finding(
-        "terminal", "limited", f"{encoding}: symbols are replaced by ASCII",
-        "Use a UTF-8 locale, for example LANG=C.UTF-8.",
-    )  # fmt: skip
+    good = encoding.lower().replace("-", "") == "utf8"
+    detail = encoding if good else f"{encoding}: symbols are replaced by ASCII"
+    return _probed("terminal", good, detail, "Use a UTF-8 locale, for example LANG=C.UTF-8.")

@@ -9,13 +9,14 @@ from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
 from foliolab.gui.window import dialogs, exporting
 from foliolab.gui.window.about import about
+from foliolab.gui.window.building import page
 from foliolab.gui.window.command_palette import CommandPalette
 from foliolab.gui.window.commands import Command, Commands
 from foliolab.gui.window.desk import Desk
@@ -62,7 +63,8 @@ class Window(QMainWindow):
         )  # fmt: skip
         self.guide = Guide(self.desk, self)
         self.stack = QStackedWidget()
-        self._lay_out()
+        self.setCentralWidget(page(self.guide, (self.stack, 1), self.notices, spacing=0))
+        self.statusBar().addPermanentWidget(JobsChip(self.jobs))
         self.workspaces: dict[str, Workspace] = {}
         self._bar = self._workspaces_bar()
         self._closed = False
@@ -82,17 +84,6 @@ class Window(QMainWindow):
             self.notices.say(settings.note, "warning")
 
     # -- building --------------------------------------------------------------------------------------
-    def _lay_out(self) -> None:
-        centre = QWidget()
-        layout = QVBoxLayout(centre)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.guide)
-        layout.addWidget(self.stack, 1)
-        layout.addWidget(self.notices)
-        self.setCentralWidget(centre)
-        self.statusBar().addPermanentWidget(JobsChip(self.jobs))
-
     def _workspaces_bar(self) -> QToolBar:
         bar = QToolBar("Workspaces")
         bar.setObjectName("workspaces")
@@ -105,8 +96,8 @@ class Window(QMainWindow):
         made = kind(self.desk)
         self.workspaces[made.name] = made
         self.stack.addWidget(made)
-        show = partial(self.go, made.name)
-        command = Command(f"go.{made.name}", made.title, show, "&Go", (made.keys,), made.tip, made.icon)
+        show, keys = partial(self.go, made.name), f"Ctrl+{len(self.workspaces)}"
+        command = Command(f"go.{made.name}", made.title, show, "&Go", (keys,), made.tip, made.name)
         self.commands.add(command)
         action = self.commands.action(command.name)
         action.setCheckable(True)

@@ -1,8 +1,8 @@
 """`mm-id-v1`: the two slots as first posted (August 2024), with an EXCLUSIVE flag and IDs that are never erased.
 
-Differs from the merged `mm-id` in when a slot may be taken over (only while the folio is exclusive), in the
-flag's sense, and in stale IDs that stay in their slots. Page mapcounts are kept (`page_mapcounts=0` is the
-series' CONFIG_NO_PAGE_MAPCOUNT).
+It differs from the merged `mm-id` in three ways: an MM may take over a slot only while the folio is exclusive, the
+flag says "exclusive" instead of "shared", and stale IDs stay in their slots. With page mapcounts the hooks are those
+of `mm-id`; `page_mapcounts=0` is the series' CONFIG_NO_PAGE_MAPCOUNT, with the hooks of `no-page-mapcount`.
 
 Sources: specification 2.1 (rules), 2.4 (traces T1 to T5), 2.7 (reuse, patch 10); series
 20240829165627.2256514-1-david@redhat.com, patch 6 ("mm/rmap: initial MM owner tracking for large folios
@@ -23,9 +23,7 @@ from foliolab.framework.api import (
     Values,
     __clear_bit,
     __set_bit,
-    atomic_add_negative,
     atomic_inc,
-    atomic_inc_and_test,
     atomic_read,
     atomic_set,
     bit_spin_lock,
@@ -36,18 +34,10 @@ from foliolab.framework.api import (
     store,
     test_bit,
 )
-from foliolab.policies.parts.page_mapcounts import (
-    ENTIRELY_MAPPED,
-    PAGE_MAPCOUNT,
-    add_entire_mapcount,
-    add_page_mapcounts,
-    partially_mapped,
-    remove_entire_mapcount,
-    remove_page_mapcounts,
-    set_page_mapcounts,
-)
+from foliolab.policies import mm_id, no_page_mapcount
+from foliolab.policies.mm_id import dup_pmd, dup_ptes
+from foliolab.policies.parts.page_mapcounts import PAGE_MAPCOUNT
 from foliolab.policies.parts.reuse import leave_swapcache, only_mapped
-from foliolab.policies.parts.whole_folio import after_pmd, after_ptes, pages_if_first
 
 PAGE_MAPCOUNTS = 1
 MM_ID_MAX = (1 << 20) - 1
@@ -77,12 +67,12 @@ PAGE_FIELDS = (
 
 
 def fields(values: Values) -> tuple[Stored, ...]:
-    """What it stores, with or without page mapcounts."""
+    """The slots, with or without the fields of page mapcounts."""
     return (*PAGE_FIELDS, *SLOT_FIELDS) if values["page_mapcounts"] else SLOT_FIELDS
 
 
 def claims(values: Values) -> frozenset[str]:
-    """What the series claims: with page mapcounts the answer is still the old guess, else the flag's."""
+    """The claims of the series: with page mapcounts the answer is still the old guess, else the flag."""
     common = {"pmd", "reuse"}
     return frozenset(
         common | ({"page-mapcount", "partial-mapping"} if values["page_mapcounts"] else {"safe", "exact-for-two"})
@@ -100,12 +90,12 @@ def id1(folio: Folio) -> int:
 
 
 def set_id0(folio: Folio, mm_id: int) -> None:
-    """Take slot 0."""
+    """Store an ID in slot 0."""
     store(folio._mm_ids, load(folio._mm_ids) & ~ID0_MASK | mm_id)
 
 
 def set_id1(folio: Folio, mm_id: int) -> None:
-    """Take slot 1."""
+    """Store an ID in slot 1."""
     store(folio._mm_ids, load(folio._mm_ids) & ~(ID1_MASK << ID1_SHIFT) | mm_id << ID1_SHIFT)
 
 
@@ -117,7 +107,7 @@ def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
 
 
 def add_to_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
-    """Count nr mappings more by an MM; a slot is taken over only while the folio is exclusive."""
+    """Add nr mappings by an MM; a slot is taken over only while the folio is exclusive."""
     if id0(folio) == mm_id:
         store(folio._mm0_mapcount, load(folio._mm0_mapcount) + nr)
         if load(folio._mm0_mapcount) != total:
@@ -188,32 +178,28 @@ def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
 
 def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
     if PAGE_MAPCOUNTS:
-        set_page_mapcounts(folio, page, nr)
-    set_large_mapcount(folio, nr, mm)
+        mm_id.new_anon(folio, page, nr, mm)
+    else:
+        no_page_mapcount.new_anon(folio, page, nr, mm)
 
 
 def new_anon_pmd(folio: Folio, mm: MM) -> None:
-    set_large_mapcount(folio, 1, mm)
-    atomic_set(folio._entire_mapcount, 0)
     if PAGE_MAPCOUNTS:
-        atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
+        mm_id.new_anon_pmd(folio, mm)
+    else:
+        no_page_mapcount.new_anon_pmd(folio, mm)
 
 
 def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:
     if PAGE_MAPCOUNTS:
-        first = add_page_mapcounts(folio, page, nr)
-        add_large_mapcount(folio, nr, mm)
-        return first
-    return pages_if_first(folio, add_large_mapcount(folio, nr, mm), nr)
+        return mm_id.add_ptes(folio, page, nr, mm)
+    return no_page_mapcount.add_ptes(folio, page, nr, mm)
 
 
 def add_pmd(folio: Folio, mm: MM) -> tuple[int, int]:
     if PAGE_MAPCOUNTS:
-        counted = add_entire_mapcount(folio)
-        add_large_mapcount(folio, 1, mm)
-        return counted
-    nr_pmdmapped = folio_nr_pages(folio) if atomic_inc_and_test(folio._entire_mapcount) else 0
-    return pages_if_first(folio, add_large_mapcount(folio, 1, mm), 1), nr_pmdmapped
+        return mm_id.add_pmd(folio, mm)
+    return no_page_mapcount.add_pmd(folio, mm)
 
 
 def dup_page(page: Page) -> None:
@@ -221,30 +207,16 @@ def dup_page(page: Page) -> None:
         atomic_inc(page._mapcount)
 
 
-def dup_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> None:
-    add_large_mapcount(folio, nr, mm)
-
-
-def dup_pmd(folio: Folio, mm: MM) -> None:
-    atomic_inc(folio._entire_mapcount)
-    add_large_mapcount(folio, 1, mm)
-
-
 def remove_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> tuple[int, bool]:
-    """The large mapcount is decremented first."""
-    left = sub_large_mapcount(folio, nr, mm)
     if PAGE_MAPCOUNTS:
-        last = remove_page_mapcounts(folio, page, nr)
-        return last, partially_mapped(folio, last)
-    return after_ptes(folio, left)
+        return mm_id.remove_ptes(folio, page, nr, mm)
+    return no_page_mapcount.remove_ptes(folio, page, nr, mm)
 
 
 def remove_pmd(folio: Folio, mm: MM) -> tuple[int, int, bool]:
     if PAGE_MAPCOUNTS:
-        sub_large_mapcount(folio, 1, mm)
-        return remove_entire_mapcount(folio)
-    last = atomic_add_negative(-1, folio._entire_mapcount)
-    return after_pmd(folio, sub_large_mapcount(folio, 1, mm), last)
+        return mm_id.remove_pmd(folio, mm)
+    return no_page_mapcount.remove_pmd(folio, mm)
 
 
 POLICY = Policy(
@@ -269,5 +241,10 @@ POLICY = Policy(
         remove_pmd=remove_pmd,
         maybe_mapped_shared=maybe_mapped_shared,
         can_reuse=can_reuse,
+    ),
+    replace=(
+        (mm_id.set_large_mapcount, set_large_mapcount),
+        (mm_id.add_large_mapcount, add_large_mapcount),
+        (mm_id.sub_large_mapcount, sub_large_mapcount),
     ),
 )

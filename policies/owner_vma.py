@@ -1,24 +1,25 @@
 """`owner-vma`: Torvalds' counter-proposal of November 2023, an owner and the number of mappings by all others.
 
 A folio is exclusive while only its owner maps it. The proposal names two things to store, a pointer to the
-owning VMA and a counter of non-owner mappings; it was never written down as code. What it leaves open, and what
-was decided here:
+owning VMA and a counter of non-owner mappings; it was never written down as code. It leaves four questions open.
+FolioLab answers them as follows:
 
-- *Who owns*: the MM whose mapping is the folio's first. VMAs are not modelled; an MM that maps a folio through
-  two VMAs (after mremap or mprotect of a part) owns all of it here, where the proposal would count the second one
-  as a stranger. The owner's word has the size of a pointer, with a lock in bit 0 as aligned pointers leave it free.
-- *Changing the owner without a lock* (Hildenbrand's objection): the owner changes under the bit lock that, as in
-  `mm-id`, stands in for the atomic of the large mapcount; and only when the last mapping goes, since the counter
-  does not say whose the mappings of the others are.
-- *Folios that are not anonymous* (another): no rule of their own, the first MM to map one owns it until nothing
-  maps it.
-- *References against mappings* (a third): COW reuse asks as `mm-id` does, the last time under the lock.
-- A folio with a single mapping has a single owner, as in every scheme with a large mapcount.
+- *The owner* is the MM whose mapping is the folio's first. VMAs are not modelled. An MM that maps a folio through
+  two VMAs (after mremap or mprotect of a part) owns both here; the proposal would count the second VMA as a
+  non-owner. The owner's word has the size of a pointer, with a lock in bit 0, as aligned pointers leave it free.
+- *Changing the owner without a lock* (Hildenbrand's objection): the owner changes under a bit lock, which replaces the
+  atomic of the large mapcount as in `mm-id`. It changes only when the last mapping goes, since the counter
+  does not say which MMs the other mappings belong to.
+- *Folios that are not anonymous* (another objection): they have no rule of their own. The first MM that maps one owns
+  it until nothing maps it.
+- *References and mappings* (a third objection): COW reuse compares them as `mm-id` does, the last time under the lock.
 
-Consequences: an answer of "exclusive" is right, also when an MM ID is used again (an owner that has exited has no
-mapping, so the MM that gets its ID inherits none). But once the owner is gone, the rest is called shared as long as
-there are two mappings, even if a single other MM has them all: a child outlives its parent, and no page of the folio
-is ever reused until all of it is unmapped or copied. So it is not exact for two MMs, and claims only to be safe.
+A folio with a single mapping has a single owner, as in every scheme with a large mapcount.
+
+The answer "exclusive" is always right, also when an MM ID is used again: an owner that has exited has no
+mapping left that the next MM with its ID could inherit. But once the owner is gone, the folio is called shared as long
+as it has two mappings, even if one other MM has them all. When a child outlives its parent, no page of the folio
+is reused until the whole folio is unmapped or copied. The policy claims only to be safe, not to be exact for two MMs.
 
 Sources: specification 4.7 (the thread of 24 Nov 2023) and 5.2; series 20231124132626.235350-1-david@redhat.com.
 """
@@ -60,7 +61,7 @@ FIELDS = (
 
 
 def owner(folio: Folio) -> int:
-    """The ID of the owner, the dummy if nothing maps the folio."""
+    """The ID of the owner; the dummy if nothing maps the folio."""
     return load(folio._owner) >> OWNER_SHIFT
 
 
@@ -70,12 +71,12 @@ def set_owner(folio: Folio, mm_id: int) -> None:
 
 
 def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
-    """The first nr mappings of a new anonymous folio: nobody else sees it, so no lock."""
+    """Set the first nr mappings of a new anonymous folio. No other CPU sees the folio yet, so no lock is needed."""
     atomic_set(folio._large_mapcount, nr - 1)
     set_owner(folio, load(mm.mm_id))
 
 
-def _count(folio: Folio, nr: int, mm_id: int, total: int) -> None:
+def count_owner(folio: Folio, nr: int, mm_id: int, total: int) -> None:
     """Add nr mappings by an MM (negative: remove them); the folio now has total + 1."""
     if owner(folio) == MM_ID_DUMMY:
         set_owner(folio, mm_id)
@@ -85,27 +86,23 @@ def _count(folio: Folio, nr: int, mm_id: int, total: int) -> None:
         set_owner(folio, MM_ID_DUMMY)
 
 
-def _change_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
+def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
+    """Add nr mappings by an MM; return the new number of mappings."""
     bit_spin_lock(LOCK_BIT, folio._owner)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
-    _count(folio, nr, load(mm.mm_id), total)
+    count_owner(folio, nr, load(mm.mm_id), total)
     bit_spin_unlock(LOCK_BIT, folio._owner)
     return total + 1
 
 
-def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
-    """Add nr mappings by an MM; return the new number of mappings."""
-    return _change_large_mapcount(folio, nr, mm)
-
-
 def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
     """Remove nr mappings by an MM; return the new number of mappings."""
-    return _change_large_mapcount(folio, -nr, mm)
+    return add_large_mapcount(folio, -nr, mm)
 
 
 def maybe_mapped_shared(folio: Folio) -> bool:
-    """Whether others than the owner map it; one mapping has one owner."""
+    """Whether other MMs than the owner map the folio; a single mapping has a single owner."""
     if atomic_read(folio._large_mapcount) <= 0:
         return False
     return load(folio._nr_other_mappings) != 0
@@ -125,7 +122,7 @@ def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
 
 POLICY = Policy(
     name="owner-vma",
-    summary="Torvalds' idea of Nov 2023 (never written): an owner, and a counter of everybody else's mappings",
+    summary="Torvalds' idea of Nov 2023 (never written): an owner, and a counter of all other mappings",
     references=(
         "reply of Linus Torvalds, 24 Nov 2023, to 20231124132626.235350-1-david@redhat.com",
         "commit 1da190f4d0a6 (COW reuse, with the other test), 6.15",

@@ -23,7 +23,7 @@ SHAPE = Shape(nr_pages=2048, nr_mms=3, nr_vpns=2048)
 PMD = 512
 TEXT = """
 from foliolab.framework.api import atomic_read
-from foliolab.policies import exact, page_mapcount
+from foliolab.policies import mm_id
 
 
 class Calls:
@@ -32,18 +32,18 @@ class Calls:
 ANSWERS = {
     "prepare": "None",
     "release": "None",
-    "dup_page": "page_mapcounts.dup_page(page)",
+    "dup_page": "mm_id.dup_page(page)",
     "move_pte": "None",
     "mapcount": "atomic_read(folio._large_mapcount) + 1",
     "entire_mapcount": "atomic_read(folio._entire_mapcount) + 1",
     "page_mapcount": "atomic_read(page._mapcount) + 1 + hook_entire_mapcount(folio)",
     "page_exclusive": "hook_page_mapcount(folio, page) == 1",
 }
-"""What a hook answers that the policy `exact` leaves to the default."""
+"""What a hook answers that the policy `mm-id` leaves to the default."""
 
 
 class Noted:
-    """A machine under the policy `exact`, each of whose hooks notes that it was called, and with which numbers."""
+    """A machine under the policy `mm-id`, each of whose hooks notes that it was called, and with which numbers."""
 
     def __init__(self, module: Any, policy: Policy) -> None:
         self.machine = Machine(policy.with_parameters(), SHAPE, "interpreted")
@@ -67,12 +67,12 @@ def arguments(name: str) -> list[str]:
 
 @pytest.fixture
 def noted(tmp_path: Path) -> Iterator[Noted]:
-    exact = load().policies["exact"]
+    base = load().policies["mm-id"]
     parts = [TEXT]
     for name in HOOK_ARGUMENTS:
         given = ", ".join(arguments(name))
         seen = ", ".join([repr(name), *(one for one in arguments(name) if one in ("nr", "vpn", "to"))])
-        answer = ANSWERS.get(name, f"exact.{name}({given})")
+        answer = ANSWERS.get(name, f"mm_id.{name}({given})")
         parts.append(f"\n\ndef hook_{name}({given}):\n    Calls.seen.append(({seen},))\n    return {answer}\n")
     file = tmp_path / "noted.py"
     file.write_text("".join(parts))
@@ -82,7 +82,7 @@ def noted(tmp_path: Path) -> Iterator[Noted]:
     sys.modules["noted_hooks"] = module
     spec.loader.exec_module(module)
     hooks = Hooks(**{name: getattr(module, f"hook_{name}") for name in HOOK_ARGUMENTS})
-    yield Noted(module, replace(exact, name="noted", hooks=hooks))
+    yield Noted(module, replace(base, name="noted", models=None, mutants=None, hooks=hooks))
     del sys.modules["noted_hooks"]
 
 

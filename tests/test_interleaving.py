@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from foliolab.framework.contract.policy import Stored
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.machine.layout import Bits
 from foliolab.framework.report import interleaving
 from foliolab.framework.report.pages.terminal import TerminalPage

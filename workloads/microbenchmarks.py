@@ -7,6 +7,8 @@ mapped by a PMD first and then by PTEs, as there. Writes store into real page co
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.api import PMD_ORDER, Setting, Timed, Workload
@@ -27,127 +29,82 @@ def populate(machine: Machine, setting: Setting) -> None:
     machine.populate(PARENT, 0, setting.nr_pages, setting.order)
 
 
-def populate_and_fork(machine: Machine, setting: Setting) -> None:
-    """The parent touches all of its memory and forks a child that stays alive."""
-    populate(machine, setting)
-    machine.fork(PARENT, CHILD)
-
-
 def munmap(machine: Machine, setting: Setting) -> Timed:
-    """munmap of it all."""
+    """Time munmap, or MADV_DONTNEED, of all memory: the engine does the same work for both."""
     populate(machine, setting)
     return machine.bind("unmap", PARENT, 0, setting.nr_pages)
 
 
-def dontneed(machine: Machine, setting: Setting) -> Timed:
-    """MADV_DONTNEED of it all."""
-    return munmap(machine, setting)
-
-
 def fork(machine: Machine, setting: Setting) -> Timed:
-    """fork of the parent."""
+    """Time fork of the parent."""
     populate(machine, setting)
     return machine.bind("fork", PARENT, CHILD)
 
 
-def _write(machine: Machine, setting: Setting, who: int, nbytes: int) -> Timed:
-    return machine.bind("write", who, 0, setting.nr_pages, 1, nbytes)
+def cow(machine: Machine, setting: Setting, nbytes: int) -> Timed:
+    """Time the parent's write of nbytes in each page while the child lives."""
+    populate(machine, setting)
+    machine.fork(PARENT, CHILD)
+    return machine.bind("write", PARENT, 0, setting.nr_pages, 1, nbytes)
 
 
-def cow_byte(machine: Machine, setting: Setting) -> Timed:
-    """The parent writes a byte into each page while the child lives."""
-    populate_and_fork(machine, setting)
-    return _write(machine, setting, PARENT, 1)
-
-
-def cow(machine: Machine, setting: Setting) -> Timed:
-    """The parent writes all bytes of each page while the child lives."""
-    populate_and_fork(machine, setting)
-    return _write(machine, setting, PARENT, PAGE_SIZE)
-
-
-def reuse_byte(machine: Machine, setting: Setting) -> Timed:
-    """The parent writes a byte into each page after the child has exited."""
-    populate_and_fork(machine, setting)
+def reuse(machine: Machine, setting: Setting, nbytes: int) -> Timed:
+    """Time the parent's write of nbytes in each page after the child has exited."""
+    populate(machine, setting)
+    machine.fork(PARENT, CHILD)
     machine.exit(CHILD)
-    return _write(machine, setting, PARENT, 1)
+    return machine.bind("write", PARENT, 0, setting.nr_pages, 1, nbytes)
 
 
-def reuse(machine: Machine, setting: Setting) -> Timed:
-    """The parent writes all bytes of each page after the child has exited."""
-    populate_and_fork(machine, setting)
-    machine.exit(CHILD)
-    return _write(machine, setting, PARENT, PAGE_SIZE)
-
-
-def child_reuse_byte(machine: Machine, setting: Setting) -> Timed:
-    """The child writes a byte into each page after the parent has unmapped them."""
-    populate_and_fork(machine, setting)
+def child_reuse(machine: Machine, setting: Setting, nbytes: int) -> Timed:
+    """Time the child's write of nbytes in each page after the parent has unmapped them."""
+    populate(machine, setting)
+    machine.fork(PARENT, CHILD)
     machine.unmap(PARENT, 0, setting.nr_pages)
-    return _write(machine, setting, CHILD, 1)
+    return machine.bind("write", CHILD, 0, setting.nr_pages, 1, nbytes)
 
 
 def remap(machine: Machine, setting: Setting) -> Timed:
-    """PMD mappings are replaced by PTE mappings."""
+    """Time the replacement of PMD mappings by PTE mappings."""
     machine.create(PARENT)
     machine.populate(PARENT, 0, setting.nr_pages, setting.order, pmd=True)
     return machine.bind("split_pmd", PARENT, 0, setting.nr_pages)
 
 
+def _zap(name: str, call: str) -> Workload:
+    return Workload(
+        name=name, summary=f"memory populated; {call} of it all is timed", references=SERIES, prepare=munmap
+    )
+
+
+def _write(
+    name: str, summary: str, references: tuple[str, ...], prepare: Callable[..., Timed], nbytes: int
+) -> Workload:
+    return Workload(
+        name=name,
+        summary=f"forked, {summary}",
+        references=references,
+        prepare=partial(prepare, nbytes=nbytes),
+        frames=2,
+        contents=True,
+    )
+
+
 WORKLOADS: Final = (
-    Workload(
-        name="munmap",
-        summary="memory populated; munmap of it all is timed",
-        references=SERIES,
-        prepare=munmap,
-    ),
-    Workload(
-        name="dontneed",
-        summary="memory populated; MADV_DONTNEED of it all is timed",
-        references=SERIES,
-        prepare=dontneed,
-    ),
+    _zap("munmap", "munmap"),
+    _zap("dontneed", "MADV_DONTNEED"),
     Workload(name="fork", summary="memory populated; fork is timed", references=SERIES, prepare=fork),
-    Workload(
-        name="cow-byte",
-        summary="forked, the child lives; the parent's write of 1 byte a page is timed (copies)",
-        references=SERIES,
-        prepare=cow_byte,
-        frames=2,
-        contents=True,
+    _write("cow-byte", "the child lives; the parent's write of 1 byte a page is timed (copies)", SERIES, cow, 1),
+    _write("reuse-byte", "the child has exited; the parent's write of 1 byte a page is timed", SERIES, reuse, 1),
+    _write(
+        "child-reuse-byte",
+        "the parent has unmapped; the child's write of 1 byte a page is timed",
+        SERIES,
+        child_reuse,
+        1,
     ),
-    Workload(
-        name="reuse-byte",
-        summary="forked, the child has exited; the parent's write of 1 byte a page is timed",
-        references=SERIES,
-        prepare=reuse_byte,
-        frames=2,
-        contents=True,
-    ),
-    Workload(
-        name="child-reuse-byte",
-        summary="forked, the parent has unmapped; the child's write of 1 byte a page is timed",
-        references=SERIES,
-        prepare=child_reuse_byte,
-        frames=2,
-        contents=True,
-    ),
-    Workload(
-        name="cow",
-        summary="forked, the child lives; the parent's write of whole pages is timed (copies)",
-        references=PRECISE,
-        prepare=cow,
-        frames=2,
-        contents=True,
-    ),
-    Workload(
-        name="reuse",
-        summary="forked, the child has exited; the parent's write of whole pages is timed",
-        references=PRECISE,
-        prepare=reuse,
-        frames=2,
-        contents=True,
-    ),
+    _write("cow", "the child lives; the parent's write of whole pages is timed (copies)", PRECISE, cow, PAGE_SIZE),
+    _write("reuse", "the child has exited; the parent's write of whole pages is timed", PRECISE, reuse, PAGE_SIZE),
     Workload(
         name="remap",
         summary="mapped by PMDs; mapping by PTEs instead is timed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
@@ -13,7 +13,8 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import location_outside
 from foliolab.framework.isolation.limits import TooSlow, limited
 from foliolab.framework.machine.layout import PMD_ORDER
-from foliolab.framework.machine.primitives import ATOMIC_RMW
+from foliolab.framework.machine.memory import CACHE_LINE
+from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
 from foliolab.framework.machine.ref import Ref
 
 SECONDS: Final = 20.0
@@ -26,9 +27,7 @@ class Operation:
     """The atomics of one operation on one whole folio, on the scheme's own fields.
 
     Args:
-        name: of the operation.
         level: "PTE" or "PMD".
-        order: of the folio.
         atomics: atomic read-modify-writes, lock acquisitions included; None where it cannot be counted.
         locks: how many of them take a lock.
         problem: why it cannot be counted.
@@ -43,22 +42,39 @@ class Operation:
 
     @property
     def per_page(self) -> float | None:
-        """Atomics a page of the folio."""
         return None if self.atomics is None else self.atomics / (1 << self.order)
 
 
-class _Counter:
-    """Counts the atomics on some fields."""
+@dataclass
+class Counter:
+    """Counts accesses by kind (an `Observer`).
 
-    def __init__(self, names: frozenset[str]) -> None:
-        self.names = names
-        self.atomics = 0
-        self.locks = 0
+    Attributes:
+        policy_fields: the scheme's own fields, whose atomics and locks have counts of their own.
+        lines: the cache lines that were accessed.
+    """
+
+    policy_fields: frozenset[str]
+    atomics: int = 0
+    policy_atomics: int = 0
+    lock_sections: int = 0
+    policy_locks: int = 0
+    loads: int = 0
+    stores: int = 0
+    lines: set[int] = field(default_factory=set)
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
-        if op in ATOMIC_RMW and ref.field.name in self.names:
+        self.lines.add(ref.off // CACHE_LINE)
+        if op in ATOMIC_RMW:
+            own = ref.field.name in self.policy_fields
             self.atomics += 1
-            self.locks += op == LOCK
+            self.policy_atomics += own
+            self.lock_sections += op == LOCK
+            self.policy_locks += own and op == LOCK
+        elif reads(op):
+            self.loads += 1
+        else:
+            self.stores += 1
 
 
 def operations(scheme: Scheme, order: int = 4) -> list[Operation]:
@@ -79,7 +95,8 @@ class _Series:
         vpns = max(self.nr, 1 << PMD_ORDER) if pmd else self.nr
         shape = Shape(nr_pages=4 * self.nr, nr_mms=2, nr_vpns=vpns, max_order=max(order, 2))
         self.machine = Machine(scheme, shape, "interpreted")
-        self.counter = _Counter(frozenset(f.name for f in scheme.fields))
+        self.level = "PMD" if pmd else "PTE"
+        self.fields = frozenset(f.name for f in scheme.fields)
         self.found: list[Operation] = []
         self.running = "preparation"
 
@@ -99,9 +116,8 @@ class _Series:
 
     def _fail(self, fault: BaseException, what: str) -> None:
         location = location_outside(fault)
-        level = "PMD" if self.pmd else "PTE"
         problem = f"{location}: {what}" if location else what
-        self.found.append(Operation(self.running, level, self.order, None, 0, problem))
+        self.found.append(Operation(self.running, self.level, self.order, None, 0, problem))
 
     def _anonymous(self) -> None:
         if self.order == 1:
@@ -131,13 +147,10 @@ class _Series:
     def count(self, name: str, operation: Callable[[], object]) -> None:
         """Run an operation and note its atomics."""
         self.running = name
-        counter = self.counter
-        counter.atomics = counter.locks = 0
         memory = self.machine.vm
-        memory.observer = counter
+        memory.observer = seen = Counter(self.fields)
         try:
             operation()
         finally:
             memory.observer = None
-        level = "PMD" if self.pmd else "PTE"
-        self.found.append(Operation(name, level, self.order, counter.atomics, counter.locks))
+        self.found.append(Operation(name, self.level, self.order, seen.policy_atomics, seen.policy_locks))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from foliolab.framework.contract.policy import Layout, Scheme, Stored
+from foliolab.framework.contract.policy import Layout, Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.structs import STRUCT_PAGE, common_fields, page_stride
 from foliolab.framework.machine.layout import CTYPES, Bits
 
@@ -46,8 +47,6 @@ class Box:
         ctype: i8 … u64.
         owner: the policy, or the kernel whatever the policy.
         offset: bytes from the start of the struct page.
-        size: bytes.
-        doc: one line.
     """
 
     name: str
@@ -76,7 +75,6 @@ class StructPage:
 
     @property
     def free_bytes(self) -> int:
-        """How many bytes nothing uses."""
         return sum(end - start for start, end in self.free)
 
 
@@ -85,7 +83,6 @@ class Cost:
     """What a scheme stores for one folio.
 
     Args:
-        order: of the folio.
         bits: that it uses in the folio's struct pages.
         extra: bytes by which it makes the folio's struct pages larger; 0 where all fits into today's.
     """
@@ -123,7 +120,6 @@ class Anatomy:
     """Where everything that a scheme stores lies, and what it costs.
 
     Args:
-        scheme: what was asked about.
         order: of the folio that `pages` shows.
         pages: its struct pages up to the last that anything but the kernel's tail words lies in.
         other_pages: how many more struct pages it has, each with the per-page fields only.
@@ -155,7 +151,6 @@ def anatomy(scheme: Scheme, order: int = 4, peers: Mapping[Layout, Scheme] | Non
     """The anatomy of a scheme.
 
     Args:
-        scheme: the policy with its parameters.
         order: of the folio to show; 1 and up.
         peers: for each layout the scheme to show it with, unless it is this one's own.
     """
@@ -246,7 +241,6 @@ def _ranges(numbers: set[int]) -> tuple[tuple[int, int], ...]:
 
 
 def _absent(scheme: Scheme, order: int) -> tuple[str, ...]:
-    """The kernel's and the scheme's fields of struct pages that a folio of this order does not have."""
     fields = [*common_fields(scheme.policy.layout), *scheme.stored("folio")]
     names = (f.name for f in fields if f.page >= 1 << order and not f.overlays)
     return tuple(n for n in dict.fromkeys(names) if not n.startswith(("_flags_", "_head_")))

@@ -1,4 +1,4 @@
-"""Which calibration a comparison predicts with."""
+"""The choice of the calibration that a comparison predicts with."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from foliolab.framework.errors import FolioLabError, UsageError
 
 
 def choose(path: Path | None, off: bool, execution: Execution, warn: Callable[[str], None]) -> Calibration | None:
-    """The calibration of a file, or the one that is stored for this kernel if it fits; None without one.
+    """Load the calibration of a file, or the stored one of this kernel; None if there is none that fits.
 
     Args:
-        path: the file; None for the stored one.
-        off: whether the user wants no prediction.
-        execution: of the comparison; interpreted times cannot be predicted with.
-        warn: called with the reason if there is a stored calibration that cannot be used.
+        path: the file; None: the stored calibration.
+        off: the user wants no prediction.
+        execution: of the comparison; interpreted times are not predicted.
+        warn: called with the reason if the stored calibration cannot be used.
 
     Raises:
-        UsageError: a file is named, and there can be no prediction.
+        UsageError: a file is named although there is no prediction.
         ResultFileError: the file cannot be read.
     """
     if off or execution == "interpreted":

@@ -1,7 +1,8 @@
-"""The calibration file: the constants of the unmodelled rest of one kernel on one machine, and how they came about.
+"""The calibration file: the constants of one kernel on one host, with the measurements that they are from.
 
-One JSON object, the `Calibration` below with its fields as keys. Unknown keys are refused, as in a result file;
-`schema` grows with every change that an older FolioLab would misread.
+The rest is the kernel's time without the modelled work: kernel minus model, in nanoseconds per page. The file is one
+JSON object, a `Calibration` with its fields as keys. Unknown keys are refused; `schema` increases with every change
+that an older FolioLab would misread.
 """
 
 from __future__ import annotations
@@ -19,24 +20,22 @@ from foliolab.framework.host import HostInfo
 from foliolab.framework.results.result import Result
 
 PAGE_KIB: Final = 4
-
-
 ONLY_SIZE: Final = "the only size of large folios"
-"""Why a good measurement is not fitted: it is the only one."""
+"""The reason why a good measurement is not fitted if there is no second one."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One operation at one folio size; all times are nanoseconds per page.
+    """The measurement of one operation at one folio size; times are nanoseconds per page.
 
     Attributes:
         size_kib: the folio size.
         kernel: the median of the kernel's rounds.
         model: the median of the rounds of the policy that models this kernel.
-        kernel_rounds, model_rounds: how many.
+        kernel_rounds, model_rounds: number of rounds.
         sd: standard deviation of `rest`, from resampled rounds.
         fitted: whether the constants were fitted to this point.
-        residual: what the kernel takes more than model and constants say; None where there are no constants.
-        reason: why it was not fitted; empty where it was.
+        residual: `rest` minus the rest by the constants; None if there are no constants.
+        reason: why the point was not fitted; empty if it was.
     """
 
     size_kib: int
@@ -51,12 +50,11 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def pages(self) -> int:
-        """Pages of a folio."""
+        """The number of pages of a folio."""
         return self.size_kib // PAGE_KIB
 
     @property
     def rest(self) -> float:
-        """What the kernel takes besides the modelled work."""
         return self.kernel - self.model
 
 
@@ -76,17 +74,17 @@ class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     covariance: tuple[float, float, float]
 
     def at(self, pages: int) -> float:
-        """The rest for folios of so many pages, nanoseconds per page."""
+        """The rest for folios of a number of pages, in nanoseconds per page."""
         return self.per_page + self.per_folio / pages
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One operation of the kernel that the model has too.
+class CalibratedOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One operation of the kernel that the model also has.
 
     Attributes:
         name: of the benchmark and of the workload.
-        points: by size.
-        constants: None where fewer than two sizes of large folios were measured.
+        points: in the order of the measured sizes.
+        constants: None if fewer than two sizes of large folios can be fitted.
     """
 
     name: str
@@ -94,18 +92,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     constants: Constants | None = None
 
     def point(self, size_kib: int) -> Point | None:
-        """What was measured at a size."""
         return next((point for point in self.points if point.size_kib == size_kib), None)
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of the two results that a calibration is made from.
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The origin of one of the two results that a calibration is computed from.
 
     Attributes:
-        started: when it was measured.
-        memory: bytes that it worked on.
-        command: what repeats it.
-        git: the checkout's commit.
+        started: time of the measurement.
+        memory: size of the measured memory in bytes.
+        command: the command line that repeats it.
+        git: the commit of the checkout.
     """
 
     started: str
@@ -115,19 +112,19 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Calibration(Document, frozen=True, kw_only=True, tag_field="file", tag=True):
-    """The rest of one kernel on one machine.
+    """The constants of one kernel on one host.
 
     Attributes:
-        made: when it was computed.
-        policy: which policy models the kernel, as the model's result writes it.
-        parameters: all its parameters.
+        made: time of the computation.
+        policy: the policy that models the kernel, as the model's result writes it.
+        parameters: all parameters of that policy.
         reuses: whether that policy may write to a large folio in place.
-        machine: where both results were measured.
-        kernel: its release and version.
-        bench, model: the two results.
+        machine: the host of both results.
+        kernel: release and version of the kernel.
+        bench, model: origins of the two results.
         seed: of the resampling.
         operations: in the order of the benchmarks.
-        left_out: operations that are in one of the results only, or not at all comparable, and why.
+        left_out: for each operation without constants the reason.
     """
 
     WHAT = "calibration"
@@ -139,22 +136,21 @@ class Calibration(Document, frozen=True, kw_only=True, tag_field="file", tag=Tru
     reuses: bool
     machine: HostInfo
     kernel: str
-    bench: Source
-    model: Source
+    bench: Measurement
+    model: Measurement
     seed: int
-    operations: list[Operation]
+    operations: list[CalibratedOperation]
     left_out: dict[str, str] = msgspec.field(default_factory=dict)
 
-    def operation(self, name: str) -> Operation | None:
-        """The operation of that name."""
-        return next((one for one in self.operations if one.name == name), None)
+    def operation(self, name: str) -> CalibratedOperation | None:
+        return next((operation for operation in self.operations if operation.name == name), None)
 
 
 def default_path(kernel: str) -> Path:
-    """Where the calibration of a kernel is kept: one file a release, in $FOLIOLAB_DATA or the user's data folder.
+    """The path of a kernel's stored calibration: one file per release, in $FOLIOLAB_DATA or the user's data folder.
 
     Args:
-        kernel: release and version, as results name it.
+        kernel: release and version, as in results.
     """
     chosen = os.environ.get("FOLIOLAB_DATA")
     if chosen:
@@ -168,7 +164,7 @@ def default_path(kernel: str) -> Path:
 
 
 def differs(calibration: Calibration, machine: HostInfo, kernel: str) -> str:
-    """Why a calibration is not about this machine and kernel; empty where it is."""
+    """Why a calibration does not apply to a host and kernel; empty if it does."""
     if calibration.machine.cpu != machine.cpu:
         return f"it was made on {calibration.machine.cpu}, this is {machine.cpu}"
     if calibration.kernel != kernel:
@@ -177,11 +173,11 @@ def differs(calibration: Calibration, machine: HostInfo, kernel: str) -> str:
 
 
 def column_of(result: Result, policy: str, parameters: Mapping[str, int]) -> str:
-    """A policy as a result writes it; empty where the result does not have it.
+    """The text by which a result names a policy; empty if the result does not have it.
 
     Args:
         result: of a comparison.
-        policy: by its name or as a user writes it.
+        policy: its name, or as a user writes it.
         parameters: all its parameters.
     """
     known = result.config.policy_parameters

@@ -1,15 +1,16 @@
-"""The fit: kernel minus model, over the folio sizes, as so much per page and so much per folio.
+"""The fit of the rest (kernel minus model) over the folio sizes by a constant per page and a constant per folio.
 
-What is fitted. For each operation and size, `rest = median(kernel) − median(model)` in nanoseconds per page, where
-the model runs the policy that this kernel has. Over the sizes of large folios, `rest = a + b / pages of a folio` by
-weighted least squares. A size weighs by the inverse square of its error: what resampling its rounds says, but at
-least FLOOR of the kernel's time, so that no size rules by luck. Medians keep disturbed rounds out.
+For each operation and size, `rest = median(kernel) − median(model)` in nanoseconds per page, where the model runs the
+policy of this kernel. Medians are robust against disturbed rounds. Over the sizes of large folios, weighted least
+squares give `rest = a + b / pages of a folio`. The weight of a size is the inverse square of its error. The error is
+the standard deviation over resampled rounds, but at least FLOOR of the kernel's time: otherwise a size with a small
+deviation by chance would determine the fit.
 
-Not fitted. Folios of one page: they take other paths in the kernel (per-CPU lists, no compound page, no slots), so
-what a folio costs is another matter for them; their rest is measured, not interpolated. Sizes with fewer than
-MIN_ROUNDS rounds, or with half of them flagged.
+Not fitted are sizes with fewer than MIN_ROUNDS rounds or with half of them flagged, and folios of one page. The latter
+take other paths in the kernel (per-CPU lists, no compound page, no slots), so their rest is measured and not
+interpolated.
 
-Nothing published enters: the arguments are two results of measurements.
+Published figures are not used: the arguments are two results of measurements.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from numpy.typing import NDArray
 from foliolab.framework.calibration.file import (
     ONLY_SIZE,
     PAGE_KIB,
+    CalibratedOperation,
     Calibration,
     Constants,
-    Operation,
+    Measurement,
     Point,
-    Source,
     column_of,
 )
 from foliolab.framework.errors import UsageError
@@ -40,8 +41,8 @@ from foliolab.framework.results.result import Cell, Result
 
 FLOOR: Final = 0.01
 MIN_ROUNDS: Final = 3
-MOSTLY: Final = 0.5
-"""Pages copied, per page, from which a benchmark counts as copying."""
+COPIES_LIMIT: Final = 0.5
+"""Copied pages per page from which on a benchmark counts as copying."""
 
 Draws = NDArray[np.float64]
 
@@ -49,19 +50,19 @@ Draws = NDArray[np.float64]
 def calibrate(
     bench: Result, model: Result, policy: str, parameters: Mapping[str, int], reuses: bool, seed: int = 1
 ) -> Calibration:
-    """The constants of every operation that both results have.
+    """Compute the constants of every operation that both results have.
 
     Args:
-        bench: of `foliolab kernel bench`: one policy, the kernel.
-        model: of `foliolab compare` on the same machine.
-        policy: which policy the kernel has.
-        parameters: all its parameters.
+        bench: result of `foliolab kernel bench`; its one policy is the kernel.
+        model: result of `foliolab compare` on the same host.
+        policy: the policy that models the kernel.
+        parameters: all parameters of that policy.
         reuses: whether that policy may write to a large folio in place.
-        seed: the same seed gives the same intervals.
+        seed: of the resampling; the same seed gives the same intervals.
 
     Raises:
-        UsageError: the results are of different machines or the wrong kinds, the policy is not in the model's
-            result, or there is nothing in common.
+        UsageError: the results are of different hosts or the wrong kinds, the policy is not in the model's
+            result, or the results have no operation and size in common.
     """
     _comparable(bench, model)
     column = column_of(model, policy, parameters)
@@ -71,12 +72,12 @@ def calibrate(
             f"it has {', '.join(model.config.policies)}; measure with `foliolab compare --policies {policy},…`",
         )
     kernel = bench.config.policies[0]
-    ours = {cell.key: cell for cell in model.cells}
-    theirs = {cell.key: cell for cell in bench.cells}
+    model_cells = {cell.key: cell for cell in model.cells}
+    kernel_cells = {cell.key: cell for cell in bench.cells}
     operations, left_out = [], {}
     for number, name in enumerate(dict.fromkeys([*bench.config.workloads, *model.config.workloads])):
-        sizes = [size for size in dict.fromkeys(bench.config.sizes) if (name, size, kernel) in theirs]
-        pairs = [(size, theirs[name, size, kernel], ours.get((name, size, column))) for size in sizes]
+        sizes = [size for size in dict.fromkeys(bench.config.sizes) if (name, size, kernel) in kernel_cells]
+        pairs = [(size, kernel_cells[name, size, kernel], model_cells.get((name, size, column))) for size in sizes]
         found = _operation(name, pairs, reuses, np.random.default_rng([seed, number]))
         if found.points:
             operations.append(found)
@@ -94,8 +95,8 @@ def calibrate(
         reuses=reuses,
         machine=bench.machine,
         kernel=bench.kernel,
-        bench=_source(bench),
-        model=_source(model),
+        bench=_measurement(bench),
+        model=_measurement(model),
         seed=seed,
         operations=operations,
         left_out=left_out,
@@ -123,43 +124,45 @@ def _why_not(name: str, bench: Result, model: Result) -> str:
     return reasons[0] if reasons else "no size was measured in both"
 
 
-def _source(result: Result) -> Source:
-    return Source(started=result.started, memory=result.config.memory, command=result.command, git=result.git)
+def _measurement(result: Result) -> Measurement:
+    return Measurement(started=result.started, memory=result.config.memory, command=result.command, git=result.git)
 
 
-def _operation(name: str, pairs: Iterable[tuple[int, Cell, Cell | None]], reuses: bool, random: Generator) -> Operation:
-    """One operation from the kernel's and the model's cells of each size."""
-    both = [(size, theirs, ours) for size, theirs, ours in pairs if theirs.samples and ours and ours.samples]
+def _operation(
+    name: str, pairs: Iterable[tuple[int, Cell, Cell | None]], reuses: bool, random: Generator
+) -> CalibratedOperation:
+    """Fit one operation to the kernel's and the model's cells of each size."""
+    both = [(size, kernel, model) for size, kernel, model in pairs if kernel.samples and model and model.samples]
     widest = [max((len(cell.samples) for cell in cells), default=0) for cells in list(zip(*both, strict=True))[1:]]
-    # One draw of rounds for all sizes: what disturbed a round, disturbed it at all sizes.
+    # The same rounds are drawn for all sizes, since a disturbance affects all sizes of a round.
     rounds = [random.random((statistics.RESAMPLES, width)) for width in widest]
     points: list[Point] = []
     draws: list[Draws] = []
-    for size, theirs, ours in both:
-        drawn = _medians(theirs.samples, rounds[0]) - _medians(ours.samples, rounds[1])
-        reason = _not_fitted(theirs, ours, reuses)
+    for size, kernel, model in both:
+        drawn = _medians(kernel.samples, rounds[0]) - _medians(model.samples, rounds[1])
+        reason = _not_fitted(kernel, model, reuses)
         points.append(
             Point(
                 size_kib=size,
-                kernel=float(np.median(theirs.samples)),
-                model=float(np.median(ours.samples)),
-                kernel_rounds=len(theirs.samples),
-                model_rounds=len(ours.samples),
+                kernel=float(np.median(kernel.samples)),
+                model=float(np.median(model.samples)),
+                kernel_rounds=len(kernel.samples),
+                model_rounds=len(model.samples),
                 sd=float(drawn.std(ddof=1)),
                 fitted=not reason,
                 reason=reason,
             )
         )
         draws.append(drawn)
-    return _fitted(Operation(name=name, points=points), draws)
+    return _fitted(CalibratedOperation(name=name, points=points), draws)
 
 
 def _not_fitted(kernel: Cell, model: Cell, reuses: bool) -> str:
-    """Why the constants are not fitted to a size; empty where they are."""
+    """Why the constants are not fitted to a size; empty if they are."""
     copied = kernel.counted.get(COPIES)
     if kernel.size_kib <= PAGE_KIB:
         return "small folios take other paths"
-    if copied is not None and kernel.workload in COPYING and (copied < MOSTLY) != reuses:
+    if copied is not None and kernel.workload in COPYING and (copied < COPIES_LIMIT) != reuses:
         return f"the kernel copied {copied:.2f} pages per page, and its policy {'reuses' if reuses else 'copies'}"
     if min(len(kernel.samples), len(model.samples)) < MIN_ROUNDS:
         return f"fewer than {MIN_ROUNDS} rounds"
@@ -169,22 +172,22 @@ def _not_fitted(kernel: Cell, model: Cell, reuses: bool) -> str:
 
 
 def _medians(samples: Sequence[float], rounds: Draws) -> Draws:
-    """The median of each draw of rounds, with replacement."""
+    """The median of each draw of rounds with replacement."""
     values = np.asarray(samples, np.float64)
     chosen = (rounds[:, : values.size] * values.size).astype(np.intp)
     return statistics.medians(values, chosen)
 
 
-def _fitted(operation: Operation, draws: Sequence[Draws]) -> Operation:
-    """The operation with its constants and residuals, where the sizes determine them."""
-    chosen = [place for place, point in enumerate(operation.points) if point.fitted]
+def _fitted(operation: CalibratedOperation, draws: Sequence[Draws]) -> CalibratedOperation:
+    """Add constants and residuals to an operation, if at least two sizes can be fitted."""
+    chosen = [index for index, point in enumerate(operation.points) if point.fitted]
     if len(chosen) < 2:
         points = [msgspec.structs.replace(p, fitted=False, reason=p.reason or ONLY_SIZE) for p in operation.points]
         return msgspec.structs.replace(operation, points=points)
-    solve = _solver([operation.points[place] for place in chosen])
-    rest = np.array([operation.points[place].rest for place in chosen])
+    solve = _solver([operation.points[index] for index in chosen])
+    rest = np.array([operation.points[index].rest for index in chosen])
     per_page, per_folio = (float(value) for value in solve @ rest)
-    drawn = np.stack([draws[place] for place in chosen], axis=1) @ solve.T
+    drawn = np.stack([draws[index] for index in chosen], axis=1) @ solve.T
     (low, low_folio), (high, high_folio) = statistics.interval(drawn)
     spread = np.cov(drawn.T)
     constants = Constants(
@@ -199,7 +202,7 @@ def _fitted(operation: Operation, draws: Sequence[Draws]) -> Operation:
 
 
 def _solver(points: Sequence[Point]) -> Draws:
-    """The matrix that makes the two constants from the rests: weighted least squares."""
+    """The matrix of weighted least squares, shape (2, points): times the rests, it gives the two constants."""
     design = np.array([[1.0, 1.0 / point.pages] for point in points])
     weights = 1 / np.array([np.hypot(point.sd, FLOOR * point.kernel) for point in points])
     return np.asarray(np.linalg.pinv(design * weights[:, None]) * weights)

@@ -1,20 +1,20 @@
-"""What a reader must know before believing an operation's constants, in sentences."""
+"""Remarks on the reliability of an operation's constants."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from foliolab.framework.calibration.file import ONLY_SIZE, Constants, Operation
+from foliolab.framework.calibration.file import ONLY_SIZE, CalibratedOperation, Constants
 
 MISFIT: Final = 0.10
-"""A residual beyond this share of the kernel's time is named."""
+"""A remark is made on a residual above this share of the kernel's time."""
 
 VAGUE: Final = 0.5
-"""A constant whose interval reaches further than this share of it to either side is badly determined."""
+"""A remark is made on a constant whose interval extends further than this share of it to one side."""
 
 
-def remarks(operation: Operation) -> list[str]:
-    """Constants that are negative, not told from 0 or vague, sizes that they do not fit, and what is missing."""
+def remarks(operation: CalibratedOperation) -> list[str]:
+    """Remarks on missing or uncertain constants, and on sizes that they do not fit."""
     constants = operation.constants
     if constants is None:
         if any(point.reason == ONLY_SIZE for point in operation.points):
@@ -36,18 +36,18 @@ def _constant(name: str, meaning: str, value: float, interval: tuple[float, floa
         return [f"{name} is negative: {meaning} the model takes longer than the kernel"]
     if low <= 0:
         sign = "negative and " if value < 0 else ""
-        return [f"{name} is {sign}not told from 0"]
+        return [f"{name} is {sign}not distinguishable from 0"]
     if max(high - value, value - low) > VAGUE * value:
         return [f"{name} is badly determined: its interval reaches beyond ±{VAGUE * 100:g} % of it"]
     return []
 
 
-def _misfit(operation: Operation, constants: Constants) -> list[str]:
+def _misfit(operation: CalibratedOperation, constants: Constants) -> list[str]:
     fitted = [(point, point.rest - constants.at(point.pages)) for point in operation.points if point.fitted]
     off = [(point, residual) for point, residual in fitted if abs(residual) > MISFIT * point.kernel]
     if not off:
         return []
-    point, residual = max(off, key=lambda one: abs(one[1]) / one[0].kernel)
+    point, residual = max(off, key=lambda pair: abs(pair[1]) / pair[0].kernel)
     return [
         f"two constants do not describe it at {len(off)} of {len(fitted)} sizes: off by more than {MISFIT * 100:g} % "
         f"of the kernel's time, by {abs(residual) / point.kernel * 100:.0f} % at {point.size_kib} KiB"

@@ -1,4 +1,4 @@
-"""The rest of the kernel at one size, for one policy: a number, and draws that carry its uncertainty."""
+"""The kernel's time without the modelled work, for one policy and folio size, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.calibration.file import ONLY_SIZE, PAGE_KIB, Calibration, Operation
+from foliolab.framework.calibration.file import ONLY_SIZE, PAGE_KIB, CalibratedOperation, Calibration
 from foliolab.framework.kernel.bench import COPYING
 
 DRAWS: Final = 2000
@@ -17,14 +17,14 @@ DRAWS: Final = 2000
 
 @dataclass(frozen=True)
 class Rest:
-    """What the kernel takes besides the modelled work.
+    """The kernel's time without the modelled work.
 
     Args:
-        operation: whose rest it is: not the workload's own where the policy copies and the kernel reuses.
+        operation: the calibrated operation. It differs from the workload if the policy copies where the kernel reuses.
         value: nanoseconds per page.
-        draws: as it could be as well: the constants drawn from their covariance, and the fit's residual at this
-            size with either sign; or the measured rest with the error of its medians.
-        measured: taken from the measurement at this size, not from the constants.
+        draws: random values, shape (DRAWS,), with the distribution of the uncertainty: constants drawn from their
+            covariance plus the fit's residual with a random sign; or the measured rest with the error of its medians.
+        measured: the value is from the measurement at this size and not from the constants.
     """
 
     operation: str
@@ -35,7 +35,7 @@ class Rest:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Why nothing is known of a rest."""
+    """The reason why a rest is not known."""
 
     reason: str
 
@@ -45,10 +45,10 @@ def rest_of(calibration: Calibration, workload: str, size_kib: int, reuses: bool
 
     Args:
         calibration: of the kernel.
-        workload: by its name.
+        workload: its name.
         size_kib: the folio size.
-        reuses: whether the policy may write to a large folio in place. A small folio's sole owner always does.
-        seed: the same seed gives the same draws: what is common to all policies must not vary between them.
+        reuses: whether the policy may write to a large folio in place. The only owner of a small folio always does.
+        seed: of the draws. All policies of a comparison use the same seed, so that the common rest does not vary.
     """
     name = workload
     if size_kib > PAGE_KIB and workload in COPYING and reuses != calibration.reuses:
@@ -62,7 +62,7 @@ def rest_of(calibration: Calibration, workload: str, size_kib: int, reuses: bool
     return _at(operation, size_kib, seed)
 
 
-def _at(operation: Operation, size_kib: int, seed: int) -> Rest | Unknown:
+def _at(operation: CalibratedOperation, size_kib: int, seed: int) -> Rest | Unknown:
     random = np.random.default_rng([seed, crc32(operation.name.encode()), size_kib])
     constants, point = operation.constants, operation.point(size_kib)
     if point is not None and (point.reason == ONLY_SIZE or size_kib <= PAGE_KIB):
@@ -73,8 +73,8 @@ def _at(operation: Operation, size_kib: int, seed: int) -> Rest | Unknown:
     sizes = [point.size_kib for point in fitted]
     if constants is None or not min(sizes) <= size_kib <= max(sizes):
         return Unknown(f"{operation.name} is not calibrated at this size")
-    # Between measured sizes the fit may be off by as much as at the worst of them.
-    residuals = [abs(one.residual or 0.0) for one in ([point] if point else fitted)]
+    # The error between measured sizes is assumed to be as large as the largest residual.
+    residuals = [abs(known.residual or 0.0) for known in ([point] if point else fitted)]
     pages = size_kib // PAGE_KIB
     per_page, both, per_folio = constants.covariance
     sd = np.sqrt(max(per_page + 2 * both / pages + per_folio / pages**2, 0.0))

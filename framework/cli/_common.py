@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from foliolab.framework.errors import PluginError, UsageError
+from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
+    from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
 LISTS: Final = "separated by commas; may be repeated"
@@ -34,6 +35,16 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Stop with exit code 4 if any plugin fails, even an unused one."),
 ]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
+Examples = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
+]
+ResultFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")]
+Wish = Annotated[str, typer.Option("--execution", hidden=True, help="native or interpreted")]
 Wait = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another run that uses the THP settings.")
 ]
@@ -120,6 +131,20 @@ def refuted(found: Registry, schemes: Iterable[Scheme]) -> list[str]:
     """The refuted claims of policies, one sentence each."""
     known = ledger(found)
     return [f"{scheme.name}: {verdict.text}" for scheme in schemes for verdict in known.refuted(scheme)]
+
+
+def write_counterexample(example: Counterexample, output: Path, first: bool) -> tuple[str, str]:
+    """Write a counterexample: its file, and the command that steps through it. Both are empty if that failed."""
+    from foliolab.framework.verify.counterexample import path_for
+
+    path = path_for(example, output, first)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        example.save(path)
+    except (OSError, FolioLabError) as fault:
+        say(f"{path} cannot be written: {fault}")
+        return "", ""
+    return str(path), shlex.join(["foliolab", "step", str(path)])
 
 
 def print_json(data: Any) -> None:

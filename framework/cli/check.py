@@ -9,7 +9,6 @@ Exit codes: 0 the policy conforms, 1 it does not, 4 its plugin cannot be loaded,
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -18,34 +17,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ExitCode, FolioLabError
+from foliolab.framework.errors import ExitCode
 
 if TYPE_CHECKING:
-    from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.report.conformance import Line, Refutation
     from foliolab.framework.report.pages.page import Page
     from foliolab.framework.testing.subject import Subject
-    from foliolab.framework.verify.counterexample import Counterexample
 
 FOLDER: Final = Path("counterexamples")
 SECONDS: Final = 20.0
 
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
-]
 Seconds = Annotated[float, typer.Option("--seconds", min=0.5, metavar="SECONDS", help="Time for the attacks.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
-]
 
 
 def run(
-    policies: Names = None,
+    policies: _common.Names = None,
     seconds: Seconds = SECONDS,
-    seed: Seed = 1,
-    output: Output = FOLDER,
+    seed: _common.Seed = 1,
+    output: _common.Examples = FOLDER,
     plugin: _common.Plugins = None,
     json: _common.Json = False,
 ) -> None:
@@ -82,6 +71,7 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
     """
     from foliolab.framework.report import conformance as report
     from foliolab.framework.testing.checks import run_all
+    from foliolab.framework.verify.timeline import Timeline
     from foliolab.framework.verify.version import present_version
 
     began = time.monotonic()
@@ -94,7 +84,8 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
         report.show_line(lines[-1], page)
         example = outcome.counterexample
         if example is not None and example.law not in {one.name for one in refutations}:
-            refutations.append(_refutation(example, subject.scheme, output, not refutations))
+            _, command = _common.write_counterexample(example, output, not refutations)
+            refutations.append(report.Refutation(example.law, Timeline(example, subject.scheme), command))
     if subject.verified is not None:
         from foliolab.framework.verify import ledger
 
@@ -106,20 +97,3 @@ def _check(subject: Subject, output: Path, page: Page) -> dict[str, Any]:
         "checks": [{"name": one.name, "verdict": one.verdict, "text": one.text} for one in lines],
         "counterexamples": {one.name: one.command for one in refutations},
     }
-
-
-def _refutation(example: Counterexample, scheme: Scheme, output: Path, first: bool) -> Refutation:
-    """Write a counterexample, and repeat it for the report."""
-    from foliolab.framework.report.conformance import Refutation
-    from foliolab.framework.verify.counterexample import path_for
-    from foliolab.framework.verify.timeline import Timeline
-
-    path = path_for(example, output, first)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        example.save(path)
-        command = shlex.join(["foliolab", "step", str(path)])
-    except (OSError, FolioLabError) as fault:
-        _common.say(f"{path} cannot be written: {fault}")
-        command = ""
-    return Refutation(example.law, Timeline(example, scheme), command)

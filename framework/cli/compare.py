@@ -57,9 +57,7 @@ Spare = Annotated[
         f"[{defaults.SPARE:g}; quick: {defaults.QUICK_SPARE:g}; with --repeats: 0]",
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer sizes and less memory: takes about 15 seconds.")]
-Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")]
 Csv = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per workload, size and policy.")]
 CalibrationFile = Annotated[
     Path | None,
@@ -70,7 +68,6 @@ CalibrationFile = Annotated[
     ),
 ]
 NoCalibration = Annotated[bool, typer.Option("--no-calibration", help="Raw times only.")]
-Wish = Annotated[str, typer.Option(hidden=True, help="native or interpreted")]
 
 
 def run(  # noqa: PLR0913  (one parameter per option)
@@ -81,15 +78,15 @@ def run(  # noqa: PLR0913  (one parameter per option)
     memory: Memory = None,
     repeats: Repeats = None,
     spare: Spare = None,
-    seed: Seed = defaults.SEED,
+    seed: _common.Seed = defaults.SEED,
     quick: Quick = False,
-    json: Json = None,
+    json: _common.ResultFile = None,
     csv: Csv = None,
     calibration: CalibrationFile = None,
     no_calibration: NoCalibration = False,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
-    execution: Wish = "",
+    execution: _common.Wish = "",
 ) -> None:
     """Compare policies: counted costs and measured times, the published figures beside them."""
     for path in (json, csv):

@@ -17,7 +17,6 @@ from foliolab.framework.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foliolab.framework.consequences.result import ConsequencesResult
     from foliolab.framework.consequences.sources import MomentSource
     from foliolab.framework.plugins.registry import Registry
 
@@ -51,11 +50,11 @@ def run(
         int,
         typer.Option(min=0, metavar="N", help="Moments checked in a sharing pattern; 0: each operation."),
     ] = MOMENTS,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")] = 1,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")] = None,
+    seed: _common.Seed = 1,
+    json: _common.ResultFile = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
-    execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
+    execution: _common.Wish = "",
 ) -> None:
     """Compare each decision and figure that comes from a policy's answers with the page tables."""
     _common.writable(json)
@@ -65,6 +64,8 @@ def run(
     sources = _sources(found, workloads or [], pick)
     _common.warn(found)
     from foliolab.framework.consequences import session
+    from foliolab.framework.report import consequences as report
+    from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
 
     request = session.ConsequencesRequest(
@@ -77,19 +78,12 @@ def run(
     )
     with Progress() as progress:
         result = session.follow(request, progress)
-    _show(result, json)
-    if not result.complete:
-        raise typer.Exit(_common.INTERRUPTED)
-    raise typer.Exit(session.exit_code(result))
-
-
-def _show(result: ConsequencesResult, json: Path | None) -> None:
-    from foliolab.framework.report import consequences as report
-    from foliolab.framework.report.pages.terminal import TerminalPage
-
     if json is not None:
         result.save(json)
     report.render(result, TerminalPage())
+    if not result.complete:
+        raise typer.Exit(_common.INTERRUPTED)
+    raise typer.Exit(session.exit_code(result))
 
 
 def _order(size: str | None) -> int:
@@ -107,9 +101,7 @@ class _Pick:
     """The options that sources of moments depend on.
 
     Args:
-        order: the order of the folios.
         sized: whether the user chose the order; random scenarios then use it, too.
-        mms, seed, moments: see the options.
     """
 
     order: int
@@ -120,7 +112,6 @@ class _Pick:
 
 
 def _sources(found: Registry, names: Sequence[str], pick: _Pick) -> list[MomentSource]:
-    """The sources that the user named; by default all patterns, programs and scenarios."""
     from foliolab.framework.consequences.sources import FromPattern, FromWorkload, usage_for
 
     programs = {name: workload for name, workload in found.workloads.items() if workload.program}
@@ -163,10 +154,8 @@ def _scenarios(found: Registry, name: str) -> MomentSource:
         shipped = [parser.load(path) for path in found.scenarios.values()]
         return FromScenarios(ALL, f"the {len(shipped)} scenarios that ship, one after the other", shipped)
     path = Path(name)
-    if path.suffix == ".scenario" or len(path.parts) > 1:
-        scenario = parser.load(path)
-    else:
-        scenario = parser.load(_named(found, name))
+    is_file = path.suffix == ".scenario" or len(path.parts) > 1
+    scenario = parser.load(path if is_file else _named(found, name))
     return FromScenarios(scenario.name, " ".join(scenario.text), [scenario])
 
 

@@ -33,26 +33,23 @@ Mms = Annotated[
 ]
 Size = Annotated[str, typer.Option(metavar="SIZE", help="Folio size of the patterns.")]
 Folios = Annotated[int, typer.Option(min=2, max=MOST_FOLIOS, metavar="N", help="Folios of a process in the patterns.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
-By = Annotated[str, typer.Option("--by", metavar="WHAT", help="Show the course over MMs by time or by operations.")]
+By = Annotated[str, typer.Option("--by", metavar="WHAT", help="Show the shares over MMs by time or by operations.")]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="What a policy's tables may take.")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")]
-Wish = Annotated[str, typer.Option(hidden=True, help="native or interpreted")]
 
 
-def run(  # noqa: PLR0913  (an argument an option)
+def run(  # noqa: PLR0913  (one parameter per option)
     workloads: Workloads = None,
     policies: Policies = None,
     mms: Mms = "1-16",
     size: Size = "64K",
     folios: Folios = 64,
-    seed: Seed = 1,
+    seed: _common.Seed = 1,
     by: By = "time",
     memory: Memory = "1G",
-    json: Json = None,
+    json: _common.ResultFile = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
-    execution: Wish = "",
+    execution: _common.Wish = "",
 ) -> None:
     """Measure how often, and for how long, policies call an exclusive folio shared."""
     _common.writable(json)

@@ -41,7 +41,7 @@ def run(
             "[those that model a kernel]",
         ),
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")] = None,
+    json: _common.ResultFile = None,
     samples: Annotated[
         int,
         typer.Option(min=0, max=MOST_SAMPLES, metavar="N", help="Moments to check, evenly in time and around forks."),
@@ -54,7 +54,7 @@ def run(
     teardown: Teardown = "auto",
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
-    execution: Annotated[str, typer.Option(hidden=True, help="native or interpreted")] = "",
+    execution: _common.Wish = "",
 ) -> None:
     """Replay a recorded trace under policies."""
     _common.writable(json)
@@ -134,7 +134,6 @@ def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
 
 
 def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
-    """The policies that model the recorded kernel, by the trace's header."""
     from foliolab.framework.kernel.running import DEFAULTS, Running
 
     options = dict(DEFAULTS)

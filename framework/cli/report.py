@@ -66,7 +66,6 @@ def run(
 
 
 def _put(text: str | bytes, path: Path | None) -> None:
-    """Write a report into a file, or to the terminal."""
     if path is None:
         print(text if isinstance(text, str) else text.decode(), end="")
         return

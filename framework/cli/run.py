@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.engine.engine import Execution
-    from foliolab.framework.kernel.sidebyside import Place
+    from foliolab.framework.kernel.sidebyside import Backend
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.scenario.result import ScenarioResult
     from foliolab.framework.scenario.syntax import Scenario
@@ -59,7 +59,7 @@ def run(
     strict: _common.Strict = False,
 ) -> None:
     """Run scenarios step by step, on the model or on the running kernel."""
-    backend: Place = "both" if on == "both" else "kernel" if on == "kernel" else "model"
+    backend: Backend = "both" if on == "both" else "kernel" if on == "kernel" else "model"
     if on != backend:
         raise UsageError(f"a scenario cannot run on {on!r}", "choose --on model, kernel or both")
     if write and not formatted:
@@ -90,7 +90,6 @@ def run(
 
 # -- reading --------------------------------------------------------------------------------------
 def _read(found: Registry, name: str) -> Scenario:
-    """A scenario by its file, its name, or from standard input."""
     from foliolab.framework.scenario import parser
 
     if name == "-":
@@ -102,7 +101,6 @@ def _read(found: Registry, name: str) -> Scenario:
 
 
 def _policies(found: Registry, scenario: Scenario, written: list[str] | None) -> list[Scheme]:
-    """The policies that the user named; else those of the scenario."""
     from foliolab.framework.kernel.sidebyside import named
 
     if written:
@@ -125,9 +123,8 @@ def _format(scenario: Scenario, write: bool) -> None:
 
 # -- running ------------------------------------------------------------------------------------------
 def _run_all(
-    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], backend: Place, interpreted: bool, wait: float
+    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], backend: Backend, interpreted: bool, wait: float
 ) -> list[ScenarioResult]:
-    """Run and print the scenarios one after the other."""
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report

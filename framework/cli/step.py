@@ -111,7 +111,6 @@ def _step(timeline: Timeline, page: Page, all_accesses: bool) -> None:
 
 
 def _read(prompt: str) -> str | None:
-    """Read a command; from a pipe, without a prompt."""
     try:
         return input(prompt if sys.stdin.isatty() else "")
     except EOFError:

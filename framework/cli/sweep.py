@@ -140,7 +140,6 @@ class _Progress:
         self.last = 0.0
 
     def __call__(self, state: State) -> None:
-        """See `sweep.running.Tell`."""
         import time
 
         now = time.monotonic()

@@ -9,15 +9,13 @@ Exit codes: 0 nothing is refuted, 1 something is, 130 interrupted.
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
+from foliolab.framework.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,10 +32,6 @@ SOON_PLAYED: Final = 5
 """The largest order whose counterexample is repeated after Ctrl-C, too; larger folios take too long."""
 MEMORY: Final = "1G"
 
-Names = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
-]
 All = Annotated[bool, typer.Option("--all", help="Attack all policies; print a table of all claims.")]
 Seconds = Annotated[float, typer.Option("--budget", min=0.1, metavar="SECONDS", help="Time for each policy.")]
 Attacks = Annotated[
@@ -45,14 +39,10 @@ Attacks = Annotated[
     typer.Option("--attacks", metavar="LIST", help="explored, random, symbolic or structural. [all]"),
 ]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory for the states of a search.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Tso = Annotated[bool, typer.Option("--tso", help="Explore with store buffers (x86-TSO).")]
 Jobs = Annotated[
     int,
     typer.Option(min=0, metavar="N", help="0: attacks run one after the other, in this process; else side by side."),
-]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
 ]
 Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all verdicts and counterexamples.")]
 Findings = Annotated[
@@ -62,15 +52,15 @@ Findings = Annotated[
 
 
 def run(  # noqa: PLR0913  (one parameter per option)
-    policies: Names = None,
+    policies: _common.Names = None,
     every: All = False,
     budget: Seconds = SECONDS,
     attacks: Attacks = None,
     memory: Memory = MEMORY,
-    seed: Seed = 1,
+    seed: _common.Seed = 1,
     tso: Tso = False,
     jobs: Jobs = 1,
-    output: Output = FOLDER,
+    output: _common.Examples = FOLDER,
     json: Json = None,
     save_findings: Findings = None,
     plugin: _common.Plugins = None,
@@ -88,7 +78,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger
     from foliolab.framework.verify.attack import Budget
-    from foliolab.framework.verify.verdicts import Verdicts
+    from foliolab.framework.verify.verifier import Verdicts
 
     _check_output(output)
     limit = parse_memory(memory)
@@ -119,14 +109,12 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
 
 def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: list[Path] | None) -> list[Scheme]:
-    """The policies that the user named; without names, those of the plugin files."""
     if every and written:
         raise UsageError("--all already means every policy", "leave out --all or the names")
     return found.parse_policies(["all"]) if every else _common.schemes(found, written, plugin)
 
 
 def _check_output(output: Path) -> None:
-    """Refuse an --output that cannot be written, before any attack runs."""
     if output.suffix == ".json":
         _common.writable(output)
     elif output.exists() and not output.is_dir():
@@ -149,7 +137,6 @@ def _attack(
 def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool) -> list[Shown]:
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
-    from foliolab.framework.verify.counterexample import path_for
     from foliolab.framework.verify.timeline import Timeline
 
     shown: list[Shown] = []
@@ -157,15 +144,7 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         example = finding.counterexample
         if example is None:
             continue
-        path = path_for(example, output, first and not shown)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            example.save(path)
-            where = str(path)
-        except (OSError, FolioLabError) as fault:
-            sys.stderr.write(f"foliolab: {path} cannot be written: {fault}\n")
-            where = ""
-        command = shlex.join(["foliolab", "step", where])
+        path, command = _common.write_counterexample(example, output, first and not shown)
         late = verification.interrupted and example.shape.get("max_order", 0) > SOON_PLAYED
-        shown.append(Shown(finding, None if late else Timeline(example, scheme), where, command))
+        shown.append(Shown(finding, None if late else Timeline(example, scheme), path, command))
     return shown

@@ -43,8 +43,6 @@ class Figure:
 
     Args:
         name: the kernel's name, if there is one; unique among all decisions and figures.
-        unit: of the values.
-        shows: what the figure is.
         per: what has a value of its own: "MM", "frame", or "" for the whole machine.
         section: the section of the specification that describes the figure.
         ask: the values at a moment.

@@ -26,7 +26,6 @@ class Entries:
     """The present page table entries of all MMs, each array of shape (entries,).
 
     Attributes:
-        mm: the MM of each entry.
         vpn: the first page of address space that the entry maps.
         frame: the first frame that the entry maps.
         flags: the low bits of the entry.
@@ -43,7 +42,6 @@ class Pairs:
     """MMs with the large folios that they map, each array of shape (pairs,).
 
     Attributes:
-        mm: the MM.
         head: the folio's first frame.
     """
 
@@ -51,7 +49,6 @@ class Pairs:
     head: Counts
 
     def where(self, wanted: Bools) -> Pairs:
-        """The pairs that a mask of shape (pairs,) selects."""
         return Pairs(self.mm[wanted], self.head[wanted])
 
 
@@ -126,12 +123,10 @@ class Moment:
 
     @cached_property
     def ptes(self) -> Entries:
-        """PTEs that map a page."""
         return self._entries([self.machine.ptes(mm) for mm in range(self.machine.shape.nr_mms)], 1)
 
     @cached_property
     def pmds(self) -> Entries:
-        """PMDs that map a folio."""
         return self._entries([self.machine.pmds(mm) for mm in range(self.machine.shape.nr_mms)], PTRS_PER_PTE)
 
     @staticmethod

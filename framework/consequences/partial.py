@@ -52,7 +52,6 @@ class PartialMappings:
         """Take in a moment.
 
         Args:
-            moment: the machine then.
             where: the moment's name.
         """
         truth = moment.truth
@@ -107,7 +106,6 @@ class PartialMappings:
 
 
 def _unmapped_pages(moment: Moment, heads: list[int]) -> int:
-    """How many pages of these folios nothing maps."""
     wanted = np.zeros(moment.truth.heads.size, np.bool_)
     wanted[np.array(heads, np.int64)] = True
     pages: Counts = moment.truth.page_mapcount[wanted[moment.truth.heads]]

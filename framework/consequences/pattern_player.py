@@ -35,10 +35,7 @@ class PatternPlayer:
     """Carries out a pattern's operations.
 
     Args:
-        scheme: the policy.
         usage: how much the pattern may use.
-        seed: of what is random in it.
-        execution: native, or interpreted.
         look: called with the machine and the operation in words.
         every: after how many operations each time.
     """
@@ -66,7 +63,6 @@ class PatternPlayer:
         self.machine = Machine(scheme, shape, execution)
 
     def play(self, pattern: SharingPattern) -> None:
-        """Carry out the whole pattern."""
         pattern.play(self.processes, self.usage)
 
     def _do(self, operation: Operation) -> None:

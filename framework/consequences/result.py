@@ -19,7 +19,6 @@ class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How a decision fell by a policy's answers, over all moments.
 
     Attributes:
-        name: of the decision.
         asked: how often it was taken.
         held_back: how often the kernel did not act although the folio is exclusive by the page tables.
         risked: how often the kernel acted although the folio is shared by the page tables.
@@ -34,7 +33,6 @@ class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     first_risked: str = ""
 
     def add(self, other: Decided) -> None:
-        """Add the counts of another source."""
         _sum(self, other, "asked", "held_back", "risked")
         self.first_held_back = self.first_held_back or other.first_held_back
         self.first_risked = self.first_risked or other.first_risked
@@ -44,7 +42,6 @@ class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How far a figure was from the truth, over all moments.
 
     Attributes:
-        name: of the figure.
         values: how many were compared.
         high, low: how many were too high, too low.
         sum: sum of the absolute errors, in the figure's unit.
@@ -80,7 +77,6 @@ class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return self.relative_sum / self.relative if self.relative else 0.0
 
     def add(self, other: Figured) -> None:
-        """Add the counts of another source."""
         _sum(self, other, "values", "high", "low", "sum", "relative", "relative_sum")
         self.largest_relative = max(self.largest_relative, other.largest_relative)
         if other.largest > self.largest:
@@ -114,7 +110,6 @@ class PartlyMapped(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     first: str = ""
 
     def add(self, other: PartlyMapped) -> None:
-        """Add the counts of another source."""
         _sum(self, other, "folios", "late", "late_moments", "missed", "needless")
         self.late_longest = max(self.late_longest, other.late_longest)
         self.first = self.first or other.first
@@ -145,7 +140,6 @@ class PolicyOutcome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     partial: PartlyMapped
 
     def add(self, other: PolicyOutcome) -> None:
-        """Add the counts of another source."""
         self.moments += other.moments
         for decided, more in zip(self.decisions, other.decisions, strict=True):
             decided.add(more)
@@ -161,9 +155,7 @@ class SourceResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         name: as the user writes it.
-        summary: one line.
         size: of the folios in KiB, if one was chosen; 0: the source's own.
-        outcomes: one for each policy.
     """
 
     name: str
@@ -176,7 +168,6 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
     """Policies on sources of moments.
 
     Attributes:
-        seed: of what is random.
         mms: processes of a sharing pattern at a time; 0: the number that each source has.
         sources: in the order asked for; `courses` in the file.
     """

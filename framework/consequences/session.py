@@ -26,11 +26,8 @@ class ConsequencesRequest:
 
     Args:
         sources: in the order of the report.
-        schemes: the policies.
         seed: the seed that the sources have, for the result.
         mms: processes of sharing patterns at a time, for the result.
-        command: the command that repeats it.
-        execution: native or interpreted.
         patience: seconds that one policy may take on one source.
     """
 
@@ -47,7 +44,6 @@ def follow(request: ConsequencesRequest, progress: Progress | None = None) -> Co
     """Run every source under every policy.
 
     Args:
-        request: what to do.
         progress: called with each source and policy.
 
     Returns:

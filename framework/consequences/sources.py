@@ -32,7 +32,6 @@ class MomentSource(Protocol):
 
     Attributes:
         name: as the user writes it.
-        summary: one line.
         size: of its folios in KiB, if it was chosen; 0: its own.
     """
 
@@ -61,7 +60,6 @@ class FromWorkload:
     Args:
         workload: its threads run one after the other.
         wish: order of the folios; a workload that does not support it uses its largest one.
-        seed: of what is random in it.
     """
 
     workload: Workload
@@ -70,7 +68,6 @@ class FromWorkload:
 
     @property
     def order(self) -> int:
-        """The order of the folios."""
         return self.wish if self.wish in self.workload.orders else max(self.workload.orders)
 
     @property
@@ -112,9 +109,7 @@ class FromPattern:
     """A sharing pattern; its operations make the moments.
 
     Args:
-        pattern: the pattern.
         usage: how much it may use.
-        seed: of what is random in it.
         moments: at most so many, evenly over the operations; 0: one after each operation.
     """
 
@@ -152,7 +147,6 @@ class FromScenarios:
 
     Args:
         name: of the scenario, or of all of them.
-        summary: one line.
         scenarios: one or more.
         size: of the folios in KiB, if it was chosen; 0: the scenarios' own.
     """

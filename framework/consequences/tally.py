@@ -16,9 +16,6 @@ from foliolab.framework.engine.machine import Machine
 class Tally:
     """The counts of one policy on one source.
 
-    Args:
-        scheme: the policy.
-
     Attributes:
         moments: how many were looked at so far.
     """
@@ -38,7 +35,6 @@ class Tally:
         """Let every decision and figure look at a moment.
 
         Args:
-            machine: the machine, between two operations.
             where: the moment's name.
         """
         moment = Moment(machine)

@@ -14,10 +14,11 @@ from importlib import import_module
 from typing import Any, Final, Literal
 
 from foliolab.framework.contract.hooks import HOOK_ARGUMENTS, HOOKS_WITH_VPN, Hook, Hooks, takes_vpn
+from foliolab.framework.contract.models import Models
 from foliolab.framework.contract.parameter import Parameter, Values, read_by
+from foliolab.framework.contract.stored import Per, Stored
 from foliolab.framework.errors import PluginError, UsageError
 from foliolab.framework.machine.calltree import called_by, origin, readers, where
-from foliolab.framework.machine.layout import Bits, Field
 
 API_VERSION: Final = 2
 """The version of this contract; a policy that is written for this version or the one before is accepted.
@@ -54,86 +55,6 @@ def exact_claim(owners: int) -> str:
 def exact_up_to(claims: Set[str]) -> int:
     """The number of MMs of an `exact-for-…` claim; 0 without such a claim."""
     return max((owners for owners in _EXACT_FOR if exact_claim(owners) in claims), default=0)
-
-
-Per = Literal["folio", "page", "mm"]
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A field that a policy stores.
-
-    Args:
-        name: the kernel's name where there is one.
-        ctype: i8 … u64.
-        per: one per folio, per page, or per MM.
-        page: which struct page of the folio holds it (per folio only); 1 is the first tail page.
-        offset: bytes from the start of that struct page (or of the policy's part of struct mm); offsets
-            of 64 and more lie outside of today's struct page and make it larger.
-        count: elements of an array.
-        init: value in a fresh folio; also the value it must have again once nothing maps the folio.
-        wraps: arithmetic on it is meant modulo its width.
-        overlays: it shares its bytes with another field on purpose (a union).
-        transient: it need not return to `init` when nothing maps the folio.
-        doc: one line.
-        bits: named bit ranges, for pictures.
-    """
-
-    name: str
-    ctype: str
-    per: Per = "folio"
-    page: int = 1
-    offset: int = 0
-    count: int = 1
-    init: int | None = None
-    wraps: bool = False
-    overlays: bool = False
-    transient: bool = False
-    doc: str = ""
-    bits: tuple[Bits, ...] = ()
-
-    def at(self, stride: int) -> Field:
-        """This field in the layout of its struct; struct pages are `stride` bytes apart."""
-        base = self.page * stride if self.per == "folio" else 0
-        return Field(self.name, self.ctype, base + self.offset, self.count, self.init, self.wraps, self.doc, self.bits)
-
-
-@dataclass(frozen=True)
-class Models:
-    """Which Linux kernels behave like a policy. `foliolab kernel check` compares such a running kernel with the policy.
-
-    Args:
-        since: the first release, (major, minor).
-        until: the first release that no longer does; None: none so far.
-        options: what its configuration must have, such as "CONFIG_MM_ID=y"; "CONFIG_X=n" is an option that is
-            not set.
-
-    Raises:
-        PluginError: the releases are in no order, or an option is not written so.
-    """
-
-    since: tuple[int, int]
-    until: tuple[int, int] | None = None
-    options: tuple[str, ...] = ()
-
-    @property
-    def description(self) -> str:
-        """The releases and options as a text: "Linux from 6.15 on, CONFIG_MM_ID=y"."""
-        first = ".".join(map(str, self.since))
-        last = f"before {'.'.join(map(str, self.until))}" if self.until else "on"
-        options = f", {', '.join(self.options)}" if self.options else ""
-        return f"Linux from {first} {last}{options}"
-
-    def __post_init__(self) -> None:
-        for release in (self.since, self.until):
-            if release is not None and [type(number) for number in release] != [int, int]:
-                raise PluginError(f"Models: {release!r} is not a kernel release", "write (6, 15) for 6.15")
-        if self.until is not None and self.until <= self.since:
-            raise PluginError(f"Models: until={self.until} is not after since={self.since}", "swap the two")
-        for option in self.options:
-            name, equals, value = option.partition("=")
-            if not (name.startswith("CONFIG_") and equals and value):
-                raise PluginError(f"Models: {option!r} is not a kernel option", 'write it like "CONFIG_MM_ID=y"')
 
 
 Layout = Literal["6.7", "6.14", "mm-id-v1", "6.15", "rfc-2026"]

@@ -1,7 +1,7 @@
-"""The workload contract: how a state is prepared and what is then timed.
+"""The workload contract: how a state is prepared, and the calls that are then timed.
 
-A workload is a `Workload` value around one function, `prepare`. It brings a fresh machine into a state and
-returns what to time: one call, or one call for each thread. The same function serves native timing over
+A workload is a `Workload` value around one function, `prepare`. The function brings a fresh machine into a state and
+returns the timed call, or one call for each thread. The same function serves native timing over
 gigabytes and the interpreted counting of atomics over a few folios.
 """
 
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from foliolab.framework.errors import PluginError
 from foliolab.framework.machine.layout import PMD_ORDER
 
-Timed = Callable[[], Any]
+if TYPE_CHECKING:
+    from foliolab.framework.engine.machine import Machine
+
+Timed = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class Setting:
     Args:
         order: log2 of the pages of a folio.
         nr_pages: pages of memory to work on; a multiple of the folio's.
-        seed: for whatever is random.
-        counting: interpreted, to count accesses: one thread, as little work as is representative.
+        seed: of everything random.
+        counting: whether the run is interpreted and counts accesses: one thread, as little work as is representative.
     """
 
     order: int
@@ -51,17 +54,17 @@ class Workload:
         name: unique; lower case with hyphens.
         summary: one line: what is prepared, what is timed.
         references: where it comes from.
-        prepare: (machine, setting) -> the timed call, or a list of them, one a thread.
-        orders: the folio orders that it makes sense for.
+        prepare: (machine, setting) -> the timed call, or a list of calls, one per thread.
+        orders: the folio orders that the workload is meant for.
         needs: capabilities that a policy must claim.
-        mms: address spaces it uses.
+        mms: address spaces that it uses.
         spaces: address space of each MM, in multiples of the setting's pages.
         frames: page frames, in multiples of the setting's pages.
         contents: whether it writes page contents (real 4 KiB copies).
-        scratch: bytes of scratch memory it wants, or a function of the setting.
+        scratch: bytes of scratch memory that it uses, or a function of the setting.
         threads: threads that it starts.
         pages: pages that one timed call handles, for ns per page; a function of the setting.
-        limit: pages of memory beyond which there is nothing to gain, for folios of an order; None without limit.
+        limit: (order) -> pages of memory beyond which results no longer change; None without limit.
         small: pages that suffice for counting; at least two folios are always used.
         program: whether `prepare` runs a program through several phases, rather than to one state:
             `foliolab consequences` follows it, and comparisons time it only where it is named.
@@ -69,7 +72,7 @@ class Workload:
 
     name: str
     summary: str
-    prepare: Callable[[Any, Setting], Timed | Sequence[Timed]]
+    prepare: Callable[[Machine, Setting], Timed | Sequence[Timed]]
     references: tuple[str, ...] = ()
     orders: tuple[int, ...] = (0, *range(2, PMD_ORDER + 1))
     needs: frozenset[str] = frozenset()

@@ -1,9 +1,9 @@
 """Calls from the engine into the policy: one entry per hook, with the same five arguments and an integer result.
 
-The engine's text is compiled once for all policies of one memory layout, the policy's once for itself; between
-them stands `policy_call`. Interpreted it calls the policy's function, native it jumps through a table that
-lies in front of the memory. The functions here adapt a hook's arguments and answers to that; they belong to
-the policy's side and are specialised with it.
+The engine is compiled once for each memory layout, each policy separately. `policy_call` connects the two. Interpreted,
+it calls the policy's function; native, it jumps through a table of addresses in front of the memory. The entries below
+adapt the arguments and answers of each hook (see `contract.hooks.Hooks`) to that call; they are compiled with the
+policy.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def partially_mapped_of(answer: int) -> bool:
 
 
 def policy_call(vm: Memory, entry: int, folio: Folio, page: Page | Folio, nr: int, mm: MM | Folio, vpn: int) -> int:
-    """Call the policy's entry of that number (see `ENTRIES`); the folio stands in for an argument it does not take."""
+    """Call the policy's entry with number `entry` in ENTRIES; callers pass the folio for arguments it does not use."""
     return vm.policy[entry](folio, page, nr, mm, vpn)
 
 
@@ -97,12 +97,12 @@ def dup_file_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> in
 
 
 def dup_anon_ptes(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
-    """fork: PTEs map pages of an anonymous folio in the child, none of them AnonExclusive any more."""
+    """fork: PTEs map pages of an anonymous folio in the child; the pages lose AnonExclusive."""
     for i in range(nr):
-        one = nth_page(page, i)
-        if PageAnonExclusive(one):
-            ClearPageAnonExclusive(one)
-        hooks.dup_page(one)
+        mapped = nth_page(page, i)
+        if PageAnonExclusive(mapped):
+            ClearPageAnonExclusive(mapped)
+        hooks.dup_page(mapped)
     hooks.dup_ptes_at(folio, page, nr, mm, vpn)
     return 0
 
@@ -151,7 +151,7 @@ def page_exclusive(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> i
 
 
 def move_pte(folio: Folio, page: Page, nr: int, mm: MM, vpn: int = 0) -> int:
-    """mremap moved a PTE; to page `nr` of address space."""
+    """mremap moved a PTE from page `vpn` of address space to page `nr`."""
     hooks.move_pte(folio, page, mm, vpn, nr)
     return 0
 
@@ -160,7 +160,7 @@ ENTRIES: Final[tuple[Callable[..., int], ...]] = (
     prepare, release, new_anon, new_anon_pmd, add_ptes, add_pmd, dup_file_ptes, dup_anon_ptes, dup_pmd,
     remove_ptes, remove_pmd, can_reuse, maybe_mapped_shared, mapcount, page_mapcount, page_exclusive, move_pte,
 )  # fmt: skip
-"""The entries by number."""
+"""The entries; an entry's number is its index."""
 
 KINDS: Final = "fpiai"
 """Kinds of an entry's arguments: folio, page, integer, address space (MM), page of address space."""

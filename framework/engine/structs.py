@@ -1,7 +1,7 @@
 """The structs of the modelled kernel, at their real offsets, and where a policy's fields go in them.
 
-Offsets are those of 64-bit Linux (include/linux/mm_types.h); specification 1.1 lists them
-for <= 6.14, 2.1 and 2.2 for the series and the merged work, 4.4 for the precise scheme, 5.1 for the RFC of April 2026.
+Offsets are those of 64-bit Linux (include/linux/mm_types.h). They are listed in specification 1.1 for Linux up to 6.14,
+in 2.1 and 2.2 for the series and the merged work, in 4.4 for the precise scheme, in 5.1 for the RFC of April 2026.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from foliolab.framework.contract.policy import Layout, Scheme, Stored
+from foliolab.framework.contract.policy import Layout, Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.errors import LayoutError
 from foliolab.framework.machine.layout import CTYPES, Field, Layouts, Struct
 
@@ -51,28 +52,14 @@ PAGE_FIELDS: Final = (
     Field("memcg_data", "u64", 56, doc="not modelled"),
 )
 
-_COMMON: Final[dict[Layout, tuple[Stored, ...]]] = {
-    "6.7": (
-        Stored("_pincount", "i32", page=1, offset=32, init=0),
-        Stored("_nr_pages", "u32", page=1, offset=36),
-    ),
-    "6.14": (
-        Stored("_pincount", "i32", page=1, offset=28, init=0),
-        Stored("_nr_pages", "u32", page=1, offset=32),
-    ),
-    "mm-id-v1": (
-        Stored("_pincount", "i32", page=1, offset=28, init=0),
-        Stored("_nr_pages", "u32", page=1, offset=56),
-    ),
-    "6.15": (
-        Stored("_pincount", "i32", page=1, offset=28, init=0),
-        Stored("_nr_pages", "u32", page=1, offset=56),
-    ),
-    "rfc-2026": (
-        Stored("_pincount", "i32", page=1, offset=16, init=0),
-        Stored("_nr_pages", "u32", page=1, offset=56),
-    ),
+_PINCOUNT_AND_NR_PAGES: Final[dict[Layout, tuple[int, int]]] = {
+    "6.7": (32, 36),
+    "6.14": (28, 32),
+    "mm-id-v1": (28, 56),
+    "6.15": (28, 56),
+    "rfc-2026": (16, 56),
 }
+"""The offsets of `_pincount` and `_nr_pages` in the first tail page."""
 _MAPCOUNT_1: Final = Stored("_mapcount_1", "i32", page=1, offset=48)
 _ANY_FOLIO: Final = (
     Stored("_flags_1", "u64", page=1, offset=0, doc="low 8 bits: order; PG_partially_mapped"),
@@ -141,24 +128,23 @@ def page_stride(scheme: Scheme) -> int:
 
 def common_fields(layout: Layout) -> tuple[Stored, ...]:
     """The fields of struct folio's tail pages that belong to no scheme."""
-    common = _ANY_FOLIO + _COMMON[layout]
+    pincount, nr_pages = _PINCOUNT_AND_NR_PAGES[layout]
+    common = (
+        *_ANY_FOLIO,
+        Stored("_pincount", "i32", page=1, offset=pincount, init=0),
+        Stored("_nr_pages", "u32", page=1, offset=nr_pages),
+    )
     # the RFC of April 2026 puts the folio's own mapcount where the first tail page has its (specification 5.1)
     return tuple(f for f in common if f is not _MAPCOUNT_1) if layout == "rfc-2026" else common
 
 
-def _overlap(a: Field, b: Field) -> bool:
-    return a.offset < b.end and b.offset < a.end
-
-
 def _check_offsets(scheme: Scheme, stride: int, own: list[tuple[Stored, Field]], others: list[Field]) -> None:
+    """Refuse a policy's field that overlaps another, unless it repeats the kernel's field or is declared a union."""
     for i, (stored, field) in enumerate(own):
         later = [] if stored.overlays else [f for s, f in own[i + 1 :] if not s.overlays]
         for other in others + later:
-            if _overlap(field, other) and (field.name, field.offset, field.ctype) != (
-                other.name,
-                other.offset,
-                other.ctype,
-            ):
+            same = (field.name, field.offset, field.ctype) == (other.name, other.offset, other.ctype)
+            if not same and field.offset < other.end and other.offset < field.end:
                 raise LayoutError(
                     f"policy {scheme.name}: field {field.name} at page[{field.offset // stride}] byte "
                     f"{field.offset % stride} overlaps {other.name}",
@@ -197,7 +183,10 @@ def layouts_of(scheme: Scheme) -> Layouts:
 
 @cache
 def engine_layouts(scheme: Scheme) -> Layouts:
-    """The structs as the engine's own text sees them: alike for all policies of one kernel layout."""
+    """The structs with the kernel's fields only, which are equal for all policies of one kernel layout.
+
+    The engine is compiled once for each of these layouts, not once for each policy.
+    """
     stride = page_stride(scheme)
     common = [
         Field(f.name, f.ctype, f.offset, f.count)
@@ -209,5 +198,6 @@ def engine_layouts(scheme: Scheme) -> Layouts:
 
 
 def _without(fields: list[Field], own: list[tuple[Stored, Field]]) -> list[Field]:
+    """The fields that the policy does not declare itself."""
     names = {f.name for _, f in own}
     return [f for f in fields if f.name not in names]

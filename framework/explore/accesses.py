@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.contract.policy import Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.explore.counterexample_lane import CounterexampleLane
@@ -41,8 +42,7 @@ class Access:
         field: the field, as `verify.field_names.name_of` writes it.
         old, new: the value before and after; equal for a read.
         file, line: location of the text that did it.
-        code: that line of the text.
-        frame: frame of the struct page; -1 for a page table.
+        frame: frame of the struct page; -1 for a page table, or if it is not recorded.
         offset, size: bytes of memory.
         stored: the declaration of the field, if it is the policy's.
         thread: number of the thread in a counterexample with threads; otherwise -1.
@@ -54,12 +54,16 @@ class Access:
     new: int
     file: str
     line: int
-    code: str
-    frame: int
-    offset: int
-    size: int
+    frame: int = -1
+    offset: int = -1
+    size: int = 0
     stored: Stored | None = None
     thread: int = -1
+
+    @property
+    def code(self) -> str:
+        """The line of the text."""
+        return linecache.getline(self.file, self.line).strip()
 
     @property
     def writes(self) -> bool:
@@ -85,21 +89,9 @@ def access_of_frame(frame: Frame, scheme: Scheme, thread: int) -> Access | None:
     if not frame.op or not frame.location:
         return None
     file, _, line = frame.location.rpartition(":")
+    stored = field_of(scheme, frame.field)
     number = int(line) if line.isdecimal() else 0
-    return Access(
-        op=frame.op,
-        field=frame.field,
-        old=frame.old,
-        new=frame.new,
-        file=file,
-        line=number,
-        code=linecache.getline(file, number).strip(),
-        frame=-1,
-        offset=-1,
-        size=0,
-        stored=field_of(scheme, frame.field),
-        thread=thread,
-    )
+    return Access(frame.op, frame.field, frame.old, frame.new, file, number, stored=stored, thread=thread)
 
 
 @dataclass
@@ -201,22 +193,9 @@ class _Recorder:
         if in_pages:
             self._keep(frame)
         name = name_of(self.machine, ref)
-        file, line = location
-        self.found.accesses.append(
-            Access(
-                op=op,
-                field=name,
-                old=old,
-                new=new,
-                file=file,
-                line=line,
-                code=linecache.getline(file, line).strip(),
-                frame=frame,
-                offset=ref.off,
-                size=ref.ctype.bytes,
-                stored=field_of(self.machine.scheme, name),
-            )
-        )
+        stored = field_of(self.machine.scheme, name)
+        access = Access(op, name, old, new, *location, frame, ref.off, ref.ctype.bytes, stored)
+        self.found.accesses.append(access)
 
     def _keep(self, frame: int) -> None:
         """Copy the struct pages of a frame's folio at its first access, which has not taken effect yet."""

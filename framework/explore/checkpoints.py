@@ -142,10 +142,6 @@ class Checkpoints:
         """Position of the newest checkpoint; -1 without one."""
         return self._points[-1].position if self._points else -1
 
-    def nearest(self, position: int) -> int:
-        """Position of the last checkpoint at or before a position."""
-        return max(point.position for point in self._points if point.position <= position)
-
     def add(self, position: int, extra: Any = None) -> None:
         """Make a checkpoint of the present state.
 

@@ -15,13 +15,16 @@ from foliolab.framework.explore.source import EventsSource
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.loop import replay_chunk
 from foliolab.framework.replay.player import FIRST_FRAMES, Plan, Player, TooSmall
-from foliolab.framework.replay.result import Replayed
 
 _COLUMNS: Final = (cells.AT_HEAD, cells.AT_TIME, cells.AT_PAGE, cells.AT_NR, cells.AT_OTHER)
 
 
 class EventLane(Lane):
-    """One policy on events (see `Lane`)."""
+    """One policy on events (see `Lane`).
+
+    Attributes:
+        player: replays the events; None before the first start.
+    """
 
     by_trace = True
     pins = False
@@ -40,17 +43,17 @@ class EventLane(Lane):
             frames=FIRST_FRAMES + 2 * source.pages,  # generous: a machine that must grow starts again at position 0
         )
         self._plan = plan
-        self._player: Player | None = None
+        self.player: Player | None = None
         self._stopped_at = 0
         self._loaded = -1
         super().__init__(source, scheme, memory)
 
     def _start(self) -> None:
-        if self._player is None:
-            self._player = Player(self._plan, self.scheme)
+        if self.player is None:
+            self.player = Player(self._plan, self.scheme)
         self.machine = None
-        self.state, self._chunk = self._player.start()
-        self.machine = self._player.machine
+        self.state, self._chunk = self.player.start()
+        self.machine = self.player.machine
         self._loaded = -1
 
     @property
@@ -75,15 +78,15 @@ class EventLane(Lane):
         return number * CHUNK
 
     def _play(self, begin: int, end: int) -> int:
-        assert self._player is not None and self.state is not None
+        assert self.player is not None and self.state is not None
         first = self._load(begin)
         end = min(end, first + CHUNK)
         self._stopped_at = 0
         try:
-            self._player.play(self.state, begin - first, end - first)
+            self.player.play(self.state, begin - first, end - first)
         except TooSmall as small:
             self._stopped_at = first + int(self.state.all[cells.STEP])
-            self._player.grow(small.why)
+            self.player.grow(small.why)
             self._restart()
             return 0
         finally:
@@ -119,30 +122,12 @@ class EventLane(Lane):
             replay_chunk, "mmiii", self.state.base, at, at + 1
         )
 
-    def numbers(self) -> list[int]:
-        """For each map the number, in the events, of the MM that has it; 0 if none has it."""
-        if self.state is None:
-            return [0] * len(self.source.mms)
-        slots = self.state.table(cells.AT_SLOT).reshape(-1, cells.SLOT_CELLS)[: len(self.source.mms)]
-        return [int(number) if users > 0 else 0 for users, _, number in slots.tolist()]
-
     def names(self) -> list[str]:
-        return [self.source.name(number) if number else "" for number in self.numbers()]
+        if self.state is None:
+            return [""] * len(self.source.mms)
+        slots = self.state.table(cells.AT_SLOT).reshape(-1, cells.SLOT_CELLS)[: len(self.source.mms)]
+        return [self.source.name(number) if users > 0 and number else "" for users, _, number in slots.tolist()]
 
     def _alive(self) -> int:
         assert self.state is not None
         return int(self.state.all[cells.LIVE])
-
-    def replayed(self) -> Replayed:
-        """The result that `foliolab replay` and `precision` would give for the events so far."""
-        assert self._player is not None and self.state is not None and self.machine is not None
-        account = self._player.account
-        kept = self.machine.snapshot()
-        try:
-            account.events = self.position
-            account.folio_ns, account.page_ns = [0] * cells.BUCKETS, [0] * cells.BUCKETS
-            survey = self.source.blocks.survey
-            account.finish(survey.last - survey.first if self.position == self.source.nr_steps else 0)
-            return account.replayed(self._player.scheme.name)
-        finally:
-            self.machine.restore(kept)

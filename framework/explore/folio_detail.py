@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.anatomy.layout import Box, Owner, struct_page
-from foliolab.framework.contract.policy import Per, Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Per, Stored
 from foliolab.framework.engine import structs
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import UsageError

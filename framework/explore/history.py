@@ -16,7 +16,7 @@ MOST_MARKS: Final = 2048
 
 
 class History:
-    """Series of all lanes over positions. If there are too many points, pairs are merged; minimum and maximum stay.
+    """Series of all lanes over positions. If there are too many points, pairs are merged; the maximum stays.
 
     Args:
         lanes: number of lanes.
@@ -29,7 +29,6 @@ class History:
     def __init__(self, lanes: int, most: int = MOST_POINTS) -> None:
         self.nr = 0
         self._positions = np.zeros(most, np.int64)
-        self._low = np.zeros((lanes, len(SERIES), most))
         self._high = np.zeros((lanes, len(SERIES), most))
         self._least = 0  # the fewest steps that a point spans
 
@@ -38,12 +37,8 @@ class History:
         """The last position of each point, shape (nr,)."""
         return self._positions[: self.nr].copy()
 
-    def low(self, lane: int, series: str) -> NDArray[np.float64]:
-        """The minimum of a series between each point and the one before, shape (nr,)."""
-        return self._low[lane, SERIES.index(series), : self.nr].copy()
-
     def high(self, lane: int, series: str) -> NDArray[np.float64]:
-        """The maximum, as `low`."""
+        """The maximum of a series between each point and the one before, shape (nr,)."""
         return self._high[lane, SERIES.index(series), : self.nr].copy()
 
     @property
@@ -60,24 +55,23 @@ class History:
         """
         if position <= self.last:
             return
-        now = np.array(values).reshape(self._low.shape[:2])
+        now = np.array(values).reshape(self._high.shape[:2])
         if self.nr > 1 and position - int(self._positions[self.nr - 2]) <= self._least:
             at = self.nr - 1
-            self._low[:, :, at] = np.minimum(self._low[:, :, at], now)
             self._high[:, :, at] = np.maximum(self._high[:, :, at], now)
         else:
             if self.nr == len(self._positions):
                 self._halve()
             at = self.nr
-            self._low[:, :, at] = self._high[:, :, at] = now
+            self._high[:, :, at] = now
             self.nr += 1
         self._positions[at] = position
 
     def _halve(self) -> None:
         nr = self.nr // 2
         self._positions[:nr] = self._positions[1 : 2 * nr : 2]
-        for values, join in ((self._low, np.minimum), (self._high, np.maximum)):
-            values[:, :, :nr] = join(values[:, :, : 2 * nr : 2], values[:, :, 1 : 2 * nr : 2])
+        high = self._high
+        high[:, :, :nr] = np.maximum(high[:, :, : 2 * nr : 2], high[:, :, 1 : 2 * nr : 2])
         self.nr = nr
         self._least = max(1, (int(self._positions[nr - 1]) - int(self._positions[0])) // nr)
 
@@ -85,8 +79,8 @@ class History:
 class Marks:
     """The steps that made answers wrong, by lane.
 
-    The run is divided into at most MOST_MARKS bins of equal width. A bin keeps its first and last such step and their
-    number; a search for one between these two must run the bin again.
+    The run is divided into at most MOST_MARKS bins of equal width. A bin keeps its first and last such step; a search
+    for one between these two must run the bin again.
 
     Args:
         lanes: number of lanes.
@@ -98,7 +92,6 @@ class Marks:
         self.nr = -(-max(nr_steps, 1) // self.width)
         self._first = np.full((lanes, self.nr), -1, np.int64)
         self._last = np.full((lanes, self.nr), -1, np.int64)
-        self._count = np.zeros((lanes, self.nr), np.int64)
         self._apart_first = np.full(self.nr, -1, np.int64)
         self._apart = np.zeros(self.nr, np.int64)
 
@@ -120,7 +113,6 @@ class Marks:
             fresh = self._first[lane, bins] < 0
             self._first[lane, bins[fresh]] = steps[at[fresh]]
             self._last[lane, bins] = steps[at + counts - 1]
-            self._count[lane, bins] += counts
         live = [steps for steps, runs in zip(chosen, running, strict=True) if runs]
         if len(live) < 2 or not any(steps.size for steps in live):
             return
@@ -138,11 +130,6 @@ class Marks:
         """
         at = np.flatnonzero(self._apart)
         return self._apart_first[at] + 1, self._apart[at].copy()
-
-    def wrongs(self, lane: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(positions, counts), as `disagreements`, of all steps that made an answer of one lane wrong."""
-        at = np.flatnonzero(self._count[lane])
-        return self._first[lane, at] + 1, self._count[lane, at].copy()
 
     def before(self, step: int, lane: int | None) -> tuple[int, int] | None:
         """The last step before `step` that made an answer wrong, as far as it is known.

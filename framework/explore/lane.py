@@ -45,14 +45,12 @@ class Totals:
         mms: living MMs.
         exclusive, shared: folios that one MM maps, and that several MMs map.
         false_shared, unsafe: exclusive folios that the policy calls shared, and the reverse.
-        exclusive_pages, shared_pages, false_shared_pages, unsafe_pages: pages of these folios.
         false_copies: write faults so far that copied although one MM alone mapped the folio (and more than one page
             of it), and nothing else referred to the folio.
         wrong_reuses: write faults so far that reused a page of a folio that another MM mapped, too.
         mapped, unmapped, forked, moved: pages so far that were mapped by faults, unmapped, copied to a child's page
             tables, moved by mremap.
         false_begun, unsafe_begun: how often so far an answer became wrong.
-        frames: page frames in use.
     """
 
     mms: int = 0
@@ -60,10 +58,6 @@ class Totals:
     shared: int = 0
     false_shared: int = 0
     unsafe: int = 0
-    exclusive_pages: int = 0
-    shared_pages: int = 0
-    false_shared_pages: int = 0
-    unsafe_pages: int = 0
     false_copies: int = 0
     wrong_reuses: int = 0
     mapped: int = 0
@@ -72,7 +66,6 @@ class Totals:
     moved: int = 0
     false_begun: int = 0
     unsafe_begun: int = 0
-    frames: int = 0
 
     @property
     def page_operations(self) -> int:
@@ -99,6 +92,7 @@ class Lane(ABC):
         machine: the policy's machine in the present state; None if none could be made.
         state: the account of owners in the machine's memory (`replay.cells`); None without a machine.
         position: steps done.
+        pace: how long a step took lately.
         busy: one byte, 1 while the policy's native code may run. It can lie in shared memory, so that after a crash
             the parent process knows which policy ran.
     """
@@ -122,7 +116,7 @@ class Lane(ABC):
         self._fault: FolioLabError | None = None
         self._fault_at = 0
         self._wrongs: list[NDArray[np.int64]] = []
-        self._pace = Pace()
+        self.pace = Pace()
         self._since = 0.0  # seconds of running since the newest checkpoint
         self._before: dict[int, NDArray[np.uint8]] = {}  # struct pages before the last step, by head frame
         self._begin()
@@ -168,17 +162,12 @@ class Lane(ABC):
         """Why the lane has stopped; None before the failing step."""
         return self._fault if self._fault is not None and self.position >= self._fault_at else None
 
-    @property
-    def seconds_a_step(self) -> float:
-        """Seconds a step took lately."""
-        return self._pace.step
-
     def run(self, end: int) -> None:
         """Go forward to a position, or until an error stops the lane."""
         try:
             while self.position < end and self.error is None:
                 left = max(self._due - self._since, 0.0)
-                self._advance(min(end, self.position + self._pace.steps(left)))
+                self._advance(min(end, self.position + self.pace.steps(left)))
         except Exception as fault:  # whatever a policy's own code raises
             self._fail(fault)
         self.farthest = max(self.farthest, self.position)
@@ -189,7 +178,7 @@ class Lane(ABC):
             return
         if position < self.position:
             self._restore(position)
-            close = position - max(8, self._pace.steps(CLOSE))
+            close = position - max(8, self.pace.steps(CLOSE))
             if close - self.position > position - close:
                 self.run(close)
                 self._mark()
@@ -241,7 +230,7 @@ class Lane(ABC):
         passed = time.perf_counter() - began
         if self.position > before:
             self._since += passed
-            self._pace.add(self.position - before, passed)
+            self.pace.add(self.position - before, passed)
             if self._since >= self._due:
                 self._mark()
 
@@ -371,18 +360,12 @@ class Lane(ABC):
             return Totals()
         table = self.state.table(cells.AT_BUCKET).reshape(BUCKETS, BUCKET_CELLS)
         tallies = self.state.table(cells.AT_TALLY)
-        shared = table[2 : MOST_OWNERS + 1, :2].sum(axis=0)
-        free = self.machine.vm.at("zone", self.machine.map.zone).nr_free.peek()
         return Totals(
             mms=self._alive(),
             exclusive=int(table[1, 0]),
-            shared=int(shared[0]),
+            shared=int(table[2 : MOST_OWNERS + 1, 0].sum()),
             false_shared=int(table[FALSE, 0]),
             unsafe=int(table[UNSAFE, 0]),
-            exclusive_pages=int(table[1, 1]),
-            shared_pages=int(shared[1]),
-            false_shared_pages=int(table[FALSE, 1]),
-            unsafe_pages=int(table[UNSAFE, 1]),
             false_copies=int(tallies[cells.SOLE_COPIES]),
             wrong_reuses=int(tallies[cells.WRONG_REUSES]),
             mapped=int(tallies[cells.PAGES_MAPPED]),
@@ -391,7 +374,6 @@ class Lane(ABC):
             moved=int(tallies[cells.PAGES_MOVED]),
             false_begun=int(tallies[cells.FALSE_EPISODES]) + int(table[FALSE, 0]),
             unsafe_begun=int(tallies[cells.UNSAFE_EPISODES]) + int(table[UNSAFE, 0]),
-            frames=self.machine.shape.nr_pages - int(free),
         )
 
     @abstractmethod

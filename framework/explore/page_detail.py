@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.operation import folio_size_text
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_WRITE, PTRS_PER_PTE
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.folio_detail import FLAGS, folio_of
 from foliolab.framework.explore.source import nr_pages_text
@@ -19,7 +17,6 @@ from foliolab.framework.replay import cells
 if TYPE_CHECKING:
     from foliolab.framework.explore.lane import Lane
 
-T = TypeVar("T")
 RIGHT: Final = "right"
 FALSE_SHARED: Final = "false shared"
 UNSAFE: Final = "unsafe"
@@ -51,16 +48,8 @@ class PageDetail:
         frame: the page frame that is mapped; -1 if none is.
         head: first frame of its folio; -1 if nothing is mapped.
         order: log2 of the folio's pages.
-        by_pmd: whether a PMD maps the page.
-        writable: whether the entry permits writes.
-        swapped: whether the page is swapped out.
         mapcount: mappings of the page according to the page tables.
-        folio_mapcount: mappings of the folio according to the page tables; of a small folio, of its page.
-        policy_mapcount: mappings of the page as /proc/kpagecount would report them; None without an answer.
-        policy_folio_mapcount: mappings of the folio as the policy counts them; None without an answer.
         flags: names of the page's flags.
-        pins: DMA pins of the folio.
-        references: reference count of the folio.
         owners: MMs that map the folio.
         said_shared: the policy's answer to "may several MMs map the folio?"; None for a small folio, or without an
             answer.
@@ -73,16 +62,8 @@ class PageDetail:
     frame: int = -1
     head: int = -1
     order: int = 0
-    by_pmd: bool = False
-    writable: bool = False
-    swapped: bool = False
     mapcount: int = 0
-    folio_mapcount: int = 0
-    policy_mapcount: int | None = None
-    policy_folio_mapcount: int | None = None
     flags: tuple[str, ...] = ()
-    pins: int = 0
-    references: int = 0
     owners: tuple[Owning, ...] = ()
     said_shared: bool | None = None
     verdict: str = ""
@@ -126,50 +107,35 @@ def page_detail(lane: Lane, mm: int, page: int) -> PageDetail:
     entry = pmd or pte
     if not entry & PTE_PRESENT:
         text = f"Page {page:,} of {_name(lane, mm)} is swapped out." if entry else _unmapped(lane, mm, page)
-        return PageDetail(mm, page, swapped=bool(entry), description=text)
+        return PageDetail(mm, page, description=text)
     frame = (entry >> PFN_SHIFT) + (vpn % PTRS_PER_PTE if pmd else 0)
-    detail = _mapped(lane, mm, page, frame, entry, bool(pmd))
+    detail = _mapped(lane, mm, page, frame)
     return replace(detail, description=_describe(lane, detail))
 
 
-def _mapped(lane: Lane, mm: int, page: int, frame: int, entry: int, by_pmd: bool) -> PageDetail:
+def _mapped(lane: Lane, mm: int, page: int, frame: int) -> PageDetail:
     machine, state = lane.machine, lane.state
     assert machine is not None and state is not None
     head, order = folio_of(machine, frame)
     flags = int(machine.page(frame).flags.peek())
     counts = state.table(cells.AT_PAGES)[frame // cells.COUNTS : frame // cells.COUNTS + 1].view(np.uint16)
-    mapcount = int(counts[frame % cells.COUNTS])
     owners = _owners(lane, head, frame, order)
-    references = int(machine.folio(head)._refcount.peek())
-    said_shared = _answer(lambda: bool(machine.maybe_shared(frame))) if order else None
-    folio_cells = state.table(cells.AT_FOLIO).reshape(-1, cells.FOLIO_CELLS)[head >> 2]
+    try:
+        said_shared = bool(machine.maybe_shared(frame)) if order else None
+    except Exception:  # whatever a policy's own code raises
+        said_shared = None
     return PageDetail(
         mm=mm,
         page=page,
         frame=frame,
         head=head,
         order=order,
-        by_pmd=by_pmd,
-        writable=bool(entry & PTE_WRITE),
-        mapcount=mapcount,
-        folio_mapcount=int(folio_cells[4]) if order > 1 else mapcount,
-        policy_mapcount=_answer(lambda: machine.kpagecount(frame)),
-        policy_folio_mapcount=_answer(lambda: machine.mapcount(frame)),
+        mapcount=int(counts[frame % cells.COUNTS]),
         flags=tuple(name for bit, name in FLAGS.items() if flags >> bit & 1),
-        pins=int(machine.folio(head)._pincount.peek()) if order else references // GUP_PIN_COUNTING_BIAS,
-        references=references,
         owners=owners,
         said_shared=said_shared,
         verdict="" if said_shared is None else verdict_of(said_shared, len(owners)),
     )
-
-
-def _answer(question: Callable[[], T]) -> T | None:
-    """The policy's answer; None if its code raises an exception."""
-    try:
-        return question()
-    except Exception:  # whatever a policy's own code raises
-        return None
 
 
 def _owners(lane: Lane, head: int, frame: int, order: int) -> tuple[Owning, ...]:

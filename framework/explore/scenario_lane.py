@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.engine.engine import Execution, Shape
+from foliolab.framework.engine.engine import Shape
 from foliolab.framework.explore.operation_lane import OperationLane, with_account
 from foliolab.framework.explore.source import ScenarioSource
 from foliolab.framework.replay import cells
@@ -42,13 +41,12 @@ class ScenarioLane(OperationLane):
 
     source: ScenarioSource
 
-    def __init__(self, source: ScenarioSource, scheme: Scheme, memory: int, execution: Execution = "native") -> None:
-        self._execution: Execution = execution
+    def __init__(self, source: ScenarioSource, scheme: Scheme, memory: int) -> None:
         self.record: Record | None = None
         super().__init__(source, scheme, memory)
 
     def _start(self) -> None:
-        self.model = _ExploredModel(self.source.scenario, self.scheme, self._execution)
+        self.model = _ExploredModel(self.source.scenario, self.scheme, "native")
         self.machine = self.model.machine
         self.state = Cells(self.machine, self.model.sizes, self.model.account_start)
         self._recount(-1)
@@ -61,16 +59,17 @@ class ScenarioLane(OperationLane):
         self._judge(before, self.record.outcomes)
 
     def interpreted(self, step: int) -> Callable[[], Any]:
-        return partial(self._interpreted, step)
-
-    def _interpreted(self, step: int) -> None:
         assert self.machine is not None
         model, native = self.model, self.machine
-        model.machine = model.swap.machine = native.with_execution("interpreted")
-        try:
-            model.step(step, self.source.scenario.steps[step])
-        finally:
-            model.machine = model.swap.machine = native
+
+        def run() -> None:
+            model.machine = model.swap.machine = native.with_execution("interpreted")
+            try:
+                model.step(step, self.source.scenario.steps[step])
+            finally:
+                model.machine = model.swap.machine = native
+
+        return run
 
     def _before_write(self, step: int) -> list[tuple[int, int, int, bool]]:
         """For each page of a write: (head, owners, the writer's mappings, whether there are other references)."""

@@ -160,7 +160,7 @@ class Session:
         """
         if self._warm and seconds >= WORTHWHILE:
             # the slowest lane first, so that it is not the one that all threads wait for at the end
-            self.parallel.rounds(do, sorted(self.lanes, key=lambda lane: -lane.seconds_a_step), nr)
+            self.parallel.rounds(do, sorted(self.lanes, key=lambda lane: -lane.pace.step), nr)
             return self.parallel.threads
         for lane in self.lanes:  # the first time one after the other, because native code is loaded meanwhile
             for number in range(nr):
@@ -305,11 +305,6 @@ class Session:
         """A callback for optional work: True once another thread waits, or PATIENCE seconds have passed."""
         until = time.perf_counter() + PATIENCE
         return lambda: self.awaited() or time.perf_counter() > until
-
-    @property
-    def page_operations(self) -> int:
-        """Page operations of all lanes so far."""
-        return sum(lane.totals().page_operations for lane in self.lanes)
 
     def close(self) -> None:
         """Release the memory and end the threads."""

@@ -44,26 +44,23 @@ _Maps = dict[MapKey, NDArray[np.uint8]]
 
 @dataclass
 class _Rate:
-    """Steps and page operations a second, measured over half a second."""
+    """Page operations a second, measured over half a second."""
 
     since: float = 0.0
-    position: int = 0
     operations: int = 0
-    steps: float = 0.0
     pages: float = 0.0
 
-    def update(self, position: int, operations: int) -> None:
+    def update(self, operations: int) -> None:
         now = time.perf_counter()
         passed = now - self.since
         if passed < 0.5:
             return
-        if passed < 2 and position >= self.position:
-            self.steps = (position - self.position) / passed
-            self.pages = max(0, operations - self.operations) / passed
-        self.since, self.position, self.operations = now, position, operations
+        if passed < 2 and operations >= self.operations:
+            self.pages = (operations - self.operations) / passed
+        self.since, self.operations = now, operations
 
     def reset(self) -> None:
-        self.since, self.steps, self.pages = 0.0, 0.0, 0.0
+        self.since, self.pages = 0.0, 0.0
 
 
 @dataclass
@@ -364,7 +361,7 @@ class SessionThread(SessionCommands):
         self._number += 1
         lanes = tuple(LaneView(lane.name, lane.totals(), tuple(lane.names()), lane.error) for lane in session.lanes)
         if self._playing:
-            self._rate.update(session.position, sum(lane.totals.page_operations for lane in lanes))
+            self._rate.update(sum(lane.totals.page_operations for lane in lanes))
         position = session.position
         return View(
             number=self._number,
@@ -378,7 +375,6 @@ class SessionThread(SessionCommands):
             maps=maps,
             dots=dots,
             history=self._copy_history(session),
-            steps_per_second=self._rate.steps,
             page_operations_per_second=self._rate.pages,
             busy=busy,
             error=self._error,
@@ -396,7 +392,6 @@ class SessionThread(SessionCommands):
         marks, counts = session.marks.disagreements()
         self._history = HistoryView(
             positions=history.positions,
-            low=np.array([[history.low(lane, series) for series in SERIES] for lane in lanes]),
             high=np.array([[history.high(lane, series) for series in SERIES] for lane in lanes]),
             marks=marks,
             mark_counts=counts,

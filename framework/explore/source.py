@@ -15,7 +15,7 @@ from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.errors import UsageError
 from foliolab.framework.explore.events import EventBlocks
 from foliolab.framework.precision.stream import played
-from foliolab.framework.replay.survey import Progress, Survey
+from foliolab.framework.replay.survey import Survey
 from foliolab.framework.scenario import parser
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import Pages, Scenario, ScenarioStep
@@ -34,13 +34,11 @@ class Touch:
         mm: the MM, as the source numbers it.
         page: first page on the map; -1 if the step acts on no page, or on none that the map shows.
         nr: number of pages.
-        other: another MM, such as the child of a fork; 0 or -1 without one.
     """
 
     mm: int
     page: int = -1
     nr: int = 0
-    other: int = -1
 
 
 class Source(ABC):
@@ -99,8 +97,6 @@ def nr_pages_text(nr: int) -> str:
 def _touch(operation: Operation, shown: Callable[[int], int]) -> Touch:
     """The pages that an operation acts on; `shown` translates a page of address space to a page of the map."""
     mm = operation.get("mm", operation.get("parent", -1))
-    if operation.has("child"):
-        return Touch(mm, other=operation.get("child"))
     return Touch(mm) if operation.start < 0 else Touch(mm, shown(operation.start), operation.get("nr", 1))
 
 
@@ -154,9 +150,7 @@ class EventsSource(Source):
         kind, mm = row["kind"], row["mm"]
         if operation := operation_of(row):
             return _touch(operation, self.blocks.shown)
-        if kind in (ev.SPAWN, ev.EXEC):
-            return Touch(mm, other=row["other"])
-        if kind in (ev.GONE, ev.LOST, ev.FREE_HINT):
+        if kind in (ev.SPAWN, ev.EXEC, ev.GONE, ev.LOST, ev.FREE_HINT):
             return Touch(mm)
         return Touch(mm, self.blocks.shown(row["page"]), max(row["nr"], 1))
 
@@ -171,9 +165,7 @@ class EventsSource(Source):
         return f", which the kernel {done}" if done else ""
 
 
-def pattern_source(
-    pattern: SharingPattern, mms: int, folios: int, order: int, seed: int = 1, progress: Progress | None = None
-) -> EventsSource:
+def pattern_source(pattern: SharingPattern, mms: int, folios: int, order: int, seed: int = 1) -> EventsSource:
     """The events of a sharing pattern; if there are too many, the first ones.
 
     Args:
@@ -182,7 +174,6 @@ def pattern_source(
         folios: folios of the memory of one process.
         order: log2 of the pages of a folio.
         seed: seed of the pattern's random numbers.
-        progress: called with the progress of the survey.
 
     Raises:
         PluginError: the pattern fails.
@@ -195,7 +186,7 @@ def pattern_source(
         raise UsageError(
             f"sharing pattern {pattern.name} does nothing with {mms} MMs", "choose more MMs, or another pattern"
         )
-    found = survey(events, progress or _quiet)
+    found = survey(events, _quiet)
     title = f"{pattern.name}: {mms} MMs, {folios:,} folios of {folio_size_text(order)}"
     source = EventsSource(title, "pattern", events, found, {})
     if events.path.startswith("the beginning"):
@@ -203,12 +194,8 @@ def pattern_source(
     return source
 
 
-def trace_source(path: str | os.PathLike[str], progress: Progress | None = None) -> EventsSource:
+def trace_source(path: str | os.PathLike[str]) -> EventsSource:
     """The events of a recorded trace.
-
-    Args:
-        path: the trace file.
-        progress: called with the progress of the survey.
 
     Raises:
         TraceFileError: the file cannot be read, or has no events.
@@ -217,7 +204,7 @@ def trace_source(path: str | os.PathLike[str], progress: Progress | None = None)
     from foliolab.framework.replay.survey import survey
 
     trace = Trace(path)
-    found = survey(trace, progress or _quiet)
+    found = survey(trace, _quiet)
     if not found.events:
         raise TraceFileError(f"{trace.path} has no events: {trace.damaged or 'nothing was recorded'}", "record again")
     names = {one.mm: one.comm for one in trace.header.mms if one.comm}
@@ -260,11 +247,10 @@ class ScenarioSource(Source):
         self.check(step)
         action = self.scenario.steps[step]
         mm = self.mms.index(action.process)
-        other = self.mms.index(action.name) if action.action == "fork" else -1
         if action.pages is None:
-            return Touch(mm, other=other)
+            return Touch(mm)
         pages = self.layout.range(action.pages)
-        return Touch(mm, pages.start, pages.stop - pages.start, other)
+        return Touch(mm, pages.start, pages.stop - pages.start)
 
 
 _SCENARIO_VERBS: Final = {

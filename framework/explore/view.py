@@ -34,13 +34,12 @@ class HistoryView:
 
     Args:
         positions: positions of the points, int64, shape (n,).
-        low, high: minimum and maximum of each series (`history.SERIES`), shape (lanes, series, n).
+        high: maximum of each series (`history.SERIES`), shape (lanes, series, n).
         marks: positions where policies disagree, int64 (see `history.Marks.disagreements`).
         mark_counts: how many disagreements each mark stands for.
     """
 
     positions: NDArray[np.int64]
-    low: NDArray[np.float64]
     high: NDArray[np.float64]
     marks: NDArray[np.int64]
     mark_counts: NDArray[np.int64]
@@ -63,7 +62,7 @@ class View:
             call of `view`.
         dots: if `show` got weights: for each map a byte for each four pages, the greatest of their weights.
         history: the newest copy; the same object while nothing was added.
-        steps_per_second, page_operations_per_second: recent rates; page operations of all lanes together.
+        page_operations_per_second: the recent rate, of all lanes together.
         busy: what the session does that takes long; empty otherwise.
         error: the error of the last command; None if it succeeded.
     """
@@ -79,7 +78,6 @@ class View:
     maps: dict[tuple[int, int], NDArray[np.uint8]]
     dots: dict[tuple[int, int], NDArray[np.uint8]]
     history: HistoryView
-    steps_per_second: float = 0.0
     page_operations_per_second: float = 0.0
     busy: str = ""
     error: FolioLabError | None = None

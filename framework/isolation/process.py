@@ -93,7 +93,6 @@ class Child:
             here as it is; what it returns or raises arrives as Answer or Failure.
         method: `fork` is quick and passes everything; `spawn` needs picklable arguments, and is safe in a process
             with threads.
-        name: of the process.
         interruptible: whether SIGINT raises KeyboardInterrupt in `work`; else it is ignored.
         has_children: whether `work` starts processes of its own.
         leads_group: whether these are killed together with it.
@@ -140,7 +139,6 @@ class Child:
         self.end(GRACE if self.over else 0)
 
     def send(self, message: object) -> bool:
-        """Send a message to the child; False if the child is gone."""
         try:
             self.pipe.send(message)
         except OSError:

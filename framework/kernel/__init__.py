@@ -1,1 +1,1 @@
-"""The running kernel as a second back end: the same scenarios and benchmarks on real folios."""
+"""The running kernel: scenarios, benchmarks and recordings on it (docs/real-kernels.md)."""

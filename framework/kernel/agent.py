@@ -1,11 +1,17 @@
-"""The processes of a scenario on the running kernel: a script, run by itself with nothing but the standard library.
+"""The processes of a scenario on the running kernel: a script that imports only the standard library.
 
-`python -I -S agent.py launch FD` is small (10 MB), so that its forks are fast. For each scenario it forks one
-agent, which maps memory and obeys the commands of `processes.Tree`; agents fork agents. Each takes its commands
-from a socket of its own (SEQPACKET): words, the first the command, the others integers. It answers `ok` and
-numbers, or `error` and what. An agent whose socket is closed at the other end exits.
+Why a script of its own. A scenario forks real processes and counts their page faults, and the interpreter itself takes
+part in both: fork copies its page tables, and after a fork its own writes fault as well. Under `python -I -S` the
+process has 10 MB and no site packages, so a fork is fast, and few pages of its own can fault. FolioLab with numpy and
+numba would have hundreds of megabytes. For the same reason the measuring process of the kernel bench is a script.
 
-Must stay importable by nobody: it imports no FolioLab module, since it runs without them.
+`agent.py launch FD` is the launcher. For each scenario it forks one agent, which maps memory and executes the commands
+of `processes.Tree`; agents fork agents. Each agent has a socket (SEQPACKET). A command is a word and integers; the
+answer is `ok` and integers, or `error` and a message. An agent exits when the other end of its socket is closed, so no
+process outlives a FolioLab that was killed.
+
+The launcher is a child subreaper: agents whose parent has exited become its children, and since it ignores SIGCHLD
+the kernel reaps them. See docs/real-kernels.md, "How an outcome is known".
 """
 
 from __future__ import annotations
@@ -34,7 +40,8 @@ REGISTER_BUFFERS, UNREGISTER_BUFFERS = 0, 1
 OFF_CQ_RING, OFF_SQES = 0x8000000, 0x10000000
 WRITE_FIXED = 5
 SPLICED = 1
-"""Bytes of a page that a pipe holds."""
+"""Number of bytes of a page that are spliced into a pipe."""
+PR_SET_CHILD_SUBREAPER = 36
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = libc.mremap.restype = ctypes.c_void_p
@@ -46,14 +53,16 @@ libc.syscall.restype = libc.tee.restype = ctypes.c_long
 libc.tee.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint]
 
 
-class IOVec(ctypes.Structure):
-    """struct iovec."""
-
+class IOVec(ctypes.Structure):  # noqa: D101
     _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
 
 
 def checked(result: int | None, what: str) -> int:
-    """The result of a system call; OSError where it failed."""
+    """Return the result of a system call.
+
+    Raises:
+        OSError: the call failed.
+    """
     if result is None or result in (-1, ctypes.c_void_p(-1).value):
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
@@ -61,26 +70,25 @@ def checked(result: int | None, what: str) -> int:
 
 
 class Ring:
-    """An io_uring with one registered buffer, a page: the only pin that needs no device."""
+    """An io_uring with one page as registered buffer: the only long-term pin that needs no device."""
 
     def __init__(self, addr: int) -> None:
         params = (ctypes.c_uint32 * 30)()
         self.fd = checked(libc.syscall(IO_URING_SETUP, 1, params), "io_uring_setup")
         self.addr = addr
-        # struct io_uring_params: ten words, then the offsets of the rings' fields
+        # struct io_uring_params has ten words, then the offsets of the fields of both rings.
         self.sq_tail, self.sq_array, self.cq_head = params[11], params[16], params[20]
         iov = IOVec(addr, PAGE)
-        usage = resource.getrusage
-        before = usage(resource.RUSAGE_SELF).ru_minflt
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         done = libc.syscall(IO_URING_REGISTER, self.fd, REGISTER_BUFFERS, ctypes.byref(iov), 1)
-        self.faulted = int(usage(resource.RUSAGE_SELF).ru_minflt > before)
+        self.faulted = int(resource.getrusage(resource.RUSAGE_SELF).ru_minflt > before)
         if done < 0:
             number = ctypes.get_errno()
             os.close(self.fd)
             raise OSError(number, f"io_uring_register: {os.strerror(number)}")
 
     def peek(self) -> int:
-        """The first byte of the buffer, as the device would see it: written from it into a pipe."""
+        """The first byte of the buffer as a device sees it: io_uring writes it from the pinned page into a pipe."""
         out, into = os.pipe()
         rings = mmap.mmap(self.fd, PAGE), mmap.mmap(self.fd, PAGE, offset=OFF_CQ_RING)
         entries = mmap.mmap(self.fd, PAGE, offset=OFF_SQES)
@@ -102,18 +110,21 @@ class Ring:
             os.close(out)
             os.close(into)
 
-    def let_go(self) -> None:
-        """Unregister first: closing alone drops the pin some time later, from a work queue."""
+    def release(self) -> None:
+        """Drop the pin: unregister and close.
+
+        Closing alone drops it 5 to 20 ms later, from a work queue (docs/real-kernels.md, "Reproducible scenarios").
+        """
         checked(libc.syscall(IO_URING_REGISTER, self.fd, UNREGISTER_BUFFERS, None, 0), "io_uring_register")
         os.close(self.fd)
 
-    def forget(self) -> None:
-        """In a forked child: the ring is the parent's."""
+    def close_inherited(self) -> None:
+        """Close the descriptor in a forked child; the pin is the parent's."""
         os.close(self.fd)
 
 
 class Pipe:
-    """A pipe that holds a reference of a page."""
+    """A pipe that holds a reference to a page."""
 
     def __init__(self, addr: int) -> None:
         self.out, self.into = os.pipe()
@@ -124,7 +135,7 @@ class Pipe:
         checked(libc.syscall(number, self.into, ctypes.byref(iov), 1, 0), "vmsplice")
 
     def peek(self) -> int:
-        """The first byte of the page, through a second pipe: reading this one would use it up."""
+        """The first byte of the page, through a second pipe: reading this one would drop the reference."""
         out, into = os.pipe()
         try:
             checked(libc.tee(self.out, into, 1, 0), "tee")
@@ -133,31 +144,36 @@ class Pipe:
             os.close(out)
             os.close(into)
 
-    def let_go(self) -> None:
-        """Close both ends: the reference goes at once."""
+    def release(self) -> None:
+        """Close both ends, which drops the reference at once."""
         os.close(self.out)
         os.close(self.into)
 
-    forget = let_go
+    close_inherited = release
 
 
 class Agent:
-    """One process of a scenario."""
+    """One process of a scenario. Its methods `do_COMMAND` are the commands.
 
-    def __init__(self, socks: list[socket.socket], mine: int) -> None:
+    Args:
+        socks: the sockets of all agents of the scenario; descendants inherit them.
+        number: of this agent's socket.
+    """
+
+    def __init__(self, socks: list[socket.socket], number: int) -> None:
         self.socks = socks
-        self.mine = mine
-        self.held: dict[int, Ring | Pipe] = {}
+        self.number = number
+        self.references: dict[int, Ring | Pipe] = {}
         self.reserved = 0, 0
-        self.own = False
-        """Whether the interpreter's memory is no longer shared with a parent or child."""
+        self.unshared = False
+        """Whether the interpreter's memory was copied since the last fork (see `unshare`)."""
         self.dummy = mmap.mmap(-1, PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self.target = ctypes.addressof(ctypes.c_char.from_buffer(self.dummy))
+        self.dummy_addr = ctypes.addressof(ctypes.c_char.from_buffer(self.dummy))
 
     def serve(self) -> NoReturn:
-        """Obey until told to exit, or until nobody is there."""
+        """Execute commands until `exit`, or until the other end of the socket is closed."""
         while True:
-            words = self.socks[self.mine].recv(4096).split()
+            words = self.socks[self.number].recv(4096).split()
             if not words:
                 os._exit(0)
             try:
@@ -165,39 +181,43 @@ class Agent:
                 reply = b"ok " + " ".join(map(str, answer or ())).encode()
             except Exception as fault:
                 reply = f"error {words[0].decode()}: {fault}".encode()
-            self.socks[self.mine].send(reply)
+            self.socks[self.number].send(reply)
 
     # -- memory ------------------------------------------------------------------------------------
     def do_reserve(self, nbytes: int) -> tuple[int]:
-        """Find room for all regions, 2 MiB aligned."""
-        at = checked(libc.mmap(None, nbytes + PMD, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), "mmap")
-        libc.munmap(at, nbytes + PMD)
-        base = (at + PMD - 1) & ~(PMD - 1)
+        """Find a free address range for all regions, aligned to 2 MiB."""
+        addr = checked(libc.mmap(None, nbytes + PMD, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), "mmap")
+        libc.munmap(addr, nbytes + PMD)
+        base = (addr + PMD - 1) & ~(PMD - 1)
         self.reserved = base, base + nbytes
         return (base,)
 
     def do_map(self, addr: int, nbytes: int) -> None:
-        """Map a region."""
         flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED
         checked(libc.mmap(addr, nbytes, PROT_READ | PROT_WRITE, flags, -1, 0), "mmap")
 
     def do_populate(self, addr: int, nbytes: int, whole: int, huge: int, byte: int, split: int) -> None:
-        """Touch every page; afterwards neither khugepaged nor later faults make large folios."""
+        """Touch every page of a range of `nbytes`.
+
+        The last madvise, on all `whole` bytes of the region, keeps the folios, stops khugepaged and makes later
+        faults order-0 (docs/real-kernels.md, "Folios of a chosen size"). `split` maps PMD-sized folios by PTEs.
+        """
         checked(libc.madvise(addr, whole, MADV_HUGEPAGE if huge else MADV_NOHUGEPAGE), "madvise")
-        for at in range(addr, addr + nbytes, PAGE):
-            ctypes.memset(at, byte, 1)
+        for page in range(addr, addr + nbytes, PAGE):
+            ctypes.memset(page, byte, 1)
         checked(libc.madvise(addr, whole, MADV_NOHUGEPAGE), "madvise")
         if split:
-            for at in range(addr, addr + nbytes, PMD):
-                # of a part: it splits the PMD and changes nothing else
-                checked(libc.mprotect(at + PAGE, PAGE, PROT_READ), "mprotect")
-                checked(libc.mprotect(at + PAGE, PAGE, PROT_READ | PROT_WRITE), "mprotect")
+            for pmd in range(addr, addr + nbytes, PMD):
+                self.do_mprotect(pmd + PAGE, PAGE)  # of one page: it splits the PMD and changes nothing else
 
     def do_write(self, addr: int, nr: int, byte: int, nbytes: int) -> list[int]:
-        """Store into each page; for each, whether that took a page fault."""
+        """Store into each page; 1 for each store that took a page fault.
+
+        The interpreter's own memory may be shared since a fork. The same stores to a page of its own fault that memory
+        in before anything is counted.
+        """
         for _ in range(3):
-            # the interpreter's own memory may be shared since a fork: fault it in before counting
-            if not any(self._stores(self.target, nr, 0, byte, nbytes)):
+            if not any(self._stores(self.dummy_addr, nr, 0, byte, nbytes)):
                 break
         return self._stores(addr, nr, PAGE, byte, nbytes)
 
@@ -215,77 +235,70 @@ class Agent:
         return [ctypes.c_ubyte.from_address(addr + i * PAGE).value for i in range(nr)]
 
     def do_zero(self) -> tuple[int]:
-        """A page that was read and never written: the zero page."""
+        """Map the zero page by reading a page that was never written; its address."""
         addr = libc.mmap(None, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         ctypes.c_ubyte.from_address(checked(addr, "mmap")).value  # noqa: B018
         return (addr,)
 
     def do_munmap(self, addr: int, nbytes: int) -> None:
-        """Unmap a range."""
         checked(libc.munmap(addr, nbytes), "munmap")
 
     def do_dontneed(self, addr: int, nbytes: int) -> None:
-        """Drop the pages of a range."""
         checked(libc.madvise(addr, nbytes, MADV_DONTNEED), "madvise")
 
     def do_cold(self, addr: int, nbytes: int) -> None:
-        """Say that a range is not used now."""
         checked(libc.madvise(addr, nbytes, MADV_COLD), "madvise")
 
     def do_pageout(self, addr: int, nbytes: int) -> None:
-        """Ask for a range to be swapped out."""
         checked(libc.madvise(addr, nbytes, MADV_PAGEOUT), "madvise")
 
     def do_mprotect(self, addr: int, nbytes: int) -> None:
-        """Read-only, and back."""
+        """Make a range read-only, and writable again."""
         checked(libc.mprotect(addr, nbytes, PROT_READ), "mprotect")
         checked(libc.mprotect(addr, nbytes, PROT_READ | PROT_WRITE), "mprotect")
 
     def do_mremap(self, addr: int, nbytes: int, to: int) -> None:
-        """Move a range."""
         checked(libc.mremap(addr, nbytes, nbytes, MREMAP_MAYMOVE_FIXED, to), "mremap")
 
     # -- references --------------------------------------------------------------------------------
     def do_pin(self, addr: int, name: int) -> tuple[int]:
-        """Pin a page; whether that took a page fault."""
-        if not self.own:
+        """Pin a page; 1 if that took a page fault."""
+        if not self.unshared:
             self.unshare()
         for _ in range(3):
-            trial = Ring(self.target)  # faults in what the interpreter itself needs
-            trial.let_go()
-            if not trial.faulted:
+            warm_up = Ring(self.dummy_addr)  # faults in what the interpreter needs for it
+            warm_up.release()
+            if not warm_up.faulted:
                 break
-        ring = self.held[name] = Ring(addr)
+        ring = self.references[name] = Ring(addr)
         return (ring.faulted,)
 
     def unshare(self) -> None:
-        """Copy what memory the interpreter shares since a fork, so that its own faults are not counted."""
+        """Copy the memory that the interpreter shares since a fork, so that its own faults are not counted."""
         with open("/proc/self/maps") as maps:
             ranges = [line.split()[0] for line in maps if " rw-p " in line]
         for text in ranges:
             start, end = (int(number, 16) for number in text.split("-"))
             if end <= self.reserved[0] or start >= self.reserved[1]:
                 libc.madvise(start, end - start, MADV_POPULATE_WRITE)
-        self.own = True
+        self.unshared = True
 
     def do_vmsplice(self, addr: int, name: int) -> None:
-        """Put a reference of a page into a pipe."""
-        self.held[name] = Pipe(addr)
+        self.references[name] = Pipe(addr)
 
-    def do_let_go(self, name: int) -> None:
-        """Undo a pin, or close a pipe."""
-        self.held.pop(name).let_go()
+    def do_release(self, name: int) -> None:
+        self.references.pop(name).release()
 
     def do_peek(self, name: int) -> tuple[int]:
-        """The byte that a pin or a pipe shows."""
-        return (self.held[name].peek(),)
+        """The first byte of the page that a pin or a pipe refers to."""
+        return (self.references[name].peek(),)
 
     # -- lifecycle ---------------------------------------------------------------------------------
     def do_fork(self, child: int, cpu: int, addr: int, nbytes: int) -> tuple[int]:
-        """Fork an agent that serves socket `child`, without a range of memory if nbytes is not 0."""
+        """Fork an agent that serves socket `child`; if nbytes is not 0, without that range of memory."""
         if nbytes:
             checked(libc.madvise(addr, nbytes, MADV_DONTFORK), "madvise")
-        self.own = False
+        self.unshared = False
         pid = os.fork()
         if pid == 0:
             self.become(child, cpu)
@@ -295,31 +308,30 @@ class Agent:
         return (pid,)
 
     def become(self, child: int, cpu: int) -> None:
-        """In a new child: what is the parent's is let go."""
-        for held in self.held.values():
-            held.forget()
-        self.held = {}
-        self.mine = child
+        """Take over socket `child` in a new process, and close what belongs to the parent."""
+        for reference in self.references.values():
+            reference.close_inherited()
+        self.references = {}
+        self.number = child
         os.sched_setaffinity(0, {cpu})
         self.socks[child].send(b"ok")
 
     def do_exec(self) -> None:
         """Replace the program by a new agent on the same socket."""
-        for name in list(self.held):
-            self.do_let_go(name)
-        numbers = [str(sock.fileno()) for sock in self.socks]
-        os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, "serve", str(self.mine), *numbers])
+        for name in list(self.references):
+            self.do_release(name)
+        descriptors = [str(sock.fileno()) for sock in self.socks]
+        os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, "serve", str(self.number), *descriptors])
 
     def do_exit(self) -> NoReturn:
-        """Let go of everything, and exit."""
-        for name in list(self.held):
-            self.do_let_go(name)
+        for name in list(self.references):
+            self.do_release(name)
         os._exit(0)
 
 
 def launch(control: socket.socket) -> NoReturn:
-    """Fork the first agent of each scenario; its sockets and its processor come with the request."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody is left a zombie
+    """Fork the first agent of each scenario. A request has the processor's number, and the sockets as descriptors."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps children by itself
     while True:
         request, fds, _, _ = socket.recv_fds(control, 64, 256)
         if not request:
@@ -339,12 +351,12 @@ def launch(control: socket.socket) -> NoReturn:
 
 
 def main() -> NoReturn:
-    """Launch, or go on as an agent after exec."""
-    libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: agents whose parent exits come to the launcher
+    """Run as the launcher (`launch FD`), or as an agent after exec (`serve NUMBER FD…`)."""
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if sys.argv[1] == "launch":
         launch(socket.socket(fileno=int(sys.argv[2])))
     agent = Agent([socket.socket(fileno=int(number)) for number in sys.argv[3:]], int(sys.argv[2]))
-    agent.socks[agent.mine].send(b"ok")
+    agent.socks[agent.number].send(b"ok")
     agent.serve()
 
 

@@ -1,62 +1,67 @@
-"""The microbenchmarks of the patch series on the running kernel, interleaved, into a result file.
+"""The microbenchmarks of the patch series on the running kernel.
 
-In each round every benchmark runs at every folio size, in a random order, each in a process of its own
-(`sampler`). With root the THP settings are this run's alone, and PFNs are the witness; without, only what
-happens to be enabled can be measured, and the result says so. The result has one policy, "linux".
+In each round every benchmark runs at every folio size, in a random order, each in a process of its own (`sampler`), so
+that slow changes of the host affect all alike. Root takes the THP settings and PFNs are the witness. Other users can
+measure the enabled folio sizes only, and the result says so. The result has one policy, "linux".
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from foliolab.framework.errors import ExitCode, KernelError, UsageError
 from foliolab.framework.kernel import probe, running, sampler, settings
-from foliolab.framework.kernel.sampler import ANON_COW, Request, Sample, Witness
+from foliolab.framework.kernel.sampler import ANON_COW, BenchSample, SampleRequest, Witness
 from foliolab.framework.results import provenance
 from foliolab.framework.results.result import Cell, Config, Failure, Result
 
 POLICY: Final = "linux"
-"""The name of the running kernel where a result names policies."""
+"""The name of the running kernel as a policy of a result."""
 KIND: Final = "kernel-bench"
 BENCHMARKS: Final = (
     "munmap", "dontneed", "fork", "cow-byte", "reuse-byte", "child-reuse-byte", "cow", "reuse", "remap", *ANON_COW,
 )  # fmt: skip
-"""As the model's workloads are called."""
+"""The benchmarks; the model's workloads have the same names."""
 SMALL_KIB: Final = 4
-PMD_KIB: Final = settings.PMD_KIB
 AREA: Final = 2 << 20
-"""Memory is a multiple of this."""
-TRIES: Final = 4
-"""How often a measurement is taken again that the kernel disturbed, in all."""
+"""The memory of a benchmark is a multiple of this."""
+ATTEMPTS: Final = 4
+"""The largest number of attempts at one measurement if the kernel disturbs it."""
 COPYING: Final = {"reuse-byte": "cow-byte", "child-reuse-byte": "cow-byte", "reuse": "cow"}
-"""Benchmarks of reuse, and the one whose work a kernel does there that has to copy instead: a copy allocates, charges
-and frees pages, which is no part of a reuse."""
+"""For each benchmark of reuse, the benchmark whose work is done instead by a kernel that copies there.
+
+A copy allocates, charges and frees pages, which a reuse does not.
+"""
 COPIES: Final = "copies"
-"""The counted metric: pages copied, per page."""
+"""The counted metric: copied pages per page."""
 
 Progress = Callable[[str, int, int], None]
+"""Called with the phase, the number of measurements done, and their total."""
 Key = tuple[str, int]
 """A benchmark and a folio size in KiB."""
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What to measure.
+    """The measurements of a bench.
 
     Args:
-        benchmarks: out of BENCHMARKS.
+        benchmarks: names out of BENCHMARKS.
         sizes: folio sizes in KiB.
-        memory: bytes that each benchmark works on; anon-cow shares them among the parent and its children.
-        rounds: how often each is measured.
-        seed: of the order and of random words.
-        children: of anon-cow.
+        memory: size of each benchmark's memory in bytes; anon-cow divides it among the parent and its children.
+        rounds: number of measurements of each benchmark and size.
+        seed: of the order and of the random words.
+        children: number of children of anon-cow.
         wait: seconds to wait for another run that has the THP settings.
-        command: what repeats the run.
+        command: the command line that repeats the run.
+
+    Raises:
+        UsageError: too little memory.
     """
 
     benchmarks: tuple[str, ...]
@@ -69,7 +74,7 @@ class BenchRequest:
     command: str = ""
 
     def memory_of(self, benchmark: str) -> int:
-        """Bytes that a benchmark's area has: for anon-cow a share each for the parent and all children."""
+        """The size of a benchmark's memory in bytes; for anon-cow the share of each process."""
         shares = self.children + 1 if benchmark in ANON_COW else 1
         return self.memory // shares // AREA * AREA
 
@@ -81,7 +86,7 @@ class BenchRequest:
 
 @dataclass
 class _Case:
-    """What is known so far of a benchmark at a size."""
+    """The results so far of a benchmark at a size; `skipped` and `failed` are reasons."""
 
     samples: list[float] = field(default_factory=list)
     flagged: list[int] = field(default_factory=list)
@@ -91,23 +96,16 @@ class _Case:
 
 
 def memory_needed(request: BenchRequest) -> int:
-    """Bytes that the largest of the benchmarks takes: what is copied is there twice."""
+    """The memory in bytes that the largest benchmark needs: twice its own if it copies."""
     copying = {"cow-byte", "cow", "reuse-byte", "reuse", "child-reuse-byte"} & set(request.benchmarks)
     return request.memory * (2 if copying else 1)
 
 
 def bench(request: BenchRequest, progress: Progress) -> Result:
-    """Measure.
-
-    Args:
-        request: what.
-        progress: called with the phase, the steps done and the steps in all.
-
-    Returns:
-        the result; `complete` is False where Ctrl-C ended it.
+    """Run all measurements. After Ctrl-C the result is marked as not complete.
 
     Raises:
-        KernelError: nothing can be measured here, or another run has the THP settings.
+        KernelError: /proc/vmstat is not available, or another run has the THP settings.
     """
     probe.require("vmstat")
     started = provenance.now()
@@ -130,7 +128,17 @@ def bench(request: BenchRequest, progress: Progress) -> Result:
             quick=False,
         ),
         cells=[_cell(key, case) for key, case in run.cases.items() if case.samples or case.skipped or case.failed],
-        failures=[_failure(key, case) for key, case in run.cases.items() if case.failed],
+        failures=[
+            Failure(
+                policy=POLICY,
+                workload=workload,
+                size_kib=kib,
+                message=case.failed,
+                exit_code=int(ExitCode.COMPARISON_FAILED),
+            )
+            for (workload, kib), case in run.cases.items()
+            if case.failed
+        ],
         notes=run.notes(),
     )
 
@@ -151,34 +159,24 @@ def _cell(key: Key, case: _Case) -> Cell:
     )
 
 
-def _failure(key: Key, case: _Case) -> Failure:
-    return Failure(
-        policy=POLICY,
-        workload=key[0],
-        size_kib=key[1],
-        message=case.failed,
-        exit_code=int(ExitCode.COMPARISON_FAILED),
-    )
-
-
 class _Run:
     def __init__(self, request: BenchRequest, progress: Progress) -> None:
         self.request = request
         self.progress = progress
         self.cpus = tuple(sorted(os.sched_getaffinity(0)))
-        self.exclusive = all(probe.one(name).available for name in ("root", "THP settings"))
-        exact = all(probe.one(name).available for name in ("PFNs", "kpageflags"))
+        self.exclusive = all(probe.capability(name).available for name in ("root", "THP settings"))
+        exact = all(probe.capability(name).available for name in ("PFNs", "kpageflags"))
         self.witness: Witness = "pfn" if exact else "count"
         self.repeated = 0
         self.interrupted = False
         self.cases = {(name, kib): _Case() for name in request.benchmarks for kib in request.sizes}
         for (name, kib), case in self.cases.items():
-            case.skipped = self._unfit(name, kib)
+            case.skipped = self._skip_reason(name, kib)
 
-    def _unfit(self, name: str, kib: int) -> str:
-        """Why a benchmark cannot be measured at a size here; empty where it can."""
-        if name == "remap" and kib != PMD_KIB:
-            return f"remap is for folios of {PMD_KIB} KiB only"
+    def _skip_reason(self, name: str, kib: int) -> str:
+        """Why a benchmark cannot be measured at a size on this host; empty if it can."""
+        if name == "remap" and kib != settings.PMD_KIB:
+            return f"remap is for folios of {settings.PMD_KIB} KiB only"
         if kib == SMALL_KIB or self.exclusive:
             return ""
         usable = [size for size in settings.sizes() if settings.resolved_mode(size) in ("always", "madvise")]
@@ -186,12 +184,12 @@ class _Run:
             return f"folios of {kib} KiB are not enabled, and changing that takes root"
         if kib != usable[-1]:
             return f"folios of {usable[-1]} KiB are enabled, too, and come first; changing that takes root"
-        if self.witness == "count" and not probe.one("nr_anon").available:
+        if self.witness == "count" and not probe.capability("nr_anon").available:
             return "whether folios have that size cannot be seen without root here"
         return ""
 
     def all(self) -> None:
-        """All rounds; Ctrl-C ends them quietly."""
+        """Run all rounds. Ctrl-C ends them and sets `interrupted`."""
         request = self.request
         total = request.rounds * sum(not case.skipped for case in self.cases.values())
         done = 0
@@ -199,91 +197,89 @@ class _Run:
             with self._thp() as only:
                 self._warm_up(only)
                 for turn in range(request.rounds):
-                    for key in self._shuffled(turn):
+                    keys = [key for key, case in self.cases.items() if not case.skipped]
+                    random.Random(f"{request.seed}:{turn}").shuffle(keys)
+                    for key in keys:
                         self.progress(f"round {turn + 1} of {request.rounds}", done, total)
                         if not self.cases[key].failed:
-                            self._once(key, turn, only)
+                            self._measure(key, turn, only)
                         done += 1
                 self.progress("done", done, total)
         except KeyboardInterrupt:
             self.interrupted = True
 
-    def _shuffled(self, turn: int) -> Sequence[Key]:
-        keys = [key for key, case in self.cases.items() if not case.skipped]
-        random.Random(f"{self.request.seed}:{turn}").shuffle(keys)
-        return keys
-
     @contextmanager
     def _thp(self) -> Iterator[Callable[[int], None]]:
-        """What lets new folios have a size, if that is ours to decide."""
+        """The function that enables one folio size; without root it does nothing."""
         with settings.exclusive(self.request.wait) if self.exclusive else nullcontext() as thp:
             yield thp.only if thp is not None else lambda kib: None
 
     def _warm_up(self, only: Callable[[int], None]) -> None:
-        """Touch all memory once: on a virtual machine the host gives it at the first touch."""
+        """Touch all memory once: a virtual machine may get it from its host only then, which takes time."""
         self.progress("warming up", 0, 0)
         only(SMALL_KIB)
         name = "cow-byte" if memory_needed(self.request) > self.request.memory else "munmap"
-        sampler.sample(self._asked(name, SMALL_KIB, 0), self.witness)
+        sampler.sample(self._sample_request(name, SMALL_KIB, 0), self.witness)
 
-    def _asked(self, name: str, kib: int, turn: int) -> Request:
+    def _sample_request(self, name: str, kib: int, turn: int) -> SampleRequest:
         request = self.request
-        return Request(
+        return SampleRequest(
             name, kib, request.memory_of(name), self.cpus, request.children, (request.seed + turn) & 0x7FFFFFFF
         )
 
-    def _once(self, key: Key, turn: int, only: Callable[[int], None]) -> None:
-        """Take one sample; again where the kernel disturbed it, and flagged where it always does."""
+    def _measure(self, key: Key, turn: int, only: Callable[[int], None]) -> None:
+        """Add a sample; it is flagged if the kernel disturbed every attempt."""
         case = self.cases[key]
         try:
             only(key[1])
-            taken = self._undisturbed(key, turn)
+            sample = self._undisturbed(key, turn)
         except KernelError as fault:
             case.failed = fault.what
             return
-        if taken.ns_per_page <= 0:
-            case.failed = f"took no longer than what is subtracted, {TRIES} times; use more --memory"
+        if sample.ns_per_page <= 0:
+            case.failed = f"took no longer than what is subtracted, {ATTEMPTS} times; use more --memory"
             return
-        if taken.moved:
+        if sample.moved:
             case.flagged.append(len(case.samples))
-        case.samples.append(taken.ns_per_page)
-        if taken.copies is not None:
-            case.copies.append(taken.copies)
+        case.samples.append(sample.ns_per_page)
+        if sample.copies is not None:
+            case.copies.append(sample.copies)
 
-    def _undisturbed(self, key: Key, turn: int) -> Sample:
-        for attempt in range(1, TRIES + 1):
+    def _undisturbed(self, key: Key, turn: int) -> BenchSample:
+        """Measure until the kernel did not disturb it, at most ATTEMPTS times; the last sample."""
+        for attempt in range(1, ATTEMPTS + 1):
             try:
-                taken = sampler.sample(self._asked(*key, turn), self.witness)
-                if not taken.moved and taken.ns_per_page > 0:
+                sample = sampler.sample(self._sample_request(*key, turn), self.witness)
+                if not sample.moved and sample.ns_per_page > 0:
                     break
             except sampler.WrongFolios:
-                if attempt == TRIES:
+                if attempt == ATTEMPTS:
                     raise
-            self.repeated += attempt < TRIES
-        return taken
+            self.repeated += attempt < ATTEMPTS
+        return sample
 
     def notes(self) -> list[str]:
-        """What a reader of the result should know."""
+        """The conditions and limits of the measurement, for the result."""
         kernel = running.read()
         chosen = ", ".join(
             f"{name}={kernel.options.get(name, 'n')}" for name in (*running.DEFAULTS, "CONFIG_NO_PAGE_MAPCOUNT")
         )
-        told = [kernel.note or f"{chosen} ({kernel.source})"]
+        notes = [kernel.note or f"{chosen} ({kernel.source})"]
         if self.witness == "count":
-            told.append("without PFNs: folio sizes and copies are told by the kernel's counters of all processes")
+            notes.append("without PFNs: folio sizes and copies are from the kernel's counters of all processes")
         if not self.exclusive:
-            told.append("without root: only folio sizes that are enabled; khugepaged and other programs run on")
+            notes.append("without root: only folio sizes that are enabled; khugepaged and other programs run on")
         if self.repeated:
-            told.append(
+            notes.append(
                 f"{self.repeated} measurements were repeated: the kernel moved pages by itself, or had no such folios"
             )
-        told.append(
+        notes.append(
             "subtracted: a fork without the memory, the loop that writes bytes, changing the protection; not "
             "subtracted: stores to whole pages (cow, reuse) and to all or random words (anon-cow)"
         )
         if set(self.request.benchmarks) & set(ANON_COW):
             area = self.request.memory_of(ANON_COW[0]) >> 20
-            told.append(
+            notes.append(
                 f"anon-cow: {self.request.children} children write {area} MiB each; ns for a page of each child"
             )
-        return told
+        return notes

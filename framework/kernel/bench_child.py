@@ -1,13 +1,15 @@
-"""One microbenchmark on real folios, in a fresh interpreter: `python -I -S bench_child.py REQUEST`.
+"""One microbenchmark on real folios: a script that `sampler` runs as `python -I -S bench_child.py REQUEST`.
 
-Run as a program by `sampler`, with the standard library alone, so that next to nothing but the measured memory
-is mapped. It talks in lines of JSON: what it populated; then, after a line on stdin, what it measured; it ends
-after one more line. REQUEST is JSON: `benchmark`, `kib`, `memory` in bytes, `cpus`, `children`, `seed`, `path`
-(where numpy is, for the random words).
+The script imports only the standard library, so that little besides the measured memory is mapped: fork and exit also
+copy and tear down the page tables of the interpreter (docs/real-kernels.md, "Benchmarks on a real kernel").
 
-How each is timed: a byte a page is written by `mmap[::4096] = bytes`, a loop in C of about 15 ns a page; a whole
-page by `memset`; `fork` is called without Python's own fork handling. Modes and procedures: specification 6.1,
-4.6 and 6.3.
+The protocol has four messages, each a line of JSON, and waits for a line on stdin after each: PID and address of the
+populated memory; the PID again when everything is prepared; the times; the end. REQUEST is a JSON object with
+`benchmark`, `kib`, `memory` in bytes, `cpus`, `children`, `seed`, `parent` (PID) and `path` (the folder of numpy, for
+the random words).
+
+`mmap[::4096] = bytes` writes a byte per page in a loop in C, which takes about 15 ns a page; `memset` writes whole
+pages; `fork` is called without Python's fork handlers. Modes and procedures: specification 6.1, 4.6 and 6.3.
 """
 
 from __future__ import annotations
@@ -32,13 +34,13 @@ MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE = 4, 14, 15
 PR_SET_PDEATHSIG = 1
 BARE_FORKS = 5
 WORDS = 1 << 16
-"""Random words that are drawn and written at a time."""
+"""Number of random words that are drawn and written at a time."""
 
 ns = time.perf_counter_ns
 
 
 def library() -> Any:
-    """The C library, called without letting go of the interpreter's lock."""
+    """The C library; a PyDLL keeps the interpreter's lock during calls, which saves time."""
     libc = ctypes.PyDLL(None, use_errno=True)
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     libc.madvise.argtypes = [pointer, size, ctypes.c_int]
@@ -52,20 +54,24 @@ def library() -> Any:
 LIBC = library()
 
 
-def check(answer: int, what: str) -> int:
-    """What a call returned, or the error that it reports."""
-    if answer < 0:
+def check(result: int, what: str) -> int:
+    """Return the result of a call.
+
+    Raises:
+        OSError: the call failed.
+    """
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
-    return answer
+    return result
 
 
 class Area:
-    """Private anonymous memory in folios of one size, populated and mapped by PTEs.
+    """Populated private anonymous memory in folios of one size, mapped by PTEs.
 
     Args:
-        kib: size of a folio.
-        size: bytes, a multiple of 2 MiB.
+        kib: size of a folio in KiB.
+        size: of the memory in bytes, a multiple of 2 MiB.
         by_pmd: leave 2 MiB folios mapped by PMDs.
     """
 
@@ -79,54 +85,59 @@ class Area:
         self.ones, self.twos = b"\1" * (size // PAGE), b"\2" * (size // PAGE)
         check(LIBC.madvise(self.base, size, MADV_HUGEPAGE if kib > PAGE >> 10 else MADV_NOHUGEPAGE), "madvise")
         self.memory[self.pages] = self.ones
-        check(LIBC.madvise(self.base, size, MADV_NOHUGEPAGE), "madvise")  # khugepaged keeps away; folios stay
+        check(LIBC.madvise(self.base, size, MADV_NOHUGEPAGE), "madvise")  # stops khugepaged and keeps the folios
         if kib == PMD_KIB and not by_pmd:
             self.map_by_ptes()
 
     def map_by_ptes(self) -> None:
-        """Split each PMD mapping by protecting one page of it and back."""
+        """Split each PMD mapping by changing the protection of one page and back."""
         for address in range(self.base + PAGE, self.base + self.size, PMD):
             check(LIBC.mprotect(address, PAGE, PROT_READ), "mprotect")
             check(LIBC.mprotect(address, PAGE, PROT_READ_WRITE), "mprotect")
 
     def write_bytes(self, values: bytes) -> int:
-        """Write a byte into each page; nanoseconds."""
+        """Write a byte into each page; returns nanoseconds."""
         start = ns()
         self.memory[self.pages] = values
         return ns() - start
 
     def fill(self, value: int) -> int:
-        """Write all bytes; nanoseconds."""
+        """Write all bytes; returns nanoseconds."""
         start = ns()
         LIBC.memset(self.base, value, self.size)
         return ns() - start
 
     def unmap(self) -> int:
-        """munmap; nanoseconds."""
-        start = ns()
-        answer = LIBC.munmap(self.base, self.size)
-        taken = ns() - start
-        check(answer, "munmap")
-        return taken
+        """Unmap the memory; returns nanoseconds."""
+        return timed_call("munmap", lambda: LIBC.munmap(self.base, self.size))
+
+
+def timed_call(name: str, call: Callable[[], int]) -> int:
+    """Time a call of the C library in nanoseconds; its error is checked afterwards."""
+    start = ns()
+    result = call()
+    elapsed = ns() - start
+    check(result, name)
+    return elapsed
 
 
 # -- processes ----------------------------------------------------------------------------------------
 def die_with_parent(parent: int) -> None:
-    """End when the parent does."""
+    """Let the kernel kill this process when the parent ends."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def fork_and_exit() -> int:
-    """Fork a child that exits at once; nanoseconds of the fork."""
+    """Fork a child that exits at once; returns the nanoseconds of the fork."""
     start = ns()
     child = LIBC.fork()
     if child == 0:
         LIBC._exit(0)
-    taken = ns() - start
+    elapsed = ns() - start
     os.waitpid(check(child, "fork"), 0)
-    return taken
+    return elapsed
 
 
 def fork_and_stay() -> int:
@@ -146,113 +157,108 @@ def end(child: int) -> None:
     os.waitpid(child, 0)
 
 
-# -- the benchmarks: each prepares, returns its name for what is timed, in nanoseconds, with what to subtract -
-Timed = Callable[[], dict[str, int]]
+# -- the benchmarks: each prepares and returns a function, which returns the time and its bias in nanoseconds -
+Timed = Callable[[], tuple[int, int]]
 
 
 def munmap_(area: Area, request: dict[str, Any]) -> Timed:
-    """munmap of it all."""
-    return lambda: {"ns": area.unmap(), "bias": 0}
+    """Unmap all memory."""
+    return lambda: (area.unmap(), 0)
 
 
 def dontneed(area: Area, request: dict[str, Any]) -> Timed:
-    """MADV_DONTNEED of it all."""
-
-    def timed() -> dict[str, int]:
-        start = ns()
-        answer = LIBC.madvise(area.base, area.size, MADV_DONTNEED)
-        taken = ns() - start
-        check(answer, "madvise")
-        return {"ns": taken, "bias": 0}
-
-    return timed
+    """MADV_DONTNEED for all memory."""
+    return lambda: (timed_call("madvise", lambda: LIBC.madvise(area.base, area.size, MADV_DONTNEED)), 0)
 
 
 def fork(area: Area, request: dict[str, Any]) -> Timed:
-    """fork, less what a fork without the memory takes."""
-    return lambda: {"ns": fork_and_exit(), "bias": request["bare_fork"]}
+    """Fork; the bias is the time of a fork without the memory."""
+    return lambda: (fork_and_exit(), request["bare_fork"])
 
 
-def write_byte(area: Area, child: int | None) -> dict[str, int]:
-    """A byte into each page, less what the same loop takes where nothing faults."""
-    taken = area.write_bytes(area.twos)
+def write_byte(area: Area, child: int | None) -> tuple[int, int]:
+    """Write a byte into each page; the bias is the time of the same loop without faults."""
+    elapsed = area.write_bytes(area.twos)
     if child is not None:
         end(child)
-    return {"ns": taken, "bias": area.write_bytes(area.ones)}
+    return elapsed, area.write_bytes(area.ones)
 
 
 def cow_byte(area: Area, request: dict[str, Any]) -> Timed:
-    """A byte into each page while a child lives."""
+    """Write a byte into each page while a child lives."""
     child = fork_and_stay()
     return lambda: write_byte(area, child)
 
 
 def reuse_byte(area: Area, request: dict[str, Any]) -> Timed:
-    """A byte into each page after a child has exited."""
+    """Write a byte into each page after a child has exited."""
     fork_and_exit()
     return lambda: write_byte(area, None)
 
 
 def cow(area: Area, request: dict[str, Any]) -> Timed:
-    """All bytes while a child lives; the stores are part of it, as in the model."""
+    """Write all bytes while a child lives. The stores are part of the time, as in the model."""
     fork_and_stay()
-    return lambda: {"ns": area.fill(2), "bias": 0}
+    return lambda: (area.fill(2), 0)
 
 
 def reuse(area: Area, request: dict[str, Any]) -> Timed:
-    """All bytes after a child has exited; the stores are part of it, as in the model."""
+    """Write all bytes after a child has exited. The stores are part of the time, as in the model."""
     fork_and_exit()
-    return lambda: {"ns": area.fill(2), "bias": 0}
+    return lambda: (area.fill(2), 0)
 
 
 def remap(area: Area, request: dict[str, Any]) -> Timed:
-    """PMD mappings replaced by PTE mappings, less what changing the protection takes otherwise."""
+    """Replace PMD mappings by PTE mappings; the bias is the time of the same calls without a PMD to split."""
 
-    def once() -> int:
+    def split() -> int:
         start = ns()
         area.map_by_ptes()
         return ns() - start
 
-    return lambda: {"ns": once(), "bias": once()}  # the second time there is no PMD to split
+    return lambda: (split(), split())
 
 
 def anon_cow(area: Area, request: dict[str, Any], write: Callable[[int], object]) -> Timed:
-    """Children that all write at the same time, each on a CPU of its own as far as there are enough."""
+    """Let children write at the same time, spread over the CPUs.
+
+    Each child reports that it is ready, waits until the parent closes `go_write`, and reports its start and end.
+    """
     go_read, go_write = os.pipe()
-    told_read, told_write = os.pipe()
+    report_read, report_write = os.pipe()
     parent = os.getpid()
     for number in range(request["children"]):
         if os.fork() == 0:
             die_with_parent(parent)
             os.close(go_write)
             os.sched_setaffinity(0, {request["cpus"][number % len(request["cpus"])]})
-            os.write(told_write, b"\n")
+            os.write(report_write, b"\n")
             os.read(go_read, 1)
             start = ns()
             write(number)
-            os.write(told_write, b"%d %d\n" % (start, ns()))
+            os.write(report_write, b"%d %d\n" % (start, ns()))
             while True:
                 signal.pause()
     os.close(go_read)
-    told = os.fdopen(told_read)
+    reports = os.fdopen(report_read)
     for _ in range(request["children"]):
-        told.readline()
+        reports.readline()
 
-    def timed() -> dict[str, int]:
-        os.close(go_write)  # whoever reads there goes on
-        times = [tuple(map(int, told.readline().split())) for _ in range(request["children"])]
-        return {"ns": max(last for _, last in times) - min(first for first, _ in times), "bias": 0}
+    def timed() -> tuple[int, int]:
+        os.close(go_write)
+        times = [tuple(map(int, reports.readline().split())) for _ in range(request["children"])]
+        return max(last for _, last in times) - min(first for first, _ in times), 0
 
     return timed
 
 
 def anon_cow_seq(area: Area, request: dict[str, Any]) -> Timed:
-    """Every child writes all bytes, from the first to the last."""
+    """Every child writes all bytes in ascending order."""
     return anon_cow(area, request, lambda number: area.fill(2))
 
 
 def anon_cow_rand(area: Area, request: dict[str, Any]) -> Timed:
-    """Every child writes as many random words as there are."""
+    """Every child writes random words, as many as the memory has."""
     sys.path.append(request["path"])
     import numpy as np
 
@@ -281,7 +287,7 @@ BENCHMARKS: dict[str, Callable[[Area, dict[str, Any]], Timed]] = {
 
 
 def child_reuse_byte(area: Area, request: dict[str, Any]) -> None:
-    """The process goes on as the child of itself: what was the parent unmaps, and waits for its end."""
+    """Go on in a child, which is measured; the parent unmaps the memory and waits for the child's end."""
     reader, writer = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -295,13 +301,13 @@ def child_reuse_byte(area: Area, request: dict[str, Any]) -> None:
     os.read(reader, 1)
 
 
-def say(**what: Any) -> None:
-    """A line of JSON."""
-    os.write(1, json.dumps(what).encode() + b"\n")
+def send(**message: Any) -> None:
+    """Write a message as a line of JSON."""
+    os.write(1, json.dumps(message).encode() + b"\n")
 
 
-def heard() -> None:
-    """Wait for the next line; whoever asked may be gone."""
+def wait_for_line() -> None:
+    """Wait for a line on stdin; exit at its end, since FolioLab has ended."""
     if not sys.stdin.readline():
         os._exit(1)
 
@@ -315,23 +321,24 @@ def main() -> None:
     os.sched_setaffinity(0, cpus if name.startswith("anon-cow") else cpus[-1:])
     request["bare_fork"] = min(fork_and_exit() for _ in range(BARE_FORKS))
     area = Area(request["kib"], request["memory"], by_pmd=name == "remap")
-    say(pid=os.getpid(), address=area.base)
-    heard()
+    send(pid=os.getpid(), address=area.base)
+    wait_for_line()
     if name == "child-reuse-byte":
         child_reuse_byte(area, request)
         timed: Timed = lambda: write_byte(area, None)  # noqa: E731
     else:
         timed = BENCHMARKS[name](area, request)
-    say(pid=os.getpid())
-    heard()
-    say(**timed())
-    heard()
-    os._exit(0)  # the mmap object must not unmap a second time
+    send(pid=os.getpid())
+    wait_for_line()
+    elapsed, bias = timed()
+    send(ns=elapsed, bias=bias)
+    wait_for_line()
+    os._exit(0)  # without destructors: the mmap object would unmap the memory a second time
 
 
 if __name__ == "__main__":
     try:
         main()
-    except Exception as fault:  # told to whoever started this, who says it with the benchmark's name
-        say(error=f"{type(fault).__name__}: {fault}")
+    except Exception as fault:  # `sampler` raises a KernelError with the message
+        send(error=f"{type(fault).__name__}: {fault}")
         os._exit(1)

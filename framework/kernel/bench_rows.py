@@ -1,8 +1,8 @@
-"""The rows of a kernel bench: medians and spreads of the running kernel, beside the model's and published figures.
+"""The rows of a kernel bench: medians and spreads of the running kernel, with modelled times and published figures.
 
-The model's times are raw: what the kernel does besides (the fault's entry and exit, VMAs, TLB flushes, memcg) is
-not in them. Published figures of the policy that models this kernel are changes against a kernel that does not
-run here, so they stand beside, and are compared with nothing.
+Modelled times do not contain the kernel's other work (entry and exit of the fault, VMAs, TLB flushes, memcg).
+Published figures of the policy that models this kernel are changes relative to a kernel that does not run on this host.
+So they are shown in the row, and not compared with its times.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ QUARTILES: Final = (0.25, 0.75)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BenchRow:
     """One benchmark at one folio size.
 
     Args:
-        workload, size_kib: which.
-        ns_per_page: the median; None where not measured, as with all figures that follow.
+        workload, size_kib: the benchmark and the size.
+        policy: the name of the kernel in the result.
+        ns_per_page: the median; None if not measured, as with the following figures.
         least: the smallest sample.
-        spread: the distance of the quartiles, as a share of the median.
-        rounds, flagged: samples, and how many of them are suspect.
-        against_small: the median as a multiple of the same benchmark's at 4 KiB.
-        against_copy: the median as a multiple of the benchmark that copies where this one reuses, at this size:
-            what a kernel without reuse of large folios would take, as far as this kernel can tell.
-        copies: pages copied, per page.
+        spread: the interquartile range as a share of the median.
+        rounds, flagged: number of samples, and of suspect ones.
+        against_small: the median as a multiple of the same benchmark's median at 4 KiB.
+        against_copy: the median as a multiple of the median of the benchmark in `bench.COPYING` at this size, which
+            does the work of a kernel that copies.
+        copies: copied pages per page.
         model_ns_per_page: the median of the model.
         published: figures of the policy that models this kernel.
-        reason: why it was not measured.
-        skipped: it was not measured because it does not apply, or cannot be here.
+        reason: why the benchmark was not measured.
+        skipped: the benchmark does not apply to the size, or cannot run on this host.
     """
 
     workload: str
@@ -66,15 +67,15 @@ def rows(
     model: Result | None = None,
     published: Sequence[Published] = (),
     resolve: Resolve | None = None,
-) -> list[Row]:
-    """A row for every benchmark and size that was asked for, in that order.
+) -> list[BenchRow]:
+    """Make a row for every requested benchmark and size, in that order.
 
     Args:
-        result: a kernel bench.
-        scheme: the policy that models this kernel; None where there is none.
-        model: a comparison in the model.
-        published: figures to put beside.
-        resolve: all parameters of a policy as a user writes it (see `compare.compare`).
+        result: of a kernel bench.
+        scheme: the policy that models this kernel; None if there is none.
+        model: the result of a comparison in the model.
+        published: published figures of all policies.
+        resolve: maps a policy as a user writes it to all its parameters (see `comparison.compare`).
 
     Raises:
         UsageError: the model's result does not have the policy.
@@ -89,7 +90,7 @@ def rows(
             cell = cells.get((workload, size))
             median = _median(cell)
             found.append(
-                Row(
+                BenchRow(
                     workload=workload,
                     size_kib=size,
                     ns_per_page=median,
@@ -125,7 +126,7 @@ def _spread(cell: Cell | None) -> float | None:
 
 
 def model_cells(scheme: Scheme | None, model: Result | None) -> dict[tuple[str, int], Cell]:
-    """The model's cells of the policy that models this kernel, by workload and size; none where there is no model.
+    """The cells of the model's result for the policy that models this kernel, by workload and size.
 
     Raises:
         UsageError: no policy models this kernel, or the model's result does not have it.
@@ -133,7 +134,7 @@ def model_cells(scheme: Scheme | None, model: Result | None) -> dict[tuple[str, 
     if model is None:
         return {}
     if scheme is None:
-        raise UsageError("no policy models this kernel, so no modelled times stand beside its own", "leave out --model")
+        raise UsageError("no policy models this kernel, so there are no modelled times for it", "leave out --model")
     wanted = identity(scheme.name, dict(scheme.values))
     known = model.config.policy_parameters
     names = [name for name in model.config.policies if identity(name, known.get(name)) == wanted]

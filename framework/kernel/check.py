@@ -1,7 +1,7 @@
-"""The differential test: scenarios in the engine and on the running kernel, every decision compared.
+"""The differential test: scenarios in the engine and on the running kernel, with every decision compared.
 
-Once two states differ everything after it may, so a scenario is compared up to its first difference. That one
-is shrunk to the shortest scenario that still shows it.
+A difference makes later ones likely, since the states diverge. So a scenario is compared up to its first difference,
+which is then shrunk to the smallest scenario that has one of its kind.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ from foliolab.framework.scenario.model import Model
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.syntax import Scenario
 
-SHRINK: Final = 150
-"""Scenarios tried at most to find a smaller one."""
+SHRINK_ATTEMPTS: Final = 150
+"""The largest number of scenarios that are tried to shrink one."""
 SHRUNK: Final = 3
-"""Disagreements that are shrunk; the others are reported as they were found."""
-
-
-WITNESSED: Final = 4
-"""How often in a row the number of large folios must differ before it counts: it is the whole machine's."""
+"""The number of disagreements that are shrunk; the others are reported as they were found."""
+POPULATION_RUNS: Final = 4
+"""How often in a row the number of large folios must differ: the counter is the whole host's."""
 
 
 class Session:
-    """The running kernel, held for as long as scenarios run on it; a context manager.
+    """Runs scenarios on the running kernel; a context manager that has the THP settings and the launcher.
 
     Args:
-        cpus: processors to spread a scenario's processes over; one: all on it.
+        cpus: numbers of the processors that a scenario's processes are spread over; None: one.
         wait: seconds to wait for another run to end.
 
+    Attributes:
+        discarded: number of attempts that the kernel disturbed.
+
     Raises:
-        KernelError: it cannot be had.
+        KernelError: another run has the THP settings, or no process can be started.
     """
 
     def __init__(self, cpus: Sequence[int] | None = None, wait: float = 0.0) -> None:
@@ -65,10 +66,10 @@ class Session:
         self._stack.__exit__(kind, fault, at)
 
     def run(self, scenario: Scenario) -> list[Record]:
-        """A scenario on the kernel, repeated while the kernel moves pages by itself.
+        """Run a scenario, and repeat it while the kernel disturbs it (see `oracle`).
 
         Raises:
-            KernelError: it refused a step, or disturbed every attempt.
+            KernelError: the kernel refused a step, or disturbed every attempt.
         """
         records, discarded = oracle.run(scenario, self.launcher, self.thp, self.cpus)
         self.discarded += discarded
@@ -77,13 +78,13 @@ class Session:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """One scenario in which engine and kernel differ.
+    """A scenario in which engine and kernel differ.
 
     Args:
         scenario: as it was found.
-        difference: the first one in it.
-        minimal: the smallest scenario found that shows one of the same kind; the same where none was sought.
-        shown: the first difference in that.
+        difference: the first difference in `scenario`.
+        minimal: the smallest known scenario with a difference of the same kind; `scenario` if it was not shrunk.
+        shown: the first difference in `minimal`.
     """
 
     scenario: Scenario
@@ -93,24 +94,23 @@ class Disagreement:
 
     @property
     def explained(self) -> bool:
-        """Whether a small folio's outcome has a named cause besides its owner."""
+        """Whether the difference is the outcome of a small folio that a cause other than its owners decided."""
         return bool(self.difference.cause) and not self.difference.large
 
 
 @dataclass
 class Agreement:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        tally: (large, model's outcome, kernel's outcome) -> writes.
-        compared: aspect -> how often it was compared.
-        scenarios: how many ran.
-        discarded: attempts that the kernel disturbed, and that were repeated.
+        tally: number of writes by (folio is large, model's outcome, kernel's outcome).
+        compared: number of comparisons by aspect.
+        scenarios: number of scenarios that ran.
+        discarded: number of attempts that the kernel disturbed.
         failed: messages of scenarios that could not be run on the kernel.
-        disagreements: where the two differ.
-        hidden: page frame numbers were hidden, so that a copy and a reuse are told apart by how many large folios
-            are left only.
-        complete: False where it was interrupted.
+        disagreements: scenarios in which the two differ.
+        hidden: page frame numbers were hidden (see `oracle`).
+        complete: False if the check was interrupted.
     """
 
     tally: dict[tuple[bool, str, str], int] = field(default_factory=dict)
@@ -124,30 +124,29 @@ class Agreement:
 
     @property
     def writes(self) -> int:
-        """Pages written and compared."""
+        """The number of compared page writes."""
         return sum(self.tally.values())
 
     @property
     def unexplained(self) -> list[Disagreement]:
-        """Disagreements about large folios, and those about small ones that have no named cause."""
+        """Disagreements on large folios, and those on small folios without a named cause."""
         return [one for one in self.disagreements if not one.explained]
 
     def count(self, model: Sequence[Record], kernel: Sequence[Record], first: Difference | None) -> None:
         """Add a scenario's comparisons, up to its first difference."""
         self.scenarios += 1
         self.hidden |= any(record.hidden for record in kernel)
-        for number, (one, other) in enumerate(zip(model, kernel, strict=True)):
+        for number, (ours, theirs) in enumerate(zip(model, kernel, strict=True)):
             if first is not None and number > first.number:
                 break
-            for large, mine, theirs in zip(one.large, one.outcomes, other.outcomes, strict=True):
-                key = large, mine, theirs
+            for key in zip(ours.large, ours.outcomes, theirs.outcomes, strict=True):
                 self.tally[key] = self.tally.get(key, 0) + 1
-            pages = sum(len(view.frames) for view in one.views.values())
-            looked = ["presence", "bit 56", *(["population"] if other.hidden else ["kpagecount", "identity"])]
-            for aspect in looked:
+            pages = sum(len(view.frames) for view in ours.views.values())
+            aspects = ["presence", "bit 56", *(["population"] if theirs.hidden else ["kpagecount", "identity"])]
+            for aspect in aspects:
                 self.compared[aspect] = self.compared.get(aspect, 0) + pages
-            if one.answer:
-                self.compared[one.step.action] = self.compared.get(one.step.action, 0) + 1
+            if ours.answer:
+                self.compared[ours.step.action] = self.compared.get(ours.step.action, 0) + 1
 
 
 Progress = Callable[[Agreement], None]
@@ -156,9 +155,9 @@ Progress = Callable[[Agreement], None]
 def first_difference(
     session: Session, scheme: Scheme, scenario: Scenario, execution: Execution = "native"
 ) -> tuple[list[Record], list[Record], Difference | None]:
-    """A scenario's records in the engine and on the kernel, and the first difference between them."""
+    """The records of a scenario in the engine and on the kernel, and the first difference between them."""
     model = list(Model(scenario, scheme, execution).run())
-    for _ in range(WITNESSED):
+    for _ in range(POPULATION_RUNS):
         kernel = session.run(scenario)
         first = next(differences(model, kernel), None)
         if first is None or first.aspect != "population":
@@ -169,16 +168,19 @@ def first_difference(
 def check(
     session: Session, scheme: Scheme, scenarios: Iterable[Scenario], most: int = 0, progress: Progress | None = None
 ) -> Agreement:
-    """Hold a policy against the running kernel; Ctrl-C ends it with what there is.
+    """Compare a policy with the running kernel. Ctrl-C ends the check and keeps its results.
 
     Args:
-        scenarios: to be run.
-        most: unexplained disagreements after which it ends; 0: none.
+        session: the kernel.
+        scheme: the policy.
+        scenarios: to run.
+        most: number of unexplained disagreements after which the check ends; 0: no limit.
+        progress: called after each scenario.
     """
     found = Agreement()
     try:
         for scenario in scenarios:
-            _one(session, scheme, scenario, found)
+            _check_scenario(session, scheme, scenario, found)
             found.discarded = session.discarded
             if progress:
                 progress(found)
@@ -190,7 +192,7 @@ def check(
     return found
 
 
-def _one(session: Session, scheme: Scheme, scenario: Scenario, found: Agreement) -> None:
+def _check_scenario(session: Session, scheme: Scheme, scenario: Scenario, found: Agreement) -> None:
     try:
         model, kernel, first = first_difference(session, scheme, scenario)
     except KernelError as fault:
@@ -198,14 +200,14 @@ def _one(session: Session, scheme: Scheme, scenario: Scenario, found: Agreement)
         return
     found.count(model, kernel, first)
     if first is not None:
-        here = Disagreement(scenario, first, scenario, first)
-        if not here.explained and len(found.unexplained) < SHRUNK:
-            here = minimised(session, scheme, here)
-        found.disagreements.append(here)
+        disagreement = Disagreement(scenario, first, scenario, first)
+        if not disagreement.explained and len(found.unexplained) < SHRUNK:
+            disagreement = _minimised(session, scheme, disagreement)
+        found.disagreements.append(disagreement)
 
 
-def minimised(session: Session, scheme: Scheme, found: Disagreement) -> Disagreement:
-    """The same disagreement in the smallest scenario that still has one of its kind."""
+def _minimised(session: Session, scheme: Scheme, found: Disagreement) -> Disagreement:
+    """Shrink the scenario of a disagreement. The kind of a difference is its aspect, folio size and cause."""
     best = found.difference
 
     def fails(scenario: Scenario) -> bool:
@@ -222,17 +224,17 @@ def minimised(session: Session, scheme: Scheme, found: Disagreement) -> Disagree
     kind = found.difference.aspect, found.difference.large, bool(found.difference.cause)
     cut = replace(found.scenario, items=found.scenario.items[: found.difference.number + 1])
     start = cut if fails(cut) else found.scenario
-    minimal = shrink(start, fails, SHRINK)
+    minimal = shrink(start, fails, SHRINK_ATTEMPTS)
     return replace(found, minimal=replace(minimal, name=f"{found.scenario.name}-minimal"), shown=best)
 
 
 def random_scenarios(count: int, seed: int, mix: Mix) -> Iterator[Scenario]:
-    """`count` scenarios, those of seeds from `seed` on."""
+    """`count` random scenarios with the seeds from `seed` on."""
     return (random_scenario(seed + number, mix) for number in range(count))
 
 
 def exhaustive(depth: int, orders: Iterable[int]) -> Iterator[Scenario]:
-    """All sequences of `depth` steps over one folio of each order, those of 2 MiB by PTEs and by PMD."""
+    """All sequences of `depth` steps on one folio of each order; on one of 2 MiB mapped by PTEs and by a PMD."""
     for order in orders:
         yield from all_scenarios(depth, order)
         if order == PMD_ORDER:
@@ -242,10 +244,10 @@ def exhaustive(depth: int, orders: Iterable[int]) -> Iterator[Scenario]:
 def refute(
     session: Session, scheme: Scheme, count: int, seed: int, mix: Mix, progress: Progress | None = None
 ) -> Agreement:
-    """Look for the shortest scenario in which a policy differs from the running kernel.
+    """Search the shortest scenario in which a policy differs from the running kernel.
 
-    All sequences of one, two and three steps over a small folio come first, so that what is found there is the
-    shortest there is; then random scenarios, of which the first that differs is shrunk.
+    All sequences of one, two and three steps on a folio of the lowest order come first, so that a difference of up to
+    three steps is found in its shortest form. Then come random scenarios, and the first that differs is shrunk.
     """
 
     def candidates() -> Iterator[Scenario]:
@@ -258,12 +260,12 @@ def refute(
 
 @dataclass
 class Mutant:
-    """A wrong variant of a policy, and what became of it.
+    """A wrong variant of a policy in a self-test.
 
     Attributes:
         scheme: the variant.
-        caught: the number of the scenario that refuted it, from 1; 0: none did.
-        difference: in words.
+        caught: the number of the scenario that refuted it, from 1; 0: it was not refuted.
+        difference: a description of the first difference.
     """
 
     scheme: Scheme
@@ -277,9 +279,9 @@ def self_test(
     scenarios: Iterable[Scenario],
     progress: Callable[[Sequence[Mutant], int], None] | None = None,
 ) -> list[Mutant]:
-    """Whether the check finds what it should: each wrong variant must differ from the kernel somewhere.
+    """Check that each wrong variant of a policy differs from the kernel in some scenario.
 
-    Each scenario runs once on the kernel, and in the engine under every variant that was not caught so far.
+    Each scenario runs once on the kernel, and in the engine under every variant that is not refuted yet.
     """
     mutants = [Mutant(scheme) for scheme in schemes]
     for number, scenario in enumerate(scenarios, 1):
@@ -288,7 +290,8 @@ def self_test(
             if mutant.caught:
                 continue
             model = list(Model(scenario, mutant.scheme).run())
-            first = next((one for one in differences(model, kernel) if one.large or not one.cause), None)
+            found = differences(model, kernel)
+            first = next((difference for difference in found if difference.large or not difference.cause), None)
             if first is not None:
                 mutant.caught, mutant.difference = number, f"{first.aspect}: {first.what}"
         if progress:

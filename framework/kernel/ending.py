@@ -1,4 +1,4 @@
-"""How a process ends that has something to put back: signals as exceptions, and a moment without any."""
+"""Signals in a process that has settings to put back: they become exceptions, or wait until the settings are back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise SystemExit, where nobody else has taken them."""
+    """Let SIGTERM and SIGHUP raise SystemExit, so that `finally` clauses run; a handler that is set already stays."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -31,8 +31,8 @@ def orderly_end() -> Iterator[None]:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Signals wait until this is over."""
+def signals_blocked() -> Iterator[None]:
+    """Block SIGINT, SIGTERM and SIGHUP; the kernel delivers them afterwards."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

@@ -1,7 +1,8 @@
-"""Whether the kernel moved pages by itself while something was measured: /proc/vmstat, before and after.
+"""Counters of /proc/vmstat that show whether the kernel moved pages by itself during a measurement.
 
-Migration, compaction, collapse, a split and swapping change PFNs or folios without any process asking for it,
-which looks like a copy. Whoever sees one of these counters move discards what was measured, and repeats it.
+Migration, compaction, collapse, splits and swapping change PFNs or folios without any process asking for it, and a
+changed PFN looks like a copy. A caller whose measurement saw one of these counters move discards it and measures again
+(docs/real-kernels.md, "Folios of a chosen size" and "Reproducible scenarios").
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from foliolab.framework.errors import KernelError
 VMSTAT: Path = Path("/proc/vmstat")
 COUNTERS: Final = {
     "pgmigrate_success": "pages migrated",
-    "compact_migrate_scanned": "pages that compaction looked at",
+    "compact_migrate_scanned": "pages scanned by compaction",
     "thp_collapse_alloc": "khugepaged collapsed pages into a THP",
     "pswpout": "pages swapped out",
     "pswpin": "pages swapped in",
@@ -24,14 +25,14 @@ COUNTERS: Final = {
     "thp_split_page": "large folios split",
     "ksm_swpin_copy": "KSM pages copied at swap-in",
 }
-"""The counters, and what it means that one moved. A kernel built without a feature has no counter for it."""
+"""The counters, and what each counts. A kernel built without a feature does not have its counter."""
 
 
 def read() -> dict[str, int]:
-    """The counters that this kernel has.
+    """Read the counters that this kernel has.
 
     Raises:
-        KernelError: /proc/vmstat cannot be read, or holds none of them.
+        KernelError: /proc/vmstat cannot be read, or has none of them.
     """
     try:
         lines = VMSTAT.read_text().splitlines()
@@ -52,15 +53,15 @@ def read() -> dict[str, int]:
 
 
 def moved(before: Mapping[str, int], after: Mapping[str, int], allowed: Mapping[str, int] | None = None) -> list[str]:
-    """The counters that moved, each in words with its count; empty where the kernel let pages be.
+    """A description of each counter that moved.
 
     Args:
-        before, after: two answers of `read`.
-        allowed: by how much a counter may have moved at most, such as the splits that a scenario asks for.
+        before, after: results of `read`.
+        allowed: the largest permitted increase of a counter, such as the splits that a scenario requests; default 0.
     """
-    told = []
+    found = []
     for name, value in after.items():
-        by = value - before.get(name, 0)
-        if by > (allowed or {}).get(name, 0):
-            told.append(f"{COUNTERS.get(name, name)} ({name} +{by})")
-    return told
+        increase = value - before.get(name, 0)
+        if increase > (allowed or {}).get(name, 0):
+            found.append(f"{COUNTERS.get(name, name)} ({name} +{increase})")
+    return found

@@ -1,6 +1,8 @@
-"""One run at a time: a lock on a file, which ends with the process, and which forked children do not keep.
+"""A lock file, so that one run at a time changes settings of the host.
 
-It is a flock(2), as `flock FILE COMMAND` takes it.
+The lock is a flock(2), as the command `flock` takes it: the kernel releases it when the process ends, also after
+kill -9. A flock belongs to the open file, which a forked child inherits, so a child that outlives the run would keep
+the lock. Therefore a child closes the descriptor right after the fork.
 """
 
 from __future__ import annotations
@@ -16,14 +18,13 @@ from typing import Final
 from foliolab.framework.errors import KernelError
 
 POLL: Final = 0.05
-"""Seconds between two looks at a lock that another run holds."""
+"""Seconds between two attempts to take a lock that another run has."""
 
 _held: set[int] = set()
-"""Descriptors of locks that this process holds."""
+"""Descriptors of the locks that this process has."""
 
 
-def _forget_locks() -> None:
-    """In a forked child: the lock is the parent's; a child that outlives it must not keep it."""
+def _close_inherited() -> None:
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)
@@ -31,20 +32,20 @@ def _forget_locks() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_locks)
+    os.register_at_fork(after_in_child=_close_inherited)
 
 
 @contextmanager
 def locked(path: Path, wait: float | None, what: str) -> Iterator[None]:
-    """Hold a lock.
+    """Take a lock for the duration of the context.
 
     Args:
-        path: the file; made where it is not there, with its folder.
-        wait: seconds to wait for another run; None without limit.
-        what: what the lock is for, as in "the machine's THP settings".
+        path: the lock file; it is made with its folder if it does not exist.
+        wait: seconds to wait for another run; None: without limit.
+        what: what the lock protects, for messages.
 
     Raises:
-        KernelError: another run holds it (says which), or the file cannot be opened.
+        KernelError: another run has the lock (the message names it), or the file cannot be opened.
     """
     file = _open(path, what)
     _held.add(file)
@@ -54,9 +55,9 @@ def locked(path: Path, wait: float | None, what: str) -> Iterator[None]:
         os.ftruncate(file, 0)
         os.pwrite(file, f"{owner} {' '.join(sys.argv)}"[:200].encode(errors="replace"), 0)
         yield
-        os.ftruncate(file, 0)  # after an exception a stale name is left: `_holder` is asked only while it is locked
+        os.ftruncate(file, 0)  # not after an exception; `_holder` reads the file only while it is locked
     finally:
-        if os.getpid() == owner:  # a forked child closed its own at the fork
+        if os.getpid() == owner:  # a forked child has closed its descriptor already
             _held.discard(file)
             os.close(file)
 
@@ -69,8 +70,8 @@ def _open(path: Path, what: str) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as fault:
         raise KernelError(
-            f"{path}, the lock of whoever changes {what}, cannot be opened: {fault.strerror}",
-            "run as root; they are the whole machine's",
+            f"{path}, the lock file for {what}, cannot be opened: {fault.strerror}",
+            "run as root; the settings are global to the host",
         ) from fault
 
 

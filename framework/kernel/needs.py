@@ -1,4 +1,4 @@
-"""What of the running kernel a scenario needs, and why it cannot be had here."""
+"""The capabilities that a scenario needs of the running kernel, and the reasons why they are missing."""
 
 from __future__ import annotations
 
@@ -8,37 +8,35 @@ from foliolab.framework.kernel import probe, settings
 from foliolab.framework.scenario.syntax import Scenario
 
 ALWAYS: Final = ("vmstat", "pidfd")
-"""Without these no outcome can be read."""
-FRAMES: Final = ("PFNs", "kpagecount", "kpageflags")
-"""Without these a copy and a reuse are told apart by how many large folios are left only."""
-
-SWITCHES: Final = ("root", "THP settings")
-"""Without these folios have the sizes that are switched on already."""
+"""What every scenario needs; `probe.require` checks it."""
 
 ACTIONS: Final = {"pageout": "swap", "pin": "io_uring buffers", "vmsplice": "vmsplice"}
-"""Actions that not every kernel can do."""
+"""The capabilities that single actions need."""
 
 
 def hidden() -> str:
-    """Why page frame numbers are hidden, in one line; "" where they are not."""
-    return _first_missing(FRAMES)
+    """Why page frame numbers are hidden, in one line; empty if they are not.
+
+    Without them, only the number of large folios tells a copy from a reuse.
+    """
+    return _first_missing("PFNs", "kpagecount", "kpageflags")
 
 
 def fixed() -> str:
-    """Why folio sizes cannot be switched, in one line; "" where they can."""
-    return _first_missing(SWITCHES)
+    """Why the THP settings cannot be changed, in one line; empty if they can.
+
+    Without that, folios have the sizes that are enabled already.
+    """
+    return _first_missing("root", "THP settings")
 
 
-def _first_missing(names: tuple[str, ...]) -> str:
-    tried = (probe.one(name) for name in names)
-    return next((f"{one.name}: {one.reason}" for one in tried if not one.available), "")
+def _first_missing(*names: str) -> str:
+    tried = (probe.capability(name) for name in names)
+    return next((f"{found.name}: {found.reason}" for found in tried if not found.available), "")
 
 
 def missing(scenario: Scenario) -> str:
-    """Why a scenario cannot run on this kernel, in one line; "" where it can.
-
-    What no scenario can do without (`ALWAYS`) is not asked for again: see `probe.require`.
-    """
+    """Why a scenario cannot run on this kernel, in one line; empty if it can. `ALWAYS` is not checked."""
     if sizes := [r.size_kib for r in scenario.regions if r.order and r.size_kib not in settings.sizes()]:
         return f"this kernel has no anonymous folios of {sizes[0]} KiB"
     if why := fixed():
@@ -46,7 +44,7 @@ def missing(scenario: Scenario) -> str:
         if closed:
             return f"folios of {closed[0]} KiB are switched off, and cannot be switched on ({why})"
     for name in dict.fromkeys(ACTIONS[step.action] for step in scenario.steps if step.action in ACTIONS):
-        found = probe.one(name)
+        found = probe.capability(name)
         if not found.available:
             return f"it needs {name}: {found.reason}"
     return ""

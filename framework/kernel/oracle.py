@@ -1,8 +1,16 @@
-"""A scenario on the running kernel: real processes, real folios, outcomes read from page frame numbers.
+"""A scenario on the running kernel: real processes, real folios, outcomes read from page frame numbers (PFNs).
 
 A write that changes the PFN copied the page. A write that faulted and kept the PFN reused the page. A write without a
 fault changed nothing. A page that was absent before is a new page. A partial MADV_COLD splits a folio that the kernel
 takes for exclusive: a second witness of the shared bit. Source: docs/real-kernels.md, "How an outcome is known".
+
+Why attempts are discarded. Migration, compaction, khugepaged and swapping also change PFNs, without any process asking
+for it, and that looks like a copy. So the counters of `guards` are read before and after; if one moved, or if a region
+did not get folios of its size, the attempt proves nothing. It is discarded and the scenario runs again, at most
+ATTEMPTS times. An outcome that the policy does not predict is never a reason to repeat.
+
+Without CAP_SYS_ADMIN all PFNs read as 0: they are hidden. A copy and a reuse then look equal (`FAULTED`), and the
+number of large folios on the host (`nr_anon`) is the witness.
 """
 
 from __future__ import annotations
@@ -25,28 +33,25 @@ from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, S
 
 PAGE: Final = pagemap.PAGE_SIZE
 ATTEMPTS: Final = 5
-"""How often a scenario is repeated that the kernel disturbed."""
-
-
 IN_SWAP_CACHE: Final = "the small folio was in the swap cache, which holds a reference; readahead puts it there"
 IN_BATCH: Final = "the small folio was in a per-CPU LRU batch, which holds a reference"
 
 
 class Disturbed(Exception):
-    """The kernel moved pages by itself, or did not give the folios that were asked for: repeat."""
+    """The kernel moved pages by itself, or did not give the requested folios: the attempt is discarded."""
 
 
 class KernelRun:
-    """One run of a scenario on the running kernel; a context manager.
+    """One attempt to run a scenario on the running kernel; a context manager.
 
     Args:
-        scenario: a valid one.
-        launcher: where processes come from.
-        thp: the settings, held; None: they are taken as they are.
-        cpus: processors to spread the processes over; one: all on it.
+        scenario: checked for validity by the parser.
+        launcher: starts the processes.
+        thp: the THP settings, with the lock held; None leaves the settings as they are.
+        cpus: numbers of the processors that the processes are spread over.
 
     Raises:
-        KernelError: the kernel refused something.
+        KernelError: the kernel refused a system call.
         Disturbed: a region did not get its folios.
     """
 
@@ -58,11 +63,12 @@ class KernelRun:
         size = 1 + sum(step.action == "fork" for step in scenario.steps)
         self.tree = Tree(launcher, size, cpus)
         self.processes = {scenario.first: self.tree.root}
-        self.held: dict[str, tuple[str, int]] = {}
-        self.zero = -1
+        self.references: dict[str, tuple[str, int]] = {}
+        """For each pin and pipe its process and its number in the agent."""
+        self.zero_pfn = -1
         self.hidden = False
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
-        self.inhabitants = self._nr_anon()
+        self.nr_anon_before = self._nr_anon()
         self.populated = 0
         try:
             (self.base,) = self.tree.root.ask("reserve", self.layout.nr_pages * PAGE)
@@ -99,18 +105,22 @@ class KernelRun:
                 raise Disturbed(f"region {region.name}: {wrong[0]}")
 
     def run(self) -> Iterator[Record]:
-        """Do the steps one by one.
+        """Execute the steps and yield the record of each.
 
         Raises:
             KernelError: the kernel refused a step.
-            Disturbed: it moved pages by itself meanwhile.
+            Disturbed: the kernel moved pages by itself meanwhile.
         """
         for number, step in enumerate(self.scenario.steps):
             yield self.step(number, step)
         self.check_guards()
 
     def check_guards(self) -> None:
-        """See that nothing moved but what the scenario itself asked for."""
+        """Check that the kernel moved nothing but what the scenario asked for.
+
+        Raises:
+            Disturbed: it did.
+        """
         own = {"thp_split_page": self.splits} if self.splits else {}
         if any(step.action == "pageout" for step in self.scenario.steps):
             own |= {"pswpout": 1 << 30, "pswpin": 1 << 30}
@@ -118,7 +128,7 @@ class KernelRun:
             raise Disturbed("; ".join(moved))
 
     def step(self, number: int, step: ScenarioStep) -> Record:
-        """Do one step, and look at every process afterwards."""
+        """Execute one step, then read the views of all processes."""
         record = Record(step)
         getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
         record.views = self.views()
@@ -128,72 +138,73 @@ class KernelRun:
         return record
 
     def _nr_anon(self) -> int:
-        """Large anonymous folios of the scenario's sizes on the whole machine."""
+        """The number of large anonymous folios of the scenario's sizes on the whole host."""
         return sum(settings.stats(kib).get("nr_anon", 0) for kib in self.sizes)
 
     def population(self) -> int:
-        """How many of them the scenario has: the witness that needs no privilege."""
-        return self._nr_anon() - self.inhabitants
+        """The number of large folios that the scenario has, as far as no other program changed `nr_anon`."""
+        return self._nr_anon() - self.nr_anon_before
 
-    # -- looking -----------------------------------------------------------------------------------
+    # -- views of the processes --------------------------------------------------------------------
     def views(self) -> dict[str, View]:
-        """What each process sees."""
+        """What /proc shows of each process."""
         seen = {name: self._frames(process) for name, process in self.processes.items()}
         frames = [pages for pages, _ in seen.values()]
-        every = np.concatenate(frames) if frames else np.zeros(0, np.int64)
-        counts = np.zeros_like(every) if self.hidden else pagemap.kpagecount(every)
+        all_frames = np.concatenate(frames) if frames else np.zeros(0, np.int64)
+        counts = np.zeros_like(all_frames) if self.hidden else pagemap.kpagecount(all_frames)
         parts = np.split(counts, np.cumsum([len(pages) for pages in frames])[:-1]) if frames else []
-        none = np.zeros(self.layout.nr_pages, np.bool_)
+        no_pmd = np.zeros(self.layout.nr_pages, np.bool_)
         return {
-            name: View(pages, count, exclusive, none)
+            name: View(pages, count, exclusive, no_pmd)
             for (name, (pages, exclusive)), count in zip(seen.items(), parts, strict=True)
         }
 
     def _frames(self, process: Process) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(PFNs, bit 56) of all pages; the zero page, which a read maps, counts as absent."""
+        """PFN and bit 56 of all pages; the zero page, which a read maps, counts as absent."""
         pages = pagemap.pagemap(process.pagemap, self.base, self.layout.nr_pages)
-        there = pages.present
+        present = pages.present
         pfn = pages.pfn
         if not self.hidden:
-            there &= pfn != self.zero
-        elif self.zero >= 0:
-            there &= ~pagemap.zero_pages(process.pagemap, self.base, self.layout.nr_pages)
-        return np.where(there, pfn, ABSENT), (pages.exclusive & there).astype(np.int64)
+            present &= pfn != self.zero_pfn
+        elif self.zero_pfn >= 0:
+            present &= ~pagemap.zero_pages(process.pagemap, self.base, self.layout.nr_pages)
+        return np.where(present, pfn, ABSENT), (pages.exclusive & present).astype(np.int64)
 
     # -- the actions -------------------------------------------------------------------------------
-    def _at(self, step: ScenarioStep) -> tuple[Process, int, int]:
-        """(process, address, bytes) of a step."""
+    def _range(self, step: ScenarioStep) -> tuple[Process, slice, int, int]:
+        """The process of a step, and its pages: as a slice of the layout, and as address and size in bytes."""
         assert step.pages is not None
-        where = self.layout.range(step.pages)
-        return self.processes[step.process], self.base + where.start * PAGE, (where.stop - where.start) * PAGE
+        pages = self.layout.range(step.pages)
+        addr, nbytes = self.base + pages.start * PAGE, (pages.stop - pages.start) * PAGE
+        return self.processes[step.process], pages, addr, nbytes
 
     def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
-        hole = () if step.pages is None else self._at(step)[1:]
+        hole = () if step.pages is None else self._range(step)[2:]
         self.processes[step.name] = self.tree.fork(self.processes[step.process], *hole)
 
     def _exec(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._let_go_all(step.process)
+        self._forget_references(step.process)
         self.tree.exec(self.processes[step.process])
 
     def _exit(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._let_go_all(step.process)
+        self._forget_references(step.process)
         self.tree.exit(self.processes.pop(step.process))
 
-    def _let_go_all(self, process: str) -> None:
-        """The agent itself lets go of them."""
-        self.held = {name: held for name, held in self.held.items() if held[0] != process}
+    def _forget_references(self, process: str) -> None:
+        """Forget the pins and pipes of a process, which the agent itself releases."""
+        self.references = {name: held for name, held in self.references.items() if held[0] != process}
 
     def _write(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, nbytes = self._at(step)
-        where = self.layout.range(step.pages) if step.pages else slice(0)
+        process, pages, addr, nbytes = self._range(step)
         before, _ = self._frames(process)
-        record.causes = self._causes(before[where])
+        record.causes = self._causes(before[pages])
         faults = process.ask("write", addr, nbytes // PAGE, value, 1)
-        self._judge(record, before[where], self._frames(process)[0][where], faults)
+        self._judge(record, before[pages], self._frames(process)[0][pages], faults)
 
     def _judge(
         self, record: Record, before: NDArray[np.int64], after: NDArray[np.int64], faults: Sequence[int]
     ) -> None:
+        """Set the outcomes of a record from the PFNs before and after the stores, and from their page faults."""
         reused = FAULTED if self.hidden else "reused"
         same = [reused if fault else "unchanged" for fault in faults]
         record.outcomes = tuple(
@@ -202,117 +213,108 @@ class KernelRun:
         )
 
     def _causes(self, frames: NDArray[np.int64]) -> tuple[str, ...]:
-        """What besides the owner may decide a write to these pages."""
+        """For each page the cause, other than its owners, that may decide a write; empty if there is none."""
         if self.hidden:
             return ()
         flags = pagemap.kpageflags(frames)
         small = (frames != ABSENT) & ~pagemap.has(flags, "THP")
-        cached, listed = pagemap.has(flags, "SWAPCACHE").tolist(), pagemap.has(flags, "LRU").tolist()
-        return tuple(
-            "" if not one else IN_SWAP_CACHE if cached[i] else "" if listed[i] else IN_BATCH
-            for i, one in enumerate(small.tolist())
-        )
+        in_swap_cache, on_lru = pagemap.has(flags, "SWAPCACHE"), pagemap.has(flags, "LRU")
+        causes = np.where(in_swap_cache, IN_SWAP_CACHE, np.where(on_lru, "", IN_BATCH))
+        return tuple(np.where(small, causes, "").tolist())
 
     def _read(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, nbytes = self._at(step)
-        if self.zero < 0:
-            self._find_zero_page(process)
+        process, _, addr, nbytes = self._range(step)
+        if self.zero_pfn < 0:  # a read may map the zero page, so `_frames` must know its PFN from now on
+            (zero,) = process.ask("zero")
+            self.zero_pfn = int(pagemap.pagemap(process.pagemap, zero, 1).pfn[0])
         record.answer = ", ".join(map(str, dict.fromkeys(process.ask("read", addr, nbytes // PAGE))))
 
-    def _find_zero_page(self, process: Process) -> None:
-        """A read of memory that was never written maps it; the agent has a page for that."""
-        (addr,) = process.ask("zero")
-        pages = pagemap.pagemap(process.pagemap, addr, 1)
-        self.zero = int(pages.pfn[0])
-
     def _munmap(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, nbytes = self._at(step)
+        process, _, addr, nbytes = self._range(step)
         process.ask(step.action, addr, nbytes)
 
     _dontneed = _mprotect = _munmap
 
     def _mremap(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, nbytes = self._at(step)
+        process, _, addr, nbytes = self._range(step)
         assert step.to is not None
         process.ask("mremap", addr, nbytes, self.base + self.layout.range(step.to).start * PAGE)
 
     def _pin(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, _ = self._at(step)
-        where = self.layout.range(step.pages) if step.pages else slice(0)
+        process, pages, addr, _ = self._range(step)
         before, _ = self._frames(process)
-        faults = process.ask("pin", addr, self._hold(step))
-        self._judge(record, before[where], self._frames(process)[0][where], faults)
+        faults = process.ask("pin", addr, self._new_reference(step))
+        self._judge(record, before[pages], self._frames(process)[0][pages], faults)
 
     def _vmsplice(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, _ = self._at(step)
-        process.ask("vmsplice", addr, self._hold(step))
+        process, _, addr, _ = self._range(step)
+        process.ask("vmsplice", addr, self._new_reference(step))
 
-    def _hold(self, step: ScenarioStep) -> int:
-        number = len(self.held) + 1 + max((n for _, n in self.held.values()), default=0)
-        self.held[step.name] = step.process, number
+    def _new_reference(self, step: ScenarioStep) -> int:
+        number = 1 + max((number for _, number in self.references.values()), default=0)
+        self.references[step.name] = step.process, number
         return number
 
     def _unpin(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self.processes[step.process].ask("let_go", self.held.pop(step.name)[1])
+        self.processes[step.process].ask("release", self.references.pop(step.name)[1])
 
     _close = _unpin
 
     def _peek(self, record: Record, step: ScenarioStep, value: int) -> None:
-        (byte,) = self.processes[step.process].ask("peek", self.held[step.name][1])
+        (byte,) = self.processes[step.process].ask("peek", self.references[step.name][1])
         record.answer = str(byte)
 
     def _cold(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, nbytes = self._at(step)
-        where = self.layout.range(step.pages) if step.pages else slice(0)
-        large = self._large(process, where)
+        process, pages, addr, nbytes = self._range(step)
+        large = self._large(process, pages)
         process.ask("cold", addr, nbytes)
-        self._count_splits()
-        record.answer = "split" if self._large(process, where) < large else "kept"
+        self._allow_splits()
+        record.answer = "split" if self._large(process, pages) < large else "kept"
 
-    def _count_splits(self) -> None:
-        """What has been split by now the step itself asked for."""
+    def _allow_splits(self) -> None:
+        """Count all splits up to now as requested by the scenario, for `check_guards`."""
         self.splits = guards.read().get("thp_split_page", 0) - self.before.get("thp_split_page", 0)
 
-    def _large(self, process: Process, where: slice) -> int:
-        """How many pages there belong to large folios; where frames are hidden, how many such folios there are."""
+    def _large(self, process: Process, pages: slice) -> int:
+        """The number of these pages that are in large folios; if PFNs are hidden, the number of large folios."""
         if self.hidden:
             return self.population()
-        flags = pagemap.kpageflags(self._frames(process)[0][where])
+        flags = pagemap.kpageflags(self._frames(process)[0][pages])
         return int(np.count_nonzero(pagemap.has(flags, "THP")))
 
     def _pageout(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, addr, nbytes = self._at(step)
-        where = self.layout.range(step.pages) if step.pages else slice(0)
-        before = self._frames(process)[0][where] != ABSENT
+        process, pages, addr, nbytes = self._range(step)
+        before = self._frames(process)[0][pages] != ABSENT
         process.ask("pageout", addr, nbytes)
-        self._count_splits()
-        pages = pagemap.pagemap(process.pagemap, self.base, self.layout.nr_pages)
-        record.answer = "out" if (pages.swapped[where] & before).any() else "kept"
+        self._allow_splits()
+        after = pagemap.pagemap(process.pagemap, self.base, self.layout.nr_pages)
+        record.answer = "out" if (after.swapped[pages] & before).any() else "kept"
 
 
 def run(
     scenario: Scenario, launcher: Launcher, thp: Exclusive | None, cpus: Sequence[int] | None = None
 ) -> tuple[list[Record], int]:
-    """A scenario, repeated while the kernel disturbs it.
+    """Run a scenario, and repeat it while the kernel disturbs it.
 
     Args:
-        cpus: default: one that this process may use.
+        scenario, launcher, thp: as for `KernelRun`.
+        cpus: as for `KernelRun`; None: the first processor that this process may use.
 
     Returns:
-        Its records, and how many attempts were discarded.
+        The records of its steps, and the number of discarded attempts.
 
     Raises:
-        KernelError: the kernel refused something, or disturbed every attempt.
+        KernelError: the kernel refused a system call, or disturbed every attempt.
     """
     cpus = cpus or sorted(os.sched_getaffinity(0))[:1]
-    why = ""
+    reason = ""
     for discarded in range(ATTEMPTS):
         try:
             with KernelRun(scenario, launcher, thp, cpus) as attempt:
                 return list(attempt.run()), discarded
         except Disturbed as disturbed:
-            why = str(disturbed)
+            reason = str(disturbed)
     raise KernelError(
-        f"the kernel disturbed scenario {scenario.name} {ATTEMPTS} times; the last time: {why}",
-        "try again when the machine is quieter and has free memory",
+        f"the kernel disturbed scenario {scenario.name} {ATTEMPTS} times; the last time: {reason}",
+        "try again when the host is less busy and has free memory",
     )

@@ -1,10 +1,13 @@
-"""What the kernel tells of pages: /proc/PID/pagemap, /proc/kpagecount, /proc/kpageflags, as flat arrays.
+"""/proc/PID/pagemap, /proc/kpagecount and /proc/kpageflags as flat arrays.
 
-Sources: Documentation/admin-guide/mm/pagemap.rst for the layout of an entry and the flags' numbers. PFNs read
-as 0 without CAP_SYS_ADMIN, kpagecount and kpageflags need CAP_DAC_READ_SEARCH.
+A page frame number (PFN) identifies a page of memory. Two virtual pages with the same PFN share that page, and a write
+that changes the PFN of its page was a copy: so PFNs show what the kernel did, exactly. They read as 0 without
+CAP_SYS_ADMIN; kpagecount and kpageflags need CAP_DAC_READ_SEARCH (docs/real-kernels.md, "Privileges").
 
-Bit 56 of a PMD-mapped page describes the head page of the folio (docs/real-kernels.md, "What /proc shows of a folio").
-It can be relied on only where the folio is mapped by PTEs.
+Bit 56 of a PMD-mapped page describes the head page of the folio (docs/real-kernels.md, "What /proc shows of a folio"),
+so it is reliable only where PTEs map the folio.
+
+Source of the entries' layout and the flags' numbers: Documentation/admin-guide/mm/pagemap.rst.
 """
 
 from __future__ import annotations
@@ -24,25 +27,24 @@ from foliolab.framework.errors import KernelError
 PROC: Path = Path("/proc")
 PAGE_SIZE: Final = 4096
 ENTRY: Final = 8
-"""Bytes of an entry in each of these files."""
+"""Size of an entry of each of these files in bytes."""
 PFN_MASK: Final = (1 << 55) - 1
 EXCLUSIVE: Final = 56
-FILE_OR_SHARED: Final = 61
 SWAPPED: Final = 62
 PRESENT: Final = 63
 PAGEMAP_SCAN: Final = 0xC0606610
 PAGE_IS_PFNZERO: Final = 1 << 5
 CHUNK: Final = 1 << 18
-"""Entries a read asks for at most: 2 MiB."""
+"""The largest number of entries of one read: 2 MiB."""
 GAP: Final = 128
-"""Up to so many entries that nobody asked for are read along, which is cheaper than one more system call."""
+"""The largest gap between two wanted entries that is read along: that is cheaper than one more system call."""
 
 FLAGS: Final = (
     "LOCKED", "ERROR", "REFERENCED", "UPTODATE", "DIRTY", "LRU", "ACTIVE", "SLAB", "WRITEBACK", "RECLAIM", "BUDDY",
     "MMAP", "ANON", "SWAPCACHE", "SWAPBACKED", "COMPOUND_HEAD", "COMPOUND_TAIL", "HUGE", "UNEVICTABLE", "HWPOISON",
     "NOPAGE", "KSM", "THP", "OFFLINE", "ZERO_PAGE", "IDLE", "PGTABLE",
 )  # fmt: skip
-"""The names of kpageflags' bits, from bit 0 on, without their KPF_."""
+"""The names of the bits of kpageflags, from bit 0 on, without KPF_."""
 BIT: Final = {name: bit for bit, name in enumerate(FLAGS)}
 
 Words = NDArray[np.uint64]
@@ -55,29 +57,27 @@ class PageMap:
     """The pagemap entries of consecutive pages.
 
     Attributes:
-        raw: the entries.
+        raw: the entries, in the order of the pages.
     """
 
     raw: Words
 
     @property
     def present(self) -> Truths:
-        """Which pages are mapped."""
         return self._bit(PRESENT)
 
     @property
     def swapped(self) -> Truths:
-        """Which are swapped out."""
         return self._bit(SWAPPED)
 
     @property
     def exclusive(self) -> Truths:
-        """Bit 56: which are mapped once only, as the kernel tells it."""
+        """Bit 56: whether the kernel reports that the page is mapped exactly once."""
         return self._bit(EXCLUSIVE)
 
     @property
     def pfn(self) -> Numbers:
-        """PFN of each page; 0 where it is not present, and everywhere without CAP_SYS_ADMIN."""
+        """PFN of each page; 0 for a page that is not present, and for all pages without CAP_SYS_ADMIN."""
         return np.where(self.present, self.raw & np.uint64(PFN_MASK), np.uint64(0)).astype(np.int64)
 
     def _bit(self, bit: int) -> Truths:
@@ -85,36 +85,36 @@ class PageMap:
 
 
 def open_pagemap(pid: int | str = "self") -> int:
-    """A descriptor of a process's pagemap; whoever asked closes it.
+    """Open the pagemap of a process; the caller closes the descriptor.
 
     Raises:
-        KernelError: there is no such process, or it may not be looked at.
+        KernelError: there is no such process, or this user may not open it.
     """
     return _open(PROC / str(pid) / "pagemap", "run as root, or look at processes of your own")
 
 
 def pagemap(fd: int, start: int, nr_pages: int) -> PageMap:
-    """The entries of a range.
+    """Read the entries of a range.
 
     Args:
         fd: from `open_pagemap`.
         start: address of the first page.
-        nr_pages: how many.
+        nr_pages: number of pages.
 
     Raises:
-        KernelError: they cannot be read, as when the process is gone.
+        KernelError: the entries cannot be read, for example since the process has ended.
     """
     raw = np.empty(nr_pages, np.uint64)
-    if nr_pages:  # memoryviews of nothing cannot be cast
+    if nr_pages:  # an empty memoryview cannot be cast
         _fill(fd, start // PAGE_SIZE, raw.data.cast("B"), "pagemap")
     return PageMap(raw)
 
 
 def kpagecount(pfns: ArrayLike) -> Numbers:
-    """How often each page is mapped.
+    """The number of mappings of each page.
 
     Args:
-        pfns: in any order; 0 and below answer 0.
+        pfns: in any order; the result is 0 for 0 and below.
 
     Raises:
         KernelError: kpagecount cannot be read.
@@ -123,10 +123,10 @@ def kpagecount(pfns: ArrayLike) -> Numbers:
 
 
 def kpageflags(pfns: ArrayLike) -> Words:
-    """The flags of each page, a bit each as in FLAGS.
+    """The flags of each page, with the bits of FLAGS.
 
     Args:
-        pfns: in any order; 0 and below answer 0.
+        pfns: in any order; the result is 0 for 0 and below.
 
     Raises:
         KernelError: kpageflags cannot be read.
@@ -135,24 +135,19 @@ def kpageflags(pfns: ArrayLike) -> Words:
 
 
 def has(flags: Words, name: str) -> Truths:
-    """Which pages have a flag, such as "THP"."""
+    """Whether each page has a flag of FLAGS, such as "THP"."""
     return (flags >> np.uint64(BIT[name]) & np.uint64(1)).astype(np.bool_)
-
-
-def flag_names(flags: int) -> list[str]:
-    """The names of the flags that are set; a bit without a name is `bit 33`."""
-    return [FLAGS[bit] if bit < len(FLAGS) else f"bit {bit}" for bit in range(64) if flags >> bit & 1]
 
 
 @dataclass(frozen=True)
 class Folios:
-    """The folios that consecutive pages lie in, in the order of the pages.
+    """The folios of consecutive pages, in the order of the pages; one array element per folio.
 
     Attributes:
-        start: index of the first page of each that was looked at.
-        nr_pages: how many of its pages follow each other there; all of them, where it is whole.
+        start: index of the folio's first page among the pages.
+        nr_pages: number of its pages that follow from there.
         head: PFN of the page at `start`.
-        whole: whether that page is the folio's head, or a small folio.
+        whole: whether that page is the folio's head page, or a small folio.
     """
 
     start: Numbers
@@ -162,27 +157,31 @@ class Folios:
 
 
 def folios(pfns: ArrayLike, flags: Words) -> Folios:
-    """Group pages to folios: a head and the tails behind it, consecutive in pages and PFNs alike.
+    """Group pages to folios: a head page and the tail pages behind it, with consecutive PFNs.
 
-    Pages that are not present (PFN 0) belong to none. Tails without their head before them are a folio
-    looked at in part: `whole` is False there.
+    Pages that are not present (PFN 0) are in no folio. Tail pages without their head page before them are a part of a
+    folio, for which `whole` is False.
+
+    Args:
+        pfns: of consecutive pages.
+        flags: of the same pages.
     """
     pfn = np.asarray(pfns, np.int64)
     joined = np.zeros(len(pfn), np.bool_)
     joined[1:] = has(flags, "COMPOUND_TAIL")[1:] & (np.diff(pfn) == 1) & (pfn[:-1] > 0)
     start = np.flatnonzero(~joined)
     nr = np.diff(np.append(start, len(pfn)))
-    there = pfn[start] > 0
-    start, nr = start[there], nr[there]
+    present = pfn[start] > 0
+    start, nr = start[present], nr[present]
     return Folios(start, nr, pfn[start], ~has(flags, "COMPOUND_TAIL")[start])
 
 
 def off_size(pfns: ArrayLike, order: int) -> list[str]:
-    """What speaks against each page lying in a folio of exactly that order, aligned; empty where nothing does.
+    """Check that every page is in a naturally aligned folio of exactly one order; the violation, or an empty list.
 
     Args:
-        pfns: of consecutive pages from a folio's start on, as many folios as there are.
-        order: the folios' order that was asked for.
+        pfns: of consecutive pages, from the first page of a folio on.
+        order: the requested order.
 
     Raises:
         KernelError: kpageflags cannot be read.
@@ -202,14 +201,14 @@ def off_size(pfns: ArrayLike, order: int) -> list[str]:
 
 
 def zero_pages(fd: int, start: int, nr_pages: int) -> Truths:
-    """Which pages of a range map the kernel's zero page, by the ioctl PAGEMAP_SCAN, which needs no privilege.
+    """Whether each page of a range maps the kernel's zero page, by the ioctl PAGEMAP_SCAN, which needs no privilege.
 
-    None, as far as is known, before Linux 6.7.
+    Before Linux 6.7, which added the ioctl, the result is False for all pages.
 
     Args:
         fd: from `open_pagemap`.
         start: address of the first page.
-        nr_pages: how many.
+        nr_pages: number of pages.
     """
     import fcntl
 
@@ -238,7 +237,7 @@ def _of_pfns(name: str, pfns: ArrayLike) -> Words:
     starts = np.append(0, np.flatnonzero(np.diff(known) > GAP) + 1)
     firsts = known[starts]
     lengths = known[np.append(starts[1:], len(known)) - 1] - firsts + 1
-    begins = np.cumsum(lengths) - lengths  # where each run lies in `read`
+    begins = np.cumsum(lengths) - lengths  # index of each run in `read`
     read = np.empty(int(lengths.sum()), np.uint64)
     fd = _opened(name, os.getpid(), PROC)
     view = read.data.cast("B")
@@ -250,25 +249,25 @@ def _of_pfns(name: str, pfns: ArrayLike) -> Words:
 
 
 def _fill(fd: int, first: int, view: memoryview, name: str) -> None:
-    """Read consecutive entries from entry `first` on, as many as the bytes of `view` hold."""
+    """Fill a view with consecutive entries, from entry `first` on."""
     done = 0
     try:
         while done < len(view):
             got = os.preadv(fd, [view[done : done + CHUNK * ENTRY]], first * ENTRY + done)
             if got == 0:
-                asked = f"{len(view) // ENTRY} from {first} on were asked for"
+                end = first + done // ENTRY
                 raise KernelError(
-                    f"{name} ends at entry {first + done // ENTRY}, {asked}",
+                    f"{name} ends at entry {end}; {len(view) // ENTRY} entries from {first} on were requested",
                     "the process has ended, or there is no such page",
                 )
             done += got
     except OSError as fault:
-        raise KernelError(f"{name} cannot be read: {fault.strerror}", "is the process still there?") from fault
+        raise KernelError(f"{name} cannot be read: {fault.strerror}", "has the process ended?") from fault
 
 
 @lru_cache(maxsize=4)
 def _opened(name: str, pid: int, proc: Path) -> int:
-    """A descriptor that stays open from call to call; a forked child opens one of its own."""
+    """A descriptor that stays open for later calls; a forked child has another PID and opens its own."""
     return _open(proc / name, "run as root (CAP_DAC_READ_SEARCH), outside of a container that hides it")
 
 
@@ -277,5 +276,5 @@ def _open(path: Path, hint: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as fault:
         if fault.errno == errno.ENOENT:
-            hint = "is /proc mounted, is the process there, does the kernel have CONFIG_PROC_PAGE_MONITOR?"
+            hint = "is /proc mounted, does the process exist, does the kernel have CONFIG_PROC_PAGE_MONITOR?"
         raise KernelError(f"{path} cannot be opened: {fault.strerror}", hint) from fault

@@ -1,7 +1,8 @@
-"""What of the running kernel can be used here: each capability is tried, none is taken from a version.
+"""The capabilities of the running kernel that FolioLab can use on this host.
 
-Source of the privileges: docs/real-kernels.md, "Privileges". No probe raises, also where the host is not Linux, in a
-container and without root: a capability that is absent gives the reason in one line.
+Each capability is tried; none is inferred from a version, since containers, lockdown and missing privileges
+(docs/real-kernels.md, "Privileges") decide as well. A failed trial raises no error, also on other systems than Linux:
+the result has the reason in one line.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ NR_IO_URING_SETUP: Final = 425
 NR_IO_URING_REGISTER: Final = 427
 IORING_REGISTER_BUFFERS: Final = 0
 IO_URING_PARAMS: Final = 120
-"""Bytes of struct io_uring_params; the numbers are the same on all architectures."""
+"""Size of struct io_uring_params in bytes. These numbers are the same on all architectures."""
 LINUX: Final = "Linux"
 
 
 @dataclass(frozen=True)
 class Capability:
-    """Something that a scenario, the check or the bench may need.
+    """The result of trying a capability.
 
     Args:
-        name: one of `NAMES`, or `folios of N KiB`.
-        available: whether it worked when it was tried.
-        reason: why not, one line; where it is available, what was found, or empty.
+        name: one of `NAMES`, `folios of N KiB`, or `large folios`.
+        available: whether the trial succeeded.
+        reason: why it failed, one line; for an available capability a detail, or empty.
     """
 
     name: str
@@ -47,34 +48,30 @@ class Capability:
 
 
 class _Absent(Exception):
-    """A capability is not there; the text says why."""
+    """A capability is missing; the message is the reason."""
 
 
 def probe() -> list[Capability]:
-    """Try everything. Where the machine is not Linux there is nothing else to try."""
-    first = one(LINUX)
+    """Try all capabilities; on another system than Linux, only the first."""
+    first = capability(LINUX)
     if not first.available:
         return [first]
-    return [first, *(one(name) for name in NAMES[1:]), *folio_sizes()]
+    return [first, *(capability(name) for name in NAMES[1:]), *folio_sizes()]
 
 
-def one(name: str) -> Capability:
-    """Try one capability by name.
-
-    Raises:
-        KeyError: none of `NAMES`.
-    """
+def capability(name: str) -> Capability:
+    """Try one capability of `NAMES`."""
     return _tried(name, _PROBES[name])
 
 
 def require(*names: str) -> None:
-    """See that capabilities are there.
+    """Check that this is Linux and that capabilities are available.
 
     Raises:
-        KernelError: one is not; names it with the reason.
+        KernelError: one is missing; the message has its name and the reason.
     """
     for name in (LINUX, *names):
-        found = one(name)
+        found = capability(name)
         if not found.available:
             raise KernelError(
                 f"{name} cannot be used here: {found.reason}", "`foliolab doctor` shows all that works here"
@@ -82,24 +79,17 @@ def require(*names: str) -> None:
 
 
 def folio_sizes() -> list[Capability]:
-    """Allocate a folio of every anonymous size above 4 KiB and look whether it is one.
-
-    With root a size that is not enabled is, for a moment; the others stay as they are.
-    """
+    """Allocate a folio of every anonymous size above 4 KiB; root enables a disabled size for the duration of that."""
     try:
         sizes = settings.sizes()
         if not sizes:
             return [Capability("large folios", False, f"{settings.THP} has none: the kernel is built without THP")]
         if os.geteuid() != 0:
-            return [_tried(_folios(kib), partial(_enabled_folio, kib)) for kib in sizes]
+            return [_tried(f"folios of {kib} KiB", partial(_enabled_folio, kib)) for kib in sizes]
         with settings.exclusive() as thp:
-            return [_tried(_folios(kib), partial(_any_folio, thp, kib)) for kib in sizes]
+            return [_tried(f"folios of {kib} KiB", partial(_any_folio, thp, kib)) for kib in sizes]
     except KernelError as fault:
         return [Capability("large folios", False, f"not tried: {fault.what}")]
-
-
-def _folios(kib: int) -> str:
-    return f"folios of {kib} KiB"
 
 
 def _tried(name: str, attempt: Callable[[], str]) -> Capability:
@@ -111,11 +101,11 @@ def _tried(name: str, attempt: Callable[[], str]) -> Capability:
         return Capability(name, False, fault.what)
     except OSError as fault:
         return Capability(name, False, fault.strerror or str(fault))
-    except (AttributeError, ImportError, ValueError) as fault:  # Python was built without it
+    except (AttributeError, ImportError, ValueError) as fault:  # Python was built without the call
         return Capability(name, False, f"not in this Python: {fault}")
 
 
-# -- each attempt: what was found, or why not -----------------------------------------------------
+# -- the trials: each returns a detail, or raises an error with the reason ------------------------
 def _linux() -> str:
     if platform.system() != "Linux":
         raise _Absent(f"this is {platform.system() or 'an unknown system'}; the model runs everywhere")
@@ -149,7 +139,7 @@ def _thp_settings() -> str:
 
 def _pfns() -> str:
     with _page() as address:
-        if _own_pfn(address) == 0:
+        if _own_entry(address)[0] == 0:
             raise _Absent("/proc/self/pagemap shows PFNs as 0: CAP_SYS_ADMIN is missing")
     return ""
 
@@ -176,7 +166,7 @@ def _kpageflags() -> str:
 
 def _bit_56() -> str:
     with _page() as address:
-        if not _own(address)[1]:
+        if not _own_entry(address)[1]:
             raise _Absent("pagemap's bit 56 is not set for a page that is mapped once")
     return ""
 
@@ -187,7 +177,7 @@ def _nr_anon() -> str:
         raise _Absent(f"{settings.THP} is missing: the kernel is built without THP")
     found = [kib for kib in sizes if "nr_anon" in settings.stats(kib)]
     if found != sizes:
-        raise _Absent("hugepages-*/stats have no nr_anon: the kernel is older than 6.12")
+        raise _Absent("hugepages-*/stats has no nr_anon: the kernel is older than 6.12")
     return ""
 
 
@@ -237,7 +227,7 @@ def _swap() -> str:
 
 def _cpus() -> str:
     if (cores := host.cores()) < 2:
-        raise _Absent("one CPU: what happens on two at once cannot be tried")
+        raise _Absent("one CPU: the effects of two at once cannot be tried")
     return f"{cores}"
 
 
@@ -259,12 +249,12 @@ _PROBES: Final[Mapping[str, Callable[[], str]]] = {
     "CPUs": _cpus,
 }
 NAMES: Final = tuple(_PROBES)
-"""What `one` and `require` know."""
+"""The names that `capability` and `require` accept."""
 
 
 # -- a folio of a size -----------------------------------------------------------------------------
 def _any_folio(thp: settings.Exclusive, kib: int) -> str:
-    """Allocate a folio whether or not its size is enabled; PFNs say whether it is one."""
+    """Enable a size, allocate a folio, and check it by PFNs."""
     from foliolab.framework.kernel import pagemap
 
     thp.allow(kib)
@@ -283,7 +273,7 @@ def _any_folio(thp: settings.Exclusive, kib: int) -> str:
 
 
 def _enabled_folio(kib: int) -> str:
-    """Allocate a folio of an enabled size; the kernel's count of them says whether there is one more."""
+    """Allocate a folio of an enabled size, and check it by the kernel's counter of allocations."""
     if (mode := settings.resolved_mode(kib)) not in ("always", "madvise"):
         raise _Absent(f"set to {mode}, and changing that takes root")
     before = settings.stats(kib)
@@ -296,7 +286,7 @@ def _enabled_folio(kib: int) -> str:
 
 @contextmanager
 def _touched(kib: int) -> Iterator[int]:
-    """The address of as much memory as one folio of that size, which no larger one fits into, touched."""
+    """Touched memory with MADV_HUGEPAGE that has room for one folio of the size and for no larger one; its address."""
     size = kib << 10
     with _private(2 * size) as (memory, base):
         offset = -base % size
@@ -308,7 +298,7 @@ def _touched(kib: int) -> Iterator[int]:
 
 @contextmanager
 def _page() -> Iterator[int]:
-    """The address of a small page that is mapped."""
+    """A mapped small page; its address."""
     with _private(PAGE_SIZE) as (memory, base):
         memory[0] = 1
         yield base
@@ -319,27 +309,22 @@ def _private(size: int) -> Iterator[tuple[mmap.mmap, int]]:
     with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         first = ctypes.c_char.from_buffer(memory)
         base = ctypes.addressof(first)
-        del first  # or the memory could not be closed
+        del first  # a mapping with a buffer cannot be closed
         yield memory, base
 
 
-def _own(address: int) -> tuple[int, bool]:
-    """PFN and bit 56 of one of this process's pages; without numpy, which `foliolab doctor` may lack."""
-    entry = Path("/proc/self/pagemap")
-    with entry.open("rb", buffering=0) as file:
+def _own_entry(address: int) -> tuple[int, bool]:
+    """PFN and bit 56 of a page of this process. Without numpy, since `foliolab doctor` must run without it."""
+    with Path("/proc/self/pagemap").open("rb", buffering=0) as file:
         file.seek(address // PAGE_SIZE * 8)
         (word,) = struct.unpack("<Q", file.read(8))
     return word & ((1 << 55) - 1), bool(word >> 56 & 1)
 
 
-def _own_pfn(address: int) -> int:
-    return _own(address)[0]
-
-
 def _needed_pfn(address: int, what: str) -> int:
-    if pfn := _own_pfn(address):
+    if pfn := _own_entry(address)[0]:
         return pfn
-    raise _Absent(f"/proc/{what} is asked by PFN, and PFNs cannot be read")
+    raise _Absent(f"/proc/{what} is indexed by PFN, and PFNs cannot be read")
 
 
 def _iovec(address: int) -> ctypes.Array[ctypes.c_size_t]:

@@ -1,4 +1,4 @@
-"""A tree of real processes that does what it is told: the controlling side of `agent.py`."""
+"""Launcher, processes and process trees: the controlling side of `agent.py`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import pagemap
 
 AGENT: Final = Path(__file__).with_name("agent.py")
-PATIENCE: Final = 20.0
-"""Seconds after which a process that does not answer is given up."""
+TIMEOUT: Final = 20.0
+"""Seconds after which a process that does not answer counts as hung."""
 
 
 class Launcher:
-    """The small process that all trees are forked from; a context manager.
+    """The small process that forks the first process of every tree; a context manager.
 
     Raises:
-        KernelError: it cannot be started.
+        KernelError: the process cannot be started.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Launcher:
             ) from fault
         finally:
             theirs.close()
-        self.control.settimeout(PATIENCE)
+        self.control.settimeout(TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
@@ -51,12 +51,16 @@ class Launcher:
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
         self.control.close()
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
         self.process.kill()
         self.process.wait()
 
     def first(self, socks: Sequence[socket.socket], cpu: int) -> int:
-        """Fork the first agent of a tree; its PID.
+        """Fork the first agent of a tree; return its PID.
+
+        Args:
+            socks: the agents' ends of the sockets.
+            cpu: the processor that the agent runs on.
 
         Raises:
             KernelError: the launcher does not answer.
@@ -65,23 +69,21 @@ class Launcher:
             socket.send_fds(self.control, [str(cpu).encode()], [sock.fileno() for sock in socks])
             answer = self.control.recv(64)
         except OSError as fault:
-            raise KernelError(f"the process that starts others does not answer: {fault}", "try again") from fault
+            raise KernelError(f"the launcher of processes does not answer: {fault}", "try again") from fault
         if not answer:
-            raise KernelError("the process that starts others has ended", "is there enough memory?")
+            raise KernelError("the launcher of processes has ended", "is there enough memory?")
         return int(answer)
 
 
 class Process:
-    """One process of a tree, with its pagemap.
+    """One process of a tree, with descriptors of its pidfd and its pagemap.
 
     Args:
-        number: its socket in the tree.
         pid: its PID.
-        sock: where its commands go.
+        sock: for commands and answers.
     """
 
-    def __init__(self, number: int, pid: int, sock: socket.socket) -> None:
-        self.number = number
+    def __init__(self, pid: int, sock: socket.socket) -> None:
         self.pid = pid
         self.sock = sock
         try:
@@ -96,64 +98,62 @@ class Process:
         """Send a command and wait for its answer.
 
         Raises:
-            KernelError: it failed, or the process died.
+            KernelError: the command failed, or the process died.
         """
-        self.tell(command, *numbers)
+        self.send(command, *numbers)
         return self.answer(command)
 
-    def tell(self, command: str, *numbers: int) -> None:
-        """Send a command."""
+    def send(self, command: str, *numbers: int) -> None:
         try:
             self.sock.send(" ".join([command, *map(str, numbers)]).encode())
         except OSError as fault:
             raise KernelError(f"process {self.pid} takes no command: {fault}", "try again") from fault
 
     def answer(self, command: str) -> list[int]:
-        """The answer to a command."""
+        """Wait for the answer to a command."""
         wait = select.poll()
         wait.register(self.sock, select.POLLIN)
         wait.register(self.pidfd, select.POLLIN)
-        ready = dict(wait.poll(1000 * PATIENCE))
+        ready = dict(wait.poll(1000 * TIMEOUT))
         if self.sock.fileno() not in ready:
-            why = "died" if ready else f"does not answer within {PATIENCE:.0f} s"
+            why = "died" if ready else f"does not answer within {TIMEOUT:.0f} s"
             raise KernelError(f"process {self.pid} {why} in {command}", "is there enough memory?")
         try:
-            said = self.sock.recv(1 << 16).decode(errors="replace")
+            answer = self.sock.recv(1 << 16).decode(errors="replace")
         except ConnectionError:
-            said = ""
-        if not said:
+            answer = ""
+        if not answer:
             raise KernelError(f"process {self.pid} died in {command}", "is there enough memory?")
-        word, _, rest = said.partition(" ")
+        word, _, rest = answer.partition(" ")
         if word != "ok":
             raise KernelError(f"the running kernel refused {rest}", "`foliolab doctor` tells what it can do")
         return [int(number) for number in rest.split()]
 
-    def gone(self) -> None:
-        """Wait until the process has ended: all its mappings are gone by then."""
+    def wait_gone(self) -> None:
+        """Wait until the process has ended. By then all its mappings are gone: exit_mm runs before exit_notify."""
         wait = select.poll()
         wait.register(self.pidfd, select.POLLIN)
-        if not wait.poll(1000 * PATIENCE):
-            raise KernelError(f"process {self.pid} does not end within {PATIENCE:.0f} s", "kill it, and try again")
+        if not wait.poll(1000 * TIMEOUT):
+            raise KernelError(f"process {self.pid} does not end within {TIMEOUT:.0f} s", "kill it, and try again")
         self.close()
 
     def close(self) -> None:
-        """Close the descriptors."""
         os.close(self.pidfd)
         os.close(self.pagemap)
 
-    def reopen(self) -> None:
-        """After an exec: the old descriptor shows the old address space."""
+    def reopen_pagemap(self) -> None:
+        """Open the pagemap again after an exec: the old descriptor shows the old address space."""
         os.close(self.pagemap)
         self.pagemap = pagemap.open_pagemap(self.pid)
 
 
 class Tree:
-    """The processes of one scenario; a context manager that ends all of them.
+    """The processes of one scenario; a context manager that kills all of them at the end.
 
     Args:
         launcher: forks the first one.
-        size: how many there will be at most.
-        cpus: processors; process i runs on number i modulo their count, so one means all on one.
+        size: the largest number of processes.
+        cpus: numbers of processors; process i runs on processor i modulo their count.
     """
 
     def __init__(self, launcher: Launcher, size: int, cpus: Sequence[int]) -> None:
@@ -179,37 +179,34 @@ class Tree:
         self.close()
 
     def _join(self, number: int, pid: int) -> Process:
-        process = Process(number, pid, self.socks[number])
+        process = Process(pid, self.socks[number])
         self.alive.append(process)
         process.answer("starting")
         return process
 
     def fork(self, parent: Process, addr: int = 0, nbytes: int = 0) -> Process:
-        """A child of one of the processes, without a range of memory if nbytes is not 0."""
+        """Fork a process; if nbytes is not 0, the child does not get that range of memory."""
         number = self.used
         self.used += 1
         (pid,) = parent.ask("fork", number, self.cpus[number % len(self.cpus)], addr, nbytes)
         return self._join(number, pid)
 
     def exec(self, process: Process) -> None:
-        """Let a process replace its program."""
         process.ask("exec")
-        process.reopen()
+        process.reopen_pagemap()
 
     def exit(self, process: Process) -> None:
-        """Let a process exit, and wait until it has."""
-        process.tell("exit")
+        process.send("exit")
         self.alive.remove(process)
-        process.gone()
+        process.wait_gone()
 
     def close(self) -> None:
-        """End all of them."""
         for process in self.alive:
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         for process in self.alive:
             with suppress(KernelError):
-                process.gone()
+                process.wait_gone()
         self.alive = []
         for sock in self.socks:
             sock.close()

@@ -13,13 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from foliolab.framework.contract.policy import Models, Scheme
+from foliolab.framework.contract.models import Models
+from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.plugins.registry import Registry
 
 PROC: Path = Path("/proc")
 BOOT: Path = Path("/boot")
 DEFAULTS: Final = MappingProxyType({"CONFIG_MM_ID": "y", "CONFIG_PAGE_MAPCOUNT": "y"})
-"""What is assumed of a kernel whose configuration cannot be read: mm/Kconfig's defaults since 6.15."""
+"""The assumed options of a kernel whose configuration cannot be read: the defaults of mm/Kconfig since 6.15."""
 TRACKING: Final = ("CONFIG_MM_ID", "CONFIG_PAGE_MAPCOUNT", "CONFIG_NO_PAGE_MAPCOUNT")
 
 _SET: Final = re.compile(r"^(CONFIG_\w+)=(.*)$", re.MULTILINE)
@@ -27,12 +28,12 @@ _SET: Final = re.compile(r"^(CONFIG_\w+)=(.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Running:
-    """A kernel.
+    """The release and configuration of a kernel.
 
     Attributes:
-        release: as `uname -r` has it; empty where it is not Linux.
+        release: as `uname -r` prints it; empty if the host does not run Linux.
         options: the options that its configuration sets, such as CONFIG_MM_ID: "y".
-        source: the file they were read from; empty where none can be read and DEFAULTS are assumed.
+        source: the file of the configuration; empty if none can be read and DEFAULTS are assumed.
     """
 
     release: str
@@ -41,13 +42,13 @@ class Running:
 
     @property
     def version(self) -> tuple[int, int]:
-        """(major, minor); (0, 0) where the release says neither."""
+        """(major, minor); (0, 0) if the release does not begin with them."""
         found = re.match(r"(\d+)\.(\d+)", self.release)
         return (int(found[1]), int(found[2])) if found else (0, 0)
 
     @property
     def note(self) -> str:
-        """What a reader should know of how the configuration came to be known; empty where it was read."""
+        """The assumption that was made if the configuration cannot be read; empty otherwise."""
         if self.source or not self.release:
             return ""
         assumed = ", ".join(f"{name}={value}" for name, value in self.options.items())
@@ -55,12 +56,12 @@ class Running:
 
     @property
     def described(self) -> str:
-        """The release and those options that decide how owners are tracked."""
+        """The release, and the options of TRACKING."""
         options = (f"{name}={self.options[name]}" for name in TRACKING if name in self.options)
         return f"Linux {self.release} ({', '.join(options) or 'no MM IDs'})"
 
     def behaves_as(self, models: Models) -> bool:
-        """Whether it is among the kernels that a policy models."""
+        """Whether this kernel is one that a policy models."""
         if self.version < models.since or (models.until is not None and self.version >= models.until):
             return False
         wanted = (option.split("=", 1) for option in models.options)
@@ -69,7 +70,7 @@ class Running:
 
 @lru_cache(maxsize=1)
 def read() -> Running:
-    """The kernel that runs here, its configuration from /proc/config.gz or /boot. Never fails."""
+    """Read the release and configuration (/proc/config.gz or /boot) of the running kernel. Raises no error."""
     if platform.system() != "Linux":
         return Running("", {})
     release = platform.release()
@@ -90,11 +91,11 @@ def _options(path: Path) -> dict[str, str] | None:
 
 
 def matching(registry: Registry, running: Running | None = None) -> Scheme | None:
-    """The policy that models a kernel, the first that declares so.
+    """The first policy that declares that it models a kernel; None if no policy does.
 
     Args:
-        registry: what plugins offer.
-        running: the kernel; None for the one that runs here.
+        registry: the policies.
+        running: the kernel; None: the running one.
     """
     kernel = running or read()
     for policy in registry.policies.values():

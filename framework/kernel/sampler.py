@@ -1,7 +1,7 @@
-"""One measurement of a kernel microbenchmark, in a fresh interpreter (`bench_child`), and what was seen of it.
+"""One measurement of a kernel microbenchmark in a process of its own (`bench_child`), and checks of what it measured.
 
-Before anything is timed every page is seen to lie in a folio of the size that was asked for; afterwards it is
-seen how many pages were copied. With PFNs that is exact; without, the kernel's own counts of folios have to do.
+Before the timing, every page is checked to be in a folio of the requested size. Afterwards the copied pages are
+counted. With PFNs both are exact; without them, the kernel's counters of folios are used.
 """
 
 from __future__ import annotations
@@ -25,32 +25,31 @@ from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import guards, pagemap, settings
 
 PROGRAM: Final = Path(__file__).with_name("bench_child.py")
-PAGE_KIB: Final = 4
-PATIENCE: Final = 300.0
+TIMEOUT: Final = 300.0
 """Seconds after which a step of the measuring process counts as hung."""
 ANON_COW: Final = ("anon-cow-seq", "anon-cow-rand")
 WRITES: Final = ("cow-byte", "cow", "reuse-byte", "reuse", "child-reuse-byte")
-"""Benchmarks after which it is looked how many pages were copied."""
+"""Benchmarks whose copied pages are counted by PFNs."""
 
 Witness = Literal["pfn", "count"]
-"""How folios are recognised: by PFN and kpageflags, or by the counters in hugepages-*/stats."""
+"""How folios and copies are recognised: by PFNs and kpageflags, or by the counters in hugepages-*/stats."""
 
 
 class WrongFolios(KernelError):
-    """Memory did not come in folios of the size that was asked for."""
+    """The kernel did not give folios of the requested size."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """What one measuring process does.
+class SampleRequest:
+    """One measurement.
 
     Args:
         benchmark: its name.
-        kib: size of a folio.
-        memory: bytes to work on, a multiple of 2 MiB.
-        cpus: that it may run on; what is not anon-cow runs on the last.
-        children: of anon-cow.
-        seed: of random words.
+        kib: size of a folio in KiB.
+        memory: size of the memory in bytes, a multiple of 2 MiB.
+        cpus: the processors to use; a benchmark other than anon-cow runs on the last one.
+        children: number of children of anon-cow.
+        seed: of the random words.
     """
 
     benchmark: str
@@ -62,23 +61,21 @@ class Request:
 
     @property
     def order(self) -> int:
-        """log2 of a folio's pages."""
-        return (self.kib // PAGE_KIB).bit_length() - 1
+        return (self.kib * 1024 // pagemap.PAGE_SIZE).bit_length() - 1
 
     @property
     def nr_pages(self) -> int:
-        """Pages of the memory."""
         return self.memory // pagemap.PAGE_SIZE
 
 
 @dataclass(frozen=True)
-class Sample:
+class BenchSample:
     """One measurement.
 
     Attributes:
-        ns_per_page: what is known to be no part of the benchmark is subtracted; may be 0 or below by chance.
-        copies: pages copied, per page; None where it was not looked at.
-        moved: what the kernel did by itself meanwhile, in words; not empty: the sample is suspect.
+        ns_per_page: time per page without the bias; noise can make it 0 or less.
+        copies: number of copied pages per page; None if they were not counted.
+        moved: what the kernel did by itself meanwhile (see `guards.moved`); if not empty, the sample is suspect.
     """
 
     ns_per_page: float
@@ -86,40 +83,36 @@ class Sample:
     moved: list[str]
 
 
-def sample(request: Request, witness: Witness) -> Sample:
+def sample(request: SampleRequest, witness: Witness) -> BenchSample:
     """Measure once.
 
     Raises:
-        WrongFolios: its memory is not in folios of that size.
+        WrongFolios: the memory is not in folios of the requested size.
         KernelError: the process failed.
     """
-    counted = _stats(request, witness)
+    counters = {} if witness == "pfn" or request.order == 0 else settings.stats(request.kib)
     with _process(request) as process:
-        populated = process.hear()
-        _see_folios(request, witness, populated, counted)
-        process.say()
-        look = _Look(request, witness, process.hear()["pid"], populated["address"], counted)
+        populated = process.receive()
+        _check_folios(request, witness, populated, counters)
+        process.resume()
+        copy_counter = _CopyCounter(request, witness, process.receive()["pid"], populated["address"], counters)
         before = guards.read()
-        process.say()
-        timed = process.hear()
+        process.resume()
+        timed = process.receive()
         moved = guards.moved(before, guards.read())
-        copies = look.copies()
-        process.say()
-    return Sample((timed["ns"] - timed["bias"]) / request.nr_pages, copies, moved)
+        copies = copy_counter.copies()
+        process.resume()
+    return BenchSample((timed["ns"] - timed["bias"]) / request.nr_pages, copies, moved)
 
 
-# -- what lies where ----------------------------------------------------------------------------------
-def _stats(request: Request, witness: Witness) -> Mapping[str, int]:
-    if witness == "pfn" or request.order == 0:
-        return {}
-    return settings.stats(request.kib)
-
-
-def _see_folios(request: Request, witness: Witness, populated: Mapping[str, Any], before: Mapping[str, int]) -> None:
-    """See that all memory is in folios of the size.
+# -- folios and copies --------------------------------------------------------------------------------
+def _check_folios(
+    request: SampleRequest, witness: Witness, populated: Mapping[str, Any], before: Mapping[str, int]
+) -> None:
+    """Check that all memory is in folios of the requested size.
 
     Raises:
-        WrongFolios: it is not.
+        WrongFolios: some is not.
     """
     if witness == "pfn":
         off = pagemap.off_size(_pfns(populated["pid"], populated["address"], request.nr_pages), request.order)
@@ -141,11 +134,19 @@ def _pfns(pid: int, address: int, nr_pages: int) -> pagemap.Numbers:
         os.close(descriptor)
 
 
-class _Look:
-    """Counts the pages that are copied from now on."""
+class _CopyCounter:
+    """Counts the pages that are copied after its construction.
 
-    def __init__(self, request: Request, witness: Witness, pid: int, address: int, counted: Mapping[str, int]) -> None:
-        self.request, self.pid, self.address, self.counted = request, pid, address, counted
+    Args:
+        request, witness: of the measurement.
+        pid, address: of the measured memory.
+        counters: the kernel's counters of the folio size before the memory was populated.
+    """
+
+    def __init__(
+        self, request: SampleRequest, witness: Witness, pid: int, address: int, counters: Mapping[str, int]
+    ) -> None:
+        self.request, self.pid, self.address, self.counters = request, pid, address, counters
         self.by_pfn = witness == "pfn" and request.benchmark in WRITES
         self.by_count = witness == "count" and request.order > 0 and "reuse" in request.benchmark
         self.before = self._pfns() if self.by_pfn else None
@@ -154,21 +155,21 @@ class _Look:
         return _pfns(self.pid, self.address, self.request.nr_pages)
 
     def copies(self) -> float | None:
-        """Pages copied, per page; None where nobody can tell."""
+        """The number of copied pages per page; None if the witness does not show it."""
         if self.before is not None:
             return float(np.count_nonzero(self._pfns() != self.before)) / self.request.nr_pages
         if self.by_count:
-            # a copied folio is freed, since nobody else maps it
-            left = settings.stats(self.request.kib)["nr_anon"] - self.counted["nr_anon"]
+            # No other process maps the folios any more, so a folio whose pages were all copied is freed.
+            left = settings.stats(self.request.kib)["nr_anon"] - self.counters["nr_anon"]
             return min(max(1 - left / (self.request.nr_pages >> self.request.order), 0.0), 1.0)
         return None
 
 
 # -- the process ---------------------------------------------------------------------------------------
 class _Process:
-    """A measuring process that is talked to line by line."""
+    """A measuring process; the module `bench_child` describes the protocol."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: SampleRequest) -> None:
         self.request = request
         numpy_at = str(Path(np.__file__).parents[1])
         text = json.dumps(asdict(request) | {"parent": os.getpid(), "path": numpy_at})
@@ -178,50 +179,50 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is not for it; whoever measures ends it
+                start_new_session=True,  # Ctrl-C reaches FolioLab only, which then kills this process group
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
         except OSError as fault:
             raise KernelError(
                 f"{sys.executable} cannot be started to measure in: {fault.strerror}", "check its permissions"
             ) from fault
-        self.heard = b""
+        self.received = b""
 
-    def say(self) -> None:
-        """Let it go on."""
+    def resume(self) -> None:
+        """Let the process go on."""
         assert self.popen.stdin is not None
-        with suppress(BrokenPipeError):  # `hear` says why
+        with suppress(BrokenPipeError):  # `receive` raises the error
             self.popen.stdin.write(b"\n")
             self.popen.stdin.flush()
 
-    def hear(self) -> dict[str, Any]:
-        """Its next line.
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message.
 
         Raises:
-            KernelError: it failed, died, or said nothing for too long.
+            KernelError: the process failed, died, or sent nothing for too long.
         """
         assert self.popen.stdout is not None
-        until = time.monotonic() + PATIENCE
-        while b"\n" not in self.heard:
+        until = time.monotonic() + TIMEOUT
+        while b"\n" not in self.received:
             ready, _, _ = select.select([self.popen.stdout], [], [], max(until - time.monotonic(), 0))
             if not ready:
-                raise self._failed(f"did not answer within {PATIENCE:g} s")
+                raise self._failed(f"did not answer within {TIMEOUT:g} s")
             more = os.read(self.popen.stdout.fileno(), 1 << 16)
             if not more:
                 raise self._failed(f"died ({_death(self.popen.wait())})")
-            self.heard += more
-        line, _, self.heard = self.heard.partition(b"\n")
-        said: dict[str, Any] = json.loads(line)
-        if "error" in said:
-            raise self._failed(f"failed: {said['error']}")
-        return said
+            self.received += more
+        line, _, self.received = self.received.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        if "error" in message:
+            raise self._failed(f"failed: {message['error']}")
+        return message
 
     def _failed(self, what: str) -> KernelError:
         where = f"{self.request.benchmark} at {self.request.kib} KiB"
         return KernelError(f"the process that measures {where} {what}", "is there enough memory? try less --memory")
 
     def end(self) -> None:
-        """End it with all its children."""
+        """Kill the process and its children."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
@@ -236,7 +237,7 @@ def _death(status: int) -> str:
 
 
 @contextmanager
-def _process(request: Request) -> Iterator[_Process]:
+def _process(request: SampleRequest) -> Iterator[_Process]:
     process = _Process(request)
     try:
         yield process

@@ -1,9 +1,16 @@
-"""The machine's THP settings: taken by one run at a time, and put back whatever happens.
+"""The host's THP settings: changed by one run at a time, and restored afterwards.
 
-Which folio sizes anonymous memory gets is decided by files below /sys/kernel/mm/transparent_hugepage
-(Documentation/admin-guide/mm/transhuge.rst), for the whole machine. `exclusive` takes a lock, so that two runs
-never meet; before the first change it writes all values to a state file. They are put back at the end, at an
-exception, at SIGINT and SIGTERM; after kill -9 the next run does it, or `foliolab kernel restore`.
+Files below /sys/kernel/mm/transparent_hugepage decide which folio sizes anonymous memory gets
+(Documentation/admin-guide/mm/transhuge.rst). They are global to the host, so FolioLab treats them as borrowed
+(docs/real-kernels.md, "Folios of a chosen size"):
+
+- `exclusive` takes a lock file. Two runs with different sizes would spoil each other's measurements.
+- Before the first change all values are written to a state file in /run, which a reboot empties as it resets the
+  settings.
+- The values are restored when the context ends, also after an exception, Ctrl-C, SIGTERM or SIGHUP.
+- kill -9 runs no code, so it leaves the state file behind. The next run that takes the lock restores the values from
+  it first, and so does `foliolab kernel restore`.
+- A forked child neither has the lock nor restores: only the process that changed the settings does.
 """
 
 from __future__ import annotations
@@ -18,33 +25,33 @@ from typing import Final, Literal
 
 from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel.ending import orderly_end, undisturbed
+from foliolab.framework.kernel.ending import orderly_end, signals_blocked
 from foliolab.framework.kernel.lock import locked
 from foliolab.framework.results.provenance import now
 
 THP: Path = Path("/sys/kernel/mm/transparent_hugepage")
 RUN: Path = Path("/run/foliolab")
-"""Where the lock and the state file lie: gone after a reboot, as the settings are."""
+"""The folder of the lock file and the state file."""
 
 Mode = Literal["always", "inherit", "madvise", "never"]
 MODES: Final = ("always", "inherit", "madvise", "never")
 PMD_KIB: Final = 2048
-WHAT: Final = "the machine's THP settings"
+WHAT: Final = "the THP settings of this host"
 
 
 def lock_file() -> Path:
-    """The file whose flock a run holds while settings are its own."""
+    """The file whose flock a run has while it changes settings."""
     return RUN / "kernel.lock"
 
 
 def state_file() -> Path:
-    """The file with the values from before the first change; there only while they are changed."""
+    """The file with the original values; it exists only while settings are changed."""
     return RUN / "kernel-settings.json"
 
 
 # -- reading: no lock, no privilege ------------------------------------------------------------------
 def switches() -> dict[int, Path]:
-    """The file that switches each anonymous folio size, by KiB, ascending; empty where the kernel has none.
+    """For each anonymous folio size in KiB, ascending, the file that enables it; empty on a kernel without THP.
 
     A folder `hugepages-8kB` without `enabled` is a size that only shmem has. A kernel before 6.8 has no such
     folders, and one size.
@@ -65,12 +72,12 @@ def _pmd_kib() -> int:
 
 
 def sizes() -> list[int]:
-    """Anonymous folio sizes in KiB above 4 that this kernel has, ascending."""
+    """The anonymous folio sizes above 4 KiB that this kernel has, in KiB, ascending."""
     return list(switches())
 
 
 def mode_of(path: Path) -> str:
-    """The chosen word of a file such as `always [madvise] never`.
+    """The selected word of a file such as `always [madvise] never`.
 
     Raises:
         KernelError: the file cannot be read, or names no mode.
@@ -83,7 +90,7 @@ def mode_of(path: Path) -> str:
 
 
 def resolved_mode(kib: int) -> str:
-    """What a size is set to; for "inherit", what the machine is.
+    """The mode of a size in KiB; for "inherit", the mode of the global setting.
 
     Raises:
         KernelError: there is no such size, or its file cannot be read.
@@ -93,10 +100,10 @@ def resolved_mode(kib: int) -> str:
 
 
 def stats(kib: int) -> dict[str, int]:
-    """The counters of a size, such as anon_fault_alloc, anon_fault_fallback, nr_anon, split.
+    """The counters of a size in KiB, such as anon_fault_alloc, anon_fault_fallback, nr_anon and split.
 
     Raises:
-        KernelError: the kernel has none for it (before 6.10), or they cannot be read.
+        KernelError: the kernel has no counters for the size (before 6.10), or they cannot be read.
     """
     folder = THP / f"hugepages-{kib}kB" / "stats"
     if not folder.is_dir():
@@ -117,8 +124,8 @@ def _switch(kib: int) -> Path:
     known = switches()
     if kib in known:
         return known[kib]
-    there = f"it has {', '.join(map(str, known))}" if known else f"{THP} is missing; use a kernel built with THP"
-    raise KernelError(f"this kernel has no anonymous folios of {kib} KiB", there)
+    hint = f"it has {', '.join(map(str, known))}" if known else f"{THP} is missing; use a kernel built with THP"
+    raise KernelError(f"this kernel has no anonymous folios of {kib} KiB", hint)
 
 
 def _read(path: Path) -> str:
@@ -130,17 +137,12 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, value: str) -> None:
-    """Choose a value; the file must exist.
-
-    Raises:
-        KernelError: it does not, may not be written, or does not take the value.
-    """
     try:
-        place = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
         try:
-            os.write(place, value.encode())
+            os.write(descriptor, value.encode())
         finally:
-            os.close(place)
+            os.close(descriptor)
     except OSError as fault:
         hint = "run as root, outside of a container that has /sys read-only"
         if fault.errno == errno.EINVAL:
@@ -150,73 +152,62 @@ def _write(path: Path, value: str) -> None:
 
 # -- changing -----------------------------------------------------------------------------------------
 class Exclusive:
-    """The machine's THP settings, as long as the lock is held; made by `exclusive`."""
+    """Changes the host's THP settings while the lock is held; `exclusive` makes it."""
 
     def __init__(self) -> None:
         self._owner = os.getpid()
         self._before: dict[Path, str] | None = None
 
-    def sizes(self) -> list[int]:
-        """Anonymous folio sizes in KiB above 4 that this kernel has, ascending."""
-        return sizes()
-
-    def stats(self, kib: int) -> dict[str, int]:
-        """The counters of a size; see `stats`."""
-        return stats(kib)
-
     def only(self, kib: int | None, mode: Mode = "madvise") -> None:
-        """Let new anonymous folios have one size, besides 4 KiB.
+        """Enable one size of large anonymous folios and disable all others.
 
         Args:
-            kib: that size; None or 4 for no large folios at all.
-            mode: "madvise": where MADV_HUGEPAGE asks for it; "always": everywhere.
+            kib: the size; None or 4 disables all.
+            mode: "madvise": for memory with MADV_HUGEPAGE; "always": for all memory.
 
         Raises:
             KernelError: there is no such size, or a file cannot be written.
         """
         known = switches()
         if kib not in (None, 4):
-            _switch(kib)  # the error names what there is
-        self._remember(known)
+            _switch(kib)  # raises an error that names the sizes
+        self._save(known)
         for size, path in known.items():
             _write(path, mode if size == kib else "never")
 
     def allow(self, kib: int, mode: Mode = "madvise") -> None:
-        """Let new anonymous folios have one more size, and change nothing else; nothing where they may already.
+        """Enable one more size, unless it is enabled already, and change nothing else.
 
         Raises:
             KernelError: there is no such size, or its file cannot be written.
         """
         path = _switch(kib)
         if resolved_mode(kib) not in ("always", mode):
-            self._remember(switches())
+            self._save(switches())
             _write(path, mode)
 
-    def _remember(self, known: Mapping[int, Path]) -> None:
-        """Write down all values before the first change."""
+    def _save(self, known: Mapping[int, Path]) -> None:
+        """Write the state file before the first change."""
         if self._before is None:
             before = {path: mode_of(path) for path in known.values()}
-            state = {"pid": os.getpid(), "time": now(), "values": {_name(path): word for path, word in before.items()}}
+            values = {path.relative_to(THP).as_posix(): word for path, word in before.items()}
+            state = {"pid": os.getpid(), "time": now(), "values": values}
             write_atomically(state_file(), json.dumps(state, indent=1).encode() + b"\n")
             self._before = before
 
     def restore(self) -> None:
-        """Put all values back; does nothing in a process forked from the one that holds the lock.
+        """Restore all values; without effect in a forked child.
 
         Raises:
-            KernelError: a file cannot be written; the others are put back, the state file stays.
+            KernelError: a file cannot be written; the other values are restored and the state file stays.
         """
         if self._before is not None and os.getpid() == self._owner:
             _put_back(self._before)
             self._before = None
 
 
-def _name(path: Path) -> str:
-    return path.relative_to(THP).as_posix()
-
-
 def _put_back(values: Mapping[Path, str]) -> list[str]:
-    """Write values, then remove the state file; the files that had to change."""
+    """Write the values that differ, and remove the state file; a description of each change."""
     faults, changed = [], []
     for path, word in values.items():
         try:
@@ -228,7 +219,7 @@ def _put_back(values: Mapping[Path, str]) -> list[str]:
     if faults:
         raise KernelError(
             f"{len(faults)} of {len(values)} THP settings could not be restored; the first: {faults[0].what}",
-            f"what they were stands in {state_file()}; `foliolab kernel restore` tries again",
+            f"their values are in {state_file()}; `foliolab kernel restore` tries again",
         )
     state_file().unlink(missing_ok=True)
     return changed
@@ -236,16 +227,13 @@ def _put_back(values: Mapping[Path, str]) -> list[str]:
 
 @contextmanager
 def exclusive(wait: float | None = 0.0) -> Iterator[Exclusive]:
-    """Hold the machine's THP settings; put them back at the end, whatever ends it.
-
-    SIGTERM and SIGHUP become SystemExit meanwhile, so that they end it in good order. What a killed run left
-    is put back first. A process forked inside neither holds the lock nor restores.
+    """Take the THP settings for the duration of the context (see the module).
 
     Args:
-        wait: seconds to wait for another run to end; None without limit.
+        wait: seconds to wait for another run to end; None: without limit.
 
     Raises:
-        KernelError: another run holds the lock, the place for it cannot be written, or settings cannot be restored.
+        KernelError: another run has the lock, the lock file cannot be written, or settings cannot be restored.
     """
     with locked(lock_file(), wait, WHAT):
         _restore_leftover()
@@ -254,18 +242,18 @@ def exclusive(wait: float | None = 0.0) -> Iterator[Exclusive]:
             try:
                 yield held
             finally:
-                with undisturbed():
+                with signals_blocked():
                     held.restore()
 
 
 def restore() -> list[str] | None:
-    """Put back what a killed run left changed.
+    """Restore the settings that a killed run left changed.
 
     Returns:
-        The files that had to change with their values; None where no run left anything.
+        The changed files with their values; None if no run left a state file.
 
     Raises:
-        KernelError: a run holds the lock, the state file is damaged, or a file cannot be written.
+        KernelError: a run has the lock, the state file is damaged, or a file cannot be written.
     """
     with locked(lock_file(), 0.0, WHAT):
         return _restore_leftover()
@@ -282,10 +270,10 @@ def _restore_leftover() -> list[str] | None:
 
 
 def _parse(text: bytes) -> dict[Path, str]:
-    """The values of a state file; only files that switch a size are ever written."""
+    """The values of a state file. Paths that are not in `switches` are refused, since root writes to them."""
     damaged = KernelError(
-        f"{state_file()} is damaged, so what THP settings were before a killed run is not known",
-        f"set the files below {THP} as you want them, then remove it",
+        f"{state_file()} is damaged, so the THP settings before the killed run are not known",
+        f"set the files below {THP} as you want them, then remove the state file",
     )
     try:
         values = json.loads(text)["values"]

@@ -1,4 +1,4 @@
-"""A scenario on the engine and on the running kernel, with what it expects of each."""
+"""A scenario on the engine, on the running kernel or on both, and the expectations that it states for each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.result import ScenarioResult, ScenarioRun, judged
 from foliolab.framework.scenario.syntax import Scenario
 
-Place = Literal["model", "kernel", "both"]
+Backend = Literal["model", "kernel", "both"]
 Kernel = Callable[[Scenario], tuple[list[Record], int]]
-"""Runs a scenario on the running kernel: its records, and how many disturbed attempts were discarded."""
+"""Runs a scenario on the running kernel; returns its records and the number of discarded attempts."""
 
 
 @contextmanager
@@ -29,10 +29,10 @@ def this_kernel(wait: float = 0.0) -> Iterator[Kernel]:
     """The running kernel, for several scenarios.
 
     Args:
-        wait: seconds to wait for another run to end that holds the machine's THP settings.
+        wait: seconds to wait for another run that has the THP settings.
 
     Raises:
-        KernelError: it, or this user, cannot show what its processes do; or another run holds it.
+        KernelError: a capability of `needs.ALWAYS` is missing, or another run has the settings.
     """
     probe.require(*needs.ALWAYS)
     with Session(wait=wait) as session:
@@ -46,7 +46,7 @@ def this_kernel(wait: float = 0.0) -> Iterator[Kernel]:
 
 
 def named(registry: Registry, scenario: Scenario) -> dict[str, Scheme]:
-    """The policies that a scenario names, by what it calls them, its own first.
+    """The policies that a scenario names, by the text that names them; those after `by` first.
 
     Raises:
         UsageError: there is no such policy.
@@ -64,20 +64,23 @@ def run(
     registry: Registry,
     scenario: Scenario,
     schemes: Sequence[Scheme],
-    place: Place = "model",
+    backend: Backend = "model",
     execution: Execution = "native",
     kernel: Kernel | None = None,
 ) -> ScenarioResult:
-    """Run a scenario, and hold what was seen against what it expects.
+    """Run a scenario and judge its expectations.
 
     Args:
-        schemes: the policies, for the engine; on both, the one that models this kernel is run besides.
-        place: the engine, the kernel, or both.
-        kernel: what `this_kernel` gives, unless the place is the model.
+        registry: has the policies that the scenario names.
+        scenario: the scenario.
+        schemes: the policies to run in the engine. On "both", the policy that models this kernel is added.
+        backend: the engine (model), the kernel, or both.
+        execution: of the engine.
+        kernel: from `this_kernel`; None if `backend` is "model".
 
     Raises:
-        UsageError: it names a policy that there is not, or one cannot have folios of that size.
-        KernelError: the kernel refused something.
+        UsageError: the scenario names an unknown policy, or one that does not support its folio sizes.
+        KernelError: the kernel refused a system call.
     """
     names = named(registry, scenario)
 
@@ -86,7 +89,7 @@ def run(
         return judged(scenario, by, records, meant, kernel)
 
     matching = running.matching(registry) if kernel else None
-    wanted = [] if place == "kernel" else [*schemes]
+    wanted = [] if backend == "kernel" else [*schemes]
     if wanted and matching is not None and matching not in wanted:
         wanted.append(matching)
     runs = tuple(

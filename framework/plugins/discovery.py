@@ -39,7 +39,6 @@ class PluginFailure:
     """A plugin that could not be used.
 
     Args:
-        name: of the plugin.
         source: its distribution or file.
         phase: what failed: to find the plugin, import it, register its hooks, call a hook, or check what it offers;
             or "clash": another plugin has taken the name of something that it offers.
@@ -61,7 +60,6 @@ class Source:
     """Something that a plugin can be loaded from.
 
     Args:
-        kind: entry point or file.
         name: of the plugin: the entry point's, or the file's without its suffix.
         where: the distribution with its version, or the file.
         version: the distribution's; empty for files.

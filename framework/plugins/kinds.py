@@ -57,7 +57,6 @@ class Kind(Generic[Offered]):
 
     @property
     def type_name(self) -> str:
-        """The types that the hook may yield, in words."""
         return " or ".join(one.__name__ for one in self.yields)
 
     def specification(self) -> Callable[[], Iterable[object]]:

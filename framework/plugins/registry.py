@@ -47,7 +47,6 @@ class Plugin:
 
     Args:
         name: the entry point's, or the file's without its suffix.
-        kind: "entry" or "file".
         source: the distribution and its version, or the file.
         version: the distribution's; empty for files.
         offers: Kind.attribute -> the names of what it offers of that kind.
@@ -140,12 +139,7 @@ class Registry:
         return policy.with_parameters(values)
 
     def workload(self, name: str) -> Workload:
-        """The workload of that name.
-
-        Raises:
-            UsageError: there is none; the hint names the nearest.
-            PluginError: the plugin that offers it failed.
-        """
+        """The workload of that name. Raises as `find` does."""
         return self.find(Registry.workloads, name.strip())
 
     def parse_policies(self, texts: Iterable[str]) -> list[Scheme]:
@@ -163,18 +157,14 @@ class Registry:
                 written[-1] += f",{item}"  # one more parameter of the policy before it
             else:
                 raise UsageError(f"{item!r} does not follow a policy", "write POLICY:parameter=value")
-        chosen = [s for text in written for s in self._all_or_one(text)]
+        every = [policy.with_parameters() for policy in self.policies.values()]
+        chosen = [s for text in written for s in (every if text == "all" else [self.policy(text)])]
         for i, scheme in enumerate(chosen):
             if scheme in chosen[:i]:
                 raise UsageError(f"policy {scheme.name} is named twice", "name each policy once")
         if not chosen:
             raise UsageError("no policy is named", f"policies are {', '.join(self.policies)}")
         return chosen
-
-    def _all_or_one(self, text: str) -> list[Scheme]:
-        if text == "all":
-            return [policy.with_parameters() for policy in self.policies.values()]
-        return [self.policy(text)]
 
     def parse_workloads(self, texts: Iterable[str]) -> list[Workload]:
         """The workloads of texts such as `munmap,fork`, each once; `all` is every workload.
@@ -190,21 +180,11 @@ class Registry:
         return list(found.values())
 
     def pattern(self, name: str) -> SharingPattern:
-        """The sharing pattern of that name.
-
-        Raises:
-            UsageError: there is none; the hint names the nearest.
-            PluginError: the plugin that offers it failed.
-        """
+        """The sharing pattern of that name. Raises as `find` does."""
         return self.find(Registry.patterns, name.strip())
 
     def scenario(self, name: str) -> Path:
-        """The file of the scenario of that name.
-
-        Raises:
-            UsageError: there is none; the hint names the nearest.
-            PluginError: the plugin that offers it failed.
-        """
+        """The file of the scenario of that name. Raises as `find` does."""
         return self.find(Registry.scenarios, name.strip())
 
     def origin(self, policy: str | Policy | Scheme) -> tuple[SourceKind, str]:

@@ -49,7 +49,6 @@ def parse_sizes(texts: Iterable[str] | str, allowed: Iterable[int] = ANON_ORDERS
     """The orders of folio sizes such as `4K,16K,2M`, in ascending order; `all` is every allowed one.
 
     Args:
-        texts: what the user wrote.
         allowed: the orders to choose from.
 
     Raises:
@@ -90,7 +89,6 @@ def parse_ranges(text: str, what: str, example: str) -> list[range]:
     """Numbers and ranges of them, such as `0,2-4,9`: a range each.
 
     Args:
-        text: what the user wrote.
         what: what each number means, with its article, for messages.
         example: a valid text, for messages.
 

@@ -17,9 +17,10 @@ from typing import Any, Final, get_args
 
 from foliolab.framework.contract.hooks import DEPRECATED_HOOKS, Hooks
 from foliolab.framework.contract.parameter import Parameter
-from foliolab.framework.contract.policy import CAPABILITIES, Layout, Per, Policy, Stored
+from foliolab.framework.contract.policy import CAPABILITIES, Layout, Policy
 from foliolab.framework.contract.reporter import Reporter
 from foliolab.framework.contract.sharing_pattern import SharingPattern
+from foliolab.framework.contract.stored import Per, Stored
 from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.framework.contract.view import WORKSPACES, Area, View
 from foliolab.framework.contract.workload import Workload

@@ -52,7 +52,6 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     owners after it.
 
     Attributes:
-        policy, workload: their names.
         mms: the most processes at a time.
         most_owners: the most MMs that mapped a folio at a time.
         events: how many were played.
@@ -96,7 +95,6 @@ class RefutedClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         policy, workload, mms: the point.
-        claim: the claim.
         times: how often the answer contradicted it.
         first: the time of the first contradiction, steps or ns; -1 if it is not known.
     """
@@ -113,14 +111,9 @@ class PrecisionResult(RunResult, frozen=True, kw_only=True):
     """Policies on workloads, for numbers of MMs.
 
     Attributes:
-        seed: of the patterns.
         order: log2 of the pages of the patterns' folios.
         folios: of the patterns.
         mms: the numbers of MMs of the patterns.
-        workloads: what was played.
-        policies: whose answers were looked at.
-        points: what was found.
-        refuted: claims that do not hold.
     """
 
     WHAT = "precision result"

@@ -13,7 +13,7 @@ from foliolab.framework.errors import ExitCode, NothingMeasured
 from foliolab.framework.precision.result import JudgedPolicy, PlayedWorkload, Point, PrecisionResult, RefutedClaim
 from foliolab.framework.precision.stream import played
 from foliolab.framework.replay.player import Plan, with_ids
-from foliolab.framework.replay.result import Replayed, Wrong
+from foliolab.framework.replay.result import Replayed
 from foliolab.framework.replay.session import INTERRUPTED, replay_one
 from foliolab.framework.replay.survey import Progress, survey
 from foliolab.framework.results import provenance
@@ -28,16 +28,12 @@ class PrecisionRequest:
     """What to measure.
 
     Args:
-        patterns: sharing patterns.
-        schemes: the policies.
         traces: recorded traces, besides the patterns.
         mms: numbers of processes that live at a time.
         order: log2 of the pages of a folio of the patterns.
         folios: how many folios the memory of a process has.
         seed: of the patterns.
         memory: bytes that a policy's tables may take.
-        execution: native or interpreted.
-        command: the command that repeats it.
     """
 
     patterns: Sequence[SharingPattern]
@@ -133,17 +129,6 @@ def _judged(scheme: Scheme) -> JudgedPolicy:
     )
 
 
-def _refuted(point: Point, claim: str, wrong: Wrong) -> RefutedClaim:
-    return RefutedClaim(
-        policy=point.policy,
-        workload=point.workload,
-        mms=point.mms,
-        claim=claim,
-        times=wrong.episodes,
-        first=wrong.first,
-    )
-
-
 def refuted(policies: Sequence[JudgedPolicy], points: Sequence[Point]) -> list[RefutedClaim]:
     """The policies' claims that points refute."""
     judged = {policy.name: policy for policy in policies}
@@ -157,7 +142,17 @@ def refuted(policies: Sequence[JudgedPolicy], points: Sequence[Point]) -> list[R
             claim = exact_claim(policy.exact_up_to)
         for name, wrong in (("safe" if policy.safe else claim, point.unsafe), (claim, point.false_shared)):
             if name and wrong.episodes:
-                found.append(_refuted(point, name, wrong))
+                first, times = wrong.first, wrong.episodes
+                found.append(
+                    RefutedClaim(
+                        policy=point.policy,
+                        workload=point.workload,
+                        mms=point.mms,
+                        claim=name,
+                        times=times,
+                        first=first,
+                    )
+                )
     return found
 
 
@@ -165,7 +160,6 @@ def precision(request: PrecisionRequest, progress: Progress | None = None) -> Pr
     """Play every workload with every number of MMs under every policy.
 
     Args:
-        request: what to do.
         progress: called for each workload and number of MMs.
 
     Returns:

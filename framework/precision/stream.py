@@ -41,7 +41,6 @@ class RecordedEvents:
 
     Args:
         path: what they are called.
-        events: all of them.
     """
 
     def __init__(self, path: str, events: Events) -> None:
@@ -95,7 +94,6 @@ class EventRecorder:
         self._now += steps
 
     def recorded(self, name: str) -> RecordedEvents:
-        """The events so far, under a name."""
         table: NDArray[np.int64] = np.frombuffer(self._numbers, np.int64).reshape(-1, len(EVENT))
         return RecordedEvents(name, columns(**dict(zip(EVENT, table.T, strict=True))))
 
@@ -112,9 +110,7 @@ def played(pattern: SharingPattern, usage: Usage, seed: int, cut: bool = False) 
     """The events of a pattern.
 
     Args:
-        pattern: which.
         usage: how much it may use.
-        seed: of what is random.
         cut: take the first events of a pattern that has too many.
 
     Raises:

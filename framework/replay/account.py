@@ -25,10 +25,18 @@ _TALLIES: Final = {
     "large folios that the kernel itself migrated, split, collapsed or swapped": cells.HINTED,
 }
 
-_ENDING: Final = (
-    (IS_FALSE, cells.FALSE_EPISODES, cells.FALSE_LONGEST, cells.FALSE_LONGEST_OPS),
-    (IS_UNSAFE, cells.UNSAFE_EPISODES, cells.UNSAFE_LONGEST, cells.UNSAFE_LONGEST_OPS),
-)
+_FLAGS: Final = (IS_FALSE, IS_UNSAFE)
+_WRONG: Final = (
+    {
+        "episodes": cells.FALSE_EPISODES, "longest": cells.FALSE_LONGEST, "longest_ops": cells.FALSE_LONGEST_OPS,
+        "ops": cells.FALSE_OPS, "peak": cells.FALSE_PEAK, "peak_at": cells.FALSE_PEAK_AT,
+    },
+    {
+        "episodes": cells.UNSAFE_EPISODES, "longest": cells.UNSAFE_LONGEST, "longest_ops": cells.UNSAFE_LONGEST_OPS,
+        "ops": cells.UNSAFE_OPS,
+    },
+)  # fmt: skip
+"""The tally of each field of `Wrong`: falsely shared, then unsafe."""
 
 
 def _trimmed(counts: Any) -> list[int]:
@@ -110,12 +118,12 @@ class Account:
         self._state.all[cells.NOW] = now
         self.drain()
         folios = self._state.table(cells.AT_FOLIO).reshape(-1, cells.FOLIO_CELLS)
-        for unsafe, (flag, episodes, longest, longest_ops) in enumerate(_ENDING):
-            wrong = folios[((folios[:, 0] & flag) != 0) & (folios[:, 2] < now)]
-            self._tallies[episodes] += len(wrong)
+        for unsafe, tally in enumerate(_WRONG):
+            wrong = folios[((folios[:, 0] & _FLAGS[unsafe]) != 0) & (folios[:, 2] < now)]
+            self._tallies[tally["episodes"]] += len(wrong)
             self._ends[unsafe, 0, cells.LASTING] += len(wrong)
-            for measure, lengths, most in ((0, now - wrong[:, 2], longest), (1, wrong[:, 3], longest_ops)):
-                self._tallies[most] = max([int(self._tallies[most]), *lengths.tolist()])
+            for measure, lengths, most in ((0, now - wrong[:, 2], "longest"), (1, wrong[:, 3], "longest_ops")):
+                self._tallies[tally[most]] = max([int(self._tallies[tally[most]]), *lengths.tolist()])
                 np.add.at(self._lengths[unsafe, measure], [length_class(length) for length in lengths.tolist()], 1)
 
     def replayed(self, policy: str) -> Replayed:
@@ -134,40 +142,20 @@ class Account:
             exclusive_ops=int(tallies[cells.EXCLUSIVE_OPS]),
             shared_ops=int(tallies[cells.SHARED_OPS]),
             most_owners=max(int(tallies[cells.OWNERS_PEAK]), min(1, int(tallies[cells.EXCLUSIVE_OPS]))),
-            false_shared=self._false(),
-            unsafe=self._unsafe(),
+            false_shared=self._wrong(0),
+            unsafe=self._wrong(1),
             faults=self._faults(),
             sole_copies=int(tallies[cells.SOLE_COPIES]),
             not_modelled={what: int(tallies[at]) for what, at in _TALLIES.items() if tallies[at]},
             samples=self.samples,
         )
 
-    def _false(self) -> Wrong:
-        tallies = self._tallies
-        return Wrong(
-            folio_ns=self.folio_ns[FALSE],
-            page_ns=self.page_ns[FALSE],
-            episodes=int(tallies[cells.FALSE_EPISODES]),
-            longest=int(tallies[cells.FALSE_LONGEST]),
-            peak=int(tallies[cells.FALSE_PEAK]),
-            peak_at=int(tallies[cells.FALSE_PEAK_AT]),
-            ops=int(tallies[cells.FALSE_OPS]),
-            longest_ops=int(tallies[cells.FALSE_LONGEST_OPS]),
-            **self._episodes(0),
-        )
-
-    def _unsafe(self) -> Wrong:
-        tallies = self._tallies
-        return Wrong(
-            folio_ns=self.folio_ns[UNSAFE],
-            page_ns=self.page_ns[UNSAFE],
-            episodes=int(tallies[cells.UNSAFE_EPISODES]),
-            longest=int(tallies[cells.UNSAFE_LONGEST]),
-            first=int(tallies[cells.UNSAFE_FIRST]) - 1,
-            ops=int(tallies[cells.UNSAFE_OPS]),
-            longest_ops=int(tallies[cells.UNSAFE_LONGEST_OPS]),
-            **self._episodes(1),
-        )
+    def _wrong(self, unsafe: int) -> Wrong:
+        bucket = UNSAFE if unsafe else FALSE
+        counts: dict[str, Any] = {name: int(self._tallies[at]) for name, at in _WRONG[unsafe].items()}
+        if unsafe:
+            counts["first"] = int(self._tallies[cells.UNSAFE_FIRST]) - 1
+        return Wrong(folio_ns=self.folio_ns[bucket], page_ns=self.page_ns[bucket], **counts, **self._episodes(unsafe))
 
     def _episodes(self, unsafe: int) -> dict[str, Any]:
         """The fields of `Wrong` that say how long wrong answers lasted, and how they ended."""
@@ -176,9 +164,8 @@ class Account:
             Ended(event=KINDS.get(kind, ""), how=cells.HOW[how], times=int(self._ends[unsafe, kind, how]))
             for kind, how in np.argwhere(self._ends[unsafe]).tolist()
         ]
-        longest, longest_ops = (
-            int(self._tallies[most]) for most in _ENDING[unsafe][2:]
-        )  # a length class may reach beyond it
+        # a length class may reach beyond the longest
+        longest, longest_ops = (int(self._tallies[_WRONG[unsafe][most]]) for most in ("longest", "longest_ops"))
         return {
             "median": min(longest, quantile(in_time, 0.5)),
             "ninth": min(longest, quantile(in_time, 0.9)),

@@ -165,7 +165,6 @@ class Sizes:
 
     @property
     def scratch(self) -> int:
-        """Bytes of scratch memory."""
         return 8 * (REGISTERS + sum(self.tables().values()))
 
 

@@ -5,44 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.replay.cells import (
-    AT_ENDS,
-    AT_LENGTHS,
-    AT_TALLY,
-    ENDS,
-    EVENT,
-    EXACT_LENGTHS,
-    FALSE_EPISODES,
-    FALSE_LONGEST,
-    FALSE_LONGEST_OPS,
-    LENGTHS,
-    NOW,
-    UNSAFE_EPISODES,
-    UNSAFE_LONGEST,
-    UNSAFE_LONGEST_OPS,
-    bump,
-    cell,
-    put,
-    reg,
-)
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.cells import bump, cell, put, reg
 
-NR_KINDS = ENDS[1]
-NR_HOW = ENDS[2]
-NR_LENGTHS = LENGTHS[2]
-HALF = EXACT_LENGTHS // 2
+NR_KINDS = cells.ENDS[1]
+NR_HOW = cells.ENDS[2]
+NR_LENGTHS = cells.LENGTHS[2]
+HALF = cells.EXACT_LENGTHS // 2
 
 
 def length_class(length: int) -> int:
     """The class of a length: below 64 the length itself, then 32 classes for each power of two."""
     shift = 0
-    while length >> shift >= EXACT_LENGTHS:
+    while length >> shift >= cells.EXACT_LENGTHS:
         shift += 1
     return shift * HALF + (length >> shift)
 
 
 def length_of(number: int) -> int:
     """The length in the middle of a class; its error is at most a sixty-fourth."""
-    if number < EXACT_LENGTHS:
+    if number < cells.EXACT_LENGTHS:
         return number
     shift = number // HALF - 1
     return ((number - shift * HALF) << shift) + (1 << shift >> 1)
@@ -65,7 +47,7 @@ def quantile(counts: Sequence[int], share: float) -> int:
 
 
 def _longest(vm: Memory, base: int, tally: int, lasted: int) -> None:
-    at = reg(vm, base, AT_TALLY) + 8 * tally
+    at = reg(vm, base, cells.AT_TALLY) + 8 * tally
     if lasted > cell(vm, at):
         put(vm, at, lasted)
 
@@ -79,20 +61,20 @@ def episode(vm: Memory, base: int, unsafe: int, since: int, ops: int, how: int) 
         ops: operations on the folio after which the answer was wrong.
         how: what ended it, an index of `cells.HOW`.
     """
-    lasted = reg(vm, base, NOW) - since
+    lasted = reg(vm, base, cells.NOW) - since
     if lasted <= 0:
         return
-    episodes = FALSE_EPISODES
-    longest = FALSE_LONGEST
-    longest_ops = FALSE_LONGEST_OPS
+    episodes = cells.FALSE_EPISODES
+    longest = cells.FALSE_LONGEST
+    longest_ops = cells.FALSE_LONGEST_OPS
     if unsafe:
-        episodes = UNSAFE_EPISODES
-        longest = UNSAFE_LONGEST
-        longest_ops = UNSAFE_LONGEST_OPS
-    bump(vm, reg(vm, base, AT_TALLY) + 8 * episodes, 1)
+        episodes = cells.UNSAFE_EPISODES
+        longest = cells.UNSAFE_LONGEST
+        longest_ops = cells.UNSAFE_LONGEST_OPS
+    bump(vm, reg(vm, base, cells.AT_TALLY) + 8 * episodes, 1)
     _longest(vm, base, longest, lasted)
     _longest(vm, base, longest_ops, ops)
-    lengths = reg(vm, base, AT_LENGTHS) + 8 * (2 * NR_LENGTHS) * unsafe
+    lengths = reg(vm, base, cells.AT_LENGTHS) + 8 * (2 * NR_LENGTHS) * unsafe
     bump(vm, lengths + 8 * length_class(lasted), 1)
     bump(vm, lengths + 8 * (NR_LENGTHS + length_class(ops)), 1)
-    bump(vm, reg(vm, base, AT_ENDS) + 8 * ((unsafe * NR_KINDS + reg(vm, base, EVENT)) * NR_HOW + how), 1)
+    bump(vm, reg(vm, base, cells.AT_ENDS) + 8 * ((unsafe * NR_KINDS + reg(vm, base, cells.EVENT)) * NR_HOW + how), 1)

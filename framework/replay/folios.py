@@ -5,77 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from foliolab.framework.engine import entrypoints, fault, huge, zap
-from foliolab.framework.engine.folio import (
-    folio_test_anon,
-)
+from foliolab.framework.engine.folio import folio_test_anon
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTRS_PER_PTE, pmd_ref, pte_ref
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import (
-    READ_ONCE,
-    cpu_at,
-    pfn_folio,
-    zone_at,
-)
-from foliolab.framework.replay.cells import (
-    AT_LIST,
-    AT_MATRIX,
-    CPU,
-    DISTURBED,
-    KEEP_PFNS,
-    KERNEL,
-    LARGE,
-    MM_STRIDE,
-    MMS,
-    NO_FRAMES,
-    PAGES_MAPPED,
-    PAGES_UNMAPPED,
-    PMDS,
-    POLICY,
-    SMALL,
-    SOLE_COPIES,
-    STATUS,
-    UNKNOWN,
-    WRONG_REUSES,
-    ZONE,
-    bump,
-    cell,
-    put,
-    reg,
-    tally,
-)
-from foliolab.framework.replay.owners import (
-    GAINED,
-    IS_HINTED,
-    IS_UNSURE,
-    LISTED,
-    LOST,
-    count_at,
-    count_pages,
-    count_window,
-    doubt,
-    folio_at,
-    gained,
-    large_head,
-    lost,
-    opened,
-    touch_listed,
-    touched,
-)
+from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, pfn_folio, zone_at
+from foliolab.framework.replay import cells, owners, spaces
+from foliolab.framework.replay.cells import bump, cell, put, reg, tally
 from foliolab.framework.replay.recorded_frames import BY_FAULT, remember_pfn
-from foliolab.framework.replay.spaces import (
-    family_at,
-    family_of,
-    mm_of,
-    nr_windows,
-    used_at,
-    used_window,
-    virtual_of,
-    window_of,
-)
 
-NR_KERNEL = len(KERNEL)
-NR_POLICY = len(POLICY)
+NR_KERNEL = len(cells.KERNEL)
+NR_POLICY = len(cells.POLICY)
 
 
 def page_at(vm: Memory, base: int, slot: int, page: int, make: int) -> int:
@@ -87,11 +27,11 @@ def page_at(vm: Memory, base: int, slot: int, page: int, make: int) -> int:
     Returns:
         the page; -1 if its window is not known, or no window is left (see STATUS).
     """
-    dense = window_of(vm, base, family_of(vm, base, slot), page >> PMD_ORDER, make)
+    dense = spaces.window_of(vm, base, spaces.family_of(vm, base, slot), page >> PMD_ORDER, make)
     if dense <= 0:
         return -1
     if make:
-        put(vm, used_at(vm, base, slot, dense), 1)
+        put(vm, spaces.used_at(vm, base, slot, dense), 1)
     return dense << PMD_ORDER | page % PTRS_PER_PTE
 
 
@@ -107,71 +47,71 @@ def any_mapped(vm: Memory, who: Any, start: int, nr: int) -> bool:
 
 def drop(vm: Memory, base: int, slot: int, first: int, end: int) -> None:
     """Unmap pages first…end-1 of the trace's address space, as far as the MM maps them."""
-    c = cpu_at(vm, reg(vm, base, CPU))
-    z = zone_at(vm, reg(vm, base, ZONE))
-    who = mm_of(vm, base, slot)
-    nr = nr_windows(vm, base, slot, first, end)
+    c = cpu_at(vm, reg(vm, base, cells.CPU))
+    z = zone_at(vm, reg(vm, base, cells.ZONE))
+    who = spaces.mm_of(vm, base, slot)
+    nr = spaces.nr_windows(vm, base, slot, first, end)
     for i in range(nr):
-        dense = used_window(vm, base, slot, first, end, nr, i)
+        dense = spaces.used_window(vm, base, slot, first, end, nr, i)
         if dense == 0:
             continue
-        window = virtual_of(vm, base, family_of(vm, base, slot), dense) << PMD_ORDER
+        window = spaces.virtual_of(vm, base, spaces.family_of(vm, base, slot), dense) << PMD_ORDER
         start = (dense << PMD_ORDER) + max(first - window, 0)
         stop = (dense << PMD_ORDER) + min(end - window, PTRS_PER_PTE)
         huge.split_edges(vm, c, z, who, start, stop)
-        listed = count_window(vm, base, slot, who, start, stop, LOST)
+        listed = owners.count_window(vm, base, slot, who, start, stop, owners.LOST)
         zap.zap_range(vm, c, z, who, start, stop, 1)
-        touch_listed(vm, base, listed)
+        owners.touch_listed(vm, base, listed)
         if stop - start == PTRS_PER_PTE:
-            put(vm, used_at(vm, base, slot, dense), 0)
+            put(vm, spaces.used_at(vm, base, slot, dense), 0)
 
 
 def fork(vm: Memory, contents: Memory, base: int, parent: int, child: int, unsure: int) -> None:
     """Copy the parent's page tables to a new child; `unsure`: while another MM of the family is torn down."""
-    stride = reg(vm, base, MM_STRIDE)
-    mms = reg(vm, base, MMS)
-    to = mm_of(vm, base, child)
-    for dense in range(1, cell(vm, family_at(vm, base, family_of(vm, base, parent)) + 8) + 1):
-        if cell(vm, used_at(vm, base, parent, dense)) == 0:
+    stride = reg(vm, base, cells.MM_STRIDE)
+    mms = reg(vm, base, cells.MMS)
+    to = spaces.mm_of(vm, base, child)
+    for dense in range(1, cell(vm, spaces.family_at(vm, base, spaces.family_of(vm, base, parent)) + 8) + 1):
+        if cell(vm, spaces.used_at(vm, base, parent, dense)) == 0:
             continue
         start = dense << PMD_ORDER
         entrypoints.fork_range(
             vm,
             contents,
-            reg(vm, base, CPU),
-            reg(vm, base, ZONE),
+            reg(vm, base, cells.CPU),
+            reg(vm, base, cells.ZONE),
             mms + parent * stride,
             mms + child * stride,
             start,
             PTRS_PER_PTE,
         )
-        put(vm, used_at(vm, base, child, dense), 1)
-        listed = count_window(vm, base, child, to, start, start + PTRS_PER_PTE, GAINED)
-        touch_listed(vm, base, listed)
+        put(vm, spaces.used_at(vm, base, child, dense), 1)
+        listed = owners.count_window(vm, base, child, to, start, start + PTRS_PER_PTE, owners.GAINED)
+        owners.touch_listed(vm, base, listed)
         if unsure:
             for i in range(listed):
-                doubt(vm, base, cell(vm, reg(vm, base, AT_LIST) + 8 * i))
+                owners.doubt(vm, base, cell(vm, reg(vm, base, cells.AT_LIST) + 8 * i))
 
 
 def map_new(vm: Memory, base: int, slot: int, vpn: int, order: int) -> int:
     """Map a new folio of an order at an aligned page; its head frame, -1 without memory."""
-    c = cpu_at(vm, reg(vm, base, CPU))
-    z = zone_at(vm, reg(vm, base, ZONE))
-    who = mm_of(vm, base, slot)
+    c = cpu_at(vm, reg(vm, base, cells.CPU))
+    z = zone_at(vm, reg(vm, base, cells.ZONE))
+    who = spaces.mm_of(vm, base, slot)
     done = False
-    if order == PMD_ORDER and reg(vm, base, PMDS):
+    if order == PMD_ORDER and reg(vm, base, cells.PMDS):
         done = huge.anon_huge_fault(vm, c, z, who, vpn, 0)
     else:
         done = fault.anon_fault(vm, c, z, who, vpn, order, 0)
     if not done:
-        put(vm, base + 8 * STATUS, NO_FRAMES)
+        put(vm, base + 8 * cells.STATUS, cells.NO_FRAMES)
         return -1
     head = fault.frame_of(vm, who, vpn)
-    count_pages(vm, base, head, 1 << order, 1, PAGES_MAPPED)
+    owners.count_pages(vm, base, head, 1 << order, 1, cells.PAGES_MAPPED)
     if order:
-        opened(vm, base, head, order)
-        gained(vm, base, slot, head, 1 << order)
-        touched(vm, base, head)
+        owners.opened(vm, base, head, order)
+        owners.gained(vm, base, slot, head, 1 << order)
+        owners.touched(vm, base, head)
     return head
 
 
@@ -181,18 +121,18 @@ def new_folio(vm: Memory, base: int, slot: int, page: int, order: int, pfn: int)
     if vpn < 0:
         return
     head = map_new(vm, base, slot, vpn, order)
-    if order and head >= 0 and reg(vm, base, KEEP_PFNS):
+    if order and head >= 0 and reg(vm, base, cells.KEEP_PFNS):
         remember_pfn(vm, base, pfn, head, BY_FAULT)
 
 
 def _history(vm: Memory, base: int, head: int) -> tuple[int, int]:
     """(class, whether uncertain) of a write fault on a large folio, from the folio's history."""
-    state = cell(vm, folio_at(vm, base, head))
-    kind = LARGE
-    if state & IS_HINTED:
-        kind = DISTURBED
+    state = cell(vm, owners.folio_at(vm, base, head))
+    kind = cells.LARGE
+    if state & owners.IS_HINTED:
+        kind = cells.DISTURBED
     uncertain = 0
-    if state & IS_UNSURE:
+    if state & owners.IS_UNSURE:
         uncertain = 1
     return kind, uncertain
 
@@ -200,80 +140,82 @@ def _history(vm: Memory, base: int, head: int) -> tuple[int, int]:
 def _decided(vm: Memory, base: int, slot: int, head: int, outcome: int, sole: bool) -> None:
     """Account for a write fault on a large folio; `sole`: no other MM maps it, and this one maps more than one page."""
     if outcome == fault.COPIED:
-        lost(vm, base, slot, head, 1)
+        owners.lost(vm, base, slot, head, 1)
         if sole:
-            tally(vm, base, SOLE_COPIES)
-    elif outcome == fault.REUSED and cell(vm, folio_at(vm, base, head) + 8) > 1:
-        tally(vm, base, WRONG_REUSES)
-    touched(vm, base, head)
+            tally(vm, base, cells.SOLE_COPIES)
+    elif outcome == fault.REUSED and cell(vm, owners.folio_at(vm, base, head) + 8) > 1:
+        tally(vm, base, cells.WRONG_REUSES)
+    owners.touched(vm, base, head)
 
 
 def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, kernel: int, uncertain: int) -> None:
     """A write-protect fault; the policy's outcome is counted together with the kernel's."""
-    c = cpu_at(vm, reg(vm, base, CPU))
-    z = zone_at(vm, reg(vm, base, ZONE))
-    who = mm_of(vm, base, slot)
+    c = cpu_at(vm, reg(vm, base, cells.CPU))
+    z = zone_at(vm, reg(vm, base, cells.ZONE))
+    who = spaces.mm_of(vm, base, slot)
     # a page that the kernel copied is known from now on
     vpn = page_at(vm, base, slot, page, int(kernel == fault.COPIED))
     if vpn < 0 and kernel == fault.COPIED:
         return
-    kind = UNKNOWN
+    kind = cells.UNKNOWN
     outcome = fault.NOT_MAPPED
     frame = -1
     if vpn >= 0:
         frame = fault.frame_of(vm, who, vpn)
     if frame >= 0:
-        head = large_head(vm, base, frame)
+        head = owners.large_head(vm, base, frame)
         large = head >= 0
-        kind = SMALL
+        kind = cells.SMALL
         sole = False
         if large:
             if uncertain:
-                doubt(vm, base, head)
+                owners.doubt(vm, base, head)
             kind, uncertain = _history(vm, base, head)
             # the last mapped page is copied by every scheme, to free the large folio
-            alone = cell(vm, folio_at(vm, base, head) + 8) == 1
-            sole = alone and folio_test_anon(pfn_folio(vm, head)) and cell(vm, count_at(vm, base, slot, head)) > 1
+            alone = cell(vm, owners.folio_at(vm, base, head) + 8) == 1
+            sole = (
+                alone and folio_test_anon(pfn_folio(vm, head)) and cell(vm, owners.count_at(vm, base, slot, head)) > 1
+            )
         outcome = fault.write_page(vm, contents, c, z, who, vpn, 1, 1)
         if outcome == fault.COPIED:
-            count_pages(vm, base, frame, 1, -1, PAGES_UNMAPPED)
-            count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, PAGES_MAPPED)
+            owners.count_pages(vm, base, frame, 1, -1, cells.PAGES_UNMAPPED)
+            owners.count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, cells.PAGES_MAPPED)
         if large and outcome != fault.UNCHANGED:
             _decided(vm, base, slot, head, outcome, sole)
     elif kernel == fault.COPIED:
         outcome = fault.touch_new(vm, contents, c, z, who, vpn)
         if outcome == fault.NEW_PAGE:
-            count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, PAGES_MAPPED)
+            owners.count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, cells.PAGES_MAPPED)
     if outcome == fault.NO_MEMORY:
-        put(vm, base + 8 * STATUS, NO_FRAMES)
+        put(vm, base + 8 * cells.STATUS, cells.NO_FRAMES)
         return
     at = ((kind * NR_KERNEL + kernel) * NR_POLICY + min(outcome, NR_POLICY - 1)) * 2 + uncertain
-    bump(vm, reg(vm, base, AT_MATRIX) + 8 * at, 1)
+    bump(vm, reg(vm, base, cells.AT_MATRIX) + 8 * at, 1)
 
 
 def split(vm: Memory, base: int, slot: int, first: int, end: int) -> None:
     """Map by PTEs what PMDs map in pages first…end-1."""
-    c = cpu_at(vm, reg(vm, base, CPU))
-    z = zone_at(vm, reg(vm, base, ZONE))
-    who = mm_of(vm, base, slot)
-    nr = nr_windows(vm, base, slot, first, end)
+    c = cpu_at(vm, reg(vm, base, cells.CPU))
+    z = zone_at(vm, reg(vm, base, cells.ZONE))
+    who = spaces.mm_of(vm, base, slot)
+    nr = spaces.nr_windows(vm, base, slot, first, end)
     for i in range(nr):
-        dense = used_window(vm, base, slot, first, end, nr, i)
+        dense = spaces.used_window(vm, base, slot, first, end, nr, i)
         pmd = READ_ONCE(pmd_ref(vm, who, dense << PMD_ORDER))
         if dense and pmd:
             huge.split_huge_pmd(vm, c, z, who, dense << PMD_ORDER)
-            touched(vm, base, pmd >> PFN_SHIFT)
+            owners.touched(vm, base, pmd >> PFN_SHIFT)
 
 
 def move(vm: Memory, base: int, slot: int, first: int, end: int, to: int) -> None:
     """Move pages first…end-1 to `to`, where nothing is mapped (mremap)."""
     # the destination may add windows to the family; they come after these, and are not windows of the source
-    windows = nr_windows(vm, base, slot, first, end)
+    windows = spaces.nr_windows(vm, base, slot, first, end)
     for i in range(windows):
-        dense = used_window(vm, base, slot, first, end, windows, i)
+        dense = spaces.used_window(vm, base, slot, first, end, windows, i)
         if dense == 0:
             continue
-        window = virtual_of(vm, base, family_of(vm, base, slot), dense) << PMD_ORDER
+        window = spaces.virtual_of(vm, base, spaces.family_of(vm, base, slot), dense) << PMD_ORDER
         page = max(first, window)
         stop = min(end, window + PTRS_PER_PTE)
         while page < stop:
@@ -283,8 +225,9 @@ def move(vm: Memory, base: int, slot: int, first: int, end: int, to: int) -> Non
             if vpn < 0:
                 return
             source = dense << PMD_ORDER | page % PTRS_PER_PTE
-            who = reg(vm, base, MMS) + slot * reg(vm, base, MM_STRIDE)
-            entrypoints.move_range(vm, reg(vm, base, CPU), reg(vm, base, ZONE), who, source, vpn, nr)
+            who = reg(vm, base, cells.MMS) + slot * reg(vm, base, cells.MM_STRIDE)
+            entrypoints.move_range(vm, reg(vm, base, cells.CPU), reg(vm, base, cells.ZONE), who, source, vpn, nr)
             # the number of mappings stays the same, but a policy's answer may depend on the address
-            touch_listed(vm, base, count_window(vm, base, slot, mm_of(vm, base, slot), vpn, vpn + nr, LISTED))
+            listed = owners.count_window(vm, base, slot, spaces.mm_of(vm, base, slot), vpn, vpn + nr, owners.LISTED)
+            owners.touch_listed(vm, base, listed)
             page += nr

@@ -5,79 +5,12 @@ from __future__ import annotations
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import load, zone_at
-from foliolab.framework.replay.cells import (
-    AT_HEAD,
-    AT_NR,
-    AT_OTHER,
-    AT_PAGE,
-    AT_TALLY,
-    AT_TIME,
-    BEFORE,
-    BEHIND,
-    DEAD_MM,
-    EVENT,
-    FAR_PAGE,
-    FINE,
-    FRAMES_PEAK,
-    NO_MM,
-    NO_ORDER,
-    NOW,
-    OF_FILE,
-    SNAPSHOT,
-    STALE,
-    STATUS,
-    STEP,
-    WITHIN,
-    ZONE,
-    bump,
-    cell,
-    put,
-    reg,
-    tally,
-)
-from foliolab.framework.replay.folios import (
-    any_mapped,
-    drop,
-    fork,
-    move,
-    new_folio,
-    page_at,
-    split,
-    write,
-)
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.cells import bump, cell, put, reg, tally
+from foliolab.framework.replay.folios import any_mapped, drop, fork, move, new_folio, page_at, split, write
 from foliolab.framework.replay.snapshot import hint, map_cached, present
-from foliolab.framework.replay.spaces import (
-    LAST_PAGE,
-    bury,
-    create,
-    destroy,
-    is_dead,
-    mm_of,
-    share,
-    slot_at,
-    slot_of,
-)
-from foliolab.framework.trace.events import (
-    COPIED,
-    EXEC,
-    EXIT,
-    FILE,
-    FORK,
-    FREE_HINT,
-    GONE,
-    LAST_KIND,
-    LOST,
-    MAP,
-    MOVE,
-    NEW,
-    OUTCOME,
-    PRESENT,
-    SPAWN,
-    SPLIT,
-    UNCERTAIN,
-    UNMAP,
-    WRITE,
-)
+from foliolab.framework.replay.spaces import LAST_PAGE, bury, create, destroy, is_dead, mm_of, share, slot_at, slot_of
+from foliolab.framework.trace import events as ev
 
 MM_SHIFT = 32
 CLUSTER_SHIFT = 32
@@ -86,11 +19,11 @@ NR_MASK = (1 << 32) - 1
 
 def _creates(kind: int) -> bool:
     """Whether an event of this kind shows that its MM lives, even if it was unknown before."""
-    return kind in (PRESENT, FORK, SPAWN, NEW, WRITE, MAP)
+    return kind in (ev.PRESENT, ev.FORK, ev.SPAWN, ev.NEW, ev.WRITE, ev.MAP)
 
 
 def _has_pages(kind: int) -> bool:
-    return kind in (PRESENT, NEW, WRITE, UNMAP, MOVE, SPLIT, MAP)
+    return kind in (ev.PRESENT, ev.NEW, ev.WRITE, ev.UNMAP, ev.MOVE, ev.SPLIT, ev.MAP)
 
 
 def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
@@ -99,11 +32,11 @@ def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
     if slot >= 0:
         return slot
     if is_dead(vm, base, mm):
-        if kind != GONE:
-            tally(vm, base, DEAD_MM)
+        if kind != ev.GONE:
+            tally(vm, base, cells.DEAD_MM)
         return -1
     if mm <= 0:
-        tally(vm, base, NO_MM)
+        tally(vm, base, cells.NO_MM)
         return -1
     if _creates(kind):
         slot = create(vm, base, mm, -1, cluster)
@@ -113,14 +46,14 @@ def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
 def _skipped(vm: Memory, base: int, kind: int, page: int, nr: int, order: int, flags: int) -> bool:
     """Whether an event is about something that the machine does not model; such events are counted."""
     if _has_pages(kind) and (page < 0 or page >= LAST_PAGE or page + nr > LAST_PAGE):
-        tally(vm, base, FAR_PAGE)
+        tally(vm, base, cells.FAR_PAGE)
         return True
-    if kind in (NEW, PRESENT, MAP):
-        if flags & FILE and kind != MAP:
-            tally(vm, base, OF_FILE)
+    if kind in (ev.NEW, ev.PRESENT, ev.MAP):
+        if flags & ev.FILE and kind != ev.MAP:
+            tally(vm, base, cells.OF_FILE)
             return True
         if order == 1 or order > PMD_ORDER:
-            tally(vm, base, NO_ORDER)
+            tally(vm, base, cells.NO_ORDER)
             return True
     return False
 
@@ -143,16 +76,16 @@ def _before(
     vm: Memory, base: int, kind: int, slot: int, mm: int, page: int, nr: int, order: int, to: int
 ) -> tuple[int, int]:
     """The pages that an event unmaps first, as (first page, page after the last)."""
-    if kind in (UNMAP, MAP):
+    if kind in (ev.UNMAP, ev.MAP):
         return page, page + nr
-    if kind in (EXIT, GONE, EXEC):
+    if kind in (ev.EXIT, ev.GONE, ev.EXEC):
         if _end_process(vm, base, slot, mm):
             return 0, LAST_PAGE
-    elif kind == MOVE:
+    elif kind == ev.MOVE:
         if to >= 0 and to + nr <= LAST_PAGE:
             return to, to + nr
-    elif kind == NEW and _stale(vm, base, slot, page, order):
-        tally(vm, base, STALE)
+    elif kind == ev.NEW and _stale(vm, base, slot, page, order):
+        tally(vm, base, cells.STALE)
         return page, page + (1 << order)
     return 0, 0
 
@@ -160,16 +93,16 @@ def _before(
 def _relatives(vm: Memory, contents: Memory, base: int, kind: int, slot: int, child: int, unsure: int) -> None:
     """fork, spawn and exec: create the other MM."""
     if child <= 0 or slot_of(vm, base, child) >= 0:
-        tally(vm, base, NO_MM)
+        tally(vm, base, cells.NO_MM)
         return
-    if kind == SPAWN:
+    if kind == ev.SPAWN:
         share(vm, base, child, slot)
         return
     relative = -1
-    if kind == FORK:
+    if kind == ev.FORK:
         relative = slot
     made = create(vm, base, child, relative, 0)
-    if made >= 0 and kind == FORK:
+    if made >= 0 and kind == ev.FORK:
         fork(vm, contents, base, slot, made, unsure)
 
 
@@ -178,31 +111,31 @@ def _after(vm: Memory, contents: Memory, base: int, slot: int, head: int, page: 
     kind = head & 0xFF
     flags = head >> 8 & 0xFF
     order = head >> 16 & 0xFF
-    if kind == WRITE:
+    if kind == ev.WRITE:
         uncertain = 0
-        if flags & UNCERTAIN:
+        if flags & ev.UNCERTAIN:
             uncertain = 1
-        write(vm, contents, base, slot, page, min(flags & OUTCOME, COPIED), uncertain)
-    elif kind == NEW:
+        write(vm, contents, base, slot, page, min(flags & ev.OUTCOME, ev.COPIED), uncertain)
+    elif kind == ev.NEW:
         new_folio(vm, base, slot, page, order, other)
-    elif kind == PRESENT:
+    elif kind == ev.PRESENT:
         present(vm, base, slot, page, nr, order, other)
-    elif kind == MOVE:
+    elif kind == ev.MOVE:
         if other >= 0 and other + nr <= LAST_PAGE:
             move(vm, base, slot, page, page + nr, other)
-    elif kind == MAP:
+    elif kind == ev.MAP:
         map_cached(vm, base, slot, page, nr, order, other)
-    elif kind == SPLIT:
+    elif kind == ev.SPLIT:
         split(vm, base, slot, page, page + nr)
 
 
 def _unknown(vm: Memory, contents: Memory, base: int, kind: int, mm: int, other: int) -> None:
     """An event of an MM that is unknown, or for which no slot is left."""
-    if reg(vm, base, STATUS) != FINE:
+    if reg(vm, base, cells.STATUS) != cells.FINE:
         return
-    if kind in (EXIT, EXEC):
+    if kind in (ev.EXIT, ev.EXEC):
         bury(vm, base, mm)
-    if kind == EXEC:
+    if kind == ev.EXEC:
         _relatives(vm, contents, base, kind, -1, other, 0)
 
 
@@ -218,42 +151,42 @@ def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: in
     low, high = _before(vm, base, kind, slot, mm, page, nr, order, other)
     if high > low:
         drop(vm, base, slot, low, high)
-    if kind in (EXIT, GONE, EXEC):
+    if kind in (ev.EXIT, ev.GONE, ev.EXEC):
         if high:
             destroy(vm, base, slot)
         slot = -1
-    if kind in (FORK, SPAWN, EXEC):
-        _relatives(vm, contents, base, kind, slot, other, head >> 8 & UNCERTAIN)
+    if kind in (ev.FORK, ev.SPAWN, ev.EXEC):
+        _relatives(vm, contents, base, kind, slot, other, head >> 8 & ev.UNCERTAIN)
     elif slot >= 0:
         _after(vm, contents, base, slot, head, page, nr, other)
 
 
 def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
     """Carry out an event of the chunk."""
-    head = cell(vm, reg(vm, base, AT_HEAD) + 8 * i)
-    page = cell(vm, reg(vm, base, AT_PAGE) + 8 * i)
-    other = cell(vm, reg(vm, base, AT_OTHER) + 8 * i)
-    nr = cell(vm, reg(vm, base, AT_NR) + 8 * i)
+    head = cell(vm, reg(vm, base, cells.AT_HEAD) + 8 * i)
+    page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * i)
+    other = cell(vm, reg(vm, base, cells.AT_OTHER) + 8 * i)
+    nr = cell(vm, reg(vm, base, cells.AT_NR) + 8 * i)
     cluster = nr >> CLUSTER_SHIFT
     nr &= NR_MASK
-    put(vm, base + 8 * NOW, cell(vm, reg(vm, base, AT_TIME) + 8 * i))
-    put(vm, base + 8 * STEP, i)
+    put(vm, base + 8 * cells.NOW, cell(vm, reg(vm, base, cells.AT_TIME) + 8 * i))
+    put(vm, base + 8 * cells.STEP, i)
     kind = head & 0xFF
     order = head >> 16 & 0xFF
-    if kind > LAST_KIND:
+    if kind > ev.LAST_KIND:
         kind = 0
-    put(vm, base + 8 * EVENT, kind)
+    put(vm, base + 8 * cells.EVENT, kind)
     tally(vm, base, kind)
-    if kind == PRESENT:
-        if reg(vm, base, SNAPSHOT) == BEFORE:
-            put(vm, base + 8 * SNAPSHOT, WITHIN)
-    elif reg(vm, base, SNAPSHOT) == WITHIN:
-        put(vm, base + 8 * SNAPSHOT, BEHIND)
-    if kind == FREE_HINT:
+    if kind == ev.PRESENT:
+        if reg(vm, base, cells.SNAPSHOT) == cells.BEFORE:
+            put(vm, base + 8 * cells.SNAPSHOT, cells.WITHIN)
+    elif reg(vm, base, cells.SNAPSHOT) == cells.WITHIN:
+        put(vm, base + 8 * cells.SNAPSHOT, cells.BEHIND)
+    if kind == ev.FREE_HINT:
         hint(vm, base, other)
-    if kind in (0, LOST, FREE_HINT):
+    if kind in (0, ev.LOST, ev.FREE_HINT):
         return
-    if kind == NEW and order <= PMD_ORDER:
+    if kind == ev.NEW and order <= PMD_ORDER:
         page = page >> order << order
         nr = 1 << order
     if not _skipped(vm, base, kind, page, nr, order, head >> 8 & 0xFF):
@@ -269,13 +202,13 @@ def replay_chunk(vm: Memory, contents: Memory, base: int, first: int, end: int) 
     Returns:
         the first event that was not carried out completely, `end` if there is none; STATUS says why.
     """
-    free = zone_at(vm, reg(vm, base, ZONE)).nr_free
-    peak = reg(vm, base, AT_TALLY) + 8 * FRAMES_PEAK
+    free = zone_at(vm, reg(vm, base, cells.ZONE)).nr_free
+    peak = reg(vm, base, cells.AT_TALLY) + 8 * cells.FRAMES_PEAK
     for i in range(first, end):
         _event(vm, contents, base, i)
         left = load(free)
         if left < cell(vm, peak):
             put(vm, peak, left)
-        if reg(vm, base, STATUS) != FINE:
+        if reg(vm, base, cells.STATUS) != cells.FINE:
             return i
     return end

@@ -13,50 +13,8 @@ from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, next_pte
 from foliolab.framework.engine.procfs import folio_maybe_mapped_shared
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, load, pte_at
-from foliolab.framework.replay.cells import (
-    ANSWER,
-    AT_BUCKET,
-    AT_COUNT,
-    AT_FOLIO,
-    AT_LARGE,
-    AT_LIST,
-    AT_PAGES,
-    AT_TALLY,
-    AT_WRONG,
-    BUCKET_CELLS,
-    COUNT_BITS,
-    COUNTS,
-    EXCLUSIVE_OPS,
-    FALSE,
-    FALSE_OPS,
-    FALSE_PEAK,
-    FALSE_PEAK_AT,
-    FOLIO_CELLS,
-    GONE,
-    HEADS,
-    MOST_OWNERS,
-    NOW,
-    ONE_PAGE,
-    OWNERS,
-    OWNERS_PEAK,
-    PAGES_FORKED,
-    PAGES_MOVED,
-    PAGES_UNMAPPED,
-    SHARED_OPS,
-    STEP,
-    UNSAFE,
-    UNSAFE_FIRST,
-    UNSAFE_OPS,
-    WRONG_FALSE,
-    WRONG_SHIFT,
-    WRONG_UNSAFE,
-    WRONGS,
-    bump,
-    cell,
-    put,
-    reg,
-    tally,
-)
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.cells import bump, cell, put, reg, tally
 from foliolab.framework.replay.episodes import episode
 
 OWNERS_MASK = (1 << 20) - 1
@@ -67,18 +25,18 @@ IS_UNSURE = 1 << 23
 """The order of events on the folio is not certain: it was forked or written to during another MM's teardown."""
 ORDER_SHIFT = 24
 LISTED, GAINED, LOST = range(3)
-FOUR: Final = sum(1 << COUNT_BITS * i for i in range(COUNTS))
+FOUR: Final = sum(1 << cells.COUNT_BITS * i for i in range(cells.COUNTS))
 """One mapping of each of the pages that are counted in one cell."""
 
 
 def folio_at(vm: Memory, base: int, head: int) -> int:
     """The offset of the account of the large folio with that head frame."""
-    return reg(vm, base, AT_FOLIO) + 8 * FOLIO_CELLS * (head >> 2)
+    return reg(vm, base, cells.AT_FOLIO) + 8 * cells.FOLIO_CELLS * (head >> 2)
 
 
 def count_at(vm: Memory, base: int, slot: int, head: int) -> int:
     """The offset of the count of an MM's mappings of a large folio."""
-    return reg(vm, base, AT_COUNT) + 8 * (slot * reg(vm, base, HEADS) + (head >> 2))
+    return reg(vm, base, cells.AT_COUNT) + 8 * (slot * reg(vm, base, cells.HEADS) + (head >> 2))
 
 
 def large_head(vm: Memory, base: int, frame: int) -> int:
@@ -86,12 +44,12 @@ def large_head(vm: Memory, base: int, frame: int) -> int:
 
     Large folios are aligned and have at least four pages, so that one cell serves four frames. No struct page is read.
     """
-    return cell(vm, reg(vm, base, AT_LARGE) + 8 * (frame >> 2)) - 1
+    return cell(vm, reg(vm, base, cells.AT_LARGE) + 8 * (frame >> 2)) - 1
 
 
 def _mark(vm: Memory, base: int, head: int, order: int, value: int) -> None:
     """Set what `large_head` finds for the frames of a folio."""
-    start = reg(vm, base, AT_LARGE) + 8 * (head >> 2)
+    start = reg(vm, base, cells.AT_LARGE) + 8 * (head >> 2)
     for i in range(1 << (order - 2)):
         put(vm, start + 8 * i, value)
 
@@ -137,42 +95,42 @@ def count_pages(vm: Memory, base: int, first: int, nr: int, by: int, kind: int) 
         by: 1 for one more mapping of each, -1 for one less, 0 for none.
         kind: the tally of page operations to add them to.
     """
-    pages = reg(vm, base, AT_PAGES)
+    pages = reg(vm, base, cells.AT_PAGES)
     if pages == 0:
         return
-    bump(vm, reg(vm, base, AT_TALLY) + 8 * kind, nr)
+    bump(vm, reg(vm, base, cells.AT_TALLY) + 8 * kind, nr)
     if by == 0:
         return
     frame = first
     end = first + nr
     while frame < end:
-        at = pages + 8 * (frame // COUNTS)
-        if frame % COUNTS == 0 and end - frame >= COUNTS:
+        at = pages + 8 * (frame // cells.COUNTS)
+        if frame % cells.COUNTS == 0 and end - frame >= cells.COUNTS:
             bump(vm, at, by * FOUR)
-            frame += COUNTS
+            frame += cells.COUNTS
         else:
-            bump(vm, at, by << COUNT_BITS * (frame % COUNTS))
+            bump(vm, at, by << cells.COUNT_BITS * (frame % cells.COUNTS))
             frame += 1
 
 
 def _began(vm: Memory, base: int, kind: int) -> None:
     """List the present event as one that made an answer wrong; once for each event."""
-    listed = reg(vm, base, AT_WRONG)
+    listed = reg(vm, base, cells.AT_WRONG)
     if listed == 0:
         return
-    step = reg(vm, base, STEP)
-    nr = reg(vm, base, WRONGS)
-    if nr and cell(vm, listed + 8 * (nr - 1)) >> WRONG_SHIFT == step:
+    step = reg(vm, base, cells.STEP)
+    nr = reg(vm, base, cells.WRONGS)
+    if nr and cell(vm, listed + 8 * (nr - 1)) >> cells.WRONG_SHIFT == step:
         put(vm, listed + 8 * (nr - 1), cell(vm, listed + 8 * (nr - 1)) | kind)
         return
-    put(vm, listed + 8 * nr, step << WRONG_SHIFT | kind)
-    put(vm, base + 8 * WRONGS, nr + 1)
+    put(vm, listed + 8 * nr, step << cells.WRONG_SHIFT | kind)
+    put(vm, base + 8 * cells.WRONGS, nr + 1)
 
 
 def _move(vm: Memory, base: int, bucket: int, folios: int, pages: int) -> None:
     """Add folios and pages to a bucket (or remove them); its contents until now are summed over time."""
-    at = reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * bucket
-    now = reg(vm, base, NOW)
+    at = reg(vm, base, cells.AT_BUCKET) + 8 * cells.BUCKET_CELLS * bucket
+    now = reg(vm, base, cells.NOW)
     passed = now - cell(vm, at + 16)
     if passed:
         bump(vm, at + 24, cell(vm, at) * passed)
@@ -184,14 +142,14 @@ def _move(vm: Memory, base: int, bucket: int, folios: int, pages: int) -> None:
 
 def _ended(vm: Memory, base: int, at: int, was: int, owners: int) -> None:
     """Account for the end of a wrong answer, and its reason."""
-    how = ANSWER
+    how = cells.ANSWER
     unsafe = int(was == IS_UNSAFE)
     if owners == 0:
-        how = GONE
+        how = cells.GONE
     elif (owners == 1) == (unsafe == 1):
-        how = OWNERS
+        how = cells.OWNERS
     elif unsafe == 0 and cell(vm, at + 32) == 1:
-        how = ONE_PAGE
+        how = cells.ONE_PAGE
     episode(vm, base, unsafe, cell(vm, at + 16), cell(vm, at + 24), how)
 
 
@@ -203,41 +161,41 @@ def _wrongness(vm: Memory, base: int, at: int, state: int, owners: int, now_wron
             bump(vm, at + 24, 1)
         return
     pages = 1 << (state >> ORDER_SHIFT)
-    tallies = reg(vm, base, AT_TALLY)
+    tallies = reg(vm, base, cells.AT_TALLY)
     if was:
-        bucket = FALSE
+        bucket = cells.FALSE
         if was == IS_UNSAFE:
-            bucket = UNSAFE
+            bucket = cells.UNSAFE
         _move(vm, base, bucket, -1, -pages)
         _ended(vm, base, at, was, owners)
-    put(vm, at + 16, reg(vm, base, NOW))
+    put(vm, at + 16, reg(vm, base, cells.NOW))
     put(vm, at + 24, 1)
     if now_wrong == IS_FALSE:
-        _began(vm, base, WRONG_FALSE)
-        _move(vm, base, FALSE, 1, pages)
-        folios = cell(vm, reg(vm, base, AT_BUCKET) + 8 * BUCKET_CELLS * FALSE)
-        if folios > cell(vm, tallies + 8 * FALSE_PEAK):
-            put(vm, tallies + 8 * FALSE_PEAK, folios)
-            put(vm, tallies + 8 * FALSE_PEAK_AT, reg(vm, base, NOW))
+        _began(vm, base, cells.WRONG_FALSE)
+        _move(vm, base, cells.FALSE, 1, pages)
+        folios = cell(vm, reg(vm, base, cells.AT_BUCKET) + 8 * cells.BUCKET_CELLS * cells.FALSE)
+        if folios > cell(vm, tallies + 8 * cells.FALSE_PEAK):
+            put(vm, tallies + 8 * cells.FALSE_PEAK, folios)
+            put(vm, tallies + 8 * cells.FALSE_PEAK_AT, reg(vm, base, cells.NOW))
     if now_wrong == IS_UNSAFE:
-        _began(vm, base, WRONG_UNSAFE)
-        _move(vm, base, UNSAFE, 1, pages)
-        if cell(vm, tallies + 8 * UNSAFE_FIRST) == 0:
-            put(vm, tallies + 8 * UNSAFE_FIRST, reg(vm, base, NOW) + 1)
+        _began(vm, base, cells.WRONG_UNSAFE)
+        _move(vm, base, cells.UNSAFE, 1, pages)
+        if cell(vm, tallies + 8 * cells.UNSAFE_FIRST) == 0:
+            put(vm, tallies + 8 * cells.UNSAFE_FIRST, reg(vm, base, cells.NOW) + 1)
 
 
 def _operation(vm: Memory, base: int, owners: int, wrong: int) -> None:
     """Count an operation on a folio by the number of owners after it, and by whether the answer is wrong."""
     if owners == 1:
-        tally(vm, base, EXCLUSIVE_OPS)
+        tally(vm, base, cells.EXCLUSIVE_OPS)
     elif owners > 1:
-        tally(vm, base, SHARED_OPS)
-        most = reg(vm, base, AT_TALLY) + 8 * OWNERS_PEAK
+        tally(vm, base, cells.SHARED_OPS)
+        most = reg(vm, base, cells.AT_TALLY) + 8 * cells.OWNERS_PEAK
         put(vm, most, max(owners, cell(vm, most)))
     if wrong == IS_FALSE:
-        tally(vm, base, FALSE_OPS)
+        tally(vm, base, cells.FALSE_OPS)
     elif wrong == IS_UNSAFE:
-        tally(vm, base, UNSAFE_OPS)
+        tally(vm, base, cells.UNSAFE_OPS)
 
 
 def touched(vm: Memory, base: int, head: int) -> None:
@@ -251,9 +209,9 @@ def touched(vm: Memory, base: int, head: int) -> None:
     pages = 1 << (state >> ORDER_SHIFT)
     if owners != old:
         if old:
-            _move(vm, base, min(old, MOST_OWNERS), -1, -pages)
+            _move(vm, base, min(old, cells.MOST_OWNERS), -1, -pages)
         if owners:
-            _move(vm, base, min(owners, MOST_OWNERS), 1, pages)
+            _move(vm, base, min(owners, cells.MOST_OWNERS), 1, pages)
     wrong = 0
     if owners:
         shared = folio_maybe_mapped_shared(vm, head)
@@ -305,11 +263,11 @@ def count_window(vm: Memory, base: int, slot: int, mm: Any, start: int, end: int
 
 def _count_pages(vm: Memory, base: int, first: int, nr: int, gain: int) -> None:
     if gain == GAINED:
-        count_pages(vm, base, first, nr, 1, PAGES_FORKED)
+        count_pages(vm, base, first, nr, 1, cells.PAGES_FORKED)
     elif gain == LOST:
-        count_pages(vm, base, first, nr, -1, PAGES_UNMAPPED)
+        count_pages(vm, base, first, nr, -1, cells.PAGES_UNMAPPED)
     else:
-        count_pages(vm, base, first, nr, 0, PAGES_MOVED)
+        count_pages(vm, base, first, nr, 0, cells.PAGES_MOVED)
 
 
 def _count(vm: Memory, base: int, slot: int, head: int, nr: int, gain: int, listed: int) -> int:
@@ -317,7 +275,7 @@ def _count(vm: Memory, base: int, slot: int, head: int, nr: int, gain: int, list
         gained(vm, base, slot, head, nr)
     elif gain == LOST:
         lost(vm, base, slot, head, nr)
-    put(vm, reg(vm, base, AT_LIST) + 8 * listed, head)
+    put(vm, reg(vm, base, cells.AT_LIST) + 8 * listed, head)
     return listed + 1
 
 
@@ -330,4 +288,4 @@ def doubt(vm: Memory, base: int, head: int) -> None:
 def touch_listed(vm: Memory, base: int, listed: int) -> None:
     """Call `touched` for each folio of the list."""
     for i in range(listed):
-        touched(vm, base, cell(vm, reg(vm, base, AT_LIST) + 8 * i))
+        touched(vm, base, cell(vm, reg(vm, base, cells.AT_LIST) + 8 * i))

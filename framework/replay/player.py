@@ -20,18 +20,8 @@ from foliolab.framework.replay.account import Account
 from foliolab.framework.replay.cells import Cells, Sizes
 from foliolab.framework.replay.loop import CLUSTER_SHIFT, replay_chunk
 from foliolab.framework.replay.survey import Progress, Survey
-from foliolab.framework.trace.events import (
-    EXEC,
-    EXIT,
-    FORK,
-    FREE_HINT,
-    LOST,
-    PRESENT,
-    SPAWN,
-    UNCERTAIN,
-    Events,
-    EventSource,
-)
+from foliolab.framework.trace import events as ev
+from foliolab.framework.trace.events import Events, EventSource
 from foliolab.framework.trace.file import BLOCK_EVENTS
 
 FIRST_FRAMES: Final = 1 << 16
@@ -54,11 +44,9 @@ class Plan:
     """How to replay a trace, for every policy.
 
     Args:
-        trace: the trace.
         survey: the result of a first pass.
         memory: bytes that a machine's tables may take.
         samples: samples evenly in time, and at most as many after forks, execs and exits.
-        execution: native or interpreted.
         progress: called for each block.
         late: whether MMs are torn down when the teardown is certainly over, not when it begins (see `events.EXIT`).
         watched: whether an observer follows (see `cells.Sizes`).
@@ -173,7 +161,7 @@ class Player:
         state = Cells(self.machine, self.sizes)
         self.account = Account(self.sizes)
         self.account.begin(self.machine, state)
-        state.all[cells.KEEP_PFNS] = int(self.plan.survey.kinds[FREE_HINT] > 0)
+        state.all[cells.KEEP_PFNS] = int(self.plan.survey.kinds[ev.FREE_HINT] > 0)
         return state, ChunkLoader(state, self.plan.survey, self.plan.late)
 
     def _attempt(self) -> None:
@@ -255,17 +243,17 @@ class ChunkLoader:
             self.head[:n, byte] = column
         self.mm[:n] = events.mm
         survey = self.survey
-        forks = np.flatnonzero(events.kind == FORK)
-        self.head[forks[survey.unsure[events.other[forks]]], 1] |= UNCERTAIN
+        forks = np.flatnonzero(events.kind == ev.FORK)
+        self.head[forks[survey.unsure[events.other[forks]]], 1] |= ev.UNCERTAIN
         if self.late:
-            exits = np.flatnonzero(events.kind == EXIT)
-            self.head[exits[survey.gone[events.mm[exits]]], 0] = LOST  # the loop ignores it
+            exits = np.flatnonzero(events.kind == ev.EXIT)
+            self.head[exits[survey.gone[events.mm[exits]]], 0] = ev.LOST  # the loop ignores it
         when, page, nr, other = self.columns
         np.subtract(events.time, np.uint64(survey.first), out=when[:n].view(np.uint64))
         page[:n].view(np.uint64)[:] = events.page
         other[:n].view(np.uint64)[:] = events.other
         nr[:n] = events.nr
-        rows = np.flatnonzero(events.kind == PRESENT)
+        rows = np.flatnonzero(events.kind == ev.PRESENT)
         cluster = survey.cluster
         if rows.size and cluster.size > 1:
             mms = events.mm[rows]
@@ -294,7 +282,7 @@ class _SampleTimes:
         cuts = np.searchsorted(events.time, here, side="right")
         moments = {(cut, when - self.first) for cut, when in zip(cuts.tolist(), here.tolist(), strict=True)}
         if self.every:
-            life = np.flatnonzero(np.isin(events.kind, (FORK, SPAWN, EXEC, EXIT)))
+            life = np.flatnonzero(np.isin(events.kind, (ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT)))
             chosen = life[(self.seen + np.arange(life.size)) % self.every == self.every - 1]
             self.seen += life.size
             moments |= {(row + 1, int(events.time[row]) - self.first) for row in chosen.tolist()}

@@ -108,7 +108,6 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def mean(self) -> float:
-        """Mean duration of an episode, ns."""
         return self.folio_ns / self.episodes if self.episodes else 0.0
 
 
@@ -237,8 +236,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The trace that was replayed.
 
     Attributes:
-        path: the file.
-        header: its header.
         events: how many it has, up to the first damage.
         span: ns from the first to the last event.
         kinds: events by kind.
@@ -257,8 +254,6 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
     """A trace under policies.
 
     Attributes:
-        recording: the trace.
-        policies: the result of each.
         teardown: when the replay tore down MMs: when the recorded teardown began, or when it was certainly over.
         spared: for each policy that replayed as much as the precise one.
         costs: of copies and reuses; None if they are not known.

@@ -33,15 +33,11 @@ class ReplayRequest:
     """What to replay.
 
     Args:
-        path: the trace.
-        schemes: the policies.
         recorded: names of the policies that model the recorded kernel.
         memory: bytes that a policy's tables may take.
         samples: samples evenly in time, and at most as many after forks, execs and exits.
         costs: of a copy and of a reuse; None: measured with the model, if they matter.
         plugins: plugin files, for that measurement.
-        command: the command that repeats it.
-        execution: native or interpreted.
         teardown: when MMs are torn down: "exit" when the recorded teardown begins, "gone" when it is certainly over,
             "auto": whichever agrees better with the recorded outcomes, if a policy models the recorded kernel.
     """
@@ -67,7 +63,6 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     """Replay a trace under all policies.
 
     Args:
-        request: what to do.
         progress: called for each block.
 
     Returns:

@@ -27,41 +27,11 @@ from foliolab.framework.machine.primitives import (
     test_bit,
     zone_at,
 )
-from foliolab.framework.replay.cells import (
-    AT_TALLY,
-    CPU,
-    HINTED,
-    NO_FRAMES,
-    PAGES_MAPPED,
-    PAGES_UNMAPPED,
-    PMDS,
-    PRESENT_PAGES,
-    SNAPSHOT,
-    STATUS,
-    WITHIN,
-    ZONE,
-    bump,
-    cell,
-    put,
-    reg,
-    tally,
-)
+from foliolab.framework.replay import cells, owners
+from foliolab.framework.replay.cells import bump, cell, put, reg, tally
 from foliolab.framework.replay.folios import any_mapped, map_new, page_at
-from foliolab.framework.replay.owners import (
-    IS_HINTED,
-    ORDER_SHIFT,
-    count_pages,
-    folio_at,
-    gained,
-    large_head,
-    lost,
-    opened,
-    touched,
-)
 from foliolab.framework.replay.recorded_frames import BY_FAULT, FRAME_MASK, recall_pfn, remember_pfn
-from foliolab.framework.replay.spaces import (
-    mm_of,
-)
+from foliolab.framework.replay.spaces import mm_of
 
 
 def _known_folio(vm: Memory, base: int, pfn: int, order: int) -> int:
@@ -70,7 +40,7 @@ def _known_folio(vm: Memory, base: int, pfn: int, order: int) -> int:
     Valid within the snapshot only: later, its first owner may write to it, or another folio may use the frame.
     """
     known = recall_pfn(vm, base, pfn)
-    if known == 0 or known & BY_FAULT or reg(vm, base, SNAPSHOT) != WITHIN:
+    if known == 0 or known & BY_FAULT or reg(vm, base, cells.SNAPSHOT) != cells.WITHIN:
         return -1
     frame = known - 1
     page = pfn_to_page(vm, frame)
@@ -90,9 +60,9 @@ def _cached_folio(vm: Memory, base: int, pfn: int, order: int) -> int:
         cached = test_bit(PG_pagecache, pfn_to_page(vm, frame).flags)
         if cached and folio_nr_pages(folio) == 1 << order:
             return frame
-    frame = fault.file_folio(vm, zone_at(vm, reg(vm, base, ZONE)), order, 0)
+    frame = fault.file_folio(vm, zone_at(vm, reg(vm, base, cells.ZONE)), order, 0)
     if frame < 0:
-        put(vm, base + 8 * STATUS, NO_FRAMES)
+        put(vm, base + 8 * cells.STATUS, cells.NO_FRAMES)
     else:
         remember_pfn(vm, base, pfn, frame, 0)
     return frame
@@ -101,7 +71,7 @@ def _cached_folio(vm: Memory, base: int, pfn: int, order: int) -> int:
 def map_cached(vm: Memory, base: int, slot: int, page: int, nr: int, order: int, pfn: int) -> None:
     """Map nr pages of page-cache folios by PTEs; nothing is mapped there."""
     size = 1 << order
-    c = cpu_at(vm, reg(vm, base, CPU))
+    c = cpu_at(vm, reg(vm, base, cells.CPU))
     who = mm_of(vm, base, slot)
     i = 0
     while i < nr:
@@ -114,12 +84,12 @@ def map_cached(vm: Memory, base: int, slot: int, page: int, nr: int, order: int,
         if head < 0:
             return
         fault.file_map(vm, c, who, vpn, head + index, part, PTE_PROT)
-        count_pages(vm, base, head + index, part, 1, PAGES_MAPPED)
+        owners.count_pages(vm, base, head + index, part, 1, cells.PAGES_MAPPED)
         if order:
-            if large_head(vm, base, head) < 0:
-                opened(vm, base, head, order)
-            gained(vm, base, slot, head, part)
-            touched(vm, base, head)
+            if owners.large_head(vm, base, head) < 0:
+                owners.opened(vm, base, head, order)
+            owners.gained(vm, base, slot, head, part)
+            owners.touched(vm, base, head)
         i += part
 
 
@@ -133,14 +103,14 @@ def _map_more(vm: Memory, base: int, slot: int, vpn: int, head: int, index: int,
         if PageAnonExclusive(page):
             ClearPageAnonExclusive(page)
     first = pfn_to_page(vm, head + index)
-    folio_add_anon_rmap_ptes(vm, cpu_at(vm, reg(vm, base, CPU)), folio, first, nr, who, False, vpn)
+    folio_add_anon_rmap_ptes(vm, cpu_at(vm, reg(vm, base, cells.CPU)), folio, first, nr, who, False, vpn)
     store(who.rss_anon, load(who.rss_anon) + nr)
     for i in range(nr):
         WRITE_ONCE(pte_ref(vm, who, vpn + i), (head + index + i) << PFN_SHIFT | PTE_ANON & ~PTE_WRITE)
-    count_pages(vm, base, head + index, nr, 1, PAGES_MAPPED)
+    owners.count_pages(vm, base, head + index, nr, 1, cells.PAGES_MAPPED)
     if folio_nr_pages(folio) > 1:
-        gained(vm, base, slot, head, nr)
-        touched(vm, base, head)
+        owners.gained(vm, base, slot, head, nr)
+        owners.touched(vm, base, head)
 
 
 def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: int, nr: int) -> int:
@@ -149,8 +119,8 @@ def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: in
     A folio that is mapped in part is mapped whole in window 0 first, which the trace does not use; the wanted pages
     are moved, and the others unmapped.
     """
-    c = cpu_at(vm, reg(vm, base, CPU))
-    z = zone_at(vm, reg(vm, base, ZONE))
+    c = cpu_at(vm, reg(vm, base, cells.CPU))
+    z = zone_at(vm, reg(vm, base, cells.ZONE))
     who = mm_of(vm, base, slot)
     size = 1 << order
     whole = nr == size and vpn % size == 0
@@ -161,15 +131,15 @@ def _map_first(vm: Memory, base: int, slot: int, vpn: int, order: int, index: in
     if head < 0:
         return -1
     if not whole:
-        if order == PMD_ORDER and reg(vm, base, PMDS):
+        if order == PMD_ORDER and reg(vm, base, cells.PMDS):
             huge.split_huge_pmd(vm, c, z, who, 0)
         mm.move_ptes(vm, z, who, index, vpn, nr)
         zap.zap_range(vm, c, z, who, 0, size, 1)
-        count_pages(vm, base, head, index, -1, PAGES_UNMAPPED)
-        count_pages(vm, base, head + index + nr, size - index - nr, -1, PAGES_UNMAPPED)
+        owners.count_pages(vm, base, head, index, -1, cells.PAGES_UNMAPPED)
+        owners.count_pages(vm, base, head + index + nr, size - index - nr, -1, cells.PAGES_UNMAPPED)
         if order:
-            lost(vm, base, slot, head, size - nr)
-            touched(vm, base, head)
+            owners.lost(vm, base, slot, head, size - nr)
+            owners.touched(vm, base, head)
     # a snapshot does not record what is writable; read-only is safe: a write fault that the trace lacks never comes
     if READ_ONCE(pmd_ref(vm, who, vpn)):
         WRITE_ONCE(pmd_ref(vm, who, vpn), READ_ONCE(pmd_ref(vm, who, vpn)) & ~PTE_WRITE)
@@ -199,14 +169,14 @@ def present(vm: Memory, base: int, slot: int, page: int, nr: int, order: int, pf
                 if head < 0:
                     return
                 remember_pfn(vm, base, pfn + i - index, head, 0)
-            bump(vm, reg(vm, base, AT_TALLY) + 8 * PRESENT_PAGES, part)
+            bump(vm, reg(vm, base, cells.AT_TALLY) + 8 * cells.PRESENT_PAGES, part)
         i += part
 
 
 def hint(vm: Memory, base: int, pfn: int) -> None:
     """Mark the large folio at a recorded frame: the kernel itself changed it."""
     frame = (recall_pfn(vm, base, pfn) & FRAME_MASK) - 1
-    if frame >= 0 and cell(vm, folio_at(vm, base, frame)) >> ORDER_SHIFT:
-        at = folio_at(vm, base, frame)
-        put(vm, at, cell(vm, at) | IS_HINTED)
-        tally(vm, base, HINTED)
+    if frame >= 0 and cell(vm, owners.folio_at(vm, base, frame)) >> owners.ORDER_SHIFT:
+        at = owners.folio_at(vm, base, frame)
+        put(vm, at, cell(vm, at) | owners.IS_HINTED)
+        tally(vm, base, cells.HINTED)

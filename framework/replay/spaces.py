@@ -13,35 +13,8 @@ from foliolab.framework.engine.mm import mm_alloc_id, mm_free_id
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import mm_at, zone_at
-from foliolab.framework.replay.cells import (
-    AT_CLUSTER,
-    AT_FAMILY,
-    AT_FREE,
-    AT_HASH,
-    AT_HASH_CELL,
-    AT_MM,
-    AT_SLOT,
-    AT_USED,
-    AT_VIRTUAL,
-    FAMILY_CELLS,
-    FREE_SLOTS,
-    HASH_SIZE,
-    LIVE,
-    MM_LIMIT,
-    MM_STRIDE,
-    MMS,
-    NO_IDS,
-    NO_SLOTS,
-    NO_WINDOWS,
-    SLOT_CELLS,
-    STATUS,
-    WINDOWS,
-    ZONE,
-    bump,
-    cell,
-    put,
-    reg,
-)
+from foliolab.framework.replay import cells
+from foliolab.framework.replay.cells import bump, cell, put, reg
 
 DEAD: Final = 1 << 40
 """The entry of an MM that is gone, in the table of MMs."""
@@ -53,12 +26,12 @@ LAST_PAGE: Final = 1 << 51
 
 def mm_of(vm: Memory, base: int, slot: int) -> Any:
     """The engine's MM of a slot."""
-    return mm_at(vm, reg(vm, base, MMS) + slot * reg(vm, base, MM_STRIDE))
+    return mm_at(vm, reg(vm, base, cells.MMS) + slot * reg(vm, base, cells.MM_STRIDE))
 
 
 def slot_at(vm: Memory, base: int, slot: int) -> int:
     """The offset of a slot's cells: users, family, the MM's first number in the trace."""
-    return reg(vm, base, AT_SLOT) + 8 * SLOT_CELLS * slot
+    return reg(vm, base, cells.AT_SLOT) + 8 * cells.SLOT_CELLS * slot
 
 
 def family_of(vm: Memory, base: int, slot: int) -> int:
@@ -68,19 +41,19 @@ def family_of(vm: Memory, base: int, slot: int) -> int:
 
 def family_at(vm: Memory, base: int, family: int) -> int:
     """The offset of a family's cells: MMs, windows, cluster."""
-    return reg(vm, base, AT_FAMILY) + 8 * FAMILY_CELLS * family
+    return reg(vm, base, cells.AT_FAMILY) + 8 * cells.FAMILY_CELLS * family
 
 
 def used_at(vm: Memory, base: int, slot: int, dense: int) -> int:
     """The offset of the cell that says whether an MM may map something in a window."""
-    return reg(vm, base, AT_USED) + 8 * (slot * reg(vm, base, WINDOWS) + dense)
+    return reg(vm, base, cells.AT_USED) + 8 * (slot * reg(vm, base, cells.WINDOWS) + dense)
 
 
 def slot_of(vm: Memory, base: int, mm: int) -> int:
     """The slot of a live MM; -1 for others."""
-    if mm <= 0 or mm >= reg(vm, base, MM_LIMIT):
+    if mm <= 0 or mm >= reg(vm, base, cells.MM_LIMIT):
         return -1
-    known = cell(vm, reg(vm, base, AT_MM) + 8 * mm)
+    known = cell(vm, reg(vm, base, cells.AT_MM) + 8 * mm)
     if known in (0, DEAD):
         return -1
     return known - 1
@@ -88,28 +61,28 @@ def slot_of(vm: Memory, base: int, mm: int) -> int:
 
 def is_dead(vm: Memory, base: int, mm: int) -> bool:
     """Whether the MM lived and is gone."""
-    if mm <= 0 or mm >= reg(vm, base, MM_LIMIT):
+    if mm <= 0 or mm >= reg(vm, base, cells.MM_LIMIT):
         return False
-    return cell(vm, reg(vm, base, AT_MM) + 8 * mm) == DEAD
+    return cell(vm, reg(vm, base, cells.AT_MM) + 8 * mm) == DEAD
 
 
 def bury(vm: Memory, base: int, mm: int) -> None:
     """Mark an MM as gone; its events are ignored from now on."""
-    if 0 < mm < reg(vm, base, MM_LIMIT):
-        put(vm, reg(vm, base, AT_MM) + 8 * mm, DEAD)
+    if 0 < mm < reg(vm, base, cells.MM_LIMIT):
+        put(vm, reg(vm, base, cells.AT_MM) + 8 * mm, DEAD)
 
 
 def share(vm: Memory, base: int, mm: int, slot: int) -> None:
     """Let an MM number stand for the MM that is in the slot already."""
-    if 0 < mm < reg(vm, base, MM_LIMIT):
-        put(vm, reg(vm, base, AT_MM) + 8 * mm, slot + 1)
+    if 0 < mm < reg(vm, base, cells.MM_LIMIT):
+        put(vm, reg(vm, base, cells.AT_MM) + 8 * mm, slot + 1)
         bump(vm, slot_at(vm, base, slot), 1)
 
 
 def _new_family(vm: Memory, base: int, cluster: int) -> int:
     """The family of a cluster, or a new one. There are as many families as slots: while a slot is free, one is, too."""
     if cluster:
-        known = cell(vm, reg(vm, base, AT_CLUSTER) + 8 * cluster)
+        known = cell(vm, reg(vm, base, cells.AT_CLUSTER) + 8 * cluster)
         if known:
             at = family_at(vm, base, known - 1)
             if cell(vm, at) and cell(vm, at + 16) == cluster:
@@ -121,7 +94,7 @@ def _new_family(vm: Memory, base: int, cluster: int) -> int:
     put(vm, at + 8, 0)
     put(vm, at + 16, cluster)
     if cluster:
-        put(vm, reg(vm, base, AT_CLUSTER) + 8 * cluster, family + 1)
+        put(vm, reg(vm, base, cells.AT_CLUSTER) + 8 * cluster, family + 1)
     return family
 
 
@@ -135,40 +108,40 @@ def create(vm: Memory, base: int, mm: int, relative: int, cluster: int) -> int:
     Returns:
         its slot; -1 if there is none (see STATUS).
     """
-    free = reg(vm, base, FREE_SLOTS)
-    if free == 0 or mm >= reg(vm, base, MM_LIMIT):
-        put(vm, base + 8 * STATUS, NO_SLOTS)
+    free = reg(vm, base, cells.FREE_SLOTS)
+    if free == 0 or mm >= reg(vm, base, cells.MM_LIMIT):
+        put(vm, base + 8 * cells.STATUS, cells.NO_SLOTS)
         return -1
-    slot = cell(vm, reg(vm, base, AT_FREE) + 8 * (free - 1))
-    if not mm_alloc_id(vm, zone_at(vm, reg(vm, base, ZONE)), mm_of(vm, base, slot)):
-        put(vm, base + 8 * STATUS, NO_IDS)
+    slot = cell(vm, reg(vm, base, cells.AT_FREE) + 8 * (free - 1))
+    if not mm_alloc_id(vm, zone_at(vm, reg(vm, base, cells.ZONE)), mm_of(vm, base, slot)):
+        put(vm, base + 8 * cells.STATUS, cells.NO_IDS)
         return -1
-    put(vm, base + 8 * FREE_SLOTS, free - 1)
-    bump(vm, base + 8 * LIVE, 1)
+    put(vm, base + 8 * cells.FREE_SLOTS, free - 1)
+    bump(vm, base + 8 * cells.LIVE, 1)
     family = family_of(vm, base, relative) if relative >= 0 else _new_family(vm, base, cluster)
     bump(vm, family_at(vm, base, family), 1)
     put(vm, slot_at(vm, base, slot), 1)
     put(vm, slot_at(vm, base, slot) + 8, family)
     put(vm, slot_at(vm, base, slot) + 16, mm)
-    put(vm, reg(vm, base, AT_MM) + 8 * mm, slot + 1)
+    put(vm, reg(vm, base, cells.AT_MM) + 8 * mm, slot + 1)
     return slot
 
 
 def destroy(vm: Memory, base: int, slot: int) -> None:
     """Free the slot of an MM that maps nothing any more, and its family with the last MM."""
-    mm_free_id(vm, zone_at(vm, reg(vm, base, ZONE)), mm_of(vm, base, slot))
+    mm_free_id(vm, zone_at(vm, reg(vm, base, cells.ZONE)), mm_of(vm, base, slot))
     family = family_of(vm, base, slot)
     at = family_at(vm, base, family)
     bump(vm, at, -1)
     if cell(vm, at) == 0:
-        hash_cells = reg(vm, base, AT_HASH_CELL) + 8 * family * reg(vm, base, WINDOWS)
+        hash_cells = reg(vm, base, cells.AT_HASH_CELL) + 8 * family * reg(vm, base, cells.WINDOWS)
         for dense in range(1, cell(vm, at + 8) + 1):
             put(vm, cell(vm, hash_cells + 8 * dense), 0)
         put(vm, at + 8, 0)
-    free = reg(vm, base, FREE_SLOTS)
-    put(vm, reg(vm, base, AT_FREE) + 8 * free, slot)
-    put(vm, base + 8 * FREE_SLOTS, free + 1)
-    bump(vm, base + 8 * LIVE, -1)
+    free = reg(vm, base, cells.FREE_SLOTS)
+    put(vm, reg(vm, base, cells.AT_FREE) + 8 * free, slot)
+    put(vm, base + 8 * cells.FREE_SLOTS, free + 1)
+    bump(vm, base + 8 * cells.LIVE, -1)
 
 
 def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int:
@@ -180,8 +153,8 @@ def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int
     Returns:
         the number, from 1; 0 if it has none; -1 if no number is left (see STATUS).
     """
-    mask = reg(vm, base, HASH_SIZE) - 1
-    table = reg(vm, base, AT_HASH) + 8 * family * (mask + 1)
+    mask = reg(vm, base, cells.HASH_SIZE) - 1
+    table = reg(vm, base, cells.AT_HASH) + 8 * family * (mask + 1)
     mixed = window * 40503
     i = (mixed ^ (mixed >> 16)) & mask
     while True:
@@ -195,14 +168,14 @@ def window_of(vm: Memory, base: int, family: int, window: int, make: int) -> int
         return 0
     at = family_at(vm, base, family)
     dense = cell(vm, at + 8) + 1
-    windows = reg(vm, base, WINDOWS)
+    windows = reg(vm, base, cells.WINDOWS)
     if dense >= windows:
-        put(vm, base + 8 * STATUS, NO_WINDOWS)
+        put(vm, base + 8 * cells.STATUS, cells.NO_WINDOWS)
         return -1
     put(vm, at + 8, dense)
     put(vm, table + 8 * i, (window + 1) << DENSE_BITS | dense)
-    put(vm, reg(vm, base, AT_VIRTUAL) + 8 * (family * windows + dense), window)
-    put(vm, reg(vm, base, AT_HASH_CELL) + 8 * (family * windows + dense), table + 8 * i)
+    put(vm, reg(vm, base, cells.AT_VIRTUAL) + 8 * (family * windows + dense), window)
+    put(vm, reg(vm, base, cells.AT_HASH_CELL) + 8 * (family * windows + dense), table + 8 * i)
     return dense
 
 
@@ -229,4 +202,4 @@ def used_window(vm: Memory, base: int, slot: int, first: int, end: int, nr: int,
 
 def virtual_of(vm: Memory, base: int, family: int, dense: int) -> int:
     """The window that has a number."""
-    return cell(vm, reg(vm, base, AT_VIRTUAL) + 8 * (family * reg(vm, base, WINDOWS) + dense))
+    return cell(vm, reg(vm, base, cells.AT_VIRTUAL) + 8 * (family * reg(vm, base, cells.WINDOWS) + dense))

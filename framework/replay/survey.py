@@ -12,31 +12,15 @@ from numpy.typing import NDArray
 
 from foliolab.framework.errors import TraceFileError
 from foliolab.framework.machine.layout import PMD_ORDER
-from foliolab.framework.trace.events import (
-    COPIED,
-    EXEC,
-    EXIT,
-    FORK,
-    GONE,
-    LAST_KIND,
-    MAP,
-    MOVE,
-    NEW,
-    OUTCOME,
-    PRESENT,
-    SPAWN,
-    UNCERTAIN,
-    WRITE,
-    Events,
-    EventSource,
-)
+from foliolab.framework.trace import events as ev
+from foliolab.framework.trace.events import Events, EventSource
 
 MOST_MMS: Final = 1 << 24
 """Larger MM numbers are refused: a trace numbers its MMs from 1."""
 WINDOW_BITS: Final = 42
 PAGE_LIMIT: Final = 1 << 51
 MOST_PFNS: Final = 1 << 24
-_LIFE: Final = (FORK, SPAWN, EXEC, EXIT, GONE)
+_LIFE: Final = (ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.GONE)
 
 Progress = Callable[[str, int, int], None]
 
@@ -65,7 +49,7 @@ class Survey:
     events: int = 0
     first: int = 0
     last: int = 0
-    kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LAST_KIND + 1, np.int64))
+    kinds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(ev.LAST_KIND + 1, np.int64))
     mms: int = 1
     slots: int = 1
     windows: int = 1
@@ -112,18 +96,18 @@ def _count(found: Survey, events: Events) -> None:
         found.first = int(events.time[0])
     found.last = int(events.time[-1])
     found.events += events.size
-    kinds = np.where(events.kind <= LAST_KIND, events.kind, 0)
-    counts = np.bincount(kinds, minlength=LAST_KIND + 1)
+    kinds = np.where(events.kind <= ev.LAST_KIND, events.kind, 0)
+    counts = np.bincount(kinds, minlength=ev.LAST_KIND + 1)
     found.kinds += counts
-    found.forks += int(counts[list((FORK, SPAWN, EXEC, EXIT))].sum())
+    found.forks += int(counts[list((ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT))].sum())
     modelled = events.order <= PMD_ORDER
-    made = modelled & (events.kind == NEW)
-    found.unsure_writes += int(((events.kind == WRITE) & (events.flags & UNCERTAIN != 0)).sum())
-    found.pages += int((1 << events.order[made].astype(np.int64)).sum()) + int(counts[WRITE])
-    here = modelled & (events.kind == PRESENT)
+    made = modelled & (events.kind == ev.NEW)
+    found.unsure_writes += int(((events.kind == ev.WRITE) & (events.flags & ev.UNCERTAIN != 0)).sum())
+    found.pages += int((1 << events.order[made].astype(np.int64)).sum()) + int(counts[ev.WRITE])
+    here = modelled & (events.kind == ev.PRESENT)
     folios = events.nr[here].astype(np.int64) + (1 << events.order[here].astype(np.int64))
     found.pages += int(folios.sum()) if here.any() else 0
-    cached = modelled & (events.kind == MAP)
+    cached = modelled & (events.kind == ev.MAP)
     found.pages += _cached_pages(events.part(cached))
     orders = events.order[made | here | cached]
     found.max_order = max(found.max_order, int(orders.max()) if orders.size else 0)
@@ -165,10 +149,9 @@ class _Lives:
         self.most_windows = 0
 
     def see(self, events: Events) -> None:
-        """Take in a block."""
         self._room_for(events)
         kind = events.kind
-        acting = np.flatnonzero(np.isin(kind, (PRESENT, FORK, SPAWN, NEW, WRITE, MAP)))
+        acting = np.flatnonzero(np.isin(kind, (ev.PRESENT, ev.FORK, ev.SPAWN, ev.NEW, ev.WRITE, ev.MAP)))
         mms, first = np.unique(events.mm[acting], return_index=True)
         unseen = acting[first[(self.family[mms] == 0) & (mms > 0)]]
         rows = np.union1d(unseen, np.flatnonzero(np.isin(kind, _LIFE)))
@@ -184,7 +167,7 @@ class _Lives:
 
     def _room_for(self, events: Events) -> None:
         largest = int(events.mm.max())
-        births = events.other[np.isin(events.kind, (FORK, SPAWN, EXEC))]
+        births = events.other[np.isin(events.kind, (ev.FORK, ev.SPAWN, ev.EXEC))]
         if births.size:
             largest = max(largest, int(births.max()))
         if largest >= MOST_MMS:
@@ -196,26 +179,26 @@ class _Lives:
 
     def _life(self, what: int, mm: int, other: int) -> None:
         self._teardowns(what, mm, other)
-        if what in (EXIT, GONE, EXEC):
+        if what in (ev.EXIT, ev.GONE, ev.EXEC):
             self._death(mm)
         elif mm and not self.family[mm]:
             self._birth(mm, 0)
-        if what == EXEC and other and not self.family[other]:
+        if what == ev.EXEC and other and not self.family[other]:
             self._birth(other, 0)
-        if what == FORK and other and not self.family[other]:
+        if what == ev.FORK and other and not self.family[other]:
             self._birth(other, int(self.family[mm]))
-        if what == SPAWN and other:
+        if what == ev.SPAWN and other:
             self.family[other] = self.family[mm]
 
     def _teardowns(self, what: int, mm: int, child: int) -> None:
         """Follow the MMs between EXIT and GONE, and the MMs that are forked meanwhile."""
         family = int(self.family[mm])
-        if what == EXIT and family:
+        if what == ev.EXIT and family:
             self.exiting[family].add(mm)
-        elif what == GONE:
+        elif what == ev.GONE:
             self.gone.add(mm)
             self.exiting[family].discard(mm)
-        elif what == FORK and self.exiting.get(family):
+        elif what == ev.FORK and self.exiting.get(family):
             self.unsure.append((child, frozenset(self.exiting[family])))
 
     def _birth(self, mm: int, family: int) -> None:
@@ -246,16 +229,16 @@ class _Lives:
         """Add the windows that the events of a block name, or may name."""
         kind = events.kind
         near = events.page < PAGE_LIMIT
-        copied = (kind == WRITE) & (events.flags & OUTCOME == COPIED)
-        at = near & (copied | (kind == NEW) | (kind == PRESENT) | (kind == MAP))
+        copied = (kind == ev.WRITE) & (events.flags & ev.OUTCOME == ev.COPIED)
+        at = near & (copied | (kind == ev.NEW) | (kind == ev.PRESENT) | (kind == ev.MAP))
         pairs = [(events.mm[at], _windows(events.page[at]))]
-        wide = near & ((kind == PRESENT) | (kind == MAP)) & (events.nr > 1)
+        wide = near & ((kind == ev.PRESENT) | (kind == ev.MAP)) & (events.nr > 1)
         pairs.append((events.mm[wide], _windows(events.page[wide] + events.nr[wide] - np.uint64(1))))
         keys = np.concatenate([self.family[mms] << WINDOW_BITS | windows for mms, windows in pairs])
         for key in np.unique(keys).tolist():
             self._add(key >> WINDOW_BITS, key & ((1 << WINDOW_BITS) - 1))
-        many = ((kind == PRESENT) | (kind == MAP)) & (events.nr > 1 << PMD_ORDER)
-        rare = near & ((kind == MOVE) | many)
+        many = ((kind == ev.PRESENT) | (kind == ev.MAP)) & (events.nr > 1 << PMD_ORDER)
+        rare = near & ((kind == ev.MOVE) | many)
         for row in events.part(rare).rows():
             self._spread(row)
 
@@ -263,7 +246,7 @@ class _Lives:
         """Add the windows between the ends of a long row; for a move, those that are in use."""
         family = int(self.family[row["mm"]])
         first, last = row["page"] >> PMD_ORDER, (row["page"] + row["nr"]) >> PMD_ORDER
-        if row["kind"] in (PRESENT, MAP):
+        if row["kind"] in (ev.PRESENT, ev.MAP):
             for window in range(first, min(last, first + (1 << 20)) + 1):
                 self._add(family, window)
         elif row["other"] < PAGE_LIMIT:
@@ -284,7 +267,7 @@ def _clusters(trace: EventSource) -> NDArray[np.int64]:
     ends: list[NDArray[Any]] = []
     mms: list[NDArray[Any]] = []
     for events in trace.blocks():
-        rows = events.part((events.kind == PRESENT) & (events.mm < MOST_MMS) & (events.order <= PMD_ORDER))
+        rows = events.part((events.kind == ev.PRESENT) & (events.mm < MOST_MMS) & (events.order <= PMD_ORDER))
         if not rows.size:
             break
         size = np.uint64(1) << rows.order.astype(np.uint64)

@@ -14,6 +14,6 @@
 | record, import | recording |
 | kernel bench, check, calibrate | kernelbench, kernelcheck, calibration |
 
-`pages` holds the kinds of output; `words`, `origin` and `memory` hold texts that several reports share; `progress`
-shows how far a run is; `result_files` reads a result of any kind.
+`pages` holds the kinds of output; `words` holds texts that several reports share; `progress` shows how far a run is;
+`result_files` reads a result of any kind.
 """

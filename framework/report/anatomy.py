@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from foliolab.framework.anatomy.atomics import Operation
-from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Anatomy, Box, Column, Cost, StructPage, Word
-from foliolab.framework.contract.policy import CAPABILITIES, Scheme, Stored
+from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Anatomy, Box, Column, StructPage, Word
+from foliolab.framework.contract.policy import CAPABILITIES, Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.plugins.selection import size_text
 from foliolab.framework.report.listing import parameter_text
 from foliolab.framework.report.pages.plain_text import Plain
@@ -25,14 +26,7 @@ MARK: Final = {"policy": "■ ", "kernel": "  "}
 def render(
     found: Anatomy, operations: Sequence[Operation], out: Plain, verdicts: Mapping[str, KeptVerdict] | None = None
 ) -> None:
-    """Draw struct pages, bits, memory and atomics of a scheme.
-
-    Args:
-        found: the scheme's anatomy.
-        operations: its counted atomics.
-        out: the output.
-        verdicts: the kept verdicts on its claims.
-    """
+    """Draw struct pages, bits, memory and atomics of a scheme."""
     _head(found.scheme, out, verdicts or {})
     _pages(found, out)
     _words(found, out)
@@ -230,19 +224,15 @@ def data(
         "capabilities": sorted(found.scheme.capabilities),
         "outcomes": [vars(one) | {"stale": one.stale} for one in (verdicts or {}).values()],
         "parameters": dict(found.scheme.values),
-        "fields": [_field(stored) for stored in found.scheme.fields],
+        "fields": [vars(stored) | {"bits": [vars(bit) for bit in stored.bits]} for stored in found.scheme.fields],
         "order": found.order,
         "pages": [_page(page) for page in found.pages],
         "absent": list(found.absent),
         "first_tail": {c.layout: {"scheme": c.scheme, **_page(c.page)} for c in found.first_tails},
         "order_1": {"absent": list(found.absent_1), **_page(found.order_1)},
-        "memory": [_cost(cost) for cost in found.costs],
+        "memory": [vars(cost) | {"bits_per_page": cost.bits_per_page} for cost in found.costs],
         "atomics": [vars(one) | {"per_page": one.per_page} for one in operations],
     }
-
-
-def _field(stored: Stored) -> dict[str, Any]:
-    return vars(stored) | {"bits": [vars(bit) for bit in stored.bits]}
 
 
 def _page(page: StructPage) -> dict[str, Any]:
@@ -253,7 +243,3 @@ def _page(page: StructPage) -> dict[str, Any]:
         "free": [list(one) for one in page.free],
         "free_bytes": page.free_bytes,
     }
-
-
-def _cost(cost: Cost) -> dict[str, Any]:
-    return vars(cost) | {"bits_per_page": cost.bits_per_page}

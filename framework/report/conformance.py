@@ -27,7 +27,6 @@ class Line:
     """One check that has ended.
 
     Args:
-        name: of the check.
         summary: what holds if it passes.
         verdict: passed, failed, undecided or skipped.
         text: the failure, or what was covered.
@@ -46,7 +45,6 @@ class Refutation:
     """The counterexample of a failed check.
 
     Args:
-        name: of the check.
         timeline: the counterexample, played; None if there was no time for that.
         command: the command that steps through it.
     """

@@ -47,7 +47,6 @@ def render(result: ConsequencesResult, page: Page) -> None:
 
 # -- the matrix ---------------------------------------------------------------------------------------
 def _matrix(outcomes: Sequence[PolicyOutcome], page: Page) -> None:
-    """Askers × policies, over all sources."""
     names = [*(asker.name for asker in DECISIONS), *(figure.name for figure in FIGURES), QUEUE]
     sources = [*(asker.section for asker in DECISIONS), *(figure.section for figure in FIGURES), "1.6, 3.4"]
     first = [
@@ -113,7 +112,6 @@ def _relative(part: float) -> str:
 
 
 def _figured(one: Figured, page: Page) -> Words:
-    """The cell of a figure."""
     if not one.values:
         return page.text(NOT_ASKED, "quiet")
     if not one.largest:
@@ -125,7 +123,6 @@ def _figured(one: Figured, page: Page) -> Words:
 
 
 def _queue(outcome: PolicyOutcome, page: Page) -> Words:
-    """The cell of the deferred split queue."""
     one = outcome.partial
     if not one.folios and not one.needless:
         return page.text(NOT_ASKED, "quiet")

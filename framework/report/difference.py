@@ -26,9 +26,7 @@ def render(found: Difference, names: tuple[str, str], page: Page, everything: bo
     """Write a difference on a page.
 
     Args:
-        found: the difference.
         names: of the two files.
-        page: the page.
         everything: show cases that are the same, too.
     """
     page.line(f"{names[1]} against {names[0]} ({found.kind})", "strong")

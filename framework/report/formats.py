@@ -55,7 +55,6 @@ def comparison_text(result: Result, rows: Sequence[Row], remarks: Sequence[str],
     """A result of compare in one of FolioLab's formats; pictures are bytes.
 
     Args:
-        result: the result.
         rows: its comparison, with the published figures.
         remarks: what else is known about the policies, such as refuted claims.
         form: one of FORMATS.

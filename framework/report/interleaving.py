@@ -32,8 +32,6 @@ class Row:
 
     Args:
         thread: whose column it is in; -1 for the set-up, which is in the first column.
-        text: what happens.
-        style: of the text.
         step: its number; None for a line that is not a step.
         mappings: the truth after the step, by MM.
         location: file and line in the policy's text.
@@ -56,7 +54,6 @@ def render(timeline: Timeline, page: Page, all_accesses: bool = False, unfolded:
 
     Args:
         timeline: the counterexample, played.
-        page: the page.
         all_accesses: show accesses to statistics, MMs and free lists, too; for a sequence, show accesses at all.
         unfolded: do not fold long runs.
     """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -11,10 +9,10 @@ from typing import Final
 
 from foliolab.framework.document import write_atomically
 from foliolab.framework.kernel.bench import COPYING
-from foliolab.framework.kernel.bench_rows import Row
+from foliolab.framework.kernel.bench_rows import BenchRow
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.report.pages.page import Column, Page
-from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
+from foliolab.framework.report.words import change_text, csv_text, figure_text, size_text, time_text
 from foliolab.framework.results.result import Result
 
 COLUMNS: Final = (
@@ -24,13 +22,11 @@ COLUMNS: Final = (
 NOTHING: Final = "–"
 
 
-def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> None:
+def render(result: Result, rows: Sequence[BenchRow], page: Page, model: str = "") -> None:
     """Write the bench on a page.
 
     Args:
-        result: the measurements.
         rows: from `bench_rows.rows`.
-        page: the page.
         model: the policy whose modelled times are shown beside; empty for none.
     """
     for workload in dict.fromkeys(row.workload for row in rows):
@@ -38,7 +34,7 @@ def render(result: Result, rows: Sequence[Row], page: Page, model: str = "") -> 
     _closing(page, result)
 
 
-def _table(page: Page, workload: str, rows: Sequence[Row], model: str) -> None:
+def _table(page: Page, workload: str, rows: Sequence[BenchRow], model: str) -> None:
     there = [row for row in rows if row.ns_per_page is not None]
     if there:
         page.tables(f"{workload}: the running kernel", _columns(page, there), [*_beside(page, there, model)])
@@ -62,7 +58,7 @@ def _table(page: Page, workload: str, rows: Sequence[Row], model: str) -> None:
     page.line()
 
 
-def _columns(page: Page, rows: Sequence[Row]) -> list[Column]:
+def _columns(page: Page, rows: Sequence[BenchRow]) -> list[Column]:
     columns = {
         "size": [size_text(row.size_kib) for row in rows],
         "ns/page\nmedian": [f"{_ns(row.ns_per_page)}{'*' if row.flagged else ''}" for row in rows],
@@ -80,7 +76,7 @@ def _columns(page: Page, rows: Sequence[Row]) -> list[Column]:
     return [Column(head, [page.text(cell) for cell in cells], right=True) for head, cells in columns.items()]
 
 
-def _beside(page: Page, rows: Sequence[Row], model: str) -> Iterator[list[Column]]:
+def _beside(page: Page, rows: Sequence[BenchRow], model: str) -> Iterator[list[Column]]:
     """The model's figures, then the published ones, a column for each source."""
     if any(row.model_ns_per_page is not None for row in rows):
         yield [Column(f"model, raw\n{model}", [page.text(_ns(row.model_ns_per_page)) for row in rows], right=True)]
@@ -100,7 +96,6 @@ def _ns(value: float | None) -> str:
 
 
 def _closing(page: Page, result: Result) -> None:
-    """Failures, notes, the host, and the command that repeats the run."""
     if not result.complete:
         page.line("Partial: the run was interrupted; what was measured until then is shown.", "strong")
     for failure in result.failures:
@@ -113,16 +108,11 @@ def _closing(page: Page, result: Result) -> None:
     page.line(f"Repeat it: {result.command}", "strong")
 
 
-def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+def write_csv(rows: Sequence[BenchRow], path: str | os.PathLike[str]) -> None:
     """Write one line for each benchmark and size, atomically; a figure that was not measured is an empty field.
 
     Raises:
         ResultFileError: the file cannot be written.
     """
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    for row in rows:
-        values = (getattr(row, name) for name in COLUMNS)
-        lines.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
-    write_atomically(path, text.getvalue().encode("utf-8"))
+    text = csv_text(COLUMNS, ([getattr(row, name) for name in COLUMNS] for row in rows), ".6g")
+    write_atomically(path, text.encode())

@@ -22,8 +22,6 @@ def render(found: Agreement, policy: str, kernel: str, out: Plain, refuting: boo
     """Print the agreement for each outcome, then the disagreements.
 
     Args:
-        found: the result of the check.
-        policy: the policy that was compared.
         kernel: release and configuration.
         refuting: whether the check looked for a first disagreement.
     """

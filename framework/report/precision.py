@@ -8,7 +8,7 @@ from typing import Final
 
 from foliolab.framework.precision.result import JudgedPolicy, Measure, PlayedWorkload, Point, PrecisionResult
 from foliolab.framework.replay.result import Ended, Wrong
-from foliolab.framework.report.pages.page import Column, Page, Style
+from foliolab.framework.report.pages.page import Column, Columns, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text, size_text
 
 FALSE_ENDS: Final = {
@@ -93,13 +93,7 @@ def _both(share: Callable[[Measure], tuple[int, int]]) -> str:
     return shares[0] if shares[0] == shares[1] and shares[0] in ("0", "-") else " / ".join(shares)
 
 
-def _under(
-    title: str,
-    page: Page,
-    first: Sequence[Column],
-    groups: Sequence[Sequence[Column]],
-    sections: Sequence[int] = (),
-) -> None:
+def _under(title: str, page: Page, first: Columns, groups: Sequence[Columns], sections: Sequence[int] = ()) -> None:
     """A table with its title as a line above: rich would wrap a title at the width of the table."""
     page.line(title, "strong")
     page.tables("", first, groups, sections)
@@ -119,7 +113,6 @@ def _table(
     page: Page,
     cell: Callable[[Point], tuple[str, Style]],
 ) -> None:
-    """Write a table of policies × workloads."""
     first = Column("policy", [page.text(policy.name) for policy in policies])
     groups = []
     for workload in result.workloads:
@@ -253,7 +246,6 @@ def _durations(
     page: Page,
     unsafe: bool,
 ) -> None:
-    """Write how long wrong answers last, and what ends them."""
     rows: list[tuple[str, str, Row]] = []
     sections: list[int] = []
     for workload in result.workloads:
@@ -278,7 +270,6 @@ def _durations(
 def _duration_row(
     last: dict[tuple[str, str], Point], workload: PlayedWorkload, unsafe: bool, policy: JudgedPolicy
 ) -> Row:
-    """The cells of a policy on a workload; empty if it was never wrong."""
     point = last.get((workload.name, policy.name))
     if point is None:
         return ()

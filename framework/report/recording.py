@@ -8,12 +8,12 @@ import msgspec
 
 from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.report.words import size_text
-from foliolab.framework.trace.importers.summary import Summary
+from foliolab.framework.trace.importers.summary import TraceSummary
 
 COLUMN: Final = 14
 
 
-def render(summary: Summary, out: Plain) -> None:
+def render(summary: TraceSummary, out: Plain) -> None:
     """Print a short summary: the source, events by kind, outcomes, folios by size, and what was lost."""
     header = summary.header
     where = f" on Linux {header.kernel}" if header.kernel else ""
@@ -38,6 +38,6 @@ def render(summary: Summary, out: Plain) -> None:
         out.item("damaged", summary.damaged, column=COLUMN, style="bad")
 
 
-def data(summary: Summary) -> dict[str, Any]:
+def data(summary: TraceSummary) -> dict[str, Any]:
     """The summary as JSON values."""
     return {"schema": 1, **{name: msgspec.to_builtins(value, str_keys=True) for name, value in vars(summary).items()}}

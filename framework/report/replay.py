@@ -58,12 +58,10 @@ def _grouped(counts: Sequence[int]) -> list[int]:
 
 
 def _used(rows: Sequence[Sequence[int]]) -> list[int]:
-    """The groups of which there are any folios."""
     return [i for i in range(len(GROUPS)) if any(row[i] for row in rows)] or [0]
 
 
 def _owners(shown: Replayed, page: Page) -> None:
-    """How many MMs map a large folio, over the whole trace."""
     folios, pages = _grouped(shown.owner_ns), _grouped(shown.owner_page_ns)
     columns = [Column("", [page.text("of large folios x time"), page.text("of their pages x time")])]
     for i in _used([folios]):
@@ -142,7 +140,6 @@ def _answers(result: ReplayResult, page: Page) -> None:
 
 
 def _faults(result: ReplayResult, page: Page) -> None:
-    """Write faults: the outcome in the kernel and under each policy."""
     done = [one for one in result.policies if one.events]
     keys: dict[tuple[str, str, str], None] = {}
     for of in CLASSES:
@@ -194,7 +191,6 @@ def _mib(nbytes: float) -> str:
 
 
 def _spared(result: ReplayResult, page: Page) -> None:
-    """What a precise scheme would have spared each policy."""
     if not result.spared:
         page.line("spared copies: no policy that is precise and reuses replayed the whole trace", "quiet")
         page.line()

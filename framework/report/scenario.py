@@ -29,8 +29,6 @@ DIFFERS: Final[tuple[str, Style]] = ("≠", "bad")
 # -- the table ----------------------------------------------------------------------------------------
 @dataclass
 class _Row:
-    """A line of the table: a step, or more folios after it."""
-
     line: str = ""
     step: str = ""
     owners: str = ""
@@ -149,7 +147,6 @@ def _failures(result: ScenarioResult, page: Page) -> None:
 
 
 def _words(result: ScenarioResult) -> Iterator[str]:
-    """The result in sentences."""
     runs = _all_runs(result)
     expected = sum(run.expected for run in runs)
     failed = sum(len(run.failures) for run in runs)

@@ -62,12 +62,7 @@ class Stepper:
             self.do(word or "n", rest.strip())
 
     def do(self, word: str, rest: str) -> None:
-        """Execute one command.
-
-        Args:
-            word: the command.
-            rest: its arguments.
-        """
+        """Execute one command."""
         if word == "?":
             self.page.line(HELP)
         elif word == "a":
@@ -133,7 +128,6 @@ class Stepper:
 
     # -- showing -------------------------------------------------------------------------------------
     def show(self) -> None:
-        """Show the step, its line of the policy's text, the policy's fields, and the mappings."""
         frame = self.timeline.frames[self.step]
         self.page.line()
         self.page.line(self._heading(frame), "strong")
@@ -158,7 +152,6 @@ class Stepper:
         return f"step {self.step} of {self.last}  {who}: {frame.operation}"
 
     def _truth(self) -> str:
-        """The mappings of each large folio by MM."""
         texts = [
             f"folio {head} by {', '.join(f'MM {mm}: {count}' for mm, count in enumerate(counts) if count)}"
             for head, counts in self.timeline.mappings(self.step).items()

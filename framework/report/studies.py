@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.report import consequences, precision
-from foliolab.framework.report.origin import origin, times
 from foliolab.framework.report.pages.document import DocumentPage
+from foliolab.framework.report.words import csv_text, origin, times
 
 
 def title(result: PrecisionResult | ConsequencesResult) -> str:
@@ -37,11 +35,8 @@ def repeat(result: PrecisionResult | ConsequencesResult) -> list[tuple[str, str]
 def table(result: PrecisionResult | ConsequencesResult) -> str:
     """The result as CSV: a row per workload, number of MMs and policy, or per source, policy, and asker or figure."""
     rows = _points(result) if isinstance(result, PrecisionResult) else _outcomes(result)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_text(columns, ([row.get(name, "") for name in columns] for row in rows))
 
 
 def _points(result: PrecisionResult) -> list[dict[str, Any]]:
@@ -61,7 +56,7 @@ def _outcomes(result: ConsequencesResult) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for source in result.sources:
         for one in source.outcomes:
-            at = {"course": source.name, "policy": one.policy}
+            at = {"source": source.name, "policy": one.policy}
             rows += [
                 at | {"of": "decision", "name": asker.name, "asked": asker.asked, "held_back": asker.held_back,
                       "risked": asker.risked}

@@ -40,7 +40,6 @@ class Shown:
     """A refuted claim and its counterexample.
 
     Args:
-        finding: the refutation.
         timeline: its counterexample, played; None if there was no time for that.
         path: the file of the counterexample; empty if it was not written.
         command: the command that steps through it.
@@ -53,13 +52,7 @@ class Shown:
 
 
 def render(verification: Verification, shown: Sequence[Shown], page: Page) -> None:
-    """Write the verdicts on one policy.
-
-    Args:
-        verification: all findings.
-        shown: its refutations.
-        page: the page.
-    """
+    """Write the verdicts on one policy."""
     page.line(f"{verification.policy}: {headline(verification)}", "strong")
     version = version_text(verification.versions.get("foliolab", ""), verification.verifier)
     found = f"{version}, {verification.started[:10]}, {verification.seconds:.1f} s"
@@ -118,7 +111,6 @@ def _sign(verdict: str, page: Page) -> Words:
 
 # -- what was covered ----------------------------------------------------------------------------
 def _coverage(verification: Verification, page: Page) -> None:
-    """What each attack covered; claims with the same coverage are one entry."""
     page.line()
     page.line("Covered", "strong")
     for attack in dict.fromkeys(finding.attack for finding in verification.findings):

@@ -1,8 +1,21 @@
-"""Texts that all reports share: sizes, changes with their sign, durations, published figures, headings."""
+"""Texts that all reports share: sizes, changes with their sign, durations, published figures, a run's origin."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
 from foliolab.framework.plugins.published import Published
+
+if TYPE_CHECKING:
+    from foliolab.framework.results.result import Result
+    from foliolab.framework.results.run_result import RunResult
+
+STRUCT_PAGE: Final = 64
+"""Bytes of Linux's struct page."""
+FRAMES_PER_GIB: Final = 1 << 18
 
 
 def size_text(size_kib: int) -> str:
@@ -57,3 +70,44 @@ def duration_text(ns: float) -> str:
 def broken(policy: str) -> str:
     """A policy's name as a heading; a long name is broken into several lines."""
     return policy if len(policy) <= 24 else policy.replace(":", ":\n").replace(",", ",\n")
+
+
+def origin(result: RunResult) -> list[tuple[str, str]]:
+    """(Heading, text) of the host, the kernel, the versions and the checkout."""
+    machine = result.machine
+    return [
+        ("machine", f"{machine.cpu}, {machine.cores} processors, {machine.memory_bytes >> 30} GiB, {machine.os}"),
+        ("kernel", result.kernel),
+        ("versions", ", ".join(f"{name} {number}" for name, number in result.versions.items())),
+        ("checkout", result.git or "none"),
+    ]
+
+
+def times(result: RunResult) -> tuple[str, str]:
+    """(Heading, text) of the times of the run, and whether it was interrupted."""
+    return "started, finished", f"{result.started}, {result.finished}{'' if result.complete else ' (interrupted)'}"
+
+
+def growth(result: Result) -> list[str]:
+    """A sentence for each policy that makes struct page larger, which costs memory for every page frame."""
+    sentences = []
+    for policy in result.config.policies:
+        sizes = [cell.counted.get("struct_page_bytes", 0.0) for cell in result.cells if cell.policy == policy]
+        size = int(max(sizes, default=0.0))
+        if size > STRUCT_PAGE:
+            more = (size - STRUCT_PAGE) * FRAMES_PER_GIB >> 20
+            sentences.append(
+                f"{policy} makes struct page {size} bytes instead of {STRUCT_PAGE}: {more} MiB more for each GiB of "
+                "memory, whatever uses it"
+            )
+    return sentences
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[Any]], form: str = "") -> str:
+    """Rows as CSV with a heading; None is an empty field. `form` is the format of floats."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(columns)
+    for row in rows:
+        lines.writerow([format(value, form) if form and isinstance(value, float) else value for value in row])
+    return text.getvalue()

@@ -93,22 +93,6 @@ class Row:
         }
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A comparison in numbers.
-
-    Args:
-        baseline: the policy that the others were compared with.
-        verdicts: how often each verdict was given, by policy; without the baseline and without rows whose
-            workload does not apply.
-        tests: the number of tests that the correction is for.
-    """
-
-    baseline: str
-    verdicts: dict[str, dict[Verdict, int]]
-    tests: int
-
-
 def compare(
     result: Result,
     baseline: str | None = None,
@@ -118,7 +102,6 @@ def compare(
     """A row for every workload, size and policy that the result's configuration asked for, in that order.
 
     Args:
-        result: the measurements.
         baseline: one of its policies; None for the one that the result names.
         published: figures to show beside the measured ones.
         resolve: policy text -> all its parameters, so that `rmap-id` and `rmap-id:stage=all` count as the same;
@@ -233,7 +216,6 @@ def _verdict(row: Row, attainable: bool) -> Verdict:
     """The verdict of a tested row.
 
     Args:
-        row: the row, with its adjusted p.
         attainable: whether any difference could be significant with so many rounds.
     """
     assert row.ratio is not None and row.ratio_low is not None and row.ratio_high is not None
@@ -254,13 +236,16 @@ def rounds_needed(tests: int) -> int:
     return max(MIN_ROUNDS, statistics.rounds_needed(tests, ALPHA))
 
 
-def summarise(rows: Sequence[Row], baseline: str) -> Summary:
-    """The comparison in numbers."""
+def summarise(rows: Sequence[Row], baseline: str) -> tuple[dict[str, dict[Verdict, int]], int]:
+    """How often each verdict was given, by policy, and the number of tests that the correction is for.
+
+    The baseline is left out, and so are rows whose workload does not apply.
+    """
     verdicts: dict[str, dict[Verdict, int]] = {}
     for policy in dict.fromkeys(row.policy for row in rows if row.policy != baseline):
         given = Counter(row.verdict for row in rows if row.policy == policy and not row.skipped)
         verdicts[policy] = {verdict: given[verdict] for verdict in get_args(Verdict) if given[verdict]}
-    return Summary(baseline, verdicts, sum(row.p is not None for row in rows))
+    return verdicts, sum(row.p is not None for row in rows)
 
 
 def failed(rows: Sequence[Row], result: Result) -> FolioLabError | None:

@@ -76,7 +76,6 @@ class Difference:
         return tuple(case for case in self.exact if case.word == "higher")
 
     def count(self, word: Word) -> int:
-        """How many cases have a verdict."""
         return sum(case.word == word for case in self.cases)
 
 
@@ -90,7 +89,6 @@ class Pooled:
 
     @property
     def word(self) -> Word:
-        """The verdict, by the limits of `comparison`."""
         if not self.low <= 1 <= self.high and abs(self.ratio - 1) > rules.FLOOR:
             return "faster" if self.ratio < 1 else "slower"
         within = self.low >= 1 - rules.EQUIVALENT and self.high <= 1 + rules.EQUIVALENT

@@ -21,7 +21,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         policies: as a user writes them, such as rmap-id:stage=all.
         policy_parameters: all parameters of each policy, those not chosen included.
         baseline: the policy that the others are compared with.
-        workloads: their names.
         sizes: folio sizes in KiB.
         memory: bytes that each measurement works on.
         repeats: rounds; in each, every policy is measured once per workload and size.
@@ -72,7 +71,6 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """The key of the cell in its result."""
         return self.workload, self.size_kib, self.policy
 
     def __post_init__(self) -> None:
@@ -107,9 +105,7 @@ class Result(RunResult, frozen=True, kw_only=True):
     """The measurements of a run.
 
     Attributes:
-        config: the request.
         cells: at most one for each workload, size and policy of `config`.
-        failures: failures during the run.
         notes: sentences that a reader should know.
     """
 

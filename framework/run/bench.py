@@ -30,11 +30,7 @@ class Ready:
 
 
 class Bench:
-    """Machines of one shape for all policies. They serve several cases, so that their memory is touched and warm.
-
-    Args:
-        execution: native or interpreted.
-    """
+    """Machines of one shape for all policies. They serve several cases, so that their memory is touched and warm."""
 
     def __init__(self, execution: Execution) -> None:
         self.execution: Execution = execution

@@ -104,7 +104,6 @@ def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[i
 
 
 def _build_policies(pipe: Connection, names: list[str], plugins: list[str]) -> None:
-    """Fill the cache, in a process of its own. What fails here fails again in the worker, which reports it."""
     registry = load(plugins)
     for name in names:
         try:

@@ -29,7 +29,6 @@ class Case:
 
     @property
     def key(self) -> tuple[str, int]:
-        """The workload's name and the order."""
         return self.workload.name, self.setting.order
 
 

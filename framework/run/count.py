@@ -2,45 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from foliolab.framework.anatomy.atomics import Counter
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import page_stride
 from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.machine.layout import CTYPES
-from foliolab.framework.machine.memory import CACHE_LINE
-from foliolab.framework.machine.primitives import ATOMIC_RMW, reads
-from foliolab.framework.machine.ref import Ref
 from foliolab.framework.run.cases import Case, counting_setting, shape_of
-
-
-@dataclass
-class Counter:
-    """Counts accesses by kind (an `Observer`).
-
-    Attributes:
-        policy_fields: the scheme's own fields, whose atomics have a count of their own.
-    """
-
-    policy_fields: frozenset[str]
-    atomics: int = 0
-    policy_atomics: int = 0
-    lock_sections: int = 0
-    loads: int = 0
-    stores: int = 0
-    lines: set[int] = field(default_factory=set)
-
-    def access(self, op: str, ref: Ref, old: int, new: int) -> None:
-        self.lines.add(ref.off // CACHE_LINE)
-        if op in ATOMIC_RMW:
-            self.atomics += 1
-            self.policy_atomics += ref.field.name in self.policy_fields
-            self.lock_sections += op == "test_and_set_bit_lock"
-        elif reads(op):
-            self.loads += 1
-        else:
-            self.stores += 1
 
 
 def stored(scheme: Scheme, order: int) -> dict[str, float]:
@@ -58,7 +26,6 @@ def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
 
     Args:
         case: the workload at one folio size.
-        scheme: the policy.
         patience: seconds after which the workload counts as endless.
 
     Raises:

@@ -33,7 +33,6 @@ class RunRequest:
         repeats: interleaved rounds, at least.
         spare: seconds that a case may take for further rounds, up to MOST_ROUNDS times as many: a short case can
             have a narrow interval.
-        seed: for whatever is random.
         quick: whether the user asked for the quick variant.
         plugins: plugin files to load.
         execution: native, or interpreted if numba is missing.
@@ -94,11 +93,9 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
         sizes, memory: as the user writes them, or folio orders and bytes.
         repeats: rounds; by default as many as it takes for each comparison to be able to end with a verdict.
         spare: see `RunRequest`; 0 by default if `repeats` is given.
-        seed: for whatever is random.
         quick: fewer sizes, less memory and less time by default.
         execution: native by default, or interpreted if numba is missing.
         alone: measure one policy, without a comparison.
-        typed: the command that the user typed.
 
     Raises:
         UsageError: a name, size or amount is not understood, or nothing is left to compare or measure.
@@ -141,7 +138,6 @@ def usual_execution() -> Execution:
 def _policies(
     registry: Registry, written: Sequence[str], baseline: str | None, alone: bool
 ) -> tuple[list[Scheme], Scheme]:
-    """The policies, the baseline first; and the baseline."""
     schemes = registry.parse_policies(written or [defaults.POLICIES])
     if baseline is not None:
         first = registry.policy(baseline)

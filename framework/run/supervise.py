@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -29,6 +29,8 @@ from foliolab.framework.run.worker import Counted, Failed, Key, Phase, Sample, S
 GRACE: Final = 5.0
 """Seconds beyond the patience. The worker itself stops interpreted code that hangs, and names file and line."""
 
+INTERPRETED: Final = "interpreted, without native code: counted metrics are exact, times mean little"
+
 Progress = Callable[[str, int, int], None]
 """Called with the phase, the steps done and the steps in all (0: unknown)."""
 Partial = Callable[[Result], None]
@@ -40,8 +42,6 @@ _EMPTY: Final[dict[str, Any]] = {"samples": [], "flagged": [], "counted": {}, "r
 
 @dataclass
 class _Run:
-    """The reports of the worker so far."""
-
     request: RunRequest
     progress: Progress
     cells: dict[Key, dict[str, Any]] = field(default_factory=dict)
@@ -127,8 +127,8 @@ def compare_run(request: RunRequest, progress: Progress | None = None, partial: 
     if not interrupted:
         for key in _asked(request):
             if key not in run.cells:
-                orders = registry.workload(key[0]).orders
-                run.cell(key)["reason"] = f"{key[0]} supports folios of {_sizes(orders)} only"
+                sizes = ", ".join(f"{4 << order} KiB" for order in registry.workload(key[0]).orders)
+                run.cell(key)["reason"] = f"{key[0]} supports folios of {sizes} only"
     return found(not interrupted)
 
 
@@ -160,7 +160,7 @@ def _resulting(run: _Run, schemes: Mapping[str, Scheme]) -> Callable[[bool], Res
             git=git,
             cells=[_cell(key, cell, run) for key, cell in run.cells.items() if cell != _EMPTY],
             failures=list(run.failures),
-            notes=_notes(request),
+            notes=[INTERPRETED] if request.execution == "interpreted" else [],
         )
 
     return made
@@ -171,16 +171,6 @@ def _asked(request: RunRequest) -> Iterator[Key]:
         for order in request.orders:
             for policy in request.policies:
                 yield workload, order, policy
-
-
-def _sizes(orders: Iterable[int]) -> str:
-    return ", ".join(f"{4 << order} KiB" for order in orders)
-
-
-def _notes(request: RunRequest) -> list[str]:
-    if request.execution == "interpreted":
-        return ["interpreted, without native code: counted metrics are exact, times mean little"]
-    return []
 
 
 def _cell(key: Key, cell: dict[str, Any], run: _Run) -> Cell:

@@ -88,7 +88,6 @@ class Worker:
     """Runs the phases of a request.
 
     Args:
-        request: the run.
         pipe: for the reports.
         out: policies that have failed.
         done: cases (workload, order) that are measured already.
@@ -188,7 +187,6 @@ class Worker:
                 self._round(ready, case, name, turn)
 
     def _round(self, ready: dict[str, Ready], case: Case, name: str, turn: int) -> None:
-        """Time one policy once; a policy that fails is out."""
         key = (*case.key, name)
         self.pipe.send(Step(key, native=self.request.execution == "native", extra=turn >= self.request.repeats))
         before = _yields(self.request)

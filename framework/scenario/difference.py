@@ -19,7 +19,6 @@ class Difference:
 
     Args:
         number: of the step, from 0.
-        aspect: what differs.
         what: in words: where, and what each run has there.
         large: whether large folios are concerned.
         page: for an outcome, the index of the page in the step.

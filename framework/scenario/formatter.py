@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from foliolab.framework.scenario.syntax import ACTIONS, Expect, Item, Node, Region, Scenario, ScenarioStep, size_text
+from foliolab.framework.plugins.selection import PAGE, size_text
+from foliolab.framework.scenario.syntax import ACTIONS, Expect, Item, Node, Region, Scenario, ScenarioStep
 
 _COLUMN = 40
 """The column of comments behind short lines."""
@@ -42,7 +43,7 @@ def region_text(region: Region) -> str:
     """A region as it is written."""
     level = "pmd" if region.pmd else "pte"
     room = f", room {region.room}" if region.room else ""
-    return f"region {region.name}: {region.folios} x {size_text(region.order)} {level}{room}"
+    return f"region {region.name}: {region.folios} x {size_text(PAGE << region.order)} {level}{room}"
 
 
 def _lines(node: Node, text: str) -> Iterator[str]:

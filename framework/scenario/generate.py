@@ -102,7 +102,6 @@ class _Author:
         return [*moves, ScenarioStep(process=who, action="cold", pages=Pages("heap", page, page))]
 
     def leaving(self) -> list[ScenarioStep]:
-        """All processes but one exit."""
         names = [*self.space.alive]
         self.chance.shuffle(names)
         return [ScenarioStep(process=name, action="exit") for name in names[1:]]
@@ -128,7 +127,6 @@ class _Author:
         return [] if step is None else [step]
 
     def share(self, action: str) -> float:
-        """The share of an action among all steps."""
         return WEIGHTS[action] / sum(weight for name, weight in WEIGHTS.items() if name in self.mix.actions)
 
     def step(self, action: str, number: int) -> ScenarioStep | None:

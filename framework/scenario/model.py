@@ -32,8 +32,6 @@ class Model:
     """A scenario's run on the engine.
 
     Args:
-        scenario: a valid scenario.
-        scheme: the policy.
         execution: native, or interpreted.
         verdicts: after each step, compare the policy's answer about every large folio with the truth.
 
@@ -98,12 +96,10 @@ class Model:
         return self.machine.apply(operation)
 
     def run(self) -> Iterator[Record]:
-        """Carry out the steps one by one."""
         for number, step in enumerate(self.scenario.steps):
             yield self.step(number, step)
 
     def step(self, number: int, step: ScenarioStep) -> Record:
-        """Carry out one step."""
         self.operations = []
         record = Record(step, self.operations)
         getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
@@ -226,7 +222,6 @@ class Model:
 
     # -- views
     def view(self, mm: int, start: int = 0, nr: int | None = None) -> ModelView:
-        """What an MM sees of a range of pages."""
         nr = self.layout.nr_pages - start if nr is None else nr
         return view_of(self.machine, mm, start, nr)
 

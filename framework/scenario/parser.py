@@ -80,7 +80,6 @@ class _Words:
 
     @property
     def column(self) -> int:
-        """The column at which the next word starts."""
         return self.words[0][1] if self.words else self.end
 
     def refuse(self, what: str, hint: str = "", column: int = 0) -> NoReturn:
@@ -88,20 +87,17 @@ class _Words:
         raise ScenarioError(self.where, self.line, column or self.column, what, hint)
 
     def take(self, wanted: str) -> str:
-        """Consume the next word."""
         if not self.words:
             self.refuse(f"{wanted} is missing")
         return self.words.pop(0)[0]
 
     def keyword(self, *words: str) -> str:
-        """Consume the next word, which must be one of these."""
         if self.next not in words:
             found = f", not {self.next!r}" if self.words else ""
             self.refuse(f"expected {' or '.join(words)}{found}")
         return self.take("")
 
     def matching(self, pattern: re.Pattern[str], wanted: str) -> re.Match[str]:
-        """Consume the next word, which must match the pattern."""
         found = pattern.fullmatch(self.next)
         if not found:
             self.refuse(f"{wanted} is missing" if not self.words else f"{self.next!r} is not {wanted}")
@@ -117,7 +113,6 @@ class _Words:
         return int(word)
 
     def finish(self) -> None:
-        """Refuse words that are left."""
         if self.words:
             self.refuse(f"unexpected {self.next!r}")
 

@@ -34,7 +34,6 @@ class View:
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Which pages are mapped."""
         return self.frames >= 0
 
 
@@ -69,7 +68,6 @@ class Record:
     """One step and its effects.
 
     Attributes:
-        step: the step.
         operations: the operations of the machine that it consists of, in order (runs of the engine only).
         outcomes: of a write or pin, one for each page.
         large: for each outcome, whether the page belonged to a large folio before.

@@ -28,7 +28,6 @@ class ScenarioRun:
     failures: tuple[Failure, ...] = ()
 
     def verdicts(self, kind: str) -> int:
-        """How many verdicts are of a kind: right, false shared, unsafe."""
         return sum(verdict.kind == kind for record in self.records for verdict in record.verdicts)
 
 
@@ -37,7 +36,6 @@ class ScenarioResult:
     """All runs of a scenario.
 
     Attributes:
-        scenario: the scenario.
         runs: on the engine, one for each policy.
         kernel: on the running kernel; None if it was not asked for or not possible.
         skipped: why it was not possible.
@@ -68,7 +66,6 @@ def judged(
 
     Args:
         by: the policy's name, or the kernel's release.
-        records: of the run.
         of: the names under which the scenario expects something of it (see `expectations.failures`).
         kernel: whether it is a run of the kernel.
     """

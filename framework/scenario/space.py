@@ -43,7 +43,6 @@ class Layout:
         self.nr_pages = at
 
     def range(self, pages: Pages) -> slice:
-        """The page numbers of pages of a region."""
         at = self.start[pages.region]
         return slice(at + pages.first, at + pages.last + 1)
 
@@ -155,6 +154,8 @@ class Space:
     def _read(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
 
+    _mprotect = _pageout = _read
+
     def _munmap(self, who: _AddressSpace, step: ScenarioStep) -> None:
         where = self._mapped(who, step)
         who.vma[where] = 0
@@ -177,9 +178,6 @@ class Space:
         self._nr_vmas += 1
         who.vma[target] = self._nr_vmas
         who.present[target] = moved
-
-    def _mprotect(self, who: _AddressSpace, step: ScenarioStep) -> None:
-        self._mapped(who, step)
 
     def _pin(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._write(who, step)
@@ -218,9 +216,6 @@ class Space:
     def _cold(self, who: _AddressSpace, step: ScenarioStep) -> None:
         self._mapped(who, step)
         self._cold_done = True
-
-    def _pageout(self, who: _AddressSpace, step: ScenarioStep) -> None:
-        self._mapped(who, step)
 
 
 def check(scenario: Scenario) -> None:

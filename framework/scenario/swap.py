@@ -26,7 +26,6 @@ class Swap:
     """Swapping on a machine.
 
     Args:
-        machine: the machine.
         spare: an MM that no process uses.
         do: runs an operation of the machine.
     """

@@ -113,7 +113,6 @@ class Pages:
 
     @property
     def nr(self) -> int:
-        """The number of pages."""
         return self.last - self.first + 1
 
     def __str__(self) -> str:
@@ -160,7 +159,6 @@ class Region(Node):
 
     @property
     def nr_pages(self) -> int:
-        """Pages of the region, populated or not."""
         return self.populated + self.room
 
     @property
@@ -231,7 +229,6 @@ class Scenario(Node):
 
     @property
     def steps(self) -> tuple[ScenarioStep, ...]:
-        """The steps, without the expectations."""
         return tuple(item for item in self.items if isinstance(item, ScenarioStep))
 
     @property
@@ -240,7 +237,6 @@ class Scenario(Node):
         return self.steps[0].process if self.steps else "A"
 
     def region(self, name: str) -> Region:
-        """The region of that name."""
         return next(region for region in self.regions if region.name == name)
 
 
@@ -253,9 +249,3 @@ def order_of(size: str) -> int | None:
     pages, rest = divmod(int(number) * scale, 4)
     order = pages.bit_length() - 1
     return order if not rest and pages == 1 << order and order != 1 and order <= PMD_ORDER else None
-
-
-def size_text(order: int) -> str:
-    """The size of a folio of an order: 64K, 2M."""
-    kib = 4 << order
-    return f"{kib >> 10}M" if kib >= 1024 else f"{kib}K"

@@ -36,7 +36,6 @@ class Folder:
             raise UsageError(f"{path} cannot be created: {fault.strerror}", "choose another --output") from fault
 
     def path_of(self, task: Task) -> Path:
-        """The file of a task's result."""
         return self.path / f"{task.key(self.versions)}.json"
 
     def has(self, task: Task) -> bool:
@@ -61,5 +60,4 @@ class Folder:
         write_atomically(self.path_of(task), data)
 
     def files(self, tasks: Sequence[Task]) -> list[Path]:
-        """The files of the finished tasks, in the order of the tasks."""
         return [self.path_of(task) for task in tasks if self.has(task)]

@@ -27,8 +27,6 @@ class Grid:
     Args:
         schemes: the policies, the baseline first.
         workloads: of a comparison.
-        orders: of the folios.
-        seeds: for whatever is random.
         memory: modelled memory of each measurement, as the user writes it.
         repeats: rounds; by default, as many as the verdicts of the whole grid need.
         plugins: absolute paths of plugin files.

@@ -12,7 +12,7 @@ from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results import statistics
 from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
-from foliolab.framework.verify.verdicts import Verdicts
+from foliolab.framework.verify.verifier import Verdicts
 
 BESIDE: Final = "Measured beside other tasks of a sweep, up to {} at a time on one host: times are noisier than alone."
 
@@ -21,8 +21,6 @@ def merged(files: Sequence[Path], command: str, workers: int) -> dict[int, Resul
     """Merge the results of comparisons into one result for each seed.
 
     Args:
-        files: of the tasks.
-        command: of the sweep.
         workers: how many tasks ran at a time.
     """
     found: dict[int, list[Result]] = {}

@@ -63,7 +63,6 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """The threads of all workers now."""
         return sum(self.client.nthreads().values())
 
     def executor(self) -> Executor:

@@ -24,7 +24,6 @@ class State:
     """The progress of a sweep.
 
     Args:
-        total: number of tasks.
         done: number of finished tasks, with those found in the folder.
         found: number of tasks that an earlier sweep finished.
         failed: reason by name of the task.
@@ -56,10 +55,7 @@ def sweep(tasks: Sequence[Task], folder: Folder, make: Maker, tell: Tell = lambd
     """Run the unfinished tasks. Ctrl-C ends the sweep and keeps the finished ones.
 
     Args:
-        tasks: all tasks.
-        folder: of the results.
         make: makes the executor; called again after an executor has lost a process.
-        tell: called with the progress.
 
     Returns:
         the progress at the end.

@@ -41,7 +41,6 @@ class Task:
     limit: float = 3600.0
 
     def key(self, versions: str) -> str:
-        """The name of the result: the same for the same command of the same version of FolioLab."""
         text = "\0".join([*self.words, versions])
         return f"{self.words[0]}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 

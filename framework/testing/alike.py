@@ -20,8 +20,6 @@ def difference(scheme: Scheme, seed: int = 1, steps: int = STEPS) -> str:
     """Do the same random operations interpreted and native, and describe the first difference; empty without one.
 
     Args:
-        scheme: the policy.
-        seed: of the operations.
         steps: operations on each kind of machine; fewer with large folios.
 
     Raises:

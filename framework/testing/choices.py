@@ -106,14 +106,8 @@ def selection(config: pytest.Config) -> Selection:
     return found
 
 
-def _policies(config: pytest.Config) -> Chosen:
-    schemes = selection(config).schemes
-    return schemes, [scheme.name for scheme in schemes]
-
-
-def _workloads(config: pytest.Config) -> Chosen:
-    found = workloads(config)
-    return found, [workload.name for workload in found]
+def _named(found: Sequence[Scheme | Workload]) -> Chosen:
+    return found, [one.name for one in found]
 
 
 def workloads(config: pytest.Config) -> list[Workload]:
@@ -146,8 +140,8 @@ def _seeds(config: pytest.Config) -> Chosen:
 
 
 OF: Final[dict[str, Callable[[pytest.Config], Chosen]]] = {
-    "foliolab_policy": _policies,
-    "foliolab_workload": _workloads,
+    "foliolab_policy": lambda config: _named(selection(config).schemes),
+    "foliolab_workload": lambda config: _named(workloads(config)),
     "foliolab_execution": _executions,
     "foliolab_size": _sizes,
     "foliolab_seed": _seeds,

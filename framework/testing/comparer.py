@@ -28,7 +28,6 @@ class Comparer:
         item: the test; its report carries the results.
         config: pytest's configuration, with the options.
         order: the order of the folios.
-        seed: for whatever is random.
     """
 
     def __init__(self, item: pytest.Item, config: pytest.Config, order: int, seed: int) -> None:

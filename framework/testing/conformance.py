@@ -70,7 +70,6 @@ class PolicyConformance:
     def test_conforms(
         self, conformance_check: str, policy: Policy | Scheme | str, request: pytest.FixtureRequest
     ) -> None:
-        """One check of the kit."""
         subject = _shared(policy, self.seconds)
         check = _check_of(subject, conformance_check)
         if check is None:

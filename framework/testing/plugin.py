@@ -66,34 +66,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 # -- fixtures ----------------------------------------------------------------------------------------
-@pytest.fixture
-def foliolab_policy(request: pytest.FixtureRequest) -> Any:
-    """One of the chosen policies."""
-    return request.param
+def _parametrized() -> Any:
+    """A fixture whose value is the parameter that `pytest_generate_tests` sets."""
+
+    @pytest.fixture
+    def chosen(request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    return chosen
 
 
-@pytest.fixture
-def foliolab_workload(request: pytest.FixtureRequest) -> Any:
-    """One of the chosen workloads."""
-    return request.param
-
-
-@pytest.fixture
-def foliolab_execution(request: pytest.FixtureRequest) -> Any:
-    """`interpreted` or `native`."""
-    return request.param
-
-
-@pytest.fixture
-def foliolab_size(request: pytest.FixtureRequest) -> Any:
-    """One of the chosen folio sizes, as an order."""
-    return request.param
-
-
-@pytest.fixture
-def foliolab_seed(request: pytest.FixtureRequest) -> Any:
-    """One of the chosen seeds."""
-    return request.param
+foliolab_policy = _parametrized()
+foliolab_workload = _parametrized()
+foliolab_execution = _parametrized()
+foliolab_size = _parametrized()
+foliolab_seed = _parametrized()
 
 
 @pytest.fixture
@@ -144,7 +131,6 @@ class _Gatherer:
         self.lines: list[tuple[str, bool]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a test's results, which may come from another process."""
         self.texts += getattr(report, RESULTS, ())
 
     @pytest.hookimpl(tryfirst=True)
@@ -164,7 +150,6 @@ class _Gatherer:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the table and the failures."""
         if not self.lines:
             return
         terminalreporter.section("FolioLab")

@@ -24,11 +24,9 @@ class Subject:
     """A policy under check.
 
     Args:
-        scheme: the policy with its parameters.
         seconds: that all attacks together may take.
         attacks: names; empty for all.
         memory: bytes that the states of a search may take.
-        seed: for whatever is random.
         plugin: the file that the policy comes from; empty for an installed policy.
         command: the command that repeats the check.
         registry: the plugins whose workloads run; None for the installed ones.
@@ -54,7 +52,6 @@ class Subject:
 
     @property
     def verified(self) -> Verification | None:
-        """The verdicts, if the attacks have run."""
         return self._verification
 
     def verification(self) -> Verification:

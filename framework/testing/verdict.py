@@ -166,7 +166,6 @@ def _table(rows: Sequence[rules.Row]) -> list[str]:
 
 
 def _write(found: Sequence[Result], folder: Path) -> list[Path]:
-    """Write a result file and a table for each seed."""
     from foliolab.framework.report.comparison import csvfile
 
     folder.mkdir(parents=True, exist_ok=True)

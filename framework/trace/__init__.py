@@ -1,1 +1,1 @@
-"""Recorded streams of memory-management events of real programs."""
+"""Traces: recorded memory-management events of real programs, their file format, and importers of tracers' texts."""

@@ -1,7 +1,7 @@
-"""The events of a trace: what they are and the columns that hold them.
+"""The events of a trace: their kinds, their flags, and the columns that hold them.
 
-One row an event, one column a property. What a column means beyond its name depends on the kind; the kinds
-below say it. Addresses are virtual page numbers (address >> 12), times nanoseconds of one monotonic clock.
+An event is a row, a property is a column. What the columns `page`, `nr` and `other` mean depends on the kind. Pages are
+virtual page numbers (address >> 12); times are nanoseconds of one monotonic clock.
 """
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ from numpy.typing import ArrayLike, NDArray
 
 # -- kinds ---------------------------------------------------------------------------------------
 PRESENT: Final = 1
-"""`nr` pages from `page` were mapped when the trace began, to a folio of `order`; `other`: frame of the first."""
+"""When the trace began, `nr` pages from `page` were mapped to a folio of `order`; `other`: PFN of the first page."""
 FORK: Final = 2
 """`mm` forked; `other`: the child's MM."""
 SPAWN: Final = 3
-"""As FORK, but the child shares the MM until it executes (CLONE_VM, vfork, posix_spawn): nothing is copied."""
+"""As FORK, but the child shares the MM until it executes a program (CLONE_VM, vfork, posix_spawn)."""
 EXEC: Final = 4
 """The process of `mm` executed a program; `other`: its new, empty MM."""
 EXIT: Final = 5
 """The teardown of `mm` begins (sched_process_exit fires before exit_mm)."""
 GONE: Final = 6
-"""The teardown of `mm` is certainly over (the parent's wait4 returned)."""
+"""The teardown of `mm` is over (its end was traced, or the parent's wait4 returned)."""
 NEW: Final = 7
-"""A fault on a non-present page allocated a folio of `order`; `page`: its first page; `other`: its frame."""
+"""A fault on a non-present page allocated a folio of `order`; `page`: its first page; `other`: its PFN."""
 WRITE: Final = 8
-"""Write-protect fault on `page`; outcome in the flags; `other`: frame of the new page if copied, 0 unknown."""
+"""Write-protect fault on `page`; outcome in the flags; `other`: PFN of the new page if copied, 0 if unknown."""
 UNMAP: Final = 9
-"""munmap, MADV_DONTNEED or whatever else drops `nr` pages from `page` on."""
+"""munmap, MADV_DONTNEED or another call unmapped `nr` pages from `page` on."""
 MOVE: Final = 10
 """mremap of `nr` pages from `page` on; `other`: the new page."""
 SPLIT: Final = 11
-"""A PMD that maps any of `nr` pages from `page` on must become PTEs (mprotect of a part)."""
+"""A PMD that maps any of `nr` pages from `page` on is replaced by PTEs (mprotect of a part)."""
 LOST: Final = 12
-"""`nr` events were lost about here."""
+"""The tracer lost `nr` events at about this time."""
 FREE_HINT: Final = 13
-"""From here on the kernel itself migrated, split, collapsed or swapped the folio at frame `other`."""
+"""The kernel itself migrated, split, collapsed or swapped the folio at PFN `other`."""
 MAP: Final = 14
-"""`nr` pages from `page` on were mapped, read-only, to page-cache folios of `order`; `other`: frame of the first.
+"""`nr` pages from `page` on were mapped, read-only, to page-cache folios of `order`; `other`: PFN of the first.
 
-Frames name the folios: all events with the same one mean the same folio. No tracer shows this; generators write it.
+PFNs identify the folios: events with the same PFN mean the same folio. Tracers do not show this event; generators of
+traces write it.
 """
 LAST_KIND: Final = MAP
 
@@ -59,11 +60,11 @@ OUTCOME: Final = 3
 REUSED: Final = 1
 COPIED: Final = 2
 UNCERTAIN: Final = 4
-"""Another process of the family is between EXIT and GONE: the order of events, and so the outcome, is uncertain."""
+"""Another process that may share folios is between EXIT and GONE, so the order of events decides the outcome."""
 KERNEL: Final = 8
-"""From a fault in kernel mode."""
+"""The fault occurred in kernel mode."""
 FILE: Final = 16
-"""The mapping is known to be of a file, or shared."""
+"""The mapping is known to be shared or of a file."""
 
 COLUMNS: Final[dict[str, np.dtype[Any]]] = {
     "time": np.dtype("<u8"), "mm": np.dtype("<u4"), "kind": np.dtype("u1"), "flags": np.dtype("u1"),
@@ -74,18 +75,18 @@ COLUMNS: Final[dict[str, np.dtype[Any]]] = {
 
 
 class Events(NamedTuple):
-    """Events, a column each; all columns are equally long. `len()` counts the columns, `size` the events.
+    """Events as columns of equal length. `len()` counts the columns, `size` the events.
 
     Attributes:
         time: ns of a monotonic clock; never decreases.
         mm: number of the address space in this trace, one per process and exec, never reused; 0: unknown.
-        kind: what happened.
-        flags: the bits above.
+        kind: one of the kinds above.
+        flags: bits of the flags above.
         order: of the folio.
-        cpu: where, as far as it fits.
+        cpu: the processor; 255 also stands for all higher numbers.
         page: virtual page number.
-        nr: pages.
-        other: by kind.
+        nr: number of pages.
+        other: depends on the kind.
     """
 
     time: NDArray[np.uint64]
@@ -100,40 +101,39 @@ class Events(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many events there are."""
         return len(self.time)
 
     def part(self, which: slice | NDArray[Any]) -> Events:
-        """Some of the events: by slice, mask or indices."""
+        """The events that a slice, a mask or an array of indices selects."""
         chosen: list[NDArray[Any]] = [column[which] for column in self]
         return Events(*chosen)
 
     def rows(self) -> Iterator[dict[str, int]]:
-        """The events one by one, for people and tests."""
+        """The events one by one as dictionaries; slow."""
         for row in zip(*(column.tolist() for column in self), strict=True):
             yield dict(zip(COLUMNS, row, strict=True))
 
 
 class EventSource(Protocol):
-    """Where events come from, a block at a time: a file (`trace.file.Trace`), or memory.
+    """A sequence of events that is read in blocks: a file (`trace.file.Trace`), or memory.
 
     Attributes:
-        path: what it is called.
+        path: its name in messages.
     """
 
     path: str
 
     def __len__(self) -> int:
-        """How many events there are."""
+        """The number of events."""
         ...
 
     def blocks(self) -> Iterator[Events]:
-        """The events, at most `file.BLOCK_EVENTS` a block."""
+        """The events in blocks of at most `file.BLOCK_EVENTS`."""
         ...
 
 
 def columns(**given: ArrayLike) -> Events:
-    """Events from columns by name; a single value holds for all events, and what is not given is 0.
+    """Make events from columns. A single value is used for all events; a column that is not given is 0.
 
     Raises:
         ValueError: an unknown name, or columns of different length.
@@ -151,10 +151,5 @@ def columns(**given: ArrayLike) -> Events:
 
 
 def join(parts: Sequence[Events]) -> Events:
-    """The events of all parts, one behind the other."""
+    """Concatenate events."""
     return Events(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else columns(time=[])
-
-
-def in_order(events: Events) -> Events:
-    """The events by time; those of the same time stay in their order."""
-    return events.part(np.argsort(events.time, kind="stable"))

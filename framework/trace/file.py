@@ -1,15 +1,15 @@
-"""The trace file: columns of events in blocks, written as a stream and read as mapped memory.
+"""The trace file: events as columns in blocks, written as a stream and read through a memory mapping.
 
 Layout, little-endian throughout:
 
-    preamble   magic "FOLIOTRC", u32 version, u32 bytes of the header; the header as JSON, padded with spaces
-    blocks     magic "FOLIOBLK", u32 events (1 to 65,536), u32 CRC-32 of what follows in the block; u64 first and
+    preamble   magic "FOLIOTRC", u32 version, u32 size of the header; the header as JSON, padded with spaces
+    blocks     magic "FOLIOBLK", u32 events (1 to 65,536), u32 CRC-32 of the rest of the block; u64 first and
                last time; then the columns of `events.COLUMNS` in their order, each padded to 8 bytes
     footer     JSON {"header": …, "index": [[offset, events, first time, last time], …]}, padded
-    trailer    u64 offset of the footer, u32 its bytes, u32 its CRC-32, magic "FOLIOEND"
+    trailer    u64 offset of the footer, u32 its size, u32 its CRC-32, magic "FOLIOEND"
 
-Everything begins at a multiple of 8. A file without footer (its writer was killed) has the header that was known
-at the start, and its blocks up to the last whole one.
+Every part begins at a multiple of 8; sizes are in bytes. A file whose writer was killed has no footer: the reader uses
+the header of the preamble, and the blocks up to the last complete one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ALIGN: Final = 8
 
 
 class Block(NamedTuple):
-    """Where a block lies and what it spans."""
+    """The entry of a block in the index: its offset in the file, its number of events, its first and last time."""
 
     offset: int
     events: int
@@ -72,27 +72,27 @@ def _padded(data: bytes) -> bytes:
 
 
 class Writer:
-    """Writes a trace; a context manager, which closes the file when it is left, also by an exception.
+    """Writes a trace. A context manager that closes the file, also after an exception.
 
     Args:
-        path: the file; one that is there is replaced.
-        header: what is known at the start; assign `header` again before `close` for what is known at the end.
+        path: the file; an existing one is replaced.
+        header: the header as it is known at the start. Assign the attribute `header` before `close` to complete it.
 
     Raises:
-        TraceFileError: the place cannot be written to.
+        TraceFileError: the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
         self.path = os.fspath(path)
         self.header = header
         self._index: list[Block] = []
-        self._waiting: list[Events] = []
-        self._waits = 0
+        self._buffer: list[Events] = []
+        self._buffered = 0
         self._last_time = 0
         try:
             self._file: BinaryIO = Path(path).open("wb")  # noqa: SIM115 (closed by close)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
         text = _padded(msgspec.json.encode(header))
         self._write(_PREAMBLE.pack(_MAGIC, VERSION, len(text)) + text)
 
@@ -106,14 +106,15 @@ class Writer:
 
     @property
     def events(self) -> int:
-        """Events so far, those not yet in the file included."""
-        return sum(block.events for block in self._index) + self._waits
+        """Events so far, including those that are not written yet."""
+        return sum(block.events for block in self._index) + self._buffered
 
     def append(self, events: Events) -> None:
-        """Add events; their times may not go back, neither among them nor behind what is there.
+        """Add events in the order of time.
 
         Raises:
-            TraceFileError: a time goes back, columns of different length, the disk is full, the file is closed.
+            TraceFileError: a time is earlier than the one before, columns differ in length, the file is closed or
+                cannot be written.
         """
         if self._file.closed:
             raise TraceFileError(f"{self.path} is closed", "append before `close`")
@@ -128,18 +129,18 @@ class Writer:
         copies: list[NDArray[Any]] = [
             np.asarray(column).astype(kind) for column, kind in zip(events, COLUMNS.values(), strict=True)
         ]
-        self._waiting.append(Events(*copies))
-        self._waits += events.size
-        if self._waits >= BLOCK_EVENTS:
+        self._buffer.append(Events(*copies))
+        self._buffered += events.size
+        if self._buffered >= BLOCK_EVENTS:
             self._flush_blocks(BLOCK_EVENTS)
 
     def flush(self) -> None:
-        """Bring what was appended into the file, as a short block: what a kill after this does not take away."""
+        """Write all appended events to the file, the last ones as a short block; they survive a kill."""
         self._flush_blocks(1)
         self._file.flush()
 
     def close(self) -> None:
-        """Write what waits, and the footer with the index and the newest header."""
+        """Write the remaining events, and the footer with the index and the current header."""
         if self._file.closed:
             return
         try:
@@ -151,19 +152,19 @@ class Writer:
             try:
                 self._file.close()
             except OSError as error:
-                raise self._refused(error) from error
+                raise self._write_error(error) from error
 
     def _flush_blocks(self, at_least: int) -> None:
-        """Write blocks as long as `at_least` events wait."""
-        if self._waits < at_least:
+        """Write blocks while `at_least` events are buffered."""
+        if self._buffered < at_least:
             return
-        events, start = join(self._waiting), 0
+        events, start = join(self._buffer), 0
         while events.size - start >= at_least:
             part = events.part(slice(start, start + BLOCK_EVENTS))
             self._write_block(part)
             start += part.size
-        self._waiting = [events.part(slice(start, None))] if start < events.size else []
-        self._waits = events.size - start
+        self._buffer = [events.part(slice(start, None))] if start < events.size else []
+        self._buffered = events.size - start
 
     def _write_block(self, events: Events) -> None:
         first, last = int(events.time[0]), int(events.time[-1])
@@ -176,9 +177,9 @@ class Writer:
         try:
             self._file.write(data)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
-    def _refused(self, error: OSError) -> TraceFileError:
+    def _write_error(self, error: OSError) -> TraceFileError:
         return TraceFileError(
             f"{self.path} cannot be written: {error.strerror or error}",
             "choose a file in a folder that exists, that you may write to, and that has room",
@@ -186,16 +187,16 @@ class Writer:
 
 
 class Trace:
-    """Reads a trace; the file is mapped, and what has been iterated over leaves memory again.
+    """Reads a trace. The file is mapped, and `blocks` releases the memory of blocks that were iterated over.
 
     Attributes:
         path: the file.
-        header: the newest that the file has.
-        damaged: what is wrong with the file, empty if nothing is known to be; checksums are looked at while
-            `blocks` goes over them, so it is final only after that.
+        header: of the footer; of the preamble if there is no footer.
+        damaged: what is wrong with the file; empty if no damage is known. `blocks` checks the checksums, so the value
+            is final only after it has iterated over all blocks.
 
     Raises:
-        TraceFileError: there is no such file, it is no trace, or a newer one.
+        TraceFileError: there is no such file, it is not a trace, or of a newer version.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -210,41 +211,40 @@ class Trace:
             self._scan(start)
 
     def __len__(self) -> int:
-        """Events in the blocks that the index names; fewer if a block turns out to be damaged."""
+        """The number of events in the index; it falls when `blocks` finds a damaged block."""
         return sum(block.events for block in self._index)
 
     @property
     def index(self) -> tuple[Block, ...]:
-        """The blocks."""
         return tuple(self._index)
 
     @property
     def span(self) -> tuple[int, int]:
-        """First and last time, (0, 0) without events."""
+        """First and last time; (0, 0) without events."""
         return (self._index[0].first, self._index[-1].last) if self._index else (0, 0)
 
     def blocks(self, first: int = 0) -> Iterator[Events]:
-        """The events, a block at a time, as views of the mapped file.
+        """The events in blocks, as views of the mapped file.
+
+        The views stay valid, but the memory of a block is released when the next one is requested, and read again on
+        access. Iteration ends at a block whose checksum or order of times is wrong; `damaged` then names it.
 
         Args:
-            first: the block to begin with.
-
-        The views stay valid, but a block's memory is given back when the next one is asked for. Iteration ends
-        at a block whose checksum or order of times is wrong; `damaged` then says so.
+            first: index of the block to begin with.
         """
         last_time = self._index[first - 1].last if first else 0
         for number in range(first, len(self._index)):
             block = self._index[number]
             events = self._events(block)
-            if not (wrong := self._fault_of(block, events, last_time)):
+            if not (damage := self._damage(block, events, last_time)):
                 last_time = block.last
                 yield events
             del events
-            self._give_back(block)
-            if wrong:
+            self._release(block)
+            if damage:
                 left = sum(later.events for later in self._index[number:])
                 self.damaged = (
-                    f"block {number} at byte {block.offset} {wrong}; {left:,} events from there on are left out"
+                    f"block {number} at byte {block.offset} {damage}; {left:,} events from there on are left out"
                 )
                 del self._index[number:]
                 return
@@ -262,15 +262,15 @@ class Trace:
             raise TraceFileError(f"the trace {self.path} cannot be read: {why}", "check the path") from error
 
     def _read_preamble(self) -> int:
-        none = TraceFileError(
+        not_a_trace = TraceFileError(
             f"{self.path} is no trace" if self._data else f"{self.path} is empty",
             "`foliolab record` and `foliolab import` write traces",
         )
         if len(self._data) < _PREAMBLE.size:
-            raise none
+            raise not_a_trace
         magic, version, size = _PREAMBLE.unpack_from(self._data)
         if magic != _MAGIC:
-            raise none
+            raise not_a_trace
         if version > VERSION:
             raise TraceFileError(
                 f"{self.path} is a trace of version {version}, this FolioLab reads up to {VERSION}", "update FolioLab"
@@ -283,7 +283,7 @@ class Trace:
         return start
 
     def _footer(self, start: int) -> _Footer | None:
-        """The footer, if there is a sound one whose blocks fill the file."""
+        """The footer; None if there is none, or its index does not cover the file."""
         end = len(self._data) - _TRAILER.size
         if end < start:
             return None
@@ -303,7 +303,7 @@ class Trace:
         return footer if offset == at else None
 
     def _scan(self, start: int) -> None:
-        """Find the blocks one behind the other, as far as there are whole ones."""
+        """Make the index of a file without a footer from the headers of its blocks."""
         self._index, at = [], start
         while at + _BLOCK.size <= len(self._data):
             magic, events, _crc, first, last = _BLOCK.unpack_from(self._data, at)
@@ -327,7 +327,8 @@ class Trace:
             at += _aligned(block.events * kind.itemsize)
         return Events(*found)
 
-    def _fault_of(self, block: Block, events: Events, last_time: int) -> str:
+    def _damage(self, block: Block, events: Events, last_time: int) -> str:
+        """What is wrong with a block; empty if nothing is."""
         magic, count, crc, first, last = _BLOCK.unpack_from(self._data, block.offset)
         if magic != _BLOCK_MAGIC or (count, first, last) != block[1:]:
             return "is not what the index says"
@@ -340,13 +341,13 @@ class Trace:
             return "has times that go back"
         return ""
 
-    def _give_back(self, block: Block) -> None:
-        """Let the kernel take back the mapped pages that lie wholly inside of the block."""
+    def _release(self, block: Block) -> None:
+        """Release the mapped pages of a block, without a page that it shares with the block before."""
         if isinstance(self._data, bytes) or not hasattr(mmap, "MADV_DONTNEED"):
             return
         begin = -(-block.offset // mmap.PAGESIZE) * mmap.PAGESIZE
         length = block.offset + _block_bytes(block.events) - begin
         with suppress(OSError):
             if length > 0:
-                # up to the end of its last page: what the next block shares with it is read again
+                # The kernel rounds the length up, so the last page goes, too; the next block faults it in again.
                 self._data.madvise(mmap.MADV_DONTNEED, begin, length)

@@ -1,4 +1,4 @@
-"""A trace's header: where it was recorded, how, and what it cannot know."""
+"""The header of a trace."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class AddressSpace(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         mm: its number in the trace.
-        pid: of the process that had it, 0 if unknown.
-        comm: the process's name as last seen.
+        pid: of its process; 0 if unknown.
+        comm: the last known name of the process.
     """
 
     mm: int
@@ -20,22 +20,22 @@ class AddressSpace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a trace comes from. Unknown keys are skipped: the file's version, not the header's keys, tells formats.
+    """How and where a trace was recorded. Readers ignore unknown keys; the file's version number tells formats apart.
 
     Attributes:
-        source: what recorded it: perf, bpftrace, snapshots, strace, or a generator's name.
-        command: what was recorded, as typed.
-        kernel: the recorded kernel's release, empty if unknown.
-        mm_id: whether it has CONFIG_MM_ID; None if unknown.
-        no_page_mapcount: whether it has CONFIG_NO_PAGE_MAPCOUNT; None if unknown.
+        source: perf, bpftrace, snapshots, strace, or the name of a generator.
+        command: the command that recorded the trace.
+        kernel: release of the recorded kernel; empty if unknown.
+        mm_id: whether that kernel has CONFIG_MM_ID; None if unknown.
+        no_page_mapcount: whether that kernel has CONFIG_NO_PAGE_MAPCOUNT; None if unknown.
         thp: transparent huge page settings by their name below /sys/kernel/mm/transparent_hugepage.
         page_size: bytes.
-        machine: the processor and system, in words.
-        started, finished: ISO 8601 with offset, empty if unknown.
-        lost: events that are known to be lost.
-        exit_uncertainty_ns: summed time between EXIT and GONE.
-        mms: the MMs that are known by name.
-        notes: what a reader should know, a sentence each.
+        machine: processor, number of cores and operating system of the host.
+        started, finished: ISO 8601 with offset; empty if unknown.
+        lost: number of events that the tracer reported as lost.
+        exit_uncertainty_ns: sum of the times between EXIT and GONE.
+        mms: the address spaces.
+        notes: limits of the trace, a sentence each.
     """
 
     source: str = ""

@@ -1,4 +1,4 @@
-"""The operation of a modelled machine that an event of a trace stands for."""
+"""Translation of trace events to operations of the modelled machine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from foliolab.framework.trace import events as ev
 
 
 def operation_of(row: Mapping[str, int]) -> Operation | None:
-    """The operation that a row stands for; None for facts about the recording, and for what no operation does alone.
+    """The operation of one event; None if the event is not one operation, such as LOST or EXEC.
 
-    MMs and pages are those of the trace; the frame of a file folio is the recorded one.
+    MMs, pages and PFNs are those of the trace.
 
     Args:
-        row: the columns of one event (see `events.Events`).
+        row: the columns of the event (see `events.Events`).
     """
     mm, page, nr, order, other = row["mm"], row["page"], max(row["nr"], 1), row["order"], row["other"]
     known: dict[int, tuple[str, dict[str, int]]] = {

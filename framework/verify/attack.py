@@ -17,7 +17,6 @@ class Progress:
     """The progress of an attack.
 
     Args:
-        attack: its name.
         what: its present work, such as the program that is explored.
         states: the number of states visited so far.
         depth: of the search, or the length of the sequence.

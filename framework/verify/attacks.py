@@ -48,7 +48,6 @@ class Missing:
     """An attack whose module cannot be imported. It leaves every claim undecided, with the reason.
 
     Args:
-        name: of the attack.
         why: the reason, such as a package that is not installed.
     """
 
@@ -56,7 +55,6 @@ class Missing:
     why: str
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Raise NothingMeasured with the reason."""
         raise NothingMeasured(f"the attack {self.name} cannot be loaded: {self.why}", "reinstall FolioLab")
 
 

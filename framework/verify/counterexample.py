@@ -96,7 +96,6 @@ class Counterexample(Document, frozen=True, kw_only=True):
         return found
 
     def operations(self, thread: int) -> list[Operation]:
-        """The operations of a thread."""
         return [Operation.parse(text) for text in self.threads[thread]]
 
 
@@ -115,7 +114,6 @@ def path_for(counterexample: Counterexample, output: Path, first: bool = True) -
     """The file that a counterexample is written to.
 
     Args:
-        counterexample: the counterexample.
         output: a folder, or a file (with suffix .json) for the first of several; the others go beside it.
         first: whether this is the first counterexample.
     """

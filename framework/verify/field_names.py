@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from foliolab.framework.contract.policy import Per, Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Per, Stored
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTE_WRITE
 from foliolab.framework.engine.structs import PTE_SIZE
@@ -22,8 +23,6 @@ def name_of(machine: Machine, ref: Ref, folio: tuple[int, int] = (-1, 0)) -> str
     """The name of a field by its owner and element.
 
     Args:
-        machine: the machine.
-        ref: the field.
         folio: (head, pages) of the folio that is named without its frame number.
 
     Returns:
@@ -72,8 +71,6 @@ def value_text(name: str, value: int, stored: Stored | None = None) -> str:
     """A value as text.
 
     Args:
-        name: of the field.
-        value: its value.
         stored: the policy's field; its named bits are shown by name.
     """
     if ".pte[" in name or ".pmd[" in name:

@@ -18,13 +18,11 @@ class Finding:
     """One attack's verdict on one claim.
 
     Args:
-        attack: its name.
         claim: a capability that the policy declares, or OWED.
         verdict: held (within the bound), refuted, or undecided (the budget was used up, or the attack cannot tell).
         bound: what was covered, in words. "Held" is valid within this bound only.
         counterexample: of a refuted claim; confirmed by the interpreted engine.
         states: the number of states (or operations, or queries).
-        seconds: how long the attack took.
     """
 
     attack: str

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Final
 
-from foliolab.framework.contract.policy import Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
@@ -24,7 +25,6 @@ class Pile:
 
     Args:
         name: a description.
-        order: of the folio.
         pages: counted mappings of one round; 1 for a PMD, which counts once.
         most_mms: the number of MMs, at most.
         pmd: whether PMDs map the folio.
@@ -60,12 +60,10 @@ class Pile:
         return -(-rounds // mms), mms
 
     def reaches(self, n: int) -> bool:
-        """Whether n mappings are possible."""
         times, mms = self.spread(n)
         return n <= self.most and times * mms * self.pages >= n
 
     def shape(self, n: int) -> Shape:
-        """A machine that is large enough for n mappings."""
         times, mms = self.spread(n)
         apart = PTRS_PER_PTE if self.pmd else self.pages
         nr_pages = 2 << self.order
@@ -145,7 +143,6 @@ class Limit:
 
     Args:
         field: its name, with the element of an array.
-        ctype: its type.
         at: the first number of mappings (or MMs) whose value does not fit.
     """
 
@@ -158,7 +155,6 @@ def limits(scheme: Scheme, seen: dict[int, Extremes]) -> list[Limit]:
     """The limits of all fields that grew linearly over the last three numbers of mappings.
 
     Args:
-        scheme: the policy.
         seen: extreme values by number of mappings.
     """
     numbers = sorted(seen)[-3:]

@@ -12,12 +12,7 @@ from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation, references, violations
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
-from foliolab.framework.engine.structs import (
-    MAPPING_ANON,
-    PG_anon_exclusive,
-    PG_partially_mapped,
-    PG_swapcache,
-)
+from foliolab.framework.engine.structs import MAPPING_ANON, PG_anon_exclusive, PG_partially_mapped, PG_swapcache
 from foliolab.framework.engine.truth import Truth, scan
 from foliolab.framework.errors import AccessError, FieldOverflow, FolioLabError, LostLock
 from foliolab.framework.verify.watchdog import Endless, Stuck, Watchdog
@@ -58,7 +53,6 @@ def spoils(broken: Sequence[Violation]) -> bool:
 
 
 def _location(fault: BaseException) -> str:
-    """File and line of the author's text that raised an exception."""
     steps = [
         (frame.f_globals.get("__name__", ""), frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(fault.__traceback__)
@@ -114,7 +108,6 @@ class Watch:
         """Run an operation and return the violations, in the order in which they occurred.
 
         Args:
-            operation: what to run.
             look: whether to check the state afterwards. Otherwise only a failure of the operation itself is found.
 
         Raises:

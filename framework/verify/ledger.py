@@ -114,7 +114,6 @@ class TextRecord:
 
     @property
     def date(self) -> str:
-        """Of the newest verdict."""
         return max((one.date for one in self.verdicts), default="")
 
 
@@ -143,7 +142,6 @@ class Ledger:
 
     @classmethod
     def of(cls, registry: Registry) -> Ledger:
-        """The user's verdicts, and those that the plugins of a registry ship."""
         return cls({
             registry.findings[name]: plugin.offers["policies"]
             for plugin in registry.plugins
@@ -152,7 +150,7 @@ class Ledger:
 
     def _records(self, path: Path) -> list[TextRecord]:
         try:
-            return _read(path)
+            return load(path)
         except ResultFileError as fault:
             self.problems.append(fault.what)
             return []
@@ -252,7 +250,6 @@ def shipped_record(verification: Verification, scheme: Scheme) -> TextRecord:
     """A run's verdicts, to ship beside the policy.
 
     Args:
-        verification: the run.
         scheme: the policy as it stands in its files.
     """
     from foliolab.framework.engine.policytree import source_digest
@@ -274,10 +271,6 @@ def folder() -> Path:
 def keep(verification: Verification, scheme: Scheme) -> Path | None:
     """Write a run's verdicts into the ledger.
 
-    Args:
-        verification: the run.
-        scheme: the policy that was attacked.
-
     Returns:
         the file, or None where the folder cannot be written.
     """
@@ -288,7 +281,7 @@ def keep(verification: Verification, scheme: Scheme) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         old: TextRecord | None = None
         with suppress(ResultFileError):  # no such file yet, or a damaged one, which is replaced
-            old = next((one for one in _read(path) if (one.digest, one.origin) == (record.digest, record.origin)), None)
+            old = next((one for one in load(path) if (one.digest, one.origin) == (record.digest, record.origin)), None)
         save([merged(old, record)], path)
         return path
     return None
@@ -306,24 +299,20 @@ def save(records: Iterable[TextRecord], path: str | os.PathLike[str]) -> None:
     write_atomically(path, json.dumps(data, indent=1).encode() + b"\n")
 
 
-def load(path: str | os.PathLike[str]) -> list[TextRecord]:
-    """Read records.
-
-    Raises:
-        ResultFileError: the file does not exist, or does not hold records.
-    """
-    return _read(Path(path))
-
-
 def _own_files() -> list[Path]:
     with suppress(OSError):
         return sorted(folder().glob("*.json"))
     return []
 
 
-def _read(path: Path) -> list[TextRecord]:
+def load(path: str | os.PathLike[str]) -> list[TextRecord]:
+    """Read records.
+
+    Raises:
+        ResultFileError: the file does not exist, or does not hold records.
+    """
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(Path(path).read_bytes())
         schema = data["schema"]
         if isinstance(schema, int) and schema > SCHEMA:
             raise ResultFileError(f"the findings {path} are of schema {schema}, this FolioLab reads up to {SCHEMA}")

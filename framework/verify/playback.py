@@ -63,7 +63,6 @@ class Playback:
     """The result of playing a counterexample.
 
     Args:
-        frames: the steps.
         violations: in the order in which they were found.
         states: for each step the bytes of memory that it changed: (offset, bytes).
         turns: of threads: the number of frames after each operation of the set-up, and after each turn.
@@ -82,7 +81,6 @@ def counted(machine: Machine, folio: tuple[int, int]) -> Callable[[int], bool]:
     other thread reads that memory, except the allocator's free lists, which the verifier does not examine.
 
     Args:
-        machine: the machine.
         folio: (head, pages) of the folio that the threads share.
 
     Returns:
@@ -121,8 +119,6 @@ def confirm(counterexample: Counterexample, scheme: Scheme) -> bool:
 
 
 class _Recorder:
-    """Records each step with the bytes that it changed."""
-
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.playback = Playback()
@@ -225,13 +221,10 @@ def _ends(counterexample: Counterexample, broken: list[Violation]) -> bool:
 
 
 class _Observer:
-    """Calls a function for each access of a sequence."""
-
     def __init__(self, seen: Callable[[Access], None]) -> None:
         self.seen = seen
 
     def access(self, op: str, ref: Any, old: int, new: int) -> None:
-        """See `machine.memory.Observer`."""
         from foliolab.framework.verify.scheduler import location
 
         self.seen(Access(0, op, ref, old, new, location()))
@@ -427,7 +420,6 @@ class _SchedulePlayer:
 
 
 def _answer_text(operation: Operation, answers: list[int]) -> str:
-    """An operation's result in words."""
     if operation.name == "maybe_shared":
         return "maybe shared" if answers[-1] else "exclusive"
     if operation.name == "write":

@@ -22,9 +22,6 @@ class Refutations:
     """Collects an attack's refutations.
 
     Args:
-        attack: its name.
-        scheme: the policy.
-        budget: of the attack.
         tell: called with each refutation.
     """
 
@@ -48,7 +45,6 @@ class Refutations:
         """Shorten a breach, and report it if the interpreted engine confirms it.
 
         Args:
-            breach: a sequence that breaks a law.
             states: the number of states visited before.
         """
         violation = breach.violation

@@ -55,8 +55,6 @@ class Access:
 
     Args:
         thread: the thread that did the access.
-        op: the primitive's name.
-        ref: the accessed field.
         old, new: the values before and after, as the thread sees them.
         location: file and line of the source that did the access.
     """
@@ -127,7 +125,6 @@ class Scheduler:
 
     # -- from outside ------------------------------------------------------------------------------------
     def start(self, functions: list[Callable[[], Any]]) -> None:
-        """Start a thread for each function. Each runs up to its first access."""
         self.memory.views = {code: _View(self, raw) for code, raw in self.memory.raw.items()}
         self.memory.observer = self
         self.memory.waiter = self.wait
@@ -216,7 +213,6 @@ class Scheduler:
         self.left[self._current.number] = 0
 
     def access(self, op: str, ref: Ref, old: int, new: int) -> None:
-        """One access of the running thread (see `machine.memory.Observer`)."""
         self._op = op
         self._note_locks(op, ref, old, new)
         self._pending = Access(self._current.number, op, ref, old, new, location())

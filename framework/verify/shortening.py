@@ -24,7 +24,6 @@ class Breach:
     """A sequence whose last operation breaks a law.
 
     Args:
-        shape: of the machine that it runs on.
         operations: the sequence.
         violation: of the law, after the last operation.
     """
@@ -40,7 +39,6 @@ class Breach:
         return len(self.operations), len(numbers), sum(map(abs, numbers))
 
     def counterexample(self, scheme: Scheme, attack: str) -> Counterexample:
-        """The breach as a counterexample of a policy, found by an attack."""
         shape = {name: int(value) for name, value in vars(self.shape).items() if value}
         return Counterexample(
             policy=scheme.name,
@@ -57,7 +55,6 @@ class Repeater:
     """Runs sequences, each on a fresh machine.
 
     Args:
-        scheme: the policy.
         stopped: whether to stop.
     """
 

@@ -34,13 +34,10 @@ class Structural:
     name = NAME
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Look for a field that overflows or does not return to its initial value (see `Attack.run`)."""
         return _Inspection(scheme, budget, tell).run()
 
 
 class _Inspection:
-    """The structural attack on one policy."""
-
     def __init__(self, scheme: Scheme, budget: Budget, tell: Tell) -> None:
         self.scheme = scheme
         self.budget = budget
@@ -166,7 +163,6 @@ def stored(scheme: Scheme) -> str:
 
 
 def _highest(scheme: Scheme, nr: int) -> list[int]:
-    """The `nr` highest IDs, in descending order."""
     return [scheme.max_mm_id - i for i in range(min(nr, scheme.max_mm_id))]
 
 

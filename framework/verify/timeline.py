@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from foliolab.framework.contract.policy import Scheme, Stored
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.machine.layout import CTYPES, Field
@@ -26,7 +27,6 @@ class Value:
     Args:
         name: as `field_names.name_of` writes it.
         value: what is stored there.
-        stored: the field.
     """
 
     name: str
@@ -41,7 +41,6 @@ class Change:
     Args:
         name: as `field_names.name_of` writes it.
         old, new: before and after.
-        stored: the field.
     """
 
     name: str
@@ -52,10 +51,6 @@ class Change:
 
 class Timeline:
     """A counterexample after it was played, for access to every step. Step -1 is the initial state.
-
-    Args:
-        counterexample: the counterexample to play.
-        scheme: the policy.
 
     Attributes:
         folio: (head, pages) of the folio that the threads share; its fields are named without a frame number.
@@ -88,7 +83,6 @@ class Timeline:
 
     @property
     def breaks(self) -> bool:
-        """Whether the law that the counterexample names breaks."""
         return any(one.law == self.counterexample.law for one in self.playback.violations)
 
     def at(self, step: int) -> Machine:
@@ -133,7 +127,6 @@ class Timeline:
         return {head: tuple(int(count) for count in truth.mappings[:, head]) for head in heads}
 
     def source(self, step: int) -> str:
-        """The source line that a step's access was done in."""
         file, _, line = self.frames[step].location.rpartition(":")
         return linecache.getline(file, int(line)).strip() if line.isdecimal() else ""
 

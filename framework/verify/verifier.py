@@ -42,7 +42,6 @@ class Verification(Document, frozen=True, kw_only=True):
         digest: of the policy's text (`policytree.policy_digest`).
         verifier: digest of the engine and verifier that judged; empty in files of older versions.
         claims: the capabilities that the policy declares.
-        findings: of all attacks.
         interrupted: whether the verification was stopped early.
         seconds: how long the verification took.
         started: ISO 8601.
@@ -84,6 +83,29 @@ class Verification(Document, frozen=True, kw_only=True):
         return list(best.values())
 
 
+class Verdicts(Document, frozen=True, kw_only=True):
+    """The file of `foliolab verify --json`: the verifications of all policies of one command.
+
+    Attributes:
+        verifications: in the order in which they ran.
+        command: the command line that repeats them.
+    """
+
+    WHAT = "file of verdicts"
+    MADE_BY = "foliolab verify --json"
+
+    verifications: list[Verification]
+    command: str = ""
+
+    @property
+    def refuted(self) -> bool:
+        return any(finding.verdict == "refuted" for one in self.verifications for finding in one.findings)
+
+    @property
+    def interrupted(self) -> bool:
+        return any(one.interrupted for one in self.verifications)
+
+
 def _length(finding: Finding) -> tuple[int, int]:
     example = finding.counterexample
     assert example is not None
@@ -95,8 +117,6 @@ class _Running:
     """An attack in its child process.
 
     Args:
-        attack: the attack.
-        child: its process.
         findings: its result; None until it has ended.
         failure: why it ended without a result.
         early: the refutations that it reported before its end.
@@ -130,8 +150,6 @@ def verify(
     """Attack a policy.
 
     Args:
-        scheme: the policy.
-        attacks: the attacks to run.
         budget: of each attack.
         tell: called with progress and refutations.
         jobs: 0 runs the attacks in this process, one after the other, each with an equal share of the time; any other

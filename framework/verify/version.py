@@ -84,7 +84,6 @@ def _code(value: object) -> Iterator[str]:
 
 
 def _is_text(statement: object) -> bool:
-    """Whether a statement is a docstring: a statement that consists of a string only."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

@@ -120,7 +120,6 @@ class Watchdog:
 
 
 def _raise_in(thread: int, what: type[BaseException] | None) -> None:
-    """Raise an exception in another thread; None takes back one that is not delivered yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if what is None else ctypes.py_object(what))
 
 

@@ -10,18 +10,17 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPushButton,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
 from foliolab.gui.benchmark.measure import Wish
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
+from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.desk import Desk
 
 MEMORIES: Final = ("16M", "64M", "256M", "1G")
@@ -44,27 +43,17 @@ class Controls(QWidget):
         super().__init__()
         self._desk = desk
         self.policies = PolicyChooser(desk.library, desk.notices)
-        self.baseline = QComboBox()
-        self.baseline.setAccessibleName("Baseline of the measurement")
-        self.workloads = QListWidget()
-        self.workloads.setAccessibleName("Workloads")
-        self.sizes = QLineEdit(QUICK)
-        self.sizes.setAccessibleName("Folio sizes")
-        self.sizes.setToolTip("Folio sizes, such as 4K,64K,2M or 16K-1M, or all")
-        self.memory = QComboBox()
+        self.baseline = named(QComboBox(), "Baseline of the measurement")
+        self.workloads = named(QListWidget(), "Workloads")
+        self.sizes = named(QLineEdit(QUICK), "Folio sizes", "Folio sizes, such as 4K,64K,2M or 16K-1M, or all")
+        self.memory = named(QComboBox(), "Modelled memory of each workload")
         self.memory.addItems(MEMORIES)
         self.memory.setCurrentText("64M")
-        self.memory.setAccessibleName("Modelled memory of each workload")
-        self.rounds = QSpinBox()
-        self.rounds.setRange(0, 1000)
+        self.rounds = named(QSpinBox(maximum=1000), "Interleaved rounds")
         self.rounds.setSpecialValueText("as many as a verdict needs")
-        self.rounds.setAccessibleName("Interleaved rounds")
-        self.quick = QCheckBox("quick")
-        self.quick.setToolTip("Take less time for each case")
+        self.quick = named(QCheckBox("quick"), "quick", "Take less time for each case")
         self.quick.setChecked(True)
-        self.start = QPushButton("Measure")
-        self.start.setProperty("role", "primary")
-        self.stop = QPushButton("Stop")
+        self.start, self.stop = primary("Measure"), QPushButton("Stop")
         self.stop.setEnabled(False)
         self._arrange()
         self.workloads.setMinimumHeight(90)
@@ -81,15 +70,9 @@ class Controls(QWidget):
         form.addRow("&Memory", self.memory)
         form.addRow("&Rounds", self.rounds)
         form.addRow("", self.quick)
-        layout = QVBoxLayout(self)
-        for text, part in (("Policies, two or more", self.policies), ("Workloads", self.workloads)):
-            heading = QLabel(text)
-            heading.setProperty("role", "heading")
-            layout.addWidget(heading)
-            layout.addWidget(part, 1)
-        layout.addLayout(form)
-        layout.addWidget(self.start)
-        layout.addWidget(self.stop)
+        policies, workloads = label("Policies, two or more", "heading"), label("Workloads", "heading")
+        lists = (policies, (self.policies, 1), workloads, (self.workloads, 1))
+        column(*lists, form, self.start, self.stop, of=self)
 
     def refill(self) -> None:
         """List the policies and workloads of the library again."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QHelpEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QToolTip, QWidget
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
 
 from foliolab.gui.benchmark.series import size_name
+from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.theme import Theme
 
@@ -25,14 +25,13 @@ OTHERS: Final = ("cache_lines", "lock_sections")
 LEFT, BOTTOM, TOP = 46, 34, 22
 
 
-class CountedBars(QWidget):
+class CountedBars(Painted):
     """The bars of one workload. The values are counted, so they do not depend on the host."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
+        super().__init__(theme)
         self.setObjectName("benchmark.counted")
         self.setAccessibleName("Counted accesses per page")
-        self._theme = theme
         self._result: Result | None = None
         self._workload = ""
         self._bars: list[tuple[QRectF, str]] = []
@@ -43,10 +42,6 @@ class CountedBars(QWidget):
         cells = self._cells()
         texts = [f"{policy} {size_name(kib)}: {sum(values.values()):.3g} per page" for kib, policy, values in cells]
         self.setAccessibleDescription("; ".join(texts))
-        self.update()
-
-    def paint(self, theme: Theme) -> None:
-        self._theme = theme
         self.update()
 
     def _cells(self) -> list[tuple[int, str, dict[str, float]]]:
@@ -149,12 +144,4 @@ class CountedBars(QWidget):
             x += wide + 36
 
     def text_at(self, position: QPoint) -> str:
-        """The text about the part of a bar at a position; empty for none."""
         return next((text for box, text in self._bars if box.contains(position)), "")
-
-    def event(self, event: QEvent) -> bool:
-        """Show the value of a bar as a tool tip."""
-        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            QToolTip.showText(event.globalPos(), self.text_at(event.pos()))
-            return True
-        return super().event(event)

@@ -12,8 +12,8 @@ from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen, QResizeEvent
 
 from foliolab.framework.plugins.selection import size_text
-from foliolab.gui.benchmark.curve import Curve
-from foliolab.gui.window.theme import SYMBOLS, Theme
+from foliolab.gui.benchmark.series import Curve
+from foliolab.gui.window.theme import SYMBOLS, Theme, Themed
 
 INTERVAL: Final = 200
 """Least milliseconds between two drawings."""
@@ -44,12 +44,8 @@ class _Drawn:
     name: Any
 
 
-class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
-    """A plot of curves.
-
-    Args:
-        theme: the colours.
-        sizes: whether x is log2 of a folio size in KiB.
+class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
+    """A plot of curves; x is log2 of a folio size in KiB.
 
     Signals:
         pointed: the text of the point under the mouse; empty for none.
@@ -57,8 +53,8 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
 
     pointed = Signal(str)
 
-    def __init__(self, theme: Theme, *, sizes: bool = True) -> None:
-        super().__init__(axisItems={"bottom": SizeAxis("bottom")} if sizes else {})
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(axisItems={"bottom": SizeAxis("bottom")})
         self._theme = theme
         self._curves: tuple[Curve, ...] = ()
         self._drawn: dict[str, _Drawn] = {}
@@ -71,14 +67,12 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         self._rule = pg.InfiniteLine(angle=0)
         self._rule.setVisible(False)
         self.addItem(self._rule, ignoreBounds=True)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(INTERVAL)
+        self._timer = QTimer(self, singleShot=True, interval=INTERVAL)
         self._timer.timeout.connect(self.draw)
         self.setMouseTracking(True)
         self.scene().sigMouseMoved.connect(self._moved)
         self.setMinimumHeight(140)
-        self.paint_theme(theme)
+        self.paint(theme)
 
     # -- contents --------------------------------------------------------------------------------------
     @property
@@ -102,12 +96,7 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         elif not self._timer.isActive():
             self._timer.start()
 
-    def label(self, left: str, bottom: str) -> None:
-        self.setLabel("left", left)
-        self.setLabel("bottom", bottom)
-
-    def paint_theme(self, theme: Theme) -> None:
-        """Draw in the colours of a theme."""
+    def paint(self, theme: Theme) -> None:
         self._theme = theme
         self.setBackground(theme.panel)
         for side in ("left", "bottom"):
@@ -127,12 +116,13 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         """Draw the curves now."""
         names = {curve.name for curve in self._curves}
         for name in [name for name in self._drawn if name not in names]:
-            self._drop(self._drawn.pop(name))
+            drawn = self._drawn.pop(name)
+            for item in (drawn.bars, drawn.line, drawn.name):
+                self.removeItem(item)
         for curve in self._curves:
-            drawn = self._drawn.get(curve.name)
-            if drawn is None:
-                drawn = self._drawn[curve.name] = self._new_items()
-            self._set(drawn, curve)
+            if curve.name not in self._drawn:
+                self._drawn[curve.name] = self._new_items()
+            self._set(self._drawn[curve.name], curve)
         self._rule.setVisible(self._level is not None)
         if self._level is not None:
             self._rule.setValue(self._level)
@@ -143,10 +133,6 @@ class CurvePlot(pg.PlotWidget):  # type: ignore[misc]
         for item in (drawn.bars, drawn.line, drawn.name):
             self.addItem(item, ignoreBounds=True)
         return drawn
-
-    def _drop(self, drawn: _Drawn) -> None:
-        for item in (drawn.bars, drawn.line, drawn.name):
-            self.removeItem(item)
 
     def _set(self, drawn: _Drawn, curve: Curve) -> None:
         colour = self._theme.of_series(curve.number)

@@ -7,14 +7,38 @@ from dataclasses import dataclass
 from math import log2
 from typing import TYPE_CHECKING, Final
 
-from foliolab.gui.benchmark.curve import Curve
+from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.calibration.prediction import Forecast
     from foliolab.framework.results.comparison import Row
     from foliolab.framework.results.result import Result
+    from foliolab.gui.window.library import Library
 
 SIGNS: Final = {"faster": "▼", "slower": "▲", "same": "="}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve.
+
+    Args:
+        name: unique; shown at the end of the curve.
+        x, y: its points.
+        low, high: the ends of the error bars; empty for none.
+        number: decides the colour and the symbol.
+        dashed: whether the values were not measured on this host, such as published figures.
+        texts: a sentence for each point, shown when the mouse is on it.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    number: int = 0
+    dashed: bool = False
+    texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -128,3 +152,21 @@ def described(result: Result, found: Sequence[Curve], selection: Selection, base
             ends += f", {curve.y[-1]:.3g} at {size_name(round(2 ** curve.x[-1]))}"
         parts.append(f"{curve.name}{' (published)' if curve.dashed else ''}: {ends}")
     return ". ".join(parts)
+
+
+def forecasts(result: Result, rows: Sequence[Row], library: Library) -> Mapping[tuple[str, int, str], Forecast]:
+    """Predict the times by workload, size in KiB and policy.
+
+    Raises:
+        FolioLabError: this kernel is not calibrated, or its calibration cannot be read or does not fit.
+    """
+    from foliolab.framework import calibration, host
+    from foliolab.framework.calibration import prediction
+
+    path = calibration.default_path(host.kernel())
+    if not path.is_file():
+        raise UsageError("this kernel is not calibrated", "run foliolab kernel calibrate as root first")
+    predicted = prediction.predict(
+        result, rows, calibration.Calibration.load(path), lambda policy: "reuse" in library.scheme(policy).capabilities
+    )
+    return predicted.forecasts

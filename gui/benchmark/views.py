@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
 
 from foliolab.gui.benchmark.series import Selection
+from foliolab.gui.window.building import FLUSH, named, row
 
 if TYPE_CHECKING:
     from foliolab.framework.results.result import Result
@@ -26,27 +27,22 @@ class Views(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.workload, self.baseline = QComboBox(), QComboBox()
-        self.workload.setAccessibleName("Workload that is shown")
-        self.baseline.setAccessibleName("Baseline of the ratios")
-        self.scale, self.rest = QComboBox(), QComboBox()
+        self.workload = named(QComboBox(), "Workload that is shown")
+        self.baseline = named(QComboBox(), "Baseline of the ratios")
+        self.scale = named(QComboBox(), "Ratio or absolute")
         self.scale.addItems(["ratio to the baseline", "nanoseconds per page"])
-        self.scale.setAccessibleName("Ratio or absolute")
+        self.rest = named(QComboBox(), "Raw, or with the rest of the kernel")
         self.rest.addItems(["raw", "with the rest of the kernel"])
-        self.rest.setAccessibleName("Raw, or with the rest of the kernel")
         self.published = QPushButton("Published")
         self.published.setCheckable(True)
         self.published.setChecked(True)
         self.published.setToolTip("Show published figures as dashed curves")
         self.published.toggled.connect(self.changed)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        for combo in (self.workload, self.baseline, self.scale, self.rest):
+        combos = (self.workload, self.baseline, self.scale, self.rest)
+        for combo in combos:
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
             combo.currentIndexChanged.connect(self.changed)
-            line.addWidget(combo)
-        line.addWidget(self.published)
-        line.addStretch(1)
+        row(*combos, self.published, 1, of=self, margins=FLUSH)
 
     def offer(self, result: Result) -> None:
         """Offer the workloads and baselines of a result; choices that are still possible stay."""

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.benchmark.controls import Controls
-from foliolab.gui.benchmark.forecasts import forecasts
 from foliolab.gui.benchmark.measure import Wish, request_of
-from foliolab.gui.benchmark.series import curves, described
+from foliolab.gui.benchmark.series import curves, described, forecasts
 from foliolab.gui.benchmark.views import Views
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.building import column, label, named, primary, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,8 +43,6 @@ class BenchmarkWorkspace(Workspace):
 
     name = "benchmark"
     title = "&Benchmark"
-    icon = "benchmark"
-    keys = "Ctrl+3"
     tip = "Measure what policies cost"
 
     def __init__(self, desk: Desk) -> None:
@@ -67,30 +64,18 @@ class BenchmarkWorkspace(Workspace):
         self._build()
 
     def _build(self) -> None:
-        self.welcome, self.point = QLabel(WELCOME), QLabel()
-        self.welcome.setWordWrap(True)
-        self.welcome.setProperty("role", "quiet")
-        self.first = QPushButton("Measure a quick comparison")
-        self.first.setProperty("role", "primary")
+        self.welcome = label(WELCOME, "quiet", wraps=True)
+        self.point = named(label(role="quiet"), "The point under the mouse")
+        self.first = primary("Measure a quick comparison")
         self.first.clicked.connect(self.example)
-        self.point.setProperty("role", "quiet")
-        self.point.setAccessibleName("The point under the mouse")
         self.views.hide()
-        self._centre = QWidget()
-        layout = QVBoxLayout(self._centre)
-        layout.setContentsMargins(8, 6, 8, 6)
-        layout.addWidget(self.welcome)
-        layout.addWidget(self.first, 0, Qt.AlignmentFlag.AlignLeft)
-        layout.addWidget(self.views)
-        layout.addStretch(1)
-        self.setCentralWidget(self._centre)
+        centre = QWidget()
+        self._column = column(self.welcome, self.first, self.views, 1, of=centre, margins=(8, 6, 8, 6))
+        self._column.setAlignment(self.first, Qt.AlignmentFlag.AlignLeft)
+        self.setCentralWidget(centre)
         area = Qt.DockWidgetArea
         self.dock("controls", "What to measure", self.panel(self.controls), area.LeftDockWidgetArea)
-        self._table_host = QWidget()
-        self._table_host.setMinimumHeight(110)
-        inside = QVBoxLayout(self._table_host)
-        inside.setContentsMargins(0, 0, 0, 0)
-        self.dock("verdicts", "Verdicts", self._table_host, area.BottomDockWidgetArea)
+        self.dock("verdicts", "Verdicts", QWidget(), area.BottomDockWidgetArea).setMinimumHeight(140)
         self.resizeDocks([self.docks["controls"]], [240], Qt.Orientation.Horizontal)
         self.resizeDocks([self.docks["verdicts"]], [210], Qt.Orientation.Vertical)
         settings = self.desk.settings
@@ -113,19 +98,12 @@ class BenchmarkWorkspace(Workspace):
 
         theme = self.desk.themes.now
         self.plot, self.bars, self.table = CurvePlot(theme), CountedBars(theme), VerdictTable(theme)
-        self.plot.setObjectName("benchmark.curves")
-        self.plot.setAccessibleName("Curves over folio size")
+        named(self.plot, "Curves over folio size").setObjectName("benchmark.curves")
         self.plot.pointed.connect(self.point.setText)
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.setChildrenCollapsible(False)
-        split.addWidget(self.plot)
-        split.addWidget(self.bars)
-        split.setSizes([380, 170])
-        layout = self._centre.layout()
-        assert isinstance(layout, QVBoxLayout)
-        layout.addWidget(split, 100)
-        layout.addWidget(self.point)
-        self._table_host.layout().addWidget(self.table)  # type: ignore[union-attr]
+        parts = ((self.plot, 0), (self.bars, 0))
+        self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(380, 170)), 100)
+        self._column.addWidget(self.point)
+        self.docks["verdicts"].setWidget(self.table)
 
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
@@ -200,7 +178,6 @@ class BenchmarkWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the result to a file."""
-
         assert self.result is not None
         try:
             self.result.save(path)
@@ -270,12 +247,12 @@ class BenchmarkWorkspace(Workspace):
         predicted = self._forecasts(result) if selection.rest else {}
         found = curves(result, self.rows, baseline, selection, predicted)
         unit = f"time, {baseline} = 1" if selection.ratio else "ns per page"
-        self.plot.label(unit, f"folio size, {selection.workload}")
+        self.plot.setLabels(left=unit, bottom=f"folio size, {selection.workload}")
         self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
         self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, selection.workload)
         every = self.views.all_workloads
-        self.table.show_rows([row for row in self.rows if every or row.workload == selection.workload])
+        self.table.show_verdicts([row for row in self.rows if every or row.workload == selection.workload])
 
     def _forecasts(self, result: Result) -> Mapping[tuple[str, int, str], Forecast]:
         """Times with the rest of the kernel; if there are none, a notice says once why."""
@@ -289,12 +266,6 @@ class BenchmarkWorkspace(Workspace):
             return {}
 
     # -- hooks of workspaces ---------------------------------------------------------------------------
-    def paint(self, theme: Theme) -> None:
-        if self.plot is not None and self.bars is not None and self.table is not None:
-            self.plot.paint_theme(theme)
-            self.bars.paint(theme)
-            self.table.paint(theme)
-
     def refresh(self) -> None:
         self.controls.refill()
 
@@ -316,22 +287,22 @@ class BenchmarkWorkspace(Workspace):
         except FolioLabError:
             return ()
 
-    def receive(self, what: object) -> None:
-        """Show a result or its file; or choose what a dictionary says, as `Controls.choose` takes it.
-
-        With "start" in the dictionary, the measurement starts.
-        """
+    def show_file(self, path: Path) -> None:
+        """Show the result of a file."""
         from foliolab.framework.results.result import Result
 
-        if isinstance(what, Path):
-            self.show_result(Result.load(what))
-            self.path = what
-        elif isinstance(what, Result):
-            self.show_result(what)
-        elif isinstance(what, dict):
-            self._receive(what)
+        self.show_result(Result.load(path))
+        self.path = path
 
-    def _receive(self, what: dict[str, Any]) -> None:
+    def show_object(self, what: object) -> None:
+        """Show a result."""
+        from foliolab.framework.results.result import Result
+
+        assert isinstance(what, Result)
+        self.show_result(what)
+
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the keys are those of `Controls.choose`, and `start`: whether to measure."""
         self.controls.choose(what)
         if not self.controls.wish().workloads:
             first = next((w.name for w in self.desk.library.registry.workloads.values() if not w.program), "")

@@ -6,35 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QBrush
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QPushButton, QWidget
 
 from foliolab.framework.report.words import change_text
-from foliolab.gui.compare.answer import Tone
-from foliolab.gui.compare.pictures import tone_colour
-from foliolab.gui.widgets.basics import ReadOnlyTable
+from foliolab.gui.widgets.cell_table import Cell, CellTable
+from foliolab.gui.window.building import column, label, row
 from foliolab.gui.window.exporting import Row
 
 if TYPE_CHECKING:
     from foliolab.framework.results.difference import Case, Difference
     from foliolab.gui.window.theme import Theme
 
-TONES: Final[dict[str, Tone]] = {
-    "faster": "good",
-    "lower": "good",
-    "slower": "bad",
-    "higher": "bad",
-    "undecided": "doubtful",
-}
+ROLES: Final = {"faster": "good", "lower": "good", "slower": "bad", "higher": "bad", "undecided": "doubtful"}
 SIGNS: Final = {"faster": "▼", "lower": "▼", "slower": "▲", "higher": "▲", "same": "=", "undecided": "?"}
 WORDS: Final = ("slower", "higher", "faster", "lower", "undecided", "same", "only in the first", "only in the second")
 
@@ -51,30 +35,17 @@ class Differences(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setAccessibleName("Difference of two results")
-        self.theme = theme
         self.difference: Difference | None = None
-        self.title, self.summary, self.notes = QLabel(), QLabel(), QLabel()
-        self.title.setProperty("role", "title")
-        self.notes.setProperty("role", "quiet")
-        for label in (self.title, self.summary, self.notes):
-            label.setWordWrap(True)
+        self.title, self.summary = label(role="title", wraps=True), label(wraps=True)
+        self.notes = label(role="quiet", wraps=True)
         self.only = QCheckBox("Only what differs")
         self.only.toggled.connect(self._fill)
-        back = QPushButton("Back to the matrix")
-        back.clicked.connect(self.closed)
-        self.back = back
-        self.table = ReadOnlyTable("Differences")
+        self.back = QPushButton("Back to the matrix")
+        self.back.clicked.connect(self.closed)
+        self.table = CellTable("Differences", (), theme)
         self.table.horizontalHeader().setStretchLastSection(False)
-        first = QHBoxLayout()
-        first.addWidget(self.title, 1)
-        first.addWidget(self.only)
-        first.addWidget(back)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 10, 12, 10)
-        layout.addLayout(first)
-        layout.addWidget(self.summary)
-        layout.addWidget(self.notes)
-        layout.addWidget(self.table, 1)
+        first = row((self.title, 1), self.only, self.back)
+        column(first, self.summary, self.notes, (self.table, 1), of=self, margins=(12, 10, 12, 10))
 
     def show_difference(self, first: Path, second: Path, difference: Difference) -> None:
         """Show the difference of two result files."""
@@ -104,27 +75,17 @@ class Differences(QWidget):
         return sorted(found, key=lambda case: WORDS.index(case.word))
 
     def _fill(self) -> None:
-        cases = self._shown()
-        self.table.setColumnCount(len(self.headings))
-        self.table.setHorizontalHeaderLabels(self.headings)
-        self.table.setRowCount(len(cases))
-        keys = len(self.difference.headings) if self.difference else 0
-        for number, case in enumerate(cases):
-            for column, text in enumerate(_row(case)):
-                item = QTableWidgetItem(text)
-                if keys <= column < keys + 4:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.table.setItem(number, column, item)
-            last = QTableWidgetItem(f"{SIGNS.get(case.word, '')} {case.word}".strip())
-            last.setForeground(QBrush(tone_colour(TONES.get(case.word, "quiet"), self.theme)))
-            self.table.setItem(number, len(self.headings) - 1, last)
+        self.table.show_rows([_cells(case) for case in self._shown()], self.headings)
 
     def export_table(self) -> tuple[Sequence[str], Sequence[Row]]:
         return self.headings, self.rows()
 
-    def paint_in(self, theme: Theme) -> None:
-        self.theme = theme
-        self._fill()
+
+def _cells(case: Case) -> list[Cell]:
+    texts = _row(case)[:-1]
+    verdict = f"{SIGNS.get(case.word, '')} {case.word}".strip()
+    cells = [Cell(text, right=at >= len(case.key)) for at, text in enumerate(texts)]
+    return [*cells, Cell(verdict, ROLES.get(case.word, "quiet"))]
 
 
 def _row(case: Case) -> list[str]:

@@ -6,23 +6,17 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QLineEdit, QSizePolicy, QWidget
 
 from foliolab.gui.compare.answer import Answer, Question
 from foliolab.gui.compare.pictures import Plot
-from foliolab.gui.widgets.basics import ReadOnlyTable, button, set_role
-from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.widgets.basics import button, set_role
+from foliolab.gui.widgets.cell_table import Cell as Text
+from foliolab.gui.widgets.cell_table import CellTable
+from foliolab.gui.window.building import column, label, named, row
+from foliolab.gui.window.exporting import Exportable
 
 if TYPE_CHECKING:
     from foliolab.gui.compare.measure import Cell
@@ -46,21 +40,16 @@ class Evidence(QWidget):
     wanted = Signal(object)
     leave = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.cell: Cell | None = None
         self.answer: Answer | None = None
         self.setAccessibleName("Evidence")
-        self.title, self.verdict, self.sentence = QLabel(), QLabel(), QLabel()
-        self.title.setProperty("role", "heading")
-        for label in (self.title, self.verdict, self.sentence):
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.plot = Plot()
-        self.table = ReadOnlyTable("Evidence, as a table")
-        self.line = QLineEdit()
-        self.line.setReadOnly(True)
-        self.line.setAccessibleName("The command line that repeats this")
+        self.title = label(role="heading", wraps=True, selectable=True)
+        self.verdict, self.sentence = (label(wraps=True, selectable=True) for _ in range(2))
+        self.plot = Plot(theme)
+        self.table = CellTable("Evidence, as a table", (), theme)
+        self.line = named(QLineEdit(readOnly=True), "The command line that repeats this")
         self.copy = button("Copy", "Copy the command line", self._copy)
         self.measure = button("Measure", "Measure this cell", self._measure)
         self.workspaces = {name: button(title, f"Open in {title}", self._leave) for name, title in TITLES.items()}
@@ -68,25 +57,13 @@ class Evidence(QWidget):
         self.clear()
 
     def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        for part in (self.title, self.verdict, self.sentence, self.plot):
-            layout.addWidget(part)
-        layout.addWidget(self.table, 1)
-        layout.addStretch(0)
-        line = QHBoxLayout()
-        line.addWidget(self.line, 1)
-        line.addWidget(self.copy)
-        layout.addLayout(line)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.measure)
-        buttons.addStretch(1)
-        self._open_in = QLabel("Open in")
-        self._open_in.setProperty("role", "quiet")
-        buttons.addWidget(self._open_in)
+        self._open_in = label("Open in", "quiet")
         for opener in self.workspaces.values():
             opener.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-            buttons.addWidget(opener)
-        layout.addLayout(buttons)
+        line = row((self.line, 1), self.copy)
+        buttons = row(self.measure, 1, self._open_in, *self.workspaces.values())
+        texts = (self.title, self.verdict, self.sentence)
+        column(*texts, self.plot, (self.table, 1), 0, line, buttons, of=self)
 
     def clear(self) -> None:
         """Show that no cell is chosen."""
@@ -114,7 +91,8 @@ class Evidence(QWidget):
         self._say_verdict(answer.tone, " ".join(filter(None, parts)))
         self.sentence.setText(f"{question.asks}\n\n{answer.sentence}")
         self.plot.show_curve(answer.curve)
-        _fill(self.table, answer)
+        self.table.setVisible(bool(answer.rows))
+        self.table.show_rows([[Text(text, tip=text) for text in row] for row in answer.rows], answer.headings)
         command = shlex.join(answer.command)
         self.line.setText(command)
         self.line.setCursorPosition(0)
@@ -135,16 +113,8 @@ class Evidence(QWidget):
     def exportables(self) -> Sequence[Exportable]:
         """The curve and the table, if they are shown."""
         picture = self.plot if self.plot.isVisible() else None
-        table = self._export_table if self.answer is not None and self.answer.rows else None
+        table = self.table.table if self.answer is not None and self.answer.rows else None
         return [Exportable("evidence", "Evidence", picture, table)] if picture is not None or table is not None else ()
-
-    def _export_table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        assert self.answer is not None
-        return self.answer.headings, self.answer.rows
-
-    def paint_in(self, theme: Theme) -> None:
-        self.plot.theme = theme
-        self.plot.update()
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.line.text())
@@ -157,16 +127,3 @@ class Evidence(QWidget):
         for name, pressed in self.workspaces.items():
             if pressed is self.sender():
                 self.leave.emit(name)
-
-
-def _fill(table: QTableWidget, answer: Answer) -> None:
-    table.setVisible(bool(answer.rows))
-    table.clear()
-    table.setColumnCount(len(answer.headings))
-    table.setHorizontalHeaderLabels(list(answer.headings))
-    table.setRowCount(len(answer.rows))
-    for row, values in enumerate(answer.rows):
-        for column, text in enumerate(values):
-            item = QTableWidgetItem(text)
-            item.setToolTip(text)
-            table.setItem(row, column, item)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy
 
 from foliolab.gui.compare.answer import NOTHING, Curve, Tone
+from foliolab.gui.widgets.painted import Painted
 
 if TYPE_CHECKING:
     from foliolab.gui.window.theme import Theme
@@ -110,13 +111,12 @@ def _curve(
         painter.drawEllipse(point, radius, radius)
 
 
-class Plot(QWidget):
+class Plot(Painted):
     """A curve with axes."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(theme)
         self.curve = NOTHING
-        self.theme: Theme | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Curve")
 
@@ -132,10 +132,10 @@ class Plot(QWidget):
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        if self.theme is not None and len(self.curve.points) > 1:
+        if len(self.curve.points) > 1:
             painter = QPainter(self)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._draw(painter, QRectF(self.rect()), self.theme)
+            self._draw(painter, QRectF(self.rect()), self._theme)
             painter.end()
 
     def _draw(self, painter: QPainter, rect: QRectF, theme: Theme) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from PySide6.QtCore import QModelIndex, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
@@ -10,9 +10,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 
 from foliolab.gui.compare.delegate import HEIGHT, CellDelegate
 from foliolab.gui.compare.matrix import Matrix
-
-if TYPE_CHECKING:
-    from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 FIRST: Final = 0.19
 """Share of the width for the column of names."""
@@ -85,7 +83,7 @@ class Header(QHeaderView):
         super().mouseReleaseEvent(e)
 
 
-class MatrixView(QTableView):
+class MatrixView(QTableView, Themed):
     """The view of the matrix.
 
     Signals:
@@ -116,7 +114,7 @@ class MatrixView(QTableView):
         self.setMouseTracking(True)
         self.clicked.connect(self.opened)
 
-    def paint_in(self, theme: Theme) -> None:
+    def paint(self, theme: Theme) -> None:
         self.cells.theme = self.header.theme = theme
         self.viewport().update()
         self.header.viewport().update()

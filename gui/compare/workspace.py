@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.report.result_files import kind_of, load
 from foliolab.framework.results.difference import difference
 from foliolab.gui.compare.answer import QUESTIONS, question_named
-from foliolab.gui.compare.banner import Banner
 from foliolab.gui.compare.collector import QUESTION_OF, Collector
 from foliolab.gui.compare.differences import Differences
 from foliolab.gui.compare.evidence import Evidence
@@ -21,13 +20,13 @@ from foliolab.gui.compare.matrix import Matrix
 from foliolab.gui.compare.measure import Cell
 from foliolab.gui.compare.queue import Queue
 from foliolab.gui.compare.table import MatrixView
-from foliolab.gui.compare.welcome import Welcome
+from foliolab.gui.compare.welcome import Banner, Welcome
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,8 +44,6 @@ class CompareWorkspace(Workspace):
 
     name = "compare"
     title = "&Compare"
-    icon = "compare"
-    keys = "Ctrl+1"
     tip = "All policies and all questions at a glance"
 
     def __init__(self, desk: Desk) -> None:
@@ -55,7 +52,7 @@ class CompareWorkspace(Workspace):
         self.collector = Collector(desk.library, desk.settings.text(BASELINE))
         self.queue = Queue(desk, self.matrix, self.collector, self)
         self.view = MatrixView(self.matrix, desk.themes.now)
-        self.evidence = Evidence()
+        self.evidence = Evidence(desk.themes.now)
         self.differences = Differences(desk.themes.now)
         self.welcome = Welcome()
         self.welcome.setVisible(desk.settings.flag(TOURS, True))
@@ -63,8 +60,7 @@ class CompareWorkspace(Workspace):
         self._first: Path | None = None
         """The file whose result the matrix shows."""
         self._pending: list[Cell] = []
-        self._filling = QTimer(self)
-        self._filling.setInterval(0)
+        self._filling = QTimer(self, interval=0)
         self._filling.timeout.connect(self._fill_one)
         self._stale = True
         self._build()
@@ -72,15 +68,8 @@ class CompareWorkspace(Workspace):
 
     # -- building --------------------------------------------------------------------------------------
     def _build(self) -> None:
-        page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.welcome)
-        column.addWidget(self.banner)
-        column.addWidget(self.view, 1)
         self.pages = QStackedWidget()
-        self.pages.addWidget(page)
+        self.pages.addWidget(page(self.welcome, self.banner, (self.view, 1), spacing=0))
         self.pages.addWidget(self.differences)
         self.setCentralWidget(self.pages)
         dock = self.dock("evidence", "Evidence", self.evidence, Qt.DockWidgetArea.RightDockWidgetArea, shown=False)
@@ -147,11 +136,6 @@ class CompareWorkspace(Workspace):
         self._stale = True
         if self.isVisible():
             self._fill()
-
-    def paint(self, theme: Theme) -> None:
-        self.view.paint_in(theme)
-        self.evidence.paint_in(theme)
-        self.differences.paint_in(theme)
 
     def keep(self, settings: Settings) -> None:
         """Store the baseline."""
@@ -299,17 +283,8 @@ class CompareWorkspace(Workspace):
         self.evidence.show_answer(cell, question, self.matrix.answer(cell), bool(self.matrix.state(cell)))
 
     def _open_elsewhere(self, name: str) -> None:
-        cell = self.evidence.cell
-        if cell is None:
-            return
-        pair = list(dict.fromkeys([self.collector.baseline, cell.policy]))
-        sent: dict[str, object] = {
-            "verify": {"policy": cell.policy},
-            "benchmark": {"policies": pair, "quick": True},
-            "explore": {"policies": pair},
-            "policies": {"policy": cell.policy},
-        }
-        self.desk.send(name, sent[name])
+        if self.evidence.cell is not None:
+            self.send_policy(name, self.evidence.cell.policy, self.collector.baseline)
 
     # -- tours -----------------------------------------------------------------------------------------
     def show_tours(self) -> None:
@@ -345,9 +320,8 @@ class CompareWorkspace(Workspace):
         self._stale = True
         if path is None or result is None:
             self.banner.hide()
-            self._fill()
-            return
-        self.banner.show_result(path, result)
+        else:
+            self.banner.show_result(path, result)
         self._fill()
 
     def _show_difference(self, path: Path, result: AnyResult) -> None:
@@ -378,16 +352,13 @@ class CompareWorkspace(Workspace):
             f"Close {self._first.name}", lambda: self._show_result(None, None), lambda: self._show_result(*before)
         )
 
-    def receive(self, what: object) -> None:
-        """Show a result file; or choose a cell: {"policy": name, "question": name}."""
-        if isinstance(what, Path):
-            self.show_file(what)
-        elif isinstance(what, dict):
-            self._fill()
-            cell = Cell(str(what.get("question", QUESTIONS[0].name)), str(what.get("policy", "")))
-            if self.matrix.index_of(cell).isValid():
-                self._choose(cell)
-                self.open_evidence(self.matrix.index_of(cell))
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the keys are `policy` and `question`."""
+        self._fill()
+        cell = Cell(str(what.get("question", QUESTIONS[0].name)), str(what.get("policy", "")))
+        if self.matrix.index_of(cell).isValid():
+            self._choose(cell)
+            self.open_evidence(self.matrix.index_of(cell))
 
     # -- the current view ------------------------------------------------------------------------------
     def exportables(self) -> Sequence[Exportable]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 
 from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
+from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.settings import Settings
 
@@ -30,26 +31,18 @@ class Chooser(QWidget):
         super().__init__()
         self._desk = desk
         self._example: Choice | None = None
-        self.source, self.folio_size, self.span = QComboBox(), QComboBox(), QComboBox()
-        self.source.setAccessibleName("What to play")
+        self.source = named(QComboBox(), "What to play")
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(16)
-        self.mms = QSpinBox()
-        self.mms.setRange(1, MOST_MMS)
-        self.mms.setValue(4)
-        self.mms.setAccessibleName("Processes at a time")
-        self.folio_size.setAccessibleName("Folio size")
-        self.span.setAccessibleName("Memory of a process")
+        self.mms = named(QSpinBox(minimum=1, maximum=MOST_MMS, value=4), "Processes at a time")
+        self.folio_size = named(QComboBox(), "Folio size")
+        self.span = named(QComboBox(), "Memory of a process")
         for combo, sizes in ((self.folio_size, SIZES), (self.span, SPANS)):
             for nbytes in sizes:
                 combo.addItem(size_text(nbytes), nbytes)
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.summary.setProperty("role", "quiet")
+        self.summary = label(role="quiet", wraps=True)
         self.policies = PolicyChooser(desk.library, desk.notices, MOST_POLICIES)
-        self.start = QPushButton("Start")
-        self.start.setProperty("role", "primary")
-        self.start.setAccessibleName("Start exploring this")
+        self.start = named(primary("Start"), "Start exploring this")
         self.start.clicked.connect(self._start)
         form = QFormLayout()
         form.addRow("&Play", self.source)
@@ -57,30 +50,23 @@ class Chooser(QWidget):
         form.addRow("&MMs", self.mms)
         form.addRow("&Folios of", self.folio_size)
         form.addRow("Memory &each", self.span)
-        label = QLabel("Policies, two to four")
-        label.setProperty("role", "heading")
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(label)
-        layout.addWidget(self.policies, 1)
-        layout.addWidget(self.start)
+        column(form, label("Policies, two to four", "heading"), (self.policies, 1), self.start, of=self)
         self.refill()
         self.source.currentIndexChanged.connect(self._explain)
 
     def refill(self) -> None:
         """Update the lists of sources and policies; choices stay if they still exist."""
         kept = self.source.currentData(SOURCE)
-        self.source.blockSignals(True)
-        self.source.clear()
-        registry = self._desk.library.registry
-        for name, pattern in registry.patterns.items():
-            self._offer(f"{name} (pattern)", f"pattern:{name}", pattern.summary)
-        for name in registry.scenarios:
-            self._offer(f"{name} (scenario)", f"scenario:{name}", "an installed scenario")
-        if self._example is not None:
-            self._offer_example(self._example)
-        self.source.setCurrentIndex(max(self.source.findData(kept, SOURCE), 0))
-        self.source.blockSignals(False)
+        with QSignalBlocker(self.source):
+            self.source.clear()
+            registry = self._desk.library.registry
+            for name, pattern in registry.patterns.items():
+                self._offer(f"{name} (pattern)", f"pattern:{name}", pattern.summary)
+            for name in registry.scenarios:
+                self._offer(f"{name} (scenario)", f"scenario:{name}", "an installed scenario")
+            if self._example is not None:
+                self._offer_example(self._example)
+            self.source.setCurrentIndex(max(self.source.findData(kept, SOURCE), 0))
         self.policies.refill()
         self._explain()
 

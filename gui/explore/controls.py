@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from PySide6.QtWidgets import QDockWidget
@@ -14,7 +15,6 @@ from PySide6.QtWidgets import QDockWidget
 from foliolab.gui.window.commands import Command
 
 if TYPE_CHECKING:
-    from foliolab.framework.explore.session_process import SessionProcess
     from foliolab.gui.explore.access_stepper import AccessStepper
     from foliolab.gui.explore.chooser import Chooser
     from foliolab.gui.explore.map_grid import MapGrid
@@ -55,31 +55,31 @@ class Controls:
 
     def commands(self) -> list[Command]:
         """All commands, in the order of the tool bar."""
-        run, view, make = "&Run", "&View", self._workspace.command
+        run, view, make, zoom = "&Run", "&View", self._workspace.command, self._maps.viewport.zoom
         return [
-            make("restart", "To the &start", self.to_start, menu=run, keys=("Home",), icon="restart", bar=True,
+            make("restart", "To the &start", partial(self.goto, 0), menu=run, keys=("Home",), icon="restart", bar=True,
                  tip="Go back to the state before the first step"),
             make("previous", "&Previous wrong answer", self.previous_wrong, menu=run, keys=("Shift+N",),
                  icon="previous", bar=True, tip="Go back to the last step that made an answer wrong"),
-            make("back", "Step &back", self.step_back, menu=run, keys=("Left",), icon="back", bar=True,
+            make("back", "Step &back", partial(self._command, "back"), menu=run, keys=("Left",), icon="back", bar=True,
                  tip="Undo the last step"),
-            make("unaccess", "One access back", self.access_back, menu=run, keys=("Ctrl+Left",), icon="unaccess",
-                 bar=True, tip="Show the previous memory access, with the line that does it"),
+            make("unaccess", "One access back", partial(self.step_access, -1), menu=run, keys=("Ctrl+Left",),
+                 icon="unaccess", bar=True, tip="Show the previous memory access, with the line that does it"),
             make("play", "&Play or pause", self.toggle, menu=run, keys=("F5", "K"), icon="play", bar=True,
                  word="Play", tip="Play, or pause"),
-            make("access", "One &access on", self.access_on, menu=run, keys=("Ctrl+Right",), icon="access",
-                 bar=True, tip="Show the next memory access, with the line that does it"),
-            make("step", "&Step", self.step_on, menu=run, keys=("Right",), icon="step", bar=True, word="Step",
-                 tip="Do one operation"),
+            make("access", "One &access on", partial(self.step_access, 1), menu=run, keys=("Ctrl+Right",),
+                 icon="access", bar=True, tip="Show the next memory access, with the line that does it"),
+            make("step", "&Step", partial(self._command, "step", 1), menu=run, keys=("Right",), icon="step",
+                 bar=True, word="Step", tip="Do one operation"),
             make("next", "&Next wrong answer", self.next_wrong, menu=run, keys=("N",), icon="next", bar=True,
                  word="Next wrong", tip="Go on to the next step that makes an answer wrong"),
             make("example", "An e&xample", self._workspace.example, menu=run,
                  tip="Start an example with the installed plugins"),
             make("truth", "The &truth alone", self.show_truth, menu=view, keys=("T",), checkable=True,
                  tip="Hide wrong answers of policies: show only what the page tables say"),
-            make("in", "Zoom &in", self.zoom_in, menu=view, keys=("Ctrl++", "Ctrl+="), tip="Larger cells",
+            make("in", "Zoom &in", partial(zoom, ZOOM), menu=view, keys=("Ctrl++", "Ctrl+="), tip="Larger cells",
                  breaks=True),
-            make("out", "Zoom &out", self.zoom_out, menu=view, keys=("Ctrl+-",), tip="Smaller cells"),
+            make("out", "Zoom &out", partial(zoom, 1 / ZOOM), menu=view, keys=("Ctrl+-",), tip="Smaller cells"),
             make("fit", "The &whole map", self._maps.viewport.fit, menu=view, keys=("Ctrl+0",), icon="fit",
                  bar=True, word="Whole map", tip="Zoom out to the whole map"),
             make("touched", "Pages of the &last step", self.zoom_touched, menu=view, keys=("A",),
@@ -100,58 +100,41 @@ class Controls:
                 run.session.goto(0)
             run.session.play(workspace.run_bar.pace)
 
-    def step_on(self) -> None:
-        self._with_session(lambda session: session.step())
-
-    def step_back(self) -> None:
-        self._with_session(lambda session: session.back())
-
-    def to_start(self) -> None:
-        self.goto(0)
-
     def goto(self, position: int) -> None:
-        """Go to a position."""
-        self._with_session(lambda session: session.goto(position))
+        self._command("goto", position)
 
     def next_wrong(self) -> None:
         """Go to the next wrong answer of the policy whose maps are shown; of any policy if all are shown."""
-        self._with_session(lambda session: session.next_wrong(self._lane()))
+        self._command("next_wrong", self._lane())
 
     def previous_wrong(self) -> None:
         """Go to the last wrong answer before, as `next_wrong`."""
-        self._with_session(lambda session: session.previous_wrong(self._lane()))
+        self._command("previous_wrong", self._lane())
 
-    def access_on(self) -> None:
-        """Show the step's next memory access; after the last one, the first of the next step."""
-        self._with_session(lambda session: self._step_access(1))
-
-    def access_back(self) -> None:
-        """Show the previous memory access; before the first one, the last of the step before."""
-        self._with_session(lambda session: self._step_access(-1))
+    def step_access(self, by: int) -> None:
+        """Show the step's next memory access (1) or the previous one (-1); beyond the last or first one, step."""
+        if self._workspace.accesses is None:
+            self._say_nothing_runs()
+        else:
+            self._workspace.docks["inspector"].show()
+            self._workspace.accesses.go(by)
 
     def _lane(self) -> int | None:
         return self._maps.lane if self._maps.lane >= 0 else None
 
-    def _with_session(self, do: Callable[[SessionProcess], object]) -> None:
+    def _command(self, name: str, *arguments: object) -> None:
+        """Give a command to the session (see `SessionCommands`)."""
         if self._workspace.run is None:
-            self._workspace.desk.notices.say("nothing is explored yet: press Start")
+            self._say_nothing_runs()
         else:
-            do(self._workspace.run.session)
+            self._workspace.run.session.command(name, *arguments)
 
-    def _step_access(self, by: int) -> None:
-        self._workspace.docks["inspector"].show()
-        if self._workspace.accesses is not None:
-            self._workspace.accesses.go(by)
+    def _say_nothing_runs(self) -> None:
+        self._workspace.desk.notices.say("nothing is explored yet: press Start")
 
     # -- the maps --------------------------------------------------------------------------------------
     def show_truth(self, on: bool) -> None:
         self._maps.show_verdicts(not on)
-
-    def zoom_in(self) -> None:
-        self._maps.viewport.zoom(ZOOM)
-
-    def zoom_out(self) -> None:
-        self._maps.viewport.zoom(1 / ZOOM)
 
     def zoom_touched(self) -> None:
         """Zoom to the pages that the last step acted on."""

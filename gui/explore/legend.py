@@ -6,21 +6,21 @@ from typing import Final
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy
 
 from foliolab.gui.explore.cell_styles import STYLES, colours
+from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.theme import Theme
 
 SWATCH: Final = 14
 GAP: Final = 6
 
 
-class Legend(QWidget):
+class Legend(Painted):
     """A swatch and a name for each style of cells, in as many lines as the width needs."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self._theme = theme
+        super().__init__(theme)
         self._verdicts = True
         self.setAccessibleName("Legend of the maps")
         self.setAccessibleDescription("; ".join(f"{style.name}: {style.meaning}" for style in STYLES))
@@ -30,11 +30,6 @@ class Legend(QWidget):
     def show_verdicts(self, verdicts: bool) -> None:
         """Choose whether the styles of wrong answers are listed."""
         self._verdicts = verdicts
-        self.update()
-
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self._theme = theme
         self.update()
 
     def hasHeightForWidth(self) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Final
 
-from PySide6.QtCore import QPoint, QRectF, Signal
-from PySide6.QtWidgets import QGridLayout, QLabel, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, QRectF, QSignalBlocker, Signal
+from PySide6.QtWidgets import QGridLayout, QTabBar, QWidget
 
 from foliolab.framework.explore.view import View
 from foliolab.gui.explore.cell_styles import styles_of_bits
@@ -15,14 +15,15 @@ from foliolab.gui.explore.legend import Legend
 from foliolab.gui.explore.map_view import MapView
 from foliolab.gui.explore.tiles import Tiles
 from foliolab.gui.explore.viewport import Viewport
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.building import column, label, named
+from foliolab.gui.window.theme import Theme, Themed
 
 ALL: Final = -1
 MOST_MAPS: Final = 16
 """With more maps than these, only those of the first policy are shown at first."""
 
 
-class MapGrid(QWidget):
+class MapGrid(QWidget, Themed):
     """The maps of a session.
 
     Signals:
@@ -50,42 +51,29 @@ class MapGrid(QWidget):
         self._verdicts = True
         self.viewport = Viewport()
         self.maps: dict[tuple[int, int], MapView] = {}
-        self.tabs = QTabBar()
-        self.tabs.setAccessibleName("Policy whose maps are shown")
+        self.tabs = named(QTabBar(), "Policy whose maps are shown")
         self.tabs.setDrawBase(False)
         self.tabs.currentChanged.connect(self._arrange)
         self.legend = Legend(theme)
         self._area = QWidget()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 2, 6, 2)
-        layout.setSpacing(3)
-        layout.addWidget(self.tabs)
-        layout.addWidget(self._area, 1)
-        layout.addWidget(self.legend)
+        self._layout = column(self.tabs, (self._area, 1), self.legend, of=self, margins=(6, 2, 6, 2), spacing=3)
 
     # -- a session -------------------------------------------------------------------------------------
     def begin(self, policies: Sequence[str], mms: int, pages: int) -> None:
         """Show the maps of a new session."""
         self._names, self._mms, self._pages = list(policies), mms, pages
-        self.tabs.blockSignals(True)
-        while self.tabs.count():
-            self.tabs.removeTab(0)
-        self.tabs.addTab("All, side by side")
-        for name in policies:
-            self.tabs.addTab(name)
-        self.tabs.setCurrentIndex(0 if len(policies) * mms <= MOST_MAPS else 1)
-        self.tabs.blockSignals(False)
+        with QSignalBlocker(self.tabs):
+            while self.tabs.count():
+                self.tabs.removeTab(0)
+            for text in ("All, side by side", *policies):
+                self.tabs.addTab(text)
+            self.tabs.setCurrentIndex(0 if len(policies) * mms <= MOST_MAPS else 1)
         self._arrange()
 
     @property
     def lane(self) -> int:
         """The lane whose maps are shown, or ALL."""
         return self.tabs.currentIndex() - 1
-
-    def show_lane(self, lane: int) -> None:
-        """Show the maps of one lane, or of ALL."""
-        if 0 <= lane + 1 < self.tabs.count():
-            self.tabs.setCurrentIndex(lane + 1)
 
     def show_view(self, view: View) -> None:
         """Show the maps of a view."""
@@ -128,11 +116,7 @@ class MapGrid(QWidget):
             self.viewport.look(QRectF(*tiles.box(first, min(nr, tiles.pages - first))))
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme."""
         self._theme = theme
-        self.legend.paint(theme)
-        for map_view in self.maps.values():
-            map_view.paint(theme)
 
     def _tiles(self) -> Tiles | None:
         """Where pages are on the maps; the same for all maps."""
@@ -153,7 +137,7 @@ class MapGrid(QWidget):
         aspect = width / columns / max(height / max(rows, 1) - 17, 20)
         for row, lane in enumerate(lanes):
             if len(lanes) > 1:
-                grid.addWidget(self._heading(lane), 2 * row, 0, 1, columns)
+                grid.addWidget(label(self._names[lane], "heading"), 2 * row, 0, 1, columns)
             for mm in range(self._mms):
                 position = (2 * row + 1, mm) if len(lanes) > 1 else divmod(mm, columns)
                 grid.addWidget(self._make_view(lane, mm, aspect), *position)
@@ -165,11 +149,6 @@ class MapGrid(QWidget):
         """Number of columns for the maps of one policy: the maps become about as wide as high."""
         aspect = max(self._area.width(), 1) / max(self._area.height(), 1)
         return min(self._mms, max(1, round(sqrt(self._mms * aspect))))
-
-    def _heading(self, lane: int) -> QLabel:
-        label = QLabel(self._names[lane])
-        label.setProperty("role", "heading")
-        return label
 
     def _make_view(self, lane: int, mm: int, aspect: float) -> MapView:
         map_view = MapView(self.viewport, self._theme)
@@ -186,15 +165,13 @@ class MapGrid(QWidget):
         self.maps = {}
         old = self._area
         self._area = QWidget()
-        self.layout().replaceWidget(old, self._area)  # type: ignore[union-attr]
+        self._layout.replaceWidget(old, self._area)
+        self._layout.setStretchFactor(self._area, 1)
         self._area.resize(old.size())
         self._area.setSizePolicy(self.sizePolicy())
         old.hide()
         old.setParent(None)
         old.deleteLater()
-        box = self.layout()
-        if isinstance(box, QVBoxLayout):
-            box.setStretchFactor(self._area, 1)
 
     def _key(self) -> tuple[int, int]:
         sender = self.sender()

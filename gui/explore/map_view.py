@@ -32,7 +32,7 @@ from foliolab.framework.explore.page_detail import PageDetail
 from foliolab.gui.explore.cell_styles import NOTHING, STYLES, palette32, styles_of_bits
 from foliolab.gui.explore.tiles import Tiles, arrange
 from foliolab.gui.explore.viewport import CLOSEST, Viewport
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 CAPTION: Final = 17
 """Pixels above the map for its name."""
@@ -46,7 +46,7 @@ DOT: Final = 0.75
 """Least pixels of a dot."""
 
 
-class MapView(QWidget):
+class MapView(QWidget, Themed):
     """A map.
 
     Signals:
@@ -157,7 +157,6 @@ class MapView(QWidget):
         self.update()
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme."""
         self._theme = theme
         self._palette = palette32(theme)
         self.update()

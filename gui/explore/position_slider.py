@@ -6,10 +6,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QStyleOptionSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QStyleOptionSlider, QWidget
 
+from foliolab.gui.widgets.painted import Painted
+from foliolab.gui.window.building import FLUSH, column, named
 from foliolab.gui.window.theme import Theme
 
 HEIGHT: Final = 13
@@ -27,33 +29,25 @@ class PositionSlider(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("explore.timeline")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Position in the run, in steps")
-        self.slider.setTracking(True)
+        self.slider = named(QSlider(Qt.Orientation.Horizontal), "Position in the run, in steps")
         self.slider.setRange(0, 0)
-        self.slider.valueChanged.connect(self._moved)
+        self.slider.valueChanged.connect(self.wanted)
         self.marks = Marks(self, theme)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.slider)
-        layout.addWidget(self.marks)
+        column(self.slider, self.marks, of=self, margins=FLUSH, spacing=0)
 
     def begin(self, nr_steps: int) -> None:
         """Begin with a run of so many steps, at position 0."""
-        self.slider.blockSignals(True)
-        self.slider.setRange(0, nr_steps)
-        self.slider.setPageStep(max(nr_steps // 20, 1))
-        self.slider.setValue(0)
-        self.slider.blockSignals(False)
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(0, nr_steps)
+            self.slider.setPageStep(max(nr_steps // 20, 1))
+            self.slider.setValue(0)
         self.marks.begin(nr_steps)
 
     def show_position(self, position: int, farthest: int) -> None:
         """Show the position of the run; `wanted` is not emitted."""
-        self.slider.blockSignals(True)
         if not self.slider.isSliderDown():
-            self.slider.setValue(position)
-        self.slider.blockSignals(False)
+            with QSignalBlocker(self.slider):
+                self.slider.setValue(position)
         self.marks.reach(farthest)
 
     def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
@@ -61,27 +55,18 @@ class PositionSlider(QWidget):
         self.marks.show_marks(positions, counts)
         self.slider.setAccessibleDescription(f"policies disagree at {int(counts.sum()):,} steps so far")
 
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self.marks.paint(theme)
 
-    def _moved(self, position: int) -> None:
-        self.wanted.emit(position)
-
-
-class Marks(QWidget):
+class Marks(Painted):
     """A triangle wherever policies disagree, the taller the more often, over a line up to the farthest step."""
 
     def __init__(self, owner: PositionSlider, theme: Theme) -> None:
-        super().__init__()
+        super().__init__(theme)
         self._owner = owner
-        self._theme = theme
         self._nr_steps = 0
         self._farthest = 0
         self._positions = np.zeros(0, np.int64)
         self._counts = np.zeros(0, np.int64)
-        self.setAccessibleName("Where policies disagree")
-        self.setToolTip("▲ policies disagree; click to go there")
+        named(self, "Where policies disagree", "▲ policies disagree; click to go there")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -102,11 +87,6 @@ class Marks(QWidget):
     def show_marks(self, positions: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         """Show marks at these positions; each stands for so many disagreements."""
         self._positions, self._counts = positions, counts
-        self.update()
-
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self._theme = theme
         self.update()
 
     def _groove(self) -> tuple[float, float]:

@@ -9,17 +9,18 @@ import numpy as np
 import pyqtgraph
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPen
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.view import HistoryView
+from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.exporting import Row
-from foliolab.gui.window.theme import DASHES, Theme
+from foliolab.gui.window.theme import DASHES, Theme, Themed
 
 SHARE: Final = SERIES.index("false_share")
 
 
-class PrecisionPlot(QWidget):
+class PrecisionPlot(QWidget, Themed):
     """A curve for each policy; a point stands for several steps, and shows their maximum."""
 
     def __init__(self, theme: Theme) -> None:
@@ -39,9 +40,7 @@ class PrecisionPlot(QWidget):
         self._here = pyqtgraph.InfiniteLine(angle=90)
         self.plot.addItem(self._here)
         self._curves: list[pyqtgraph.PlotDataItem] = []
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.plot)
+        column(self.plot, of=self, margins=FLUSH)
         self.paint(theme)
 
     def begin(self, names: Sequence[str], nr_steps: int) -> None:
@@ -57,7 +56,7 @@ class PrecisionPlot(QWidget):
     def show_history(self, history: HistoryView, position: int) -> None:
         """Show the history up to now, and the position."""
         self._here.setValue(position)
-        if history is self._history or history.low.shape[0] != len(self._curves):
+        if history is self._history or history.high.shape[0] != len(self._curves):
             return
         self._history = history
         top = 1.0
@@ -70,7 +69,6 @@ class PrecisionPlot(QWidget):
         self.setAccessibleDescription(f"now: {ends}")
 
     def paint(self, theme: Theme) -> None:
-        """Use another theme."""
         self._theme = theme
         self.plot.setBackground(theme.panel)
         for side in ("left", "bottom"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from foliolab.framework.explore.commands import FLAT_OUT
 from foliolab.framework.explore.view import View
 from foliolab.gui.explore.position_slider import PositionSlider
+from foliolab.gui.window.building import column, label, named, row
 from foliolab.gui.window.theme import Theme
 
 SPEEDS: Final = (1.0, 5.0, 20.0, 100.0, 1000.0, 10_000.0, 100_000.0, FLAT_OUT)
@@ -32,39 +32,20 @@ def rate_text(rate: float) -> str:
 
 
 class RunBar(QWidget):
-    """The bar.
-
-    Signals:
-        speed_changed: (speed): the user chose another speed, in steps a second.
-    """
-
-    speed_changed = Signal(float)
+    """The bar."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.last_step = QLabel()
-        self.last_step.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.last_step = named(label(selectable=True), "The last step")
         self.last_step.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.last_step.setAccessibleName("The last step")
-        self.position = QLabel()
-        self.position.setAccessibleName("Position and rate")
-        self.position.setProperty("role", "quiet")
-        self.speed = QComboBox()
-        self.speed.setAccessibleName("Speed")
+        self.position = named(label(role="quiet"), "Position and rate")
+        self.speed = named(QComboBox(), "Speed")
         for speed in SPEEDS:
             self.speed.addItem(speed_text(speed), speed)
         self.speed.setCurrentIndex(INITIAL)
-        self.speed.currentIndexChanged.connect(self._speed_chosen)
         self.slider = PositionSlider(theme)
-        line = QHBoxLayout()
-        line.addWidget(self.last_step, 1)
-        line.addWidget(self.position)
-        line.addWidget(self.speed)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 2, 8, 4)
-        layout.setSpacing(2)
-        layout.addLayout(line)
-        layout.addWidget(self.slider)
+        line = row((self.last_step, 1), self.position, self.speed)
+        column(line, self.slider, of=self, margins=(8, 2, 8, 4), spacing=2)
 
     @property
     def pace(self) -> float:
@@ -79,6 +60,3 @@ class RunBar(QWidget):
         busy = f" · {view.busy}" if view.busy else ""
         self.position.setText(f"step {view.position:,} of {view.nr_steps:,}{rate}{busy}")
         self.slider.show_position(view.position, view.farthest)
-
-    def _speed_chosen(self) -> None:
-        self.speed_changed.emit(self.pace)

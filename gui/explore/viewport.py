@@ -38,11 +38,6 @@ class Viewport(QObject):
         self.seen = QRectF(self.whole)
         self.changed.emit()
 
-    @property
-    def fits(self) -> bool:
-        """Whether the whole map is visible."""
-        return self.seen.contains(self.whole)
-
     def zoom(self, factor: float, at: QPointF | None = None) -> None:
         """Zoom around a point.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from foliolab.gui.window.building import label, primary
 
 TEXT = (
     "All policies that you tick see the same events, step by step: faults, forks, writes, unmaps. Each process has a "
@@ -22,16 +24,11 @@ class Welcome(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        title, text = QLabel("Watch policies on the same memory"), QLabel(TEXT)
-        title.setProperty("role", "title")
-        text.setWordWrap(True)
-        text.setMaximumWidth(560)
-        text.setProperty("role", "quiet")
-        self.state = QLabel()
-        self.state.setWordWrap(True)
-        self.state.setMaximumWidth(560)
-        self.start = QPushButton("Start an example")
-        self.start.setProperty("role", "primary")
+        title, text = label("Watch policies on the same memory", "title"), label(TEXT, "quiet", wraps=True)
+        self.state = label(wraps=True)
+        for wide in (text, self.state):
+            wide.setMaximumWidth(560)
+        self.start = primary("Start an example")
         self.start.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.start.clicked.connect(self.wanted)
         layout = QVBoxLayout(self)

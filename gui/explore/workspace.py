@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.gui.explore.choice import MOST_POLICIES, Choice, kind_of, pattern_choice, spread
@@ -19,11 +19,11 @@ from foliolab.gui.explore.controls import Controls
 from foliolab.gui.explore.map_grid import MapGrid
 from foliolab.gui.explore.run_bar import RunBar
 from foliolab.gui.explore.welcome import Welcome
+from foliolab.gui.window.building import page
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ class ExploreWorkspace(Workspace):
 
     name = "explore"
     title = "&Explore"
-    icon = "explore"
-    keys = "Ctrl+2"
     tip = "Watch policies on the same memory, step by step"
 
     def __init__(self, desk: Desk) -> None:
@@ -84,35 +82,21 @@ class ExploreWorkspace(Workspace):
         self.plot: PrecisionPlot | None = None
         self.counters: Counters | None = None
         self.inspector: Inspector | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(PULL)
-        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer = QTimer(self, interval=PULL, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._pull)
         self._build()
         self.chooser.remember(desk.settings)
 
     def _build(self) -> None:
-        running = QWidget()
-        layout = QVBoxLayout(running)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.maps, 1)
-        layout.addWidget(self.run_bar)
         self.centre = QStackedWidget()
         self.centre.addWidget(self.welcome)
-        self.centre.addWidget(running)
+        self.centre.addWidget(page((self.maps, 1), self.run_bar, spacing=0))
         self.setCentralWidget(self.centre)
         area = Qt.DockWidgetArea
         self.dock("chooser", "What to explore", self.panel(self.chooser), area.LeftDockWidgetArea)
-        self._plot_host, self._counters_host, self._inspector_host = QWidget(), QWidget(), QWidget()
-        for name, title, host, where in (
-            ("counters", "Counters", self._counters_host, area.BottomDockWidgetArea),
-            ("precision", "Precision over the run", self._plot_host, area.BottomDockWidgetArea),
-            ("inspector", "Inspector", self._inspector_host, area.RightDockWidgetArea),
-        ):
-            inside = QVBoxLayout(host)
-            inside.setContentsMargins(0, 0, 0, 0)
-            self.dock(name, title, host, where)
+        self.dock("counters", "Counters", QWidget(), area.BottomDockWidgetArea)
+        self.dock("precision", "Precision over the run", QWidget(), area.BottomDockWidgetArea)
+        self.dock("inspector", "Inspector", QWidget(), area.RightDockWidgetArea)
         self.setCorner(Qt.Corner.BottomRightCorner, area.RightDockWidgetArea)
         self.setCorner(Qt.Corner.BottomLeftCorner, area.LeftDockWidgetArea)
         bottom = [self.docks["counters"], self.docks["precision"]]
@@ -123,10 +107,10 @@ class ExploreWorkspace(Workspace):
         self.welcome.wanted.connect(self.example)
         self.maps.wanted.connect(self._show_maps)
         self.maps.chosen.connect(self._pick)
-        self.run_bar.speed_changed.connect(self._set_speed)
+        self.run_bar.speed.currentIndexChanged.connect(self._set_speed)
         self.run_bar.slider.wanted.connect(self.controls.goto)
 
-    def _build_docks(self) -> None:
+    def _furnish(self) -> None:
         """Make the contents of the docks, at the first run: importing the modules takes long."""
         if self.plot is not None:
             return
@@ -138,12 +122,9 @@ class ExploreWorkspace(Workspace):
         theme = self.desk.themes.now
         self.plot, self.counters, self.inspector = PrecisionPlot(theme), Counters(theme), Inspector(self.desk)
         self.accesses = AccessStepper(self.inspector)
-        for host, part in (
-            (self._plot_host, self.plot),
-            (self._counters_host, self.counters),
-            (self._inspector_host, self.inspector),
-        ):
-            host.layout().addWidget(part)  # type: ignore[union-attr]
+        self.docks["counters"].setWidget(self.counters)
+        self.docks["precision"].setWidget(self.plot)
+        self.docks["inspector"].setWidget(self.inspector)
 
     # -- starting a run --------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
@@ -191,7 +172,7 @@ class ExploreWorkspace(Workspace):
             self.desk.notices.fault(fault)
             return
         self._end()
-        self._build_docks()
+        self._furnish()
         self.run = self.close_up.run = run
         self.chooser.show_choice(choice)
         self.welcome.say("Preparing: policies that are new on this host are compiled first, which takes seconds …")
@@ -325,9 +306,9 @@ class ExploreWorkspace(Workspace):
         assert self.run is not None and self.inspector is not None
         self.run.ask("inspect", self.inspector.show_found, inspect_page, mm=mm, page=page, accesses=not self.playing)
 
-    def _set_speed(self, speed: float) -> None:
+    def _set_speed(self) -> None:
         if self.run is not None and self.playing:
-            self.run.session.play(speed)
+            self.run.session.play(self.run_bar.pace)
 
     # -- hooks of a workspace --------------------------------------------------------------------------
     def shown(self) -> None:
@@ -339,13 +320,6 @@ class ExploreWorkspace(Workspace):
             if self.playing:
                 self.run.session.pause()
             self._timer.stop()
-
-    def paint(self, theme: Theme) -> None:
-        self.maps.paint(theme)
-        self.run_bar.slider.paint(theme)
-        if self.plot is not None and self.counters is not None:
-            self.plot.paint(theme)
-            self.counters.paint(theme)
 
     def refresh(self) -> None:
         """Restart the run, up to the same position, if the text of one of its policies was saved."""
@@ -387,25 +361,18 @@ class ExploreWorkspace(Workspace):
         policies = tuple(self.chooser.policies.chosen() or spread(self.desk.library))
         self.start(Choice(kind_of(path), str(path), policies))
 
-    def receive(self, what: object) -> None:
-        """Explore something that another workspace or a tour sent.
-
-        Args:
-            what: a file's path, a counterexample, or a dict with any of `file`, `pattern` (and the values of
-                `pattern_choice`), `policies`, `step`, `play`.
-        """
+    def show_object(self, what: object) -> None:
+        """Explore a counterexample."""
         from foliolab.framework.verify.counterexample import Counterexample
 
-        if isinstance(what, Path):
-            self.show_file(what)
-        elif isinstance(what, Counterexample):
-            others = [name for name in spread(self.desk.library) if name != what.policy]
-            policies = tuple([*self.desk.library.usable([what.policy]), *others][:2])
-            self.start(Choice("counterexample", "", policies, example=what))
-        elif isinstance(what, dict):
-            self._receive(what)
+        assert isinstance(what, Counterexample)
+        others = [name for name in spread(self.desk.library) if name != what.policy]
+        policies = tuple([*self.desk.library.usable([what.policy]), *others][:2])
+        self.start(Choice("counterexample", "", policies, example=what))
 
-    def _receive(self, what: dict[str, Any]) -> None:
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the keys are `file`, `pattern` with those of `pattern_choice`, `policies`, `step`,
+        `play`."""
         policies = tuple(what.get("policies", ())) or tuple(spread(self.desk.library))
         if "file" in what:
             self._wanted_step = what.get("step", -1)
@@ -418,6 +385,8 @@ class ExploreWorkspace(Workspace):
                 self._wanted_step = what["step"]
             else:
                 self.controls.goto(what["step"])
+        else:
+            self.chooser.policies.choose(policies)
 
     def keep(self, settings: Settings) -> None:
         self.chooser.keep(settings)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from foliolab.framework.explore.accesses import Access
 from foliolab.framework.verify.field_names import change_text, value_text
 from foliolab.gui.inspector.functions import function_at
+from foliolab.gui.widgets.basics import bold
 
 HEADINGS: Final = ("", "access", "field", "value", "function", "line")
 SIGNS: Final = {"read": "○", "write": "●", "lock": "◆", "unlock": "◇"}
@@ -85,14 +85,9 @@ class AccessList(QTreeWidget):
 
     def _item(self, number: int, access: Access) -> QTreeWidgetItem:
         number_of_thread = f"{access.thread} " if access.thread >= 0 else ""
-        texts = [
-            f"{number_of_thread}{SIGNS[kind(access)]}",
-            access.op,
-            access.field.removeprefix("folio."),
-            value(access),
-            function_at(access.file, access.line).name,
-            str(access.line),
-        ]
+        sign, field = f"{number_of_thread}{SIGNS[kind(access)]}", access.field.removeprefix("folio.")
+        function = function_at(access.file, access.line).name
+        texts = [sign, access.op, field, value(access), function, str(access.line)]
         item = QTreeWidgetItem(texts)
         item.setData(0, Qt.ItemDataRole.UserRole, number)
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""
@@ -101,10 +96,8 @@ class AccessList(QTreeWidget):
         for column in range(len(texts)):
             item.setToolTip(column, text)
         if access.stored is not None and access.writes:
-            font = QFont(self.font())
-            font.setBold(True)
             for column in (1, 2, 3):
-                item.setFont(column, font)
+                item.setFont(column, bold(self.font()))
         return item
 
     def _changed(self, item: QTreeWidgetItem | None, _before: QTreeWidgetItem | None) -> None:

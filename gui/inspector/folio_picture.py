@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QBrush,
     QColor,
-    QFont,
     QFontMetrics,
     QGuiApplication,
-    QHelpEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -19,12 +17,13 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QToolTip, QWidget
 
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.framework.verify.field_names import bits_of
 from foliolab.gui.inspector import field_text
 from foliolab.gui.inspector.picture_layout import EMPTY, Cell, PictureLayout, lay_out
+from foliolab.gui.widgets.basics import bold
+from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.theme import Theme
 
 HATCHES: Final = (
@@ -40,7 +39,7 @@ TICKS: Final = 9.0
 _CENTRE: Final = Qt.AlignmentFlag.AlignCenter
 
 
-class FolioPicture(QWidget):
+class FolioPicture(Painted):
     """The picture.
 
     Signals:
@@ -54,10 +53,9 @@ class FolioPicture(QWidget):
     chosen = Signal(object)
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
+        super().__init__(theme)
         self.folio: FolioDetail | None = None
         self.policy = ""
-        self._theme = theme
         self._layout = EMPTY
         self._at = -1
         self._colours: dict[str, int] = {}
@@ -92,11 +90,6 @@ class FolioPicture(QWidget):
     def picture_layout(self) -> PictureLayout:
         """The present layout."""
         return self._layout
-
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self._theme = theme
-        self.update()
 
     def choose(self, at: int) -> None:
         """Choose a field by its index in the layout."""
@@ -143,13 +136,9 @@ class FolioPicture(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.choose(self.at(event.position().toPoint()))
 
-    def event(self, event: QEvent) -> bool:
-        if isinstance(event, QHelpEvent):
-            at = self.at(event.pos())
-            text = field_text.sentence(self._layout.cells[at].field, self.policy) if at >= 0 else ""
-            QToolTip.showText(event.globalPos(), text, self)
-            return True
-        return super().event(event)
+    def text_at(self, position: QPoint) -> str:
+        at = self.at(position)
+        return field_text.sentence(self._layout.cells[at].field, self.policy) if at >= 0 else ""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows choose a field, Enter copies the sentence about it."""
@@ -207,11 +196,9 @@ class FolioPicture(QWidget):
         painter.end()
 
     def _headings(self, painter: QPainter, seen: QRect) -> None:
-        bold = QFont(self.font())
-        bold.setBold(True)
         for heading in self._layout.headings:
             if heading.area.intersects(seen):
-                painter.setFont(bold)
+                painter.setFont(bold(self.font()))
                 painter.setPen(self._theme.colour("text"))
                 painter.drawText(heading.area, Qt.AlignmentFlag.AlignVCenter, heading.text)
         painter.setFont(self.font())
@@ -238,13 +225,12 @@ class FolioPicture(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(area)
         if cell.small:
-            self._line(painter, area, 0, area.height(), self._value(field), bold=field.changed)
+            self._line(painter, area, 0, area.height(), self._value(field), strong=field.changed)
             return
         text = self.fontMetrics().height()
         self._line(painter, area, 2, text, field.name, quiet=not by_policy, halo=by_policy)
-        self._line(
-            painter, area, 3 + text, text, self._value(field), bold=field.changed, quiet=not field.value, halo=by_policy
-        )
+        looks = {"strong": field.changed, "quiet": not field.value, "halo": by_policy}
+        self._line(painter, area, 3 + text, text, self._value(field), **looks)
         self._bits(painter, cell, area.top() + 2 * text + 6)
 
     def _value(self, field: FieldDetail) -> str:
@@ -253,11 +239,10 @@ class FolioPicture(QWidget):
         return field_text.short(field)
 
     def _line(
-        self, painter: QPainter, area: QRect, down: int, height: int, text: str, *, bold: bool = False,
+        self, painter: QPainter, area: QRect, down: int, height: int, text: str, *, strong: bool = False,
         quiet: bool = False, halo: bool = False,
     ) -> None:  # fmt: skip
-        font = QFont(self.font())
-        font.setBold(bold)
+        font = bold(self.font(), strong)
         painter.setFont(font)
         painter.setPen(self._theme.colour("quiet" if quiet else "text"))
         room = QRect(area.left() + 8, area.top() + down, area.width() - 11, height)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSplitter, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QTabBar, QWidget
 
 from foliolab.framework.explore.folio_detail import FieldDetail, FolioDetail
 from foliolab.gui.inspector import field_text
@@ -16,13 +16,14 @@ from foliolab.gui.inspector.access_list import AccessList
 from foliolab.gui.inspector.folio_picture import FolioPicture
 from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.inspector.inspected import Inspected
+from foliolab.gui.widgets.basics import set_role
 from foliolab.gui.widgets.source_view import SourceView
+from foliolab.gui.window.building import column, label, named, page, splitter
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.theme import Theme
 
 EMPTY: Final = "Choose a page on a map, or a step, to see its folio."
-MARGIN: Final = 8
 
 
 class Inspector(QWidget):
@@ -45,73 +46,40 @@ class Inspector(QWidget):
         self._desk = desk
         self._found: tuple[Inspected, ...] = ()
         self.policy = ""
-        self._scroll_later = QTimer(self)
-        self._scroll_later.setInterval(0)
-        self._scroll_later.setSingleShot(True)
+        self._scroll_later = QTimer(self, singleShot=True, interval=0)
         self._scroll_later.timeout.connect(self._scroll_to_change)
         self._build(desk.themes.now)
-        desk.themes.changed.connect(self.paint)
         self.clear()
 
     def _build(self, theme: Theme) -> None:
-        self.tabs = QTabBar()
-        self.tabs.setAccessibleName("Policy that is inspected")
+        self.tabs = named(QTabBar(), "Policy that is inspected")
         self.tabs.setExpanding(False)
-        self.tabs.setUsesScrollButtons(True)
         self.tabs.currentChanged.connect(self._tab)
-        self.verdict = QLabel()
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.verdict, self.summary = label(), label(wraps=True, selectable=True)
         self.picture = FolioPicture(theme)
         self.picture.chosen.connect(self._chosen)
-        self.scroll_area = QScrollArea()
-        self.scroll_area.setWidgetResizable(True)
+        self.scroll_area = QScrollArea(widgetResizable=True)
         self.scroll_area.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.scroll_area.setWidget(self.picture)
-        self.field = QLabel()
-        self.field.setWordWrap(True)
-        self.field.setAccessibleName("The chosen field")
+        self.field = named(label(wraps=True), "The chosen field")
         self.accesses = AccessList()
         self.accesses.chosen.connect(self._access)
-        self.stopped = QLabel()
-        self.stopped.setWordWrap(True)
-        self.stopped.setProperty("role", "quiet")
-        self.location = QLabel()
-        self.location.setProperty("role", "quiet")
+        self.stopped, self.location = label(role="quiet", wraps=True), label(role="quiet")
         self.source = SourceView(theme)
         self._arrange()
 
     def _arrange(self) -> None:
-        upper, lower = self._column(self.scroll_area, self.field), self._column(self.location, self.source)
-        middle = self._column(self.accesses, self.stopped)
-        self.splitter = QSplitter(Qt.Orientation.Vertical)
-        self.splitter.setChildrenCollapsible(False)
-        for part, stretch in ((upper, 5), (middle, 2), (lower, 3)):
-            self.splitter.addWidget(part)
-            self.splitter.setStretchFactor(self.splitter.count() - 1, stretch)
-        self.splitter.setSizes([460, 150, 220])
+        upper = page((self.scroll_area, 1), self.field, margins=(0, 2, 0, 2), spacing=3)
+        middle = page((self.accesses, 1), self.stopped, margins=(0, 2, 0, 2), spacing=3)
+        lower = page(self.location, (self.source, 1), margins=(0, 2, 0, 2), spacing=3)
+        self.splitter = splitter(Qt.Orientation.Vertical, (upper, 5), (middle, 2), (lower, 3), sizes=(460, 150, 220))
         self.scroll_area.setMinimumHeight(120)
         self.accesses.setMinimumHeight(64)
         self.source.setMinimumHeight(64)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
-        for part in (self.tabs, self.verdict, self.summary):
-            layout.addWidget(part)
-        layout.addWidget(self.splitter, 1)
+        column(self.tabs, self.verdict, self.summary, (self.splitter, 1), of=self, margins=(8, 8, 8, 8))
         self.setMinimumWidth(320)
-
-    @staticmethod
-    def _column(*parts: QWidget) -> QWidget:
-        made = QWidget()
-        layout = QVBoxLayout(made)
-        layout.setContentsMargins(0, 2, 0, 2)
-        layout.setSpacing(3)
-        for part in parts:
-            layout.addWidget(part, 0 if isinstance(part, QLabel) else 1)
-        return made
 
     # -- content ---------------------------------------------------------------------------------------
     def show_found(self, found: Sequence[Inspected]) -> None:
@@ -161,11 +129,6 @@ class Inspector(QWidget):
         at = max(self.tabs.currentIndex(), 0)
         return self._found[at] if at < len(self._found) else None
 
-    def paint(self, theme: Theme) -> None:
-        """Use another theme."""
-        self.picture.paint(theme)
-        self.source.paint(theme)
-
     def exportables(self) -> Sequence[Exportable]:
         """The picture of the folio with a table of its fields, and the accesses."""
         now = self.now
@@ -200,9 +163,7 @@ class Inspector(QWidget):
         self.verdict.setText(f"{field_text.SIGN[verdict]} {verdict}" if verdict in field_text.SIGN else "")
         self.verdict.setVisible(bool(self.verdict.text()))
         if self.verdict.property("role") != field_text.ROLE.get(verdict, ""):
-            self.verdict.setProperty("role", field_text.ROLE.get(verdict, ""))
-            self.verdict.style().unpolish(self.verdict)
-            self.verdict.style().polish(self.verdict)
+            set_role(self.verdict, field_text.ROLE.get(verdict, ""))
         self.summary.setText(now.description if now else EMPTY)
         self.setAccessibleDescription(self.summary.text())
 
@@ -257,18 +218,8 @@ class Inspector(QWidget):
         return field_text.table(now.folio) if now is not None and now.folio is not None else ((), ())
 
     def _accesses(self) -> tuple[Sequence[str], Sequence[Row]]:
-        rows = [
-            (
-                at,
-                one.thread if one.thread >= 0 else "",
-                one.op,
-                one.field,
-                one.old,
-                one.new,
-                one.file,
-                one.line,
-                one.code,
-            )
-            for at, one in enumerate(self.now.accesses if self.now else ())
-        ]
+        rows = []
+        for at, one in enumerate(self.now.accesses if self.now else ()):
+            thread = one.thread if one.thread >= 0 else ""
+            rows.append((at, thread, one.op, one.field, one.old, one.new, one.file, one.line, one.code))
         return ("number", "thread", "access", "field", "old", "new", "file", "line", "text"), rows

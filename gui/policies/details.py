@@ -6,17 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QScrollArea,
-    QTabWidget,
-    QTextBrowser,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QScrollArea, QTabWidget, QTextBrowser, QWidget
 
 from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.framework.errors import FolioLabError
@@ -26,6 +17,7 @@ from foliolab.gui.policies.layout_picture import LayoutPicture
 from foliolab.gui.policies.listing import Entry, location_of, source_of
 from foliolab.gui.widgets.basics import VERDICT_SIGNS, button, set_role
 from foliolab.gui.widgets.source_view import Kind, SourceView
+from foliolab.gui.window.building import column, label, named, page, row
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
@@ -41,28 +33,20 @@ class Details(QWidget):
     """The details of the chosen entry.
 
     Signals:
-        wanted: the button that was pressed: "verify", "explore", "benchmark" or "edit".
+        wanted: the button that was pressed: "verify", "explore", "benchmark", "edit" or "copy".
     """
 
     wanted = Signal(str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.theme = theme
         self.entry: Entry | None = None
-        self.title, self.summary, self.state = QLabel(), QLabel(), QLabel()
-        self.title.setProperty("role", "title")
-        for label in (self.title, self.summary, self.state):
-            label.setWordWrap(True)
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.about = QTextBrowser()
-        self.about.setAccessibleName("About the policy")
-        self.about.setOpenLinks(False)
-        self.picture = LayoutPicture()
+        self.title = label(role="title", wraps=True, selectable=True)
+        self.summary, self.state = (label(wraps=True, selectable=True) for _ in range(2))
+        self.about = named(QTextBrowser(openLinks=False), "About the policy")
+        self.picture = LayoutPicture(theme)
         self.source = SourceView(theme)
-        self.path = QLabel()
-        self.path.setProperty("role", "quiet")
-        self.path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.path = label(role="quiet", selectable=True)
         self.buttons = {
             "verify": button("Verify", "Attack this policy", self._pressed),
             "explore": button("Explore", "Show how this policy answers", self._pressed),
@@ -73,39 +57,16 @@ class Details(QWidget):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        self.tabs.setAccessibleName("Details")
-        self.tabs.addTab(self.about, "&About")
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
+        self.sharing = label(wraps=True)
+        scroll = named(QScrollArea(widgetResizable=True), "Layout")
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        inner = QWidget()
-        box = QVBoxLayout(inner)
-        self.sharing = QLabel()
-        self.sharing.setWordWrap(True)
-        box.addWidget(self.sharing)
-        box.addWidget(self.picture)
-        box.addStretch(1)
-        scroll.setWidget(inner)
-        scroll.setAccessibleName("Layout")
+        scroll.setWidget(page(self.sharing, self.picture, 1, margins=(9, 9, 9, 9)))
+        self.tabs = named(QTabWidget(documentMode=True), "Details")
+        self.tabs.addTab(self.about, "&About")
         self.tabs.addTab(scroll, "&Layout")
-        page = QWidget()
-        text = QVBoxLayout(page)
-        text.setContentsMargins(0, 4, 0, 0)
-        text.addWidget(self.path)
-        text.addWidget(self.source, 1)
-        self.tabs.addTab(page, "&Source")
-        line = QHBoxLayout()
-        for made in self.buttons.values():
-            line.addWidget(made)
-        line.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 10, 14, 10)
-        for part in (self.title, self.summary, self.state):
-            layout.addWidget(part)
-        layout.addLayout(line)
-        layout.addWidget(self.tabs, 1)
+        self.tabs.addTab(page(self.path, (self.source, 1), margins=(0, 4, 0, 0)), "&Source")
+        texts, line = (self.title, self.summary, self.state), row(*self.buttons.values(), 1)
+        column(*texts, line, (self.tabs, 1), of=self, margins=(14, 10, 14, 10))
 
     # -- contents --------------------------------------------------------------------------------------
     def show_entry(self, library: Library, entry: Entry | None, checked: Checked | None, checking: bool) -> None:
@@ -188,18 +149,10 @@ class Details(QWidget):
         )
         self.picture.show_anatomy(parts)
 
-    def paint_in(self, theme: Theme) -> None:
-        self.theme = self.picture.theme = theme
-        self.picture.update()
-        self.source.paint(theme)
-
     def _pressed(self) -> None:
         for name, pressed in self.buttons.items():
             if pressed is self.sender():
-                if name == "copy" and self.entry is not None:
-                    QGuiApplication.clipboard().setText(details_of(self.entry))
-                else:
-                    self.wanted.emit(name)
+                self.wanted.emit(name)
 
 
 def details_of(entry: Entry) -> str:

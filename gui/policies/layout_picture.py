@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QPoint, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy
+
+from foliolab.gui.widgets.painted import Painted
 
 if TYPE_CHECKING:
     from foliolab.framework.anatomy.layout import Anatomy, Box, StructPage
@@ -22,13 +24,12 @@ MOST_LINES: Final = 24
 """Lines of a struct page that are drawn; a scheme with a counter for every MM may have thousands."""
 
 
-class LayoutPicture(QWidget):
+class LayoutPicture(Painted):
     """Struct pages with the policy's fields in colour and with a bar, and the kernel's own fields in grey."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(theme)
         self.anatomy: Anatomy | None = None
-        self.theme: Theme | None = None
         self._tips: list[tuple[QRectF, str]] = []
         self.setAccessibleName("Layout of struct folio")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -47,16 +48,16 @@ class LayoutPicture(QWidget):
         return QSize(460, sum(HEAD + _lines(page) * LINE + GAP for page in pages) + 30)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        if self.anatomy is None or self.theme is None:
+        if self.anatomy is None:
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._tips = []
         top = 0.0
         for page in self.anatomy.pages:
-            top = self._page(painter, page, top, self.theme) + GAP
+            top = self._page(painter, page, top, self._theme) + GAP
         if self.anatomy.other_pages:
-            painter.setPen(self.theme.colour("quiet"))
+            painter.setPen(self._theme.colour("quiet"))
             painter.drawText(QRectF(0, top, self.width(), 24), 0, f"and {self.anatomy.other_pages} more tail pages")
         painter.end()
 
@@ -105,13 +106,8 @@ class LayoutPicture(QWidget):
             self._tips.append((rect, f"{box.name} ({box.ctype} at byte {box.offset}, {whose}){doc}"))
             start = end
 
-    def event(self, event: QEvent) -> bool:
-        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
-            for rect, text in self._tips:
-                if rect.contains(event.pos()):
-                    QToolTip.showText(event.globalPos(), text, self)
-                    return True
-        return super().event(event)
+    def text_at(self, position: QPoint) -> str:
+        return next((text for rect, text in self._tips if rect.contains(position)), "")
 
 
 def _lines(page: StructPage) -> int:

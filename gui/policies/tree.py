@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QBrush, QFont
+from PySide6.QtGui import QBrush
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from foliolab.gui.policies.listing import GROUPS, Entry
+from foliolab.gui.widgets.basics import bold
 
 if TYPE_CHECKING:
     from foliolab.gui.policies.check import Checked
@@ -67,9 +68,7 @@ class PolicyTree(QTreeWidget):
                 continue
             head = QTreeWidgetItem([f"{title} ({len(members)})"])
             head.setFlags(Qt.ItemFlag.ItemIsEnabled)
-            font = QFont(self.font())
-            font.setBold(True)
-            head.setFont(0, font)
+            head.setFont(0, bold(self.font()))
             head.setForeground(0, QBrush(theme.colour("quiet")))
             self.addTopLevelItem(head)
             head.setFirstColumnSpanned(True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QAction, QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QInputDialog, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
@@ -18,6 +19,7 @@ from foliolab.gui.policies.details import SOURCE, Details, details_of
 from foliolab.gui.policies.listing import Entry, entries, location_of, source_of
 from foliolab.gui.policies.tree import PolicyTree
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.building import page, splitter, tool_button
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
@@ -38,8 +40,6 @@ class PoliciesWorkspace(Workspace):
 
     name = "policies"
     title = "&Policies"
-    icon = "policies"
-    keys = "Ctrl+5"
     tip = "Installed policies, broken plugins, and your own policy files"
 
     def __init__(self, desk: Desk) -> None:
@@ -51,9 +51,7 @@ class PoliciesWorkspace(Workspace):
         self._busy: list[str] = []
         self._job: Job | None = None
         self._stale = True
-        self.recent = QToolButton()
-        self.recent.setText("Recent files")
-        self.recent.setAccessibleName("Recent policy files")
+        self.recent = tool_button("Recent files", "Recent policy files")
         self.recent.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._recent_menu = QMenu(self.recent)
         self._recent_menu.aboutToShow.connect(self._list_recent)
@@ -65,25 +63,15 @@ class PoliciesWorkspace(Workspace):
         desk.library.saved.connect(self._on_saved)
 
     def _build(self) -> None:
-        left = QWidget()
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.tree, 1)
-        column.addWidget(self.recent)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(left)
-        self.splitter.addWidget(self.details)
-        self.splitter.setStretchFactor(0, 2)
-        self.splitter.setStretchFactor(1, 3)
-        self.splitter.setSizes([460, 700])
+        left = page((self.tree, 1), self.recent, spacing=0)
+        self.splitter = splitter(Qt.Orientation.Horizontal, (left, 2), (self.details, 3), sizes=(460, 700))
         state = self.desk.settings.state(SPLIT)
         if not state.isEmpty():
             self.splitter.restoreState(state)
         self.setCentralWidget(self.splitter)
 
     def offered(self) -> Sequence[Command]:
+        wanted = partial(partial, self._wanted)
         return [
             self.command("new", "&New policy…", self.ask_new, menu="&File", keys=("Ctrl+N",), icon="new", bar=True,
                          word="New policy", tip="Write a commented policy file, watch it, and open it in your editor"),
@@ -95,11 +83,11 @@ class PoliciesWorkspace(Workspace):
                          bar=True, tip="Remove the chosen file from the list; the file stays on disk"),
             self.command("check", "&Compile and check", self.check_chosen, menu="&Run", keys=("F5",), icon="restart",
                          bar=True, tip="Compile the chosen policy and attack it for a few seconds"),
-            self.command("verify", "&Verify", self.verify, menu="&Run", keys=("Ctrl+Shift+V",), icon="verify",
+            self.command("verify", "&Verify", wanted("verify"), menu="&Run", keys=("Ctrl+Shift+V",), icon="verify",
                          bar=True, tip="Open the chosen policy in Verify"),
-            self.command("explore", "E&xplore", self.explore, menu="&Run", keys=("Ctrl+Shift+X",), icon="explore",
+            self.command("explore", "E&xplore", wanted("explore"), menu="&Run", keys=("Ctrl+Shift+X",), icon="explore",
                          bar=True, tip="Open the chosen policy in Explore"),
-            self.command("benchmark", "&Benchmark", self.benchmark, menu="&Run", keys=("Ctrl+Shift+B",),
+            self.command("benchmark", "&Benchmark", wanted("benchmark"), menu="&Run", keys=("Ctrl+Shift+B",),
                          icon="benchmark", bar=True, tip="Open the chosen policy in Benchmark"),
             self.command("copy", "Copy &details", self.copy_details, menu="&File", keys=(),
                          tip="Copy the error of a broken policy, with its traceback"),
@@ -121,7 +109,7 @@ class PoliciesWorkspace(Workspace):
             self._list()
 
     def paint(self, theme: Theme) -> None:
-        self.details.paint_in(theme)
+        super().paint(theme)
         if not self._stale:
             self._list()
 
@@ -158,15 +146,12 @@ class PoliciesWorkspace(Workspace):
         self.tree.choose(source=file)
         self.details.tabs.setCurrentIndex(SOURCE)
 
-    def receive(self, what: object) -> None:
-        """Open a policy file; or choose a policy: {"policy": name}."""
-        if isinstance(what, Path):
-            self.show_file(what)
-        elif isinstance(what, dict):
-            self._list()
-            name = str(what.get("policy", "")).partition(":")[0]
-            if not self.tree.choose(name=name):
-                raise UsageError(f"no policy is named {name!r}", "open its file or install its plugin")
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the key is `policy`."""
+        self._list()
+        name = str(what.get("policy", "")).partition(":")[0]
+        if not self.tree.choose(name=name):
+            raise UsageError(f"no policy is named {name!r}", "open its file or install its plugin")
 
     def ask_open(self) -> None:
         """Ask for a policy file and open it."""
@@ -307,34 +292,20 @@ class PoliciesWorkspace(Workspace):
 
     # -- other workspaces ------------------------------------------------------------------------------
     def _wanted(self, name: str) -> None:
-        {"verify": self.verify, "explore": self.explore, "benchmark": self.benchmark, "edit": self.edit}[name]()
-
-    def verify(self) -> None:
-        self._send("verify", {"policy": self._name})
-
-    def explore(self) -> None:
-        """Explore the chosen policy beside the first one of the library."""
-        self._send("explore", {"policies": self._pair})
-
-    def benchmark(self) -> None:
-        """Measure the chosen policy against the first one of the library."""
-        self._send("benchmark", {"policies": self._pair, "quick": True})
+        """Open the chosen policy in the editor or in another workspace; the first policy is the baseline."""
+        if name == "edit":
+            self.edit()
+        elif name == "copy":
+            self.copy_details()
+        elif self._name:
+            self.send_policy(name, self._name, self.desk.library.policies[0].name)
+        else:
+            self.desk.notices.say("choose a policy that is not broken first")
 
     @property
     def _name(self) -> str:
         entry = self.tree.entry
         return entry.name if entry is not None and not entry.broken else ""
-
-    @property
-    def _pair(self) -> list[str]:
-        first = [policy.name for policy in self.desk.library.policies][:1]
-        return list(dict.fromkeys([*first, self._name]))
-
-    def _send(self, workspace: str, what: object) -> None:
-        if self._name:
-            self.desk.send(workspace, what)
-        else:
-            self.desk.notices.say("choose a policy that is not broken first")
 
     def copy_details(self) -> None:
         """Copy the report of a broken plugin."""

@@ -13,22 +13,21 @@ from foliolab.framework.verify.timeline import Timeline
 from foliolab.gui.sequence.picture import Geometry, SequencePicture, geometry_of
 from foliolab.gui.sequence.rows import Diagram, Mark, diagram_of
 from foliolab.gui.window.exporting import Exportable, Row
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 PAGE: Final = 10
 """Steps of Page Up and Page Down."""
 FOLDED_FROM: Final = 240
-"""Lines above which long runs of one thread are folded, unless `unfold` says otherwise."""
+"""Lines above which long runs of one thread are folded."""
 PICTURE: Final = (1000, 12_000)
 """Width and greatest height in pixels of an exported picture; graphics files have limits."""
 
 
-class SequenceDiagram(QAbstractScrollArea):
+class SequenceDiagram(QAbstractScrollArea, Themed):
     """The timeline of a counterexample.
 
     Args:
         theme: the colours; `paint` changes them.
-        parent: the parent widget.
 
     Signals:
         stepped: the user went to a step by mouse or keys.
@@ -36,14 +35,12 @@ class SequenceDiagram(QAbstractScrollArea):
 
     stepped = Signal(int)
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
         self.timeline: Timeline | None = None
         self.diagram = Diagram()
         self._theme = theme
         self._picture = SequencePicture(self.diagram, theme, self.font())
-        self._all = False
-        self._unfolded: bool | None = None
         self._whole = _Whole(self)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Sequence diagram of the counterexample")
@@ -57,16 +54,6 @@ class SequenceDiagram(QAbstractScrollArea):
         self._remake()
         self._picture.now = -1
         self.verticalScrollBar().setValue(0)
-
-    def show_accesses(self, every: bool) -> None:
-        """Set whether accesses to statistics, MMs and free lists are shown, too."""
-        self._all = every
-        self._remake()
-
-    def unfold(self, unfolded: bool | None) -> None:
-        """Set whether long runs of one thread are shown in full; None shows them in full if there are few lines."""
-        self._unfolded = unfolded
-        self._remake()
 
     def go(self, step: int) -> None:
         """Make a step the current one; -1 is before the first. Does not emit `stepped`."""
@@ -112,9 +99,9 @@ class SequenceDiagram(QAbstractScrollArea):
     def _remake(self) -> None:
         made = Diagram()
         if self.timeline is not None:
-            made = diagram_of(self.timeline, self._all, self._unfolded is not False)
-            if self._unfolded is None and len(made.marks) > FOLDED_FROM:
-                made = diagram_of(self.timeline, self._all)
+            made = diagram_of(self.timeline, unfolded=True)
+            if len(made.marks) > FOLDED_FROM:
+                made = diagram_of(self.timeline)
         self.diagram = self._picture.diagram = made
         self._measure()
         self._describe()

@@ -9,6 +9,7 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPen, QPolygonF
 
 from foliolab.gui.sequence.rows import Diagram, Mark, Span
+from foliolab.gui.widgets.basics import bold
 from foliolab.gui.window.theme import Theme
 
 LANE: Final = 230
@@ -137,18 +138,17 @@ class SequencePicture:
         axis = geometry.axis(mark.thread)
         self._sign(painter, mark, QPointF(axis, area.center().y() + 0.5))
         right = geometry.lane_at(mark.thread) + geometry.lane if mark.thread >= 0 else geometry.truth
-        bold = mark.kind in ("begin", "end")
+        strong = mark.kind in ("begin", "end")
         quiet = mark.kind in ("setup", "note", "read")
-        self._text(painter, QRect(axis + 12, area.top(), right - axis - 18, area.height()), mark.text, quiet, bold)
+        self._text(painter, QRect(axis + 12, area.top(), right - axis - 18, area.height()), mark.text, quiet, strong)
         self._truth(painter, geometry, area, at, mark)
         if mark.state:
             painter.setPen(theme.colour("text"))
             room = QRect(geometry.state, area.top(), geometry.width - geometry.state - 6, area.height())
             self._text(painter, room, f"→ {mark.state}", False, mark.kind != "note")
 
-    def _text(self, painter: QPainter, area: QRect, text: str, quiet: bool, bold: bool) -> None:
-        font = QFont(self.font)
-        font.setBold(bold)
+    def _text(self, painter: QPainter, area: QRect, text: str, quiet: bool, strong: bool) -> None:
+        font = bold(self.font, strong)
         painter.setFont(font)
         painter.setPen(self.theme.colour("quiet" if quiet else "text"))
         shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, area.width())
@@ -188,9 +188,7 @@ class SequencePicture:
         before = next((m.mappings for m in self.diagram.marks[at - 1 :: -1] if m.mappings), ()) if at else ()
         for mm, count in enumerate(mark.mappings):
             changed = mm >= len(before) or before[mm] != count
-            font = QFont(self.font)
-            font.setBold(changed and bool(before))
-            painter.setFont(font)
+            painter.setFont(bold(self.font, changed and bool(before)))
             painter.setPen(self.theme.colour("text" if changed else "quiet"))
             room = QRect(geometry.truth + mm * MM, area.top(), MM, area.height())
             painter.drawText(room, Qt.AlignmentFlag.AlignCenter, str(count or "·"))
@@ -220,8 +218,7 @@ class SequencePicture:
     def _broken(self, painter: QPainter, geometry: Geometry, y: int) -> None:
         for number, text in enumerate(self.diagram.broken):
             area = QRect(GUTTER, y + number * geometry.line, geometry.width - GUTTER - 8, geometry.line)
-            font = QFont(self.font)
-            font.setBold(True)
+            font = bold(self.font)
             painter.setFont(font)
             painter.setPen(self.theme.colour("bad" if text.startswith("✗") else "text"))
             shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, area.width())

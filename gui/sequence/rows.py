@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from foliolab.framework.verify.field_names import change_text, field_of
@@ -110,7 +110,6 @@ def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = 
     """
     from foliolab.framework.report.interleaving import rows_of
 
-    frames = timeline.frames
     marks: list[Mark] = []
     for row in rows_of(timeline, all_accesses, unfolded):
         if row.step is not None:
@@ -127,14 +126,9 @@ def diagram_of(timeline: Timeline, all_accesses: bool = False, unfolded: bool = 
             else:
                 marks += [Mark(row.thread, "note", "", change, last=last) for change in text.split("; ")]
     lasts = _lasts(marks)
-    found = Diagram(
-        heads=_heads(timeline),
-        marks=tuple(marks),
-        nr_mms=max((len(frame.mappings) for frame in frames), default=0),
-        broken=_broken(timeline),
-        _lasts=lasts,
-    )
-    return Diagram(found.heads, found.marks, tuple(_spans(timeline, found)), found.nr_mms, found.broken, lasts)
+    nr_mms = max((len(frame.mappings) for frame in timeline.frames), default=0)
+    found = Diagram(_heads(timeline), tuple(marks), (), nr_mms, _broken(timeline), lasts)
+    return replace(found, spans=tuple(_spans(timeline, found)))
 
 
 def _lasts(marks: Iterable[Mark]) -> list[int]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QObject, QRect, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.tours.tour import Stop, Tour
+from foliolab.gui.window.building import column, label, primary, row, tool_button
 from foliolab.gui.window.desk import Desk
 
 
@@ -32,26 +33,16 @@ class Guide(QFrame):
         self.at = 0
         self.setProperty("role", "guide")
         self.setAccessibleName("Tour")
-        self.title, self.text = QLabel(), QLabel()
-        self.title.setProperty("role", "heading")
-        self.text.setWordWrap(True)
-        self.back, self.next = QPushButton("&Back"), QPushButton("&Next")
-        self.next.setProperty("role", "primary")
-        self.close_ = QToolButton()
-        self.close_.setText("✕")
-        self.close_.setAccessibleName("End the tour")
-        self.close_.setToolTip("End the tour")
+        self.title, self.text = label(role="heading"), label(wraps=True)
+        self.back, self.next = QPushButton("&Back"), primary("&Next")
+        self.close_ = tool_button("✕", "End the tour")
         self.back.clicked.connect(self.go_back)
         self.next.clicked.connect(self.go_on)
         self.close_.clicked.connect(self.end)
-        words = QVBoxLayout()
-        words.addWidget(self.title)
-        words.addWidget(self.text)
-        line = QHBoxLayout(self)
-        line.setContentsMargins(14, 8, 10, 8)
-        line.addLayout(words, 1)
-        for button in (self.back, self.next, self.close_):
-            line.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
+        buttons = (self.back, self.next, self.close_)
+        line = row((column(self.title, self.text), 1), *buttons, of=self, margins=(14, 8, 10, 8))
+        for button in buttons:
+            line.setAlignment(button, Qt.AlignmentFlag.AlignVCenter)
         self.hide()
 
     def start(self, tour: Tour) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy
 
 from foliolab.framework.verify.attack import Progress
 from foliolab.framework.verify.finding import Finding
 from foliolab.gui.verify.growth import Growth
 from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, set_role
+from foliolab.gui.window.building import column, label, named
 from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
@@ -29,21 +30,12 @@ class Card(QFrame):
         super().__init__()
         self._name = name
         self.setProperty("role", "card")
-        self.setAccessibleName(f"Attack: {name}")
-        self.setToolTip(ATTACKS[name])
-        self.setMinimumWidth(120)
-        self.title, self.what, self.count = QLabel(name), QLabel(ATTACKS[name]), QLabel()
-        self.title.setProperty("role", "heading")
-        for label in (self.what, self.count):
-            label.setProperty("role", "quiet")
-        for label in (self.title, self.what, self.count):  # long texts must not widen the window
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        named(self, f"Attack: {name}", ATTACKS[name]).setMinimumWidth(120)
+        self.title, self.what, self.count = label(name, "heading"), label(ATTACKS[name], "quiet"), label(role="quiet")
+        for part in (self.title, self.what, self.count):  # long texts must not widen the window
+            part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.growth = Growth(theme)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(9, 6, 9, 6)
-        layout.setSpacing(2)
-        for part in (self.title, self.what, self.growth, self.count):
-            layout.addWidget(part, 1 if part is self.growth else 0)
+        column(self.title, self.what, (self.growth, 1), self.count, of=self, margins=(9, 6, 9, 6), spacing=2)
 
     def begin(self, runs: bool) -> None:
         """Start a new run.
@@ -91,25 +83,8 @@ class Card(QFrame):
         set_role(self.title, role)
         self._elide(self.title, f"{self._name}  {text}".rstrip())
 
-    def _elide(self, label: QLabel, text: str) -> None:
+    def _elide(self, where: QLabel, text: str) -> None:
         """Show a text in one line that fits into the card; the tool tip has all of it."""
         width = self.width() - 20
-        label.setText(label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, width))
-        label.setToolTip(text)
-
-
-class Cards(QWidget):
-    """The cards of all attacks, side by side."""
-
-    def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self.setAccessibleName("Attacks")
-        self.cards = {name: Card(name, theme) for name in ATTACKS}
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        for card in self.cards.values():
-            line.addWidget(card, 1)
-
-    def paint(self, theme: Theme) -> None:
-        for card in self.cards.values():
-            card.growth.paint(theme)
+        where.setText(where.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, width))
+        where.setToolTip(text)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidgetItem
 
 from foliolab.framework.contract.policy import CAPABILITIES
 from foliolab.gui.verify.cards import ATTACKS
-from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, ReadOnlyTable
+from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS
+from foliolab.gui.widgets.cell_table import Cell, CellTable
 from foliolab.gui.window.exporting import Row
 from foliolab.gui.window.theme import Theme
 
@@ -27,7 +28,7 @@ OWED: Final = (
 COLUMNS: Final = ("Claim", "Verdict", "Meaning", *ATTACKS, "Within")
 
 
-class Claims(ReadOnlyTable):
+class Claims(CellTable):
     """A row for each claim.
 
     Signals:
@@ -37,12 +38,10 @@ class Claims(ReadOnlyTable):
     wanted = Signal(object)
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("Claims of the policy", [text.capitalize() for text in COLUMNS])
-        self._theme = theme
+        super().__init__("Claims of the policy", [text.capitalize() for text in COLUMNS], theme)
         self._names: list[str] = []
         self._examples: dict[str, Counterexample] = {}
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, width in enumerate((130, 100, 300, 88, 88, 88, 88)):
@@ -55,12 +54,10 @@ class Claims(ReadOnlyTable):
         """Show the claims of a policy, with the kept verdicts on its text: when and by which version each was found."""
         self._examples.clear()
         self._names = ["", *sorted(scheme.capabilities)]
-        self.setRowCount(len(self._names))
+        self.show_rows([[Cell("")] * len(COLUMNS)] * len(self._names))
         for row, claim in enumerate(self._names):
             self._set(row, 0, claim or "(every policy)")
             self._set(row, 2, CAPABILITIES.get(claim, OWED))
-            for column in (1, *range(3, len(COLUMNS))):
-                self._set(row, column, "")
             verdict = known.get(claim)
             if verdict is not None:
                 self._verdict(row, 1, verdict.verdict, verdict.stale)
@@ -93,29 +90,11 @@ class Claims(ReadOnlyTable):
         """The counterexamples in the order of the rows."""
         return [self._examples[claim] for claim in self._names if claim in self._examples]
 
-    def paint(self, theme: Theme) -> None:
-        self._theme = theme
-        for row in range(self.rowCount()):
-            for column in range(self.columnCount()):
-                item = self.item(row, column)
-                if item is not None and item.data(Qt.ItemDataRole.UserRole):
-                    item.setForeground(theme.colour(item.data(Qt.ItemDataRole.UserRole)))
-
     def table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        rows = [[self._text(row, column) for column in range(len(COLUMNS))] for row in range(self.rowCount())]
-        return COLUMNS, rows
+        return COLUMNS, super().table()[1]
 
-    def _text(self, row: int, column: int) -> str:
-        item = self.item(row, column)
-        return item.text() if item is not None else ""
-
-    def _set(self, row: int, column: int, text: str, token: str = "") -> None:
-        item = QTableWidgetItem(text)
-        item.setToolTip(text)
-        if token:
-            item.setData(Qt.ItemDataRole.UserRole, token)
-            item.setForeground(self._theme.colour(token))
-        self.setItem(row, column, item)
+    def _set(self, row: int, column: int, text: str, role: str = "text") -> None:
+        self.set_cell(row, column, Cell(text, role, text))
 
     def _verdict(self, row: int, column: int, verdict: str, stale: bool = False) -> None:
         text = f"{VERDICT_SIGNS[verdict]} {verdict}{' (stale)' if stale else ''}"

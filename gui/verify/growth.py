@@ -6,20 +6,20 @@ from typing import Final
 
 from PySide6.QtCore import QPointF, QSize
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy
 
+from foliolab.gui.widgets.painted import Painted
 from foliolab.gui.window.theme import Theme
 
 MOST: Final = 400
 """Points above which every second point is dropped."""
 
 
-class Growth(QWidget):
+class Growth(Painted):
     """States over time as an area, depth over time as a line; each has its own scale."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self._theme = theme
+        super().__init__(theme)
         self._points: list[tuple[float, float, float]] = []
         self.setMinimumHeight(34)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -37,10 +37,6 @@ class Growth(QWidget):
         self._points.append((seconds, states, depth))
         if len(self._points) > MOST:
             self._points = self._points[::2]
-        self.update()
-
-    def paint(self, theme: Theme) -> None:
-        self._theme = theme
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -1,13 +1,29 @@
-"""The verdicts of an opened file of `foliolab verify --json`."""
+"""The files that Verify opens: counterexamples, and verdicts of `foliolab verify --json`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.verifier import Verification
     from foliolab.gui.window.library import Library
+
+HEAD: Final = 4096
+"""Bytes at the beginning of a file that decide its kind."""
+_VERDICTS: Final = b'"verifications"'
+_EXAMPLE: Final = (b'"law"', b'"policy"', b'"shape"')
+
+
+def kind_of(path: Path) -> Literal["", "verdicts", "example"]:
+    """The kind of a file, by its beginning; empty for other files."""
+    if path.suffix != ".json" or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if _VERDICTS in head:
+        return "verdicts"
+    return "example" if all(name in head for name in _EXAMPLE) else ""
 
 
 class OpenedVerdicts:
@@ -28,7 +44,7 @@ class OpenedVerdicts:
         Raises:
             ResultFileError: the file cannot be read.
         """
-        from foliolab.framework.verify.verdicts import Verdicts
+        from foliolab.framework.verify.verifier import Verdicts
 
         found = Verdicts.load(path).verifications
         self.by_policy = {done.policy: done for done in found if library.usable([done.policy])}

@@ -6,19 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QPushButton, QWidget
 
 from foliolab.gui.verify.cards import ATTACKS
+from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.library import Library
 
 MEMORIES: Final = {"64 MiB": "64M", "256 MiB": "256M", "1 GiB": "1G", "4 GiB": "4G"}
@@ -76,34 +68,25 @@ class Options(QWidget):
     def __init__(self, library: Library) -> None:
         super().__init__()
         self._library = library
-        self.policy = QComboBox()
-        self.policy.setEditable(True)
+        self.policy = named(
+            QComboBox(editable=True), "Policy to verify", "A policy, with parameters as in NAME:slots=3"
+        )
         self.policy.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.policy.setAccessibleName("Policy to verify")
-        self.policy.setToolTip("A policy, with parameters as in NAME:slots=3")
         self.policy.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.policy.setMinimumContentsLength(14)
-        self.seconds = QDoubleSpinBox()
-        self.seconds.setRange(1, 3600)
-        self.seconds.setDecimals(0)
-        self.seconds.setSuffix(" s")
-        self.seconds.setValue(SECONDS)
-        self.seconds.setAccessibleName("Budget of each attack in seconds")
-        self.memory = QComboBox()
-        self.memory.setAccessibleName("Memory budget of each attack")
+        seconds = QDoubleSpinBox(minimum=1, maximum=3600, decimals=0, suffix=" s", value=SECONDS)
+        self.seconds = named(seconds, "Budget of each attack in seconds")
+        self.memory = named(QComboBox(), "Memory budget of each attack")
         self.memory.addItems(list(MEMORIES))
         self.memory.setCurrentText("1 GiB")
-        self.attacks = {name: QCheckBox(name) for name in ATTACKS}
-        for name, box in self.attacks.items():
+        self.attacks = {name: named(QCheckBox(name), name, tip) for name, tip in ATTACKS.items()}
+        for box in self.attacks.values():
             box.setChecked(True)
-            box.setToolTip(ATTACKS[name])
         self.tso = QCheckBox("store buffers (x86-TSO)")
         self.tso.setToolTip("The explored attack models the store buffers of x86: plain stores become visible later")
         self.again = QCheckBox("verify again on save")
         self.again.setToolTip("Verify the new text of a policy file when it is saved")
-        self.start = QPushButton("Verify")
-        self.start.setProperty("role", "primary")
-        self.stop = QPushButton("Stop")
+        self.start, self.stop = primary("Verify"), QPushButton("Stop")
         self.stop.setEnabled(False)
         self.start.clicked.connect(self._start)
         self.stop.clicked.connect(self.stopped)
@@ -112,27 +95,18 @@ class Options(QWidget):
         form.addRow("&Policy", self.policy)
         form.addRow("&Budget", self.seconds)
         form.addRow("&Memory", self.memory)
-        heading = QLabel("Attacks")
-        heading.setProperty("role", "heading")
-        layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(heading)
-        for box in (*self.attacks.values(), self.tso, self.again):
-            layout.addWidget(box)
-        layout.addStretch(1)
-        layout.addWidget(self.start)
-        layout.addWidget(self.stop)
+        boxes = (*self.attacks.values(), self.tso, self.again)
+        column(form, label("Attacks", "heading"), *boxes, 1, self.start, self.stop, of=self)
         self.refill()
 
     def refill(self) -> None:
         """List the policies of the library again."""
         kept = self.policy.currentText()
-        self.policy.blockSignals(True)
-        self.policy.clear()
-        self.policy.addItems([policy.name for policy in self._library.policies])
-        if kept:
-            self.policy.setCurrentText(kept)
-        self.policy.blockSignals(False)
+        with QSignalBlocker(self.policy):
+            self.policy.clear()
+            self.policy.addItems([policy.name for policy in self._library.policies])
+            if kept:
+                self.policy.setCurrentText(kept)
 
     def attempt(self) -> Attempt:
         """The current choices."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtWidgets import QSlider, QWidget
 
 from foliolab.framework.verify.laws import LAWS
 from foliolab.gui.sequence.diagram import SequenceDiagram
+from foliolab.gui.window.building import column, label, named, row
 from foliolab.gui.window.theme import Theme
 
 if TYPE_CHECKING:
@@ -30,34 +31,17 @@ class Stepper(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.timeline: Timeline | None = None
-        self.headline, self.law = QLabel(), QLabel()
-        self.headline.setProperty("role", "bad")
-        self.headline.setWordWrap(True)
-        self.law.setProperty("role", "quiet")
-        self.law.setWordWrap(True)
-        for label in (self.headline, self.law):
-            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.headline, self.law = (label(role=role, wraps=True, selectable=True) for role in ("bad", "quiet"))
         self.diagram = SequenceDiagram(theme)
         self.diagram.setObjectName("verify.sequence")
         self.diagram.stepped.connect(self.go)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Step of the counterexample")
+        self.slider = named(QSlider(Qt.Orientation.Horizontal), "Step of the counterexample")
         self.slider.valueChanged.connect(self.go)
-        self.where = QLabel()
-        self.where.setProperty("role", "quiet")
-        self._timer = QTimer(self)
-        self._timer.setInterval(SPEED)
+        self.where = label(role="quiet")
+        self._timer = QTimer(self, interval=SPEED)
         self._timer.timeout.connect(self._tick)
-        line = QHBoxLayout()
-        line.addWidget(self.slider, 1)
-        line.addWidget(self.where)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self.headline)
-        layout.addWidget(self.law)
-        layout.addWidget(self.diagram, 1)
-        layout.addLayout(line)
+        line = row((self.slider, 1), self.where)
+        column(self.headline, self.law, (self.diagram, 1), line, of=self, margins=(0, 4, 0, 0), spacing=3)
 
     def show_timeline(self, timeline: Timeline) -> None:
         """Show a counterexample that was played, before its first step."""
@@ -69,9 +53,8 @@ class Stepper(QWidget):
         schedule = f" · schedule {example.schedule}" if example.schedule else ""
         self.law.setText(f"law {example.law}: {LAWS.get(example.law, '')}{schedule}")
         self.diagram.show_timeline(timeline)
-        self.slider.blockSignals(True)
-        self.slider.setRange(-1, len(timeline.frames) - 1)
-        self.slider.blockSignals(False)
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(-1, len(timeline.frames) - 1)
         self.go(-1)
 
     @property
@@ -95,9 +78,8 @@ class Stepper(QWidget):
             return
         step = min(max(step, -1), self.last)
         self.diagram.go(step)
-        self.slider.blockSignals(True)
-        self.slider.setValue(step)
-        self.slider.blockSignals(False)
+        with QSignalBlocker(self.slider):
+            self.slider.setValue(step)
         self.where.setText(f"step {step} of {self.last}" if step >= 0 else f"before step 0 of {self.last}")
         self.stepped.emit(step)
 
@@ -126,9 +108,6 @@ class Stepper(QWidget):
 
     def pause(self) -> None:
         self._timer.stop()
-
-    def paint(self, theme: Theme) -> None:
-        self.diagram.paint(theme)
 
     def _tick(self) -> None:
         self.forward()

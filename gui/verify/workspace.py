@@ -5,23 +5,23 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.gui.verify.files import kind_of
-from foliolab.gui.verify.opened import OpenedVerdicts
+from foliolab.gui.verify.opened import OpenedVerdicts, kind_of
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.player import Player
 from foliolab.gui.window import dialogs
+from foliolab.gui.window.building import FLUSH, column, label, named, row, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.timeline import Timeline
     from foliolab.framework.verify.verifier import Verification
     from foliolab.gui.inspector.inspector import Inspector
-    from foliolab.gui.verify.cards import Cards
+    from foliolab.gui.verify.cards import Card
     from foliolab.gui.verify.claims import Claims
     from foliolab.gui.verify.stepper import Stepper
     from foliolab.gui.window.jobs import Job
@@ -46,8 +46,6 @@ class VerifyWorkspace(Workspace):
 
     name = "verify"
     title = "&Verify"
-    icon = "verify"
-    keys = "Ctrl+4"
     tip = "Attack a policy, and step through counterexamples"
 
     def __init__(self, desk: Desk) -> None:
@@ -55,7 +53,7 @@ class VerifyWorkspace(Workspace):
         self.job: Job | None = None
         self.attempt: Attempt | None = None
         self.example: Counterexample | None = None
-        self.cards: Cards | None = None
+        self.cards: dict[str, Card] = {}
         self.claims: Claims | None = None
         self.stepper: Stepper | None = None
         self.inspector: Inspector | None = None
@@ -70,27 +68,16 @@ class VerifyWorkspace(Workspace):
         self.options.wanted.connect(self.start)
         self.options.stopped.connect(self.stop)
         self.options.chosen.connect(self._chosen)
-        self.welcome = QLabel(WELCOME)
-        self.welcome.setWordWrap(True)
-        self.welcome.setProperty("role", "quiet")
+        self.welcome = label(WELCOME, "quiet", wraps=True)
         self.welcome.setMaximumWidth(760)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
-        self.note.setProperty("role", "doubtful")
+        self.note = label(role="doubtful", wraps=True)
         self.note.hide()
-        self._centre = QWidget()
-        layout = QVBoxLayout(self._centre)
-        layout.setContentsMargins(8, 6, 8, 6)
-        layout.addWidget(self.welcome)
-        layout.addWidget(self.note)
-        layout.addStretch(1)
-        self.setCentralWidget(self._centre)
+        centre = QWidget()
+        self._column = column(self.welcome, self.note, 1, of=centre, margins=(8, 6, 8, 6))
+        self.setCentralWidget(centre)
         area = Qt.DockWidgetArea
         self.dock("options", "What to verify", self.panel(self.options), area.LeftDockWidgetArea)
-        self._inspector_host = QWidget()
-        inside = QVBoxLayout(self._inspector_host)
-        inside.setContentsMargins(0, 0, 0, 0)
-        self.dock("inspector", "The folio at this step", self._inspector_host, area.RightDockWidgetArea)
+        self.dock("inspector", "The folio at this step", QWidget(), area.RightDockWidgetArea)
         docks = [self.docks["options"], self.docks["inspector"]]
         self.resizeDocks(docks, [220, 380], Qt.Orientation.Horizontal)
         policy = desk.settings.text("verify/policy")
@@ -100,47 +87,43 @@ class VerifyWorkspace(Workspace):
 
     def _furnish(self) -> None:
         """Make the widgets at first use, because importing the verifier takes a while."""
-        if self.cards is not None:
+        if self.cards:
             return
         from foliolab.gui.inspector.inspector import Inspector
-        from foliolab.gui.verify.cards import Cards
+        from foliolab.gui.verify.cards import ATTACKS, Card
         from foliolab.gui.verify.claims import Claims
         from foliolab.gui.verify.stepper import Stepper
 
         theme = self.desk.themes.now
-        self.cards, self.claims, self.stepper = Cards(theme), Claims(theme), Stepper(theme)
+        self.claims, self.stepper = Claims(theme), Stepper(theme)
+        self.cards = {name: Card(name, theme) for name in ATTACKS}
+        cards = QWidget()
+        row(*((card, 1) for card in self.cards.values()), of=cards, margins=FLUSH)
         self.inspector = Inspector(self.desk)
         self.claims.wanted.connect(self.show_example)
         self.stepper.stepped.connect(self._stepped)
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.setChildrenCollapsible(False)
-        for part, stretch in ((self.cards, 0), (self.claims, 1), (self.stepper, 3)):
-            split.addWidget(part)
-            split.setStretchFactor(split.count() - 1, stretch)
-        split.setSizes([104, 130, 520])
+        parts = ((named(cards, "Attacks"), 0), (self.claims, 1), (self.stepper, 3))
+        self._column.addWidget(splitter(Qt.Orientation.Vertical, *parts, sizes=(104, 130, 520)), 100)
         self.stepper.hide()
-        layout = self._centre.layout()
-        assert isinstance(layout, QVBoxLayout)
-        layout.addWidget(split, 100)
-        self._inspector_host.layout().addWidget(self.inspector)  # type: ignore[union-attr]
+        self.docks["inspector"].setWidget(self.inspector)
 
     # -- commands --------------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
-        run, make = "&Run", self.command
+        run, make, step = "&Run", self.command, partial(partial, self.step)
         return [
             make("start", "&Verify", self.start_chosen, menu=run, keys=("F5",), icon="play", bar=True, word="Verify",
                  tip="Attack the chosen policy"),
             make("stop", "S&top the attacks", self.stop, menu=run, keys=("Shift+F5",), icon="stop", bar=True,
                  word="Stop", tip="Stop the attacks and keep their findings"),
-            make("first", "To the &start", self.first, menu=run, keys=("Home",), icon="restart", bar=True, breaks=True,
-                 tip="Go before the first step of the counterexample"),
-            make("back", "Step &back", self.back, menu=run, keys=("Left",), icon="back", bar=True,
+            make("first", "To the &start", step("first"), menu=run, keys=("Home",), icon="restart", bar=True,
+                 breaks=True, tip="Go before the first step of the counterexample"),
+            make("back", "Step &back", step("back"), menu=run, keys=("Left",), icon="back", bar=True,
                  tip="Go one step back"),
-            make("play", "&Play or pause", self.toggle, menu=run, keys=("K",), icon="play", bar=True, word="Play",
+            make("play", "&Play or pause", step("toggle"), menu=run, keys=("K",), icon="play", bar=True, word="Play",
                  tip="Play the counterexample step by step, or pause"),
-            make("on", "&Step", self.on, menu=run, keys=("Right",), icon="step", bar=True, word="Step",
+            make("on", "&Step", step("forward"), menu=run, keys=("Right",), icon="step", bar=True, word="Step",
                  tip="Go one step forward"),
-            make("last", "To the &end", self.last, menu=run, keys=("End",), icon="next", bar=True,
+            make("last", "To the &end", step("end"), menu=run, keys=("End",), icon="next", bar=True,
                  tip="Go to the step where the law breaks"),
             make("explore", "Open in &Explore", self.explore, menu=run, keys=("Ctrl+Shift+E",), icon="explore",
                  bar=True, word="Open in Explore", tip="Play this counterexample beside other policies"),
@@ -165,7 +148,7 @@ class VerifyWorkspace(Workspace):
         if self.job is not None:
             self.job.kill()
         self._furnish()
-        assert self.cards is not None and self.claims is not None
+        assert self.claims is not None
         self.attempt = attempt
         self._opened.clear()
         self._file = ""
@@ -173,7 +156,7 @@ class VerifyWorkspace(Workspace):
         self.note.hide()
         self._digest = self._digest_of(attempt.policy)
         self.claims.begin(scheme, {})
-        for name, card in self.cards.cards.items():
+        for name, card in self.cards.items():
             card.begin(name in attempt.attacks)
         self.options.runs(True)
         self._began = time.monotonic()
@@ -184,7 +167,7 @@ class VerifyWorkspace(Workspace):
         )  # fmt: skip
         self.job.reported.connect(self._on_report)
         self.job.answered.connect(self._answered)
-        self.job.failed.connect(self._failed)
+        self.job.failed.connect(self.desk.notices.fault)
         self.job.ended.connect(self._ended)
 
     def stop(self) -> None:
@@ -211,7 +194,6 @@ class VerifyWorkspace(Workspace):
 
     def save(self, path: Path) -> None:
         """Write the counterexample to a file."""
-
         assert self.example is not None
         try:
             self.example.save(path)
@@ -221,22 +203,12 @@ class VerifyWorkspace(Workspace):
         self._file = str(path)
         self.desk.notices.say(f"written to {path}; foliolab step {shlex.quote(str(path))} repeats it")
 
-    def first(self) -> None:
-        self._step("first")
+    def step(self, action: str) -> None:
+        """Step through the counterexample.
 
-    def back(self) -> None:
-        self._step("back")
-
-    def on(self) -> None:
-        self._step("forward")
-
-    def last(self) -> None:
-        self._step("end")
-
-    def toggle(self) -> None:
-        self._step("toggle")
-
-    def _step(self, action: str) -> None:
+        Args:
+            action: a method of `Stepper`.
+        """
         if self.stepper is None or self.stepper.timeline is None:
             self.desk.notices.say("there is no counterexample to step through yet")
             return
@@ -249,19 +221,19 @@ class VerifyWorkspace(Workspace):
         from foliolab.framework.verify.attack import Progress
         from foliolab.framework.verify.finding import Finding
 
-        assert self.cards is not None and self.claims is not None
-        if isinstance(news, Progress) and news.attack in self.cards.cards:
-            self.cards.cards[news.attack].show_progress(news, time.monotonic() - self._began)
+        assert self.claims is not None
+        if isinstance(news, Progress) and news.attack in self.cards:
+            self.cards[news.attack].show_progress(news, time.monotonic() - self._began)
         elif isinstance(news, Finding) and news.counterexample is not None:
-            if news.attack in self.cards.cards:
-                self.cards.cards[news.attack].show_refutation(news)
+            if news.attack in self.cards:
+                self.cards[news.attack].show_refutation(news)
             self.claims.refute(news.claim, news.counterexample)
             if self.example is None or self.stepper is None or not self.stepper.isVisible():
                 self.show_example(news.counterexample)
 
     def _answered(self, done: Verification) -> None:
-        assert self.cards is not None and self.claims is not None
-        for card in self.cards.cards.values():
+        assert self.claims is not None
+        for card in self.cards.values():
             card.show_end(done.findings)
         self.claims.show_verification(done)
         stopped = "stopped early: " if done.interrupted else ""
@@ -271,9 +243,6 @@ class VerifyWorkspace(Workspace):
         examples = done.refuted
         if examples and self.example is None and examples[0].counterexample is not None:
             self.show_example(examples[0].counterexample)
-
-    def _failed(self, fault: FolioLabError, details: str) -> None:
-        self.desk.notices.fault(fault, details)
 
     def _ended(self) -> None:
         self.job = None
@@ -325,11 +294,11 @@ class VerifyWorkspace(Workspace):
             return
         self.note.hide()
         known = self.desk.library.ledger().verdicts(self.desk.library.scheme(text))
-        if known or self.cards is not None:
+        if known or self.cards:
             self._furnish()
-            assert self.claims is not None and self.cards is not None
+            assert self.claims is not None
             self.claims.begin(self.desk.library.scheme(text), known)
-            for card in self.cards.cards.values():
+            for card in self.cards.values():
                 card.begin(True)
                 card.count.setText("")
 
@@ -345,11 +314,6 @@ class VerifyWorkspace(Workspace):
     def hidden(self) -> None:
         if self.stepper is not None:
             self.stepper.pause()
-
-    def paint(self, theme: Theme) -> None:
-        for part in (self.cards, self.claims, self.stepper):
-            if part is not None:
-                part.paint(theme)
 
     def refresh(self) -> None:
         """Verify again, or say that the verdicts are about an older text, if the text of the policy has changed."""
@@ -422,30 +386,27 @@ class VerifyWorkspace(Workspace):
     def _show_opened(self, done: Verification) -> None:
         """Show a verification of an opened file, and when and by which version it was made."""
         self._furnish()
-        assert self.cards is not None and self.claims is not None and self.stepper is not None
+        assert self.claims is not None and self.stepper is not None
         self.welcome.hide()
         self.example = None
         self.stepper.hide()
         attacks = {finding.attack for finding in done.findings}
-        for name, card in self.cards.cards.items():
+        for name, card in self.cards.items():
             card.begin(name in attacks)
         self.claims.begin(self.desk.library.scheme(done.policy), {})
         self._answered(done)
         self.note.setText(self._opened.note(done, self._digest_of(done.policy)))
         self.note.show()
 
-    def receive(self, what: object) -> None:
-        """Show a file or a counterexample; or choose a policy: {"policy": name, "start": True to attack it}."""
+    def show_object(self, what: object) -> None:
+        """Show a counterexample."""
         from foliolab.framework.verify.counterexample import Counterexample
 
-        if isinstance(what, Path):
-            self.show_file(what)
-        elif isinstance(what, Counterexample):
-            self.show_example(what)
-        elif isinstance(what, dict):
-            self._receive(what)
+        assert isinstance(what, Counterexample)
+        self.show_example(what)
 
-    def _receive(self, what: dict[str, Any]) -> None:
+    def choose(self, what: dict[str, Any]) -> None:
+        """See `Workspace.choose`; the keys are `policy`, `seconds`, `attacks`, and `start`: whether to attack it."""
         if "policy" in what:
             self.options.choose(what["policy"])
         self.options.limit(what.get("seconds"), what.get("attacks"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.gui.window.building import FLUSH, column, named, row
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
 
@@ -35,21 +36,11 @@ class PolicyChooser(QWidget):
         self._notices = notices
         self._most = most
         self._extra: list[str] = []
-        self.list = QListWidget()
-        self.list.setAccessibleName("Policies")
-        self.entry = QLineEdit()
-        self.entry.setPlaceholderText("NAME:parameter=value")
-        self.entry.setAccessibleName("A policy with parameters")
-        self.entry.setToolTip("A policy with parameters, as on the command line, such as NAME:slots=3")
-        self.add = QPushButton("Add")
-        self.add.setAccessibleName("Add the policy with these parameters")
-        line = QHBoxLayout()
-        line.addWidget(self.entry, 1)
-        line.addWidget(self.add)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.list, 1)
-        layout.addLayout(line)
+        self.list = named(QListWidget(), "Policies")
+        tip = "A policy with parameters, as on the command line, such as NAME:slots=3"
+        self.entry = named(QLineEdit(placeholderText="NAME:parameter=value"), "A policy with parameters", tip)
+        self.add = named(QPushButton("Add"), "Add the policy with these parameters")
+        column((self.list, 1), row((self.entry, 1), self.add), of=self, margins=FLUSH)
         self.refill()
         self.list.itemChanged.connect(self._ticked)
         self.add.clicked.connect(self._added)
@@ -69,18 +60,17 @@ class PolicyChooser(QWidget):
     def refill(self, ticked: Sequence[str] | None = None) -> None:
         """List the policies of the library again; policies stay ticked if they still exist."""
         ticked = self.chosen() if ticked is None else ticked
-        self.list.blockSignals(True)
-        self.list.clear()
-        for policy in self._library.policies:
-            self._offer(policy.name, policy.summary, policy.name in ticked)
-        for text in self._library.usable(self._extra):
-            self._offer(text, "with these parameters", text in ticked)
-        for failure in self._library.failures:
-            item = QListWidgetItem(f"{failure.name} (broken)")
-            item.setToolTip(failure.message)
-            item.setFlags(Qt.ItemFlag.NoItemFlags)
-            self.list.addItem(item)
-        self.list.blockSignals(False)
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            for policy in self._library.policies:
+                self._offer(policy.name, policy.summary, policy.name in ticked)
+            for text in self._library.usable(self._extra):
+                self._offer(text, "with these parameters", text in ticked)
+            for failure in self._library.failures:
+                item = QListWidgetItem(f"{failure.name} (broken)")
+                item.setToolTip(failure.message)
+                item.setFlags(Qt.ItemFlag.NoItemFlags)
+                self.list.addItem(item)
 
     def _offer(self, text: str, summary: str, ticked: bool) -> None:
         item = QListWidgetItem(text)

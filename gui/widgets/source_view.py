@@ -20,7 +20,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
 from foliolab.gui.widgets.python_highlighter import PythonHighlighter
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, Themed
 
 Kind = Literal["step", "error"]
 SIGNS: Final[dict[str, str]] = {"step": "▶", "error": "✗"}
@@ -30,16 +30,15 @@ _TINT: Final = 60
 """Opacity of the background of a marked line, of 255."""
 
 
-class SourceView(QPlainTextEdit):
+class SourceView(QPlainTextEdit, Themed):
     """Read-only Python source.
 
     Args:
         theme: the colours; `paint` changes them.
-        parent: the parent widget.
     """
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
         self.path = ""
         self.first_line = 1
         self._theme = theme
@@ -95,11 +94,6 @@ class SourceView(QPlainTextEdit):
         cursor = QTextCursor(block)
         self.setTextCursor(cursor)
         self._scroll_to(block)
-
-    def clear_marks(self) -> None:
-        """Remove all marks."""
-        self._marks.clear()
-        self._show_marks()
 
     @property
     def marks(self) -> dict[int, Kind]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QWidget
 
+from foliolab.gui.window.building import column, named
 from foliolab.gui.window.commands import Commands
 
 ACTION = Qt.ItemDataRole.UserRole
@@ -42,16 +43,12 @@ class CommandPalette(QDialog):
         self.setAccessibleName("Command palette")
         self._commands = commands
         self._window = parent
-        self.entry = QLineEdit(placeholderText="Type letters of a command")
-        self.entry.setAccessibleName("Command")
+        self.entry = named(QLineEdit(placeholderText="Type letters of a command"), "Command")
         self.entry.textChanged.connect(self._filter)
         self.entry.installEventFilter(self)
-        self.list = QListWidget()
-        self.list.setAccessibleName("Matching commands")
+        self.list = named(QListWidget(), "Matching commands")
         self.list.itemActivated.connect(self._choose)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.entry)
-        layout.addWidget(self.list)
+        column(self.entry, self.list, of=self)
         self.resize(560, 380)
 
     def ask(self) -> None:

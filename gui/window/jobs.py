@@ -8,10 +8,11 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from PySide6.QtCore import QObject, QSocketNotifier, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QProgressBar, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure
+from foliolab.gui.window.building import named, row, tool_button
 
 AT_ONCE: Final = 0.4
 """Seconds that a job has to stop after a request; then it is killed."""
@@ -152,17 +153,11 @@ class JobsChip(QWidget):
         self._shown: Job | None = None
         self.setAccessibleName("Running jobs")
         self.label = QLabel()
-        self.bar = QProgressBar(textVisible=False)
+        self.bar = named(QProgressBar(textVisible=False), "Progress of the running job")
         self.bar.setMaximumSize(140, 14)
-        self.bar.setAccessibleName("Progress of the running job")
-        self.stop = QToolButton()
-        self.stop.setText("Cancel")
-        self.stop.setAccessibleName("Cancel the running job")
+        self.stop = tool_button("Cancel", "Cancel the running job")
         self.stop.clicked.connect(self._cancel)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 4, 0)
-        for part in (self.label, self.bar, self.stop):
-            layout.addWidget(part)
+        row(self.label, self.bar, self.stop, of=self, margins=(0, 0, 4, 0))
         jobs.changed.connect(self._changed)
         self.hide()
 

@@ -6,18 +6,10 @@ from typing import Final, Literal
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QPlainTextEdit,
-    QPushButton,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QPushButton, QToolButton, QWidget
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.gui.window.building import column, label, named, row, tool_button
 
 Severity = Literal["information", "warning", "error"]
 SIGNS: Final = {"information": "ℹ", "warning": "▲", "error": "✖"}
@@ -49,36 +41,20 @@ class Notice(QFrame):
         self.setProperty("role", "notice")
         self.setAccessibleName(f"{severity}: {text}")
         role = {"information": "heading", "warning": "doubtful", "error": "bad"}[severity]
-        sign = QLabel(SIGNS[severity])
-        sign.setProperty("role", role)
-        label = QLabel(text)
-        label.setWordWrap(True)
-        line = QHBoxLayout()
-        line.addWidget(sign)
-        line.addWidget(label, 1)
-        self.more = QPushButton("Details")
+        self.more = named(QPushButton("Details"), "Details of this notice")
         self.more.setCheckable(True)
-        self.more.setVisible(bool(details))
-        self.more.setAccessibleName("Details of this notice")
-        self.copy = QPushButton("Copy")
-        self.copy.setVisible(bool(details))
-        self.copy.setAccessibleName("Copy the details of this notice")
-        close = QToolButton()
-        close.setText("✕")
-        close.setAccessibleName("Close this notice")
+        self.copy = named(QPushButton("Copy"), "Copy the details of this notice")
+        close = tool_button("✕", "Close this notice")
         close.clicked.connect(self.close_)
-        for button in (self.more, self.copy, close):
-            line.addWidget(button)
-        self._body = QPlainTextEdit(details, readOnly=True)
-        self._body.setVisible(False)
+        self._body = named(QPlainTextEdit(details, readOnly=True), "Details")
         self._body.setMaximumHeight(160)
-        self._body.setAccessibleName("Details")
         self.more.toggled.connect(self._body.setVisible)
         self.copy.clicked.connect(self._copy)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 5, 8, 5)
-        layout.addLayout(line)
-        layout.addWidget(self._body)
+        line = row(label(SIGNS[severity], role), (label(text, wraps=True), 1), self.more, self.copy, close)
+        column(line, self._body, of=self, margins=(10, 5, 8, 5))
+        for part in (self.more, self.copy):
+            part.setVisible(bool(details))
+        self._body.hide()
         if severity == "information":
             QTimer.singleShot(SECONDS * 1000, self.close_)
 
@@ -98,9 +74,7 @@ class Notices(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("Notices")
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(8, 0, 8, 4)
-        self._layout.setSpacing(4)
+        self._layout = column(of=self, margins=(8, 0, 8, 4), spacing=4)
         self.hide()
 
     @property

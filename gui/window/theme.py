@@ -7,7 +7,7 @@ from typing import Final
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QStyleFactory
+from PySide6.QtWidgets import QApplication, QStyleFactory, QWidget
 
 SYMBOLS: Final = ("o", "s", "t", "d", "+", "x", "star", "p")
 """Of curves, by policy, so that colour alone never distinguishes them."""
@@ -99,6 +99,21 @@ LIGHT: Final = Theme(
     changed="#000000",
 )
 THEMES: Final = {theme.name: theme for theme in (DARK, LIGHT)}
+
+
+class Themed:
+    """Part of a widget's class that says: what the widget draws itself has colours of the theme."""
+
+    def paint(self, theme: Theme) -> None:
+        """Use another theme."""
+        raise NotImplementedError
+
+
+def paint_all(root: QWidget, theme: Theme) -> None:
+    """Let every themed widget inside of a widget use another theme."""
+    for widget in root.findChildren(QWidget):
+        if isinstance(widget, Themed):
+            widget.paint(theme)
 
 
 class Themes(QObject):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QWidget
@@ -14,7 +14,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
-from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.theme import Theme, paint_all
 
 
 class Workspace(QMainWindow):
@@ -24,17 +24,13 @@ class Workspace(QMainWindow):
     `__init__` must be fast, because all workspaces are made before the window is shown; slow work belongs in `shown`.
 
     Attributes:
-        name: unique, lower case.
+        name: unique, lower case; also the name of its icon (see `icons`).
         title: with & before its mnemonic.
-        icon: a name of `icons`.
-        keys: the shortcut that shows the workspace.
         tip: one sentence for menus and tool tips.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
-    icon: ClassVar[str] = ""
-    keys: ClassVar[str] = ""
     tip: ClassVar[str] = ""
 
     def __init__(self, desk: Desk) -> None:
@@ -73,6 +69,11 @@ class Workspace(QMainWindow):
         """Make a command of this workspace; `options` are the other arguments of `Command`."""
         return Command(f"{self.name}.{name}", text, run, workspace=self.name, **options)  # type: ignore[arg-type]
 
+    def send_policy(self, workspace: str, policy: str, baseline: str) -> None:
+        """Show a policy in another workspace; where policies are compared, beside a baseline."""
+        policies = list(dict.fromkeys([baseline, policy]))
+        self.desk.send(workspace, {"policy": policy, "policies": policies, "quick": True})
+
     # -- to override -----------------------------------------------------------------------------------
     def offered(self) -> Sequence[Command]:
         """Commands that only this workspace has."""
@@ -85,7 +86,8 @@ class Workspace(QMainWindow):
         """Called when another workspace comes to the front."""
 
     def paint(self, theme: Theme) -> None:
-        """Called when the theme changes: redraw what the workspace draws itself."""
+        """Called when the theme changes."""
+        paint_all(self, theme)
 
     def refresh(self) -> None:
         """Called when the library changes: a policy file was saved, or a plugin was added or removed."""
@@ -109,8 +111,24 @@ class Workspace(QMainWindow):
             FolioLabError: the file cannot be read.
         """
 
+    def show_object(self, what: object) -> None:
+        """Show something that is neither a file nor choices, such as a counterexample or a result."""
+
+    def choose(self, what: dict[str, Any]) -> None:
+        """Set the choices of the workspace; each workspace has its own keys, such as "policy"."""
+
     def receive(self, what: object) -> None:
-        """Show something that another workspace sent through `Desk.send`."""
+        """Show something that another workspace or a tour sent through `Desk.send`: a path, choices, or an object.
+
+        Raises:
+            FolioLabError: a file cannot be read, or a choice is not possible.
+        """
+        if isinstance(what, Path):
+            self.show_file(what)
+        elif isinstance(what, dict):
+            self.choose(what)
+        else:
+            self.show_object(what)
 
     def keep(self, settings: Settings) -> None:
         """Called when the window closes: store choices under keys that begin with the workspace's name."""

@@ -221,7 +221,7 @@ def back(bench: Bench) -> None:
         for _ in range(3):
             at -= 1
             began = time.perf_counter()
-            workspace.controls.step_back()
+            workspace.run.session.back()
             bench.until(lambda at=at: workspace.run.view.position == at, 30)  # type: ignore[misc]
             times.append(1000 * (time.perf_counter() - began))
     print(

@@ -1,4 +1,4 @@
-"""The fit: known constants come back, doubts are named, and what cannot be compared is refused."""
+"""The fit: known constants are recovered, doubts are remarked, and results that do not match are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework import calibration
-from foliolab.framework.calibration import Operation, remarks
+from foliolab.framework.calibration import CalibratedOperation, remarks
 from foliolab.framework.errors import UsageError
 from foliolab.framework.host import HostInfo
 from foliolab.framework.results.result import Cell, Result
@@ -28,7 +28,7 @@ def changed(result: Result, where: tuple[str, int], **fields: Any) -> Result:
     return msgspec.structs.replace(result, cells=cells)
 
 
-def fitted(make: Any, bench: Result, reuses: bool = True, **model: Any) -> Operation:
+def fitted(make: Any, bench: Result, reuses: bool = True, **model: Any) -> CalibratedOperation:
     """The only operation of a calibration."""
     found = calibration.calibrate(bench, make.model(bench.config.workloads, **model), make.OWN, make.PARAMETERS, reuses)
     (operation,) = found.operations
@@ -105,7 +105,9 @@ def test_what_is_doubtful_is_said(make: Any, rest: tuple[int, int], sizes: tuple
 
 def test_wide_intervals_and_sizes_that_do_not_fit_are_said(maker: Any) -> None:
     make = maker(noise=0.1, rounds=7)
-    assert "b is not told from 0" in ", ".join(remarks(fitted(make, make.bench({"munmap": make.rest(20, 0)}))))
+    assert "b is not distinguishable from 0" in ", ".join(
+        remarks(fitted(make, make.bench({"munmap": make.rest(20, 0)})))
+    )
     vague = remarks(fitted(make, make.bench({"munmap": make.rest(20, 40)})))
     assert "b is badly determined: its interval reaches beyond ±50 % of it" in vague
     make = maker()

@@ -1,4 +1,4 @@
-"""The prediction with the rest of the kernel: its arithmetic, its intervals, and where the published figures lie."""
+"""The prediction with the rest of the kernel: arithmetic, intervals, and distances from published figures."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_rest_below_nothing_predicts_nothing(make: Any) -> None:
     calibration = make.calibration({"munmap": make.rest(-8, 0)})
     found = predicted(make.model(), calibration).forecasts
     assert found["munmap", 64, "page-mapcount"].ns_per_page == pytest.approx(2)
-    assert "less than nothing" in found["munmap", 64, NO_MC].reason
+    assert "not distinguishable from 0 or less" in found["munmap", 64, NO_MC].reason
     assert found["munmap", 64, NO_MC].ns_per_page is None
 
 

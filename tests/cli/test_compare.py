@@ -46,7 +46,7 @@ def test_the_default_is_base_against_the_merged_schemes(request_of: Callable[...
     assert asked.baseline == "page-mapcount"
     assert asked.orders == (0, 2, 3, 4, 5, 6, 7, 8, 9)
     assert {"munmap", "fork", "cow-byte", "remap"} <= set(asked.workloads)
-    assert "zygote" not in asked.workloads  # a course is timed only where it is named
+    assert "zygote" not in asked.workloads  # a program is timed only where it is named
     assert asked.typed == "foliolab compare --memory 64M"
     assert (asked.seed, asked.quick, asked.plugins) == (1, False, ())
     assert asked.repeats >= 8

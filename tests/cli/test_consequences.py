@@ -26,11 +26,11 @@ INTERPRETED = ("--execution", "interpreted")
 def test_a_scenario(foliolab: Any, tmp_path: Path) -> None:
     done = foliolab("consequences", "third-stays", *INTERPRETED, "--json", tmp_path / "c.json")
     assert done.code == 0
-    matrix, course = done.out.split("third-stays, 6 moments")
+    matrix, source = done.out.split("third-stays, 6 moments")
     assert "page-mapcount" in matrix and "no-page-mapcount" in matrix
     assert "▲ not done although exclusive" in matrix and "Not modelled: NUMA nodes" in matrix
-    assert "▲ first: mm-id, madvise, third-stays, B: exit: MM 2, folio 0" in course
-    assert "nothing differs from the truth: exact" in course
+    assert "▲ first: mm-id, madvise, third-stays, B: exit: MM 2, folio 0" in source
+    assert "nothing differs from the truth: exact" in source
     found = json.loads((tmp_path / "c.json").read_bytes())
     assert found["kind"] == "consequences" and found["complete"]
     assert [one["policy"] for one in found["courses"][0]["outcomes"]] == [

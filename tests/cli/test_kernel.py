@@ -108,7 +108,7 @@ def test_restore_while_a_run_has_the_settings(foliolab: Run, machine: Path) -> N
     with settings.exclusive():
         done = foliolab("kernel", "restore")
     assert done.code == 3
-    assert "is using the machine's THP settings" in done.err
+    assert "is using the THP settings of this host" in done.err
 
 
 @on_linux

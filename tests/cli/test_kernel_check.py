@@ -24,7 +24,7 @@ WAIT = ("--wait", "240")
 def kernel() -> str:
     """The name of the policy that models this kernel, or why it cannot be checked."""
     for name in ("Linux", "root", "THP settings", "PFNs", "kpagecount", "kpageflags", "pidfd"):
-        found = probe.one(name)
+        found = probe.capability(name)
         if not found.available:
             pytest.skip(f"{name}: {found.reason}")
     scheme = running.matching(load())
@@ -52,7 +52,9 @@ def test_what_it_refuses(foliolab: Run, arguments: list[str], says: str) -> None
 
 
 def test_on_a_machine_that_is_not_linux(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "one", lambda name: Capability(name, False, "this is Darwin; the model runs everywhere"))
+    monkeypatch.setattr(
+        probe, "capability", lambda name: Capability(name, False, "this is Darwin; the model runs everywhere")
+    )
     monkeypatch.setattr(running, "matching", lambda registry: load().policy("mm-id"))
     done = foliolab("kernel", "check")
     assert done.code == 3
@@ -138,9 +140,9 @@ def test_without_root_what_is_missing_is_named(foliolab: Run, kernel: str, monke
     """Where no size is enabled nothing can be checked, and each reason is said."""
     from foliolab.framework.kernel import settings
 
-    real = probe.one
+    real = probe.capability
     monkeypatch.setattr(
-        probe, "one", lambda name: Capability(name, False, "user id 1000") if name == "root" else real(name)
+        probe, "capability", lambda name: Capability(name, False, "user id 1000") if name == "root" else real(name)
     )
     monkeypatch.setattr(settings, "resolved_mode", lambda kib: "never")
     done = foliolab("kernel", "check")

@@ -20,7 +20,7 @@ from foliolab.framework.verify import attacks, ledger
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Finding
-from foliolab.framework.verify.verdicts import Verdicts
+from foliolab.framework.verify.verifier import Verdicts
 
 Run = Callable[..., Any]
 

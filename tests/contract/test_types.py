@@ -40,6 +40,7 @@ def read(source: TraceSource) -> Iterator[trace_records.Record]:
         yield trace_records.Fault(0, 0, 1, 1, len(line), 7, False)
 
 WORKLOAD = Workload(name="w", summary="s", prepare=prepare)
+OTHER = Workload(name="o", summary="s", prepare=play)  # wrong
 PATTERN = SharingPattern(name="p", summary="s", play=play)
 READER = TraceReader("r", "s", lambda head: True, read)
 GOOD = replace(mm_id.POLICY, hooks=replace(mm_id.POLICY.hooks, can_reuse=can_reuse))

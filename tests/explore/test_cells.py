@@ -70,7 +70,6 @@ def check(session: Session) -> int:
         totals = lane.totals()
         assert totals.exclusive == int((truth.owners[folios] == 1).sum())
         assert totals.shared == int((truth.owners[folios] > 1).sum())
-        assert totals.exclusive_pages + totals.shared_pages == int(truth.nr_pages_of[folios].sum())
         operations = totals.mapped + totals.forked - totals.unmapped
         assert operations == int(truth.page_mapcount.sum())
     return seen

@@ -1,4 +1,4 @@
-"""Series of fixed size keep minimum and maximum; checkpoints restore earlier states."""
+"""Series of fixed size keep the maximum; checkpoints restore earlier states."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from foliolab.framework.explore.history import History, Marks
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=300), st.integers(1, 40))
-def test_extremes_are_kept(values: list[int], stride: int) -> None:
+def test_the_maximum_is_kept(values: list[int], stride: int) -> None:
     history = History(1, most=16)
     for number, value in enumerate(values):
         history.add(number * stride, [[value, -value, 0, number]])
     assert history.nr <= 16
     assert history.last == (len(values) - 1) * stride
     assert history.high(0, "false_share").max() == max(values)
-    assert history.low(0, "false_share").min() == min(values)
-    assert (history.low(0, "false_shared") <= history.high(0, "false_shared")).all()
     positions = history.positions
     assert (np.diff(positions) > 0).all()
-    # every value lies between the extremes of its point
+    # no value is above the maximum of its point
     for number, value in enumerate(values):
         at = int(np.searchsorted(positions, number * stride))
-        assert history.low(0, "false_share")[at] <= value <= history.high(0, "false_share")[at]
+        assert value <= history.high(0, "false_share")[at]
 
 
 def test_nothing_is_added_twice() -> None:
@@ -73,7 +71,7 @@ def test_checkpoints_give_back_what_was_there() -> None:
     assert len(points.positions) <= MOST and points.nbytes <= 2 * live.size
     assert points.positions[0] == 0
     while points.newest:
-        wanted = points.nearest(points.newest - 1)
+        wanted = max(at for at in points.positions if at < points.newest)
         found, extra = points.restore(points.newest - 1)
         assert found == extra == wanted
         same = np.frombuffer(kept[found], np.uint8)

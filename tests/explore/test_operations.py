@@ -75,9 +75,7 @@ def test_pins_and_swapped_pages_show() -> None:
     shown = session.lanes[0].cells(0)
     assert all(shown[:16] & c.PINNED) and not any(shown[16:] & c.PINNED)
     assert all(shown[16:32] == c.SWAPPED)
-    page = page_detail(session.lanes[0], 0, 20)
-    assert page.swapped and "swapped out" in page.description
-    assert page_detail(session.lanes[0], 0, 3).pins == 1
+    assert "swapped out" in page_detail(session.lanes[0], 0, 20).description
 
 
 def test_decisions_of_a_scenario() -> None:

@@ -21,20 +21,22 @@ from foliolab.framework.explore.session_thread import SessionThread
 from foliolab.framework.explore.view import View
 
 MEMORY = 1 << 29
+PATIENCE = 120.0
+"""Seconds to wait for an event; beside other load everything is slower."""
 
 
 @pytest.fixture
 def thread() -> Iterator[SessionThread]:
     made = SessionThread(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
-    assert made.wait_ready(120), made.failed
+    assert made.wait_ready(PATIENCE), made.failed
     yield made
-    assert made.close(5)
+    assert made.close(PATIENCE)
     assert not [other for other in threading.enumerate() if other.name == "explore"]
 
 
 def until(thread: SessionThread, fits: Callable[[View], bool]) -> View:
     """Pull views, as a window does, until one fits."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         view = thread.view()
         if view is not None and fits(view):
@@ -50,7 +52,7 @@ def test_plays_to_the_end(thread: SessionThread) -> None:
     assert last.position == last.nr_steps and last.farthest == last.nr_steps
     assert last.description and set(last.maps) == {(0, 0), (1, 0), (0, 1)}
     assert last.history.positions[-1] == last.nr_steps
-    assert last.history.low.shape == (2, 4, len(last.history.positions))
+    assert last.history.high.shape == (2, 4, len(last.history.positions))
     assert [lane.name for lane in last.lanes] == [MM_ID.name, EXACT.name]
 
 
@@ -127,11 +129,11 @@ def test_questions(thread: SessionThread) -> None:
 
 def test_closing_ends_the_thread_and_cancels_questions() -> None:
     thread = SessionThread(lambda: Session(mixed(mms=4), (MM_ID, EXACT), MEMORY))
-    assert thread.wait_ready(120)
+    assert thread.wait_ready(PATIENCE)
     thread.play()
     slow = thread.ask(lambda session: time.sleep(0.2))
     late: Any = thread.ask(lambda session: session.position)
-    assert thread.close(5)
+    assert thread.close(PATIENCE)
     assert slow.done()
     if late.cancelled():
         with pytest.raises(CancelledError):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from foliolab.gui.window.jobs import Job, Jobs
 
 HERE = Path(__file__).parent
-AT_MOST = 20_000
+AT_MOST = 120_000
 """Milliseconds for a process to start on a busy machine; what is waited for comes within one otherwise."""
 
 

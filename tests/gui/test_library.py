@@ -35,7 +35,7 @@ def names(library: Any) -> set[str]:
 def test_an_opened_file_is_listed(library: Any, good: str, tmp_path: Path, qtbot: Any) -> None:
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "first"))
-    with qtbot.waitSignal(library.changed):
+    with qtbot.waitSignal(library.changed, timeout=120_000):
         assert library.open(file) == str(file.resolve())
     assert "first" in names(library)
     assert library.names_of(str(file)) == ("first",)
@@ -47,7 +47,7 @@ def test_a_save_is_seen(library: Any, good: str, tmp_path: Path, qtbot: Any, way
     file.write_text(good.replace("NAME", "first"))
     library.open(file)
     for name in ("second", "third"):
-        with qtbot.waitSignals([library.saved, library.changed], timeout=5000):
+        with qtbot.waitSignals([library.saved, library.changed], timeout=120_000):
             if way == "in place":
                 file.write_text(good.replace("NAME", name))
             elif way == "renamed over":
@@ -67,13 +67,13 @@ def test_a_file_edited_into_nonsense_is_a_failure_and_comes_back(
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "mine"))
     library.open(file)
-    with qtbot.waitSignal(library.changed, timeout=5000):
+    with qtbot.waitSignal(library.changed, timeout=120_000):
         file.write_text("def f(:\n")
     failure = library.failure_of(str(file))
     assert failure is not None and "SyntaxError" in failure.message
     assert "mine" not in names(library)
     assert len(library.policies) > 5, "the others stay"
-    with qtbot.waitSignal(library.changed, timeout=5000):
+    with qtbot.waitSignal(library.changed, timeout=120_000):
         file.write_text(good.replace("NAME", "mine"))
     assert library.failure_of(str(file)) is None
     assert "mine" in names(library)
@@ -83,7 +83,7 @@ def test_a_file_that_is_removed_is_a_failure(library: Any, good: str, tmp_path: 
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "mine"))
     library.open(file)
-    with qtbot.waitSignal(library.changed, timeout=5000):
+    with qtbot.waitSignal(library.changed, timeout=120_000):
         file.unlink()
     assert "mine" not in names(library)
 

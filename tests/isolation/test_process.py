@@ -19,7 +19,7 @@ from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.isolation import process
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, call_in_child, can_fork, ready
 
-LONG = 60.0
+LONG = 120.0
 """Seconds after which a test gives up; a process starts within one on an idle machine."""
 METHODS = ["spawn", *(["fork"] if can_fork() else [])]
 needs_fork = pytest.mark.skipif(not can_fork(), reason="needs fork")

@@ -1,4 +1,4 @@
-"""The running kernel for tests, or the reason why it cannot be had."""
+"""Fixtures with the running kernel; a test is skipped with the reason where it is not available."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def matching() -> Scheme:
 def session() -> Iterator[Session]:
     """The running kernel, as root."""
     for name in ("Linux", *NEEDED):
-        found = probe.one(name)
+        found = probe.capability(name)
         if not found.available:
             pytest.skip(f"{name}: {found.reason}")
     try:

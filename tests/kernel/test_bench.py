@@ -1,4 +1,4 @@
-"""`kernel bench`: what it asks, what it makes of disturbances and failures, and real runs where the kernel lets us."""
+"""`kernel bench`: requests, disturbed and failed measurements, and real runs where the host allows them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ import pytest
 from foliolab.framework.errors import ExitCode, KernelError, UsageError
 from foliolab.framework.kernel import bench, guards, probe, running, sampler, settings
 from foliolab.framework.kernel.bench import BenchRequest
-from foliolab.framework.kernel.sampler import Request, Sample, WrongFolios
+from foliolab.framework.kernel.sampler import BenchSample, SampleRequest, WrongFolios
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.results import comparison
 from foliolab.framework.results.result import Cell, Result
 
 MIB = 1 << 20
-PATIENCE = 60.0
-"""Seconds that a test waits for another run that has the THP settings; then it is skipped."""
+PATIENCE = 120.0
+"""Seconds that a test waits for another run that has the THP settings before it is skipped."""
 
 
 def missing(*names: str) -> str:
-    """Why the kernel cannot be measured here; empty where it can."""
+    """Why the kernel cannot be measured on this host; empty if it can."""
     for name in ("Linux", *names):
-        found = probe.one(name)
+        found = probe.capability(name)
         if not found.available:
             return f"{name}: {found.reason}"
     return ""
@@ -50,7 +50,7 @@ def settings_ours() -> Iterator[None]:
     try:
         yield
     except KernelError as fault:
-        if "is using the machine's THP settings" in fault.what:
+        if "is using the THP settings of this host" in fault.what:
             pytest.skip(fault.what)
         raise
 
@@ -61,7 +61,7 @@ def request(benchmarks: str = "munmap", sizes: tuple[int, ...] = (4, 64), **othe
 
 
 def silent(phase: str, done: int, total: int) -> None:
-    """No progress."""
+    pass
 
 
 # -- what is asked -----------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_too_little_memory(name: str, least: int) -> None:
 # -- a run with made-up measurements ------------------------------------------------------------------
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
-    """Root on a kernel with two sizes, whose measurements `answer` gives; what was asked is kept in `asked`."""
+    """Root on a kernel with two sizes. `answer` makes the measurements, and `asked` has the requests."""
     for kib in (64, 2048):
         folder = tmp_path / "thp" / f"hugepages-{kib}kB"
         folder.mkdir(parents=True)
@@ -92,12 +92,12 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(settings, "THP", tmp_path / "thp")
     monkeypatch.setattr(settings, "RUN", tmp_path / "run")
     absent: set[str] = set()
-    monkeypatch.setattr(probe, "one", lambda name: probe.Capability(name, name not in absent, "made up"))
-    kept: dict[str, Any] = {"asked": [], "absent": absent, "answer": lambda asked: Sample(2.0, 1.0, [])}
+    monkeypatch.setattr(probe, "capability", lambda name: probe.Capability(name, name not in absent, "made up"))
+    kept: dict[str, Any] = {"asked": [], "absent": absent, "answer": lambda asked: BenchSample(2.0, 1.0, [])}
 
-    def sample(asked: Request, witness: str) -> Sample:
+    def sample(asked: SampleRequest, witness: str) -> BenchSample:
         kept["asked"].append((asked.benchmark, asked.kib, settings.resolved_mode(64), witness))
-        answer: Sample = kept["answer"](asked)
+        answer: BenchSample = kept["answer"](asked)
         return answer
 
     monkeypatch.setattr(sampler, "sample", sample)
@@ -113,9 +113,9 @@ def test_every_case_once_a_round_in_another_order_each(made_up: dict[str, Any]) 
     result = bench.bench(request("munmap,fork,remap", (4, 64, 2048), rounds=5), silent)
     first, *asked = made_up["asked"]
     assert first == ("munmap", 4, "never", "pfn")  # warms up, and is not kept
-    rounds = [tuple(one[:2] for one in asked[i : i + 7]) for i in range(0, 35, 7)]
+    rounds = [tuple(call[:2] for call in asked[i : i + 7]) for i in range(0, 35, 7)]
     expected = {(n, k) for n in ("munmap", "fork") for k in (4, 64, 2048)} | {("remap", 2048)}
-    assert all(set(one) == expected for one in rounds)
+    assert all(set(calls) == expected for calls in rounds)
     assert len(set(rounds)) > 1
     assert all((kib == 64) == (mode == "madvise") for _, kib, mode, _ in asked)
     assert settings.resolved_mode(64) == "never" and settings.resolved_mode(2048) == "madvise"
@@ -142,10 +142,10 @@ def test_a_result_file_holds_it(made_up: dict[str, Any], tmp_path: Path) -> None
 def test_what_the_kernel_disturbed_is_measured_again_and_flagged_where_it_always_does(made_up: dict[str, Any]) -> None:
     turns: Counter[int] = Counter()
 
-    def answer(asked: Request) -> Sample:
+    def answer(asked: SampleRequest) -> BenchSample:
         turns[asked.kib] += 1
         always, once = asked.kib == 64, turns[asked.kib] == 3
-        return Sample(float(turns[asked.kib]), None, ["pages migrated"] if always or once else [])
+        return BenchSample(float(turns[asked.kib]), None, ["pages migrated"] if always or once else [])
 
     made_up["answer"] = answer
     result = bench.bench(request(), silent)
@@ -158,14 +158,14 @@ def test_what_the_kernel_disturbed_is_measured_again_and_flagged_where_it_always
 
 @on_linux
 def test_a_failure_costs_its_case_only(made_up: dict[str, Any]) -> None:
-    def answer(asked: Request) -> Sample:
+    def answer(asked: SampleRequest) -> BenchSample:
         if asked.kib == 64:
             raise KernelError("it died", "more memory")
-        return Sample(2.0, None, [])
+        return BenchSample(2.0, None, [])
 
     made_up["answer"] = answer
     result = bench.bench(request(), silent)
-    assert Counter(one[1] for one in made_up["asked"]) == {4: 4, 64: 1}
+    assert Counter(call[1] for call in made_up["asked"]) == {4: 4, 64: 1}
     assert (cells(result)["munmap", 64].status, cells(result)["munmap", 64].reason) == ("failed", "it died")
     (failure,) = result.failures
     assert (failure.workload, failure.size_kib, failure.message) == ("munmap", 64, "it died")
@@ -174,34 +174,34 @@ def test_a_failure_costs_its_case_only(made_up: dict[str, Any]) -> None:
 
 
 @on_linux
-@pytest.mark.parametrize("fails", [bench.TRIES - 1, bench.TRIES])
+@pytest.mark.parametrize("fails", [bench.ATTEMPTS - 1, bench.ATTEMPTS])
 def test_wrong_folios_get_further_chances(made_up: dict[str, Any], fails: int) -> None:
     left = Counter({64: fails})
 
-    def answer(asked: Request) -> Sample:
+    def answer(asked: SampleRequest) -> BenchSample:
         if left[asked.kib] > 0:
             left[asked.kib] -= 1
             raise WrongFolios("folios of 64 KiB were asked for; there are 512 of 4 KiB")
-        return Sample(2.0, None, [])
+        return BenchSample(2.0, None, [])
 
     made_up["answer"] = answer
     result = bench.bench(request(rounds=1), silent)
-    assert cells(result)["munmap", 64].status == ("measured" if fails < bench.TRIES else "failed")
+    assert cells(result)["munmap", 64].status == ("measured" if fails < bench.ATTEMPTS else "failed")
 
 
 @on_linux
 def test_a_time_below_what_is_subtracted_is_no_time(made_up: dict[str, Any]) -> None:
-    made_up["answer"] = lambda asked: Sample(-1.0 if asked.kib == 64 else 2.0, None, [])
+    made_up["answer"] = lambda asked: BenchSample(-1.0 if asked.kib == 64 else 2.0, None, [])
     result = bench.bench(request(), silent)
     assert "no longer than what is subtracted" in cells(result)["munmap", 64].reason
 
 
 @on_linux
 def test_ctrl_c_keeps_what_there_is(made_up: dict[str, Any]) -> None:
-    def answer(asked: Request) -> Sample:
+    def answer(asked: SampleRequest) -> BenchSample:
         if len(made_up["asked"]) == 4:
             raise KeyboardInterrupt
-        return Sample(2.0, None, [])
+        return BenchSample(2.0, None, [])
 
     made_up["answer"] = answer
     result = bench.bench(request(), silent)
@@ -214,7 +214,7 @@ def test_ctrl_c_keeps_what_there_is(made_up: dict[str, Any]) -> None:
 def test_without_root_what_is_enabled_is_measured_and_the_rest_says_why(made_up: dict[str, Any]) -> None:
     made_up["absent"] |= {"root", "THP settings", "PFNs", "kpageflags"}
     result = bench.bench(request(sizes=(4, 64, 2048)), silent)
-    assert {one[1:] for one in made_up["asked"]} == {(4, "never", "count"), (2048, "never", "count")}
+    assert {call[1:] for call in made_up["asked"]} == {(4, "never", "count"), (2048, "never", "count")}
     assert cells(result)["munmap", 64].reason == "folios of 64 KiB are not enabled, and changing that takes root"
     assert any("without root" in note for note in result.notes)
     assert any("without PFNs" in note for note in result.notes)
@@ -230,7 +230,7 @@ def test_without_root_what_is_enabled_is_measured_and_the_rest_says_why(made_up:
 
 @on_linux
 def test_two_runs_never_meet(made_up: dict[str, Any]) -> None:
-    with settings.exclusive(), pytest.raises(KernelError, match="is using the machine's THP settings"):
+    with settings.exclusive(), pytest.raises(KernelError, match="is using the THP settings of this host"):
         bench.bench(request(wait=0.0), silent)
 
 
@@ -256,7 +256,7 @@ def test_all_benchmarks_on_this_kernel() -> None:
     assert (result.complete, result.failures) == (True, [])
     found = cells(result)
     for (name, kib), cell in found.items():
-        if name == "remap" and kib != bench.PMD_KIB:
+        if name == "remap" and kib != settings.PMD_KIB:
             assert cell.status == "skipped"
         else:
             assert len(cell.samples) == 2, (name, kib, cell.reason)
@@ -272,19 +272,19 @@ def test_a_size_that_the_kernel_does_not_give_is_seen() -> None:
     with settings_ours(), settings.exclusive(PATIENCE) as thp:
         thp.only(None)
         with pytest.raises(WrongFolios, match=r"64 KiB were asked for; there are 512 of 4 KiB"):
-            sampler.sample(Request("munmap", 64, 2 * MIB, (0,), 1, 1), "pfn")
+            sampler.sample(SampleRequest("munmap", 64, 2 * MIB, (0,), 1, 1), "pfn")
 
 
 @on_linux
 def test_without_pfns_the_counters_see_it() -> None:
-    """The largest enabled size, as without root: from the counters it is seen to be that, and to be reused."""
+    """The largest enabled size, as without root: the counters show the folio size and the reuse."""
     usable = [kib for kib in settings.sizes() if settings.resolved_mode(kib) in ("always", "madvise")]
-    if not usable or not probe.one("nr_anon").available:
+    if not usable or not probe.capability("nr_anon").available:
         pytest.skip("no large folios are enabled, or there are no counters of them")
     kib = usable[-1]
     cpus = tuple(os.sched_getaffinity(0))
     try:
-        taken = sampler.sample(Request("reuse-byte", kib, 32 * MIB, cpus, 1, 1), "count")
+        taken = sampler.sample(SampleRequest("reuse-byte", kib, 32 * MIB, cpus, 1, 1), "count")
     except WrongFolios as fault:
         pytest.skip(f"memory is fragmented, or another run has the settings: {fault.what}")
     assert taken.ns_per_page > 0
@@ -294,10 +294,10 @@ def test_without_pfns_the_counters_see_it() -> None:
 @on_linux
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(KernelError, match=r"measures nonsense at 4 KiB failed: KeyError"):
-        sampler.sample(Request("nonsense", 4, 2 * MIB, (0,), 1, 1), "count")
+        sampler.sample(SampleRequest("nonsense", 4, 2 * MIB, (0,), 1, 1), "count")
     cpus = tuple(os.sched_getaffinity(0))
     with pytest.raises(KernelError, match=r"munmap at 4 KiB failed: .*(Errno|Overflow)"):
-        sampler.sample(Request("munmap", 4, 1 << 62, cpus, 1, 1), "count")
+        sampler.sample(SampleRequest("munmap", 4, 1 << 62, cpus, 1, 1), "count")
 
 
 @on_linux
@@ -306,18 +306,18 @@ def test_a_process_that_dies_or_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(sampler, "PROGRAM", program)
     program.write_text("import os; os.kill(os.getpid(), 9)")
     with pytest.raises(KernelError, match=r"died \(SIGKILL\)"):
-        sampler.sample(Request("munmap", 4, 2 * MIB, (0,), 1, 1), "count")
-    monkeypatch.setattr(sampler, "PATIENCE", 0.2)
+        sampler.sample(SampleRequest("munmap", 4, 2 * MIB, (0,), 1, 1), "count")
+    monkeypatch.setattr(sampler, "TIMEOUT", 0.2)
     program.write_text("import time; time.sleep(99)")
     with pytest.raises(KernelError, match=r"did not answer within 0.2 s"):
-        sampler.sample(Request("munmap", 4, 2 * MIB, (0,), 1, 1), "count")
+        sampler.sample(SampleRequest("munmap", 4, 2 * MIB, (0,), 1, 1), "count")
 
 
 @on_linux
 def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where measuring ends early, the child that cow-byte forked ends, too."""
+    """When a measurement ends early, the child that cow-byte forked ends, too."""
     seen: list[int] = []
-    hear = sampler._Process.hear
+    hear = sampler._Process.receive
 
     def interrupted(process: sampler._Process) -> dict[str, Any]:
         said = hear(process)
@@ -326,10 +326,10 @@ def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         return said
 
-    monkeypatch.setattr(sampler._Process, "hear", interrupted)
+    monkeypatch.setattr(sampler._Process, "receive", interrupted)
     monkeypatch.setattr(guards, "read", lambda: {})
     with pytest.raises(KeyboardInterrupt):
-        sampler.sample(Request("cow-byte", 4, 2 * MIB, tuple(os.sched_getaffinity(0)), 1, 1), "count")
+        sampler.sample(SampleRequest("cow-byte", 4, 2 * MIB, tuple(os.sched_getaffinity(0)), 1, 1), "count")
     for _ in range(100):
         if not members(seen[0]):
             break
@@ -369,7 +369,7 @@ def test_ctrl_c_ends_the_command_with_what_there_is(tmp_path: Path) -> None:
     assert before
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "")
     assert "Partial: the run was interrupted" in out
     result = Result.load(target)
@@ -404,7 +404,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--benchmarks", "munmpa"], "there is no benchmark 'munmpa'"),
         (["--benchmarks", ","], "no benchmark is named"),
@@ -418,7 +418,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 @on_linux
-def test_what_cannot_be_asked_is_refused_before_anything_is_measured(arguments: list[str], told: str) -> None:
+def test_what_cannot_be_asked_is_refused_before_anything_is_measured(arguments: list[str], message: str) -> None:
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    assert told in done.stderr
+    assert message in done.stderr

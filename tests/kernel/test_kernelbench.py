@@ -1,4 +1,4 @@
-"""A kernel bench beside the model and what was published: rows, report, CSV."""
+"""A kernel bench with modelled times and published figures: rows, report, CSV."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_model_that_does_not_fit(registry: Registry) -> None:
     assert all(row.model_ns_per_page is None for row in bench_rows.rows(bench_result, None))
 
 
-def rendered(rows: list[bench_rows.Row], encoding: str = "utf-8") -> str:
+def rendered(rows: list[bench_rows.BenchRow], encoding: str = "utf-8") -> str:
     binary = io.BytesIO()
     file = io.TextIOWrapper(binary, encoding)
     report.render(made("kernel-bench", "linux", MEASURED), rows, TerminalPage(Console(file=file, width=160)), "mm-id")

@@ -1,4 +1,4 @@
-"""pagemap, kpagecount and kpageflags as arrays: on made-up files, and on this kernel where it lets us."""
+"""pagemap, kpagecount and kpageflags as arrays: on made-up files, and on this host where it allows that."""
 
 from __future__ import annotations
 
@@ -76,11 +76,6 @@ def test_the_bits_of_an_entry(tmp_path: Path) -> None:
     assert found.pfn.tolist() == [0, 5, 6, 0, 0]
 
 
-def test_flag_names() -> None:
-    assert pagemap.flag_names(1 << 12 | 1 << 22 | 1 << 40) == ["ANON", "THP", "bit 40"]
-    assert pagemap.flag_names(0) == []
-
-
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12), st.randoms())
 def test_folios_are_found_as_they_were_laid_out(layout: list[tuple[int, bool]], random: Any) -> None:
     pfns: list[int] = []
@@ -141,7 +136,9 @@ def test_a_process_that_is_gone() -> None:
     os.close(reader)
 
 
-@pytest.mark.skipif(not probe.one("kpageflags").available, reason=f"kpageflags: {probe.one('kpageflags').reason}")
+@pytest.mark.skipif(
+    not probe.capability("kpageflags").available, reason=f"kpageflags: {probe.capability('kpageflags').reason}"
+)
 def test_a_page_of_our_own_on_this_kernel() -> None:
     with probe._private(8 * mmap.PAGESIZE) as (memory, base):
         memory[0] = memory[3 * mmap.PAGESIZE] = 1

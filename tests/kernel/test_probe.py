@@ -1,4 +1,4 @@
-"""What of the running kernel can be used: each capability is tried, and where it is not there it says why."""
+"""The capabilities of the running kernel: each is tried, and a missing one has a reason."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def test_large_folios_without_a_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 @linux
 def test_swap_and_cpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host, "PROC", tmp_path)
-    assert probe.one("swap") == Capability("swap", False, "No such file or directory")
+    assert probe.capability("swap") == Capability("swap", False, "No such file or directory")
     (tmp_path / "swaps").write_text("Filename Type Size Used Priority\n")
-    assert probe.one("swap").reason == "no swap is active, so nothing can be paged out"
+    assert probe.capability("swap").reason == "no swap is active, so nothing can be paged out"
     (tmp_path / "swaps").write_text("Filename Type Size Used Priority\n/dev/vdb partition 1 0 -2\n")
-    assert probe.one("swap") == Capability("swap", True, "/dev/vdb")
+    assert probe.capability("swap") == Capability("swap", True, "/dev/vdb")
     monkeypatch.setattr(host, "cores", lambda: 1)
-    assert not probe.one("CPUs").available
+    assert not probe.capability("CPUs").available
 
 
 @linux

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foliolab.framework.contract.policy import Models
+from foliolab.framework.contract.models import Models
 from foliolab.framework.errors import PluginError
 from foliolab.framework.kernel import running
 from foliolab.framework.kernel.running import Running

@@ -70,13 +70,13 @@ def test_it_is_listed_and_played(tmp_path: Path) -> None:
     assert "100 % exit: nothing mapped" in done.stdout
 
 
-def test_the_course_by_operations_and_a_list_of_workloads(tmp_path: Path) -> None:
+def test_the_shares_by_operations_and_a_list_of_workloads(tmp_path: Path) -> None:
     done = foliolab(
         "precision", "last-child,snapshot", "--policies", "mm-id", "--mms", "3,2", "--by", "operations", *SMALL
     )
     assert done.returncode == 0, done.stderr
-    course = done.stdout.partition("The same by the number of MMs: % of operations")[2]
-    name, policy, with_two, with_three = next(line for line in course.splitlines() if "mm-id" in line).split()
+    shares = done.stdout.partition("The same by the number of MMs: % of operations")[2]
+    name, policy, with_two, with_three = next(line for line in shares.splitlines() if "mm-id" in line).split()
     assert (name, policy, with_two) == ("last-child", "mm-id", "0")
     assert float(with_three) > 50
 

@@ -78,12 +78,12 @@ def test_rows_hold_the_figures(made: Path) -> None:
         assert any(int(row["false_shared_ops"]) for row in rows if row["policy"] == "mm-id")
     else:
         held = {
-            (course.name, one.policy, asker.name): str(asker.held_back)
-            for course in result.sources
-            for one in course.outcomes
+            (source.name, one.policy, asker.name): str(asker.held_back)
+            for source in result.sources
+            for one in source.outcomes
             for asker in one.decisions
         }
-        found = {(r["course"], r["policy"], r["name"]): r["held_back"] for r in rows if r["of"] == "decision"}
+        found = {(r["source"], r["policy"], r["name"]): r["held_back"] for r in rows if r["of"] == "decision"}
         assert found == held and len(rows) > len(held)
 
 

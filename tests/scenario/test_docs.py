@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from foliolab.framework.plugins.selection import PAGE, size_text
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.parser import parse
-from foliolab.framework.scenario.syntax import ACTIONS, ANSWERS, SUBJECTS, Action, order_of, size_text
+from foliolab.framework.scenario.syntax import ACTIONS, ANSWERS, SUBJECTS, Action, order_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "scenarios.md"
 
@@ -45,7 +46,7 @@ def test_the_table_of_subjects() -> None:
 def test_the_sizes_of_the_grammar() -> None:
     (line,) = [line for line in block("ebnf").splitlines() if line.startswith("SIZE")]
     written = re.findall(r'"(\w+)"', line)
-    assert written == [size_text(order) for order in (0, *range(2, 10))]
+    assert written == [size_text(PAGE << order) for order in (0, *range(2, 10))]
     assert all(order_of(size) is not None for size in written)
 
 

@@ -64,7 +64,7 @@ def kernel() -> Iterator[sidebyside.Kernel]:
     if sys.platform != "linux":
         pytest.skip("this is not Linux")
     for what in (*needs.ALWAYS, "kernel configuration"):
-        if not (found := probe.one(what)).available:
+        if not (found := probe.capability(what)).available:
             pytest.skip(f"{what}: {found.reason}")
     if running.matching(REGISTRY) is None:
         pytest.skip(f"no policy models Linux {running.read().release}")

@@ -36,7 +36,7 @@ def a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that mm-id models, with all sizes and no swap."""
     monkeypatch.setattr(running, "matching", lambda registry: registry.policy("mm-id"))
     monkeypatch.setattr(settings, "sizes", lambda: [16, 32, 64, 2048])
-    monkeypatch.setattr(probe, "one", lambda name: probe.Capability(name, name != "swap", "no swap is active"))
+    monkeypatch.setattr(probe, "capability", lambda name: probe.Capability(name, name != "swap", "no swap is active"))
 
 
 def played_by(policy: str) -> sidebyside.Kernel:
@@ -46,9 +46,9 @@ def played_by(policy: str) -> sidebyside.Kernel:
     return kernel
 
 
-def run(text: str, kernel: str, place: sidebyside.Place = "both") -> ScenarioResult:
+def run(text: str, kernel: str, backend: sidebyside.Backend = "both") -> ScenarioResult:
     return sidebyside.run(
-        REGISTRY, parse(text, "x.scenario"), [REGISTRY.policy("exact")], place, kernel=played_by(kernel)
+        REGISTRY, parse(text, "x.scenario"), [REGISTRY.policy("exact")], backend, kernel=played_by(kernel)
     )
 
 

@@ -23,6 +23,7 @@ from foliolab.framework.plugins import validation
 from foliolab.framework.testing import alike
 from foliolab.framework.testing.checks import OF_EVERY, Outcome, checks_for, run_all
 from foliolab.framework.testing.subject import Subject, subject_of
+from foliolab.framework.verify import watchdog
 from foliolab.policies import mm_id, mm_id_slots, page_mapcount
 
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
@@ -48,8 +49,8 @@ def variant(answer, name: str = "variant", **changes: Any) -> Policy:
     return replace(mm_id.POLICY, name=name, hooks=hooks, models=None, mutants=None, **changes)
 
 
-def outcome(policy: Policy, check: str, seconds: float = 3.0) -> Outcome:
-    subject = Subject(policy.with_parameters(), seconds, attacks=("random", "structural"))
+def outcome(policy: Policy, check: str, seconds: float = 3.0, first: bool = False) -> Outcome:
+    subject = Subject(policy.with_parameters(), seconds, attacks=("random", "structural"), first=first)
     return next(one for one in checks_for(subject.scheme) if one.name == check).run(subject)
 
 
@@ -71,8 +72,9 @@ def test_a_refuted_claim_comes_with_its_scenario() -> None:
 
 
 @pytest.mark.parametrize(("answer", "says"), [(endless, "does not"), (raises, "_no_such_field")])
-def test_a_hook_that_does_not_end_or_raises_is_one_line(answer, says: str) -> None:
-    found = outcome(variant(answer), "owed")
+def test_a_hook_that_does_not_end_or_raises_is_one_line(answer, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "PATIENCE", 0.1)  # while an endless one is shortened, each run waits that long
+    found = outcome(variant(answer), "owed", 120.0, first=True)  # the first refutation ends it
     assert found.verdict == "failed" and says in found.text and "test_checks.py" in found.text
     assert "\n" not in found.text
 
@@ -210,7 +212,7 @@ def one_number(folio, page, nr, mm):
 
 
 def test_a_field_used_as_a_number_is_told_to_be_read() -> None:
-    found = outcome(variant(not_loaded), "owed")
+    found = outcome(variant(not_loaded), "owed", 120.0, first=True)
     assert found.verdict == "failed" and found.counterexample is not None
     assert "folio._large_mapcount is a field, not its value: read it by load() or atomic_read()" in found.text
 
@@ -233,7 +235,7 @@ def test_a_name_that_nobody_defines_is_no_declaration(answer: Any, told: str) ->
 def test_a_hook_that_answers_the_wrong_thing_is_named(check: str) -> None:
     hooks = replace(mm_id.POLICY.hooks, remove_ptes=one_number)
     policy = replace(mm_id.POLICY, name="variant", hooks=hooks, models=None, mutants=None)
-    found = outcome(policy, check)
+    found = outcome(policy, check, 120.0, first=True)
     assert found.verdict == "failed" and "the hook remove_ptes does not return" in found.text
 
 

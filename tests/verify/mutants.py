@@ -14,7 +14,8 @@ from types import FunctionType
 from typing import Any
 
 from foliolab.framework.contract.hooks import Hooks
-from foliolab.framework.contract.policy import Policy, Stored
+from foliolab.framework.contract.policy import Policy
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.machine.calltree import called_by
 from foliolab.policies import (
     exact,
@@ -282,7 +283,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "others-are-forgotten",
         owner_vma.POLICY,
-        owner_vma._count,
+        owner_vma.count_owner,
         (
             (
                 "store(folio._nr_other_mappings, load(folio._nr_other_mappings) + nr)",
@@ -293,14 +294,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "owner-leaves-with-others-there",
         owner_vma.POLICY,
-        owner_vma._count,
+        owner_vma.count_owner,
         (("if total < 0:", "if total < 1:"),),
     ),
-    Fault("owners-never-leave", exact.POLICY, exact._count, (("elif after == 0:", "elif after < 0:"),)),
+    Fault("owners-never-leave", exact.POLICY, exact.count_owner, (("elif after == 0:", "elif after < 0:"),)),
     Fault(
         "exact-without-the-lock",
         exact.POLICY,
-        exact.change_mapcount,
+        exact.add_large_mapcount,
         (
             ("bit_spin_lock(LOCK_BIT, folio._owner_lock)", "pass"),
             ("bit_spin_unlock(LOCK_BIT, folio._owner_lock)", "pass"),

@@ -17,7 +17,8 @@ import foliolab.workloads
 from foliolab.framework.anatomy.atomics import operations
 from foliolab.framework.anatomy.layout import ORDERS, cost
 from foliolab.framework.contract.hooks import HOOK_ARGUMENTS
-from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme, Stored
+from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.structs import STRUCT_PAGE, page_stride
 from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.plugins.registry import load

@@ -37,11 +37,10 @@ Model = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Put the times of this `foliolab compare --json` file beside.")
 ]
 WithModel = Annotated[bool, typer.Option("--with-model", help="Measure the model now, and put its times beside.")]
-JsonFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result file.")]
 CsvFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per benchmark and size.")]
 
 
-def run(  # noqa: PLR0913  (an argument an option)
+def run(  # noqa: PLR0913  (one parameter per option)
     benchmarks: Benchmarks = None,
     sizes: Sizes = None,
     memory: Memory = MEMORY,
@@ -51,7 +50,7 @@ def run(  # noqa: PLR0913  (an argument an option)
     wait: _common.Wait = 0.0,
     model: Model = None,
     with_model: WithModel = False,
-    json: JsonFile = None,
+    json: _common.ResultFile = None,
     csv: CsvFile = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
@@ -107,7 +106,6 @@ def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None
 
 
 def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Result | None, csv: Path | None) -> None:
-    """Write, print, and end with the exit code that says how it went."""
     from foliolab.framework.kernel import bench_rows
     from foliolab.framework.report import kernelbench as report
     from foliolab.framework.report.pages.terminal import TerminalPage

@@ -122,9 +122,9 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
     from foliolab.framework.kernel import needs, probe, settings
 
     messages = []
-    actions = set(mix.actions) | ({"pageout"} if probe.one("swap").available else set())
+    actions = set(mix.actions) | ({"pageout"} if probe.capability("swap").available else set())
     for name, needing in (("io_uring buffers", ("pin", "unpin")), ("vmsplice", ("vmsplice", "close"))):
-        found = probe.one(name)
+        found = probe.capability(name)
         if not found.available:
             messages.append(f"without {name}: {found.reason}")
             actions -= {*needing}

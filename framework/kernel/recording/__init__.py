@@ -1,1 +1,1 @@
-"""Recording real programs: perf, bpftrace, snapshots, strace, each into the same trace format."""
+"""Recorders of real programs: perf, bpftrace, snapshots and strace all write the same trace format."""

@@ -1,7 +1,9 @@
-"""Records with perf: tracepoints of the command or process, and, beside it, a few of the whole machine.
+"""Recording with perf: tracepoints of the command or process, and a few tracepoints of the whole host.
 
-A task's own events end with its exit, before its memory is torn down (6.16 on), and never show what kernel threads
-do; so a second perf listens to the end of teardowns and to khugepaged everywhere. Both use CLOCK_MONOTONIC.
+Two instances of perf record. The events of a task end with its exit, which from Linux 6.16 on precedes the teardown of
+its memory, and they never show what kernel threads do (docs/real-kernels.md, "Recording programs"). So a second perf
+records the ends of teardowns and khugepaged on the whole host. Both use CLOCK_MONOTONIC, and their records are merged
+by time.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import heapq
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -21,22 +22,30 @@ from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.recording.recorder import Recorder
-from foliolab.framework.kernel.recording.target import Attached, Target, finish, said_in, tree, until, wait
+from foliolab.framework.kernel.recording.target import (
+    Attached,
+    Target,
+    finish,
+    last_message,
+    process_tree,
+    require_tool,
+    until,
+    wait,
+)
 from foliolab.framework.trace.importers import perf
 
 BUFFER_PAGES: Final = (4096, 512, 64)
-"""Buffer sizes a CPU to try, in pages; an unprivileged user may lock less memory."""
+"""Buffer sizes per CPU to try, in pages: an unprivileged user may lock less memory."""
 ONLY_MOVABLE: Final = ("kmem:mm_page_alloc", "migratetype==1")
-READY: Final = 20.0
-DRAIN: Final = 60.0
-"""Seconds that perf gets to write out its buffers."""
+READY_SECONDS: Final = 20.0
+DRAIN_SECONDS: Final = 60.0
+"""Time that perf has to write out its buffers."""
 
-_TRIED: Final[dict[str, int]] = {}
-"""The buffer with which a perf worked; a trial takes more than a second."""
+_BUFFERS: Final[dict[str, int]] = {}
+"""The buffer size with which each perf program worked: a trial takes more than a second."""
 
 
-def options(events: tuple[str, ...], buffer: int, out: Path) -> list[str]:
-    """perf record's arguments for these events."""
+def _options(events: tuple[str, ...], buffer: int, out: Path) -> list[str]:
     args = ["perf", "record", "-q", "-k", "mono", "-c", "1", "-m", str(buffer), "-o", str(out)]
     for event in events:
         args += ["-e", event]
@@ -45,97 +54,96 @@ def options(events: tuple[str, ...], buffer: int, out: Path) -> list[str]:
     return args
 
 
-def trial(folder: Path) -> int:
-    """The largest buffer with which perf can record these events here.
+def _largest_buffer(folder: Path) -> int:
+    """The largest buffer with which perf can record these events on this host.
 
     Raises:
-        KernelError: it cannot; with what it says.
+        KernelError: perf cannot record them; the message has what perf printed.
     """
-    tool = shutil.which("perf")
-    if tool is None:
-        raise KernelError("there is no perf", "install it: apt-get install linux-perf")
-    if tool in _TRIED:
-        return _TRIED[tool]
+    tool = require_tool("perf", "linux-perf")
+    if tool in _BUFFERS:
+        return _BUFFERS[tool]
     out, log = folder / "trial.data", folder / "trial.log"
     for buffer in BUFFER_PAGES:
         with log.open("wb") as messages:
             try:
                 done = subprocess.run(
-                    [*options(perf.EVENTS, buffer, out), "--", "true"],
-                    stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, timeout=READY, check=False,
+                    [*_options(perf.EVENTS, buffer, out), "--", "true"],
+                    stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, timeout=READY_SECONDS, check=False,
                 )  # fmt: skip
             except subprocess.TimeoutExpired as fault:
-                raise KernelError(f"perf did not record `true` within {READY:g} s", "see `perf record true`") from fault
+                raise KernelError(
+                    f"perf did not record `true` within {READY_SECONDS:g} s", "see `perf record true`"
+                ) from fault
         if done.returncode == 0 and out.exists() and out.stat().st_size:
             out.unlink()
-            _TRIED[tool] = buffer
+            _BUFFERS[tool] = buffer
             return buffer
     lines = [line.strip(" \t\\_").strip() for line in log.read_text("utf-8", "replace").splitlines()]
-    told = [line for line in lines if re.search(r"permission|permitted|can't|unknown tracepoint", line, re.IGNORECASE)]
-    said = next(iter(told or filter(None, lines)), "no reason given")
+    reasons = [line for line in lines if re.search(r"permission|permitted|can't|unknown tracepoint", line, re.I)]
+    reason = next(iter(reasons or filter(None, lines)), "no reason given")
     raise KernelError(
-        f"perf cannot record tracepoints here: {said}",
+        f"perf cannot record tracepoints here: {reason}",
         "it needs root (or CAP_PERFMON and a readable tracefs), and a kernel with these tracepoints",
     )
 
 
 class PerfRecorder(Recorder):
-    """Records by perf."""
+    """Records tracepoints with perf."""
 
     name = "perf"
+    shows = "faults with their outcome, lifecycles, ranges"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._data: list[Path] = []
 
+    def trial(self) -> None:
+        _largest_buffer(self.folder)
+
     def run(self, target: Target, attached: Attached) -> None:
-        """Record; `attached` is called with the running processes once they are being recorded."""
-        buffer = trial(self.folder)
+        buffer = _largest_buffer(self.folder)
         with ExitStack() as stack:
             try:
-                beside = self._start(perf.WHOLE_MACHINE, min(buffer, 512), ["-a"], "beside")
-                stack.callback(self._stop, beside)
+                whole_host = self._start(perf.WHOLE_HOST, min(buffer, 512), ["-a"], "host")
+                stack.callback(self._stop, whole_host)
             except KernelError as fault:
                 self.notes.append(f"The ends of teardowns were not recorded, waits stand for them: {fault.what}.")
             if target.command:
                 self._command(target, buffer)
             else:
-                pids = tree(target.pid)
+                pids = process_tree(target.pid)
                 process = self._start(perf.EVENTS, buffer, ["-p", ",".join(map(str, pids))], "main")
                 stack.callback(self._stop, process)
                 attached(pids)
                 wait(target, lambda: process.poll() is not None)
 
     def _command(self, target: Target, buffer: int) -> None:
-        out = self._place("main")
-        process = subprocess.Popen([*options(perf.EVENTS, buffer, out), "--", *target.command])
+        out = self.folder / "main.data"
+        self._data.append(out)
+        process = subprocess.Popen([*_options(perf.EVENTS, buffer, out), "--", *target.command])
         try:
             wait(target, lambda: process.poll() is not None)
         finally:
             self._stop(process)
         self.status = process.returncode
 
-    def _place(self, name: str) -> Path:
-        out = self.folder / f"{name}.data"
-        self._data.append(out)
-        return out
-
-    def _start(self, events: tuple[str, ...], buffer: int, whom: list[str], name: str) -> subprocess.Popen[bytes]:
-        """A perf that records from the moment on at which this returns."""
+    def _start(self, events: tuple[str, ...], buffer: int, scope: list[str], name: str) -> subprocess.Popen[bytes]:
+        """Start a perf and wait until it records: perf acknowledges the command `enable` on its control FIFO."""
         control, answer = self.folder / f"{name}.control", self.folder / f"{name}.answer"
         os.mkfifo(control)
         os.mkfifo(answer)
         log, out = self.folder / f"{name}.log", self.folder / f"{name}.data"
         with log.open("wb") as messages:
             process = subprocess.Popen(
-                [*options(events, buffer, out), *whom, "-D", "-1", f"--control=fifo:{control},{answer}"],
+                [*_options(events, buffer, out), *scope, "-D", "-1", f"--control=fifo:{control},{answer}"],
                 stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True,
             )  # fmt: skip
-        # both ends are kept open by us, so that no open blocks and no read ends early
+        # FolioLab keeps both FIFOs open for reading and writing, so that no open blocks and no read sees an end of file
         to, back = os.open(control, os.O_RDWR | os.O_NONBLOCK), os.open(answer, os.O_RDWR | os.O_NONBLOCK)
         try:
             os.write(to, b"enable\n")
-            until(lambda: _readable(back), process, "perf record", READY, log)
+            until(lambda: _readable(back), process, "perf record", READY_SECONDS, log)
         except BaseException:
             finish(process)
             raise
@@ -146,21 +154,12 @@ class PerfRecorder(Recorder):
         return process
 
     def _stop(self, process: subprocess.Popen[bytes]) -> None:
-        """Let perf write its file to the end."""
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(DRAIN)
-        except subprocess.TimeoutExpired:
-            finish(process)
-            self.notes.append(f"perf did not end within {DRAIN:g} s and was killed; the end of the trace is missing.")
+        if not finish(process, signal.SIGINT, DRAIN_SECONDS):
+            self.notes.append(
+                f"perf did not end within {DRAIN_SECONDS:g} s and was killed; the end of the trace is missing."
+            )
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        """What was recorded, through `perf script`, never all of it in memory.
-
-        Raises:
-            KernelError: perf script fails.
-        """
         streams = [self._script(path, sources) for path in self._data if path.exists()]
         yield from heapq.merge(*streams, key=lambda record: record.time)
 
@@ -178,7 +177,9 @@ class PerfRecorder(Recorder):
             sources.append(source)
             yield from perf.read(source)
             if process.wait():
-                raise KernelError(f"perf script failed: {said_in(log)}", "is there room in the folder of the output?")
+                raise KernelError(
+                    f"perf script failed: {last_message(log)}", "is there room in the folder of the output?"
+                )
         finally:
             if process.poll() is None:
                 process.kill()

@@ -1,4 +1,4 @@
-"""Which ways of recording work here: each is tried, on `true` or on this process."""
+"""Which methods of recording work on this host: each is tried, on `true` or on this process."""
 
 from __future__ import annotations
 
@@ -6,37 +6,32 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel.recording import bpftrace, perf, snapshots, strace, tracefs
+from foliolab.framework.kernel.recording import tracefs
+from foliolab.framework.kernel.recording.bpftrace import BpftraceRecorder
+from foliolab.framework.kernel.recording.perf import PerfRecorder
+from foliolab.framework.kernel.recording.recorder import Recorder
+from foliolab.framework.kernel.recording.snapshots import SnapshotRecorder
+from foliolab.framework.kernel.recording.strace import StraceRecorder
 
-SEES: Final = {
-    "perf": "faults with their outcome, lifecycles, ranges",
-    "bpftrace": "the same as perf, at a higher cost",
-    "snapshots": "which process maps which folio, some times a second",
-    "strace": "lifecycles and ranges, no faults",
+RECORDERS: Final[dict[str, type[Recorder]]] = {
+    recorder.name: recorder for recorder in (PerfRecorder, BpftraceRecorder, SnapshotRecorder, StraceRecorder)
 }
-"""The ways, the best first, and what each sees."""
-TRIALS: Final[dict[str, Callable[[Path], object]]] = {
-    "perf": perf.trial,
-    "bpftrace": bpftrace.trial,
-    "snapshots": snapshots.trial,
-    "strace": strace.trial,
-}
+"""The recorders by name, the preferred one first."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to record.
+class Method:
+    """The result of trying a method of recording.
 
     Args:
-        name: one of `SEES`.
-        available: whether it worked when it was tried.
-        reason: why not, one line; where it is available, what it sees.
+        name: a key of `RECORDERS`.
+        available: whether the trial succeeded.
+        reason: why it failed, one line; for an available method, what its traces contain.
     """
 
     name: str
@@ -44,40 +39,41 @@ class Way:
     reason: str
 
 
-def one(name: str) -> Way:
-    """Try one way. Never fails.
+def method(name: str) -> Method:
+    """Try one method. A failure is reported in the result and never raised.
 
     Args:
-        name: one of `SEES`.
+        name: a key of `RECORDERS`.
     """
     if platform.system() != "Linux":
-        return Way(name, False, f"this is {platform.system() or 'an unknown system'}, not Linux")
-    with tempfile.TemporaryDirectory(prefix="foliolab-") as folder, tracefs.undone([]):
+        return Method(name, False, f"this is {platform.system() or 'an unknown system'}, not Linux")
+    recorder = RECORDERS[name]
+    with tempfile.TemporaryDirectory(prefix="foliolab-") as folder, tracefs.unmounted_after([]):
         try:
-            TRIALS[name](Path(folder))
+            recorder(Path(folder)).trial()
         except KernelError as fault:
-            return Way(name, False, fault.what)
+            return Method(name, False, fault.what)
         except (OSError, subprocess.SubprocessError) as fault:
-            return Way(name, False, f"{type(fault).__name__}: {fault}")
-    return Way(name, True, SEES[name])
+            return Method(name, False, f"{type(fault).__name__}: {fault}")
+    return Method(name, True, recorder.shows)
 
 
-def probe() -> list[Way]:
-    """Try all ways, which takes some seconds where bpftrace is installed. Never fails."""
-    return [one(name) for name in SEES]
+def probe() -> list[Method]:
+    """Try all methods. This takes some seconds where bpftrace is installed."""
+    return [method(name) for name in RECORDERS]
 
 
-def best() -> Way:
-    """The first way that works.
+def best() -> Method:
+    """The first method that works.
 
     Raises:
-        KernelError: none does; says why, each.
+        KernelError: none works; the message has the reason of each.
     """
     tried = []
-    for name in SEES:
-        tried.append(one(name))
+    for name in RECORDERS:
+        tried.append(method(name))
         if tried[-1].available:
             return tried[-1]
-    why = "; ".join(f"{way.name}: {way.reason}" for way in tried)
+    why = "; ".join(f"{one.name}: {one.reason}" for one in tried)
     root = "" if os.name == "posix" and os.geteuid() == 0 else "run as root, or "
     raise KernelError(f"nothing can record here: {why}", f"{root}install perf or strace")

@@ -1,9 +1,9 @@
-"""What all ways of recording have in common."""
+"""The interface of all recorders."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,18 +13,20 @@ from foliolab.framework.kernel.recording.target import Attached, Target
 
 
 class Recorder(ABC):
-    """One way of recording.
+    """One method of recording.
 
     Args:
-        folder: for its text, which may become large.
+        folder: for the files that the tool writes; they may become large.
 
     Attributes:
-        name: of the way.
-        notes: what the header should say.
-        status: what the command ended with.
+        name: the method, as `--by` takes it.
+        shows: what its traces contain, in a few words.
+        notes: sentences for the trace's header.
+        status: the exit status of the recorded command.
     """
 
     name: ClassVar[str]
+    shows: ClassVar[str]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,17 +34,40 @@ class Recorder(ABC):
         self.status = 0
 
     @abstractmethod
+    def trial(self) -> None:
+        """Check on a short run that the method works on this host.
+
+        Raises:
+            KernelError: it does not; the message contains what the tool printed.
+        """
+
+    @abstractmethod
     def run(self, target: Target, attached: Attached) -> None:
         """Record until the target ends.
 
         Args:
-            target: what.
-            attached: called with processes that ran before, once they are being recorded.
+            target: the command or process.
+            attached: called with the PIDs of processes that ran before, once their events are recorded. Recorders
+                whose traces have no faults, or begin with a snapshot, do not call it.
 
         Raises:
-            KernelError: this way does not work here.
+            KernelError: the method does not work on this host.
         """
 
     @abstractmethod
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        """What was recorded, in the order of time; adds the texts that it reads to `sources`."""
+        """Yield the records in the order of time, and add the texts that they come from to `sources`.
+
+        Raises:
+            TraceFileError: the tool's output cannot be read.
+            KernelError: the tool that converts the recording failed.
+        """
+
+    def read_output(
+        self, file: str, title: str, read: Callable[[TraceSource], Iterator[Record]], sources: list[TraceSource]
+    ) -> Iterator[Record]:
+        """Read a text file of the folder with a trace reader; `title` names the file in messages."""
+        with (self.folder / file).open(encoding="utf-8", errors="replace") as text:
+            source = TraceSource(title, text)
+            sources.append(source)
+            yield from read(source)

@@ -1,7 +1,7 @@
-"""Records by looking: which frames the processes of a tree map, again and again (root).
+"""Recording with snapshots: the frames that the processes of a tree map, read repeatedly from /proc as root.
 
-What happened between two looks is inferred by `trace.importers.snapshots`. One look, taken at the start, also tells
-the tracing recorders what processes had mapped before.
+`trace.importers.snapshots` infers what happened between two snapshots. The recorders that trace a running process take
+one snapshot at the start, since tracepoints do not show what was mapped before.
 """
 
 from __future__ import annotations
@@ -24,63 +24,62 @@ from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import pagemap
 from foliolab.framework.kernel.recording.recorder import Recorder
-from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, tree, wait
+from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, process_tree, wait
 from foliolab.framework.trace.importers import snapshots
-from foliolab.framework.trace.importers.snapshots import Numbers, Process
+from foliolab.framework.trace.importers.snapshots import Numbers, ProcessSnapshot
 
 PROC: Path = Path("/proc")
 INTERVAL: Final = 0.25
-"""Seconds between the ends and the beginnings of two snapshots: a snapshot of 1 GiB takes about 0.1 s."""
+"""Seconds from the end of a snapshot to the beginning of the next; a snapshot of 1 GiB takes about 0.1 s."""
 LARGEST_ORDER: Final = 9
 PAGE_SHIFT: Final = 12
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the processes mapped.
+    """The frames that processes map at one time.
 
     Attributes:
-        time: ns of CLOCK_MONOTONIC when it was complete.
-        processes: by pid.
-        refused: those that may not be looked at.
+        time: ns of CLOCK_MONOTONIC when the snapshot was complete.
+        processes: in the order of the PIDs that were asked for.
+        refused: PIDs whose pagemap this user may not read.
     """
 
     time: int
-    processes: list[Process]
+    processes: list[ProcessSnapshot]
     refused: list[int]
 
 
-def ranges(pid: int) -> Iterator[tuple[int, int]]:
-    """Address ranges that may hold anonymous folios: private, and anonymous or writable."""
+def _anonymous_ranges(pid: int) -> Iterator[tuple[int, int]]:
+    """Address ranges that may have anonymous folios: private, and anonymous or writable."""
     for line in (PROC / str(pid) / "maps").read_text("utf-8", "replace").splitlines():
-        place, mode, _, _, inode, *name = line.split(None, 5)
+        addresses, mode, _, _, inode, *name = line.split(None, 5)
         if mode[3] == "s" or (inode != "0" and mode[1] != "w") or (name and name[0].startswith("[v")):
             continue
-        start, end = place.split("-")
-        if int(start, 16) < 1 << 63:
-            yield int(start, 16), int(end, 16)
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        if start < 1 << 63:
+            yield start, end
 
 
 def _mapped(pid: int) -> tuple[Numbers, Numbers]:
-    """Page numbers and frames of a process, as far as they are mapped."""
+    """Virtual page numbers and PFNs of the mapped pages of a process."""
     fd = pagemap.open_pagemap(pid)
-    parts: list[tuple[Numbers, Numbers]] = []
+    vpns, pfns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     with open(fd, "rb", closefd=True):
-        for start, end in ranges(pid):
+        for start, end in _anonymous_ranges(pid):
             pfn = pagemap.pagemap(fd, start, (end - start) >> PAGE_SHIFT).pfn
-            there = np.flatnonzero(pfn > 0)
-            parts.append((there + (start >> PAGE_SHIFT), pfn[there]))
-    if not parts:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+            mapped = np.flatnonzero(pfn > 0)
+            vpns.append(mapped + (start >> PAGE_SHIFT))
+            pfns.append(pfn[mapped])
+    return np.concatenate(vpns), np.concatenate(pfns)
 
 
 def orders(pfns: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
-    """The order of the folio that each frame is in, and whether it is an anonymous one.
+    """The order of each frame's folio, and whether the folio is anonymous.
 
     Args:
-        pfns: ascending. A large folio's frames are aligned to their number, so that none leaves its 2 MiB window;
-            what is larger than that is not anonymous.
+        pfns: ascending. A large folio is naturally aligned, so a folio of up to 2 MiB lies in one window of 2 MiB.
+            Larger folios are not anonymous.
 
     Raises:
         KernelError: kpageflags cannot be read.
@@ -99,13 +98,13 @@ def orders(pfns: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
         if len(heads):
             sizes = np.log2(np.diff(np.append(heads, len(flags)))).astype(np.int64)
             of_folio = np.where(pagemap.has(flags[heads], "COMPOUND_HEAD"), sizes, 0)
-            place = np.searchsorted(heads, offset, side="right") - 1
-            order[begin:end] = np.where(place >= 0, of_folio[place], 0)
+            index = np.searchsorted(heads, offset, side="right") - 1
+            order[begin:end] = np.where(index >= 0, of_folio[index], 0)
     return order, anon
 
 
 def take(pids: list[int]) -> Snapshot:
-    """Look at processes; those that end meanwhile are left out.
+    """Take a snapshot of processes; those that end meanwhile are left out.
 
     Raises:
         KernelError: kpageflags cannot be read.
@@ -123,20 +122,20 @@ def take(pids: list[int]) -> Snapshot:
                 refused.append(pid)
             continue
         found.append((pid, parent, start, comm, page, pfn))
-    every = np.unique(np.concatenate([one[5] for one in found])) if found else np.zeros(0, np.int64)
-    order, anon = orders(every)
+    all_pfns = np.unique(np.concatenate([entry[5] for entry in found])) if found else np.zeros(0, np.int64)
+    order, anon = orders(all_pfns)
     processes = []
     for pid, parent, start, comm, page, pfn in found:
-        if not _maps(pid):
-            continue  # frames that were freed meanwhile would look like pages that were dropped
-        place = np.searchsorted(every, pfn)
-        kept = anon[place]
-        processes.append(Process(pid, parent, start, comm, page[kept], pfn[kept], order[place][kept]))
+        if not _has_address_space(pid):
+            continue  # the teardown frees its frames, so their flags may belong to other pages by now
+        index = np.searchsorted(all_pfns, pfn)
+        kept = anon[index]
+        processes.append(ProcessSnapshot(pid, parent, start, comm, page[kept], pfn[kept], order[index][kept]))
     return Snapshot(time.monotonic_ns(), processes, refused)
 
 
-def _maps(pid: int) -> bool:
-    """Whether a process still has an address space: an exiting one gives it up before it is torn down."""
+def _has_address_space(pid: int) -> bool:
+    """False for an exiting process: it gives up its address space before the teardown."""
     try:
         return (PROC / str(pid) / "statm").read_text().split()[0] != "0"
     except (OSError, IndexError):
@@ -144,7 +143,7 @@ def _maps(pid: int) -> bool:
 
 
 def _stat(pid: int) -> tuple[str, int, int]:
-    """Name, parent and start time of a process; ValueError if it is a zombie."""
+    """Name, parent and start time of a process; raises ValueError for a zombie."""
     text = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
@@ -154,50 +153,38 @@ def _stat(pid: int) -> tuple[str, int, int]:
 
 
 def line(snapshot: Snapshot) -> str:
-    """A snapshot as a line of the file."""
+    """A snapshot as a line of the file, which `trace.importers.snapshots` describes."""
     processes: list[dict[str, Any]] = [
         {
-            "pid": one.pid, "parent": one.parent, "start": one.start, "comm": one.comm,
-            "runs": list(one.runs(np.ones(len(one.page), np.bool_))),
+            "pid": process.pid, "parent": process.parent, "start": process.start, "comm": process.comm,
+            "runs": list(process.runs(np.ones(len(process.page), np.bool_))),
         }
-        for one in snapshot.processes
+        for process in snapshot.processes
     ]  # fmt: skip
     return json.dumps({"time": snapshot.time, "processes": processes}, separators=(",", ":")) + "\n"
 
 
-def begin_file(file: IO[str]) -> None:
-    """Write the first line of a file of snapshots."""
-    file.write(json.dumps({"foliolab": snapshots.MAGIC, "version": snapshots.VERSION}) + "\n")
-
-
-def trial(folder: Path) -> None:
-    """See that frames and folios of a process can be seen.
-
-    Raises:
-        KernelError: they cannot.
-    """
-    seen = take([os.getpid()])
-    if not seen.processes or not any(len(one.page) for one in seen.processes):
-        raise KernelError(
-            "the frames of processes cannot be seen here", "it needs root: CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH"
-        )
-
-
 class SnapshotRecorder(Recorder):
-    """Records by snapshots."""
+    """Records snapshots of the page tables."""
 
     name = "snapshots"
+    shows = "which process maps which folio, some times a second"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._known: set[int] = set()
         self._taken = 0
 
+    def trial(self) -> None:
+        if not any(len(process.page) for process in take([os.getpid()]).processes):
+            raise KernelError(
+                "the frames of processes cannot be seen here", "it needs root: CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH"
+            )
+
     def run(self, target: Target, attached: Attached) -> None:
-        """Record; `attached` is not called: the first snapshot is the beginning."""
-        trial(self.folder)
+        self.trial()
         with (self.folder / "main.jsonl").open("w", encoding="utf-8") as file:
-            begin_file(file)
+            file.write(json.dumps({"foliolab": snapshots.MAGIC, "version": snapshots.VERSION}) + "\n")
             if target.command:
                 with gated(target.command) as (child, go):
                     go()
@@ -218,8 +205,8 @@ class SnapshotRecorder(Recorder):
         def tick() -> None:
             if time.monotonic() - last[0] < INTERVAL:
                 return
-            # a process whose parent is gone belongs to init; it is still of the family
-            self._known.update(tree(*self._known))
+            # init adopts a process whose parent has exited, so every process seen once stays a root of the search
+            self._known.update(process_tree(*self._known))
             file.write(line(take(sorted(self._known))))
             self._taken += 1
             last[0] = time.monotonic()
@@ -228,12 +215,4 @@ class SnapshotRecorder(Recorder):
             wait(target, done, tick)
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        """What was recorded.
-
-        Raises:
-            TraceFileError: the file is damaged.
-        """
-        with (self.folder / "main.jsonl").open(encoding="utf-8") as text:
-            source = TraceSource("the snapshots", text)
-            sources.append(source)
-            yield from snapshots.read(source)
+        return self.read_output("main.jsonl", "the snapshots", snapshots.read, sources)

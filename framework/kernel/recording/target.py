@@ -1,4 +1,4 @@
-"""What is recorded: a command that is started, or processes that run already, with everything that they fork."""
+"""The target of a recording, and how the processes of a recording are started, awaited and ended."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ from foliolab.framework.errors import KernelError, UsageError
 
 PROC: Path = Path("/proc")
 POLL: Final = 0.05
-STOP: Final = 5.0
-"""Seconds that a tool or command gets to end before it is killed."""
+STOP_SECONDS: Final = 5.0
+"""Time that a tool or command has to end before it is killed."""
 
 Attached = Callable[[list[int]], object]
-"""Called with processes that are being recorded from now on, and have mapped memory before."""
+"""Called with the PIDs of processes that are recorded from now on and have mapped memory before."""
 
 GATE: Final = "import os, sys\nif os.read(int(sys.argv[1]), 1):\n    os.execvp(sys.argv[2], sys.argv[2:])\n"
-"""Waits for a byte, then becomes the command: what follows a process by its pid must know it before it runs."""
+"""A program that waits for a byte and then executes the command.
+
+bpftrace and the snapshots follow a process by its PID, so they need the PID before the command's first event.
+"""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What to record.
+    """A command that is started, or a process that runs already; its descendants are recorded, too.
 
     Args:
-        command: to start; empty for a running process.
-        pid: that process; 0 for a command.
-        seconds: how long at most; 0 until the command or the process ends.
+        command: program and arguments; empty for a running process.
+        pid: the running process; 0 for a command.
+        seconds: the longest time to record; 0: until the command or the process ends.
     """
 
     command: tuple[str, ...] = ()
@@ -44,15 +47,15 @@ class Target:
     seconds: float = 0
 
     def check(self) -> None:
-        """See that it is there.
+        """Check that the target exists.
 
         Raises:
-            UsageError: it is neither or both, there is no such command or process.
+            UsageError: no target or two, or there is no such command or process.
         """
         if bool(self.command) == bool(self.pid):
             raise UsageError("there is nothing to record", "name --pid PID, or a command after --")
         if self.seconds < 0:
-            raise UsageError("a recording cannot take less than no time", "choose --seconds from 0 up")
+            raise UsageError(f"--seconds {self.seconds:g} is negative", "choose --seconds from 0 up")
         if self.command and shutil.which(self.command[0]) is None:
             raise UsageError(f"there is no command {self.command[0]!r}", "check its name, and $PATH")
         if self.pid and not (PROC / str(self.pid)).exists():
@@ -60,37 +63,49 @@ class Target:
 
     @property
     def text(self) -> str:
-        """As a user would type it."""
+        """The target as a user types it."""
         return shlex.join(self.command) if self.command else f"--pid {self.pid}"
 
 
-def children() -> dict[int, list[int]]:
-    """The running processes by their parent."""
-    found: dict[int, list[int]] = {}
+def process_tree(*roots: int) -> list[int]:
+    """The PIDs of these processes and of all their running descendants."""
+    children: dict[int, list[int]] = {}
     for folder in PROC.iterdir():
         if folder.name.isdigit():
             with suppress(OSError, ValueError, IndexError):
                 fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
                 if fields[0] != "Z":
-                    found.setdefault(int(fields[1]), []).append(int(folder.name))
-    return found
-
-
-def tree(*roots: int) -> list[int]:
-    """Processes and all that descend from them, as far as they run."""
-    below, found, left = children(), [], list(roots)
-    running = {pid for pids in below.values() for pid in pids}
+                    children.setdefault(int(fields[1]), []).append(int(folder.name))
+    running = {pid for pids in children.values() for pid in pids}
+    found: list[int] = []
+    left = list(roots)
     while left:
         pid = left.pop()
         if pid not in found and pid in running:
             found.append(pid)
-            left += below.get(pid, [])
+            left += children.get(pid, [])
     return found
+
+
+def require_tool(name: str, package: str = "") -> str:
+    """The path of a recording tool.
+
+    Args:
+        name: of the program.
+        package: of the Debian package that has it; empty if it has the same name.
+
+    Raises:
+        KernelError: the tool is not installed.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise KernelError(f"there is no {name}", f"install it: apt-get install {package or name}")
+    return path
 
 
 @contextmanager
 def gated(command: tuple[str, ...]) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], None]]]:
-    """A command that waits to be let go: its process, and the function that lets it."""
+    """Start a command that waits (see GATE); yields its process and the function that lets it run."""
     read, write = os.pipe()
     try:
         child = subprocess.Popen(  # the caller waits for it
@@ -112,20 +127,24 @@ def gated(command: tuple[str, ...]) -> Iterator[tuple[subprocess.Popen[bytes], C
         finish(child)
 
 
-def finish(process: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM) -> None:
-    """See that a process has ended: ask it, and after a while insist."""
+def finish(
+    process: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM, seconds: float = STOP_SECONDS
+) -> bool:
+    """End a process: send it the signal `first`, and SIGKILL after some seconds. False if it had to be killed."""
     if process.poll() is None:
         process.send_signal(first)
         try:
-            process.wait(STOP)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            return False
+    return True
 
 
 @contextmanager
 def interruptible() -> Iterator[list[bool]]:
-    """Ctrl-C ends what is recorded, not the recorder: the list is no longer empty after it."""
+    """Ctrl-C ends the recording and not FolioLab: it only adds an element to the list that this yields."""
     pressed: list[bool] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(True))
     try:
@@ -135,7 +154,7 @@ def interruptible() -> Iterator[list[bool]]:
 
 
 def wait(target: Target, done: Callable[[], bool], tick: Callable[[], object] = lambda: None) -> None:
-    """Wait until `done`, the target's time is over, or Ctrl-C; call `tick` again and again."""
+    """Wait until `done`, until the target's time is over, or until Ctrl-C; call `tick` repeatedly meanwhile."""
     end = time.monotonic() + target.seconds if target.seconds else None
     with interruptible() as pressed:
         while not done() and not pressed and (end is None or time.monotonic() < end):
@@ -146,8 +165,15 @@ def wait(target: Target, done: Callable[[], bool], tick: Callable[[], object] = 
 def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, seconds: float, log: Path) -> None:
     """Wait until a tool is ready.
 
+    Args:
+        ready: whether it is.
+        process: the tool.
+        what: its name in messages.
+        seconds: the longest time to wait.
+        log: the file of its messages.
+
     Raises:
-        KernelError: it ended, or took too long; with what it said.
+        KernelError: the tool ended or took too long; the message has the last line of its log.
     """
     end = time.monotonic() + seconds
     while not ready():
@@ -155,16 +181,17 @@ def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str
         if ended or time.monotonic() > end:
             if ended and ready():
                 return
-            said = said_in(log)
+            message = last_message(log)
+            problem = "ended" if ended else f"was not ready after {seconds:g} s"
             raise KernelError(
-                f"{what} {'ended' if ended else f'was not ready after {seconds:g} s'}{f': {said}' if said else ''}",
+                f"{what} {problem}{f': {message}' if message else ''}",
                 "`foliolab doctor` says what can record here; choose another with --by",
             )
         time.sleep(POLL / 5)
 
 
-def said_in(log: Path) -> str:
-    """The last line of a tool's messages that says something."""
+def last_message(log: Path) -> str:
+    """The last line of a tool's messages that is not blank; empty if there is none."""
     with suppress(OSError):
         lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1][:200] if lines else ""

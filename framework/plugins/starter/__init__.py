@@ -36,10 +36,6 @@ def text(name: str, template: str = "policy.py") -> str:
 def write(name: str, path: Path) -> Path:
     """Write the starting file of a policy.
 
-    Args:
-        name: of the policy.
-        path: the file; it must not exist.
-
     Raises:
         UsageError: the name is not valid, the file exists, or its name does not end in .py.
         ResultFileError: the file cannot be written.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from typing import Final
 
 from foliolab.framework.calibration.prediction import Prediction
 from foliolab.framework.document import write_atomically
+from foliolab.framework.report.words import csv_text
 from foliolab.framework.results.comparison import Row
 
 COLUMNS: Final = (
@@ -31,18 +30,13 @@ def text(rows: Sequence[Row], prediction: Prediction | None = None) -> str:
     """The rows as CSV; a figure that was not measured or predicted is an empty field.
 
     Args:
-        rows: the comparison.
         prediction: the prediction with the rest of the kernel, in further columns.
     """
-    written = io.StringIO()
-    lines = csv.writer(written, lineterminator="\n")
-    lines.writerow([*COLUMNS, *(PREDICTED if prediction else ())])
-    for row in rows:
-        values = [getattr(row, name) for name in COLUMNS]
-        if prediction:
-            values += [getattr(prediction.of(row), name) for name in PREDICTED.values()]
-        lines.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
-    return written.getvalue()
+    lines = [[getattr(row, name) for name in COLUMNS] for row in rows]
+    if prediction:
+        for row, line in zip(rows, lines, strict=True):
+            line += [getattr(prediction.of(row), name) for name in PREDICTED.values()]
+    return csv_text([*COLUMNS, *(PREDICTED if prediction else ())], lines, ".6g")
 
 
 def write(rows: Sequence[Row], path: str | os.PathLike[str], prediction: Prediction | None = None) -> None:

@@ -31,5 +31,4 @@ def html(found: Matrix) -> str:
 
 
 def _anchor(cell: Cell) -> str:
-    """The name of the cell's anchor in the page."""
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in f"{cell.workload}--{cell.policy}")

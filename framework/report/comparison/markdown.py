@@ -51,5 +51,4 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text without line ends, cell separators and HTML."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

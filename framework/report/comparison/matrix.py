@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from foliolab.framework.report.memory import growth
-from foliolab.framework.report.origin import origin, times
-from foliolab.framework.report.words import change_text, figure_text, size_text, time_text
+from foliolab.framework.report.words import change_text, figure_text, growth, origin, size_text, time_text, times
 from foliolab.framework.results.comparison import Row
 from foliolab.framework.results.difference import pooled
 from foliolab.framework.results.result import Result
@@ -25,7 +23,6 @@ class Cell:
     """One policy under one workload, all sizes together.
 
     Args:
-        policy, workload: their names.
         word: faster, slower, same, undecided, baseline, not measured, or – if the workload does not apply.
         figure: the geometric mean of the ratios as a change in per cent; for the baseline, its time.
         interval: the 95 % interval of the figure.
@@ -45,12 +42,10 @@ class Cell:
 
     @property
     def sign(self) -> str:
-        """The sign of the word."""
         return SIGNS[self.word]
 
     @property
     def tone(self) -> str:
-        """The tone of the word: good, bad, doubtful or plain."""
         return TONES.get(self.word, "plain")
 
 
@@ -59,7 +54,6 @@ class Matrix:
     """A result as a matrix.
 
     Args:
-        result: the result.
         baseline: the policy that the others are compared with.
         policies, workloads: rows and columns.
         cells: by (policy, workload).
@@ -81,7 +75,6 @@ class Matrix:
 
     @property
     def failed(self) -> list[Cell]:
-        """Cells that were asked for and not measured."""
         return [cell for cell in self.cells.values() if cell.word == "not measured"]
 
     @property
@@ -102,7 +95,6 @@ def matrix(result: Result, rows: Sequence[Row], remarks: Sequence[str] = ()) -> 
     """The matrix of a result.
 
     Args:
-        result: the result.
         rows: its comparison (`comparison.compare`), with the published figures.
         remarks: what else is known about the policies.
     """

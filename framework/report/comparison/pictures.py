@@ -21,7 +21,6 @@ def draw(found: Matrix, form: str) -> bytes:
     """A result as a picture.
 
     Args:
-        found: the result.
         form: png or svg.
 
     Raises:

@@ -11,9 +11,8 @@ from typing import Final
 
 from foliolab.framework.calibration.prediction import Prediction
 from foliolab.framework.report import prediction as predicted
-from foliolab.framework.report.memory import growth
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
-from foliolab.framework.report.words import broken, change_text, figure_text, size_text, time_text
+from foliolab.framework.report.words import broken, change_text, figure_text, growth, size_text, time_text
 from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
 from foliolab.framework.results.result import Result
 
@@ -42,9 +41,7 @@ def render(result: Result, rows: Sequence[Row], page: Page, prediction: Predicti
     """Write the comparison on a page.
 
     Args:
-        result: the measurements.
         rows: their comparison, from `compare`.
-        page: the page.
         prediction: the prediction with the rest of the kernel, to show beside it.
     """
     _Report(result, rows, page, prediction).render()
@@ -79,7 +76,6 @@ class _Report:
         self.closing()
 
     def times(self, workload: str) -> None:
-        """Write the times of a workload, with the published figures."""
         absent = {s for s in self.sizes if all(self.rows[workload, s, p].skipped for p in self.policies)}
         sizes = [size for size in self.sizes if size not in absent]
         title = f"{workload}: time against {self.baseline}"
@@ -203,22 +199,19 @@ class _Report:
         return self.page.text(f"{shown} {'+' if difference > 0 else '−' if difference < 0 else '='}")
 
     def verdicts(self) -> None:
-        """Write how often each verdict was given."""
-        summary = summarise(list(self.rows.values()), self.baseline)
+        verdicts, tests = summarise(list(self.rows.values()), self.baseline)
         self.page.line(f"Verdicts against {self.baseline}", "strong")
-        for policy, counts in summary.verdicts.items():
+        for policy, counts in verdicts.items():
             words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
             self.page.line(f"  {policy}: {words}")
         self.page.line(
-            f"  Faster, slower: significant at {ALPHA * 100:g} % by the U test, "
-            f"Holm-corrected for {summary.tests} tests.",
+            f"  Faster, slower: significant at {ALPHA * 100:g} % by the U test, Holm-corrected for {tests} tests.",
             "quiet",
         )
         self.page.line(f"  Same: the interval is within ±{EQUIVALENT * 100:g} % of no change.", "quiet")
         self.page.line()
 
     def closing(self) -> None:
-        """Write failures, notes, the host, and the command that repeats the run."""
         result = self.result
         if not result.complete:
             self.page.line("Partial: the run was interrupted; what was measured until then is shown.", "strong")

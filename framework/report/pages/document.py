@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foliolab.framework.report.pages import templates
-from foliolab.framework.report.pages.page import Column, Page, Style, Words
+from foliolab.framework.report.pages.page import Columns, Page, Style, Words
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,6 @@ class Grid:
 
     Args:
         title: above the table; may be empty.
-        headings: of the columns.
-        rows: the cells.
         right: which columns are aligned at the right.
     """
 
@@ -39,14 +37,7 @@ class DocumentPage(Page):
     def line(self, what: str = "", style: Style = "") -> None:
         self.parts.append(self.text(what, style))
 
-    def tables(
-        self,
-        title: str,
-        first: Sequence[Column],
-        groups: Sequence[Sequence[Column]],
-        sections: Sequence[int] = (),
-    ) -> None:
-        """Keep a table with all columns side by side."""
+    def tables(self, title: str, first: Columns, groups: Sequence[Columns], sections: Sequence[int] = ()) -> None:
         columns = [*first, *(column for group in groups for column in group)]
         self.parts.append(
             Grid(
@@ -63,8 +54,6 @@ def markdown(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) 
     """A page as Markdown, for a pull request.
 
     Args:
-        page: the page.
-        title: of the document.
         repeat: how to repeat the run: (heading, text), the command first.
     """
     lines = [f"### {_plain(title)}", ""]
@@ -96,7 +85,6 @@ def _grid(grid: Grid) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text without line ends, cell separators and HTML."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 

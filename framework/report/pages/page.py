@@ -28,13 +28,11 @@ class Words:
 
     @property
     def tone(self) -> str:
-        """The first tone among the pieces; empty if they have none."""
         words = [word for _, style in self.pieces for word in style.split()]
         return next((word for word in words if word in TONES), "")
 
     @property
     def strong(self) -> bool:
-        """Whether any piece stands out."""
         return any("strong" in style.split() for _, style in self.pieces)
 
     def __add__(self, other: Words) -> Words:
@@ -58,6 +56,9 @@ class Column:
     vertical: Literal["top", "bottom"] = "bottom"
 
 
+Columns = Sequence[Column]
+
+
 class Page(ABC):
     """A page that a report is written on, from top to bottom."""
 
@@ -77,7 +78,6 @@ class Page(ABC):
         return not self.encoding.lower().startswith("utf")
 
     def text(self, what: str, style: Style = "") -> Words:
-        """Text as the page can show it, in a style."""
         return Words(((writable(what, self.encoding), style),))
 
     @abstractmethod
@@ -85,13 +85,7 @@ class Page(ABC):
         """Write a line. The page does not wrap it, so that it can be copied."""
 
     @abstractmethod
-    def tables(
-        self,
-        title: str,
-        first: Sequence[Column],
-        groups: Sequence[Sequence[Column]],
-        sections: Sequence[int] = (),
-    ) -> None:
+    def tables(self, title: str, first: Columns, groups: Sequence[Columns], sections: Sequence[int] = ()) -> None:
         """Write a table, or several where not all columns fit side by side.
 
         Args:

@@ -40,13 +40,11 @@ class Plain:
         return writable(text, self.encoding)
 
     def paint(self, text: str, style: Style = "") -> str:
-        """Text in a style, if the stream shows colours."""
         text = self.sane(text)
         codes = ";".join(STYLES[word] for word in style.split())
         return f"\x1b[{codes}m{text}\x1b[0m" if self.colour and codes and text else text
 
     def line(self, text: str = "", style: Style = "") -> None:
-        """Write one line, unwrapped."""
         self.stream.write(self.paint(text, style) + "\n")
 
     def item(self, head: str, text: str, indent: int = 2, column: int = 0, style: Style = "") -> None:

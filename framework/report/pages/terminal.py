@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from foliolab.framework.report.pages.page import Column, Page, Style, Words
+from foliolab.framework.report.pages.page import Column, Columns, Page, Style, Words
 
 PIPE_WIDTH: Final = 160
 """Columns of an output that is no terminal."""
@@ -47,13 +47,7 @@ class TerminalPage(Page):
     def line(self, what: str = "", style: Style = "") -> None:
         self._console.print(_rich(self.text(what, style)), soft_wrap=True)
 
-    def tables(
-        self,
-        title: str,
-        first: Sequence[Column],
-        groups: Sequence[Sequence[Column]],
-        sections: Sequence[int] = (),
-    ) -> None:
+    def tables(self, title: str, first: Columns, groups: Sequence[Columns], sections: Sequence[int] = ()) -> None:
         held: list[Column] = []
         for group in groups:
             if held and not self._fits(self._table(title, [*first, *held, *group], sections)):
@@ -85,6 +79,5 @@ class TerminalPage(Page):
 
 
 def _rich(words: Words) -> Text:
-    """The words in rich's colours; a single piece styles the whole text, and with it the rest of a table's cell."""
     pieces = [(text, " ".join(COLOURS[word] for word in style.split())) for text, style in words.pieces]
     return Text(*pieces[0]) if len(pieces) == 1 else Text.assemble(*pieces)

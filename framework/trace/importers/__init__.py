@@ -1,12 +1,14 @@
-"""Makes trace files of what tracers write: `convert` for a text file, `assemble` for records from anywhere.
+"""Import of tracers' output: `convert` makes a trace of a text file, `assemble` makes one of records.
 
-A reader turns one format into records (`records`); `assembly` turns records into events, whatever they came from.
+A reader turns one format into records (`contract.trace_records`). The module `assembly` turns records into events.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -19,7 +21,6 @@ from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.source import opened
 
 __all__ = ["READERS", "assemble", "choose", "convert", "with_plugins"]
 
@@ -32,14 +33,17 @@ READERS: Final = {
         TraceReader("strace", "strace -f -ttt", strace.recognise, strace.read),
     )
 }
-"""FolioLab's own readers."""
+"""The readers that ship with FolioLab."""
+
+HEAD: Final = 1 << 16
+"""Number of characters that a reader gets to recognise its format."""
 
 
 def with_plugins(offered: Iterable[TraceReader]) -> dict[str, TraceReader]:
-    """FolioLab's readers and those of plugins, which must have names of their own.
+    """FolioLab's readers and those of plugins, by name.
 
     Raises:
-        UsageError: a name is taken.
+        UsageError: two readers have the same name.
     """
     readers = dict(READERS)
     for reader in offered:
@@ -50,13 +54,13 @@ def with_plugins(offered: Iterable[TraceReader]) -> dict[str, TraceReader]:
 
 
 def choose(readers: Mapping[str, TraceReader], head: str, name: str, wanted: str = "") -> TraceReader:
-    """The reader of a text.
+    """Choose the reader of a text.
 
     Args:
-        readers: to choose from.
-        head: how the text begins.
+        readers: by format.
+        head: the beginning of the text.
         name: of the file, for messages.
-        wanted: the format, if it is known.
+        wanted: the format; empty to recognise it.
 
     Raises:
         UsageError: there is no such format.
@@ -86,19 +90,20 @@ def convert(
 
     Args:
         path: the text.
-        out: the trace; one that is there is replaced.
+        out: the trace; an existing file is replaced.
         wanted: the format; empty to recognise it.
-        readers: to choose from.
-        header: what is known of the recording.
+        readers: by format.
+        header: of the recording; None if nothing is known about it.
 
     Returns:
         The header of the trace.
 
     Raises:
-        UsageError, TraceFileError: as `choose`; a line cannot be read; the trace cannot be written; there is nothing
-            in the text.
+        UsageError: there is no such format, or `out` is the text itself.
+        TraceFileError: the format is not recognised, a line cannot be read, the text has no events, or the trace
+            cannot be written.
     """
-    with opened(path) as (head, source):
+    with _opened(path) as (head, source):
         reader = choose(readers, head, source.name, wanted)
         known = header or Header(command=f"foliolab import {source.name}")
         known = msgspec.structs.replace(known, source=known.source or reader.name)
@@ -106,6 +111,25 @@ def convert(
             raise UsageError(f"{source.name} would be overwritten by its own trace", "name another file after -o")
         records = reader.read(source)
         return assemble(in_order(records) if reader.unordered else records, out, known, [source])
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[str, TraceSource]]:
+    """Open a text file; yields its first HEAD characters, and the whole file as a source.
+
+    Raises:
+        TraceFileError: there is no such file, or it cannot be read.
+    """
+    name = os.fspath(path)
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace") as head:
+            start = head.read(HEAD)
+        with Path(path).open(encoding="utf-8", errors="replace") as text:
+            yield start, TraceSource(name, text)
+    except FileNotFoundError as fault:
+        raise TraceFileError(f"there is no file {name}", "name a file that a tracer wrote") from fault
+    except OSError as fault:
+        raise TraceFileError(f"{name} cannot be read: {fault.strerror or fault}", "check the path") from fault
 
 
 def assemble(
@@ -120,15 +144,15 @@ def assemble(
     Args:
         records: in the order of time.
         out: the trace.
-        header: what is known at the start.
-        sources: the texts that the records come from; what their readers noted becomes part of the header.
-        notes: asked at the end for more of them.
+        header: as it is known at the start.
+        sources: the texts that the records come from; the notes of their readers are added to the header.
+        notes: called at the end for more notes.
 
     Returns:
-        The header as it is in the finished file.
+        The header of the finished file.
 
     Raises:
-        TraceFileError: as `convert`.
+        TraceFileError: a record cannot be read, there are none, or the trace cannot be written.
     """
     with Writer(out, header) as writer:
         assembly = Assembly(writer)
@@ -136,13 +160,13 @@ def assemble(
             assembly.run(records)
         finally:
             assembly.close()
-            said = [note for source in sources for note in source.notes]
+            from_readers = [note for source in sources for note in source.notes]
             writer.header = msgspec.structs.replace(
                 header,
                 lost=header.lost + assembly.lost,
                 exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
                 mms=assembly.spaces.names(),
-                notes=[*header.notes, *said, *_notes(assembly), *notes()],
+                notes=[*header.notes, *from_readers, *_notes(assembly), *notes()],
             )
     if not assembly.records:
         names = ", ".join(source.name for source in sources) or "what was recorded"
@@ -151,7 +175,7 @@ def assemble(
 
 
 def _notes(assembly: Assembly) -> list[str]:
-    """What the trace cannot know, in sentences."""
+    """The limits of the trace, a sentence each."""
     notes = []
     if assembly.batch.backwards:
         notes.append(f"The times of {assembly.batch.backwards} events went back; they were lifted.")

@@ -1,10 +1,12 @@
-"""The one state machine that makes trace events of what tracers say.
+"""The state machine that turns the records of all tracers into trace events.
 
-A write fault's outcome is read from what follows in the same thread: a movable page allocated before the thread's
-next record is the copy (or, where nothing was mapped, the new folio, whose order places it); none means that the
-page was reused. A page that went to the page cache was no copy, and one that the allocator cleared replaced the
-zero page. Source: mm/memory.c's wp_page_copy and do_anonymous_page as seen by their tracepoints; measured against
-known programs in tests/trace.
+No tracepoint has the outcome of a write fault, so the outcome is inferred from the next records of the same thread.
+If the thread allocates a movable page before its next record of another kind, the kernel copied to that page; if no
+page was mapped before, the allocation is the new folio, and its order gives the folio's first page. If the thread
+allocates nothing, the kernel reused the page. Two cases are excluded: a page that is added to the page cache is not a
+copy, and a page that the allocator cleared replaces the zero page. Source: wp_page_copy and do_anonymous_page in
+mm/memory.c; docs/real-kernels.md, "Recording programs". tests/trace compares the result with programs that know what
+they did.
 """
 
 from __future__ import annotations
@@ -33,35 +35,39 @@ from foliolab.framework.contract.trace_records import (
 )
 from foliolab.framework.contract.trace_records import Row as ReadyRow
 from foliolab.framework.trace import events
-from foliolab.framework.trace.importers.batch import DROPPED, OPEN, Batch, Row, Sink
+from foliolab.framework.trace.importers.batch import DROPPED, OPEN, Batch, EventRow, Sink
 from foliolab.framework.trace.importers.calls import PAGE_SHIFT, Calls
 from foliolab.framework.trace.importers.spaces import Space, Spaces
 
 PRESENT_BIT: Final = 1
 WRITE_BIT: Final = 2
 USER_END: Final = 1 << 56
-FAULT_PATIENCE: Final = 50_000_000
-"""ns after which a fault that allocated nothing has reused: nothing more was heard of the thread."""
-LOOK_AFTER: Final = 1024
-"""Records between two looks for what waits too long."""
+FAULT_TIMEOUT: Final = 50_000_000
+"""ns after which a fault without an allocation counts as reused, if the thread has no further record."""
+EXPIRE_EVERY: Final = 1024
+"""Number of records between two searches for faults and teardowns that timed out."""
 
 
 @dataclass(eq=False, slots=True)
-class _Pending:
-    """A write fault whose outcome is not known.
+class _PendingFault:
+    """A write fault whose outcome is not known yet.
+
+    Two rows are open for it, since the event gets the time of its last record: one of them is dropped.
 
     Attributes:
-        fault, space: what and where.
-        reused: the row of the fault's time; it stands if nothing is allocated.
-        taken: the row of the allocation's time.
-        alloc: the page.
+        fault: the record.
+        space: the address space.
+        flags: of the event.
+        reused: the row with the time of the fault, for a fault without an allocation.
+        copied: the row with the time of the allocation.
+        alloc: the record of the allocation.
     """
 
     fault: Fault
     space: Space
     flags: int
-    reused: Row
-    taken: Row | None = None
+    reused: EventRow
+    copied: EventRow | None = None
     alloc: Alloc | None = None
 
 
@@ -69,13 +75,15 @@ class Assembly:
     """Makes events of records.
 
     Args:
-        sink: takes the finished events.
+        sink: the destination of the events.
 
     Attributes:
-        spaces, calls, batch: its parts.
-        lost: records that the tracer lost.
-        hints: how often the kernel moved folios by itself, by what it did.
-        records: that were taken.
+        batch: rows of events that are not written yet.
+        spaces: the address spaces.
+        calls: the system calls.
+        lost: number of records that the tracer lost.
+        hints: counts of what the kernel itself did to folios, such as "pages were migrated".
+        records: number of records so far.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -86,36 +94,47 @@ class Assembly:
         self.hints: dict[str, int] = {}
         self.records = 0
         self._now = 0
-        self._pending: dict[int, _Pending] = {}
-        self._waiting: deque[_Pending] = deque()
-        self._take: dict[type, Callable[[Any], None]] = {
-            Fault: self._fault, Alloc: self._alloc, Cached: self._cached, Task: self._task,
-            ExecBegin: self._exec_begin, Exec: self._exec, Exit: self._exit, Torn: self.spaces.torn,
-            Reaped: self._reaped, Enter: self._enter, Leave: self._leave, Lost: self._lost, Hint: self._hint,
-            Name: self._name, ReadyRow: self._row,
+        self._pending: dict[int, _PendingFault] = {}
+        self._queue: deque[_PendingFault] = deque()
+        ends_fault = self._ends_fault
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Fault: ends_fault(self._fault), Alloc: self._alloc, Cached: self._cached,
+            Task: ends_fault(self.spaces.task), ExecBegin: ends_fault(self.spaces.exec_begin),
+            Exec: ends_fault(self.spaces.exec), Exit: ends_fault(self.spaces.exit), Torn: self.spaces.torn,
+            Reaped: ends_fault(self.spaces.reaped), Enter: ends_fault(self.calls.enter),
+            Leave: ends_fault(self._leave), Lost: self._lost, Hint: self._hint, Name: self.spaces.name,
+            ReadyRow: self._row,
         }  # fmt: skip
 
     def run(self, records: Iterable[Record]) -> None:
-        """Take records in the order of time."""
-        take = self._take
+        """Process records in the order of time."""
+        handlers = self._handlers
         for record in records:
             self._now = record.time
-            take[type(record)](record)
+            handlers[type(record)](record)
             self.records += 1
-            if not self.records % LOOK_AFTER:
-                self._look()
+            if not self.records % EXPIRE_EVERY:
+                self._expire()
 
     def close(self) -> None:
-        """The records are at an end: decide what is open, and hand everything on."""
+        """Decide all pending faults and teardowns, and write all events."""
         for tid in list(self._pending):
             self._resolve(tid)
         self.spaces.close(self._now)
         self.batch.close()
 
     # -- faults ------------------------------------------------------------------------------------
+    def _ends_fault(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Wrap the handler of a record that cannot belong to the pending fault of its thread."""
+
+        def resolve_first(record: Any) -> None:
+            if record.tid in self._pending:
+                self._resolve(record.tid)
+            handler(record)
+
+        return resolve_first
+
     def _fault(self, fault: Fault) -> None:
-        if fault.tid in self._pending:
-            self._resolve(fault.tid)
         if not fault.error & WRITE_BIT or fault.address >= USER_END:
             return
         space = self.spaces.of(fault.pid)
@@ -128,8 +147,8 @@ class Assembly:
         if page in space.ranges:
             flags |= events.FILE
         row = self.batch.add(fault.time, space.number, OPEN, flags, 0, fault.cpu, page, 1)
-        pending = self._pending[fault.tid] = _Pending(fault, space, flags, row)
-        self._waiting.append(pending)
+        pending = self._pending[fault.tid] = _PendingFault(fault, space, flags, row)
+        self._queue.append(pending)
 
     def _alloc(self, alloc: Alloc) -> None:
         pending = self._pending.get(alloc.tid)
@@ -137,82 +156,49 @@ class Assembly:
             self.calls.alloc(alloc)
         elif pending.alloc is None:
             pending.alloc = alloc
-            pending.taken = self.batch.add(
+            pending.copied = self.batch.add(
                 alloc.time, pending.space.number, OPEN, pending.flags, 0, alloc.cpu, pending.reused[6], 1
             )
 
     def _cached(self, cached: Cached) -> None:
         pending = self._pending.get(cached.tid)
         if pending and pending.alloc and pending.alloc.pfn == cached.pfn:
-            assert pending.taken is not None
-            pending.taken[2] = DROPPED
-            pending.taken = pending.alloc = None
+            assert pending.copied is not None
+            pending.copied[2] = DROPPED
+            pending.copied = pending.alloc = None
 
     def _resolve(self, tid: int) -> None:
-        """Decide the thread's fault: nothing more can belong to it."""
+        """Decide the pending fault of a thread."""
         pending = self._pending.pop(tid)
         present = pending.fault.error & PRESENT_BIT
-        alloc, reused, taken = pending.alloc, pending.reused, pending.taken
-        if alloc is None or taken is None:
+        alloc, reused, copied = pending.alloc, pending.reused, pending.copied
+        if alloc is None or copied is None:
             reused[2] = events.WRITE if present else DROPPED
             reused[3] |= events.REUSED
             return
         reused[2] = DROPPED
         if present and not alloc.zero:
-            taken[2], taken[3], taken[8] = events.WRITE, taken[3] | events.COPIED, alloc.pfn
+            copied[2], copied[3], copied[8] = events.WRITE, copied[3] | events.COPIED, alloc.pfn
             return
         nr = 1 << alloc.order
-        taken[2], taken[4], taken[6], taken[7], taken[8] = events.NEW, alloc.order, taken[6] & -nr, nr, alloc.pfn
+        copied[2], copied[4], copied[6], copied[7], copied[8] = events.NEW, alloc.order, copied[6] & -nr, nr, alloc.pfn
         self.calls.huge |= alloc.order >= 9
 
-    def _done(self, tid: int) -> None:
-        if tid in self._pending:
-            self._resolve(tid)
-
-    def _look(self) -> None:
-        """Decide what has been open for too long."""
+    def _expire(self) -> None:
+        """Decide faults and teardowns that timed out, so that a silent thread does not hold back the batch."""
         self.spaces.expire(self._now)
-        waiting, pending = self._waiting, self._pending
-        while waiting:
-            first = waiting[0]
+        while self._queue:
+            first = self._queue[0]
             tid = first.fault.tid
-            if pending.get(tid) is first:
-                if first.fault.time + FAULT_PATIENCE > self._now:
+            if self._pending.get(tid) is first:
+                if first.fault.time + FAULT_TIMEOUT > self._now:
                     return
                 self._resolve(tid)
-            waiting.popleft()
+            self._queue.popleft()
 
-    # -- processes, calls and the rest -------------------------------------------------------------
-    def _task(self, record: Task) -> None:
-        self._done(record.tid)
-        self.spaces.task(record)
-
-    def _exec_begin(self, record: ExecBegin) -> None:
-        self._done(record.tid)
-        self.spaces.exec_begin(record)
-
-    def _exec(self, record: Exec) -> None:
-        self._done(record.tid)
-        self.spaces.exec(record)
-
-    def _exit(self, record: Exit) -> None:
-        self._done(record.tid)
-        self.spaces.exit(record)
-
-    def _reaped(self, record: Reaped) -> None:
-        self._done(record.tid)
-        self.spaces.reaped(record)
-
-    def _enter(self, record: Enter) -> None:
-        self._done(record.tid)
-        self.calls.enter(record)
-
+    # -- calls, names and hints --------------------------------------------------------------------
     def _leave(self, record: Leave) -> None:
-        self._done(record.tid)
         self.calls.leave(self.spaces.of(record.pid), record)
-
-    def _name(self, record: Name) -> None:
-        self.spaces.name(record.pid, record.comm)
 
     def _lost(self, record: Lost) -> None:
         self.lost += record.nr

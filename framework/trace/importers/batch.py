@@ -1,4 +1,4 @@
-"""Events on their way to a trace file: rows in the order of time, some of them not yet decided."""
+"""Rows of events in the order of time, of which some are not decided yet, on their way to a trace file."""
 
 from __future__ import annotations
 
@@ -11,42 +11,44 @@ from numpy.typing import NDArray
 from foliolab.framework.trace import events
 from foliolab.framework.trace.events import Events
 
-Row = list[int]
-"""time, mm, kind, flags, order, cpu, page, nr, other: as `events.COLUMNS`."""
+EventRow = list[int]
+"""time, mm, kind, flags, order, cpu, page, nr, other: the columns of `events.COLUMNS`."""
 
 OPEN: Final = -1
-"""The kind of a row whose outcome is not known yet."""
+"""The kind of a row that is not decided yet."""
 DROPPED: Final = 0
+"""The kind of a row that is not written."""
 MOST: Final = 65536
+"""The largest number of rows of a block."""
 
 
 class Sink(Protocol):
-    """What takes finished events: `file.Writer`, or a list in tests."""
+    """The destination of finished events: `file.Writer`."""
 
-    def append(self, events: Events, /) -> None:
-        """Take them."""
+    def append(self, events: Events, /) -> None: ...
 
 
 class Batch:
-    """Collects rows and hands them on in blocks.
+    """Collects rows and writes them in blocks.
 
     Attributes:
-        by_kind: rows written, by kind.
-        backwards: rows whose time went back and was lifted to that of the row before.
+        backwards: rows whose time was earlier than that of the row before; they got its time.
     """
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
-        self.by_kind: dict[int, int] = {}
         self.backwards = 0
-        self._rows: deque[Row] = deque()
+        self._rows: deque[EventRow] = deque()
         self._last = 0
 
     def add(
         self, time: int, mm: int, kind: int, flags: int = 0, order: int = 0, cpu: int = 0,
         page: int = 0, nr: int = 0, other: int = 0,
-    ) -> Row:  # fmt: skip
-        """One more row; `kind` OPEN holds the place of one that is decided, or DROPPED, by assigning to it."""
+    ) -> EventRow:  # fmt: skip
+        """Add a row and return it. Of a row of kind OPEN the caller assigns the final kind, or DROPPED, later.
+
+        No row behind an OPEN one is written, so the file stays in the order of time.
+        """
         if time < self._last:
             self.backwards += 1
             time = self._last
@@ -54,33 +56,26 @@ class Batch:
         row = [time, mm, kind, flags, order, cpu, page, nr, other]
         self._rows.append(row)
         if len(self._rows) >= 2 * MOST:
-            self._hand_on()
+            self._write_decided()
         return row
 
     def close(self) -> None:
-        """Hand on everything; what is still open is dropped."""
+        """Drop rows that are still OPEN and write the rest."""
         for row in self._rows:
             if row[2] == OPEN:
                 row[2] = DROPPED
-        self._hand_on()
+        self._write_decided()
 
-    def _hand_on(self) -> None:
+    def _write_decided(self) -> None:
         rows, ready = self._rows, []
         while rows and rows[0][2] != OPEN:
             row = rows.popleft()
             if row[2]:
                 ready.append(row)
         for start in range(0, len(ready), MOST):
-            self._write(ready[start : start + MOST])
-
-    def _write(self, ready: list[Row]) -> None:
-        flat: NDArray[np.uint64] = np.array(ready, np.uint64)
-        columns = [
-            np.minimum(flat[:, place], np.iinfo(kind).max).astype(kind)
-            for place, kind in enumerate(events.COLUMNS.values())
-        ]
-        made = Events(*columns)
-        for kind, count in enumerate(np.bincount(made.kind).tolist()):
-            if count:
-                self.by_kind[kind] = self.by_kind.get(kind, 0) + count
-        self.sink.append(made)
+            flat: NDArray[np.uint64] = np.array(ready[start : start + MOST], np.uint64)
+            columns = (
+                np.minimum(flat[:, index], np.iinfo(kind).max).astype(kind)
+                for index, kind in enumerate(events.COLUMNS.values())
+            )
+            self.sink.append(Events(*columns))

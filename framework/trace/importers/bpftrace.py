@@ -1,7 +1,7 @@
-"""Reads what FolioLab's own bpftrace script prints (`kernel/recording/foliolab.bt`).
+"""The reader of the output of FolioLab's bpftrace script (`kernel/recording/foliolab.bt`).
 
-One record a line: nanoseconds, CPU, a letter, pid, tid, and what belongs to the letter; addresses and flags are
-hexadecimal, counts and frames decimal. The script prints from all CPUs at once, so lines come out of order.
+A line is a record: nanoseconds, CPU, a letter, PID, TID, and the letter's fields. Addresses and flags are hexadecimal,
+counts and PFNs decimal. bpftrace empties one CPU's buffer after the other, so the lines are not in the order of time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from foliolab.framework.trace.importers.calls import ARGUMENTS
 
 MAGIC: Final = "# foliolab bpftrace 1"
 LOST: Final = re.compile(r"Lost (\d+) events")
-FIRST_WORD: Final = 5
-"""Words before what belongs to the letter."""
+FIRST_FIELD: Final = 5
+"""Number of words before the letter's fields."""
 _SIGN: Final = 1 << 63
 
 Context = tuple[int, int, int, int]
@@ -59,34 +59,34 @@ LETTERS: Final[dict[str, tuple[int, Make]]] = {
     "M": (0, lambda c, w: rec.Hint(c[0], 0, "pages were migrated")),
     "N": (0, lambda c, w: rec.Name(c[0], c[2], " ".join(w))),
 }
-"""The letters: how many words belong to each at least, and what they become."""
+"""For each letter the least number of its fields, and the function that makes the record."""
 
 
 def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text, in the order of its lines.
 
     Raises:
-        TraceFileError: a line cannot be read; names it.
+        TraceFileError: a line cannot be read.
     """
     newest = 0
     for line in source:
         words = line.split()
         if not words or line.startswith("#"):
             continue
-        if not words[0].isdigit() or len(words) < FIRST_WORD or words[2] not in LETTERS:
+        if not words[0].isdigit() or len(words) < FIRST_FIELD or words[2] not in LETTERS:
             if lost := LOST.search(line):
                 yield rec.Lost(newest, int(lost[1]))
             elif words[0].isdigit():
                 source.unreadable(line, "this is no record")
             else:
-                source.foreign += 1  # what the recorded command or bpftrace itself printed
+                source.foreign += 1  # output of the recorded command, or a message of bpftrace
             continue
         needed, make = LETTERS[words[2]]
         try:
-            if len(words) < FIRST_WORD + needed:
-                raise ValueError(f"{words[2]} has {len(words) - FIRST_WORD} words, not {needed}")
+            if len(words) < FIRST_FIELD + needed:
+                raise ValueError(f"{words[2]} has {len(words) - FIRST_FIELD} words, not {needed}")
             newest = int(words[0])
-            record = make((newest, int(words[1]), int(words[3]), int(words[4])), words[FIRST_WORD:])
+            record = make((newest, int(words[1]), int(words[3]), int(words[4])), words[FIRST_FIELD:])
         except (ValueError, KeyError, OverflowError) as why:
             source.unreadable(line, f"this record cannot be read ({why})")
             continue
@@ -95,5 +95,5 @@ def read(source: TraceSource) -> Iterator[Record]:
 
 
 def recognise(head: str) -> bool:
-    """Whether a text begins as the script's does."""
+    """Whether a text begins with the first line that the script prints."""
     return any(line.startswith(MAGIC) for line in head.splitlines()[:20])

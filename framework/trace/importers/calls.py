@@ -1,6 +1,6 @@
-"""What system calls do to an address space: ranges unmapped, moved, populated, known to be of a file.
+"""The effect of system calls on an address space: ranges that are unmapped, moved, populated or mapped from a file.
 
-Constants are those of Linux's uapi (asm-generic/mman-common.h) and of x86-64.
+The constants are those of Linux's uapi (asm-generic/mman-common.h) and of x86-64.
 """
 
 from __future__ import annotations
@@ -24,32 +24,35 @@ MAP_POPULATE: Final = 0x8000
 
 MADV_POPULATE_WRITE: Final = 23
 DROPPING: Final = {4: "DONTNEED", 9: "REMOVE", 24: "DONTNEED_LOCKED", 102: "GUARD_INSTALL"}
-"""madvise's advice after which the pages are no longer mapped."""
+"""Advice of madvise that unmaps the pages."""
 UNMODELLED: Final = {
     8: "MADV_FREE", 10: "MADV_DONTFORK", 12: "MADV_MERGEABLE", 18: "MADV_WIPEONFORK", 21: "MADV_PAGEOUT",
     25: "MADV_COLLAPSE",
 }  # fmt: skip
-"""Advice that a trace has no event for."""
+"""Advice for which a trace has no event."""
 
 ARGUMENTS: Final = {"mmap": 4, "munmap": 2, "madvise": 3, "mremap": 4, "mprotect": 3, "brk": 1}
-"""The calls that matter, and how many of their arguments are needed."""
+"""The calls that are followed, and how many of their arguments are needed."""
 
 
 def pages(start: int, length: int) -> tuple[int, int]:
-    """First page of a range of bytes, and the page behind its last."""
+    """The first page of a range of bytes, and the first page behind it."""
     return start >> PAGE_SHIFT, (start + length + (1 << PAGE_SHIFT) - 1) >> PAGE_SHIFT
 
 
 class Calls:
-    """Follows the system calls of every thread from their beginning to their end.
+    """Follows the system calls of every thread.
+
+    A call's arguments are in the record of its entry, and its result in the record of its return; the events are made
+    at the return.
 
     Args:
-        batch: takes the events.
+        batch: gets the events.
 
     Attributes:
-        unmodelled: how often each kind of advice without an event was given.
-        huge: whether the trace has a PMD-sized folio, so that PMD mappings can be split.
-        unknown_populated: pages that were mapped by MAP_POPULATE in folios that cannot be told.
+        unmodelled: counts of advice for which a trace has no event, by name.
+        huge: whether the trace has a folio of PMD size, so that PMD mappings can be split.
+        unknown_populated: number of pages that a call populated with folios of unknown order.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -65,7 +68,6 @@ class Calls:
         }  # fmt: skip
 
     def enter(self, record: Enter) -> None:
-        """A call begins; what it does is known when it returns."""
         if len(record.args) < ARGUMENTS.get(record.call, 1 << 30):
             return
         self._open[record.tid] = record
@@ -76,12 +78,12 @@ class Calls:
             self._populating[record.tid] = []
 
     def alloc(self, record: Alloc) -> None:
-        """Pages were allocated outside of a fault: kept if the thread's call populates a range."""
+        """Keep an allocation outside of a fault if the thread is in a call that populates a range."""
         if record.tid in self._populating:
             self._populating[record.tid].append(record)
 
     def leave(self, space: Space, record: Leave) -> None:
-        """A call returns; one that failed, or whose beginning was not seen, does nothing."""
+        """Make the events of a call that returned; none if it failed or its entry was not recorded."""
         began = self._open.pop(record.tid, None)
         if began is not None and began.call == record.call and not -4096 < record.result < 0:
             self._on[record.call](space, began, record)
@@ -143,7 +145,7 @@ class Calls:
             self.batch.add(record.time, space.number, events.UNMAP, 0, 0, record.cpu, start, end - start)
 
     def _split(self, space: Space, record: Leave, start: int, end: int) -> None:
-        """A PMD of which only a part is concerned becomes PTEs: at most the first one and the last."""
+        """SPLIT events for PMDs that the range covers in part: at most the first and the last one."""
         if not self.huge:
             return
         edges = {edge // PMD_PAGES: edge for edge in (end - 1, start) if end > start}
@@ -153,7 +155,7 @@ class Calls:
                 self.batch.add(record.time, space.number, events.SPLIT, 0, 0, record.cpu, edge, 1)
 
     def _populated(self, space: Space, record: Leave, start: int, end: int) -> None:
-        """Folios that were mapped one behind the other, without faults, if they fill the range exactly."""
+        """NEW events of a populated range, if the allocations of the call fill the range exactly and aligned."""
         found = self._populating.get(record.tid, [])
         page, rows = start, []
         for alloc in found:

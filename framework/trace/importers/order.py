@@ -1,4 +1,4 @@
-"""Brings records into the order of time that came a little late."""
+"""Sorting of records that arrive a few seconds late."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 from foliolab.framework.contract.trace_records import Record
 
 WINDOW: Final = 5_000_000_000
-"""ns by which a record may be late: a tracer empties one CPU's buffer after the other."""
+"""How late a record may be, in ns: a tracer empties one CPU's buffer after the other."""
 MOST: Final = 1_000_000
-"""Records held at most."""
+"""The largest number of records in memory."""
 
 
 def in_order(records: Iterable[Record], window: int = WINDOW, most: int = MOST) -> Iterator[Record]:
-    """The records sorted by time, as far as none is later than `window`, with at most `most` held."""
+    """Sort records by time. A record that is later than `window` or `most` records allow comes out of order."""
     heap: list[tuple[int, int, Record]] = []
     for number, record in enumerate(records):
         heappush(heap, (record.time, number, record))

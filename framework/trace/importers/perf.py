@@ -1,7 +1,8 @@
-"""Reads what `perf script` prints: `perf script --ns -F comm,pid,tid,cpu,time,event,trace --show-lost-events`.
+"""The reader of `perf script --ns -F comm,pid,tid,cpu,time,event,trace --show-lost-events`.
 
-The text of each event is its tracepoint's print format, or perf's own for system calls. Events that are of no
-concern are skipped. `perf record -p` delivers some records twice (same time, thread and event); they are dropped.
+An event's text is the print format of its tracepoint; perf has formats of its own for system calls. The reader skips
+other events. `perf record -p` delivers some records twice (the same time, thread and event); the reader drops the
+repetitions, which would look like reuses.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ EVENTS: Final = (
     "sched:sched_process_exec", "sched:sched_process_exit", "syscalls:sys_exit_wait4",
     *(f"syscalls:sys_{way}_{call}" for call in ARGUMENTS for way in ("enter", "exit")),
 )  # fmt: skip
-"""What to record of a command or process, and of everything that it forks."""
-WHOLE_MACHINE: Final = (
+"""The tracepoints to record of a command or process and its descendants."""
+WHOLE_HOST: Final = (
     "mmap:exit_mmap", "huge_memory:mm_khugepaged_scan_pmd", "huge_memory:mm_collapse_huge_page",
     "migrate:mm_migrate_pages",
 )  # fmt: skip
-"""What a task's own events never show: the end of its teardown, and what kernel threads do."""
+"""The tracepoints to record on the whole host: ends of teardowns, and what kernel threads do."""
 FIELDS: Final = "comm,pid,tid,cpu,time,event,trace"
 
 LINE: Final = re.compile(r"\s*(.*?)\s+(-?\d+)(?:/(-?\d+))?\s+\[(\d+)\]\s+(\d+)\.(\d+): +(\S+): ?(.*)")
@@ -53,44 +54,48 @@ class Unreadable(ValueError):
     """The text of an event is not what its tracepoint prints."""
 
 
-class _Repeats:
-    """Tells records that perf delivers once more: same thread, time and event."""
+class _Repetitions:
+    """Recognises records that perf delivers twice: the same thread, time and event."""
 
     def __init__(self) -> None:
         self.count = 0
         self._newest: dict[int, tuple[int, set[str]]] = {}
 
     def __call__(self, tid: int, time: int, event: str) -> bool:
+        """Whether the record was delivered before."""
         newest = self._newest.get(tid)
         if newest is None or newest[0] != time:
             self._newest[tid] = time, {event}
             return False
-        again = event in newest[1]
+        repeated = event in newest[1]
         newest[1].add(event)
-        self.count += again
-        return again
+        self.count += repeated
+        return repeated
 
 
 def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text.
 
     Raises:
-        TraceFileError: an event that matters cannot be read; names the line.
+        TraceFileError: an event of `PARSERS` cannot be read.
     """
     names: dict[int, str] = {}
-    repeats, without_pid, time = _Repeats(), False, 0
+    repeated, without_pid, time = _Repetitions(), False, 0
     match, parsers = LINE.match, PARSERS
     for line in source:
         found = match(line)
         parse = parsers.get(found[7]) if found else None
         if found is None or parse is None:
-            yield from _other(line, source, time)
+            if lost := LOST.match(line):
+                yield rec.Lost(_time(lost[1], lost[2]) if lost[1] else time, int(lost[3]))
+            else:
+                source.foreign += 1
             continue
         comm, pid_text, tid_text, cpu, seconds, fraction, event, text = found.groups()
         time, pid = _time(seconds, fraction), int(pid_text)
         tid = int(tid_text) if tid_text else pid
         without_pid |= tid_text is None
-        if pid <= 0 or tid <= 0 or repeats(tid, time, event):
+        if pid <= 0 or tid <= 0 or repeated(tid, time, event):
             continue
         try:
             record = parse((time, int(cpu), pid, tid), comm, text)
@@ -102,25 +107,17 @@ def read(source: TraceSource) -> Iterator[Record]:
         if tid == pid and names.get(pid) != comm:
             names[pid] = comm
             yield rec.Name(time, pid, comm)
-    if repeats.count:
-        source.notes.append(f"perf delivered {repeats.count} records twice; they were dropped.")
+    if repeated.count:
+        source.notes.append(f"perf delivered {repeated.count} records twice; they were dropped.")
     if without_pid:
         source.notes.append(f"Lines had no pid/tid, so threads look like processes; use perf script -F {FIELDS}.")
-
-
-def _other(line: str, source: TraceSource, newest: int) -> Iterator[Record]:
-    """A line that is no event of concern: perhaps it says what was lost."""
-    if lost := LOST.match(line):
-        yield rec.Lost(_time(lost[1], lost[2]) if lost[1] else newest, int(lost[3]))
-    else:
-        source.foreign += 1
 
 
 def _time(seconds: str, fraction: str) -> int:
     return int(seconds) * 1_000_000_000 + int(fraction[:9].ljust(9, "0"))
 
 
-def _taken(pattern: re.Pattern[str], text: str) -> re.Match[str]:
+def _matched(pattern: re.Pattern[str], text: str) -> re.Match[str]:
     if found := pattern.search(text):
         return found
     raise Unreadable("its fields are not those of this event")
@@ -128,16 +125,16 @@ def _taken(pattern: re.Pattern[str], text: str) -> re.Match[str]:
 
 def _fault(kernel: bool) -> Parse:
     def parse(context: Context, comm: str, text: str) -> Record:
-        address, error = _taken(_FAULT, text).groups()
-        # a kernel address is shown as a symbol
-        where = int(address, 16) if address.startswith("0x") else KERNEL_ADDRESS
-        return rec.Fault(*context, where, int(error, 16), kernel)
+        address, error = _matched(_FAULT, text).groups()
+        # perf prints a kernel address as a symbol
+        number = int(address, 16) if address.startswith("0x") else KERNEL_ADDRESS
+        return rec.Fault(*context, number, int(error, 16), kernel)
 
     return parse
 
 
 def _alloc(context: Context, comm: str, text: str) -> Record | None:
-    pfn, order, migratetype, gfp = _taken(_ALLOC, text).groups()
+    pfn, order, migratetype, gfp = _matched(_ALLOC, text).groups()
     frame = int(pfn, 0)
     if migratetype != MIGRATE_MOVABLE or frame <= 0:
         return None
@@ -145,16 +142,16 @@ def _alloc(context: Context, comm: str, text: str) -> Record | None:
 
 
 def _cached(context: Context, comm: str, text: str) -> Record:
-    return rec.Cached(*context, int(_taken(_PFN, text)[1], 0))
+    return rec.Cached(*context, int(_matched(_PFN, text)[1], 0))
 
 
 def _task(context: Context, comm: str, text: str) -> Record:
-    pid, child_comm, flags = _taken(_TASK, text).groups()
+    pid, child_comm, flags = _matched(_TASK, text).groups()
     return rec.Task(*context, int(pid), int(flags, 16), child_comm)
 
 
 def _fork(context: Context, comm: str, text: str) -> Record:
-    child_comm, pid = _taken(_FORK, text).groups()
+    child_comm, pid = _matched(_FORK, text).groups()
     return rec.Task(*context, int(pid), None, child_comm)
 
 
@@ -195,7 +192,7 @@ def _leave(call: str) -> Parse:
 def _scanned(context: Context, comm: str, text: str) -> Record | None:
     if "status=succeeded" not in text:
         return None
-    return rec.Hint(context[0], int(_taken(_PFN, text)[1], 0), "khugepaged collapsed pages")
+    return rec.Hint(context[0], int(_matched(_PFN, text)[1], 0), "khugepaged collapsed pages")
 
 
 def _collapsed(context: Context, comm: str, text: str) -> Record | None:
@@ -203,7 +200,7 @@ def _collapsed(context: Context, comm: str, text: str) -> Record | None:
 
 
 def _migrated(context: Context, comm: str, text: str) -> Record | None:
-    done = int(_taken(_SUCCEEDED, text)[1])
+    done = int(_matched(_SUCCEEDED, text)[1])
     return rec.Hint(context[0], 0, "pages were migrated") if done else None
 
 
@@ -228,6 +225,6 @@ PARSERS: Final[dict[str, Parse]] = {
 
 
 def recognise(head: str) -> bool:
-    """Whether a text begins as perf script's does."""
+    """Whether a line near the beginning is an event of `PARSERS`."""
     lines = [line for line in head.splitlines()[:200] if line.strip() and not line.startswith("#")]
     return any(found[7] in PARSERS for line in lines if (found := LINE.match(line)))

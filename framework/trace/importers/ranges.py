@@ -1,4 +1,4 @@
-"""The parts of an address space whose mapping is known to be of a file, or shared."""
+"""The ranges of an address space that are known to be shared or of a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ class FileRanges:
     """Disjoint ranges of page numbers, ascending.
 
     Attributes:
-        starts, ends: the ranges' first pages, and the pages behind their last.
+        starts: first page of each range.
+        ends: first page behind each range.
     """
 
     def __init__(self) -> None:
@@ -17,17 +18,16 @@ class FileRanges:
         self.ends: list[int] = []
 
     def __contains__(self, page: int) -> bool:
-        place = bisect_right(self.starts, page) - 1
-        return place >= 0 and page < self.ends[place]
+        index = bisect_right(self.starts, page) - 1
+        return index >= 0 and page < self.ends[index]
 
     def copy(self) -> FileRanges:
-        """The same ranges, for a forked child."""
         other = FileRanges()
         other.starts, other.ends = self.starts.copy(), self.ends.copy()
         return other
 
     def remove(self, start: int, end: int) -> None:
-        """Forget the pages from `start` up to `end`: they are unmapped, or mapped anonymously."""
+        """Remove the pages from `start` up to `end`, which are unmapped, or mapped anonymously."""
         if end <= start:
             return
         first = bisect_right(self.ends, start)
@@ -40,16 +40,16 @@ class FileRanges:
         self.ends[first:behind] = [piece[1] for piece in pieces]
 
     def add(self, start: int, end: int) -> None:
-        """The pages from `start` up to `end` are of a file, or shared."""
+        """Add the pages from `start` up to `end`, which are shared or of a file."""
         if end <= start:
             return
         self.remove(start, end)
-        place = bisect_left(self.starts, start)
-        self.starts.insert(place, start)
-        self.ends.insert(place, end)
+        index = bisect_left(self.starts, start)
+        self.starts.insert(index, start)
+        self.ends.insert(index, end)
 
     def move(self, start: int, nr: int, to: int) -> None:
-        """mremap: what is known about `nr` pages from `start` holds for those from `to` on."""
+        """Move the ranges of `nr` pages from `start` to `to`, as mremap does."""
         first = bisect_right(self.ends, start)
         moved = [
             (max(low, start), min(high, start + nr))

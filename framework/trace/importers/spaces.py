@@ -1,7 +1,8 @@
-"""Whose address space a process has: MMs numbered through a trace, born by fork, lost by exec and exit.
+"""The address spaces of a trace: each gets a number when a fork or exec creates it.
 
-Processes are told apart by pid (their threads share the MM). From the beginning of a teardown to its certain end
-the pages of an MM may or may not be mapped; until then what its relatives do is uncertain.
+The key of an address space is the PID of its process, since threads share an MM. Between the beginning and the end of
+a teardown nobody knows which pages are still mapped (docs/real-kernels.md, "Recording programs"), so the outcomes of
+writes by other members of the family are marked UNCERTAIN for that time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Reaped, Task, Torn
+from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Name, Reaped, Task, Torn
 from foliolab.framework.trace import events
 from foliolab.framework.trace.header import AddressSpace
 from foliolab.framework.trace.importers.batch import Batch
@@ -19,26 +20,26 @@ from foliolab.framework.trace.importers.ranges import FileRanges
 CLONE_VM: Final = 0x100
 CLONE_THREAD: Final = 0x10000
 EARLIER: Final = -1
-"""The family of all MMs from before the trace: whether they share folios is not known."""
-PATIENCE: Final = 1_000_000_000
-"""ns after which a teardown that nobody saw end is taken to be over."""
+"""The family of all MMs that existed before the trace: which of them share folios is not known."""
+TEARDOWN_TIMEOUT: Final = 1_000_000_000
+"""ns after which a teardown without a recorded end counts as over."""
 
 
 @dataclass(eq=False, slots=True)
 class Space:
-    """An MM.
+    """An address space.
 
     Attributes:
         number: in the trace.
-        pid: its process.
-        family: what it shares with every MM that it may share folios with: forks keep it, exec begins a new one.
-        comm: the process's name.
-        ranges: what is known to be of a file, or shared.
-        brk: the end of the heap in bytes, 0 while unknown.
-        untouched: nothing but exec's own faults is known of it yet.
-        lender: whose MM it really is, between vfork and exec.
-        leaving: when its teardown began, 0 before and after it.
-        replaced: by the new program's MM; the process lives on.
+        pid: of its process.
+        family: a number that is equal for MMs that may share folios: fork keeps it, exec begins a new family.
+        comm: the name of the process.
+        ranges: ranges that are known to be shared or of a file.
+        brk: end of the heap in bytes; 0 while unknown.
+        untouched: no record but faults inside of exec is known.
+        lender: the MM that the process uses between vfork and exec.
+        leaving: time at which its teardown began; 0 before and after the teardown.
+        replaced: exec replaced it, and the process goes on with another MM.
     """
 
     number: int
@@ -54,14 +55,14 @@ class Space:
 
 
 class Spaces:
-    """The MMs of a trace.
+    """The address spaces of a trace.
 
     Args:
-        batch: takes the events.
+        batch: gets the events.
 
     Attributes:
-        exit_uncertainty: summed ns from the beginning of teardowns to their ends.
-        assumed: teardowns whose end nobody saw.
+        exit_uncertainty: sum of the durations of all teardowns, in ns.
+        assumed: number of teardowns without a recorded end.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -76,34 +77,27 @@ class Spaces:
         self._newest: dict[int, int] = {}
 
     def of(self, pid: int) -> Space:
-        """The MM of a process; one that existed before the trace gets its number now."""
+        """The MM of a process; a process that existed before the trace gets one at its first record."""
         space = self._of.get(pid)
         return space if space is not None else self._born(pid, EARLIER)
 
-    def known(self, pid: int) -> Space | None:
-        """The MM of a process, if it has one by now."""
-        return self._of.get(pid)
-
-    def name(self, pid: int, comm: str) -> None:
-        """The process is called so."""
-        if space := self._of.get(pid):
-            space.comm = comm
+    def name(self, record: Name) -> None:
+        if space := self._of.get(record.pid):
+            space.comm = record.comm
 
     def names(self) -> list[AddressSpace]:
-        """All MMs, for the header."""
         return [AddressSpace(mm=space.number, pid=space.pid, comm=space.comm) for space in self._all]
 
     def uncertain(self, space: Space) -> bool:
-        """Whether a relative of this MM is between the beginning and the end of its teardown."""
+        """Whether another MM of the family is in its teardown."""
         dying = self._dying.get(space.family, 0)
         return dying > (1 if space.leaving else 0)
 
-    # -- what happens to them ----------------------------------------------------------------------
+    # -- records -----------------------------------------------------------------------------------
     def task(self, record: Task) -> None:
-        """A process or a thread is made."""
         flags = record.flags or 0
         if record.flags is None and self._newest.pop(record.tid, 0) == record.child:
-            return  # sched_process_fork says again what task_newtask said
+            return  # sched_process_fork repeats a task_newtask
         if record.flags is not None:
             self._newest[record.tid] = record.child
         if flags & CLONE_THREAD:
@@ -120,10 +114,10 @@ class Spaces:
         self.batch.add(record.time, parent.number, kind, flags, cpu=record.cpu, other=child.number)
 
     def exec_begin(self, record: ExecBegin) -> None:
-        """The process is about to leave its MM; faults from now on are the new one's."""
+        """Begin a new MM: faults from the point of no return on are those of the new program."""
         old = self.of(record.pid)
         if old.untouched:
-            return  # the tracer's own child, about to become what is traced
+            return  # the child of the tracer, which executes the traced command
         new = self._born(record.pid, 0)
         new.comm = old.comm
         self.batch.add(record.time, old.number, events.EXEC, cpu=record.cpu, other=new.number)
@@ -132,7 +126,6 @@ class Spaces:
             self._depart(old, record.time)
 
     def exec(self, record: Exec) -> None:
-        """The program runs; the old MM is gone."""
         space = self.of(record.pid)
         if not space.untouched:  # no ExecBegin came before
             self.exec_begin(ExecBegin(*record[:4]))
@@ -141,7 +134,6 @@ class Spaces:
         space.comm, space.untouched = record.comm or space.comm, False
 
     def exit(self, record: Exit) -> None:
-        """A thread exits, and with the last one the process; its teardown follows."""
         space = self._of.get(record.pid)
         if space is None or not record.last:
             return
@@ -150,23 +142,21 @@ class Spaces:
         self._depart(space, record.time)
 
     def torn(self, record: Torn) -> None:
-        """A teardown in this process's context is over."""
         self._arrive(record.pid, record.time, record.cpu)
 
     def reaped(self, record: Reaped) -> None:
-        """The process was waited for, so everything of it is gone."""
         self._arrive(record.child, record.time, record.cpu)
 
     def expire(self, now: int) -> None:
-        """Teardowns that began long ago are over, seen or not."""
-        while self._queue and (not self._queue[0].leaving or self._queue[0].leaving + PATIENCE < now):
+        """End teardowns that timed out."""
+        while self._queue and (not self._queue[0].leaving or self._queue[0].leaving + TEARDOWN_TIMEOUT < now):
             space = self._queue.popleft()
             if space.leaving:
                 self.assumed += 1
-                self._arrive(space.pid, min(now, space.leaving + PATIENCE))
+                self._arrive(space.pid, min(now, space.leaving + TEARDOWN_TIMEOUT))
 
     def close(self, now: int) -> None:
-        """The trace ends: so do the teardowns that go on."""
+        """End all teardowns at the end of the trace."""
         for pid in list(self._leaving):
             self.assumed += len(self._leaving[pid])
             self._arrive(pid, now)

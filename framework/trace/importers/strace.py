@@ -1,6 +1,6 @@
-"""Reads what `strace -f -ttt -e trace=%memory,%process` prints: lifecycles and ranges, no faults.
+"""The reader of `strace -f -ttt -e trace=%memory,%process`: process lifecycles and ranges, without faults.
 
-A trace made of it tells who forked, executed, exited and unmapped, so who could share; not what was written.
+Such a trace shows which processes can share folios, and not which pages they wrote.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESUMED: Final = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
 RESULT: Final = re.compile(r"\)? += (-?\d+|0x[0-9a-f]+|\?)")
 UNFINISHED: Final = "<unfinished ...>"
 MAKERS: Final = {"fork": 0, "vfork": CLONE_VM, "clone": 0, "clone3": 0}
-"""Calls that make a task, and the flags that they stand for."""
+"""The calls that make a task, with the clone flags that they imply."""
 FOLLOWED: Final = {*ARGUMENTS, *MAKERS, "execve", "execveat", "wait4", "exit", "exit_group"}
 
 NAMES: Final = {
@@ -40,18 +40,30 @@ NAMES: Final = {
     "MADV_MERGEABLE": 12, "MADV_WIPEONFORK": 18, "MADV_PAGEOUT": 21, "MADV_DONTNEED_LOCKED": 24, "MADV_COLLAPSE": 25,
     "NULL": 0,
 }  # fmt: skip
-"""Constants that strace shows by name; others make no difference here."""
+"""Values of the constants that strace prints by name; the others have no effect on a trace."""
 COMM: Final = 15
 
 
 class _Thread:
-    """A thread: its process, and the call that it is in."""
+    """A thread and the call that it is in.
+
+    Attributes:
+        pid: of its process.
+        call: name of the call; empty outside of calls.
+        text: the arguments that strace printed so far.
+        answered: whether the task that the call makes has been seen.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.call = ""
         self.text = ""
         self.answered = False
+
+    @property
+    def makes_task(self) -> bool:
+        """Whether the thread is in a call that makes a task which has not been seen."""
+        return self.call in MAKERS and bool(self.text) and not self.answered
 
 
 def _number(text: str) -> int:
@@ -105,10 +117,8 @@ class _Reader:
             self.source.foreign += 1  # a signal
 
     def appear(self, time: int, tid: int) -> Iterator[Record]:
-        """A task that was not seen before: the child of a fork that has not returned yet, or the first of all."""
-        makers = [
-            (pid, one) for pid, one in self.threads.items() if one.call in MAKERS and one.text and not one.answered
-        ]
+        """Handle a new task: the child of a call that has not returned yet, or the first task of the trace."""
+        makers = [(tid, thread) for tid, thread in self.threads.items() if thread.makes_task]
         if makers:
             self.guessed += len(makers) > 1
             yield from self.made(time, *makers[0], child=tid)
@@ -178,12 +188,12 @@ def read(source: TraceSource) -> Iterator[Record]:
     """The records of a text.
 
     Raises:
-        TraceFileError: a call that matters cannot be read; names the line.
+        TraceFileError: a call of `FOLLOWED` cannot be read.
     """
     source.notes.append("strace sees no faults: the trace has lifecycles and ranges, no writes.")
     yield from _Reader(source).records()
 
 
 def recognise(head: str) -> bool:
-    """Whether a text begins as strace's with -ttt does."""
+    """Whether a line near the beginning is a call as strace -ttt prints it."""
     return any((found := LINE.match(line)) and CALL.match(found[5]) for line in head.splitlines()[:200])

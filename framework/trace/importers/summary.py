@@ -1,4 +1,4 @@
-"""What a trace holds, in a few numbers."""
+"""Counts of the events and folios of a trace."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from foliolab.framework.trace.header import Header
 
 
 @dataclass
-class Summary:
-    """Numbers of a trace.
+class TraceSummary:
+    """Counts of a trace.
 
     Attributes:
         path: the file.
-        header: its header.
-        damaged: what is wrong with it, empty if nothing.
-        events: how many it has.
-        span_ns: from the first to the last.
+        header: of the trace.
+        damaged: what is wrong with the file; empty if nothing is.
+        events: number of events.
+        span_ns: time from the first to the last event.
         kinds: events by the name of their kind.
-        outcomes: write-protect faults by outcome: reused, copied, unknown.
-        uncertain: those whose outcome lies between another process's exit and its end.
-        file_writes: those in mappings of files, or shared ones.
-        folios: folios that faults or the first snapshot brought, by order; those of files are not counted.
+        outcomes: write-protect faults on anonymous memory by outcome: reused, copied, unknown.
+        uncertain: those of them that occurred during the teardown of another process (`events.UNCERTAIN`).
+        file_writes: write-protect faults in mappings that are shared or of a file.
+        folios: anonymous folios by order, from faults and from the first snapshot.
     """
 
     path: str
@@ -41,17 +41,13 @@ class Summary:
 
     @property
     def processes(self) -> int:
-        """Address spaces: a process that executes a program has two."""
+        """The number of address spaces: a process that executes a program has two."""
         return len(self.header.mms)
 
 
-def summarise(trace: Trace) -> Summary:
-    """Count what is in a trace.
-
-    Args:
-        trace: read to its end.
-    """
-    found = Summary(trace.path, trace.header)
+def summarise(trace: Trace) -> TraceSummary:
+    """Count the events of a trace; reads all of it."""
+    found = TraceSummary(trace.path, trace.header)
     kinds = np.zeros(256, np.int64)
     outcomes = np.zeros(4, np.int64)
     orders = np.zeros(256, np.int64)
@@ -76,7 +72,7 @@ def summarise(trace: Trace) -> Summary:
 
 
 def _present(block: events.Events) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Folios of the first snapshot by order: each frame once, however many MMs map it."""
+    """Folios of PRESENT events by order, each large folio once; order 0 counts pages, of every MM that maps them."""
     rows = block.kind == events.PRESENT
     order, pfn, nr = block.order[rows].astype(np.int64), block.other[rows].astype(np.int64), block.nr[rows]
     large = order > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError, ModelError, UsageError
@@ -13,6 +13,9 @@ from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.explored.programs import Program, programs
 from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.watchdog import Stuck
+
+if TYPE_CHECKING:
+    from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options
 
 EXAMINES: Final = frozenset({"safe", "exact", "reuse", "page-mapcount", "average-mapcount"})
 """Claims that this attack examines, beside exact-for-N and what every policy owes."""
@@ -29,8 +32,6 @@ class _Coverage:
     """The coverage and the refutations of a run.
 
     Args:
-        scheme: the policy.
-        budget: of the attack.
         tell: called with progress and refutations.
         whole: the programs that were explored completely.
         parts: the programs that were explored within a bound.
@@ -62,7 +63,7 @@ class _Coverage:
     unconfirmed: list[str] = field(default_factory=list)
     failure: str = ""
     share: float = 0.0
-    explorer: Any = None
+    explorer: Explorer | None = None
     began: float = field(default_factory=time.monotonic)
 
 
@@ -83,7 +84,6 @@ class Explored:
         self.schedules = schedules
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Explore the programs that suit the policy; see `Attack.run`."""
         from foliolab.framework.verify.explored.exploration import uncollected
 
         coverage = _Coverage(scheme, budget, tell)
@@ -113,7 +113,6 @@ class Explored:
 
     # -- one program -----------------------------------------------------------------------------------
     def _explore(self, coverage: _Coverage, program: Program) -> None:
-        """Explore one program: exhaustively, otherwise within bounds and by random schedules."""
         from foliolab.framework.verify.explored.exploration import Options
 
         ignore = frozenset(f.counterexample.law for f in coverage.refuted.values() if f.counterexample is not None)
@@ -139,14 +138,13 @@ class Explored:
             self._once(coverage, program, options, BOUNDED, f"{program.name}, random schedules", walk=True)
 
     def _once(
-        self, coverage: _Coverage, program: Program, options: object, share: float, what: str, walk: bool = False
+        self, coverage: _Coverage, program: Program, options: Options, share: float, what: str, walk: bool = False
     ) -> str:
         """Run one search; return "complete", "broken", "memory", "time" or "unconfirmed"."""
-        from foliolab.framework.verify.explored.exploration import Exploration, Explorer, Options
+        from foliolab.framework.verify.explored.exploration import Explorer
         from foliolab.framework.verify.explored.walker import Walker
         from foliolab.framework.verify.explored.world import World
 
-        assert isinstance(options, Options)
         part = coverage.budget.part(min(share * coverage.share, 0.5))
         began = time.monotonic()
 
@@ -157,11 +155,7 @@ class Explored:
 
         before = coverage.explorer
         try:
-            world = (
-                before.world
-                if before is not None
-                else World(coverage.scheme, program.shape, program.setup, program.threads)
-            )
+            world = before.world if before else World(coverage.scheme, program.shape, program.setup, program.threads)
         except (ModelError, UsageError):
             raise
         except (Exception, Stuck):  # a policy's function may raise anything, or not end
@@ -194,12 +188,10 @@ class Explored:
                 return True
         return False
 
-    def _refute(self, coverage: _Coverage, found: object) -> bool:
+    def _refute(self, coverage: _Coverage, found: Exploration) -> bool:
         """Report the confirmed violations of a search; return whether there is one."""
-        from foliolab.framework.verify.explored.exploration import Exploration
         from foliolab.framework.verify.explored.witness import counterexample
 
-        assert isinstance(found, Exploration)
         new = False
         for broken in found.broken:
             example = counterexample(found, broken, self.name, self.tso)
@@ -230,7 +222,6 @@ class Explored:
         return found
 
     def _bound(self, coverage: _Coverage) -> str:
-        """What was covered, in words."""
         if coverage.failure:
             return f"cannot be explored: {coverage.failure}"
         parts = []
@@ -263,14 +254,11 @@ def _programs(count: int) -> str:
     return f"{count} program{'s' if count > 1 else ''}"
 
 
-def _words(found: object) -> str:
-    from foliolab.framework.verify.explored.exploration import Exploration
-
-    assert isinstance(found, Exploration) and found.world is not None
+def _words(found: Exploration) -> str:
+    assert found.world is not None
     return " | ".join("; ".join(operation.text for operation in thread) for thread in found.world.operations)
 
 
 def _claims(scheme: Scheme) -> frozenset[str]:
-    """The claims of a policy that this attack examines."""
     examined = {claim for claim in scheme.capabilities if claim in EXAMINES or claim.startswith("exact-for-")}
     return frozenset({OWED, *examined})

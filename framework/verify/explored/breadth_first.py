@@ -9,32 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from foliolab.framework.verify.explored import nodes, stepping
 from foliolab.framework.verify.explored import steps as s
-from foliolab.framework.verify.explored.nodes import (
-    ASKS_AT,
-    BETWEEN_AT,
-    DEAD_AT,
-    EXCLUSIVE,
-    FAULT,
-    FLAGS,
-    HELD_AT,
-    LOST,
-    REUSED,
-    WHAT,
-)
-from foliolab.framework.verify.explored.stepping import (
-    BLOCKED,
-    HELD_ALL_ALONG,
-    NODE_MASK,
-    OVERFLOW,
-    SHARED_ALL_ALONG,
-    UNKNOWN,
-    do_step,
-    find_link,
-    flush,
-    move,
-    truth_of,
-)
 
 CONTROLS: Final = 14
 (
@@ -78,7 +54,7 @@ def insert(state: Any, table: Any, at: int, width: int) -> bool:
     slot = code & last
     while table[slot] != 0:
         if table[slot] >> 40 == tag:
-            other = (table[slot] & NODE_MASK) - 1
+            other = (table[slot] & stepping.NODE_MASK) - 1
             i = 0
             while i < width and state[other, i] == state[at, i]:
                 i += 1
@@ -113,8 +89,8 @@ def arrange(row: Any, at: int, words: int, same: Any) -> None:
 def is_over(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
     """Whether all threads have ended, or one has ended by an error."""
     for t in range(words, words + threads):
-        what = node[row[at, t] & NODE_MASK, WHAT]
-        if what >> DEAD_AT & 1:
+        what = node[row[at, t] & stepping.NODE_MASK, nodes.WHAT]
+        if what >> nodes.DEAD_AT & 1:
             return True
         if what & 0xFF != s.DONE:
             return False
@@ -124,7 +100,7 @@ def is_over(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
 def is_quiescent(row: Any, at: int, words: int, threads: int, node: Any) -> bool:
     """Whether every thread is between two operations and all store buffers are empty."""
     for t in range(words, words + threads):
-        if node[row[at, t] & NODE_MASK, WHAT] >> BETWEEN_AT & 1 == 0:
+        if node[row[at, t] & stepping.NODE_MASK, nodes.WHAT] >> nodes.BETWEEN_AT & 1 == 0:
             return False
     for i in range(words + threads + 1, row.shape[1]):
         if row[at, i] != 0:
@@ -144,16 +120,16 @@ def broken_by(
         given: see `truth_of`.
         flags: of the link.
     """
-    found = flags & (LOST | FAULT)
-    asked = node[before & NODE_MASK, WHAT] >> ASKS_AT & 1
-    shared = before & SHARED_ALL_ALONG != 0 if asked else truth & ((1 << HELD_AT) - 1) > 1
-    if flags & EXCLUSIVE and shared:
-        found |= EXCLUSIVE
-    if flags & REUSED:
-        now = truth_of(row, at, words, threads, node, given)
-        if now & ((1 << HELD_AT) - 1) > 1:
+    found = flags & (nodes.LOST | nodes.FAULT)
+    asked = node[before & stepping.NODE_MASK, nodes.WHAT] >> nodes.ASKS_AT & 1
+    shared = before & stepping.SHARED_ALL_ALONG != 0 if asked else truth & ((1 << nodes.HELD_AT) - 1) > 1
+    if flags & nodes.EXCLUSIVE and shared:
+        found |= nodes.EXCLUSIVE
+    if flags & nodes.REUSED:
+        now = stepping.truth_of(row, at, words, threads, node, given)
+        if now & ((1 << nodes.HELD_AT) - 1) > 1:
             found |= SHARED_REUSE
-        elif asked and before & HELD_ALL_ALONG != 0:
+        elif asked and before & stepping.HELD_ALL_ALONG != 0:
             found |= HELD_REUSE
     return found
 
@@ -181,10 +157,10 @@ def preemption(row: Any, at: int, scratch: int, words: int, threads: int, depth:
     if current >= 0 and current != turn:
         for i in range(row.shape[1]):
             row[scratch, i] = row[at, i]
-        n = row[at, words + current] & NODE_MASK
-        between = node[n, WHAT] >> BETWEEN_AT & 1
+        n = row[at, words + current] & stepping.NODE_MASK
+        between = node[n, nodes.WHAT] >> nodes.BETWEEN_AT & 1
         buffer = words + threads + 1 + 2 * depth * current
-        if between == 0 and do_step(row, scratch, buffer, depth, node, waits, n, out) != BLOCKED:
+        if between == 0 and stepping.do_step(row, scratch, buffer, depth, node, waits, n, out) != stepping.BLOCKED:
             used += 1
     return used << 8 | (turn + 1)
 
@@ -209,30 +185,30 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
     if bound >= 0:
         current = preemption(state, at, free, words, threads, depth, (node, waits, out), whose)
         if current >> 8 > bound:
-            return BLOCKED
+            return stepping.BLOCKED
     for i in range(state.shape[1]):
         state[free, i] = state[at, i]
     if bound >= 0:
         state[free, words + threads] = current
     if turn >= threads:
-        return 0 if flush(state, free, buffer, depth) else BLOCKED
+        return 0 if stepping.flush(state, free, buffer, depth) else stepping.BLOCKED
     before = state[at, words + turn]
-    n = before & NODE_MASK
-    could = do_step(state, free, buffer, depth, node, waits, n, out)
-    if could == OVERFLOW:
+    n = before & stepping.NODE_MASK
+    could = stepping.do_step(state, free, buffer, depth, node, waits, n, out)
+    if could == stepping.OVERFLOW:
         note(broken, ctl, TOO_WIDE, at, turn, 0)
     if could != 0:
-        return BLOCKED
-    link = find_link(node, links, n, out[0])
-    if link == UNKNOWN:
+        return stepping.BLOCKED
+    link = stepping.find_link(node, links, n, out[0])
+    if link == stepping.UNKNOWN:
         ctl[WANTED_NODE] = n
         ctl[WANTED_ANSWER] = out[0]
-        return UNKNOWN
+        return stepping.UNKNOWN
     given = ctl[GIVEN]
-    truth = truth_of(state, at, words, threads, node, given)
-    move(state, free, words, threads, words + turn, node, links, link, given)
-    if links[link, FLAGS] != 0:
-        kind = broken_by(state, free, words, threads, node, before, truth, given, links[link, FLAGS])
+    truth = stepping.truth_of(state, at, words, threads, node, given)
+    stepping.move(state, free, words, threads, words + turn, node, links, link, given)
+    if links[link, nodes.FLAGS] != 0:
+        kind = broken_by(state, free, words, threads, node, before, truth, given, links[link, nodes.FLAGS])
         if kind != 0:
             note(broken, ctl, kind, at, turn, link)
     return 0
@@ -302,10 +278,10 @@ def search(  # noqa: PLR0913  (native code takes arrays one by one)
         while ctl[TURN] < turns:
             turn = ctl[TURN]
             followed = successor(state, tables, broken, ctl, (words, threads, depth, bound), turn)
-            if followed == UNKNOWN:
+            if followed == stepping.UNKNOWN:
                 return NEEDS_LINK
             ctl[TURN] = turn + 1
-            if followed != BLOCKED:
+            if followed != stepping.BLOCKED:
                 if ctl[CANONICAL]:
                     arrange(state, ctl[COUNT], words, same)
                 keep(state, table, parent, quiescent, node, ctl, words, threads, turn)

@@ -54,7 +54,6 @@ class PathStep:
     """One turn of a path.
 
     Args:
-        thread: the thread.
         flushes: whether the oldest store of the thread's store buffer takes effect, instead of a step.
         link: the link of the step; -1 for a flush, or for a step that cannot be done.
     """
@@ -158,11 +157,9 @@ def explore(
     """Explore every interleaving of a few threads.
 
     Args:
-        scheme: the policy.
         shape: the machine, with a CPU for each thread.
         setup: operations that run first, each as a whole.
         threads: the operations of each thread.
-        options: of the search.
         keep_going: called several times a second; returns whether the search continues.
 
     Raises:
@@ -194,8 +191,6 @@ class Explorer:
     """The search of one world.
 
     Args:
-        world: the machine and the threads.
-        options: of the search.
         before: an earlier search of the same world, whose tries are reused.
     """
 
@@ -416,7 +411,6 @@ class Explorer:
         return found
 
     def _path(self, at: int) -> tuple[list[PathStep], list[int]]:
-        """The path to a state, and the actual thread of each of its columns (they differ by symmetry reduction)."""
         chain = []
         while at:
             packed = int(self.parent[at])

@@ -15,13 +15,7 @@ from foliolab.framework.verify.explored.world import World
 
 
 class Judge:
-    """Loads quiescent states into an interpreted machine, and checks the laws there.
-
-    Args:
-        world: the machine and the threads.
-        sharing: the columns of the shared words.
-        tries: of each thread.
-    """
+    """Loads quiescent states into an interpreted machine, and checks the laws there."""
 
     def __init__(self, world: World, sharing: Sharing, tries: Sequence[Trie]) -> None:
         self.world = world
@@ -34,7 +28,6 @@ class Judge:
 
     @property
     def judged(self) -> int:
-        """The number of different states that were checked."""
         return len(self._known)
 
     def boundaries(self, columns: Sequence[int]) -> list[Boundary]:

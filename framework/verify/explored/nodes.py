@@ -52,7 +52,6 @@ class Nodes:
         self.count = self.link_count = self.wait_count = 0
 
     def add(self, row: tuple[int, ...]) -> int:
-        """Add a node; return its number."""
         if self.count == len(self.table):
             self.table = _grown(self.table)
         self.table[self.count] = row
@@ -69,7 +68,6 @@ class Nodes:
         return self.link_count - 1
 
     def follows(self, node: int, value: int) -> bool:
-        """Whether the node has a link for that result."""
         at = int(self.table[node, FIRST_LINK])
         while at >= 0:
             if self.links[at, VALUE] == value:

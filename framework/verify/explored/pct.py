@@ -9,18 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from foliolab.framework.verify.explored.breadth_first import (
-    BROKEN,
-    COUNT,
-    DEADLOCK,
-    FINISHED,
-    NEEDS_LINK,
-    PAUSED,
-    POSITION,
-    is_over,
-    note,
-    successor,
-)
+from foliolab.framework.verify.explored import breadth_first
 from foliolab.framework.verify.explored.stepping import BLOCKED, NODE_MASK, UNKNOWN, find_link
 
 
@@ -65,25 +54,25 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
         priority[turn] = seed >> 8 & 0xFFFFFF
     steps, changed = 0, 0
     while steps < path.shape[0]:
-        ctl[POSITION], ctl[COUNT] = 0, 1
+        ctl[breadth_first.POSITION], ctl[breadth_first.COUNT] = 0, 1
         tried, done = 0, False
         while not done:
             turn = best(priority, tried, turns)
             if turn < 0:
                 break
             tried |= 1 << turn
-            followed = successor(state, tables, broken, ctl, (words, threads, depth, -1), turn)
+            followed = breadth_first.successor(state, tables, broken, ctl, (words, threads, depth, -1), turn)
             out[1] = steps
             if followed == UNKNOWN:
-                return NEEDS_LINK
+                return breadth_first.NEEDS_LINK
             done = followed != BLOCKED
-        if ctl[BROKEN] > 0:
-            return PAUSED
+        if ctl[breadth_first.BROKEN] > 0:
+            return breadth_first.PAUSED
         if not done:
-            if not is_over(state, 0, words, threads, node):
-                note(broken, ctl, DEADLOCK, 0, 0, 0)
-                return PAUSED
-            return FINISHED
+            if not breadth_first.is_over(state, 0, words, threads, node):
+                breadth_first.note(broken, ctl, breadth_first.DEADLOCK, 0, 0, 0)
+                return breadth_first.PAUSED
+            return breadth_first.FINISHED
         path[steps, 0] = turn
         path[steps, 1] = -1
         if turn < threads:
@@ -96,4 +85,4 @@ def walk(  # noqa: PLR0913  (native code takes arrays one by one)
         if changed < changes and (seed >> 5 & 0xFFFFFF) % length == 0:
             changed += 1
             priority[turn] = -changed
-    return PAUSED
+    return breadth_first.PAUSED

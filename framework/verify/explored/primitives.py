@@ -35,13 +35,11 @@ class Interposer:
         self.entries: tuple[Function, ...] = ()
 
     def value(self, ref: Ref, step: int, operand: int = 0, other: int = 0) -> int:
-        """A step on a whole field."""
         ctype = ref.ctype
         shift = (ref.off & 7) * 8
         return int(self.run.access(ref, step, shift, ctype.bits, ctype.signed, operand, other))
 
     def bit(self, bit: int, ref: Ref, step: int, operand: int = 0) -> int:
-        """A step on one bit of a field."""
         return int(self.run.access(ref, step, (ref.off & 7) * 8 + bit, 1, False, operand, 0))
 
     def store(self, ref: Ref, value: int) -> None:
@@ -49,7 +47,6 @@ class Interposer:
         self.value(ref, s.STORE, ref._fit(value))
 
     def policy_call(self, entry: int, *arguments: Any) -> int:
-        """See `calls.policy_call`."""
         run = self.run
         run.inside += 1
         answer = int(self.entries[entry](*arguments))
@@ -60,8 +57,6 @@ class Interposer:
 
 
 def _atomics(a: Interposer) -> dict[Function, Function]:
-    """Atomic operations on whole fields."""
-
     def cmpxchg(ref: Ref, old: int, new: int) -> int:
         return a.value(ref, s.CMPXCHG, p._fitted(old, ref), p._fitted(new, ref))
 
@@ -88,8 +83,6 @@ def _atomics(a: Interposer) -> dict[Function, Function]:
 
 
 def _bits(a: Interposer) -> dict[Function, Function]:
-    """Operations on bits, and bit locks."""
-
     def set_plain(bit: int, ref: Ref) -> None:
         a.store(ref, p._with_bit(a.value(ref, s.LOAD), bit, ref))
 
@@ -122,8 +115,6 @@ def _bits(a: Interposer) -> dict[Function, Function]:
 
 
 def _plain(a: Interposer) -> dict[Function, Function]:
-    """Loads and stores, barriers and waiting."""
-
     def store(ref: Ref, value: int) -> None:
         a.store(ref, value)
 
@@ -151,8 +142,6 @@ def _plain(a: Interposer) -> dict[Function, Function]:
 
 
 def _world(a: Interposer) -> dict[Function, Function]:
-    """Calls into the policy, and the allocator, which is not explored."""
-
     def policy_call(vm: Any, entry: int, *arguments: Any) -> int:
         return a.policy_call(entry, *arguments)
 

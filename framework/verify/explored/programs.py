@@ -27,7 +27,6 @@ class Program:
 
     Args:
         name: a short description.
-        shape: the machine.
         setup: operations that run first, each as a whole.
         threads: the operations of each thread.
     """

@@ -23,9 +23,6 @@ class Sharing:
     that no thread writes is no step, even in a shared word. The allocator's lists and the bitmap of MM IDs are not
     examined.
 
-    Args:
-        world: the machine and the threads.
-
     Attributes:
         columns: the column of each shared word in a state.
         surveying: during the survey, which runs each thread alone, no access is a step.

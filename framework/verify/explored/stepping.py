@@ -9,26 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from foliolab.framework.verify.explored import nodes
 from foliolab.framework.verify.explored import steps as s
-from foliolab.framework.verify.explored.nodes import (
-    ASKS_AT,
-    BITS_AT,
-    CHILD,
-    COLUMN,
-    FIRST_LINK,
-    HELD_AT,
-    NEXT_LINK,
-    OPERAND,
-    OTHER,
-    SHIFT_AT,
-    SIGNED_AT,
-    TRUTH,
-    VALUE,
-    WAIT_COUNT,
-    WAIT_START,
-    WHAT,
-    WRAPS_AT,
-)
 
 NODE_MASK: Final = (1 << 40) - 1
 SHARED_ALL_ALONG: Final = 1 << 40
@@ -45,15 +27,15 @@ OVERFLOW: Final = -3
 
 def field_of(word: int, what: int) -> int:
     """The value in `word` of the field that a node's WHAT describes."""
-    return s.fit(word >> (what >> SHIFT_AT & 0xFF), what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
+    return s.fit(word >> (what >> nodes.SHIFT_AT & 0xFF), what >> nodes.BITS_AT & 0xFF, what >> nodes.SIGNED_AT & 1)
 
 
 def put_field(word: int, what: int, value: int) -> int:
     """The word with a new value in that field."""
-    bits = what >> BITS_AT & 0xFF
+    bits = what >> nodes.BITS_AT & 0xFF
     if bits == 64:
         return value
-    shift = what >> SHIFT_AT & 0xFF
+    shift = what >> nodes.SHIFT_AT & 0xFF
     mask = ((1 << bits) - 1) << shift
     return (word & ~mask) | (value << shift & mask)
 
@@ -70,7 +52,7 @@ def is_changed(row: Any, at: int, waits: Any, start: int, count: int) -> bool:
 
 def where_of(what: int, column: int) -> int:
     """A location as a store buffer encodes it; never 0."""
-    return column << 24 | (what >> SHIFT_AT & 0xFFFF) << 1 | (what >> SIGNED_AT & 1) | 1 << 60
+    return column << 24 | (what >> nodes.SHIFT_AT & 0xFFFF) << 1 | (what >> nodes.SIGNED_AT & 1) | 1 << 60
 
 
 def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
@@ -80,7 +62,7 @@ def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
         return False
     location &= (1 << 60) - 1
     column = location >> 24
-    what = (location >> 1 & 0xFFFF) << SHIFT_AT
+    what = (location >> 1 & 0xFFFF) << nodes.SHIFT_AT
     row[at, column] = put_field(row[at, column], what, row[at, buffer + 1])
     for i in range(buffer, buffer + 2 * depth - 2):
         row[at, i] = row[at, i + 2]
@@ -92,7 +74,7 @@ def flush(row: Any, at: int, buffer: int, depth: int) -> bool:
 def own_store(row: Any, at: int, buffer: int, depth: int, what: int, column: int) -> int:
     """The column of the waiting store that a load of that field sees; 0 for none; BLOCKED if the widths differ."""
     wanted = where_of(what, column)
-    shift, bits = what >> SHIFT_AT & 0xFF, what >> BITS_AT & 0xFF
+    shift, bits = what >> nodes.SHIFT_AT & 0xFF, what >> nodes.BITS_AT & 0xFF
     found = 0
     for i in range(depth):
         location = row[at, buffer + 2 * i]
@@ -110,7 +92,7 @@ def own_store(row: Any, at: int, buffer: int, depth: int, what: int, column: int
 
 def step_in_buffer(row: Any, at: int, buffer: int, depth: int, node: Any, n: int, out: Any) -> int:
     """A load or plain store through a store buffer; 0 or BLOCKED. The result goes into out[0]."""
-    what, column = node[n, WHAT], node[n, COLUMN]
+    what, column = node[n, nodes.WHAT], node[n, nodes.COLUMN]
     step = what & 0xFF
     seen = own_store(row, at, buffer, depth, what, column)
     if seen == BLOCKED:
@@ -123,23 +105,23 @@ def step_in_buffer(row: Any, at: int, buffer: int, depth: int, node: Any, n: int
             free += 1
         if free == depth:
             return BLOCKED  # until a store takes effect
-        new = s.changed(step, old, node[n, OPERAND], node[n, OTHER])
+        new = s.changed(step, old, node[n, nodes.OPERAND], node[n, nodes.OTHER])
         row[at, buffer + 2 * free] = where_of(what, column)
-        row[at, buffer + 2 * free + 1] = s.fit(new, what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
+        row[at, buffer + 2 * free + 1] = s.fit(new, what >> nodes.BITS_AT & 0xFF, what >> nodes.SIGNED_AT & 1)
     return 0
 
 
 def step_in_memory(row: Any, at: int, node: Any, n: int, out: Any) -> int:
     """An access that takes effect at once; 0, BLOCKED or OVERFLOW. The result goes into out[0]."""
-    what, column = node[n, WHAT], node[n, COLUMN]
+    what, column = node[n, nodes.WHAT], node[n, nodes.COLUMN]
     step = what & 0xFF
     word = row[at, column]
     old = field_of(word, what)
     if step in (s.LOCK, s.WAIT_CLEAR) and old != 0:
         return BLOCKED
-    wanted = s.changed(step, old, node[n, OPERAND], node[n, OTHER])
-    new = s.fit(wanted, what >> BITS_AT & 0xFF, what >> SIGNED_AT & 1)
-    if new != wanted and what >> WRAPS_AT & 1 == 0:
+    wanted = s.changed(step, old, node[n, nodes.OPERAND], node[n, nodes.OTHER])
+    new = s.fit(wanted, what >> nodes.BITS_AT & 0xFF, what >> nodes.SIGNED_AT & 1)
+    if new != wanted and what >> nodes.WRAPS_AT & 1 == 0:
         return OVERFLOW
     if new != old:
         row[at, column] = put_field(word, what, new)
@@ -149,11 +131,11 @@ def step_in_memory(row: Any, at: int, node: Any, n: int, out: Any) -> int:
 
 def do_access(row: Any, at: int, buffer: int, depth: int, node: Any, n: int, out: Any) -> int:
     """An access, through the store buffer if there is one; see `do_step`."""
-    step = node[n, WHAT] & 0xFF
+    step = node[n, nodes.WHAT] & 0xFF
     if depth == 0:
         return step_in_memory(row, at, node, n, out)
     if step in (s.LOAD, s.STORE, s.AND_STORE, s.WAIT_CLEAR):
-        if step == s.WAIT_CLEAR and field_of(row[at, node[n, COLUMN]], node[n, WHAT]) != 0:
+        if step == s.WAIT_CLEAR and field_of(row[at, node[n, nodes.COLUMN]], node[n, nodes.WHAT]) != 0:
             return BLOCKED
         return step_in_buffer(row, at, buffer, depth, node, n, out)
     if row[at, buffer] != 0:
@@ -172,13 +154,13 @@ def do_step(row: Any, at: int, buffer: int, depth: int, node: Any, waits: Any, n
     Returns:
         0, BLOCKED or OVERFLOW.
     """
-    step = node[n, WHAT] & 0xFF
+    step = node[n, nodes.WHAT] & 0xFF
     out[0] = 0
     could = 0
     if step < s.RELAX:
         could = do_access(row, at, buffer, depth, node, n, out)
     elif step == s.RELAX:
-        could = 0 if is_changed(row, at, waits, node[n, WAIT_START], node[n, WAIT_COUNT]) else BLOCKED
+        could = 0 if is_changed(row, at, waits, node[n, nodes.WAIT_START], node[n, nodes.WAIT_COUNT]) else BLOCKED
     elif step == s.DONE or (step == s.BARRIER and depth > 0 and row[at, buffer] != 0):
         could = BLOCKED
     return could
@@ -186,11 +168,11 @@ def do_step(row: Any, at: int, buffer: int, depth: int, node: Any, waits: Any, n
 
 def find_link(node: Any, links: Any, n: int, answer: int) -> int:
     """The link of a node for a result; UNKNOWN if there is none yet."""
-    link: int = node[n, FIRST_LINK]
+    link: int = node[n, nodes.FIRST_LINK]
     while link >= 0:
-        if links[link, VALUE] == answer:
+        if links[link, nodes.VALUE] == answer:
             return link
-        link = links[link, NEXT_LINK]
+        link = links[link, nodes.NEXT_LINK]
     return UNKNOWN
 
 
@@ -202,7 +184,7 @@ def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int)
     """
     total = given
     for t in range(words, words + threads):
-        total += node[row[at, t] & NODE_MASK, TRUTH]
+        total += node[row[at, t] & NODE_MASK, nodes.TRUTH]
     return total
 
 
@@ -214,18 +196,18 @@ def move(row: Any, at: int, words: int, threads: int, own: int, node: Any, links
         given: see `truth_of`.
     """
     before = row[at, own]
-    asked = node[before & NODE_MASK, WHAT] >> ASKS_AT & 1
-    child = links[link, CHILD]
+    asked = node[before & NODE_MASK, nodes.WHAT] >> nodes.ASKS_AT & 1
+    child = links[link, nodes.CHILD]
     row[at, own] = child
     truth = truth_of(row, at, words, threads, node, given)
     now = 0
-    if truth & ((1 << HELD_AT) - 1) > 1:
+    if truth & ((1 << nodes.HELD_AT) - 1) > 1:
         now |= SHARED_ALL_ALONG
-    if truth >> HELD_AT > 0:
+    if truth >> nodes.HELD_AT > 0:
         now |= HELD_ALL_ALONG
     for t in range(words, words + threads):
         one = row[at, t]
-        if node[one & NODE_MASK, WHAT] >> ASKS_AT & 1 == 0:
+        if node[one & NODE_MASK, nodes.WHAT] >> nodes.ASKS_AT & 1 == 0:
             row[at, t] = one & NODE_MASK
         elif t != own:
             row[at, t] = one & (now | NODE_MASK)

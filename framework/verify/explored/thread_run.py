@@ -254,7 +254,6 @@ class ThreadRun:
             raise Asymmetric
 
     def try_lock(self, bit: int, ref: Ref) -> bool:
-        """See `primitives.test_and_set_bit_lock`."""
         shift = (ref.off & 7) * 8 + bit
         taken = bool(self.access(ref, s.XCHG, shift, 1, False, 1, 0))
         if not taken:

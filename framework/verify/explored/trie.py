@@ -29,8 +29,6 @@ class Trie:
     """The trie of a class of threads.
 
     Args:
-        world: the machine and the threads.
-        thread_class: the threads.
         text: engine and policy in their explored form.
         sharing: which words are shared.
         tables: the tables that receive the nodes.

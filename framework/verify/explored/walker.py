@@ -27,7 +27,6 @@ class Walker(Explorer):
     """Runs one random schedule after the other. `found.states` counts schedules.
 
     Args:
-        world: the machine and the threads.
         options: of the search; `memory` does not apply.
         seed: of all schedules.
         most: the number of schedules.

@@ -34,7 +34,6 @@ class _Thread:
     """The position of a thread on a path.
 
     Args:
-        trie: of the thread.
         node: its first node.
     """
 

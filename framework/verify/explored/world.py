@@ -29,7 +29,6 @@ class Call:
     """One call of an entry point of the engine.
 
     Args:
-        function: the entry point.
         numbers: its integer arguments.
         operation: the operation that the call is part of.
         number: the index of the operation in the thread.
@@ -45,7 +44,6 @@ class Call:
 
     @property
     def memories(self) -> int:
-        """The number of memories that the entry point takes before its integers."""
         return entrypoints.ENTRY_POINTS[self.function].count("m")
 
     @property
@@ -78,7 +76,6 @@ class World:
     to the free lists only when a state is judged. Everything else is the engine's own code.
 
     Args:
-        scheme: the policy.
         shape: the machine, with a CPU for each thread.
         setup: operations that run first, each as a whole.
         threads: each thread's operations; no two threads use the same MM.

@@ -43,13 +43,10 @@ class Random:
     name = NAME
 
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
-        """Look for broken laws until the budget is used up (see `Attack.run`)."""
         return _Hunt(scheme, budget, tell).run()
 
 
 class _Hunt:
-    """The random attack on one policy."""
-
     def __init__(self, scheme: Scheme, budget: Budget, tell: Tell) -> None:
         self.scheme = scheme
         self.budget = budget
@@ -83,7 +80,6 @@ class _Hunt:
             yield scene, unit * scene.share
 
     def stopped(self) -> bool:
-        """Whether the present search must end."""
         return time.monotonic() >= self.until or self.budget.left == 0
 
     def go_on(self, sequence: RandomSequence) -> None:
@@ -128,7 +124,6 @@ class _Hunt:
                 self.refutations.undecided.setdefault(OWED, f"the search ended early: {fault}")
 
     def ended(self, sequence: RandomSequence) -> None:
-        """Count a sequence that has ended."""
         tally = self.tally
         tally.sequences += 1
         tally.operations += len(sequence.done)

@@ -24,7 +24,6 @@ class Scene:
     """The machine that sequences run on.
 
     Args:
-        shape: of the machine.
         orders: of anonymous folios.
         steps: operations in a sequence, at most.
         share: weight of this scene's share of the time.
@@ -36,12 +35,10 @@ class Scene:
     share: int
 
     def kinds(self, scheme: Scheme) -> list[str]:
-        """The kinds of operations that this scene allows."""
         pmds = PMD_ORDER in self.orders and "pmd" in scheme.capabilities
         return [kind for kind in KINDS if pmds or kind not in PMD_KINDS]
 
     def machine(self, scheme: Scheme) -> Machine:
-        """A fresh machine."""
         return Machine(scheme, self.shape, "interpreted")
 
 
@@ -69,7 +66,6 @@ class Tally:
     Args:
         operations, sequences: their numbers.
         mms: the largest number of MMs of a machine.
-        orders: of the folios.
     """
 
     operations: int = 0

@@ -1,1 +1,1 @@
-"""The symbolic attack: a policy's functions on solver terms, over all MM IDs, counts and orders at once."""
+"""The symbolic attack; docs/symbolic.md explains how it works."""

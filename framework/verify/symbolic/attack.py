@@ -1,21 +1,18 @@
-"""The symbolic attack: the policy's own functions on solver terms, all MM IDs, counts and orders of a class at once.
+"""The symbolic attack: a policy's own functions on solver terms, for all MM IDs, counts and orders of a class at once.
 
-The text runs once for each class of orders that it treats alike. If its state is a sum (see `sums`), one question
-covers any number of operations; otherwise operations are put one after the other. Each question is whether a law
-can be broken: no is a proof within the bound, yes gives IDs and counts that the interpreted engine must confirm.
+docs/symbolic.md explains how it works, with one worked query.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.verify.attack import Budget, Progress, Tell
-from foliolab.framework.verify.finding import OWED, Finding, Verdict
+from foliolab.framework.verify.finding import OWED, Finding
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.symbolic.search import Outcome
@@ -23,51 +20,16 @@ if TYPE_CHECKING:
 NAME: Final = "symbolic"
 STEPS: Final = 8
 """Operations in a row."""
-OWNERS: Final = 5
-"""MMs at a time, at most, where the state is a sum."""
-
-
-@dataclass
-class _Ledger:
-    """What is known of each claim, by class."""
-
-    rows: dict[str, list[Outcome]] = field(default_factory=dict)
-
-    def add(self, outcome: Outcome) -> None:
-        self.rows.setdefault(outcome.claim, []).append(outcome)
-
-    def findings(self, seconds: float) -> Iterator[Finding]:
-        for claim, rows in self.rows.items():
-            for verdict in ("refuted", "undecided", "held"):
-                mine = [row for row in rows if row.verdict == verdict]
-                yield from self._told(claim, verdict, mine, seconds)
-
-    def _told(self, claim: str, verdict: Verdict, rows: list[Outcome], seconds: float) -> Iterator[Finding]:
-        if verdict == "refuted":
-            seen: set[str] = set()
-            for row in rows:
-                if row.law not in seen:
-                    seen.add(row.law)
-                    also = [one.what for one in rows if one.law == row.law and one.what != row.what]
-                    more = f"; also {', '.join(also)}" if also else ""
-                    yield Finding(NAME, claim, verdict, row.bound + more, row.example, row.asked, seconds)
-            return
-        bounds: dict[str, list[str]] = {}
-        for row in rows:
-            bounds.setdefault(row.within, [])
-            if row.what not in bounds[row.within]:
-                bounds[row.within].append(row.what)
-        if bounds:
-            text = "; ".join(f"{', '.join(whats)}: {within}" for within, whats in bounds.items())
-            yield Finding(NAME, claim, verdict, text, None, sum(row.asked for row in rows), seconds)
+PROGRESS: Final = 0.1
+"""Seconds between two reports of progress."""
 
 
 class Symbolic:
-    """The attack, for the verifier.
+    """The attack, as the verifier calls it.
 
     Args:
-        steps: operations in a row, at most, where the order of operations matters.
-        orders: of folios; by default all that the policy supports.
+        steps: operations in a row, at most, where their order matters.
+        orders: the orders of folios; by default all that the policy supports.
     """
 
     name = NAME
@@ -81,35 +43,56 @@ class Symbolic:
         from foliolab.framework.verify.symbolic.search import Search
 
         began = time.monotonic()
-        ledger = _Ledger()
-        told: set[tuple[str, str]] = set()
+        outcomes: list[Outcome] = []
+        seen: set[tuple[str, str]] = set()
         try:
-            for outcome in Search(scheme, budget, self.steps, self.orders, self._teller(tell)).outcomes():
-                ledger.add(outcome)
-                if outcome.example is not None and (outcome.claim, outcome.law) not in told:
-                    told.add((outcome.claim, outcome.law))
+            for outcome in Search(scheme, budget, self.steps, self.orders, _seldom(tell)).outcomes():
+                outcomes.append(outcome)
+                if outcome.example is not None and (outcome.claim, outcome.law) not in seen:
+                    seen.add((outcome.claim, outcome.law))
+                    bound = f"{outcome.folios}: {outcome.bound}"
                     seconds = time.monotonic() - began
-                    tell(Finding(NAME, outcome.claim, "refuted", outcome.bound, outcome.example, 0, seconds))
-        except InterruptedError:  # before the first class was known
-            return self._nothing(scheme, "the time was over before anything was asked", began)
+                    tell(Finding(NAME, outcome.claim, "refuted", bound, outcome.example, 0, seconds))
+        except InterruptedError:
+            return _undecided(scheme, "the time was over before anything was asked", began)
         except FolioLabError as fault:
-            return self._nothing(scheme, fault.what, began)
-        return list(ledger.findings(time.monotonic() - began))
-
-    @staticmethod
-    def _nothing(scheme: Scheme, why: str, began: float) -> list[Finding]:
-        claims = [OWED, *sorted({"safe", "exact", "reuse"} & scheme.capabilities)]
+            return _undecided(scheme, fault.what, began)
         seconds = time.monotonic() - began
-        return [Finding(NAME, claim, "undecided", why, None, 0, seconds) for claim in claims]
+        claims = dict.fromkeys(outcome.claim for outcome in outcomes)
+        return [finding for claim in claims for finding in _findings(claim, outcomes, seconds)]
 
-    @staticmethod
-    def _teller(tell: Tell) -> Tell:
-        last = 0.0
 
-        def now_and_then(progress: Progress | Finding) -> None:
-            nonlocal last
-            if time.monotonic() - last > 0.1:
-                last = time.monotonic()
-                tell(progress)
+def _undecided(scheme: Scheme, reason: str, began: float) -> list[Finding]:
+    claims = [OWED, *sorted({"safe", "exact", "reuse"} & scheme.capabilities)]
+    seconds = time.monotonic() - began
+    return [Finding(NAME, claim, "undecided", reason, None, 0, seconds) for claim in claims]
 
-        return now_and_then
+
+def _seldom(tell: Tell) -> Tell:
+    last = 0.0
+
+    def tell_seldom(progress: Progress | Finding) -> None:
+        nonlocal last
+        if time.monotonic() - last > PROGRESS:
+            last = time.monotonic()
+            tell(progress)
+
+    return tell_seldom
+
+
+def _findings(claim: str, outcomes: list[Outcome], seconds: float) -> Iterator[Finding]:
+    """One finding for each broken law of a claim, and one for all classes with the same verdict."""
+    refuted = [outcome for outcome in outcomes if (outcome.claim, outcome.verdict) == (claim, "refuted")]
+    for law in dict.fromkeys(outcome.law for outcome in refuted):
+        first, *others = (outcome for outcome in refuted if outcome.law == law)
+        also = ", ".join(other.folios for other in others if other.folios != first.folios)
+        bound = f"{first.folios}: {first.bound}" + (f"; also {also}" if also else "")
+        yield Finding(NAME, claim, "refuted", bound, first.example, first.queries, seconds)
+    for verdict in ("undecided", "held"):
+        rows = [outcome for outcome in outcomes if (outcome.claim, outcome.verdict) == (claim, verdict)]
+        bounds: dict[str, dict[str, None]] = {}
+        for row in rows:
+            bounds.setdefault(row.bound, {})[row.folios] = None
+        if bounds:
+            text = "; ".join(f"{', '.join(folios)}: {bound}" for bound, folios in bounds.items())
+            yield Finding(NAME, claim, verdict, text, None, sum(row.queries for row in rows), seconds)

@@ -1,9 +1,9 @@
-"""Linear equations modulo a power of two over small boxes, solved exactly: where sums of weighted IDs meet by wrapping.
+"""Enumerates the solutions of linear congruences modulo a power of two, for numbers within bounds.
 
 A term such as "sum of count times sub-ID is a multiple of 2^64" is grouped by its factors into
-sum a_i x_i = 0 mod M with bounded integers x_i. Solver arithmetic is lost in such an equation; but taken digit by
-digit it has few branches: x_i is fixed modulo what the greatest common divisor of all later factors leaves open, and
-what is left over must lie in the reach of the later ones.
+sum a_i x_i = 0 mod M with bounded integers x_i. z3 does not solve such an equation in useful time. A search over one
+x_i after the other has few branches: the greatest common divisor of all later factors fixes x_i modulo a number, and
+the remainder must lie within the bounds of the later terms.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ NODES = 400_000
 
 
 class TooMany(Exception):
-    """The search has more branches than it may look at."""
+    """The search has too many branches."""
 
 
 def groups(equation: Term, modulus: int) -> tuple[list[int], list[Term]]:
-    """(factors, numbers): the equation's left side as sum of factor times number, factors from 1 to modulus - 1.
+    """(factors, numbers): the left side of an equation as a sum of factor times number, factors from 1 to modulus - 1.
 
-    Products with the same factor, or its negative, make one number. Of a factor and its negative that one is taken
-    that has more in common with another factor.
+    Products with the same factor, or with its negative, make one number. Of a factor and its negative, the one that
+    shares the larger divisor with another factor is used.
     """
     constant, products = as_sum(equation)
     parts: dict[int, dict[Monomial, int]] = {}
@@ -35,8 +35,8 @@ def groups(equation: Term, modulus: int) -> tuple[list[int], list[Term]]:
     factors, numbers = [], []
     for weight, part in parts.items():
         others = [other for other in parts if other != weight]
-        shared = [max((gcd(one, other) for other in others), default=1) for one in (weight, modulus - weight)]
-        swap = shared[1] > shared[0] and weight > modulus >> 8  # a small factor is worth more than a shared one
+        shared = [max((gcd(factor, other) for other in others), default=1) for factor in (weight, modulus - weight)]
+        swap = shared[1] > shared[0] and weight > modulus >> 8  # small factors are better than shared ones
         factors.append(modulus - weight if swap else weight)
         numbers.append(from_sum(0, {monomial: -sign if swap else sign for monomial, sign in part.items()}))
     if constant % modulus:
@@ -48,15 +48,15 @@ def groups(equation: Term, modulus: int) -> tuple[list[int], list[Term]]:
 def solutions(
     factors: list[int], boxes: list[tuple[int, int]], modulus: int, stopped: Callable[[], bool], nodes: int = NODES
 ) -> Iterator[tuple[int, ...]]:
-    """All integers x_i in their boxes with sum of factor times x_i a multiple of the modulus.
+    """All integers x_i within their bounds for which the sum of factor times x_i is a multiple of the modulus.
 
     Raises:
-        TooMany: more branches than `nodes`.
-        InterruptedError: `stopped` says so.
+        TooMany: the search has more branches than `nodes`.
+        InterruptedError: `stopped` returned true.
     """
     search = _Search(factors, boxes, stopped, nodes)
     for wraps in range(search.low[0] // modulus, search.high[0] // modulus + 1):
-        yield from search.from_sum(-wraps * modulus)
+        yield from search.visit(0, -wraps * modulus)
 
 
 class _Search:
@@ -76,11 +76,8 @@ class _Search:
             self.high[i] = self.high[i + 1] + self.factors[i] * self.boxes[i][1]
         self.chosen = [0] * n
 
-    def from_sum(self, start: int) -> Iterator[tuple[int, ...]]:
-        """Solutions of start + sum = 0."""
-        return self._visit(0, start)
-
-    def _visit(self, i: int, total: int) -> Iterator[tuple[int, ...]]:
+    def visit(self, i: int, total: int) -> Iterator[tuple[int, ...]]:
+        """The solutions of total + the sum of the terms from i on = 0, for the chosen x before i."""
         self.left -= 1
         if self.left < 0:
             raise TooMany
@@ -89,8 +86,8 @@ class _Search:
         if i == len(self.factors):
             if total == 0:
                 found = [0] * i
-                for place, value in zip(self.order, self.chosen, strict=True):
-                    found[place] = value
+                for original, value in zip(self.order, self.chosen, strict=True):
+                    found[original] = value
                 yield tuple(found)
             return
         factor, (low, high) = self.factors[i], self.boxes[i]
@@ -102,10 +99,10 @@ class _Search:
         every, first = step
         for value in range(low + (first - low) % every, high + 1, every):
             self.chosen[i] = value
-            yield from self._visit(i + 1, total + factor * value)
+            yield from self.visit(i + 1, total + factor * value)
 
     def _step(self, i: int, total: int) -> tuple[int, int] | None:
-        """(every, first): the values that leave a rest which the later factors can make; None: there are none."""
+        """(step, first) of the values whose remainder the later factors can make; None if there are no such values."""
         factor, later = self.factors[i], self.common[i + 1]
         if later == 0:
             return (1 << 200, -total // factor) if total % factor == 0 else None

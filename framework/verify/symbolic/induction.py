@@ -1,8 +1,8 @@
-"""Laws that hold after any number of operations: shown by induction over one operation from any state.
+"""Proofs for any number of operations: induction over one operation from any state.
 
-A state is the free parts of what the policy stores, and any MMs with any mappings beside it. Of many guessed sentences
-(`templates`) those are kept that hold of the first state and that every operation preserves; a law that no state with
-all of them breaks is proved. What this does not prove may still be true: then operations are put one after the other.
+The state is divided into variables, with the MMs and their mappings beside it. Of the invariant candidates
+(`templates`) those are kept that hold in the first state and that every operation preserves, given all kept ones (the
+Houdini algorithm). A law that no state with the kept invariants breaks is proved. Other laws may still hold.
 """
 
 from __future__ import annotations
@@ -12,104 +12,106 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Final
 
-from foliolab.framework.contract.policy import exact_claim
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.symbolic import algebra, term
+from foliolab.framework.verify.symbolic.additive import MAX_MAPPINGS
+from foliolab.framework.verify.symbolic.laws import EXACT_CLAIMS, GroundTruth, LawClaim, queries
 from foliolab.framework.verify.symbolic.number import Unsupported
 from foliolab.framework.verify.symbolic.paths import State
-from foliolab.framework.verify.symbolic.questions import FEW, Truth, questions
-from foliolab.framework.verify.symbolic.solver import Question
-from foliolab.framework.verify.symbolic.space import FOLIO, Place, is_unknown
-from foliolab.framework.verify.symbolic.templates import ONE, ZERO, Template, View, implies, templates
-from foliolab.framework.verify.symbolic.term import ITE, VAR, Term
-from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Course
+from foliolab.framework.verify.symbolic.solver import Reply, solve
+from foliolab.framework.verify.symbolic.space import FOLIO, CellKey, is_unknown
+from foliolab.framework.verify.symbolic.templates import ONE, ZERO, AbstractState, Template, implies, templates
+from foliolab.framework.verify.symbolic.term import Op, Term
+from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Unrolling
 from foliolab.framework.verify.symbolic.z3_terms import Unsolvable
 
-MOST: Final = 1 << 26
-"""Mappings of a folio, up to which it is looked at."""
-PATIENCE: Final = 4.0
-"""Seconds of computing for a question."""
-WITHIN: Final = "any operations (at most 2^26 mappings at a time), any number of MMs, no references but mappings"
+SECONDS: Final = 4.0
+"""Computing time for a query."""
+ROUNDS: Final = 8
+"""Attempts to find the cells that have no known value."""
+BOUND: Final = "any operations (at most 2^26 mappings at a time), any number of MMs, no references but mappings"
+
+
+class NoProof(Exception):
+    """Induction proves nothing about this class. The bounded queries follow."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Bits of a cell that are free together.
+class StateVariable:
+    """A range of bits of a cell that is free.
 
     Args:
-        place: the cell.
-        low, width: its bits; width 0: all of them, with sign.
+        key: the cell.
+        low, width: the range; width 0: the whole cell, signed.
         kind: "id", "count" or "flag".
-        initial: its value at first.
-        free: a variable for it.
+        initial: the value in the first state.
+        free: the variable.
     """
 
-    place: Place
+    key: CellKey
     low: int
     width: int
     kind: str
     initial: int
     free: Term
 
-    def of(self, value: Term) -> Term:
-        """Its value in a cell's."""
-        return algebra.low(algebra.shr(value, self.low), self.width) if self.width else value
+    def value(self, cell: Term) -> Term:
+        """The value of the range in a cell's value."""
+        return algebra.low(algebra.shr(cell, self.low), self.width) if self.width else cell
 
 
-class _Model:
-    """MMs and their mappings: any number of MMs, or at most so many at a time.
+class _PageTables:
+    """The mappings of the MMs.
 
     Args:
-        course: whose.
-        few: at most so many; 0: any number.
+        unrolling: gives the variables of the operation.
+        owners: at most so many MMs map the folio at a time; 0: any number.
     """
 
-    def __init__(self, course: Course, few: int) -> None:
-        self.mm, self.nr, self.parent = course.mm_id(0), course.nr(0), course.mm_id(1)
-        self.any = [course.mm_id(2), course.mm_id(3)]
-        self.pages = course.pages
-        self.largest = 1 << course.largest
-        self.few = few
-        self.held = [
-            (self.mm if i == 0 else term.var(f"idheld{i}", 1, course.scheme.max_mm_id), self._var(f"held{i}"))
-            for i in range(few)
+    def __init__(self, unrolling: Unrolling, owners: int) -> None:
+        self.mm, self.nr, self.parent = unrolling.mm_id(0), unrolling.nr(0), unrolling.mm_id(1)
+        self.any_mms = [unrolling.mm_id(2), unrolling.mm_id(3)]
+        self.pages = unrolling.pages
+        self.largest = 1 << unrolling.largest
+        self.owners = [
+            (self.mm if i == 0 else term.var(f"idheld{i}", 1, unrolling.scheme.max_mm_id), self._count(f"held{i}"))
+            for i in range(owners)
         ]
-        self.total = term.add(ZERO, *(count for _, count in self.held)) if few else term.var("total", 0, MOST)
+        self.total = term.add(*(count for _, count in self.owners)) if owners else term.var("total", 0, MAX_MAPPINGS)
         self._counts: dict[Term, Term] = {}
 
-    def _var(self, name: str) -> Term:
+    def _count(self, name: str) -> Term:
         return term.var(name, 0, self.largest)
 
     def mapped(self, mm_id: Term) -> Term:
-        """How many mappings the MM of an ID has."""
-        if self.few:
-            parts = (algebra.choose(algebra.eq(one, mm_id), count, ZERO) for one, count in self.held)
-            return term.add(ZERO, *parts)
+        """The mappings of the MM with an ID."""
+        if self.owners:
+            return term.add(*(algebra.choose(algebra.eq(owner, mm_id), count, ZERO) for owner, count in self.owners))
         if mm_id not in self._counts:
-            self._counts[mm_id] = self._var(f"mapped{len(self._counts)}")
+            self._counts[mm_id] = self._count(f"mapped{len(self._counts)}")
         return self._counts[mm_id]
 
     def facts(self, mms: list[Term]) -> Iterator[Term]:
-        """What is true of these MMs, whatever the policy does."""
-        if self.few:
-            yield from (algebra.not_(algebra.eq(a, b)) for (a, _), (b, _) in combinations(self.held, 2))
-            yield from (algebra.le(count, self.pages) for _, count in self.held)
+        """What is true of some MMs under any policy."""
+        if self.owners:
+            yield from (algebra.not_(algebra.eq(a, b)) for (a, _), (b, _) in combinations(self.owners, 2))
+            yield from (algebra.le(count, self.pages) for _, count in self.owners)
             return
-        for one in mms:
-            yield algebra.le(self.mapped(one), algebra.choose(algebra.eq(one, ZERO), ZERO, self.pages))
+        for mm_id in mms:
+            yield algebra.le(self.mapped(mm_id), algebra.choose(algebra.eq(mm_id, ZERO), ZERO, self.pages))
         for a, b in combinations(mms, 2):
             yield implies(algebra.eq(a, b), algebra.eq(self.mapped(a), self.mapped(b)))
-        yield from self.sums(mms, self.mapped, self.total)
+        yield from self.total_covers(mms, self.mapped, self.total)
 
-    def sums(self, mms: list[Term], mapped: Callable[[Term], Term], total: Term) -> Iterator[Term]:
-        """That all mappings are as many as those of two of these MMs, or more."""
-        if not self.few:
-            yield from (algebra.le(mapped(one), total) for one in mms)
+    def total_covers(self, mms: list[Term], mapped: Callable[[Term], Term], total: Term) -> Iterator[Term]:
+        """The total is at least the mappings of any two of some MMs."""
+        if not self.owners:
+            yield from (algebra.le(mapped(mm_id), total) for mm_id in mms)
             for a, b in combinations(mms, 2):
                 yield implies(algebra.not_(algebra.eq(a, b)), algebra.le(term.add(mapped(a), mapped(b)), total))
 
     def legal(self, kind: int) -> Iterator[Term]:
-        """When the kernel could do an operation."""
+        """The kernel could do an operation."""
         count = self.mapped(self.mm)
         yield algebra.le(self.nr, self.pages)
         if kind == MAP:
@@ -121,283 +123,270 @@ class _Model:
             yield algebra.not_(algebra.eq(self.parent, self.mm))
             yield algebra.le(self.nr, self.mapped(self.parent))
         if kind != UNMAP:
-            yield algebra.le(term.add(self.total, self.nr), term.const(MOST))
+            yield algebra.le(term.add(self.total, self.nr), term.const(MAX_MAPPINGS))
 
 
 class Induction:
-    """Tries to prove laws of one class.
+    """Tries to prove laws for one class of orders.
 
     Args:
-        course: before its first step.
-        given: what is known of its variables.
-        budget: when to give up.
+        unrolling: before its first step.
+        given: assumptions about its variables.
+        budget: ends the attempt early.
 
     Attributes:
-        asked: questions to the solver.
+        queries: how often z3 was asked.
     """
 
-    def __init__(self, course: Course, given: list[Term], budget: Budget) -> None:
-        self.course = course
+    def __init__(self, unrolling: Unrolling, given: list[Term], budget: Budget) -> None:
+        self.unrolling = unrolling
         self.given = given
         self.budget = budget
-        self.asked = 0
-        self.initial = dict(course.paths.state)
-        self.parts: list[Part] = []
-        self.unknown: set[Place] = set()
+        self.queries = 0
+        self.initial = dict(unrolling.paths.state)
+        self.variables: list[StateVariable] = []
+        self.unknown: set[CellKey] = set()
         self._after: dict[int, State] = {}
+        self._faults: dict[int, list[Term]] = {}
 
-    def proved(self, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """Those of some laws and claims that hold after any number of operations."""
-        few = {exact_claim(k): k for k in FEW}
+    def proved(self, wanted: set[LawClaim]) -> Iterator[LawClaim]:
+        """The wanted laws and claims that hold after any number of operations."""
         try:
-            if self.course.scheme.stored("mm") or not self._prepare():
+            if self.unrolling.scheme.stored("mm") or not self._find_variables():
                 return
-            for number in sorted({few.get(claim, 0) for _, claim in wanted}):
-                mine = {key for key in wanted if few.get(key[1], 0) == number}
-                yield from self._with(_Model(self.course, number), mine)
-        except (Unsupported, Unsolvable):
+            for owners in sorted({EXACT_CLAIMS.get(claim, 0) for _, claim in wanted}):
+                laws = {key for key in wanted if EXACT_CLAIMS.get(key[1], 0) == owners}
+                yield from self._proved_for(_PageTables(self.unrolling, owners), laws)
+        except (Unsupported, Unsolvable, NoProof):
             return
 
     # -- the state ---------------------------------------------------------------------------------------
-    def _prepare(self) -> bool:
-        """Find the parts of the state, and run each operation from any of its values."""
-        course = self.course
-        course.step()
-        course.step()
-        probe, course.paths.state = course.paths.state, dict(self.initial)
-        course.steps.clear()
-        course.legal.clear()
-        changed = [p for p, v in probe.items() if p[0] == FOLIO and v is not self.initial[p]]
-        self.unknown = {place for place in changed if is_unknown(probe[place])}
-        for place in changed:
-            if place not in self.unknown:
-                self.parts += self._parts(place, probe[place])
-        for _ in range(8):
-            more = self._run_all()
-            if not more:
-                return bool(self.parts)
-            self.unknown |= more
-            self.parts = [part for part in self.parts if part.place not in self.unknown]
+    def _find_variables(self) -> bool:
+        """Find the variables of the state, and run each operation from any of their values."""
+        unrolling = self.unrolling
+        unrolling.step()
+        unrolling.step()
+        sample, unrolling.paths.state = unrolling.paths.state, dict(self.initial)
+        unrolling.steps.clear()
+        unrolling.legal.clear()
+        changed = [key for key, value in sample.items() if key[0] == FOLIO and value is not self.initial[key]]
+        self.unknown = {key for key in changed if is_unknown(sample[key])}
+        self.variables = [v for key in changed if key not in self.unknown for v in self._variables(key, sample[key])]
+        for _ in range(ROUNDS):
+            lost = self._run_all()
+            if not lost:
+                return bool(self.variables)
+            self.unknown |= lost
+            self.variables = [variable for variable in self.variables if variable.key not in self.unknown]
         return False
 
-    def _parts(self, place: Place, probe: Term) -> Iterator[Part]:
-        cell = self.course.space.cells["folio"][place[1]]
-        initial = self.initial[place].value
+    def _variables(self, key: CellKey, sample: Term) -> Iterator[StateVariable]:
+        cell = self.unrolling.space.cells["folio"][key[1]]
+        initial = self.initial[key].value
         assert initial is not None
         if cell.ctype is not None and cell.ctype.signed:
-            free = term.var(f"part{place[1]}", initial, min(initial + MOST, cell.ctype.high))
-            yield Part(place, 0, 0, "count", initial, free)
+            free = term.var(f"part{key[1]}", initial, min(initial + MAX_MAPPINGS, cell.ctype.high))
+            yield StateVariable(key, 0, 0, "count", initial, free)
             return
-        for low, width in self._ranges(place, 8 * cell.size):
-            value = algebra.low(algebra.shr(probe, low), width)
-            high, kind = (1 << width) - 1, "count"
-            if width == 1:
-                kind = "flag"
-            elif _names_mms(value):
-                high, kind = min(high, self.course.scheme.max_mm_id), "id"
-            else:
-                high = min(high, (initial >> low & high) + MOST)
+        for low, width in self._ranges(key, 8 * cell.size):
             first = initial >> low & ((1 << width) - 1)
-            free = term.var(f"part{place[1]}.{low}", first if kind == "count" else 0, high)
-            yield Part(place, low, width, kind, first, free)
+            lowest, high, kind = 0, (1 << width) - 1, "flag"
+            if width > 1 and _is_mm_id(algebra.low(algebra.shr(sample, low), width)):
+                high, kind = min(high, self.unrolling.scheme.max_mm_id), "id"
+            elif width > 1:
+                lowest, high, kind = first, min(high, first + MAX_MAPPINGS), "count"
+            yield StateVariable(key, low, width, kind, first, term.var(f"part{key[1]}.{low}", lowest, high))
 
-    def _ranges(self, place: Place, bits: int) -> Iterator[tuple[int, int]]:
-        """Bits of a cell that belong together: as its fields declare, the others as they are left."""
+    def _ranges(self, key: CellKey, bits: int) -> Iterator[tuple[int, int]]:
+        """The ranges of bits that the fields of a cell declare, and the ranges between them."""
         edges = {0, bits}
-        for field in self.course.space.layouts["folio"].fields:
-            for one in field.bits:
-                at = 8 * (field.offset - place[1]) + one.low
-                edges |= {edge for edge in (at, at + one.width) if 0 < edge < bits}
-        found = sorted(edges)
-        yield from ((low, high - low) for low, high in pairwise(found))
+        for field in self.unrolling.space.layouts["folio"].fields:
+            for declared in field.bits:
+                at = 8 * (field.offset - key[1]) + declared.low
+                edges |= {edge for edge in (at, at + declared.width) if 0 < edge < bits}
+        yield from ((low, high - low) for low, high in pairwise(sorted(edges)))
 
-    def _generic(self) -> State:
+    def _any_state(self) -> State:
         state = dict(self.initial)
-        for place in {part.place for part in self.parts}:
-            state[place] = term.add(
-                ZERO, *(term.times(one.free, 1 << one.low) for one in self.parts if one.place == place)
-            )
-        for place in self.unknown:
-            state[place] = self.course.space.any_of(place)
+        for key in dict.fromkeys(variable.key for variable in self.variables):
+            parts = [term.times(v.free, 1 << v.low) for v in self.variables if v.key == key]
+            state[key] = term.add(*parts)
+        for key in self.unknown:
+            state[key] = self.unrolling.space.any_value(key)
         return state
 
-    def _run_all(self) -> set[Place]:
-        """Run each operation; cells that it changes or loses though they are not followed."""
-        course = self.course
-        course.paths.faults.clear()
-        generic = self._generic()
-        self.faults: dict[int, list[Term]] = {}
-        lost: set[Place] = set()
-        followed = {part.place for part in self.parts}
-        for kind in (DUP, UNMAP) if course.anon else (MAP, DUP, UNMAP):
-            course.paths.state = dict(generic)
-            course.run(kind, "mm0", course.mm_id(0), course.nr(0))
-            after = self._after[kind] = course.paths.state
-            self.faults[kind] = [fault.when for fault in course.paths.faults]
-            course.paths.faults.clear()
-            for place, value in after.items():
-                if place[0] != FOLIO or place in self.unknown:
-                    continue
-                if is_unknown(value) or (place not in followed and value is not generic[place]):
-                    lost.add(place)
-        course.paths.state = generic
+    def _run_all(self) -> set[CellKey]:
+        """Run each operation. Return the cells that then have no known value, or change without a variable."""
+        unrolling, paths = self.unrolling, self.unrolling.paths
+        paths.faults.clear()
+        before = self._any_state()
+        lost: set[CellKey] = set()
+        with_variable = {variable.key for variable in self.variables}
+        for kind in (DUP, UNMAP) if unrolling.anon else (MAP, DUP, UNMAP):
+            paths.state = dict(before)
+            unrolling.run(kind, "mm0", unrolling.mm_id(0), unrolling.nr(0))
+            after = self._after[kind] = paths.state
+            self._faults[kind] = [fault.when for fault in paths.faults]
+            paths.faults.clear()
+            for key, value in after.items():
+                if key[0] == FOLIO and key not in self.unknown:
+                    changes = key not in with_variable and value is not before[key]
+                    if changes or is_unknown(value):
+                        lost.add(key)
+        paths.state = before
         return lost
 
-    def _view(self, state: State | None, model: _Model, change: Term) -> View:
-        """A state, with the mappings of the operation's MM changed by something; None: any state."""
-        values = [(part, part.free if state is None else part.of(state[part.place])) for part in self.parts]
+    def _abstract(self, state: State | None, tables: _PageTables, change: Term) -> AbstractState:
+        """A state as the templates see it, with `change` more mappings of the operation's MM; None: any state."""
+        values = [(v, v.free if state is None else v.value(state[v.key])) for v in self.variables]
 
         def mapped(mm_id: Term) -> Term:
-            count = model.mapped(mm_id)
-            if change is ZERO:
-                return count
-            return algebra.choose(algebra.eq(mm_id, model.mm), term.add(count, change), count)
+            count = tables.mapped(mm_id)
+            return algebra.choose(algebra.eq(mm_id, tables.mm), term.add(count, change), count)
 
-        return View(
-            [value for part, value in values if part.kind == "id"],
-            [term.sub(value, term.const(part.initial)) for part, value in values if part.kind == "count"],
-            [value for part, value in values if part.kind == "flag"],
-            term.add(model.total, change),
-            mapped,
+        return AbstractState(
+            [value for v, value in values if v.kind == "id"],
+            [term.sub(value, term.const(v.initial)) for v, value in values if v.kind == "count"],
+            [value for v, value in values if v.kind == "flag"],
+            term.add(tables.total, change),
+            tables.mapped if change is ZERO else mapped,
         )
 
     # -- induction ---------------------------------------------------------------------------------------
-    def _with(self, model: _Model, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        here = self._view(None, model, ZERO)
-        kept = templates(len(here.ids), len(here.counts), len(here.flags))
-        kept = self._at_first(model, kept)
-        if not self._steady(model, kept):
+    def _proved_for(self, tables: _PageTables, wanted: set[LawClaim]) -> Iterator[LawClaim]:
+        kept = self.invariants(tables)
+        if not self._is_free_of_faults(tables, kept):
             return
-        course = self.course
-        first, other = model.any
-        maps = [algebra.le(ONE, model.mapped(one)) for one in model.any]
-        several = algebra.all_(algebra.not_(algebra.eq(first, other)), *maps)
-        sole = algebra.all_(maps[0], algebra.eq(model.mapped(first), model.total))
-        course.held = [(first, model.total)]
-        truth = Truth(several, sole, model.total, {}, (first, several))
-        held = self._hypotheses(model, kept, [*model.any, *here.ids])
-        self._possible(held)
-        for asked in questions(course, truth, wanted):
-            if not asked.why_not and self._ask(held, asked.broken) == "no":
-                yield asked.law, asked.claim
+        first, second = tables.any_mms
+        maps = [algebra.le(ONE, tables.mapped(mm_id)) for mm_id in tables.any_mms]
+        shared = algebra.all_(algebra.not_(algebra.eq(first, second)), *maps)
+        exclusive = algebra.all_(maps[0], algebra.eq(tables.mapped(first), tables.total))
+        self.unrolling.mappings = [(first, tables.total)]
+        truth = GroundTruth(shared, exclusive, tables.total, first, shared)
+        given = self._assumptions(tables, kept, [*tables.any_mms, *self._abstract(None, tables, ZERO).ids])
+        self._check_consistent(given)
+        for query in queries(self.unrolling, truth, wanted):
+            if not query.unsupported and self._solve(query.broken, given).answer == "unsatisfiable":
+                yield query.law, query.claim
 
-    def _hypotheses(self, model: _Model, kept: list[Template], mms: list[Term]) -> list[Term]:
-        here = self._view(None, model, ZERO)
-        mms = list(dict.fromkeys([*mms, *(one for one, _ in model.held)]))
-        said = [one for template in kept for one in template.of(here, mms)]
-        some = [algebra.le(ONE, model.total)] if self.course.anon else []
-        return [*self.given, *model.facts(mms), *some, *said]
-
-    def _ask(self, held: list[Term], question: Term) -> str | dict[str, int]:
-        if question is term.FALSE:
-            return "no"
-        solver = Question(self.budget, [question, *held])
-        solver.hold(*held)
-        reply = solver.ask(question, PATIENCE)
-        self.asked += solver.asked
-        return reply.values if reply.answer == "yes" else reply.answer
-
-    def _possible(self, held: list[Term]) -> None:
-        """Look whether what is assumed can be so: of a contradiction everything would follow.
+    def invariants(self, tables: _PageTables) -> list[Template]:
+        """The candidates that hold in the first state and that every operation preserves.
 
         Raises:
-            Unsupported: it is not known to be.
+            NoProof: a query is not answered, or the variables do not cover the state.
         """
-        some = term.var("something", 0, 1)
-        if not isinstance(self._ask(held, algebra.eq(some, ONE)), dict):
-            raise Unsupported("no such state is known", "see the bounded questions")
-
-    def _at_first(self, model: _Model, kept: list[Template]) -> list[Template]:
-        """Those that hold of the first state: a file's unmapped folio, or a new anonymous one with all its pages."""
-        course = self.course
-        state, change = self.initial, ZERO
-        given = [*self.given, *model.facts([model.mm, *model.any]), algebra.eq(model.total, ZERO)]
-        if course.anon:
-            course.paths.state = dict(self.initial)
-            course.paths.faults.clear()
-            course.run(NEW, "mm0", model.mm, model.nr)
-            state, change = course.paths.state, model.nr
-            course.paths.state = self._generic()
-            given.append(algebra.eq(model.nr, model.pages))
-            if course.paths.faults:
-                raise Unsupported("a new folio is at fault", "see the bounded questions")
-        outside = [place for place in state if place[0] == FOLIO and not self._covered(place, state[place])]
-        if outside:
-            raise Unsupported("a new folio is of another kind", "see the bounded questions")
-        after = self._view(state, model, change)
-        return self._filtered(given, model, kept, after, [self._in_range(state)])
-
-    def _covered(self, place: Place, value: Term) -> bool:
-        known = place in self.unknown or any(part.place == place for part in self.parts)
-        return known or value is self.initial[place]
-
-    def _in_range(self, state: State) -> Term:
-        """Whether each part holds a value that any state may hold."""
-        said = []
-        for part in self.parts:
-            value = part.of(state[part.place])
-            said += [algebra.le(term.const(part.free.lo), value), algebra.le(value, term.const(part.free.hi))]
-        return algebra.all_(*said)
-
-    def _filtered(
-        self, given: list[Term], model: _Model, kept: list[Template], after: View, needed: list[Term]
-    ) -> list[Template]:
-        """Those whose sentences hold of a later state.
-
-        Raises:
-            Unsupported: something that is needed does not hold, or is not known to.
-        """
-        said = {template: algebra.all_(*template.of(after, model.any)) for template in kept}
-        while True:
-            every = algebra.all_(*needed, *said.values())
-            reply = self._ask(given, algebra.not_(every))
-            if reply == "no":
-                return list(said)
-            if isinstance(reply, str):
-                raise Unsupported("induction takes too long", "see the bounded questions")
-            free = term.variables([*said.values(), *needed, *given])
-            values = {one: term.const(reply.get(str(one.args[0]), one.lo)) for one in free}
-            false = [one for one, what in said.items() if algebra.substitute(what, values.get).value != 1]
-            if not false or any(algebra.substitute(one, values.get).value != 1 for one in needed):
-                raise Unsupported("a state is left that is followed", "see the bounded questions")
-            for one in false:
-                del said[one]
-
-    def _steady(self, model: _Model, kept: list[Template]) -> bool:
-        """Leave those that every operation preserves; whether no operation is at fault."""
-        while True:
+        here = self._abstract(None, tables, ZERO)
+        kept = self._true_at_first(tables, templates(len(here.ids), len(here.counts), len(here.flags)))
+        before = None
+        while before != len(kept):
             before = len(kept)
             for kind, state in self._after.items():
-                nr = term.times(model.nr, -1) if kind == UNMAP else model.nr
-                after = self._view(state, model, nr)
-                mms = [model.mm, *model.any, *self._view(None, model, ZERO).ids]
-                if kind == DUP:
-                    mms.append(model.parent)
-                held = [*self._hypotheses(model, kept, mms), *model.legal(kind)]
-                held += model.sums(mms, after.mapped, after.total)
-                if self.course.anon:
-                    held.append(algebra.le(ONE, after.total))
-                self._possible(held)
-                kept[:] = self._filtered(held, model, kept, after, [self._in_range(state)])
-            if len(kept) == before:
-                break
-        for kind, faults in self.faults.items():
-            mms = [model.mm, *model.any, *self._view(None, model, ZERO).ids]
-            held = [*self._hypotheses(model, kept, mms), *model.legal(kind)]
-            if any(self._ask(held, fault) != "no" for fault in faults):
+                change = term.times(tables.nr, -1) if kind == UNMAP else tables.nr
+                after = self._abstract(state, tables, change)
+                mms = self._mms(tables, kind)
+                given = [*self._assumptions(tables, kept, mms), *tables.legal(kind)]
+                given += tables.total_covers(mms, after.mapped, after.total)
+                if self.unrolling.anon:
+                    given.append(algebra.le(ONE, after.total))
+                self._check_consistent(given)
+                kept = self._filtered(given, tables, kept, after, self._in_range(state))
+        return kept
+
+    def _mms(self, tables: _PageTables, kind: int | None = None) -> list[Term]:
+        """The MMs that the assumptions are about."""
+        parent = [tables.parent] if kind == DUP else []
+        return [tables.mm, *tables.any_mms, *self._abstract(None, tables, ZERO).ids, *parent]
+
+    def _assumptions(self, tables: _PageTables, kept: list[Template], mms: list[Term]) -> list[Term]:
+        here = self._abstract(None, tables, ZERO)
+        mms = list(dict.fromkeys([*mms, *(mm_id for mm_id, _ in tables.owners)]))
+        formulas = [formula for template in kept for formula in template.instances(here, mms)]
+        mapped = [algebra.le(ONE, tables.total)] if self.unrolling.anon else []
+        return [*self.given, *tables.facts(mms), *mapped, *formulas]
+
+    def _solve(self, question: Term, given: list[Term]) -> Reply:
+        reply = solve(question, given, self.budget, SECONDS)
+        self.queries += reply.queries
+        return reply
+
+    def _check_consistent(self, given: list[Term]) -> None:
+        """Check that the assumptions do not contradict each other: everything would follow from a contradiction.
+
+        Raises:
+            NoProof: they do, or the solver does not know.
+        """
+        question = algebra.eq(term.var("something", 0, 1), ONE)
+        if self._solve(question, given).answer != "satisfiable":
+            raise NoProof
+
+    def _true_at_first(self, tables: _PageTables, candidates: list[Template]) -> list[Template]:
+        """The candidates that hold in the first state: a file's unmapped folio, or a new anonymous folio."""
+        unrolling, paths = self.unrolling, self.unrolling.paths
+        state, change = self.initial, ZERO
+        given = [*self.given, *tables.facts([tables.mm, *tables.any_mms]), algebra.eq(tables.total, ZERO)]
+        if unrolling.anon:
+            paths.state = dict(self.initial)
+            paths.faults.clear()
+            unrolling.run(NEW, "mm0", tables.mm, tables.nr)
+            state, change = paths.state, tables.nr
+            paths.state = self._any_state()
+            given.append(algebra.eq(tables.nr, tables.pages))
+            if paths.faults:
+                raise NoProof
+        covered = self.unknown | {variable.key for variable in self.variables}
+        if any(v is not self.initial[k] for k, v in state.items() if k[0] == FOLIO and k not in covered):
+            raise NoProof
+        return self._filtered(given, tables, candidates, self._abstract(state, tables, change), self._in_range(state))
+
+    def _in_range(self, state: State) -> Term:
+        """Each variable has a value within its interval."""
+        pairs = [(variable.free, variable.value(state[variable.key])) for variable in self.variables]
+        return algebra.all_(
+            *(algebra.le(term.const(free.lo), value) for free, value in pairs),
+            *(algebra.le(value, term.const(free.hi)) for free, value in pairs),
+        )
+
+    def _filtered(
+        self, given: list[Term], tables: _PageTables, candidates: list[Template], after: AbstractState, needed: Term
+    ) -> list[Template]:
+        """The candidates that hold in a later state.
+
+        Raises:
+            NoProof: `needed` may be false there, or the solver does not know.
+        """
+        formulas = {template: algebra.all_(*template.instances(after, tables.any_mms)) for template in candidates}
+        while True:
+            reply = self._solve(algebra.not_(algebra.all_(needed, *formulas.values())), given)
+            if reply.answer == "unsatisfiable":
+                return list(formulas)
+            if reply.answer == "unknown":
+                raise NoProof
+            variables = term.variables([*formulas.values(), needed, *given])
+            values = {v: term.const(reply.values.get(str(v.args[0]), v.lo)) for v in variables}
+            false = [t for t, formula in formulas.items() if algebra.substitute(formula, values.get).value != 1]
+            if not false or algebra.substitute(needed, values.get).value != 1:
+                raise NoProof
+            for template in false:
+                del formulas[template]
+
+    def _is_free_of_faults(self, tables: _PageTables, kept: list[Template]) -> bool:
+        """No operation breaks a law on the way."""
+        for kind, faults in self._faults.items():
+            given = [*self._assumptions(tables, kept, self._mms(tables)), *tables.legal(kind)]
+            if any(self._solve(fault, given).answer != "unsatisfiable" for fault in faults):
                 return False
         return True
 
 
-def _names_mms(value: Term) -> bool:
-    """Whether a number is always some MM's ID or a constant."""
+def _is_mm_id(value: Term) -> bool:
+    """A number is always the ID of an MM or a constant."""
     todo, found = [value], False
     while todo:
-        one = todo.pop()
-        if one.op == ITE:
-            todo += one.args[1:]
-        elif one.op == VAR and str(one.args[0]).startswith("id"):
+        term = todo.pop()
+        if term.op == Op.ITE:
+            todo += term.args[1:]
+        elif term.op == Op.VAR and str(term.args[0]).startswith("id"):
             found = True
-        elif one.value is None:
+        elif term.value is None:
             return False
     return found

@@ -1,8 +1,8 @@
-"""All paths of a function at once: each is run by itself, and where the function ends they are one again.
+"""Runs all paths of a function, and merges them where the function returns.
 
-A path is a list of decisions. A run follows those it is given and takes the true side of every further one; the
-other sides are runs of their own. Afterwards the states and results of all runs are merged into choices, so that
-a caller never has more paths than its own decisions make.
+A path is a list of decisions. A run follows the decisions that it is given and takes the true side of each further one;
+the other side is queued as another run. Afterwards the states and results of all runs are merged into if-then-else
+terms, so a caller has no more paths than its own decisions make.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from foliolab.framework.verify.symbolic import algebra
 from foliolab.framework.verify.symbolic.number import Number, lift, term_of, unsupported
-from foliolab.framework.verify.symbolic.term import ALL, NOT, TRUE, Term, made
+from foliolab.framework.verify.symbolic.term import TRUE, Op, Term, term_count
 
 PATHS: Final = 4096
 DECISIONS: Final = 100
@@ -24,20 +24,20 @@ Assumed = tuple[Term, dict[Term, bool]]
 
 
 class DeadEnd(Exception):
-    """This path does not go on: the fault is recorded."""
+    """The path ends here. Its fault is recorded."""
 
 
-class Apart(Exception):
-    """Results that cannot be one value: the caller takes the paths itself."""
+class NotMergeable(Exception):
+    """Two results cannot be one value."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong on some path.
+    """The breach of a law on some path.
 
     Args:
-        law: whose breach it is.
-        when: the condition.
+        law: the law.
+        when: the condition of the breach.
         message: what happens, and where.
     """
 
@@ -47,19 +47,25 @@ class Fault:
 
 
 @dataclass
-class _Run:
+class _Path:
+    """One run of a function.
+
+    Attributes:
+        prefix: the sides of the decisions that the run must take.
+        decisions: the conditions of all its decisions, and the sides it took.
+        known: the conditions whose values are known on the path.
+        others: prefixes of the paths that begin at its decisions.
+        side: the condition of the merged branches that run now (see `control_flow`).
+        result, state: at the end; the state of a dead end is None.
+    """
+
     prefix: tuple[bool, ...]
-    made: list[tuple[Term, bool]] = field(default_factory=list)
+    decisions: list[tuple[Term, bool]] = field(default_factory=list)
     known: dict[Term, bool] = field(default_factory=dict)
     others: list[tuple[bool, ...]] = field(default_factory=list)
     side: Term = TRUE
-
-
-@dataclass
-class _Outcome:
-    made: list[tuple[Term, bool]]
-    result: Any
-    state: State | None
+    result: Any = None
+    state: State | None = None
 
 
 class Paths:
@@ -68,90 +74,92 @@ class Paths:
     def __init__(self, stopped: Callable[[], bool]) -> None:
         self.state: State = {}
         self.faults: list[Fault] = []
-        self.runs = 0
-        self.most = TERMS
-        """Terms in all, from which on it is too much."""
+        self.max_terms = TERMS
         self.before_dead_end: Callable[[], object] = lambda: None
         self._stopped = stopped
-        self._frames: list[_Run] = []
+        self._frames: list[_Path] = []
 
     def look(self) -> None:
-        """Whether to go on.
+        """Check the limits.
 
         Raises:
-            InterruptedError: somebody wants an end.
-            Unsupported: there are more terms than can be handled.
+            InterruptedError: the attack has to end.
+            Unsupported: there are too many terms.
         """
         if self._stopped():
             raise InterruptedError
-        if made() > self.most:
-            raise unsupported("makes too large terms: its paths and numbers multiply")
+        if term_count() > self.max_terms:
+            raise unsupported("makes terms that are too large")
 
     # -- decisions ---------------------------------------------------------------------------------------
     def decide(self, condition: Term) -> bool:
-        """The side that this run takes."""
+        """The side of a condition that this run takes."""
         if condition.value is not None:
             return bool(condition.value)
-        if condition.op == NOT:
+        if condition.op == Op.NOT:
             return not self.decide(condition.args[0])
         known = self.known(condition)
         if known is not None:
             return known
         frame = self._frames[-1]
-        at = len(frame.made)
+        at = len(frame.decisions)
         if at > DECISIONS:
             raise unsupported(f"makes more than {DECISIONS} decisions on one path")
         if at < len(frame.prefix):
             side = frame.prefix[at]
         else:
             side = True
-            frame.others.append((*(taken for _, taken in frame.made), False))
-        frame.made.append((condition, side))
+            frame.others.append((*(taken for _, taken in frame.decisions), False))
+        frame.decisions.append((condition, side))
         _learn(frame.known, condition, side)
         return side
 
     def here(self) -> Term:
-        """The condition of the path that runs now."""
+        """The condition of the current path."""
         literals = [
-            condition if side else algebra.not_(condition) for frame in self._frames for condition, side in frame.made
+            condition if side else algebra.not_(condition)
+            for frame in self._frames
+            for condition, side in frame.decisions
         ]
         return algebra.all_(*literals, *(frame.side for frame in self._frames))
 
     def fault(self, law: str, when: Term, message: str) -> None:
-        """Something goes wrong here if `when` holds."""
+        """Record a breach on the current path if `when` holds."""
         condition = algebra.all_(self.here(), when)
         if condition.value != 0:
             self.faults.append(Fault(law, condition, message))
 
     # -- merging -----------------------------------------------------------------------------------------
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run all paths of a function; its merged result. The state is the merged one afterwards."""
+        """Run all paths of a function, merge the states, and return the merged result.
+
+        If the results cannot be merged, each path of the function becomes a path of the caller.
+        """
         self.look()
         before, faults = self.state, len(self.faults)
-        outcomes: list[_Outcome] = []
+        finished: list[_Path] = []
         todo: list[tuple[bool, ...]] = [()]
         while todo:
             self.state = dict(before)
-            frame = _Run(todo.pop())
-            self._frames.append(frame)
-            self.runs += 1
+            path = _Path(todo.pop())
+            self._frames.append(path)
             try:
-                result = function(*arguments)
-                outcomes.append(_Outcome(frame.made, result, self.state))
+                path.result = function(*arguments)
+                path.state = self.state
             except DeadEnd:
-                outcomes.append(_Outcome(frame.made, None, None))
+                path.state = None
             finally:
                 self._frames.pop()
-            todo += frame.others
-            if len(outcomes) + len(todo) > PATHS:
+            finished.append(path)
+            todo += path.others
+            if len(finished) + len(todo) > PATHS:
                 raise unsupported(f"has more than {PATHS:,} paths")
-        alive = [one for one in outcomes if one.state is not None]
-        if not alive:
+        if all(path.state is None for path in finished):
             self.state = before
             raise DeadEnd
         try:
-            result, self.state = _merge(outcomes, 0, self)
-        except Apart:
+            result, self.state = _merge(finished, 0, self)
+        except NotMergeable:
             if not self._frames:
                 raise unsupported("returns different things on different paths") from None
             self.state = before
@@ -160,49 +168,49 @@ class Paths:
         return result
 
     def known(self, condition: Term) -> bool | None:
-        """Whether a condition is known to hold, or not to, on the path that runs now."""
-        plain, swapped = (condition.args[0], True) if condition.op == NOT else (condition, False)
+        """The value of a condition on the current path, None if it is not known."""
+        plain, swapped = (condition.args[0], True) if condition.op == Op.NOT else (condition, False)
         for frame in self._frames:
             if plain in frame.known:
                 return frame.known[plain] is not swapped
         return None
 
     def assumed(self) -> Assumed:
-        """What is assumed now, for `assume`."""
+        """The current assumptions, for `assume`."""
         frame = self._frames[-1]
         return frame.side, dict(frame.known)
 
     def assume(self, assumed: Assumed, condition: Term | None = None, holds: bool = True) -> None:
-        """Assume what was assumed before, and one condition more."""
+        """Return to earlier assumptions, and add a condition or its negation."""
         frame = self._frames[-1]
         frame.side, frame.known = assumed[0], dict(assumed[1])
-        for decided, taken in frame.made:  # a run keeps to its decisions
+        for decided, taken in frame.decisions:  # decisions stay, also those made since
             _learn(frame.known, decided, taken)
         if condition is not None:
             frame.side = algebra.all_(frame.side, condition if holds else algebra.not_(condition))
             _learn(frame.known, condition, holds)
 
     def dead_end(self) -> NoReturn:
-        """Whoever comes here does not go on."""
+        """End the current path."""
         self.before_dead_end()
         raise DeadEnd
 
 
 def _learn(known: dict[Term, bool], condition: Term, side: bool) -> None:
-    if condition.op == NOT:
+    if condition.op == Op.NOT:
         _learn(known, condition.args[0], not side)
         return
     known[condition] = side
-    if condition.op == ALL and side:
+    if condition.op == Op.ALL and side:
         for part in condition.args[0]:
             _learn(known, part, True)
 
 
 def merge_values(condition: Term, a: Any, b: Any, paths: Paths) -> Any:
-    """One value for two sides.
+    """The value that is `a` if the condition holds, else `b`.
 
     Raises:
-        Apart: there is none.
+        NotMergeable: the values are neither numbers nor equal.
     """
     if a is b:
         return a
@@ -212,27 +220,27 @@ def merge_values(condition: Term, a: Any, b: Any, paths: Paths) -> Any:
         return tuple(merge_values(condition, x, y, paths) for x, y in zip(a, b, strict=True))
     if getattr(a, "same", None) is not None and a.same(b):
         return a
-    raise Apart
+    raise NotMergeable
 
 
 def merge_states(condition: Term, a: State, b: State) -> State:
-    """One state for two sides; what only one of them made keeps that value, for the other never looks at it."""
+    """The state that is `a` if the condition holds, else `b`. A cell that only one side has keeps its value."""
     merged = dict(a)
-    for place, value in b.items():
-        mine = a.get(place)
-        merged[place] = value if mine is None else algebra.choose(condition, mine, value)
+    for key, value in b.items():
+        merged[key] = algebra.choose(condition, a[key], value) if key in a else value
     return merged
 
 
-def _merge(outcomes: list[_Outcome], depth: int, paths: Paths) -> tuple[Any, State]:
-    alive = [one for one in outcomes if one.state is not None]
+def _merge(paths: list[_Path], depth: int, owner: Paths) -> tuple[Any, State]:
+    """The merged result and state of paths that took the same first `depth` decisions."""
+    alive = [path for path in paths if path.state is not None]
     if len(alive) == 1:
         state = alive[0].state
         assert state is not None
         return alive[0].result, state
-    condition = alive[0].made[depth][0]
-    sides = [[one for one in alive if one.made[depth][1] is side] for side in (True, False)]
+    condition = alive[0].decisions[depth][0]
+    sides = [[path for path in alive if path.decisions[depth][1] is side] for side in (True, False)]
     if not sides[0] or not sides[1]:
-        return _merge(alive, depth + 1, paths)
-    (a, before), (b, after) = (_merge(side, depth + 1, paths) for side in sides)
-    return merge_values(condition, a, b, paths), merge_states(condition, before, after)
+        return _merge(alive, depth + 1, owner)
+    (a, before), (b, after) = (_merge(side, depth + 1, owner) for side in sides)
+    return merge_values(condition, a, b, owner), merge_states(condition, before, after)

@@ -1,7 +1,17 @@
-"""A function's text with its loops and choices made visible: the same statements, and marks around them.
+"""Rewrites functions so that `control_flow` decides how their loops and conditions run.
 
-A loop over `range` asks first how often it runs, so that one with an unknown number of iterations can run once,
-over what any iteration may find. An `if` that both sides leave at its end runs both and goes on once.
+A loop over `range` becomes a loop over LOOP(number, range arguments). An `if` becomes a loop over the sides that
+BRANCH(number, condition) yields. An `if` with a `return` or another jump stays: its sides are paths (see `paths`).
+
+    if x:                             __symbolic_if_1 = BRANCH(1, x)
+        y = 1                         for __symbolic_if_1_side in __symbolic_if_1:
+    else:                                 (y,) = __symbolic_if_1.enter(locals(), ["y"])
+        y = 2                             if __symbolic_if_1_side:
+                                              y = 1
+                                          else:
+                                              y = 2
+                                          __symbolic_if_1.leave(locals(), ["y"])
+                                      (y,) = __symbolic_if_1.merged()
 """
 
 from __future__ import annotations
@@ -20,9 +30,9 @@ BRANCH: Final = "__symbolic_branch"
 
 @cache
 def rewritten(function: FunctionType) -> CodeType | None:
-    """The code with marks; None where there is nothing to mark, or the text to be had is not the function's own."""
+    """The rewritten code. None if there is nothing to rewrite, or if the file does not hold the function's text."""
     if function.__code__ not in _codes(function.__code__.co_filename):
-        return None  # it was made otherwise, or its file has changed: it runs as it is
+        return None  # the function was generated, or the file has changed
     try:
         source = textwrap.dedent(inspect.getsource(function))
         tree = ast.parse(source)
@@ -33,18 +43,18 @@ def rewritten(function: FunctionType) -> CodeType | None:
         return None
     definition = tree.body[0]
     definition.decorator_list = []
-    marks = _Marks()
-    definition.body = marks.block(definition.body)
-    if not marks.count:
+    rewriter = _Rewriter()
+    definition.body = rewriter.block(definition.body)
+    if not rewriter.count:
         return None
     ast.fix_missing_locations(tree)
     code = compile(tree, function.__code__.co_filename, "exec")
-    return next(one for one in code.co_consts if isinstance(one, CodeType) and one.co_name == function.__name__)
+    return next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == function.__name__)
 
 
 @cache
 def _codes(file: str) -> frozenset[CodeType]:
-    """Every function's code that the text of a file gives."""
+    """The code of every function in a file."""
     try:
         todo = [compile("".join(linecache.getlines(file)), file, "exec", dont_inherit=True)]
     except (SyntaxError, ValueError):
@@ -52,12 +62,12 @@ def _codes(file: str) -> frozenset[CodeType]:
     found: set[CodeType] = set()
     while todo:
         found.add(todo[-1])
-        todo += [one for one in todo.pop().co_consts if isinstance(one, CodeType)]
+        todo += [const for const in todo.pop().co_consts if isinstance(const, CodeType)]
     return frozenset(found)
 
 
 def _assigned(nodes: list[ast.stmt]) -> list[str]:
-    """The names that statements assign, those of marks left out."""
+    """The local variables that statements assign."""
     names = {
         node.id
         for statement in nodes
@@ -67,8 +77,8 @@ def _assigned(nodes: list[ast.stmt]) -> list[str]:
     return sorted(names)
 
 
-def _leaves(nodes: list[ast.stmt], in_loop: bool = False) -> bool:
-    """Whether control may leave statements otherwise than at their end, or cannot be run twice."""
+def _jumps(nodes: list[ast.stmt], in_loop: bool = False) -> bool:
+    """Whether control may leave statements before their end, or they cannot run twice."""
     for node in nodes:
         if isinstance(node, (ast.Return, ast.Raise, ast.Try, ast.With, ast.FunctionDef, ast.Global, ast.Assert)):
             return True
@@ -76,17 +86,17 @@ def _leaves(nodes: list[ast.stmt], in_loop: bool = False) -> bool:
             return True
         inside = in_loop or isinstance(node, (ast.For, ast.While))
         for block in (getattr(node, "body", []), getattr(node, "orelse", [])):
-            if _leaves(block, inside):
+            if _jumps(block, inside):
                 return True
     return False
 
 
-class _Marks:
+class _Rewriter:
     def __init__(self) -> None:
         self.count = 0
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        return [one for statement in body for one in self._statement(statement)]
+        return [new for statement in body for new in self._statement(statement)]
 
     def _statement(self, node: ast.stmt) -> list[ast.stmt]:
         if isinstance(node, ast.If):
@@ -106,10 +116,7 @@ class _Marks:
         assert isinstance(node.iter, ast.Call)
         name = self._new("for")
         names = _assigned(node.body)
-        start = _at(node, f"{name} = {LOOP}({self.count})")
-        assert isinstance(start, ast.Assign)
-        assert isinstance(start.value, ast.Call)
-        start.value.args += node.iter.args
+        start = _call(node, name, LOOP, self.count, *node.iter.args)
         carry = f"{_targets(names)} = {name}.carry(locals(), {names!r})"
         node.iter = ast.copy_location(ast.Name(name, ast.Load()), node.iter)
         node.body = self.block(node.body)
@@ -121,18 +128,15 @@ class _Marks:
         return [start, node, *after]
 
     def _if(self, node: ast.If) -> list[ast.stmt]:
-        leaves = _leaves(node.body) or _leaves(node.orelse)
+        jumps = _jumps(node.body) or _jumps(node.orelse)
         names = _assigned([*node.body, *node.orelse])
         node.body = self.block(node.body)
         node.orelse = self.block(node.orelse)
-        if leaves:
+        if jumps:
             return [node]
         name = self._new("if")
         side = f"{name}_side"
-        start = _at(node, f"{name} = {BRANCH}({self.count}, 0)")
-        assert isinstance(start, ast.Assign)
-        assert isinstance(start.value, ast.Call)
-        start.value.args[1] = node.test
+        start = _call(node, name, BRANCH, self.count, node.test)
         node.test = ast.copy_location(ast.Name(side, ast.Load()), node.test)
         loop = _at(node, f"for {side} in {name}:\n pass")
         assert isinstance(loop, ast.For)
@@ -151,14 +155,23 @@ def _over_range(node: ast.For) -> bool:
     call = node.iter
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range"):
         return False
-    return not call.keywords and not any(isinstance(one, ast.Starred) for one in call.args)
+    return not call.keywords and not any(isinstance(argument, ast.Starred) for argument in call.args)
+
+
+def _call(node: ast.stmt, name: str, function: str, number: int, *arguments: ast.expr) -> ast.stmt:
+    """The statement `name = function(number, *arguments)` at the line of another statement."""
+    statement = _at(node, f"{name} = {function}({number})")
+    assert isinstance(statement, ast.Assign)
+    assert isinstance(statement.value, ast.Call)
+    statement.value.args += arguments
+    return statement
 
 
 def _at(node: ast.stmt, text: str) -> ast.stmt:
-    """A statement at the line of another."""
-    made = ast.parse(text).body[0]
-    for one in ast.walk(made):
-        if isinstance(one, (ast.stmt, ast.expr)):
-            ast.copy_location(one, node)
-            one.end_lineno = one.lineno = node.lineno
-    return made
+    """A statement at the line of another one."""
+    statement = ast.parse(text).body[0]
+    for part in ast.walk(statement):
+        if isinstance(part, (ast.stmt, ast.expr)):
+            ast.copy_location(part, node)
+            part.end_lineno = part.lineno = node.lineno
+    return statement

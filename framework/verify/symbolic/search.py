@@ -1,4 +1,4 @@
-"""Class after class and bound after bound: what each claim comes to."""
+"""Divides the orders into classes, and decides which method answers which law, and for how long."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.check import Violation
@@ -15,76 +15,71 @@ from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.finding import OWED, Verdict
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.symbolic import algebra, term
-from foliolab.framework.verify.symbolic.attack import NAME, OWNERS
-from foliolab.framework.verify.symbolic.induction import WITHIN, Induction
-from foliolab.framework.verify.symbolic.questions import (
-    Asked,
+from foliolab.framework.verify.symbolic.additive import AdditiveState
+from foliolab.framework.verify.symbolic.attack import NAME
+from foliolab.framework.verify.symbolic.induction import BOUND, Induction
+from foliolab.framework.verify.symbolic.laws import (
+    LawClaim,
+    Query,
     claimed,
-    claimed_keys,
-    questions,
-    truth_of_course,
-    truth_of_sums,
+    queries,
+    truth_of_mappings,
+    truth_of_steps,
 )
-from foliolab.framework.verify.symbolic.solver import Question
+from foliolab.framework.verify.symbolic.solver import Reply, solve
 from foliolab.framework.verify.symbolic.space import FOLIO
-from foliolab.framework.verify.symbolic.sums import Sums
 from foliolab.framework.verify.symbolic.symmetry import Partition
 from foliolab.framework.verify.symbolic.term import Term
-from foliolab.framework.verify.symbolic.unrolling import Course
-from foliolab.framework.verify.symbolic.witness import Script, counterexample, run
-from foliolab.framework.verify.symbolic.z3_terms import Unsolvable
+from foliolab.framework.verify.symbolic.unrolling import Unrolling
+from foliolab.framework.verify.symbolic.witness import Witness
 
-PATIENCE: Final = (0.5, 6.0, 1e9)
-"""Seconds of computing for a question where the state is a sum: what takes longer is asked again after all others."""
-FEW: Final = 2
+OWNERS: Final = 5
+"""MMs at a time, at most, where the state is additive."""
+ADDITIVE_SECONDS: Final = (0.5, 6.0, 1e9)
+"""Computing time for a query where the state is additive. What takes longer is asked again after all others."""
+FEW_OWNERS: Final = 2
 """MMs that are tried first, for small counterexamples."""
-FEW_FIRST: Final = 0.5
-LARGEST_FIRST: Final = 3.0
-"""Seconds of computing for few MMs, and for the largest folio of a class."""
-INDUCTION: Final = 0.4
-"""Of a class's time, what induction may take."""
-ALIKE: Final = 2
-"""Steps after which orders are told apart by their terms."""
+FEW_OWNERS_SECONDS: Final = 0.5
+LARGEST_FOLIO_SECONDS: Final = 3.0
+"""Computing time for few MMs, and for the largest folio of a class."""
+INDUCTION_SHARE: Final = 0.4
+"""The share of a class's time for induction."""
+SAMPLE_STEPS: Final = 2
+"""Steps after which orders with the same terms are one class."""
+LATE: Final = "the time was over"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a claim comes to in one class.
+    """The verdict on a claim for one class.
 
     Args:
         law: the law that was asked for.
-        claim: the capability.
+        claim: the claim.
         verdict: see `finding.Finding`.
-        what: the class, such as "files of order 6 to 9".
-        within: how far that was looked at, or why it is not known.
-        example: where refuted.
-        asked: questions to the solver.
+        folios: the class, such as "files' folios of order 6 to 9".
+        bound: the bound of the verdict, or the reason why the claim is undecided.
+        example: the counterexample of a refuted claim.
+        queries: how often z3 was asked.
     """
 
     law: str
     claim: str
     verdict: Verdict
-    what: str
-    within: str
+    folios: str
+    bound: str
     example: Counterexample | None = None
-    asked: int = 0
-
-    @property
-    def bound(self) -> str:
-        """Class and bound."""
-        return f"{self.what}: {self.within}"
+    queries: int = 0
 
 
 @dataclass(frozen=True)
-class Class:
-    """Orders whose folios a policy's text treats alike."""
+class OrderClass:
+    """Orders of folios for which a policy gives the same terms."""
 
     anon: bool
     orders: tuple[int, ...]
 
-    @property
-    def told(self) -> str:
-        """In words."""
+    def __str__(self) -> str:
         kind = "anonymous folios" if self.anon else "files' folios"
         if len(self.orders) == 1:
             return f"{kind} of order {self.orders[0]}"
@@ -94,7 +89,7 @@ class Class:
 
 
 class Search:
-    """One policy's classes, one after the other."""
+    """All classes of one policy."""
 
     def __init__(self, scheme: Scheme, budget: Budget, steps: int, orders: range | None, tell: Tell) -> None:
         self.scheme = scheme
@@ -102,291 +97,276 @@ class Search:
         self.steps = steps
         self.orders = orders or range(1, scheme.policy.max_order + 1)
         self.tell = tell
-        self.asked = 0
+        self.queries = 0
         self.began = time.monotonic()
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What is found, as soon as it is: classes with many orders first, and no question long before all were put."""
-        term.forget()
-        found = [one for anon in (True, False) for one in self.classes(anon)]
-        found.sort(key=lambda one: -len(one.orders))
-        classes = [_OneClass(self, one, self.budget) for one in found]
-        sums = [one for one in classes if not self._late(one) and one.sums is not None]
-        for patience in PATIENCE:
-            for one in sums:
+        """The outcomes, each as soon as it is known. Classes with many orders come first.
+
+        Raises:
+            InterruptedError: the time was over before the classes were known.
+        """
+        term.reset()
+        found = [order_class for anon in (True, False) for order_class in self.classes(anon)]
+        found.sort(key=lambda order_class: -len(order_class.orders))
+        classes = [_ClassSearch(self, order_class, self.budget) for order_class in found]
+        additive = [search for search in classes if search.find_additive_state()]
+        for seconds in ADDITIVE_SECONDS:
+            for search in additive:
                 try:
-                    yield from one.by_sums(patience)
+                    yield from search.by_additive_state(seconds)
                 except InterruptedError:
                     break
-        others = [one for one in classes if one not in sums]
-        for number, one in enumerate(others):
-            one.budget = self.budget.part(1 / (len(others) - number))
+        others = [search for search in classes if search not in additive]
+        for number, search in enumerate(others):
+            search.budget = self.budget.part(1 / (len(others) - number))
             try:
-                yield from one.by_steps()
+                yield from search.by_steps()
             except InterruptedError:
-                one.late()
-        for one in classes:
-            yield from one.rest()
+                search.interrupt()
+        for search in classes:
+            yield from search.remaining()
 
-    def _late(self, one: _OneClass) -> bool:
-        """Whether time was over before it was known what a class is."""
-        try:
-            one.prepare()
-        except InterruptedError:
-            return True
-        return False
+    def unrolling(self, order_class: OrderClass) -> Unrolling:
+        """An unrolling before its first step."""
+        order, stopped = order_class.orders[-1], lambda: not self.budget.left
+        return Unrolling(self.scheme, order, self.orders[-1], order_class.anon, stopped)
 
-    def course(self, order: int, anon: bool) -> Course:
-        """A folio's course, before its first step."""
-        return Course(self.scheme, order, self.orders[-1], anon, lambda: not self.budget.left)
-
-    def classes(self, anon: bool) -> list[Class]:
+    def classes(self, anon: bool) -> list[OrderClass]:
         """The classes of orders: those with the same terms after a few steps."""
         alike: dict[object, list[int]] = {}
         for order in self.orders:
             if order == 1 and anon:
                 continue  # the kernel has no such folios
             self.progress(f"classes of {'anonymous folios' if anon else 'files'}", order)
-            course = self.course(order, anon)
-            apart = {(FOLIO, course.space.layouts["folio"].by_name["_flags_1"].offset)}
-            for _ in range(ALIKE):
-                course.step()
-            state = course.paths.state
-            key = tuple(state[place] for place in sorted(state) if place not in apart)
+            unrolling = self.unrolling(OrderClass(anon, (order,)))
+            order_field = (FOLIO, unrolling.space.layouts["folio"].by_name["_flags_1"].offset)
+            for _ in range(SAMPLE_STEPS):
+                unrolling.step()
+            state = unrolling.paths.state
+            key = tuple(state[cell] for cell in sorted(state) if cell != order_field)
             room = tuple(stored.page < 1 << order for stored in self.scheme.stored("folio"))
             alike.setdefault((key, room), []).append(order)
-        return [Class(anon, tuple(orders)) for orders in alike.values()]
+        return [OrderClass(anon, tuple(orders)) for orders in alike.values()]
 
     def progress(self, what: str, depth: int) -> None:
-        """Tell how far it is."""
+        """Report the progress."""
         seconds = max(time.monotonic() - self.began, 1e-3)
-        self.tell(Progress(NAME, what, self.asked, depth, self.asked / seconds))
+        self.tell(Progress(NAME, what, self.queries, depth, self.queries / seconds))
 
 
-class _OneClass:
-    def __init__(self, search: Search, one: Class, budget: Budget) -> None:
+class _ClassSearch:
+    """The search for one class.
+
+    Attributes:
+        bounds: the claims that are not refuted, and the bound up to which each holds, "" for none.
+        undecided: the claims that are not followed further, and why.
+        timed_out: those of `undecided` that more time may decide.
+        proved: the claims that hold for any number of operations.
+    """
+
+    def __init__(self, search: Search, order_class: OrderClass, budget: Budget) -> None:
         self.search = search
         self.scheme = search.scheme
-        self.one = one
+        self.folios = order_class
         self.budget = budget
-        self.open: dict[tuple[str, str], str] = {key: "" for key in claimed(self.scheme, one.anon)}
-        """Claims that may still hold, and how far they were found to."""
-        self.stuck: dict[tuple[str, str], str] = {}
-        self.proved: set[tuple[str, str]] = set()
-        """Claims that hold for any number of operations."""
-        self.again: set[tuple[str, str]] = set()
-        """Those that were not answered in time, but may be with more of it."""
-        self.asked_of: dict[tuple[str, str], Asked] = {}
-        self.patience = PATIENCE[-1]
-        """Seconds for a question."""
-        self.sums: Sums | None = None
-        self.held: list[tuple[Term, Term]] = []
+        self.bounds: dict[LawClaim, str] = dict.fromkeys(claimed(self.scheme, order_class.anon), "")
+        self.undecided: dict[LawClaim, str] = {}
+        self.timed_out: set[LawClaim] = set()
+        self.proved: set[LawClaim] = set()
+        self.queries: dict[LawClaim, Query] = {}
+        self.seconds = ADDITIVE_SECONDS[-1]
+        self.mappings: list[tuple[Term, Term]] = []
 
-    def prepare(self) -> None:
-        """Find out whether the state is a sum."""
-        course = self.search.course(self.one.orders[-1], self.one.anon)
-        sums = Sums(course)
-        if sums.find():
-            self.sums, self.course, self.held = sums, course, sums.held_by(OWNERS)
+    def find_additive_state(self) -> bool:
+        """Whether the state is additive. False if the time was over before."""
+        try:
+            self.unrolling = self.search.unrolling(self.folios)
+            additive = AdditiveState(self.unrolling)
+            if additive.find():
+                self.mappings = additive.map_by(OWNERS)
+        except InterruptedError:
+            return False
+        return bool(self.mappings)
 
-    def rest(self) -> Iterator[Outcome]:
-        """What the claims come to that are not refuted."""
-        asked = self.search.asked
-        for (law, claim), within in self.open.items():
-            why = self.stuck.get((law, claim))
-            if why is None and not within:
-                why = "the time was over"
-            if why:
-                so_far = f"{why} (held for {within})" if within else why
-                yield Outcome(law, claim, "undecided", self.one.told, so_far, None, asked)
-            else:
-                yield Outcome(law, claim, "held", self.one.told, within, None, asked)
+    def remaining(self) -> Iterator[Outcome]:
+        """The outcomes of the claims that are not refuted."""
+        for (law, claim), bound in self.bounds.items():
+            reason = self.undecided.get((law, claim), "" if bound else LATE)
+            verdict: Verdict = "undecided" if reason else "held"
+            text = f"{reason} (held for {bound})" if reason and bound else reason or bound
+            yield Outcome(law, claim, verdict, str(self.folios), text, None, self.search.queries)
 
-    def late(self) -> None:
-        """The time was over in the midst of something."""
-        for key in self.open:
-            if key not in self.proved:
-                self.stuck.setdefault(key, "the time was over")
+    def interrupt(self) -> None:
+        """The time was over during a step."""
+        for key in self.bounds.keys() - self.proved:
+            self.undecided.setdefault(key, LATE)
 
-    # -- the state is a sum ------------------------------------------------------------------------------
-    def by_sums(self, patience: float) -> Iterator[Outcome]:
-        """Ask what is not answered yet, for so long; where something breaks, the other orders by themselves."""
-        self.patience = patience
-        within = f"any operations (fewer than 2^26), at most {OWNERS} MMs at a time"
-        found = list(self._of_sums(within))
+    # -- additive states ---------------------------------------------------------------------------------
+    def by_additive_state(self, seconds: float) -> Iterator[Outcome]:
+        """Ask what is not answered yet. If an order breaks a law, ask the other orders of the class one by one."""
+        self.seconds = seconds
+        found = list(self._ask_additive())
         yield from found
-        if found and len(self.one.orders) > 1:
+        if found and len(self.folios.orders) > 1:
             yield from self._other_orders(found)
 
     def _other_orders(self, found: list[Outcome]) -> Iterator[Outcome]:
-        mine = {(one.law, one.claim) for one in found} & claimed_keys(self.scheme, self.one.anon)
-        others = [order for order in self.one.orders if Class(self.one.anon, (order,)).told != found[0].what]
-        for number, order in enumerate(others):
-            budget = self.search.budget.part(1 / (2 * (len(others) - number) + 2))  # what breaks deserves time
-            single = _OneClass(self.search, Class(self.one.anon, (order,)), budget)
-            single.open = {key: "" for key in single.open if key in mine}
-            single.prepare()
-            yield from single.by_sums(PATIENCE[-1])
-            yield from single.rest()
+        laws = {(outcome.law, outcome.claim) for outcome in found}
+        singles = [OrderClass(self.folios.anon, (order,)) for order in self.folios.orders]
+        others = [single for single in singles if str(single) != found[0].folios]
+        for number, single in enumerate(others):
+            budget = self.search.budget.part(1 / (2 * (len(others) - number) + 2))
+            search = _ClassSearch(self.search, single, budget)
+            search.bounds = {key: "" for key in search.bounds if key in laws}
+            search.find_additive_state()
+            yield from search.by_additive_state(ADDITIVE_SECONDS[-1])
+            yield from search.remaining()
 
-    def _of_sums(self, within: str) -> Iterator[Outcome]:
-        course = self.course
-        wanted = {key for key in self.open if key not in self.asked_of and self._wanted(key)}
-        for asked in questions(course, truth_of_sums(self.held), wanted):
-            self.asked_of[asked.law, asked.claim] = asked
-        ids = [mm_id for mm_id, _ in self.held]
-        apart = [algebra.not_(algebra.eq(a, b)) for i, a in enumerate(ids) for b in ids[:i]]
-        fits = [algebra.le(count, course.pages) for _, count in self.held]
-        given = [*apart, *fits, _one_of(course.pages, self.one.orders)]
-        if self.one.anon:
-            given.append(algebra.le(term.const(1), self.held[0][1]))
-        for key, asked in self.asked_of.items():
-            if key in self.open and self._wanted(key):
-                self.search.progress(f"{self.one.told}, {asked.law}, up to {OWNERS} MMs", OWNERS)
-                yield from self._ask(asked, given, within, lambda values: self._held(values, OWNERS, course))
+    def _ask_additive(self) -> Iterator[Outcome]:
+        wanted = {key for key in self.bounds if key not in self.queries and self._is_open(key)}
+        for query in queries(self.unrolling, truth_of_mappings(self.mappings), wanted):
+            self.queries[query.law, query.claim] = query
+        ids = [mm_id for mm_id, _ in self.mappings]
+        different = [algebra.not_(algebra.eq(a, b)) for i, a in enumerate(ids) for b in ids[:i]]
+        fits = [algebra.le(count, self.unrolling.pages) for _, count in self.mappings]
+        given = [*different, *fits, self._pages_of_class()]
+        if self.folios.anon:
+            given.append(algebra.le(term.const(1), self.mappings[0][1]))
+        for key, query in self.queries.items():
+            if key in self.bounds and self._is_open(key):
+                self.search.progress(f"{self.folios}, {query.law}, up to {OWNERS} MMs", OWNERS)
+                bound = f"any operations (fewer than 2^26), at most {OWNERS} MMs at a time"
+                yield from self._ask(query, given, bound, self._additive_witness)
 
-    def _wanted(self, key: tuple[str, str]) -> bool:
-        """Whether a question is not answered, though it can be asked."""
-        return not self.open[key] and (key not in self.stuck or key in self.again)
+    def _is_open(self, key: LawClaim) -> bool:
+        """A query has no answer, but may get one."""
+        return not self.bounds[key] and (key not in self.undecided or key in self.timed_out)
 
-    def _held(self, values: dict[str, int], owners: int, course: Course) -> Script:
-        script = Script(values["P"].bit_length() - 1, course.anon)
-        script.hold([(values.get(f"id{i}", 0), values.get(f"held{i}", 0)) for i in range(owners)])
-        if course.anon:
-            script.write(values.get("id0", 1))
-        return script
+    def _additive_witness(self, values: dict[str, int]) -> Witness:
+        witness = Witness(values["P"].bit_length() - 1, self.folios.anon)
+        witness.map_by([(values.get(f"id{i}", 0), values.get(f"held{i}", 0)) for i in range(OWNERS)])
+        if self.folios.anon:
+            witness.write(values.get("id0", 1))
+        return witness
 
-    # -- any number of operations ------------------------------------------------------------------------
-    def _by_induction(self) -> None:
-        """What is proved so need not be asked of so many operations."""
-        self.search.progress(f"{self.one.told}, by induction", 1)
-        course = self.search.course(self.one.orders[-1], self.one.anon)
-        attempt = Induction(course, [_one_of(course.pages, self.one.orders)], self.budget.part(INDUCTION))
-        for key in attempt.proved(set(self.open)):
-            self.open[key] = WITHIN
-            self.proved.add(key)
-        self.search.asked += attempt.asked
+    def _pages_of_class(self) -> Term:
+        pages = term.var("P", 2, 1 << self.search.orders[-1])
+        return algebra.any_(*(algebra.eq(pages, term.const(1 << order)) for order in self.folios.orders))
 
-    # -- one operation after the other -------------------------------------------------------------------
+    # -- other states ------------------------------------------------------------------------------------
     def by_steps(self) -> Iterator[Outcome]:
-        """Ask after each of some operations, what induction does not prove."""
-        self._by_induction()
-        course = self.search.course(self.one.orders[-1], self.one.anon)
-        given = [_one_of(course.pages, self.one.orders)]
+        """Try induction, then ask the remaining laws after each step of an unrolling."""
+        self.search.progress(f"{self.folios}, by induction", 1)
+        given = [self._pages_of_class()]
+        induction = Induction(self.search.unrolling(self.folios), given, self.budget.part(INDUCTION_SHARE))
+        for key in induction.proved(set(self.bounds)):
+            self.bounds[key] = BOUND
+            self.proved.add(key)
+        self.search.queries += induction.queries
+        unrolling = self.search.unrolling(self.folios)
         for number in range(1, self.search.steps + 1):
-            if self.open and all(key in self.stuck or key in self.proved for key in self.open):
+            if self.bounds and self.bounds.keys() <= self.undecided.keys() | self.proved:
                 return
-            course.step()
-            within = f"{number} operations in a row" if number > 1 else "1 operation"
-            given.append(course.legal[-1])
-            faults = [f for f in course.faults[-1] if f.when is not term.FALSE]
+            unrolling.step()
+            bound = f"{number} operations in a row" if number > 1 else "1 operation"
+            given.append(unrolling.legal[-1])
+            faults = [fault for fault in unrolling.faults[-1] if fault.when is not term.FALSE]
             for fault in faults:
-                asked = Asked(fault.law, OWED, fault.when)
-                self.open.setdefault((fault.law, OWED), "")
-                yield from self._ask(asked, given, within, lambda values: self._stepped(values, course, None))
+                self.bounds.setdefault((fault.law, OWED), "")
+                query = Query(fault.law, OWED, fault.when)
+                yield from self._ask(query, given, bound, partial(_steps_witness, unrolling, ""))
             given += [algebra.not_(fault.when) for fault in faults]
-            wanted = {key for key in self.open if key not in self.stuck and key not in self.proved}
-            for asked in questions(course, truth_of_course(course), wanted):
-                self.search.progress(f"{self.one.told}, {asked.law}", number)
-                mine = "asking" if asked.law == "reuse" else None
-                yield from self._ask(asked, given, within, partial(self._stepped, course=course, asking=mine))
+            wanted = self.bounds.keys() - self.undecided.keys() - self.proved
+            for query in queries(unrolling, truth_of_steps(unrolling), wanted):
+                self.search.progress(f"{self.folios}, {query.law}", number)
+                writer = "asking" if query.law == "reuse" else ""
+                yield from self._ask(query, given, bound, partial(_steps_witness, unrolling, writer))
 
-    def _stepped(self, values: dict[str, int], course: Course, asking: str | None) -> Script:
-        script = Script(values["P"].bit_length() - 1, course.anon)
-        for i, step in enumerate(course.steps):
-            kind = values.get(f"kind{i}", 0) if step.kind.value is None else step.kind.value
-            script.step(kind, values.get(f"id{i}", 1), values.get(f"nr{i}", 1))
-        if asking is not None:
-            script.write(values.get(asking, 1))
-        return script
-
-    # -- questions ---------------------------------------------------------------------------------------
+    # -- queries -----------------------------------------------------------------------------------------
     def _ask(
-        self, asked: Asked, given: list[Term], within: str, script_of: Callable[[dict[str, int]], Script]
+        self, query: Query, given: list[Term], bound: str, witness_of: Callable[[dict[str, int]], Witness]
     ) -> Iterator[Outcome]:
-        """Ask whether a law can be broken; outcomes are refutations, the rest is noted."""
-        key = (asked.law, asked.claim)
-        if key not in self.open or (key in self.stuck and key not in self.again):
+        """Ask whether a law can be broken. Yield refutations, and note all other answers."""
+        key = (query.law, query.claim)
+        if key not in self.bounds or (key in self.undecided and key not in self.timed_out):
             return
-        self.stuck.pop(key, None)
-        self.again.discard(key)
+        self.undecided.pop(key, None)
+        self.timed_out.discard(key)
         if not self.budget.left:
-            self.stuck[key] = "the time was over"
+            self.undecided[key] = LATE
             return
-        reply, why = self._reply(asked, given)
-        if reply == "no":
-            self.open[key] = within
-        elif reply == "unknown":
-            self.stuck[key] = why or f"{within}: undecided, the time was over"
-            if not why:
-                self.again.add(key)
+        reply = self._reply(query, given)
+        if reply.answer == "unsatisfiable":
+            self.bounds[key] = bound
+        elif reply.answer == "unknown":
+            self.undecided[key] = reply.reason or f"{bound}: undecided, the time was over"
+            if not reply.reason:
+                self.timed_out.add(key)
         else:
-            script = script_of(reply)
-            broken = run(script, self.scheme)
-            yield from self._confirmed(script, broken, within)
-            if key in self.open and any((one.law, one.claim) == key for one in broken):
-                self.stuck[key] = f"{within}: it breaks, but only after {broken[0].law} did"
-            elif key in self.open:
-                self.stuck[key] = f"{within}: a state was found in which it breaks, but the interpreted run does not"
+            witness = witness_of(reply.values)
+            broken = witness.run(self.scheme)
+            yield from self._confirmed(witness, broken, bound)
+            if key in self.bounds and any((violation.law, violation.claim) == key for violation in broken):
+                self.undecided[key] = f"{bound}: it breaks, but only after {broken[0].law} did"
+            elif key in self.bounds:
+                self.undecided[key] = f"{bound}: a state was found in which it breaks, but the interpreted run does not"
 
-    def _reply(self, asked: Asked, given: list[Term]) -> tuple[Literal["no", "unknown"] | dict[str, int], str]:
-        if asked.why_not:
-            return "unknown", asked.why_not
-        if asked.broken is term.FALSE:
-            return "no", ""
-        reply, why = self._solved(asked.broken, given, self.patience)
-        if reply == "unknown" and not why and self.held and self.patience == PATIENCE[0]:
-            found = self._probed(asked.broken, given)
-            return (found, "") if found else (reply, why)
-        return reply, why
+    def _reply(self, query: Query, given: list[Term]) -> Reply:
+        if query.unsupported:
+            return Reply("unknown", reason=query.unsupported)
+        reply = self._solve(query.broken, given, self.seconds)
+        if reply.answer == "unknown" and not reply.reason and self.mappings and self.seconds == ADDITIVE_SECONDS[0]:
+            return self._in_special_case(query.broken, given) or reply
+        return reply
 
-    def _probed(self, broken: Term, given: list[Term]) -> dict[str, int] | None:
-        """What breaks a law with few MMs, or in the largest folio: easier to find than in all of a class."""
-        largest = 1 << self.one.orders[-1]
-        for fixed, patience in (
-            ({count: term.const(0) for _, count in self.held[FEW:]}, FEW_FIRST),
-            ({self.course.pages: term.const(largest)}, LARGEST_FIRST),
+    def _in_special_case(self, broken: Term, given: list[Term]) -> Reply | None:
+        """A breach with few MMs, or in the largest folio: easier to find than in the whole class."""
+        largest = 1 << self.folios.orders[-1]
+        few = {count: term.const(0) for _, count in self.mappings[FEW_OWNERS:]}
+        for fixed, seconds in (
+            (few, FEW_OWNERS_SECONDS),
+            ({self.unrolling.pages: term.const(largest)}, LARGEST_FOLIO_SECONDS),
         ):
-            some, *rest = (algebra.substitute(one, fixed.get) for one in (broken, *given))
-            reply, _ = self._solved(some, rest, patience)
-            if isinstance(reply, dict):
-                return reply | {str(one.args[0]): value.args[0] for one, value in fixed.items()}
+            question, *rest = (algebra.substitute(part, fixed.get) for part in (broken, *given))
+            reply = self._solve(question, rest, seconds)
+            if reply.answer == "satisfiable":
+                values = {str(variable.args[0]): value.args[0] for variable, value in fixed.items()}
+                return Reply("satisfiable", reply.values | values)
         return None
 
-    def _solved(
-        self, broken: Term, given: list[Term], patience: float
-    ) -> tuple[Literal["no", "unknown"] | dict[str, int], str]:
-        if broken is term.FALSE:
-            return "no", ""
-        ids = [one for one in term.variables([broken, *given]) if one.args[0].startswith(("id", "asking"))]
+    def _solve(self, broken: Term, given: list[Term], seconds: float) -> Reply:
+        variables = term.variables([broken, *given])
+        ids = [variable for variable in variables if variable.args[0].startswith(("id", "asking"))]
         partition = Partition(ids)
         if partition.applies([broken, *given]):
-            given = [*(partition.rewritten(one) for one in given), *partition.laws()]
+            given = [*(partition.rewritten(part) for part in given), *partition.laws()]
             broken = partition.rewritten(broken)
-        question = Question(self.budget, [broken, *given])
-        try:
-            question.hold(*given)
-            reply = question.ask(broken, patience)
-        except Unsolvable as fault:
-            return "unknown", fault.what
-        self.search.asked += question.asked
-        if reply.answer != "yes":
-            return reply.answer, ""
-        return (partition.values(reply.values) | reply.values if ids else reply.values), ""
+        reply = solve(broken, given, self.budget, seconds)
+        self.search.queries += reply.queries
+        if reply.answer == "satisfiable":
+            return Reply("satisfiable", partition.values(reply.values) | reply.values)
+        return reply
 
-    def _confirmed(self, script: Script, broken: list[Violation], within: str) -> Iterator[Outcome]:
-        """Those breaches in the run of a script that a replay of the file confirms."""
-        what = Class(self.one.anon, (script.order,)).told
+    def _confirmed(self, witness: Witness, broken: list[Violation], bound: str) -> Iterator[Outcome]:
+        """The breaches in the run of a witness that a replay of the counterexample's file confirms."""
+        folios = str(OrderClass(self.folios.anon, (witness.order,)))
         for violation in broken:
             key = (violation.law, violation.claim)
             if violation.claim and violation.claim not in self.scheme.capabilities:
                 continue
-            example = counterexample(script, self.scheme, violation)
+            example = witness.counterexample(self.scheme, violation)
             if confirm(example, self.scheme):
-                self.open.pop(key, None)
-                self.stuck.pop(key, None)
-                yield Outcome(*key, "refuted", what, within, example, self.search.asked)
+                self.bounds.pop(key, None)
+                self.undecided.pop(key, None)
+                yield Outcome(*key, "refuted", folios, bound, example, self.search.queries)
 
 
-def _one_of(pages: Term, orders: tuple[int, ...]) -> Term:
-    return algebra.any_(*(algebra.eq(pages, term.const(1 << order)) for order in orders))
+def _steps_witness(unrolling: Unrolling, writer: str, values: dict[str, int]) -> Witness:
+    witness = Witness(values["P"].bit_length() - 1, unrolling.anon)
+    for i, step in enumerate(unrolling.steps):
+        kind = values.get(f"kind{i}", 0) if step.kind.value is None else step.kind.value
+        witness.step(kind, values.get(f"id{i}", 1), values.get(f"nr{i}", 1))
+    if writer:
+        witness.write(values.get(writer, 1))
+    return witness

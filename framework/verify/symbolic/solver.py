@@ -1,11 +1,16 @@
-"""Whether a truth can hold: linear arithmetic by z3, equations with large factors by exact enumeration first."""
+"""Asks z3 whether a term can be true under assumptions.
+
+z3 gets linear arithmetic. Equations with large factors, and congruences, are free Booleans at first: if the rest is
+unsatisfiable, nothing else is needed. Otherwise their solutions are enumerated (`diophantine`), and z3 gets them as
+lists of values.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Literal
 
@@ -13,87 +18,145 @@ import z3
 
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.symbolic.diophantine import TooMany, groups, solutions
-from foliolab.framework.verify.symbolic.term import CONGRUENT, Term
-from foliolab.framework.verify.symbolic.z3_terms import Lowering, split_variables
+from foliolab.framework.verify.symbolic.term import FALSE, Op, Term
+from foliolab.framework.verify.symbolic.z3_terms import Translator, Unsolvable, split_variables
 
-Answer = Literal["no", "yes", "unknown"]
 LISTED: Final = 64
-"""Solutions of an equation that the solver is given as one list."""
+"""Solutions of an equation that z3 gets as one list."""
 CHUNK: Final = 24
-MANY: Final = 1 << 17
-"""Solutions that are looked for at most."""
-LOOK: Final = 0.1
-"""Seconds between two looks at the budget while the solver works."""
+"""Solutions that z3 gets at a time, where there are more."""
+CHUNKS: Final = 40
+MAX_SOLUTIONS: Final = 1 << 17
+POLL: Final = 0.1
+"""Seconds between two looks at the budget while z3 works."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The solver's answer.
+    """The answer to a query.
 
     Args:
-        answer: whether there are such values.
-        values: the variables' values by name, where there are.
+        answer: whether the query is satisfiable.
+        values: values of the variables by name, if it is.
+        queries: how often z3 was asked.
+        reason: why the answer is unknown, if time is not the reason.
     """
 
-    answer: Answer
-    values: dict[str, int]
+    answer: Literal["unsatisfiable", "satisfiable", "unknown"]
+    values: dict[str, int] = field(default_factory=dict)
+    queries: int = 0
+    reason: str = ""
 
 
-class Question:
-    """A set of truths that grows; each is asserted for good, questions are put on top.
+def solve(question: Term, given: Iterable[Term], budget: Budget, seconds: float) -> Reply:
+    """Whether a question can be true together with all given terms.
 
     Args:
-        budget: when to give up.
-        about: terms that will be spoken of: whose bits matter is known from the beginning.
+        question: a Boolean term.
+        given: the assumptions.
+        budget: ends the query early.
+        seconds: of computing; not of wall-clock time, so that a busy host changes no answer.
+    """
+    if question is FALSE:
+        return Reply("unsatisfiable")
+    query = _Query([question, *given], budget, time.process_time() + seconds)
+    try:
+        found = query.run()
+    except Unsolvable as fault:
+        return Reply("unknown", {}, query.checks, fault.what)
+    except z3.Z3Exception:  # an interruption that comes just after an answer ends the next call of z3
+        found = z3.unknown
+    if found == z3.unsat:
+        return Reply("unsatisfiable", {}, query.checks)
+    return Reply("satisfiable", found, query.checks) if isinstance(found, dict) else Reply("unknown", {}, query.checks)
+
+
+@dataclass
+class _Equation:
+    """An equation, the z3 Boolean that stands for it, and its solutions.
+
+    Args:
+        boolean: the z3 Boolean.
+        modulus: of the congruence.
+        factors: one for each number.
+        numbers: the unknown numbers.
+        expressions: the same in z3.
+        solutions: values of the numbers, small ones first.
     """
 
-    def __init__(self, budget: Budget, about: Iterable[Term] = ()) -> None:
+    boolean: Any
+    modulus: int
+    factors: list[int]
+    numbers: list[Term]
+    expressions: list[Any]
+    solutions: list[tuple[int, ...]] = field(default_factory=list)
+
+    def is_one_of(self, some: list[tuple[int, ...]], context: z3.Context) -> Any:
+        """The numbers are one of some solutions."""
+        rows = [[x == value for x, value in zip(self.expressions, row, strict=True)] for row in some]
+        return z3.Or([z3.And(row, context) for row in rows], context)
+
+
+class _Query:
+    def __init__(self, terms: list[Term], budget: Budget, until: float) -> None:
+        self.terms = terms
         self.budget = budget
+        self.until = until
+        self.checks = 0
         self.context = z3.Context()
-        self._solver = z3.SimpleSolver(ctx=self.context)  # its core alone: faster here than with all tactics
-        self._equations: dict[Term, Any] = {}
-        self._lower = Lowering(self.context, self._equations, split_variables(about))
-        self.asked = 0
+        self.solver = z3.SimpleSolver(ctx=self.context)  # faster here than the solver with all tactics
+        self.translate = Translator(self.context, split_variables(terms))
 
-    def hold(self, *terms: Term) -> None:
-        """Require some truths."""
-        for term in terms:
-            lowered = self._lower(term)
-            self._solver.add(*self._lower.take_given(), lowered)
+    @property
+    def _is_late(self) -> bool:
+        return not self.budget.left or time.process_time() > self.until
 
-    def ask(self, term: Term, seconds: float = 1e9) -> Reply:
-        """Whether a truth can hold, too; `seconds` of computing, so that a busy machine changes no answer."""
-        try:
-            return self._ask(term, seconds)
-        except z3.Z3Exception:  # an interruption that came when z3 had just answered ends whatever is next
-            return Reply("unknown", {})
+    def run(self) -> Any:
+        """Values by name if the terms are satisfiable, else z3's answer."""
+        question, *given = self.terms
+        for term in given:
+            translated = self.translate(term)
+            self.solver.add(*self.translate.take_definitions(), translated)
+        translated = self.translate(question)
+        self.solver.add(*self.translate.take_definitions())
+        self.solver.push()  # selects z3's incremental core, which is faster here
+        self.solver.add(translated)
+        answer = self._check()
+        if answer != z3.sat or not self.translate.equations:
+            return self._values() if answer == z3.sat else answer
+        equations = self._solved_equations()
+        if equations is None:
+            return z3.unknown
+        for equation in equations:
+            if len(equation.solutions) <= LISTED:
+                self.solver.add(equation.boolean == equation.is_one_of(equation.solutions, self.context))
+        long = [equation for equation in equations if len(equation.solutions) > LISTED]
+        if long:
+            return self._in_chunks(long)
+        answer = self._check()
+        return self._values() if answer == z3.sat else answer
 
-    def _ask(self, term: Term, seconds: float) -> Reply:
-        lowered = self._lower(term)
-        self._solver.add(*self._lower.take_given())
-        self._solver.push()
-        try:
-            self._solver.add(lowered)
-            return self._with_equations(time.process_time() + seconds)
-        finally:
-            self._solver.pop()
+    def _values(self) -> dict[str, int]:
+        model = self.solver.model()
+        variables = self.translate.variables.items()
+        return {name: model.eval(variable, model_completion=True).as_long() for name, variable in variables}
 
-    def _check(self, until: float, *assumptions: Any) -> Any:
-        """z3's answer; it is interrupted when the budget or the time is over."""
-        self.asked += 1
+    def _check(self) -> Any:
+        """z3's answer. A thread interrupts z3 when the time is over."""
+        if not self.budget.left:
+            return z3.unknown
+        self.checks += 1
         done = threading.Event()
 
         def watch() -> None:
-            while not done.wait(LOOK):
-                if not self.budget.left or time.process_time() > until:
+            while not done.wait(POLL):
+                if self._is_late:
                     self.context.interrupt()
 
-        if not self.budget.left:
-            return z3.unknown
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
-            return self._solver.check(*assumptions)
+            return self.solver.check()
         except z3.Z3Exception:
             return z3.unknown
         finally:
@@ -101,121 +164,60 @@ class Question:
             watcher.join()
 
     # -- equations ---------------------------------------------------------------------------------------
-    def _with_equations(self, until: float) -> Reply:
-        """Check; where there are equations, with their solutions in place of them."""
-        if not self._equations:
-            return self._reply(self._check(until))
-        first = self._check(until)  # equations as free truths: if there is nothing even so, there is nothing
-        if first != z3.sat:
-            return self._reply(first)
-        meanings = self._meanings(until)
-        if meanings is None:
-            return Reply("unknown", {})
-        for stands, meaning in meanings:
-            if meaning.whole:
-                self._solver.add(stands == meaning.one_of(meaning.listed))
-        partial = [(stands, meaning) for stands, meaning in meanings if not meaning.whole]
-        return self._by_chunks(partial, until) if partial else self._reply(self._check(until))
-
-    def _by_chunks(self, partial: list[tuple[Any, _Meaning]], until: float) -> Reply:
-        """Some of many solutions at a time: enough to find something, seldom to exclude it."""
-        for chunk in range(40):
-            self._solver.push()
-            try:
-                for stands, meaning in partial:
-                    few = meaning.listed[:1] + meaning.listed[1 + chunk * CHUNK : 1 + (chunk + 1) * CHUNK]
-                    self._solver.add(stands, meaning.one_of(few))
-                found = self._check(until)
-                if found == z3.sat:
-                    return self._reply(found)
-            finally:
-                self._solver.pop()
-            if time.process_time() > until or not self.budget.left:
+    def _in_chunks(self, equations: list[_Equation]) -> Any:
+        """Give z3 some of many solutions at a time. That can find values, but never exclude them."""
+        for chunk in range(CHUNKS):
+            self.solver.push()
+            for equation in equations:
+                start = 1 + chunk * CHUNK
+                some = equation.solutions[:1] + equation.solutions[start : start + CHUNK]
+                self.solver.add(equation.boolean, equation.is_one_of(some, self.context))
+            if self._check() == z3.sat:
+                return self._values()
+            self.solver.pop()
+            if self._is_late:
                 break
-        return Reply("unknown", {})
+        return z3.unknown
 
-    def _meanings(self, until: float) -> list[tuple[Any, _Meaning]] | None:
-        """All solutions of each equation within what its numbers can be now; None if that is too much."""
-        wanted = []
-        for term, stands in self._equations.items():
-            modulus = 1 << (term.args[1] if term.op == CONGRUENT else _beyond(term.args[0]))
-            factors, numbers = groups(term.args[0], modulus)
-            wanted.append((stands, modulus, factors, numbers, [self._lower(number) for number in numbers]))
-        self._solver.add(*self._lower.take_given())
-        every = [
-            (number, one) for _, _, _, numbers, lowered in wanted for number, one in zip(numbers, lowered, strict=True)
-        ]
-        reach = self._reach(every, until)
-        if reach is None:
-            return None
+    def _solved_equations(self) -> list[_Equation] | None:
+        """All equations with their solutions within the bounds of their numbers; None if there are too many."""
         found = []
-        for stands, modulus, factors, numbers, lowered in wanted:
-            boxes = [(max(number.lo, -reach), min(number.hi, reach)) for number in numbers]
+        for term, boolean in self.translate.equations.items():
+            modulus = 1 << (term.args[1] if term.op == Op.CONGRUENT else _bits_beyond(term.args[0]))
+            factors, numbers = groups(term.args[0], modulus)
+            expressions = [self.translate(number) for number in numbers]
+            found.append(_Equation(boolean, modulus, factors, numbers, expressions))
+        self.solver.add(*self.translate.take_definitions())
+        bound = self._bound(found)
+        if bound is None:
+            return None
+        for equation in found:
+            boxes = [(max(number.lo, -bound), min(number.hi, bound)) for number in equation.numbers]
+            every = solutions(equation.factors, boxes, equation.modulus, lambda: not self.budget.left)
             try:
-                listed = list(islice(solutions(factors, boxes, modulus, lambda: not self.budget.left), MANY))
+                equation.solutions = list(islice(every, MAX_SOLUTIONS))
             except (TooMany, InterruptedError):
                 return None
-            listed.sort(key=lambda one: (max(map(abs, one), default=0), len(set(map(abs, one)))))
-            found.append((stands, _Meaning(self.context, lowered, listed)))
+            equation.solutions.sort(key=lambda row: (max(map(abs, row), default=0), len(set(map(abs, row)))))
         return found
 
-    def _reach(self, numbers: list[tuple[Term, Any]], until: float) -> int | None:
-        """A power of two that none of the numbers can exceed, the smallest one."""
-        low, high = 0, max((max(abs(number.lo), abs(number.hi)) for number, _ in numbers), default=0).bit_length()
+    def _bound(self, equations: list[_Equation]) -> int | None:
+        """The smallest power of two that no number of the equations can exceed; None if z3 does not find it."""
+        numbers = [number for equation in equations for number in equation.numbers]
+        expressions = [expression for equation in equations for expression in equation.expressions]
+        low, high = 0, max((max(abs(number.lo), abs(number.hi)) for number in numbers), default=0).bit_length()
         while low < high:
             middle = (low + high) // 2
-            beyond = z3.Or([z3.Or(one > 1 << middle, one < -(1 << middle)) for _, one in numbers])
-            self._solver.push()
-            self._solver.add(beyond)
-            answer = self._check(until)
-            self._solver.pop()
+            self.solver.push()
+            self.solver.add(z3.Or([z3.Or(x > 1 << middle, x < -(1 << middle)) for x in expressions]))
+            answer = self._check()
+            self.solver.pop()
             if answer == z3.unknown:
                 return None
-            if answer == z3.sat:
-                low = middle + 1
-            else:
-                high = middle
+            low, high = (middle + 1, high) if answer == z3.sat else (low, middle)
         return 1 << high
 
-    def _reply(self, answer: Any) -> Reply:
-        if answer == z3.unsat:
-            return Reply("no", {})
-        if answer != z3.sat:
-            return Reply("unknown", {})
-        model = self._solver.model()
-        values = {
-            name: model.eval(made, model_completion=True).as_long() for name, made in self._lower.variables.items()
-        }
-        return Reply("yes", values)
 
-
-def _beyond(number: Term) -> int:
-    """Bits of a modulus so large that only 0 is a multiple of it."""
+def _bits_beyond(number: Term) -> int:
+    """The bits of a modulus that is so large that only 0 is a multiple of it."""
     return max(abs(number.lo), abs(number.hi)).bit_length() + 2
-
-
-@dataclass
-class _Meaning:
-    """The solutions of an equation.
-
-    Args:
-        numbers: the solver's expressions.
-        listed: their values, small ones first.
-    """
-
-    context: z3.Context
-    numbers: list[Any]
-    listed: list[tuple[int, ...]]
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of them can be given to the solver at once."""
-        return len(self.listed) <= LISTED
-
-    def one_of(self, some: Iterable[tuple[int, ...]]) -> Any:
-        """That the numbers are one of these."""
-        return z3.Or([z3.And(list(self._are(one)), self.context) for one in some], self.context)
-
-    def _are(self, values: tuple[int, ...]) -> Iterator[Any]:
-        for number, value in zip(self.numbers, values, strict=True):
-            yield number == value

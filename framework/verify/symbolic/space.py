@@ -1,7 +1,8 @@
-"""Memory of terms: one folio and the MMs that map it, behind the same references as interpreted memory.
+"""Symbolic memory: one folio and the MMs that map it, behind the same references as interpreted memory.
 
-Fields of the folio and of MMs are cells, as fine as the fields overlap. Fields of single pages are not followed: what
-is read from them is any value of their type, so an answer that rests on them is over-approximated.
+The bytes of the folio and of each MM are divided into cells at the borders of their fields; fields that overlap share
+cells. Each cell holds a term. Fields of single pages are not modelled: a read gives any value of the type, so that
+answers which depend on them are over-approximated.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ FOLIO: Final = "folio"
 UNKNOWN: Final = "?"
 INDEXED: Final = 64
 """Elements of an array that an unknown index may choose among."""
-ADDED: Final = 3
-"""Products in a change of an element that is written as a change, not as a choice."""
+SMALL_CHANGE: Final = 3
+"""Products up to which the change of an element is written as a sum, not as a choice."""
 
-Place = tuple[str, int]
-"""A cell: the folio or an MM, and the byte offset."""
+CellKey = tuple[str, int]
+"""A cell: FOLIO or the name of an MM, and the byte offset."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A range of bytes that no field divides.
+    """A range of bytes without a border of a field inside.
 
     Args:
-        offset: of its first byte.
+        offset: of the first byte.
         size: in bytes.
-        ctype: what it holds, where all fields agree; None: a part of a larger word, held without sign.
+        ctype: the type, if exactly one field covers these bytes; None: unsigned bytes, part of several fields.
     """
 
     offset: int
@@ -70,14 +71,14 @@ def cells_of(struct: Struct) -> dict[int, Cell]:
 
 
 class Space:
-    """The cells' terms live in `paths.state`; this knows where fields are.
+    """Where the fields of the folio and of the MMs are. The terms of the cells are in `paths.state`.
 
     Args:
         scheme: the policy.
-        paths: who holds the state.
+        paths: the holder of the state.
         order: of the folio.
-        pages: its number of pages, a free variable.
-        anon: whether it is anonymous; else of a file.
+        pages: the folio's number of pages, a free variable.
+        anon: whether the folio is anonymous, not a file's.
     """
 
     def __init__(self, scheme: Scheme, paths: Paths, order: int, pages: Term, anon: bool) -> None:
@@ -92,7 +93,8 @@ class Space:
         self.pointers: dict[str, Callable[..., Pointer]] = {
             name: lambda mem, off, name=name: Pointer(mem, name, off) for name in ("folio", "page", "mm")
         }
-        self.written: Callable[[Place], None] = lambda place: None
+        self.on_write: Callable[[CellKey], None] = lambda key: None
+        """Called before each store to a cell."""
         self._unknowns = 0
         self._boot(anon)
 
@@ -109,22 +111,19 @@ class Space:
         self.set_field("_nr_pages", self.pages)
 
     def set_field(self, name: str, value: Term) -> None:
-        """Put a value into every element of a field of the folio."""
+        """Store a value in every element of a field of the folio."""
         field = self.layouts["folio"].by_name[name]
         for i in range(field.count):
-            ref = Ref(self, FOLIO, "folio", field, i)
-            ref.put(value)
+            Ref(self, FOLIO, "folio", field, i).put(value)
 
     def folio(self) -> Pointer:
-        """The folio."""
         return Pointer(self, "folio", 0)
 
     def page(self, index: Any) -> Pointer:
-        """A page of it."""
         return Pointer(self, "page", index * self.stride)
 
     def mm(self, name: str, mm_id: Term) -> Pointer:
-        """An MM, as it is before its first mapping unless it is known already."""
+        """An MM. If the state does not have it yet, it is created as before its first mapping."""
         if (name, 0) not in self.paths.state:
             for cell in self.cells["mm"].values():
                 self.paths.state[name, cell.offset] = term.const(0)
@@ -135,29 +134,29 @@ class Space:
             Ref(self, name, "mm", self.layouts["mm"].by_name["mm_id"], 0).put(mm_id)
         return Pointer(self, "mm", 0, name)
 
-    def forget_unknown(self, before: State) -> None:
-        """Make cells that changed into something partly unknown wholly so."""
-        for place, value in self.paths.state.items():
-            if place[0] == FOLIO and value is not before.get(place) and is_unknown(value):
-                self.paths.state[place] = self.any_of(place)
+    def widen_unknown(self, before: State) -> None:
+        """Replace each new value that depends on an unknown one by any value of the cell."""
+        for key, value in self.paths.state.items():
+            if key[0] == FOLIO and value is not before.get(key) and is_unknown(value):
+                self.paths.state[key] = self.any_value(key)
 
-    def any_of(self, place: Place) -> Term:
-        """Anything that a cell of the folio can hold."""
-        cell = self.cells["folio"][place[1]]
+    def any_value(self, key: CellKey) -> Term:
+        """A new variable for anything that a cell of the folio can hold."""
+        cell = self.cells["folio"][key[1]]
         if cell.ctype is not None:
             return term_of(self.unknown(cell.ctype))
         self._unknowns += 1
         return term.var(f"{UNKNOWN}{self._unknowns}", 0, (1 << 8 * cell.size) - 1)
 
     def unknown(self, ctype: CType | None = None) -> Any:
-        """Any value of a type."""
+        """A new variable for any value of a type."""
         self._unknowns += 1
         low, high = (ctype.low, ctype.high) if ctype else (-(1 << 62), 1 << 62)
         return Number(term.var(f"{UNKNOWN}{self._unknowns}", low, high), self.paths)
 
 
 class Pointer:
-    """A typed pointer, as `machine.memory.Pointer`; `name` tells MMs apart."""
+    """A typed pointer, as `machine.memory.Pointer`; `name` is FOLIO or the name of an MM."""
 
     __slots__ = ("kind", "mem", "name", "off")
 
@@ -168,20 +167,18 @@ class Pointer:
         self.name = name
 
     def same(self, other: Any) -> bool:
-        """Whether it is the same pointer."""
         if not isinstance(other, Pointer) or (self.kind, self.name) != (other.kind, other.name):
             return False
         return term_of(self.off) is term_of(other.off)
 
     @property
     def struct(self) -> Struct:
-        """What it points to."""
         return self.mem.layouts[self.kind]
 
     def __getattr__(self, name: str) -> Ref:
         field = self.struct.by_name.get(name)
         if field is None:
-            raise unsupported(f"reads {self.kind}.{name}, which there is not")
+            raise unsupported(f"reads {self.kind}.{name}, which does not exist")
         return Ref(self.mem, self.name, self.kind, field, 0)
 
 
@@ -199,7 +196,6 @@ class Ref:
         self.ctype = CTYPES[field.ctype]
 
     def same(self, other: Any) -> bool:
-        """Whether it refers to the same element."""
         if not isinstance(other, Ref) or (self.name, self.kind, self.field) != (other.name, other.kind, other.field):
             return False
         return term_of(self.index) is term_of(other.index)
@@ -209,103 +205,93 @@ class Ref:
         paths, count = self.mem.paths, self.field.count
         outside = algebra.any_(algebra.lt(number, term.const(0)), algebra.le(term.const(count), number))
         if outside is not term.FALSE:
-            what = f"{self.kind}.{self.field.name}: an index outside of its {count} elements"
-            paths.fault("access", outside, what)
-            if outside is term.TRUE or paths.decide(outside):
-                self.mem.paths.dead_end()
+            paths.fault("access", outside, f"{self.kind}.{self.field.name}: an index outside of its {count} elements")
+            if paths.decide(outside):
+                paths.dead_end()
         if number.value is None and count > INDEXED:
             raise unsupported(f"takes an unknown element of {self.field.name}, which has {count}")
         return Ref(self.mem, self.name, self.kind, self.field, lift(number, paths))
 
     # -- cells -------------------------------------------------------------------------------------------
     @property
-    def _followed(self) -> bool:
+    def is_modelled(self) -> bool:
+        """Whether the state holds the value. It does not for fields of single pages."""
         return self.kind != "page"
 
     def _cells(self, index: int) -> list[Cell]:
         start = self.field.offset + index * self.ctype.bytes
-        known = self.mem.cells[self.kind]
-        return [known[at] for at in range(start, start + self.ctype.bytes) if at in known]
+        cells = self.mem.cells[self.kind]
+        return [cells[offset] for offset in range(start, start + self.ctype.bytes) if offset in cells]
 
     def _elements(self) -> list[tuple[int, Term]]:
+        """Each element that the index may select, and the condition."""
         number = term_of(self.index)
         if number.value is not None:
             return [(number.value, term.TRUE)]
         return [(i, algebra.eq(number, term.const(i))) for i in range(self.field.count)]
 
-    def pattern(self) -> Term:
-        """Its bits, without sign."""
-        found: Term | None = None
-        for index, chosen in self._elements():
-            value = term.add(term.const(0), *(self._part(cell, index) for cell in self._cells(index)))
-            found = value if found is None else algebra.choose(chosen, value, found)
-        assert found is not None
-        return found
-
-    def _part(self, cell: Cell, index: int) -> Term:
-        held = self.mem.paths.state[self.name, cell.offset]
-        start = self.field.offset + index * self.ctype.bytes
-        return term.times(algebra.low(held, 8 * cell.size), 1 << 8 * (cell.offset - start))
-
     def get(self) -> Term:
-        """Its value."""
-        found: Term | None = None
-        for index, chosen in self._elements():
-            cells = self._cells(index)
-            if len(cells) == 1 and cells[0].ctype is self.ctype:
-                value = self.mem.paths.state[self.name, cells[0].offset]
-            else:
-                parts = (self._part(cell, index) for cell in cells)
-                value = algebra.wrap(term.add(term.const(0), *parts), self.ctype.bits, self.ctype.signed)
-            found = value if found is None else algebra.choose(chosen, value, found)
-        assert found is not None
+        """The value."""
+        (first, _), *others = self._elements()
+        found = self._element(first)
+        for index, chosen in others:
+            found = algebra.choose(chosen, self._element(index), found)
         return found
+
+    def _element(self, index: int) -> Term:
+        state, cells = self.mem.paths.state, self._cells(index)
+        if cells[0].ctype is self.ctype:
+            return state[self.name, cells[0].offset]
+        start = self.field.offset + index * self.ctype.bytes
+        parts = (
+            term.times(algebra.low(state[self.name, cell.offset], 8 * cell.size), 1 << 8 * (cell.offset - start))
+            for cell in cells
+        )
+        return algebra.wrap(term.add(*parts), self.ctype.bits, self.ctype.signed)
 
     def put(self, value: Term) -> None:
         """Store a value that fits."""
         state = self.mem.paths.state
         for index, chosen in self._elements():
             for cell in self._cells(index):
-                place = (self.name, cell.offset)
+                key = (self.name, cell.offset)
                 if cell.ctype is self.ctype:
                     part = value
                 else:
                     start = self.field.offset + index * self.ctype.bytes
                     part = algebra.low(algebra.shr(value, 8 * (cell.offset - start)), 8 * cell.size)
-                self.mem.written(place)
-                state[place] = part if chosen is term.TRUE else self._if_chosen(index, chosen, part, state[place])
+                self.mem.on_write(key)
+                state[key] = part if chosen is term.TRUE else self._if_chosen(index, chosen, part, state[key])
 
     def _if_chosen(self, index: int, chosen: Term, part: Term, old: Term) -> Term:
-        """An element's new value where the index is not known: what is added to it, if it is the one."""
+        """The new value of an element that an unknown index may select."""
         number = term_of(self.index)
-        if number.op == term.VAR:
+        if number.op == term.Op.VAR:
             part = algebra.substitute(part, {number: term.const(index)}.get)
         change = term.sub(part, old)
-        if len(term.as_sum(change)[1]) <= ADDED:
+        if len(term.as_sum(change)[1]) <= SMALL_CHANGE:
             return term.add(old, term.mul(algebra.int_(chosen), change))
         return algebra.choose(chosen, part, old)
 
-    # -- as the primitives use it ------------------------------------------------------------------------
+    # -- the interface to the primitives -----------------------------------------------------------------
     def read(self, op: str) -> Any:
-        """Load."""
-        if not self._followed:
+        if not self.is_modelled:
             return self.mem.unknown(self.ctype)
         return lift(self.get(), self.mem.paths)
 
     def peek(self) -> Any:
-        """Load."""
         return self.read("peek")
 
     def write(self, op: str, value: Any) -> None:
-        """Store; what does not fit is a fault."""
-        if self._followed:
+        """Store. A value that does not fit is a fault."""
+        if self.is_modelled:
             self.put(self._fit(algebra.int_(term_of(value))))
 
     def rmw(self, op: str, change: Callable[[Any], Any]) -> tuple[Any, Any]:
-        """Read, modify and write; the old and the new value."""
+        """Read, modify and write. Return the old and the new value."""
         old = self.read(op)
         new = lift(self._fit(algebra.int_(term_of(change(old)))), self.mem.paths)
-        if self._followed:
+        if self.is_modelled:
             self.put(term_of(new))
         return old, new
 
@@ -313,7 +299,7 @@ class Ref:
         ctype = self.ctype
         if ctype.low <= value.lo and value.hi <= ctype.high:
             return value
-        if not self.field.wraps and self._followed and not is_unknown(value):
+        if not self.field.wraps and self.is_modelled and not is_unknown(value):
             fits = algebra.all_(algebra.le(term.const(ctype.low), value), algebra.le(value, term.const(ctype.high)))
             what = f"{self.kind}.{self.field.name}: a value that does not fit {ctype.name}"
             self.mem.paths.fault("field-width", algebra.not_(fits), what)
@@ -323,5 +309,5 @@ class Ref:
 
 
 def is_unknown(value: Term) -> bool:
-    """Whether a term rests on something that is not followed."""
-    return any(str(one.args[0]).startswith(UNKNOWN) for one in term.variables([value]))
+    """Whether a term depends on a value that is not modelled."""
+    return any(str(variable.args[0]).startswith(UNKNOWN) for variable in term.variables([value]))

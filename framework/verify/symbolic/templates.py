@@ -1,13 +1,12 @@
-"""Sentences that may hold of every state a policy reaches, made from what it stores: IDs, counts, flags.
+"""Templates of invariant candidates: formulas over the IDs, counts and flags that a policy stores.
 
-They are guesses. `induction` keeps those that the first state fulfils and every operation preserves.
+A candidate may be false. `induction` keeps those that hold in the first state and that every operation preserves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 
 from foliolab.framework.verify.symbolic import algebra, term
@@ -18,15 +17,15 @@ ONE = term.const(1)
 
 
 @dataclass(frozen=True)
-class View:
-    """A state, and what is true beside it.
+class AbstractState:
+    """A state as the templates see it.
 
     Args:
-        ids: the values of parts that hold an MM's ID, or 0.
-        counts: those of parts that count, as they differ from their initial values.
-        flags: those of single bits.
-        total: all mappings.
-        mapped: how many mappings the MM of an ID has.
+        ids: the values of the stored IDs; 0 names no MM.
+        counts: the values of the stored counts, minus their initial values.
+        flags: the values of the stored bits.
+        total: all mappings of the folio.
+        mapped: the mappings of the MM with an ID.
     """
 
     ids: list[Term]
@@ -36,125 +35,109 @@ class View:
     mapped: Callable[[Term], Term]
 
 
-Sentence = Callable[[View, Term, Term], Term]
+Formula = Callable[[AbstractState, Term, Term], Term]
 
 
 @dataclass(frozen=True)
 class Template:
-    """A sentence about a state and any MMs.
+    """An invariant candidate: a formula about a state and any MMs.
 
     Args:
-        mms: how many MMs it speaks of.
-        sentence: what it says of them.
+        text: what the formula says.
+        mms: how many MMs it is about, 0 to 2.
+        formula: the formula for a state and two MMs; it ignores those that it is not about.
     """
 
+    text: str
     mms: int
-    sentence: Sentence
+    formula: Formula
 
-    def of(self, view: View, mms: list[Term]) -> Iterator[Term]:
-        """What it says of some MMs, given by their IDs; 0 is none of them."""
-        for some in combinations(mms, self.mms):
-            nobody = (algebra.eq(one, ZERO) for one in some)
-            first, second = (*some, ZERO, ZERO)[:2]
-            yield algebra.any_(*nobody, self.sentence(view, first, second))
+    def instances(self, state: AbstractState, mms: list[Term]) -> Iterator[Term]:
+        """The formula for each choice of MMs, given by their IDs; it holds if an ID is 0."""
+        for chosen in combinations(mms, self.mms):
+            first, second = (*chosen, ZERO, ZERO)[:2]
+            yield algebra.any_(*(algebra.eq(mm_id, ZERO) for mm_id in chosen), self.formula(state, first, second))
 
 
 def implies(*terms: Term) -> Term:
-    """That the last one follows from the others."""
-    return algebra.any_(*(algebra.not_(one) for one in terms[:-1]), terms[-1])
+    """The last term follows from the others."""
+    return algebra.any_(*(algebra.not_(premise) for premise in terms[:-1]), terms[-1])
 
 
 def templates(ids: int, counts: int, flags: int) -> list[Template]:
-    """All sentences for so many parts of each kind."""
-    return [*_of_ids(ids), *_of_counts(ids, counts), *_of_flags(ids, flags)]
-
-
-def _of_ids(ids: int) -> Iterator[Template]:
-    for i in range(ids):
-        yield from (Template(0, partial(_no_id_twice, i, j)) for j in range(i))
-        yield Template(1, partial(_who_is_named_maps, i))
+    """All candidates for a state with so many IDs, counts and flags."""
+    found = [template for i in range(ids) for template in _about_id(i)]
     if ids:
-        yield Template(1, _who_maps_is_named)
-
-
-def _of_counts(ids: int, counts: int) -> Iterator[Template]:
+        found.append(Template("every MM that maps is named by an ID", 1, _all_named))
     for c in range(counts):
-        yield Template(0, partial(_counts_all, c))
-        yield Template(0, partial(_counts_no_more_than_all, c))
-        for i in range(ids):
-            yield Template(1, partial(_counts_whose, i, c))
-            yield Template(1, partial(_counts_no_more_than_whose, i, c))
-            yield Template(1, partial(_counts_if_used, i, c))
-            yield Template(0, partial(_is_empty_if_unused, i, c))
-
-
-def _of_flags(ids: int, flags: int) -> Iterator[Template]:
+        found += _about_count(c)
+        found += (template for i in range(ids) for template in _about_id_and_count(i, c))
     for f in range(flags):
         for value in (0, 1):
-            yield Template(0, partial(_is_always, f, value))
-            yield Template(0, partial(_is_so_unmapped, f, value))
-            yield Template(2, partial(_says_at_most_one_maps, f, value))
-            for i in range(ids):
-                yield Template(0, partial(_says_used, f, value, i))
-                yield Template(0, partial(_says_unused, f, value, i))
+            found += _about_flag(f, value)
+            found += (template for i in range(ids) for template in _about_flag_and_id(f, value, i))
+    return found
 
 
-def _no_id_twice(i: int, j: int, view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.eq(view.ids[i], view.ids[j]), algebra.eq(view.ids[i], ZERO))
+def _maps(state: AbstractState, mm_id: Term) -> Term:
+    return algebra.le(ONE, state.mapped(mm_id))
 
 
-def _who_is_named_maps(i: int, view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.eq(view.ids[i], x), algebra.le(ONE, view.mapped(x)))
+def _all_named(state: AbstractState, x: Term, y: Term) -> Term:
+    return implies(_maps(state, x), algebra.any_(*(algebra.eq(mm_id, x) for mm_id in state.ids)))
 
 
-def _who_maps_is_named(view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.le(ONE, view.mapped(x)), algebra.any_(*(algebra.eq(one, x) for one in view.ids)))
+def _about_id(i: int) -> Iterator[Template]:
+    def differs(j: int) -> Formula:
+        return lambda s, x, y: implies(algebra.eq(s.ids[i], s.ids[j]), algebra.eq(s.ids[i], ZERO))
+
+    for j in range(i):
+        yield Template(f"ID {i} and ID {j} name different MMs", 0, differs(j))
+    yield Template(f"the MM of ID {i} maps", 1, lambda s, x, y: implies(algebra.eq(s.ids[i], x), _maps(s, x)))
 
 
-def _counts_all(c: int, view: View, x: Term, y: Term) -> Term:
-    return algebra.eq(view.counts[c], view.total)
+def _about_count(c: int) -> Iterator[Template]:
+    yield Template(f"count {c} is the total", 0, lambda s, x, y: algebra.eq(s.counts[c], s.total))
+    yield Template(f"count {c} is at most the total", 0, lambda s, x, y: algebra.le(s.counts[c], s.total))
 
 
-def _counts_no_more_than_all(c: int, view: View, x: Term, y: Term) -> Term:
-    return algebra.le(view.counts[c], view.total)
+def _about_id_and_count(i: int, c: int) -> Iterator[Template]:
+    def if_named(conclusion: Formula) -> Formula:
+        return lambda s, x, y: implies(algebra.eq(s.ids[i], x), conclusion(s, x, y))
+
+    exact = if_named(lambda s, x, y: algebra.eq(s.counts[c], s.mapped(x)))
+    at_most = if_named(lambda s, x, y: algebra.le(s.counts[c], s.mapped(x)))
+    used = if_named(lambda s, x, y: algebra.le(ONE, s.counts[c]))
+    yield Template(f"count {c} is the mappings of the MM of ID {i}", 1, exact)
+    yield Template(f"count {c} is at most the mappings of the MM of ID {i}", 1, at_most)
+    yield Template(f"count {c} is positive if ID {i} names an MM", 1, used)
+    yield Template(
+        f"count {c} is 0 if ID {i} is 0",
+        0,
+        lambda s, x, y: implies(algebra.eq(s.ids[i], ZERO), algebra.eq(s.counts[c], ZERO)),
+    )
 
 
-def _counts_whose(i: int, c: int, view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.eq(view.ids[i], x), algebra.eq(view.counts[c], view.mapped(x)))
+def _about_flag(f: int, value: int) -> Iterator[Template]:
+    def flag(state: AbstractState) -> Term:
+        return algebra.eq(state.flags[f], term.const(value))
+
+    yield Template(f"flag {f} is {value}", 0, lambda s, x, y: flag(s))
+    yield Template(
+        f"flag {f} is {value} if nothing maps", 0, lambda s, x, y: implies(algebra.eq(s.total, ZERO), flag(s))
+    )
+    yield Template(
+        f"at most one MM maps if flag {f} is {value}",
+        2,
+        lambda s, x, y: implies(flag(s), _maps(s, x), _maps(s, y), algebra.eq(x, y)),
+    )
 
 
-def _counts_no_more_than_whose(i: int, c: int, view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.eq(view.ids[i], x), algebra.le(view.counts[c], view.mapped(x)))
+def _about_flag_and_id(f: int, value: int, i: int) -> Iterator[Template]:
+    def if_flag(conclusion: Formula) -> Formula:
+        return lambda s, x, y: implies(algebra.eq(s.flags[f], term.const(value)), conclusion(s, x, y))
 
-
-def _counts_if_used(i: int, c: int, view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.eq(view.ids[i], x), algebra.le(ONE, view.counts[c]))
-
-
-def _is_empty_if_unused(i: int, c: int, view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.eq(view.ids[i], ZERO), algebra.eq(view.counts[c], ZERO))
-
-
-def _is(f: int, value: int, view: View) -> Term:
-    return algebra.eq(view.flags[f], term.const(value))
-
-
-def _is_always(f: int, value: int, view: View, x: Term, y: Term) -> Term:
-    return _is(f, value, view)
-
-
-def _is_so_unmapped(f: int, value: int, view: View, x: Term, y: Term) -> Term:
-    return implies(algebra.eq(view.total, ZERO), _is(f, value, view))
-
-
-def _says_at_most_one_maps(f: int, value: int, view: View, x: Term, y: Term) -> Term:
-    both = algebra.all_(algebra.le(ONE, view.mapped(x)), algebra.le(ONE, view.mapped(y)))
-    return implies(_is(f, value, view), both, algebra.eq(x, y))
-
-
-def _says_used(f: int, value: int, i: int, view: View, x: Term, y: Term) -> Term:
-    return implies(_is(f, value, view), algebra.not_(algebra.eq(view.ids[i], ZERO)))
-
-
-def _says_unused(f: int, value: int, i: int, view: View, x: Term, y: Term) -> Term:
-    return implies(_is(f, value, view), algebra.eq(view.ids[i], ZERO))
+    unused = if_flag(lambda s, x, y: algebra.eq(s.ids[i], ZERO))
+    used = if_flag(lambda s, x, y: algebra.not_(algebra.eq(s.ids[i], ZERO)))
+    yield Template(f"ID {i} names an MM if flag {f} is {value}", 0, used)
+    yield Template(f"ID {i} is 0 if flag {f} is {value}", 0, unused)

@@ -1,8 +1,8 @@
-"""Terms: exact integers and truths over free variables, in a normal form, each made only once.
+"""Terms: integers and Booleans over free variables, in a normal form.
 
-An integer is a sum of products of atoms, so that what is equal by the laws of a ring is one object. Values are
-exact: where a width cuts them off stands an explicit `wrap`, as in the interpreted engine. Every integer knows an
-interval that it lies in; that alone decides most of what a policy asks.
+Equal terms are the same object (hash consing). An integer is a sum of products of atoms, so two terms that are equal
+by the laws of a commutative ring are equal objects. Values have no width; where a field limits the width, there is an
+explicit WRAP. Every term carries an interval that contains its value. The interval alone decides most conditions.
 """
 
 from __future__ import annotations
@@ -14,35 +14,40 @@ from typing import Any, Final
 Interval = tuple[int, int]
 Monomial = tuple["Term", ...]
 
-CONST: Final = "const"
-VAR: Final = "var"
-SUM: Final = "sum"
-ITE: Final = "ite"
-LOW: Final = "low"
-SHR: Final = "shr"
-WRAP: Final = "wrap"
-AND: Final = "and"
-OR: Final = "or"
-XOR: Final = "xor"
-INT: Final = "int"
-TRUTH: Final = "truth"
-EQ: Final = "eq"
-LE: Final = "le"
-CONGRUENT: Final = "congruent"
-NOT: Final = "not"
-ALL: Final = "all"
 
-LOGICAL: Final = frozenset({TRUTH, EQ, LE, CONGRUENT, NOT, ALL})
+class Op:
+    """The operations of terms."""
+
+    CONST: Final = "const"
+    VAR: Final = "var"
+    SUM: Final = "sum"
+    ITE: Final = "ite"
+    LOW: Final = "low"
+    SHR: Final = "shr"
+    WRAP: Final = "wrap"
+    AND: Final = "and"
+    OR: Final = "or"
+    XOR: Final = "xor"
+    INT: Final = "int"
+    TRUTH: Final = "truth"
+    EQ: Final = "eq"
+    LE: Final = "le"
+    CONGRUENT: Final = "congruent"
+    NOT: Final = "not"
+    ALL: Final = "all"
+
+
+BOOLEAN: Final = frozenset({Op.TRUTH, Op.EQ, Op.LE, Op.CONGRUENT, Op.NOT, Op.ALL})
 
 
 class Term:
-    """One node. Made by the functions of this package only; equal terms are the same object.
+    """One node. Only `make` creates terms.
 
     Attributes:
-        op: what it is, one of the constants above.
-        args: its parts: terms, numbers, names.
-        lo, hi: an interval that its value lies in; 0 and 1 for truths.
-        number: in the order of making; parts come before wholes.
+        op: the operation, one of `Op`.
+        args: the operands: terms, numbers, names.
+        lo, hi: an interval that contains the value; 0 and 1 for Booleans.
+        number: in the order of creation; operands have lower numbers.
     """
 
     __slots__ = ("args", "hi", "lo", "number", "op")
@@ -56,17 +61,21 @@ class Term:
 
     @property
     def is_truth(self) -> bool:
-        """Whether it is a truth, not a number."""
-        return self.op in LOGICAL
+        return self.op in BOOLEAN
+
+    @property
+    def is_bit(self) -> bool:
+        """Whether the value is 0 or 1."""
+        return self.lo >= 0 and self.hi <= 1
 
     @property
     def value(self) -> int | None:
-        """Its value if it is a constant."""
+        """The value of a constant, else None."""
         return self.lo if self.lo == self.hi else None
 
     def parts(self) -> Iterator[Term]:
-        """The terms that it is directly made of."""
-        if self.op == SUM:
+        """The operands that are terms."""
+        if self.op == Op.SUM:
             for monomial, _ in self.args[1]:
                 yield from monomial
         else:
@@ -77,77 +86,77 @@ class Term:
                     yield from arg
 
     def __repr__(self) -> str:
-        return self.told(8)
+        return self.text(8)
 
-    def told(self, depth: int) -> str:
-        """As text; parts below that depth are left out, for shared parts would be written out each time."""
+    def text(self, depth: int) -> str:
+        """The term as text. Operands below `depth` are left out: shared ones would be written out each time."""
         if depth == 0:
             return "…"
-        if self.op in (CONST, VAR):
+        if self.op in (Op.CONST, Op.VAR):
             return str(self.args[0])
-        if self.op == SUM:
-            products = (f"{k}*{'*'.join(one.told(depth - 1) for one in m)}" for m, k in self.args[1])
+        if self.op == Op.SUM:
+            products = (f"{k}*{'*'.join(atom.text(depth - 1) for atom in m)}" for m, k in self.args[1])
             return f"({' + '.join([str(self.args[0]), *products])})"
-        told = (one.told(depth - 1) if isinstance(one, Term) else str(one) for one in self.args)
-        return f"{self.op}({', '.join(told)})"
+        operands = (arg.text(depth - 1) if isinstance(arg, Term) else str(arg) for arg in self.args)
+        return f"{self.op}({', '.join(operands)})"
 
 
-_made: dict[tuple[str, tuple[Any, ...]], Term] = {}
-_remembered: dict[tuple[Any, ...], Term] = {}
+_terms: dict[tuple[str, tuple[Any, ...]], Term] = {}
+_results: dict[tuple[Any, ...], Term] = {}
 
 
-def remembered(function: Callable[..., Term]) -> Callable[..., Term]:
-    """A function of terms whose results are kept: choices share their parts, and recursion would visit each often."""
+def memoized(function: Callable[..., Term]) -> Callable[..., Term]:
+    """Keep the results of a function of terms, as terms share operands. `reset` clears them, unlike functools.cache."""
 
     @wraps(function)
-    def ask(*arguments: Any) -> Term:
+    def call(*arguments: Any) -> Term:
         key = (function, *arguments)
-        found = _remembered.get(key)
+        found = _results.get(key)
         if found is None:
-            found = _remembered[key] = function(*arguments)
+            found = _results[key] = function(*arguments)
         return found
 
-    return ask
+    return call
 
 
 def make(op: str, args: tuple[Any, ...], lo: int, hi: int) -> Term:
-    """The one term of these parts; whoever calls has brought them into normal form."""
+    """The term with these operands, which are in normal form."""
     key = (op, args)
-    found = _made.get(key)
+    found = _terms.get(key)
     if found is None:
-        found = _made[key] = Term(op, args, lo, hi, len(_made))
+        found = _terms[key] = Term(op, args, lo, hi, len(_terms))
     return found
 
 
-def made() -> int:
-    """How many terms there are."""
-    return len(_made)
+def term_count() -> int:
+    """The number of terms since the last `reset`."""
+    return len(_terms)
 
 
-def forget() -> None:
-    """Forget all terms: none that was made before may be used again, but the two truths."""
-    _made.clear()
-    _remembered.clear()
-    _made[TRUTH, (True,)] = TRUE
-    _made[TRUTH, (False,)] = FALSE
+def reset() -> None:
+    """Drop all terms but TRUE and FALSE. Older terms must not be used any more."""
+    _terms.clear()
+    _results.clear()
+    _terms[Op.TRUTH, (True,)] = TRUE
+    _terms[Op.TRUTH, (False,)] = FALSE
 
 
-TRUE: Final = make(TRUTH, (True,), 1, 1)
-FALSE: Final = make(TRUTH, (False,), 0, 0)
+TRUE: Final = make(Op.TRUTH, (True,), 1, 1)
+FALSE: Final = make(Op.TRUTH, (False,), 0, 0)
 
 
 def const(value: int) -> Term:
-    """A number."""
-    return make(CONST, (int(value),), int(value), int(value))
+    """A constant integer."""
+    return make(Op.CONST, (int(value),), int(value), int(value))
 
 
 def var(name: str, lo: int, hi: int) -> Term:
-    """A free variable in an interval; a name stands for one interval."""
-    return make(VAR, (name, lo, hi), lo, hi) if lo < hi else const(lo)
+    """A free variable in an interval."""
+    return make(Op.VAR, (name, lo, hi), lo, hi) if lo < hi else const(lo)
 
 
-def everything(terms: Iterable[Term]) -> list[Term]:
-    """All terms that some are made of, themselves included, parts first."""
+def subterms(terms: Iterable[Term]) -> list[Term]:
+    """All terms that occur in some terms, themselves included, operands first."""
     seen: set[Term] = set()
     todo = list(terms)
     while todo:
@@ -160,15 +169,15 @@ def everything(terms: Iterable[Term]) -> list[Term]:
 
 def variables(terms: Iterable[Term]) -> list[Term]:
     """The variables in some terms."""
-    return [term for term in everything(terms) if term.op == VAR]
+    return [term for term in subterms(terms) if term.op == Op.VAR]
 
 
 # -- sums ----------------------------------------------------------------------------------------------
 def as_sum(term: Term) -> tuple[int, dict[Monomial, int]]:
-    """The constant and the products of a number, with their factors."""
-    if term.op == CONST:
+    """An integer as a constant and the factor of each product."""
+    if term.op == Op.CONST:
         return term.args[0], {}
-    if term.op == SUM:
+    if term.op == Op.SUM:
         return term.args[0], dict(term.args[1])
     return 0, {(term,): 1}
 
@@ -182,7 +191,7 @@ def _product_interval(monomial: Monomial) -> Interval:
 
 
 def from_sum(constant: int, products: dict[Monomial, int]) -> Term:
-    """The number of these products."""
+    """The integer with this constant and these products."""
     kept = {monomial: factor for monomial, factor in products.items() if factor}
     if not kept:
         return const(constant)
@@ -195,12 +204,12 @@ def from_sum(constant: int, products: dict[Monomial, int]) -> Term:
         low, high = _product_interval(monomial)
         lo += min(low * factor, high * factor)
         hi += max(low * factor, high * factor)
-    ordered = tuple(sorted(kept.items(), key=lambda one: [atom.number for atom in one[0]]))
-    return make(SUM, (constant, ordered), lo, hi)
+    ordered = tuple(sorted(kept.items(), key=lambda item: [atom.number for atom in item[0]]))
+    return make(Op.SUM, (constant, ordered), lo, hi)
 
 
 def add(*terms: Term) -> Term:
-    """Their sum."""
+    """The sum; 0 without operands."""
     constant, products = 0, dict[Monomial, int]()
     for term in terms:
         more, others = as_sum(term)
@@ -211,9 +220,9 @@ def add(*terms: Term) -> Term:
 
 
 def times(term: Term, factor: int) -> Term:
-    """A multiple."""
+    """The product with a constant."""
     constant, products = as_sum(term)
-    return from_sum(constant * factor, {monomial: factor * one for monomial, one in products.items()})
+    return from_sum(constant * factor, {monomial: factor * old for monomial, old in products.items()})
 
 
 def sub(a: Term, b: Term) -> Term:
@@ -222,11 +231,11 @@ def sub(a: Term, b: Term) -> Term:
 
 
 def _joined(a: Monomial, b: Monomial) -> Monomial:
-    """A product of products; a factor that is 0 or 1 is its own square."""
+    """A product of products. An atom that is 0 or 1 is its own square."""
     atoms = sorted([*a, *b], key=lambda atom: atom.number)
     joined: list[Term] = []
     for atom in atoms:
-        if not (joined and joined[-1] is atom and atom.lo >= 0 and atom.hi <= 1):
+        if not (joined and joined[-1] is atom and atom.is_bit):
             joined.append(atom)
     return tuple(joined)
 

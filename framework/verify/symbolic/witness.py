@@ -1,4 +1,4 @@
-"""From the solver's numbers to operations of a machine: what a counterexample consists of."""
+"""Turns the solver's values into operations, runs them on the interpreted engine, and makes counterexamples."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ from foliolab.framework.verify.laws import Watch
 from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP
 
 PMD_PAGES: Final = 512
+FATAL: Final = ("field-width", "lost-lock", "access")
+"""Laws after whose breach a run cannot go on."""
 
 
 @dataclass
-class Script:
+class Witness:
     """Operations on one folio; each MM maps its pages from the first on.
 
     Args:
         order: of the folio.
-        anon: whether it is anonymous; else it is a file's.
+        anon: whether the folio is anonymous, not a file's.
+
+    Attributes:
+        operations: the operations so far.
+        numbers: the number of each MM, by its ID.
+        mapped: the pages that the MM of an ID maps; an MM that is not listed does not exist.
     """
 
     order: int
@@ -33,7 +40,6 @@ class Script:
     operations: list[Operation] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
     mapped: dict[int, int] = field(default_factory=dict)
-    """Pages that the MM of an ID maps; none: it does not exist."""
 
     def __post_init__(self) -> None:
         if not self.anon:
@@ -50,7 +56,7 @@ class Script:
         return mm
 
     def step(self, kind: int, mm_id: int, nr: int) -> None:
-        """One step of a course."""
+        """Add a step of an unrolling."""
         if kind == NEW:
             mm = self._create(mm_id)
             self.operations.append(Operation.of("populate", mm=mm, start=0, nr=nr, order=self.order))
@@ -63,7 +69,7 @@ class Script:
             if mm_id in self.mapped:
                 self.operations.append(Operation.of("exit", mm=mm))
                 del self.mapped[mm_id]
-            parent = next(self.numbers[one] for one, count in self.mapped.items() if count >= nr)
+            parent = next(self.numbers[owner] for owner, count in self.mapped.items() if count >= nr)
             self.operations.append(Operation.of("fork", parent=parent, child=mm, start=0, nr=nr, mm_id=mm_id))
             self.mapped[mm_id] = 0
         elif kind == UNMAP:
@@ -72,8 +78,8 @@ class Script:
             nr = -nr
         self.mapped[mm_id] = self.mapped.get(mm_id, 0) + nr
 
-    def hold(self, counts: list[tuple[int, int]]) -> None:
-        """Let each MM, by its ID, map so many pages."""
+    def map_by(self, counts: list[tuple[int, int]]) -> None:
+        """Add operations after which each MM, given by its ID, has so many mappings."""
         counts = [(mm_id, count) for mm_id, count in counts if count]
         if not self.anon:
             for mm_id, count in counts:
@@ -87,44 +93,38 @@ class Script:
             self.step(UNMAP, first, (1 << self.order) - own)
 
     def write(self, mm_id: int) -> None:
-        """A write to the first page."""
+        """Add a write to the first page."""
         self.operations.append(Operation.of("write", mm=self.numbers[mm_id], start=0))
 
     def shape(self) -> Shape:
-        """A machine that has room for it."""
+        """A machine with room for the operations."""
         pages = 1 << self.order
         return Shape(2 * max(pages, PMD_PAGES), max(len(self.numbers), 1), max(pages, PMD_PAGES), 1, self.order)
 
-
-def run(script: Script, scheme: Scheme) -> list[Violation]:
-    """Everything that the interpreted run breaks, the write at the end included."""
-    watch = Watch(Machine(scheme, script.shape(), "interpreted"))
-    found: list[Violation] = []
-    try:
-        for operation in script.operations:
-            found += [one for one in watch.apply(operation) if one not in found]
-            if any(one.law in ("field-width", "lost-lock", "access") for one in found):
-                break
-    except FolioLabError:
+    def run(self, scheme: Scheme) -> list[Violation]:
+        """All breaches of laws in a run on the interpreted engine."""
+        watch = Watch(Machine(scheme, self.shape(), "interpreted"))
+        found: list[Violation] = []
+        try:
+            for operation in self.operations:
+                found += [violation for violation in watch.apply(operation) if violation not in found]
+                if any(violation.law in FATAL for violation in found):
+                    break
+        except FolioLabError:
+            return found
         return found
-    return found
 
-
-def counterexample(script: Script, scheme: Scheme, violation: Violation) -> Counterexample:
-    """The file that shows a violation."""
-    shape = script.shape()
-    return Counterexample(
-        policy=scheme.name,
-        attack="symbolic",
-        law=violation.law,
-        claim=violation.claim,
-        message=str(violation),
-        shape={
-            "nr_pages": shape.nr_pages,
-            "nr_mms": shape.nr_mms,
-            "nr_vpns": shape.nr_vpns,
-            "max_order": shape.max_order,
-        },
-        threads=[[str(operation) for operation in script.operations]],
-        digest=policy_digest(scheme),
-    )
+    def counterexample(self, scheme: Scheme, violation: Violation) -> Counterexample:
+        """The counterexample that shows a breach."""
+        shape = self.shape()
+        fields = ("nr_pages", "nr_mms", "nr_vpns", "max_order")
+        return Counterexample(
+            policy=scheme.name,
+            attack="symbolic",
+            law=violation.law,
+            claim=violation.claim,
+            message=str(violation),
+            shape={name: getattr(shape, name) for name in fields},
+            threads=[[str(operation) for operation in self.operations]],
+            digest=policy_digest(scheme),
+        )

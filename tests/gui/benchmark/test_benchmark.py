@@ -13,7 +13,7 @@ from foliolab.policies import mm_id, page_mapcount
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
-PATIENCE = 90_000
+PATIENCE = 120_000
 POLICIES = ["page-mapcount", "mm-id"]
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 

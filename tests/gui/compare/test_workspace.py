@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foliolab.gui.compare.workspace import CompareWorkspace
     from foliolab.gui.main_window import Window
 
-SECONDS = 30_000
+SECONDS = 120_000
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_measuring_can_be_stopped(workspace: CompareWorkspace, window: Window, q
     assert len(workspace.matrix.busy()) > 10 and window.jobs.running
     window.commands.trigger("compare.stop")
     assert not workspace.matrix.busy()
-    qtbot.waitUntil(lambda: not window.jobs.running, timeout=3000)
+    qtbot.waitUntil(lambda: not window.jobs.running, timeout=SECONDS)
     assert not workspace.queue.running
 
 

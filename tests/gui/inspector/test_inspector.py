@@ -27,7 +27,7 @@ from foliolab.gui.inspector.inspected import inspect_page, inspect_step
 from foliolab.gui.inspector.inspector import Inspector
 from foliolab.gui.inspector.picture_layout import lay_out
 from foliolab.gui.window.exporting import export
-from foliolab.gui.window.theme import DARK, LIGHT, Themes
+from foliolab.gui.window.theme import DARK, LIGHT, Themes, paint_all
 
 WRITE = next(at for at, frame in enumerate(timeline().frames) if frame.op == "atomic_set" and "_large_" in frame.field)
 native = pytest.mark.skipif(bool(native_missing()), reason="nothing can be compiled")
@@ -146,7 +146,7 @@ def test_both_themes_and_all_widths_are_drawn(inspector: Inspector) -> None:
     for theme in (DARK, LIGHT):
         for width in (320, 900):
             inspector.resize(width, 700)
-            inspector.paint(theme)
+            paint_all(inspector, theme)
             pictures.append(inspector.picture.grab().toImage())
     assert all(one != other for at, one in enumerate(pictures) for other in pictures[at + 1 :])
     assert inspector.minimumSizeHint().width() <= 320

@@ -13,7 +13,7 @@ from foliolab.framework.engine.engine import native_missing
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
-PATIENCE = 40_000
+PATIENCE = 120_000
 RACE = Path(__file__).parents[3] / "gui" / "tours" / "lost_update.py"
 needs_native = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 
@@ -94,12 +94,12 @@ def test_stepping_by_keys_slider_and_mouse(stepping: Any, qtbot: Any) -> None:
 
 def test_it_plays_by_itself_to_the_end(stepping: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stepping.stepper._timer.setInterval(1)
-    stepping.toggle()
+    stepping.step("toggle")
     assert stepping.stepper.plays
     qtbot.waitUntil(lambda: not stepping.stepper.plays, timeout=PATIENCE)
     assert stepping.stepper.step == stepping.stepper.last
-    stepping.toggle()
-    stepping.toggle()
+    stepping.step("toggle")
+    stepping.step("toggle")
     assert not stepping.stepper.plays
 
 
@@ -118,7 +118,7 @@ def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
     window = stepping.window()
     stepping.explore()
     assert window.here.name == "explore"
-    qtbot.waitUntil(lambda: window.here.facts is not None, timeout=90_000)
+    qtbot.waitUntil(lambda: window.here.facts is not None, timeout=PATIENCE)
     assert window.here.facts.kind == "counterexample"
     assert window.here.facts.policies[0] == "lost-update"
 
@@ -126,7 +126,7 @@ def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
 def test_pictures_and_tables(stepping: Any, tmp_path: Path) -> None:
     from foliolab.gui.window.exporting import export
 
-    stepping.last()
+    stepping.step("end")
     offered = list(stepping.exportables())
     assert {"claims", "sequence", "folio"} <= {one.name for one in offered}
     for one in offered:
@@ -213,7 +213,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     from foliolab.framework.verify.attack import Attack, Budget
     from foliolab.framework.verify.explored.attack import Explored
     from foliolab.framework.verify.structural import Structural
-    from foliolab.framework.verify.verdicts import Verdicts
+    from foliolab.framework.verify.verifier import Verdicts
 
     found = registry.load([RACE])
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
@@ -240,8 +240,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
 
 
 def test_verdicts_of_policies_that_are_not_here_are_said(open_window: Callable[..., Window], tmp_path: Path) -> None:
-    from foliolab.framework.verify.verdicts import Verdicts
-    from foliolab.framework.verify.verifier import Verification
+    from foliolab.framework.verify.verifier import Verdicts, Verification
 
     one = Verification(
         policy="of-elsewhere", digest="", claims=[], findings=[], interrupted=False, seconds=1.0, started="2026-11-24"

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.verify.symbolic import term
+from foliolab.framework.verify.symbolic.additive import AdditiveState
 from foliolab.framework.verify.symbolic.space import is_unknown
-from foliolab.framework.verify.symbolic.sums import Sums
-from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Course
-from foliolab.framework.verify.symbolic.witness import Script
+from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP, Unrolling
+from foliolab.framework.verify.symbolic.witness import Witness
 from foliolab.policies import foliolab_policies, mm_id_slots
 
 _spec = importlib.util.spec_from_file_location("symbolic_evaluation", Path(__file__).with_name("evaluation.py"))
@@ -31,21 +31,21 @@ STEPS = 4
 ORDERS = {"rmap-id": 7}
 
 
-def made(name, anon, cache={}):  # noqa: B006  # on purpose: a course takes longer than an example
-    """A course of some steps, with what it answers after each."""
+def made(name, anon, cache={}):  # noqa: B006  # on purpose: a unrolling takes longer than an example
+    """A unrolling of some steps, with what it answers after each."""
     if (name, anon) not in cache:
-        course = Course(SCHEMES[name], ORDERS.get(name, 3), 15, anon, lambda: False)
+        unrolling = Unrolling(SCHEMES[name], ORDERS.get(name, 3), 15, anon, lambda: False)
         states = []
         for _ in range(STEPS):
-            course.step()
-            asked = {entry: course.asked(entry, None) for entry in ("mapcount", "maybe_mapped_shared")}
+            unrolling.step()
+            asked = {entry: unrolling.answer(entry) for entry in ("mapcount", "maybe_mapped_shared")}
             fields = {
-                stored.name: getattr(course.space.folio(), stored.name)[0].get()
-                for stored in course.scheme.stored("folio")
-                if stored.page < 1 << course.order
+                stored.name: getattr(unrolling.space.folio(), stored.name)[0].get()
+                for stored in unrolling.scheme.stored("folio")
+                if stored.page < 1 << unrolling.order
             }
-            states.append((asked, fields, course.legal[-1]))
-        cache[name, anon] = (course, states)
+            states.append((asked, fields, unrolling.legal[-1]))
+        cache[name, anon] = (unrolling, states)
     return cache[name, anon]
 
 
@@ -84,24 +84,24 @@ def drawn(data, scheme, order, anon):
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_fields_and_answers_are_those_of_the_interpreted_engine(name, anon, data):
-    course, states = made(name, anon)
-    steps = drawn(data, course.scheme, course.order, anon)
-    script = Script(course.order, anon)
-    values = {"P": 1 << course.order}
+    unrolling, states = made(name, anon)
+    steps = drawn(data, unrolling.scheme, unrolling.order, anon)
+    witness = Witness(unrolling.order, anon)
+    values = {"P": 1 << unrolling.order}
     ends = []
     for number, (kind, mm_id, nr) in enumerate(steps):
         values |= {f"kind{number}": kind, f"id{number}": mm_id, f"nr{number}": nr}
-        script.step(kind, mm_id, nr)
-        ends.append(len(script.operations))
-    machine = Machine(course.scheme, script.shape(), "interpreted")
-    for number, operation in enumerate(script.operations, 1):
+        witness.step(kind, mm_id, nr)
+        ends.append(len(witness.operations))
+    machine = Machine(unrolling.scheme, witness.shape(), "interpreted")
+    for number, operation in enumerate(witness.operations, 1):
         machine.apply(operation)
-        if number not in ends or (anon and not any(machine.is_mapped(mm, 0, 8) for mm in range(len(script.numbers)))):
+        if number not in ends or (anon and not any(machine.is_mapped(mm, 0, 8) for mm in range(len(witness.numbers)))):
             continue
         asked, fields, legal = states[ends.index(number)]
         # a fork into an MM that had mapped the folio makes its parent any that maps enough
         known = {one.args[0] for one in term.variables([legal])}
-        if known <= values.keys() and not course.forks_map:
+        if known <= values.keys() and not unrolling.fork_is_map:
             assert evaluation.value(legal, values)
         if not is_unknown(asked["mapcount"]):
             assert evaluation.value(asked["mapcount"], values) == machine.mapcount(0)
@@ -116,24 +116,24 @@ def test_fields_and_answers_are_those_of_the_interpreted_engine(name, anon, data
 
 @pytest.mark.parametrize("name", ["rmap-id", "page-mapcount"])
 def test_a_state_that_is_a_sum_is_the_one_that_operations_reach(name):
-    course = Course(SCHEMES[name], 7, 15, False, lambda: False)
-    sums = Sums(course)
-    assert sums.find()
-    sums.held_by(2)
-    state = course.paths.state
+    unrolling = Unrolling(SCHEMES[name], 7, 15, False, lambda: False)
+    additive = AdditiveState(unrolling)
+    assert additive.find()
+    additive.map_by(2)
+    state = unrolling.paths.state
     values = {"P": 128, "id0": 0x123456, "held0": 30, "id1": 0xFEDCBA, "held1": 5}
-    script = Script(7, False)
+    witness = Witness(7, False)
     for kind, mm_id, nr in [(MAP, 0x123456, 40), (MAP, 0xFEDCBA, 9), (UNMAP, 0x123456, 10), (UNMAP, 0xFEDCBA, 4)]:
-        script.step(kind, mm_id, nr)
-    machine = Machine(course.scheme, script.shape(), "interpreted")
-    for operation in script.operations:
+        witness.step(kind, mm_id, nr)
+    machine = Machine(unrolling.scheme, witness.shape(), "interpreted")
+    for operation in witness.operations:
         machine.apply(operation)
-    fields = course.space.layouts["folio"].fields
+    fields = unrolling.space.layouts["folio"].fields
     compared = 0
-    for place in sums.added:
+    for place in additive.added:
         field = next(f for f in fields if f.offset <= place[1] < f.end)
         size = field.size // field.count
-        ctype = course.space.cells["folio"][place[1]].ctype
+        ctype = unrolling.space.cells["folio"][place[1]].ctype
         assert ctype is not None
         now = machine.vm.view(ctype)[place[1] // size]
         assert evaluation.value(state[place], values) == now
@@ -143,4 +143,4 @@ def test_a_state_that_is_a_sum_is_the_one_that_operations_reach(name):
 
 @pytest.mark.parametrize("name", ["mm-id", "owner-vma", "exact", "mm-id-v1"])
 def test_a_state_that_depends_on_the_order_of_operations_is_no_sum(name):
-    assert not Sums(Course(SCHEMES[name], 4, 15, False, lambda: False)).find()
+    assert not AdditiveState(Unrolling(SCHEMES[name], 4, 15, False, lambda: False)).find()
