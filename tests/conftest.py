@@ -1,7 +1,7 @@
 """What every test gets: folders of its own instead of the user's, and no deadline on examples.
 
-Tests marked `machine`, and all of tests/kernel, run on one of xdist's workers, one after the other: they look at
-the whole machine's folios, or change which sizes it hands out.
+Tests marked `host`, and all of tests/kernel, run on one of xdist's workers, one after the other: they look at
+all folios of the host, or change which sizes it hands out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import shutil
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,15 +34,18 @@ settings.register_profile("foliolab", settings(), deadline=None)
 settings.load_profile("foliolab")
 
 OWN_FOLDER = pytest.StashKey[Path]()
+OWN_CACHE = pytest.StashKey[bool]()
+A_WEEK = 7 * 24 * 3600.0
 KERNEL = Path(__file__).parent / "kernel"
 PR_SET_THP_DISABLE = 41
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the session a configuration folder and a kernel cache of its own.
+    """Give the session folders of its own for configuration and data, and keep native code beyond it.
 
-    One cache for the whole session, xdist's workers included (they inherit the variables): each kernel is
-    compiled once. Who sets FOLIOLAB_CACHE keeps the kernels beyond the session.
+    xdist's workers inherit the variables, so an entry point is compiled once. Later sessions find it in pytest's
+    cache: a file's name is the hash of everything that went into it, so a stale file is never used. Files that no
+    session has read for a week are removed.
     """
     if hasattr(config, "workerinput"):
         return
@@ -48,8 +53,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[OWN_FOLDER] = folder
     os.environ["FOLIOLAB_CONFIG"] = str(folder / "config")
     os.environ["FOLIOLAB_DATA"] = str(folder / "data")
-    os.environ.setdefault("FOLIOLAB_CACHE", str(folder / "cache"))
+    if "FOLIOLAB_CACHE" not in os.environ:
+        os.environ["FOLIOLAB_CACHE"] = str(_kept_native_code(config) or folder / "cache")
+        config.stash[OWN_CACHE] = True
     os.environ.setdefault("FOLIOLAB_PLUGINS", "off")  # what else is installed is none of the tests' business
+
+
+def _kept_native_code(config: pytest.Config) -> Path | None:
+    """The folder in pytest's cache, without files that are not in use; None where pytest keeps no cache."""
+    if not hasattr(config, "cache"):
+        return None
+    folder = config.cache.mkdir("foliolab-native")
+    for file in folder.glob("*/*"):
+        with suppress(OSError):  # another session may remove it, too
+            if time.time() - max(file.stat().st_atime, file.stat().st_mtime) > A_WEEK:
+                file.unlink()
+    return folder
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -57,9 +76,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = config.stash.get(OWN_FOLDER, None)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
-        for name in ("FOLIOLAB_CONFIG", "FOLIOLAB_DATA", "FOLIOLAB_CACHE"):
-            if os.environ.get(name, "").startswith(str(folder)):
-                del os.environ[name]
+        for name in ("FOLIOLAB_CONFIG", "FOLIOLAB_DATA", *(["FOLIOLAB_CACHE"] if OWN_CACHE in config.stash else [])):
+            os.environ.pop(name, None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

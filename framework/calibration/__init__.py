@@ -1,8 +1,8 @@
 """Calibration: the time of the kernel's work that is not modelled, as two measured constants per operation."""
 
 from foliolab.framework.calibration.file import (
+    CalibratedOperation,
     Calibration,
-    Operation,
     Point,
     column_of,
     default_path,
@@ -13,6 +13,15 @@ from foliolab.framework.calibration.remarks import remarks
 from foliolab.framework.calibration.rest import Rest, Unknown, rest_of
 
 __all__ = [
-    "Calibration", "Operation", "Point", "Rest", "Unknown", "calibrate", "column_of", "default_path", "differs",
-    "remarks", "rest_of",
+    "CalibratedOperation",
+    "Calibration",
+    "Point",
+    "Rest",
+    "Unknown",
+    "calibrate",
+    "column_of",
+    "default_path",
+    "differs",
+    "remarks",
+    "rest_of",
 ]  # fmt: skip

@@ -78,7 +78,7 @@ class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.per_page + self.per_folio / pages
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CalibratedOperation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One operation of the kernel that the model also has.
 
     Attributes:
@@ -139,10 +139,10 @@ class Calibration(Document, frozen=True, kw_only=True, tag_field="file", tag=Tru
     bench: Measurement
     model: Measurement
     seed: int
-    operations: list[Operation]
+    operations: list[CalibratedOperation]
     left_out: dict[str, str] = msgspec.field(default_factory=dict)
 
-    def operation(self, name: str) -> Operation | None:
+    def operation(self, name: str) -> CalibratedOperation | None:
         return next((operation for operation in self.operations if operation.name == name), None)
 
 

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from foliolab.framework.calibration.file import (
     ONLY_SIZE,
     PAGE_KIB,
+    CalibratedOperation,
     Calibration,
     Constants,
     Measurement,
-    Operation,
     Point,
     column_of,
 )
@@ -128,7 +128,9 @@ def _measurement(result: Result) -> Measurement:
     return Measurement(started=result.started, memory=result.config.memory, command=result.command, git=result.git)
 
 
-def _operation(name: str, pairs: Iterable[tuple[int, Cell, Cell | None]], reuses: bool, random: Generator) -> Operation:
+def _operation(
+    name: str, pairs: Iterable[tuple[int, Cell, Cell | None]], reuses: bool, random: Generator
+) -> CalibratedOperation:
     """Fit one operation to the kernel's and the model's cells of each size."""
     both = [(size, kernel, model) for size, kernel, model in pairs if kernel.samples and model and model.samples]
     widest = [max((len(cell.samples) for cell in cells), default=0) for cells in list(zip(*both, strict=True))[1:]]
@@ -152,7 +154,7 @@ def _operation(name: str, pairs: Iterable[tuple[int, Cell, Cell | None]], reuses
             )
         )
         draws.append(drawn)
-    return _fitted(Operation(name=name, points=points), draws)
+    return _fitted(CalibratedOperation(name=name, points=points), draws)
 
 
 def _not_fitted(kernel: Cell, model: Cell, reuses: bool) -> str:
@@ -176,7 +178,7 @@ def _medians(samples: Sequence[float], rounds: Draws) -> Draws:
     return statistics.medians(values, chosen)
 
 
-def _fitted(operation: Operation, draws: Sequence[Draws]) -> Operation:
+def _fitted(operation: CalibratedOperation, draws: Sequence[Draws]) -> CalibratedOperation:
     """Add constants and residuals to an operation, if at least two sizes can be fitted."""
     chosen = [index for index, point in enumerate(operation.points) if point.fitted]
     if len(chosen) < 2:

@@ -68,7 +68,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Tally:
+class FigureTally:
     """A summary of the standings of one policy and workload, without folios of one page.
 
     Schemes do no work on a folio of one page, so its predictions show nothing.
@@ -93,7 +93,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Check:
+class OwnCheck:
     """The prediction for the kernel's own policy, and the measured time of the kernel.
 
     Args:
@@ -126,8 +126,8 @@ class Prediction:
 
     calibration: Calibration
     forecasts: Mapping[tuple[str, int, str], Forecast]
-    tallies: Sequence[Tally] = ()
-    checks: Sequence[Check] = ()
+    tallies: Sequence[FigureTally] = ()
+    checks: Sequence[OwnCheck] = ()
     notes: Sequence[str] = field(default_factory=tuple)
 
     @property
@@ -219,7 +219,7 @@ def _rounding(figure: Published) -> float:
     return 0.5 if float(figure.percent).is_integer() else 0.05
 
 
-def _tallies(forecasts: Mapping[tuple[str, int, str], Forecast]) -> list[Tally]:
+def _tallies(forecasts: Mapping[tuple[str, int, str], Forecast]) -> list[FigureTally]:
     held: dict[tuple[str, str], list[Forecast]] = {}
     for (workload, size_kib, policy), forecast in forecasts.items():
         if forecast.standings and size_kib > PAGE_KIB:
@@ -227,10 +227,10 @@ def _tallies(forecasts: Mapping[tuple[str, int, str], Forecast]) -> list[Tally]:
     return [_tally(policy, workload, found) for (policy, workload), found in held.items()]
 
 
-def _tally(policy: str, workload: str, forecasts: Sequence[Forecast]) -> Tally:
+def _tally(policy: str, workload: str, forecasts: Sequence[Forecast]) -> FigureTally:
     standings = [standing for forecast in forecasts for standing in forecast.standings]
     widths = [(forecast.ratio_high or 0) - (forecast.ratio_low or 0) for forecast in forecasts]
-    return Tally(
+    return FigureTally(
         policy=policy,
         workload=workload,
         figures=len(standings),
@@ -242,14 +242,14 @@ def _tally(policy: str, workload: str, forecasts: Sequence[Forecast]) -> Tally:
     )
 
 
-def _checks(forecasts: Mapping[tuple[str, int, str], Forecast], calibration: Calibration, own: str) -> list[Check]:
+def _checks(forecasts: Mapping[tuple[str, int, str], Forecast], calibration: Calibration, own: str) -> list[OwnCheck]:
     """The checks of the kernel's own policy `own`, at the sizes that are calibrated."""
     found = []
     for (workload, size_kib, policy), forecast in forecasts.items():
         operation = calibration.operation(workload)
         point = operation.point(size_kib) if operation else None
         if policy == own and point is not None and forecast.ns_per_page is not None:
-            found.append(Check(workload, size_kib, forecast.ns_per_page, point.kernel))
+            found.append(OwnCheck(workload, size_kib, forecast.ns_per_page, point.kernel))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from foliolab.framework.calibration.file import ONLY_SIZE, Constants, Operation
+from foliolab.framework.calibration.file import ONLY_SIZE, CalibratedOperation, Constants
 
 MISFIT: Final = 0.10
 """A remark is made on a residual above this share of the kernel's time."""
@@ -13,7 +13,7 @@ VAGUE: Final = 0.5
 """A remark is made on a constant whose interval extends further than this share of it to one side."""
 
 
-def remarks(operation: Operation) -> list[str]:
+def remarks(operation: CalibratedOperation) -> list[str]:
     """Remarks on missing or uncertain constants, and on sizes that they do not fit."""
     constants = operation.constants
     if constants is None:
@@ -42,7 +42,7 @@ def _constant(name: str, meaning: str, value: float, interval: tuple[float, floa
     return []
 
 
-def _misfit(operation: Operation, constants: Constants) -> list[str]:
+def _misfit(operation: CalibratedOperation, constants: Constants) -> list[str]:
     fitted = [(point, point.rest - constants.at(point.pages)) for point in operation.points if point.fitted]
     off = [(point, residual) for point, residual in fitted if abs(residual) > MISFIT * point.kernel]
     if not off:

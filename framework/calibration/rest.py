@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.calibration.file import ONLY_SIZE, PAGE_KIB, Calibration, Operation
+from foliolab.framework.calibration.file import ONLY_SIZE, PAGE_KIB, CalibratedOperation, Calibration
 from foliolab.framework.kernel.bench import COPYING
 
 DRAWS: Final = 2000
@@ -62,7 +62,7 @@ def rest_of(calibration: Calibration, workload: str, size_kib: int, reuses: bool
     return _at(operation, size_kib, seed)
 
 
-def _at(operation: Operation, size_kib: int, seed: int) -> Rest | Unknown:
+def _at(operation: CalibratedOperation, size_kib: int, seed: int) -> Rest | Unknown:
     random = np.random.default_rng([seed, crc32(operation.name.encode()), size_kib])
     constants, point = operation.constants, operation.point(size_kib)
     if point is not None and (point.reason == ONLY_SIZE or size_kib <= PAGE_KIB):

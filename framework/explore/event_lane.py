@@ -122,15 +122,11 @@ class EventLane(Lane):
             replay_chunk, "mmiii", self.state.base, at, at + 1
         )
 
-    def numbers(self) -> list[int]:
-        """For each map the number, in the events, of the MM that has it; 0 if none has it."""
-        if self.state is None:
-            return [0] * len(self.source.mms)
-        slots = self.state.table(cells.AT_SLOT).reshape(-1, cells.SLOT_CELLS)[: len(self.source.mms)]
-        return [int(number) if users > 0 else 0 for users, _, number in slots.tolist()]
-
     def names(self) -> list[str]:
-        return [self.source.name(number) if number else "" for number in self.numbers()]
+        if self.state is None:
+            return [""] * len(self.source.mms)
+        slots = self.state.table(cells.AT_SLOT).reshape(-1, cells.SLOT_CELLS)[: len(self.source.mms)]
+        return [self.source.name(number) if users > 0 and number else "" for users, _, number in slots.tolist()]
 
     def _alive(self) -> int:
         assert self.state is not None

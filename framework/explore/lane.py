@@ -92,6 +92,7 @@ class Lane(ABC):
         machine: the policy's machine in the present state; None if none could be made.
         state: the account of owners in the machine's memory (`replay.cells`); None without a machine.
         position: steps done.
+        pace: how long a step took lately.
         busy: one byte, 1 while the policy's native code may run. It can lie in shared memory, so that after a crash
             the parent process knows which policy ran.
     """
@@ -115,7 +116,7 @@ class Lane(ABC):
         self._fault: FolioLabError | None = None
         self._fault_at = 0
         self._wrongs: list[NDArray[np.int64]] = []
-        self._pace = Pace()
+        self.pace = Pace()
         self._since = 0.0  # seconds of running since the newest checkpoint
         self._before: dict[int, NDArray[np.uint8]] = {}  # struct pages before the last step, by head frame
         self._begin()
@@ -161,17 +162,12 @@ class Lane(ABC):
         """Why the lane has stopped; None before the failing step."""
         return self._fault if self._fault is not None and self.position >= self._fault_at else None
 
-    @property
-    def seconds_a_step(self) -> float:
-        """Seconds a step took lately."""
-        return self._pace.step
-
     def run(self, end: int) -> None:
         """Go forward to a position, or until an error stops the lane."""
         try:
             while self.position < end and self.error is None:
                 left = max(self._due - self._since, 0.0)
-                self._advance(min(end, self.position + self._pace.steps(left)))
+                self._advance(min(end, self.position + self.pace.steps(left)))
         except Exception as fault:  # whatever a policy's own code raises
             self._fail(fault)
         self.farthest = max(self.farthest, self.position)
@@ -182,7 +178,7 @@ class Lane(ABC):
             return
         if position < self.position:
             self._restore(position)
-            close = position - max(8, self._pace.steps(CLOSE))
+            close = position - max(8, self.pace.steps(CLOSE))
             if close - self.position > position - close:
                 self.run(close)
                 self._mark()
@@ -234,7 +230,7 @@ class Lane(ABC):
         passed = time.perf_counter() - began
         if self.position > before:
             self._since += passed
-            self._pace.add(self.position - before, passed)
+            self.pace.add(self.position - before, passed)
             if self._since >= self._due:
                 self._mark()
 

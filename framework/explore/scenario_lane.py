@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 from foliolab.framework.contract.policy import Scheme
@@ -60,16 +59,17 @@ class ScenarioLane(OperationLane):
         self._judge(before, self.record.outcomes)
 
     def interpreted(self, step: int) -> Callable[[], Any]:
-        return partial(self._interpreted, step)
-
-    def _interpreted(self, step: int) -> None:
         assert self.machine is not None
         model, native = self.model, self.machine
-        model.machine = model.swap.machine = native.with_execution("interpreted")
-        try:
-            model.step(step, self.source.scenario.steps[step])
-        finally:
-            model.machine = model.swap.machine = native
+
+        def run() -> None:
+            model.machine = model.swap.machine = native.with_execution("interpreted")
+            try:
+                model.step(step, self.source.scenario.steps[step])
+            finally:
+                model.machine = model.swap.machine = native
+
+        return run
 
     def _before_write(self, step: int) -> list[tuple[int, int, int, bool]]:
         """For each page of a write: (head, owners, the writer's mappings, whether there are other references)."""

@@ -160,7 +160,7 @@ class Session:
         """
         if self._warm and seconds >= WORTHWHILE:
             # the slowest lane first, so that it is not the one that all threads wait for at the end
-            self.parallel.rounds(do, sorted(self.lanes, key=lambda lane: -lane.seconds_a_step), nr)
+            self.parallel.rounds(do, sorted(self.lanes, key=lambda lane: -lane.pace.step), nr)
             return self.parallel.threads
         for lane in self.lanes:  # the first time one after the other, because native code is loaded meanwhile
             for number in range(nr):

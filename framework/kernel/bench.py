@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -197,7 +197,9 @@ class _Run:
             with self._thp() as only:
                 self._warm_up(only)
                 for turn in range(request.rounds):
-                    for key in self._shuffled(turn):
+                    keys = [key for key, case in self.cases.items() if not case.skipped]
+                    random.Random(f"{request.seed}:{turn}").shuffle(keys)
+                    for key in keys:
                         self.progress(f"round {turn + 1} of {request.rounds}", done, total)
                         if not self.cases[key].failed:
                             self._measure(key, turn, only)
@@ -205,11 +207,6 @@ class _Run:
                 self.progress("done", done, total)
         except KeyboardInterrupt:
             self.interrupted = True
-
-    def _shuffled(self, turn: int) -> Sequence[Key]:
-        keys = [key for key, case in self.cases.items() if not case.skipped]
-        random.Random(f"{self.request.seed}:{turn}").shuffle(keys)
-        return keys
 
     @contextmanager
     def _thp(self) -> Iterator[Callable[[int], None]]:

@@ -190,7 +190,8 @@ class Exclusive:
         """Write the state file before the first change."""
         if self._before is None:
             before = {path: mode_of(path) for path in known.values()}
-            state = {"pid": os.getpid(), "time": now(), "values": {_name(path): word for path, word in before.items()}}
+            values = {path.relative_to(THP).as_posix(): word for path, word in before.items()}
+            state = {"pid": os.getpid(), "time": now(), "values": values}
             write_atomically(state_file(), json.dumps(state, indent=1).encode() + b"\n")
             self._before = before
 
@@ -203,10 +204,6 @@ class Exclusive:
         if self._before is not None and os.getpid() == self._owner:
             _put_back(self._before)
             self._before = None
-
-
-def _name(path: Path) -> str:
-    return path.relative_to(THP).as_posix()
 
 
 def _put_back(values: Mapping[Path, str]) -> list[str]:

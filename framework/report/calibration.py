@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from foliolab.framework.calibration import Calibration, Operation, Point, remarks
+from foliolab.framework.calibration import CalibratedOperation, Calibration, Point, remarks
 from foliolab.framework.report.pages.page import Column, Page
 from foliolab.framework.report.words import signed, size_text, time_text
 
@@ -45,7 +45,7 @@ def _constants(page: Page, calibration: Calibration) -> None:
     page.line()
 
 
-def _constant_texts(operation: Operation) -> tuple[str, str, str, str]:
+def _constant_texts(operation: CalibratedOperation) -> tuple[str, str, str, str]:
     found = operation.constants
     if found is None:
         return "–", "", "–", ""
@@ -61,7 +61,7 @@ def _interval(interval: tuple[float, float]) -> str:
     return " … ".join(map(time_text, interval))
 
 
-def _largest(operation: Operation) -> str:
+def _largest(operation: CalibratedOperation) -> str:
     found = [point for point in operation.points if point.fitted]
     if not found:
         return "–"

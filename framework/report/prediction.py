@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from foliolab.framework.calibration import Operation, remarks
-from foliolab.framework.calibration.prediction import Forecast, Prediction, Standing, Tally
+from foliolab.framework.calibration import CalibratedOperation, remarks
+from foliolab.framework.calibration.prediction import FigureTally, Forecast, Prediction, Standing
 from foliolab.framework.report.pages.page import Column, Page
 from foliolab.framework.report.words import broken, change_text, figure_text, signed, size_text, time_text
 
@@ -89,7 +89,7 @@ def _below(prediction: Prediction, workload: str, shown: Sequence[Forecast], hel
         yield f"no prediction for {names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {reason}"
 
 
-def constants_text(operation: Operation) -> str:
+def constants_text(operation: CalibratedOperation) -> str:
     """An operation's two constants, with doubts about them."""
     constants, doubts = operation.constants, remarks(operation)
     if constants is None:
@@ -134,7 +134,7 @@ def _own(page: Page, prediction: Prediction) -> None:
     )
 
 
-def _published(page: Page, tallies: Sequence[Tally]) -> None:
+def _published(page: Page, tallies: Sequence[FigureTally]) -> None:
     """For each policy and workload: is the prediction nearer to the published figures than the raw change?"""
     first = [
         Column("policy", [page.text(one.policy) for one in tallies]),

@@ -96,10 +96,6 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         elif not self._timer.isActive():
             self._timer.start()
 
-    def label(self, left: str, bottom: str) -> None:
-        self.setLabel("left", left)
-        self.setLabel("bottom", bottom)
-
     def paint(self, theme: Theme) -> None:
         self._theme = theme
         self.setBackground(theme.panel)
@@ -120,12 +116,13 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         """Draw the curves now."""
         names = {curve.name for curve in self._curves}
         for name in [name for name in self._drawn if name not in names]:
-            self._drop(self._drawn.pop(name))
+            drawn = self._drawn.pop(name)
+            for item in (drawn.bars, drawn.line, drawn.name):
+                self.removeItem(item)
         for curve in self._curves:
-            drawn = self._drawn.get(curve.name)
-            if drawn is None:
-                drawn = self._drawn[curve.name] = self._new_items()
-            self._set(drawn, curve)
+            if curve.name not in self._drawn:
+                self._drawn[curve.name] = self._new_items()
+            self._set(self._drawn[curve.name], curve)
         self._rule.setVisible(self._level is not None)
         if self._level is not None:
             self._rule.setValue(self._level)
@@ -136,10 +133,6 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         for item in (drawn.bars, drawn.line, drawn.name):
             self.addItem(item, ignoreBounds=True)
         return drawn
-
-    def _drop(self, drawn: _Drawn) -> None:
-        for item in (drawn.bars, drawn.line, drawn.name):
-            self.removeItem(item)
 
     def _set(self, drawn: _Drawn, curve: Curve) -> None:
         colour = self._theme.of_series(curve.number)

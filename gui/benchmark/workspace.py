@@ -247,7 +247,7 @@ class BenchmarkWorkspace(Workspace):
         predicted = self._forecasts(result) if selection.rest else {}
         found = curves(result, self.rows, baseline, selection, predicted)
         unit = f"time, {baseline} = 1" if selection.ratio else "ns per page"
-        self.plot.label(unit, f"folio size, {selection.workload}")
+        self.plot.setLabels(left=unit, bottom=f"folio size, {selection.workload}")
         self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
         self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, selection.workload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -31,46 +32,40 @@ class Player(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._current: _Playing | None = None
+        self._timeline: Future[Timeline] | None = None
         self._timer = QTimer(self, interval=INTERVAL)
         self._timer.timeout.connect(self._check)
 
     def play(self, counterexample: Counterexample, scheme: Scheme) -> None:
         """Start to play; a counterexample that is still being played is dropped."""
-        self._current = _Playing(counterexample, scheme)
+        self._timeline = Future()
+        # A daemon thread: it runs the policy's code, which the watchdog of the verifier ends if it hangs.
+        arguments = (self._timeline, counterexample, scheme)
+        threading.Thread(target=_play, args=arguments, name="counterexample", daemon=True).start()
         self._timer.start()
 
     def shut(self) -> None:
         self._timer.stop()
-        self._current = None
+        self._timeline = None
 
     def _check(self) -> None:
-        done = self._current
-        if done is None or (done.timeline is None and done.fault is None):
+        done = self._timeline
+        if done is None or not done.done():
             return
         self.shut()
-        if done.fault is not None:
-            self.failed.emit(done.fault)
+        fault = done.exception()
+        if fault is None:
+            self.played.emit(done.result())
+        elif isinstance(fault, FolioLabError):
+            self.failed.emit(fault)
         else:
-            self.played.emit(done.timeline)
+            self.failed.emit(PluginError(f"the counterexample cannot be played: {type(fault).__name__}: {fault}"))
 
 
-class _Playing:
-    """One counterexample in a thread. It has a timeline when it is played, or the fault for which it cannot be."""
+def _play(timeline: Future[Timeline], counterexample: Counterexample, scheme: Scheme) -> None:
+    from foliolab.framework.verify.timeline import Timeline
 
-    def __init__(self, counterexample: Counterexample, scheme: Scheme) -> None:
-        self.timeline: Timeline | None = None
-        self.fault: FolioLabError | None = None
-        self._arguments = counterexample, scheme
-        # A daemon thread: it runs the policy's code, which the watchdog of the verifier ends if it hangs.
-        threading.Thread(target=self._play, name="counterexample", daemon=True).start()
-
-    def _play(self) -> None:
-        from foliolab.framework.verify.timeline import Timeline
-
-        try:
-            self.timeline = Timeline(*self._arguments)
-        except FolioLabError as fault:
-            self.fault = fault
-        except Exception as fault:  # the policy's code can raise anything
-            self.fault = PluginError(f"the counterexample cannot be played: {type(fault).__name__}: {fault}")
+    try:
+        timeline.set_result(Timeline(counterexample, scheme))
+    except Exception as fault:  # the policy's code can raise anything
+        timeline.set_exception(fault)

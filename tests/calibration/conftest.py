@@ -1,4 +1,4 @@
-"""Results of a kernel with a known rest and of a model with known times, and what is calibrated from them."""
+"""Results of a kernel with a known rest and of a model with known times, and the calibration from them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ Times = Callable[[int], float]
 
 
 def parameters(policy: str) -> dict[str, int]:
-    """All of a policy's parameters, as a run notes them; the kernel has none."""
+    """All parameters of a policy, as a result has them; the kernel has none."""
     return {} if policy == LINUX else dict(load().policy(policy).values)
 
 
 def result(policies: Sequence[str], cells: Sequence[Cell], kind: str = "compare", **others: Any) -> Result:
-    """A result of these cells."""
     fields: dict[str, Any] = {
         "kind": kind,
         "complete": True,
@@ -79,14 +78,14 @@ class Make:
         self.random = np.random.default_rng(self.seed)
 
     def samples(self, ns: float, rounds: int = 0) -> list[float]:
-        """Rounds around a time, its median exactly that where there is no noise."""
+        """Rounds of a time; without noise all are equal to it."""
         return [float(ns * factor) for factor in self.random.lognormal(0, self.noise, rounds or self.rounds)]
 
     def model(
         self, workloads: Sequence[str] = ("munmap",), raw: Mapping[str, float] = RAW, sizes: Sequence[int] = SIZES,
         **others: Any,
     ) -> Result:  # fmt: skip
-        """A comparison: each policy takes its raw time at every size."""
+        """A comparison in which each policy takes its raw time at every size."""
         cells = [
             Cell(workload=workload, size_kib=size, policy=policy, samples=self.samples(ns))
             for workload in workloads
@@ -96,7 +95,7 @@ class Make:
         return result(list(raw), cells, **others)
 
     def bench(self, times: Mapping[str, Times], sizes: Sequence[int] = SIZES, **others: Any) -> Result:
-        """The kernel's benchmarks: what each takes at a size."""
+        """A kernel bench with a function of the size for the time of each benchmark."""
         cells = [
             Cell(workload=workload, size_kib=size, policy=LINUX, samples=self.samples(ns(size)))
             for workload, ns in times.items()
@@ -106,21 +105,21 @@ class Make:
 
     @staticmethod
     def rest(per_page: float, per_folio: float, own: float = RAW[OWN]) -> Times:
-        """What a kernel takes whose rest is exactly of the two constants."""
+        """The times of a kernel whose rest is exactly that of two constants."""
         return lambda size: own + per_page + per_folio / (size // 4)
 
     def calibration(self, times: Mapping[str, Times], reuses: bool = True, **others: Any) -> Calibration:
-        """Calibrated from both."""
+        """The calibration from both results."""
         return calibration.calibrate(self.bench(times, **others), self.model(list(times)), OWN, self.PARAMETERS, reuses)
 
 
 @pytest.fixture
 def make() -> Make:
-    """Without noise."""
+    """A maker of results without noise."""
     return Make()
 
 
 @pytest.fixture(scope="session")
 def maker() -> type[Make]:
-    """For what wants noise."""
+    """The class, for tests with noise."""
     return Make

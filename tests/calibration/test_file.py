@@ -1,4 +1,4 @@
-"""The calibration file: what is written is read again, and every file that is none is refused with a reason."""
+"""The calibration file: a written file is read back, and every other file is refused with a reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foliolab.framework.host import HostInfo
 
 @pytest.fixture
 def made(make: Any) -> calibration.Calibration:
-    """Of two operations."""
+    """A calibration of two operations."""
     found: calibration.Calibration = make.calibration({"munmap": make.rest(20, 300), "fork": make.rest(30, -5)})
     return found
 

@@ -1,4 +1,4 @@
-"""The fit: known constants come back, doubts are named, and what cannot be compared is refused."""
+"""The fit: known constants are recovered, doubts are remarked, and results that do not match are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliolab.framework import calibration
-from foliolab.framework.calibration import Operation, remarks
+from foliolab.framework.calibration import CalibratedOperation, remarks
 from foliolab.framework.errors import UsageError
 from foliolab.framework.host import HostInfo
 from foliolab.framework.results.result import Cell, Result
@@ -28,7 +28,7 @@ def changed(result: Result, where: tuple[str, int], **fields: Any) -> Result:
     return msgspec.structs.replace(result, cells=cells)
 
 
-def fitted(make: Any, bench: Result, reuses: bool = True, **model: Any) -> Operation:
+def fitted(make: Any, bench: Result, reuses: bool = True, **model: Any) -> CalibratedOperation:
     """The only operation of a calibration."""
     found = calibration.calibrate(bench, make.model(bench.config.workloads, **model), make.OWN, make.PARAMETERS, reuses)
     (operation,) = found.operations

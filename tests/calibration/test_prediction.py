@@ -1,4 +1,4 @@
-"""The prediction with the rest of the kernel: its arithmetic, its intervals, and where the published figures lie."""
+"""The prediction with the rest of the kernel: arithmetic, intervals, and distances from published figures."""
 
 from __future__ import annotations
 

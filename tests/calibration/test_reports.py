@@ -1,4 +1,4 @@
-"""How a calibration and a prediction are printed."""
+"""The printed reports of a calibration and of a prediction."""
 
 from __future__ import annotations
 

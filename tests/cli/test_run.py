@@ -303,11 +303,11 @@ def test_an_interrupt_leaves_nothing_behind(number: signal.Signals, tmp_path: Pa
     ]
     with (tmp_path / "out").open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, start_new_session=True)
-        end = time.monotonic() + 100
+        end = time.monotonic() + 120
         while b"kernel" not in (tmp_path / "out").read_bytes() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
         process.send_signal(number)
-        said = process.communicate(timeout=60)[1].decode()
+        said = process.communicate(timeout=120)[1].decode()
     if "is using the THP settings of this host" in said:
         pytest.skip(said)
     assert process.returncode == (130 if number == signal.SIGINT else 143), said

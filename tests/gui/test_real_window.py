@@ -49,12 +49,12 @@ def display(tmp_path: Path) -> Iterator[str]:
         ["Xvfb", f":{number}", "-screen", "0", f"{SCREEN[0]}x{SCREEN[1]}x24", "-nolisten", "tcp"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not Path(f"/tmp/.X11-unix/X{number}").exists() and time.monotonic() < end:
         time.sleep(0.05)
     yield f":{number}"
     server.terminate()
-    server.wait(10)
+    server.wait(PATIENCE)
 
 
 class Real:
@@ -79,7 +79,9 @@ class Real:
         self.hand("search", "--sync", "--onlyvisible", "--name", "FolioLab", "windowfocus")
 
     def hand(self, *words: str) -> None:
-        subprocess.run(["xdotool", *words], env=self.environment, check=True, timeout=30, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ["xdotool", *words], env=self.environment, check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL
+        )
 
     def keys(self, *keys: str) -> None:
         for key in keys:
@@ -109,7 +111,7 @@ class Real:
 
     def close(self) -> None:
         self.keys("ctrl+q")
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         (self.folder / "state").unlink(missing_ok=True)
 
 

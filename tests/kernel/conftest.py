@@ -1,4 +1,4 @@
-"""The running kernel for tests, or the reason why it cannot be had."""
+"""Fixtures with the running kernel; a test is skipped with the reason where it is not available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kernel bench`: what it asks, what it makes of disturbances and failures, and real runs where the kernel lets us."""
+"""`kernel bench`: requests, disturbed and failed measurements, and real runs where the host allows them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from foliolab.framework.results.result import Cell, Result
 
 MIB = 1 << 20
 PATIENCE = 120.0
-"""Seconds that a test waits for another run that has the THP settings; then it is skipped."""
+"""Seconds that a test waits for another run that has the THP settings before it is skipped."""
 
 
 def missing(*names: str) -> str:
-    """Why the kernel cannot be measured here; empty where it can."""
+    """Why the kernel cannot be measured on this host; empty if it can."""
     for name in ("Linux", *names):
         found = probe.capability(name)
         if not found.available:
@@ -61,7 +61,7 @@ def request(benchmarks: str = "munmap", sizes: tuple[int, ...] = (4, 64), **othe
 
 
 def silent(phase: str, done: int, total: int) -> None:
-    """No progress."""
+    pass
 
 
 # -- what is asked -----------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_too_little_memory(name: str, least: int) -> None:
 # -- a run with made-up measurements ------------------------------------------------------------------
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
-    """Root on a kernel with two sizes, whose measurements `answer` gives; what was asked is kept in `asked`."""
+    """Root on a kernel with two sizes. `answer` makes the measurements, and `asked` has the requests."""
     for kib in (64, 2048):
         folder = tmp_path / "thp" / f"hugepages-{kib}kB"
         folder.mkdir(parents=True)
@@ -113,9 +113,9 @@ def test_every_case_once_a_round_in_another_order_each(made_up: dict[str, Any]) 
     result = bench.bench(request("munmap,fork,remap", (4, 64, 2048), rounds=5), silent)
     first, *asked = made_up["asked"]
     assert first == ("munmap", 4, "never", "pfn")  # warms up, and is not kept
-    rounds = [tuple(one[:2] for one in asked[i : i + 7]) for i in range(0, 35, 7)]
+    rounds = [tuple(call[:2] for call in asked[i : i + 7]) for i in range(0, 35, 7)]
     expected = {(n, k) for n in ("munmap", "fork") for k in (4, 64, 2048)} | {("remap", 2048)}
-    assert all(set(one) == expected for one in rounds)
+    assert all(set(calls) == expected for calls in rounds)
     assert len(set(rounds)) > 1
     assert all((kib == 64) == (mode == "madvise") for _, kib, mode, _ in asked)
     assert settings.resolved_mode(64) == "never" and settings.resolved_mode(2048) == "madvise"
@@ -165,7 +165,7 @@ def test_a_failure_costs_its_case_only(made_up: dict[str, Any]) -> None:
 
     made_up["answer"] = answer
     result = bench.bench(request(), silent)
-    assert Counter(one[1] for one in made_up["asked"]) == {4: 4, 64: 1}
+    assert Counter(call[1] for call in made_up["asked"]) == {4: 4, 64: 1}
     assert (cells(result)["munmap", 64].status, cells(result)["munmap", 64].reason) == ("failed", "it died")
     (failure,) = result.failures
     assert (failure.workload, failure.size_kib, failure.message) == ("munmap", 64, "it died")
@@ -214,7 +214,7 @@ def test_ctrl_c_keeps_what_there_is(made_up: dict[str, Any]) -> None:
 def test_without_root_what_is_enabled_is_measured_and_the_rest_says_why(made_up: dict[str, Any]) -> None:
     made_up["absent"] |= {"root", "THP settings", "PFNs", "kpageflags"}
     result = bench.bench(request(sizes=(4, 64, 2048)), silent)
-    assert {one[1:] for one in made_up["asked"]} == {(4, "never", "count"), (2048, "never", "count")}
+    assert {call[1:] for call in made_up["asked"]} == {(4, "never", "count"), (2048, "never", "count")}
     assert cells(result)["munmap", 64].reason == "folios of 64 KiB are not enabled, and changing that takes root"
     assert any("without root" in note for note in result.notes)
     assert any("without PFNs" in note for note in result.notes)
@@ -277,7 +277,7 @@ def test_a_size_that_the_kernel_does_not_give_is_seen() -> None:
 
 @on_linux
 def test_without_pfns_the_counters_see_it() -> None:
-    """The largest enabled size, as without root: from the counters it is seen to be that, and to be reused."""
+    """The largest enabled size, as without root: the counters show the folio size and the reuse."""
     usable = [kib for kib in settings.sizes() if settings.resolved_mode(kib) in ("always", "madvise")]
     if not usable or not probe.capability("nr_anon").available:
         pytest.skip("no large folios are enabled, or there are no counters of them")
@@ -315,7 +315,7 @@ def test_a_process_that_dies_or_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 @on_linux
 def test_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where measuring ends early, the child that cow-byte forked ends, too."""
+    """When a measurement ends early, the child that cow-byte forked ends, too."""
     seen: list[int] = []
     hear = sampler._Process.receive
 
@@ -369,7 +369,7 @@ def test_ctrl_c_ends_the_command_with_what_there_is(tmp_path: Path) -> None:
     assert before
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "")
     assert "Partial: the run was interrupted" in out
     result = Result.load(target)
@@ -404,7 +404,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--benchmarks", "munmpa"], "there is no benchmark 'munmpa'"),
         (["--benchmarks", ","], "no benchmark is named"),
@@ -418,7 +418,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 @on_linux
-def test_what_cannot_be_asked_is_refused_before_anything_is_measured(arguments: list[str], told: str) -> None:
+def test_what_cannot_be_asked_is_refused_before_anything_is_measured(arguments: list[str], message: str) -> None:
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    assert told in done.stderr
+    assert message in done.stderr

@@ -1,4 +1,4 @@
-"""The engine held against the running kernel, and the check held against wrong variants."""
+"""The engine compared with the running kernel, and the check compared with wrong variants of the policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_outcome_on_large_folios_is_as_predicted(session: Session, matchin
     assert [kernelcheck.text_of(one) for one in found.unexplained] == []
     assert found.writes > 1000
     assert {kernel for large, _, kernel in found.tally if large} >= {"unchanged", "reused", "copied"}
-    assert all(mine == theirs for _, mine, theirs in found.tally)
+    assert all(ours == theirs for _, ours, theirs in found.tally)
     assert all(found.compared[aspect] for aspect in ("presence", "identity", "kpagecount", "bit 56", "cold"))
 
 
@@ -51,7 +51,7 @@ def test_all_wrong_variants_are_caught(session: Session, matching: Scheme) -> No
 
 def test_policies_of_other_kernels_are_refuted_with_the_shortest_scenario(session: Session, matching: Scheme) -> None:
     shortest = {
-        # without per-page counts: what kpagecount shows after one copy of a shared folio
+        # without per-page counts: kpagecount differs after one copy of a shared folio
         "no-page-mapcount": "A: fork B\nA: write heap[0]",
         # never reuses: the sole owner's write copies
         "page-mapcount": "A: fork B\nA: exit\nB: write heap[0]",
@@ -119,7 +119,7 @@ def test_the_witnesses_without_frames_refute_a_policy_that_never_reuses(
 
 
 def test_one_scenario_by_hand(session: Session, matching: Scheme) -> None:
-    """Two children; the third MM is left alone and the two slots cannot tell (specification 2.4, T2)."""
+    """The third MM remains as the only owner, which the two slots do not show (specification 2.4, T2)."""
     text = (
         "scenario t2\nregion heap: 1 x 16K pte\nA: fork B\nA: fork C\nA: exit\nB: exit\nC: write heap[0-2]\n"
         "C: write heap[3]\n"

@@ -1,4 +1,4 @@
-"""Whether the kernel moved pages by itself."""
+"""The counters that show whether the kernel moved pages by itself."""
 
 from __future__ import annotations
 

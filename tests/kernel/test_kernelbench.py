@@ -1,4 +1,4 @@
-"""A kernel bench beside the model and what was published: rows, report, CSV."""
+"""A kernel bench with modelled times and published figures: rows, report, CSV."""
 
 from __future__ import annotations
 

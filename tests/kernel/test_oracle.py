@@ -1,4 +1,4 @@
-"""Scenarios on the running kernel: real folios, outcomes from frames and faults, everything put back at the end."""
+"""Scenarios on the running kernel: real folios, outcomes from PFNs and faults, and settings restored at the end."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize(("size", "level"), [("4K", "pte"), ("16K", "pte"), ("64K", "pte"), ("2M", "pte")])
 def test_outcomes_of_a_fork_whose_child_exits(session: Session, size: str, level: str) -> None:
     records = session.run(scenario(size, level))
-    told = [record.text for record in records if record.outcomes]
-    last = "reused"  # B: the only mapping of a small page, or of a page whose folio A maps as well
+    outcomes = [record.text for record in records if record.outcomes]
+    last = "reused"  # B has the only mapping of a small page; a large folio is mapped by A as well
     if size != "4K":
         last = "copied"
-    assert told == ["copied", last, "reused", "unchanged", "new page"]
+    assert outcomes == ["copied", last, "reused", "unchanged", "new page"]
 
 
 def test_a_pmd_is_reused_as_a_whole(session: Session) -> None:
@@ -149,18 +149,21 @@ A: read heap[18]
 
 
 def test_hidden_frames_leave_faults_and_presence(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As without CAP_SYS_ADMIN: the kernel tells pfn 0."""
+    """All PFNs read as 0, as without CAP_SYS_ADMIN."""
     real = pagemap.PageMap.pfn.fget  # type: ignore[attr-defined]
     monkeypatch.setattr(pagemap.PageMap, "pfn", property(lambda self: real(self) * 0))
-    records: list[Record] = session.run(scenario("512K"))  # few others use that size
+    for _ in range(4):  # other programs on the host may use folios of that size, too
+        records: list[Record] = session.run(scenario("512K"))
+        if [record.population for record in records][:2] == [2, 2]:
+            break
     assert all(record.hidden for record in records)
-    told = [record.text for record in records if record.outcomes]
-    assert told == ["faulted", "faulted", "faulted", "unchanged", "new page"]
+    outcomes = [record.text for record in records if record.outcomes]
+    assert outcomes == ["faulted", "faulted", "faulted", "unchanged", "new page"]
     assert [record.population for record in records][:2] == [2, 2]
 
 
 def test_kill_9_leaves_no_process_and_settings_that_restore_puts_back(session: Session, tmp_path: Path) -> None:
-    session.__exit__(None, None, None)  # give the lock away
+    session.__exit__(None, None, None)  # release the lock
     before = {kib: settings.mode_of(path) for kib, path in settings.switches().items()}
     program = """
 import sys, time
@@ -182,7 +185,7 @@ with Session(wait=60) as held:
         assert settings.mode_of(settings.switches()[32]) == "madvise"
         process.kill()
         process.wait()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while any(map(alive, pids)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(map(alive, pids))

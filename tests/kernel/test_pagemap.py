@@ -1,4 +1,4 @@
-"""pagemap, kpagecount and kpageflags as arrays: on made-up files, and on this kernel where it lets us."""
+"""pagemap, kpagecount and kpageflags as arrays: on made-up files, and on this host where it allows that."""
 
 from __future__ import annotations
 

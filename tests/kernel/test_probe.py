@@ -1,4 +1,4 @@
-"""What of the running kernel can be used: each capability is tried, and where it is not there it says why."""
+"""The capabilities of the running kernel: each is tried, and a missing one has a reason."""
 
 from __future__ import annotations
 

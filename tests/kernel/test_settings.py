@@ -1,4 +1,4 @@
-"""The machine's THP settings: one run at a time, everything put back, whatever ends it. On a made-up /sys."""
+"""The host's THP settings on a made-up /sys: one run at a time, and values that are restored however it ends."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ from foliolab.framework.kernel import settings
 root = Path({root!r})
 settings.THP, settings.RUN = root / "thp", root / "run"
 import signal
-for number in (signal.SIGTERM, signal.SIGHUP):  # whoever started the tests may ignore them, as nohup does
+for number in (signal.SIGTERM, signal.SIGHUP):  # they are ignored if the tests run under nohup
     signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
 def other(root: Path, code: str) -> subprocess.Popen[str]:
-    """Another process with the same made-up machine; returns once it has said something."""
+    """Start another process with the same made-up /sys; returns after its first line of output."""
     text = HEAD.format(root=str(root)) + code
     process = subprocess.Popen([sys.executable, "-P", "-c", text], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -72,7 +72,7 @@ def other(root: Path, code: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def holder(machine: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run that has changed a setting and goes on for long."""
+    """A run that has changed a setting and does not end by itself."""
     process = other(machine, "with settings.exclusive() as t:\n t.only(16); print(1, flush=True); time.sleep(99)\n")
     yield process
     process.kill()
@@ -208,8 +208,8 @@ def test_any_changes_are_put_back(before: dict[int, str], steps: list[tuple[str,
 # -- what cannot be put back -------------------------------------------------------------------------
 def test_a_file_that_cannot_be_restored_is_named_and_the_state_stays(machine: Path) -> None:
     switch = machine / "thp/hugepages-16kB/enabled"
-    told = r"1 of 3 THP settings could not be restored; the first: .*16kB"
-    with pytest.raises(KernelError, match=told) as fault, settings.exclusive() as thp:
+    message = r"1 of 3 THP settings could not be restored; the first: .*16kB"
+    with pytest.raises(KernelError, match=message) as fault, settings.exclusive() as thp:
         thp.only(16)
         switch.unlink()
         switch.mkdir()

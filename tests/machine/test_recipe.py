@@ -69,7 +69,7 @@ import mine
 (owed,) = [one for one in explored.run(mine.UNLOCKED.with_parameters(), Budget(120.0), print) if not one.claim]
 assert owed.verdict == "refuted" and owed.counterexample.law == "mapcount", owed
 (symbolic,) = attacks.chosen(["symbolic"])
-for finding in symbolic.run(mine.LOCKED.with_parameters(), Budget(20.0), print):
+for finding in symbolic.run(mine.LOCKED.with_parameters(), Budget(4.0), print):
     print(finding.claim, finding.verdict, finding.bound)
 """
 

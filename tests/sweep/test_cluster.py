@@ -59,7 +59,7 @@ class Cluster:
         self.processes: list[subprocess.Popen[bytes]] = []
         place = folder / "scheduler.json"
         self._start("scheduler", "--port", "0", "--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place))
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         found = None
         while found is None and time.monotonic() < until:
             time.sleep(0.1)
@@ -95,8 +95,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def test_a_worker_that_is_killed_in_the_middle_costs_nothing(cluster: Cluster, tmp_path: Path) -> None:
     first, _ = cluster.worker(), cluster.worker()
-    with distributed.Client(cluster.address, timeout="30s") as client:
-        client.wait_for_workers(2, timeout=60)
+    with distributed.Client(cluster.address, timeout=f"{PATIENCE}s") as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
     process = sweep(cluster.address, tmp_path, "--sizes", "32K,128K,256K")
     until = time.monotonic() + PATIENCE
     while not list(tmp_path.glob("out/compare-*.json")) and time.monotonic() < until:

@@ -1,7 +1,7 @@
-"""A program whose copies and reuses are known: `python -I -S phases.py KIB FOLIOS [PAUSE]`; prints its region as JSON.
+"""A program with known copies and reuses: `python -I -S phases.py KIB FOLIOS [PAUSE]`; prints them as JSON.
 
-Each phase writes other pages of the same region, a byte each: the first write after a fork is a fault, and what
-the kernel must do is known from who else maps the folio then.
+Each phase writes a byte to other pages of the same region. The first write after a fork is a fault, and the processes
+that map the folio at that time determine whether the kernel copies.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ del held
 
 
 def write(first, last, value):
-    """Write a byte of the pages from `first` up to `last` of each folio; how many."""
+    """Write a byte to the pages from `first` up to `last` of each folio; return the number of pages."""
     for folio in range(folios):
         for page in range(first, last):
             region[(folio * nr + page) * PAGE] = value
@@ -32,7 +32,7 @@ def write(first, last, value):
 
 
 def forked(work):
-    """Run `work` in a child, with a function that it calls when the parent may go on and come back."""
+    """Run `work` in a child; return when it is done, with the child's PID and the pipe that lets it exit."""
     ready, go = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -45,7 +45,7 @@ def forked(work):
 
 
 def end(child, go):
-    """Let the child exit, and wait until it is gone."""
+    """Let the child exit, and wait for it."""
     os.write(go, b"g")
     os.waitpid(child, 0)
 

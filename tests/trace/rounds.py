@@ -1,7 +1,7 @@
-"""A program that is found running: `python -I -S rounds.py SECONDS`; prints its region, then goes round and round.
+"""A program that runs when its recording begins: `python -I -S rounds.py SECONDS`; prints its region, then loops.
 
-Each round forks a child, writes a page that the child shares (a copy), and, when the child is gone, another one of
-the same folio (a reuse); no page is written twice.
+Each round forks a child, writes a page that the child shares (a copy), and, after the child's exit, another page of
+the same folio (a reuse). No page is written twice.
 """
 
 import ctypes
@@ -19,8 +19,8 @@ held = ctypes.c_char.from_buffer(region)
 base = ctypes.addressof(held)
 del held
 region.madvise(mmap.MADV_HUGEPAGE)
-for place in range(0, size, PAGE):
-    region[place] = 1
+for offset in range(0, size, PAGE):
+    region[offset] = 1
 region.madvise(mmap.MADV_NOHUGEPAGE)
 print(json.dumps({"base": base // PAGE, "pages": size // PAGE}))
 sys.stdout.flush()

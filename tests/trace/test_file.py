@@ -1,4 +1,4 @@
-"""The trace file: what goes in comes out, and what is damaged is read as far as it is sound, and says so."""
+"""The trace file: written events are read back, and a damaged file is read up to the damage, which is reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def some(nr: int, start: int = 0, seed: int = 1) -> ev.Events:
 
 
 def whole(trace: Trace) -> ev.Events:
-    """All events of a trace, out of the mapped memory."""
+    """All events of a trace, copied from the mapped memory."""
     return ev.join([block.part(np.arange(block.size)) for block in trace.blocks()])
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_is_cut_off_is_read_up_to_its_last_whole_block(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_is_damaged_it_is_noticed(tmp_path: Path, data: st.DataObject) -> None:
-    """A flipped bit or a cut: an error of ours, or a part of the events and a word about it; never other events."""
+    """A flipped bit or a cut gives an error, or some of the events and a message; never other events."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(file, "BLOCK_EVENTS", 16)
         events = some(60)
@@ -156,7 +156,7 @@ def test_a_damaged_block_ends_the_trace(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_out_of_order_file_ends_where_time_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No writer of ours makes one, so one is made of two."""
+    """The writer refuses such times, so the file is made of parts of two files."""
     monkeypatch.setattr(file, "BLOCK_EVENTS", 10)
     late = write(tmp_path / "late", ev.columns(time=np.arange(1000, 1010), kind=ev.NEW))
     early = write(tmp_path / "early", ev.columns(time=np.arange(10), kind=ev.NEW))

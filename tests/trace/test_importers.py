@@ -1,4 +1,4 @@
-"""Texts of tracers become the right events; what is damaged, foreign or ambiguous is told from what is there."""
+"""Texts of tracers become the right events; damaged, foreign and ambiguous lines are recognised."""
 
 from __future__ import annotations
 

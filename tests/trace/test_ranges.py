@@ -1,4 +1,4 @@
-"""Ranges of pages against a set of pages."""
+"""Ranges of pages compared with a set of pages."""
 
 from __future__ import annotations
 

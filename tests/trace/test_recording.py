@@ -1,4 +1,4 @@
-"""Recording: what it needs is probed, and what a known program did comes out exactly."""
+"""Recording: its needs are probed, and the trace of a known program is exact."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ linux = pytest.mark.skipif(platform.system() != "Linux", reason="needs Linux")
 
 
 def need(way: str) -> None:
-    """Skip, with the reason, where a way of recording does not work."""
+    """Skip, with the reason, if a method of recording does not work."""
     found = probe.method(way)
     if not found.available:
         pytest.skip(f"{way} cannot record here: {found.reason}")
@@ -41,7 +41,7 @@ def need(way: str) -> None:
 
 @pytest.fixture
 def only() -> Iterator[settings.Exclusive]:
-    """The THP settings of the machine, for this test alone."""
+    """The THP settings of the host, for this test alone."""
     try:
         with settings.exclusive(wait=LOCK_SECONDS) as thp:
             yield thp
@@ -54,7 +54,7 @@ def rows(path: Path) -> list[dict[str, int]]:
 
 
 def phases(folder: Path, kib: int, folios: int, pause: float = 0) -> tuple[tuple[str, ...], Path]:
-    """The command that runs the known program, and where it says what it did."""
+    """The command that runs the known program, and the file with its output."""
     said = folder / "said.json"
     command = f'exec "$@" > {said}'
     return ("/bin/sh", "-c", command, "sh", *PYTHON, str(HERE / "phases.py"), str(kib), str(folios), str(pause)), said
@@ -112,8 +112,8 @@ def test_a_running_process_is_recorded_from_what_it_has_mapped(
     assert sum(row["nr"] for row in present) == known["pages"]
     assert {row["order"] for row in present if row["nr"] == 16} == {4}
     writes = [(row["page"] % 16, row["flags"]) for row in in_region if row["kind"] == ev.WRITE]
-    copies = [flags for place, flags in writes if place == 0]
-    reuses = [flags for place, flags in writes if place == 1]
+    copies = [flags for index, flags in writes if index == 0]
+    reuses = [flags for index, flags in writes if index == 1]
     assert len(copies) > 3
     assert set(copies) == {ev.COPIED}
     assert {flags & ev.OUTCOME for flags in reuses} == {ev.REUSED}
@@ -124,10 +124,13 @@ def test_a_running_process_is_recorded_from_what_it_has_mapped(
 def test_snapshots_see_who_maps_what(only: settings.Exclusive, tmp_path: Path) -> None:
     need("snapshots")
     only.only(64)
-    command, said = phases(tmp_path, 64, 32, pause=0.8)
-    session.record(Target(command), tmp_path / "t", "snapshots")
-    known = json.loads(said.read_text())
-    found = rows(tmp_path / "t")
+    for pause in (0.8, 3):  # on a busy host no snapshot may fall into a short phase
+        command, said = phases(tmp_path, 64, 32, pause)
+        session.record(Target(command), tmp_path / "t", "snapshots")
+        known = json.loads(said.read_text())
+        found = rows(tmp_path / "t")
+        if sum(row["kind"] == ev.FORK for row in found) == 2:
+            break
     assert sum(row["kind"] == ev.FORK for row in found) == 2
     in_region = [row for row in found if known["base"] <= row["page"] < known["base"] + known["pages"]]
     copied = Counter(row["mm"] for row in in_region if row["kind"] == ev.WRITE)
@@ -192,11 +195,11 @@ def test_interrupting_keeps_what_there_is(tmp_path: Path) -> None:
          "--", "/bin/sh", "-c", f"true & wait; touch {tmp_path / 'mark'}; sleep 60"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not (tmp_path / "mark").exists() and time.monotonic() < end:
         time.sleep(0.05)
     os.killpg(recorder.pid, signal.SIGINT)
-    out, said = recorder.communicate(timeout=30)
+    out, said = recorder.communicate(timeout=120)
     assert "1 fork, " in out, said
     assert not Trace(tmp_path / "t").damaged
     assert {path.name for path in tmp_path.iterdir()} == {"t", "mark"}

@@ -51,7 +51,7 @@ class Enough:
             self.left = 0
 
 
-def first_refutation(scheme: Scheme, seconds: float = 40.0) -> Finding:
+def first_refutation(scheme: Scheme, seconds: float = 240.0) -> Finding:
     enough = Enough()
     found = Random().run(scheme, Budget(seconds, stop=enough), enough.tell)
     refuted = [finding for finding in found if finding.verdict == "refuted"]
@@ -91,7 +91,7 @@ def test_a_wrong_variant_is_refuted_in_a_few_operations(name: str, law: str) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MUTANTS.keys() - BEHAVES_WITHIN_ITS_CLAIMS))
 def test_every_wrong_variant_that_breaks_a_claim_is_refuted(name: str) -> None:
-    finding = first_refutation(MUTANTS[name].with_parameters(), seconds=60)
+    finding = first_refutation(MUTANTS[name].with_parameters())
     assert finding.counterexample is not None
     assert not confirm(finding.counterexample, MM_ID)
 
@@ -188,7 +188,7 @@ def test_nothing_is_left_in_the_users_folder(tmp_path: Path) -> None:
         "from foliolab.framework.verify.attack import Budget\n"
         "from foliolab.framework.verify.random_operations.attack import Random\n"
         "from foliolab.policies import exact\n"
-        "print(Random().run(exact.POLICY.with_parameters(), Budget(0.5), lambda _: None)[0].verdict)\n"
+        "print(Random().run(exact.POLICY.with_parameters(), Budget(2), lambda _: None)[0].verdict)\n"
     )
     run = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert run.stdout == "held\n"
@@ -236,7 +236,7 @@ def test_noise_is_dropped_and_the_machine_shrinks() -> None:
         Shape(512, 8, 64, max_order=4), [Operation.parse(text) for text in NOISY], "safe"
     )
     assert isinstance(long, Breach)
-    short = shorten(scheme, long, Budget(30))
+    short = shorten(scheme, long, Budget(240))
     told = [operation.text for operation in short.operations]
     assert told == ["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=2"]
     assert (short.shape.nr_mms, short.shape.nr_vpns, short.shape.nr_pages) == (3, 8, 16)

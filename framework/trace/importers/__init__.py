@@ -6,7 +6,9 @@ A reader turns one format into records (`contract.trace_records`). The module `a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -19,7 +21,6 @@ from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
 from foliolab.framework.trace.importers.assembly import Assembly
 from foliolab.framework.trace.importers.order import in_order
-from foliolab.framework.trace.importers.source import opened
 
 __all__ = ["READERS", "assemble", "choose", "convert", "with_plugins"]
 
@@ -33,6 +34,9 @@ READERS: Final = {
     )
 }
 """The readers that ship with FolioLab."""
+
+HEAD: Final = 1 << 16
+"""Number of characters that a reader gets to recognise its format."""
 
 
 def with_plugins(offered: Iterable[TraceReader]) -> dict[str, TraceReader]:
@@ -99,7 +103,7 @@ def convert(
         TraceFileError: the format is not recognised, a line cannot be read, the text has no events, or the trace
             cannot be written.
     """
-    with opened(path) as (head, source):
+    with _opened(path) as (head, source):
         reader = choose(readers, head, source.name, wanted)
         known = header or Header(command=f"foliolab import {source.name}")
         known = msgspec.structs.replace(known, source=known.source or reader.name)
@@ -107,6 +111,25 @@ def convert(
             raise UsageError(f"{source.name} would be overwritten by its own trace", "name another file after -o")
         records = reader.read(source)
         return assemble(in_order(records) if reader.unordered else records, out, known, [source])
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[str, TraceSource]]:
+    """Open a text file; yields its first HEAD characters, and the whole file as a source.
+
+    Raises:
+        TraceFileError: there is no such file, or it cannot be read.
+    """
+    name = os.fspath(path)
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace") as head:
+            start = head.read(HEAD)
+        with Path(path).open(encoding="utf-8", errors="replace") as text:
+            yield start, TraceSource(name, text)
+    except FileNotFoundError as fault:
+        raise TraceFileError(f"there is no file {name}", "name a file that a tracer wrote") from fault
+    except OSError as fault:
+        raise TraceFileError(f"{name} cannot be read: {fault.strerror or fault}", "check the path") from fault
 
 
 def assemble(

@@ -102,7 +102,8 @@ class Assembly:
             Task: ends_fault(self.spaces.task), ExecBegin: ends_fault(self.spaces.exec_begin),
             Exec: ends_fault(self.spaces.exec), Exit: ends_fault(self.spaces.exit), Torn: self.spaces.torn,
             Reaped: ends_fault(self.spaces.reaped), Enter: ends_fault(self.calls.enter),
-            Leave: ends_fault(self._leave), Lost: self._lost, Hint: self._hint, Name: self._name, ReadyRow: self._row,
+            Leave: ends_fault(self._leave), Lost: self._lost, Hint: self._hint, Name: self.spaces.name,
+            ReadyRow: self._row,
         }  # fmt: skip
 
     def run(self, records: Iterable[Record]) -> None:
@@ -198,9 +199,6 @@ class Assembly:
     # -- calls, names and hints --------------------------------------------------------------------
     def _leave(self, record: Leave) -> None:
         self.calls.leave(self.spaces.of(record.pid), record)
-
-    def _name(self, record: Name) -> None:
-        self.spaces.name(record.pid, record.comm)
 
     def _lost(self, record: Lost) -> None:
         self.lost += record.nr

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Reaped, Task, Torn
+from foliolab.framework.contract.trace_records import Exec, ExecBegin, Exit, Name, Reaped, Task, Torn
 from foliolab.framework.trace import events
 from foliolab.framework.trace.header import AddressSpace
 from foliolab.framework.trace.importers.batch import Batch
@@ -81,9 +81,9 @@ class Spaces:
         space = self._of.get(pid)
         return space if space is not None else self._born(pid, EARLIER)
 
-    def name(self, pid: int, comm: str) -> None:
-        if space := self._of.get(pid):
-            space.comm = comm
+    def name(self, record: Name) -> None:
+        if space := self._of.get(record.pid):
+            space.comm = record.comm
 
     def names(self) -> list[AddressSpace]:
         return [AddressSpace(mm=space.number, pid=space.pid, comm=space.comm) for space in self._all]
