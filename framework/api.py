@@ -19,7 +19,7 @@ from foliolab.framework.contract.stored import Stored
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Setting, Timed, Workload
-from foliolab.framework.engine.fault import COPIED, NEW_PAGE, REUSED, UNCHANGED, frame_of, write_page
+from foliolab.framework.engine.fault import COPIED, NEW_PAGE, REUSED, UNCHANGED, write_page
 from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     folio_free_swap,
@@ -35,7 +35,7 @@ from foliolab.framework.engine.folio import (
     folio_trylock,
     folio_unlock,
 )
-from foliolab.framework.engine.pagetable import PTRS_PER_PTE, folio_mapped_between
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE, folio_mapped_between, frame_of
 from foliolab.framework.engine.rmap import (
     folio_add_anon_rmap_ptes,
     folio_add_file_rmap_ptes,

@@ -1,8 +1,8 @@
-"""Contention: threads that map and unmap folios of one size, the same ones or each its own.
+"""Contention: threads that map and unmap folios of one size, either the same folios or disjoint ones.
 
-Every thread is an MM on a CPU of its own. It takes references, maps all pages of a folio by PTEs, unmaps them
-and drops the references, folio after folio in a random order of its own, so that threads do not march in
-step; the spread over the rounds is part of the result. An idle MM maps all folios throughout. A thread that
+Every thread is an MM on a CPU of its own. For one folio after another, it takes references, maps all pages by PTEs,
+unmaps them and drops the references. Each thread has its own random order of folios, so that threads do not run in
+lockstep; the spread over the rounds is part of the result. An idle MM maps all folios throughout. A thread that
 spins too long for a lock yields its time slice; samples in which that happened are flagged (`native.yields`).
 
 Source: specification 8 (open: "bit lock on big multi-socket machines"), 6.4 (kernel test robot).
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from foliolab.framework.api import (
@@ -41,7 +42,7 @@ PAGES: Final = 1 << 18
 """Pages that each thread maps and unmaps in one timed call."""
 HOLDER: Final = 0
 SHARED: Final = 64
-"""Folios that the threads share: few enough to meet, more than the threads."""
+"""Folios that the threads share: few enough that threads meet, and more than there are threads."""
 
 
 def map_unmap(
@@ -66,90 +67,72 @@ def map_unmap(
     return 0
 
 
-def _frames(machine: Machine, setting: Setting) -> list[int]:
-    return [machine.frame(HOLDER, vpn) for vpn in range(0, setting.nr_pages, 1 << setting.order)]
+@dataclass(frozen=True)
+class Contention:
+    """One way to contend.
 
+    Args:
+        same: whether all threads use the same folios.
+        threads: how many threads map and unmap at the same time.
+    """
 
-def _plan(setting: Setting, threads: int) -> tuple[int, int]:
-    """Folios of each thread, and how often it goes through them."""
-    share = max(1, min(SHARED, (setting.nr_pages >> setting.order) // threads))
-    return share, 1 if setting.counting else max(1, PAGES // (share << setting.order))
+    same: bool
+    threads: int
 
-
-def prepare(machine: Machine, setting: Setting, same: bool, threads: int) -> Sequence[Timed]:
-    """An idle MM maps all folios; one call a thread."""
-    import numpy as np
-
-    machine.create(HOLDER)
-    machine.populate(HOLDER, 0, setting.nr_pages, setting.order)
-    frames = _frames(machine, setting)
-    share, turns = _plan(setting, threads)
-    random = np.random.default_rng(setting.seed)
-    scratch = machine.scratch()
-    calls = []
-    for thread in range(1 if setting.counting else threads):
-        machine.create(1 + thread)
-        mine = frames[:share] if same else frames[thread * share : (thread + 1) * share]
-        at = 8 + thread * SHARED
-        scratch[at : at + share] = random.permutation(mine)
-        numbers = (
-            machine.map.cpus[thread],
-            machine.map.mms[1 + thread],
-            machine.map.scratch,
-            1 if setting.counting else threads,
-            machine.map.scratch + 8 * at,
-            share,
-            1 << setting.order,
-            turns,
-        )
-        calls.append(machine.bind_function(map_unmap, "miiiiiiii", *numbers))
-    return calls
-
-
-class _Case:
-    """One way to contend: its `prepare` and the pages that each thread then handles."""
-
-    def __init__(self, same: bool, threads: int) -> None:
-        self.same = same
-        self.threads = threads
+    def plan(self, setting: Setting) -> tuple[int, int]:
+        """Folios of each thread, and how often the thread maps and unmaps all of them."""
+        folios = max(1, min(SHARED, (setting.nr_pages >> setting.order) // self.threads))
+        return folios, 1 if setting.counting else max(1, PAGES // (folios << setting.order))
 
     def prepare(self, machine: Machine, setting: Setting) -> Sequence[Timed]:
-        return prepare(machine, setting, self.same, self.threads)
+        """Let an idle MM map all folios; return one call per thread."""
+        import numpy as np
+
+        machine.create(HOLDER)
+        machine.populate(HOLDER, 0, setting.nr_pages, setting.order)
+        frames = [machine.frame(HOLDER, vpn) for vpn in range(0, setting.nr_pages, 1 << setting.order)]
+        threads = 1 if setting.counting else self.threads
+        folios, turns = self.plan(setting)
+        random = np.random.default_rng(setting.seed)
+        scratch = machine.scratch()
+        calls = []
+        for thread in range(threads):
+            machine.create(1 + thread)
+            first = 0 if self.same else thread * folios
+            at = 8 + thread * SHARED
+            scratch[at : at + folios] = random.permutation(frames[first : first + folios])
+            cpu, mm = machine.map.cpus[thread], machine.map.mms[1 + thread]
+            start, order_at = machine.map.scratch, machine.map.scratch + 8 * at
+            numbers = (cpu, mm, start, threads, order_at, folios, 1 << setting.order, turns)
+            calls.append(machine.bind_function(map_unmap, "miiiiiiii", *numbers))
+        return calls
 
     def pages(self, setting: Setting) -> int:
-        share, turns = _plan(setting, self.threads)
-        return turns * (share << setting.order)
+        """Pages that one thread maps and unmaps in a timed call."""
+        folios, turns = self.plan(setting)
+        return turns * (folios << setting.order)
 
-    def limit(self, order: int) -> int:
-        return SHARED * self.threads << order
+    def workload(self, name: str, threads: str) -> Workload:
+        """The workload of that name; `threads` begins its summary."""
+        return Workload(
+            name=name,
+            summary=f"{threads}: mapping and unmapping whole folios, all of it timed",
+            references=("specification 6.4 and 8",),
+            prepare=self.prepare,
+            mms=1 + self.threads,
+            threads=self.threads,
+            scratch=8 * (8 + SHARED * self.threads),
+            pages=self.pages,
+            limit=lambda order: SHARED * self.threads << order,
+        )
 
 
 def workloads() -> list[Workload]:
-    """One thread, then 2, 4, … up to the machine's cores, on the same folios and on disjoint ones."""
-    made = [_workload("contention-1", "one thread", _Case(True, 1))]
-    threads = 2
-    while threads <= (os.cpu_count() or 1):
-        made += [
-            _workload(f"contention-same-{threads}", f"{threads} threads on the same folios", _Case(True, threads)),
-            _workload(
-                f"contention-disjoint-{threads}",
-                f"{threads} threads on their own folios",
-                _Case(False, threads),
-            ),
-        ]
-        threads *= 2
+    """One thread, then 2, 4, … up to the cores of the host, on the same folios and on disjoint ones."""
+    made = [Contention(True, 1).workload("contention-1", "one thread")]
+    n = 2
+    while n <= (os.cpu_count() or 1):
+        made.append(Contention(True, n).workload(f"contention-same-{n}", f"{n} threads on the same folios"))
+        made.append(Contention(False, n).workload(f"contention-disjoint-{n}", f"{n} threads on their own folios"))
+        n *= 2
     return made
-
-
-def _workload(name: str, what: str, case: _Case) -> Workload:
-    return Workload(
-        name=name,
-        summary=f"{what}: mapping and unmapping whole folios, all of it timed",
-        references=("specification 6.4 and 8",),
-        prepare=case.prepare,
-        mms=1 + case.threads,
-        threads=case.threads,
-        scratch=8 * (8 + SHARED * case.threads),
-        pages=case.pages,
-        limit=case.limit,
-    )

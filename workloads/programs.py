@@ -42,9 +42,9 @@ def _parts(setting: Setting, chance: random.Random, count: int) -> list[int]:
 
 
 def zygote(machine: Machine, setting: Setting) -> Timed:
-    """A zygote forks applications, which write a little, unload parts and are replaced; then it dies.
+    """A zygote forks applications, which write a little, unload parts and are replaced; then the zygote dies.
 
-    The last application has a child of its own, which outlives all and writes. Timed: what that one unmaps.
+    The last application forks a child, which outlives all and writes. Timed: the child unmaps its memory.
     """
     chance = random.Random(setting.seed)
     _load(machine, setting)
@@ -60,7 +60,7 @@ def zygote(machine: Machine, setting: Setting) -> Timed:
                 machine.unmap(app, start, PART)
     grandchild = PROCESSES
     machine.fork(apps[-1], grandchild)
-    machine.unmap(PARENT, 0, setting.nr_pages // 2)  # it unloads what only applications need
+    machine.unmap(PARENT, 0, setting.nr_pages // 2)  # the zygote unloads the part that only applications need
     for app in apps:
         machine.exit(app)
     machine.exit(PARENT)
@@ -70,10 +70,10 @@ def zygote(machine: Machine, setting: Setting) -> Timed:
 
 
 def huge_library(machine: Machine, setting: Setting) -> Timed:
-    """Processes map a library: the first all of it by PTEs, every second one by PMDs, the others parts.
+    """Processes map a library: the first maps all of it by PTEs, every second one by PMDs, the others map parts.
 
-    The last folio is in a MAP_SHARED mapping of all of them. The first process writes data pages of the library
-    (private copies); then they leave, the first one first. Timed: the last process unmaps it.
+    All processes map the last folio MAP_SHARED. The first process writes data pages of the library
+    (private copies); then the processes exit in their order. Timed: the last process unmaps the library.
     """
     chance = random.Random(setting.seed)
     size = 1 << setting.order
@@ -98,8 +98,8 @@ def huge_library(machine: Machine, setting: Setting) -> Timed:
 def swap_pressure(machine: Machine, setting: Setting) -> Timed:
     """Memory is short while a child lives: parts of folios go to swap, and come back when they are written.
 
-    Of every second folio the pages leave both processes, of the others the parent alone. Once the child is gone the
-    parent writes all of its memory. Timed: it unmaps it.
+    In every second folio both processes swap pages out, in the others only the parent does. Once the child has exited,
+    the parent writes all of its memory. Timed: the parent unmaps its memory.
     """
     size = 1 << setting.order
     _load(machine, setting)

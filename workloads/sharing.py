@@ -1,8 +1,8 @@
-"""Sharing patterns: how programs come to share memory by fork or by a file, and what is left when they stop.
+"""Sharing patterns: how programs start to share memory by fork or by a file, and how they stop.
 
-The numbers of rounds, the shares of what is written and the times that processes live are chosen, not measured: the
-patterns tell policies apart, and recordings (`foliolab record`) say what real programs do. Where a summary says that
-somebody lives long, that is `LONG` steps, and a step is one fault, write, fork, unmap or exit.
+The numbers of rounds, the shares of written pages and the lifetimes of processes are chosen, not measured: the
+patterns distinguish policies, and recordings (`foliolab record`) show what real programs do. A process that "lives
+long" in a summary lives for `LONG` steps; a step is one fault, write, fork, unmap or exit.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from foliolab.framework.api import Processes, SharingPattern, Usage
 ROUNDS = 16
 LONG = 500
 RUN = 16
-"""Pages that are written or unmapped at a time, at most; also the pages of a fault-around."""
+"""The most pages that are written or unmapped at a time; also the pages of a fault-around."""
 
 SPEC = "specification 2.3 and 2.6 (two slots; 20250303163014.1128035-1-david@redhat.com)"
 
 
 def _run_in(processes: Processes, pages: int) -> tuple[int, int]:
-    """A random run of so many pages: (first page, pages)."""
+    """A random run within that many pages: (first page, pages)."""
     nr = processes.random.randint(1, min(pages, RUN))
     return processes.random.randint(0, pages - nr), nr
 
@@ -37,7 +37,7 @@ def _write_some(processes: Processes, usage: Usage, process: int, share: float) 
 
 
 def snapshot(processes: Processes, usage: Usage) -> None:
-    """A parent forks children that only read and exit in the order of their forks; it writes all the time."""
+    """A parent forks children, which only read and exit in the order of their forks; the parent writes all the time."""
     parent = processes.start()
     for _ in range(ROUNDS):
         processes.populate(parent, 0, usage.nr_pages)
@@ -125,15 +125,15 @@ def shared_library(processes: Processes, usage: Usage) -> None:
         while len(maps) < usage.mms:
             maps[processes.start()] = set()
         process = random.choice(list(maps))
-        mine = maps[process]
+        mapped = maps[process]
         for page in random.sample(windows, max(1, len(windows) // 8)):
-            if page not in mine:
+            if page not in mapped:
                 first, nr = _run_in(processes, step)
                 processes.map_file(process, page + first, page + first, nr)
-                mine.add(page)
+                mapped.add(page)
             elif random.random() < 0.3:
                 processes.unmap(process, page, step)
-                mine.remove(page)
+                mapped.remove(page)
         processes.wait(LONG // 20)
         if random.random() < 0.15:
             processes.exit(process)
@@ -143,7 +143,7 @@ def shared_library(processes: Processes, usage: Usage) -> None:
 
 
 def random_operations(processes: Processes, usage: Usage) -> None:
-    """Whatever is possible, at random: fork, exit, writes, partial unmaps, pauses, new folios."""
+    """Random operations: fork, exit, writes, partial unmaps, pauses, new folios."""
     random = processes.random
     alive = [processes.start()]
     processes.populate(alive[0], 0, usage.nr_pages)

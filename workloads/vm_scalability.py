@@ -1,16 +1,17 @@
 """vm-scalability's anon-cow cases: a parent's memory, and N children who write all of it at the same time.
 
-The parent populates private anonymous memory with folios of one size (2 MiB ones mapped by a PMD, as a THP is)
+The parent populates private anonymous memory with folios of one size (a PMD maps 2 MiB folios, as it does a THP)
 and forks N children. Then each child, a thread on a CPU of its own, writes as many 8-byte words as there are:
-`anon-cow-seq` all of them in order, `anon-cow-rand` random ones. The first write to a page copies it, for the
-parent keeps it. Every folio starts with N + 1 MMs, which is more than two slots can name: from the second child
+`anon-cow-seq` writes all words in order, `anon-cow-rand` random ones. The first write to a page copies it, since the
+parent keeps it. Every folio starts with N + 1 MMs, more than two slots can name: from the second child
 on, MMs map and unmap folios untracked.
 
-The children start together; timed is all of it, until the last one is done. Counted is one child alone, the last
-one. A source's throughput is N times the bytes of a child over that time.
+The children start together; the time ends when the last child has finished. A counting run counts one child alone, the
+last one. The published throughput is N times the bytes of a child, divided by that time.
 
-Every page of a child takes the zone's lock, for per-CPU page lists are not modelled; Linux takes it once for dozens
-of pages. That costs the same under every policy, and more than any of them: differences come out smaller here.
+Every page of a child takes the zone's lock, since per-CPU page lists are not modelled; Linux takes it once for dozens
+of pages. That costs the same under every policy, and more than the policies' own work, so relative differences are
+smaller here than in a kernel.
 
 Source: specification 6.3 (usemem of vm-scalability; described there, nothing is copied) and 4.6.
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,11 +53,11 @@ PARENT: Final = 0
 WORDS: Final = PAGE_SIZE // 8
 """8-byte words of a page."""
 FEW_WORDS: Final = 16
-"""Random words for each page where the text is interpreted: enough to meet every page."""
+"""Random words for each page in an interpreted run: enough to reach every page."""
 SEQ_PAGES: Final = 1 << 16
-"""Page frames that are enough for anon-cow-seq, parent and children together: no cache holds them."""
+"""Page frames of anon-cow-seq, parent and children together: more than any cache holds."""
 RAND_PAGES: Final = 1 << 13
-"""The same for anon-cow-rand, whose every page is written 512 times, each time with a miss of the caches."""
+"""Page frames of anon-cow-rand: fewer, since it writes each page 512 times, each time with a cache miss."""
 REFERENCES: Final = ("specification 6.3 and 4.6", "20231124132626.235350-1-david@redhat.com")
 
 # Knuth's MMIX generator; its upper half is used
@@ -64,7 +66,7 @@ INCREMENT: Final = 1442695040888963407
 
 
 def meet(vm: Memory, gate: int, children: int) -> None:
-    """Wait until all children are here."""
+    """Wait until all children have arrived."""
     if children > 1:
         arrived = pte_at(vm, gate).pte
         atomic_inc(arrived)
@@ -73,7 +75,7 @@ def meet(vm: Memory, gate: int, children: int) -> None:
 
 
 def write_all(vm: Memory, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int) -> int:
-    """Once all are here, write every word of nr pages; how many pages were written."""
+    """Once all children have arrived, write every word of nr pages; return how many pages were written."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
     mm = mm_at(vm, who)
@@ -87,7 +89,7 @@ def write_all(vm: Memory, contents: Any, cpu: int, zone: int, who: int, gate: in
 def write_random(
     vm: Memory, contents: Any, cpu: int, zone: int, who: int, gate: int, children: int, nr: int, words: int, seed: int
 ) -> int:
-    """Once all are here, write random words, on the average `words` in each of nr pages; nr, or less on failure."""
+    """Once all children have arrived, write nr * words random words of nr pages; nr, or less if a write fails."""
     c = cpu_at(vm, cpu)
     z = zone_at(vm, zone)
     mm = mm_at(vm, who)
@@ -104,7 +106,7 @@ def write_random(
 
 
 def _all_of(write: Callable[[], int], nr: int) -> None:
-    """Run a child; all pages must be written, or the time means nothing."""
+    """Run a child; a child that could not write all pages is an error, since its time means nothing."""
     written = write()
     if written != nr:
         raise ModelError(f"a child wrote {written} of {nr} pages", "give the workload more page frames")
@@ -115,22 +117,22 @@ def _in_turn(calls: Sequence[Timed]) -> None:
         call()
 
 
+@dataclass(frozen=True)
 class AnonCow:
     """One of the cases.
 
     Args:
-        children: how many write; with two and more the slots of `mm-id` are full.
-        random: whether the words are random ones.
+        children: how many write; from two children on, the slots of `mm-id` are full.
+        random: whether they write random words.
     """
 
-    def __init__(self, children: int, random: bool) -> None:
-        self.children = children
-        self.random = random
+    children: int
+    random: bool
 
     def prepare(self, machine: Machine, setting: Setting) -> Sequence[Timed]:
         """Populate and fork; a call for each child."""
         machine.create(PARENT)
-        # what maps no PMD is measured without one, as by the other workloads
+        # a policy that cannot be mapped by PMDs is measured with PTEs, as in the other workloads
         pmd = setting.order == PMD_ORDER and "pmd" in machine.scheme.capabilities
         machine.populate(PARENT, 0, setting.nr_pages, setting.order, pmd=pmd)
         for child in range(1, self.children + 1):
@@ -142,7 +144,7 @@ class AnonCow:
         return [self._child(machine, setting, c, self.children) for c in range(1, self.children + 1)]
 
     def _child(self, machine: Machine, setting: Setting, child: int, children: int) -> Timed:
-        """What a child does once `children` have come."""
+        """The timed call of a child, which waits until `children` have arrived."""
         where = (machine.map.cpus[child - 1], machine.map.zone, machine.map.mms[child], machine.map.scratch, children)
         if self.random:
             words = FEW_WORDS if machine.execution == "interpreted" else WORDS
@@ -154,7 +156,7 @@ class AnonCow:
         return partial(_all_of, write, setting.nr_pages)
 
     def limit(self, order: int) -> int:
-        """Pages of the parent such that all copies fit what is enough, and at least two folios."""
+        """Pages of the parent: at least two folios; all copies together have SEQ_PAGES or RAND_PAGES."""
         enough = RAND_PAGES if self.random else SEQ_PAGES
         return max(2 << order, enough // (self.children + 1))
 
@@ -165,7 +167,7 @@ def workload(name: str, children: int, random: bool) -> Workload:
     Args:
         name: unique among all workloads.
         children: how many write at the same time, each with a copy of all memory.
-        random: whether random words are written, rather than all in order.
+        random: whether they write random words instead of all words in order.
     """
     case = AnonCow(children, random)
     what = "as many random words" if random else "every word, in order"

@@ -160,7 +160,9 @@ def anatomy(scheme: Scheme, order: int = 4, peers: Mapping[Layout, Scheme] | Non
     layouts = [*SHOWN_LAYOUTS, *({scheme.policy.layout} - set(SHOWN_LAYOUTS))]
     schemes = dict(peers or {}) | {scheme.policy.layout: scheme}
     columns = [
-        Column(layout, schemes[layout].name if layout in schemes else "", _first_tail(layout, schemes))
+        Column(layout, schemes[layout].name, struct_page(schemes[layout], 1))
+        if layout in schemes
+        else Column(layout, "", kernels_page(layout, 1))
         for layout in layouts
     ]
     return Anatomy(
@@ -188,11 +190,6 @@ def struct_page(scheme: Scheme, number: int) -> StructPage:
 def kernels_page(layout: Layout, number: int) -> StructPage:
     """A struct page of a large folio with nothing but the kernel's own fields."""
     return _page(number, STRUCT_PAGE, layout, [])
-
-
-def _first_tail(layout: Layout, schemes: Mapping[Layout, Scheme]) -> StructPage:
-    scheme = schemes.get(layout)
-    return struct_page(scheme, 1) if scheme is not None else kernels_page(layout, 1)
 
 
 def _page(number: int, stride: int, layout: Layout, fields: list[Stored]) -> StructPage:

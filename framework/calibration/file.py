@@ -163,10 +163,10 @@ def default_path(kernel: str) -> Path:
     return folder / "calibration" / f"{release}.json"
 
 
-def differs(calibration: Calibration, machine: HostInfo, kernel: str) -> str:
+def differs(calibration: Calibration, host: HostInfo, kernel: str) -> str:
     """Why a calibration does not apply to a host and kernel; empty if it does."""
-    if calibration.machine.cpu != machine.cpu:
-        return f"it was made on {calibration.machine.cpu}, this is {machine.cpu}"
+    if calibration.machine.cpu != host.cpu:
+        return f"it was made on {calibration.machine.cpu}, this is {host.cpu}"
     if calibration.kernel != kernel:
         return f"it was made under Linux {calibration.kernel}, this is {kernel}"
     return ""

@@ -111,7 +111,7 @@ def _comparable(bench: Result, model: Result) -> None:
     if bench.machine.cpu != model.machine.cpu:
         raise UsageError(
             f"the kernel was measured on {bench.machine.cpu}, the model on {model.machine.cpu}",
-            "times of two machines cannot be subtracted: measure both on one",
+            "times of two hosts cannot be subtracted: measure both on one",
         )
 
 

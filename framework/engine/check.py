@@ -12,13 +12,7 @@ from foliolab.framework.contract.policy import exact_claim, exact_up_to
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.structs import (
-    MAPPING_ANON,
-    PG_anon_exclusive,
-    PG_lru_batch,
-    PG_pagecache,
-    PG_swapcache,
-)
+from foliolab.framework.engine.structs import MAPPING_ANON, PG_anon_exclusive, PG_lru_batch, PG_pagecache, PG_swapcache
 from foliolab.framework.engine.truth import Counts, Truth, free_frames, scan
 
 __all__ = ["Violation", "references", "violations"]

@@ -13,7 +13,6 @@ from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     SetPageAnonExclusive,
     folio_add_lru,
-    folio_free_swap,
     folio_get,
     folio_nr_pages,
     folio_ref_add,
@@ -21,8 +20,7 @@ from foliolab.framework.engine.folio import (
     folio_test_anon,
     folio_test_large,
     folio_test_swapcache,
-    folio_trylock,
-    folio_unlock,
+    free_swap_leaves_one_reference,
     lru_add_drain,
     page_head_pfn,
 )
@@ -37,6 +35,7 @@ from foliolab.framework.engine.pagetable import (
     PTE_VM_SHARED,
     PTE_WRITE,
     PTRS_PER_PTE,
+    frame_of,
     get_and_clear,
     pmd_ref,
     pte_ref,
@@ -47,17 +46,8 @@ from foliolab.framework.engine.rmap import (
     folio_remove_rmap_ptes,
     this_cpu_add,
 )
-from foliolab.framework.engine.structs import (
-    MAPPING_ANON,
-    MAPPING_FILE,
-    PG_lru,
-    PG_pagecache,
-    PG_swapbacked,
-)
-from foliolab.framework.engine.zap import (
-    folio_put_refs,
-    free_swap_cache,
-)
+from foliolab.framework.engine.structs import MAPPING_ANON, MAPPING_FILE, PG_lru, PG_pagecache, PG_swapbacked
+from foliolab.framework.engine.zap import folio_put_refs, free_swap_cache
 from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page, Zone
@@ -139,12 +129,7 @@ def _can_reuse_small(folio: Folio) -> bool:
     allowed = 1
     if folio_test_swapcache(folio):
         allowed = 2
-    if folio_ref_count(folio) > allowed or not folio_trylock(folio):
-        return False
-    folio_free_swap(folio)
-    sole = folio_ref_count(folio) == 1
-    folio_unlock(folio)
-    return sole
+    return folio_ref_count(folio) <= allowed and free_swap_leaves_one_reference(folio)
 
 
 def _can_reuse(vm: Memory, folio: Folio, page: Page, mm: MM) -> bool:
@@ -233,17 +218,6 @@ def _write_fault(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn
             return UNCHANGED
         return _wp_fault(vm, contents, cpu, zone, mm, vpn, value)
     return SWAPPED if value else NOT_MAPPED
-
-
-def frame_of(vm: Memory, mm: MM, vpn: int) -> int:
-    """The frame that a page of address space is mapped to; -1 if none."""
-    pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
-    if pmd:
-        return (pmd >> PFN_SHIFT) + (vpn & 511)
-    value = READ_ONCE(pte_ref(vm, mm, vpn))
-    if value & PTE_PRESENT:
-        return value >> PFN_SHIFT
-    return -1
 
 
 def write_page(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, value: int, nbytes: int) -> int:

@@ -118,6 +118,16 @@ def folio_free_swap(folio: Folio) -> bool:
     return True
 
 
+def free_swap_leaves_one_reference(folio: Folio) -> bool:
+    """Whether the caller's reference is the only one after an attempt to leave the swap cache, under the folio lock."""
+    if not folio_trylock(folio):
+        return False
+    folio_free_swap(folio)
+    sole = folio_ref_count(folio) == 1
+    folio_unlock(folio)
+    return sole
+
+
 def folio_add_lru(folio: Folio, batched: int) -> None:
     """Put a folio on the LRU; `batched`: leave it in the per-CPU batch on the way, which holds a reference."""
     if batched:

@@ -9,15 +9,13 @@ from foliolab.framework.engine.folio import (
     PageAnonExclusive,
     SetPageAnonExclusive,
     folio_add_lru,
-    folio_free_swap,
     folio_get,
     folio_nr_pages,
     folio_ref_add,
     folio_ref_count,
     folio_test_anon,
     folio_test_swapcache,
-    folio_trylock,
-    folio_unlock,
+    free_swap_leaves_one_reference,
 )
 from foliolab.framework.engine.pagetable import (
     PFN_SHIFT,
@@ -40,14 +38,7 @@ from foliolab.framework.engine.zone import alloc_folio
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Folio, Zone
-from foliolab.framework.machine.primitives import (
-    READ_ONCE,
-    WRITE_ONCE,
-    load,
-    pfn_folio,
-    pfn_to_page,
-    store,
-)
+from foliolab.framework.machine.primitives import READ_ONCE, WRITE_ONCE, load, pfn_folio, pfn_to_page, store
 
 
 def anon_huge_fault(vm: Memory, cpu: Cpu, zone: Zone, mm: MM, vpn: int, batched: int) -> bool:
@@ -116,12 +107,7 @@ def can_reuse_huge_pmd(folio: Folio) -> bool:
     allowed = 1
     if folio_test_swapcache(folio):
         allowed += folio_nr_pages(folio)
-    if folio_ref_count(folio) > allowed or not folio_trylock(folio):
-        return False
-    folio_free_swap(folio)
-    sole = folio_ref_count(folio) == 1
-    folio_unlock(folio)
-    return sole
+    return folio_ref_count(folio) <= allowed and free_swap_leaves_one_reference(folio)
 
 
 def huge_wp_fault(vm: Memory, mm: MM, vpn: int) -> bool:

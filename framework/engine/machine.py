@@ -6,24 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import entrypoints, fault
-from foliolab.framework.engine.engine import Engine, Execution, Shape
+from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.fork import OK
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTE_DIRTY, PTE_PRESENT, PTE_PROT, PTE_VM_SHARED, PTE_WRITE, PTRS_PER_PTE
-from foliolab.framework.engine.structs import (
-    MAPPING_ANON,
-    MAPPING_FILE,
-    ORDER_MASK,
-    PG_buddy,
-    PG_head,
-    PG_swapcache,
-)
+from foliolab.framework.engine.structs import MAPPING_ANON, MAPPING_FILE, ORDER_MASK, PG_buddy, PG_head, PG_swapcache
 from foliolab.framework.errors import ModelError
 from foliolab.framework.machine.layout import PMD_ORDER
 
@@ -35,7 +24,7 @@ OUTCOMES: Final = {
 }
 
 
-# what an operation sees as an entry point's answer while `bind` collects its calls: success
+# While `bind` collects its calls, an operation gets these answers, which mean success.
 _DONE: Final[dict[Any, int]] = {entrypoints.write_range: 1 << 40}
 
 EntryCall = tuple[Callable[..., Any], tuple[int, ...]]
@@ -64,19 +53,12 @@ def _run_all(calls: tuple[Callable[[], Any], ...]) -> None:
 class Machine(Engine):
     """An engine with operations; every operation checks its arguments, so that bad input cannot corrupt state.
 
-    Operations name MMs by number (0 … nr_mms-1), pages of address space by number, and run on CPU `cpu`.
+    Operations name MMs by number (0 … nr_mms-1), pages of address space by number, and run on CPU `cpu`. During `bind`,
+    `_bound` collects the calls of entry points, and they are not run.
     """
 
-    def __init__(
-        self,
-        scheme: Scheme,
-        shape: Shape,
-        execution: Execution = "native",
-        contents: NDArray[np.uint8] | None = None,
-    ) -> None:
-        super().__init__(scheme, shape, execution, contents)
-        self.cpu = 0
-        self._bound: list[EntryCall] | None = None
+    cpu = 0
+    _bound: list[EntryCall] | None = None
 
     def _call(self, entry: Callable[..., Any], *numbers: int) -> Any:
         if self._bound is None:
@@ -107,7 +89,7 @@ class Machine(Engine):
         return self.bind_operation(Operation.call(operation, *arguments, **options))
 
     def bind_operation(self, operation: Operation) -> BoundCall:
-        """See `bind`. The operation is not run: where it would go on by an answer, it goes on as after success.
+        """Bind an operation that is given as data; see `bind`. It does not run; its calls count as successes.
 
         Raises:
             ModelError: the modelled kernel refuses it, in the present state of the machine.
@@ -128,7 +110,7 @@ class Machine(Engine):
 
         Args:
             function: a module-level function; its first argument is the memory.
-            kinds: a letter an argument: m memory, i integer.
+            kinds: one letter per argument: m memory, i integer.
             numbers: the integers.
         """
         return partial(self.entry_point(function, kinds), *numbers)

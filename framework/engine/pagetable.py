@@ -49,6 +49,17 @@ def pmd_ref(vm: Memory, mm: MM, vpn: int) -> Ref:
     return pte_at(vm, load(mm.pmd) + 8 * (vpn >> PMD_ORDER)).pte
 
 
+def frame_of(vm: Memory, mm: MM, vpn: int) -> int:
+    """The frame that a PMD or a PTE maps at a page of address space; -1 if nothing is mapped there."""
+    pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
+    if pmd:
+        return (pmd >> PFN_SHIFT) + vpn % PTRS_PER_PTE
+    value = READ_ONCE(pte_ref(vm, mm, vpn))
+    if value & PTE_PRESENT:
+        return value >> PFN_SHIFT
+    return -1
+
+
 def next_ptes(vm: Memory, pgd: int, vpn: int, value: int, limit: int) -> int:
     """`folio_pte_batch`: how many PTEs from `vpn` on map consecutive frames alike, at most `limit`.
 

@@ -1,4 +1,4 @@
-"""What a sharing pattern directs: each call is checked, and handed on as an operation."""
+"""The processes that a sharing pattern directs: each call is checked and becomes an operation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _no_time(steps: int) -> None:
 
 
 class PatternProcesses:
-    """The one implementation of `contract.sharing_pattern.Processes`.
+    """The implementation of `contract.sharing_pattern.Processes`, which documents the methods.
 
     Args:
         usage: how much the pattern may use.
@@ -44,26 +44,22 @@ class PatternProcesses:
         self._started = 0
 
     def start(self) -> int:
-        """See `Processes`."""
         process = self._new()
         self._do(Operation.of("create", mm=process))
         return process
 
     def fork(self, parent: int) -> int:
-        """See `Processes`."""
         self._check_process(parent)
         child = self._new()
         self._do(Operation.of("fork", parent=parent, child=child))
         return child
 
     def exit(self, process: int) -> None:
-        """See `Processes`."""
         self._check_process(process)
         self._alive.remove(process)
         self._do(Operation.of("exit", mm=process))
 
     def populate(self, process: int, page: int, nr: int, order: int | None = None) -> None:
-        """See `Processes`."""
         order = self.usage.order if order is None else order
         self._check_process(process)
         _check_pages(page, nr, "a process's memory")
@@ -76,34 +72,31 @@ class PatternProcesses:
         self._do(Operation.of("populate", mm=process, start=page, nr=nr, order=order))
 
     def write(self, process: int, page: int, nr: int = 1) -> None:
-        """See `Processes`."""
         self._check_process(process)
         _check_pages(page, nr, "a process's memory")
         self._do(Operation("write", (("mm", process), ("start", page), ("nr", nr))))
 
     def unmap(self, process: int, page: int, nr: int = 1) -> None:
-        """See `Processes`."""
         self._check_process(process)
         _check_pages(page, nr, "a process's memory")
         self._do(Operation("unmap", (("mm", process), ("start", page), ("nr", nr))))
 
     def map_file(self, process: int, page: int, file_page: int, nr: int = 1) -> None:
-        """See `Processes`."""
         self._check_process(process)
         _check_pages(page, nr, "a process's memory")
         _check_pages(file_page, nr, "the file")
         self._do(Operation.of("map_file", mm=process, vpn=page, pfn=file_page, nr=nr))
 
     def wait(self, steps: int) -> None:
-        """See `Processes`."""
         if steps < 0:
-            raise ModelError(f"it waits for {steps} steps", "time does not go back")
+            raise ModelError(f"the pattern waits for {steps} steps", "wait for 0 steps or more")
         self._wait(int(steps))
 
     def _new(self) -> int:
         if len(self._alive) >= self.usage.mms:
             raise ModelError(
-                f"it has more than {self.usage.mms} processes at a time", "let one exit first, or mind `usage.mms`"
+                f"the pattern has more than {self.usage.mms} processes at a time",
+                "let one exit first, or start at most `usage.mms`",
             )
         self._started += 1
         self._alive.add(self._started)

@@ -7,10 +7,10 @@ from typing import Final
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.calls import policy_call
 from foliolab.framework.engine.folio import folio_test_large, page_head_pfn
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE, pmd_ref, pte_ref
+from foliolab.framework.engine.pagetable import frame_of
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM
-from foliolab.framework.machine.primitives import READ_ONCE, atomic_read, pfn_folio, pfn_to_page
+from foliolab.framework.machine.primitives import atomic_read, pfn_folio, pfn_to_page
 
 PSS_SHIFT: Final = 12
 
@@ -49,16 +49,6 @@ def folio_mapcount(vm: Memory, pfn: int) -> int:
     return atomic_read(folio._mapcount) + 1
 
 
-def _frame(vm: Memory, mm: MM, vpn: int) -> int:
-    pmd = READ_ONCE(pmd_ref(vm, mm, vpn))
-    if pmd:
-        return (pmd >> PFN_SHIFT) + vpn % PTRS_PER_PTE
-    value = READ_ONCE(pte_ref(vm, mm, vpn))
-    if value & PTE_PRESENT:
-        return value >> PFN_SHIFT
-    return -1
-
-
 def smaps(vm: Memory, mm: MM, start: int, end: int) -> tuple[int, int, int]:
     """Walk a range as smaps does.
 
@@ -69,7 +59,7 @@ def smaps(vm: Memory, mm: MM, start: int, end: int) -> tuple[int, int, int]:
     uss = 0
     pss = 0
     for vpn in range(start, end):
-        pfn = _frame(vm, mm, vpn)
+        pfn = frame_of(vm, mm, vpn)
         if pfn < 0:
             continue
         rss += 1

@@ -28,15 +28,7 @@ from foliolab.framework.engine.structs import MMF_HAS_PINNED, PG_swapcache
 from foliolab.framework.engine.zap import folio_put_refs
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Zone
-from foliolab.framework.machine.primitives import (
-    WRITE_ONCE,
-    atomic_add,
-    load,
-    pfn_folio,
-    pfn_to_page,
-    set_bit,
-    store,
-)
+from foliolab.framework.machine.primitives import WRITE_ONCE, atomic_add, load, pfn_folio, pfn_to_page, set_bit, store
 
 
 def folio_get_user(vm: Memory, pfn: int, nr: int) -> None:

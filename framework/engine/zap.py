@@ -17,14 +17,7 @@ from foliolab.framework.engine.folio import (
     folio_unlock,
     page_head_pfn,
 )
-from foliolab.framework.engine.pagetable import (
-    PFN_SHIFT,
-    PTE_PRESENT,
-    PTRS_PER_PTE,
-    get_and_clear,
-    next_ptes,
-    pmd_ref,
-)
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, PTRS_PER_PTE, get_and_clear, next_ptes, pmd_ref
 from foliolab.framework.engine.rmap import (
     folio_mapped,
     folio_remove_rmap_pmd,

@@ -57,9 +57,15 @@ def exchange(live: Any, image: Any, which: Any, rooms: Any, pool: Any) -> int:
     for k in range(len(which)):
         at = which[k] * WORDS
         to = rooms[k] * WORDS
-        for i in range(WORDS):
+        for i in range(0, WORDS, 4):  # unrolled by hand: the native build leaves loops as they are written
             pool[to + i] = image[at + i]
+            pool[to + i + 1] = image[at + i + 1]
+            pool[to + i + 2] = image[at + i + 2]
+            pool[to + i + 3] = image[at + i + 3]
             image[at + i] = live[at + i]
+            image[at + i + 1] = live[at + i + 1]
+            image[at + i + 2] = live[at + i + 2]
+            image[at + i + 3] = live[at + i + 3]
     return len(which)
 
 
@@ -68,6 +74,9 @@ def put_back(image: Any, which: Any, rooms: Any, pool: Any) -> int:
     for k in range(len(which)):
         at = which[k] * WORDS
         start = rooms[k] * WORDS
-        for i in range(WORDS):
+        for i in range(0, WORDS, 4):
             image[at + i] = pool[start + i]
+            image[at + i + 1] = pool[start + i + 1]
+            image[at + i + 2] = pool[start + i + 2]
+            image[at + i + 3] = pool[start + i + 3]
     return len(which)

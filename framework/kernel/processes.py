@@ -126,7 +126,7 @@ class Process:
             raise KernelError(f"process {self.pid} died in {command}", "is there enough memory?")
         word, _, rest = answer.partition(" ")
         if word != "ok":
-            raise KernelError(f"the running kernel refused {rest}", "`foliolab doctor` tells what it can do")
+            raise KernelError(f"the running kernel refused {rest}", "`foliolab doctor` shows what works here")
         return [int(number) for number in rest.split()]
 
     def wait_gone(self) -> None:

@@ -38,6 +38,11 @@ class CType:
         """Largest value that a policy may store."""
         return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
 
+    def wrapped(self, value: int) -> int:
+        """The value modulo the width, as this type holds it."""
+        value &= (1 << self.bits) - 1
+        return value - (1 << self.bits) if self.signed and value >> (self.bits - 1) else value
+
 
 # A u64 surfaces as its signed bit pattern, interpreted and native alike, so that all arithmetic is int64.
 CTYPES: Final = {

@@ -118,14 +118,7 @@ class Library:
         return hashlib.sha256("".join(self.key(one, kinds) for one in functions).encode()).hexdigest()
 
     def _load_table(self, key: str) -> Any:
-        payload = cache.read(key)
-        if payload is None:
-            return None
-        try:
-            return cpu_target.target_context.codegen().unserialize_library(pickle.loads(payload))
-        except Exception:  # a damaged or foreign entry may raise anything; the code is built again
-            cache.drop(key)
-            return None
+        return _revive(key, cpu_target.target_context.codegen().unserialize_library)
 
     def _build_table(self, functions: Sequence[Function], kinds: str, key: str) -> Any:
         context = cpu_target.target_context
@@ -153,18 +146,13 @@ class Library:
             return str(self._build(function, kinds).library.get_asm_str())
 
     def _load(self, function: Function, kinds: str) -> Any:
-        key = self.key(function, kinds)
-        payload = cache.read(key)
-        if payload is None:
-            return None
-        try:
-            return compiler.CompileResult._rebuild(cpu_target.target_context, *pickle.loads(payload))
-        except Exception:  # a damaged or foreign entry may raise anything; the code is built again
-            cache.drop(key)
-            return None
+        def rebuild(state: Any) -> Any:
+            return compiler.CompileResult._rebuild(cpu_target.target_context, *state)
+
+        return _revive(self.key(function, kinds), rebuild)
 
     def _build(self, function: Function, kinds: str) -> Any:
-        top = numba.njit(**SHARED)(self._top(function))
+        top = numba.njit(**SHARED)(self._twin(function).py_func)
         try:
             top.compile(tuple(map(self._kind, kinds)))
         except (NumbaError, UnsupportedBytecodeError) as fault:
@@ -191,8 +179,15 @@ class Library:
             self._twins = self.tree.copies(callee)
         return self._twins[cast(FunctionType, self.tree.replace.get(function, function))]
 
-    def _top(self, function: Function) -> Any:
-        return self._twin(function).py_func
+
+def _revive(key: str, make: Callable[[Any], Any]) -> Any:
+    """What `make` makes of a cache entry; None without one. A damaged or foreign entry is dropped."""
+    payload = cache.read(key)
+    try:
+        return None if payload is None else make(pickle.loads(payload))
+    except Exception:  # such an entry may raise anything; the code is built again
+        cache.drop(key)
+        return None
 
 
 def _symbol(key: str, i: int) -> str:

@@ -3,8 +3,8 @@
 Each function here is the interpreted form of a primitive. The other executions give the same function a meaning of
 their own: native code in `lowering` and `addressing`, the explored execution in `verify.explored.primitives`, the
 symbolic one in `verify.symbolic.primitives`. Each of them refuses to start if it lacks a primitive (`require_all`).
-Argument order is the kernel's: the value first, the reference last, except
-for READ_ONCE, WRITE_ONCE and cmpxchg. Every value is a 64-bit signed integer; stores keep the field's width.
+Argument order is the kernel's: the value first, the reference last, except for READ_ONCE, WRITE_ONCE and cmpxchg. Every
+value is a 64-bit signed integer; stores keep the field's width.
 
 Memory order follows the kernel's rules: an operation that returns a value is fully ordered, one that
 returns nothing is relaxed, `_lock` acquires, `_unlock` releases (Documentation/atomic_t.txt). Interpreted
@@ -17,13 +17,14 @@ from collections.abc import Callable, Container
 from typing import Final, Literal, TypeVar
 
 from foliolab.framework.errors import LostLock, PrimitiveError
+from foliolab.framework.machine.layout import CTYPES
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.pointers import MM, Cpu, Folio, Page, Pointer, Pte, Zone
 from foliolab.framework.machine.ref import Ref
 
 PAGE_SIZE: Final = 4096
 SPIN_LIMIT: Final = 1000
-_U64: Final = (1 << 64) - 1
+_U64: Final = CTYPES["u64"]
 PointerT = TypeVar("PointerT", bound=Pointer)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
@@ -197,28 +198,17 @@ def xchg(value: int, ref: Ref) -> int:
 @primitive("atomic")
 def cmpxchg(ref: Ref, old: int, new: int) -> int:
     """Store `new` if the value is `old`; the value found, either way."""
-    expected = _fitted(old, ref)
+    expected = ref.ctype.wrapped(old)
     return ref.rmw("cmpxchg", lambda found: new if found == expected else found)[0]
 
 
 # -- bit operations ------------------------------------------------------------------------------
-def _fitted(value: int, ref: Ref) -> int:
-    """The value as the field's width and sign hold it."""
-    value &= (1 << ref.ctype.bits) - 1
-    return value - (1 << ref.ctype.bits) if ref.ctype.signed and value >> (ref.ctype.bits - 1) else value
-
-
 def _with_bit(value: int, bit: int, ref: Ref) -> int:
-    return _fitted(value | 1 << bit, ref)
+    return ref.ctype.wrapped(value | 1 << bit)
 
 
 def _without_bit(value: int, bit: int, ref: Ref) -> int:
-    return _fitted(value & ~(1 << bit), ref)
-
-
-def _signed(value: int) -> int:
-    value &= _U64
-    return value - (1 << 64) if value >> 63 else value
+    return ref.ctype.wrapped(value & ~(1 << bit))
 
 
 @primitive("load")
@@ -290,8 +280,8 @@ def cpu_relax() -> None:
 def spin_wait_clear(bit: int, ref: Ref) -> None:
     """Wait until the bit is clear.
 
-    Native code pauses at most SPIN_LIMIT times before it yields its time slice, and counts that: the
-    lock's holder has probably been preempted, so the sample is not one of contention (see `native.yields`).
+    Native code pauses at most SPIN_LIMIT times, then yields its time slice and counts that (see `native.yields`): the
+    lock's holder has probably been preempted, so the sample does not measure contention.
     Interpreted code has one thread, so a held lock is a lost lock, unless a scheduler of threads set `Memory.waiter`.
     """
     while ref.read("READ_ONCE") >> bit & 1:
@@ -318,7 +308,7 @@ def bit_spin_unlock(bit: int, ref: Ref) -> None:
 @primitive("compute")
 def u64(value: int) -> int:
     """The value modulo 2^64, as a signed bit pattern: write it around arithmetic that is meant to wrap."""
-    return _signed(value)
+    return _U64.wrapped(value)
 
 
 # -- pointers ------------------------------------------------------------------------------------
@@ -348,7 +338,7 @@ def as_page(folio: Folio) -> Page:
 
 @primitive("compute")
 def memory_of(mm: MM) -> Memory:
-    """The memory that an MM lies in, for who was given only a pointer and must look at page tables."""
+    """The memory that an MM lies in, for a function that has only the pointer and reads page tables."""
     return mm.mem
 
 

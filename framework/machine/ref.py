@@ -54,8 +54,7 @@ class Ref:
                 f"{self.owner}.{self.field.name}: {value} does not fit {ctype.name}",
                 "widen the field, bound the value, or declare the field with wraps=True",
             )
-        value &= (1 << ctype.bits) - 1
-        return value - (1 << ctype.bits) if ctype.signed and value >> (ctype.bits - 1) else value
+        return ctype.wrapped(value)
 
     def peek(self) -> int:
         """The value, unseen by observers."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from foliolab.framework.engine import entrypoints, fault, huge, zap
 from foliolab.framework.engine.folio import folio_test_anon
-from foliolab.framework.engine.pagetable import PFN_SHIFT, PTRS_PER_PTE, pmd_ref, pte_ref
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTRS_PER_PTE, frame_of, pmd_ref, pte_ref
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, cpu_at, pfn_folio, zone_at
@@ -106,7 +106,7 @@ def map_new(vm: Memory, base: int, slot: int, vpn: int, order: int) -> int:
     if not done:
         put(vm, base + 8 * cells.STATUS, cells.NO_FRAMES)
         return -1
-    head = fault.frame_of(vm, who, vpn)
+    head = frame_of(vm, who, vpn)
     owners.count_pages(vm, base, head, 1 << order, 1, cells.PAGES_MAPPED)
     if order:
         owners.opened(vm, base, head, order)
@@ -161,7 +161,7 @@ def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, kernel:
     outcome = fault.NOT_MAPPED
     frame = -1
     if vpn >= 0:
-        frame = fault.frame_of(vm, who, vpn)
+        frame = frame_of(vm, who, vpn)
     if frame >= 0:
         head = owners.large_head(vm, base, frame)
         large = head >= 0
@@ -179,13 +179,13 @@ def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, kernel:
         outcome = fault.write_page(vm, contents, c, z, who, vpn, 1, 1)
         if outcome == fault.COPIED:
             owners.count_pages(vm, base, frame, 1, -1, cells.PAGES_UNMAPPED)
-            owners.count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, cells.PAGES_MAPPED)
+            owners.count_pages(vm, base, frame_of(vm, who, vpn), 1, 1, cells.PAGES_MAPPED)
         if large and outcome != fault.UNCHANGED:
             _decided(vm, base, slot, head, outcome, sole)
     elif kernel == fault.COPIED:
         outcome = fault.touch_new(vm, contents, c, z, who, vpn)
         if outcome == fault.NEW_PAGE:
-            owners.count_pages(vm, base, fault.frame_of(vm, who, vpn), 1, 1, cells.PAGES_MAPPED)
+            owners.count_pages(vm, base, frame_of(vm, who, vpn), 1, 1, cells.PAGES_MAPPED)
     if outcome == fault.NO_MEMORY:
         put(vm, base + 8 * cells.STATUS, cells.NO_FRAMES)
         return

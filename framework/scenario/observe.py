@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.engine.fault import frame_of
 from foliolab.framework.engine.folio import folio_nr_pages, folio_test_large, page_head_pfn
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.engine.pagetable import pmd_ref
+from foliolab.framework.engine.pagetable import frame_of, pmd_ref
 from foliolab.framework.engine.procfs import kpagecount, page_is_exclusive
 from foliolab.framework.machine.memory import Memory
 from foliolab.framework.machine.primitives import READ_ONCE, mm_at, pfn_folio, pte_at, store

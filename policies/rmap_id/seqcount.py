@@ -48,14 +48,6 @@ BITS = (
 """The word's parts, for pictures, by form."""
 
 
-def _wait_shared(seqcount: Ref) -> None:
-    spin_wait_clear(SHARED_BIT, seqcount)
-
-
-def _wait_exclusive(seqcount: Ref) -> None:
-    spin_wait_clear(EXCLUSIVE_BIT, seqcount)
-
-
 def _wait(seqcount: Ref, mask: int) -> None:
     """Wait until no writer of the mask is in a section.
 
@@ -64,9 +56,9 @@ def _wait(seqcount: Ref, mask: int) -> None:
     """
     while atomic_read(seqcount) & mask:
         if mask & SHARED_WRITER:
-            _wait_shared(seqcount)
+            spin_wait_clear(SHARED_BIT, seqcount)
         if mask & EXCLUSIVE_WRITER:
-            _wait_exclusive(seqcount)
+            spin_wait_clear(EXCLUSIVE_BIT, seqcount)
         cpu_relax()
 
 

@@ -30,14 +30,7 @@ from foliolab.framework.api import (
     u64,
 )
 from foliolab.policies.rmap_id import seqcount, subids
-from foliolab.policies.rmap_id.seqcount import (
-    is_written,
-    read_begin,
-    read_retry,
-    read_sequence,
-    write_begin,
-    write_end,
-)
+from foliolab.policies.rmap_id.seqcount import is_written, read_begin, read_retry, read_sequence, write_begin, write_end
 from foliolab.policies.rmap_id.subids import RMAP_ID_MAX, RMAP_ID_MIN, calc_subid, find_slice
 
 STAGES = ("mapcount", "rmap-id", "123", "batch", "exclusive", "nocmpxchg", "all")

@@ -151,7 +151,7 @@ def test_the_command_shows_the_scenario_and_writes_it(tmp_path: Path) -> None:
     assert (tmp_path / "counterexamples" / "mine-safe.json").is_file()
     words = [sys.executable, "-m", "foliolab.framework.cli", "show", "mine", "--plugin", "mine.py"]
     shown = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True).stdout
-    assert re.search(r"safe refuted by .*\n(.*\n)*? +verify, ", shown), "check keeps what it refuted"
+    assert re.search(r"safe refuted by \w+: ", shown), "check keeps what it refuted"
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
         with tracefs.unmounted_after(notes):
             recorder.run(target, lambda pids: _take_snapshot(pids, start, notes))
         if counters and (moved := guards.moved(counters, _counters())):
-            notes.append(f"Meanwhile, somewhere on this machine: {'; '.join(moved)}.")
+            notes.append(f"Meanwhile, somewhere on this host: {'; '.join(moved)}.")
         header = msgspec.structs.replace(header, finished=provenance.now())
         sources: list[TraceSource] = []
         records = _with_start(recorder.records(sources), start)

@@ -186,5 +186,5 @@ def _notes(assembly: Assembly) -> list[str]:
     for name, count in sorted(assembly.calls.unmodelled.items()):
         notes.append(f"{name} was used {count} times; the trace has no event for it.")
     for what, count in sorted(assembly.hints.items()):
-        notes.append(f"On this machine {what}, {count} times.")
+        notes.append(f"On this host {what}, {count} times.")
     return notes

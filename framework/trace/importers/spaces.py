@@ -1,7 +1,7 @@
 """The address spaces of a trace: each gets a number when a fork or exec creates it.
 
 The key of an address space is the PID of its process, since threads share an MM. Between the beginning and the end of
-a teardown nobody knows which pages are still mapped (docs/real-kernels.md, "Recording programs"), so the outcomes of
+a teardown it is not known which pages are still mapped (docs/real-kernels.md, "Recording programs"), so the outcomes of
 writes by other members of the family are marked UNCERTAIN for that time.
 """
 

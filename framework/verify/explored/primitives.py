@@ -58,7 +58,7 @@ class Interposer:
 
 def _atomics(a: Interposer) -> dict[Function, Function]:
     def cmpxchg(ref: Ref, old: int, new: int) -> int:
-        return a.value(ref, s.CMPXCHG, p._fitted(old, ref), p._fitted(new, ref))
+        return a.value(ref, s.CMPXCHG, ref.ctype.wrapped(old), ref.ctype.wrapped(new))
 
     def negative(value: int, ref: Ref) -> bool:
         return bool(a.run.access(ref, s.ADD_TEST_NEGATIVE, (ref.off & 7) * 8, ref.ctype.bits, True, value, 0))
