@@ -95,7 +95,7 @@ def test_search_other_threads_and_help(walk: Run) -> None:
     assert done.out.count("there is no such step") == 2
     assert "\n>" in done.out
     assert "one step forward" in done.out
-    assert "zz is not understood" in done.out and "j x is not understood" in done.out
+    assert "zz is not a command" in done.out and "j x is not a command" in done.out
     assert "n and b go by every access" in done.out
 
 
