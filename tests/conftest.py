@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -47,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     cache: a file's name is the hash of everything that went into it, so a stale file is never used. Files that no
     session has read for a week are removed.
     """
+    # A shell's background job begins with SIGINT ignored, and so would every command that a test interrupts.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput"):
         return
     folder = Path(tempfile.mkdtemp(prefix="foliolab-tests-"))

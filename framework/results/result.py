@@ -21,6 +21,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         policies: as a user writes them, such as rmap-id:stage=all.
         policy_parameters: all parameters of each policy, those not chosen included.
         baseline: the policy that the others are compared with.
+        workloads: names, in the order of the report.
         sizes: folio sizes in KiB.
         memory: bytes that each measurement works on.
         repeats: rounds; in each, every policy is measured once per workload and size.
@@ -105,7 +106,9 @@ class Result(RunResult, frozen=True, kw_only=True):
     """The measurements of a run.
 
     Attributes:
+        config: the request that was measured.
         cells: at most one for each workload, size and policy of `config`.
+        failures: what went wrong, whether or not a cell is missing because of it.
         notes: sentences that a reader should know.
     """
 
