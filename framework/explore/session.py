@@ -306,6 +306,11 @@ class Session:
         until = time.perf_counter() + PATIENCE
         return lambda: self.awaited() or time.perf_counter() > until
 
+    @property
+    def page_operations(self) -> int:
+        """Page operations of all lanes so far; the benchmarks of Explore divide them by time."""
+        return sum(lane.totals().page_operations for lane in self.lanes)
+
     def close(self) -> None:
         """Release the memory and end the threads."""
         self.parallel.close()

@@ -67,7 +67,7 @@ def interpreted(scheme: Any) -> float:
 
 def copied(policy: Any, folder: Path) -> Path:
     """The policy's text as a file, under another name."""
-    text = Path(str(module_of(policy).__file__)).read_text()
+    text = Path(str(getattr(module_of(policy), "__file__", None))).read_text()
     path = folder / f"copy_of_{policy.name.replace('-', '_')}.py"
     path.write_text(re.sub(rf'name="{policy.name}"', f'name="copy-of-{policy.name}"', text, count=1))
     return path

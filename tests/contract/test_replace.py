@@ -13,6 +13,7 @@ from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import PluginError
 from foliolab.framework.plugins.registry import load
 from foliolab.policies import mm_id, page_mapcount
+from foliolab.policies.parts import reuse
 
 
 def other(folio: Any) -> bool:
@@ -27,18 +28,18 @@ def variant(*pairs: tuple[Any, Any]) -> Policy:
 def test_a_function_that_the_text_never_calls_cannot_be_replaced(function: Any) -> None:
     name = function.__qualname__
     with pytest.raises(PluginError, match=f"policy variant: replace names {name} at .*never calls"):
-        variant((mm_id.only_mapped, other), (function, other)).with_parameters()
+        variant((reuse.only_mapped, other), (function, other)).with_parameters()
 
 
 def test_a_function_that_only_the_replaced_text_called_cannot_be_replaced() -> None:
-    pairs = ((mm_id.can_reuse, other), (mm_id.only_mapped, other))
+    pairs = ((mm_id.can_reuse, other), (reuse.only_mapped, other))
     hooks = replace(mm_id.POLICY.hooks, can_reuse=None)
     with pytest.raises(PluginError, match="only_mapped"):
         replace(variant(*pairs[1:]), hooks=hooks).with_parameters()
 
 
 def test_a_function_that_hooks_call_is_replaced() -> None:
-    scheme = variant((mm_id.only_mapped, other)).with_parameters()
+    scheme = variant((reuse.only_mapped, other)).with_parameters()
     assert policy_digest(scheme) != policy_digest(mm_id.POLICY.with_parameters())
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from foliolab.framework.consequences.decisions import DECISIONS
 from foliolab.framework.consequences.figures import FIGURES
+from foliolab.framework.contract.policy import Policy
+from foliolab.framework.contract.sharing_pattern import SharingPattern
+from foliolab.framework.contract.workload import Workload
 from foliolab.framework.plugins.registry import load
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +144,11 @@ def test_a_shortened_commit_or_mail_is_seen() -> None:
 
 def test_every_reference_of_what_ships_can_be_opened() -> None:
     shipped = load()
-    offers = (*shipped.policies.values(), *shipped.workloads.values(), *shipped.patterns.values())
+    offers: tuple[Policy | Workload | SharingPattern, ...] = (
+        *shipped.policies.values(),
+        *shipped.workloads.values(),
+        *shipped.patterns.values(),
+    )
     for offer in offers:
         for reference in offer.references:
             known = [*cited(reference), *COMMITS.findall(reference), *mails(reference)]

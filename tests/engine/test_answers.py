@@ -9,7 +9,7 @@ import pytest
 
 from foliolab.framework.api import atomic_read
 from foliolab.framework.contract.policy import Policy
-from foliolab.framework.engine import calls
+from foliolab.framework.engine import calls, hooks
 from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
@@ -150,7 +150,7 @@ def test_an_answer_of_the_wrong_type_names_the_hook(hook: str, given: Any) -> No
     entry = next(one for one in calls.ENTRIES if one.__name__ == hook)
     with pytest.MonkeyPatch.context() as patch:
         for name in (hook, f"{hook}_at"):
-            patch.setattr(calls.hooks, name, wrong, raising=False)
+            patch.setattr(hooks, name, wrong, raising=False)
         with pytest.raises(TypeError) as caught:
-            entry(None, None, 1, None, 0)  # type: ignore[arg-type]
+            entry(None, None, 1, None, 0)
     assert f"the hook {hook} does not return" in wrong_answer(caught.value)

@@ -42,7 +42,8 @@ def test_nothing_more_can_be_left_out_or_simplified(case: Numbers, wanted: int) 
 def test_later_parts_are_left_out_first() -> None:
     assert smallest((3, 1, 3, 3), lambda case: 3 in case) == (3,)
     tried: list[Numbers] = []
-    list(shrink((1, 2, 3, 4), len, without, lambda _: (), tried.append))
+    case: Numbers = (1, 2, 3, 4)
+    list(shrink(case, len, without, lambda _: (), tried.append))
     assert tried == [(1, 2), (3, 4), (1, 2, 3), (1, 2, 4), (1, 3, 4), (2, 3, 4)]
 
 
@@ -51,5 +52,6 @@ def cut(case: Numbers) -> Numbers | None:
 
 
 def test_a_case_may_be_cut_behind_its_failure() -> None:
-    found = list(shrink((1, 9, 2, 2), len, without, lambda _: (), cut))
+    case: Numbers = (1, 9, 2, 2)
+    found = list(shrink(case, len, without, lambda _: (), cut))
     assert found[-1] == (9,)

@@ -35,7 +35,7 @@ def test_every_policy_has_the_fields_that_the_type_of_a_folio_lists() -> None:
 def test_pointers_are_of_the_types_that_policies_name() -> None:
     m = Machine(mm_id.POLICY.with_parameters(), Shape(8, 1, 8, max_order=3), "interpreted")
     folio, page, mm = m.folio(0), m.page(0), m.vm.at("mm", m.map.mms[0])
-    assert isinstance(folio, api.Folio) and isinstance(page, api.Page) and isinstance(mm, api.MM)
+    assert [isinstance(one, kind) for one, kind in ((folio, api.Folio), (page, api.Page), (mm, api.MM))] == [True] * 3
     assert isinstance(api.as_page(folio), api.Page)
     assert isinstance(folio._mm_id[1], api.Ref)
     with pytest.raises(AccessError, match="struct page has no field '_mm_id'"):

@@ -205,7 +205,7 @@ def with_place(folio: Any, page: Any, nr: int, mm: Any, vpn: int) -> None:
     """A hook that takes one argument more."""
 
 
-def two_more(folio: Any, page: Any, nr: int, mm: Any, vpn: int, more: int) -> None:
+def two_more(folio: Any, page: Any, nr: int, mm: Any, vpn: int, more: int) -> Any:
     """A hook that takes two more, which none does."""
 
 
@@ -213,10 +213,13 @@ def test_only_some_hooks_may_ask_for_the_place_and_only_for_that() -> None:
     assert "can_reuse" not in HOOKS_WITH_VPN
     hooks = replace(mm_id.POLICY.hooks, dup_ptes=with_place)
     assert replace(mm_id.POLICY, hooks=hooks).hooks.dup_ptes is with_place
-    with pytest.raises(PluginError, match=r"hook dup_ptes must be a function of 4 arguments \(or 5, with vpn\)"):
-        replace(mm_id.POLICY, hooks=replace(hooks, dup_ptes=two_more))
-    with pytest.raises(PluginError, match=r"hook can_reuse must be a function of 3 arguments\n"):
-        replace(mm_id.POLICY, hooks=replace(hooks, can_reuse=with_place))
+    wrong: tuple[tuple[str, Any, str], ...] = (
+        ("dup_ptes", two_more, r"hook dup_ptes must be a function of 4 arguments \(or 5, with vpn\)"),
+        ("can_reuse", with_place, r"hook can_reuse must be a function of 3 arguments\n"),
+    )
+    for name, hook, message in wrong:
+        with pytest.raises(PluginError, match=message):
+            replace(mm_id.POLICY, hooks=replace(hooks, **{name: hook}))
 
 
 @pytest.mark.parametrize(("policy", "expected"), [(POLICY, [(TABLE + 3, 0), (TABLE + 4, 1)]), (mm_id.POLICY, [])])

@@ -14,8 +14,7 @@ from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.report import result_files, studies
 from foliolab.framework.report.pages import document
 from foliolab.framework.report.pages.document import DocumentPage, Grid
-from foliolab.framework.report.pages.page import Words
-from foliolab.framework.report.pages.terminal import Column
+from foliolab.framework.report.pages.page import Column, Words
 
 COMMANDS = {
     "precision": ("precision", "last-child", "daemons", "--policies", "page-mapcount,mm-id,exact", "--mms", "1,2,3"),

@@ -289,7 +289,8 @@ def test_a_policy_that_goes_wrong_is_a_lane_with_an_error(
 def test_an_answer_that_never_comes_is_not_waited_for(daemon: Any) -> None:
     from foliolab.gui.explore.queries import facts, nothing
 
-    run, answers = daemon.run, []
+    run = daemon.run
+    answers: list[Any] = []
     run.ask("facts", answers.append, facts)
     run.session.close()
     run.ask("nothing", answers.append, nothing)
