@@ -269,13 +269,13 @@ class Scheme:
 
     @cached_property
     def fields(self) -> tuple[Stored, ...]:
-        """What the policy stores."""
+        """The fields that the policy stores with the chosen parameters."""
         declared = self.policy.fields
         return declared(self.parameters) if callable(declared) else declared
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the policy claims."""
+        """The capabilities that the policy claims with the chosen parameters."""
         chosen = self.policy.capabilities_of
         return chosen(self.parameters) if chosen else self.policy.capabilities
 

@@ -32,7 +32,7 @@ def packed(nr: int, nr_pmdmapped: int, partially_mapped: bool) -> int:
 
 
 def nr_of(answer: int) -> int:
-    """nr in a packed answer."""
+    """Read the number of pages out of a packed answer; it may be negative."""
     return (answer + _HALF & _MASK) - _HALF
 
 

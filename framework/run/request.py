@@ -105,9 +105,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
     execution = execution or usual_execution()
     schemes, first = _policies(registry, policies, baseline, alone)
     chosen = registry.parse_workloads(workloads or ["all"])
-    known = {order for workload in chosen for order in workload.orders}
-    texts = [size for size in sizes or [defaults.QUICK_SIZES if quick else defaults.SIZES] if isinstance(size, str)]
-    orders = parse_sizes(texts, known) if texts else sorted({order for order in sizes if isinstance(order, int)})
+    orders = _orders(sizes or [defaults.QUICK_SIZES if quick else defaults.SIZES], chosen)
     if not workloads:
         chosen = [workload for workload in chosen if set(workload.orders) & set(orders) and not workload.program]
     if spare is None:
@@ -128,6 +126,14 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
     )
     plan(registry, request)
     return request
+
+
+def _orders(sizes: Sequence[str | int], workloads: Sequence[Workload]) -> list[int]:
+    """The folio orders of sizes as the user writes them, out of the orders of the workloads, or of given orders."""
+    texts = [size for size in sizes if isinstance(size, str)]
+    if texts:
+        return list(parse_sizes(texts, {order for workload in workloads for order in workload.orders}))
+    return sorted({order for order in sizes if isinstance(order, int)})
 
 
 def usual_execution() -> Execution:

@@ -108,7 +108,6 @@ class Controls(QWidget):
             self.quick.setChecked(bool(what["quick"]))
 
     def wish(self) -> Wish:
-        """The current choices."""
         policies = tuple(self.policies.chosen())
         return Wish(
             policies, self.baseline.currentText() or (policies[0] if policies else ""), self._chosen_workloads(),

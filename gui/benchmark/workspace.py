@@ -311,7 +311,6 @@ class BenchmarkWorkspace(Workspace):
             self.start_chosen()
 
     def keep(self, settings: Settings) -> None:
-        """Store the choices."""
         wish = self.controls.wish()
         settings.keep("benchmark/policies", list(wish.policies))
         settings.keep("benchmark/workloads", list(wish.workloads))

@@ -110,7 +110,6 @@ class MapGrid(QWidget, Themed):
             self.viewport.look(QRectF(*tiles.box(0, used)), 0.15)
 
     def look(self, first: int, nr: int) -> None:
-        """Zoom to pages."""
         tiles = self._tiles()
         if tiles is not None and 0 <= first < tiles.pages:
             self.viewport.look(QRectF(*tiles.box(first, min(nr, tiles.pages - first))))

@@ -159,7 +159,6 @@ class ExploreWorkspace(Workspace):
 
     @property
     def playing(self) -> bool:
-        """Whether the run plays."""
         return self.run is not None and self.run.view is not None and self.run.view.playing
 
     def _begin(self, choice: Choice) -> None:

@@ -109,7 +109,6 @@ class Options(QWidget):
                 self.policy.setCurrentText(kept)
 
     def attempt(self) -> Attempt:
-        """The current choices."""
         attacks = tuple(name for name, box in self.attacks.items() if box.isChecked())
         return Attempt(
             self.policy.currentText().strip(), self.seconds.value(), MEMORIES[self.memory.currentText()], attacks,

@@ -415,7 +415,6 @@ class VerifyWorkspace(Workspace):
             self.start_chosen()
 
     def keep(self, settings: Settings) -> None:
-        """Store the choices."""
         settings.keep("verify/policy", self.options.policy.currentText())
         settings.keep("verify/again", self.options.again.isChecked())
 

@@ -207,5 +207,6 @@ def alive(pid: int) -> bool:
 def eventually(fits: Callable[[], bool]) -> None:
     end = time.monotonic() + LONG
     while not fits():
-        assert time.monotonic() < end
+        if time.monotonic() >= end:
+            pytest.fail("the awaited state was not reached")
         time.sleep(0.02)

@@ -81,7 +81,7 @@ def bool_(a: Term) -> Term:
 # -- comparisons -----------------------------------------------------------------------------------------
 @memoized
 def eq(a: Term, b: Term) -> Term:
-    """a == b for integers."""
+    """Make the term that two integers are equal; decided by intervals and congruences where possible."""
     if a is b:
         return TRUE
     if a.hi < b.lo or b.hi < a.lo:
@@ -107,7 +107,7 @@ def _positive(a: Term) -> Term:
 
 
 def _zero(a: Term) -> Term:
-    """Whether a is 0."""
+    """Make the term that an integer is 0."""
     if a.value is not None:
         return truth(a.value == 0)
     if a.lo > 0 or a.hi < 0:
@@ -140,7 +140,7 @@ def congruent(a: Term, bits: int) -> Term:
 
 @memoized
 def le(a: Term, b: Term) -> Term:
-    """a <= b for integers."""
+    """Make the term that an integer is at most another."""
     if a.hi <= b.lo:
         return TRUE
     if a.lo > b.hi:
@@ -158,7 +158,7 @@ def le(a: Term, b: Term) -> Term:
 
 
 def lt(a: Term, b: Term) -> Term:
-    """a < b for integers."""
+    """Make the term that an integer is less than another."""
     return le(add(a, const(1)), b)
 
 
@@ -359,7 +359,7 @@ def or_(a: Term, b: Term) -> Term:
 
 
 def xor_(a: Term, b: Term) -> Term:
-    """a ^ b: bitwise."""
+    """Make the bitwise exclusive-or of two integers."""
     if a is b:
         return FALSE if a.is_truth else const(0)
     a, b = int_(a), int_(b)
