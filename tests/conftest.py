@@ -7,6 +7,7 @@ all folios of the host, or change which sizes it hands out.
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -103,3 +105,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if hasattr(item.config, "workerinput") and sys.platform == "linux":
         alone = item.get_closest_marker("host") is not None
         ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, int(not alone), 0, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def examples() -> Any:
+    """The plugins of the documentation's tutorial, as a module that writes them."""
+    spec = importlib.util.spec_from_file_location(
+        "foliolab_plugin_examples", Path(__file__).with_name("plugin_examples.py")
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +18,6 @@ def render(result, rows):
 
 REPORTER = Reporter("mine", "what goes wrong", render)
 """
-
-
-@pytest.fixture(scope="module")
-def examples() -> Any:
-    spec = importlib.util.spec_from_file_location("foliolab_plugin_examples", TESTS / "plugin_examples.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +20,6 @@ def make(desk):
 
 VIEW = View("mine", "what goes wrong", make)
 """
-
-
-@pytest.fixture(scope="module")
-def examples() -> Any:
-    spec = importlib.util.spec_from_file_location("foliolab_plugin_examples", TESTS / "plugin_examples.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_dock_of_the_documentation(open_window: Callable[..., Window], examples: Any, tmp_path: Path) -> None:
