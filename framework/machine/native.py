@@ -95,7 +95,11 @@ class Library:
         """
         if (function, kinds) not in self._compiled:
             with own_code_generator():
-                self._compiled[function, kinds] = self._load(function, kinds) or self._build(function, kinds)
+                self._compiled[function, kinds] = _made(
+                    self.key(function, kinds),
+                    lambda: self._load(function, kinds),
+                    lambda: self._build(function, kinds),
+                )
         return self._compiled[function, kinds].entry_point  # type: ignore[no-any-return]
 
     def table(self, functions: Sequence[Function], kinds: str) -> list[int]:
@@ -106,7 +110,9 @@ class Library:
         key = self._table_key(functions, kinds)
         with own_code_generator():
             if key not in self._tables:
-                self._tables[key] = self._load_table(key) or self._build_table(functions, kinds, key)
+                self._tables[key] = _made(
+                    key, lambda: self._load_table(key), lambda: self._build_table(functions, kinds, key)
+                )
         made = self._tables[key]
         return [made.get_pointer_to_function(_symbol(key, i)) for i in range(len(functions))]
 
@@ -178,6 +184,15 @@ class Library:
         if self._twins is None:
             self._twins = self.tree.copies(callee)
         return self._twins[cast(FunctionType, self.tree.replace.get(function, function))]
+
+
+def _made(key: str, load: Callable[[], Any], build: Callable[[], Any]) -> Any:
+    """Load an entry of the cache, or build it; of several processes, one builds it."""
+    found = load()
+    if found is None:
+        with cache.building(key):
+            found = load() or build()
+    return found
 
 
 def _revive(key: str, make: Callable[[Any], Any]) -> Any:
