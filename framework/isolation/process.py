@@ -44,6 +44,7 @@ from typing import Any, Final, Literal, Self
 from weakref import WeakSet
 
 from foliolab.framework.errors import FolioLabError, PluginError
+from foliolab.framework.isolation import safepath
 
 SLICE: Final = 0.2
 """The longest wait, in seconds."""
@@ -112,7 +113,7 @@ class Child:
         has_children: bool = False,
         leads_group: bool = False,
     ) -> None:
-        context: Any = multiprocessing.get_context(method)
+        context = safepath.context(method)
         self.over = False
         self._leads_group = leads_group
         self.pipe, there = context.Pipe()

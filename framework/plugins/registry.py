@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -282,7 +282,7 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
         def read(attempt: Attempt, source: Source = source) -> None:
             registry._add(source, _offers(attempt, source))
 
-        failure = Attempt(source).run(read)
+        failure = _tried(source, read) or Attempt(source).run(read)
         if failure is not None:
             registry.failures.append(failure)
             if strict:
@@ -291,6 +291,15 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
                     "correct it, remove it, or do without strict plugins",
                 )
     return registry
+
+
+def _tried(source: Source, read: Callable[[Attempt], None]) -> PluginFailure | None:
+    """The failure of a plugin that this process does not run yet, from a process of its own."""
+    if source.built_in or (known := _loaded.get((source.name, source.where))) and known[0] == source.stamp():
+        return None
+    from foliolab.framework.plugins import trial
+
+    return trial.failure_of(source, read)
 
 
 def _offers(attempt: Attempt, source: Source) -> Offers:

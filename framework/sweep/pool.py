@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any, Final
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.isolation import safepath
 
 CONNECT: Final = "10s"
 
@@ -19,8 +20,7 @@ def local(workers: int) -> Executor:
     The standard pool serves here instead of `isolation.process`, because a task's own child process (see `task.run`)
     already isolates it.
     """
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_sigint)
+    return ProcessPoolExecutor(workers, mp_context=safepath.context("spawn"), initializer=_end_with_sigint)
 
 
 def _end_with_sigint() -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation import safepath
 from foliolab.framework.isolation.process import ending
 
 SHOWN = 400
@@ -69,7 +70,7 @@ def run(task: Task) -> Done:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="foliolab-sweep-") as folder:
         path = Path(folder) / "result.json"
-        words = [sys.executable, "-m", "foliolab.framework.cli", *task.words, "--json", str(path)]
+        words = [sys.executable, safepath.FLAG, "-m", "foliolab.framework.cli", *task.words, "--json", str(path)]
         try:
             done = subprocess.run(
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
