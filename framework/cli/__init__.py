@@ -25,6 +25,7 @@ import typer
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
 from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.isolation.signals import ctrl_c_kept
 
 __all__ = ["application", "main"]
 
@@ -114,7 +115,8 @@ def main() -> None:
     # garbage collection again.
     gc.disable()
     try:
-        code = _run()
+        with ctrl_c_kept():
+            code = _run()
     finally:
         gc.enable()
     try:
