@@ -209,9 +209,7 @@ class Window(QMainWindow):
         self._offered = files
         if files:
             names = ", ".join(Path(file).name for file in files)
-            self.notices.say(
-                f"open before: {names}", "warning", "\n".join(files), ("Load again", self._load_offered)
-            )
+            self.notices.say(f"open before: {names}", "warning", "\n".join(files), ("Load again", self._load_offered))
 
     def _load_offered(self) -> None:
         files, self._offered = self._offered, []

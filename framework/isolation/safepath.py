@@ -7,7 +7,6 @@ tracker with `-c`. Whoever can write to that folder could then stand in for any 
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from functools import cache
 from multiprocessing import util
 from typing import Any, Final, Literal

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from numba import _dynfunc  # type: ignore[attr-defined]  # an extension module without types
 from numba.core import environment
 from numba.core.environment import Environment
 from numba.core.registry import cpu_target
@@ -50,8 +51,6 @@ def library(data: bytes) -> Any:
 
 def function(data: bytes) -> Callable[..., Any]:
     """The function that bytes stand for, loaded."""
-    from numba import _dynfunc
-
     stored = msgspec.msgpack.decode(data, type=Stored)
     held = _loaded(stored)
     found = [_environment(name) for name in stored.environments]

@@ -295,7 +295,7 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
 
 def _tried(source: Source, read: Callable[[Attempt], None]) -> PluginFailure | None:
     """The failure of a plugin that this process does not run yet, from a process of its own."""
-    if source.built_in or (known := _loaded.get((source.name, source.where))) and known[0] == source.stamp():
+    if source.built_in or ((known := _loaded.get((source.name, source.where))) and known[0] == source.stamp()):
         return None
     from foliolab.framework.plugins import trial
 

@@ -19,7 +19,8 @@ from typing import Final
 
 from foliolab.framework.isolation.process import Answer, Child, Crash, can_fork
 from foliolab.framework.machine import cache
-from foliolab.framework.plugins.discovery import SECONDS, Attempt, PluginFailure, Source
+from foliolab.framework.plugins import discovery
+from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source
 
 MORE_SECONDS: Final = 1.0
 """Seconds after the plugin's own limit, which names the line that was running, until its process is killed."""
@@ -38,7 +39,7 @@ def failure_of(source: Source, read: Read) -> PluginFailure | None:
         return None
     child = Child(_try, source, read, method="fork", leads_group=True)
     try:
-        last = child.receive(SECONDS + MORE_SECONDS)
+        last = child.receive(discovery.SECONDS + MORE_SECONDS)
     finally:
         child.end()
     if isinstance(last, Answer) and last.value is None:
@@ -46,8 +47,9 @@ def failure_of(source: Source, read: Read) -> PluginFailure | None:
         return None
     if isinstance(last, Answer):
         return last.value if isinstance(last.value, PluginFailure) else None
-    how = f"its process {last.how} when it was loaded" if isinstance(last, Crash) else f"did not end in {SECONDS:g} s"
-    return Attempt(source).failure(how)
+    if isinstance(last, Crash):
+        return Attempt(source).failure(f"its process {last.how} when it was loaded")
+    return Attempt(source).failure(f"did not end within {discovery.SECONDS:g} s, and took no signal")
 
 
 def _key(source: Source) -> str:

@@ -28,7 +28,7 @@ def kind_of(path: Path) -> Literal["", "verdicts", "example"]:
 
 
 def command_of(done: Verification) -> list[str]:
-    """The words of the command that made verdicts, for the user to repeat; empty where a file has another text there."""
+    """The words of the command that made verdicts, which the user may repeat; empty if the file has no such command."""
     try:
         words = shlex.split(done.command)
     except ValueError:

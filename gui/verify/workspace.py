@@ -363,10 +363,9 @@ class VerifyWorkspace(Workspace):
             return
         found = Counterexample.load(path)
         if not self.desk.library.usable([found.policy]) and Path(found.plugin).is_file():
-            self.desk.notices.say(
-                f"{path.name} is about {found.policy} of the plugin {found.plugin}, which is not loaded", "warning",
-                "A plugin is code: load it only if you trust it.", ("Load it", partial(self._load_and_show, path, found)),
-            )  # fmt: skip
+            text = f"{path.name} is about {found.policy} of the plugin {found.plugin}, which is not loaded"
+            offer = "Load it", partial(self._load_and_show, path, found)
+            self.desk.notices.say(text, "warning", "A plugin is code: load it only if you trust it.", offer)
             return
         self.options.choose(found.policy)
         self.show_example(found)

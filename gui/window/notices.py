@@ -96,9 +96,7 @@ class Notices(QWidget):
         found = (item.widget() for item in items if item is not None)
         return [widget for widget in found if isinstance(widget, Notice)]
 
-    def say(
-        self, text: str, severity: Severity = "information", details: str = "", offer: Offer | None = None
-    ) -> None:
+    def say(self, text: str, severity: Severity = "information", details: str = "", offer: Offer | None = None) -> None:
         """Show a notice, unless the same notice is already shown; see `Notice`."""
         for old in self.all:
             if (old.text, old.details) == (text, details):
