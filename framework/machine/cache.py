@@ -14,7 +14,6 @@ import contextlib
 import functools
 import hmac
 import os
-import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -122,7 +121,7 @@ def _secret(path: Path) -> bytes:
             path.unlink()
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(SIZE))
+            file.write(os.urandom(SIZE))
         with contextlib.suppress(FileExistsError):  # another process was first
             os.link(name, path)
         os.unlink(name)

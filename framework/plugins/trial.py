@@ -5,7 +5,6 @@ What loads well is noted by its content in the cache, and not tried again.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -13,11 +12,9 @@ import threading
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from foliolab.framework.isolation.process import Answer, Child, Crash, can_fork
 from foliolab.framework.machine import cache
 from foliolab.framework.plugins import discovery
 from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source
@@ -31,11 +28,15 @@ Read = Callable[[Attempt], None]
 
 def failure_of(source: Source, read: Read) -> PluginFailure | None:
     """The failure of a plugin that `read` loads in a forked process; None if it loads well, or cannot be tried."""
-    # A daemon may have no children. Its parent has loaded the plugin before.
-    if source.built_in or not can_fork() or multiprocessing.current_process().daemon:
-        return None
     key = _key(source)
     if cache.read(key) == NOTE:
+        return None
+    import multiprocessing  # as slow as reading a plugin
+
+    from foliolab.framework.isolation.process import Answer, Child, Crash, can_fork
+
+    # A daemon may have no children. Its parent has loaded the plugin before.
+    if not can_fork() or multiprocessing.current_process().daemon:
         return None
     child = Child(_try, source, read, method="fork", leads_group=True)
     try:
@@ -68,7 +69,7 @@ def _key(source: Source) -> str:
 
 
 # -- in the child ----------------------------------------------------------------------------------------
-def _try(pipe: Connection, source: Source, read: Read) -> PluginFailure | None:
+def _try(pipe: object, source: Source, read: Read) -> PluginFailure | None:
     """Load the plugin silently: where it loads well, it is loaded once more."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):

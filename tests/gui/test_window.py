@@ -196,7 +196,7 @@ def test_policy_files_of_the_last_session_are_offered_not_loaded(
     from foliolab.framework.plugins import starter
 
     plugin = tmp_path / "mine.py"
-    plugin.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + starter.text("mine"))
+    plugin.write_text(starter.text("mine") + f"\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
     first = open_window(plugin)
     first.close()
     (tmp_path / "ran").unlink()

@@ -121,7 +121,7 @@ def test_the_plugin_of_a_file_is_loaded_only_when_the_user_says_so(
     from foliolab.framework.verify.counterexample import Counterexample
 
     plugin, file = tmp_path / "lost.py", tmp_path / "race.json"
-    plugin.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + RACE.read_text())
+    plugin.write_text(RACE.read_text() + f"\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
     msgspec.structs.replace(Counterexample.load(example), plugin=str(plugin)).save(file)
     window = open_window()
     assert window.open(file)
