@@ -1,6 +1,6 @@
 """Record the memory events of a command, or of a process.
 
-The recording ends with the command. To record what the command leaves behind, let it wait: `-- sh -c "COMMAND; sleep
+The recording ends with the command, and so does what the command leaves behind. To record what the command leaves behind, let it wait: `-- sh -c "COMMAND; sleep
 10"`.
 """
 
