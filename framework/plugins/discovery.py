@@ -123,8 +123,8 @@ def sources(files: Sequence[str | os.PathLike[str]] = ()) -> list[Source]:
     own = [s for s in entries if s.built_in]
     others = [s for s in entries if not s.built_in]
     named = [Path(file).expanduser() for file in files]
-    explicit = {_real(path): _file(path) for path in named}
-    others += [_file(path, found=True) for path in _users() if _real(path) not in explicit]
+    explicit = {_real(path): source_of(path) for path in named}
+    others += [source_of(path, found=True) for path in _users() if _real(path) not in explicit]
     return [*own, *_selected(others), *explicit.values()]
 
 
@@ -182,8 +182,8 @@ def _entry(point: metadata.EntryPoint) -> Source:
     return Source("entry", point.name, f"{name} {version}".strip(), version, point.load, roots, top == "foliolab")
 
 
-def _file(path: Path, found: bool = False) -> Source:
-    """The source of a file; `found` in the user's plugin folder, where FolioLab loads what nobody has named."""
+def source_of(path: Path, found: bool = False) -> Source:
+    """The source of a plugin file; `found` in the user's plugin folder, where FolioLab loads what nobody has named."""
     where = os.path.abspath(path)
     return Source("file", path.stem, where, "", lambda: _load_file(where, found), (where,))
 
