@@ -501,3 +501,15 @@ def test_a_kind_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert clash.message.endswith(f"is already given by {hook} (hook); rename one of them")
     with pytest.raises(UsageError, match="there is no spy 'b-spy'"):
         found.find(kind, "b-spy")
+
+
+def test_a_file_in_a_policys_text_is_loaded_only_if_the_user_typed_it(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    found = load()
+    with pytest.raises(UsageError) as fault:
+        found.policy(f"{path}::good")
+    assert (fault.value.what, fault.value.hint) == (
+        f"the plugin {path} is not loaded", f"if you trust it: --plugin {path}",
+    )  # fmt: skip
+    assert [one.name for one in found.parse_policies([f"{path}::good"])] == ["good"]
+    assert found.policy(f"{path}::good").name == "good"

@@ -55,11 +55,13 @@ class Cluster:
 
     def __init__(self, address: str, certificates: Certificates = Certificates()) -> None:
         try:
-            from distributed import Client, Security
+            import distributed
         except ImportError as fault:
             raise UsageError(f"a cluster needs dask.distributed: {fault}", "pip install 'foliolab[cluster]'") from fault
         try:
-            self.client: Any = Client(address, timeout=CONNECT, security=Security(**_tls(address, certificates)))
+            dask: Any = distributed
+            security = dask.Security(**_tls(address, certificates))
+            self.client = dask.Client(address, timeout=CONNECT, security=security)
         except (OSError, ValueError, TimeoutError, TypeError, RuntimeError) as fault:
             # Without a usable certificate Dask raises the last two.
             raise UsageError(
