@@ -404,7 +404,7 @@ def test_a_policy_of_a_file_that_fails(tmp_path: Path) -> None:
     registry = load()
     for _ in range(2):
         with pytest.raises(PluginError, match=r"broken failed: .*broken\.py:1: ZeroDivisionError"):
-            registry.policy(f"{path}::mine")
+            registry.policy(f"{path}::mine", typed=True)
     assert len(registry.failures) == 1
 
 
