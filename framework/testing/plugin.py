@@ -7,7 +7,8 @@ The options parametrize the fixtures: --policy `policy`, --workload `workload`, 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -121,30 +122,45 @@ def compare(request: pytest.FixtureRequest, foliolab_size: int, foliolab_seed: i
 
 # -- limits ----------------------------------------------------------------------------------------
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse wrong options before the first test. Workers of pytest-xdist get options that were read already."""
-    config = session.config
-    given = any(config.getoption(_dest(name)) != how.get("default") for name, how in OPTIONS)
-    if not given or hasattr(config, "workerinput"):
-        return
-    from foliolab.framework.errors import FolioLabError
-    from foliolab.framework.testing import choices
-    from foliolab.framework.testing.gates import Gates
+    """Refuse wrong options before the first test."""
+    if _chosen(session.config):
+        from foliolab.framework.testing import choices
+        from foliolab.framework.testing.gates import Gates
 
-    try:
-        choices.check(config)
-        Gates.of(config)
-    except FolioLabError as fault:
-        raise pytest.UsageError(str(fault)) from fault
+        with _usage():
+            choices.check(session.config)
+            Gates.of(session.config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse limits that nothing can break, before the first test. With pytest-xdist, the end of the run says so."""
+    """Refuse what shows when modules can be imported. With pytest-xdist, a test or the end of the run says so."""
     config = session.config
-    asked = next((name for name in _ASKS if config.getoption(_dest(name))), "")
-    if not asked or hasattr(config, "workerinput") or config.getoption("collectonly"):
+    if not _chosen(config) or config.getoption("collectonly"):
         return
-    if not any("compare" in getattr(item, "fixturenames", ()) for item in session.items):
+    from foliolab.framework.testing import choices
+
+    with _usage():
+        choices.selection(config)
+    asked = next((name for name in _ASKS if config.getoption(_dest(name))), "")
+    if asked and not any("compare" in getattr(item, "fixturenames", ()) for item in session.items):
         raise pytest.UsageError(f"{asked}: no chosen test has the fixture `compare`, so nothing would be measured")
+
+
+def _chosen(config: pytest.Config) -> bool:
+    """Whether an option is given, and this is no worker of pytest-xdist: there, the main process reads the options."""
+    given = any(config.getoption(_dest(name)) != how.get("default") for name, how in OPTIONS)
+    return given and not hasattr(config, "workerinput")
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Turn FolioLab's errors into pytest's for a wrong command line."""
+    from foliolab.framework.errors import FolioLabError
+
+    try:
+        yield
+    except FolioLabError as fault:
+        raise pytest.UsageError(str(fault)) from fault
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,7 +13,7 @@ import pytest
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.errors import UsageError
 from foliolab.framework.results.result import Result
-from foliolab.framework.testing.verdict import Limit
+from foliolab.framework.testing.gates import Limit
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 MINE = """
@@ -91,22 +91,6 @@ def test_results_come_from_the_workers_of_xdist(tmp_path: Path) -> None:
     assert Result.load(tmp_path / "out" / "seed1.json").complete and (tmp_path / "out" / "seed2.json").is_file()
 
 
-def test_counted_metrics_gate_exactly(tmp_path: Path) -> None:
-    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
-                    "--compare-fail", "atomics:0", "--compare-report", "out")  # fmt: skip
-    assert code == 1 and "atomics: page-mapcount under munmap at 64 KiB, seed 1" in out and "1 failed" in out
-    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
-                    "--compare-fail", "atomics:100", "--baseline", "out/seed1.json")  # fmt: skip
-    assert code == 0, out
-    text = (tmp_path / "out" / "seed1.json").read_text()
-    worse = re.sub(r'"atomics": ?([0-9.]+)', '"atomics":0.5', text)
-    assert worse != text
-    (tmp_path / "before.json").write_text(worse)
-    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
-                    "--baseline", "before.json")  # fmt: skip
-    assert code == 1 and "the result file has 0.5" in out and "1 failed" in out
-
-
 WRITTEN = f"""
 from msgspec.structs import replace
 from foliolab.framework.results.result import Result
@@ -136,6 +120,23 @@ def test_after_it(compare):
     pass
 """
 MORE_ATOMICS = ("--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount", "--compare-fail", "atomics:0")
+
+
+def test_counted_metrics_gate_exactly(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(WRITTEN)
+    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
+                    "--compare-fail", "atomics:0", "--compare-report", "out")  # fmt: skip
+    assert code == 1 and "atomics: page-mapcount under munmap at 64 KiB, seed 1" in out and "1 failed" in out
+    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
+                    "--compare-fail", "atomics:100", "--baseline", "out/seed1.json")  # fmt: skip
+    assert code == 0, out
+    text = (tmp_path / "out" / "seed1.json").read_text()
+    worse = re.sub(r'"atomics": ?([0-9.]+)', '"atomics":0.5', text)
+    assert worse != text
+    (tmp_path / "before.json").write_text(worse)
+    code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
+                    "--baseline", "before.json")  # fmt: skip
+    assert code == 1 and "the result file has 0.5" in out and "1 failed" in out
 
 
 def test_a_broken_limit_is_a_failed_test(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_what_cannot_be_done_is_refused_before_the_first_test(
 
 def test_a_policy_of_a_module_that_there_is_not(tmp_path: Path) -> None:
     code, out = run(tmp_path, COMPARE, "--policy", "json:nothing")
-    assert code == pytest.ExitCode.INTERRUPTED and "json:nothing cannot be imported" in out
+    assert code == pytest.ExitCode.USAGE_ERROR and "json:nothing cannot be imported" in out
 
 
 def test_a_policy_of_a_module(tmp_path: Path) -> None:
