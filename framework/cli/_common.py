@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LISTS: Final = "separated by commas; may be repeated"
 INTERRUPTED: Final = 130
-"""The exit code after Ctrl-C."""
+"""The exit code after Ctrl-C; `main` turns it into 143 after SIGTERM and 129 after SIGHUP, as shells do."""
 
 Plugins = Annotated[
     list[Path] | None,

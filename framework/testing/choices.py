@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.isolation.scratch import Scratch
 from foliolab.framework.plugins.selection import parse_sizes, size_text, split
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Selection:
     def __init__(self, texts: Sequence[str], baseline: str | None = None) -> None:
         from foliolab.framework.plugins import registry as room
 
-        self._folder = tempfile.TemporaryDirectory(prefix="foliolab-")
+        self._folder = Scratch()
+        weakref.finalize(self, self._folder.remove)
         names: list[str] = []
         self.files: list[str] = []
         for text in [*texts, *([baseline] if baseline else [])]:
@@ -82,7 +84,7 @@ class Selection:
                 f"--policy {module}:{attribute} cannot be imported: {type(fault).__name__}: {fault}",
                 "name an importable module and a Policy in it",
             ) from fault
-        path = Path(self._folder.name) / f"{module.replace('.', '_')}_{attribute.lower()}.py"
+        path = self._folder.path / f"{module.replace('.', '_')}_{attribute.lower()}.py"
         path.write_text(SHIM.format(module=module, attribute=attribute))
         return str(path)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel.recording import tracefs
 from foliolab.framework.kernel.recording.bpftrace import BpftraceRecorder
 from foliolab.framework.kernel.recording.perf import PerfRecorder
@@ -48,9 +47,9 @@ def method(name: str) -> Method:
     if platform.system() != "Linux":
         return Method(name, False, f"this is {platform.system() or 'an unknown system'}, not Linux")
     recorder = RECORDERS[name]
-    with tempfile.TemporaryDirectory(prefix="foliolab-") as folder, tracefs.unmounted_after([]):
+    with scratch() as folder, tracefs.unmounted_after([]):
         try:
-            recorder(Path(folder)).trial()
+            recorder(folder).trial()
         except KernelError as fault:
             return Method(name, False, fault.what)
         except (OSError, subprocess.SubprocessError) as fault:
