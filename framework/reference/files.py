@@ -133,6 +133,6 @@ def _constants(section: str) -> list[tuple[str, int, str]]:
         value = getattr(events, node.target.id)
         if isinstance(value, int) and not node.target.id.startswith("LAST"):
             text = below.value if isinstance(below, ast.Expr) else None
-            said = inspect.cleandoc(text.value) if isinstance(text, ast.Constant) else ""
+            said = inspect.cleandoc(str(text.value)) if isinstance(text, ast.Constant) else ""
             found.append((node.target.id, value, said))
     return found
