@@ -58,7 +58,7 @@ def test_a_name_that_there_is_not(name: str, near: str) -> None:
 
 def test_nothing_is_left_out() -> None:
     """Records, events and metrics are found by the reference itself, out of the text of their modules."""
-    kinds = [one.__name__ for one in trace_records.Record.__args__]  # type: ignore[attr-defined]
+    kinds = [one.__name__ for one in trace_records.Record.__args__]
     for name in [*kinds, *COUNTED]:
         assert re.search(rf"^{name}\b", TEXT, re.MULTILINE), name
     events = dict(re.findall(r"^([A-Z_]+) = (\d+)$", TEXT[TEXT.index("Column kind") :], re.MULTILINE))
