@@ -1,4 +1,4 @@
-"""Create a package for a policy, a workload, a sharing pattern or a trace reader.
+"""Create a package: a policy, workload, pattern or trace reader.
 
 The package can be installed, and its tests pass as they are: entry point, commented code, tests, a CI file.
 """
