@@ -1,7 +1,7 @@
 """Print the reference: hooks, primitives, claims, file formats.
 
-Without a name it prints everything: also laws, free bytes, records of trace readers, events, counted metrics, options of
-pytest, exit codes and errors.
+Without a name it prints everything: also laws, free bytes, records of trace readers, events, counted metrics, options
+of pytest, exit codes and errors.
 """
 
 from __future__ import annotations
