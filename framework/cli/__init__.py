@@ -25,7 +25,7 @@ import typer
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.framework.isolation.signals import ctrl_c_kept
+from foliolab.framework.isolation import signals
 
 __all__ = ["application", "main"]
 
@@ -115,10 +115,12 @@ def main() -> None:
     # garbage collection again.
     gc.disable()
     try:
-        with ctrl_c_kept():
+        with signals.stops_kept():
             code = _run()
     finally:
         gc.enable()
+    if code == INTERRUPTED and signals.received():
+        code = 128 + signals.received()
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -42,6 +42,7 @@ def test_the_tables_name_every_verb() -> None:
         "new",
         "precision",
         "record",
+        "reference",
         "replay",
         "report",
         "run",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel.recording import tracefs
 from foliolab.framework.kernel.recording.bpftrace import BpftraceRecorder
 from foliolab.framework.kernel.recording.perf import PerfRecorder
@@ -60,9 +59,9 @@ def _tried(name: str) -> Method:
     if platform.system() != "Linux":
         return Method(name, False, f"this is {platform.system() or 'an unknown system'}, not Linux")
     recorder = RECORDERS[name]
-    with tempfile.TemporaryDirectory(prefix="foliolab-") as folder:
+    with scratch() as folder:
         try:
-            recorder(Path(folder)).trial()
+            recorder(folder).trial()
         except KernelError as fault:
             return Method(name, False, fault.what)
         except (OSError, subprocess.SubprocessError) as fault:
