@@ -132,7 +132,7 @@ def _needed() -> PassManager:
     return made
 
 
-def _all(state: Any) -> PassManager:
+def _all(state: Any) -> Any:
     """numba's own passes, for a function that the needed ones do not compile."""
     made = compiler.DefaultPassBuilder.define_nopython_pipeline(state)
     (before,) = (i for i, (one, _) in enumerate(made.passes) if one is typed_passes.NativeLowering)
