@@ -32,7 +32,8 @@ from foliolab.framework.kernel.recording.target import (
     until,
     wait,
 )
-from foliolab.framework.trace.importers import perf
+from foliolab.framework.trace.importers import READERS, perf
+from foliolab.framework.trace.importers.checked import records_of
 
 BUFFER_PAGES: Final = (4096, 512, 64)
 """Buffer sizes per CPU to try, in pages: an unprivileged user may lock less memory."""
@@ -175,7 +176,7 @@ class PerfRecorder(Recorder):
             assert process.stdout is not None
             source = TraceSource(f"perf script of {data.name}", process.stdout)
             sources.append(source)
-            yield from perf.read(source)
+            yield from records_of(READERS["perf"], source)
             if process.wait():
                 raise KernelError(
                     f"perf script failed: {last_message(log)}", "is there room in the folder of the output?"

@@ -67,7 +67,7 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
         sources: list[TraceSource] = []
         records = _with_start(recorder.records(sources), start)
         with tracefs.unmounted_after([]):  # perf script mounts it again
-            header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes])
+            header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes], keep=True)
     return header, recorder.status
 
 

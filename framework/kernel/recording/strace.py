@@ -19,7 +19,7 @@ from foliolab.framework.kernel.recording.target import (
     require_tool,
     wait,
 )
-from foliolab.framework.trace.importers import strace
+from foliolab.framework.trace.importers import READERS
 
 OPTIONS: Final = ("-f", "-ttt", "-e", "trace=%memory,%process", "-e", "signal=none")
 TRIAL_SECONDS: Final = 20.0
@@ -55,4 +55,4 @@ class StraceRecorder(Recorder):
         self.status = process.returncode
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        return self.read_output("main.txt", "strace's output", strace.read, sources)
+        return self.read_output("main.txt", "strace's output", READERS["strace"], sources)
