@@ -209,13 +209,13 @@ REMEDIES: Final = {
 """What to do about each missing capability of the running kernel, except CPUs, which `cores` covers."""
 
 
-WAYS: Final = {
+RECORDERS: Final = {
     "perf": "As root, with perf: apt-get install linux-perf.",
     "bpftrace": "As root, with bpftrace: apt-get install bpftrace; perf records the same.",
     "snapshots": "Run as root.",
     "strace": "Install it: apt-get install strace.",
 }
-"""What to do about each way of recording that does not work."""
+"""What to do where a recorder does not work."""
 
 
 def _kernel(registry: Registry) -> list[Finding]:
@@ -238,7 +238,8 @@ def _recording() -> list[Finding]:
     except ImportError:  # `packages` says what to install
         return []
     return [
-        _probed(f"record by {way.name}", way.available, way.reason, WAYS.get(way.name, "")) for way in probe.probe()
+        _probed(f"record by {recorder.name}", recorder.available, recorder.reason, RECORDERS.get(recorder.name, ""))
+        for recorder in probe.probe()
     ]
 
 

@@ -332,6 +332,34 @@ def test_a_policy_that_cannot_be(registry: Registry, text: str, what: str, hint:
     assert hint in fault.value.hint
 
 
+def test_a_policy_of_a_file_by_name(tmp_path: Path) -> None:
+    text = plugins.GOOD.replace("NAME", "first") + "from dataclasses import replace\n"
+    text += "POLICIES = [POLICY, replace(POLICY, name='second')]\n" + plugins.HOOK
+    text += "@hookimpl\ndef foliolab_policies(): return POLICIES\n"
+    path = tmp_path / "two.py"
+    path.write_text(text)
+    registry = load()
+    assert [scheme.name for scheme in registry.parse_policies([f"mm-id,{path}::second"])] == ["mm-id", "second"]
+    assert registry.files() == [str(path)]
+    with pytest.raises(UsageError, match="offers no policy 'thrd'"):
+        registry.policy(f"{path}::thrd")
+    with pytest.raises(UsageError, match=r"there is no plugin file .*three\.py"):
+        registry.policy(f"{tmp_path / 'three.py'}::second")
+    for wrong in (f"{path}::", "two::second"):
+        with pytest.raises(UsageError, match="is not a policy of a file"):
+            registry.policy(wrong)
+
+
+def test_a_policy_of_a_file_that_fails(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("1 / 0\n")
+    registry = load()
+    for _ in range(2):
+        with pytest.raises(PluginError, match=r"broken failed: .*broken\.py:1: ZeroDivisionError"):
+            registry.policy(f"{path}::mine")
+    assert len(registry.failures) == 1
+
+
 def test_lists_of_policies(registry: Registry) -> None:
     texts = ["mm-id,page-mapcount:large_mapcount=0,batched=0,exact", "no-page-mapcount"]
     assert [s.name for s in registry.parse_policies(texts)] == [

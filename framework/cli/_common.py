@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
+POLICIES: Final = "Policies as NAME, NAME:parameter=value or FILE.py::NAME"
 LISTS: Final = "separated by commas; may be repeated"
 INTERRUPTED: Final = 130
-"""The exit code after Ctrl-C."""
+"""The exit code after Ctrl-C; `main` turns it into 143 after SIGTERM and 129 after SIGHUP, as shells do."""
 
 Plugins = Annotated[
     list[Path] | None,
@@ -37,7 +38,7 @@ Strict = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
+    typer.Argument(metavar="[POLICY]...", help=f"{POLICIES}. [those of --plugin]"),
 ]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Examples = Annotated[

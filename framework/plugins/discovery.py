@@ -122,8 +122,8 @@ def sources(files: Sequence[str | os.PathLike[str]] = ()) -> list[Source]:
     own = [s for s in entries if s.built_in]
     others = [s for s in entries if not s.built_in]
     named = [Path(file).expanduser() for file in files]
-    explicit = {_real(path): _file(path) for path in named}
-    others += [_file(path) for path in _users() if _real(path) not in explicit]
+    explicit = {_real(path): source_of(path) for path in named}
+    others += [source_of(path) for path in _users() if _real(path) not in explicit]
     return [*own, *_selected(others), *explicit.values()]
 
 
@@ -181,7 +181,8 @@ def _entry(point: metadata.EntryPoint) -> Source:
     return Source("entry", point.name, f"{name} {version}".strip(), version, point.load, roots, top == "foliolab")
 
 
-def _file(path: Path) -> Source:
+def source_of(path: Path) -> Source:
+    """The source of a plugin file."""
     where = os.path.abspath(path)
     return Source("file", path.stem, where, "", lambda: _load_file(where), (where,))
 

@@ -27,9 +27,17 @@ from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.plugins import validation
 from foliolab.framework.plugins.declaration import location_of
-from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source, SourceKind, Unusable, sources
+from foliolab.framework.plugins.discovery import (
+    Attempt,
+    PluginFailure,
+    Source,
+    SourceKind,
+    Unusable,
+    source_of,
+    sources,
+)
 from foliolab.framework.plugins.kinds import Kind
-from foliolab.framework.plugins.selection import nearest, parse_memory, parse_sizes, split
+from foliolab.framework.plugins.selection import file_and_policy, nearest, parse_memory, parse_sizes, split
 
 if TYPE_CHECKING:
     from foliolab.framework.plugins.published import Published
@@ -117,11 +125,17 @@ class Registry:
     def policy(self, text: str) -> Scheme:
         """The policy that a user writes as `name` or `name:parameter=value,parameter=value`.
 
+        `FILE.py::name` is the policy of that name in a file, which is loaded now if it was not yet.
+
         Raises:
-            UsageError: there is no such policy or parameter, or the value is not allowed; the hint names the nearest.
+            UsageError: there is no such file, policy or parameter, or the value is not allowed; the hint names the
+                nearest.
             PluginError: the plugin that offers it failed.
         """
-        name, colon, chosen = text.strip().partition(":")
+        file, written = file_and_policy(text.strip())
+        name, colon, chosen = written.partition(":")
+        if file:
+            self._check_offered(file, name)
         policy = self.find(Registry.policies, name)
         values: dict[str, int | str] = {}
         known = [p.name for p in policy.parameters]
@@ -137,6 +151,20 @@ class Registry:
                 raise UsageError(f"policy {name}: {key} is given twice", "choose one value")
             values[key] = value
         return policy.with_parameters(values)
+
+    def _check_offered(self, file: str, policy: str) -> None:
+        """Load a plugin file if that was not done yet, and check that it offers a policy."""
+        source = source_of(Path(file).expanduser())
+        known = [plugin for plugin in self.plugins if plugin.source == source.where]
+        if not known and not any(failure.source == source.where for failure in self.failures):
+            self.take(source)
+            known = [plugin for plugin in self.plugins if plugin.source == source.where]
+        if not known:
+            why = next(failure.message for failure in self.failures if failure.source == source.where)
+            raise PluginError(f"plugin {source.name} failed: {why}", "correct it; `foliolab list` shows every plugin")
+        offered = known[0].offers["policies"]
+        if policy not in offered:
+            raise UsageError(f"{file} offers no policy {policy!r}", nearest(policy, offered, "its policies are"))
 
     def workload(self, name: str) -> Workload:
         """The workload of that name. Raises as `find` does."""
@@ -241,6 +269,17 @@ class Registry:
             hint += f"; plugins that failed: {', '.join(f.name for f in self.failures)} (see `foliolab list`)"
         raise UsageError(f"there is no {kind.name} {name!r}", hint)
 
+    def take(self, source: Source) -> PluginFailure | None:
+        """Load a plugin, and take what it offers; its failure, which `failures` then has, or None."""
+
+        def read(attempt: Attempt) -> None:
+            self._add(source, _offers(attempt, source))
+
+        failure = Attempt(source).run(read)
+        if failure is not None:
+            self.failures.append(failure)
+        return failure
+
     def _add(self, source: Source, offers: Offers) -> None:
         """Take everything that a plugin offers, or nothing.
 
@@ -278,18 +317,12 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
     strict = strict or os.environ.get("FOLIOLAB_STRICT_PLUGINS", "0") not in ("", "0")
     registry = Registry()
     for source in sources(plugins):
-
-        def read(attempt: Attempt, source: Source = source) -> None:
-            registry._add(source, _offers(attempt, source))
-
-        failure = Attempt(source).run(read)
-        if failure is not None:
-            registry.failures.append(failure)
-            if strict:
-                raise PluginError(
-                    f"plugin {failure.name} ({failure.source}) failed: {failure.message}",
-                    "correct it, remove it, or do without strict plugins",
-                )
+        failure = registry.take(source)
+        if failure is not None and strict:
+            raise PluginError(
+                f"plugin {failure.name} ({failure.source}) failed: {failure.message}",
+                "correct it, remove it, or do without strict plugins",
+            )
     return registry
 
 

@@ -1,41 +1,29 @@
-"""The executors of tasks (`concurrent.futures`): processes of this host, or the workers of a Dask cluster."""
+"""The executors of tasks (`concurrent.futures`): threads that wait for processes here, or workers of a Dask cluster."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.sweep import task
 
 CONNECT: Final = "10s"
 
 
 def local(workers: int) -> Executor:
-    """A pool of spawned processes.
-
-    The standard pool serves here instead of `isolation.process`, because a task's own child process (see `task.run`)
-    already isolates it.
-    """
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_sigint)
-
-
-def _end_with_sigint() -> None:
-    """Let Ctrl-C end a worker without a traceback; the program reports the interruption."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """So many tasks at a time on this host. Threads suffice: each task is a process of its own (see `task.run`)."""
+    return ThreadPoolExecutor(workers)
 
 
 def stop(executor: Executor) -> None:
     """End an executor now, with its processes if they run on this host."""
-    if not isinstance(executor, ProcessPoolExecutor):
+    if not isinstance(executor, ThreadPoolExecutor):
         executor.shutdown(wait=False)  # a cluster's executor cancels the tasks that have not begun
     else:
         executor.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
+        task.end_all()
 
 
 class Cluster:

@@ -246,7 +246,7 @@ def test_the_scaffold_of_a_reader_imports_its_own_example(tmp_path: Path) -> Non
     exec(starter.text("my-reader", "reader.py"), scope)
     reader = scope["READER"]
     assert isinstance(reader, TraceReader)
-    text = starter.text("my-reader", "test_reader.py").partition('TEXT = """')[2].partition('"""')[0]
+    text = starter.text("my-reader", "example.txt")
     (tmp_path / "text").write_text(text)
     importers.convert(tmp_path / "text", tmp_path / "out", readers={reader.name: reader})
     assert summarise(Trace(tmp_path / "out")).kinds == {"new": len(text.splitlines())}

@@ -133,12 +133,12 @@ class Assembly:
             return (
                 f"the {self.records:,} records of {names} make no event: no allocation follows any of the "
                 f"{self.unmapped:,} write faults on pages that were not present",
-                "such a fault needs an Alloc of the same thread behind it (docs/traces.md)",
+                "such a fault needs an Alloc of the same thread behind it: `foliolab reference Fault`",
             )
         return (
             f"the {self.records:,} records of {names} make no event: no write fault, fork, exec, exit or unmap is "
             "among them",
-            "docs/traces.md says which records make events",
+            "docs/traces.md, and `foliolab reference records`, say which records make events",
         )
 
     # -- faults ------------------------------------------------------------------------------------

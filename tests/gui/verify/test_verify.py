@@ -26,7 +26,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from foliolab.framework.verify.explored.attack import Explored
 
     scheme = registry.load([RACE]).policy("lost-update")
-    findings = Explored().run(scheme, Budget(20.0, 64 << 20), lambda news: None)
+    findings = Explored().run(scheme, Budget(6.0, 64 << 20), lambda news: None)
     found = next(one.counterexample for one in findings if one.counterexample is not None)
     path = tmp_path_factory.mktemp("examples") / "race.json"
     found.save(path)
@@ -219,7 +219,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
     attacks: dict[str, Attack] = {names[0]: Structural(), "lost-update": Explored()}
     done = [
-        verifier.verify(found.policy(name), [attacks[name]], Budget(20.0, 64 << 20), lambda news: None, 1,
+        verifier.verify(found.policy(name), [attacks[name]], Budget(6.0, 64 << 20), lambda news: None, 1,
                         command=f"foliolab verify {name}")
         for name in names
     ]  # fmt: skip
