@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -156,15 +156,11 @@ def _cache() -> Finding:
     from foliolab.framework.machine import cache
 
     folder = cache.folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as fault:
+    why = cache.refusal() or ("" if os.access(folder, os.W_OK) else f"{folder} cannot be written")
+    if why:
         return Finding(
-            "cache", "limited",
-            f"{folder} cannot be written ({fault.strerror or fault}): each start compiles again",
-            "Make it writable, or set FOLIOLAB_CACHE to a writable folder.",
+            "cache", "limited", f"{why}: each start compiles again",
+            "Correct that, or set FOLIOLAB_CACHE to a folder of your own.",
         )  # fmt: skip
     return Finding("cache", "ok", f"{folder}")
 

@@ -145,7 +145,7 @@ def write_counterexample(example: Counterexample, output: Path, first: bool) -> 
     except (OSError, FolioLabError) as fault:
         say(f"{path} cannot be written: {fault}")
         return "", ""
-    return str(path), shlex.join(["foliolab", "step", str(path)])
+    return str(path), shlex.join(example.stepping(path))
 
 
 def print_json(data: Any) -> None:
@@ -189,4 +189,10 @@ def execution(wish: str) -> Literal["native", "interpreted"]:
         raise UsageError(missing, "install numba: pip install numba")
     if missing:
         say(missing)
-    return "interpreted" if missing or wish == "interpreted" else "native"
+    if missing or wish == "interpreted":
+        return "interpreted"
+    from foliolab.framework.machine import cache
+
+    if why := cache.refusal():
+        say(f"native code is not kept, and is compiled each time: {why}")
+    return "native"

@@ -113,6 +113,28 @@ def test_it_is_written_and_its_command_repeats_it(stepping: Any, tmp_path: Path)
     assert stepping.desk.notices.all[-1].severity == "error"
 
 
+def test_the_plugin_of_a_file_is_loaded_only_when_the_user_says_so(
+    open_window: Callable[..., Window], qtbot: Any, example: Path, tmp_path: Path
+) -> None:
+    import msgspec
+
+    from foliolab.framework.verify.counterexample import Counterexample
+
+    plugin, file = tmp_path / "lost.py", tmp_path / "race.json"
+    plugin.write_text(RACE.read_text() + f"\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
+    msgspec.structs.replace(Counterexample.load(example), plugin=str(plugin)).save(file)
+    window = open_window()
+    assert window.open(file)
+    (notice,) = window.notices.all
+    assert "which is not loaded" in notice.text and str(plugin) in notice.text
+    assert not (tmp_path / "ran").exists()
+    notice.accept.click()
+    workspace: Any = window.here
+    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.timeline is not None, timeout=PATIENCE)
+    assert window.library.files == [str(plugin)] and not window.notices.all
+    assert workspace.command_line == f"foliolab step {file} --plugin {plugin}"
+
+
 @needs_native
 def test_it_opens_in_explore(stepping: Any, qtbot: Any) -> None:
     window = stepping.window()
