@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,8 +214,10 @@ def test_a_reader_that_yields_nonsense_is_told_so(record: rec.Record, says: str,
 
 
 def test_integers_of_numpy_are_integers(tmp_path: Path) -> None:
+    fields: Any = (np.int64(5), 0, 7, 7, np.uint64(0x10000), 7, False)
+
     def read(source: TraceSource) -> Iterator[rec.Record]:
-        yield from (rec.Fault(np.int64(5), 0, 7, 7, np.uint64(0x10000), 7, False) for _ in source)
+        yield from (rec.Fault._make(fields) for _ in source)
 
     (tmp_path / "text").write_text("1\n")
     importers.convert(tmp_path / "text", tmp_path / "out", readers=a_reader(read))
@@ -297,12 +300,13 @@ def surveyed(found: Trace) -> survey.Survey:
     return survey.survey(found, lambda phase, done, total: None)
 
 
-MOST = {name: np.iinfo(kind).max for name, kind in ev.COLUMNS.items() if name not in ("time", "kind", "mm")}
+MOST: dict[str, Any] = {name: np.iinfo(ev.COLUMNS[name]).max for name in ("flags", "order", "page", "nr", "other")}
 
 
 @pytest.mark.parametrize("kind", [*range(ev.LAST_KIND + 2), 255])
 def test_columns_full_of_ones_are_counted_or_refused(kind: int, tmp_path: Path) -> None:
-    for column in ({}, {"page": 512}, {"other": 5}, {"order": 9}, {"order": 0, "page": 0}):
+    some: tuple[dict[str, Any], ...] = ({}, {"page": 512}, {"other": 5}, {"order": 9}, {"order": 0, "page": 0})
+    for column in some:
         events = ev.columns(**{"time": [0, 1, 2], "kind": kind, "mm": 1, **MOST, **column})
         try:
             surveyed(trace(tmp_path, events))
@@ -311,7 +315,7 @@ def test_columns_full_of_ones_are_counted_or_refused(kind: int, tmp_path: Path) 
 
 
 def test_more_frames_than_can_be_replayed_are_refused_before_anything_is_made(tmp_path: Path) -> None:
-    snapshot = {"kind": ev.PRESENT, "mm": [1, 2, 3], "time": [0, 0, 0], "nr": 3 << 20}
+    snapshot: dict[str, Any] = {"kind": ev.PRESENT, "mm": [1, 2, 3], "time": [0, 0, 0], "nr": 3 << 20}
     shared = trace(tmp_path, ev.columns(**snapshot, page=1 << 20, other=1 << 30))
     assert surveyed(shared).slots == 4  # three MMs map the same frames
     for other in ([1 << 30, 1 << 31, 1 << 32], 0):
@@ -323,7 +327,7 @@ def test_more_frames_than_can_be_replayed_are_refused_before_anything_is_made(tm
 
 def test_long_rows_are_bounded(tmp_path: Path) -> None:
     many = np.arange(5000)
-    rows = {"kind": ev.MAP, "mm": 1, "nr": 8 << 20, "other": 1, "time": many}
+    rows: dict[str, Any] = {"kind": ev.MAP, "mm": 1, "nr": 8 << 20, "other": 1, "time": many}
     with pytest.raises(TraceFileError, match="more address space"):
         surveyed(trace(tmp_path, ev.columns(**rows, page=512)))
     with pytest.raises(TraceFileError, match="windows of 2 MiB"):

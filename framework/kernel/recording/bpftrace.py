@@ -73,7 +73,7 @@ class BpftraceRecorder(Recorder):
         require_tool("bpftrace")
         with ExitStack() as stack:
             if target.command:
-                command = stack.enter_context(gated(target.command))
+                command = stack.enter_context(gated(target.command, target.account))
                 stack.enter_context(self._running([command.pid], "main"))
                 command.go()
                 wait(target, lambda: command.process.poll() is not None)

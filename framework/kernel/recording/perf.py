@@ -27,6 +27,7 @@ from foliolab.framework.kernel.recording.target import (
     Attached,
     Target,
     finish,
+    gated,
     last_message,
     process_tree,
     require_tool,
@@ -111,7 +112,15 @@ class PerfRecorder(Recorder):
                 stack.callback(self._stop, whole_host)
             except KernelError as fault:
                 self.notes.append(f"The ends of teardowns were not recorded, waits stand for them: {fault.what}.")
-            if target.command:
+            if target.command and (account := target.account):
+                # perf itself stays root, so it cannot start the command
+                command = stack.enter_context(gated(target.command, account))
+                stack.callback(self._stop, self._start(perf.EVENTS, buffer, ["-p", str(command.pid)], "main"))
+                command.go()
+                wait(target, lambda: command.process.poll() is not None)
+                finish(command.process)
+                self.status = command.process.returncode
+            elif target.command:
                 self._command(target, buffer)
             else:
                 pids = process_tree(target.pid)

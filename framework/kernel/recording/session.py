@@ -80,7 +80,7 @@ def _header(target: Target, method: str) -> Header:
     this_host = host.describe_host()
     return Header(
         source=method,
-        command=f"foliolab record {'' if target.pid else '-- '}{target.text}",
+        command=f"foliolab record {target.text}",
         kernel=kernel.release,
         mm_id=kernel.options.get("CONFIG_MM_ID") == "y" if kernel.source else None,
         no_page_mapcount=kernel.options.get("CONFIG_NO_PAGE_MAPCOUNT") == "y" if kernel.source else None,

@@ -187,7 +187,7 @@ class SnapshotRecorder(Recorder):
         with (self.folder / "main.jsonl").open("w", encoding="utf-8") as file:
             file.write(json.dumps({"foliolab": snapshots.MAGIC, "version": snapshots.VERSION}) + "\n")
             if target.command:
-                with gated(target.command) as command:
+                with gated(target.command, target.account) as command:
                     command.go()
                     self._follow(target, file, command.pid, lambda: command.process.poll() is not None)
                     finish(command.process)

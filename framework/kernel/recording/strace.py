@@ -47,7 +47,11 @@ class StraceRecorder(Recorder):
 
     def run(self, target: Target, attached: Attached) -> None:
         require_tool("strace")
-        traced = target.command or [word for pid in process_tree(target.pid) for word in ("-p", str(pid))]
+        started = list(target.command)
+        if account := target.account:
+            names = [word for name, value in account.names.items() for word in ("-E", f"{name}={value}")]
+            started = ["-u", account.name, *names, *started]
+        traced = started or [word for pid in process_tree(target.pid) for word in ("-p", str(pid))]
         process = subprocess.Popen(kept(["strace", *OPTIONS, "-o", str(self.folder / "main.txt"), *traced]))
         try:
             wait(target, lambda: process.poll() is not None)
