@@ -1,4 +1,4 @@
-"""What the upper limits in pyproject.toml are for. A release beyond one breaks a test here, or one that is named there."""
+"""What the upper limits in pyproject.toml are for. A release beyond one breaks a test here, or one that it names."""
 
 from __future__ import annotations
 
