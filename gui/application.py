@@ -67,7 +67,9 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
     kept = [path for path in settings.texts("window/policies") if os.path.isfile(path)]
-    return Window(settings, themes, Library([*kept, *plugins]), workspaces())
+    window = Window(settings, themes, Library(plugins), workspaces())
+    window.offer([path for path in kept if path not in window.library.files])
+    return window
 
 
 def workspaces() -> list[type[Workspace]]:

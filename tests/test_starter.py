@@ -99,6 +99,8 @@ def test_a_package_passes_as_it_is_written(kind: str, tmp_path: Path) -> None:
     assert done.returncode == 0 and "pip install -e" in done.stdout, done.stderr
     place, site = tmp_path / f"my-{kind}", tmp_path / "site"
     _install(place, site)
+    for file in place.rglob("test_*.py"):  # as it is written, but for the budget of its attacks
+        file.write_text(file.read_text().replace("    seconds = 10\n", "    seconds = 2\n"))
     environment = {name: value for name, value in os.environ.items() if name != "FOLIOLAB_PLUGINS"}
     environment["PYTHONPATH"] = str(site)
     run = subprocess.run(

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.document import Document
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
+    from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
@@ -78,6 +80,17 @@ def typed() -> str:
 def say(text: str) -> None:
     """Write a message to stderr."""
     sys.stderr.write(f"foliolab: {text}\n")
+
+
+def tell(text: str) -> None:
+    """Write a message to stderr, if there is one."""
+    if text:
+        say(text)
+
+
+def save(result: Document, saving: Saving, complete: bool) -> None:
+    """Write the result of a run at its end; `saving.check` raises a fault, after the result is printed."""
+    tell(saving.final(result.save, complete))
 
 
 def warn(found: Registry) -> None:
@@ -145,7 +158,7 @@ def write_counterexample(example: Counterexample, output: Path, first: bool) -> 
     except (OSError, FolioLabError) as fault:
         say(f"{path} cannot be written: {fault}")
         return "", ""
-    return str(path), shlex.join(["foliolab", "step", str(path)])
+    return str(path), shlex.join(example.stepping(path))
 
 
 def print_json(data: Any) -> None:
@@ -189,4 +202,10 @@ def execution(wish: str) -> Literal["native", "interpreted"]:
         raise UsageError(missing, "install numba: pip install numba")
     if missing:
         say(missing)
-    return "interpreted" if missing or wish == "interpreted" else "native"
+    if missing or wish == "interpreted":
+        return "interpreted"
+    from foliolab.framework.machine import cache
+
+    if why := cache.refusal():
+        say(f"native code is not kept, and is compiled each time: {why}")
+    return "native"

@@ -67,6 +67,7 @@ def run(
     from foliolab.framework.report import consequences as report
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results.saving import Saving
 
     request = session.ConsequencesRequest(
         sources=sources,
@@ -76,11 +77,12 @@ def run(
         command=_common.typed(),
         execution=_common.execution(execution),
     )
+    saving = Saving(json)
     with Progress() as progress:
-        result = session.follow(request, progress)
-    if json is not None:
-        result.save(json)
+        result = session.follow(request, progress, saving.partial)
+    _common.save(result, saving, result.complete)
     report.render(result, TerminalPage())
+    saving.check()
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(session.exit_code(result))

@@ -213,7 +213,7 @@ from mine import POLICY
 from foliolab.framework.testing import PolicyConformance
 
 class TestMine(PolicyConformance):
-    seconds = 3
+    seconds = 1
     {expected}
 
     @pytest.fixture
