@@ -20,11 +20,13 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Annotated, Final
 
+import click
 import typer
 
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
 from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.escaping import visible
 
 __all__ = ["application", "main"]
 
@@ -127,7 +129,11 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        application()(prog_name="foliolab")
+        return _result(application()(prog_name="foliolab", standalone_mode=False))
+    except click.ClickException as fault:  # a word of the command is wrong, and the message quotes it
+        fault.message = visible(fault.message)
+        fault.show()
+        return fault.exit_code
     except SystemExit as leaving:
         return _code(leaving)
     except KeyboardInterrupt:
@@ -145,7 +151,11 @@ def _run() -> int:
         _say(f"foliolab: unexpected {what}{location}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
         _trace(fault)
         return UNEXPECTED
-    return 0
+
+
+def _result(code: object) -> int:
+    """The exit code of the verb: typer returns it where the verb raised typer.Exit."""
+    return code if isinstance(code, int) else 0
 
 
 def _code(leaving: SystemExit) -> int:
@@ -157,13 +167,13 @@ def _code(leaving: SystemExit) -> int:
 
 def _say(what: str, hint: str) -> None:
     with suppress(OSError):
-        sys.stderr.write(f"{what}\n  {hint}\n" if hint else f"{what}\n")
+        sys.stderr.write(visible(f"{what}\n  {hint}\n" if hint else f"{what}\n"))
         sys.stderr.flush()
 
 
 def _trace(fault: BaseException) -> None:
     if os.environ.get("FOLIOLAB_DEBUG", "0") not in ("", "0"):
-        traceback.print_exception(fault)
+        sys.stderr.write(visible("".join(traceback.format_exception(fault))))
 
 
 def _forget_stdout() -> None:

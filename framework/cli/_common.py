@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+from foliolab.framework.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +77,12 @@ def typed() -> str:
 
 def say(text: str) -> None:
     """Write a message to stderr."""
-    sys.stderr.write(f"foliolab: {text}\n")
+    sys.stderr.write(f"foliolab: {visible(text)}\n")
+
+
+def put(text: str) -> None:
+    """Write text to stdout."""
+    sys.stdout.write(visible(text))
 
 
 def warn(found: Registry) -> None:
@@ -149,7 +155,8 @@ def write_counterexample(example: Counterexample, output: Path, first: bool) -> 
 
 def print_json(data: Any) -> None:
     """Print values as JSON."""
-    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=not _utf8()) + "\n")
+    text = json.dumps(data, indent=1, ensure_ascii=not _utf8())
+    sys.stdout.write("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n")
 
 
 def _utf8() -> bool:

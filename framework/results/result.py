@@ -121,6 +121,18 @@ class Result(RunResult, frozen=True, kw_only=True):
     failures: list[Failure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
 
+    @property
+    def lost(self) -> list[str]:
+        cells = {cell.key: cell for cell in self.cells}
+        config, sentences = self.config, []
+        for key in dict.fromkeys(product(config.workloads, config.sizes, config.policies)):
+            cell = cells.get(key)
+            why = cell.reason if cell else ""
+            if cell and (cell.samples if cell.status == "measured" else cell.status == "skipped" and why):
+                continue  # where a workload does not apply, nothing is lost
+            sentences.append(f"{key[0]}, {key[1]} KiB, {key[2]}: {why or 'the run did not get to it'}")
+        return sentences
+
     def __post_init__(self) -> None:
         asked = set(product(self.config.workloads, self.config.sizes, self.config.policies))
         for cell in self.cells:

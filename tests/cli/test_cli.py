@@ -204,7 +204,7 @@ def test_long_text_wraps_in_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> 
 def test_control_characters_do_not_reach_the_terminal() -> None:
     out = io.StringIO()
     Plain(out).line("a\x1b[31mb\x07")
-    assert out.getvalue() == "a\ufffd[31mb\ufffd\n"
+    assert out.getvalue() == "a\\x1b[31mb\\x07\n"
 
 
 def test_garbage_is_collected_again_once_started(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
