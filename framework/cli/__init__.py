@@ -43,7 +43,8 @@ def application() -> typer.Typer:
         name="foliolab",
         cls=Verbs,
         help="A workbench for schemes that track who owns a large folio.",
-        epilog="Exit codes: 0 good, 1 a comparison failed, 2 usage, 3 nothing measured, 4 a plugin failed.",
+        epilog="Exit codes: 0 good, 1 a comparison failed or lacks something, 2 usage, 3 nothing measured, 4 a plugin "
+        "failed, 130 interrupted.",
         add_completion=False,
         no_args_is_help=True,
         rich_markup_mode=None,  # rich would add 0.1 s to each start

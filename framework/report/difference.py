@@ -136,13 +136,13 @@ def markdown(found: Difference, names: tuple[str, str], everything: bool = False
     for title, cases in tables:
         changed = [case for case in cases if case.word not in ("same", "undecided")]
         mean = _mean(found) if cases is found.cases else []
-        lines += _markdown_table(found, changed, title, mean)
+        lines += _markdown_table(found, changed, title, everything, mean)
     rest = [case for _, cases in tables for case in cases if case.word in ("same", "undecided")]
     if rest:
         lines += ["", "<details>", f"<summary>{_counts(rest)}</summary>"]
         for title, cases in tables:
             kept = [case for case in cases if case.word == "undecided" or (everything and case.word == "same")]
-            lines += _markdown_table(found, kept, title, [])
+            lines += _markdown_table(found, kept, title, everything)
         lines += ["", "</details>"]
     lines += ["", "<details>", "<summary>How to repeat it</summary>", ""]
     lines += [
@@ -154,13 +154,15 @@ def markdown(found: Difference, names: tuple[str, str], everything: bool = False
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1]) + "\n"
 
 
-def _markdown_table(found: Difference, cases: Sequence[Case], title: str, last: Sequence[str]) -> list[str]:
+def _markdown_table(
+    found: Difference, cases: Sequence[Case], title: str, everything: bool, last: Sequence[str] = ()
+) -> list[str]:
     if not cases:
         return []
     headings = _headings(found, cases)
     lines = ["", f"| {' | '.join([*headings[:-1], title])} |"]
     lines.append("|" + "---|" * (len(headings) - 4) + "--:|--:|--:|---|")
-    rows = [_cells(case) for case in cases[:MOST_ROWS]]
-    if len(cases) > MOST_ROWS:
-        rows.append([f"{len(cases) - MOST_ROWS} more", *[""] * (len(headings) - 1)])
+    rows = [_cells(case) for case in (cases if everything else cases[:MOST_ROWS])]
+    if len(cases) > len(rows):
+        rows.append([f"{len(cases) - len(rows)} more", *[""] * (len(headings) - 1)])
     return lines + [f"| {' | '.join(map(plain, row))} |" for row in [*rows, *([last] if last else [])]]

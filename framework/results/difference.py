@@ -176,14 +176,14 @@ def _drift(first: Result, second: Result, cases: Sequence[Case], counted: Sequen
     name = first.config.baseline
     own = [case for case in cases if case.key[2] == name and case.ratio]
     moved = [case for case in own if case.word in ("faster", "slower")]
-    same = all(case.word == "same" for case in counted if case.key[2] == name)
-    if name != second.config.baseline or not moved or not same:
+    words = {case.word for case in counted if case.key[2] == name}
+    if name != second.config.baseline or not moved or words != {"same"}:
         return ()
-    mean = exp(sum(log(case.ratio) for case in own if case.ratio) / len(own))
+    change = (exp(sum(log(case.ratio) for case in own if case.ratio) / len(own)) - 1) * 100
     return (
         f"the machine drifted: the baseline {name} does the same as before, and its time changed by "
-        f"{(mean - 1) * 100:+.1f} % (geometric mean of {len(own)} cases); "
-        "`foliolab report` shows the ratios to it",
+        f"{'−' if change < 0 else '+'}{abs(change):.1f} % (geometric mean of {len(own)} cases); foliolab report shows "
+        "the ratios to it",
     )
 
 
