@@ -178,7 +178,8 @@ def _forecast(
         return Forecast(row=row, reason=rest.reason)
     if isinstance(base_rest, Unknown):
         return Forecast(row=row, reason=f"the baseline: {base_rest.reason}")
-    found = Forecast(row=row, operation=rest.operation, ns_per_page=statistics.median(ours.tolist()) + rest.value)
+    time = statistics.median(ours.tolist()) + rest.value
+    found = Forecast(row=row, operation=rest.operation, ns_per_page=time)
     base_median, rounds = statistics.median(base.tolist()), min(ours.size, base.size)
     ours, base = ours[:rounds], base[:rounds]
     # A ratio needs positive times. A very negative rest makes them negative, and such constants predict nothing.
@@ -192,7 +193,7 @@ def _forecast(
     over, under = (statistics.medians(side, drawn) for side in (ours, base))
     ratios = (over + rest.draws[possible]) / (under + base_rest.draws[possible])
     low, high = (float(value) for value in statistics.interval(ratios))
-    ratio = found.ns_per_page / (base_median + base_rest.value)
+    ratio = time / (base_median + base_rest.value)
     found = replace(found, ratio=ratio, ratio_low=min(low, ratio), ratio_high=max(high, ratio))
     return replace(found, standings=_standings(found))
 

@@ -129,15 +129,16 @@ def main() -> None:
 
 
 def _run() -> int:
+    code: object = 0
     try:
-        return _result(application()(prog_name="foliolab", standalone_mode=False))
+        code = application()(prog_name="foliolab", standalone_mode=False)  # the code of a verb that raised typer.Exit
     except click.ClickException as fault:  # a word of the command is wrong, and the message quotes it
         fault.message = visible(fault.message)
         fault.show()
-        return fault.exit_code
+        code = fault.exit_code
     except SystemExit as leaving:
         return _code(leaving)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()
@@ -152,10 +153,6 @@ def _run() -> int:
         _say(f"foliolab: unexpected {what}{location}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
         _trace(fault)
         return UNEXPECTED
-
-
-def _result(code: object) -> int:
-    """The exit code of the verb: typer returns it where the verb raised typer.Exit."""
     return code if isinstance(code, int) else 0
 
 

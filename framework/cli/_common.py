@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
+    from foliolab.framework.results.run_result import RunResult
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
@@ -43,6 +44,9 @@ Names = Annotated[
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Examples = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
+]
+History = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Keep the result there, by commit; see `foliolab history`.")
 ]
 ResultFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")]
 Wish = Annotated[str, typer.Option("--execution", hidden=True, help="native or interpreted")]
@@ -83,6 +87,18 @@ def say(text: str) -> None:
 def put(text: str) -> None:
     """Write text to stdout."""
     sys.stdout.write(visible(text))
+
+
+def keep(result: RunResult, folder: Path | None, plugins: list[Path] | None) -> None:
+    """Keep a result in a history, and say where; a result that cannot be kept is shown all the same."""
+    if folder is None:
+        return
+    from foliolab.framework.results.history import keep
+
+    try:
+        say(f"kept: {keep(result, folder, plugins or ())}")
+    except FolioLabError as fault:
+        say(f"not kept: {fault.what}")
 
 
 def warn(found: Registry) -> None:

@@ -1,7 +1,8 @@
-"""What changed along results that were kept by commit (--history DIR of compare, precision and consequences).
+"""Show what changed along kept results, and at which commit.
 
-The first commit that changed each counted metric, precision or error; the trend of the times on the newest run's
-machine; the geometric mean of each run. Result files can be named, too: all are compared with the oldest.
+Results are kept by --history DIR of compare, precision and consequences. Shown are the first commit that changed each
+counted metric, precision or error; the trend of the times on the newest run's machine; and the geometric mean of each
+run. Result files can be named, too: all are compared with the oldest.
 Exit codes: 0 all is read, 1 a file is no result and left out, 2 there is no result.
 """
 

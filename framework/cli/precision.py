@@ -47,6 +47,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     by: By = "time",
     memory: Memory = "1G",
     json: _common.ResultFile = None,
+    history: _common.History = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: _common.Wish = "",
@@ -82,6 +83,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
         result = precision(request, progress)
     if json:
         result.save(json)
+    _common.keep(result, history, plugin)
     report.render(result, TerminalPage(), measure)
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)

@@ -37,8 +37,6 @@ MIN_ROUNDS: Final = 5
 ALPHA: Final = 0.05
 FLOOR: Final = 0.01
 EQUIVALENT: Final = 0.05
-MOST_ROWS: Final = 20_000
-"""The most cases of a request that rows are made of, unless so many were measured."""
 
 Verdict = Literal["faster", "slower", "same", "too noisy", "too few", "not measured", "baseline"]
 
@@ -115,31 +113,15 @@ def compare(
             there.
     """
     against = _baseline(result, baseline)
-    _check_size(result)
     cells = {cell.key: cell for cell in result.cells}
     figures = _Figures(result, against, published, resolve)
-    config = result.config
     rows = []
-    for workload in dict.fromkeys(config.workloads):
-        for size_kib in dict.fromkeys(config.sizes):
-            base = cells.get((workload, size_kib, against))
-            for policy in dict.fromkeys(config.policies):
-                row = Row(workload=workload, size_kib=size_kib, policy=policy)
-                cell = cells.get((workload, size_kib, policy))
-                row = _measured(row, cell, base, against, config.seed)
-                rows.append(replace(row, published=figures.of(row)))
+    for workload, size_kib, policy in result.asked():
+        cell, base = (cells.get((workload, size_kib, one)) for one in (policy, against))
+        row = Row(workload=workload, size_kib=size_kib, policy=policy)
+        row = _measured(row, cell, base, against, result.config.seed)
+        rows.append(replace(row, published=figures.of(row)))
     return _judged(rows)
-
-
-def _check_size(result: Result) -> None:
-    """Refuse a request whose rows would say nothing but "not measured"; a few bytes can ask for millions."""
-    config = result.config
-    asked = len(set(config.workloads)) * len(set(config.sizes)) * len(set(config.policies))
-    if asked > max(MOST_ROWS, 4 * len(result.cells)):
-        raise UsageError(
-            f"the result was asked for {asked:,} cases and has {len(result.cells):,} of them",
-            f"name fewer policies, workloads or sizes: reports show up to {MOST_ROWS:,} cases",
-        )
 
 
 def _baseline(result: Result, wanted: str | None) -> str:
@@ -201,8 +183,8 @@ def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, see
     if why := _why(cell):
         return replace(row, reason=why, skipped=_skipped(cell))
     assert cell is not None
-    row = replace(row, ns_per_page=statistics.median(cell.samples))
-    assert row.ns_per_page is not None
+    time = statistics.median(cell.samples)
+    row = replace(row, ns_per_page=time)
     if why := _why(base):
         return replace(row, reason=f"the baseline {baseline}: {why}", skipped=_skipped(base))
     assert base is not None
@@ -214,7 +196,7 @@ def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, see
     ours, theirs = cell.samples[:rounds], base.samples[:rounds]
     _, low, high = statistics.bootstrap_ratio(ours, theirs, seed)
     # A run that ended early may have more rounds of one side. The ratio is that of the times that are shown.
-    ratio = row.ns_per_page / statistics.median(base.samples)
+    ratio = time / statistics.median(base.samples)
     if not (isfinite(ratio) and isfinite(high) and min(low, ratio) > 0):
         return replace(row, reason=f"its times have no ratio to those of the baseline {baseline}")
     row = replace(row, ratio=ratio, ratio_low=min(low, ratio), ratio_high=max(high, ratio), verdict="too few")

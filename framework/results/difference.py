@@ -62,7 +62,7 @@ class Difference:
     headings: tuple[str, ...]
     unit: str
     cases: tuple[Case, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     counted: tuple[Case, ...] = ()
     lost: tuple[str, ...] = ()
     commands: tuple[str, str] = ("", "")

@@ -16,7 +16,6 @@ MARKERS: Final = "osD^vPX*"
 STYLES: Final = ("-", "--", ":", "-.")
 COLUMNS: Final = 3
 DPI: Final = 200
-SETTINGS: Final = {"svg.hashsalt": "foliolab", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
 MOST_PANELS: Final = 99
 """More workloads make no picture that anybody can look at."""
 
@@ -48,7 +47,8 @@ def draw(found: Matrix, form: str) -> bytes:
         )
     columns = min(COLUMNS, len(drawn))
     lines = ceil(len(drawn) / columns)
-    with matplotlib.rc_context(SETTINGS):
+    usual = {"svg.hashsalt": "foliolab", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
+    with matplotlib.rc_context(usual):  # type: ignore[arg-type]  # its keys are literals
         figure = Figure(figsize=(2.6 * columns + 0.4, 2.1 * lines + 0.5), layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False).flat
         for panel, workload in zip(panels, drawn, strict=False):
