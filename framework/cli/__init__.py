@@ -27,6 +27,7 @@ from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.escaping import visible
+from foliolab.framework.isolation import signals
 
 __all__ = ["application", "main"]
 
@@ -117,9 +118,12 @@ def main() -> None:
     # garbage collection again.
     gc.disable()
     try:
-        code = _run()
+        with signals.stops_kept():
+            code = _run()
     finally:
         gc.enable()
+    if code == INTERRUPTED and signals.received():
+        code = 128 + signals.received()
     try:
         sys.stdout.flush()
     except BrokenPipeError:
