@@ -25,7 +25,7 @@ import typer
 
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
-from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.errors import FolioLabError, StoppedEarly, UsageError
 from foliolab.framework.escaping import visible
 from foliolab.framework.isolation import signals
 
@@ -149,7 +149,7 @@ def _run() -> int:
     except FolioLabError as fault:
         _say(f"foliolab: {fault.what}", fault.hint)
         _trace(fault)
-        return int(fault.exit_code)
+        return INTERRUPTED if isinstance(fault, StoppedEarly) else int(fault.exit_code)
     except Exception as fault:  # a defect: one line, and how to see the traceback
         frames = traceback.extract_tb(fault.__traceback__)
         location = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.document import Document
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
     from foliolab.framework.results.run_result import RunResult
+    from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
@@ -100,6 +102,17 @@ def keep(result: RunResult, folder: Path | None, plugins: list[Path] | None) -> 
         say(f"kept: {keep(result, folder, plugins or ())}")
     except FolioLabError as fault:
         say(f"not kept: {fault.what}")
+
+
+def tell(text: str) -> None:
+    """Write a message to stderr, if there is one."""
+    if text:
+        say(text)
+
+
+def save(result: Document, saving: Saving, complete: bool) -> None:
+    """Write the result of a run at its end; `saving.check` raises a fault, after the result is printed."""
+    tell(saving.final(result.save, complete))
 
 
 def warn(found: Registry) -> None:

@@ -133,12 +133,13 @@ def _measure(
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.results import comparison
+    from foliolab.framework.results.saving import Saving
     from foliolab.framework.run.supervise import compare_run
 
+    saving, table = Saving(json), Saving(csv, always_beside=True)
     with Progress() as progress:
-        result = compare_run(request, progress)
-    if json is not None:
-        result.save(json)
+        result = compare_run(request, progress, lambda result: saving.partial(lambda: result))
+    _common.save(result, saving, result.complete)
     keep(result)
     rows = comparison.compare(result, published=found.published_figures(), resolve=found.parameters_of)
     forecast = None
@@ -146,11 +147,12 @@ def _measure(
         forecast = prediction.predict(
             result, rows, calibration, lambda policy: "reuse" in found.policy(policy).capabilities
         )
-    if csv is not None:
-        csvfile.write(rows, csv, forecast)
+    _common.tell(table.final(lambda path: csvfile.write(rows, path, forecast), result.complete))
     page = TerminalPage()
     terminal.render(result, rows, page, forecast)
     _common.say_refuted(found, map(found.policy, request.policies), page)
+    saving.check()
+    table.check()
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     if (fault := comparison.failed(rows, result)) is not None:

@@ -68,6 +68,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.report import consequences as report
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results.saving import Saving
 
     request = session.ConsequencesRequest(
         sources=sources,
@@ -77,12 +78,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
         command=_common.typed(),
         execution=_common.execution(execution),
     )
+    saving = Saving(json)
     with Progress() as progress:
-        result = session.follow(request, progress)
-    if json is not None:
-        result.save(json)
+        result = session.follow(request, progress, saving.partial)
+    _common.save(result, saving, result.complete)
     _common.keep(result, history, plugin)
     report.render(result, TerminalPage())
+    saving.check()
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(session.exit_code(result))
