@@ -6,7 +6,6 @@ import csv
 import io
 import re
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from foliolab.framework.report.comparison import csvfile, html, markdown, termin
 from foliolab.framework.report.comparison.matrix import cells_of, matrix
 from foliolab.framework.report.pages.terminal import TerminalPage
 from foliolab.framework.report.words import change_text
-from foliolab.framework.results.comparison import Row, compare
+from foliolab.framework.results.comparison import Row, Verdict, compare
 from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.results.together import together
 
@@ -91,11 +90,9 @@ def agree(word: str, figure: str, rows: list[Row]) -> None:
         assert word == row.verdict and figure == f"{change_text(row.ratio or 0)} %"
 
 
-def row(verdict: str, ratio: float, spread: float = 1.01) -> Row:
-    return Row(
-        workload="w", size_kib=16, policy="p", ratio=ratio, ratio_low=ratio / spread, ratio_high=ratio * spread,
-        verdict=msgspec.convert(verdict, str),  # type: ignore[arg-type]
-    )  # fmt: skip
+def row(verdict: Verdict, ratio: float, spread: float = 1.01) -> Row:
+    low, high = ratio / spread, ratio * spread
+    return Row(workload="w", size_kib=16, policy="p", ratio=ratio, ratio_low=low, ratio_high=high, verdict=verdict)
 
 
 @pytest.mark.parametrize(
