@@ -10,10 +10,10 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from llvmlite import ir
-from numba.core import types
-from numba.core.typing.templates import signature
+from numba import types
 
 from foliolab.framework.machine.nativetypes import FORMS, I64, INT, PointerType, RefType, field_address
+from foliolab.framework.machine.numba_parts import signature
 
 if TYPE_CHECKING:
     from foliolab.framework.machine.compiler import Compiler

@@ -135,7 +135,9 @@ class Library:
         """Whether `compiler` compiles a table of these functions."""
         if self.quick and not cache.has(_quick(self._table_key(functions, kinds))):
             with own_code_generator() as generator:
-                self.quick = self._emit(generator._create_empty_module("trial"), functions, kinds, "trial")
+                self.quick = self._emit(
+                    generator.create_library("trial").create_ir_module("trial"), functions, kinds, "trial"
+                )
         return self.quick
 
     def _quick_function(self, function: Function, kinds: str) -> Callable[..., int] | None:
