@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from foliolab.framework.consequences.result import ConsequencesResult
-from foliolab.framework.errors import ResultFileError
+from foliolab.framework.errors import ResultFileError, UsageError
 from foliolab.framework.precision.result import PrecisionResult
 from foliolab.framework.results.result import Result
 
@@ -38,10 +38,15 @@ def load(path: str | os.PathLike[str]) -> AnyResult:
     """Read a result file of any kind.
 
     Raises:
-        ResultFileError: it cannot be read, or is no result.
+        ResultFileError: it cannot be read, is no result, or asks for more than can be shown.
     """
     kind = kind_of(path)
     if not kind:
         hint = "`foliolab compare`, `precision` and `consequences` write results with --json FILE"
         raise ResultFileError(f"{os.fspath(path)} holds no result that can be compared", hint)
-    return KINDS[kind].load(path)
+    result = KINDS[kind].load(path)
+    try:
+        _ = result.lost  # a request that cannot be shown is refused here, with the file's name
+    except UsageError as fault:
+        raise ResultFileError(f"{os.fspath(path)}: {fault.what}", fault.hint) from fault
+    return result
