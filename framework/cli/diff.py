@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.errors import ExitCode
 
 
@@ -27,7 +28,9 @@ def run(
     from foliolab.framework.report.result_files import load
     from foliolab.framework.results.difference import difference
 
-    found = difference(load(old), load(new))
+    first, second = load(old), load(new)
+    with intake.named(new):
+        found = difference(first, second)
     names = old.name, new.name
     if markdown:
         print(report.markdown(found, names, every), end="")

@@ -7,15 +7,16 @@ written; 0 the law holds now, so that the file can serve as a test of the policy
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ExitCode, FolioLabError, ResultFileError, TraceFileError, UsageError
+from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
@@ -47,7 +48,8 @@ def run(
     from foliolab.framework.verify.timeline import Timeline
 
     page = TerminalPage()
-    timeline = Timeline(example, scheme)
+    with intake.named(file):
+        timeline = Timeline(example, scheme)
     report.introduction(timeline, page)
     if dump:
         from foliolab.framework.report import interleaving
@@ -66,16 +68,13 @@ def _load(file: Path) -> Counterexample:
         UsageError: the file is a trace.
         ResultFileError: it is not a counterexample.
     """
-    from foliolab.framework.trace.file import Trace
+    from foliolab.framework.trace.file import is_trace
     from foliolab.framework.verify.counterexample import Counterexample
 
-    try:
-        return Counterexample.load(file)
-    except ResultFileError as fault:
-        with suppress(TraceFileError):
-            Trace(file)
-            raise UsageError(f"{file} is a recorded trace, not a counterexample", f"foliolab replay {file}") from fault
-        raise
+    data = intake.read(file, Counterexample.WHAT, f"`{Counterexample.MADE_BY}` writes one")
+    if is_trace(data):
+        raise UsageError(f"{file} is a recorded trace, not a counterexample", f"foliolab replay {file}")
+    return Counterexample.decode(data, str(file))
 
 
 def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list[Path]:
@@ -87,7 +86,7 @@ def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list
     if plugin or not example.plugin:
         return list(plugin or ())
     path = Path(example.plugin)
-    if not path.exists():
+    if not os.path.exists(path):
         raise UsageError(
             f"the policy {example.policy} came from the plugin file {path}, which is gone",
             "name its present path: --plugin FILE",

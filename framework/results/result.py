@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import product
 from math import isfinite
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from foliolab.framework.document import Count, Name, Number, SizeKib
 from foliolab.framework.errors import ExitCode
 from foliolab.framework.results.run_result import RunResult
 
 Status = Literal["measured", "failed", "skipped"]
+MOST_CASES: Final = 20_000
+"""The most cases that a result may ask for: each becomes a row of every report."""
+MOST_ROUNDS: Final = 10_000
+"""The most samples of a cell: statistics draw thousands of times as many."""
+Samples = Annotated[list[float], msgspec.Meta(max_length=MOST_ROUNDS)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,21 +34,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         quick: whether this was a run with --quick.
     """
 
-    policies: list[str]
-    policy_parameters: dict[str, dict[str, int]]
+    policies: list[Name]
+    policy_parameters: dict[str, dict[str, Number]]
     baseline: str
-    workloads: list[str]
-    sizes: list[int]
-    memory: int
-    repeats: int
-    seed: int
+    workloads: list[Name]
+    sizes: list[SizeKib]
+    memory: Count
+    repeats: Count
+    seed: Count
     quick: bool
 
     def __post_init__(self) -> None:
         if self.baseline not in self.policies:
             raise ValueError(f"the baseline {self.baseline} is not one of the policies")
-        if not 0 <= self.seed < 1 << 63:
-            raise ValueError(f"the seed {self.seed} is not from 0 to 2^63 - 1")
+        if (cases := len(self.workloads) * len(self.sizes) * len(self.policies)) > MOST_CASES:
+            raise ValueError(f"workloads × sizes × policies are {cases:,} cases, more than {MOST_CASES:,}")
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,10 +67,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     workload: str
-    size_kib: int
+    size_kib: SizeKib
     policy: str
-    samples: list[float] = []
-    flagged: list[int] = []
+    samples: Samples = []
+    flagged: list[Count] = []
     counted: dict[str, float] = {}
     status: Status = "measured"
     reason: str = ""
@@ -97,9 +102,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     policy: str
     workload: str
-    size_kib: int
+    size_kib: Count
     message: str
-    exit_code: int = int(ExitCode.PLUGIN_FAILED)
+    exit_code: Count = int(ExitCode.PLUGIN_FAILED)
 
 
 class Result(RunResult, frozen=True, kw_only=True):
@@ -122,8 +127,12 @@ class Result(RunResult, frozen=True, kw_only=True):
     notes: list[str] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
-        asked = set(product(self.config.workloads, self.config.sizes, self.config.policies))
+        workloads, sizes, policies = (
+            set(one) for one in (self.config.workloads, self.config.sizes, self.config.policies)
+        )
+        found: set[tuple[str, int, str]] = set()
         for cell in self.cells:
-            if cell.key not in asked:
+            asked = cell.workload in workloads and cell.size_kib in sizes and cell.policy in policies
+            if not asked or cell.key in found:
                 raise ValueError(f"{', '.join(map(str, cell.key))}: not in the request, or there twice")
-            asked.remove(cell.key)
+            found.add(cell.key)

@@ -99,13 +99,14 @@ def matrix(result: Result, rows: Sequence[Row], remarks: Sequence[str] = ()) -> 
         remarks: what else is known about the policies.
     """
     baseline = next((row.policy for row in rows if row.verdict == "baseline"), result.config.baseline)
-    found = Matrix(
-        result, baseline, tuple(result.config.policies), tuple(result.config.workloads), remarks=tuple(remarks)
-    )
+    policies, workloads = (tuple(dict.fromkeys(one)) for one in (result.config.policies, result.config.workloads))
+    found = Matrix(result, baseline, policies, workloads, remarks=tuple(remarks))
+    own: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        own.setdefault((row.policy, row.workload), []).append(row)
     for policy in found.policies:
         for workload in found.workloads:
-            own = tuple(row for row in rows if row.policy == policy and row.workload == workload)
-            found.cells[policy, workload] = _cell(policy, workload, own, baseline)
+            found.cells[policy, workload] = _cell(policy, workload, tuple(own.get((policy, workload), ())), baseline)
     return found
 
 

@@ -15,6 +15,7 @@ MARKERS: Final = "osD^vPX*"
 STYLES: Final = ("-", "--", ":", "-.")
 COLUMNS: Final = 3
 DPI: Final = 200
+MOST_CURVES: Final = 300
 
 
 def draw(found: Matrix, form: str) -> bytes:
@@ -38,6 +39,8 @@ def draw(found: Matrix, form: str) -> bytes:
     drawn = [one for one in found.workloads if any(found.cells[p, one].curve for p in found.policies if p != baseline)]
     if not drawn:
         raise UsageError("there is nothing to draw: no policy was measured beside the baseline", "see --format md")
+    if len(drawn) * len(found.policies) > MOST_CURVES:
+        raise UsageError(f"a picture has room for {MOST_CURVES} curves, policies × workloads", "see --format html")
     columns = min(COLUMNS, len(drawn))
     lines = ceil(len(drawn) / columns)
     with matplotlib.rc_context({"svg.hashsalt": "foliolab", "svg.fonttype": "none", "font.size": 8}):
