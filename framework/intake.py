@@ -83,6 +83,11 @@ def excerpt(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
+def plain(text: str) -> str:
+    """A text of a file for a message, as it is if it is short and printable; else its excerpt."""
+    return text if len(text) <= _SHOWN and text.isprintable() else excerpt(text)
+
+
 @contextmanager
 def named(path: str | os.PathLike[str]) -> Iterator[None]:
     """Let every error of the block name the file that it comes from."""

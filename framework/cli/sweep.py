@@ -103,7 +103,7 @@ def _numbers(texts: list[str]) -> list[int]:
     seeds = [number for number in found if number is not None and number >= 0]
     if len(seeds) != len(found):
         raise UsageError(
-            f"--seeds {intake.excerpt(','.join(texts))}: not a list of numbers", "write numbers, such as --seeds 1,2,3"
+            f"--seeds {intake.plain(','.join(texts))}: not a list of numbers", "write numbers, such as --seeds 1,2,3"
         )
     return seeds
 

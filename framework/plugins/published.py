@@ -82,6 +82,8 @@ def load(path: str | os.PathLike[str]) -> list[Published]:
         PluginError: the file cannot be read, or `parse` refuses it.
     """
     hint = "reinstall the plugin that they belong to"
+    if not os.path.exists(path):
+        raise PluginError(f"the published figures in {path} cannot be read: there is no such file", hint)
     data = intake.read(path, "file of published figures", hint, MOST_BYTES, PluginError)
     try:
         return parse(data.decode(), str(path))
@@ -103,7 +105,7 @@ def parse(text: str, where: str) -> list[Published]:
         raise PluginError(f"{where} is not TOML: {error}", "correct that line") from error
     if unknown := document.keys() - {"table"}:
         raise PluginError(
-            f"{where} has the unknown key {intake.excerpt(min(unknown))}", "figures stand in [[table]] entries"
+            f"{where} has the unknown key {intake.plain(min(unknown))}", "figures stand in [[table]] entries"
         )
     tables = document.get("table", [])
     if not isinstance(tables, list):
@@ -140,12 +142,12 @@ def _table(table: Any, where: str) -> Iterable[Published]:
         raise PluginError(f"{where} is not a table", "write [[table]] and its keys below")
     if unknown := table.keys() - KEYS:
         raise PluginError(
-            f"{where} has the unknown key {intake.excerpt(min(unknown))}", f"keys are {', '.join(sorted(KEYS))}"
+            f"{where} has the unknown key {intake.plain(min(unknown))}", f"keys are {', '.join(sorted(KEYS))}"
         )
     meaning = table.get("meaning", "time")
     if meaning not in get_args(Meaning):
         raise PluginError(
-            f"{where}: meaning={intake.excerpt(str(meaning))} is unknown", f"choose {', '.join(get_args(Meaning))}"
+            f"{where}: meaning={intake.plain(str(meaning))} is unknown", f"choose {', '.join(get_args(Meaning))}"
         )
     columns = _columns(table, where)
     for policy, row in _take(table, "percent", dict, where).items():
@@ -154,7 +156,7 @@ def _table(table: Any, where: str) -> Iterable[Published]:
         for (workload, size_kib), percent in zip(columns, row, strict=True):
             if not (_is(percent, int) or _is(percent, float)) or not abs(percent) <= MOST_PERCENT:
                 raise PluginError(
-                    f"{where}: {policy} has {intake.excerpt(str(percent))} for a figure", "give a number of per cent"
+                    f"{where}: {policy} has {intake.plain(repr(percent))} for a figure", "give a number of per cent"
                 )
             yield Published(
                 source=_take(table, "source", str, where),

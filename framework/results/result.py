@@ -41,12 +41,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sizes: list[SizeKib]
     memory: Count
     repeats: Count
-    seed: Count
+    seed: Number
     quick: bool
 
     def __post_init__(self) -> None:
         if self.baseline not in self.policies:
             raise ValueError(f"the baseline {self.baseline} is not one of the policies")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"the seed {self.seed} is not from 0 to 2^63 - 1")
         if (cases := len(self.workloads) * len(self.sizes) * len(self.policies)) > MOST_CASES:
             raise ValueError(f"workloads × sizes × policies are {cases:,} cases, more than {MOST_CASES:,}")
 

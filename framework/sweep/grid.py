@@ -123,7 +123,7 @@ def with_parameters(policies: Iterable[str], parameters: Iterable[str]) -> list[
         name, equals, values = rest.partition("=")
         listed = split([values])
         if not colon or not equals or not name.strip() or not listed:
-            raise UsageError(f"--parameter {intake.excerpt(text)} is not understood", "write POLICY:NAME=VALUE,VALUE")
+            raise UsageError(f"--parameter {intake.plain(text)} is not understood", "write POLICY:NAME=VALUE,VALUE")
         wanted.setdefault(policy.strip(), []).append([f"{name.strip()}={value}" for value in listed])
     found = [one for one in policies if one not in wanted]
     for policy, choices in wanted.items():
