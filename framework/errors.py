@@ -87,12 +87,20 @@ class NativeBuildError(PluginError):
     """A function cannot be turned into native code; the message names the author's file and line."""
 
 
+class PolicyTextError(PluginError):
+    """A policy's text has what no execution allows; the message names the author's file and line."""
+
+
 class PrimitiveError(FolioLabError):
     """An execution does not know a primitive: FolioLab's own source is incomplete."""
 
 
 class ModelError(FolioLabError):
     """The modelled kernel was asked for something it would refuse: no memory, no MM ID, no such page."""
+
+
+class BeyondDeclared(ModelError):
+    """More than a policy declares to be made for: MMs, mappings of a folio, or its size. Not the policy's failure."""
 
 
 class KernelError(FolioLabError):

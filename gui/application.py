@@ -16,6 +16,7 @@ from PySide6.QtCore import QMessageLogContext, QTimer, QtMsgType, qInstallMessag
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from foliolab.framework.isolation.signals import STOPS
 from foliolab.gui.garbage import Collector
 from foliolab.gui.main_window import Window
 from foliolab.gui.window.library import Library
@@ -48,7 +49,9 @@ def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
     window = make(application, [str(path) for path in plugins])
     application.setWindowIcon(QIcon(str(ICON)))
     sys.excepthook = DefectReporter(window).hook
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C in the terminal ends the process
+    for number in STOPS:  # Qt's loop runs no Python; the window's jobs and folders end with the process
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     collector = Collector()
     window.show()
     if files:
@@ -64,7 +67,9 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
     kept = [path for path in settings.texts("window/policies") if os.path.isfile(path)]
-    return Window(settings, themes, Library([*kept, *plugins]), workspaces())
+    window = Window(settings, themes, Library(plugins), workspaces())
+    window.offer([path for path in kept if path not in window.library.files])
+    return window
 
 
 def workspaces() -> list[type[Workspace]]:

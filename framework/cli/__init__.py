@@ -24,7 +24,12 @@ import typer
 
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
+<<<<<<< HEAD
 from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
+=======
+from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.isolation import signals
+>>>>>>> main
 
 __all__ = ["application", "main"]
 
@@ -114,9 +119,12 @@ def main() -> None:
     # garbage collection again.
     gc.disable()
     try:
-        code = _run()
+        with signals.stops_kept():
+            code = _run()
     finally:
         gc.enable()
+    if code == INTERRUPTED and signals.received():
+        code = 128 + signals.received()
     try:
         sys.stdout.flush()
     except BrokenPipeError:

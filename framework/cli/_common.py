@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
+POLICIES: Final = "Policies as NAME, NAME:parameter=value or FILE.py::NAME"
 LISTS: Final = "separated by commas; may be repeated"
 INTERRUPTED: Final = 130
-"""The exit code after Ctrl-C."""
+"""The exit code after Ctrl-C; `main` turns it into 143 after SIGTERM and 129 after SIGHUP, as shells do."""
 
 Plugins = Annotated[
     list[Path] | None,
@@ -38,7 +39,7 @@ Strict = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[POLICY]...", help="Policies as NAME or NAME:parameter=value. [those of --plugin]"),
+    typer.Argument(metavar="[POLICY]...", help=f"{POLICIES}. [those of --plugin]"),
 ]
 MOST_SEED: Final = intake.LARGEST
 Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, metavar="N", help="Seed of random choices.")]
@@ -146,7 +147,7 @@ def write_counterexample(example: Counterexample, output: Path, first: bool) -> 
     except (OSError, FolioLabError) as fault:
         say(f"{path} cannot be written: {fault}")
         return "", ""
-    return str(path), shlex.join(["foliolab", "step", str(path)])
+    return str(path), shlex.join(example.stepping(path))
 
 
 def print_json(data: Any) -> None:
@@ -190,4 +191,10 @@ def execution(wish: str) -> Literal["native", "interpreted"]:
         raise UsageError(missing, "install numba: pip install numba")
     if missing:
         say(missing)
-    return "interpreted" if missing or wish == "interpreted" else "native"
+    if missing or wish == "interpreted":
+        return "interpreted"
+    from foliolab.framework.machine import cache
+
+    if why := cache.refusal():
+        say(f"native code is not kept, and is compiled each time: {why}")
+    return "native"

@@ -11,7 +11,7 @@ GROUPS: Final = {
     "The five questions": ("verify", "precision", "compare", "consequences", "kernel"),
     "Look closer": ("gui", "list", "show", "step", "run", "doctor"),
     "Real programs": ("record", "import", "replay"),
-    "Write your own": ("new", "check"),
+    "Write your own": ("new", "check", "reference"),
     "In CI and on clusters": ("diff", "report", "sweep"),
 }
 """The verbs of each group. Other verbs, from plugins, stand in a last group."""

@@ -24,7 +24,8 @@ MOST_REPEATS: Final = 1000
 Policies = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="LIST", help=f"Policies as NAME or NAME:parameter=value, {_common.LISTS}. [{defaults.POLICIES}]"
+        metavar="LIST",
+        help=f"{_common.POLICIES}, {_common.LISTS}. [{defaults.POLICIES}]",
     ),
 ]
 Baseline = Annotated[

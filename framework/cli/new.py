@@ -1,4 +1,4 @@
-"""Create a package for a policy, a workload or a trace reader.
+"""Create a package: a policy, workload, pattern or trace reader.
 
 The package can be installed, and its tests pass as they are: entry point, commented code, tests, a CI file.
 """
@@ -15,7 +15,7 @@ from foliolab.framework.errors import UsageError
 
 
 def run(
-    kind: Annotated[str, typer.Argument(metavar="policy|workload|reader", help="What to create.")],
+    kind: Annotated[str, typer.Argument(metavar="policy|workload|pattern|reader", help="What to create.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name: lower case, hyphens between words.")],
     folder: Annotated[Path | None, typer.Option(metavar="DIR", help="The new folder. [NAME]")] = None,
     file: Annotated[

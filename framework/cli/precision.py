@@ -26,7 +26,7 @@ Workloads = Annotated[
 ]
 Policies = Annotated[
     list[str] | None,
-    typer.Option(metavar="LIST", help=f"Policies as NAME or NAME:parameter=value, {_common.LISTS}. [all]"),
+    typer.Option(metavar="LIST", help=f"{_common.POLICIES}, {_common.LISTS}. [all]"),
 ]
 Mms = Annotated[
     str, typer.Option("--mms", metavar="LIST", help="Processes that live at a time in a pattern, such as 1-16 or 2,4.")

@@ -1,7 +1,7 @@
 """Record the memory events of a command, or of a process.
 
-The recording ends with the command. To record what the command leaves behind, let it wait: `-- sh -c "COMMAND; sleep
-10"`.
+The recording ends with the command, which takes along what it has started. To record that for longer, let the command
+wait: `-- sh -c "COMMAND; sleep 10"`.
 """
 
 from __future__ import annotations

@@ -38,8 +38,7 @@ def run(
         typer.Option(
             "--policies",
             metavar="LIST",
-            help="Policies as NAME or NAME:parameter=value, separated by commas; a precise one is added. "
-            "[those that model a kernel]",
+            help=f"{_common.POLICIES}, separated by commas; a precise one is added. [those that model a kernel]",
         ),
     ] = None,
     json: _common.ResultFile = None,

@@ -20,7 +20,7 @@ LARGEST = 12
 def run(
     policy: Annotated[
         str,
-        typer.Argument(metavar="POLICY", help="A policy, as NAME or NAME:parameter=value,parameter=value."),
+        typer.Argument(metavar="POLICY", help="As NAME, NAME:parameter=value,parameter=value or FILE.py::NAME."),
     ],
     order: Annotated[
         int, typer.Option("--order", metavar="N", help="Draw and count for folios of order N (4 is 64K).")
@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Draw a policy's fields as bytes and bits of struct pages."""
     found = _common.registry(plugin)
-    scheme = found.policy(policy)
+    scheme = found.policy(policy, typed=True)
     _common.warn(found)
     largest = min(scheme.policy.max_order, LARGEST)
     if not 1 <= order <= largest:

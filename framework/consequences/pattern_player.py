@@ -60,7 +60,7 @@ class PatternPlayer:
         frames = (usage.mms + 2) * pages + SPARE_FRAMES  # a copy for each process, a file, and what is left over
         order = max(usage.order, PMD_ORDER)
         shape = Shape(frames, usage.mms, pages, scratch=SCRATCH_A_PAGE * pages, max_order=order)
-        self.machine = Machine(scheme, shape, execution)
+        self.machine = Machine(scheme, shape.fitting(scheme), execution)
 
     def play(self, pattern: SharingPattern) -> None:
         pattern.play(self.processes, self.usage)

@@ -12,7 +12,7 @@ from foliolab.framework.consequences.tally import Tally
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.errors import ExitCode, FolioLabError
+from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError
 from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.results import provenance
 
@@ -86,6 +86,8 @@ def _outcome(source: MomentSource, scheme: Scheme, request: ConsequencesRequest)
             source.run(tally, request.execution)
     except KeyboardInterrupt:
         stopped = INTERRUPTED
+    except BeyondDeclared as fault:
+        stopped = f"not for this policy: {fault.what}"
     except FolioLabError as fault:
         stopped, code = str(fault).replace("\n ", ";"), fault.exit_code
     except MemoryError:

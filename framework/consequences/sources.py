@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -14,9 +15,11 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.contract.workload import Setting, Workload
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.run.cases import applies, shape_of
+from foliolab.framework.errors import BeyondDeclared
+from foliolab.framework.run.cases import shape_of, unfit
 from foliolab.framework.scenario.formatter import step_text
 from foliolab.framework.scenario.model import Model
+from foliolab.framework.scenario.model import unfit as unfit_scenario
 from foliolab.framework.scenario.syntax import Scenario
 
 PAGES: Final = 512
@@ -83,17 +86,14 @@ class FromWorkload:
         return 4 << self.order
 
     def unfit(self, scheme: Scheme) -> str:
-        if applies(self.workload, scheme):
-            return ""
-        lacking = ", ".join(sorted(self.workload.needs - scheme.capabilities))
-        return f"{self.name} needs what it does not claim: {lacking}"
+        return unfit(self.workload, scheme, self.order)
 
     def run(self, tally: Tally, execution: Execution) -> None:
         pages = max(PAGES, self.workload.small, 2 << self.order)
         setting = Setting(self.order, pages, self.seed, counting=True)
         shape = shape_of(self.workload, setting)
         shape = replace(shape, scratch=max(shape.scratch, SCRATCH_A_PAGE * shape.nr_vpns))
-        machine = WatchedMachine(tally.scheme, shape, execution, tally.look)
+        machine = WatchedMachine(tally.scheme, shape.fitting(tally.scheme), execution, tally.look)
         timed = self.workload.prepare(machine, setting)
         for call in [timed] if callable(timed) else timed:
             call()
@@ -131,6 +131,10 @@ class FromPattern:
         return 4 << self.usage.order
 
     def unfit(self, scheme: Scheme) -> str:
+        if self.usage.mms > scheme.max_mm_id:
+            return f"the pattern has {self.usage.mms} MMs, the policy tells {scheme.max_mm_id} apart"
+        if self.usage.order > scheme.policy.max_order:
+            return f"the policy is for folios up to order {scheme.policy.max_order}"
         return ""
 
     def run(self, tally: Tally, execution: Execution) -> None:
@@ -158,20 +162,15 @@ class FromScenarios:
 
     def unfit(self, scheme: Scheme) -> str:
         """See `MomentSource`. Of several scenarios, those that a policy does not support are skipped."""
-        if all(self._fits(scenario, scheme) for scenario in self.scenarios):
-            return ""
-        return "" if len(self.scenarios) > 1 else f"{self.name} maps folios by PMDs, which it does not claim"
-
-    @staticmethod
-    def _fits(scenario: Scenario, scheme: Scheme) -> bool:
-        return "pmd" in scheme.capabilities or not any(region.pmd for region in scenario.regions)
+        return "" if len(self.scenarios) > 1 else unfit_scenario(self.scenarios[0], scheme)
 
     def run(self, tally: Tally, execution: Execution) -> None:
         for scenario in self.scenarios:
-            if not self._fits(scenario, tally.scheme):
+            if unfit_scenario(scenario, tally.scheme):
                 continue
             tally.begin()
-            model = Model(scenario, tally.scheme, execution)
-            for number, step in enumerate(scenario.steps):
-                model.step(number, step)
-                tally.look(model.machine, f"{scenario.name}, {step_text(step, answer=False)}")
+            with suppress(BeyondDeclared):  # the rest of this scenario is not for the policy
+                model = Model(scenario, tally.scheme, execution)
+                for number, step in enumerate(scenario.steps):
+                    model.step(number, step)
+                    tally.look(model.machine, f"{scenario.name}, {step_text(step, answer=False)}")

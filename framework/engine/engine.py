@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, Final, Literal, Self
 
@@ -49,6 +49,11 @@ class Shape:
     max_order: int = PMD_ORDER
     contents: bool = False
     scratch: int = 0
+
+    def fitting(self, scheme: Scheme) -> Shape:
+        """This shape with no larger folios than the policy supports."""
+        most = scheme.policy.max_order
+        return self if self.max_order <= most else replace(self, max_order=most)
 
     def nbytes(self, scheme: Scheme) -> int:
         """Bytes of memory that an engine of this shape takes, without page contents."""
@@ -201,6 +206,16 @@ class Engine:
     def page(self, pfn: int) -> Page:
         """A typed pointer to a struct page."""
         return self.vm.at("page", pfn * self.layouts["page"].size)
+
+    def field_of_mm(self, mm: int, name: str, element: int = 0) -> int:
+        """The value of a field of an MM.
+
+        Args:
+            element: of an array.
+        """
+        ref = getattr(self.vm.at("mm", self.map.mms[mm]), name)
+        value: int = (ref[element] if ref.field.count > 1 else ref).peek()
+        return value
 
     def statistic(self, name: str) -> int:
         """A statistic summed over all CPUs (specification 1.5)."""

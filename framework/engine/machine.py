@@ -6,14 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from foliolab.framework.engine import entrypoints, fault
+from foliolab.framework.engine import declared, entrypoints, fault
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.fork import OK
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTE_DIRTY, PTE_PRESENT, PTE_PROT, PTE_VM_SHARED, PTE_WRITE, PTRS_PER_PTE
 from foliolab.framework.engine.structs import MAPPING_ANON, MAPPING_FILE, ORDER_MASK, PG_buddy, PG_head, PG_swapcache
-from foliolab.framework.errors import ModelError
+from foliolab.framework.engine.truth import Counts
+from foliolab.framework.errors import BeyondDeclared, ModelError
 from foliolab.framework.machine.layout import PMD_ORDER
 
 OUTCOMES: Final = {
@@ -149,6 +150,11 @@ class Machine(Engine):
         large = folio.flags.peek() >> PG_head & 1
         return head, 1 << (folio._flags_1.peek() & ORDER_MASK) if large else 1
 
+    def _may_grow(self, growth: Callable[..., Counts], *numbers: int) -> None:
+        """Refuse an operation after which a folio has more mappings than the policy declares (see `declared`)."""
+        if declared.is_limited(self):
+            declared.refuse_growth(self, growth(self, *numbers))
+
     @staticmethod
     def _enough(outcome: int, what: str) -> None:
         if outcome != OK:
@@ -169,7 +175,7 @@ class Machine(Engine):
         if self.is_alive(mm):
             raise ModelError(f"MM {mm} exists already", "choose another number")
         if not 0 <= mm_id <= self.scheme.max_mm_id:
-            raise ModelError(
+            raise BeyondDeclared(
                 f"there is no MM ID {mm_id} with policy {self.scheme.name}", f"IDs are 1 to {self.scheme.max_mm_id}"
             )
         if mm_id and mm_id in map(self.mm_id, range(self.shape.nr_mms)):
@@ -186,12 +192,14 @@ class Machine(Engine):
         """Create the child with a copy of the parent's page tables (of a range: the rest is MADV_DONTFORK)."""
         nr = self.shape.nr_vpns - start if nr is None else nr
         self._live(parent, start, nr)
+        self._may_grow(declared.mapped, parent, start, nr)
         self.create(child, mm_id)
         self.copy_range(parent, child, start, nr)
 
     def copy_range(self, parent: int, child: int, start: int, nr: int) -> None:
         """Copy one more range of the parent's page tables to a child in which nothing is mapped there."""
         old = self._live(parent, start, nr)
+        self._may_grow(declared.mapped, parent, start, nr)
         numbers = (*self._here, old, self.map.mms[child], start, nr)
         self._enough(self._call(entrypoints.fork_range, *numbers), "fork")
 
@@ -215,12 +223,19 @@ class Machine(Engine):
             raise ModelError(f"policy {self.scheme.name} does not claim that folios may be mapped by a PMD")
         if self.is_mapped(mm, start, nr):
             raise ModelError(f"some of pages {start} to {start + nr - 1} of MM {mm} are mapped already")
+        if order:  # a PMD that is split counts until its PTEs are there
+            splits = order == PMD_ORDER and "pmd" in self.scheme.capabilities
+            declared.refuse(self, 1 if pmd else (1 << order) + splits)
         way = int(pmd) if "pmd" in self.scheme.capabilities else entrypoints.NO_PMDS
         numbers = (*self._here, off, start, nr, order, way, int(batched))
         self._enough(self._call(entrypoints.populate, *numbers), f"{nr} pages")
 
     def file_folio(self, order: int, shmem: bool = False) -> int:
         """A new folio in the page cache; its first frame."""
+        if order > self.scheme.policy.max_order:
+            raise BeyondDeclared(
+                f"policy {self.scheme.name} is for folios up to order {self.scheme.policy.max_order}, not {order}"
+            )
         pfn = int(self._call(entrypoints.file_alloc, self.map.zone, order, int(shmem)))
         if pfn < 0:
             raise ModelError(f"no memory for a file folio of order {order}", "use a larger shape")
@@ -245,6 +260,7 @@ class Machine(Engine):
             raise ModelError(f"frames {pfn} to {pfn + nr - 1} are not in one folio", f"it ends at {head + pages - 1}")
         if pmd and (pages != PTRS_PER_PTE or nr != pages or vpn % PTRS_PER_PTE):
             raise ModelError(f"a PMD maps whole folios of order {PMD_ORDER} at aligned pages, not this one")
+        self._may_grow(declared.added, head, 1 if pmd else nr)
         flags = PTE_PROT | (PTE_VM_SHARED if shared else 0) | (PTE_WRITE | PTE_DIRTY if write and shared else 0)
         if pmd:
             self._call(entrypoints.file_map_huge, self._here[0], off, vpn, pfn, flags)
@@ -261,6 +277,7 @@ class Machine(Engine):
     def unmap(self, mm: int, start: int, nr: int, flush: bool = True) -> None:
         """munmap or MADV_DONTNEED of nr pages."""
         off = self._live(mm, start, nr)
+        self._may_grow(declared.split_edges, mm, start, nr)
         self._call(entrypoints.zap_range, *self._here, off, start, nr, int(flush))
 
     def flush_gather(self) -> None:
@@ -270,11 +287,13 @@ class Machine(Engine):
     def split_pmd(self, mm: int, start: int, nr: int = 1) -> None:
         """Map by PTEs what PMDs map in the range (mprotect of a part)."""
         off = self._live(mm, start, nr)
+        self._may_grow(declared.split, mm, start, nr)
         self._call(entrypoints.split_range, *self._here, off, start, nr)
 
     def protect(self, mm: int, start: int, nr: int) -> None:
         """mprotect nr pages to read-only and back to writable."""
         off = self._live(mm, start, nr)
+        self._may_grow(declared.split_edges, mm, start, nr)
         self._call(entrypoints.protect_range, *self._here, off, start, nr)
 
     def mremap(self, mm: int, start: int, to: int, nr: int) -> None:
@@ -283,11 +302,14 @@ class Machine(Engine):
         self._range(mm, to, nr)
         if abs(start - to) < nr or self.is_mapped(mm, to, nr):
             raise ModelError(f"mremap of MM {mm}: pages {to} to {to + nr - 1} are in use")
+        whole = start % PTRS_PER_PTE == to % PTRS_PER_PTE
+        self._may_grow(declared.split_edges if whole else declared.split, mm, start, nr)
         self._call(entrypoints.move_range, *self._here, off, start, to, nr)
 
     def write(self, mm: int, start: int, nr: int = 1, value: int = 1, nbytes: int = 1) -> str:
         """Store into the first bytes of nr pages; the outcome of the last: unchanged, reused, copied, new page."""
         off = self._live(mm, start, nr)
+        self._may_grow(declared.split, mm, start, nr)
         end = start + nr
         outcome = fault.UNCHANGED
         while start < end:

@@ -100,15 +100,16 @@ def scan(engine: Engine) -> Truth:
     for mm in range(shape.nr_mms):
         table = engine.ptes(mm)
         here = table[(table & np.uint64(PTE_PRESENT)) != 0]
-        ptes[mm] = np.bincount(_frames(here), minlength=shape.nr_pages)
+        ptes[mm] = np.bincount(frames_of(here), minlength=shape.nr_pages)
         gone = table[((table & np.uint64(PTE_PRESENT)) == 0) & (table != 0)]
-        swapped += np.bincount(_frames(gone), minlength=shape.nr_pages)
+        swapped += np.bincount(frames_of(gone), minlength=shape.nr_pages)
         huge = engine.pmds(mm)
-        pmds[mm] = np.bincount(_frames(huge[huge != 0]), minlength=shape.nr_pages)
+        pmds[mm] = np.bincount(frames_of(huge[huge != 0]), minlength=shape.nr_pages)
     return Truth(heads, nr_pages_of, ptes, pmds, swapped)
 
 
-def _frames(entries: NDArray[np.uint64]) -> NDArray[np.int64]:
+def frames_of(entries: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The page frames that page-table entries and swap entries name."""
     return (entries >> np.uint64(PFN_SHIFT)).astype(np.int64) & ((1 << 40) - 1)
 
 

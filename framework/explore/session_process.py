@@ -25,6 +25,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -102,8 +103,8 @@ class SessionProcess(SessionCommands):
         self._last_message = time.monotonic()
         self._view_expected = False
         self._folder = shared_arrays.make_folder()
-        self._arrays = SharedArraysReader(self._folder)
-        self._child = Child(serve, make, self._folder, name="explore")
+        self._arrays = SharedArraysReader(self._folder.path)
+        self._child = Child(serve, make, self._folder.path, name="explore")
         self.process = self._child.process
 
     # -- commands ---------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class SessionProcess(SessionCommands):
         self._child.end(timeout)
         self._cancel_questions()
         self._next_view = None
-        shared_arrays.remove_folder(self._folder)
+        self._folder.remove()
         return not self.process.is_alive()
 
     def _send(self, *message: Any) -> None:
@@ -201,7 +202,9 @@ class SessionProcess(SessionCommands):
             self._ready, self.failed, self._policies = True, message.failed, message.policies
         elif isinstance(message, Crash | Failure):
             self._ready, self.crashed = True, isinstance(message, Crash)
-            if isinstance(message, Crash):
+            if isinstance(message, Crash) and message.killed:
+                self.failed = FolioLabError(f"the session's process {message.how}", "choose less memory")
+            elif isinstance(message, Crash):
                 self.failed = PluginError(f"{self._suspects()}: its process {message.how}", _HINT)
             else:
                 self.failed = message.error
@@ -226,7 +229,7 @@ class SessionProcess(SessionCommands):
 class _SessionServer:
     """The child's side: gives commands to the session's thread, and sends answers and views."""
 
-    def __init__(self, pipe: Connection, make: Callable[[], Session], folder: str) -> None:
+    def __init__(self, pipe: Connection, make: Callable[[], Session], folder: Path) -> None:
         self._pipe = pipe
         self._sending = threading.Lock()
         self._arrays = SharedArrays(folder)
@@ -308,9 +311,8 @@ class _SessionServer:
                 self._pipe.send(_Answer(message.number, None, error))
 
 
-def serve(pipe: Connection, make: Callable[[], Session], folder: str) -> None:
+def serve(pipe: Connection, make: Callable[[], Session], folder: Path) -> None:
     """Serve a session; the function that runs in the child process."""
     server = _SessionServer(pipe, make, folder)
     server.run()
-    shared_arrays.remove_folder(folder)
     os._exit(0)  # a normal exit would wait for threads that may be in an endless loop in native code

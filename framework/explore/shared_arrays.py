@@ -6,14 +6,12 @@ processes map (in /dev/shm, so that nothing is written to a disk), and the pipe 
 
 Plain files in a folder are used instead of `multiprocessing.shared_memory` because they are simpler to clean up:
 segments need a resource tracker, a third process; the folder is removed with one call, even after the session's
-process was killed.
+process was killed, and by the next session if the window's process was killed, too.
 """
 
 from __future__ import annotations
 
 import mmap
-import shutil
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from foliolab.framework.isolation.scratch import Scratch
 
 CHUNK: Final = 1 << 24
 """Bytes of a file; pages of it that are never written to take no memory."""
@@ -37,14 +37,9 @@ class ArrayAddress:
     size: int
 
 
-def make_folder() -> str:
+def make_folder() -> Scratch:
     """Make a folder for shared arrays, in /dev/shm if the system has it."""
-    return tempfile.mkdtemp(prefix="foliolab-", dir=_MEMORY if _MEMORY.is_dir() else None)
-
-
-def remove_folder(path: str) -> None:
-    """Remove the folder; arrays that are mapped stay valid."""
-    shutil.rmtree(path, ignore_errors=True)
+    return Scratch(_MEMORY if _MEMORY.is_dir() else None)
 
 
 def _mapped(path: Path, size: int) -> NDArray[np.uint8]:
@@ -61,8 +56,8 @@ class SharedArrays:
         path: the folder.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._chunks: list[NDArray[np.uint8]] = []
         self._used = 0
         self._lock = threading.Lock()
@@ -100,8 +95,8 @@ class SharedArraysReader:
         path: the folder.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._chunks: dict[int, NDArray[np.uint8]] = {}
 
     def at(self, address: ArrayAddress) -> NDArray[np.uint8]:

@@ -1,13 +1,17 @@
 """The one supervisor of child processes: they run policies, attacks and jobs, which may crash, hang or eat memory.
 
-Six things here look strange. This is why they are there.
+Eight things here look strange. This is why they are there.
 
-SIGINT is blocked while a child starts. A terminal sends Ctrl-C to all processes of its group, and a new child needs
-some tenths of a second until Python code in it can decide about signals; a Ctrl-C meanwhile would print a traceback.
-The child inherits the blocked signal; the parent notes its own Ctrl-C and raises it after the start. multiprocessing
-starts its resource tracker with the first spawned process, and that unblocks SIGINT, so the tracker is started before.
-Later a child ignores SIGINT, because the parent decides when it ends, or takes it as the request to stop with what it
-has (`interruptible`).
+The signals that ask to stop (SIGINT, SIGTERM, SIGHUP) are blocked while a child starts. A terminal sends Ctrl-C to all
+processes of its group, and a new child needs some tenths of a second until Python code in it can decide about signals;
+a Ctrl-C meanwhile would print a traceback. The child inherits the blocked signals; the parent notes its own and raises
+it after the start. multiprocessing starts its resource tracker with the first spawned process, and that unblocks
+signals, so the tracker is started before. Later a child ignores all three, because the parent decides when it ends, or
+takes SIGINT as the request to stop with what it has (`interruptible`).
+
+A child ends with its parent, also if the parent is killed (see `lifetime`). At a normal end of the parent,
+multiprocessing would send SIGTERM to what is left and wait for it, and the child ignores SIGTERM; so they are killed
+before.
 
 A wait never lasts longer than SLICE. Python runs signal handlers in the main thread, but the kernel may deliver Ctrl-C
 to another one, such as a progress bar's. The wait of the main thread then is not interrupted.
@@ -22,11 +26,15 @@ Children are killed with SIGKILL. Native code in an endless loop never returns t
 would run. A child that has sent its answer gets GRACE seconds to end by itself. Every child is waited for, so that
 no zombie is left.
 
+A child that SIGKILL ended, though nobody here sent it, did not crash: the kernel's out-of-memory killer did that, or
+somebody else. `Crash.killed` says so, and whoever blames policies for crashes does not blame one for this.
+
 faulthandler is off in a child: the parent reports a crash in one line, and a dump of the child's stack would hide it.
 """
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import multiprocessing
 import os
@@ -44,6 +52,10 @@ from typing import Any, Final, Literal, Self
 from weakref import WeakSet
 
 from foliolab.framework.errors import FolioLabError, PluginError
+from foliolab.framework.isolation import safepath
+from foliolab.framework.isolation.lifetime import end_with
+from foliolab.framework.isolation.memory import oom_kills
+from foliolab.framework.isolation.signals import STOPS
 
 SLICE: Final = 0.2
 """The longest wait, in seconds."""
@@ -52,6 +64,8 @@ GRACE: Final = 2.0
 
 _OPEN: Final[WeakSet[Connection]] = WeakSet()
 """The pipes of this process, which a forked child closes."""
+_CHILDREN: Final[WeakSet[Child]] = WeakSet()
+"""The children of this process."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +94,11 @@ class Crash:
 
     Attributes:
         how: such as "ended with signal SIGSEGV".
+        killed: whether it was ended from outside, most likely for lack of memory.
     """
 
     how: str
+    killed: bool = False
 
 
 class Child:
@@ -112,20 +128,22 @@ class Child:
         has_children: bool = False,
         leads_group: bool = False,
     ) -> None:
-        context: Any = multiprocessing.get_context(method)
+        context = safepath.context(method)
         self.over = False
         self._leads_group = leads_group
+        self._oom_kills = oom_kills()
         self.pipe, there = context.Pipe()
         _OPEN.add(self.pipe)
         self.process = context.Process(
             target=_enter,
-            args=(there, interruptible, leads_group, work, arguments),
+            args=(there, interruptible, leads_group, _in_main_thread(), work, arguments),
             name=name,
             daemon=not (has_children or leads_group),  # multiprocessing lets no daemon start processes
         )
         try:
-            with _sigint_held(method):
+            with _stops_held(method):
                 self.process.start()
+            _CHILDREN.add(self)
         except BaseException:
             self.end()
             raise
@@ -184,7 +202,8 @@ class Child:
             message = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join(GRACE)
-            message = Crash(ending(self.process.exitcode))
+            code = self.process.exitcode
+            message = Crash(ending(code, self._oom_kills), killed=code == -signal.SIGKILL)
         self.over = isinstance(message, (Answer, Failure, Crash))
         return message
 
@@ -225,6 +244,8 @@ def call_in_child(question: Callable[[], str], seconds: float) -> str:
         return str(last.value)
     if isinstance(last, Failure):
         raise last.error
+    if isinstance(last, Crash) and last.killed:
+        raise FolioLabError(f"the process of native code {last.how}", "free memory, and try again")
     if isinstance(last, Crash):
         hint = "look for an access outside of the folio; `foliolab verify` finds it interpreted"
         raise PluginError(f"native code crashed: its process {last.how}", hint)
@@ -235,57 +256,89 @@ def _ask(pipe: Connection, question: Callable[[], str]) -> str:
     return question()
 
 
-def ending(code: int | None) -> str:
-    """How a process ended, by its exit code: minus the number of the signal that ended it."""
+def ending(code: int | None, kills: int | None = None) -> str:
+    """How a process ended.
+
+    Args:
+        code: its exit code: minus the number of the signal that ended it.
+        kills: `memory.oom_kills` before it started.
+    """
     if code is None:
         return "closed its pipe and did not end"
     if code >= 0:
         return f"ended with exit status {code}"
+    if code == -signal.SIGKILL:
+        if kills is not None and (oom_kills() or 0) > kills:
+            return "was ended by the kernel's out-of-memory killer"
+        return "was killed from outside (SIGKILL), as the kernel's out-of-memory killer does"
     try:
         return f"ended with signal {signal.Signals(-code).name}"
     except ValueError:  # real-time signals have no names
         return f"ended with signal {-code}"
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@atexit.register  # after multiprocessing's own function, hence called before it
+def _end_all() -> None:
+    for child in list(_CHILDREN):
+        child.end()
+
+
 @contextmanager
-def _sigint_held(method: str) -> Iterator[None]:
-    """Block SIGINT for a child that is started in the block; raise a Ctrl-C of this process afterwards."""
+def _stops_held(method: str) -> Iterator[None]:
+    """Block the signals that ask to stop for a child that is started in the block; raise this process's afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     if method == "spawn":
         resource_tracker.ensure_running()
     noted: list[int] = []
-    in_main = threading.current_thread() is threading.main_thread()
     # The mask is for the child. Another thread of this process may still take the signal, so the handler notes it.
-    handler = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number)) if in_main else None
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handled = {n: handler for n in STOPS if callable(handler := signal.getsignal(n))} if _in_main_thread() else {}
+    for number in handled:
+        signal.signal(number, lambda number, frame: noted.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
+        for number, handler in handled.items():
+            signal.signal(number, handler)
     if noted:
-        raise KeyboardInterrupt
+        signal.raise_signal(noted[0])
 
 
 # -- in the child ----------------------------------------------------------------------------------------
 def _enter(
-    pipe: Connection, interruptible: bool, leads_group: bool, work: Callable[..., object], arguments: tuple[Any, ...]
+    pipe: Connection,
+    interruptible: bool,
+    leads_group: bool,
+    by_main_thread: bool,
+    work: Callable[..., object],
+    arguments: tuple[Any, ...],
 ) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None and parent.pid is not None
+    end_with(parent.pid, by_main_thread)
     faulthandler.disable()
     for inherited in list(_OPEN):
         inherited.close()
     _OPEN.clear()
     _OPEN.add(pipe)
+    _CHILDREN.clear()
     if leads_group:
         os.setpgrp()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
     last = _outcome(pipe, interruptible, work, arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if last is not None:
         with suppress(OSError):
             pipe.send(last)
+    _end_all()
 
 
 def _outcome(
@@ -293,9 +346,10 @@ def _outcome(
 ) -> Answer | Failure | None:
     """The last message; None if the child was interrupted, or if the parent is gone."""
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler if interruptible else signal.SIG_IGN)
-        if interruptible and hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         return Answer(work(pipe, *arguments))
     except (KeyboardInterrupt, BrokenPipeError):
         return None

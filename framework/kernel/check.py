@@ -15,13 +15,13 @@ from typing import Final, Self
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.errors import KernelError
+from foliolab.framework.errors import BeyondDeclared, KernelError
 from foliolab.framework.kernel import needs, oracle, settings
 from foliolab.framework.kernel.processes import Launcher
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.generate import Mix, all_scenarios, random_scenario, shrink
-from foliolab.framework.scenario.model import Model
+from foliolab.framework.scenario.model import Model, unfit
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.syntax import Scenario
 
@@ -193,8 +193,12 @@ def check(
 
 
 def _check_scenario(session: Session, scheme: Scheme, scenario: Scenario, found: Agreement) -> None:
+    if unfit(scenario, scheme):
+        return
     try:
         model, kernel, first = first_difference(session, scheme, scenario)
+    except BeyondDeclared:
+        return  # it is not for this policy
     except KernelError as fault:
         found.failed.append(f"{scenario.name}: {fault.what}")
         return
@@ -214,7 +218,7 @@ def _minimised(session: Session, scheme: Scheme, found: Disagreement) -> Disagre
         nonlocal best
         try:
             first = first_difference(session, scheme, scenario)[2]
-        except KernelError:
+        except (KernelError, BeyondDeclared):
             return False
         if first is None or (first.aspect, first.large, bool(first.cause)) != kind:
             return False

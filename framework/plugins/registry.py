@@ -7,8 +7,9 @@ process that needs a policy calls `load` with the same files and asks for the sa
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,9 +28,17 @@ from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.plugins import validation
 from foliolab.framework.plugins.declaration import location_of
-from foliolab.framework.plugins.discovery import Attempt, PluginFailure, Source, SourceKind, Unusable, sources
+from foliolab.framework.plugins.discovery import (
+    Attempt,
+    PluginFailure,
+    Source,
+    SourceKind,
+    Unusable,
+    source_of,
+    sources,
+)
 from foliolab.framework.plugins.kinds import Kind
-from foliolab.framework.plugins.selection import nearest, parse_memory, parse_sizes, split
+from foliolab.framework.plugins.selection import file_and_policy, nearest, parse_memory, parse_sizes, split
 
 if TYPE_CHECKING:
     from foliolab.framework.plugins.published import Published
@@ -114,14 +123,24 @@ class Registry:
         self.failures: list[PluginFailure] = []
 
     # -- what a user writes ---------------------------------------------------------------------
-    def policy(self, text: str) -> Scheme:
+    def policy(self, text: str, typed: bool = False) -> Scheme:
         """The policy that a user writes as `name` or `name:parameter=value,parameter=value`.
 
+        `FILE.py::name` is the policy of that name in a file.
+
+        Args:
+            typed: whether the user has typed the text, and so asked to load a file that it names. A text that
+                comes from a data file loads nothing.
+
         Raises:
-            UsageError: there is no such policy or parameter, or the value is not allowed; the hint names the nearest.
+            UsageError: there is no such file, policy or parameter, the file is not loaded, or the value is not allowed;
+                the hint names the nearest.
             PluginError: the plugin that offers it failed.
         """
-        name, colon, chosen = text.strip().partition(":")
+        file, written = file_and_policy(text.strip())
+        name, colon, chosen = written.partition(":")
+        if file:
+            self._check_offered(file, name, typed)
         policy = self.find(Registry.policies, name)
         values: dict[str, int | str] = {}
         known = [p.name for p in policy.parameters]
@@ -137,6 +156,22 @@ class Registry:
                 raise UsageError(f"policy {name}: {key} is given twice", "choose one value")
             values[key] = value
         return policy.with_parameters(values)
+
+    def _check_offered(self, file: str, policy: str, may_load: bool) -> None:
+        """Check that a plugin file offers a policy; load it if that was not done yet."""
+        source = source_of(Path(file).expanduser())
+        known = [plugin for plugin in self.plugins if plugin.source == source.where]
+        if not known and not any(failure.source == source.where for failure in self.failures):
+            if not may_load:
+                raise UsageError(f"the plugin {file} is not loaded", f"if you trust it: --plugin {shlex.quote(file)}")
+            self.take(source)
+            known = [plugin for plugin in self.plugins if plugin.source == source.where]
+        if not known:
+            why = next(failure.message for failure in self.failures if failure.source == source.where)
+            raise PluginError(f"plugin {source.name} failed: {why}", "correct it; `foliolab list` shows every plugin")
+        offered = known[0].offers["policies"]
+        if policy not in offered:
+            raise UsageError(f"{file} offers no policy {policy!r}", nearest(policy, offered, "its policies are"))
 
     def workload(self, name: str) -> Workload:
         """The workload of that name. Raises as `find` does."""
@@ -158,7 +193,7 @@ class Registry:
             else:
                 raise UsageError(f"{item!r} does not follow a policy", "write POLICY:parameter=value")
         every = [policy.with_parameters() for policy in self.policies.values()]
-        chosen = [s for text in written for s in (every if text == "all" else [self.policy(text)])]
+        chosen = [s for text in written for s in (every if text == "all" else [self.policy(text, typed=True)])]
         for i, scheme in enumerate(chosen):
             if scheme in chosen[:i]:
                 raise UsageError(f"policy {scheme.name} is named twice", "name each policy once")
@@ -241,6 +276,17 @@ class Registry:
             hint += f"; plugins that failed: {', '.join(f.name for f in self.failures)} (see `foliolab list`)"
         raise UsageError(f"there is no {kind.name} {name!r}", hint)
 
+    def take(self, source: Source) -> PluginFailure | None:
+        """Load a plugin, and take what it offers; its failure, which `failures` then has, or None."""
+
+        def read(attempt: Attempt) -> None:
+            self._add(source, _offers(attempt, source))
+
+        failure = _tried(source, read) or Attempt(source).run(read)
+        if failure is not None:
+            self.failures.append(failure)
+        return failure
+
     def _add(self, source: Source, offers: Offers) -> None:
         """Take everything that a plugin offers, or nothing.
 
@@ -278,19 +324,22 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
     strict = strict or os.environ.get("FOLIOLAB_STRICT_PLUGINS", "0") not in ("", "0")
     registry = Registry()
     for source in sources(plugins):
-
-        def read(attempt: Attempt, source: Source = source) -> None:
-            registry._add(source, _offers(attempt, source))
-
-        failure = Attempt(source).run(read)
-        if failure is not None:
-            registry.failures.append(failure)
-            if strict:
-                raise PluginError(
-                    f"plugin {failure.name} ({failure.source}) failed: {failure.message}",
-                    "correct it, remove it, or do without strict plugins",
-                )
+        failure = registry.take(source)
+        if failure is not None and strict:
+            raise PluginError(
+                f"plugin {failure.name} ({failure.source}) failed: {failure.message}",
+                "correct it, remove it, or do without strict plugins",
+            )
     return registry
+
+
+def _tried(source: Source, read: Callable[[Attempt], None]) -> PluginFailure | None:
+    """The failure of a plugin that this process does not run yet, from a process of its own."""
+    if source.built_in or ((known := _loaded.get((source.name, source.where))) and known[0] == source.stamp()):
+        return None
+    from foliolab.framework.plugins import trial
+
+    return trial.failure_of(source, read)
 
 
 def _offers(attempt: Attempt, source: Source) -> Offers:

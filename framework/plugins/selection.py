@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Final
 
 from foliolab.framework import intake
@@ -22,6 +23,22 @@ _AMOUNT: Final = re.compile(r"([0-9]{1,18})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 def split(texts: Iterable[str]) -> list[str]:
     """The items of texts, which are separated by commas."""
     return [item.strip() for text in texts for item in text.split(",") if item.strip()]
+
+
+def file_and_policy(text: str) -> tuple[str, str]:
+    """The plugin file and the rest of a policy that is written as FILE.py::NAME; without a file, "" and the text.
+
+    Raises:
+        UsageError: there is no such file, or no name behind it.
+    """
+    file, colons, name = text.rpartition("::")
+    if not colons:
+        return "", text
+    if not file.endswith(".py") or not name:
+        raise UsageError(f"{text!r} is not a policy of a file", "write FILE.py::NAME")
+    if not Path(file).expanduser().is_file():
+        raise UsageError(f"{text}: there is no plugin file {file}", "name an existing Python file before ::")
+    return file, name
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:

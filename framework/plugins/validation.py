@@ -25,7 +25,7 @@ from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.framework.contract.view import WORKSPACES, Area, View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError
-from foliolab.framework.machine.layout import Bits
+from foliolab.framework.machine.layout import CTYPES, Bits
 from foliolab.framework.plugins.declaration import location_in, location_of
 from foliolab.framework.plugins.discovery import Unusable
 from foliolab.framework.plugins.kinds import Kind
@@ -192,6 +192,9 @@ def _check_fields(claims: _Claims, fields: object) -> None:
             and _whole(stored.count, 1, 1 << 20)
         )
         claims.need(numbers, f"field {stored.name}: page, offset or count is not a number in its range")
+        kind = CTYPES.get(stored.ctype)
+        fits = stored.init is None or kind is None or _whole(stored.init, kind.low, kind.high)
+        claims.need(fits, f"field {stored.name}: init is {stored.init!r}, which does not fit {stored.ctype}")
         claims.need(_all(stored.bits, Bits), f"field {stored.name}: its bits are not a tuple of Bits")
         replace(stored, page=0).at(64)  # raises for an unknown type or a misplaced offset
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution, Shape
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.errors import ModelError
+from foliolab.framework.errors import BeyondDeclared, ModelError
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.account import Account
@@ -119,7 +119,7 @@ class Player:
         elif why == cells.NO_WINDOWS:
             self.sizes = replace(sizes, windows=2 * sizes.windows)
         else:
-            raise ModelError(
+            raise BeyondDeclared(
                 f"policy {self.scheme.name} tells {self.scheme.max_mm_id} MMs apart, the trace has more at a time",
                 "choose a parameter of the policy that allows for more, or leave the policy out",
             )

@@ -12,7 +12,7 @@ import msgspec
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured
+from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError, NothingMeasured
 from foliolab.framework.replay.costs import measured_costs
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.result import PAGE_BYTES, Costs, Recording, Replayed, ReplayResult, Spared
@@ -144,6 +144,8 @@ def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:
         stopped = INTERRUPTED
         if player:
             player.account.finish()
+    except BeyondDeclared as fault:
+        stopped = f"not for this policy: {fault.what}"
     except FolioLabError as fault:
         stopped, code = str(fault), fault.exit_code
     except MemoryError:

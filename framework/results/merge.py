@@ -50,6 +50,7 @@ def merge(results: Sequence[Result], command: str = "") -> Result:
         notes.append(f"Measured on different processors: {', '.join(sorted(processors))}.")
     return msgspec.structs.replace(
         first,
+        task="",
         complete=all(one.complete for one in results),
         command=command or first.command,
         started=min(one.started for one in results),

@@ -61,8 +61,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         samples: nanoseconds per page, one for each round, above 0. The samples i of all policies of the same workload
             and size were measured in the same interleaved round.
         flagged: rounds whose sample is suspect, for example because a spinning thread yielded.
-        counted: exact metrics by name: atomics, lock_sections, loads, stores, cache_lines (each per page),
-            bits_per_folio, bits_per_page, struct_page_bytes.
+        counted: exact metrics by name, see `foliolab reference metrics`.
         status: "failed" is a failure; "skipped" means that the workload does not apply to the size or policy,
             and needs a reason.
         reason: why the cell was not measured; empty for a measured cell.

@@ -36,6 +36,7 @@ class RunResult(Document, frozen=True, kw_only=True):
         versions: of FolioLab, Python and the libraries, by name.
         kernel: the running kernel's release and version.
         git: the checkout's commit, "-dirty" behind it where files differ from it; empty outside of one.
+        task: in the folder of a sweep, the key of the task that it answers; else empty.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class RunResult(Document, frozen=True, kw_only=True):
     versions: dict[str, str]
     kernel: str
     git: str
+    task: str = ""
 
     @property
     def figures(self) -> Figures | None:

@@ -57,7 +57,7 @@ class Bench:
     def _machine(self, scheme: Scheme, shape: Shape) -> Machine:
         if (scheme, shape) not in self._machines:
             self.forget(shape)
-            machine = Machine(scheme, shape, self.execution, self._contents_for(shape))
+            machine = Machine(scheme, shape.fitting(scheme), self.execution, self._contents_for(shape))
             self._machines[scheme, shape] = machine, machine.snapshot()
         machine, fresh = self._machines[scheme, shape]
         machine.restore(fresh)

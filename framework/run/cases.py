@@ -86,9 +86,15 @@ def _pages(workload: Workload, order: int, request: RunRequest) -> int:
     return whole
 
 
-def applies(workload: Workload, scheme: Scheme) -> bool:
-    """Whether the policy claims all capabilities that the workload needs."""
-    return workload.needs <= scheme.capabilities
+def unfit(workload: Workload, scheme: Scheme, order: int) -> str:
+    """Why a workload with folios of an order is not for a policy; empty if it is."""
+    if missing := sorted(workload.needs - scheme.capabilities):
+        return f"the policy does not claim {', '.join(missing)}"
+    if workload.mms > scheme.max_mm_id:
+        return f"the workload has {workload.mms} MMs, the policy tells {scheme.max_mm_id} apart"
+    if order > scheme.policy.max_order:
+        return f"the policy is for folios up to order {scheme.policy.max_order}"
+    return ""
 
 
 def memory_needed(cases: Sequence[Case], schemes: Sequence[Scheme]) -> int:

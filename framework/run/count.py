@@ -33,7 +33,7 @@ def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
     """
     setting = counting_setting(case)
     with time_limit(patience, f"{case.workload.name} with policy {scheme.name}, interpreted,"):
-        machine = Machine(scheme, shape_of(case.workload, setting), "interpreted")
+        machine = Machine(scheme, shape_of(case.workload, setting).fitting(scheme), "interpreted")
         timed = case.workload.prepare(machine, setting)
         seen = Counter(frozenset(f.name for f in scheme.fields))
         machine.vm.observer = seen

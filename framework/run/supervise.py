@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from foliolab.framework import host
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.errors import FolioLabError
+from foliolab.framework.errors import ExitCode, FolioLabError
 from foliolab.framework.isolation import process
 from foliolab.framework.isolation.process import Answer, Child, Crash
 from foliolab.framework.plugins.registry import load
@@ -78,11 +78,13 @@ class _Run:
             self.fail(event.policy, event.key, event.message)
         self.progress(self.phase, self.steps, self.total)
 
-    def fail(self, policy: str, key: Key | None, message: str) -> None:
+    def fail(self, policy: str, key: Key | None, message: str, code: ExitCode = ExitCode.PLUGIN_FAILED) -> None:
         """Take a policy out of the run."""
         self.out.add(policy)
         workload, order = (key[0], 4 << key[1]) if key else ("", 0)
-        self.failures.append(Failure(policy=policy, workload=workload, size_kib=order, message=message))
+        self.failures.append(
+            Failure(policy=policy, workload=workload, size_kib=order, message=message, exit_code=int(code))
+        )
         if key:
             self.cell(key)["reason"] = message
 
@@ -203,8 +205,8 @@ def _follow(run: _Run) -> None:
             match child.receive(run.request.patience + GRACE):
                 case None:
                     return _blame(run, f"did not end within {run.request.patience:g} s and was stopped")
-                case Crash(how):
-                    return _blame(run, how)
+                case Crash(how, killed):
+                    return _blame(run, how, killed)
                 case process.Failure(error, ""):
                     raise error
                 case process.Failure(error, details):
@@ -216,8 +218,8 @@ def _follow(run: _Run) -> None:
                     run.take(event)
 
 
-def _blame(run: _Run, what: str) -> None:
-    """Mark the policy that the worker was running as failed.
+def _blame(run: _Run, what: str, killed: bool = False) -> None:
+    """Mark the policy that the worker was running as failed; `killed`: through no fault of its own.
 
     Raises:
         FolioLabError: the worker was running no policy.
@@ -228,4 +230,9 @@ def _blame(run: _Run, what: str) -> None:
             f"the measuring process {what}; no policy was running", "run `foliolab doctor`, then try again"
         )
     way = "native" if step.native else "interpreted"
-    run.fail(step.key[2], step.key, f"policy {step.key[2]}, {way}, in {step.key[0]}: its process {what}")
+    where = f"policy {step.key[2]}, {way}, in {step.key[0]}"
+    if killed:
+        message = f"{where}, could not be measured: the measuring process {what}; use less --memory or fewer policies"
+        run.fail(step.key[2], step.key, message, ExitCode.COMPARISON_FAILED)
+    else:
+        run.fail(step.key[2], step.key, f"{where}: its process {what}")

@@ -15,11 +15,11 @@ from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.answers import describe
-from foliolab.framework.errors import FolioLabError
+from foliolab.framework.errors import BeyondDeclared, FolioLabError
 from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.run.bench import Bench, Ready, run_once
-from foliolab.framework.run.cases import Case, applies, plan
+from foliolab.framework.run.cases import Case, plan, unfit
 from foliolab.framework.run.count import count
 from foliolab.framework.run.request import MOST_ROUNDS, RunRequest
 
@@ -77,7 +77,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Skipped:
-    """The policy does not claim what the workload needs."""
+    """The workload is not for the policy."""
 
     key: Key
     reason: str
@@ -124,15 +124,19 @@ class Worker:
             for name in self._live():
                 key = (*case.key, name)
                 self.pipe.send(Step(key, native=False))
-                if not applies(case.workload, self.schemes[name]):
-                    missing = ", ".join(sorted(case.workload.needs - self.schemes[name].capabilities))
-                    self.skipped.add(key)
-                    self.pipe.send(Skipped(key, f"the policy does not claim {missing}"))
+                if why := unfit(case.workload, self.schemes[name], case.setting.order):
+                    self._skip(key, why)
                     continue
                 try:
                     self.pipe.send(Counted(key, count(case, self.schemes[name], self.request.patience)))
+                except BeyondDeclared as fault:
+                    self._skip(key, fault.what)
                 except Exception as fault:
                     self._fail(name, key, fault)
+
+    def _skip(self, key: Key, why: str) -> None:
+        self.skipped.add(key)
+        self.pipe.send(Skipped(key, why))
 
     def _build(self) -> None:
         """Compile what is missing. A policy that cannot be compiled is out; the others continue."""

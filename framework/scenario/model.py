@@ -29,6 +29,22 @@ def default_byte(number: int) -> int:
     return 2 + number % 250
 
 
+def unfit(scenario: Scenario, scheme: Scheme) -> str:
+    """Why a scenario is not for a policy; empty if it is."""
+    if "pmd" not in scheme.capabilities and any(region.pmd for region in scenario.regions):
+        return f"{scenario.name} maps folios by PMDs, which it does not claim"
+    order = max((region.order for region in scenario.regions), default=0)
+    if order > scheme.policy.max_order:
+        return f"{scenario.name} has folios of order {order}, the policy is for orders up to {scheme.policy.max_order}"
+    alive = most = 1 + any(step.action == "pageout" for step in scenario.steps)
+    for step in scenario.steps:
+        alive += (step.action == "fork") - (step.action == "exit")
+        most = max(most, alive)
+    if most > scheme.max_mm_id:
+        return f"{scenario.name} has {most} MMs at a time, the policy tells {scheme.max_mm_id} apart"
+    return ""
+
+
 class Model:
     """A scenario's run on the engine.
 

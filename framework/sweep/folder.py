@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import ResultFileError, UsageError
+from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results import provenance
+from foliolab.framework.results.result import Result
 from foliolab.framework.sweep.task import Task
+from foliolab.framework.verify.verifier import Verdicts
 
-
-class _Complete(msgspec.Struct):
-    complete: bool = True
+Found = Result | Verdicts | ReplayResult
+KINDS: Final[dict[str, type[Found]]] = {"compare": Result, "verify": Verdicts, "replay": ReplayResult}
+"""The results by the first word of a task."""
 
 
 class Folder:
@@ -39,25 +42,34 @@ class Folder:
         return self.path / f"{task.key(self.versions)}.json"
 
     def has(self, task: Task) -> bool:
-        """Whether a task is finished: its file is readable, and the run was not interrupted."""
+        """Whether a task is finished: its file is valid, complete, and of this very task."""
         try:
-            return msgspec.json.decode(self.path_of(task).read_bytes(), type=_Complete).complete
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            found = KINDS[task.words[0]].load(self.path_of(task))
+        except ResultFileError:
             return False
+        return _whole(found) and found.task == task.key(self.versions)
 
     def keep(self, task: Task, data: bytes) -> None:
         """Write a result.
 
         Raises:
-            ResultFileError: the result is damaged or incomplete, or the file cannot be written.
+            ResultFileError: the result is damaged or incomplete, a file that the task names has changed meanwhile, or
+                the result cannot be written.
         """
+        again = "run the sweep again"
         try:
-            whole = msgspec.json.decode(data, type=_Complete).complete
-        except (msgspec.DecodeError, msgspec.ValidationError) as fault:
-            raise ResultFileError(f"{task.name}: its result is damaged: {fault}", "run the sweep again") from fault
-        if not whole:
-            raise ResultFileError(f"{task.name}: the run was interrupted", "run the sweep again")
-        write_atomically(self.path_of(task), data)
+            found = msgspec.json.decode(data, type=KINDS[task.words[0]])
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as fault:
+            raise ResultFileError(f"{task.name}: its result is damaged: {fault}", again) from fault
+        if not _whole(found):
+            raise ResultFileError(f"{task.name}: the run was interrupted", again)
+        if path := task.changed():
+            raise ResultFileError(f"{task.name}: {path} has changed since the sweep began", again)
+        msgspec.structs.replace(found, task=task.key(self.versions)).save(self.path_of(task))
 
     def files(self, tasks: Sequence[Task]) -> list[Path]:
         return [self.path_of(task) for task in tasks if self.has(task)]
+
+
+def _whole(found: Found) -> bool:
+    return not found.interrupted if isinstance(found, Verdicts) else found.complete

@@ -8,12 +8,18 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final
 
+<<<<<<< HEAD
 from foliolab.framework import intake
 from foliolab.framework.errors import UsageError
+=======
+from foliolab.framework.engine.policytree import policy_digest
+from foliolab.framework.errors import FolioLabError, UsageError
+>>>>>>> main
 from foliolab.framework.plugins.selection import PAGE, parse_memory, size_text, split
 from foliolab.framework.results.comparison import rounds_needed
 from foliolab.framework.run.request import RunRequest
 from foliolab.framework.sweep.task import Task
+from foliolab.framework.verify.version import verifier_digest
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
@@ -67,6 +73,11 @@ class Grid:
     def _files(self) -> list[str]:
         return [word for path in self.plugins for word in ("--plugin", path)]
 
+    @staticmethod
+    def _digests(schemes: Sequence[Scheme]) -> tuple[str, ...]:
+        """What a verdict on policies depends on besides their names: their texts, and engine and verifier."""
+        return (verifier_digest(), *map(_digest, schemes))
+
     def _names(self) -> str:
         return ",".join(scheme.name for scheme in self.schemes)
 
@@ -83,11 +94,12 @@ class Grid:
             repeats=repeats,
             plugins=tuple(self.plugins),
         )
-        tasks = []
+        tasks, digests = [], self._digests(self.schemes)
         for (workload, order), seed in product(cases, self.seeds):
             words = replace(request, workloads=(workload.name,), orders=(order,), seed=seed).command()
             name = f"{workload.name} at {size_text(PAGE << order)}, seed {seed}"
-            tasks.append(Task(name, (*words[1:], "--no-calibration")))
+            files = (*self.plugins, *_files_of(workload))
+            tasks.append(Task(name, (*words[1:], "--no-calibration"), digests=digests, files=files))
         return tasks
 
     def _verify(self) -> list[Task]:
@@ -96,15 +108,36 @@ class Grid:
                 f"{scheme.name}, seed {seed}",
                 ("verify", scheme.name, "--budget", f"{self.seconds:g}", "--seed", str(seed), *self._files()),
                 limit=4 * self.seconds + 300,
+                digests=self._digests([scheme]),
+                files=tuple(self.plugins),
             )
             for scheme, seed in product(self.schemes, self.seeds)
         ]
 
     def _replay(self) -> list[Task]:
         return [
-            Task(f"{path}", ("replay", path, "--policies", self._names(), *self._files()), limit=6 * 3600)
+            Task(
+                path,
+                ("replay", path, "--policies", self._names(), *self._files()),
+                limit=6 * 3600,
+                digests=self._digests(self.schemes),
+                files=(*self.plugins, path),
+            )
             for path in self.traces
         ]
+
+
+def _digest(scheme: Scheme) -> str:
+    try:
+        return policy_digest(scheme)
+    except FolioLabError as fault:  # its task fails, and says why
+        return fault.what
+
+
+def _files_of(workload: Workload) -> tuple[str, ...]:
+    """The files of a workload's functions."""
+    code = (getattr(function, "__code__", None) for function in (workload.prepare, workload.pages))
+    return tuple(sorted({found.co_filename for found in code if found is not None}))
 
 
 def with_parameters(policies: Iterable[str], parameters: Iterable[str]) -> list[str]:

@@ -1,64 +1,72 @@
-"""The executors of tasks (`concurrent.futures`): processes of this host, or the workers of a Dask cluster."""
+"""The executors of tasks (`concurrent.futures`): threads that wait for processes here, or workers of a Dask cluster."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.sweep import task
 
 CONNECT: Final = "10s"
 
 
 def local(workers: int) -> Executor:
-    """A pool of spawned processes.
-
-    The standard pool serves here instead of `isolation.process`, because a task's own child process (see `task.run`)
-    already isolates it.
-    """
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_sigint)
-
-
-def _end_with_sigint() -> None:
-    """Let Ctrl-C end a worker without a traceback; the program reports the interruption."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """So many tasks at a time on this host. Threads suffice: each task is a process of its own (see `task.run`)."""
+    return ThreadPoolExecutor(workers)
 
 
 def stop(executor: Executor) -> None:
     """End an executor now, with its processes if they run on this host."""
-    if not isinstance(executor, ProcessPoolExecutor):
+    if not isinstance(executor, ThreadPoolExecutor):
         executor.shutdown(wait=False)  # a cluster's executor cancels the tasks that have not begun
     else:
         executor.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
+        task.end_all()
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """The files for TLS (PEM). What is empty comes from Dask's own configuration, `distributed.comm.tls`.
+
+    Args:
+        authority: the certificates of who signs those of the scheduler and the workers.
+        own: the certificate of this client.
+        key: the private key of `own`.
+    """
+
+    authority: str = ""
+    own: str = ""
+    key: str = ""
 
 
 class Cluster:
-    """A running Dask cluster.
+    """A running Dask cluster. Whoever reaches its scheduler can run code on its workers.
 
     Args:
-        address: of its scheduler, such as tcp://host:8786.
+        address: of its scheduler, such as tcp://host:8786 or tls://host:8786.
+        certificates: for TLS.
 
     Raises:
         UsageError: dask.distributed is not installed, or no scheduler answers.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, certificates: Certificates = Certificates()) -> None:
         try:
-            from distributed import Client
+            import distributed
         except ImportError as fault:
             raise UsageError(f"a cluster needs dask.distributed: {fault}", "pip install 'foliolab[cluster]'") from fault
         try:
-            client: Any = Client
-            self.client = client(address, timeout=CONNECT)
-        except (OSError, ValueError, TimeoutError) as fault:
+            dask: Any = distributed
+            security = dask.Security(**_tls(address, certificates))
+            self.client = dask.Client(address, timeout=CONNECT, security=security)
+        except (OSError, ValueError, TimeoutError, TypeError, RuntimeError) as fault:
+            # Without a usable certificate Dask raises the last two.
             raise UsageError(
-                f"no Dask scheduler answers at {address}: {fault}", "start one with `dask scheduler`"
+                f"no Dask scheduler answers at {address}: {fault}",
+                "start one with `dask scheduler`; with TLS, it and the client need certificates: see --dask-tls-ca",
             ) from fault
 
     @property
@@ -73,6 +81,17 @@ class Cluster:
     def close(self) -> None:
         """Disconnect from the cluster, which continues to run."""
         self.client.close()
+
+
+def _tls(address: str, certificates: Certificates) -> dict[str, Any]:
+    """The arguments of Dask's `Security`. With TLS, nothing is sent without encryption."""
+    files = {
+        "tls_ca_file": certificates.authority,
+        "tls_client_cert": certificates.own,
+        "tls_client_key": certificates.key,
+    }
+    given: dict[str, Any] = {name: file for name, file in files.items() if file}
+    return {**given, "require_encryption": True} if given or address.startswith("tls:") else {}
 
 
 Maker = Callable[[], Executor]

@@ -12,7 +12,7 @@ from typing import Final
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.sweep.folder import Folder
 from foliolab.framework.sweep.pool import Maker, stop
-from foliolab.framework.sweep.task import Done, Task, TaskFailed, run
+from foliolab.framework.sweep.task import Done, Task, TaskLost, run
 
 TRIES: Final = 3
 LOOK: Final = 0.5
@@ -96,35 +96,37 @@ def _round(
         except BrokenExecutor:  # a process died while tasks were submitted
             again.append(task)
     started: set[Task] = set()
-    lost: list[Task] = []
+    lost: dict[Task, str] = {}
     while running:
         ready, _ = wait(running, timeout=LOOK, return_when=FIRST)
         for future in ready:
             task = running.pop(future)
-            if not _taken(future, task, folder, state):
-                lost.append(task)
+            if why := _taken(future, task, folder, state):
+                lost[task] = why
         started |= {task for future, task in running.items() if future.running()}
         tell(state)
-    for task in lost:  # a broken pool also loses tasks that have not begun: these tries do not count
+    for task, why in lost.items():  # a broken pool also loses tasks that have not begun: these tries do not count
         tries[task] += task in started or state.done == before
         if tries[task] < TRIES:
             again.append(task)
         else:
-            state.failed[task.name] = f"its worker was lost {TRIES} times"
+            state.failed[task.name] = f"{why}, {TRIES} times"
     tell(state)
     return again
 
 
-def _taken(future: Future[Done], task: Task, folder: Folder, state: State) -> bool:
-    """Keep the result of a task or the reason of its failure; False if its worker was lost."""
+def _taken(future: Future[Done], task: Task, folder: Folder, state: State) -> str:
+    """Keep the result of a task or the reason of its failure; if its process or worker was lost, how."""
     try:
         done = future.result()
         folder.keep(task, done.data)
-    except (TaskFailed, FolioLabError) as fault:
+    except TaskLost as fault:
+        return fault.what
+    except FolioLabError as fault:
         state.failed[task.name] = f"{fault.what}; {fault.hint}" if fault.hint else fault.what
-        return True
+        return ""
     except Exception:  # a broken pool, a killed worker, or an error of the cluster
-        return False
+        return "its worker was lost"
     state.done += 1
     state.seconds += done.seconds
-    return True
+    return ""

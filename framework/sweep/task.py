@@ -8,22 +8,49 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation import safepath
+from foliolab.framework.isolation.commands import kept
+from foliolab.framework.isolation.memory import oom_kills
 from foliolab.framework.isolation.process import ending
+from foliolab.framework.isolation.scratch import scratch
 
-SHOWN = 400
+SHOWN: Final = 400
 """Characters of a failed command's messages that are shown."""
+
+_running: Final[set[subprocess.Popen[str]]] = set()
+_starting: Final = threading.Lock()
 
 
 class TaskFailed(FolioLabError):
     """A task's command wrote no complete result."""
+
+
+class TaskLost(FolioLabError):
+    """A task's process was killed from outside; it can be tried again."""
+
+
+@dataclass(frozen=True)
+class FileText:
+    """The content of a file at one time.
+
+    Args:
+        digest: of the content; "missing" for a file that cannot be read.
+        version: size and times, by which a change is noticed.
+    """
+
+    digest: str
+    version: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -34,15 +61,44 @@ class Task:
         name: for messages, such as `munmap at 64K, seed 1`.
         words: the command after `foliolab`, without --json.
         limit: seconds after which its process is killed.
+        digests: of the texts that the words name: policies, engine and verifier.
+        files: paths of the plugins, workloads and traces that the words name.
     """
 
     name: str
     words: tuple[str, ...]
     limit: float = 3600.0
+    digests: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def key(self, versions: str) -> str:
-        text = "\0".join([*self.words, versions])
+        """What the result depends on: the words, the content of what they name, and the versions."""
+        contents = [content(path).digest for path in self.files]
+        text = "\0".join([*self.words, versions, *self.digests, *contents])
         return f"{self.words[0]}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+    def changed(self) -> str:
+        """A file that is no longer as it was when the key was made; empty: none."""
+        return next((path for path in self.files if _version(path) != content(path).version), "")
+
+
+@cache
+def content(path: str) -> FileText:
+    """A file as it is at the first call."""
+    version = _version(path)
+    try:
+        with open(path, "rb") as file:
+            return FileText(hashlib.file_digest(file, "sha256").hexdigest(), version)
+    except OSError:  # the task itself says what is wrong
+        return FileText("missing", version)
+
+
+def _version(path: str) -> tuple[int, ...]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 @dataclass(frozen=True)
@@ -65,22 +121,45 @@ def run(task: Task) -> Done:
 
     Raises:
         TaskFailed: the command wrote no result; has its messages.
+        TaskLost: its process was killed from outside.
     """
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="foliolab-sweep-") as folder:
-        path = Path(folder) / "result.json"
-        words = [sys.executable, "-m", "foliolab.framework.cli", *task.words, "--json", str(path)]
-        try:
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                errors="replace", timeout=task.limit, check=False, cwd=folder,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as fault:
-            raise TaskFailed(f"{task.name}: did not end within {task.limit:g} s", "choose a smaller grid") from fault
-        if not path.is_file() or done.returncode not in (0, 1):
-            said = " ".join(done.stderr.split())[-SHOWN:]
-            raise TaskFailed(f"{task.name}: {ending(done.returncode)}: {said or 'no message'}", _repeat(task))
+    began, kills = time.monotonic(), oom_kills()
+    with scratch() as folder:
+        path = folder / "result.json"
+        words = [sys.executable, safepath.FLAG, "-m", "foliolab.framework.cli", *task.words, "--json", str(path)]
+        code, said = _command(kept(words), folder, task)
+        if code == -signal.SIGKILL:
+            raise TaskLost(f"{task.name}: it {ending(code, kills)}", "try fewer --workers")
+        if not path.is_file() or code not in (0, 1):
+            said = " ".join(said.split())[-SHOWN:]
+            raise TaskFailed(f"{task.name}: {ending(code)}: {said or 'no message'}", _repeat(task))
         return Done(path.read_bytes(), time.monotonic() - began, f"{os.uname().nodename}:{os.getpid()}")
+
+
+def _command(words: list[str], folder: Path, task: Task) -> tuple[int, str]:
+    """Run a task's command: its exit code and its messages."""
+    with _starting:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            errors="replace", cwd=folder,
+        )  # fmt: skip
+        _running.add(process)
+    try:
+        said = process.communicate(timeout=task.limit)[1]
+        return process.returncode, said
+    except subprocess.TimeoutExpired as fault:
+        raise TaskFailed(f"{task.name}: did not end within {task.limit:g} s", "choose a smaller grid") from fault
+    finally:
+        _running.discard(process)
+        process.kill()
+        process.wait()
+
+
+def end_all() -> None:
+    """Kill the processes of all tasks that run in this process's threads."""
+    with _starting:
+        for process in list(_running):
+            process.kill()
 
 
 def _repeat(task: Task) -> str:

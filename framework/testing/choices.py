@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.isolation.scratch import Scratch
 from foliolab.framework.plugins.selection import parse_sizes, size_text, split
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Selection:
     def __init__(self, texts: Sequence[str], baseline: str | None = None) -> None:
         from foliolab.framework.plugins import registry as room
 
-        self._folder = tempfile.TemporaryDirectory(prefix="foliolab-")
+        self._folder = Scratch()
+        weakref.finalize(self, self._folder.remove)
         names: list[str] = []
         self.files: list[str] = []
         for text in [*texts, *([baseline] if baseline else [])]:
@@ -68,8 +70,8 @@ class Selection:
             if not path.is_file():
                 raise UsageError(f"--policy {text}: there is no such file", "name an existing Python file")
             return str(path.resolve()), ""
-        module, colon, attribute = text.partition(":")
-        if colon and "=" not in attribute:
+        if _in_module(text):
+            module, _, attribute = text.partition(":")
             return self._shim(module, attribute), ""
         return "", text
 
@@ -82,7 +84,7 @@ class Selection:
                 f"--policy {module}:{attribute} cannot be imported: {type(fault).__name__}: {fault}",
                 "name an importable module and a Policy in it",
             ) from fault
-        path = Path(self._folder.name) / f"{module.replace('.', '_')}_{attribute.lower()}.py"
+        path = self._folder.path / f"{module.replace('.', '_')}_{attribute.lower()}.py"
         path.write_text(SHIM.format(module=module, attribute=attribute))
         return str(path)
 
@@ -95,6 +97,12 @@ class Selection:
             why = next((one.message for one in self.registry.failures if one.source == file), "it was not loaded")
             raise UsageError(f"--policy {file}: {why}", "correct it; `foliolab list` shows every plugin")
         return [self.registry.policy(one) for one in plugin.offers["policies"]]
+
+
+def _in_module(text: str) -> bool:
+    """Whether an argument of --policy is `module:attr`."""
+    _, colon, attribute = text.partition(":")
+    return bool(colon) and "=" not in attribute
 
 
 def selection(config: pytest.Config) -> Selection:
@@ -147,6 +155,19 @@ OF: Final[dict[str, Callable[[pytest.Config], Chosen]]] = {
     "foliolab_seed": _seeds,
 }
 """The values and ids of each parametrized fixture."""
+
+
+def check(config: pytest.Config) -> None:
+    """Read the options before the first test. A policy of a module waits for pytest to make the module importable.
+
+    Raises:
+        UsageError: an option is not understood, or names what there is not.
+    """
+    _sizes(config)
+    _seeds(config)
+    texts = [*(config.getoption("foliolab_policy") or ()), config.getoption("foliolab_baseline_policy") or ""]
+    if not any(map(_in_module, texts)):
+        workloads(config)
 
 
 def machine(scheme: Scheme, execution: str) -> Machine:

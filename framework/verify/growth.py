@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
@@ -31,6 +30,7 @@ class Pile:
         anon: whether the folio is anonymous and is forked; otherwise it is a file folio.
         per_mm: whether each MM maps the folio only once, so that n is a number of MMs.
         most: the largest n to try. The default is more than 16 bits hold.
+        limit: the most mappings that the policy declares; the largest n is then that number.
     """
 
     name: str
@@ -41,15 +41,19 @@ class Pile:
     anon: bool = False
     per_mm: bool = False
     most: int = 150_000
+    limit: int = 1 << 62
 
     def numbers(self) -> Iterator[int]:
         """The values of n to try, in ascending order. 5 * 4^7 is more than 16 bits hold."""
         n, factor = (5, 4) if self.pages == 1 else (self.pages, 2)
+        last = 0
         while self.reaches(n):
+            last = n
             yield n
             n *= factor
-        if self.per_mm and n // factor < self.most_mms:
-            yield self.most_mms
+        largest = min(self.most_mms, self.limit) if self.per_mm else self.limit // self.pages * self.pages
+        if largest > last and (self.per_mm or self.reaches(largest)):
+            yield largest
 
     def spread(self, n: int) -> tuple[int, int]:
         """(rounds in the first MM, MMs) for at least n mappings with few operations."""
@@ -57,11 +61,14 @@ class Pile:
         if self.per_mm or self.anon:
             return 1, min(rounds, self.most_mms)
         mms = min(max(isqrt(rounds), 1), self.most_mms)
-        return -(-rounds // mms), mms
+        times = -(-rounds // mms)
+        if times * mms * self.pages <= self.limit:
+            return times, mms
+        return times, -(-rounds // times)  # the last MM maps what is left
 
     def reaches(self, n: int) -> bool:
         times, mms = self.spread(n)
-        return n <= self.most and times * mms * self.pages >= n
+        return n <= min(self.most, self.limit) and times * mms * self.pages >= n
 
     def shape(self, n: int) -> Shape:
         times, mms = self.spread(n)
@@ -81,8 +88,11 @@ class Pile:
             apart, nr = (PTRS_PER_PTE,) * 2 if self.pmd else (self.pages,) * 2
             for i in range(times):
                 yield Operation.of("map_file", mm=0, vpn=i * apart, pfn=HEAD, nr=nr, pmd=int(self.pmd))
+        left = self.limit // self.pages - times
         for mm in range(1, mms):
-            yield Operation.of("fork", parent=0, child=mm, mm_id=ids[mm])
+            part = {"start": 0, "nr": left * self.pages} if left < times else {}
+            yield Operation.of("fork", parent=0, child=mm, **part, mm_id=ids[mm])
+            left -= times
 
 
 def piles(scheme: Scheme) -> list[Pile]:
@@ -106,7 +116,9 @@ def piles(scheme: Scheme) -> list[Pile]:
         if order > 1:
             name = f"mappings of an anonymous folio of order {order} that is forked"
             found.append(Pile(name, order, 1 << order, min(mms, 16), anon=True))
-    return [*found, Pile("mappings of one page", small, 1, mms)]
+    found.append(Pile("mappings of one page", small, 1, mms))
+    limited = (replace(pile, limit=scheme.policy.max_mappings) for pile in found)
+    return [pile for pile in limited if pile.limit >= pile.pages]
 
 
 Extremes = dict[tuple[str, int], tuple[int, int]]
@@ -122,19 +134,13 @@ def extremes(machine: Machine, order: int) -> Extremes:
             continue
         for element in range(stored.count):
             if stored.per == "mm":
-                values = [_element(machine, start, stored, element) for start in machine.map.mms]
+                values = [machine.field_of_mm(mm, stored.name, element) for mm in range(machine.shape.nr_mms)]
                 found[stored.name, element] = min(values), max(values)
                 continue
             column = machine.column(stored.per, stored.name, element)
             part = column[HEAD : HEAD + (pages if stored.per == "page" else 1)]
             found[stored.name, element] = int(part.min()), int(part.max())
     return found
-
-
-def _element(machine: Machine, start: int, stored: Stored, element: int) -> int:
-    ref = getattr(machine.at("mm", start), stored.name)
-    value: int = (ref[element] if stored.count > 1 else ref).peek()
-    return value
 
 
 @dataclass(frozen=True)

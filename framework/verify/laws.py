@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.answers import wrong_answer
 from foliolab.framework.engine.check import Violation, references, violations
 from foliolab.framework.engine.machine import Machine
@@ -28,7 +29,8 @@ LAWS: Final = {
     "partial-mapping": "a folio counts as partially mapped exactly when one of its pages lost its last mapping",
     "statistics": "the number of pages that count as mapped is that of the page tables",
     "statistics-zero": "statistics sum to zero when nothing is mapped",
-    "initial-values": "everything stored is back at its initial value when nothing maps the folio",
+    "initial-values": "everything stored is back at its initial value when nothing maps the folio; what an MM stores "
+    "is back, or is what it was the time before, when the MM maps no large folio",
     "field-width": "every value fits the declared width of its field",
     "access": "nothing is written but the policy's own fields of the folio",
     "lost-lock": "no lock is held when its holder's operation has ended",
@@ -102,6 +104,10 @@ class Watch:
         self.swapped: set[int] = set()
         """Heads of folios that were in the swap cache: the kernel queues none of these (specification 1.6)."""
         self.truth = scan(machine)
+        self._mapping: set[int] = set()
+        """MMs that mapped a large folio after the operation before."""
+        self._left: dict[tuple[int, str, int], int] = {}
+        """What an MM's fields held, besides `init`, when it last mapped no large folio any more."""
         self._watchdog = Watchdog(machine.vm, 1 << machine.shape.max_order, stopped)
 
     def apply(self, operation: Operation, look: bool = True) -> list[Violation]:
@@ -152,7 +158,32 @@ class Watch:
     def _look(self) -> list[Violation]:
         truth = self.truth = scan(self.machine)
         self.most_owners = np.where(truth.folio_mapcount > 0, np.maximum(self.most_owners, truth.owners), 0)
-        return [*violations(self.machine, truth, self.most_owners), *self._partial(truth)]
+        return [*violations(self.machine, truth, self.most_owners), *self._partial(truth), *self._idle_mms(truth)]
+
+    # -- fields of MMs -----------------------------------------------------------------------------------
+    def _idle_mms(self, truth: Truth) -> list[Violation]:
+        """The counts in an MM that maps no large folio any more. What was assigned once, such as a number, may stay."""
+        fields = [one for one in self.machine.scheme.stored("mm") if one.init is not None and not one.transient]
+        found: list[Violation] = []
+        for mm in range(self.machine.shape.nr_mms) if fields else ():
+            if not self.machine.is_alive(mm):
+                self._mapping.discard(mm)
+                self._left = {key: value for key, value in self._left.items() if key[0] != mm}
+            elif truth.mappings[mm][truth.nr_pages_of > 1].any():
+                self._mapping.add(mm)
+            elif mm in self._mapping:
+                self._mapping.remove(mm)
+                found += [one for stored in fields for one in self._left_in(mm, stored)]
+        return found
+
+    def _left_in(self, mm: int, stored: Stored) -> Iterator[Violation]:
+        for element in range(stored.count):
+            value = self.machine.field_of_mm(mm, stored.name, element)
+            if value != stored.init and self._left.setdefault((mm, stored.name, element), value) != value:
+                name = f"{stored.name}[{element}]" if stored.count > 1 else stored.name
+                before = self._left[mm, stored.name, element]
+                message = f"MM {mm} maps no large folio, but {name} is {value}, and was {before} the time before"
+                yield Violation("initial-values", f"{message}; its initial value is {stored.init}")
 
     # -- the write fault ---------------------------------------------------------------------------------
     def _write(self, operation: Operation) -> list[Violation]:

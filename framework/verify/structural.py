@@ -100,8 +100,11 @@ class _Inspection:
     # -- sizes -------------------------------------------------------------------------------------------
     def _orders(self, first: int, last: int) -> None:
         """A folio of every order: mapped as a whole, shared, and unmapped from both ends."""
-        ids = _highest(self.scheme, 2)
+        if first == 1 and self.scheme.stored("mm"):
+            sequence = self._sequence(Shape(4, 1, 2, max_order=1), self.budget)
+            self._run(sequence, _comes_back(self.scheme.max_mm_id))
         for order in range(first, last + 1):
+            ids = _highest(self.scheme, 2 if 2 << order <= self.scheme.policy.max_mappings else 1)
             self._tell(f"folios of order {order}")
             shape = Shape(2 << order, len(ids), 1 << order, max_order=order)
             for anon in (False, True) if order > 1 else (False,):
@@ -183,6 +186,16 @@ def _two(order: int, first: int, second: int) -> Iterator[Operation]:
         yield Operation.of("write", mm=0, start=0, nr=1)
         yield Operation.of("exit", mm=1)
         yield Operation.of("write", mm=0, start=1, nr=1)
+    yield Operation.of("exit", mm=0)
+
+
+def _comes_back(mm_id: int) -> Iterator[Operation]:
+    """An MM maps nothing of a folio any more, twice, after it mapped a different number of pages."""
+    yield Operation.of("create", mm=0, mm_id=mm_id)
+    yield Operation.of("file_folio", order=1)
+    for nr in (1, 2):
+        yield Operation.of("map_file", mm=0, vpn=0, pfn=HEAD, nr=nr)
+        yield Operation.of("unmap", mm=0, start=0, nr=nr)
     yield Operation.of("exit", mm=0)
 
 

@@ -89,6 +89,7 @@ class Verdicts(Document, frozen=True, kw_only=True):
     Attributes:
         verifications: in the order in which they ran.
         command: the command line that repeats them.
+        task: in the folder of a sweep, the key of the task that it answers; else empty.
     """
 
     WHAT = "file of verdicts"
@@ -96,6 +97,7 @@ class Verdicts(Document, frozen=True, kw_only=True):
 
     verifications: list[Verification]
     command: str = ""
+    task: str = ""
 
     def check(self) -> None:
         """Refuse counterexamples that `Counterexample.check` refuses."""

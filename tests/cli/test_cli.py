@@ -26,7 +26,7 @@ Run = Callable[..., Any]
 
 VERBS = [
     "check", "compare", "consequences", "diff", "doctor", "gui", "import", "list", "new", "precision", "record",
-    "replay", "report", "run", "show", "step", "sweep", "verify",
+    "reference", "replay", "report", "run", "show", "step", "sweep", "verify",
 ]  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_help_names_every_verb_and_the_exit_codes(foliolab: Run) -> None:
 def test_every_verb_has_help(foliolab: Run, verb: str) -> None:
     done = foliolab(verb, "--help")
     assert done.code == 0
-    assert "--plugin FILE" in done.out or verb in ("diff", "new", "record")
+    assert "--plugin FILE" in done.out or verb in ("diff", "new", "record", "reference")
 
 
 def test_verbs_of_plugins_stand_in_the_last_group(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def process() -> Iterator[SessionProcess]:
     yield made
     made.close()
     assert not made.process.is_alive()
-    assert not Path(made._folder).exists()
+    assert not made._folder.path.exists()
 
 
 def until(process: SessionProcess, fits: Callable[[View], bool]) -> View:
@@ -170,12 +170,12 @@ def test_what_cannot_be_made_says_why() -> None:
 def test_closing_at_once_leaves_nothing() -> None:
     process = SessionProcess(Make(MM_ID.name))
     assert process.close()
-    assert not Path(process._folder).exists() and process.view() is None
+    assert not process._folder.path.exists() and process.view() is None
 
 
 def test_another_process_finds_an_array_by_its_address() -> None:
     folder = shared_arrays.make_folder()
-    made, seen_there = shared_arrays.SharedArrays(folder), shared_arrays.SharedArraysReader(folder)
+    made, seen_there = shared_arrays.SharedArrays(folder.path), shared_arrays.SharedArraysReader(folder.path)
     for size in (10, 100_000, shared_arrays.CHUNK + 5, 7):
         array = made.new(size)
         array[:] = size % 251
@@ -183,13 +183,13 @@ def test_another_process_finds_an_array_by_its_address() -> None:
         assert made.address_of(array[3:5]).size == 2
     with pytest.raises(LookupError):
         made.address_of(np.zeros(3, np.uint8))
-    shared_arrays.remove_folder(folder)
-    assert not Path(folder).exists() and (array == 7).all()
+    folder.remove()
+    assert not folder.path.exists() and (array == 7).all()
 
 
 def test_several_threads_make_arrays_at_the_same_time() -> None:
     folder = shared_arrays.make_folder()
-    made, seen_there = shared_arrays.SharedArrays(folder), shared_arrays.SharedArraysReader(folder)
+    made, seen_there = shared_arrays.SharedArrays(folder.path), shared_arrays.SharedArraysReader(folder.path)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -202,4 +202,4 @@ def test_several_threads_make_arrays_at_the_same_time() -> None:
     for number, one in enumerate(taken):
         seen = seen_there.at(made.address_of(one))
         assert seen.size == one.size and seen[0] == seen[-1] == number
-    shared_arrays.remove_folder(folder)
+    folder.remove()

@@ -113,13 +113,6 @@ def test_an_interruptible_child_answers_with_what_it_has(work: Any) -> None:
         assert child.receive(LONG) == Answer("what is known so far")
 
 
-def test_another_child_ignores_interrupts(work: Any) -> None:
-    with Child(work.polite) as child:
-        assert child.receive(LONG) == "started"
-        os.kill(child.process.pid, signal.SIGINT)
-        assert child.receive(0.3) is None
-
-
 def test_an_interrupt_during_the_start_is_raised_afterwards_and_leaves_nothing(
     work: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,9 +145,30 @@ def test_a_crash_is_seen_though_a_forked_grandchild_is_alive(work: Any) -> None:
         grandchild = child.receive(LONG)
         assert isinstance(grandchild, int)
         os.kill(child.process.pid, signal.SIGKILL)
-        assert child.receive(LONG) == Crash("ended with signal SIGKILL")
+        last = child.receive(LONG)
+        assert isinstance(last, Crash) and last.killed and "from outside (SIGKILL)" in last.how
         assert alive(grandchild)
     eventually(lambda: not alive(grandchild))
+
+
+def test_another_child_ignores_every_request_to_stop(work: Any) -> None:
+    with Child(work.echo) as child:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            child.send(number.name)
+            assert child.receive(LONG) == number.name
+            os.kill(child.process.pid, number)
+        child.send("still here")
+        assert child.receive(LONG) == "still here"
+
+
+@needs_fork
+def test_the_out_of_memory_killer_is_named(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kills = iter([7, 8])
+    monkeypatch.setattr(process, "oom_kills", lambda: next(kills))
+    with Child(work.hang, method="fork") as child:
+        assert child.receive(LONG) == "started"
+        os.kill(child.process.pid, signal.SIGKILL)
+        assert child.receive(LONG) == Crash("was ended by the kernel's out-of-memory killer", killed=True)
 
 
 def test_ready_names_those_with_messages(work: Any) -> None:

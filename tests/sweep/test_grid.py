@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.plugins import registry as room
 from foliolab.framework.sweep.grid import Grid, with_parameters
+from foliolab.framework.sweep.task import content
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,23 @@ def test_a_task_a_workload_size_and_seed(grid: Grid) -> None:
     assert len({task.words[task.words.index("--repeats") + 1] for task in tasks}) == 1
     assert pickle.loads(pickle.dumps(tasks)) == tasks
     assert tasks[0].key("v") != tasks[0].key("w"), "another FolioLab, another result"
+
+
+def test_the_key_is_of_the_content(tmp_path: Path) -> None:
+    plugin, trace = tmp_path / "mine.py", tmp_path / "one.trace"
+    keys = set()
+    for text, scheme, data in (("a", "mm-id", "x"), ("b", "mm-id", "x"), ("b", "exact", "x"), ("b", "exact", "y")):
+        plugin.write_text(text)
+        trace.write_text(data)
+        content.cache_clear()
+        made = Grid([room.load().policy(scheme)], plugins=(str(plugin),), traces=(str(trace),))
+        (task,) = made.tasks("replay")
+        keys.add(replace(task, words=("replay",)).key("v"))
+    assert len(keys) == 4
+    os.utime(trace, ns=(1, 1))
+    assert task.changed() == str(trace)
+    content.cache_clear()
+    assert task.key("v") and not task.changed()
 
 
 def test_the_other_kinds(grid: Grid) -> None:

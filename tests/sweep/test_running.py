@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from foliolab.framework.engine.engine import native_missing
@@ -20,7 +21,8 @@ from foliolab.framework.results.result import Result
 from foliolab.framework.sweep import merging, running
 from foliolab.framework.sweep.folder import Folder
 from foliolab.framework.sweep.running import State, sweep
-from foliolab.framework.sweep.task import Done, Task, TaskFailed
+from foliolab.framework.sweep.task import Done, Task, TaskFailed, TaskLost
+from foliolab.framework.verify.verifier import Verdicts, Verification
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 GRID = ("--policies", "page-mapcount,mm-id", "--workloads", "munmap,fork", "--sizes", "16K,64K", "--memory", "4M",
@@ -28,7 +30,12 @@ GRID = ("--policies", "page-mapcount,mm-id", "--workloads", "munmap,fork", "--si
 
 
 def made(nr: int) -> list[Task]:
-    return [Task(f"task {i}", ("compare", str(i))) for i in range(nr)]
+    return [Task(f"task {i}", ("verify", str(i))) for i in range(nr)]
+
+
+def verdicts(interrupted: bool = False) -> bytes:
+    one = Verification(policy="p", digest="", claims=[], findings=[], interrupted=interrupted, seconds=1, started="")
+    return msgspec.json.encode(Verdicts(verifications=[one]))
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     plan: dict[str, list[Any]] = {}
 
     def run(task: Task) -> Done:
-        what = plan[task.name].pop(0) if plan.get(task.name) else b'{"complete": true}'
+        what = plan[task.name].pop(0) if plan.get(task.name) else verdicts()
         if isinstance(what, BaseException):
             raise what
         return Done(what, 0.1, "here")
@@ -92,7 +99,7 @@ def test_a_pool_that_breaks_while_it_is_filled_is_made_anew(fake: dict[str, list
 def test_what_fails_is_named_and_the_rest_is_kept(fake: dict[str, list[Any]], tmp_path: Path) -> None:
     fake["task 0"] = [TaskFailed("task 0: ended with 4: no luck", "repeat it alone")]
     fake["task 1"] = [b"{"]
-    fake["task 2"] = [b'{"complete": false}']
+    fake["task 2"] = [verdicts(interrupted=True)]
     folder = Folder(tmp_path)
     state = sweep(made(4), folder, pool)
     assert state.done == 1 and set(state.failed) == {"task 0", "task 1", "task 2"}
@@ -101,13 +108,35 @@ def test_what_fails_is_named_and_the_rest_is_kept(fake: dict[str, list[Any]], tm
     assert sweep(made(4), folder, pool).found == 1
 
 
-def test_a_damaged_or_half_file_is_made_again(fake: dict[str, list[Any]], tmp_path: Path) -> None:
+def test_a_file_that_is_not_this_tasks_whole_result_is_made_again(fake: dict[str, list[Any]], tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    first, second = made(2)
-    folder.path_of(first).write_text('{"comp')
-    folder.path_of(second).write_text('{"complete": false}')
-    assert not folder.has(first) and not folder.has(second)
-    assert sweep([first, second], folder, pool).found == 0 and folder.has(first) and folder.has(second)
+    tasks = made(5)
+    sweep(tasks, folder, pool)
+    half, cut, other, empty, good = map(folder.path_of, tasks)
+    half.write_bytes(verdicts(interrupted=True))
+    cut.write_bytes(cut.read_bytes()[:-20])
+    other.write_bytes(good.read_bytes())
+    empty.write_bytes(b"{}")
+    assert [folder.has(task) for task in tasks] == [False] * 4 + [True]
+    assert sweep(tasks, folder, pool).found == 1 and all(map(folder.has, tasks))
+
+
+def test_a_file_that_changes_while_its_task_runs_spoils_the_result(
+    fake: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("one")
+    task = Task("task", ("verify", "x"), files=(str(plugin),))
+    monkeypatch.setattr(running, "run", lambda task: (plugin.write_text("three"), Done(verdicts(), 0.1, "here"))[1])
+    state = sweep([task], Folder(tmp_path / "out"), pool)
+    assert f"{plugin} has changed since the sweep began" in state.failed["task"]
+
+
+def test_a_task_that_is_killed_is_tried_again(fake: dict[str, list[Any]], tmp_path: Path) -> None:
+    fake["task 0"] = [TaskLost("task 0: it was killed from outside")]
+    fake["task 1"] = [TaskLost("task 1: it was killed from outside") for _ in range(20)]
+    state = sweep(made(2), Folder(tmp_path), pool)
+    assert state.done == 1 and state.failed == {"task 1": f"task 1: it was killed from outside, {running.TRIES} times"}
 
 
 def test_the_time_that_is_left(fake: dict[str, list[Any]]) -> None:

@@ -258,16 +258,16 @@ def test_what_cannot_be_recorded_says_so(tmp_path: Path) -> None:
 @linux
 def test_a_gated_command_starts_when_it_is_let_go(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    with gated(("touch", str(mark))) as (child, go):
+    with gated(("touch", str(mark))) as command:
         time.sleep(0.2)
         assert not mark.exists()
-        assert child.pid in process_tree(os.getpid())
-        go()
-        assert child.wait(10) == 0
+        assert command.pid in process_tree(os.getpid())
+        command.go()
+        assert command.process.wait(10) == 0
     assert mark.exists()
-    with gated(("touch", str(tmp_path / "other"))) as (child, _):
+    with gated(("touch", str(tmp_path / "other"))) as command:
         pass
-    assert child.poll() is not None
+    assert command.process.poll() is not None
     assert not (tmp_path / "other").exists()
 
 

@@ -61,7 +61,7 @@ def run(
     given = Result.load(bench) if bench is not None else None
     target = out or _stored(given)
     _common.writable(target)
-    scheme = found.policy(policy) if policy else _matching(found, given)
+    scheme = found.policy(policy, typed=True) if policy else _matching(found, given)
     measured = given or _bench(seed)
     modelled = Result.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed)
     for result in (measured, modelled):

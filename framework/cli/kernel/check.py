@@ -108,7 +108,7 @@ def _scheme(found: Registry, against: str | None) -> Scheme:
     from foliolab.framework.kernel import running
 
     if against is not None:
-        return found.policy(against)
+        return found.policy(against, typed=True)
     scheme = running.matching(found)
     if scheme is None:
         raise KernelError(

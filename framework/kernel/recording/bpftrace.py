@@ -12,6 +12,7 @@ from typing import Final
 
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
+from foliolab.framework.isolation.commands import kept
 from foliolab.framework.kernel.recording import tracefs
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import (
@@ -72,12 +73,12 @@ class BpftraceRecorder(Recorder):
         require_tool("bpftrace")
         with ExitStack() as stack:
             if target.command:
-                child, go = stack.enter_context(gated(target.command))
-                stack.enter_context(self._running([child.pid], "main"))
-                go()
-                wait(target, lambda: child.poll() is not None)
-                finish(child)
-                self.status = child.returncode
+                command = stack.enter_context(gated(target.command))
+                stack.enter_context(self._running([command.pid], "main"))
+                command.go()
+                wait(target, lambda: command.process.poll() is not None)
+                finish(command.process)
+                self.status = command.process.returncode
             else:
                 pids = process_tree(target.pid)
                 process = stack.enter_context(self._running(pids, "main"))
@@ -92,7 +93,7 @@ class BpftraceRecorder(Recorder):
         script.write_text(program(pids), "utf-8")
         with log.open("wb") as messages, out.open("wb") as text:
             process = subprocess.Popen(  # without bpftrace's -o, which is buffered even with -B line
-                ["bpftrace", "-B", "line", str(script)], stdin=subprocess.DEVNULL, stdout=text, stderr=messages,
+                kept(["bpftrace", "-B", "line", str(script)]), stdin=subprocess.DEVNULL, stdout=text, stderr=messages,
                 env={**os.environ, **LIMITS}, start_new_session=True,
             )  # fmt: skip
         try:

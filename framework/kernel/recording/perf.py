@@ -21,6 +21,7 @@ from typing import Final
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
+from foliolab.framework.isolation.commands import kept
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import (
     Attached,
@@ -68,7 +69,7 @@ def _largest_buffer(folder: Path) -> int:
         with log.open("wb") as messages:
             try:
                 done = subprocess.run(
-                    [*_options(perf.EVENTS, buffer, out), "--", "true"],
+                    kept([*_options(perf.EVENTS, buffer, out), "--", "true"]),
                     stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, timeout=READY_SECONDS, check=False,
                 )  # fmt: skip
             except subprocess.TimeoutExpired as fault:
@@ -121,7 +122,7 @@ class PerfRecorder(Recorder):
     def _command(self, target: Target, buffer: int) -> None:
         out = self.folder / "main.data"
         self._data.append(out)
-        process = subprocess.Popen([*_options(perf.EVENTS, buffer, out), "--", *target.command])
+        process = subprocess.Popen(kept([*_options(perf.EVENTS, buffer, out), "--", *target.command]))
         try:
             wait(target, lambda: process.poll() is not None)
         finally:
@@ -136,7 +137,7 @@ class PerfRecorder(Recorder):
         log, out = self.folder / f"{name}.log", self.folder / f"{name}.data"
         with log.open("wb") as messages:
             process = subprocess.Popen(
-                [*_options(events, buffer, out), *scope, "-D", "-1", f"--control=fifo:{control},{answer}"],
+                kept([*_options(events, buffer, out), *scope, "-D", "-1", f"--control=fifo:{control},{answer}"]),
                 stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True,
             )  # fmt: skip
         # FolioLab keeps both FIFOs open for reading and writing, so that no open blocks and no read sees an end of file
@@ -168,7 +169,7 @@ class PerfRecorder(Recorder):
         args = ["perf", "script", "--ns", "-f", "-F", perf.FIELDS, "--show-lost-events", "-i", str(data)]
         with log.open("wb") as messages:
             process = subprocess.Popen(
-                args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages, text=True,
+                kept(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages, text=True,
                 encoding="utf-8", errors="replace",
             )  # fmt: skip
         try:

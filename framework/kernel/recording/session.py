@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from foliolab.framework import host
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Alloc, Cached, Enter, Fault, Leave, Record
 from foliolab.framework.errors import KernelError, UsageError
+from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel import guards, running, settings
 from foliolab.framework.kernel.recording import probe, snapshots, tracefs
 from foliolab.framework.kernel.recording.snapshots import Snapshot
@@ -54,8 +54,8 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
     parent = Path(out).absolute().parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"there is no folder {parent} that can be written to", "choose another with -o")
-    with tempfile.TemporaryDirectory(prefix=".foliolab-record-", dir=parent) as folder:
-        recorder = probe.RECORDERS[method](Path(folder))
+    with scratch(parent) as folder:
+        recorder = probe.RECORDERS[method](folder)
         start: list[Snapshot] = []
         notes: list[str] = []
         header, counters = _header(target, method), _counters()

@@ -186,11 +186,11 @@ class SnapshotRecorder(Recorder):
         with (self.folder / "main.jsonl").open("w", encoding="utf-8") as file:
             file.write(json.dumps({"foliolab": snapshots.MAGIC, "version": snapshots.VERSION}) + "\n")
             if target.command:
-                with gated(target.command) as (child, go):
-                    go()
-                    self._follow(target, file, child.pid, lambda: child.poll() is not None)
-                    finish(child)
-                self.status = child.returncode
+                with gated(target.command) as command:
+                    command.go()
+                    self._follow(target, file, command.pid, lambda: command.process.poll() is not None)
+                    finish(command.process)
+                self.status = command.process.returncode
             else:
                 self._follow(target, file, target.pid, lambda: not (PROC / str(target.pid)).exists())
         self.notes.append(

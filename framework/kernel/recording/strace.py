@@ -9,6 +9,7 @@ from typing import Final
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import KernelError
+from foliolab.framework.isolation.commands import kept
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import (
     Attached,
@@ -36,7 +37,7 @@ class StraceRecorder(Recorder):
         log = self.folder / "trial.log"
         with log.open("wb") as messages:
             done = subprocess.run(
-                ["strace", *OPTIONS, "-o", str(self.folder / "trial.txt"), "true"],
+                kept(["strace", *OPTIONS, "-o", str(self.folder / "trial.txt"), "true"]),
                 stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, timeout=TRIAL_SECONDS, check=False,
             )  # fmt: skip
         if done.returncode:
@@ -47,7 +48,7 @@ class StraceRecorder(Recorder):
     def run(self, target: Target, attached: Attached) -> None:
         require_tool("strace")
         traced = target.command or [word for pid in process_tree(target.pid) for word in ("-p", str(pid))]
-        process = subprocess.Popen(["strace", *OPTIONS, "-o", str(self.folder / "main.txt"), *traced])
+        process = subprocess.Popen(kept(["strace", *OPTIONS, "-o", str(self.folder / "main.txt"), *traced]))
         try:
             wait(target, lambda: process.poll() is not None)
         finally:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import KernelError, UsageError
+from foliolab.framework.isolation.commands import kept
+from foliolab.framework.isolation.signals import STOPS
 
 PROC: Path = Path("/proc")
 POLL: Final = 0.05
@@ -24,12 +25,6 @@ STOP_SECONDS: Final = 5.0
 
 Attached = Callable[[list[int]], object]
 """Called with the PIDs of processes that are recorded from now on and have mapped memory before."""
-
-GATE: Final = "import os, sys\nif os.read(int(sys.argv[1]), 1):\n    os.execvp(sys.argv[2], sys.argv[2:])\n"
-"""A program that waits for a byte and then executes the command.
-
-bpftrace and the snapshots follow a process by its PID, so they need the PID before the command's first event.
-"""
 
 
 @dataclass(frozen=True)
@@ -103,61 +98,74 @@ def require_tool(name: str, package: str = "") -> str:
     return path
 
 
+@dataclass(frozen=True)
+class Gated:
+    """A command that waits until `go` is called.
+
+    bpftrace and the snapshots follow a process by its PID, so they need the PID before the command's first event.
+
+    Attributes:
+        process: ends with the command, and with its exit status.
+        pid: the command's own.
+    """
+
+    process: subprocess.Popen[bytes]
+    pid: int
+    go: Callable[[], object]
+
+
 @contextmanager
-def gated(command: tuple[str, ...]) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], None]]]:
-    """Start a command that waits (see GATE); yields its process and the function that lets it run."""
-    read, write = os.pipe()
-    try:
-        child = subprocess.Popen(  # the caller waits for it
-            [sys.executable, "-I", "-S", "-c", GATE, str(read), *command], pass_fds=(read,)
-        )
-    finally:
-        os.close(read)
-    opened = [write]
-
-    def go() -> None:
-        os.write(write, b"x")
-        os.close(opened.pop())
-
-    try:
-        yield child, go
-    finally:
-        for fd in opened:
-            os.close(fd)
-        finish(child)
+def gated(command: tuple[str, ...]) -> Iterator[Gated]:
+    """Start a command that waits; it ends with the context."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(kept(command, theirs.fileno()), pass_fds=(theirs.fileno(),))
+        try:
+            yield Gated(process, int(ours.recv(32) or 0), lambda: ours.send(b"x"))
+        finally:
+            ours.close()
+            finish(process)
 
 
 def finish(
     process: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM, seconds: float = STOP_SECONDS
 ) -> bool:
-    """End a process: send it the signal `first`, and SIGKILL after some seconds. False if it had to be killed."""
+    """End a kept command: send it the signal `first`, and kill it after some seconds. False if it had to be killed."""
+    for number in (first, signal.SIGUSR2):  # the keeper's END_ALL
+        if process.poll() is None:
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+                return number == first
     if process.poll() is None:
-        process.send_signal(first)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return False
+        process.kill()
+        process.wait()
+        return False
     return True
 
 
 @contextmanager
-def interruptible() -> Iterator[list[bool]]:
-    """Ctrl-C ends the recording and not FolioLab: it only adds an element to the list that this yields."""
-    pressed: list[bool] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(True))
+def interruptible() -> Iterator[list[int]]:
+    """SIGINT, SIGTERM and SIGHUP end the recording and not FolioLab: each only adds its number to a list."""
+    stops: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: stops.append(number))
+        for number in STOPS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
-        yield pressed
+        yield stops
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait(target: Target, done: Callable[[], bool], tick: Callable[[], object] = lambda: None) -> None:
-    """Wait until `done`, until the target's time is over, or until Ctrl-C; call `tick` repeatedly meanwhile."""
+    """Wait until `done`, until the target's time is over, or until a signal; call `tick` repeatedly meanwhile."""
     end = time.monotonic() + target.seconds if target.seconds else None
-    with interruptible() as pressed:
-        while not done() and not pressed and (end is None or time.monotonic() < end):
+    with interruptible() as stops:
+        while not done() and not stops and (end is None or time.monotonic() < end):
             tick()
             time.sleep(POLL)
 

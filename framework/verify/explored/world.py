@@ -8,6 +8,7 @@ from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import entrypoints, zone
+from foliolab.framework.engine.declared import is_limited, refuse
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
@@ -88,6 +89,7 @@ class World:
     Raises:
         UsageError: two threads use the same MM, or there are too many threads.
         ModelError: the modelled kernel refuses an operation.
+        BeyondDeclared: together, the threads may map the folio more often than the policy declares.
         PluginError: a thread that runs alone makes the policy fail.
     """
 
@@ -110,10 +112,12 @@ class World:
         reserves = [self._reserve(operations) for operations in threads]
         self.base = self.machine.snapshot()
         self.words: list[int] = self.base.view("int64").tolist()
+        self._peaks = 0
         self.programs = tuple(
             ThreadProgram(self._calls(t, operations), self.mms[t], self.machine.map.cpus[t], reserves[t])
             for t, operations in enumerate(threads)
         )
+        refuse(self.machine, self._mapped() + self._peaks)
         self.machine.cpu = 0
         where = self.machine.map
         self.tables = (where.pgds[0], where.pmds[0], where.scratch)
@@ -157,12 +161,15 @@ class World:
         machine = self.machine
         machine.cpu = thread
         found: list[Call] = []
+        before = peak = self._mapped()
         for number, operation in enumerate(operations):
             parts = machine.bind_operation(operation).entries
             for i, (function, numbers) in enumerate(parts):
                 found.append(Call(function, numbers, operation, number, i == 0, i == len(parts) - 1))
-            if number < len(operations) - 1:
+            if number < len(operations) - 1 or is_limited(machine):
                 self._apply(operation)
+                peak = max(peak, self._mapped())
+        self._peaks += peak - before
         machine.restore(self.base)
         return tuple(found)
 
@@ -178,6 +185,10 @@ class World:
         head, pages = self.folio
         frame = (entry >> PFN_SHIFT) & ((1 << 40) - 1)
         return bool(entry & PTE_PRESENT) and head <= frame < head + pages
+
+    def _mapped(self) -> int:
+        """All mappings of the folio now; 0 if no number of them goes beyond what the policy declares."""
+        return sum(map(self.mappings, range(self.shape.nr_mms))) if is_limited(self.machine) else 0
 
     def mappings(self, mm: int) -> int:
         """The number of PTEs and PMDs of an MM that map the folio now."""

@@ -11,11 +11,13 @@ from typing import Final
 
 import numpy as np
 
+from foliolab.framework.engine.declared import is_limited
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_lru_batch, PG_pagecache, PG_swapcache
 from foliolab.framework.engine.truth import heads_of
+from foliolab.framework.errors import BeyondDeclared
 from foliolab.framework.machine.layout import PMD_ORDER
 
 KINDS: Final = (
@@ -56,6 +58,15 @@ class Chooser:
 
     def choose(self, kind: str, a: int, b: int, c: int, d: int) -> Operation | None:
         """The operation of a kind that four numbers choose; None if no operation of that kind is possible."""
+        operation = self._chosen(kind, a, b, c, d)
+        if operation is not None and is_limited(self.machine):
+            try:
+                self.machine.bind_operation(operation)
+            except BeyondDeclared:
+                return None
+        return operation
+
+    def _chosen(self, kind: str, a: int, b: int, c: int, d: int) -> Operation | None:
         if kind == "create":
             return self._create(a, b)
         if kind in _WITHOUT_MM:

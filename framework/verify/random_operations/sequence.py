@@ -46,16 +46,17 @@ def scenes(scheme: Scheme) -> list[Scene]:
     """The scenes for a policy: few and many MMs with small folios, folios mapped by PMDs, the largest folios."""
     largest = scheme.policy.max_order
     small = tuple(order for order in (0, 2, 3, 4) if order <= largest)
-    top = min(largest, 4)
+    top, most = min(largest, 4), scheme.max_mm_id
     few, two, many = (
-        Scene(Shape(512, mms, 32, max_order=top), small, 50, share) for mms, share in ((3, 4), (2, 2), (8, 2))
+        Scene(Shape(512, min(mms, most), 32, max_order=top), small, 50, share)
+        for mms, share in ((3, 4), (2, 2), (8, 2))
     )
     found = [few]
     if largest >= PMD_ORDER and "pmd" in scheme.capabilities:
-        found.append(Scene(Shape(4096, 3, 2 * PTRS_PER_PTE), (*small, PMD_ORDER), 25, 3))
+        found.append(Scene(Shape(4096, min(3, most), 2 * PTRS_PER_PTE), (*small, PMD_ORDER), 25, 3))
     found += [two, many]
     if largest > top:
-        found.append(Scene(Shape(4 << largest, 3, 2 << largest, max_order=largest), (2, largest), 10, 1))
+        found.append(Scene(Shape(4 << largest, min(3, most), 2 << largest, max_order=largest), (2, largest), 10, 1))
     return found
 
 

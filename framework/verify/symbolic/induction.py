@@ -72,12 +72,13 @@ class _PageTables:
         self.mm, self.nr, self.parent = unrolling.mm_id(0), unrolling.nr(0), unrolling.mm_id(1)
         self.any_mms = [unrolling.mm_id(2), unrolling.mm_id(3)]
         self.pages = unrolling.pages
+        self.most = min(MAX_MAPPINGS, unrolling.scheme.policy.max_mappings)
         self.largest = 1 << unrolling.largest
         self.owners = [
             (self.mm if i == 0 else term.var(f"idheld{i}", 1, unrolling.scheme.max_mm_id), self._count(f"held{i}"))
             for i in range(owners)
         ]
-        self.total = term.add(*(count for _, count in self.owners)) if owners else term.var("total", 0, MAX_MAPPINGS)
+        self.total = term.add(*(count for _, count in self.owners)) if owners else term.var("total", 0, self.most)
         self._counts: dict[Term, Term] = {}
 
     def _count(self, name: str) -> Term:
@@ -123,7 +124,7 @@ class _PageTables:
             yield algebra.not_(algebra.eq(self.parent, self.mm))
             yield algebra.le(self.nr, self.mapped(self.parent))
         if kind != UNMAP:
-            yield algebra.le(term.add(self.total, self.nr), term.const(MAX_MAPPINGS))
+            yield algebra.le(term.add(self.total, self.nr), term.const(self.most))
 
 
 class Induction:

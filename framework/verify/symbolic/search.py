@@ -230,7 +230,8 @@ class _ClassSearch:
         ids = [mm_id for mm_id, _ in self.mappings]
         different = [algebra.not_(algebra.eq(a, b)) for i, a in enumerate(ids) for b in ids[:i]]
         fits = [algebra.le(count, self.unrolling.pages) for _, count in self.mappings]
-        given = [*different, *fits, self._pages_of_class()]
+        within = self.unrolling.within([count for _, count in self.mappings])
+        given = [*different, *fits, within, self._pages_of_class()]
         if self.folios.anon:
             given.append(algebra.le(term.const(1), self.mappings[0][1]))
         for key, query in self.queries.items():

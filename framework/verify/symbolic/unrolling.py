@@ -200,6 +200,11 @@ class Unrolling:
             self.paths.state = before
         self.space.widen_unknown(before)
 
+    def within(self, counts: list[Term]) -> Term:
+        """These numbers of mappings, each at most that of the largest folio's pages, are as many as are declared."""
+        most = self.scheme.policy.max_mappings
+        return term.TRUE if len(counts) << self.largest <= most else algebra.le(term.add(*counts), term.const(most))
+
     def _legal(self, kind: Term, kinds: tuple[int, ...], mm_id: Term, nr: Term) -> Term:
         """The kernel could do the step."""
         count = self.count(mm_id)
@@ -217,6 +222,9 @@ class Unrolling:
                     for step in self.steps
                 )
                 rule = algebra.all_(algebra.eq(count, term.const(0)), algebra.any_(*parents))
+            if value != UNMAP:
+                changes = [step.change for step in self.steps]
+                rule = algebra.all_(rule, self.within([*changes, *(held for _, held in self.mappings), nr]))
             rules.append(algebra.any_(algebra.not_(algebra.eq(kind, term.const(value))), rule))
         return algebra.all_(*rules)
 

@@ -1,0 +1,22 @@
+"""Commands that FolioLab starts: recording tools, recorded programs, and itself for a task of a sweep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+KEEPER: Final = Path(__file__).with_name("keeper.py")
+
+
+def kept(command: Sequence[str], gate: int = -1) -> list[str]:
+    """The words that start a command which ends, with all its descendants, when this process ends (see `keeper`).
+
+    Args:
+        gate: a descriptor to pass on; the command's process writes its PID there and waits for a byte. -1: none.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", os.fspath(KEEPER), str(os.getpid()), str(gate), *command]

@@ -1,0 +1,122 @@
+"""A program between FolioLab and a command: when either ends, it ends the command with all its descendants.
+
+    python -I -S keeper.py PARENT GATE COMMAND...
+
+The keeper has the same exit status as the command, and passes on the signals that PARENT sends it; END_ALL from PARENT
+ends all at once. GATE is -1, or a
+descriptor: the command's process writes its PID there and waits for a byte before it executes the command. A command
+that runs `a & b &`, double-forks or starts a session cannot leave the keeper: orphans become its children
+(PR_SET_CHILD_SUBREAPER). This file imports little, since it starts before each recorded command.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from contextlib import suppress
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+PARENT_ENDED, END_ALL = signal.SIGUSR1, signal.SIGUSR2
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOOK_SECONDS = 0.5
+MOST_SECONDS = 5.0
+"""How long to try to end the descendants: another user's, such as those of sudo, cannot be killed."""
+
+libc = ctypes.CDLL(None)
+
+
+def execute(command: list[str], keeper: int, gate: int) -> None:
+    """Become the command."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != keeper:
+        os._exit(1)
+    if gate >= 0:
+        os.write(gate, b"%d\n" % os.getpid())
+        if not os.read(gate, 1):
+            os._exit(1)
+        os.close(gate)
+    try:
+        os.execvp(command[0], command)
+    except OSError as fault:
+        os.write(2, f"{command[0]}: {fault.strerror}\n".encode(errors="replace"))
+        os._exit(127)
+
+
+def descendants() -> list[int]:
+    """The PIDs of all processes below this one."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
+        found |= more
+    return list(found - {os.getpid()})
+
+
+def end_all() -> None:
+    """Kill all descendants, those too that are started meanwhile, and wait for their end."""
+    until = time.monotonic() + MOST_SECONDS
+    while (pids := descendants()) and time.monotonic() < until:
+        for pid in pids:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        ended(0)
+        time.sleep(0.005)
+
+
+def ended(child: int) -> int | None:
+    """Reap what has ended; the wait status of the command if it has."""
+    status = None
+    with suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            if found[0] == child:
+                status = found[1]
+    return status
+
+
+def main() -> None:
+    """Start the command, and wait until it or the parent ends."""
+    parent, gate, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    expected = {PARENT_ENDED, END_ALL, signal.SIGCHLD, *PASSED_ON}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(PR_SET_PDEATHSIG, PARENT_ENDED, 0, 0, 0)
+    keeper = os.getpid()
+    child = os.fork()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        execute(command, keeper, gate)
+    if gate >= 0:
+        os.close(gate)
+    status = None
+    while status is None and os.getppid() == parent:  # PARENT_ENDED also comes when only a thread of it ends
+        info = signal.sigtimedwait(expected, LOOK_SECONDS)
+        if info is not None and info.si_pid == parent:  # a terminal sends Ctrl-C to the command itself
+            if info.si_signo == END_ALL:
+                break
+            if info.si_signo in PASSED_ON:
+                os.kill(child, info.si_signo)
+        status = ended(child)
+    end_all()
+    leave(os.waitstatus_to_exitcode(1 << 8 if status is None else status))
+
+
+def leave(code: int) -> None:
+    """End as the command has ended: with its exit code, or by its signal, without a second core file."""
+    if code < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
+        os.kill(os.getpid(), -code)
+    os._exit(code & 0xFF)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""SIGINT, SIGTERM and SIGHUP in the program's own process: each raises KeyboardInterrupt, so that results are kept.
+
+Python raises the exception wherever the main thread happens to be. In two kinds of code the exception is lost, and
+the program goes on as if nothing had happened:
+
+- While a module is imported: Cython's modules ignore exceptions there, and importlib's own callbacks do. The handler
+  therefore waits until the import is over, at most IMPORT_SECONDS, and then raises.
+- In a finalizer or a weak reference's callback: Python prints the exception and forgets it. It is raised again.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+STOPS: Final = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows has no SIGHUP
+"""The signals that ask a process to stop."""
+IMPORT_SECONDS: Final = 2.0
+"""A plugin's import can hang; a signal ends it after this time."""
+RETRY_SECONDS: Final = 0.02
+
+_received: list[int] = []
+"""The signals that raised KeyboardInterrupt."""
+
+
+def received() -> int:
+    """The first signal that raised KeyboardInterrupt in a `stops_kept`; 0: none."""
+    return _received[0] if _received else 0
+
+
+@contextmanager
+def stops_kept() -> Iterator[None]:
+    """Make sure that SIGINT, SIGTERM and SIGHUP in the block raise KeyboardInterrupt in the main thread.
+
+    In another thread nothing changes. A signal that is ignored, as by nohup, or handled already stays so.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    taken = {
+        number: before
+        for number in STOPS
+        if (before := signal.getsignal(number))
+        is (signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    }
+    if not in_main or not taken:
+        yield
+        return
+    hook = sys.unraisablehook
+    first = 0.0  # when the signal that waits arrived
+
+    def on_stop(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        now = time.monotonic()
+        first = first or now
+        if _is_importing(frame) and now - first < IMPORT_SECONDS:
+            _send_again(number)
+            return
+        first = 0.0
+        _received.append(number)
+        raise KeyboardInterrupt
+
+    def on_unraisable(args: UnraisableHookArgs, /) -> None:
+        if issubclass(args.exc_type, KeyboardInterrupt):
+            _send_again(_received.pop() if _received else signal.SIGINT)
+        else:
+            hook(args)
+
+    _received.clear()
+    for number in taken:
+        signal.signal(number, on_stop)
+    sys.unraisablehook = on_unraisable
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for number, before in taken.items():
+            signal.signal(number, before)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int) -> None:
+    # threading.Thread takes a lock that the interrupted code may hold.
+    _thread.start_new_thread(_send_later, (number,))
+
+
+def _send_later(number: int) -> None:
+    time.sleep(RETRY_SECONDS)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,87 @@
+"""Ctrl-C is not lost in code that ignores exceptions: imports, and callbacks of weak references."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+import weakref
+from pathlib import Path
+
+import pytest
+
+from foliolab.framework.isolation.signals import IMPORT_SECONDS, received, stops_kept
+
+PATIENCE = 60.0
+
+
+def interrupt(number: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
+
+
+def wait() -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_outside_of_an_import_is_raised_at_once(number: int) -> None:
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), stops_kept():
+            interrupt(number)
+        assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
+        assert received() == number
+    finally:
+        signal.signal(number, before)
+
+
+def test_ctrl_c_in_an_import_that_ignores_exceptions_is_raised_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    lost = True\n"
+    (tmp_path / "ignores_all.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt), stops_kept():
+        module = importlib.import_module("ignores_all")
+        wait()
+    assert not hasattr(module, "lost")
+    del sys.modules["ignores_all"]
+
+
+def test_ctrl_c_ends_an_import_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = f"import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep({PATIENCE + IMPORT_SECONDS})\n"
+    (tmp_path / "hangs.py").write_text(loop + "ended = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt), stops_kept():
+        importlib.import_module("hangs")
+    assert "hangs" not in sys.modules
+
+
+def test_ctrl_c_in_a_callback_is_raised_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    class Thing:
+        pass
+
+    thing = Thing()
+    reference = weakref.ref(thing, lambda dead: interrupt())
+    hook = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), stops_kept():
+        del thing
+        gc.collect()
+        wait()
+    assert reference() is None
+    assert sys.unraisablehook is hook
+    assert capsys.readouterr().err == ""
+
+
+def test_another_handler_stays() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stops_kept():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
