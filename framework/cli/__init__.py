@@ -24,12 +24,8 @@ import typer
 
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
-<<<<<<< HEAD
 from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
-=======
-from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.isolation import signals
->>>>>>> main
 
 __all__ = ["application", "main"]
 

@@ -8,11 +8,8 @@ written; 0 the law holds now, so that the file can serve as a test of the policy
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import os
-=======
 import shlex
->>>>>>> main
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,27 +88,12 @@ def _scheme(found: Registry, example: Counterexample, file: Path, loaded: bool) 
     Raises:
         UsageError: the policy is not here.
     """
-<<<<<<< HEAD
-    if plugin or not example.plugin:
-        return list(plugin or ())
-    path = Path(example.plugin)
-    if not os.path.exists(path):
-        raise UsageError(
-            f"the policy {example.policy} came from the plugin file {path}, which is gone",
-            "name its present path: --plugin FILE",
-        )
-    return [path]
-
-
-def _scheme(found: Registry, example: Counterexample, file: Path) -> Scheme:
-=======
->>>>>>> main
     try:
         return found.policy(example.policy)
     except UsageError as fault:
         if not example.plugin or loaded:
             raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
-        if not Path(example.plugin).exists():
+        if not os.path.exists(example.plugin):
             raise UsageError(
                 f"the policy {example.policy} came from the plugin file {example.plugin}, which is gone",
                 "name its present path: --plugin FILE",

@@ -8,13 +8,9 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final
 
-<<<<<<< HEAD
 from foliolab.framework import intake
-from foliolab.framework.errors import UsageError
-=======
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError, UsageError
->>>>>>> main
 from foliolab.framework.plugins.selection import PAGE, parse_memory, size_text, split
 from foliolab.framework.results.comparison import rounds_needed
 from foliolab.framework.run.request import RunRequest
