@@ -320,6 +320,8 @@ def load(path: str | os.PathLike[str]) -> list[TextRecord]:
             raise TypeError(f"schema {intake.excerpt(str(schema))} is no number")
         if schema > SCHEMA:
             raise ResultFileError(f"the findings {path} are of schema {schema}, this FolioLab reads up to {SCHEMA}")
+        if not isinstance(data["records"], list):
+            raise TypeError("records are no list")
         return [_record(one) for one in data["records"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ResultFileError(
