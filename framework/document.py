@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import msgspec
 
 from foliolab.framework import intake
-from foliolab.framework.errors import ResultFileError, UsageError
+from foliolab.framework.errors import NotWritten, ResultFileError, UsageError
 
 Number = Annotated[int, msgspec.Meta(ge=-intake.LARGEST, le=intake.LARGEST)]
 """An integer of a file."""
@@ -26,35 +29,65 @@ Name = Annotated[str, msgspec.Meta(max_length=1000)]
 LARGEST_KIB: Final = 1 << 20
 SizeKib = Annotated[int, msgspec.Meta(ge=4, le=LARGEST_KIB)]
 """A folio size in KiB."""
+SUFFIX: Final = ".tmp"
+"""The end of a temporary file's name."""
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that at any time it is either the old one or the complete new one.
 
     Raises:
-        ResultFileError: the file cannot be written.
+        NotWritten: the file cannot be written.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            Path(path).write_bytes(data)  # a pipe or a terminal must not be replaced by a file
-            return
         target = Path(os.path.realpath(path))
-        fresh = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)  # a pipe or a terminal must not be replaced by a file
+            return
+        handle, fresh = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target, os.getpid()), suffix=SUFFIX)
         try:
-            with fresh.open("wb") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            os.chmod(fresh, _mode(target))
             os.replace(fresh, target)
         except BaseException:
             with suppress(OSError):
-                fresh.unlink()
+                os.unlink(fresh)
             raise
+        _remove_abandoned(target)
     except OSError as error:
-        raise ResultFileError(
+        raise NotWritten(
             f"{os.fspath(path)} cannot be written: {error.strerror or error}",
-            "choose a file in a folder that exists and that you may write to",
+            "choose a file in a folder that exists, has room, and that you may write to",
         ) from error
+
+
+def _prefix(target: Path, pid: int | str) -> str:
+    name = os.fsdecode(os.fsencode(target.name)[:150])  # the name of the temporary file has at most 255 bytes
+    return f".{name}.{pid}-"
+
+
+def _mode(target: Path) -> int:
+    """The permissions that the target has, or would get if it were opened for writing."""
+    with suppress(OSError):
+        return stat.S_IMODE(target.stat().st_mode)
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+@cache
+def _remove_abandoned(target: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote this file; once in a process."""
+    start, processes = _prefix(target, "")[:-1], Path("/proc")
+    with suppress(OSError):
+        for name in os.listdir(target.parent):
+            pid = name[len(start) :].partition("-")[0]
+            is_temporary = name.startswith(start) and name.endswith(SUFFIX) and pid.isdecimal()
+            if is_temporary and (processes / "self").exists() and not (processes / pid).exists():
+                (target.parent / name).unlink()
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,7 +115,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Write the file, atomically. Names of files that are not UTF-8 are written with backslashes.
 
         Raises:
-            ResultFileError: the file cannot be written.
+            NotWritten: the file cannot be written.
         """
         try:
             data = msgspec.json.encode(self)

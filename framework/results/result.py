@@ -8,12 +8,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from foliolab.framework.document import Count, Name, Number, SizeKib
-from foliolab.framework.errors import ExitCode
+from foliolab.framework.errors import ExitCode, UsageError
 from foliolab.framework.results.run_result import RunResult
 
-Status = Literal["measured", "failed", "skipped"]
 MOST_CASES: Final = 20_000
-"""The most cases that a result may ask for: each becomes a row of every report."""
+"""The most cases of a request that are shown, unless so many were measured."""
+Status = Literal["measured", "failed", "skipped"]
 MOST_ROUNDS: Final = 10_000
 """The most samples of a cell: statistics draw thousands of times as many."""
 Samples = Annotated[list[float], msgspec.Meta(max_length=MOST_ROUNDS)]
@@ -49,8 +49,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"the baseline {self.baseline} is not one of the policies")
         if not 0 <= self.seed < 1 << 63:
             raise ValueError(f"the seed {self.seed} is not from 0 to 2^63 - 1")
-        if (cases := len(self.workloads) * len(self.sizes) * len(self.policies)) > MOST_CASES:
-            raise ValueError(f"workloads × sizes × policies are {cases:,} cases, more than {MOST_CASES:,}")
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,13 +125,40 @@ class Result(RunResult, frozen=True, kw_only=True):
     failures: list[Failure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
 
+    def asked(self) -> list[tuple[str, int, str]]:
+        """The keys of all cases that the request asked for, in its order.
+
+        Raises:
+            UsageError: nearly nothing of a very large request is there. A few bytes can ask for millions of cases.
+        """
+        config = self.config
+        workloads, sizes = dict.fromkeys(config.workloads), dict.fromkeys(config.sizes)
+        policies = dict.fromkeys(config.policies)
+        asked = len(workloads) * len(sizes) * len(policies)
+        if asked > max(MOST_CASES, 4 * len(self.cells)):
+            raise UsageError(
+                f"the result was asked for {asked:,} cases and has {len(self.cells):,} of them",
+                f"name fewer policies, workloads or sizes: {MOST_CASES:,} cases can be shown",
+            )
+        return [(workload, size, policy) for workload in workloads for size in sizes for policy in policies]
+
+    @property
+    def lost(self) -> list[str]:
+        cells, sentences = {cell.key: cell for cell in self.cells}, []
+        for key in self.asked():
+            cell = cells.get(key)
+            why = cell.reason if cell else ""
+            if cell and (cell.samples if cell.status == "measured" else cell.status == "skipped" and why):
+                continue  # where a workload does not apply, nothing is lost
+            sentences.append(f"{key[0]}, {key[1]} KiB, {key[2]}: {why or 'the run did not get to it'}")
+        return sentences
+
     def __post_init__(self) -> None:
-        workloads, sizes, policies = (
-            set(one) for one in (self.config.workloads, self.config.sizes, self.config.policies)
-        )
-        found: set[tuple[str, int, str]] = set()
+        config = self.config
+        workloads, sizes, policies = set(config.workloads), set(config.sizes), set(config.policies)
+        seen: set[tuple[str, int, str]] = set()
         for cell in self.cells:
-            asked = cell.workload in workloads and cell.size_kib in sizes and cell.policy in policies
-            if not asked or cell.key in found:
+            known = cell.workload in workloads and cell.size_kib in sizes and cell.policy in policies
+            if not known or cell.key in seen:
                 raise ValueError(f"{', '.join(map(str, cell.key))}: not in the request, or there twice")
-            found.add(cell.key)
+            seen.add(cell.key)
