@@ -73,8 +73,12 @@ def _add_from_entry_points(app: typer.Typer, taken: Container[object]) -> None:
             if found.name in taken:
                 raise ValueError("FolioLab has a verb of that name")
             app.command(found.name, help=module.__doc__, no_args_is_help=False)(module.run)
-        except Exception as fault:  # another package's code can raise anything
-            _say(f"foliolab: the verb {found.name} of {found.value} is left out: {fault}", "remove or repair it")
+        except (Exception, SystemExit) as fault:  # another package's code can raise anything
+            from foliolab.framework.plugins.discovery import text_of
+
+            _say(
+                f"foliolab: the verb {found.name} of {found.value} is left out: {text_of(fault)}", "remove or repair it"
+            )
 
 
 def _add_verbs(app: typer.Typer, package: ModuleType) -> None:

@@ -16,8 +16,6 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba import types
-from numba.core.errors import NumbaError, UnsupportedBytecodeError
-from numba.core.registry import cpu_target
 
 from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes, objectcode
@@ -25,6 +23,7 @@ from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.codegen import CALLEE, SHARED, callee, own_code_generator
 from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.numba_parts import NumbaError, UnsupportedBytecodeError, cpu_target
 from foliolab.framework.machine.primitives import require_all
 
 NATIVE_FORMS: Final = (addressing, lowering)

@@ -54,3 +54,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     exit_uncertainty_ns: Count = 0
     mms: list[AddressSpace] = []
     notes: list[str] = []
+
+    def __post_init__(self) -> None:
+        """Escape what UTF-8 cannot hold: the arguments of a command may be any bytes."""
+        if not self.command.isascii():
+            text = self.command.encode("utf-8", "backslashreplace").decode()
+            msgspec.structs.force_setattr(self, "command", text)

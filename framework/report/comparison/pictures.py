@@ -8,6 +8,7 @@ from typing import Final
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.escaping import visible
+from foliolab.framework.isolation.safepath import elsewhere
 from foliolab.framework.report.comparison.matrix import Matrix
 from foliolab.framework.report.comparison.svg import HUES
 from foliolab.framework.report.words import size_text
@@ -30,8 +31,9 @@ def draw(found: Matrix, form: str) -> bytes:
         UsageError: matplotlib is not installed, or there is no curve.
     """
     try:
-        import matplotlib
-        from matplotlib.figure import Figure
+        with elsewhere():  # matplotlib evaluates parts of a `matplotlibrc` there
+            import matplotlib
+            from matplotlib.figure import Figure
     except ImportError as fault:
         raise UsageError(
             f"pictures need matplotlib: {fault}", "pip install 'foliolab[report]', or --format html"
