@@ -125,6 +125,10 @@ class Result(RunResult, frozen=True, kw_only=True):
     failures: list[Failure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
 
+    def check(self) -> None:
+        """Refuse a request that cannot be shown; see `asked`."""
+        self.asked()
+
     def asked(self) -> list[tuple[str, int, str]]:
         """The keys of all cases that the request asked for, in its order.
 
