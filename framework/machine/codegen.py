@@ -15,11 +15,19 @@ from typing import Any, Final
 import llvmlite.binding as llvm
 import numba
 from numba import types
-from numba.core import compiler, typed_passes, untyped_passes
-from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
-from numba.core.registry import cpu_target
+
+from foliolab.framework.machine.numba_parts import (
+    JITCodeLibrary,
+    JITCPUCodegen,
+    LoweringPass,
+    PassManager,
+    compiler,
+    cpu_target,
+    global_compiler_lock,
+    register_pass,
+    typed_passes,
+    untyped_passes,
+)
 
 OPTIMIZATION: Final = 1
 """Above 1, LLVM peels loops that mostly run a few times, which gcc's -O2 does not do and which costs."""

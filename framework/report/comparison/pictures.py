@@ -8,6 +8,7 @@ from typing import Final
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.escaping import visible
+from foliolab.framework.isolation.safepath import elsewhere
 from foliolab.framework.report.comparison.matrix import Matrix
 from foliolab.framework.report.comparison.svg import HUES
 from foliolab.framework.report.words import size_text
@@ -16,8 +17,8 @@ MARKERS: Final = "osD^vPX*"
 STYLES: Final = ("-", "--", ":", "-.")
 COLUMNS: Final = 3
 DPI: Final = 200
-MOST: Final = 99
-"""More workloads, or more policies, make no picture that anybody can look at."""
+MOST_CURVES: Final = 300
+"""More curves, policies × workloads, make no picture that anybody can look at."""
 LONGEST: Final = 60
 """Longer names are cut."""
 
@@ -32,8 +33,9 @@ def draw(found: Matrix, form: str) -> bytes:
         UsageError: matplotlib is not installed, or there is no curve.
     """
     try:
-        import matplotlib
-        from matplotlib.figure import Figure
+        with elsewhere():  # matplotlib evaluates parts of a `matplotlibrc` there
+            import matplotlib
+            from matplotlib.figure import Figure
     except ImportError as fault:
         raise UsageError(
             f"pictures need matplotlib: {fault}", "pip install 'foliolab[report]', or --format html"
@@ -43,9 +45,8 @@ def draw(found: Matrix, form: str) -> bytes:
     drawn = [one for one in found.workloads if any(found.cells[p, one].curve for p in found.policies if p != baseline)]
     if not drawn:
         raise UsageError("there is nothing to draw: no policy was measured beside the baseline", "see --format md")
-    for what, names in (("workloads", drawn), ("policies", found.policies)):
-        if len(names) > MOST:
-            raise UsageError(f"{len(names)} {what} are too many for a picture; at most {MOST} fit", "see --format html")
+    if len(drawn) * len(found.policies) > MOST_CURVES:
+        raise UsageError(f"a picture has room for {MOST_CURVES} curves, policies × workloads", "see --format html")
     columns = min(COLUMNS, len(drawn))
     lines = ceil(len(drawn) / columns)
     usual = {"svg.hashsalt": "foliolab", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
