@@ -3,7 +3,7 @@
 Four attacks run side by side: all interleavings of a few threads, random operations against the page tables, the
 solver over free MM IDs and counts, and the declared widths of fields. Each claim of the policy is held, refuted or
 undecided. A refuted claim comes with a counterexample, which `foliolab step` walks through.
-Exit codes: 0 nothing is refuted, 1 something is, 130 interrupted.
+Exit codes: 0 every claim is held, 1 one is refuted, 5 none is refuted but one is undecided, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ Jobs = Annotated[
     typer.Option(min=0, metavar="N", help="0: attacks run one after the other, in this process; else side by side."),
 ]
 Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all verdicts and counterexamples.")]
+Sarif = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as SARIF 2.1.0.")]
+Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JUnit XML.")]
 Findings = Annotated[
     Path | None,
     typer.Option("--save-findings", metavar="FILE", help="Write verdicts to ship with policies."),
@@ -62,18 +64,22 @@ def run(  # noqa: PLR0913  (one parameter per option)
     jobs: Jobs = 1,
     output: _common.Examples = FOLDER,
     json: Json = None,
+    sarif: Sarif = None,
+    junit: Junit = None,
     save_findings: Findings = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
     """Attack policies, and write counterexamples."""
-    for path in (json, save_findings):
+    for path in (json, sarif, junit, save_findings):
         _common.writable(path)
     found = _common.registry(plugin, strict)
     schemes = _schemes(found, policies, every, plugin)
     _common.warn(found)
+    from foliolab.framework.plugins.declaration import location_of
     from foliolab.framework.plugins.selection import parse_memory, split
     from foliolab.framework.report import verify as report
+    from foliolab.framework.report import verify_files
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger
@@ -86,12 +92,15 @@ def run(  # noqa: PLR0913  (one parameter per option)
     page = TerminalPage()
     command = _common.typed()
     done: list[Verification] = []
+    entries: list[verify_files.Entry] = []
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)
         verification = _attack(found, scheme, chosen, allowed, jobs, command)
         ledger.keep(verification, scheme)
-        report.render(verification, _shown(scheme, verification, output, not any(one.refuted for one in done)), page)
+        shown = _shown(scheme, verification, output, not any(one.refuted for one in done))
+        report.render(verification, shown, page)
         done.append(verification)
+        entries.append((verification, shown, location_of(scheme.policy)))
         page.line()
         if verification.interrupted:
             break
@@ -102,10 +111,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
         together.save(json)
     if save_findings is not None:
         ledger.save(map(ledger.shipped_record, done, schemes), save_findings)
+    verify_files.write(entries, {"sarif": sarif, "junit": junit})
     if together.interrupted:
         raise typer.Exit(_common.INTERRUPTED)
     if together.refuted:
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
+    if together.undecided:
+        raise typer.Exit(ExitCode.UNDECIDED)
 
 
 def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: list[Path] | None) -> list[Scheme]:
