@@ -29,6 +29,8 @@ PYTHON = HOME / "bin" / "python"
 STAMP = HOME / "foliolab.stamp"
 LOG = HOME / "foliolab-setup.log"
 
+# Without it, modules of the current folder are importable; a checkout has a second `framework` there.
+SAFE = "-P"
 # The first pip that installs into another interpreter's environment (--python).
 OLDEST_PIP = (22, 3)
 # The stamp from the creation of .venv until its first complete installation.
@@ -88,8 +90,7 @@ def start(module: str, arguments: Sequence[str], extras: Iterable[str], probes: 
     except KeyboardInterrupt:
         print("\nfoliolab: set-up interrupted; the next start begins again.", file=sys.stderr)
         sys.exit(130)
-    # -P: without it, modules of the current folder are importable; a checkout has a second `framework` there.
-    os.execv(python, [python, "-P", "-m", module, *arguments])
+    os.execv(python, [python, SAFE, "-m", module, *arguments])
 
 
 def interpreter(extras: Iterable[str], probes: Iterable[str]) -> str:
@@ -220,7 +221,7 @@ def needs_making(stamp: list[str]) -> bool:
 def runs(arguments: Sequence[str]) -> bool:
     """Whether .venv's interpreter exits with 0 for the arguments."""
     try:
-        return subprocess.run([PYTHON, *arguments], capture_output=True, check=False).returncode == 0
+        return subprocess.run([PYTHON, SAFE, *arguments], capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -236,10 +237,10 @@ def find_pip(anew: bool) -> list[str]:
     """
     have = pip_version()
     if have >= OLDEST_PIP:
-        return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+        return [sys.executable, SAFE, "-m", "pip", "--python", str(PYTHON)]
     # Debian's venv has no ensurepip: there, the system's pip is the only one.
     if find_spec("ensurepip") is not None if anew else runs(["-m", "pip", "--version"]):
-        return [str(PYTHON), "-m", "pip"]
+        return [str(PYTHON), SAFE, "-m", "pip"]
     if have:
         raise SetupFault(
             f"pip {have[0]}.{have[-1]} is too old, {OLDEST_PIP[0]}.{OLDEST_PIP[1]} or newer is needed; "
@@ -279,7 +280,7 @@ def make_venv(own_pip: bool) -> None:
         # Written before the long steps, so that the next start recognizes an interrupted one.
         STAMP.write_text(UNFINISHED, encoding="utf-8")
         if own_pip:
-            subprocess.run([PYTHON, "-m", "ensurepip"], check=True, capture_output=True)
+            subprocess.run([PYTHON, "-I", "-m", "ensurepip"], check=True, capture_output=True)
     except ValueError as fault:
         raise SetupFault(f"no environment can be created in {ROOT} ({fault}); move the checkout.") from fault
     except subprocess.CalledProcessError as fault:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -156,15 +156,11 @@ def _cache() -> Finding:
     from foliolab.framework.machine import cache
 
     folder = cache.folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as fault:
+    why = cache.refusal() or ("" if os.access(folder, os.W_OK) else f"{folder} cannot be written")
+    if why:
         return Finding(
-            "cache", "limited",
-            f"{folder} cannot be written ({fault.strerror or fault}): each start compiles again",
-            "Make it writable, or set FOLIOLAB_CACHE to a writable folder.",
+            "cache", "limited", f"{why}: each start compiles again",
+            "Correct that, or set FOLIOLAB_CACHE to a folder of your own.",
         )  # fmt: skip
     return Finding("cache", "ok", f"{folder}")
 
@@ -209,13 +205,13 @@ REMEDIES: Final = {
 """What to do about each missing capability of the running kernel, except CPUs, which `cores` covers."""
 
 
-WAYS: Final = {
+RECORDERS: Final = {
     "perf": "As root, with perf: apt-get install linux-perf.",
     "bpftrace": "As root, with bpftrace: apt-get install bpftrace; perf records the same.",
     "snapshots": "Run as root.",
     "strace": "Install it: apt-get install strace.",
 }
-"""What to do about each way of recording that does not work."""
+"""What to do where a recorder does not work."""
 
 
 def _kernel(registry: Registry) -> list[Finding]:
@@ -238,7 +234,8 @@ def _recording() -> list[Finding]:
     except ImportError:  # `packages` says what to install
         return []
     return [
-        _probed(f"record by {way.name}", way.available, way.reason, WAYS.get(way.name, "")) for way in probe.probe()
+        _probed(f"record by {recorder.name}", recorder.available, recorder.reason, RECORDERS.get(recorder.name, ""))
+        for recorder in probe.probe()
     ]
 
 

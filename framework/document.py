@@ -3,42 +3,76 @@
 from __future__ import annotations
 
 import os
+import stat
+import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 
 import msgspec
 
-from foliolab.framework.errors import ResultFileError
+from foliolab.framework.errors import NotWritten, ResultFileError
+
+SUFFIX: Final = ".tmp"
+"""The end of a temporary file's name."""
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file so that at any time it is either the old one or the complete new one.
 
     Raises:
-        ResultFileError: the file cannot be written.
+        NotWritten: the file cannot be written.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            Path(path).write_bytes(data)  # a pipe or a terminal must not be replaced by a file
-            return
         target = Path(os.path.realpath(path))
-        fresh = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)  # a pipe or a terminal must not be replaced by a file
+            return
+        handle, fresh = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target, os.getpid()), suffix=SUFFIX)
         try:
-            with fresh.open("wb") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            os.chmod(fresh, _mode(target))
             os.replace(fresh, target)
         except BaseException:
             with suppress(OSError):
-                fresh.unlink()
+                os.unlink(fresh)
             raise
+        _remove_abandoned(target)
     except OSError as error:
-        raise ResultFileError(
+        raise NotWritten(
             f"{os.fspath(path)} cannot be written: {error.strerror or error}",
-            "choose a file in a folder that exists and that you may write to",
+            "choose a file in a folder that exists, has room, and that you may write to",
         ) from error
+
+
+def _prefix(target: Path, pid: int | str) -> str:
+    name = os.fsdecode(os.fsencode(target.name)[:150])  # the name of the temporary file has at most 255 bytes
+    return f".{name}.{pid}-"
+
+
+def _mode(target: Path) -> int:
+    """The permissions that the target has, or would get if it were opened for writing."""
+    with suppress(OSError):
+        return stat.S_IMODE(target.stat().st_mode)
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
+@cache
+def _remove_abandoned(target: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote this file; once in a process."""
+    start, processes = _prefix(target, "")[:-1], Path("/proc")
+    with suppress(OSError):
+        for name in os.listdir(target.parent):
+            pid = name[len(start) :].partition("-")[0]
+            is_temporary = name.startswith(start) and name.endswith(SUFFIX) and pid.isdecimal()
+            if is_temporary and (processes / "self").exists() and not (processes / pid).exists():
+                (target.parent / name).unlink()
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +98,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Write the file, atomically.
 
         Raises:
-            ResultFileError: the file cannot be written.
+            NotWritten: the file cannot be written.
         """
         write_atomically(path, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
 

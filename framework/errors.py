@@ -50,6 +50,12 @@ class ResultFileError(FolioLabError):
     exit_code = ExitCode.USAGE
 
 
+class NotWritten(ResultFileError):
+    """A file that was asked for cannot be written, such as on a full disk."""
+
+    exit_code = ExitCode.COMPARISON_FAILED
+
+
 class TraceFileError(FolioLabError):
     """A trace file is damaged, is not a trace file, or is written by a newer version; or it cannot be written."""
 
@@ -60,6 +66,10 @@ class NothingMeasured(FolioLabError):
     """A run ended without a single measurement."""
 
     exit_code = ExitCode.NOTHING_MEASURED
+
+
+class StoppedEarly(NothingMeasured):
+    """A signal ended a run before its first measurement."""
 
 
 class PluginError(FolioLabError):

@@ -16,6 +16,7 @@ from PySide6.QtCore import QMessageLogContext, QTimer, QtMsgType, qInstallMessag
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from foliolab.framework.escaping import visible
 from foliolab.framework.isolation.signals import STOPS
 from foliolab.gui.garbage import Collector
 from foliolab.gui.main_window import Window
@@ -67,7 +68,9 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
     kept = [path for path in settings.texts("window/policies") if os.path.isfile(path)]
-    return Window(settings, themes, Library([*kept, *plugins]), workspaces())
+    window = Window(settings, themes, Library(plugins), workspaces())
+    window.offer([path for path in kept if path not in window.library.files])
+    return window
 
 
 def workspaces() -> list[type[Workspace]]:
@@ -95,7 +98,7 @@ class DefectReporter:
     def hook(self, kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
         """Show the exception, and print it; used as `sys.excepthook`."""
         text = "".join(traceback.format_exception(kind, fault, trace))
-        sys.stderr.write(text)
+        sys.stderr.write(visible(text))
         self._window.notices.say(f"unexpected {kind.__name__}: {fault}; please report it", "error", text)
 
 

@@ -68,6 +68,7 @@ class Window(QMainWindow):
         self.workspaces: dict[str, Workspace] = {}
         self._bar = self._workspaces_bar()
         self._closed = False
+        self._offered: list[str] = []
         self.commands.add(*self._always())
         self.undo.update_texts()
         for kind in kinds:
@@ -203,6 +204,21 @@ class Window(QMainWindow):
         )  # fmt: skip
         return False
 
+    def offer(self, files: list[str]) -> None:
+        """Offer to load the policy files of the last session: they are code, and the settings only name them."""
+        self._offered = files
+        if files:
+            names = ", ".join(Path(file).name for file in files)
+            self.notices.say(f"open before: {names}", "warning", "\n".join(files), ("Load again", self._load_offered))
+
+    def _load_offered(self) -> None:
+        files, self._offered = self._offered, []
+        for file in files:
+            try:
+                self.library.open(file)
+            except FolioLabError as fault:
+                self.notices.fault(fault)
+
     def tour(self, name: str) -> None:
         """Start a tour, by its name."""
         self.guide.start(next(tour for tour in TOURS if tour.name == name))
@@ -289,7 +305,7 @@ class Window(QMainWindow):
     def _keep(self) -> None:
         self.settings.keep("window/geometry", self.saveGeometry())
         self.settings.keep("window/workspace", self.here.name)
-        self.settings.keep("window/policies", self.library.files)
+        self.settings.keep("window/policies", list(dict.fromkeys([*self.library.files, *self._offered])))
         self.layouts.keep()
         for workspace in self.workspaces.values():
             workspace.keep(self.settings)

@@ -73,6 +73,33 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
     "fields-raise": (
         GOOD.replace("fields=(Stored", "fields=lambda values: (1 / 0, Stored"), "check", "ZeroDivisionError"),
     "clash": (GOOD.replace("NAME", "mm-id"), "clash", "policy 'mm-id' of FILE (clash) is already given by"),
+    "lazy-error": (
+        "class X(Exception):\n    def __str__(self): raise X()\nraise X()\n", "import",
+        "FILE:3: X: its text cannot be made"),
+    "strange-text": (
+        "class S(str):\n    def split(self): raise S()\nclass X(Exception):\n    def __str__(self): return S('odd')\n"
+        "raise X()\n", "import", "FILE:5: X: odd"),
+    "interrupts": ("raise KeyboardInterrupt\n", "import", "FILE:1: KeyboardInterrupt"),
+    "leaves": ("import os\nos._exit(0)\n", "import", "FILE: its process ended with exit status 0"),
+    "crashes": ("import ctypes\nctypes.string_at(0)\n", "import", "FILE: its process ended with signal SIGSEGV"),
+    "closes": (
+        "import os\nos.close(1)\nos.close(2)\n" + GOOD, "check",
+        "FILE: it closes or replaces standard input or output"),
+    "takes-signals": (
+        "import signal\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\n" + GOOD, "check",
+        "FILE: it changes how signals are handled"),
+    "threads": (
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n" + GOOD, "check",
+        "FILE: it starts threads"),
+    "forks": ("import os\nos.fork()\n" + GOOD, "check", "FILE: it starts processes"),
+    "closes-its-stream": ("import sys\nsys.stdout.close()\n" + GOOD, "check", "FILE: it closes or replaces standard"),
+    "blocks-signals": (
+        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])\n" + GOOD, "check",
+        "FILE: it changes how signals are handled"),
+    "nameless-error": (
+        "class M(type):\n    __name__ = property(lambda cls: 1 / 0)\nclass X(Exception, metaclass=M): pass\nraise X\n",
+        "import", "FILE:4: "),
+    "moves": ("import os\nos.chdir('/')\n" + GOOD, "check", "FILE: it changes the current folder"),
     "figures": (
         HOOK + "@hookimpl\ndef foliolab_published(): return ['/no/such.toml']\n", "check", "no such file"),
 }  # fmt: skip

@@ -189,7 +189,7 @@ def no_ensurepip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_new_enough_pip_installs_from_outside(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "pip_version", lambda: (23, 0))
-    assert bootstrap.find_pip(True) == [sys.executable, "-m", "pip", "--python", str(bootstrap.PYTHON)]
+    assert bootstrap.find_pip(True) == [sys.executable, "-P", "-m", "pip", "--python", str(bootstrap.PYTHON)]
 
 
 @pytest.mark.usefixtures("no_ensurepip")
@@ -214,7 +214,7 @@ def test_where_there_is_ensurepip_it_stands_in(
 ) -> None:
     pytest.importorskip("ensurepip")
     monkeypatch.setattr(bootstrap, "pip_version", lambda: have)
-    assert bootstrap.find_pip(True) == [str(bootstrap.PYTHON), "-m", "pip"]
+    assert bootstrap.find_pip(True) == [str(bootstrap.PYTHON), "-P", "-m", "pip"]
 
 
 def test_the_version_of_a_pip_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_the_output_is_what_the_command_prints(tmp_path: Path) -> None:
 def test_a_scheme_of_ones_own_works_as_shown(tmp_path: Path) -> None:
     assert len(OWN_SCHEME) == 3
     for command in OWN_SCHEME:
-        more = {"check": ["--seconds", "3"], "compare": ["--memory", "16M", "--repeats", "1"]}.get(
+        more = {"check": ["--seconds", "1"], "compare": ["--memory", "16M", "--repeats", "1"]}.get(
             command.split()[1], []
         )
         done = run(command, tmp_path, *more)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from foliolab.framework.errors import PluginError, UsageError
-from foliolab.framework.plugins import discovery
+from foliolab.framework.plugins import discovery, trial
 from foliolab.framework.plugins import registry as registry_module
 from foliolab.framework.plugins.kinds import Kind
 from foliolab.framework.plugins.registry import PluginFailure, Registry, load, parse_memory, parse_sizes
@@ -138,6 +138,24 @@ def test_a_users_folder_that_may_not_be_read_is_listed(monkeypatch: pytest.Monke
     assert "the plugin folder cannot be read" in failure.message
 
 
+def test_a_users_folder_that_others_can_write_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FOLIOLAB_PLUGINS")
+    folder = tmp_path / "config" / "plugins"
+    folder.mkdir(parents=True)
+    mine, open_ = plugins.write_good(folder, "mine"), plugins.write_good(folder, "open")
+    open_.chmod(0o666)
+    found = load()
+    assert "mine" in found.policies and "open" not in found.policies
+    (failure,) = [one for one in found.failures if one.name == "open"]
+    says = "it is not loaded: others can write to {}; correct that, or name the file with --plugin"
+    assert (failure.phase, failure.message) == ("find", says.format(open_))
+    folder.parent.chmod(0o777)
+    monkeypatch.setattr(registry_module, "_loaded", {})
+    messages = [one.message for one in load().failures if one.name in ("mine", "open")]
+    assert messages == [says.format(folder.parent)] * 2
+    assert "mine" in load([mine]).policies, "the user has named it"
+
+
 def test_the_users_folder_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("FOLIOLAB_PLUGINS")
     folder = tmp_path / "config" / "plugins"
@@ -258,6 +276,36 @@ def test_a_plugin_that_loops_fails_alone(loop: str, tmp_path: Path, monkeypatch:
     assert "did not end within 0.5 s" in failure.message
 
 
+def test_a_plugin_that_loops_and_takes_no_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "SECONDS", 0.2)
+    monkeypatch.setattr(trial, "MORE_SECONDS", 0.2)
+    path = tmp_path / "deaf.py"
+    path.write_text("import signal\nfor one in (14, 15): signal.signal(one, signal.SIG_IGN)\nwhile True: pass\n")
+    assert failure_of(path).message == f"{path}: did not end within 0.2 s, and took no signal"
+
+
+def test_what_loads_well_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path / "cache"))
+    path = plugins.write_good(tmp_path)
+    text = f"open({str(tmp_path / 'loads')!r}, 'a').write('x')\n" + path.read_text()
+    path.write_text(text)
+    for loads in (2, 3):  # the trial and the load; then a process that knows it
+        monkeypatch.setattr(registry_module, "_loaded", {})
+        assert load([path]).failures == []
+        assert (tmp_path / "loads").read_text() == "x" * loads
+    path.write_text(text + "# changed\n")
+    assert load([path]).failures == []
+    assert (tmp_path / "loads").read_text() == "x" * 5
+
+
+def test_a_file_alone_is_loaded(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    (tmp_path / "neighbour.py").write_text("raise SystemExit('loaded')\n")
+    assert load([path]).failures == []
+    path.write_text("import neighbour\n" + path.read_text())
+    assert "ModuleNotFoundError" in failure_of(path).message
+
+
 def test_somebody_elses_timer_goes_on() -> None:
     before = signal.getsignal(signal.SIGALRM)
     signal.setitimer(signal.ITIMER_REAL, 100)
@@ -356,7 +404,7 @@ def test_a_policy_of_a_file_that_fails(tmp_path: Path) -> None:
     registry = load()
     for _ in range(2):
         with pytest.raises(PluginError, match=r"broken failed: .*broken\.py:1: ZeroDivisionError"):
-            registry.policy(f"{path}::mine")
+            registry.policy(f"{path}::mine", typed=True)
     assert len(registry.failures) == 1
 
 
@@ -453,3 +501,15 @@ def test_a_kind_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert clash.message.endswith(f"is already given by {hook} (hook); rename one of them")
     with pytest.raises(UsageError, match="there is no spy 'b-spy'"):
         found.find(kind, "b-spy")
+
+
+def test_a_file_in_a_policys_text_is_loaded_only_if_the_user_typed_it(tmp_path: Path) -> None:
+    path = plugins.write_good(tmp_path)
+    found = load()
+    with pytest.raises(UsageError) as fault:
+        found.policy(f"{path}::good")
+    assert (fault.value.what, fault.value.hint) == (
+        f"the plugin {path} is not loaded", f"if you trust it: --plugin {path}",
+    )  # fmt: skip
+    assert [one.name for one in found.parse_policies([f"{path}::good"])] == ["good"]
+    assert found.policy(f"{path}::good").name == "good"

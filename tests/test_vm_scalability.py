@@ -108,7 +108,7 @@ def tear_down(machine: Machine, order: Sequence[int]) -> None:
 @pytest.mark.parametrize(("children", "in_disorder"), [(2, False), (3, True)], ids=["seq-2", "rand-3"])
 @every_scheme
 def test_children_at_the_same_time(scheme: Scheme, children: int, in_disorder: bool, order: int) -> None:
-    pages = 2048
+    pages = 1024
     case = workload("cow", children, in_disorder)
     machine, calls = prepared(scheme, case, Setting(order, pages, seed=3))
     assert len(calls) == children

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+from foliolab.framework.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.document import Document
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
+    from foliolab.framework.results.run_result import RunResult
+    from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
@@ -43,6 +47,9 @@ Names = Annotated[
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Examples = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
+]
+History = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Keep the result there, by commit; see `foliolab history`.")
 ]
 ResultFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")]
 Wish = Annotated[str, typer.Option("--execution", hidden=True, help="native or interpreted")]
@@ -77,7 +84,35 @@ def typed() -> str:
 
 def say(text: str) -> None:
     """Write a message to stderr."""
-    sys.stderr.write(f"foliolab: {text}\n")
+    sys.stderr.write(f"foliolab: {visible(text)}\n")
+
+
+def put(text: str) -> None:
+    """Write text to stdout."""
+    sys.stdout.write(visible(text))
+
+
+def keep(result: RunResult, folder: Path | None, plugins: list[Path] | None) -> None:
+    """Keep a result in a history, and say where; a result that cannot be kept is shown all the same."""
+    if folder is None:
+        return
+    from foliolab.framework.results.history import keep
+
+    try:
+        say(f"kept: {keep(result, folder, plugins or ())}")
+    except FolioLabError as fault:
+        say(f"not kept: {fault.what}")
+
+
+def tell(text: str) -> None:
+    """Write a message to stderr, if there is one."""
+    if text:
+        say(text)
+
+
+def save(result: Document, saving: Saving, complete: bool) -> None:
+    """Write the result of a run at its end; `saving.check` raises a fault, after the result is printed."""
+    tell(saving.final(result.save, complete))
 
 
 def warn(found: Registry) -> None:
@@ -145,12 +180,13 @@ def write_counterexample(example: Counterexample, output: Path, first: bool) -> 
     except (OSError, FolioLabError) as fault:
         say(f"{path} cannot be written: {fault}")
         return "", ""
-    return str(path), shlex.join(["foliolab", "step", str(path)])
+    return str(path), shlex.join(example.stepping(path))
 
 
 def print_json(data: Any) -> None:
     """Print values as JSON."""
-    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=not _utf8()) + "\n")
+    text = json.dumps(data, indent=1, ensure_ascii=not _utf8())
+    sys.stdout.write("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n")
 
 
 def _utf8() -> bool:
@@ -189,4 +225,10 @@ def execution(wish: str) -> Literal["native", "interpreted"]:
         raise UsageError(missing, "install numba: pip install numba")
     if missing:
         say(missing)
-    return "interpreted" if missing or wish == "interpreted" else "native"
+    if missing or wish == "interpreted":
+        return "interpreted"
+    from foliolab.framework.machine import cache
+
+    if why := cache.refusal():
+        say(f"native code is not kept, and is compiled each time: {why}")
+    return "native"

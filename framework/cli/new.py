@@ -1,4 +1,4 @@
-"""Create a package for a policy, a workload or a trace reader.
+"""Create a package: a policy, workload, pattern or trace reader.
 
 The package can be installed, and its tests pass as they are: entry point, commented code, tests, a CI file.
 """
@@ -11,11 +11,12 @@ from typing import Annotated
 
 import typer
 
+from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
 
 def run(
-    kind: Annotated[str, typer.Argument(metavar="policy|workload|reader", help="What to create.")],
+    kind: Annotated[str, typer.Argument(metavar="policy|workload|pattern|reader", help="What to create.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name: lower case, hyphens between words.")],
     folder: Annotated[Path | None, typer.Option(metavar="DIR", help="The new folder. [NAME]")] = None,
     file: Annotated[
@@ -30,9 +31,9 @@ def run(
         if kind != "policy":
             raise UsageError(f"--file is for policies, not for a {kind}", "leave out --file")
         path = starter.write(name, (folder or Path()) / starter.file_name(name))
-        print(f"written: {path}\nnext: foliolab check --plugin {shlex.quote(str(path))}")
+        _common.put(f"written: {path}\nnext: foliolab check --plugin {shlex.quote(str(path))}\n")
         return
     target = folder or Path(name)
     for path in package.write(kind, name, target):
-        print(f"written: {path}")
-    print(f"next: pip install -e {shlex.quote(str(target))}'[test]' && pytest {shlex.quote(str(target))}")
+        _common.put(f"written: {path}\n")
+    _common.put(f"next: pip install -e {shlex.quote(str(target))}'[test]' && pytest {shlex.quote(str(target))}\n")

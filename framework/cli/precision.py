@@ -47,6 +47,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     by: By = "time",
     memory: Memory = "1G",
     json: _common.ResultFile = None,
+    history: _common.History = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: _common.Wish = "",
@@ -65,6 +66,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.report import precision as report
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results.saving import Saving
 
     request = PrecisionRequest(
         patterns=patterns,
@@ -78,11 +80,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
         execution=_common.execution(execution),
         command=_common.typed(),
     )
+    saving = Saving(json)
     with Progress() as progress:
-        result = precision(request, progress)
-    if json:
-        result.save(json)
+        result = precision(request, progress, saving.partial)
+    _common.save(result, saving, result.complete)
+    _common.keep(result, history, plugin)
     report.render(result, TerminalPage(), measure)
+    saving.check()
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(exit_code(result))

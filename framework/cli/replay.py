@@ -65,6 +65,7 @@ def run(
     from foliolab.framework.report import replay as report
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results.saving import Saving
 
     schemes = _schemes(found, policies)
     request = session.ReplayRequest(
@@ -79,13 +80,14 @@ def run(
         execution=_common.execution(execution),
         teardown=_when(teardown),
     )
+    saving = Saving(json)
     with Progress() as progress:
-        result = session.replay(request, progress)
-    if json:
-        result.save(json)
+        result = session.replay(request, progress, saving.partial)
+    _common.save(result, saving, result.complete)
     page = TerminalPage()
     report.render(result, page)
     _common.say_refuted(found, schemes, page)
+    saving.check()
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     raise typer.Exit(session.exit_code(result))

@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Draw a policy's fields as bytes and bits of struct pages."""
     found = _common.registry(plugin)
-    scheme = found.policy(policy)
+    scheme = found.policy(policy, typed=True)
     _common.warn(found)
     largest = min(scheme.policy.max_order, LARGEST)
     if not 1 <= order <= largest:

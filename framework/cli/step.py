@@ -2,11 +2,13 @@
 
 In a terminal, the command asks where to go: n forward, b back, j 12 to step 12, e to the end, / to search, ? for more.
 From a pipe, it reads the same words from standard input. Exit codes: 1 the law is broken, as when the file was
-written; 0 the law holds now, so that the file can serve as a test of the policy.
+written; 0 the law holds now, so that the file can serve as a test of the policy. A policy that is not installed needs
+--plugin, even where the file names its plugin: opening a file runs no code.
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -39,9 +41,9 @@ def run(
     if every and not dump:
         raise UsageError("--all applies to --dump only", "add --dump")
     example = _load(file)
-    found = _common.registry(_with_its_plugin(example, plugin), strict)
+    found = _common.registry(plugin, strict)
     _common.warn(found)
-    scheme = _scheme(found, example, file)
+    scheme = _scheme(found, example, file, bool(plugin))
     from foliolab.framework.report import verify as report
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.verify.timeline import Timeline
@@ -78,28 +80,29 @@ def _load(file: Path) -> Counterexample:
         raise
 
 
-def _with_its_plugin(example: Counterexample, plugin: list[Path] | None) -> list[Path]:
-    """The plugin files to load: those of --plugin, else the file that the counterexample names.
+def _scheme(found: Registry, example: Counterexample, file: Path, loaded: bool) -> Scheme:
+    """The policy that a counterexample is about. The plugin that the file names is not loaded: it is code.
+
+    Args:
+        loaded: whether the user has named a plugin.
 
     Raises:
-        UsageError: that file is gone.
+        UsageError: the policy is not here.
     """
-    if plugin or not example.plugin:
-        return list(plugin or ())
-    path = Path(example.plugin)
-    if not path.exists():
-        raise UsageError(
-            f"the policy {example.policy} came from the plugin file {path}, which is gone",
-            "name its present path: --plugin FILE",
-        )
-    return [path]
-
-
-def _scheme(found: Registry, example: Counterexample, file: Path) -> Scheme:
     try:
         return found.policy(example.policy)
     except UsageError as fault:
-        raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
+        if not example.plugin or loaded:
+            raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
+        if not Path(example.plugin).exists():
+            raise UsageError(
+                f"the policy {example.policy} came from the plugin file {example.plugin}, which is gone",
+                "name its present path: --plugin FILE",
+            ) from fault
+        raise UsageError(
+            f"{file} is about {example.policy} of the plugin {example.plugin}, which is not loaded",
+            f"if you trust the plugin: {shlex.join(example.stepping(file))}",
+        ) from fault
 
 
 def _step(timeline: Timeline, page: Page, all_accesses: bool) -> None:

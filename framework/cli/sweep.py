@@ -3,7 +3,7 @@
 The tasks run in several processes here, or on the workers of a Dask cluster. Each task is one `foliolab compare`,
 `verify` or `replay` in a process of its own; the policies of a comparison are measured interleaved in one task.
 Results that are in --output already are not made again. The task of a lost worker goes to another one. Ctrl-C keeps
-the finished tasks.
+the finished tasks. Whoever reaches a Dask scheduler can run code on its workers: use TLS, or a network of your own.
 Exit codes: 0 all tasks are done, 1 a task failed, 130 interrupted.
 """
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.sweep.folder import Folder
     from foliolab.framework.sweep.grid import Grid
+    from foliolab.framework.sweep.pool import Cluster
     from foliolab.framework.sweep.running import State
     from foliolab.framework.sweep.task import Task
 
 List = list[str] | None
+Pem = Path | None
 
 
 def run(  # noqa: PLR0913  (one parameter per option)
@@ -49,6 +51,11 @@ def run(  # noqa: PLR0913  (one parameter per option)
     trace: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="To replay; may be repeated.")] = None,
     workers: Annotated[int, typer.Option(min=0, metavar="N", help="Processes here. [one per processor]")] = 0,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use this Dask cluster.")] = None,
+    tls_ca: Annotated[
+        Pem, typer.Option("--dask-tls-ca", metavar="FILE", help="TLS: who signs the others (PEM).")
+    ] = None,
+    tls_cert: Annotated[Pem, typer.Option("--dask-tls-cert", metavar="FILE", help="TLS: this client's own.")] = None,
+    tls_key: Annotated[Pem, typer.Option("--dask-tls-key", metavar="FILE", help="TLS: the key of that.")] = None,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures as a table.")] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Print the commands without running them.")] = False,
     plugin: _common.Plugins = None,
@@ -79,9 +86,14 @@ def run(  # noqa: PLR0913  (one parameter per option)
     tasks = grid.tasks(kind)
     if dry:
         for task in tasks:
-            print(shlex.join(["foliolab", *task.words]))
+            _common.put(shlex.join(["foliolab", *task.words]) + "\n")
         return
-    _run(grid, tasks, kind, output, workers, scheduler, parquet)
+    cluster = None
+    if scheduler:
+        from foliolab.framework.sweep.pool import Certificates, Cluster
+
+        cluster = Cluster(scheduler, Certificates(*(str(one or "") for one in (tls_ca, tls_cert, tls_key))))
+    _run(grid, tasks, kind, output, workers, cluster, parquet)
 
 
 def _workloads(found: Registry, texts: List) -> list:  # type: ignore[type-arg]
@@ -104,29 +116,27 @@ def _numbers(texts: list[str]) -> list[int]:
 
 
 def _run(
-    grid: Grid, tasks: list[Task], kind: str, output: Path, workers: int, scheduler: str | None, parquet: Path | None
+    grid: Grid, tasks: list[Task], kind: str, output: Path, workers: int, cluster: Cluster | None, parquet: Path | None
 ) -> None:
     from foliolab.framework.sweep import pool
     from foliolab.framework.sweep.folder import Folder
     from foliolab.framework.sweep.running import sweep
 
     folder = Folder(output)
-    cluster = pool.Cluster(scheduler) if scheduler else None
     nr = cluster.workers if cluster else workers or len(os.sched_getaffinity(0))
     try:
         state = sweep(tasks, folder, cluster.executor if cluster else lambda: pool.local(nr), _Progress(nr))
     except KeyboardInterrupt:
         done = len(folder.files(tasks))
-        sys.stderr.write(
-            f"\nfoliolab: stopped; {done} of {len(tasks)} tasks are in {output}; the same command continues\n"
-        )
+        sys.stderr.write("\n")
+        _common.say(f"stopped; {done} of {len(tasks)} tasks are in {output}; the same command continues")
         raise typer.Exit(_common.INTERRUPTED) from None
     finally:
         if cluster is not None:
             cluster.close()
     _finish(folder, tasks, kind, nr, parquet)
     for name, why in state.failed.items():
-        sys.stderr.write(f"foliolab: {name} failed: {why}\n")
+        _common.say(f"{name} failed: {why}")
     print(f"{state.done} of {state.total} tasks done, {state.found} of them before; {len(state.failed)} failed")
     if state.failed:
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
@@ -185,4 +195,4 @@ def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet:
         merging.parquet(rows, parquet)
         written.append(parquet)
     for path in written:
-        print(f"written: {path}")
+        _common.put(f"written: {path}\n")

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.verify import Shown
-    from foliolab.framework.verify.attack import Attack, Budget
-    from foliolab.framework.verify.verifier import Verification
+    from foliolab.framework.verify.attack import Attack, Budget, Progress
+    from foliolab.framework.verify.counterexample import Counterexample
+    from foliolab.framework.verify.finding import Finding
+    from foliolab.framework.verify.verifier import Verdicts, Verification
 
 FOLDER: Final = Path("counterexamples")
 SECONDS: Final = 60.0
@@ -81,6 +83,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.report import verify as report
     from foliolab.framework.report import verify_files
     from foliolab.framework.report.pages.terminal import TerminalPage
+    from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger
     from foliolab.framework.verify.attack import Budget
@@ -91,33 +94,44 @@ def run(  # noqa: PLR0913  (one parameter per option)
     chosen = known.chosen(split(attacks or ()), tso)
     page = TerminalPage()
     command = _common.typed()
+    saving, findings = Saving(json, share=1), Saving(save_findings, always_beside=True, share=1)
     done: list[Verification] = []
     entries: list[verify_files.Entry] = []
+
+    def save_records(path: Path) -> None:
+        ledger.save(map(ledger.shipped_record, done, schemes), path)
+
     for scheme in schemes:
         allowed = Budget(budget, limit, seed)
-        verification = _attack(found, scheme, chosen, allowed, jobs, command)
+        examples = _Examples(output, not any(one.refuted for one in done))
+        verification = _attack(found, scheme, chosen, allowed, jobs, command, examples)
         ledger.keep(verification, scheme)
-        shown = _shown(scheme, verification, output, not any(one.refuted for one in done))
-        report.render(verification, shown, page)
         done.append(verification)
+        saving.partial(lambda: Verdicts(verifications=done, command=command, complete=False))
+        findings.partly(save_records)
+        shown = _shown(scheme, verification, examples)
         entries.append((verification, shown, location_of(scheme.policy)))
+        report.render(verification, shown, page)
+        verify_files.write(entries, {"sarif": sarif, "junit": junit})
         page.line()
         if verification.interrupted:
             break
-    together = Verdicts(verifications=done, command=command)
+    together = Verdicts(verifications=done, command=command, complete=len(done) == len(schemes))
     if len(done) > 1:
         report.matrix(done, page)
-    if json is not None:
-        together.save(json)
-    if save_findings is not None:
-        ledger.save(map(ledger.shipped_record, done, schemes), save_findings)
-    verify_files.write(entries, {"sarif": sarif, "junit": junit})
-    if together.interrupted:
-        raise typer.Exit(_common.INTERRUPTED)
-    if together.refuted:
-        raise typer.Exit(ExitCode.COMPARISON_FAILED)
-    if together.undecided:
-        raise typer.Exit(ExitCode.UNDECIDED)
+    _common.save(together, saving, not together.interrupted)
+    _common.tell(findings.final(save_records, not together.interrupted))
+    saving.check()
+    findings.check()
+    raise typer.Exit(_code(together))
+
+
+def _code(found: Verdicts) -> int:
+    if found.interrupted:
+        return _common.INTERRUPTED
+    if found.refuted:
+        return ExitCode.COMPARISON_FAILED
+    return ExitCode.UNDECIDED if found.undecided else ExitCode.GOOD
 
 
 def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: list[Path] | None) -> list[Scheme]:
@@ -134,19 +148,65 @@ def _check_output(output: Path) -> None:
 
 
 def _attack(
-    found: Registry, scheme: Scheme, attacks: Sequence[Attack], budget: Budget, jobs: int, command: str
+    found: Registry,
+    scheme: Scheme,
+    attacks: Sequence[Attack],
+    budget: Budget,
+    jobs: int,
+    command: str,
+    examples: _Examples,
 ) -> Verification:
     from foliolab.framework.report.progress import Attacks as Shower
     from foliolab.framework.verify import verifier
+    from foliolab.framework.verify.finding import Finding
 
     kind, source = found.origin(scheme)
     plugin = os.path.abspath(source) if kind == "file" else ""
-    with Shower(scheme.name, budget.seconds) as tell:
+    with Shower(scheme.name, budget.seconds) as show:
+
+        def tell(news: Progress | Finding) -> None:
+            if isinstance(news, Finding) and news.counterexample is not None:
+                examples.early(news.counterexample)  # before it is announced
+            show(news)
+
         return verifier.verify(scheme, attacks, budget, tell, jobs, command=command, plugin=plugin)
 
 
 # -- counterexamples -----------------------------------------------------------------------------
-def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool) -> list[Shown]:
+class _Examples:
+    """Writes the counterexamples of a policy: as they are found, and at the end the shortest of each law.
+
+    Args:
+        output: the folder, or a file for the first of all.
+        first: whether no policy before had one.
+    """
+
+    def __init__(self, output: Path, first: bool) -> None:
+        self.output = output
+        self.first = first
+        self._early: dict[str, Path] = {}
+        self._final: set[Path] = set()
+
+    def early(self, example: Counterexample) -> None:
+        """Write a counterexample when it is found, unless one of its law was before."""
+        if example.law not in self._early:
+            path, _ = _common.write_counterexample(example, self.output, self.first and not self._early)
+            if path:
+                self._early[example.law] = Path(path)
+
+    def final(self, example: Counterexample) -> tuple[str, str]:
+        """Write one of the counterexamples of the verification: its file, and the command that steps through it."""
+        path, command = _common.write_counterexample(example, self.output, self.first and not self._final)
+        self._final.add(Path(path))
+        return path, command
+
+    def close(self) -> None:
+        """Remove what did not stand: another file has the law's shortest example, or it was not confirmed."""
+        for path in set(self._early.values()) - self._final:
+            path.unlink(missing_ok=True)
+
+
+def _shown(scheme: Scheme, verification: Verification, examples: _Examples) -> list[Shown]:
     """Write the counterexample of each broken law, and play it for the table, if that is soon done."""
     from foliolab.framework.report.verify import Shown
     from foliolab.framework.verify.timeline import Timeline
@@ -156,7 +216,8 @@ def _shown(scheme: Scheme, verification: Verification, output: Path, first: bool
         example = finding.counterexample
         if example is None:
             continue
-        path, command = _common.write_counterexample(example, output, first and not shown)
+        path, command = examples.final(example)
         late = verification.interrupted and example.shape.get("max_order", 0) > SOON_PLAYED
         shown.append(Shown(finding, None if late else Timeline(example, scheme), path, command))
+    examples.close()
     return shown

@@ -17,6 +17,8 @@ from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.results import provenance
 
 Progress = Callable[[str, int, int], None]
+Partial = Callable[[Callable[[], ConsequencesResult]], object]
+"""Called after each policy on each source, with a function that makes the incomplete result."""
 INTERRUPTED = "interrupted"
 
 
@@ -40,39 +42,52 @@ class ConsequencesRequest:
     patience: float = 600.0
 
 
-def follow(request: ConsequencesRequest, progress: Progress | None = None) -> ConsequencesResult:
+def follow(
+    request: ConsequencesRequest, progress: Progress | None = None, partial: Partial | None = None
+) -> ConsequencesResult:
     """Run every source under every policy.
 
     Args:
         progress: called with each source and policy.
+        partial: called after each.
 
     Returns:
         the result; `complete` is False if it was interrupted.
     """
     started = provenance.now()
-    followed: list[SourceResult] = []
-    complete = True
-    total = len(request.sources) * len(request.schemes)
-    for source in request.sources:
-        outcomes: list[PolicyOutcome] = []
-        for scheme in request.schemes:
+    followed: list[list[PolicyOutcome]] = [[] for _ in request.sources]
+
+    def made(complete: bool) -> ConsequencesResult:
+        return ConsequencesResult(
+            complete=complete,
+            command=request.command,
+            **provenance.origin(started),
+            seed=request.seed,
+            mms=request.mms,
+            sources=[
+                SourceResult(name=source.name, summary=source.summary, size=source.size, outcomes=list(outcomes))
+                for source, outcomes in zip(request.sources, followed, strict=True)
+                if outcomes
+            ],
+        )
+
+    cases = [
+        (source, scheme, outcomes)
+        for source, outcomes in zip(request.sources, followed, strict=True)
+        for scheme in request.schemes
+    ]
+    try:
+        for number, (source, scheme, outcomes) in enumerate(cases):
             if progress:
-                progress(f"{source.name}, {scheme.name}", len(followed) * len(request.schemes) + len(outcomes), total)
+                progress(f"{source.name}, {scheme.name}", number, len(cases))
             outcomes.append(_outcome(source, scheme, request))
-            complete = outcomes[-1].stopped != INTERRUPTED
-            if not complete:
-                break
-        followed.append(SourceResult(name=source.name, summary=source.summary, size=source.size, outcomes=outcomes))
-        if not complete:
-            break
-    return ConsequencesResult(
-        complete=complete,
-        command=request.command,
-        **provenance.origin(started),
-        seed=request.seed,
-        mms=request.mms,
-        sources=followed,
-    )
+            if outcomes[-1].stopped == INTERRUPTED:
+                return made(False)
+            if partial:
+                partial(lambda: made(False))
+    except KeyboardInterrupt:
+        return made(False)
+    return made(True)
 
 
 def _outcome(source: MomentSource, scheme: Scheme, request: ConsequencesRequest) -> PolicyOutcome:

@@ -50,7 +50,8 @@ class Hooks:
         dup_page: (page) fork: one more mapping of this page; called for each page before dup_ptes.
         dup_ptes: (folio, page, nr, mm) fork: nr PTEs more, in the child `mm`.
         dup_pmd: (folio, mm) fork: one PMD more, in the child `mm`.
-        remove_ptes: (folio, page, nr, mm) -> (nr, partially_mapped).
+        remove_ptes: (folio, page, nr, mm) -> (nr, partially_mapped): by how much the statistic of mapped pages shrinks,
+            the pages that `new_anon` mapped included; whether the folio lost the last mapping of a page and not all.
         remove_pmd: (folio, mm) -> (nr, nr_pmdmapped, partially_mapped).
         move_pte: (folio, page, mm, vpn, to) mremap moved the PTE of a page from `vpn` to `to`, which maps the page
             now. The hook is not called for PMDs that move whole, with everything below them.

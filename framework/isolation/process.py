@@ -52,6 +52,7 @@ from typing import Any, Final, Literal, Self
 from weakref import WeakSet
 
 from foliolab.framework.errors import FolioLabError, PluginError
+from foliolab.framework.isolation import safepath
 from foliolab.framework.isolation.lifetime import end_with
 from foliolab.framework.isolation.memory import oom_kills
 from foliolab.framework.isolation.signals import STOPS
@@ -127,7 +128,7 @@ class Child:
         has_children: bool = False,
         leads_group: bool = False,
     ) -> None:
-        context: Any = multiprocessing.get_context(method)
+        context = safepath.context(method)
         self.over = False
         self._leads_group = leads_group
         self._oom_kills = oom_kills()

@@ -42,6 +42,7 @@ COPIES: Final = "copies"
 
 Progress = Callable[[str, int, int], None]
 """Called with the phase, the number of measurements done, and their total."""
+Partial = Callable[[Callable[[], Result]], object]
 Key = tuple[str, int]
 """A benchmark and a folio size in KiB."""
 
@@ -101,19 +102,27 @@ def memory_needed(request: BenchRequest) -> int:
     return request.memory * (2 if copying else 1)
 
 
-def bench(request: BenchRequest, progress: Progress) -> Result:
+def bench(request: BenchRequest, progress: Progress, partial: Partial | None = None) -> Result:
     """Run all measurements. After Ctrl-C the result is marked as not complete.
+
+    Args:
+        partial: called after each measurement, with a function that makes the incomplete result.
 
     Raises:
         KernelError: /proc/vmstat is not available, or another run has the THP settings.
     """
     probe.require("vmstat")
     started = provenance.now()
-    run = _Run(request, progress)
+    run = _Run(request, progress, lambda: partial(lambda: _result(run, started, False)) if partial else None)
     run.all()
+    return _result(run, started, not run.interrupted)
+
+
+def _result(run: _Run, started: str, complete: bool) -> Result:
+    request = run.request
     return Result(
         kind=KIND,
-        complete=not run.interrupted,
+        complete=complete,
         command=request.command,
         **provenance.origin(started),
         config=Config(
@@ -160,9 +169,10 @@ def _cell(key: Key, case: _Case) -> Cell:
 
 
 class _Run:
-    def __init__(self, request: BenchRequest, progress: Progress) -> None:
+    def __init__(self, request: BenchRequest, progress: Progress, measured: Callable[[], object]) -> None:
         self.request = request
         self.progress = progress
+        self.measured = measured
         self.cpus = tuple(sorted(os.sched_getaffinity(0)))
         self.exclusive = all(probe.capability(name).available for name in ("root", "THP settings"))
         exact = all(probe.capability(name).available for name in ("PFNs", "kpageflags"))
@@ -203,6 +213,7 @@ class _Run:
                         self.progress(f"round {turn + 1} of {request.rounds}", done, total)
                         if not self.cases[key].failed:
                             self._measure(key, turn, only)
+                            self.measured()
                         done += 1
                 self.progress("done", done, total)
         except KeyboardInterrupt:

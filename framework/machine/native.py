@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import platform
 import re
 import sys
@@ -17,15 +16,14 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba import types
-from numba.core import compiler, serialize
-from numba.core.errors import NumbaError, UnsupportedBytecodeError
-from numba.core.registry import cpu_target
 
 from foliolab.framework.errors import NativeBuildError
-from foliolab.framework.machine import addressing, cache, lowering, nativetypes
+from foliolab.framework.machine import addressing, cache, lowering, nativetypes, objectcode
+from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.codegen import CALLEE, SHARED, callee, own_code_generator
 from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.numba_parts import NumbaError, UnsupportedBytecodeError, cpu_target
 from foliolab.framework.machine.primitives import require_all
 
 NATIVE_FORMS: Final = (addressing, lowering)
@@ -68,7 +66,8 @@ class Library:
     def __init__(self, tree: CallTree, layouts: Layouts) -> None:
         self.tree = tree
         self.layouts = layouts
-        self._compiled: dict[tuple[Function, str], Any] = {}
+        self._compiled: dict[tuple[Function, str], Callable[..., Any]] = {}
+        self._built: list[Any] = []
         self._tables: dict[str, Any] = {}
         self._twins: dict[Any, Any] | None = None
 
@@ -95,8 +94,10 @@ class Library:
         """
         if (function, kinds) not in self._compiled:
             with own_code_generator():
-                self._compiled[function, kinds] = self._load(function, kinds) or self._build(function, kinds)
-        return self._compiled[function, kinds].entry_point  # type: ignore[no-any-return]
+                self._compiled[function, kinds] = _made(
+                    self.key(function, kinds), objectcode.function, lambda: self._build(function, kinds).entry_point
+                )
+        return self._compiled[function, kinds]
 
     def table(self, functions: Sequence[Function], kinds: str) -> list[int]:
         """The addresses of native forms that other native code calls, for `register_table_call`.
@@ -106,7 +107,7 @@ class Library:
         key = self._table_key(functions, kinds)
         with own_code_generator():
             if key not in self._tables:
-                self._tables[key] = self._load_table(key) or self._build_table(functions, kinds, key)
+                self._tables[key] = _made(key, objectcode.library, lambda: self._build_table(functions, kinds, key))
         made = self._tables[key]
         return [made.get_pointer_to_function(_symbol(key, i)) for i in range(len(functions))]
 
@@ -116,9 +117,6 @@ class Library:
 
     def _table_key(self, functions: Sequence[Function], kinds: str) -> str:
         return hashlib.sha256("".join(self.key(one, kinds) for one in functions).encode()).hexdigest()
-
-    def _load_table(self, key: str) -> Any:
-        return _revive(key, cpu_target.target_context.codegen().unserialize_library)
 
     def _build_table(self, functions: Sequence[Function], kinds: str, key: str) -> Any:
         context = cpu_target.target_context
@@ -137,19 +135,13 @@ class Library:
             made.add_linking_library(result.library)
         made.add_ir_module(module)
         made.finalize()
-        cache.write(key, pickle.dumps(made.serialize_using_object_code()))
+        cache.write(key, objectcode.of_library(made))
         return made
 
     def assembly(self, function: Function, kinds: str) -> str:
         """The machine code of a function as text; the function is compiled again."""
         with own_code_generator():
             return str(self._build(function, kinds).library.get_asm_str())
-
-    def _load(self, function: Function, kinds: str) -> Any:
-        def rebuild(state: Any) -> Any:
-            return compiler.CompileResult._rebuild(cpu_target.target_context, *state)
-
-        return _revive(self.key(function, kinds), rebuild)
 
     def _build(self, function: Function, kinds: str) -> Any:
         top = numba.njit(**SHARED)(self._twin(function).py_func)
@@ -160,7 +152,9 @@ class Library:
         (made,) = top.overloads.values()
         for environment in made._find_referenced_environments():
             made.library.codegen.set_env(environment.env_name, environment)
-        cache.write(self.key(function, kinds), serialize.dumps(made._reduce()))
+        self._built.append(made)  # it alone holds the environments that the code refers to
+        if data := objectcode.of_function(made):
+            cache.write(self.key(function, kinds), data)
         return made
 
     def _author_files(self) -> set[Path]:
@@ -180,11 +174,20 @@ class Library:
         return self._twins[cast(FunctionType, self.tree.replace.get(function, function))]
 
 
-def _revive(key: str, make: Callable[[Any], Any]) -> Any:
-    """What `make` makes of a cache entry; None without one. A damaged or foreign entry is dropped."""
+def _made(key: str, revive: Callable[[bytes], Any], build: Callable[[], Any]) -> Any:
+    """An entry of the cache, loaded or built; of several processes that need it at once, one builds it."""
+    found = _revive(key, revive)
+    if found is None:
+        with building(key):
+            found = _revive(key, revive) or build()
+    return found
+
+
+def _revive(key: str, make: Callable[[bytes], Any]) -> Any:
+    """What `make` makes of a cache entry; None without one. An entry that cannot be loaded is dropped."""
     payload = cache.read(key)
     try:
-        return None if payload is None else make(pickle.loads(payload))
+        return None if payload is None else make(payload)
     except Exception:  # such an entry may raise anything; the code is built again
         cache.drop(key)
         return None

@@ -26,6 +26,7 @@ from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import FRAMEWORK
 from foliolab.framework.isolation.limits import TooSlow, limited
+from foliolab.framework.ownership import distrust
 
 SECONDS = 5.0
 """Seconds that loading one plugin may take."""
@@ -123,7 +124,7 @@ def sources(files: Sequence[str | os.PathLike[str]] = ()) -> list[Source]:
     others = [s for s in entries if not s.built_in]
     named = [Path(file).expanduser() for file in files]
     explicit = {_real(path): source_of(path) for path in named}
-    others += [source_of(path) for path in _users() if _real(path) not in explicit]
+    others += [source_of(path, found=True) for path in _users() if _real(path) not in explicit]
     return [*own, *_selected(others), *explicit.values()]
 
 
@@ -181,10 +182,10 @@ def _entry(point: metadata.EntryPoint) -> Source:
     return Source("entry", point.name, f"{name} {version}".strip(), version, point.load, roots, top == "foliolab")
 
 
-def source_of(path: Path) -> Source:
-    """The source of a plugin file."""
+def source_of(path: Path, found: bool = False) -> Source:
+    """The source of a plugin file; `found` in the user's plugin folder, where FolioLab loads what nobody has named."""
     where = os.path.abspath(path)
-    return Source("file", path.stem, where, "", lambda: _load_file(where), (where,))
+    return Source("file", path.stem, where, "", lambda: _load_file(where, found), (where,))
 
 
 class _FreshLoader(SourceFileLoader):
@@ -194,7 +195,7 @@ class _FreshLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
-def _load_file(where: str) -> ModuleType:
+def _load_file(where: str, found: bool) -> ModuleType:
     path = Path(where)
     try:
         exists = path.exists()
@@ -206,6 +207,8 @@ def _load_file(where: str) -> ModuleType:
         raise Unusable("there is no such file", phase="find")
     if not path.is_file() or path.suffix != ".py":
         raise Unusable("this is not a Python file (*.py)", phase="find")
+    if found and (why := distrust(path)):
+        raise Unusable(f"it is not loaded: {why}; correct that, or name the file with --plugin", phase="find")
     # Files of the same name in different folders are different modules.
     name = f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{sha256(where.encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, where, loader=_FreshLoader(name, where))
@@ -231,15 +234,19 @@ class Attempt:
         self.source = source
         self.phase: Phase = "import"
 
-    def run(self, read: Callable[[Attempt], None]) -> PluginFailure | None:
-        """Load the plugin with `read`; the failure, or None. What the plugin prints goes to stderr."""
+    def run(self, read: Callable[[Attempt], None], trial: bool = False) -> PluginFailure | None:
+        """Load the plugin with `read`; the failure, or None. What the plugin prints goes to stderr.
+
+        Args:
+            trial: whether no Ctrl-C of the user can arrive.
+        """
         try:
             with redirect_stdout(sys.stderr), limited(SECONDS):
                 read(self)
             return None
-        except KeyboardInterrupt:
-            raise
         except BaseException as fault:  # a script without a main guard raises SystemExit: that ends the plugin only
+            if isinstance(fault, KeyboardInterrupt) and not trial:
+                raise
             return self._failure(fault)
 
     def _failure(self, fault: BaseException) -> PluginFailure:
@@ -249,17 +256,17 @@ class Attempt:
             cause = fault.__cause__
             if cause is not None:
                 location = location_of(cause, self.source)
-            text = "".join(traceback.format_exception(cause)) if cause is not None else ""
+            text = _traceback(cause) if cause is not None else ""
             return self.failure(str(fault), fault.location or location, text, fault.offers)
-        return self.failure(_explain(fault), location, "".join(traceback.format_exception(fault)))
+        return self.failure(_explain(fault), location, _traceback(fault))
 
     def failure(self, message: str, location: str = "", text: str = "", offers: Sequence[str] = ()) -> PluginFailure:
         """The failure of this plugin in its present phase."""
-        message = " ".join(message.split())
+        message = " ".join(text_of(message).split())
         if not location and self.source.kind == "file" and self.phase != "find":
             location = self.source.where
         line = f"{location}: {message}" if location else message
-        return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(offers))
+        return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(map(text_of, offers)))
 
 
 def _explain(fault: BaseException) -> str:
@@ -269,9 +276,26 @@ def _explain(fault: BaseException) -> str:
     if isinstance(fault, SystemExit):
         return "it exits when it is loaded"
     if isinstance(fault, FolioLabError):
-        return f"{fault.what} ({fault.hint})" if fault.hint else fault.what
-    what = fault.msg if isinstance(fault, SyntaxError) else str(fault)
-    return f"{type(fault).__name__}: {what}" if what else type(fault).__name__
+        what, hint = text_of(fault.what), text_of(fault.hint)
+        return f"{what} ({hint})" if hint else what
+    what = text_of(fault.msg if isinstance(fault, SyntaxError) else fault)
+    kind = type.__dict__["__name__"].__get__(type(fault))  # a metaclass may have a `__name__` of its own
+    return f"{kind}: {what}" if what else str(kind)
+
+
+def text_of(value: object) -> str:
+    """The text of something of the plugin's: its own methods may raise, or return a string with methods of its own."""
+    try:
+        return str.__str__(str(value))
+    except BaseException:
+        return "its text cannot be made"
+
+
+def _traceback(fault: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(fault))
+    except BaseException as other:  # it shows the exception, whose own methods may raise
+        return f"its traceback cannot be made: {type(other).__name__}\n"
 
 
 def location_of(fault: BaseException, source: Source) -> str:

@@ -7,8 +7,9 @@ process that needs a policy calls `load` with the same files and asks for the sa
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -25,6 +26,7 @@ from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+from foliolab.framework.escaping import visible
 from foliolab.framework.plugins import validation
 from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.plugins.discovery import (
@@ -122,20 +124,24 @@ class Registry:
         self.failures: list[PluginFailure] = []
 
     # -- what a user writes ---------------------------------------------------------------------
-    def policy(self, text: str) -> Scheme:
+    def policy(self, text: str, typed: bool = False) -> Scheme:
         """The policy that a user writes as `name` or `name:parameter=value,parameter=value`.
 
-        `FILE.py::name` is the policy of that name in a file, which is loaded now if it was not yet.
+        `FILE.py::name` is the policy of that name in a file.
+
+        Args:
+            typed: whether the user has typed the text, and so asked to load a file that it names. A text that
+                comes from a data file loads nothing.
 
         Raises:
-            UsageError: there is no such file, policy or parameter, or the value is not allowed; the hint names the
-                nearest.
+            UsageError: there is no such file, policy or parameter, the file is not loaded, or the value is not allowed;
+                the hint names the nearest.
             PluginError: the plugin that offers it failed.
         """
         file, written = file_and_policy(text.strip())
         name, colon, chosen = written.partition(":")
         if file:
-            self._check_offered(file, name)
+            self._check_offered(file, name, typed)
         policy = self.find(Registry.policies, name)
         values: dict[str, int | str] = {}
         known = [p.name for p in policy.parameters]
@@ -152,11 +158,13 @@ class Registry:
             values[key] = value
         return policy.with_parameters(values)
 
-    def _check_offered(self, file: str, policy: str) -> None:
-        """Load a plugin file if that was not done yet, and check that it offers a policy."""
+    def _check_offered(self, file: str, policy: str, may_load: bool) -> None:
+        """Check that a plugin file offers a policy; load it if that was not done yet."""
         source = source_of(Path(file).expanduser())
         known = [plugin for plugin in self.plugins if plugin.source == source.where]
         if not known and not any(failure.source == source.where for failure in self.failures):
+            if not may_load:
+                raise UsageError(f"the plugin {file} is not loaded", f"if you trust it: --plugin {shlex.quote(file)}")
             self.take(source)
             known = [plugin for plugin in self.plugins if plugin.source == source.where]
         if not known:
@@ -186,7 +194,7 @@ class Registry:
             else:
                 raise UsageError(f"{item!r} does not follow a policy", "write POLICY:parameter=value")
         every = [policy.with_parameters() for policy in self.policies.values()]
-        chosen = [s for text in written for s in (every if text == "all" else [self.policy(text)])]
+        chosen = [s for text in written for s in (every if text == "all" else [self.policy(text, typed=True)])]
         for i, scheme in enumerate(chosen):
             if scheme in chosen[:i]:
                 raise UsageError(f"policy {scheme.name} is named twice", "name each policy once")
@@ -241,7 +249,7 @@ class Registry:
             try:
                 figures += published.load(path)
             except PluginError as fault:
-                sys.stderr.write(f"foliolab: {fault.what}\n")
+                sys.stderr.write(visible(f"foliolab: {fault.what}\n"))
         return figures
 
     def files(self) -> list[str]:
@@ -275,7 +283,7 @@ class Registry:
         def read(attempt: Attempt) -> None:
             self._add(source, _offers(attempt, source))
 
-        failure = Attempt(source).run(read)
+        failure = _tried(source, read) or Attempt(source).run(read)
         if failure is not None:
             self.failures.append(failure)
         return failure
@@ -324,6 +332,15 @@ def load(plugins: Sequence[str | os.PathLike[str]] = (), strict: bool = False) -
                 "correct it, remove it, or do without strict plugins",
             )
     return registry
+
+
+def _tried(source: Source, read: Callable[[Attempt], None]) -> PluginFailure | None:
+    """The failure of a plugin that this process does not run yet, from a process of its own."""
+    if source.built_in or ((known := _loaded.get((source.name, source.where))) and known[0] == source.stamp()):
+        return None
+    from foliolab.framework.plugins import trial
+
+    return trial.failure_of(source, read)
 
 
 def _offers(attempt: Attempt, source: Source) -> Offers:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from foliolab.framework.contract.policy import Scheme, exact_claim, exact_up_to
 from foliolab.framework.contract.sharing_pattern import SharingPattern, Usage
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.errors import ExitCode, NothingMeasured
+from foliolab.framework.errors import ExitCode, NothingMeasured, StoppedEarly
 from foliolab.framework.precision.result import JudgedPolicy, PlayedWorkload, Point, PrecisionResult, RefutedClaim
 from foliolab.framework.precision.stream import played
 from foliolab.framework.replay.player import Plan, with_ids
@@ -21,6 +21,9 @@ from foliolab.framework.trace.events import EventSource
 from foliolab.framework.trace.file import Trace
 
 MEMORY: Final = 1 << 30
+
+Partial = Callable[[Callable[[], PrecisionResult]], object]
+"""Called after each policy on each workload, with a function that makes the incomplete result."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class PrecisionRequest:
 class _Session:
     request: PrecisionRequest
     tell: Progress
+    partial: Partial
+    traces: Sequence[Trace]
+    started: str = field(default_factory=provenance.now)
     points: list[Point] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
     done: int = 0
@@ -84,9 +90,35 @@ class _Session:
             if replayed.stopped == INTERRUPTED:
                 return False
             self.points.append(_point(scheme.name, name, mms or found.slots - 1, replayed))
+            self.partial(lambda: self.result(False))
             if replayed.exit_code == ExitCode.PLUGIN_FAILED:
                 self.failed.add(scheme.name)  # it would fail again in the same way
         return True
+
+    def result(self, complete: bool) -> PrecisionResult:
+        """The result of the points so far."""
+        request = self.request
+        policies = [_judged(scheme) for scheme in request.schemes]
+        workloads = [
+            PlayedWorkload(name=one.name, summary=one.summary, references=list(one.references))
+            for one in request.patterns
+        ]
+        workloads += [
+            PlayedWorkload(name=trace.path, summary=trace.header.command, recorded=True) for trace in self.traces
+        ]
+        return PrecisionResult(
+            complete=complete,
+            command=request.command,
+            **provenance.origin(self.started),
+            seed=request.seed,
+            order=request.order,
+            folios=request.folios,
+            mms=list(request.mms),
+            workloads=workloads,
+            policies=policies,
+            points=list(self.points),
+            refuted=refuted(policies, self.points),
+        )
 
 
 def _quiet(phase: str, done: int, total: int) -> None:
@@ -156,11 +188,14 @@ def refuted(policies: Sequence[JudgedPolicy], points: Sequence[Point]) -> list[R
     return found
 
 
-def precision(request: PrecisionRequest, progress: Progress | None = None) -> PrecisionResult:
+def precision(
+    request: PrecisionRequest, progress: Progress | None = None, partial: Partial | None = None
+) -> PrecisionResult:
     """Play every workload with every number of MMs under every policy.
 
     Args:
         progress: called for each workload and number of MMs.
+        partial: called after each policy on each of them.
 
     Returns:
         the result; `complete` is False if it was interrupted.
@@ -170,32 +205,14 @@ def precision(request: PrecisionRequest, progress: Progress | None = None) -> Pr
         TraceFileError: a trace cannot be read.
         NothingMeasured: it was interrupted before the first event, or there are no events.
     """
-    started = provenance.now()
-    session = _Session(request, progress or _quiet)
     traces = [Trace(path) for path in request.traces]
+    session = _Session(request, progress or _quiet, partial or (lambda make: None), traces)
     complete = session.play()
     if not session.points:
         if not complete:
-            raise NothingMeasured("interrupted before anything was played")
+            raise StoppedEarly("interrupted before anything was played")
         raise NothingMeasured("there are no events to play", "name another workload")
-    policies = [_judged(scheme) for scheme in request.schemes]
-    workloads = [
-        PlayedWorkload(name=one.name, summary=one.summary, references=list(one.references)) for one in request.patterns
-    ]
-    workloads += [PlayedWorkload(name=trace.path, summary=trace.header.command, recorded=True) for trace in traces]
-    return PrecisionResult(
-        complete=complete,
-        command=request.command,
-        **provenance.origin(started),
-        seed=request.seed,
-        order=request.order,
-        folios=request.folios,
-        mms=list(request.mms),
-        workloads=workloads,
-        policies=policies,
-        points=session.points,
-        refuted=refuted(policies, session.points),
-    )
+    return session.result(complete)
 
 
 def exit_code(result: PrecisionResult) -> int:

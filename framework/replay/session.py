@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -12,7 +12,7 @@ import msgspec
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
-from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError, NothingMeasured
+from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError, NothingMeasured, StoppedEarly
 from foliolab.framework.replay.costs import measured_costs
 from foliolab.framework.replay.player import Plan, Player
 from foliolab.framework.replay.result import PAGE_BYTES, Costs, Recording, Replayed, ReplayResult, Spared
@@ -26,6 +26,9 @@ NOT_RECORDED: Final = (
     "pins, other references (GUP, vmsplice, O_DIRECT) and swap are not in a trace: where they made the kernel copy, "
     "the policies may reuse"
 )
+
+Partial = Callable[[Callable[[], ReplayResult]], object]
+"""Called after each policy, with a function that makes the incomplete result."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,12 @@ def is_precise(scheme: Scheme) -> bool:
     return {"exact", "reuse"} <= scheme.capabilities
 
 
-def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayResult:
+def replay(request: ReplayRequest, progress: Progress | None = None, partial: Partial | None = None) -> ReplayResult:
     """Replay a trace under all policies.
 
     Args:
         progress: called for each block.
+        partial: called after each policy.
 
     Returns:
         the result; `complete` is False if it was interrupted.
@@ -77,31 +81,36 @@ def replay(request: ReplayRequest, progress: Progress | None = None) -> ReplayRe
     trace = Trace(request.path)
     try:
         found = survey(trace, tell)
+        if not found.events:
+            why = trace.damaged or "nothing was recorded"
+            raise NothingMeasured(f"{request.path} has no events: {why}", "record again")
+        plan = Plan(trace, found, request.memory, request.samples, request.execution, tell)
+        plan, known, remarks = _teardown(request, plan)
     except KeyboardInterrupt as stop:
-        raise NothingMeasured("interrupted before anything was replayed") from stop
-    if not found.events:
-        why = trace.damaged or "nothing was recorded"
-        raise NothingMeasured(f"{request.path} has no events: {why}", "record again")
-    plan = Plan(trace, found, request.memory, request.samples, request.execution, tell)
-    plan, known, remarks = _teardown(request, plan)
+        raise StoppedEarly("interrupted before anything was replayed") from stop
+
+    def made(complete: bool) -> ReplayResult:
+        costs, spared = _spared(request, done, complete, tell)
+        return ReplayResult(
+            complete=complete,
+            command=request.command,
+            **provenance.origin(started),
+            recording=_recording(trace, found),
+            policies=list(done),
+            teardown="gone" if plan.late else "exit",
+            spared=spared,
+            costs=costs,
+            notes=[*remarks, *_notes(trace, done)],
+        )
+
     done: list[Replayed] = []
     for scheme in request.schemes:
         done.append(known.get(scheme) or replay_one(plan, scheme, scheme.name in request.recorded))
         if done[-1].stopped == INTERRUPTED:
             break
-    complete = done[-1].stopped != INTERRUPTED
-    costs, spared = _spared(request, done, complete, tell)
-    return ReplayResult(
-        complete=complete,
-        command=request.command,
-        **provenance.origin(started),
-        recording=_recording(trace, found),
-        policies=done,
-        teardown="gone" if plan.late else "exit",
-        spared=spared,
-        costs=costs,
-        notes=[*remarks, *_notes(trace, done)],
-    )
+        if partial is not None:
+            partial(lambda: made(False))
+    return made(done[-1].stopped != INTERRUPTED)
 
 
 def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Replayed], list[str]]:
@@ -117,7 +126,7 @@ def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Re
     models = [scheme for scheme in request.schemes if scheme.name in request.recorded]
     if not models or not (unsure or plan.survey.unsure_writes):
         return plan, {}, []
-    at_exit, at_gone = replay_one(plan, models[0], True), replay_one(late, models[0], True)
+    at_exit, at_gone = (_whole(replay_one(one, models[0], True)) for one in (plan, late))
     (exit_same, exit_of), (gone_same, gone_of) = (
         replayed.agreement(classes=("large", "small")) for replayed in (at_exit, at_gone)
     )
@@ -131,6 +140,12 @@ def _teardown(request: ReplayRequest, plan: Plan) -> tuple[Plan, dict[Scheme, Re
         "on known folios"
     )
     return better, {models[0]: replayed}, [remark]
+
+
+def _whole(replayed: Replayed) -> Replayed:
+    if replayed.stopped == INTERRUPTED:
+        raise KeyboardInterrupt
+    return replayed
 
 
 def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:

@@ -146,7 +146,7 @@ def _policies(
 ) -> tuple[list[Scheme], Scheme]:
     schemes = registry.parse_policies(written or [defaults.POLICIES])
     if baseline is not None:
-        first = registry.policy(baseline)
+        first = registry.policy(baseline, typed=True)
     else:
         first = schemes[0] if len(schemes) > 1 or alone else registry.policy(defaults.BASELINE)
     others = [s for s in schemes if (s.policy, s.values) != (first.policy, first.values)]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.isolation import safepath
 from foliolab.framework.isolation.commands import kept
 from foliolab.framework.isolation.memory import oom_kills
 from foliolab.framework.isolation.process import ending
@@ -125,7 +126,7 @@ def run(task: Task) -> Done:
     began, kills = time.monotonic(), oom_kills()
     with scratch() as folder:
         path = folder / "result.json"
-        words = [sys.executable, "-m", "foliolab.framework.cli", *task.words, "--json", str(path)]
+        words = [sys.executable, safepath.FLAG, "-m", "foliolab.framework.cli", *task.words, "--json", str(path)]
         code, said = _command(kept(words), folder, task)
         if code == -signal.SIGKILL:
             raise TaskLost(f"{task.name}: it {ending(code, kills)}", "try fewer --workers")

@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from foliolab.framework.testing.conformance import PolicyConformance
 
 __all__ = ["PolicyConformance"]
-
-RESULTS: Final = "foliolab_results"
-"""The attribute of a test's report that carries results as JSON, also from the workers of pytest-xdist. The constant
-stands here because the pytest plugin needs it in every run, and must not import `comparer` for that."""
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.isolation.scratch import Scratch
-from foliolab.framework.plugins.selection import parse_sizes, size_text, split
+from foliolab.framework.plugins.selection import file_and_policy, parse_sizes, size_text, split
 
 if TYPE_CHECKING:
     import pytest
@@ -65,13 +65,17 @@ class Selection:
 
     def _source(self, text: str) -> tuple[str, str]:
         """The plugin file and the name of the policy. One of them is empty: a file stands for all its policies."""
+        file, name = file_and_policy(text)
+        if file:
+            where = str(Path(file).expanduser().resolve())
+            return where, f"{where}::{name}"
         path = Path(text)
         if path.suffix == ".py":
             if not path.is_file():
                 raise UsageError(f"--policy {text}: there is no such file", "name an existing Python file")
             return str(path.resolve()), ""
-        module, colon, attribute = text.partition(":")
-        if colon and "=" not in attribute:
+        if _in_module(text):
+            module, _, attribute = text.partition(":")
             return self._shim(module, attribute), ""
         return "", text
 
@@ -97,6 +101,12 @@ class Selection:
             why = next((one.message for one in self.registry.failures if one.source == file), "it was not loaded")
             raise UsageError(f"--policy {file}: {why}", "correct it; `foliolab list` shows every plugin")
         return [self.registry.policy(one) for one in plugin.offers["policies"]]
+
+
+def _in_module(text: str) -> bool:
+    """Whether an argument of --policy is `module:attr`."""
+    _, colon, attribute = text.partition(":")
+    return bool(colon) and "=" not in attribute and "::" not in text
 
 
 def selection(config: pytest.Config) -> Selection:
@@ -149,6 +159,19 @@ OF: Final[dict[str, Callable[[pytest.Config], Chosen]]] = {
     "foliolab_seed": _seeds,
 }
 """The values and ids of each parametrized fixture."""
+
+
+def check(config: pytest.Config) -> None:
+    """Read the options before the first test. A policy of a module waits for pytest to make the module importable.
+
+    Raises:
+        UsageError: an option is not understood, or names what there is not.
+    """
+    _sizes(config)
+    _seeds(config)
+    texts = [*(config.getoption("foliolab_policy") or ()), config.getoption("foliolab_baseline_policy") or ""]
+    if not any(map(_in_module, texts)):
+        workloads(config)
 
 
 def machine(scheme: Scheme, execution: str) -> Machine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -9,8 +11,9 @@ import msgspec
 
 from foliolab.framework.errors import NothingMeasured
 from foliolab.framework.results import comparison as rules
-from foliolab.framework.testing import RESULTS
 from foliolab.framework.testing.choices import PAGE, selection
+from foliolab.framework.testing.gates import Gates
+from foliolab.framework.testing.plugin import BROKEN, RESULTS
 
 if TYPE_CHECKING:
     import pytest
@@ -43,7 +46,7 @@ class Comparer:
         memory: str = MEMORY,
         repeats: int | None = None,
     ) -> list[rules.Row]:
-        """Measure.
+        """Measure. What is beyond the limits of --compare-fail and --baseline fails the test when it ends.
 
         Args:
             workload: the workload, or its name.
@@ -78,6 +81,7 @@ class Comparer:
             alone=len(together) == 1,
             typed=f"pytest {self.item.nodeid!r}",
         )
+        self._warn()
         result = compare_run(request)
         rows = rules.compare(result)
         if all(row.ns_per_page is None and not row.counted for row in rows):
@@ -86,11 +90,19 @@ class Comparer:
         self._keep(msgspec.json.encode(result).decode(), rows)
         return rows
 
+    def _warn(self) -> None:
+        workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        if workers > 1:
+            warnings.warn(
+                f"FolioLab: {workers} workers of pytest-xdist measure at once, and slow each other down: counted "
+                "metrics are exact, times are not to be trusted; measure times without -n",
+                stacklevel=3,
+            )
+
     def _keep(self, text: str, rows: Sequence[rules.Row]) -> None:
-        """Attach the result to the test's report, and the figures to JUnit's properties."""
-        if not hasattr(self.item, RESULTS):
-            setattr(self.item, RESULTS, [])
-        getattr(self.item, RESULTS).append(text)
+        """Attach the result to the test's report, and the figures to JUnit's properties; remember broken limits."""
+        self.item.stash.setdefault(RESULTS, []).append(text)
+        self.item.stash.setdefault(BROKEN, []).extend(Gates.of(self.config).broken(rows, self.seed))
         for row in rows:
             lead = f"foliolab.{row.workload}.{row.size_kib}K.{row.policy}"
             properties: dict[str, object] = dict(row.counted)

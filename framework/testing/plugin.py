@@ -1,4 +1,4 @@
-"""The pytest plugin: options, fixtures and the summary of comparisons.
+"""The pytest plugin: options, fixtures, limits and the summary of comparisons.
 
 pytest imports this module in every run of every project, so that it imports nothing slow before a test needs it.
 The options parametrize the fixtures: --policy `policy`, --workload `workload`, the execution `engine`, --sizes and
@@ -7,12 +7,11 @@ The options parametrize the fixtures: --policy `policy`, --workload `workload`, 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-
-from foliolab.framework.testing import RESULTS
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
@@ -20,9 +19,17 @@ if TYPE_CHECKING:
     from foliolab.framework.engine.machine import Machine
     from foliolab.framework.testing.comparer import Comparer
 
-_OPTIONS: Final = (
+RESULTS: Final = pytest.StashKey[list[str]]()
+"""The results of a test's comparisons, as JSON."""
+BROKEN: Final = pytest.StashKey[list[str]]()
+"""A line for each limit that a test's comparisons broke."""
+_CARRIED: Final = "foliolab_results"
+"""The attribute of a test's report that carries results, also from the workers of pytest-xdist."""
+
+OPTIONS: Final = (
     ("--policy", dict(action="append", metavar="POLICY", help=(
-        "compare or test this policy: NAME, NAME:parameter=value, FILE.py or module:attr; may be repeated [all]"))),
+        "compare or test this policy: NAME, NAME:parameter=value, FILE.py, FILE.py::NAME or module:attr; may be "
+        "repeated [all]"))),
     ("--workload", dict(action="append", metavar="NAME", help="compare under this workload; may be repeated [all]")),
     ("--sizes", dict(metavar="LIST", default="64K", help="folio sizes of comparisons, such as 16K,64K [64K]")),
     ("--seeds", dict(metavar="LIST", default="1", help="seeds of comparisons, such as 1,2,3 [1]")),
@@ -34,11 +41,14 @@ _OPTIONS: Final = (
         "fail where METRIC is more than LIMIT worse than the baseline's, such as atomics:0, loads:10%% or time:5%%"))),
 )  # fmt: skip
 
+_ASKS: Final = ("--baseline", "--compare-report", "--compare-fail")
+"""Options that ask for a comparison."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of comparisons."""
     group = parser.getgroup("foliolab", "FolioLab: schemes that track who owns a large folio")
-    for name, how in _OPTIONS:
+    for name, how in OPTIONS:
         group.addoption(name, dest=_dest(name), **how)
 
 
@@ -111,47 +121,113 @@ def compare(request: pytest.FixtureRequest, foliolab_size: int, foliolab_seed: i
     return Comparer(request.node, request.config, foliolab_size, foliolab_seed)
 
 
+# -- limits ----------------------------------------------------------------------------------------
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse wrong options before the first test."""
+    if _chosen(session.config):
+        from foliolab.framework.testing import choices
+        from foliolab.framework.testing.gates import Gates
+
+        with _usage():
+            choices.check(session.config)
+            Gates.of(session.config)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what shows when modules can be imported. With pytest-xdist, a test or the end of the run says so."""
+    config = session.config
+    if not _chosen(config) or config.getoption("collectonly"):
+        return
+    from foliolab.framework.testing import choices
+
+    with _usage():
+        choices.selection(config)
+    asked = next((name for name in _ASKS if config.getoption(_dest(name))), "")
+    if asked and not any("compare" in getattr(item, "fixturenames", ()) for item in session.items):
+        raise pytest.UsageError(f"{asked}: no chosen test has the fixture `compare`, so nothing would be measured")
+
+
+def _chosen(config: pytest.Config) -> bool:
+    """Whether an option is given, and this is no worker of pytest-xdist: there, the main process reads the options."""
+    given = any(config.getoption(_dest(name)) != how.get("default") for name, how in OPTIONS)
+    return given and not hasattr(config, "workerinput")
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Turn FolioLab's errors into pytest's for a wrong command line."""
+    from foliolab.framework.errors import FolioLabError
+
+    try:
+        yield
+    except FolioLabError as fault:
+        raise pytest.UsageError(str(fault)) from fault
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test whose comparisons broke a limit. All its comparisons are made first."""
+    try:
+        returned = yield
+    except BaseException:
+        if broken := item.stash.get(BROKEN, []):
+            item.add_report_section("call", "FolioLab", "\n".join(broken))
+        raise
+    if broken := item.stash.get(BROKEN, []):
+        pytest.fail("\n".join(broken), pytrace=False)
+    return returned
+
+
 # -- results ---------------------------------------------------------------------------------------
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Attach a test's results to its report."""
     report = yield
-    found = getattr(item, RESULTS, None)
-    if found and report.when == "call":
-        setattr(report, RESULTS, list(found))
+    if report.when == "call" and RESULTS in item.stash:
+        setattr(report, _CARRIED, item.stash[RESULTS])
     return report
 
 
 class _Gatherer:
-    """Collect the results of all tests, judge them, and show them at the end."""
+    """Collect the results of all tests, and show them at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.texts: list[str] = []
-        self.lines: list[tuple[str, bool]] = []
+        self.lines: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.texts += getattr(report, RESULTS, ())
+        self.texts += getattr(report, _CARRIED, ())
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Judge the results. A figure that is worse than allowed, or was not measured, fails the run."""
-        chosen = any(
-            self.config.getoption(_dest(name)) for name in ("--baseline", "--compare-report", "--compare-fail")
-        )
-        if not self.texts and not chosen:
-            return
-        if self.config.getoption("collectonly", False):
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Make the table and the files. What concerns no single test becomes a failed one of its own.
+
+        A run that was refused or interrupted before its first comparison has nothing to judge.
+        """
+        asked = any(self.config.getoption(_dest(name)) for name in _ASKS)
+        done = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self.config.getoption("collectonly") or not (self.texts or (asked and done)):
             return
         from foliolab.framework.testing import verdict
 
-        self.lines, failed = verdict.judge(self.texts, self.config)
-        if failed and session.exitstatus == pytest.ExitCode.OK:
+        found = verdict.judge(self.texts, self.config)
+        self.lines = found.lines
+        for title, text in found.failures:
+            self._fail(title, text)
+        if found.failures and done:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _fail(self, title: str, text: str) -> None:
+        """Report a failed test that is none of the project's, for the terminal and the JUnit file."""
+        at = f"FolioLab::{title}"
+        for when, outcome in (("call", "failed"), ("teardown", "passed")):
+            report = pytest.TestReport(at, ("FolioLab", None, title), {}, outcome, text, when)  # type: ignore[arg-type]
+            self.config.hook.pytest_runtest_logreport(report=report)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self.lines:
             return
         terminalreporter.section("FolioLab")
-        for text, bad in self.lines:
-            terminalreporter.write_line(text, red=bad)
+        for text in self.lines:
+            terminalreporter.write_line(text)

@@ -94,6 +94,6 @@ def subject_of(policy: Policy | Scheme | str, registry: Registry | None = None, 
             from foliolab.framework.plugins import registry as room
 
             registry = room.load()
-        return Subject(registry.policy(policy), seconds, registry=registry)
+        return Subject(registry.policy(policy, typed=True), seconds, registry=registry)
     scheme = policy.with_parameters() if isinstance(policy, Policy) else policy
     return Subject(scheme, seconds, registry=registry)

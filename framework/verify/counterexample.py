@@ -29,12 +29,13 @@ class Counterexample(Document, frozen=True, kw_only=True):
     Attributes:
         policy: as a user writes it, such as mm-id-slots:slots=4.
         digest: of the policy's text when the counterexample was found.
-        plugin: the file that the policy comes from; empty for an installed policy.
+        plugin: the file that the policy comes from, which is never loaded because this file names it; empty for an
+            installed policy.
         attack: the attack that found it.
-        law: the broken law, a name of `laws.LAWS`.
+        law: the broken law, see `foliolab reference laws`.
         claim: the refuted capability; empty where every policy owes the law.
         message: what happens, in one sentence.
-        shape: the machine, as keywords of `engine.Shape`.
+        shape: the size of the machine, see Shape.
         setup: operations that run first, each as a whole.
         threads: the operations of each thread; thread t runs on CPU t.
         schedule: the turns, such as "0*12 1*3 0*4": a thread and its number of memory accesses. In "0!" the oldest
@@ -94,6 +95,10 @@ class Counterexample(Document, frozen=True, kw_only=True):
                 )
             found.append((int(thread), int(count)))
         return found
+
+    def stepping(self, path: str | Path) -> list[str]:
+        """The command that steps through this counterexample in a file."""
+        return ["foliolab", "step", str(path), *(["--plugin", self.plugin] if self.plugin else [])]
 
     def operations(self, thread: int) -> list[Operation]:
         return [Operation.parse(text) for text in self.threads[thread]]

@@ -89,6 +89,7 @@ class Verdicts(Document, frozen=True, kw_only=True):
     Attributes:
         verifications: in the order in which they ran.
         command: the command line that repeats them.
+        complete: False if a policy is missing, since the run was stopped or still goes on.
         task: in the folder of a sweep, the key of the task that it answers; else empty.
     """
 
@@ -97,6 +98,7 @@ class Verdicts(Document, frozen=True, kw_only=True):
 
     verifications: list[Verification]
     command: str = ""
+    complete: bool = True
     task: str = ""
 
     @property
@@ -110,7 +112,7 @@ class Verdicts(Document, frozen=True, kw_only=True):
 
     @property
     def interrupted(self) -> bool:
-        return any(one.interrupted for one in self.verifications)
+        return not self.complete or any(one.interrupted for one in self.verifications)
 
 
 def _length(finding: Finding) -> tuple[int, int]:
@@ -171,12 +173,15 @@ def verify(
     Raises:
         PluginError: the policy's text has what no execution allows.
     """
-    began, started, judge = time.monotonic(), now(), verifier_digest()
-    digest = policy_digest(scheme)  # a text that no execution allows is refused here
+    began, started, judge, digest = time.monotonic(), now(), verifier_digest(), policy_digest(scheme)
+
+    def heard(news: Progress | Finding) -> None:
+        tell(_signed(news, digest, command, plugin) if isinstance(news, Finding) else news)
+
     if jobs and can_fork():
-        findings, interrupted = _side_by_side(scheme, attacks, budget, tell, first)
+        findings, interrupted = _side_by_side(scheme, attacks, budget, heard, first)
     else:
-        findings, interrupted = _in_turn(scheme, attacks, budget, tell, first)
+        findings, interrupted = _in_turn(scheme, attacks, budget, heard, first)
     if not interrupted:  # after Ctrl-C time is short, and each attack has confirmed its refutations itself
         findings = [_confirmed(finding, scheme) for finding in findings]
     return Verification(

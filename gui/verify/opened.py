@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -24,6 +25,15 @@ def kind_of(path: Path) -> Literal["", "verdicts", "example"]:
     if _VERDICTS in head:
         return "verdicts"
     return "example" if all(name in head for name in _EXAMPLE) else ""
+
+
+def command_of(done: Verification) -> list[str]:
+    """The words of the command that made verdicts, which the user may repeat; empty if the file has no such command."""
+    try:
+        words = shlex.split(done.command)
+    except ValueError:
+        return []
+    return words if words[:1] == ["foliolab"] else []
 
 
 class OpenedVerdicts:

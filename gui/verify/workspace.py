@@ -13,7 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from foliolab.framework.errors import FolioLabError, UsageError
-from foliolab.gui.verify.opened import OpenedVerdicts, kind_of
+from foliolab.gui.verify.opened import OpenedVerdicts, command_of, kind_of
 from foliolab.gui.verify.options import Attempt, Options
 from foliolab.gui.verify.player import Player
 from foliolab.gui.window import dialogs
@@ -201,7 +201,7 @@ class VerifyWorkspace(Workspace):
             self.desk.notices.fault(fault)
             return
         self._file = str(path)
-        self.desk.notices.say(f"written to {path}; foliolab step {shlex.quote(str(path))} repeats it")
+        self.desk.notices.say(f"written to {path}; {shlex.join(self.example.stepping(path))} repeats it")
 
     def step(self, action: str) -> None:
         """Step through the counterexample.
@@ -344,10 +344,10 @@ class VerifyWorkspace(Workspace):
     def repeated(self) -> Sequence[str]:
         """The command line that repeats the attacks, or that steps through the file of the counterexample."""
         if self._file:
-            return ["foliolab", "step", self._file]
+            return self.example.stepping(self._file) if self.example else ["foliolab", "step", self._file]
         opened = self._opened.by_policy.get(self.options.policy.currentText())
-        if opened is not None and opened.command:
-            return shlex.split(opened.command)
+        if opened is not None and (words := command_of(opened)):
+            return words
         return (self.attempt or self.options.attempt()).command()
 
     def takes(self, path: Path) -> bool:
@@ -362,11 +362,23 @@ class VerifyWorkspace(Workspace):
             self._show_verdicts(path)
             return
         found = Counterexample.load(path)
-        if found.plugin and not self.desk.library.usable([found.policy]) and Path(found.plugin).is_file():
-            self.desk.library.open(found.plugin)
+        if not self.desk.library.usable([found.policy]) and Path(found.plugin).is_file():
+            text = f"{path.name} is about {found.policy} of the plugin {found.plugin}, which is not loaded"
+            offer = "Load it", partial(self._load_and_show, path, found)
+            self.desk.notices.say(text, "warning", "A plugin is code: load it only if you trust it.", offer)
+            return
         self.options.choose(found.policy)
         self.show_example(found)
         self._file = str(path)
+
+    def _load_and_show(self, path: Path, example: Counterexample) -> None:
+        """Load the plugin that a file names, as the user asked, and show the file."""
+        try:
+            self.desk.library.open(example.plugin)
+            self.desk.library.scheme(example.policy)
+            self.show_file(path)
+        except FolioLabError as fault:
+            self.desk.notices.fault(fault)
 
     def _show_verdicts(self, path: Path) -> None:
         """Show the verdicts of a file: first those of a refuted policy; the others when their policy is chosen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from PySide6.QtCore import QTimer, Signal
@@ -15,6 +16,7 @@ Severity = Literal["information", "warning", "error"]
 SIGNS: Final = {"information": "ℹ", "warning": "▲", "error": "✖"}
 SECONDS: Final = 8
 """How long a notice of severity information stays."""
+Offer = tuple[str, Callable[[], None]]
 MOST: Final = 4
 """Notices shown at a time; the oldest gives way."""
 
@@ -26,6 +28,7 @@ class Notice(QFrame):
         severity: decides the sign and colour, and whether the notice closes by itself.
         text: one line.
         details: shown by the Details button and copied by the Copy button; empty if there are none.
+        offer: the text of one more button, and what it does before the notice closes.
 
     Signals:
         closed: the notice is to be removed.
@@ -33,7 +36,7 @@ class Notice(QFrame):
 
     closed = Signal()
 
-    def __init__(self, severity: Severity, text: str, details: str = "") -> None:
+    def __init__(self, severity: Severity, text: str, details: str = "", offer: Offer | None = None) -> None:
         super().__init__()
         self.severity = severity
         self.text = text
@@ -50,7 +53,11 @@ class Notice(QFrame):
         self._body.setMaximumHeight(160)
         self.more.toggled.connect(self._body.setVisible)
         self.copy.clicked.connect(self._copy)
-        line = row(label(SIGNS[severity], role), (label(text, wraps=True), 1), self.more, self.copy, close)
+        self.accept = named(QPushButton(offer[0] if offer else ""), offer[0] if offer else "Nothing")
+        self.accept.setVisible(bool(offer))
+        self._offer = offer
+        self.accept.clicked.connect(self._accept)
+        line = row(label(SIGNS[severity], role), (label(text, wraps=True), 1), self.accept, self.more, self.copy, close)
         column(line, self._body, of=self, margins=(10, 5, 8, 5))
         for part in (self.more, self.copy):
             part.setVisible(bool(details))
@@ -63,6 +70,11 @@ class Notice(QFrame):
         if self.more.isChecked() and not isinstance(self.sender(), QToolButton):
             return
         self.closed.emit()
+
+    def _accept(self) -> None:
+        self.closed.emit()
+        if self._offer is not None:
+            self._offer[1]()
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(f"{self.text}\n{self.details}")
@@ -84,12 +96,12 @@ class Notices(QWidget):
         found = (item.widget() for item in items if item is not None)
         return [widget for widget in found if isinstance(widget, Notice)]
 
-    def say(self, text: str, severity: Severity = "information", details: str = "") -> None:
-        """Show a notice, unless the same notice is already shown."""
+    def say(self, text: str, severity: Severity = "information", details: str = "", offer: Offer | None = None) -> None:
+        """Show a notice, unless the same notice is already shown; see `Notice`."""
         for old in self.all:
             if (old.text, old.details) == (text, details):
                 return
-        notice = Notice(severity, text, details)
+        notice = Notice(severity, text, details, offer)
         notice.closed.connect(self._closed)
         self._layout.addWidget(notice)
         for old in self.all[:-MOST]:

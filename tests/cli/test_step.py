@@ -48,12 +48,12 @@ def file(raced: Counterexample, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def walk(foliolab: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def walk(foliolab: Run, file: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`foliolab step FILE` with these commands on its standard input."""
 
     def run(*commands: str, options: tuple[str, ...] = ()) -> Any:
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{command}\n" for command in commands)))
-        return foliolab("step", file, *options)
+        return foliolab("step", file, "--plugin", plugin, *options)
 
     return run
 
@@ -105,28 +105,37 @@ def test_every_access_or_only_those_that_matter(walk: Run) -> None:
     assert "PGFREE" in all_of_them.out or "rss_anon" in all_of_them.out
 
 
-def test_the_table(foliolab: Run, file: Path) -> None:
-    done = foliolab("step", file, "--dump")
+def test_the_table(foliolab: Run, file: Path, plugin: Path) -> None:
+    done = foliolab("step", file, "--dump", "--plugin", plugin)
     assert done.code == 1
     assert done.out.startswith("never: law safe: never called exclusive while several MMs map it\n")
     assert "  schedule: 0*1 1*200 0*9\n" in done.out
     assert "The policy's text has changed since this was found." in done.out
     assert "▸ maybe_shared pfn=0" in done.out and "= exclusive" in done.out
-    assert len(foliolab("step", file, "--dump", "--all-accesses", "--all").out.splitlines()) > len(
+    assert len(foliolab("step", file, "--plugin", plugin, "--dump", "--all-accesses", "--all").out.splitlines()) > len(
         done.out.splitlines()
     )
 
 
 def test_a_law_that_no_longer_breaks(foliolab: Run, file: Path, plugin: Path) -> None:
     plugin.write_text(plugin.read_text().replace("return False", "return True"))
-    done = foliolab("step", file, "--dump")
+    done = foliolab("step", file, "--dump", "--plugin", plugin)
     assert done.code == 0
     assert "The law no longer breaks here." in done.out
 
 
+def test_the_plugin_that_a_file_names_is_not_loaded(foliolab: Run, file: Path, plugin: Path, tmp_path: Path) -> None:
+    plugin.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + plugin.read_text())
+    done = foliolab("step", file, "--dump")
+    said = f"foliolab: {file} is about never of the plugin {plugin}, which is not loaded\n"
+    hint = f"  if you trust the plugin: foliolab step {file} --plugin {plugin}\n"
+    assert (done.code, done.out, done.err) == (2, "", said + hint)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexample, plugin: Path) -> None:
     def refused(code: int = 2) -> str:
-        done = foliolab("step", file, "--dump")
+        done = foliolab("step", file, "--dump", "--plugin", plugin)
         assert (done.code, done.out) == (code, "")
         return str(done.err)
 
@@ -141,7 +150,7 @@ def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexampl
     assert foliolab("step", file, "--all").code == 2
 
     msgspec.structs.replace(raced, plugin="/no/such.py").save(file)
-    assert "came from the plugin file /no/such.py, which is gone" in refused()
+    assert "came from the plugin file /no/such.py, which is gone" in foliolab("step", file).err
     assert foliolab("step", file, "--dump", "--plugin", plugin).code == 1, "it is elsewhere now"
     msgspec.structs.replace(raced, plugin="", policy="mine").save(file)
     assert "is about a policy that is not here: there is no policy 'mine'" in refused()
@@ -152,7 +161,7 @@ def test_what_cannot_be_replayed(foliolab: Run, file: Path, raced: Counterexampl
     msgspec.structs.replace(raced, setup=["exit mm=0"]).save(file)
     assert "MM 0 does not exist" in refused(1)
     msgspec.structs.replace(raced, setup=[], threads=[[]], schedule="").save(file)
-    assert "has no step" in foliolab("step", file).err
+    assert "has no step" in foliolab("step", file, "--plugin", plugin).err
     plugin.write_text("POLICY = 1 / 0\n")
     raced.save(file)
     assert "division by zero" in refused(4)

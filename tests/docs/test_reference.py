@@ -18,13 +18,15 @@ from foliolab.framework.engine import hooks
 from foliolab.framework.machine import primitives
 from foliolab.framework.plugins import registry
 from foliolab.framework.plugins.registry import KINDS
+from foliolab.framework.reference import files, parts
+from foliolab.framework.reference.hooks import HOOK_WORDS
 from foliolab.framework.results.result import Result
 
 reference = pytest.importorskip("foliolab_docs.reference", reason="the extra `docs` is not installed")
 schema = pytest.importorskip("foliolab_docs.schema")
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "reference-hooks.md").read_text("utf-8")
+PAGES = "\n".join((ROOT / "docs" / f"reference-{name}.md").read_text("utf-8") for name in ("hooks", "files"))
 PRIMITIVES = sorted(
     name for name in api.__all__ if getattr(getattr(api, name), "__module__", "") == primitives.__name__
 )
@@ -43,7 +45,7 @@ def signature(name: str, function: Callable[..., object]) -> str:
 
 def row(part: str, signature: str) -> str:
     """The row of the reference that begins with a signature."""
-    rows = [line for line in reference.PARTS[part]() if line.startswith(f"| `{signature}` |")]
+    rows = [line for line in reference.part(part) if line.startswith(f"| `{signature}` |")]
     assert len(rows) == 1, signature
     return str(rows[0])
 
@@ -55,9 +57,9 @@ def named_by_tests() -> frozenset[str]:
     return frozenset(word for file in files for word in re.findall(r"\w+", file.read_text("utf-8")))
 
 
-def test_the_page_shows_every_part() -> None:
-    shown = set(re.findall(r"^```\{foliolab-generated\} (\S+)$", PAGE, re.MULTILINE))
-    assert shown == set(reference.PARTS)
+def test_the_pages_show_every_part() -> None:
+    shown = re.findall(r"^```\{foliolab-generated\} (\S+)$", PAGES, re.MULTILINE)
+    assert sorted([*shown, "result"]) == sorted(parts.PARTS)
 
 
 def test_the_contract_has_these_hooks() -> None:
@@ -70,7 +72,7 @@ def test_a_hook_stands_there_with_its_signature(name: str) -> None:
     assert len(parameters(name)) == HOOK_ARGUMENTS[name]
     written = row("policy-hooks", signature(name, function))
     assert ("vpn" in written.rpartition("|")[0].rpartition("|")[2]) == (name in HOOKS_WITH_VPN)
-    said = reference.HOOK_WORDS[name]
+    said = HOOK_WORDS[name]
     assert said.startswith(f"({', '.join(parameters(name))})"), "the contract's docstring says otherwise"
 
 
@@ -106,7 +108,7 @@ def test_every_function_is_in_exactly_one_part(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLUGIN_HOOKS)
 def test_a_hook_of_a_plugin_stands_there(name: str) -> None:
-    assert any(line.startswith(f"| `{name}() -> ") for line in reference.plugin_hooks())
+    assert any(line.startswith(f"| `{name}() -> ") for line in reference.part("plugin-hooks"))
 
 
 @pytest.mark.parametrize("name", [*HOOK_ARGUMENTS, *PRIMITIVES, *PLUGIN_HOOKS])
@@ -115,9 +117,9 @@ def test_a_test_names_it(name: str) -> None:
 
 
 # -- the result file -------------------------------------------------------------------------------------
-@pytest.mark.parametrize("struct", schema.structs(Result), ids=lambda struct: struct.__name__)
+@pytest.mark.parametrize("struct", files.structs(Result), ids=lambda struct: struct.__name__)
 def test_every_key_of_a_result_is_explained(struct: type[msgspec.Struct]) -> None:
-    lines = schema.described(Result)
+    lines = reference.markdown(files.keys(Result))
     at = lines.index(f"### {struct.__name__}")
     rows = [line for line in lines[at:] if line.startswith("| `")]
     for field, line in zip(msgspec.structs.fields(struct), rows, strict=False):
@@ -127,7 +129,7 @@ def test_every_key_of_a_result_is_explained(struct: type[msgspec.Struct]) -> Non
 
 
 def test_the_schema_is_the_structs() -> None:
-    names = [struct.__name__ for struct in schema.structs(Result)]
+    names = [struct.__name__ for struct in files.structs(Result)]
     assert names == ["Result", "HostInfo", "Config", "Cell", "Failure"]
     page = (ROOT / "docs" / "reference-results.md").read_text("utf-8")
     assert "{foliolab-generated} results.result:Result" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     before = {thread.ident for thread in threading.enumerate()}
     known = {id(one) for one in application.topLevelWidgets()}
     made: list[Window] = []
+    gc.freeze()  # the collector then looks at the objects of this test alone, and not at a whole session's
     collector = Collector()
 
     def opened(*plugins: Path) -> Window:
@@ -58,6 +60,7 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     qtbot.waitUntil(lambda: not left_over(before), timeout=ENDS)
     qtbot.wait(1)
     collector.stop()
+    gc.unfreeze()
     widgets = [one for one in application.topLevelWidgets() if id(one) not in known and one.isVisible()]
     assert not widgets, f"still on screen: {widgets}"
 

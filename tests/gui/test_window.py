@@ -188,3 +188,21 @@ def test_qt_keeps_its_references(qtbot: Any) -> None:
     for _ in range(200):
         widget.setEnabled(True)
     assert abs(sys.getrefcount(None) - before) < 50
+
+
+def test_policy_files_of_the_last_session_are_offered_not_loaded(
+    open_window: Callable[..., Window], tmp_path: Path
+) -> None:
+    from foliolab.framework.plugins import starter
+
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(starter.text("mine") + f"\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
+    first = open_window(plugin)
+    first.close()
+    (tmp_path / "ran").unlink()
+    open_window().close()  # the offer is not taken, and stays
+    later = open_window()
+    (notice,) = later.notices.all
+    assert "mine.py" in notice.text and not later.library.files and not (tmp_path / "ran").exists()
+    notice.accept.click()
+    assert later.library.files == [str(plugin)] and later.library.usable(["mine"]) and not later.notices.all

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from foliolab.framework.machine import cache
+from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.layout import Field, Layouts, Struct
 from foliolab.framework.machine.memory import Memory, allocate
@@ -95,7 +98,7 @@ def author(folder: Path) -> Iterator[Author]:
 
 
 def entries(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file())
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != cache.SECRET)
 
 
 def test_second_build_hits(author: Author, folder: Path) -> None:
@@ -105,6 +108,58 @@ def test_second_build_hits(author: Author, folder: Path) -> None:
     assert author.run("uses", 6, 3) == 39
     assert author.built() == []
     assert entries(folder) == [entry]
+
+
+FORK: Any = multiprocessing.get_context("fork")
+KEY = "ab" * 32
+
+
+def test_of_two_processes_one_builds(author: Author, folder: Path) -> None:
+    built, waiting = FORK.Queue(), FORK.Event()
+
+    def run(first: bool) -> None:
+        library = native.Library(CallTree([function], PRIMITIVES, {}, {}), LAYOUTS)
+        build = library._build
+
+        def slow(*arguments: Any) -> Any:
+            built.put(first)
+            waiting.wait(20)
+            return build(*arguments)
+
+        library._build = slow
+        if not first:
+            revive = native._revive
+            native._revive = lambda *arguments: waiting.set() or revive(*arguments)
+        vm = Memory(allocate(4096), LAYOUTS)
+        built.put(int(library.get(function, "mi")(vm.addr, 4)))
+
+    function = author.function("uses")
+    children = [FORK.Process(target=run, args=(first,)) for first in (True, False)]
+    children[0].start()
+    assert built.get(timeout=20) is True
+    children[1].start()
+    assert [built.get(timeout=20), built.get(timeout=20)] == [28, 28], "the second loads what the first has built"
+    for child in children:
+        child.join(20)
+    assert [path.suffix for path in entries(folder)] == [".native"]
+
+
+def test_a_killed_builder_holds_nobody_up(folder: Path) -> None:
+    holds = FORK.Event()
+
+    def build() -> None:
+        with building(KEY):
+            holds.set()
+            time.sleep(60)
+
+    child = FORK.Process(target=build)
+    child.start()
+    assert holds.wait(20)
+    assert entries(folder), "the lock is a file"
+    child.kill()
+    with building(KEY):
+        child.join(20)
+    assert not entries(folder)
 
 
 def test_edit_of_a_callee_in_another_file_is_seen(author: Author) -> None:
@@ -162,8 +217,8 @@ DAMAGE = {
     "last byte gone": lambda data: data[:-1],
     "longer": lambda data: data + b"x",
     "bit flipped in the code": lambda data: data[:-100] + bytes([data[-100] ^ 4]) + data[-99:],
-    "bit flipped in the checksum": lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:],
-    "another version": lambda data: b"foliolab native 0\n" + data[len(cache.MAGIC) :],
+    "bit flipped in the signature": lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:],
+    "another version": lambda data: b"foliolab native 1\n" + data[len(cache.MAGIC) :],
     "something else": lambda data: b"\x7fELF" + bytes(5000),
 }
 
@@ -182,13 +237,68 @@ def test_damaged_entry_is_built_again(author: Author, folder: Path, damage: str)
 
 
 def test_sound_entry_that_is_no_native_code_is_built_again(author: Author, folder: Path) -> None:
-    """The checksum fits, but what it covers cannot be loaded."""
+    """The signature fits, but what it covers cannot be loaded."""
     author.run("uses", 5, 2)
     (entry,) = entries(folder)
-    cache.write(entry.stem, b"not a pickle")
+    cache.write(entry.stem, b"not native code")
     author.built()
     assert author.run("uses", 5, 2) == 24
     assert author.built() == ["uses"]
+
+
+# -- strangers -----------------------------------------------------------------------------------------
+def test_an_entry_under_another_name_or_of_another_user_is_built_again(author: Author, folder: Path) -> None:
+    author.run("uses", 5, 2)
+    author.run("lonely", 5, 2)
+    one, other = entries(folder)
+    other.write_bytes(one.read_bytes())
+    cache._opened.cache_clear()
+    author.built()
+    assert (author.run("uses", 5, 2), author.run("lonely", 5, 2)) == (24, 3)
+    assert len(author.built()) == 1
+    (folder / cache.SECRET).write_bytes(bytes(cache.SIZE))
+    cache._opened.cache_clear()
+    assert author.run("uses", 5, 2) == 24
+    assert author.built() == ["uses"], "what the old secret signed counts no longer"
+
+
+@pytest.mark.parametrize("spoil", ["mode", "size", "link"])
+def test_a_secret_that_others_know_is_replaced(folder: Path, tmp_path: Path, spoil: str) -> None:
+    cache.write("k" * 8, b"mine")
+    secret = folder / cache.SECRET
+    assert secret.stat().st_mode & 0o777 == 0o600
+    before = secret.read_bytes()
+    if spoil == "mode":
+        secret.chmod(0o644)
+    elif spoil == "size":
+        secret.write_bytes(before[:-1])
+    else:
+        secret.rename(tmp_path / "elsewhere")
+        secret.symlink_to(tmp_path / "elsewhere")
+    cache._opened.cache_clear()
+    if spoil == "link":
+        assert "cannot be used" in cache.refusal()
+        return
+    assert cache.read("k" * 8) is None
+    assert secret.stat().st_mode & 0o777 == 0o600 and secret.read_bytes() != before
+
+
+def test_a_folder_that_others_can_write_is_not_used(author: Author, folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert author.run("uses", 5, 2) == 24
+    assert entries(folder) == [] and not (folder / cache.SECRET).exists()
+    assert cache.refusal() == f"others can write to {folder}"
+
+
+def test_folders_are_the_users_alone_whatever_the_umask(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        cache.write("k" * 8, b"mine")
+    finally:
+        os.umask(before)
+    assert {p.stat().st_mode & 0o777 for p in (folder, folder / "kk")} == {0o700}
+    assert cache.read("k" * 8) == b"mine"
 
 
 # -- folders -------------------------------------------------------------------------------------------

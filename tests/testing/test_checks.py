@@ -57,7 +57,7 @@ def outcome(policy: Policy, check: str, seconds: float = 3.0, first: bool = Fals
 
 @pytest.mark.slow
 def test_a_sound_policy_passes_every_check_and_each_claim_has_one() -> None:
-    subject = subject_of(page_mapcount.POLICY, seconds=6)
+    subject = subject_of(page_mapcount.POLICY, seconds=2)
     found = {check.name: result for check, result in run_all(subject)}
     assert set(found) == {*OF_EVERY, *(f"claim {name}" for name in subject.scheme.capabilities)}
     bad = {name: one for name, one in found.items() if one.verdict == "failed"}
@@ -145,7 +145,7 @@ POLICY = replace(
 @pytest.mark.slow
 def test_the_command_shows_the_scenario_and_writes_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(FILE.format(body="return False"))
-    done = check("--plugin", "mine.py", "--seconds", "5", folder=tmp_path)
+    done = check("--plugin", "mine.py", "--seconds", "2", folder=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "✗ claim safe" in done.stdout or "x claim safe" in done.stdout
     assert "mine does not conform" in done.stdout and "foliolab step counterexamples/mine-safe.json" in done.stdout
@@ -157,7 +157,7 @@ def test_the_command_shows_the_scenario_and_writes_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_as_json(tmp_path: Path) -> None:
-    done = check("exact", "--seconds", "3", "--json", folder=tmp_path)
+    done = check("exact", "--seconds", "1", "--json", folder=tmp_path)
     (told,) = json.loads(done.stdout)
     assert done.returncode == 0 and told["policy"] == "exact"
     assert {one["verdict"] for one in told["checks"]} <= {"passed", "undecided"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,8 +13,9 @@ import pytest
 
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.errors import UsageError
+from foliolab.framework.results.comparison import Row
 from foliolab.framework.results.result import Result
-from foliolab.framework.testing.verdict import Limit
+from foliolab.framework.testing.gates import Gates, Limit
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 MINE = """
@@ -55,7 +57,7 @@ def test_it_is_there_without_numba_qt_or_numpy() -> None:
 def test_fixtures_have_readable_ids(tmp_path: Path) -> None:
     code, out = run(
         tmp_path, "def test_it(policy, workload, engine):\n    engine.create(0)\n    assert engine.scheme is policy\n",
-        "--policy", "mm-id-slots:slots=3", "--policy", "mine.py", "--workload", "munmap", "--collect-only",
+        "--policy", "mm-id-slots:slots=3", "--policy", "mine.py::mine", "--workload", "munmap", "--collect-only",
     )  # fmt: skip
     assert code == 0
     for policy in ("mm-id-slots:slots=3", "mine"):
@@ -91,10 +93,42 @@ def test_results_come_from_the_workers_of_xdist(tmp_path: Path) -> None:
     assert Result.load(tmp_path / "out" / "seed1.json").complete and (tmp_path / "out" / "seed2.json").is_file()
 
 
+WRITTEN = f"""
+from msgspec.structs import replace
+from foliolab.framework.results.result import Result
+from foliolab.framework.run import supervise
+
+WHOLE = Result.load({str(Path(__file__).parents[1] / "report" / "first.json")!r})
+
+def measured(request):
+    names, works, sizes = list(request.policies), list(request.workloads), [4 << order for order in request.orders]
+    cells = [one for one in WHOLE.cells if one.policy in names and one.workload in works and one.size_kib in sizes]
+    config = replace(WHOLE.config, policies=names, baseline=request.baseline, workloads=works, sizes=sizes,
+                     seed=request.seed, policy_parameters={{}})
+    return replace(WHOLE, config=config, cells=cells)
+
+supervise.compare_run = measured
+"""
+"""A conftest.py whose comparisons come from a result file, so that nothing is measured."""
+GATED = """
+def test_several_comparisons(compare):
+    compare('munmap')
+    compare('fork')
+
+def test_a_failure_of_its_own(compare):
+    assert not compare('munmap')
+
+def test_after_it(compare):
+    pass
+"""
+MORE_ATOMICS = ("--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount", "--compare-fail", "atomics:0")
+
+
 def test_counted_metrics_gate_exactly(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(WRITTEN)
     code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
                     "--compare-fail", "atomics:0", "--compare-report", "out")  # fmt: skip
-    assert code == 1 and "atomics: page-mapcount under munmap at 64 KiB" in out and "1 passed" in out
+    assert code == 1 and "atomics: page-mapcount under munmap at 64 KiB, seed 1" in out and "1 failed" in out
     code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
                     "--compare-fail", "atomics:100", "--baseline", "out/seed1.json")  # fmt: skip
     assert code == 0, out
@@ -104,25 +138,67 @@ def test_counted_metrics_gate_exactly(tmp_path: Path) -> None:
     (tmp_path / "before.json").write_text(worse)
     code, out = run(tmp_path, COMPARE, "--policy", "page-mapcount", "--baseline-policy", "no-page-mapcount",
                     "--baseline", "before.json")  # fmt: skip
-    assert code == 1 and "the result file has 0.5" in out
+    assert code == 1 and "the result file has 0.5" in out and "1 failed" in out
+
+
+def test_a_broken_limit_is_a_failed_test(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(WRITTEN)
+    code, out = run(tmp_path, GATED, *MORE_ATOMICS, "--junitxml", "j.xml")
+    assert code == 1 and "2 failed, 1 passed" in out, out
+    cases = {one.get("name"): one for one in ElementTree.parse(tmp_path / "j.xml").iter("testcase")}
+    failure = cases["test_several_comparisons[64K-seed1]"].find("failure")
+    assert failure is not None and failure.text is not None
+    lines = failure.text.splitlines()
+    assert [line.split(" at ")[0] for line in lines] == [
+        f"atomics: page-mapcount under {w}" for w in ("munmap", "fork")
+    ]
+    assert re.search(r"Captured FolioLab call -+\s+atomics: page-mapcount under munmap", out)
+    code, out = run(tmp_path, GATED, *MORE_ATOMICS, "-x")
+    assert code == 1 and "1 failed" in out and "passed" not in out.rsplit("\n", 2)[-2]
+
+
+def test_workers_gate_too_and_warn_of_times(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(WRITTEN)
+    code, out = run(tmp_path, GATED, *MORE_ATOMICS, "-n", "2", "--seeds", "1,2", "--junitxml", "j.xml")
+    assert code == 1 and "4 failed, 2 passed" in out, out
+    assert "workers of pytest-xdist measure at once" in out and "measure times without -n" in out
+    assert re.search(r"^workload +size +seed +policy", out, re.MULTILINE)
+    assert len(re.findall(r"^munmap +64K +2 +page-mapcount", out, re.MULTILINE)) == 2
+    assert next(ElementTree.parse(tmp_path / "j.xml").iter("testsuite")).get("failures") == "4"
+
+
+def test_what_concerns_no_test_is_a_failed_test_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(WRITTEN)
+    code, out = run(tmp_path, "def test_it(compare):\n    pass\n", *MORE_ATOMICS, "--junitxml", "j.xml")
+    assert code == 1 and "FolioLab::measured" in out and "nothing was measured" in out, out
+    failed = [one.get("name") for one in ElementTree.parse(tmp_path / "j.xml").iter("testcase") if len(one)]
+    assert failed == ["measured"]
 
 
 @pytest.mark.parametrize(
     ("text", "arguments", "says"),
     [
-        ("def test_it():\n    pass\n", ["--compare-report", "out"], "nothing was measured"),
+        ("def test_it():\n    pass\n", ["--compare-report", "out"], "nothing would be measured"),
         (COMPARE, ["--policy", "page-mapcount", "--compare-fail", "speed:3"], "no such limit"),
         (COMPARE, ["--policy", "page-mapcount", "--baseline", "none.json"], "none.json"),
         (COMPARE, ["--policy", "no-such"], "no-such"),
         (COMPARE, ["--policy", "none.py"], "there is no such file"),
-        (COMPARE, ["--policy", "json:nothing"], "nothing"),
+        (COMPARE, ["--policy", "mine.py::other"], "mine"),
+        (COMPARE, ["--workload", "mumap"], "munmap"),
         (COMPARE, ["--sizes", "17K"], "17K"),
         (COMPARE, ["--seeds", "x"], "--seeds"),
     ],
 )
-def test_what_cannot_be_done_fails_and_says_why(tmp_path: Path, text: str, arguments: list[str], says: str) -> None:
+def test_what_cannot_be_done_is_refused_before_the_first_test(
+    tmp_path: Path, text: str, arguments: list[str], says: str
+) -> None:
     code, out = run(tmp_path, text, *arguments)
-    assert code != 0 and says in out
+    assert code == pytest.ExitCode.USAGE_ERROR and says in out and "passed" not in out and "Error: " not in out
+
+
+def test_a_policy_of_a_module_that_there_is_not(tmp_path: Path) -> None:
+    code, out = run(tmp_path, COMPARE, "--policy", "json:nothing")
+    assert code == pytest.ExitCode.USAGE_ERROR and "json:nothing cannot be imported" in out
 
 
 def test_a_policy_of_a_module(tmp_path: Path) -> None:
@@ -137,7 +213,7 @@ from mine import POLICY
 from foliolab.framework.testing import PolicyConformance
 
 class TestMine(PolicyConformance):
-    seconds = 3
+    seconds = 1
     {expected}
 
     @pytest.fixture
@@ -180,3 +256,13 @@ def test_limits_that_are_none(text: str) -> None:
 def test_limits() -> None:
     assert Limit.parse("atomics:0").allows(2.0, 2.0) and not Limit.parse("atomics:0").allows(2.0, 2.01)
     assert Limit.parse("loads:10%").allows(10, 11) and not Limit.parse("loads:10%").allows(10, 11.1)
+
+
+def test_a_limit_without_a_measured_baseline_is_broken() -> None:
+    gates = Gates(["atomics:0", "time:5%"])
+    alone = Row(workload="munmap", size_kib=64, policy="mine", ns_per_page=1.0, counted={"atomics": 2.0})
+    assert [line.partition(":")[0] for line in gates.broken([alone], 1)] == ["atomics", "time"]
+    assert "baseline was not measured" in gates.broken([alone], 1)[0]
+    assert not gates.broken([replace(alone, ratio=1.0, ratio_low=1.0, counted_baseline={"atomics": 2.0})], 1)
+    assert not gates.broken([replace(alone, ns_per_page=None, skipped=True)], 1)
+    assert "not measured" in gates.broken([replace(alone, ns_per_page=None, reason="crashed")], 1)[0]

@@ -97,7 +97,7 @@ def test_every_wrong_variant_that_breaks_a_claim_is_refuted(name: str) -> None:
 
 
 def test_refutations_of_different_claims_are_separate() -> None:
-    found = Random().run(with_hooks("always-yes", can_reuse=yes, maybe_mapped_shared=no), Budget(6), lambda _: None)
+    found = Random().run(with_hooks("always-yes", can_reuse=yes, maybe_mapped_shared=no), Budget(3), lambda _: None)
     refuted = {finding.claim for finding in found if finding.verdict == "refuted"}
     assert {"safe", "reuse"} <= refuted
     assert {finding.claim for finding in found} == {OWED, *MM_ID.capabilities}
@@ -179,7 +179,7 @@ def test_a_policy_that_divides_by_zero_is_refuted_by_the_attack() -> None:
 
 # -- what is right holds, and says what was tried --------------------------------------------------------
 def test_claims_that_hold_say_what_they_held_against() -> None:
-    found = Random().run(MM_ID, Budget(3), lambda _: None)
+    found = Random().run(MM_ID, Budget(1.5), lambda _: None)
     assert {finding.claim: finding.verdict for finding in found} == dict.fromkeys([OWED, *MM_ID.capabilities], "held")
     assert all("random sequences, up to" in finding.bound and finding.states > 0 for finding in found)
 

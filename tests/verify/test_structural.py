@@ -134,7 +134,7 @@ def test_what_is_written_elsewhere_or_stays_is_found(hooks: dict[str, Any], law:
 # -- what holds ------------------------------------------------------------------------------------------
 def test_a_policy_of_small_folios_holds_and_says_how_far() -> None:
     scheme = replace(exact.POLICY, name="small", max_order=4, models=None, mutants=None).with_parameters()
-    (finding,) = Structural().run(scheme, Budget(5), lambda _: None)
+    (finding,) = Structural().run(scheme, Budget(2), lambda _: None)
     assert (finding.claim, finding.verdict) == (OWED, "held")
     assert "folios of orders 1 to 4" in finding.bound
     assert "every struct page 64 bytes larger" in finding.bound
@@ -144,7 +144,7 @@ def test_a_policy_of_small_folios_holds_and_says_how_far() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", SHIPPED, ids=lambda policy: policy.name)
 def test_shipped_policies_owe_nothing(policy: Policy) -> None:
-    found = Structural().run(policy.with_parameters(), Budget(8), lambda _: None)
+    found = Structural().run(policy.with_parameters(), Budget(3), lambda _: None)
     assert [finding.verdict for finding in found if finding.claim == OWED] == ["held"]
 
 
@@ -213,6 +213,6 @@ def test_a_field_that_may_wrap_has_no_limit() -> None:
 def test_a_limit_that_cannot_be_run_leaves_it_undecided() -> None:
     """512 pages for each PMD: more than 32 bits hold, below the claimed number of mappings."""
     scheme = narrowed(total_mapped_pages.POLICY, "_total_mapped_pages", "i32", max_order=9)
-    (finding,) = Structural().run(scheme, Budget(15), lambda _: None)
+    (finding,) = Structural().run(scheme, Budget(5), lambda _: None)
     assert finding.verdict == "undecided"
     assert "_total_mapped_pages (i32) would overflow at 4,194,304 PMDs" in finding.bound

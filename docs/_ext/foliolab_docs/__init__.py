@@ -49,9 +49,9 @@ class Generated(SphinxDirective):
         name = self.arguments[0]
         self.env.note_dependency(str(policypages.FOLDER / policypages.STAMP))
         parts: dict[str, Callable[[], Iterable[str]]] = {
-            **reference.PARTS, "policies": _policies, "verdicts": _verdicts, "storeys": storeys.part,
+            "policies": _policies, "verdicts": _verdicts, "storeys": storeys.part,
         }  # fmt: skip
-        lines = schema.part(name) if ":" in name else parts[name]()
+        lines = schema.part(name) if ":" in name else parts[name]() if name in parts else reference.part(name)
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 

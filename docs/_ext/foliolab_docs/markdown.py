@@ -38,25 +38,3 @@ def fenced(kind: str, lines: Iterable[str], options: Iterable[str] = ()) -> list
 def prose(docstring: str) -> str:
     """A docstring as Markdown, with the characters of HTML and of links escaped."""
     return re.sub(r"[<>\[\]]", lambda found: f"\\{found.group()}", docstring.strip())
-
-
-def attributes(docstring: str, heading: str = "Attributes") -> dict[str, str]:
-    """The descriptions in a docstring's section, by name; a line may name several."""
-    part = re.split(rf"^ *{heading}:\n", docstring, maxsplit=1, flags=re.MULTILINE)
-    if len(part) < 2:
-        return {}
-    found: dict[str, str] = {}
-    lines = part[1].splitlines()
-    base = len(lines[0]) - len(lines[0].lstrip())
-    names: list[str] = []
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        if line.strip() and indent < base:
-            break
-        match = re.match(r"(\w+(?:, \w+)*): (.*)", line.strip()) if indent == base else None
-        if match:
-            names = match[1].split(", ")
-            found |= dict.fromkeys(names, match[2])
-        elif line.strip():
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found

@@ -16,6 +16,7 @@ STOREYS: Final[dict[str, dict[str, dict[str, str]]]] = {
             "explore": "the session behind the window's Explore",
             "report": "results as text, tables, pages and pictures",
             "testing": "checks of a policy; the pytest plugin",
+            "reference": "what authors use, as tables",
             "sweep": "grids of commands",
             "doctor": "what this host can do",
         },

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.results.result import Result
+    from foliolab.framework.results.saving import Saving
 
 MEMORY: Final = "512M"
 ROUNDS: Final = 7
@@ -62,6 +63,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from foliolab.framework.kernel import bench, running
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results.saving import Saving
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
@@ -78,13 +80,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
     scheme = running.matching(found)
     modelled = _model(model, with_model, scheme)
     _measuring.enough_memory(request)
+    saving = Saving(json)
     with Progress() as progress:
-        result = bench.bench(request, progress)
-    if json is not None:
-        result.save(json)
+        result = bench.bench(request, progress, saving.partial)
+    _common.save(result, saving, result.complete)
     if with_model and result.complete and scheme is not None:
         modelled = _measuring.model_times(found, result, scheme, seed)
-    _tell(found, result, scheme, modelled, csv)
+    _tell(found, result, scheme, modelled, saving, csv)
 
 
 def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None:
@@ -105,16 +107,21 @@ def _model(path: Path | None, now: bool, scheme: Scheme | None) -> Result | None
     return modelled
 
 
-def _tell(found: Registry, result: Result, scheme: Scheme | None, modelled: Result | None, csv: Path | None) -> None:
+def _tell(
+    found: Registry, result: Result, scheme: Scheme | None, modelled: Result | None, saving: Saving, csv: Path | None
+) -> None:
     from foliolab.framework.kernel import bench_rows
     from foliolab.framework.report import kernelbench as report
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.results import comparison
+    from foliolab.framework.results.saving import Saving
 
     rows = bench_rows.rows(result, scheme, modelled, found.published_figures(), found.parameters_of)
-    if csv is not None:
-        report.write_csv(rows, csv)
+    table = Saving(csv, always_beside=True)
+    _common.tell(table.final(lambda path: report.write_csv(rows, path), result.complete))
     report.render(result, rows, TerminalPage(), scheme.name if scheme else "")
+    saving.check()
+    table.check()
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     if (fault := comparison.failed(comparison.compare(result), result)) is not None:

@@ -9,7 +9,6 @@ host; it must have the policy of this kernel. A file that is not given is measur
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,18 +59,21 @@ def run(
     given = Result.load(bench) if bench is not None else None
     target = out or _stored(given)
     _common.writable(target)
-    scheme = found.policy(policy) if policy else _matching(found, given)
-    measured = given or _bench(seed)
+    scheme = found.policy(policy, typed=True) if policy else _matching(found, given)
+    kept = target.with_name(f"{target.stem}.bench.json")
+    measured = given or _bench(seed, kept)
     modelled = Result.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed)
     for result in (measured, modelled):
         if not result.complete:
-            sys.stderr.write(f"foliolab: `{result.command}` was interrupted: what it lacks is not calibrated\n")
+            _common.say(f"`{result.command}` was interrupted: what it lacks is not calibrated")
     reuses = "reuse" in scheme.capabilities
     made = calibration.calibrate(measured, modelled, scheme.name, dict(scheme.values), reuses, seed)
     made.save(target)
+    if given is None:
+        kept.unlink(missing_ok=True)
     report.render(made, TerminalPage())
     uses = "`foliolab compare`" if out is None else f"`foliolab compare --calibration {shlex.quote(str(out))}`"
-    print(f"Written to {target}; {uses} predicts with it.")
+    _common.put(f"Written to {target}; {uses} predicts with it.\n")
 
 
 def _stored(bench: Result | None) -> Path:
@@ -92,8 +94,11 @@ def _stored(bench: Result | None) -> Path:
     return path
 
 
-def _bench(seed: int) -> Result:
+def _bench(seed: int, kept: Path) -> Result:
     """The kernel's benchmarks, as `foliolab kernel bench` measures them.
+
+    Args:
+        kept: where they are kept until they are calibrated.
 
     Raises:
         KernelError: the kernel cannot be measured here.
@@ -104,6 +109,7 @@ def _bench(seed: int) -> Result:
     from foliolab.framework.kernel import bench
     from foliolab.framework.plugins.selection import parse_memory
     from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results.saving import Saving
 
     request = bench.BenchRequest(
         benchmarks=_measuring.benchmarks(None),
@@ -115,8 +121,12 @@ def _bench(seed: int) -> Result:
         command=_common.typed(),
     )
     _measuring.enough_memory(request)
+    saving = Saving(kept)
     with Progress() as progress:
-        result = bench.bench(request, progress)
+        result = bench.bench(request, progress, saving.partial)
+    _common.save(result, saving, result.complete)
+    saving.check()
+    _common.say(f"the benchmarks are in {kept}; `foliolab kernel calibrate {kept}` goes on from there")
     if not result.complete:
         raise typer.Exit(_common.INTERRUPTED)
     return result

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json as encoder
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -76,7 +76,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
         what: Iterable[Scenario] = check.random_scenarios(scenarios, seed, mix)
         if exhaustive:
             what = check.exhaustive(exhaustive, mix.orders)
-        progress = _progress()
+        progress = _progress(save)
         if against is not None and not exhaustive:
             result = check.refute(session, scheme, scenarios, seed, mix, progress)
         else:
@@ -106,7 +106,7 @@ def _scheme(found: Registry, against: str | None) -> Scheme:
     from foliolab.framework.kernel import running
 
     if against is not None:
-        return found.policy(against)
+        return found.policy(against, typed=True)
     scheme = running.matching(found)
     if scheme is None:
         raise KernelError(
@@ -158,11 +158,18 @@ def _processors(cpus: int) -> list[int]:
     return allowed[:cpus]
 
 
-def _progress() -> Any:
-    if not sys.stderr.isatty():
-        return None
+def _progress(save: Path | None) -> Callable[[Agreement], None]:
+    """A function that writes new disagreements at once, and shows how far the check is in a terminal."""
+    terminal = sys.stderr.isatty()
+    saved = 0
 
     def show(found: Agreement) -> None:
+        nonlocal saved
+        if save is not None:
+            _save(found, save, saved)
+            saved = len(found.disagreements)
+        if not terminal:
+            return
         text = f"{found.scenarios} scenarios, {found.writes:,} writes, {len(found.unexplained)} disagreements"
         sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
@@ -211,7 +218,7 @@ def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool
         raise typer.Exit(_common.INTERRUPTED)
 
 
-def _save(found: Agreement, folder: Path) -> None:
+def _save(found: Agreement, folder: Path, first: int = 0) -> None:
     from foliolab.framework.document import write_atomically
     from foliolab.framework.report import kernelcheck
 
@@ -219,5 +226,5 @@ def _save(found: Agreement, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise UsageError(f"{folder} cannot be made: {fault.strerror}", "choose another folder") from fault
-    for one in found.disagreements:
+    for one in found.disagreements[first:]:
         write_atomically(folder / f"{one.minimal.name}.scenario", kernelcheck.text_of(one).encode())

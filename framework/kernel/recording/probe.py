@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,10 +45,21 @@ def method(name: str) -> Method:
     Args:
         name: a key of `RECORDERS`.
     """
+    with tracefs.unmounted_after([]):
+        return _tried(name)
+
+
+def probe() -> list[Method]:
+    """Try all methods, at once, since most of a trial is waiting for a tool."""
+    with tracefs.unmounted_after([]), ThreadPoolExecutor(len(RECORDERS)) as pool:
+        return list(pool.map(_tried, RECORDERS))
+
+
+def _tried(name: str) -> Method:
     if platform.system() != "Linux":
         return Method(name, False, f"this is {platform.system() or 'an unknown system'}, not Linux")
     recorder = RECORDERS[name]
-    with scratch() as folder, tracefs.unmounted_after([]):
+    with scratch() as folder:
         try:
             recorder(folder).trial()
         except KernelError as fault:
@@ -55,11 +67,6 @@ def method(name: str) -> Method:
         except (OSError, subprocess.SubprocessError) as fault:
             return Method(name, False, f"{type(fault).__name__}: {fault}")
     return Method(name, True, recorder.shows)
-
-
-def probe() -> list[Method]:
-    """Try all methods. This takes some seconds where bpftrace is installed."""
-    return [method(name) for name in RECORDERS]
 
 
 def best() -> Method:

@@ -1,4 +1,4 @@
-"""Starting files for a new policy, workload or trace reader: commented, and complete as they are.
+"""Starting files for a new policy, workload, sharing pattern or trace reader: commented, and complete as they are.
 
 A single file for `--plugin` and the window (`write`), or an installable package with its tests (`package.write`).
 """
@@ -20,7 +20,7 @@ def text(name: str, template: str = "policy.py") -> str:
     """The text of a starting file.
 
     Args:
-        name: of the policy, workload or reader.
+        name: of the plugin.
         template: the file in `templates`, without .txt.
 
     Raises:

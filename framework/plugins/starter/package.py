@@ -20,12 +20,14 @@ class Kind:
         tests: template of its tests.
         summary: the description in pyproject.toml.
         command: the `foliolab` command that its CI runs after the tests.
+        example: template of a file beside the tests; empty for none.
     """
 
     template: str
     tests: str
     summary: str
     command: str
+    example: str = ""
 
 
 KINDS: Final = {
@@ -36,7 +38,13 @@ KINDS: Final = {
         "workload.py", "test_workload.py", "A workload for FolioLab",
         "compare --workloads PLUGIN-NAME --policies all --quick",
     ),
-    "reader": Kind("reader.py", "test_reader.py", "A reader of traces for FolioLab", "list"),
+    "pattern": Kind(
+        "pattern.py", "test_pattern.py", "A sharing pattern for FolioLab", "precision PLUGIN-NAME --mms 1-4"
+    ),
+    "reader": Kind(
+        "reader.py", "test_reader.py", "A reader of traces for FolioLab", "import tests/example.txt -o trace.ftrace",
+        "example.txt",
+    ),
 }  # fmt: skip
 
 
@@ -67,6 +75,8 @@ def write(kind: str, name: str, folder: Path) -> list[Path]:
         f"tests/test_{module}.py": what.tests,
         ".github/workflows/check.yml": "check.yml",
     }
+    if what.example:
+        templates[f"tests/{what.example}"] = what.example
     texts = {file: _filled(template, what, name) for file, template in templates.items()}
     for file, text in texts.items():
         path = folder / file

@@ -26,7 +26,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from foliolab.framework.verify.explored.attack import Explored
 
     scheme = registry.load([RACE]).policy("lost-update")
-    findings = Explored().run(scheme, Budget(20.0, 64 << 20), lambda news: None)
+    findings = Explored().run(scheme, Budget(6.0, 64 << 20), lambda news: None)
     found = next(one.counterexample for one in findings if one.counterexample is not None)
     path = tmp_path_factory.mktemp("examples") / "race.json"
     found.save(path)
@@ -111,6 +111,28 @@ def test_it_is_written_and_its_command_repeats_it(stepping: Any, tmp_path: Path)
     assert stepping.command_line.startswith(f"foliolab step {tmp_path / 'again.json'}")
     stepping.save(tmp_path / "no" / "where.json")
     assert stepping.desk.notices.all[-1].severity == "error"
+
+
+def test_the_plugin_of_a_file_is_loaded_only_when_the_user_says_so(
+    open_window: Callable[..., Window], qtbot: Any, example: Path, tmp_path: Path
+) -> None:
+    import msgspec
+
+    from foliolab.framework.verify.counterexample import Counterexample
+
+    plugin, file = tmp_path / "lost.py", tmp_path / "race.json"
+    plugin.write_text(RACE.read_text() + f"\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
+    msgspec.structs.replace(Counterexample.load(example), plugin=str(plugin)).save(file)
+    window = open_window()
+    assert window.open(file)
+    (notice,) = window.notices.all
+    assert "which is not loaded" in notice.text and str(plugin) in notice.text
+    assert not (tmp_path / "ran").exists()
+    notice.accept.click()
+    workspace: Any = window.here
+    qtbot.waitUntil(lambda: workspace.stepper is not None and workspace.stepper.timeline is not None, timeout=PATIENCE)
+    assert window.library.files == [str(plugin)] and not window.notices.all
+    assert workspace.command_line == f"foliolab step {file} --plugin {plugin}"
 
 
 @needs_native
@@ -219,7 +241,7 @@ def test_a_file_of_verdicts_is_opened_and_each_of_its_policies_shown(
     names = [next(name for name in found.policies if name != "lost-update"), "lost-update"]
     attacks: dict[str, Attack] = {names[0]: Structural(), "lost-update": Explored()}
     done = [
-        verifier.verify(found.policy(name), [attacks[name]], Budget(20.0, 64 << 20), lambda news: None, 1,
+        verifier.verify(found.policy(name), [attacks[name]], Budget(6.0, 64 << 20), lambda news: None, 1,
                         command=f"foliolab verify {name}")
         for name in names
     ]  # fmt: skip
