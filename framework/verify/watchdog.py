@@ -23,7 +23,7 @@ from foliolab.framework.errors import PluginError
 from foliolab.framework.machine.memory import Memory, Observer
 from foliolab.framework.machine.ref import Ref
 
-ACCESSES: Final = 100_000
+ACCESSES: Final = 30_000
 """Accesses that one call of a hook may do, beside `ACCESSES_A_PAGE` for each page of the largest folio."""
 ACCESSES_A_PAGE: Final = 200
 PATIENCE: Final = 0.25
