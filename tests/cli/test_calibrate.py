@@ -59,7 +59,7 @@ def compared(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`foliolab compare` measures what the kit makes."""
     make = kit.Make()
 
-    def run(request: RunRequest, progress: object) -> Any:
+    def run(request: RunRequest, progress: object, partial: object = None) -> Any:
         return make.model(request.workloads, {policy: make.RAW[policy] for policy in request.policies})
 
     monkeypatch.setattr(room, "compare_run", run)
@@ -171,7 +171,7 @@ def test_without_a_model_the_kernels_policy_is_measured_alone(
     asked: list[RunRequest] = []
     make = kit.Make()
 
-    def run(request: RunRequest, progress: object) -> Any:
+    def run(request: RunRequest, progress: object, partial: object = None) -> Any:
         asked.append(request)
         return make.model(request.workloads, {"mm-id": 11.0})
 
@@ -194,7 +194,7 @@ def test_without_any_file_the_kernel_is_measured_first(
         return make.bench({"munmap": make.rest(20, 300)}, complete=complete)
 
     monkeypatch.setattr(bench, "bench", run)
-    monkeypatch.setattr(room, "compare_run", lambda request, progress: make.model())
+    monkeypatch.setattr(room, "compare_run", lambda request, progress, partial: make.model())
     monkeypatch.setattr(host, "memory_available", lambda: 1 << 40)
     done = foliolab("kernel", "calibrate")
     assert done.code == (0 if complete else 130), done.err
@@ -207,7 +207,7 @@ def test_an_interrupted_measurement_calibrates_nothing(
     foliolab: Run, files: tuple[Path, Path], kit: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     make = kit.Make()
-    monkeypatch.setattr(room, "compare_run", lambda request, progress: make.model(complete=False))
+    monkeypatch.setattr(room, "compare_run", lambda request, progress, partial: make.model(complete=False))
     assert foliolab("kernel", "calibrate", files[0]).code == 130
     assert not list(tmp_path.glob("data/*/*"))
 

@@ -33,7 +33,7 @@ class Asked(Exception):
 def parsed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> RunRequest:
     """The request that the command line makes of a command."""
 
-    def run(request: RunRequest, progress: object) -> None:
+    def run(request: RunRequest, progress: object, partial: object = None) -> None:
         raise Asked(request)
 
     monkeypatch.setattr(supervise, "compare_run", run)
