@@ -189,12 +189,12 @@ def test_without_any_file_the_kernel_is_measured_first(
 ) -> None:
     make, asked = kit.Make(), []
 
-    def run(request: bench.BenchRequest, progress: object) -> Any:
+    def run(request: bench.BenchRequest, progress: object, partial: object) -> Any:
         asked.append(request)
         return make.bench({"munmap": make.rest(20, 300)}, complete=complete)
 
     monkeypatch.setattr(bench, "bench", run)
-    monkeypatch.setattr(room, "compare_run", lambda request, progress, partial: make.model())
+    monkeypatch.setattr(room, "compare_run", lambda request, progress: make.model())
     monkeypatch.setattr(host, "memory_available", lambda: 1 << 40)
     done = foliolab("kernel", "calibrate")
     assert done.code == (0 if complete else 130), done.err
@@ -207,7 +207,7 @@ def test_an_interrupted_measurement_calibrates_nothing(
     foliolab: Run, files: tuple[Path, Path], kit: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     make = kit.Make()
-    monkeypatch.setattr(room, "compare_run", lambda request, progress, partial: make.model(complete=False))
+    monkeypatch.setattr(room, "compare_run", lambda request, progress: make.model(complete=False))
     assert foliolab("kernel", "calibrate", files[0]).code == 130
     assert not list(tmp_path.glob("data/*/*"))
 
