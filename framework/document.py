@@ -100,7 +100,11 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             NotWritten: the file cannot be written.
         """
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        try:
+            data = msgspec.json.encode(self)
+        except UnicodeEncodeError:  # the name of a file or an argument that is not UTF-8
+            data = msgspec.json.encode(_readable(msgspec.to_builtins(self)))
+        write_atomically(path, msgspec.json.format(data, indent=1) + b"\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -137,6 +141,18 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"the {what} {name} is damaged, or is not a {what}: {error}",
                 f"restore it from a copy, or make it anew with `{cls.MADE_BY}`",
             ) from error
+
+
+def _readable(value: object) -> object:
+    """A value in which every text can be encoded: other bytes are written as \\xff."""
+    match value:
+        case str():
+            return os.fsencode(value).decode(errors="backslashreplace")
+        case dict():
+            return {_readable(key): _readable(part) for key, part in value.items()}
+        case list():
+            return [_readable(part) for part in value]
+    return value
 
 
 class _Header(msgspec.Struct):
