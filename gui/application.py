@@ -16,6 +16,7 @@ from PySide6.QtCore import QMessageLogContext, QTimer, QtMsgType, qInstallMessag
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from foliolab.framework.escaping import visible
 from foliolab.framework.isolation.signals import STOPS
 from foliolab.gui.garbage import Collector
 from foliolab.gui.main_window import Window
@@ -97,7 +98,7 @@ class DefectReporter:
     def hook(self, kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
         """Show the exception, and print it; used as `sys.excepthook`."""
         text = "".join(traceback.format_exception(kind, fault, trace))
-        sys.stderr.write(text)
+        sys.stderr.write(visible(text))
         self._window.notices.say(f"unexpected {kind.__name__}: {fault}; please report it", "error", text)
 
 

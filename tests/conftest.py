@@ -87,6 +87,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
             os.environ.pop(name, None)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of the host on one worker (xdist starts with the largest group); skip tests of Qt without Qt."""
     for item in items:

@@ -91,6 +91,14 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
     "threads": (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n" + GOOD, "check",
         "FILE: it starts threads"),
+    "forks": ("import os\nos.fork()\n" + GOOD, "check", "FILE: it starts processes"),
+    "closes-its-stream": ("import sys\nsys.stdout.close()\n" + GOOD, "check", "FILE: it closes or replaces standard"),
+    "blocks-signals": (
+        "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])\n" + GOOD, "check",
+        "FILE: it changes how signals are handled"),
+    "nameless-error": (
+        "class M(type):\n    __name__ = property(lambda cls: 1 / 0)\nclass X(Exception, metaclass=M): pass\nraise X\n",
+        "import", "FILE:4: "),
     "moves": ("import os\nos.chdir('/')\n" + GOOD, "check", "FILE: it changes the current folder"),
     "figures": (
         HOOK + "@hookimpl\ndef foliolab_published(): return ['/no/such.toml']\n", "check", "no such file"),

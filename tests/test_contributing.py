@@ -118,3 +118,11 @@ def test_the_variant_copies_where_its_original_reuses(tmp_path: Path) -> None:
         outcomes[name] = machine.write(0, 3)
         assert violations(machine) == []
     assert outcomes == {"mm-id": "reused", "mm-id-copies": "copied"}
+
+
+def test_the_files_of_a_page_table_level_exist_and_each_has_the_present_levels() -> None:
+    section = TEXT.partition("## Add a page-table level\n")[2].partition("\n## ")[0]
+    files = re.findall(r"`(framework/[a-z_/]+\.py)`", section)
+    assert len(files) > 15
+    for name in files:
+        assert "pmd" in (Path(__file__).parents[1] / name).read_text().lower(), name

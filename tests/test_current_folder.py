@@ -54,6 +54,7 @@ def hostile(tmp_path: Path) -> Path:
         (folder / f"{name}.py").write_text(
             f"open({str(tmp_path / 'ran')!r}, 'a').write(__name__ + ' ')\nraise SystemExit\n"
         )
+    (folder / "matplotlibrc").write_text("this is no setting\n")
     return folder
 
 
@@ -73,6 +74,7 @@ def _run(folder: Path, words: list[str]) -> str:
     ran = folder.parent / "ran"
     assert not ran.exists(), ran.read_text()
     assert done.returncode in (0, 1), done.stderr
+    assert "matplotlibrc" not in done.stderr
     return done.stdout
 
 
@@ -93,12 +95,18 @@ def test_a_module_by_its_name(hostile: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("compare", "--execution", "interpreted", *SMALL),
         ("verify", "total-mapped-pages", "--budget", "1"),
-        ("precision", "mm-id", "--quick"),
-        ("sweep", "-o", "out", "--workers", "1", *SMALL),
+        ("sweep", "-o", "out", "--kind", "verify", "--policies", "total-mapped-pages", "--budget", "1"),
     ],
     ids=lambda words: words[0],
 )
 def test_verbs(hostile: Path, words: tuple[str, ...]) -> None:
     run(hostile, PROGRAM, *words)
+
+
+@pytest.mark.slow
+def test_a_comparison_and_its_picture(hostile: Path) -> None:
+    pytest.importorskip("matplotlib")
+    sizes = ("--sizes", "16K,64K")
+    run(hostile, PROGRAM, "compare", "--execution", "interpreted", *SMALL, *sizes, "--json", "r.json")
+    run(hostile, PROGRAM, "report", "r.json", "--format", "png", "-o", "r.png")

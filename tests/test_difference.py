@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,6 @@ import pytest
 from foliolab.framework import host
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.report import result_files
-from foliolab.framework.results import comparison as rules
 from foliolab.framework.results import difference as differences
 from foliolab.framework.results.result import Cell, Config, Result
 
@@ -69,17 +67,6 @@ def test_results_of_different_circumstances_are_noted() -> None:
     notes = " ".join(differences.difference(one, other).notes)
     for word in ("kernels", "checkouts", "numpy", "second is incomplete"):
         assert word in notes
-
-
-def test_the_pooled_ratio_is_the_geometric_mean() -> None:
-    rows = [
-        rules.Row(workload="w", size_kib=4, policy="p", ratio=ratio, ratio_low=ratio / 1.01, ratio_high=ratio * 1.01)
-        for ratio in (0.5, 0.8)
-    ]
-    pooled = differences.pooled(rows)
-    assert pooled is not None and pooled.ratio == pytest.approx(sqrt(0.4)) and pooled.word == "faster"
-    assert pooled.high / pooled.ratio == pytest.approx(1.01 ** (1 / sqrt(2)))
-    assert differences.pooled([rules.Row(workload="w", size_kib=4, policy="p")]) is None
 
 
 def test_files_are_told_apart(tmp_path: Path) -> None:

@@ -13,7 +13,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("framework", "policies", "workloads", "gui")
-HEAVY = ("numpy", "numba", "llvmlite", "scipy", "matplotlib", "PySide6", "pyqtgraph", "distributed", "hypothesis")
+HEAVY = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "scipy",
+    "matplotlib",
+    "PySide6",
+    "pyqtgraph",
+    "distributed",
+    "hypothesis",
+    "pydantic",
+)
 
 START = """
 import contextlib, io, json, sys

@@ -80,9 +80,10 @@ def test_the_interval_is_scipys() -> None:
     sample = base * rng.lognormal(-0.3, 0.05, 15)
     ratio, low, high = statistics.bootstrap_ratio(sample.tolist(), base.tolist(), 1, resamples=20000)
     theirs = stats.bootstrap(
-        (sample / base,), np.median, n_resamples=20000, method="percentile", vectorized=True, rng=rng
-    ).confidence_interval
-    assert ratio == np.median(sample / base)
+        (sample, base), lambda a, b, axis: np.median(a, axis=axis) / np.median(b, axis=axis), paired=True,
+        n_resamples=20000, method="percentile", vectorized=True, rng=rng,
+    ).confidence_interval  # fmt: skip
+    assert ratio == np.median(sample) / np.median(base)
     assert low == pytest.approx(theirs.low, rel=0.01)
     assert high == pytest.approx(theirs.high, rel=0.01)
 

@@ -178,8 +178,9 @@ def _forecast(
         return Forecast(row=row, reason=rest.reason)
     if isinstance(base_rest, Unknown):
         return Forecast(row=row, reason=f"the baseline: {base_rest.reason}")
-    found = Forecast(row=row, operation=rest.operation, ns_per_page=statistics.median(ours.tolist()) + rest.value)
-    rounds = min(ours.size, base.size)
+    time = statistics.median(ours.tolist()) + rest.value
+    found = Forecast(row=row, operation=rest.operation, ns_per_page=time)
+    base_median, rounds = statistics.median(base.tolist()), min(ours.size, base.size)
     ours, base = ours[:rounds], base[:rounds]
     # A ratio needs positive times. A very negative rest makes them negative, and such constants predict nothing.
     possible = (base.min() + base_rest.draws > 0) & (ours.min() + rest.draws > 0)
@@ -189,10 +190,10 @@ def _forecast(
     if row.verdict == "baseline":
         return replace(found, ratio=1.0, ratio_low=1.0, ratio_high=1.0)
     drawn = np.random.default_rng(seed).integers(0, rounds, (rest.draws.size, rounds))[possible]
-    over = ours[drawn] + rest.draws[possible, None]
-    ratios = np.median(over / (base[drawn] + base_rest.draws[possible, None]), axis=1)
+    over, under = (statistics.medians(side, drawn) for side in (ours, base))
+    ratios = (over + rest.draws[possible]) / (under + base_rest.draws[possible])
     low, high = (float(value) for value in statistics.interval(ratios))
-    ratio = statistics.median(((ours + rest.value) / (base + base_rest.value)).tolist())
+    ratio = time / (base_median + base_rest.value)
     found = replace(found, ratio=ratio, ratio_low=min(low, ratio), ratio_high=max(high, ratio))
     return replace(found, standings=_standings(found))
 

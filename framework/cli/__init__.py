@@ -20,11 +20,13 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Annotated, Final
 
+import click
 import typer
 
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
 from foliolab.framework.errors import FolioLabError, StoppedEarly, UsageError
+from foliolab.framework.escaping import visible
 from foliolab.framework.isolation import signals
 
 __all__ = ["application", "main"]
@@ -42,7 +44,8 @@ def application() -> typer.Typer:
         name="foliolab",
         cls=Verbs,
         help="A workbench for schemes that track who owns a large folio.",
-        epilog="Exit codes: 0 good, 1 a comparison failed, 2 usage, 3 nothing measured, 4 a plugin failed.",
+        epilog="Exit codes: 0 good, 1 a comparison failed or lacks something, 2 usage, 3 nothing measured, 4 a plugin "
+        "failed, 130 interrupted.",
         add_completion=False,
         no_args_is_help=True,
         rich_markup_mode=None,  # rich would add 0.1 s to each start
@@ -70,8 +73,12 @@ def _add_from_entry_points(app: typer.Typer, taken: Container[object]) -> None:
             if found.name in taken:
                 raise ValueError("FolioLab has a verb of that name")
             app.command(found.name, help=module.__doc__, no_args_is_help=False)(module.run)
-        except Exception as fault:  # another package's code can raise anything
-            _say(f"foliolab: the verb {found.name} of {found.value} is left out: {fault}", "remove or repair it")
+        except (Exception, SystemExit) as fault:  # another package's code can raise anything
+            from foliolab.framework.plugins.discovery import text_of
+
+            _say(
+                f"foliolab: the verb {found.name} of {found.value} is left out: {text_of(fault)}", "remove or repair it"
+            )
 
 
 def _add_verbs(app: typer.Typer, package: ModuleType) -> None:
@@ -130,11 +137,16 @@ def main() -> None:
 
 
 def _run() -> int:
+    code: object = 0
     try:
-        application()(prog_name="foliolab")
+        code = application()(prog_name="foliolab", standalone_mode=False)  # the code of a verb that raised typer.Exit
+    except click.ClickException as fault:  # a word of the command is wrong, and the message quotes it
+        fault.message = visible(fault.message)
+        fault.show()
+        code = fault.exit_code
     except SystemExit as leaving:
         return _code(leaving)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
         _forget_stdout()
@@ -149,7 +161,7 @@ def _run() -> int:
         _say(f"foliolab: unexpected {what}{location}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
         _trace(fault)
         return UNEXPECTED
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _code(leaving: SystemExit) -> int:
@@ -161,13 +173,13 @@ def _code(leaving: SystemExit) -> int:
 
 def _say(what: str, hint: str) -> None:
     with suppress(OSError):
-        sys.stderr.write(f"{what}\n  {hint}\n" if hint else f"{what}\n")
+        sys.stderr.write(visible(f"{what}\n  {hint}\n" if hint else f"{what}\n"))
         sys.stderr.flush()
 
 
 def _trace(fault: BaseException) -> None:
     if os.environ.get("FOLIOLAB_DEBUG", "0") not in ("", "0"):
-        traceback.print_exception(fault)
+        sys.stderr.write(visible("".join(traceback.format_exception(fault))))
 
 
 def _forget_stdout() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+from foliolab.framework.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from foliolab.framework.document import Document
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
+    from foliolab.framework.results.run_result import RunResult
     from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
@@ -45,6 +47,9 @@ Names = Annotated[
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
 Examples = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
+]
+History = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Keep the result there, by commit; see `foliolab history`.")
 ]
 ResultFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result file.")]
 Wish = Annotated[str, typer.Option("--execution", hidden=True, help="native or interpreted")]
@@ -79,7 +84,24 @@ def typed() -> str:
 
 def say(text: str) -> None:
     """Write a message to stderr."""
-    sys.stderr.write(f"foliolab: {text}\n")
+    sys.stderr.write(f"foliolab: {visible(text)}\n")
+
+
+def put(text: str) -> None:
+    """Write text to stdout."""
+    sys.stdout.write(visible(text))
+
+
+def keep(result: RunResult, folder: Path | None, plugins: list[Path] | None) -> None:
+    """Keep a result in a history, and say where; a result that cannot be kept is shown all the same."""
+    if folder is None:
+        return
+    from foliolab.framework.results.history import keep
+
+    try:
+        say(f"kept: {keep(result, folder, plugins or ())}")
+    except FolioLabError as fault:
+        say(f"not kept: {fault.what}")
 
 
 def tell(text: str) -> None:
@@ -163,7 +185,8 @@ def write_counterexample(example: Counterexample, output: Path, first: bool) -> 
 
 def print_json(data: Any) -> None:
     """Print values as JSON."""
-    sys.stdout.write(json.dumps(data, indent=1, ensure_ascii=not _utf8()) + "\n")
+    text = json.dumps(data, indent=1, ensure_ascii=not _utf8())
+    sys.stdout.write("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n")
 
 
 def _utf8() -> bool:

@@ -12,7 +12,7 @@ GROUPS: Final = {
     "Look closer": ("gui", "list", "show", "step", "run", "doctor"),
     "Real programs": ("record", "import", "replay"),
     "Write your own": ("new", "check", "reference"),
-    "In CI and on clusters": ("diff", "report", "sweep"),
+    "In CI and on clusters": ("diff", "report", "history", "sweep"),
 }
 """The verbs of each group. Other verbs, from plugins, stand in a last group."""
 FROM_PLUGINS: Final = "From plugins"

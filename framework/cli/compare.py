@@ -15,8 +15,11 @@ from foliolab.framework.cli import _common
 from foliolab.framework.run import defaults
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from foliolab.framework.calibration import Calibration
     from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.results.result import Result
     from foliolab.framework.run.request import RunRequest
 
 MOST_REPEATS: Final = 1000
@@ -83,6 +86,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     quick: Quick = False,
     json: _common.ResultFile = None,
     csv: Csv = None,
+    history: _common.History = None,
     calibration: CalibrationFile = None,
     no_calibration: NoCalibration = False,
     plugin: _common.Plugins = None,
@@ -111,11 +115,17 @@ def run(  # noqa: PLR0913  (one parameter per option)
         execution=_common.execution(execution),
         typed=_common.typed(),
     )
-    _measure(found, request, json, csv, choose(calibration, no_calibration, request.execution, _common.say))
+    chosen = choose(calibration, no_calibration, request.execution, _common.say)
+    _measure(found, request, json, csv, chosen, lambda result: _common.keep(result, history, plugin))
 
 
 def _measure(
-    found: Registry, request: RunRequest, json: Path | None, csv: Path | None, calibration: Calibration | None
+    found: Registry,
+    request: RunRequest,
+    json: Path | None,
+    csv: Path | None,
+    calibration: Calibration | None,
+    keep: Callable[[Result], None],
 ) -> None:
     """Run, then write, then print; an interrupted run is written and printed as far as it got."""
     from foliolab.framework.calibration import prediction
@@ -130,6 +140,7 @@ def _measure(
     with Progress() as progress:
         result = compare_run(request, progress, lambda result: saving.partial(lambda: result))
     _common.save(result, saving, result.complete)
+    keep(result)
     rows = comparison.compare(result, published=found.published_figures(), resolve=found.parameters_of)
     forecast = None
     if calibration is not None:

@@ -31,7 +31,7 @@ RANDOMS: Final = 30
 """The number of random scenarios."""
 
 
-def run(
+def run(  # noqa: PLR0913  (one parameter per option)
     workloads: Annotated[
         list[str] | None,
         typer.Argument(metavar="[WORKLOAD]...", help="What to run. [all patterns, programs and scenarios]"),
@@ -52,6 +52,7 @@ def run(
     ] = MOMENTS,
     seed: _common.Seed = 1,
     json: _common.ResultFile = None,
+    history: _common.History = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: _common.Wish = "",
@@ -81,6 +82,7 @@ def run(
     with Progress() as progress:
         result = session.follow(request, progress, saving.partial)
     _common.save(result, saving, result.complete)
+    _common.keep(result, history, plugin)
     report.render(result, TerminalPage())
     saving.check()
     if not result.complete:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
 
@@ -30,9 +31,9 @@ def run(
         if kind != "policy":
             raise UsageError(f"--file is for policies, not for a {kind}", "leave out --file")
         path = starter.write(name, (folder or Path()) / starter.file_name(name))
-        print(f"written: {path}\nnext: foliolab check --plugin {shlex.quote(str(path))}")
+        _common.put(f"written: {path}\nnext: foliolab check --plugin {shlex.quote(str(path))}\n")
         return
     target = folder or Path(name)
     for path in package.write(kind, name, target):
-        print(f"written: {path}")
-    print(f"next: pip install -e {shlex.quote(str(target))}'[test]' && pytest {shlex.quote(str(target))}")
+        _common.put(f"written: {path}\n")
+    _common.put(f"next: pip install -e {shlex.quote(str(target))}'[test]' && pytest {shlex.quote(str(target))}\n")

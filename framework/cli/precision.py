@@ -47,6 +47,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     by: By = "time",
     memory: Memory = "1G",
     json: _common.ResultFile = None,
+    history: _common.History = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: _common.Wish = "",
@@ -83,6 +84,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     with Progress() as progress:
         result = precision(request, progress, saving.partial)
     _common.save(result, saving, result.complete)
+    _common.keep(result, history, plugin)
     report.render(result, TerminalPage(), measure)
     saving.check()
     if not result.complete:

@@ -3,6 +3,7 @@
 The HTML file is complete in itself: the matrix of policies and workloads, the evidence of each cell, and how to repeat
 it. Pictures are curves over folio size. Results of `foliolab precision` and `consequences` can be written as Markdown,
 HTML and CSV.
+Exit codes: 0 all is reported, 1 something was asked for and not measured; the report says what.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def run(
     path = output if output is not None else None if chosen == "md" else file.with_suffix(f".{chosen}")
     _common.writable(path)
     from foliolab.framework.report import result_files
-    from foliolab.framework.results.comparison import compare
+    from foliolab.framework.results.comparison import ComparisonFailed, compare, failed
     from foliolab.framework.results.result import Result
 
     result = result_files.load(file)
@@ -56,6 +57,8 @@ def run(
         if baseline is not None:
             raise UsageError(f"a result of foliolab {result.kind} has no baseline", "leave --baseline out")
         _put(formats.plugin_text(reporter, result, []) if reporter else formats.study_text(result, chosen), path)
+        if result.lost:
+            raise ComparisonFailed(f"{len(result.lost)} cases were not measured", f"the first: {result.lost[0]}")
         return
     found = _common.registry(plugin)
     rows = compare(result, baseline, published=found.published_figures(), resolve=found.parameters_of)
@@ -63,22 +66,26 @@ def run(
         _put(formats.plugin_text(reporter, result, rows), path)
     else:
         _put(formats.comparison_text(result, rows, _refuted(found, result), chosen), path)
+    if (fault := failed(rows, result)) is not None:
+        raise ComparisonFailed(fault.what, fault.hint)  # whatever the reason was: here it is a report with gaps
 
 
 def _put(text: str | bytes, path: Path | None) -> None:
     if path is None:
-        print(text if isinstance(text, str) else text.decode(), end="")
+        _common.put(text if isinstance(text, str) else text.decode())
         return
     from foliolab.framework.document import write_atomically
 
     write_atomically(path, text if isinstance(text, bytes) else text.encode())
-    print(f"written: {path}")
+    _common.put(f"written: {path}\n")
 
 
 def _refuted(found: Registry, result: Result) -> list[str]:
     """The refuted claims of the result's policies, for their present texts."""
     schemes = []
     for name in result.config.policies:
+        if name.partition(":")[0] not in found.policies:
+            continue
         with suppress(UsageError):  # the result comes from another host, whose policies may be missing here
             schemes.append(found.policy(name))
     return _common.refuted(found, schemes)

@@ -114,7 +114,7 @@ def _format(scenario: Scenario, write: bool) -> None:
 
     text = format_scenario(scenario)
     if not write:
-        sys.stdout.write(text)
+        _common.put(text)
     elif scenario.source == STDIN:
         raise UsageError("standard input cannot be rewritten", "leave out --write")
     elif Path(scenario.source).read_bytes() != text.encode():

@@ -86,7 +86,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     tasks = grid.tasks(kind)
     if dry:
         for task in tasks:
-            print(shlex.join(["foliolab", *task.words]))
+            _common.put(shlex.join(["foliolab", *task.words]) + "\n")
         return
     cluster = None
     if scheduler:
@@ -128,16 +128,15 @@ def _run(
         state = sweep(tasks, folder, cluster.executor if cluster else lambda: pool.local(nr), _Progress(nr))
     except KeyboardInterrupt:
         done = len(folder.files(tasks))
-        sys.stderr.write(
-            f"\nfoliolab: stopped; {done} of {len(tasks)} tasks are in {output}; the same command continues\n"
-        )
+        sys.stderr.write("\n")
+        _common.say(f"stopped; {done} of {len(tasks)} tasks are in {output}; the same command continues")
         raise typer.Exit(_common.INTERRUPTED) from None
     finally:
         if cluster is not None:
             cluster.close()
     _finish(folder, tasks, kind, nr, parquet)
     for name, why in state.failed.items():
-        sys.stderr.write(f"foliolab: {name} failed: {why}\n")
+        _common.say(f"{name} failed: {why}")
     print(f"{state.done} of {state.total} tasks done, {state.found} of them before; {len(state.failed)} failed")
     if state.failed:
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
@@ -196,4 +195,4 @@ def _finish(folder: Folder, tasks: list[Task], kind: str, workers: int, parquet:
         merging.parquet(rows, parquet)
         written.append(parquet)
     for path in written:
-        print(f"written: {path}")
+        _common.put(f"written: {path}\n")

@@ -181,6 +181,19 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
     sources: list[SourceResult] = msgspec.field(name="courses")
 
     @property
+    def lost(self) -> list[str]:
+        sentences = [] if self.complete else ["the run was interrupted"]
+        policies = dict.fromkeys(outcome.policy for source in self.sources for outcome in source.outcomes)
+        for source in self.sources:
+            found = {outcome.policy: outcome for outcome in source.outcomes}
+            for policy in policies:
+                if policy not in found:
+                    sentences.append(f"{source.name}, {policy}: the run did not get to it")
+                elif found[policy].exit_code:
+                    sentences.append(f"{source.name}, {policy}: {found[policy].stopped}")
+        return sentences
+
+    @property
     def figures(self) -> Figures:
         """The mean error of each figure that a policy's answers lead to."""
         values: dict[tuple[str, ...], float] = {

@@ -9,9 +9,6 @@ from typing import Any, Final
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.callconv import RETCODE_USEREXC
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
 from foliolab.framework.machine import primitives as p
@@ -31,6 +28,7 @@ from foliolab.framework.machine.nativetypes import (
     is_int,
     register,
 )
+from foliolab.framework.machine.numba_parts import RETCODE_USEREXC, AbstractTemplate, cgutils, infer_global, signature
 
 _BYTES: Final = ir.IntType(8).as_pointer()
 

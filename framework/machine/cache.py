@@ -62,8 +62,7 @@ def write(key: str, payload: bytes) -> None:
     secret, _ = _opened(str(folder()))
     if secret is not None:
         with contextlib.suppress(OSError):
-            make_private(_file(key).parent)
-            _replace(_file(key), MAGIC + _signature(secret, key, payload) + payload)
+            _replace(location(key), MAGIC + _signature(secret, key, payload) + payload)
 
 
 def drop(key: str) -> None:
@@ -75,6 +74,19 @@ def drop(key: str) -> None:
 def has(key: str) -> bool:
     """Whether a file is stored under a key; its signature is not checked."""
     return _opened(str(folder()))[0] is not None and _file(key).is_file()
+
+
+def location(key: str) -> Path:
+    """Where an entry is kept; the folder around it exists.
+
+    Raises:
+        OSError: nothing is kept.
+    """
+    secret, why = _opened(str(folder()))
+    if secret is None:
+        raise OSError(why)
+    make_private(_file(key).parent)
+    return _file(key)
 
 
 def _file(key: str) -> Path:

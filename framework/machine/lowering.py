@@ -13,7 +13,6 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
 from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.nativetypes import (
@@ -30,6 +29,7 @@ from foliolab.framework.machine.nativetypes import (
     register,
     widen,
 )
+from foliolab.framework.machine.numba_parts import cgutils
 
 spin_yields = ctypes.c_int64(0)
 """How often native code gave up spinning and yielded its time slice, in this process."""

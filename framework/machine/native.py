@@ -16,14 +16,14 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba import types
-from numba.core.errors import NumbaError, UnsupportedBytecodeError
-from numba.core.registry import cpu_target
 
 from foliolab.framework.errors import NativeBuildError
 from foliolab.framework.machine import addressing, cache, lowering, nativetypes, objectcode
+from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.codegen import CALLEE, SHARED, callee, own_code_generator
 from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.numba_parts import NumbaError, UnsupportedBytecodeError, cpu_target
 from foliolab.framework.machine.primitives import require_all
 
 NATIVE_FORMS: Final = (addressing, lowering)
@@ -94,8 +94,9 @@ class Library:
         """
         if (function, kinds) not in self._compiled:
             with own_code_generator():
-                found = _revive(self.key(function, kinds), objectcode.function)
-                self._compiled[function, kinds] = found or self._build(function, kinds).entry_point
+                self._compiled[function, kinds] = _made(
+                    self.key(function, kinds), objectcode.function, lambda: self._build(function, kinds).entry_point
+                )
         return self._compiled[function, kinds]
 
     def table(self, functions: Sequence[Function], kinds: str) -> list[int]:
@@ -106,7 +107,7 @@ class Library:
         key = self._table_key(functions, kinds)
         with own_code_generator():
             if key not in self._tables:
-                self._tables[key] = _revive(key, objectcode.library) or self._build_table(functions, kinds, key)
+                self._tables[key] = _made(key, objectcode.library, lambda: self._build_table(functions, kinds, key))
         made = self._tables[key]
         return [made.get_pointer_to_function(_symbol(key, i)) for i in range(len(functions))]
 
@@ -171,6 +172,15 @@ class Library:
         if self._twins is None:
             self._twins = self.tree.copies(callee)
         return self._twins[cast(FunctionType, self.tree.replace.get(function, function))]
+
+
+def _made(key: str, revive: Callable[[bytes], Any], build: Callable[[], Any]) -> Any:
+    """An entry of the cache, loaded or built; of several processes that need it at once, one builds it."""
+    found = _revive(key, revive)
+    if found is None:
+        with building(key):
+            found = _revive(key, revive) or build()
+    return found
 
 
 def _revive(key: str, make: Callable[[bytes], Any]) -> Any:

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
@@ -22,6 +20,7 @@ from numba.extending import (
 )
 
 from foliolab.framework.machine.layout import CTYPES, Layouts
+from foliolab.framework.machine.numba_parts import AttributeTemplate, cgutils
 
 INT: Final = types.int64
 I64: Final = ir.IntType(64)

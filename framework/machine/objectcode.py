@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from numba import _dynfunc  # type: ignore[attr-defined]  # an extension module without types
-from numba.core import environment
-from numba.core.environment import Environment
-from numba.core.registry import cpu_target
+
+from foliolab.framework.machine.numba_parts import Environment, _dynfunc, cpu_target, environment
 
 
 class Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

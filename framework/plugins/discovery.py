@@ -262,11 +262,11 @@ class Attempt:
 
     def failure(self, message: str, location: str = "", text: str = "", offers: Sequence[str] = ()) -> PluginFailure:
         """The failure of this plugin in its present phase."""
-        message = " ".join(_text(message).split())
+        message = " ".join(text_of(message).split())
         if not location and self.source.kind == "file" and self.phase != "find":
             location = self.source.where
         line = f"{location}: {message}" if location else message
-        return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(map(_text, offers)))
+        return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(map(text_of, offers)))
 
 
 def _explain(fault: BaseException) -> str:
@@ -276,13 +276,14 @@ def _explain(fault: BaseException) -> str:
     if isinstance(fault, SystemExit):
         return "it exits when it is loaded"
     if isinstance(fault, FolioLabError):
-        what, hint = _text(fault.what), _text(fault.hint)
+        what, hint = text_of(fault.what), text_of(fault.hint)
         return f"{what} ({hint})" if hint else what
-    what = _text(fault.msg if isinstance(fault, SyntaxError) else fault)
-    return f"{type(fault).__name__}: {what}" if what else type(fault).__name__
+    what = text_of(fault.msg if isinstance(fault, SyntaxError) else fault)
+    kind = type.__dict__["__name__"].__get__(type(fault))  # a metaclass may have a `__name__` of its own
+    return f"{kind}: {what}" if what else str(kind)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
     """The text of something of the plugin's: its own methods may raise, or return a string with methods of its own."""
     try:
         return str.__str__(str(value))

@@ -26,6 +26,7 @@ from foliolab.framework.contract.trace_reader import TraceReader
 from foliolab.framework.contract.view import View
 from foliolab.framework.contract.workload import Workload
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
+from foliolab.framework.escaping import visible
 from foliolab.framework.plugins import validation
 from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.plugins.discovery import (
@@ -248,7 +249,7 @@ class Registry:
             try:
                 figures += published.load(path)
             except PluginError as fault:
-                sys.stderr.write(f"foliolab: {fault.what}\n")
+                sys.stderr.write(visible(f"foliolab: {fault.what}\n"))
         return figures
 
     def files(self) -> list[str]:

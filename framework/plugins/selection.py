@@ -14,6 +14,8 @@ from foliolab.framework.machine.layout import PMD_ORDER
 PAGE: Final = 4096
 ANON_ORDERS: Final = (0, *range(2, PMD_ORDER + 1))
 UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+LONGEST: Final = 100
+"""A longer name is compared with others up to here: the time grows with the square."""
 _AMOUNT: Final = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
@@ -41,7 +43,7 @@ def file_and_policy(text: str) -> tuple[str, str]:
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     """A hint with the known names nearest to a name; without a near one, `otherwise` and all names."""
     names = list(known)
-    close = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    close = get_close_matches(name[:LONGEST].lower(), names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"{otherwise} {', '.join(names) or 'none'}"

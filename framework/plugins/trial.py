@@ -33,7 +33,7 @@ def failure_of(source: Source, read: Read) -> PluginFailure | None:
         return None
     import multiprocessing  # as slow as reading a plugin
 
-    from foliolab.framework.isolation.process import Answer, Child, Crash, can_fork
+    from foliolab.framework.isolation.process import Answer, Child, Crash, Failure, can_fork
 
     # A daemon may have no children. Its parent has loaded the plugin before.
     if not can_fork() or multiprocessing.current_process().daemon:
@@ -43,14 +43,16 @@ def failure_of(source: Source, read: Read) -> PluginFailure | None:
         last = child.receive(discovery.SECONDS + MORE_SECONDS)
     finally:
         child.end()
-    if isinstance(last, Answer) and last.value is None:
-        cache.write(key, NOTE)
-        return None
     if isinstance(last, Answer):
-        return last.value if isinstance(last.value, PluginFailure) else None
+        if last.value is None:
+            cache.write(key, NOTE)
+        return last.value  # type: ignore[no-any-return]  # what `_try` returns
+    text = f"did not end within {discovery.SECONDS:g} s, and took no signal"
     if isinstance(last, Crash):
-        return Attempt(source).failure(f"its process {last.how} when it was loaded")
-    return Attempt(source).failure(f"did not end within {discovery.SECONDS:g} s, and took no signal")
+        text = f"its process {last.how} when it was loaded"
+    elif isinstance(last, Failure):
+        text = last.error.what
+    return Attempt(source).failure(text)
 
 
 def _key(source: Source) -> str:
@@ -74,24 +76,22 @@ def _try(pipe: object, source: Source, read: Read) -> PluginFailure | None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
-    streams, handlers, threads, folder = _streams(), _handlers(), threading.active_count(), os.getcwd()
+    own = os.getpid()
+    before = {what: look() for what, look in PROCESS.items()}
     attempt = Attempt(source)
     failure = attempt.run(read, trial=True)
+    if os.getpid() != own:
+        os._exit(1)  # a copy that the plugin made
     if failure is not None:
         return failure
-    for changed, what in (
-        (_streams() != streams, "closes or replaces standard input or output"),
-        (_handlers() != handlers, "changes how signals are handled"),
-        (threading.active_count() != threads, "starts threads"),
-        (os.getcwd() != folder, "changes the current folder"),
-    ):
-        if changed:
+    for what, look in PROCESS.items():
+        if look() != before[what]:
             return attempt.failure(f"it {what} when it is loaded")
     return None
 
 
-def _streams() -> list[tuple[int, int] | None]:
-    found: list[tuple[int, int] | None] = []
+def _streams() -> list[object]:
+    found: list[object] = [sys.stdin, sys.stdout, sys.stderr, getattr(sys.stderr, "closed", False)]
     for stream in range(3):
         try:
             status = os.fstat(stream)
@@ -101,5 +101,24 @@ def _streams() -> list[tuple[int, int] | None]:
     return found
 
 
-def _handlers() -> dict[int, object]:
-    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+def _signals() -> object:
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return handlers, signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+PROCESS: Final[dict[str, Callable[[], object]]] = {
+    "closes or replaces standard input or output": _streams,
+    "changes how signals are handled": _signals,
+    "starts threads": threading.active_count,
+    "starts processes": _has_children,
+    "changes the current folder": os.getcwd,
+}
+"""What a plugin must leave as it is, since it runs in the program's own process: what it does else -> how to see it."""

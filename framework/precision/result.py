@@ -130,6 +130,20 @@ class PrecisionResult(RunResult, frozen=True, kw_only=True):
     refuted: list[RefutedClaim] = msgspec.field(default_factory=list)
 
     @property
+    def lost(self) -> list[str]:
+        sentences = [] if self.complete else ["the run was interrupted"]
+        played = {(point.workload, mms, point.policy) for point in self.points for mms in (point.mms, 0)}
+        for point in self.points:
+            if point.stopped and point.exit_code:
+                sentences.append(f"{point.workload}, {point.mms} MMs, {point.policy}: {point.stopped}")
+        for workload in self.workloads:
+            for mms in [0] if workload.recorded else self.mms:  # a trace has the MMs that it has
+                for policy in self.policies:
+                    if (workload.name, mms, policy.name) not in played:
+                        sentences.append(f"{workload.name}, {mms} MMs, {policy.name}: the run did not get to it")
+        return sentences
+
+    @property
     def figures(self) -> Figures:
         """The share of the time that each policy calls exclusive folios shared."""
         values: dict[tuple[str, ...], float] = {}

@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from foliolab.framework.escaping import visible
+
 if TYPE_CHECKING:
     from foliolab.framework.verify.attack import Progress as News
     from foliolab.framework.verify.finding import Finding
@@ -49,7 +51,7 @@ class Progress:
         if phase != self.phase:
             if self.task is not None:
                 self.bars.remove_task(self.task)
-            self.phase, self.task = phase, self.bars.add_task(phase, total=None)
+            self.phase, self.task = phase, self.bars.add_task(visible(phase), total=None)
         self.bars.update(self.task, completed=done, total=total or None)
 
     def _start(self) -> None:
@@ -58,8 +60,10 @@ class Progress:
         from rich.progress import Progress as Bars
 
         console = Console(stderr=True)
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self.bars = Bars(*columns, console=console, transient=True)
+        what = TextColumn("{task.description}", markup=False)
+        self.bars = Bars(
+            what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True
+        )
         self.bars.start()
 
 
@@ -111,6 +115,7 @@ class Attacks:
             self._note(f"{self.policy}: {now - self.began:.0f} s: {news.attack}: {': '.join(self.states[news.attack])}")
 
     def _note(self, text: str) -> None:
+        text = visible(text)
         if self._live is not None:
             self._live.console.print(text, markup=False)
         else:
@@ -129,7 +134,7 @@ class Attacks:
             self._live = Live(console=console, auto_refresh=False, transient=True)
             self._live.start()
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_row(self.policy, f"{now - self.began:.0f} of {self.seconds:.0f} s")
+        table.add_row(Text(visible(self.policy)), f"{now - self.began:.0f} of {self.seconds:.0f} s")
         for attack, (what, figures) in self.states.items():
-            table.add_row(f"  {attack}", Text(what), figures)
+            table.add_row(f"  {attack}", Text(visible(what)), figures)
         self._live.update(table, refresh=True)

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from foliolab.framework.escaping import csv_cell
 from foliolab.framework.plugins.published import Published
 
 if TYPE_CHECKING:
@@ -104,10 +105,15 @@ def growth(result: Result) -> list[str]:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[Any]], form: str = "") -> str:
-    """Rows as CSV with a heading; None is an empty field. `form` is the format of floats."""
+    """Rows as CSV with a heading; None is an empty field, and no text is a formula. `form` is the format of floats."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(columns)
-    for row in rows:
-        lines.writerow([format(value, form) if form and isinstance(value, float) else value for value in row])
+    lines.writerow(map(csv_cell, columns))
+    lines.writerows([_field(value, form) for value in row] for row in rows)
     return text.getvalue()
+
+
+def _field(value: Any, form: str) -> Any:
+    if isinstance(value, str):
+        return csv_cell(value)
+    return format(value, form) if form and isinstance(value, float) else value

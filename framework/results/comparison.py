@@ -7,7 +7,7 @@ baseline       this is the baseline itself.
 too few        fewer than MIN_ROUNDS rounds in which both were measured.
 too noisy      half of the rounds or more are flagged: the median ratio may be that of a flagged round.
 faster, slower the U test is significant (p below ALPHA after Holm's correction over all rows), the interval
-               of the paired ratio excludes 1, and the ratio differs from 1 by more than FLOOR.
+               of the ratio excludes 1, and the ratio differs from 1 by more than FLOOR.
 same           the interval lies within ±EQUIVALENT of 1; but not if the interval excludes 1 and the rounds are
                too few for faster or slower ever to be significant.
 too few        the rounds are so few that no difference could be significant among so many rows, even if every
@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import isfinite
 from typing import Final, Literal, get_args
 
 from foliolab.framework.errors import ExitCode, FolioLabError, NothingMeasured, PluginError, UsageError
@@ -53,8 +54,8 @@ class Row:
     Args:
         workload, size_kib, policy: the case.
         ns_per_page: the median of all samples; None, like all that follow, if the case was not measured.
-        ratio, ratio_low, ratio_high: median of the paired ratios to the baseline and its 95 % interval; below
-            1 is faster. All 1 in the baseline's own rows.
+        ratio, ratio_low, ratio_high: `ns_per_page` over the baseline's, and its 95 % interval, which contains it;
+            below 1 is faster. All 1 in the baseline's own rows.
         p, p_adjusted: of the U test, before and after Holm's correction; None if no test was made.
         verdict: see the module.
         rounds: rounds in which both were measured.
@@ -108,21 +109,18 @@ def compare(
             without it, policies are compared as they are written.
 
     Raises:
-        UsageError: the baseline is not one of the result's policies.
+        UsageError: the baseline is not one of the result's policies, or nearly nothing of a very large request is
+            there.
     """
     against = _baseline(result, baseline)
     cells = {cell.key: cell for cell in result.cells}
     figures = _Figures(result, against, published, resolve)
-    config = result.config
     rows = []
-    for workload in dict.fromkeys(config.workloads):
-        for size_kib in dict.fromkeys(config.sizes):
-            base = cells.get((workload, size_kib, against))
-            for policy in dict.fromkeys(config.policies):
-                row = Row(workload=workload, size_kib=size_kib, policy=policy)
-                cell = cells.get((workload, size_kib, policy))
-                row = _measured(row, cell, base, against, config.seed)
-                rows.append(replace(row, published=figures.of(row)))
+    for workload, size_kib, policy in result.asked():
+        cell, base = (cells.get((workload, size_kib, one)) for one in (policy, against))
+        row = Row(workload=workload, size_kib=size_kib, policy=policy)
+        row = _measured(row, cell, base, against, result.config.seed)
+        rows.append(replace(row, published=figures.of(row)))
     return _judged(rows)
 
 
@@ -185,7 +183,8 @@ def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, see
     if why := _why(cell):
         return replace(row, reason=why, skipped=_skipped(cell))
     assert cell is not None
-    row = replace(row, ns_per_page=statistics.median(cell.samples))
+    time = statistics.median(cell.samples)
+    row = replace(row, ns_per_page=time)
     if why := _why(base):
         return replace(row, reason=f"the baseline {baseline}: {why}", skipped=_skipped(base))
     assert base is not None
@@ -195,8 +194,12 @@ def _measured(row: Row, cell: Cell | None, base: Cell | None, baseline: str, see
     if row.policy == baseline:
         return replace(row, ratio=1.0, ratio_low=1.0, ratio_high=1.0, verdict="baseline")
     ours, theirs = cell.samples[:rounds], base.samples[:rounds]
-    ratio, low, high = statistics.bootstrap_ratio(ours, theirs, seed)
-    row = replace(row, ratio=ratio, ratio_low=low, ratio_high=high, verdict="too few")
+    _, low, high = statistics.bootstrap_ratio(ours, theirs, seed)
+    # A run that ended early may have more rounds of one side. The ratio is that of the times that are shown.
+    ratio = time / statistics.median(base.samples)
+    if not (isfinite(ratio) and isfinite(high) and min(low, ratio) > 0):
+        return replace(row, reason=f"its times have no ratio to those of the baseline {baseline}")
+    row = replace(row, ratio=ratio, ratio_low=min(low, ratio), ratio_high=max(high, ratio), verdict="too few")
     return row if rounds < MIN_ROUNDS else replace(row, p=statistics.mann_whitney_u(ours, theirs))
 
 
@@ -222,13 +225,24 @@ def _verdict(row: Row, attainable: bool) -> Verdict:
     assert row.p_adjusted is not None
     if 2 * row.flagged >= row.rounds:
         return "too noisy"
-    differs = not row.ratio_low <= 1 <= row.ratio_high and abs(row.ratio - 1) > FLOOR
+    differs = direction(row.ratio, row.ratio_low, row.ratio_high)
     if differs and row.p_adjusted < ALPHA:
-        return "faster" if row.ratio < 1 else "slower"
-    within = row.ratio_low >= 1 - EQUIVALENT and row.ratio_high <= 1 + EQUIVALENT
-    if within and (attainable or not differs):
+        return differs
+    if equivalent(row.ratio_low, row.ratio_high) and (attainable or not differs):
         return "same"
     return "too noisy" if attainable else "too few"
+
+
+def direction(ratio: float, low: float, high: float) -> Literal["faster", "slower"] | None:
+    """Where a ratio lies whose interval excludes 1 and that differs from 1 by more than FLOOR; None for another."""
+    if low <= 1 <= high or abs(ratio - 1) <= FLOOR:
+        return None
+    return "faster" if ratio < 1 else "slower"
+
+
+def equivalent(low: float, high: float) -> bool:
+    """Whether an interval lies within ±EQUIVALENT of 1."""
+    return low >= 1 - EQUIVALENT and high <= 1 + EQUIVALENT
 
 
 def rounds_needed(tests: int) -> int:

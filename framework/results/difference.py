@@ -7,10 +7,10 @@ figures of precision and consequences are exact and are compared exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from math import exp, log, sqrt
-from typing import Final, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, log
+from typing import Literal
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from foliolab.framework.results.result import Cell, Result
 from foliolab.framework.results.run_result import RunResult
 
 Word = Literal["faster", "slower", "higher", "lower", "same", "undecided", "only in the first", "only in the second"]
-Z: Final = 1.959963984540054
-"""Standard normal quantile of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +54,18 @@ class Difference:
         cases: in the order of the first result, then those that only the second has.
         notes: sentences that a reader should know, such as that the hosts differ.
         counted: the counted metrics of results with times; the last part of their key is the metric.
+        lost: what was asked for and not measured, in one of the results or in both; a sentence each.
+        commands: what repeats the two.
     """
 
     kind: str
     headings: tuple[str, ...]
     unit: str
     cases: tuple[Case, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     counted: tuple[Case, ...] = ()
+    lost: tuple[str, ...] = ()
+    commands: tuple[str, str] = ("", "")
 
     @property
     def exact(self) -> tuple[Case, ...]:
@@ -75,38 +77,19 @@ class Difference:
         """The exact cases that have become worse. Times of two runs are never certain and do not count."""
         return tuple(case for case in self.exact if case.word == "higher")
 
-    def count(self, word: Word) -> int:
-        return sum(case.word == word for case in self.cases)
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """The geometric mean of several ratios, which count as independent, with its 95 % interval."""
-
-    ratio: float
-    low: float
-    high: float
+    @property
+    def mean(self) -> tuple[float, int] | None:
+        """The geometric mean of the ratios of all cases, and their number; None if no case has a ratio."""
+        ratios = [case.ratio for case in self.cases if case.ratio]
+        return (exp(sum(map(log, ratios)) / len(ratios)), len(ratios)) if ratios else None
 
     @property
-    def word(self) -> Word:
-        if not self.low <= 1 <= self.high and abs(self.ratio - 1) > rules.FLOOR:
-            return "faster" if self.ratio < 1 else "slower"
-        within = self.low >= 1 - rules.EQUIVALENT and self.high <= 1 + rules.EQUIVALENT
-        return "same" if within else "undecided"
+    def failed(self) -> bool:
+        """Whether something exact is worse, or was not measured."""
+        return bool(self.worse or self.lost)
 
-
-def pooled(rows: Iterable[rules.Row]) -> Pooled | None:
-    """The geometric mean of the rows' ratios to the baseline; None if no row has one."""
-    found = [(row.ratio, row.ratio_low, row.ratio_high) for row in rows]
-    logs, spread = [], 0.0
-    for ratio, low, high in found:
-        if ratio is not None and low is not None and high is not None:
-            logs.append(log(ratio))
-            spread += (log(high / low) / (2 * Z)) ** 2
-    if not logs:
-        return None
-    mean, error = sum(logs) / len(logs), Z * sqrt(spread) / len(logs)
-    return Pooled(exp(mean), exp(mean - error), exp(mean + error))
+    def count(self, word: Word) -> int:
+        return sum(case.word == word for case in self.cases)
 
 
 # -- differences -----------------------------------------------------------------------------------------
@@ -117,7 +100,7 @@ def difference(first: RunResult, second: RunResult) -> Difference:
         UsageError: the results are of different kinds, or of a kind that is not compared.
     """
     if isinstance(first, Result) and isinstance(second, Result):
-        return _of_times(first, second)
+        return _found(first, second, _of_times(first, second))
     if type(first) is not type(second):
         hint = "open two results of the same command"
         raise UsageError(f"a result of {first.kind} and one of {second.kind} have nothing to compare", hint)
@@ -128,7 +111,21 @@ def difference(first: RunResult, second: RunResult) -> Difference:
         )
     keys = dict.fromkeys([*ours.values, *theirs.values])
     cases = tuple(_exact(key, ours.values.get(key), theirs.values.get(key)) for key in keys)
-    return Difference(first.kind, ours.headings, ours.unit, cases, _notes(first, second, timed=False))
+    return _found(first, second, Difference(first.kind, ours.headings, ours.unit, cases))
+
+
+def _found(first: RunResult, second: RunResult, bare: Difference) -> Difference:
+    """The difference with what holds for results of every kind."""
+    sides = ("first", first), ("second", second)
+    lost = [f"{sentence} (in the {word})" for word, one in sides for sentence in one.lost]
+    if isinstance(second, Result):
+        there = {(cell.workload, str(cell.size_kib), cell.policy) for cell in second.cells}
+        gone = [case.key for case in bare.counted if case.word == "only in the first" and case.key[:3] in there]
+        lost += [f"{', '.join(key)}: is counted in the first only" for key in gone]
+    if not any(case.first is not None and case.second is not None for case in (*bare.cases, *bare.counted)):
+        lost.append("the two have no case in common")
+    notes = (*_notes(first, second, bool(bare.counted) or first.kind == "compare"), *bare.notes)
+    return replace(bare, notes=notes, lost=tuple(lost), commands=(first.command, second.command))
 
 
 def _notes(first: RunResult, second: RunResult, timed: bool) -> tuple[str, ...]:
@@ -169,8 +166,25 @@ def _of_times(first: Result, second: Result) -> Difference:
         word = _verdict(one, other, (ratio, low, high), adjusted[key])
         cases.append(Case(name, _median(one), _median(other), ratio, low, high, word))
     headings = ("workload", "size, KiB", "policy")
-    notes = _notes(first, second, timed=True)
-    return Difference("compare", headings, "ns per page", tuple(cases), notes, _of_counts(first, second))
+    counted = _of_counts(first, second)
+    drift = _drift(first, second, cases, counted)
+    return Difference("compare", headings, "ns per page", tuple(cases), drift, counted)
+
+
+def _drift(first: Result, second: Result, cases: Sequence[Case], counted: Sequence[Case]) -> tuple[str, ...]:
+    """A sentence if the baseline of both results took another time although it did the same."""
+    name = first.config.baseline
+    own = [case for case in cases if case.key[2] == name and case.ratio]
+    moved = [case for case in own if case.word in ("faster", "slower")]
+    words = {case.word for case in counted if case.key[2] == name}
+    if name != second.config.baseline or not moved or words != {"same"}:
+        return ()
+    change = (exp(sum(log(case.ratio) for case in own if case.ratio) / len(own)) - 1) * 100
+    return (
+        f"the machine drifted: the baseline {name} does the same as before, and its time changed by "
+        f"{'−' if change < 0 else '+'}{abs(change):.1f} % (geometric mean of {len(own)} cases); foliolab report shows "
+        "the ratios to it",
+    )
 
 
 def _of_counts(first: Result, second: Result) -> tuple[Case, ...]:
@@ -195,8 +209,10 @@ def _verdict(one: Cell, other: Cell, ratio: tuple[float, float, float], p: float
         return "undecided"
     if any(2 * len(side.flagged) >= len(side.samples) for side in (one, other)):
         return "undecided"
-    found = Pooled(middle, low, high).word
-    return "undecided" if found in ("faster", "slower") and p >= rules.ALPHA else found
+    differs = rules.direction(middle, low, high)
+    if differs:
+        return differs if p < rules.ALPHA else "undecided"
+    return "same" if rules.equivalent(low, high) else "undecided"
 
 
 def _exact(key: tuple[str, ...], first: float | None, second: float | None) -> Case:

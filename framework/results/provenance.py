@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -61,14 +62,32 @@ def versions() -> dict[str, str]:
 def git() -> str:
     """The commit of the checkout that this code runs from; empty where it is not run from one."""
     root = Path(__file__).resolve().parents[2]
+    # An installed copy may lie inside another repository, whose commit says nothing about FolioLab.
+    if (top := _ask(root, "rev-parse", "--show-toplevel")) and Path(top).resolve() == root:
+        return _ask(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return ""
 
-    def ask(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+
+def commit_here(files: Iterable[Path]) -> str:
+    """The commit of the repository that the current folder lies in; empty outside of one.
+
+    Only commands of git are used that run nothing of what a repository's settings name: the folder may be anybody's.
+
+    Args:
+        files: "-dirty" stands behind the commit if the text of one of these is not that of the commit.
+    """
+    commit = _ask(Path.cwd(), "rev-parse", "--verify", "HEAD")
+    for path in map(Path.absolute, files if commit else ()):
+        text = _ask(path.parent, "hash-object", "--no-filters", str(path))
+        if not text or text != _ask(path.parent, "rev-parse", "--verify", f"HEAD:./{path.name}"):
+            return f"{commit}-dirty"
+    return commit
+
+
+def _ask(folder: Path, *arguments: str) -> str:
+    """The answer of git; empty if there is none."""
+    with suppress(OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
-
-    with suppress(OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        # An installed copy may lie inside another repository, whose commit says nothing about FolioLab.
-        if (top := ask("rev-parse", "--show-toplevel")) and Path(top).resolve() == root:
-            return ask("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     return ""

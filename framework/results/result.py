@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import product
 from math import isfinite
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework.errors import ExitCode
+from foliolab.framework.errors import ExitCode, UsageError
 from foliolab.framework.results.run_result import RunResult
 
+MOST_CASES: Final = 20_000
+"""The most cases of a request that are shown, unless so many were measured."""
 Status = Literal["measured", "failed", "skipped"]
 
 
@@ -120,9 +121,40 @@ class Result(RunResult, frozen=True, kw_only=True):
     failures: list[Failure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
 
+    def asked(self) -> list[tuple[str, int, str]]:
+        """The keys of all cases that the request asked for, in its order.
+
+        Raises:
+            UsageError: nearly nothing of a very large request is there. A few bytes can ask for millions of cases.
+        """
+        config = self.config
+        workloads, sizes = dict.fromkeys(config.workloads), dict.fromkeys(config.sizes)
+        policies = dict.fromkeys(config.policies)
+        asked = len(workloads) * len(sizes) * len(policies)
+        if asked > max(MOST_CASES, 4 * len(self.cells)):
+            raise UsageError(
+                f"the result was asked for {asked:,} cases and has {len(self.cells):,} of them",
+                f"name fewer policies, workloads or sizes: {MOST_CASES:,} cases can be shown",
+            )
+        return [(workload, size, policy) for workload in workloads for size in sizes for policy in policies]
+
+    @property
+    def lost(self) -> list[str]:
+        cells, sentences = {cell.key: cell for cell in self.cells}, []
+        for key in self.asked():
+            cell = cells.get(key)
+            why = cell.reason if cell else ""
+            if cell and (cell.samples if cell.status == "measured" else cell.status == "skipped" and why):
+                continue  # where a workload does not apply, nothing is lost
+            sentences.append(f"{key[0]}, {key[1]} KiB, {key[2]}: {why or 'the run did not get to it'}")
+        return sentences
+
     def __post_init__(self) -> None:
-        asked = set(product(self.config.workloads, self.config.sizes, self.config.policies))
+        config = self.config
+        workloads, sizes, policies = set(config.workloads), set(config.sizes), set(config.policies)
+        seen: set[tuple[str, int, str]] = set()
         for cell in self.cells:
-            if cell.key not in asked:
+            known = cell.workload in workloads and cell.size_kib in sizes and cell.policy in policies
+            if not known or cell.key in seen:
                 raise ValueError(f"{', '.join(map(str, cell.key))}: not in the request, or there twice")
-            asked.remove(cell.key)
+            seen.add(cell.key)

@@ -51,6 +51,11 @@ class RunResult(Document, frozen=True, kw_only=True):
     task: str = ""
 
     @property
+    def lost(self) -> list[str]:
+        """What was asked for and was not measured, a sentence each."""
+        return []
+
+    @property
     def figures(self) -> Figures | None:
         """The exact figures of this result; None for a kind that has none."""
         return None

@@ -51,9 +51,10 @@ def interval(resampled: NDArray[np.float64]) -> NDArray[np.float64]:
 def bootstrap_ratio(
     sample: Sequence[float], baseline: Sequence[float], seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float, float]:
-    """The median of the paired ratios, and its 95 % interval.
+    """The ratio of the two medians, and its 95 % interval, which contains it.
 
-    Rounds are resampled, not the two sides apart: what disturbed a whole round cancels in its ratio.
+    It is the quotient of the two times that a table shows, so that the two cannot point in different directions. Rounds
+    are resampled, not the two sides apart: what disturbed a whole round disturbs both medians of a draw.
 
     Args:
         sample: one value a round.
@@ -73,9 +74,10 @@ def bootstrap_ratio(
         raise ValueError(f"paired rounds are needed, not {over.size} against {under.size}")
     if not (under > 0).all():
         raise ValueError("a ratio to a baseline of 0 is not defined")
-    ratios = over / under
-    low, high = interval(medians(ratios, draw(np.random.default_rng(seed), ratios.size, resamples)))
-    return float(np.median(ratios)), float(low), float(high)
+    drawn = draw(np.random.default_rng(seed), over.size, resamples)
+    low, high = interval(medians(over, drawn) / medians(under, drawn))
+    ratio = float(np.median(over) / np.median(under))
+    return ratio, min(float(low), ratio), max(float(high), ratio)
 
 
 def ratio_of_medians(

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from foliolab.framework import host
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import ExitCode, FolioLabError
+from foliolab.framework.escaping import visible
 from foliolab.framework.isolation import process
 from foliolab.framework.isolation.process import Answer, Child, Crash
 from foliolab.framework.plugins.registry import load
@@ -210,7 +211,7 @@ def _follow(run: _Run) -> None:
                 case process.Failure(error, ""):
                     raise error
                 case process.Failure(error, details):
-                    sys.stderr.write(details)
+                    sys.stderr.write(visible(details))
                     return _blame(run, f"failed: {error.what}")
                 case Answer():
                     run.finished = True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.errors import UsageError
 from foliolab.framework.isolation.scratch import Scratch
-from foliolab.framework.plugins.selection import parse_sizes, size_text, split
+from foliolab.framework.plugins.selection import file_and_policy, parse_sizes, size_text, split
 
 if TYPE_CHECKING:
     import pytest
@@ -65,6 +65,10 @@ class Selection:
 
     def _source(self, text: str) -> tuple[str, str]:
         """The plugin file and the name of the policy. One of them is empty: a file stands for all its policies."""
+        file, name = file_and_policy(text)
+        if file:
+            where = str(Path(file).expanduser().resolve())
+            return where, f"{where}::{name}"
         path = Path(text)
         if path.suffix == ".py":
             if not path.is_file():
@@ -102,7 +106,7 @@ class Selection:
 def _in_module(text: str) -> bool:
     """Whether an argument of --policy is `module:attr`."""
     _, colon, attribute = text.partition(":")
-    return bool(colon) and "=" not in attribute
+    return bool(colon) and "=" not in attribute and "::" not in text
 
 
 def selection(config: pytest.Config) -> Selection:

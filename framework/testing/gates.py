@@ -101,17 +101,18 @@ class Gates:
 
     def _beside(self, row: rules.Row, where: str) -> Iterator[str]:
         """The metrics of a row that are worse than allowed, beside the baseline of the same run."""
-        for limit in self.limits:
-            if limit.metric == TIME:
-                if row.ratio is not None and row.ratio_low is not None and row.ratio_low > 1 + limit.amount:
+        for limit in () if row.skipped or lost(row) else self.limits:
+            now, base = row.counted.get(limit.metric), row.counted_baseline.get(limit.metric)
+            if limit.metric == TIME and row.ratio is not None and row.ratio_low is not None:
+                if row.ratio_low > 1 + limit.amount:
                     yield (
                         f"time: {where}: {row.ratio:.3f} of the baseline's ({row.ratio_low:.3f} to "
                         f"{row.ratio_high:.3f}), allowed is {1 + limit.amount:g}"
                     )
-            elif limit.metric in row.counted and limit.metric in row.counted_baseline:
-                now, base = row.counted[limit.metric], row.counted_baseline[limit.metric]
-                if not limit.allows(base, now):
-                    yield f"{limit.metric}: {where}: {now:g}, the baseline has {base:g}"
+            elif now is None or base is None:
+                yield f"{limit.metric}: {where}: not compared, because the baseline was not measured"
+            elif not limit.allows(base, now):
+                yield f"{limit.metric}: {where}: {now:g}, the baseline has {base:g}"
 
     def _regressions(self, row: rules.Row, where: str) -> Iterator[str]:
         """Counted metrics that are worse than in the result file; without a limit, any difference counts."""

@@ -124,18 +124,18 @@ def _precision(share: float, unsafe: int) -> tuple[str, Tone]:
 def cost(result: Result, policy: str) -> Answer:
     """The times of a policy as ratios to the baseline: the geometric means over workloads, by folio size."""
     from foliolab.framework.results.comparison import compare
-    from foliolab.framework.results.difference import pooled
+    from foliolab.framework.results.together import together
 
     rows = [row for row in compare(result) if row.policy == policy]
     baseline = result.config.baseline
     if policy == baseline and any(row.ns_per_page is not None for row in rows):
         return base(baseline, _words(result.command))
     measured = [row for row in rows if row.ratio is not None]
-    whole = pooled(measured)
+    whole = together(measured)
     if whole is None:
         return unknown(why=next((row.reason for row in rows if row.reason), f"{policy} was not measured"))
     sizes = sorted({row.size_kib for row in measured})
-    by_size = [(size, pooled([row for row in measured if row.size_kib == size])) for size in sizes]
+    by_size = [(size, together([row for row in measured if row.size_kib == size])) for size in sizes]
     tones: dict[str, Tone] = {"faster": "good", "slower": "doubtful", "same": "good"}
     margin = 100 * (whole.high - whole.low) / 2
     table = tuple(

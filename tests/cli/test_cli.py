@@ -25,8 +25,8 @@ Run = Callable[..., Any]
 
 
 VERBS = [
-    "check", "compare", "consequences", "diff", "doctor", "gui", "import", "list", "new", "precision", "record",
-    "reference", "replay", "report", "run", "show", "step", "sweep", "verify",
+    "check", "compare", "consequences", "diff", "doctor", "gui", "history", "import", "list", "new", "precision",
+    "record", "reference", "replay", "report", "run", "show", "step", "sweep", "verify",
 ]  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_help_names_every_verb_and_the_exit_codes(foliolab: Run) -> None:
 def test_every_verb_has_help(foliolab: Run, verb: str) -> None:
     done = foliolab(verb, "--help")
     assert done.code == 0
-    assert "--plugin FILE" in done.out or verb in ("diff", "new", "record", "reference")
+    assert "--plugin FILE" in done.out or verb in ("diff", "history", "new", "record", "reference")
 
 
 def test_verbs_of_plugins_stand_in_the_last_group(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,37 @@ def test_long_text_wraps_in_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> 
 def test_control_characters_do_not_reach_the_terminal() -> None:
     out = io.StringIO()
     Plain(out).line("a\x1b[31mb\x07")
-    assert out.getvalue() == "a\ufffd[31mb\ufffd\n"
+    assert out.getvalue() == "a\\x1b[31mb\\x07\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["\x1b[2Jverb"],
+        ["compare", "\x1b[2J"],
+        ["compare", "--\x1b[2J"],
+        ["compare", "--repeats", "\x1b[2J"],
+        ["compare", "--policies", "\x1b[2J\u202e"],
+        ["compare", "--policies", "mm-id:\x1b[2J=1"],
+        ["compare", "--workloads", "\x1b[2J"],
+        ["compare", "--sizes", "\x1b[2J"],
+        ["compare", "--plugin", "\x1b[2J.py"],
+        ["run", "\x1b[2J"],
+        ["report", "\x1b[2J.json"],
+        ["report", "none.json", "--format", "\x1b[2J"],
+        ["step", "\x1b[2J.json"],
+        ["replay", "\x1b[2J.folio"],
+        ["import", "\x1b[2J.txt"],
+        ["diff", "\x1b[2J.json", "\x9b2J.json"],
+        ["new", "policy", "\x1b[2J"],
+        ["sweep", "-o", "out", "--seeds", "\x1b[2J"],
+    ],
+    ids=ascii,
+)
+def test_what_messages_quote_cannot_steer_the_terminal(foliolab: Run, tmp_path: Path, words: list[str]) -> None:
+    done = foliolab(*words)
+    assert done.code in (2, 3) and done.err
+    assert not {"\x1b", "\x9b", "\u202e"} & set(done.out + done.err), done
 
 
 def test_garbage_is_collected_again_once_started(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ def test_the_tables_name_every_verb() -> None:
         "consequences",
         "diff",
         "doctor",
+        "history",
         "kernel",
         "list",
         "new",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from foliolab.framework.machine import cache
+from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.layout import Field, Layouts, Struct
 from foliolab.framework.machine.memory import Memory, allocate
@@ -105,6 +108,58 @@ def test_second_build_hits(author: Author, folder: Path) -> None:
     assert author.run("uses", 6, 3) == 39
     assert author.built() == []
     assert entries(folder) == [entry]
+
+
+FORK: Any = multiprocessing.get_context("fork")
+KEY = "ab" * 32
+
+
+def test_of_two_processes_one_builds(author: Author, folder: Path) -> None:
+    built, waiting = FORK.Queue(), FORK.Event()
+
+    def run(first: bool) -> None:
+        library = native.Library(CallTree([function], PRIMITIVES, {}, {}), LAYOUTS)
+        build = library._build
+
+        def slow(*arguments: Any) -> Any:
+            built.put(first)
+            waiting.wait(20)
+            return build(*arguments)
+
+        library._build = slow
+        if not first:
+            revive = native._revive
+            native._revive = lambda *arguments: waiting.set() or revive(*arguments)
+        vm = Memory(allocate(4096), LAYOUTS)
+        built.put(int(library.get(function, "mi")(vm.addr, 4)))
+
+    function = author.function("uses")
+    children = [FORK.Process(target=run, args=(first,)) for first in (True, False)]
+    children[0].start()
+    assert built.get(timeout=20) is True
+    children[1].start()
+    assert [built.get(timeout=20), built.get(timeout=20)] == [28, 28], "the second loads what the first has built"
+    for child in children:
+        child.join(20)
+    assert [path.suffix for path in entries(folder)] == [".native"]
+
+
+def test_a_killed_builder_holds_nobody_up(folder: Path) -> None:
+    holds = FORK.Event()
+
+    def build() -> None:
+        with building(KEY):
+            holds.set()
+            time.sleep(60)
+
+    child = FORK.Process(target=build)
+    child.start()
+    assert holds.wait(20)
+    assert entries(folder), "the lock is a file"
+    child.kill()
+    with building(KEY):
+        child.join(20)
+    assert not entries(folder)
 
 
 def test_edit_of_a_callee_in_another_file_is_seen(author: Author) -> None:

@@ -290,3 +290,17 @@ def test_what_cannot_be_swept(tmp_path: Path, words: list[str], says: str) -> No
         pytest.importorskip("distributed")
     done = foliolab("sweep", "-o", "out", *words, folder=tmp_path)
     assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_certificates_are_passed_on_and_nothing_goes_unencrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from foliolab.framework.sweep.pool import Certificates, Cluster
+
+    distributed = pytest.importorskip("distributed")
+    asked: list[Any] = []
+    monkeypatch.setattr(distributed, "Client", lambda address, timeout, security: asked.append(security))
+    Cluster("tls://one:1", Certificates("ca.pem", "me.pem", "me.key"))
+    Cluster("tls://one:1")
+    Cluster("tcp://one:1")
+    tls, configured, plain = asked
+    assert (tls.tls_ca_file, tls.tls_client_cert, tls.tls_client_key) == ("ca.pem", "me.pem", "me.key")
+    assert tls.require_encryption and configured.require_encryption and not plain.require_encryption

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,8 +13,9 @@ import pytest
 
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.errors import UsageError
+from foliolab.framework.results.comparison import Row
 from foliolab.framework.results.result import Result
-from foliolab.framework.testing.gates import Limit
+from foliolab.framework.testing.gates import Gates, Limit
 
 pytestmark = pytest.mark.skipif(bool(native_missing()), reason=native_missing() or "-")
 MINE = """
@@ -55,7 +57,7 @@ def test_it_is_there_without_numba_qt_or_numpy() -> None:
 def test_fixtures_have_readable_ids(tmp_path: Path) -> None:
     code, out = run(
         tmp_path, "def test_it(policy, workload, engine):\n    engine.create(0)\n    assert engine.scheme is policy\n",
-        "--policy", "mm-id-slots:slots=3", "--policy", "mine.py", "--workload", "munmap", "--collect-only",
+        "--policy", "mm-id-slots:slots=3", "--policy", "mine.py::mine", "--workload", "munmap", "--collect-only",
     )  # fmt: skip
     assert code == 0
     for policy in ("mm-id-slots:slots=3", "mine"):
@@ -181,6 +183,7 @@ def test_what_concerns_no_test_is_a_failed_test_of_its_own(tmp_path: Path) -> No
         (COMPARE, ["--policy", "page-mapcount", "--baseline", "none.json"], "none.json"),
         (COMPARE, ["--policy", "no-such"], "no-such"),
         (COMPARE, ["--policy", "none.py"], "there is no such file"),
+        (COMPARE, ["--policy", "mine.py::other"], "mine"),
         (COMPARE, ["--workload", "mumap"], "munmap"),
         (COMPARE, ["--sizes", "17K"], "17K"),
         (COMPARE, ["--seeds", "x"], "--seeds"),
@@ -253,3 +256,13 @@ def test_limits_that_are_none(text: str) -> None:
 def test_limits() -> None:
     assert Limit.parse("atomics:0").allows(2.0, 2.0) and not Limit.parse("atomics:0").allows(2.0, 2.01)
     assert Limit.parse("loads:10%").allows(10, 11) and not Limit.parse("loads:10%").allows(10, 11.1)
+
+
+def test_a_limit_without_a_measured_baseline_is_broken() -> None:
+    gates = Gates(["atomics:0", "time:5%"])
+    alone = Row(workload="munmap", size_kib=64, policy="mine", ns_per_page=1.0, counted={"atomics": 2.0})
+    assert [line.partition(":")[0] for line in gates.broken([alone], 1)] == ["atomics", "time"]
+    assert "baseline was not measured" in gates.broken([alone], 1)[0]
+    assert not gates.broken([replace(alone, ratio=1.0, ratio_low=1.0, counted_baseline={"atomics": 2.0})], 1)
+    assert not gates.broken([replace(alone, ns_per_page=None, skipped=True)], 1)
+    assert "not measured" in gates.broken([replace(alone, ns_per_page=None, reason="crashed")], 1)[0]

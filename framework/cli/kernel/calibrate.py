@@ -9,7 +9,6 @@ host; it must have the policy of this kernel. A file that is not given is measur
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +65,7 @@ def run(
     modelled = Result.load(model) if model is not None else _measuring.model_times(found, measured, scheme, seed)
     for result in (measured, modelled):
         if not result.complete:
-            sys.stderr.write(f"foliolab: `{result.command}` was interrupted: what it lacks is not calibrated\n")
+            _common.say(f"`{result.command}` was interrupted: what it lacks is not calibrated")
     reuses = "reuse" in scheme.capabilities
     made = calibration.calibrate(measured, modelled, scheme.name, dict(scheme.values), reuses, seed)
     made.save(target)
@@ -74,7 +73,7 @@ def run(
         kept.unlink(missing_ok=True)
     report.render(made, TerminalPage())
     uses = "`foliolab compare`" if out is None else f"`foliolab compare --calibration {shlex.quote(str(out))}`"
-    print(f"Written to {target}; {uses} predicts with it.")
+    _common.put(f"Written to {target}; {uses} predicts with it.\n")
 
 
 def _stored(bench: Result | None) -> Path:

@@ -8,13 +8,14 @@ from typing import Final
 
 from foliolab.framework.report.words import change_text, figure_text, growth, origin, size_text, time_text, times
 from foliolab.framework.results.comparison import Row
-from foliolab.framework.results.difference import pooled
 from foliolab.framework.results.result import Result
+from foliolab.framework.results.together import together
 
 SIGNS: Final = {
-    "baseline": "●", "faster": "▼", "slower": "▲", "same": "=", "undecided": "?", "not measured": "✗", "–": "",
+    "baseline": "●", "faster": "▼", "slower": "▲", "same": "=", "mixed": "◆", "too noisy": "~", "too few": "?",
+    "undecided": "?", "not measured": "✗", "–": "",
 }  # fmt: skip
-TONES: Final = {"faster": "good", "slower": "bad", "undecided": "doubtful", "not measured": "bad"}
+TONES: Final = {"faster": "good", "slower": "bad", "not measured": "bad", "same": "", "baseline": "", "–": ""}
 METRICS: Final = ("atomics", "lock_sections", "loads", "stores", "cache_lines")
 
 
@@ -23,7 +24,7 @@ class Cell:
     """One policy under one workload, all sizes together.
 
     Args:
-        word: faster, slower, same, undecided, baseline, not measured, or – if the workload does not apply.
+        word: the verdict of `together`; baseline, not measured, or – if the workload does not apply.
         figure: the geometric mean of the ratios as a change in per cent; for the baseline, its time.
         interval: the 95 % interval of the figure.
         curve: (size in KiB, ratio, low, high) of each size that was measured.
@@ -46,7 +47,7 @@ class Cell:
 
     @property
     def tone(self) -> str:
-        return TONES.get(self.word, "plain")
+        return TONES.get(self.word, "doubtful") or "plain"
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,13 @@ def matrix(result: Result, rows: Sequence[Row], remarks: Sequence[str] = ()) -> 
     found = Matrix(
         result, baseline, tuple(result.config.policies), tuple(result.config.workloads), remarks=tuple(remarks)
     )
+    own: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        own.setdefault((row.policy, row.workload), []).append(row)
     for policy in found.policies:
         for workload in found.workloads:
-            own = tuple(row for row in rows if row.policy == policy and row.workload == workload)
-            found.cells[policy, workload] = _cell(policy, workload, own, baseline)
+            case = policy, workload
+            found.cells[case] = _cell(*case, tuple(own.get(case, ())), baseline)
     return found
 
 
@@ -125,12 +129,11 @@ def _cell(policy: str, workload: str, rows: tuple[Row, ...], baseline: str) -> C
         times = [row.ns_per_page for row in measured if row.ns_per_page is not None]
         figure = f"{time_text(min(times))} … {time_text(max(times))} ns" if times else ""
         return Cell(policy, workload, "baseline", figure, "a page, over the sizes", curve, rows)
-    together = pooled(measured)
-    if together is None:
-        return Cell(policy, workload, "undecided", rows=rows, reason="too few rounds")
+    whole = together(measured)
+    assert whole is not None
     return Cell(
-        policy, workload, together.word, f"{change_text(together.ratio)} %",
-        f"{change_text(together.low)} … {change_text(together.high)}", curve, rows,
+        policy, workload, whole.word, f"{change_text(whole.ratio)} %",
+        f"{change_text(whole.low)} … {change_text(whole.high)}", curve, rows,
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from math import ceil
 from typing import Final
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.escaping import visible
+from foliolab.framework.isolation.safepath import elsewhere
 from foliolab.framework.report.comparison.matrix import Matrix
 from foliolab.framework.report.comparison.svg import HUES
 from foliolab.framework.report.words import size_text
@@ -15,6 +17,8 @@ MARKERS: Final = "osD^vPX*"
 STYLES: Final = ("-", "--", ":", "-.")
 COLUMNS: Final = 3
 DPI: Final = 200
+MOST_PANELS: Final = 99
+"""More workloads make no picture that anybody can look at."""
 
 
 def draw(found: Matrix, form: str) -> bytes:
@@ -27,8 +31,9 @@ def draw(found: Matrix, form: str) -> bytes:
         UsageError: matplotlib is not installed, or there is no curve.
     """
     try:
-        import matplotlib
-        from matplotlib.figure import Figure
+        with elsewhere():  # matplotlib evaluates parts of a `matplotlibrc` there
+            import matplotlib
+            from matplotlib.figure import Figure
     except ImportError as fault:
         raise UsageError(
             f"pictures need matplotlib: {fault}", "pip install 'foliolab[report]', or --format html"
@@ -38,9 +43,14 @@ def draw(found: Matrix, form: str) -> bytes:
     drawn = [one for one in found.workloads if any(found.cells[p, one].curve for p in found.policies if p != baseline)]
     if not drawn:
         raise UsageError("there is nothing to draw: no policy was measured beside the baseline", "see --format md")
+    if len(drawn) > MOST_PANELS:
+        raise UsageError(
+            f"{len(drawn)} workloads are too many for a picture; at most {MOST_PANELS} fit", "see --format html"
+        )
     columns = min(COLUMNS, len(drawn))
     lines = ceil(len(drawn) / columns)
-    with matplotlib.rc_context({"svg.hashsalt": "foliolab", "svg.fonttype": "none", "font.size": 8}):
+    usual = {"svg.hashsalt": "foliolab", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
+    with matplotlib.rc_context(usual):  # type: ignore[arg-type]  # its keys are literals
         figure = Figure(figsize=(2.6 * columns + 0.4, 2.1 * lines + 0.5), layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False).flat
         for panel, workload in zip(panels, drawn, strict=False):
@@ -49,7 +59,7 @@ def draw(found: Matrix, form: str) -> bytes:
             panel.set_visible(False)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
-        figure.supylabel(f"time, relative to {baseline}", fontsize="medium")
+        figure.supylabel(f"time, relative to {visible(baseline)}", fontsize="medium")
         data = BytesIO()
         figure.savefig(data, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {"Software": None})
     return data.getvalue()
@@ -66,12 +76,17 @@ def _panel(panel: object, found: Matrix, workload: str) -> None:
         below = [ratio - low for _, ratio, low, _ in curve]
         above = [high - ratio for _, ratio, _, high in curve]
         axes.errorbar(  # type: ignore[attr-defined]
-            [size for size, *_ in curve], middle, yerr=[below, above], label=policy, color=HUES[number % len(HUES)],
-            marker=MARKERS[number % len(MARKERS)], linestyle=STYLES[number % len(STYLES)], markersize=3.5,
-            linewidth=1.2, elinewidth=0.8, capsize=1.5,
+            [size for size, *_ in curve], middle, yerr=[below, above], label=_label(policy),
+            color=HUES[number % len(HUES)], marker=MARKERS[number % len(MARKERS)],
+            linestyle=STYLES[number % len(STYLES)], markersize=3.5, linewidth=1.2, elinewidth=0.8, capsize=1.5,
         )  # fmt: skip
     axes.set_xscale("log", base=2)  # type: ignore[attr-defined]
     axes.set_xticks(sizes, [size_text(size) for size in sizes], rotation=45, ha="right")  # type: ignore[attr-defined]
     axes.minorticks_off()  # type: ignore[attr-defined]
-    axes.set_title(workload)  # type: ignore[attr-defined]
+    axes.set_title(visible(workload))  # type: ignore[attr-defined]
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)  # type: ignore[attr-defined]
+
+
+def _label(policy: str) -> str:
+    """A name for the legend, which would leave out one that begins with an underscore."""
+    return f" {visible(policy)}" if policy.startswith("_") else visible(policy)

@@ -11,6 +11,7 @@ from html import escape
 from math import log2
 from typing import Final
 
+from foliolab.framework.escaping import visible
 from foliolab.framework.report.comparison.matrix import Cell, Matrix
 from foliolab.framework.report.words import size_text
 
@@ -77,7 +78,7 @@ def curves(found: Matrix, workload: str) -> str:
 
     parts = [
         f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="Ratio to the baseline over folio size under {escape(workload)}">',
+        f'aria-label="Ratio to the baseline over folio size under {escape(visible(workload))}">',
         f'<line class="one" x1="{left}" x2="{right}" y1="{down(1):.1f}" y2="{down(1):.1f}"/>',
     ]
     for value in dict.fromkeys((least, 1.0, most)):
@@ -96,6 +97,6 @@ def curves(found: Matrix, workload: str) -> str:
         y = top + 10 + 18 * number
         parts.append(
             f'<line x1="{right + 14}" x2="{right + 40}" y1="{y - 4}" y2="{y - 4}" stroke="{hue}" stroke-width="2" '
-            f'stroke-dasharray="{dash}"/><text x="{right + 46}" y="{y}">{escape(cell.policy)}</text>'
+            f'stroke-dasharray="{dash}"/><text x="{right + 46}" y="{y}">{escape(visible(cell.policy))}</text>'
         )
     return "".join([*parts, "</svg>"])

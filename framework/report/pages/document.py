@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from foliolab.framework.escaping import markdown as plain
+from foliolab.framework.escaping import markdown_code
 from foliolab.framework.report.pages import templates
 from foliolab.framework.report.pages.page import Columns, Page, Style, Words
 
@@ -56,17 +58,18 @@ def markdown(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) 
     Args:
         repeat: how to repeat the run: (heading, text), the command first.
     """
-    lines = [f"### {_plain(title)}", ""]
+    lines = [f"### {plain(title)}", ""]
     for part in page.parts:
         lines += _grid(part) if isinstance(part, Grid) else _line(part)
     lines = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
-    lines += ["", "<details>", "<summary>How to repeat it</summary>", "", f"- {repeat[0][0]}: `{repeat[0][1]}`"]
-    lines += [f"- {what}: {_plain(text)}" for what, text in repeat[1:]]
+    lines += ["", "<details>", "<summary>How to repeat it</summary>", ""]
+    lines.append(f"- {repeat[0][0]}: {markdown_code(repeat[0][1])}")
+    lines += [f"- {what}: {plain(text)}" for what, text in repeat[1:]]
     return "\n".join([*lines, "", "</details>"]) + "\n"
 
 
 def _line(words: Words) -> list[str]:
-    text = _plain(words.text)
+    text = plain(words.text)
     if not text:
         return []
     if words.text.startswith(" "):
@@ -75,17 +78,13 @@ def _line(words: Words) -> list[str]:
 
 
 def _grid(grid: Grid) -> list[str]:
-    lines = ["", f"**{_plain(grid.title)}**", ""] if grid.title else [""]
-    lines.append(f"| {' | '.join(map(_plain, grid.headings))} |")
+    lines = ["", f"**{plain(grid.title)}**", ""] if grid.title else [""]
+    lines.append(f"| {' | '.join(map(plain, grid.headings))} |")
     lines.append("|" + "".join("--:|" if right else "---|" for right in grid.right))
     for row in grid.rows:
-        cells = (f"**{text}**" if word.strong and (text := _plain(word.text)) else _plain(word.text) for word in row)
+        cells = (f"**{text}**" if word.strong and (text := plain(word.text)) else plain(word.text) for word in row)
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def html(page: DocumentPage, title: str, repeat: Sequence[tuple[str, str]]) -> str:

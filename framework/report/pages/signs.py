@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from foliolab.framework.escaping import visible
+
 ASCII: Final = str.maketrans(
     {
         "✓": "+", "✗": "x", "▲": "^", "▼": "v", "▸": ">", "◐": "%", "■": "#", "·": ".", "…": "..", "–": "-", "−": "-",
@@ -15,8 +17,8 @@ ASCII: Final = str.maketrans(
 
 
 def writable(text: str, encoding: str) -> str:
-    """Text for an output of that encoding; a control character becomes U+FFFD, or ? where there is no such sign."""
-    shown = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text.expandtabs(4))
+    """Text for an output of that encoding; control characters become visible."""
+    shown = visible(text)
     try:
         shown.encode(encoding)
     except UnicodeEncodeError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import UsageError
+from foliolab.framework.escaping import visible
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 
@@ -23,6 +24,11 @@ def render(template: str, **values: object) -> str:
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_finalized,
     )  # fmt: skip
     return environment.get_template(template).render(**values)
+
+
+def _finalized(value: object) -> object:
+    """What a place in a template shows: text with its control characters visible; autoescape follows."""
+    return visible(value) if type(value) is str else value
