@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework.errors import FolioLabError, KernelError
+from foliolab.framework.isolation import scratch
 from foliolab.framework.kernel import probe, settings
 from foliolab.framework.kernel.recording import probe as recorders
 from foliolab.framework.precision.result import PrecisionResult
@@ -290,7 +291,7 @@ def _settings() -> dict[str, str]:
 
 
 def _shared() -> set[str]:
-    return {str(path) for path in SHARED.glob("*foliolab*")} if SHARED.is_dir() else set()
+    return set(map(str, scratch.abandoned(SHARED)))
 
 
 @contextmanager
