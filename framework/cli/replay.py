@@ -107,6 +107,8 @@ def _header(file: Path) -> Header:
         return Trace(file).header
     except TraceFileError as fault:
         with suppress(ResultFileError):
+            if not file.is_file():
+                raise  # a pipe has been read
             Counterexample.load(file)
             raise UsageError(f"{file} is a counterexample, not a trace", f"foliolab step {file}") from fault
         raise
