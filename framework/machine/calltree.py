@@ -284,7 +284,7 @@ class CallTree:
                 (
                     function.__module__,
                     function.__qualname__,
-                    _signature(function.__code__),
+                    signature_of(function.__code__),
                     function.__defaults__,
                     needs,
                 )
@@ -317,10 +317,11 @@ class CallTree:
         return made
 
 
-def _signature(code: CodeType) -> tuple[Any, ...]:
+def signature_of(code: CodeType) -> tuple[Any, ...]:
+    """What code does: two functions with equal signatures differ in their names, places and docstrings at most."""
     doc = code.co_consts[0] if code.co_consts and isinstance(code.co_consts[0], str) else None
     consts = tuple(
-        _signature(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c))
+        signature_of(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c))
         for c in code.co_consts
         if c is not doc
     )

@@ -179,7 +179,7 @@ def test_every_control_has_a_name_for_those_who_cannot_see_it(window: Window) ->
 
 
 def test_qt_keeps_its_references(qtbot: Any) -> None:
-    """PySide6 above 6.10 loses one at each call on Python 3.11."""
+    """PySide6 6.12 loses one at each call on Python 3.11."""
     from PySide6.QtWidgets import QWidget
 
     widget = QWidget()

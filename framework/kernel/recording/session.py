@@ -67,7 +67,7 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
         sources: list[TraceSource] = []
         records = _with_start(recorder.records(sources), start)
         with tracefs.unmounted_after([]):  # perf script mounts it again
-            header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes])
+            header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes], keep=True)
     return header, recorder.status
 
 
@@ -80,7 +80,7 @@ def _header(target: Target, method: str) -> Header:
     this_host = host.describe_host()
     return Header(
         source=method,
-        command=f"foliolab record {'' if target.pid else '-- '}{target.text}",
+        command=f"foliolab record {target.text}",
         kernel=kernel.release,
         mm_id=kernel.options.get("CONFIG_MM_ID") == "y" if kernel.source else None,
         no_page_mapcount=kernel.options.get("CONFIG_NO_PAGE_MAPCOUNT") == "y" if kernel.source else None,
