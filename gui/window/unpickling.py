@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 from functools import cache
+from typing import Any
 
 from PySide6.QtCore import QByteArray, QDataStream, QIODevice
 
@@ -18,11 +19,12 @@ def refuse_pickles() -> None:
     """Let Qt read every pickle as an empty text, from now on; before any settings are opened."""
     data = QByteArray()
     QDataStream(data, QIODevice.OpenModeFlag.WriteOnly).writeQVariant(_Object())
-    loads, pickle.loads = pickle.loads, _nothing
+    module: Any = pickle
+    loads, module.loads = pickle.loads, _nothing
     try:
         QDataStream(data, QIODevice.OpenModeFlag.ReadOnly).readQVariant()
     finally:
-        pickle.loads = loads
+        module.loads = loads
 
 
 class _Object:
