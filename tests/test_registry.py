@@ -7,6 +7,7 @@ import importlib.util
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -513,3 +514,12 @@ def test_a_file_in_a_policys_text_is_loaded_only_if_the_user_typed_it(tmp_path: 
     )  # fmt: skip
     assert [one.name for one in found.parse_policies([f"{path}::good"])] == ["good"]
     assert found.policy(f"{path}::good").name == "good"
+
+
+@pytest.mark.parametrize("built_in", [True, False])
+def test_only_the_code_of_others_has_a_limit_of_time(built_in: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulated processor takes longer than that to import FolioLab's own policies."""
+    monkeypatch.setattr(discovery, "SECONDS", 0.01)
+    source = discovery.Source("entry", "own", "own 1", "1", object, (), built_in)
+    failure = discovery.Attempt(source).run(lambda attempt: time.sleep(0.1))
+    assert (failure is None) == built_in

@@ -31,7 +31,7 @@ def run(
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 
-    target = out or file.with_name(file.name + ".folio")
+    target = out or importers.target(file)
     importers.convert(file, target, form, importers.with_plugins(found.trace_readers.values()))
     summary = summarise(Trace(target))
     if json:

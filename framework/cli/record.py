@@ -26,6 +26,10 @@ def run(
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="N", help="Stop after N seconds; the command is killed, too.")
     ] = 0,
+    user: Annotated[
+        str,
+        typer.Option("--user", metavar="NAME", help="Run the command as this user, with its groups and HOME; as root."),
+    ] = "",
     by: Annotated[
         str, typer.Option("--by", metavar="WAY", help="perf, bpftrace, snapshots or strace. [the best that works]")
     ] = "",
@@ -39,7 +43,7 @@ def run(
     from foliolab.framework.trace.file import Trace
     from foliolab.framework.trace.importers.summary import summarise
 
-    _, status = record(Target(tuple(command or ()), pid, seconds), out, by)
+    _, status = record(Target(tuple(command or ()), pid, seconds, user), out, by)
     if status:
         sys.stderr.write(f"foliolab: the command ended with status {status}\n")
     summary = summarise(Trace(out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import TraceFileError
@@ -18,6 +19,7 @@ class TraceSource:
 
     Attributes:
         number: of the line that was read last, from 1 on.
+        text: that line.
         last: whether that line is the last one.
         foreign: how many lines the reader skipped as irrelevant; the reader counts them.
         notes: sentences for the trace's header; the reader appends them.
@@ -26,6 +28,7 @@ class TraceSource:
     def __init__(self, name: str, lines: Iterable[str]) -> None:
         self.name = name
         self.number = 0
+        self.text = ""
         self.last = False
         self.foreign = 0
         self.notes: list[str] = []
@@ -37,8 +40,21 @@ class TraceSource:
         while held is not None:
             line, held = held, next(lines, None)
             self.number += 1
+            self.text = line
             self.last = held is None
             yield line
+
+    def refuse(self, why: str) -> NoReturn:
+        """Refuse the line that was read last: it says something impossible.
+
+        Raises:
+            TraceFileError: names the file, the line and its text.
+        """
+        shown = self.text.strip()
+        raise TraceFileError(
+            f"{self.name}, line {self.number}: {why}: {shown[:100]}{'…' * (len(shown) > 100)}",
+            "mend or remove the line, or name the right --format",
+        )
 
     def unreadable(self, line: str, why: str) -> None:
         """Report a line that cannot be read; if it is the last line, the file was cut off and a note is added.
@@ -47,11 +63,8 @@ class TraceSource:
             TraceFileError: the line is not the last one.
         """
         if not self.last:
-            shown = line.strip()
-            raise TraceFileError(
-                f"{self.name}, line {self.number}: {why}: {shown[:100]}{'…' * (len(shown) > 100)}",
-                "mend or remove the line, or name the right --format",
-            )
+            self.text = line
+            self.refuse(why)
         self.notes.append(f"The text ends in the middle of line {self.number}; it was read up to there.")
 
 

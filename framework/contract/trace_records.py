@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """A page fault (exceptions:page_fault_user, page_fault_kernel); `error` has x86's bits: 1 present, 2 write."""
+    """A page fault (exceptions:page_fault_user, page_fault_kernel); `error` has x86's bits: 1 present, 2 write.
+
+    A write fault on a page that was not present makes an event only if an Alloc of the same thread follows it.
+    """
 
     time: int
     cpu: int

@@ -114,13 +114,19 @@ def policy_library(scheme: Scheme) -> Any:
 
 
 @cache
-def engine_library(layouts: Layouts, extra: Function | None) -> Any:
-    """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`."""
+def engine_library(layouts: Layouts, extra: Function | None, quick: bool = True) -> Any:
+    """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`.
+
+    Args:
+        quick: whether the policies that it will call are (see `Library`).
+    """
     from foliolab.framework.machine import addressing
     from foliolab.framework.machine.native import Library
 
     addressing.register_table_call(calls.policy_call, len(calls.KINDS))
-    return Library(CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {}), layouts)
+    return Library(
+        CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {}), layouts, quick
+    )
 
 
 def native_missing() -> str:
@@ -300,7 +306,7 @@ class Engine:
         if self.execution == "interpreted":
             return partial(entry, *memories)
         extra = None if entry in entrypoints.ENTRY_POINTS else entry
-        run = engine_library(engine_layouts(self.scheme), extra).get(entry, kinds)
+        run = engine_library(engine_layouts(self.scheme), extra, policy_library(self.scheme).quick).get(entry, kinds)
         return partial(run, *(memory.addr for memory in memories))
 
     def scratch(self) -> NDArray[np.int64]:

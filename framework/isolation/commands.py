@@ -11,12 +11,13 @@ from typing import Final
 KEEPER: Final = Path(__file__).with_name("keeper.py")
 
 
-def kept(command: Sequence[str], gate: int = -1) -> list[str]:
+def kept(command: Sequence[str], gate: int = -1, user: str = "-") -> list[str]:
     """The words that start a command which ends, with all its descendants, when this process ends (see `keeper`).
 
     Args:
         gate: a descriptor to pass on; the command's process writes its PID there and waits for a byte. -1: none.
+        user: UID:GID:GROUPS to execute the command as, with commas between groups; "-": as this process.
     """
     if sys.platform != "linux":
         return list(command)
-    return [sys.executable, "-I", "-S", os.fspath(KEEPER), str(os.getpid()), str(gate), *command]
+    return [sys.executable, "-I", "-S", os.fspath(KEEPER), str(os.getpid()), str(gate), user, *command]

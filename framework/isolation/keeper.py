@@ -1,10 +1,10 @@
 """A program between FolioLab and a command: when either ends, it ends the command with all its descendants.
 
-    python -I -S keeper.py PARENT GATE COMMAND...
+    python -I -S keeper.py PARENT GATE USER COMMAND...
 
 The keeper has the same exit status as the command, and passes on the signals that PARENT sends it; END_ALL from PARENT
-ends all at once. GATE is -1, or a
-descriptor: the command's process writes its PID there and waits for a byte before it executes the command. A command
+ends all at once. GATE is -1, or a descriptor: the command's process writes its PID there and waits for a byte before it
+executes the command. USER is -, or UID:GID:GROUPS for a command that root starts as another user. A command
 that runs `a & b &`, double-forks or starts a session cannot leave the keeper: orphans become its children
 (PR_SET_CHILD_SUBREAPER). This file imports little, since it starts before each recorded command.
 """
@@ -27,7 +27,16 @@ MOST_SECONDS = 5.0
 libc = ctypes.CDLL(None)
 
 
-def execute(command: list[str], keeper: int, gate: int) -> None:
+def become(user: str) -> None:
+    """Give up root for a user, for good."""
+    uid, gid, groups = user.split(":")
+    os.setgroups([int(group) for group in groups.split(",")])
+    os.setgid(int(gid))
+    os.setuid(int(uid))
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # setuid takes it back
+
+
+def execute(command: list[str], keeper: int, gate: int, user: str) -> None:
     """Become the command."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != keeper:
@@ -38,6 +47,9 @@ def execute(command: list[str], keeper: int, gate: int) -> None:
             os._exit(1)
         os.close(gate)
     try:
+        if user != "-":
+            os.get_exec_path()  # imports a module, which the user may not be able to read
+            become(user)
         os.execvp(command[0], command)
     except OSError as fault:
         os.write(2, f"{command[0]}: {fault.strerror}\n".encode(errors="replace"))
@@ -82,7 +94,7 @@ def ended(child: int) -> int | None:
 
 def main() -> None:
     """Start the command, and wait until it or the parent ends."""
-    parent, gate, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    parent, gate, user, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
     expected = {PARENT_ENDED, END_ALL, signal.SIGCHLD, *PASSED_ON}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, expected)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -91,7 +103,7 @@ def main() -> None:
     child = os.fork()
     if child == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        execute(command, keeper, gate)
+        execute(command, keeper, gate, user)
     if gate >= 0:
         os.close(gate)
     status = None

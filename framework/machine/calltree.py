@@ -296,7 +296,7 @@ class CallTree:
             (key, names.get(v, f"{v.__module__} {v.__qualname__}") if isinstance(v, FunctionType) else repr(v))
             for key, v in sorted(self.needs[function].items())
         ]
-        return repr((name, _signature(function.__code__), function.__defaults__, needs)).encode()
+        return repr((name, signature_of(function.__code__), function.__defaults__, needs)).encode()
 
     def copies(self, wrap: Callable[[FunctionType, FunctionType], Any]) -> dict[FunctionType, Any]:
         """A copy of every function that calls the copies; `wrap(function, copy)` is what callers see of it."""
@@ -323,10 +323,11 @@ class CallTree:
         return made
 
 
-def _signature(code: CodeType) -> tuple[Any, ...]:
+def signature_of(code: CodeType) -> tuple[Any, ...]:
+    """What code does: two functions with equal signatures differ in their names, places and docstrings at most."""
     doc = code.co_consts[0] if code.co_consts and isinstance(code.co_consts[0], str) else None
     consts = tuple(
-        _signature(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c))
+        signature_of(c) if isinstance(c, CodeType) else (type(c).__name__, repr(c))
         for c in code.co_consts
         if c is not doc
     )

@@ -19,7 +19,7 @@ from foliolab.framework.replay import cells
 from foliolab.framework.replay.account import Account
 from foliolab.framework.replay.cells import Cells, Sizes
 from foliolab.framework.replay.loop import CLUSTER_SHIFT, replay_chunk
-from foliolab.framework.replay.survey import Progress, Survey
+from foliolab.framework.replay.survey import MOST_FRAMES, MOST_WINDOWS, Progress, Survey
 from foliolab.framework.trace import events as ev
 from foliolab.framework.trace.events import Events, EventSource
 from foliolab.framework.trace.file import BLOCK_EVENTS
@@ -27,9 +27,6 @@ from foliolab.framework.trace.file import BLOCK_EVENTS
 FIRST_FRAMES: Final = 1 << 16
 """Page frames to begin with, if the trace allocates more than these in total: 256 MiB."""
 LEAST_IDS: Final = 16
-MOST_FRAMES: Final = 1 << 23
-MOST_WINDOWS: Final = 1 << 20
-"""Limits of the replay's tables: 32 GiB of modelled memory, and 2 TiB of used address space."""
 
 
 class TooSmall(Exception):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,14 @@ MOST_MMS: Final = 1 << 24
 WINDOW_BITS: Final = 42
 PAGE_LIMIT: Final = 1 << 51
 MOST_PFNS: Final = 1 << 24
+MOST_FRAMES: Final = 1 << 23
+MOST_WINDOWS: Final = 1 << 20
+"""Limits of the replay's tables: 32 GiB of modelled memory, and 2 TiB of used address space."""
+MOST_IN_ALL: Final = 1 << 22
+"""Windows that all processes use together."""
+MOST_STEPS: Final = 1 << 24
+"""Windows that long rows may add, one by one: a row of a few bytes may name a million."""
+_PFN_LIMIT: Final = 1 << 52
 _LIFE: Final = (ev.FORK, ev.SPAWN, ev.EXEC, ev.EXIT, ev.GONE)
 
 Progress = Callable[[str, int, int], None]
@@ -75,8 +84,10 @@ def survey(trace: EventSource, progress: Progress) -> Survey:
         TraceFileError: its MM numbers or its times are impossible.
     """
     found = Survey(cluster=_clusters(trace))
-    lives = _Lives(found.cluster)
+    lives = _Lives(trace.path, found.cluster)
     for events in trace.blocks():
+        at_once = np.isin(events.kind, (ev.PRESENT, ev.MAP)) & (events.page < PAGE_LIMIT)
+        _check_frames(trace, int(events.nr[at_once].max(initial=0)))
         _count(found, events)
         lives.see(events)
         found.mms = max(found.mms, lives.family.size)
@@ -85,7 +96,7 @@ def survey(trace: EventSource, progress: Progress) -> Survey:
     found.windows = lives.most_windows + 2
     found.gone, found.unsure = np.zeros((2, found.mms), np.bool_)
     found.gone[list(lives.gone)] = True
-    found.unsure[[child for child, exiting in lives.unsure if not lives.gone.isdisjoint(exiting)]] = True
+    found.unsure[lives.teardowns.unsure(lives.gone)] = True
     if found.last - found.first >= 1 << 62:
         raise TraceFileError(f"{trace.path}: its times span {found.last - found.first} ns", "import it again")
     return found
@@ -120,8 +131,9 @@ def _count(found: Survey, events: Events) -> None:
 def _cached_pages(maps: Events) -> int:
     """Pages of the page-cache folios that events map; each folio counts once."""
     order = maps.order.astype(np.int64)
-    first = maps.other.astype(np.int64) >> order
-    last = (maps.other.astype(np.int64) + np.maximum(maps.nr, 1) - 1) >> order
+    pfn = np.minimum(maps.other, _PFN_LIMIT).astype(np.int64)
+    first = pfn >> order
+    last = (pfn + np.maximum(maps.nr, 1) - 1) >> order
     distinct = np.unique(np.stack([first, last, order]), axis=1)
     return int(((distinct[1] - distinct[0] + 1) << distinct[2]).sum())
 
@@ -133,7 +145,8 @@ def _windows(pages: NDArray[np.uint64]) -> NDArray[np.int64]:
 class _Lives:
     """Follows the live MMs, their families, and the windows that each family uses."""
 
-    def __init__(self, cluster: NDArray[np.int64]) -> None:
+    def __init__(self, path: str, cluster: NDArray[np.int64]) -> None:
+        self.path = path
         self.cluster = cluster
         self.family = np.zeros(1, np.int64)  # by MM, from 1; 0: not seen
         self.alive: set[int] = set()
@@ -141,12 +154,12 @@ class _Lives:
         self.members: dict[int, int] = defaultdict(int)
         self.windows: dict[int, set[int]] = defaultdict(set)
         self.of_cluster: dict[int, int] = {}
-        self.exiting: dict[int, set[int]] = defaultdict(set)
+        self.teardowns = _Teardowns()
         self.gone: set[int] = set()
-        self.unsure: list[tuple[int, frozenset[int]]] = []
         self.families = 0
         self.most_alive = 0
         self.most_windows = 0
+        self.steps = self.total = 0
 
     def see(self, events: Events) -> None:
         self._room_for(events)
@@ -161,8 +174,8 @@ class _Lives:
             self._life(what, mm, other)
         self._use(events)
         for family in self.ended:
-            self.windows.pop(family, None)
-            self.exiting.pop(family, None)
+            self.total -= len(self.windows.pop(family, ()))
+            self.teardowns.end_family(family)
         self.ended.clear()
 
     def _room_for(self, events: Events) -> None:
@@ -172,13 +185,16 @@ class _Lives:
             largest = max(largest, int(births.max()))
         if largest >= MOST_MMS:
             raise TraceFileError(
-                f"the trace has an MM number {largest}; numbers from {MOST_MMS} on are refused", "import it again"
+                f"{self.path} has an MM number {largest}; numbers from {MOST_MMS} on are refused", "import it again"
             )
         if largest >= self.family.size:
-            self.family = np.concatenate([self.family, np.zeros(2 * largest + 2 - self.family.size, np.int64)])
+            # pages of zeros that are never written to take no memory
+            grown = np.zeros(2 * largest + 2, np.int64)
+            grown[: self.family.size] = self.family
+            self.family = grown
 
     def _life(self, what: int, mm: int, other: int) -> None:
-        self._teardowns(what, mm, other)
+        self._teardown(what, mm, other)
         if what in (ev.EXIT, ev.GONE, ev.EXEC):
             self._death(mm)
         elif mm and not self.family[mm]:
@@ -190,16 +206,15 @@ class _Lives:
         if what == ev.SPAWN and other:
             self.family[other] = self.family[mm]
 
-    def _teardowns(self, what: int, mm: int, child: int) -> None:
-        """Follow the MMs between EXIT and GONE, and the MMs that are forked meanwhile."""
+    def _teardown(self, what: int, mm: int, child: int) -> None:
         family = int(self.family[mm])
         if what == ev.EXIT and family:
-            self.exiting[family].add(mm)
+            self.teardowns.begin(family, mm)
         elif what == ev.GONE:
             self.gone.add(mm)
-            self.exiting[family].discard(mm)
-        elif what == ev.FORK and self.exiting.get(family):
-            self.unsure.append((child, frozenset(self.exiting[family])))
+            self.teardowns.end(family, mm)
+        elif what == ev.FORK:
+            self.teardowns.forked(family, child)
 
     def _birth(self, mm: int, family: int) -> None:
         if not family:
@@ -236,7 +251,7 @@ class _Lives:
         pairs.append((events.mm[wide], _windows(events.page[wide] + events.nr[wide] - np.uint64(1))))
         keys = np.concatenate([self.family[mms] << WINDOW_BITS | windows for mms, windows in pairs])
         for key in np.unique(keys).tolist():
-            self._add(key >> WINDOW_BITS, key & ((1 << WINDOW_BITS) - 1))
+            self._add(key >> WINDOW_BITS, (key & ((1 << WINDOW_BITS) - 1),))
         many = ((kind == ev.PRESENT) | (kind == ev.MAP)) & (events.nr > 1 << PMD_ORDER)
         rare = near & ((kind == ev.MOVE) | many)
         for row in events.part(rare).rows():
@@ -246,19 +261,79 @@ class _Lives:
         """Add the windows between the ends of a long row; for a move, those that are in use."""
         family = int(self.family[row["mm"]])
         first, last = row["page"] >> PMD_ORDER, (row["page"] + row["nr"]) >> PMD_ORDER
-        if row["kind"] in (ev.PRESENT, ev.MAP):
-            for window in range(first, min(last, first + (1 << 20)) + 1):
-                self._add(family, window)
-        elif row["other"] < PAGE_LIMIT:
-            to = row["other"] >> PMD_ORDER
-            for window in [window for window in self.windows.get(family, ()) if first <= window <= last]:
-                self._add(family, window - first + to)
-                self._add(family, window - first + to + 1)
-
-    def _add(self, family: int, window: int) -> None:
         used = self.windows[family]
-        used.add(window)
+        if row["kind"] in (ev.PRESENT, ev.MAP):
+            last = min(last, first + MOST_WINDOWS)
+            self._step(last - first)
+            self._add(family, range(first, last + 1))
+        elif row["other"] < PAGE_LIMIT:
+            by = (row["other"] >> PMD_ORDER) - first
+            self._step(min(len(used), last - first))
+            within: Iterable[int] = range(first, last + 1) if last - first < len(used) else used
+            moved = [window + by for window in within if first <= window <= last and window in used]
+            self._add(family, moved)
+            self._add(family, [window + 1 for window in moved])
+
+    def _step(self, windows: int) -> None:
+        self.steps += windows
+        if self.steps > MOST_STEPS:
+            raise TraceFileError(
+                f"{self.path} maps and moves more address space than a process has", "record a shorter time"
+            )
+
+    def _add(self, family: int, windows: Iterable[int]) -> None:
+        used = self.windows[family]
+        self.total -= len(used)
+        used.update(windows)
+        self.total += len(used)
         self.most_windows = max(self.most_windows, len(used))
+        if len(used) > MOST_WINDOWS or self.total > MOST_IN_ALL:
+            raise TraceFileError(
+                f"{self.path} uses more than {MOST_WINDOWS:,} windows of 2 MiB in a process and its relatives, "
+                f"or {MOST_IN_ALL:,} in all",
+                "record a shorter time",
+            )
+
+
+class _Teardowns:
+    """Which MMs are between EXIT and GONE, and which MMs are forked meanwhile, by the family of both."""
+
+    def __init__(self) -> None:
+        self.children: dict[int, list[int]] = defaultdict(list)
+        self.open: dict[int, dict[int, int]] = defaultdict(dict)  # by family and MM: how many children came before
+        self.spans: list[tuple[int, int, int, int]] = []  # family, MM, first and behind the last of its children
+
+    def begin(self, family: int, mm: int) -> None:
+        self.open[family].setdefault(mm, len(self.children[family]))
+
+    def end(self, family: int, mm: int) -> None:
+        if (first := self.open.get(family, {}).pop(mm, None)) is not None:
+            self.spans.append((family, mm, first, len(self.children[family])))
+
+    def end_family(self, family: int) -> None:
+        for mm in list(self.open.get(family, ())):
+            self.end(family, mm)
+        self.open.pop(family, None)
+
+    def forked(self, family: int, child: int) -> None:
+        if self.open.get(family):
+            self.children[family].append(child)
+
+    def unsure(self, gone: Set[int]) -> list[int]:
+        """The MMs that were forked during a teardown whose end is recorded."""
+        for family in list(self.open):
+            self.end_family(family)
+        steps = {family: [0] * (len(children) + 1) for family, children in self.children.items()}
+        for family, mm, first, behind in self.spans:
+            if mm in gone:
+                steps[family][first] += 1
+                steps[family][behind] -= 1
+        return [
+            child
+            for family, children in self.children.items()
+            for child, teardowns in zip(children, accumulate(steps[family]), strict=False)
+            if teardowns
+        ]
 
 
 def _clusters(trace: EventSource) -> NDArray[np.int64]:
@@ -270,6 +345,7 @@ def _clusters(trace: EventSource) -> NDArray[np.int64]:
         rows = events.part((events.kind == ev.PRESENT) & (events.mm < MOST_MMS) & (events.order <= PMD_ORDER))
         if not rows.size:
             break
+        rows = rows._replace(other=np.minimum(rows.other, np.uint64(_PFN_LIMIT)))
         size = np.uint64(1) << rows.order.astype(np.uint64)
         starts.append(rows.other // size * size)
         ends.append(rows.other + rows.nr)
@@ -278,14 +354,26 @@ def _clusters(trace: EventSource) -> NDArray[np.int64]:
         return np.zeros(1, np.int64)
     start, end, mm = np.concatenate(starts), np.concatenate(ends), np.concatenate(mms).astype(np.int64)
     known = start > 0
+    unknown = int((end - start)[~known].sum())
     start, end, mm = start[known], end[known], mm[known]
     order = np.argsort(start, kind="stable")
     start, end, mm = start[order], end[order], mm[order]
     if not mm.size:
+        _check_frames(trace, unknown)
         return np.zeros(1, np.int64)
     reach = np.maximum.accumulate(end)
+    _check_frames(trace, unknown + int((reach - np.maximum(start, np.concatenate([start[:1], reach[:-1]]))).sum()))
     overlaps = np.flatnonzero(start[1:] < reach[:-1])
     return _united(mm, zip(mm[overlaps].tolist(), mm[overlaps + 1].tolist(), strict=True))
+
+
+def _check_frames(trace: EventSource, frames: int) -> None:
+    """Refuse a trace before memory is allocated for the frames that it asks for at once."""
+    if frames > MOST_FRAMES:
+        raise TraceFileError(
+            f"{trace.path}: {frames >> 8:,} MiB are mapped at once, {MOST_FRAMES >> 8:,} MiB can be replayed",
+            "record fewer processes",
+        )
 
 
 def _united(mms: NDArray[np.int64], pairs: Any) -> NDArray[np.int64]:

@@ -20,9 +20,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from foliolab.framework.errors import TraceFileError
 from foliolab.framework.trace.events import COLUMNS, Events, join
 from foliolab.framework.trace.header import Header
+from foliolab.framework.trace.place import Place, content
 
 VERSION: Final = 1
 BLOCK_EVENTS: Final = 65536
@@ -59,6 +59,11 @@ class _Footer(msgspec.Struct):
     index: list[Block]
 
 
+def is_trace(data: bytes) -> bool:
+    """Whether a file that begins with these bytes is a trace."""
+    return data.startswith(_MAGIC)
+
+
 def _aligned(size: int) -> int:
     return -(-size // _ALIGN) * _ALIGN
 
@@ -72,27 +77,34 @@ def _padded(data: bytes) -> bytes:
 
 
 class Writer:
-    """Writes a trace. A context manager that closes the file, also after an exception.
+    """Writes a trace. A context manager that closes the file.
+
+    After an exception an existing file stays as it was, and a new one is removed; a new one is closed with what was
+    appended if the exception is an interruption, or if `keep`.
 
     Args:
-        path: the file; an existing one is replaced.
+        path: the file; an existing one is replaced when the new one is complete.
         header: the header as it is known at the start. Assign the attribute `header` before `close` to complete it.
+        keep: whether a new file stays after any exception.
 
     Raises:
         TraceFileError: the file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
+    def __init__(self, path: str | os.PathLike[str], header: Header, keep: bool = False) -> None:
         self.path = os.fspath(path)
         self.header = header
+        self.keep = keep
         self._index: list[Block] = []
         self._buffer: list[Events] = []
         self._buffered = 0
         self._last_time = 0
+        self._at = 0
         try:
-            self._file: BinaryIO = Path(path).open("wb")  # noqa: SIM115 (closed by close)
+            self._place = Place(self.path, keep)
         except OSError as error:
             raise self._write_error(error) from error
+        self._file = self._place.file
         text = _padded(msgspec.json.encode(header))
         self._write(_PREAMBLE.pack(_MAGIC, VERSION, len(text)) + text)
 
@@ -102,7 +114,10 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None or not (self._place.replaces or (issubclass(kind, Exception) and not self.keep)):
+            self.close()
+        else:
+            self._place.discard()
 
     @property
     def events(self) -> int:
@@ -146,13 +161,12 @@ class Writer:
         try:
             self._flush_blocks(1)
             footer = _padded(msgspec.json.encode(_Footer(self.header, self._index)))
-            at = self._file.tell()
-            self._write(footer + _TRAILER.pack(at, len(footer), zlib.crc32(footer), _END_MAGIC))
+            self._write(footer + _TRAILER.pack(self._at, len(footer), zlib.crc32(footer), _END_MAGIC))
+            self._place.finish()
+        except OSError as error:
+            raise self._write_error(error) from error
         finally:
-            try:
-                self._file.close()
-            except OSError as error:
-                raise self._write_error(error) from error
+            self._place.discard()
 
     def _flush_blocks(self, at_least: int) -> None:
         """Write blocks while `at_least` events are buffered."""
@@ -169,13 +183,13 @@ class Writer:
     def _write_block(self, events: Events) -> None:
         first, last = int(events.time[0]), int(events.time[-1])
         body = b"".join([_TIMES.pack(first, last), *(c.tobytes().ljust(_aligned(c.nbytes), b"\0") for c in events)])
-        block = Block(self._file.tell(), events.size, first, last)
+        block = Block(self._at, events.size, first, last)
         self._write(_BLOCK.pack(_BLOCK_MAGIC, events.size, zlib.crc32(body), first, last) + body[_TIMES.size :])
         self._index.append(block)
 
     def _write(self, data: bytes) -> None:
         try:
-            self._file.write(data)
+            self._at += self._file.write(data)
         except OSError as error:
             raise self._write_error(error) from error
 
@@ -251,10 +265,7 @@ class Trace:
 
     def _map(self) -> mmap.mmap | bytes:
         try:
-            with Path(self.path).open("rb") as file:
-                if not os.fstat(file.fileno()).st_size:
-                    return b""
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return content(self.path, _MAGIC)
         except FileNotFoundError as error:
             raise TraceFileError(f"there is no trace {self.path}", "`foliolab record` makes one") from error
         except (OSError, ValueError) as error:
@@ -271,14 +282,18 @@ class Trace:
         magic, version, size = _PREAMBLE.unpack_from(self._data)
         if magic != _MAGIC:
             raise not_a_trace
+        if not version:
+            raise TraceFileError(f"{self.path} is damaged: its version is 0", "restore it from a copy, or record again")
         if version > VERSION:
             raise TraceFileError(
                 f"{self.path} is a trace of version {version}, this FolioLab reads up to {VERSION}", "update FolioLab"
             )
         start = _PREAMBLE.size + int(size)
+        if start > len(self._data):
+            raise TraceFileError(f"{self.path} ends within its header", "restore it from a copy, or record again")
         try:
             self.header = msgspec.json.decode(self._data[_PREAMBLE.size : start], type=Header)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise TraceFileError(f"the header of {self.path} is damaged: {error}", "record again") from error
         return start
 
@@ -293,7 +308,7 @@ class Trace:
             return None
         try:
             footer = msgspec.json.decode(text, type=_Footer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         offset = start
         for block in footer.index:

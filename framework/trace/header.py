@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from foliolab.framework.document import Count
+
 
 class AddressSpace(msgspec.Struct, frozen=True, kw_only=True):
     """One MM of a trace.
@@ -14,8 +16,8 @@ class AddressSpace(msgspec.Struct, frozen=True, kw_only=True):
         comm: the last known name of the process.
     """
 
-    mm: int
-    pid: int = 0
+    mm: Count
+    pid: Count = 0
     comm: str = ""
 
 
@@ -44,11 +46,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     mm_id: bool | None = None
     no_page_mapcount: bool | None = None
     thp: dict[str, str] = {}
-    page_size: int = 4096
+    page_size: Count = 4096
     machine: str = ""
     started: str = ""
     finished: str = ""
-    lost: int = 0
-    exit_uncertainty_ns: int = 0
+    lost: Count = 0
+    exit_uncertainty_ns: Count = 0
     mms: list[AddressSpace] = []
     notes: list[str] = []
+
+    def __post_init__(self) -> None:
+        """Escape what UTF-8 cannot hold: the arguments of a command may be any bytes."""
+        if not self.command.isascii():
+            text = self.command.encode("utf-8", "backslashreplace").decode()
+            msgspec.structs.force_setattr(self, "command", text)

@@ -69,3 +69,17 @@ def test_a_place_that_cannot_be_written_is_said(picture: Any, tmp_path: Path, fo
 
     with pytest.raises(ResultFileError, match="cannot be written"):
         export(Exportable("p", "Both", picture=picture, table=table), tmp_path / "no" / f"p{form}")
+
+
+def test_pyqtgraph_exports_what_its_menu_offers(qtbot: Any, tmp_path: Path) -> None:
+    """With PySide6 above 6.10, pyqtgraph 0.14 fails to write SVG."""
+    import pyqtgraph
+    from pyqtgraph import exporters
+
+    plot = pyqtgraph.PlotWidget()
+    qtbot.addWidget(plot)
+    plot.plot([1.0, 2.0])
+    plot.resize(300, 200)
+    for exporter, name in ((exporters.ImageExporter, "plot.png"), (exporters.SVGExporter, "plot.svg")):
+        exporter(plot.plotItem).export(str(tmp_path / name))
+        assert (tmp_path / name).stat().st_size

@@ -26,7 +26,7 @@ from foliolab.framework.kernel.recording.target import (
     until,
     wait,
 )
-from foliolab.framework.trace.importers import bpftrace
+from foliolab.framework.trace.importers import READERS, bpftrace
 from foliolab.framework.trace.importers.order import in_order
 
 SCRIPT: Final = Path(__file__).with_name("foliolab.bt")
@@ -73,7 +73,7 @@ class BpftraceRecorder(Recorder):
         require_tool("bpftrace")
         with ExitStack() as stack:
             if target.command:
-                command = stack.enter_context(gated(target.command))
+                command = stack.enter_context(gated(target.command, target.account))
                 stack.enter_context(self._running([command.pid], "main"))
                 command.go()
                 wait(target, lambda: command.process.poll() is not None)
@@ -104,6 +104,6 @@ class BpftraceRecorder(Recorder):
             finish(process, signal.SIGINT, DRAIN_SECONDS)
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        yield from in_order(self.read_output("main.txt", "bpftrace's output", bpftrace.read, sources))
+        yield from in_order(self.read_output("main.txt", "bpftrace's output", READERS["bpftrace"], sources))
         if "Lost" in (message := last_message(self.folder / "main.log")):
             self.notes.append(f"bpftrace said: {message}.")

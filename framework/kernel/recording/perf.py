@@ -27,13 +27,15 @@ from foliolab.framework.kernel.recording.target import (
     Attached,
     Target,
     finish,
+    gated,
     last_message,
     process_tree,
     require_tool,
     until,
     wait,
 )
-from foliolab.framework.trace.importers import perf
+from foliolab.framework.trace.importers import READERS, perf
+from foliolab.framework.trace.importers.checked import records_of
 
 BUFFER_PAGES: Final = (4096, 512, 64)
 """Buffer sizes per CPU to try, in pages: an unprivileged user may lock less memory."""
@@ -110,7 +112,15 @@ class PerfRecorder(Recorder):
                 stack.callback(self._stop, whole_host)
             except KernelError as fault:
                 self.notes.append(f"The ends of teardowns were not recorded, waits stand for them: {fault.what}.")
-            if target.command:
+            if target.command and (account := target.account):
+                # perf itself stays root, so it cannot start the command
+                command = stack.enter_context(gated(target.command, account))
+                stack.callback(self._stop, self._start(perf.EVENTS, buffer, ["-p", str(command.pid)], "main"))
+                command.go()
+                wait(target, lambda: command.process.poll() is not None)
+                finish(command.process)
+                self.status = command.process.returncode
+            elif target.command:
                 self._command(target, buffer)
             else:
                 pids = process_tree(target.pid)
@@ -176,7 +186,7 @@ class PerfRecorder(Recorder):
             assert process.stdout is not None
             source = TraceSource(f"perf script of {data.name}", process.stdout)
             sources.append(source)
-            yield from perf.read(source)
+            yield from records_of(READERS["perf"], source)
             if process.wait():
                 raise KernelError(
                     f"perf script failed: {last_message(log)}", "is there room in the folder of the output?"

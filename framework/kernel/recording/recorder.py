@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from foliolab.framework.contract.trace_reader import TraceSource
+from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.kernel.recording.target import Attached, Target
+from foliolab.framework.trace.importers.checked import records_of
 
 
 class Recorder(ABC):
@@ -63,11 +64,9 @@ class Recorder(ABC):
             KernelError: the tool that converts the recording failed.
         """
 
-    def read_output(
-        self, file: str, title: str, read: Callable[[TraceSource], Iterator[Record]], sources: list[TraceSource]
-    ) -> Iterator[Record]:
+    def read_output(self, file: str, title: str, reader: TraceReader, sources: list[TraceSource]) -> Iterator[Record]:
         """Read a text file of the folder with a trace reader; `title` names the file in messages."""
         with (self.folder / file).open(encoding="utf-8", errors="replace") as text:
             source = TraceSource(title, text)
             sources.append(source)
-            yield from read(source)
+            yield from records_of(reader, source)

@@ -11,7 +11,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,7 +26,7 @@ from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import pagemap
 from foliolab.framework.kernel.recording.recorder import Recorder
 from foliolab.framework.kernel.recording.target import Attached, Target, finish, gated, process_tree, wait
-from foliolab.framework.trace.importers import snapshots
+from foliolab.framework.trace.importers import READERS, snapshots
 from foliolab.framework.trace.importers.snapshots import Numbers, ProcessSnapshot
 
 PROC: Path = Path("/proc")
@@ -186,7 +187,7 @@ class SnapshotRecorder(Recorder):
         with (self.folder / "main.jsonl").open("w", encoding="utf-8") as file:
             file.write(json.dumps({"foliolab": snapshots.MAGIC, "version": snapshots.VERSION}) + "\n")
             if target.command:
-                with gated(target.command) as command:
+                with gated(target.command, target.account) as command:
                     command.go()
                     self._follow(target, file, command.pid, lambda: command.process.poll() is not None)
                     finish(command.process)
@@ -215,4 +216,6 @@ class SnapshotRecorder(Recorder):
             wait(target, done, tick)
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        return self.read_output("main.jsonl", "the snapshots", snapshots.read, sources)
+        # what was recorded here is as large as it is
+        whole = replace(READERS["snapshots"], read=partial(snapshots.read, most=1 << 40))
+        return self.read_output("main.jsonl", "the snapshots", whole, sources)

@@ -20,7 +20,7 @@ from foliolab.framework.kernel.recording.target import (
     require_tool,
     wait,
 )
-from foliolab.framework.trace.importers import strace
+from foliolab.framework.trace.importers import READERS
 
 OPTIONS: Final = ("-f", "-ttt", "-e", "trace=%memory,%process", "-e", "signal=none")
 TRIAL_SECONDS: Final = 20.0
@@ -47,7 +47,11 @@ class StraceRecorder(Recorder):
 
     def run(self, target: Target, attached: Attached) -> None:
         require_tool("strace")
-        traced = target.command or [word for pid in process_tree(target.pid) for word in ("-p", str(pid))]
+        started = list(target.command)
+        if account := target.account:
+            names = [word for name, value in account.names.items() for word in ("-E", f"{name}={value}")]
+            started = ["-u", account.name, *names, *started]
+        traced = started or [word for pid in process_tree(target.pid) for word in ("-p", str(pid))]
         process = subprocess.Popen(kept(["strace", *OPTIONS, "-o", str(self.folder / "main.txt"), *traced]))
         try:
             wait(target, lambda: process.poll() is not None)
@@ -56,4 +60,4 @@ class StraceRecorder(Recorder):
         self.status = process.returncode
 
     def records(self, sources: list[TraceSource]) -> Iterator[Record]:
-        return self.read_output("main.txt", "strace's output", strace.read, sources)
+        return self.read_output("main.txt", "strace's output", READERS["strace"], sources)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from foliolab.framework.errors import KernelError, UsageError
@@ -28,6 +31,21 @@ Attached = Callable[[list[int]], object]
 
 
 @dataclass(frozen=True)
+class Account:
+    """A user that a command runs as.
+
+    Attributes:
+        name: of the user.
+        ids: UID:GID:GROUPS, as `kept` takes them.
+        names: environment variables that name the user; the others stay, as with su.
+    """
+
+    name: str
+    ids: str
+    names: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Target:
     """A command that is started, or a process that runs already; its descendants are recorded, too.
 
@@ -35,11 +53,13 @@ class Target:
         command: program and arguments; empty for a running process.
         pid: the running process; 0 for a command.
         seconds: the longest time to record; 0: until the command or the process ends.
+        user: name of the user that the command runs as; empty for this one.
     """
 
     command: tuple[str, ...] = ()
     pid: int = 0
     seconds: float = 0
+    user: str = ""
 
     def check(self) -> None:
         """Check that the target exists.
@@ -55,11 +75,38 @@ class Target:
             raise UsageError(f"there is no command {self.command[0]!r}", "check its name, and $PATH")
         if self.pid and not (PROC / str(self.pid)).exists():
             raise UsageError(f"there is no process {self.pid}", "check the pid")
+        if self.user and self.pid:
+            raise UsageError("a process that runs has its user already", "leave out --user")
+        if self.account and os.geteuid() != 0:
+            raise UsageError(f"only root can run a command as {self.user}", "run as root, or leave out --user")
 
     @property
     def text(self) -> str:
         """The target as a user types it."""
-        return shlex.join(self.command) if self.command else f"--pid {self.pid}"
+        if self.pid:
+            return f"--pid {self.pid}"
+        return f"{f'--user {shlex.quote(self.user)} ' if self.user else ''}-- {shlex.join(self.command)}"
+
+    @property
+    def account(self) -> Account | None:
+        """The user to change to; None if the command runs as the present one.
+
+        Raises:
+            UsageError: there is no such user.
+        """
+        if not self.user:
+            return None
+        import pwd  # Unix only, as recording is
+
+        try:
+            found = pwd.getpwnam(self.user)
+        except (KeyError, ValueError):
+            raise UsageError(f"there is no user {self.user!r}", "`getent passwd` lists them") from None
+        if found.pw_uid == os.geteuid():
+            return None
+        groups = ",".join(map(str, os.getgrouplist(found.pw_name, found.pw_gid)))
+        names = {"HOME": found.pw_dir, "SHELL": found.pw_shell, "USER": found.pw_name, "LOGNAME": found.pw_name}
+        return Account(found.pw_name, f"{found.pw_uid}:{found.pw_gid}:{groups}", names)
 
 
 def process_tree(*roots: int) -> list[int]:
@@ -115,12 +162,16 @@ class Gated:
 
 
 @contextmanager
-def gated(command: tuple[str, ...]) -> Iterator[Gated]:
-    """Start a command that waits; it ends with the context."""
+def gated(command: tuple[str, ...], account: Account | None = None) -> Iterator[Gated]:
+    """Start a command that waits, as `account`; it ends with the context."""
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            process = subprocess.Popen(kept(command, theirs.fileno()), pass_fds=(theirs.fileno(),))
+            process = subprocess.Popen(
+                kept(command, theirs.fileno(), account.ids if account else "-"),
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, **account.names} if account else None,
+            )
         try:
             yield Gated(process, int(ours.recv(32) or 0), lambda: ours.send(b"x"))
         finally:
@@ -146,14 +197,20 @@ def finish(
 
 
 @contextmanager
-def interruptible() -> Iterator[list[int]]:
-    """SIGINT, SIGTERM and SIGHUP end the recording and not FolioLab: each only adds its number to a list."""
+def interruptible(most: int = sys.maxsize) -> Iterator[list[int]]:
+    """SIGINT, SIGTERM and SIGHUP end the recording and not FolioLab: each only adds its number to a list.
+
+    Args:
+        most: so many; the next raises KeyboardInterrupt.
+    """
     stops: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: stops.append(number))
-        for number in STOPS
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stops.append(number)
+        if len(stops) > most:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}
     try:
         yield stops
     finally:

@@ -6,8 +6,8 @@ A reader turns one format into records (`contract.trace_records`). The module `a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import stat
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,14 +15,16 @@ import msgspec
 
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
-from foliolab.framework.errors import TraceFileError, UsageError
+from foliolab.framework.errors import FolioLabError, PluginError, TraceFileError, UsageError
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
 from foliolab.framework.trace.importers.assembly import Assembly
+from foliolab.framework.trace.importers.checked import recognised, records_of
 from foliolab.framework.trace.importers.order import in_order
+from foliolab.framework.trace.importers.text import opened
 
-__all__ = ["READERS", "assemble", "choose", "convert", "with_plugins"]
+__all__ = ["READERS", "assemble", "choose", "convert", "target", "with_plugins"]
 
 READERS: Final = {
     reader.name: reader
@@ -34,9 +36,6 @@ READERS: Final = {
     )
 }
 """The readers that ship with FolioLab."""
-
-HEAD: Final = 1 << 16
-"""Number of characters that a reader gets to recognise its format."""
 
 
 def with_plugins(offered: Iterable[TraceReader]) -> dict[str, TraceReader]:
@@ -65,6 +64,7 @@ def choose(readers: Mapping[str, TraceReader], head: str, name: str, wanted: str
     Raises:
         UsageError: there is no such format.
         TraceFileError: no reader recognises the text.
+        PluginError: no reader recognises it, and a plugin's reader failed.
     """
     known = ", ".join(readers)
     if wanted:
@@ -73,9 +73,15 @@ def choose(readers: Mapping[str, TraceReader], head: str, name: str, wanted: str
         return readers[wanted]
     if not head.strip():
         raise TraceFileError(f"{name} is empty", "record again")
+    failed: PluginError | None = None
     for reader in readers.values():
-        if reader.recognise(head):
-            return reader
+        try:
+            if recognised(reader, head):
+                return reader
+        except PluginError as fault:
+            failed = failed or fault
+    if failed:
+        raise failed
     raise TraceFileError(f"{name} is of no known format", f"name it with --format: {known}")
 
 
@@ -101,35 +107,32 @@ def convert(
     Raises:
         UsageError: there is no such format, or `out` is the text itself.
         TraceFileError: the format is not recognised, a line cannot be read, the text has no events, or the trace
-            cannot be written.
+            cannot be written. A trace that was there before stays.
+        PluginError: a plugin's reader fails.
     """
-    with _opened(path) as (head, source):
+    with opened(path) as (head, source):
         reader = choose(readers, head, source.name, wanted)
         known = header or Header(command=f"foliolab import {source.name}")
         known = msgspec.structs.replace(known, source=known.source or reader.name)
         if os.path.realpath(out) == os.path.realpath(path):
             raise UsageError(f"{source.name} would be overwritten by its own trace", "name another file after -o")
-        records = reader.read(source)
+        records = records_of(reader, source)
         return assemble(in_order(records) if reader.unordered else records, out, known, [source])
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[str, TraceSource]]:
-    """Open a text file; yields its first HEAD characters, and the whole file as a source.
+def target(path: Path) -> Path:
+    """The trace's file where the user names none: beside the text.
 
     Raises:
-        TraceFileError: there is no such file, or it cannot be read.
+        UsageError: the text comes from a pipe, which has no place of its own.
     """
-    name = os.fspath(path)
     try:
-        with Path(path).open(encoding="utf-8", errors="replace") as head:
-            start = head.read(HEAD)
-        with Path(path).open(encoding="utf-8", errors="replace") as text:
-            yield start, TraceSource(name, text)
-    except FileNotFoundError as fault:
-        raise TraceFileError(f"there is no file {name}", "name a file that a tracer wrote") from fault
-    except OSError as fault:
-        raise TraceFileError(f"{name} cannot be read: {fault.strerror or fault}", "check the path") from fault
+        piped = not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        piped = False  # `convert` says what is wrong with it
+    if piped:
+        raise UsageError(f"{path} is not a file, so the trace has no name", "name one after -o")
+    return path.with_name(path.name + ".folio")
 
 
 def assemble(
@@ -138,6 +141,7 @@ def assemble(
     header: Header,
     sources: Iterable[TraceSource] = (),
     notes: Callable[[], list[str]] = list,
+    keep: bool = False,
 ) -> Header:
     """Write a trace of records.
 
@@ -147,17 +151,23 @@ def assemble(
         header: as it is known at the start.
         sources: the texts that the records come from; the notes of their readers are added to the header.
         notes: called at the end for more notes.
+        keep: whether a new file keeps what was written before a failure: a recording cannot be repeated.
 
     Returns:
         The header of the finished file.
 
     Raises:
-        TraceFileError: a record cannot be read, there are none, or the trace cannot be written.
+        TraceFileError: a record cannot be read, they make no event, or the trace cannot be written.
     """
-    with Writer(out, header) as writer:
+    with Writer(out, header, keep) as writer:
         assembly = Assembly(writer)
+        stopped = ""
         try:
             assembly.run(records)
+        except BaseException as fault:
+            what = str(fault).partition("\n")[0] if isinstance(fault, FolioLabError) else type(fault).__name__
+            stopped = f"It ends early: {what}."
+            raise
         finally:
             assembly.close()
             from_readers = [note for source in sources for note in source.notes]
@@ -166,11 +176,11 @@ def assemble(
                 lost=header.lost + assembly.lost,
                 exit_uncertainty_ns=assembly.spaces.exit_uncertainty,
                 mms=assembly.spaces.names(),
-                notes=[*header.notes, *from_readers, *_notes(assembly), *notes()],
+                notes=[*header.notes, *filter(None, [stopped]), *from_readers, *_notes(assembly), *notes()],
             )
-    if not assembly.records:
-        names = ", ".join(source.name for source in sources) or "what was recorded"
-        raise TraceFileError(f"{names} holds no event of a known kind", "name another --format, or record again")
+        if not writer.events and not assembly.calls.unknown_populated:  # a note says that they were populated
+            names = ", ".join(source.name for source in sources) or "what was recorded"
+            raise TraceFileError(*assembly.nothing(names))
     return writer.header
 
 

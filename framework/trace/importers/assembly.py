@@ -84,6 +84,7 @@ class Assembly:
         lost: number of records that the tracer lost.
         hints: counts of what the kernel itself did to folios, such as "pages were migrated".
         records: number of records so far.
+        unmapped: write faults on pages that were not present, and that no allocation followed: they make no event.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -93,6 +94,7 @@ class Assembly:
         self.lost = 0
         self.hints: dict[str, int] = {}
         self.records = 0
+        self.unmapped = 0
         self._now = 0
         self._pending: dict[int, _PendingFault] = {}
         self._queue: deque[_PendingFault] = deque()
@@ -122,6 +124,22 @@ class Assembly:
             self._resolve(tid)
         self.spaces.close(self._now)
         self.batch.close()
+
+    def nothing(self, names: str) -> tuple[str, str]:
+        """What happened, and what to do, if the records of these texts made no event."""
+        if not self.records:
+            return f"{names} holds no event of a known kind", "name another --format, or record again"
+        if self.unmapped:
+            return (
+                f"the {self.records:,} records of {names} make no event: no allocation follows any of the "
+                f"{self.unmapped:,} write faults on pages that were not present",
+                "such a fault needs an Alloc of the same thread behind it: `foliolab reference Fault`",
+            )
+        return (
+            f"the {self.records:,} records of {names} make no event: no write fault, fork, exec, exit or unmap is "
+            "among them",
+            "docs/traces.md, and `foliolab reference records`, say which records make events",
+        )
 
     # -- faults ------------------------------------------------------------------------------------
     def _ends_fault(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -174,6 +192,7 @@ class Assembly:
         alloc, reused, copied = pending.alloc, pending.reused, pending.copied
         if alloc is None or copied is None:
             reused[2] = events.WRITE if present else DROPPED
+            self.unmapped += not present
             reused[3] |= events.REUSED
             return
         reused[2] = DROPPED

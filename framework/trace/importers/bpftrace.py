@@ -16,7 +16,7 @@ from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.trace.importers.calls import ARGUMENTS
 
 MAGIC: Final = "# foliolab bpftrace 1"
-LOST: Final = re.compile(r"Lost (\d+) events")
+LOST: Final = re.compile(r"Lost (\d{1,40}) events", re.ASCII)
 FIRST_FIELD: Final = 5
 """Number of words before the letter's fields."""
 _SIGN: Final = 1 << 63
@@ -73,10 +73,10 @@ def read(source: TraceSource) -> Iterator[Record]:
         words = line.split()
         if not words or line.startswith("#"):
             continue
-        if not words[0].isdigit() or len(words) < FIRST_FIELD or words[2] not in LETTERS:
+        if not words[0].isdecimal() or len(words) < FIRST_FIELD or words[2] not in LETTERS:
             if lost := LOST.search(line):
                 yield rec.Lost(newest, int(lost[1]))
-            elif words[0].isdigit():
+            elif words[0].isdecimal():
                 source.unreadable(line, "this is no record")
             else:
                 source.foreign += 1  # output of the recorded command, or a message of bpftrace

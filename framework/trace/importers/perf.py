@@ -30,16 +30,27 @@ WHOLE_HOST: Final = (
 """The tracepoints to record on the whole host: ends of teardowns, and what kernel threads do."""
 FIELDS: Final = "comm,pid,tid,cpu,time,event,trace"
 
-LINE: Final = re.compile(r"\s*(.*?)\s+(-?\d+)(?:/(-?\d+))?\s+\[(\d+)\]\s+(\d+)\.(\d+): +(\S+): ?(.*)")
-LOST: Final = re.compile(r".*?(?:(\d+)\.(\d+): +)?PERF_RECORD_LOST\w*.*?lost\s+(\d+)", re.IGNORECASE)
+# Every repetition has a bound, so that the time for a line grows with its length and no faster.
+LINE: Final = re.compile(
+    r"\s(-?\d{1,40})(?:/(-?\d{1,40}))?\s{1,32}\[(\d{1,40})\]\s{1,32}(\d{1,40})\.(\d{1,40}): {1,64}(\S{1,128}): ?",
+    re.ASCII,
+)
+"""What follows the name of the thread."""
+LOST: Final = "PERF_RECORD_LOST"
+_LOST_TIME: Final = re.compile(r"(\d{1,40})\.(\d{1,40}): {1,64}\Z", re.ASCII)
+_LOST_COUNT: Final = re.compile(r"LOST\s{1,32}(\d{1,40})", re.ASCII)
 
-_FAULT: Final = re.compile(r"address=(\S+) .*error_code=(0x[0-9a-f]+)")
-_ALLOC: Final = re.compile(r"pfn=(0x[0-9a-f]+|-?\d+) order=(\d+) migratetype=(\d+) gfp_flags=(\S*)")
-_PFN: Final = re.compile(r"pfn=(0x[0-9a-f]+|\d+)")
-_TASK: Final = re.compile(r"pid=(\d+) comm=(.*) clone_flags=([0-9a-f]+)")
-_FORK: Final = re.compile(r"pid=\d+ child_comm=(.*) child_pid=(\d+)")
-_NUMBER: Final = re.compile(r"0x([0-9a-f]+)")
-_SUCCEEDED: Final = re.compile(r"nr_succeeded=(\d+)")
+_HEX: Final = "0x[0-9a-f]{1,40}"
+_ADDRESS: Final = re.compile(rf"address=(?:({_HEX})|(?!0x)\S{{1,256}}) ")
+_ERROR: Final = re.compile(rf"error_code=({_HEX})")
+_ALLOC: Final = re.compile(
+    rf"pfn=({_HEX}|-?\d{{1,40}}) order=(\d{{1,40}}) migratetype=(\d{{1,40}}) gfp_flags=(\S{{0,1024}})", re.ASCII
+)
+_PFN: Final = re.compile(rf"pfn=({_HEX}|\d{{1,40}})", re.ASCII)
+_TASK: Final = re.compile(r"pid=(\d{1,40}) comm=(.{0,64}) clone_flags=([0-9a-f]{1,40})", re.ASCII)
+_FORK: Final = re.compile(r"pid=\d{1,40} child_comm=(.{0,64}) child_pid=(\d{1,40})", re.ASCII)
+_NUMBER: Final = re.compile(r"0x([0-9a-f]{1,40})")
+_SUCCEEDED: Final = re.compile(r"nr_succeeded=(\d{1,40})", re.ASCII)
 
 MIGRATE_MOVABLE: Final = "1"
 KERNEL_ADDRESS: Final = 1 << 63
@@ -81,17 +92,18 @@ def read(source: TraceSource) -> Iterator[Record]:
     """
     names: dict[int, str] = {}
     repeated, without_pid, time = _Repetitions(), False, 0
-    match, parsers = LINE.match, PARSERS
+    search, parsers = LINE.search, PARSERS
     for line in source:
-        found = match(line)
-        parse = parsers.get(found[7]) if found else None
+        found = search(line)
+        parse = parsers.get(found[6]) if found else None
         if found is None or parse is None:
-            if lost := LOST.match(line):
-                yield rec.Lost(_time(lost[1], lost[2]) if lost[1] else time, int(lost[3]))
+            if lost := _lost(line, time):
+                yield lost
             else:
                 source.foreign += 1
             continue
-        comm, pid_text, tid_text, cpu, seconds, fraction, event, text = found.groups()
+        pid_text, tid_text, cpu, seconds, fraction, event = found.groups()
+        comm, text = line[: found.start()].strip(), line[found.end() :].rstrip("\n")
         time, pid = _time(seconds, fraction), int(pid_text)
         tid = int(tid_text) if tid_text else pid
         without_pid |= tid_text is None
@@ -113,6 +125,16 @@ def read(source: TraceSource) -> Iterator[Record]:
         source.notes.append(f"Lines had no pid/tid, so threads look like processes; use perf script -F {FIELDS}.")
 
 
+def _lost(line: str, time: int) -> rec.Lost | None:
+    """The record of a line that says how many events were lost; at `time` if it has none of its own."""
+    before, mark, behind = line.upper().partition(LOST)
+    count = _LOST_COUNT.search(f"LOST{behind}" if mark else "")
+    if count is None:
+        return None
+    when = _LOST_TIME.search(before[-100:])
+    return rec.Lost(_time(*when.groups()) if when else time, int(count[1]))
+
+
 def _time(seconds: str, fraction: str) -> int:
     return int(seconds) * 1_000_000_000 + int(fraction[:9].ljust(9, "0"))
 
@@ -125,9 +147,8 @@ def _matched(pattern: re.Pattern[str], text: str) -> re.Match[str]:
 
 def _fault(kernel: bool) -> Parse:
     def parse(context: Context, comm: str, text: str) -> Record:
-        address, error = _matched(_FAULT, text).groups()
-        # perf prints a kernel address as a symbol
-        number = int(address, 16) if address.startswith("0x") else KERNEL_ADDRESS
+        address, error = _matched(_ADDRESS, text)[1], _matched(_ERROR, text)[1]
+        number = int(address, 16) if address else KERNEL_ADDRESS  # perf prints a kernel address as a symbol
         return rec.Fault(*context, number, int(error, 16), kernel)
 
     return parse
@@ -227,4 +248,4 @@ PARSERS: Final[dict[str, Parse]] = {
 def recognise(head: str) -> bool:
     """Whether a line near the beginning is an event of `PARSERS`."""
     lines = [line for line in head.splitlines()[:200] if line.strip() and not line.startswith("#")]
-    return any(found[7] in PARSERS for line in lines if (found := LINE.match(line)))
+    return any(found[6] in PARSERS for line in lines if (found := LINE.search(line)))

@@ -16,15 +16,22 @@ class FileRanges:
     def __init__(self) -> None:
         self.starts: list[int] = []
         self.ends: list[int] = []
+        self._borrowed = False
 
     def __contains__(self, page: int) -> bool:
         index = bisect_right(self.starts, page) - 1
         return index >= 0 and page < self.ends[index]
 
     def copy(self) -> FileRanges:
+        """A copy, which shares the lists until one of both changes: a process may fork any number of times."""
         other = FileRanges()
-        other.starts, other.ends = self.starts.copy(), self.ends.copy()
+        other.starts, other.ends = self.starts, self.ends
+        self._borrowed = other._borrowed = True
         return other
+
+    def _own(self) -> None:
+        if self._borrowed:
+            self.starts, self.ends, self._borrowed = self.starts.copy(), self.ends.copy(), False
 
     def remove(self, start: int, end: int) -> None:
         """Remove the pages from `start` up to `end`, which are unmapped, or mapped anonymously."""
@@ -34,6 +41,7 @@ class FileRanges:
         behind = bisect_left(self.starts, end)
         if first >= behind:
             return
+        self._own()
         left, right = self.starts[first], self.ends[behind - 1]
         pieces = [(left, start)] * (left < start) + [(end, right)] * (right > end)
         self.starts[first:behind] = [piece[0] for piece in pieces]
@@ -44,6 +52,7 @@ class FileRanges:
         if end <= start:
             return
         self.remove(start, end)
+        self._own()
         index = bisect_left(self.starts, start)
         self.starts.insert(index, start)
         self.ends.insert(index, end)
@@ -51,10 +60,10 @@ class FileRanges:
     def move(self, start: int, nr: int, to: int) -> None:
         """Move the ranges of `nr` pages from `start` to `to`, as mremap does."""
         first = bisect_right(self.ends, start)
+        behind = bisect_left(self.starts, start + nr)
         moved = [
             (max(low, start), min(high, start + nr))
-            for low, high in zip(self.starts[first:], self.ends[first:], strict=True)
-            if low < start + nr
+            for low, high in zip(self.starts[first:behind], self.ends[first:behind], strict=True)
         ]
         self.remove(start, start + nr)
         self.remove(to, to + nr)

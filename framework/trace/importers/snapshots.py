@@ -11,11 +11,11 @@ only between two snapshots are missed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +25,8 @@ from foliolab.framework.trace import events
 
 MAGIC: Final = "snapshots"
 VERSION: Final = 1
+MOST_PAGES: Final = 1 << 20
+"""Pages of a snapshot in a text: 4 GiB. A run of a few characters may name any number of pages."""
 Numbers = NDArray[np.int64]
 
 
@@ -59,26 +61,52 @@ class ProcessSnapshot:
         )
 
 
-def _parse_process(entry: dict[str, Any]) -> ProcessSnapshot:
-    """Parse a process of a snapshot's line.
-
-    Raises:
-        KeyError, TypeError, ValueError: the entry is damaged.
-    """
-    runs = np.asarray(entry["runs"], np.int64).reshape(-1, 4)
-    if (runs < 0).any() or (runs[:, 1] < 1).any():
-        raise ValueError("a run is negative or empty")
-    lengths = runs[:, 1]
-    offset = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    page, pfn = np.repeat(runs[:, 0], lengths) + offset, np.repeat(runs[:, 2], lengths) + offset
-    if (np.diff(page) <= 0).any():
-        raise ValueError("its runs are not in ascending order")
-    numbers = (int(entry["pid"]), int(entry["parent"]), int(entry["start"]))
-    return ProcessSnapshot(*numbers, str(entry["comm"]), page, pfn, np.repeat(runs[:, 3], lengths))
+_Task = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 52)]
+_Order = Annotated[int, msgspec.Meta(ge=0, lt=32)]
+_Run = tuple[_Number, Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)], _Number, _Order]
 
 
-def read(source: TraceSource) -> Iterator[Record]:
+class _Process(msgspec.Struct):
+    pid: _Task
+    parent: _Task
+    start: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+    comm: Annotated[str, msgspec.Meta(max_length=1024)]
+    runs: list[_Run]
+
+    @property
+    def nr_pages(self) -> int:
+        return sum(run[1] for run in self.runs)
+
+    def expanded(self) -> ProcessSnapshot:
+        """The pages of the runs.
+
+        Raises:
+            ValueError: the runs are not in ascending order, or not of one folio.
+        """
+        runs = np.array(self.runs, np.int64).reshape(-1, 4)
+        page, nr, pfn, order = runs.T
+        if ((order > 0) & ((pfn & ((1 << order) - 1)) + nr > 1 << order)).any():
+            raise ValueError(f"a run of process {self.pid} is longer than its folio")
+        if (page[1:] < page[:-1] + nr[:-1]).any():
+            raise ValueError(f"the runs of process {self.pid} are not in ascending order")
+        offset = np.arange(nr.sum()) - np.repeat(np.cumsum(nr) - nr, nr)
+        pages, pfns = np.repeat(page, nr) + offset, np.repeat(pfn, nr) + offset
+        return ProcessSnapshot(self.pid, self.parent, self.start, self.comm, pages, pfns, np.repeat(order, nr))
+
+
+class _Line(msgspec.Struct):
+    foliolab: str = ""
+    version: int = 1
+    time: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] = -1
+    processes: list[_Process] | None = None
+
+
+def read(source: TraceSource, most: int = MOST_PAGES) -> Iterator[Record]:
     """The records of a text.
+
+    Args:
+        most: pages that a snapshot may have.
 
     Raises:
         TraceFileError: a line is not a snapshot, or of a newer version.
@@ -89,16 +117,20 @@ def read(source: TraceSource) -> Iterator[Record]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-            if "foliolab" in entry:
-                if entry["version"] > VERSION:
-                    source.unreadable(line, f"snapshots of version {entry['version']}, newer than {VERSION}")
-                continue
-            time = int(entry["time"])
-            found = {process.pid: process for process in map(_parse_process, entry["processes"])}
-        except (ValueError, KeyError, TypeError, OverflowError) as why:
-            source.unreadable(line, f"this is no snapshot ({type(why).__name__}: {why})")
+            entry = msgspec.json.decode(line, type=_Line)
+        except msgspec.ValidationError as why:
+            source.refuse(f"this is no snapshot ({why})")
+        except (msgspec.DecodeError, RecursionError) as why:
+            source.unreadable(line, f"this is no snapshot ({why})")
             continue
+        if entry.foliolab:
+            if entry.version > VERSION:
+                source.refuse(f"snapshots of version {entry.version}, newer than {VERSION}")
+            continue
+        if entry.time < 0 or entry.processes is None:
+            source.refuse("this is no snapshot (it has no time, or no processes)")
+        found = _expanded(source, entry.processes, most)
+        time = entry.time
         if first:
             for process in found.values():
                 yield Name(time, process.pid, process.comm)
@@ -107,6 +139,17 @@ def read(source: TraceSource) -> Iterator[Record]:
         else:
             yield from _changes(time, known, found)
         known = found
+
+
+def _expanded(source: TraceSource, processes: Sequence[_Process], most: int) -> dict[int, ProcessSnapshot]:
+    """The processes of a snapshot by PID, once it is known that they have no more than `most` pages."""
+    nr_pages = sum(process.nr_pages for process in processes)
+    if nr_pages > most:
+        source.refuse(f"a snapshot of {nr_pages:,} pages, and {most:,} are read at most")
+    try:
+        return {process.pid: process.expanded() for process in processes}
+    except ValueError as why:
+        source.refuse(str(why))
 
 
 def present(time: int, process: ProcessSnapshot) -> Iterator[Record]:
@@ -149,12 +192,12 @@ def _differences(time: int, old: ProcessSnapshot, process: ProcessSnapshot) -> I
     changed = at[process.pfn[at] != old.pfn[was]]
     copied = changed[process.order[changed] == 0]
     flags = events.COPIED | events.UNCERTAIN
-    for index in copied.tolist():
-        yield Row(time, process.pid, events.WRITE, flags, 0, int(process.page[index]), 1, int(process.pfn[index]))
+    for page, pfn in zip(process.page[copied].tolist(), process.pfn[copied].tolist(), strict=True):
+        yield Row(time, process.pid, events.WRITE, flags, 0, page, 1, pfn)
     new = ~np.isin(process.page, old.page)
     replaced = changed[process.order[changed] > 0]
-    for index in replaced.tolist():
-        yield Row(time, process.pid, events.UNMAP, 0, 0, int(process.page[index]), 1, 0)
+    for page in process.page[replaced].tolist():
+        yield Row(time, process.pid, events.UNMAP, 0, 0, page, 1, 0)
     new[replaced] = True
     yield from _new_folios(time, process, new)
 
@@ -171,7 +214,6 @@ def _new_folios(time: int, process: ProcessSnapshot, which: NDArray[np.bool_]) -
 def recognise(head: str) -> bool:
     """Whether the first line is that of a file of snapshots."""
     try:
-        first = json.loads(head.partition("\n")[0])
-    except ValueError:
+        return msgspec.json.decode(head.partition("\n")[0], type=_Line).foliolab == MAGIC
+    except (msgspec.DecodeError, RecursionError):
         return False
-    return isinstance(first, dict) and first.get("foliolab") == MAGIC

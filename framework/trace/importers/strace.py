@@ -6,7 +6,9 @@ Such a trace shows which processes can share folios, and not which pages they wr
 from __future__ import annotations
 
 import re
+from collections import Counter, deque
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import Final
 
 from foliolab.framework.contract.trace_reader import TraceSource
@@ -25,10 +27,12 @@ from foliolab.framework.contract.trace_records import (
 from foliolab.framework.trace.importers.calls import ARGUMENTS
 from foliolab.framework.trace.importers.spaces import CLONE_THREAD, CLONE_VM
 
-LINE: Final = re.compile(r"(?:\[pid +(\d+)\] +|(\d+) +)?(\d{6,})\.(\d+) (.*)")
-CALL: Final = re.compile(r"(\w+)\((.*)")
-RESUMED: Final = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
-RESULT: Final = re.compile(r"\)? += (-?\d+|0x[0-9a-f]+|\?)")
+# Every repetition has a bound, so that the time for a line grows with its length and no faster.
+LINE: Final = re.compile(r"(?:\[pid +(\d{1,40})\] +|(\d{1,40}) +)?(\d{6,40})\.(\d{1,40}) (.*)", re.ASCII)
+CALL: Final = re.compile(r"(\w{1,64})\((.*)", re.ASCII)
+RESUMED: Final = re.compile(r"<\.\.\. (\w{1,64}) resumed>(.*)", re.ASCII)
+RESULT: Final = re.compile(r" = (0x[0-9a-f]{1,40}|-?\d{1,40}|\?)", re.ASCII)
+PROGRAM: Final = re.compile(r'"([^"]{0,4096})"')
 UNFINISHED: Final = "<unfinished ...>"
 MAKERS: Final = {"fork": 0, "vfork": CLONE_VM, "clone": 0, "clone3": 0}
 """The calls that make a task, with the clone flags that they imply."""
@@ -52,10 +56,12 @@ class _Thread:
         call: name of the call; empty outside of calls.
         text: the arguments that strace printed so far.
         answered: whether the task that the call makes has been seen.
+        number: threads that appeared earlier have smaller ones.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, number: int) -> None:
         self.pid = pid
+        self.number = number
         self.call = ""
         self.text = ""
         self.answered = False
@@ -78,9 +84,22 @@ def _number(text: str) -> int:
 
 
 class _Reader:
+    """Follows the threads of a text.
+
+    Attributes:
+        threads: by TID.
+        makers: TIDs of the threads that are in a call that makes a task which has not been seen.
+        oldest: a heap of (number, TID) of makers, and of threads that were makers.
+        members: how many threads each process has.
+    """
+
     def __init__(self, source: TraceSource) -> None:
         self.source = source
         self.threads: dict[int, _Thread] = {}
+        self.makers: set[int] = set()
+        self.oldest: list[tuple[int, int]] = []
+        self.members: Counter[int] = Counter()
+        self.appeared = 0
         self.exited: set[int] = set()
         self.guessed = 0
 
@@ -93,6 +112,7 @@ class _Reader:
             tid = int(found[1] or found[2] or 1)
             time = int(found[3]) * 1_000_000_000 + int(found[4][:9].ljust(9, "0"))
             yield from self.line(time, tid, found[5], line)
+            self.watch(tid)
         if self.guessed:
             self.source.notes.append(f"The parent of {self.guessed} tasks is a guess: two forks were under way.")
 
@@ -118,12 +138,35 @@ class _Reader:
 
     def appear(self, time: int, tid: int) -> Iterator[Record]:
         """Handle a new task: the child of a call that has not returned yet, or the first task of the trace."""
-        makers = [(tid, thread) for tid, thread in self.threads.items() if thread.makes_task]
-        if makers:
-            self.guessed += len(makers) > 1
-            yield from self.made(time, *makers[0], child=tid)
+        if self.makers:
+            self.guessed += len(self.makers) > 1
+            parent = self.oldest_maker()
+            yield from self.made(time, parent, self.threads[parent], child=tid)
+            self.makers.discard(parent)
         else:
-            self.threads[tid] = _Thread(tid)
+            self.add(tid, tid)
+
+    def add(self, tid: int, pid: int) -> None:
+        self.appeared += 1
+        self.threads[tid] = _Thread(pid, self.appeared)
+        self.members[pid] += 1
+
+    def watch(self, tid: int) -> None:
+        """Remember whether a thread is a maker after its line."""
+        thread = self.threads.get(tid)
+        if thread is None or not thread.makes_task:
+            self.makers.discard(tid)
+        elif tid not in self.makers:
+            self.makers.add(tid)
+            heappush(self.oldest, (thread.number, tid))
+
+    def oldest_maker(self) -> int:
+        """The maker that appeared first; there is one."""
+        while True:
+            number, tid = self.oldest[0]
+            if tid in self.makers and self.threads[tid].number == number:
+                return tid
+            heappop(self.oldest)
 
     def made(self, time: int, tid: int, parent: _Thread, child: int) -> Iterator[Record]:
         parent.answered = True
@@ -134,7 +177,7 @@ class _Reader:
             flags |= CLONE_VM
         if child in self.threads:
             return
-        self.threads[child] = _Thread(parent.pid if flags & CLONE_THREAD else child)
+        self.add(child, parent.pid if flags & CLONE_THREAD else child)
         yield Task(time, 0, parent.pid, tid, child, flags, "")
 
     def leaving(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
@@ -144,8 +187,10 @@ class _Reader:
 
     def ended(self, time: int, tid: int, thread: _Thread) -> Iterator[Record]:
         del self.threads[tid]
-        if any(other.pid == thread.pid for other in self.threads.values()):
+        self.members[thread.pid] -= 1
+        if self.members[thread.pid]:
             return
+        del self.members[thread.pid]
         if thread.pid not in self.exited:
             yield Exit(time, 0, thread.pid, tid, last=True)
         self.exited.discard(thread.pid)
@@ -155,15 +200,16 @@ class _Reader:
         call, thread.call = thread.call, ""
         if call not in FOLLOWED:
             return
-        results = list(RESULT.finditer(text))
+        results = deque(RESULT.finditer(text), maxlen=1)
         if not results:
             self.source.unreadable(line, f"{call} has no result")
             return
-        found = results[-1]
-        result = -1 if found[1] == "?" else int(found[1], 0)
+        found = results[0]
+        result = -1 if found[1] == "?" else int(found[1], 16 if found[1].startswith("0x") else 10)
         context = (time, 0, thread.pid, tid)
         if call in ARGUMENTS:
-            args = tuple(_number(part) for part in text[: found.start()].split(","))
+            given = text[: found.start()].rstrip(" ").removesuffix(")")
+            args = tuple(_number(part) for part in given.split(","))
             if len(args) < ARGUMENTS[call]:
                 self.source.unreadable(line, f"{call} has {len(args)} arguments instead of {ARGUMENTS[call]}")
                 return
@@ -175,7 +221,7 @@ class _Reader:
                 yield from self.made(time, tid, thread, result)
                 thread.call = ""
         elif call.startswith("execve") and result == 0:
-            program = re.search(r'"([^"]*)"', text)
+            program = PROGRAM.search(text)
             comm = program[1].rpartition("/")[2][:COMM] if program else ""
             yield ExecBegin(*context)
             yield Exec(*context, comm)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from foliolab.framework.trace import events
 from foliolab.framework.trace.file import Trace
 from foliolab.framework.trace.header import Header
+
+_PFN_LIMIT: Final = np.uint64(1 << 52)
 
 
 @dataclass
@@ -74,9 +77,10 @@ def summarise(trace: Trace) -> TraceSummary:
 def _present(block: events.Events) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Folios of PRESENT events by order, each large folio once; order 0 counts pages, of every MM that maps them."""
     rows = block.kind == events.PRESENT
-    order, pfn, nr = block.order[rows].astype(np.int64), block.other[rows].astype(np.int64), block.nr[rows]
+    order, pfn, nr = block.order[rows].astype(np.uint64), np.minimum(block.other[rows], _PFN_LIMIT), block.nr[rows]
     large = order > 0
-    heads = np.unique((pfn[large] >> order[large] << order[large]) | order[large] << 56)
-    counts = np.bincount(heads >> 56, minlength=256)
+    size = np.minimum(order[large], 63)  # a damaged order; numpy shifts by less than 64
+    heads = np.unique((pfn[large] >> size << size) | order[large] << np.uint64(56))
+    counts = np.bincount((heads >> np.uint64(56)).astype(np.int64), minlength=256)
     counts[0] += int(nr[~large].sum())
     return counts

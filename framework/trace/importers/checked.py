@@ -1,0 +1,145 @@
+"""The records of a reader, each checked before anything is made of it.
+
+A text may hold any number, and a plugin's reader may yield anything: what no kernel can print is refused with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from operator import index
+from typing import Final
+
+from foliolab.framework.contract import trace_records as rec
+from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
+from foliolab.framework.contract.trace_records import Record
+from foliolab.framework.errors import FolioLabError, PluginError
+from foliolab.framework.isolation.blame import location_outside
+from foliolab.framework.plugins.declaration import location_of
+from foliolab.framework.trace import events
+
+MOST_TEXT: Final = 1024
+"""Characters of a name. The kernel's have 15."""
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MOST_TEXT
+
+
+def _flag(value: object) -> bool:
+    return value in (False, True)
+
+
+def _flags(value: object) -> bool:
+    return value is None or _below(value, 1 << 64)
+
+
+def _arguments(value: object) -> bool:
+    return isinstance(value, tuple) and all(_below(argument, 1 << 64) for argument in value)
+
+
+def _result(value: object) -> bool:
+    """Whether a system call can return this: an error down to -4095, a number, or an address."""
+    return isinstance(value, int) and -4096 < value < 1 << 63
+
+
+def _row_kind(value: object) -> bool:
+    """Whether a row may be of this kind: not one that names an MM, since a reader does not know the MMs' numbers."""
+    return value in events.KINDS and value not in (events.FORK, events.SPAWN, events.EXEC)
+
+
+def _below(value: object, limit: int) -> bool:
+    try:
+        return 0 <= index(value) < limit  # type: ignore[arg-type]  # an integer of numpy is one, too
+    except TypeError:
+        return False
+
+
+TIME, CPU, TASK, ADDRESS, FRAME, ORDER, COUNT = 1 << 62, 1 << 20, 1 << 31, 1 << 64, 1 << 52, 32, 1 << 32
+_WHO: Final = (TIME, CPU, TASK, TASK)
+Limit = int | Callable[[object], bool]
+LIMITS: Final[dict[type, tuple[Limit, ...]]] = {
+    rec.Fault: (*_WHO, ADDRESS, 1 << 64, _flag),
+    rec.Alloc: (*_WHO, FRAME, ORDER, _flag),
+    rec.Cached: (*_WHO, FRAME),
+    rec.Task: (*_WHO, TASK, _flags, _text),
+    rec.ExecBegin: _WHO,
+    rec.Exec: (*_WHO, _text),
+    rec.Exit: (*_WHO, _flag),
+    rec.Torn: _WHO,
+    rec.Reaped: (*_WHO, TASK),
+    rec.Enter: (*_WHO, _text, _arguments),
+    rec.Leave: (*_WHO, _text, _result),
+    rec.Lost: (TIME, 1 << 62),
+    rec.Hint: (TIME, FRAME, _text),
+    rec.Name: (TIME, TASK, _text),
+    rec.Row: (TIME, TASK, _row_kind, 1 << 8, ORDER, FRAME, COUNT, 1 << 64),
+}
+"""Of each field the number that it must be below, or the function that says whether it is possible."""
+
+
+def problem(record: Record) -> str:
+    """Why a record is impossible; empty if it is not."""
+    limits = LIMITS.get(record.__class__)
+    if limits is None:
+        return f"the reader yields {_shown(record)}, which is no record of trace_records"
+    for number, (value, limit) in enumerate(zip(record, limits, strict=True)):
+        # the first condition decides nearly always, and a text has millions of numbers
+        if value.__class__ is int and limit.__class__ is int:
+            if 0 <= value < limit:
+                continue
+        elif limit(value) if callable(limit) else _below(value, limit):
+            continue
+        return f"the {record._fields[number]} of {type(record).__name__} cannot be {_shown(value)}"
+    return ""
+
+
+def _shown(value: object) -> str:
+    try:
+        text = str(value) if isinstance(value, int) else repr(value)
+    except Exception:  # a plugin's own class, or a number of thousands of digits
+        text = f"this {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def recognised(reader: TraceReader, head: str) -> bool:
+    """Whether a reader recognises the beginning of a text.
+
+    Raises:
+        PluginError: its function fails.
+    """
+    try:
+        return bool(reader.recognise(head))
+    except (Exception, SystemExit) as fault:  # whatever a plugin's own code raises
+        raise _failure(reader, "recognise", fault, "") from fault
+
+
+def records_of(reader: TraceReader, source: TraceSource) -> Iterator[Record]:
+    """The records that a reader makes of a text.
+
+    Raises:
+        TraceFileError: a line cannot be read, or a record is impossible.
+        PluginError: the reader fails; names its line, and the line of the text.
+    """
+    try:
+        for record in reader.read(source):
+            if why := problem(record):
+                source.refuse(why)
+            yield record
+    except (FolioLabError, MemoryError):
+        raise
+    except (Exception, SystemExit) as fault:
+        where = f" on {source.name}, line {source.number}" if source.number else f" on {source.name}"
+        raise _failure(reader, "read", fault, where) from fault
+
+
+def _failure(reader: TraceReader, function: str, fault: BaseException, where: str) -> PluginError:
+    try:
+        said = str(fault)
+    except Exception:
+        said = ""
+    what = f"{type(fault).__name__}: {said.splitlines()[0]}" if said else type(fault).__name__
+    location = location_outside(fault) or location_of(reader)
+    return PluginError(
+        f"trace reader {reader.name}: {function} fails{where}: {what} ({location})",
+        "mend the reader, or name another --format",
+    )
