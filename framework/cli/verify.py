@@ -128,7 +128,7 @@ def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: li
 def _check_output(output: Path) -> None:
     if output.suffix == ".json":
         _common.writable(output)
-    elif output.exists() and not output.is_dir():
+    elif os.path.exists(output) and not os.path.isdir(output):
         raise UsageError(f"{output} is not a folder", "name a folder for counterexamples, or a file that ends in .json")
 
 

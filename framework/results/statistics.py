@@ -11,12 +11,13 @@ from math import comb, erfc, sqrt
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 EXACT_LIMIT: Final = 20
 """Up to so many values on each side the rank test is exact; beyond, the normal approximation is as good."""
 
 RESAMPLES: Final = 2000
+LEAST_RATIO: Final = 1e-100
 INTERVAL: Final = (0.025, 0.975)
 """The quantiles at the ends of a 95 % interval."""
 
@@ -75,8 +76,8 @@ def bootstrap_ratio(
     if not (under > 0).all():
         raise ValueError("a ratio to a baseline of 0 is not defined")
     drawn = draw(np.random.default_rng(seed), over.size, resamples)
-    low, high = interval(medians(over, drawn) / medians(under, drawn))
-    ratio = float(np.median(over) / np.median(under))
+    low, high = interval(_ratio(medians(over, drawn), medians(under, drawn)))
+    ratio = float(_ratio(np.median(over), np.median(under)))
     return ratio, min(float(low), ratio), max(float(high), ratio)
 
 
@@ -94,8 +95,14 @@ def ratio_of_medians(
     """
     over, under = np.asarray(sample, np.float64), np.asarray(baseline, np.float64)
     drawn = [medians(side, draw(rng, side.size)) for side in (over, under)]
-    low, high = interval(drawn[0] / drawn[1])
-    return float(np.median(over) / np.median(under)), float(low), float(high)
+    low, high = interval(_ratio(drawn[0], drawn[1]))
+    return float(_ratio(np.median(over), np.median(under))), float(low), float(high)
+
+
+def _ratio(over: ArrayLike, under: ArrayLike) -> NDArray[np.float64]:
+    """Ratios of values above 0, from LEAST_RATIO to its inverse: their logarithms and products are finite."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.clip(np.divide(over, under), LEAST_RATIO, 1 / LEAST_RATIO)
 
 
 # -- tests -----------------------------------------------------------------------------------------

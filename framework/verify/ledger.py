@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from foliolab.framework import intake
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.verify.version import verifier_digest, version_text
@@ -311,17 +312,20 @@ def load(path: str | os.PathLike[str]) -> list[TextRecord]:
     Raises:
         ResultFileError: the file does not exist, or does not hold records.
     """
+    text = intake.read(path, "file of findings")
     try:
-        data = json.loads(Path(path).read_bytes())
+        data = json.loads(text)
         schema = data["schema"]
-        if isinstance(schema, int) and schema > SCHEMA:
+        if not isinstance(schema, int):
+            raise TypeError(f"schema {intake.excerpt(str(schema))} is no number")
+        if schema > SCHEMA:
             raise ResultFileError(f"the findings {path} are of schema {schema}, this FolioLab reads up to {SCHEMA}")
+        if not isinstance(data["records"], list):
+            raise TypeError("records are no list")
         return [_record(one) for one in data["records"]]
-    except OSError as fault:
-        raise ResultFileError(f"the findings {path} cannot be read: {fault.strerror or fault}") from fault
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ResultFileError(
-            f"the findings {path} are damaged: {type(fault).__name__}: {fault}",
+            f"the findings {path} are damaged: {type(fault).__name__}: {intake.excerpt(str(fault))}",
             "delete the file; `foliolab verify` makes it anew",
         ) from fault
 
@@ -331,5 +335,8 @@ def _record(data: dict[str, Any]) -> TextRecord:
     for one in verdicts:
         if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in vars(one).values()):
             raise ValueError(f"{one.claim!r} is {one.verdict!r}")
-    others = {name: str(data.get(name, "")) for name in ("source", "origin", "parameters")}
-    return TextRecord(str(data["policy"]), str(data["digest"]), verdicts, **others)
+    names = [data["policy"], data["digest"], *(data.get(name, "") for name in ("source", "origin", "parameters"))]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("a name is no text")
+    policy, digest, source, origin, parameters = names
+    return TextRecord(policy, digest, verdicts, source, origin, parameters)

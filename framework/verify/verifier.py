@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.document import Document
+from foliolab.framework.document import Document, Spread
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.host import HostInfo, describe_host
@@ -56,7 +56,7 @@ class Verification(Document, frozen=True, kw_only=True):
     claims: list[str]
     findings: list[Finding]
     interrupted: bool
-    seconds: float
+    seconds: Spread
     started: str
     command: str = ""
     verifier: str = ""
@@ -100,6 +100,12 @@ class Verdicts(Document, frozen=True, kw_only=True):
     command: str = ""
     complete: bool = True
     task: str = ""
+
+    def check(self) -> None:
+        """Refuse counterexamples that `Counterexample.check` refuses."""
+        for finding in (finding for one in self.verifications for finding in one.findings):
+            if finding.counterexample is not None:
+                finding.counterexample.check()
 
     @property
     def refuted(self) -> bool:

@@ -25,7 +25,9 @@ MISMATCH = 1
 MUTANT_ORDERS = (2, 3, 4, 9)
 
 Scenarios = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Number of random scenarios.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first scenario; the others follow.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=_common.MOST_SEED, metavar="S", help="Seed of the first scenario; the others follow.")
+]
 Orders = Annotated[str, typer.Option(metavar="LIST", help="Orders of the folios, such as 0,2-4,9.")]
 Steps = Annotated[int, typer.Option(min=2, max=500, metavar="N", help="Most steps of a random scenario.")]
 Exhaustive = Annotated[

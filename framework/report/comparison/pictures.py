@@ -17,8 +17,8 @@ MARKERS: Final = "osD^vPX*"
 STYLES: Final = ("-", "--", ":", "-.")
 COLUMNS: Final = 3
 DPI: Final = 200
-MOST_PANELS: Final = 99
-"""More workloads make no picture that anybody can look at."""
+MOST_CURVES: Final = 300
+"""More curves, policies × workloads, make no picture that anybody can look at."""
 
 
 def draw(found: Matrix, form: str) -> bytes:
@@ -43,10 +43,8 @@ def draw(found: Matrix, form: str) -> bytes:
     drawn = [one for one in found.workloads if any(found.cells[p, one].curve for p in found.policies if p != baseline)]
     if not drawn:
         raise UsageError("there is nothing to draw: no policy was measured beside the baseline", "see --format md")
-    if len(drawn) > MOST_PANELS:
-        raise UsageError(
-            f"{len(drawn)} workloads are too many for a picture; at most {MOST_PANELS} fit", "see --format html"
-        )
+    if len(drawn) * len(found.policies) > MOST_CURVES:
+        raise UsageError(f"a picture has room for {MOST_CURVES} curves, policies × workloads", "see --format html")
     columns = min(COLUMNS, len(drawn))
     lines = ceil(len(drawn) / columns)
     usual = {"svg.hashsalt": "foliolab", "svg.fonttype": "none", "font.size": 8, "text.parse_math": False}
