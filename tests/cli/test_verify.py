@@ -109,7 +109,7 @@ def test_a_refuted_claim_comes_with_its_counterexample(
     assert "✗ the law `safe` is broken: never called exclusive while several MMs map it" in done.out
     assert "fork parent=0 child=1" in done.out and "_mm_ids: id1 0 → 2, shared 0 → 1" in done.out
     assert "written to counterexamples/never-safe.json\n" in done.out
-    assert "foliolab step counterexamples/never-safe.json\n" in done.out
+    assert f"foliolab step counterexamples/never-safe.json --plugin {plugin}\n" in done.out
     written = Counterexample.load("counterexamples/never-safe.json")
     assert (written.plugin, written.threads) == (str(plugin), FORKED.threads)
     assert written.digest and written.command.startswith("foliolab verify --plugin")
@@ -209,7 +209,7 @@ def test_a_broken_ledger_is_said_and_stops_nothing(foliolab: Run, tmp_path: Path
 def test_a_real_attack_finds_it(foliolab: Run, plugin: Path) -> None:
     done = foliolab("verify", "--plugin", plugin, "--attacks", "random", "--budget", "4")
     assert done.code == 1, done.out
-    assert foliolab("step", "counterexamples/never-safe.json", "--dump").code == 1
+    assert foliolab("step", "counterexamples/never-safe.json", "--plugin", plugin, "--dump").code == 1
 
 
 @pytest.mark.slow

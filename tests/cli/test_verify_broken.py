@@ -49,7 +49,7 @@ def test_what_cannot_be_explored_is_one_sentence(foliolab: Run, tmp_path: Path, 
 def test_what_goes_wrong_is_refuted_with_its_line(foliolab: Run, tmp_path: Path, body: str, attack: str) -> None:
     text, says = REFUTED[body]
     file = write(tmp_path, text)
-    words = ("--attacks", attack, "--jobs", "0", "--budget", "1", "-o", str(tmp_path / "ce"))
+    words = ("--attacks", attack, "--jobs", "0", "--budget", "2", "-o", str(tmp_path / "ce"))
     done = foliolab("verify", "--plugin", str(file), *words)
     assert done.code == 1, done.out + done.err
     said = [line for line in (done.out + done.err).splitlines() if says in line]
