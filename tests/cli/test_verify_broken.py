@@ -24,7 +24,10 @@ REFUTED = {
     "no end, no access": ("    while True:\n        pass\n", "does not end"),
     "recursion": ("    return maybe_mapped_shared(folio)\n", "RecursionError: maximum recursion depth exceeded"),
     "an unknown field": ("    return load(folio._nowhere) != 0\n", "struct folio has no field '_nowhere'"),
-    "an exception": ("    raise ValueError('on purpose')\n", "ValueError: on purpose"),
+    "an exception": (
+        "    assert load(folio._shared) > 9, 'on purpose'\n    return True\n",
+        "AssertionError: on purpose",
+    ),
 }
 
 
