@@ -1,4 +1,4 @@
-"""Versioned JSON files: one msgspec struct each, written atomically, and refused with the reason."""
+"""Versioned JSON files: one msgspec struct each, written atomically, bounded, and refused with the reason."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import msgspec
 
-from foliolab.framework.errors import NotWritten, ResultFileError
+from foliolab.framework import intake
+from foliolab.framework.errors import NotWritten, ResultFileError, UsageError
 
+Number = Annotated[int, msgspec.Meta(ge=-intake.LARGEST, le=intake.LARGEST)]
+"""An integer of a file."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=intake.LARGEST)]
+"""An integer of a file that is not negative. Every integer of a `Document` is a `Number`, a `Count` or narrower."""
+Finite = Annotated[float, msgspec.Meta(ge=-1e30, le=1e30)]
+"""A number of a file that sums and squares of stay finite for."""
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e30)]
+Spread = Annotated[float, msgspec.Meta(ge=0, le=1e30)]
+"""A standard deviation, a variance or a duration."""
+Name = Annotated[str, msgspec.Meta(max_length=1000)]
+"""The name of a policy or workload, as a user writes it."""
+LARGEST_KIB: Final = 1 << 20
+SizeKib = Annotated[int, msgspec.Meta(ge=4, le=LARGEST_KIB)]
+"""A folio size in KiB."""
 SUFFIX: Final = ".tmp"
 """The end of a temporary file's name."""
 
@@ -100,40 +115,54 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What such a file is called in messages."""
     MADE_BY: ClassVar[str] = "foliolab"
     """The command that writes one."""
+    MOST_BYTES: ClassVar[int] = intake.MOST_BYTES
+    """The largest file that is read."""
 
-    schema: Annotated[int, msgspec.Meta(ge=1)] = 1
+    schema: Annotated[int, msgspec.Meta(ge=1, le=intake.LARGEST)] = 1
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file, atomically.
+        """Write the file, atomically. Names of files that are not UTF-8 are written with backslashes.
 
         Raises:
             NotWritten: the file cannot be written.
         """
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        try:
+            data = msgspec.json.encode(self)
+        except UnicodeEncodeError:  # a command or a path with bytes that are no text
+            data = msgspec.json.encode(_encodable(msgspec.to_builtins(self)))
+        write_atomically(path, msgspec.json.format(data, indent=1) + b"\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a file.
 
         Raises:
-            ResultFileError: there is none, it is damaged, a field has the wrong type, or its schema is newer.
+            ResultFileError: there is none, it cannot be read, or `decode` refuses it.
         """
-        what, name = cls.WHAT, os.fspath(path)
-        try:
-            data = Path(path).read_bytes()
-        except FileNotFoundError as error:
-            raise ResultFileError(f"there is no {what} {name}", f"`{cls.MADE_BY}` writes one") from error
-        except OSError as error:
-            raise ResultFileError(
-                f"the {what} {name} cannot be read: {error.strerror or error}", "check its path and permissions"
-            ) from error
+        hint = f"`{cls.MADE_BY}` writes one"
+        return cls.decode(intake.read(path, cls.WHAT, hint, cls.MOST_BYTES), os.fspath(path))
+
+    @classmethod
+    def decode(cls, data: bytes, name: str) -> Self:
+        """Read the text of a file.
+
+        Args:
+            name: of the file, for messages.
+
+        Raises:
+            ResultFileError: it is damaged, a field has the wrong type or range, `check` refuses it, or its schema is
+                newer.
+        """
+        what = cls.WHAT
         try:
             found = msgspec.json.decode(data, type=_Header).schema
             if found > cls.SCHEMA:
                 raise ResultFileError(
                     f"{name} is written by schema {found}, this FolioLab reads up to {cls.SCHEMA}", "update FolioLab"
                 )
-            return msgspec.json.decode(data, type=cls)
+            document = msgspec.json.decode(data, type=cls)
+            document.check()
+            return document
         except msgspec.ValidationError as error:
             reason, _, field = str(error).partition(" - at `$.")
             where = f"field {field.rstrip('`')}: " if field else ""
@@ -141,14 +170,34 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"{name} is not a {what} that this FolioLab reads: {where}{reason}",
                 f"make it anew with `{cls.MADE_BY}`",
             ) from error
+        except UsageError as error:
+            raise ResultFileError(
+                f"{name} is not a {what} that this FolioLab reads: {error.what}", error.hint
+            ) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ResultFileError(
                 f"the {what} {name} is damaged, or is not a {what}: {error}",
                 f"restore it from a copy, or make it anew with `{cls.MADE_BY}`",
             ) from error
 
+    def check(self) -> None:
+        """Refuse what the types of the fields cannot say, before anything is allocated for it.
+
+        Raises:
+            UsageError: says what is wrong.
+        """
+
+
+def _encodable(value: Any) -> Any:
+    """Values of JSON whose texts are UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(one) for key, one in value.items()}
+    return [_encodable(one) for one in value] if isinstance(value, (list, tuple)) else value
+
 
 class _Header(msgspec.Struct):
     """The version, read before the rest: a newer file may have fields of which this FolioLab knows nothing."""
 
-    schema: Annotated[int, msgspec.Meta(ge=1)]
+    schema: Annotated[int, msgspec.Meta(ge=1, le=intake.LARGEST)]

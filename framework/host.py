@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from foliolab.framework.document import Count
+
 PROC: Final = Path("/proc")
 SYS: Final = Path("/sys")
 
@@ -25,8 +27,8 @@ class HostInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     cpu: str
-    cores: int
-    memory_bytes: int
+    cores: Count
+    memory_bytes: Count
     os: str
 
 

@@ -15,7 +15,9 @@ from typing import Final
 
 import msgspec
 
-from foliolab.framework.document import Document
+from foliolab.framework import intake
+from foliolab.framework.document import Count, Document, Finite, Number, Positive, SizeKib, Spread
+from foliolab.framework.errors import UsageError
 from foliolab.framework.host import HostInfo
 from foliolab.framework.results.result import Result
 
@@ -38,14 +40,14 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         reason: why the point was not fitted; empty if it was.
     """
 
-    size_kib: int
-    kernel: float
-    model: float
-    kernel_rounds: int
-    model_rounds: int
-    sd: float
+    size_kib: SizeKib
+    kernel: Positive
+    model: Positive
+    kernel_rounds: Count
+    model_rounds: Count
+    sd: Spread
     fitted: bool = False
-    residual: float | None = None
+    residual: Finite | None = None
     reason: str = ""
 
     @property
@@ -67,11 +69,11 @@ class Constants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         covariance: of the two over resampled rounds: of per_page, of both, of per_folio.
     """
 
-    per_page: float
-    per_page_interval: tuple[float, float]
-    per_folio: float
-    per_folio_interval: tuple[float, float]
-    covariance: tuple[float, float, float]
+    per_page: Finite
+    per_page_interval: tuple[Finite, Finite]
+    per_folio: Finite
+    per_folio_interval: tuple[Finite, Finite]
+    covariance: tuple[Spread, Finite, Spread]
 
     def at(self, pages: int) -> float:
         """The rest for folios of a number of pages, in nanoseconds per page."""
@@ -106,7 +108,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     started: str
-    memory: int
+    memory: Count
     command: str
     git: str
 
@@ -132,15 +134,25 @@ class Calibration(Document, frozen=True, kw_only=True, tag_field="file", tag=Tru
 
     made: str
     policy: str
-    parameters: dict[str, int]
+    parameters: dict[str, Number]
     reuses: bool
     machine: HostInfo
     kernel: str
     bench: Measurement
     model: Measurement
-    seed: int
+    seed: Count
     operations: list[CalibratedOperation]
     left_out: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse constants that no point was fitted for.
+
+        Raises:
+            UsageError: names the operation.
+        """
+        for one in self.operations:
+            if one.constants is not None and not any(point.fitted for point in one.points):
+                raise UsageError(f"{intake.excerpt(one.name)} has constants without a point", "calibrate again")
 
     def operation(self, name: str) -> CalibratedOperation | None:
         return next((operation for operation in self.operations if operation.name == name), None)

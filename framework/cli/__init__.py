@@ -25,7 +25,7 @@ import typer
 
 from foliolab.framework.cli._common import INTERRUPTED
 from foliolab.framework.cli._help import Verbs
-from foliolab.framework.errors import FolioLabError, StoppedEarly, UsageError
+from foliolab.framework.errors import ExitCode, FolioLabError, StoppedEarly, UsageError
 from foliolab.framework.escaping import visible
 from foliolab.framework.isolation import signals
 
@@ -154,14 +154,23 @@ def _run() -> int:
         _say(f"foliolab: {fault.what}", fault.hint)
         _trace(fault)
         return INTERRUPTED if isinstance(fault, StoppedEarly) else int(fault.exit_code)
-    except Exception as fault:  # a defect: one line, and how to see the traceback
-        frames = traceback.extract_tb(fault.__traceback__)
-        location = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-        what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
-        _say(f"foliolab: unexpected {what}{location}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
-        _trace(fault)
-        return UNEXPECTED
+    except Exception as fault:
+        return _unexpected(fault)
     return code if isinstance(code, int) else 0
+
+
+def _unexpected(fault: Exception) -> int:
+    """Tell what no verb has foreseen in one line: a file of the host, or a defect; the exit code."""
+    if isinstance(fault, OSError) and isinstance(fault.filename, (str, bytes)):
+        _say(f"foliolab: {os.fsdecode(fault.filename)}: {fault.strerror}", "check its path and permissions")
+        _trace(fault)
+        return int(ExitCode.USAGE)
+    frames = traceback.extract_tb(fault.__traceback__)
+    location = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
+    _say(f"foliolab: unexpected {what}{location}", "FOLIOLAB_DEBUG=1 shows the traceback; please report it")
+    _trace(fault)
+    return UNEXPECTED
 
 
 def _code(leaving: SystemExit) -> int:

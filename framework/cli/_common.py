@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.escaping import visible
 
@@ -44,7 +45,8 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[POLICY]...", help=f"{POLICIES}. [those of --plugin]"),
 ]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of random choices.")]
+MOST_SEED: Final = intake.LARGEST
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, metavar="N", help="Seed of random choices.")]
 Examples = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR|FILE.json", help="Where to write counterexamples.")
 ]
@@ -67,7 +69,7 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
         PluginError: a plugin failed, and `strict`.
     """
     for path in plugins or ():
-        if not path.exists():
+        if not os.path.exists(path):
             raise UsageError(f"there is no plugin file {path}", "name an existing Python file after --plugin")
     from foliolab.framework.plugins import registry as room
 
@@ -78,8 +80,8 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
 
 
 def typed() -> str:
-    """The command as the user typed it."""
-    return shlex.join(["foliolab", *sys.argv[1:]])
+    """The command as the user typed it; bytes that are no text are written with backslashes."""
+    return shlex.join(["foliolab", *sys.argv[1:]]).encode("utf-8", "backslashreplace").decode()
 
 
 def say(text: str) -> None:
@@ -202,11 +204,11 @@ def writable(path: Path | None) -> None:
     if path is None:
         return
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UsageError(f"{path} cannot be written: there is no folder {folder}", "create it first")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{path} cannot be written: it is a folder", "name a file in it")
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UsageError(f"{path} cannot be written: permission denied", "choose another path")
 
 

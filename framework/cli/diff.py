@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import ExitCode
 
@@ -29,7 +30,9 @@ def run(
     from foliolab.framework.report.result_files import load
     from foliolab.framework.results.difference import difference
 
-    found = difference(load(old), load(new))
+    first, second = load(old), load(new)
+    with intake.named(new):
+        found = difference(first, second)
     names = old.name, new.name
     if markdown:
         _common.put(report.markdown(found, names, every))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -95,11 +95,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
 def _numbers(mms: str) -> tuple[int, ...]:
     from foliolab.framework.plugins.selection import parse_ranges
 
-    found = {number for numbers in parse_ranges(mms, "a number of MMs", "1-16 or 2,4") for number in numbers}
-    if min(found) < 1 or max(found) > MOST_MMS:
-        wrong = min(found) if min(found) < 1 else max(found)
-        raise UsageError(f"there cannot be {wrong} MMs at a time here", f"choose 1 to {MOST_MMS}")
-    return tuple(sorted(found))
+    ranges = [one for one in parse_ranges(mms, "a number of MMs", "1-16 or 2,4") if one]
+    least, most = min(one[0] for one in ranges), max(one[-1] for one in ranges)
+    if least < 1 or most > MOST_MMS:
+        raise UsageError(
+            f"there cannot be {least if least < 1 else most} MMs at a time here", f"choose 1 to {MOST_MMS}"
+        )
+    return tuple(sorted({number for one in ranges for number in one}))
 
 
 def _measure(by: str) -> Measure:
@@ -118,11 +120,11 @@ def _workloads(found: Registry, written: list[str]) -> tuple[list[SharingPattern
     """
     patterns: dict[str, SharingPattern] = {}
     traces: dict[str, None] = {}
-    for item in [name for text in written for name in (text.split(",") if not Path(text).exists() else [text])]:
+    for item in [name for text in written for name in (text.split(",") if not os.path.exists(text) else [text])]:
         name = item.strip()
         if name == "all":
             patterns |= found.patterns
-        elif name not in found.patterns and Path(name).is_file():
+        elif name not in found.patterns and os.path.isfile(name):
             traces[name] = None
         else:
             patterns[name] = found.pattern(name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import ResultFileError, TraceFileError, UsageError
 
@@ -107,9 +108,7 @@ def _header(file: Path) -> Header:
         return Trace(file).header
     except TraceFileError as fault:
         with suppress(ResultFileError):
-            if not file.is_file():
-                raise  # a pipe has been read
-            Counterexample.load(file)
+            Counterexample.decode(intake.head(file, Counterexample.MOST_BYTES), str(file))
             raise UsageError(f"{file} is a counterexample, not a trace", f"foliolab step {file}") from fault
         raise
 

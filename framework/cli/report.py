@@ -8,12 +8,14 @@ Exit codes: 0 all is reported, 1 something was asked for and not measured; the r
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
 
@@ -46,6 +48,8 @@ def run(
 
     chosen = form or (output.suffix.removeprefix(".") if output is not None else "md")
     reporter = None if chosen in FORMATS else formats.reporter_of(_common.registry(plugin), chosen)
+    if output is None and chosen != "md" and not os.path.isfile(file) and os.path.exists(file):
+        raise UsageError(f"{file} is no file that the report can lie beside", f"name it: --output FILE.{chosen}")
     path = output if output is not None else None if chosen == "md" else file.with_suffix(f".{chosen}")
     _common.writable(path)
     from foliolab.framework.report import result_files
@@ -53,21 +57,22 @@ def run(
     from foliolab.framework.results.result import Result
 
     result = result_files.load(file)
-    if not isinstance(result, Result):
-        if baseline is not None:
-            raise UsageError(f"a result of foliolab {result.kind} has no baseline", "leave --baseline out")
-        _put(formats.plugin_text(reporter, result, []) if reporter else formats.study_text(result, chosen), path)
-        if result.lost:
-            raise ComparisonFailed(f"{len(result.lost)} cases were not measured", f"the first: {result.lost[0]}")
-        return
-    found = _common.registry(plugin)
-    rows = compare(result, baseline, published=found.published_figures(), resolve=found.parameters_of)
-    if reporter:
-        _put(formats.plugin_text(reporter, result, rows), path)
-    else:
-        _put(formats.comparison_text(result, rows, _refuted(found, result), chosen), path)
-    if (fault := failed(rows, result)) is not None:
-        raise ComparisonFailed(fault.what, fault.hint)  # whatever the reason was: here it is a report with gaps
+    with intake.named(file):
+        if not isinstance(result, Result):
+            if baseline is not None:
+                raise UsageError(f"a result of foliolab {result.kind} has no baseline", "leave --baseline out")
+            _put(formats.plugin_text(reporter, result, []) if reporter else formats.study_text(result, chosen), path)
+            if result.lost:
+                raise ComparisonFailed(f"{len(result.lost)} cases were not measured", f"the first: {result.lost[0]}")
+            return
+        found = _common.registry(plugin)
+        rows = compare(result, baseline, published=found.published_figures(), resolve=found.parameters_of)
+        if reporter:
+            _put(formats.plugin_text(reporter, result, rows), path)
+        else:
+            _put(formats.comparison_text(result, rows, _refuted(found, result), chosen), path)
+        if (fault := failed(rows, result)) is not None:
+            raise ComparisonFailed(fault.what, fault.hint)  # whatever the reason was: here it is a report with gaps
 
 
 def _put(text: str | bytes, path: Path | None) -> None:

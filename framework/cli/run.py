@@ -6,6 +6,7 @@ listed. docs/scenarios.md explains the format and the output.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import ExitCode, UsageError
 
@@ -95,7 +97,7 @@ def _read(found: Registry, name: str) -> Scenario:
     if name == "-":
         return parser.parse(parser.read(sys.stdin.buffer, STDIN), STDIN)
     path = Path(name)
-    if path.suffix == ".scenario" or len(path.parts) > 1 or path.exists():
+    if path.suffix == ".scenario" or len(path.parts) > 1 or os.path.exists(path):
         return parser.load(path)
     return parser.load(found.scenario(name))
 
@@ -115,7 +117,7 @@ def _format(scenario: Scenario, write: bool) -> None:
     text = format_scenario(scenario)
     if not write:
         _common.put(text)
-    elif scenario.source == STDIN:
+    elif scenario.source == STDIN or not os.path.isfile(scenario.source):
         raise UsageError("standard input cannot be rewritten", "leave out --write")
     elif Path(scenario.source).read_bytes() != text.encode():
         write_atomically(Path(scenario.source), text.encode())
@@ -143,7 +145,8 @@ def _run_all(
             if results:
                 page.line()
             way: Execution = "interpreted" if interpreted or missing else "native"
-            results.append(sidebyside.run(found, scenario, schemes, backend, way, kernel))
+            with intake.named(scenario.source):
+                results.append(sidebyside.run(found, scenario, schemes, backend, way, kernel))
             report.render(results[-1], page)
     if len(results) > 1:
         page.line()

@@ -8,16 +8,17 @@ written; 0 the law holds now, so that the file can serve as a test of the policy
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import ExitCode, FolioLabError, ResultFileError, TraceFileError, UsageError
+from foliolab.framework.errors import ExitCode, FolioLabError, UsageError
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
@@ -49,7 +50,8 @@ def run(
     from foliolab.framework.verify.timeline import Timeline
 
     page = TerminalPage()
-    timeline = Timeline(example, scheme)
+    with intake.named(file):
+        timeline = Timeline(example, scheme)
     report.introduction(timeline, page)
     if dump:
         from foliolab.framework.report import interleaving
@@ -68,16 +70,13 @@ def _load(file: Path) -> Counterexample:
         UsageError: the file is a trace.
         ResultFileError: it is not a counterexample.
     """
-    from foliolab.framework.trace.file import Trace
+    from foliolab.framework.trace.file import is_trace
     from foliolab.framework.verify.counterexample import Counterexample
 
-    try:
-        return Counterexample.load(file)
-    except ResultFileError as fault:
-        with suppress(TraceFileError):
-            Trace(file)
-            raise UsageError(f"{file} is a recorded trace, not a counterexample", f"foliolab replay {file}") from fault
-        raise
+    data = intake.read(file, Counterexample.WHAT, f"`{Counterexample.MADE_BY}` writes one")
+    if is_trace(data):
+        raise UsageError(f"{file} is a recorded trace, not a counterexample", f"foliolab replay {file}")
+    return Counterexample.decode(data, str(file))
 
 
 def _scheme(found: Registry, example: Counterexample, file: Path, loaded: bool) -> Scheme:
@@ -94,7 +93,7 @@ def _scheme(found: Registry, example: Counterexample, file: Path, loaded: bool) 
     except UsageError as fault:
         if not example.plugin or loaded:
             raise UsageError(f"{file} is about a policy that is not here: {fault.what}", fault.hint) from fault
-        if not Path(example.plugin).exists():
+        if not os.path.exists(example.plugin):
             raise UsageError(
                 f"the policy {example.policy} came from the plugin file {example.plugin}, which is gone",
                 "name its present path: --plugin FILE",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import ExitCode, UsageError
 
@@ -110,9 +111,13 @@ def _orders(found: Registry, workloads: List, sizes: List) -> list[int]:
 
 
 def _numbers(texts: list[str]) -> list[int]:
-    if not all(text.isdecimal() for text in texts):
-        raise UsageError(f"--seeds {','.join(texts)}: not a list of numbers", "write numbers, such as --seeds 1,2,3")
-    return [int(text) for text in dict.fromkeys(texts)]
+    found = [intake.number(text) for text in dict.fromkeys(texts)]
+    seeds = [number for number in found if number is not None and number >= 0]
+    if len(seeds) != len(found):
+        raise UsageError(
+            f"--seeds {intake.plain(','.join(texts))}: not a list of numbers", "write numbers, such as --seeds 1,2,3"
+        )
+    return seeds
 
 
 def _run(

@@ -7,6 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from foliolab.framework import intake
+from foliolab.framework.document import Count, Finite
+from foliolab.framework.errors import UsageError
 from foliolab.framework.results.run_result import Figures, RunResult
 
 
@@ -26,9 +29,9 @@ class Decided(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     name: str
-    asked: int = 0
-    held_back: int = 0
-    risked: int = 0
+    asked: Count = 0
+    held_back: Count = 0
+    risked: Count = 0
     first_held_back: str = ""
     first_risked: str = ""
 
@@ -54,17 +57,17 @@ class Figured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     name: str
-    values: int = 0
-    high: int = 0
-    low: int = 0
-    sum: float = 0.0
-    relative: int = 0
-    relative_sum: float = 0.0
-    largest: float = 0.0
-    given: float = 0.0
-    right: float = 0.0
+    values: Count = 0
+    high: Count = 0
+    low: Count = 0
+    sum: Finite = 0.0
+    relative: Count = 0
+    relative_sum: Finite = 0.0
+    largest: Finite = 0.0
+    given: Finite = 0.0
+    right: Finite = 0.0
     at: str = ""
-    largest_relative: float = 0.0
+    largest_relative: Finite = 0.0
 
     @property
     def mean(self) -> float:
@@ -99,13 +102,13 @@ class PartlyMapped(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         first: the moment at which the first folio that was late or missed became partially mapped; empty if none.
     """
 
-    folios: int = 0
-    late: int = 0
-    late_moments: int = 0
-    late_longest: int = 0
-    missed: int = 0
-    needless: int = 0
-    pages: int = 0
+    folios: Count = 0
+    late: Count = 0
+    late_moments: Count = 0
+    late_longest: Count = 0
+    missed: Count = 0
+    needless: Count = 0
+    pages: Count = 0
     at: str = ""
     first: str = ""
 
@@ -133,8 +136,8 @@ class PolicyOutcome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     policy: str
     safe: bool = False
     stopped: str = ""
-    exit_code: int = 0
-    moments: int = 0
+    exit_code: Count = 0
+    moments: Count = 0
     decisions: list[Decided]
     figures: list[Figured]
     partial: PartlyMapped
@@ -160,7 +163,7 @@ class SourceResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     name: str
     summary: str
-    size: int = 0
+    size: Count = 0
     outcomes: list[PolicyOutcome]
 
 
@@ -176,9 +179,30 @@ class ConsequencesResult(RunResult, frozen=True, kw_only=True):
     MADE_BY = "foliolab consequences --json FILE"
 
     kind: Literal["consequences"] = "consequences"
-    seed: int
-    mms: int
+    seed: Count
+    mms: Count
     sources: list[SourceResult] = msgspec.field(name="courses")
+
+    def check(self) -> None:
+        """Refuse outcomes that cannot be added up: reports have a row for each decision and figure of this FolioLab.
+
+        Raises:
+            UsageError: names the policy.
+        """
+        from foliolab.framework.consequences.decisions import DECISIONS
+        from foliolab.framework.consequences.figures import FIGURES
+
+        known = [one.name for one in DECISIONS], [one.name for one in FIGURES]
+        for source in self.sources:
+            policies = [outcome.policy for outcome in source.outcomes]
+            if len(set(policies)) < len(policies):
+                raise UsageError(f"{intake.excerpt(source.name)} has a policy twice", "run it again")
+            for one in source.outcomes:
+                if ([decided.name for decided in one.decisions], [figured.name for figured in one.figures]) != known:
+                    raise UsageError(
+                        f"{intake.excerpt(one.policy)} has not the decisions and figures of this FolioLab",
+                        "run it again",
+                    )
 
     @property
     def lost(self) -> list[str]:

@@ -14,6 +14,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.engine.policytext import OWN
 from foliolab.framework.engine.policytree import LEAVES, policy_tree
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
@@ -22,6 +23,7 @@ from foliolab.framework.machine.layout import PMD_ORDER, Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.pointers import Folio, Page, Pointer, Zone
 from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.machine.widths import keep_to_64_bits
 
 Execution = Literal["interpreted", "native"]
 Function = Callable[..., Any]
@@ -85,10 +87,12 @@ class Map:
 
 @cache
 def policy_entries(scheme: Scheme) -> tuple[Function, ...]:
-    """The policy's entries (`calls.ENTRIES`), interpreted; they may write the policy's own fields only."""
+    """The policy's entries (`calls.ENTRIES`), interpreted; they write own fields only, in 64 bits."""
     names = {hook: name for name, hook in scheme.policy.hooks.given().items()}
 
     def restrict(function: Any, twin: Any) -> Any:
+        if not function.__module__.startswith(OWN):
+            keep_to_64_bits(function, twin)
         if function in names:
             return guarded(scheme, names[function], twin)
         return unguarded(twin) if function in WRITERS else twin
@@ -110,13 +114,19 @@ def policy_library(scheme: Scheme) -> Any:
 
 
 @cache
-def engine_library(layouts: Layouts, extra: Function | None) -> Any:
-    """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`."""
+def engine_library(layouts: Layouts, extra: Function | None, quick: bool = True) -> Any:
+    """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`.
+
+    Args:
+        quick: whether the policies that it will call are (see `Library`).
+    """
     from foliolab.framework.machine import addressing
     from foliolab.framework.machine.native import Library
 
     addressing.register_table_call(calls.policy_call, len(calls.KINDS))
-    return Library(CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {}), layouts)
+    return Library(
+        CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {}), layouts, quick
+    )
 
 
 def native_missing() -> str:
@@ -296,7 +306,7 @@ class Engine:
         if self.execution == "interpreted":
             return partial(entry, *memories)
         extra = None if entry in entrypoints.ENTRY_POINTS else entry
-        run = engine_library(engine_layouts(self.scheme), extra).get(entry, kinds)
+        run = engine_library(engine_layouts(self.scheme), extra, policy_library(self.scheme).quick).get(entry, kinds)
         return partial(run, *(memory.addr for memory in memories))
 
     def scratch(self) -> NDArray[np.int64]:

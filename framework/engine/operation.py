@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from foliolab.framework import intake
 from foliolab.framework.errors import UsageError
 
 
@@ -33,6 +34,11 @@ class Signature:
     def names(self) -> tuple[str, ...]:
         """The arguments' names, in order."""
         return tuple(self.arguments.replace("?", "").split())
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Those that are not optional."""
+        return tuple(name for name in self.arguments.split() if not name.endswith("?"))
 
 
 OPERATIONS: Final[dict[str, Signature]] = {
@@ -127,17 +133,23 @@ class Operation:
         """Read what `text` writes, such as `fork parent=0 child=1`.
 
         Raises:
-            UsageError: there is no such operation or argument, or a value is not a number.
+            UsageError: there is no such operation or argument, an argument is missing or there twice, or a value is
+                not a number of 64 bits.
         """
         name, *words = text.split() or [""]
         known = _names(name)
-        arguments = []
+        arguments: dict[str, int] = {}
         for word in words:
             argument, equals, value = word.partition("=")
-            if argument not in known or not equals or not value.removeprefix("-").isdecimal():
-                raise UsageError(f"operation {text!r}: {word!r} is not understood", _takes(name))
-            arguments.append((argument, int(value)))
-        return cls(name, tuple(arguments))
+            found = intake.number(value) if equals else None
+            if argument not in known or argument in arguments or found is None:
+                raise UsageError(
+                    f"operation {intake.excerpt(text)}: {intake.excerpt(word)} is not understood", _takes(name)
+                )
+            arguments[argument] = found
+        if missing := [one for one in OPERATIONS[name].needed if one not in arguments]:
+            raise UsageError(f"operation {intake.excerpt(text)} lacks {', '.join(missing)}", _takes(name))
+        return cls(name, tuple(arguments.items()))
 
     @property
     def text(self) -> str:
@@ -178,7 +190,9 @@ class Operation:
 @cache
 def _names(operation: str) -> frozenset[str]:
     if operation not in OPERATIONS:
-        raise UsageError(f"there is no operation {operation!r}", f"operations are {', '.join(OPERATIONS)}")
+        raise UsageError(
+            f"there is no operation {intake.excerpt(operation)}", f"operations are {', '.join(OPERATIONS)}"
+        )
     return frozenset(OPERATIONS[operation].names)
 
 

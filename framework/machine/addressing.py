@@ -15,6 +15,7 @@ from foliolab.framework.machine import primitives as p
 from foliolab.framework.machine.layout import CTYPES, Field
 from foliolab.framework.machine.nativetypes import (
     CLOBBER,
+    FORMS,
     I64,
     INT,
     X86,
@@ -123,6 +124,7 @@ class _Element(AbstractTemplate):
 
 
 lower_builtin(operator.getitem, RefType, types.Integer)(_lower_element)
+FORMS[operator.getitem] = _element, _lower_element
 
 
 def _store_initial(builder: Any, address: Any, field: Field) -> None:
@@ -186,7 +188,7 @@ def register_table_call(function: Any, count: int) -> None:
     The callee takes and returns 64 bits by C's calling convention (see `define_table_entry`).
     """
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def call(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index = int_of(context, builder, sig, args, 1)
         slot = builder.sub(args[0], builder.mul(builder.add(index, I64(1)), I64(8)))
         address = builder.load(builder.inttoptr(slot, I64.as_pointer()))
@@ -195,7 +197,10 @@ def register_table_call(function: Any, count: int) -> None:
             context.cast(builder, value, kind, INT) if is_int(kind) else value
             for value, kind in zip(args[2:], sig.args[2:], strict=True)
         ]
-        answer = builder.call(builder.inttoptr(address, target), given)
+        return builder.call(builder.inttoptr(address, target), given)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        answer = call(context, builder, sig, args)
         with cgutils.if_unlikely(builder, builder.icmp_signed("==", answer, I64(FAULT))):
             slot_of_exception = context.call_conv._get_excinfo_argument(builder.function)
             raised = builder.load(_raised_in(builder.module))
@@ -208,6 +213,7 @@ def register_table_call(function: Any, count: int) -> None:
         return INT if isinstance(vm, MemoryType) and is_int(entry) and fits else None
 
     register(function, typer, lower)
+    FORMS[function] = typer, call  # what `compiler` compiles raises nothing
 
 
 # -- page contents -----------------------------------------------------------------------------------

@@ -1,13 +1,18 @@
-"""Native code: a call tree of plain functions, specialised and compiled by numba, kept in the disk cache."""
+"""Native code: a call tree of plain functions, specialised and compiled, kept in the disk cache.
+
+`compiler` compiles what policies and the engine are made of; numba compiles call trees that use more of Python.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import platform
 import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache as remember
+from itertools import count
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Final, cast
@@ -15,6 +20,7 @@ from typing import Any, Final, cast
 import llvmlite
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from numba import types
 
 from foliolab.framework.errors import NativeBuildError
@@ -22,19 +28,24 @@ from foliolab.framework.machine import addressing, cache, lowering, nativetypes,
 from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.codegen import CALLEE, SHARED, callee, own_code_generator
+from foliolab.framework.machine.compiler import Compiler
+from foliolab.framework.machine.expressions import Unfit
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.numba_parts import NumbaError, UnsupportedBytecodeError, cpu_target
 from foliolab.framework.machine.primitives import require_all
 
 NATIVE_FORMS: Final = (addressing, lowering)
 """The modules that register the primitives' native forms when they are imported."""
-require_all(nativetypes.NATIVE, "native", "framework/machine/lowering.py (or addressing.py)")
+require_all(frozenset(nativetypes.FORMS), "native", "framework/machine/lowering.py (or addressing.py)")
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
 _ARRAYS: Final = {"v": types.int64[::1], "t": types.int64[:, ::1]}
 _LOCATION: Final = re.compile(
     r'File "(?P<file>[^"]+)", line (?P<line>\d+)|(?:at|from) (?P<file2>/\S+) \((?P<line2>\d+)\)'
 )
+
+
+_texts: Final = count()
 
 
 @remember
@@ -61,14 +72,19 @@ class Library:
     Args:
         tree: the functions, with a policy's hooks and constants in place.
         layouts: the structs that pointers refer to.
+        quick: whether to try `compiler`. What it compiles must not call what numba compiled, which may raise.
+
+    Attributes:
+        quick: as above; False after a table that numba had to compile.
     """
 
-    def __init__(self, tree: CallTree, layouts: Layouts) -> None:
+    def __init__(self, tree: CallTree, layouts: Layouts, quick: bool = True) -> None:
         self.tree = tree
         self.layouts = layouts
+        self.quick = quick
         self._compiled: dict[tuple[Function, str], Callable[..., Any]] = {}
         self._built: list[Any] = []
-        self._tables: dict[str, Any] = {}
+        self._tables: dict[str, tuple[Any, str]] = {}
         self._twins: dict[Any, Any] | None = None
 
     def key(self, function: Function, kinds: str) -> str:
@@ -79,7 +95,8 @@ class Library:
 
     def is_cached(self, function: Function, kinds: str) -> bool:
         """Whether `get` will find native code on disk."""
-        return (function, kinds) in self._compiled or cache.has(self.key(function, kinds))
+        keys = self.key(function, kinds), _quick(self._table_key([function], kinds))
+        return (function, kinds) in self._compiled or any(map(cache.has, keys[: 1 + self.quick]))
 
     def get(self, function: Function, kinds: str) -> Callable[..., Any]:
         """The native form of a function.
@@ -94,7 +111,7 @@ class Library:
         """
         if (function, kinds) not in self._compiled:
             with own_code_generator():
-                self._compiled[function, kinds] = _made(
+                self._compiled[function, kinds] = self._quick_function(function, kinds) or _made(
                     self.key(function, kinds), objectcode.function, lambda: self._build(function, kinds).entry_point
                 )
         return self._compiled[function, kinds]
@@ -107,13 +124,70 @@ class Library:
         key = self._table_key(functions, kinds)
         with own_code_generator():
             if key not in self._tables:
-                self._tables[key] = _made(key, objectcode.library, lambda: self._build_table(functions, kinds, key))
-        made = self._tables[key]
-        return [made.get_pointer_to_function(_symbol(key, i)) for i in range(len(functions))]
+                self._tables[key] = self._quick_table(functions, kinds, key) or (
+                    _made(key, objectcode.library, lambda: self._build_table(functions, kinds, key)),
+                    key,
+                )
+        code, name = self._tables[key]
+        return [code.get_pointer_to_function(_symbol(name, i)) for i in range(len(functions))]
+
+    def is_quick(self, functions: Sequence[Function], kinds: str) -> bool:
+        """Whether `compiler` compiles a table of these functions."""
+        if self.quick and not cache.has(_quick(self._table_key(functions, kinds))):
+            with own_code_generator() as generator:
+                self.quick = self._emit(
+                    generator.create_library("trial").create_ir_module("trial"), functions, kinds, "trial"
+                )
+        return self.quick
+
+    def _quick_function(self, function: Function, kinds: str) -> Callable[..., int] | None:
+        if not self.quick:
+            return None
+        key = _quick(self._table_key([function], kinds))
+        made = self._quick_code([function], kinds, key)
+        return None if made is None else _callable(made.get_pointer_to_function(_symbol(key, 0)), kinds)
+
+    def _quick_table(self, functions: Sequence[Function], kinds: str, key: str) -> tuple[Any, str] | None:
+        made = self._quick_code(functions, kinds, _quick(key)) if self.quick else None
+        self.quick = made is not None
+        return None if made is None else (made, _quick(key))
+
+    def _quick_code(self, functions: Sequence[Function], kinds: str, key: str) -> Any:
+        """The code of functions, loaded or compiled by `compiler`; None if they are not for it."""
+
+        def build() -> Any:
+            made = self._compiled_quickly(functions, kinds, key)
+            if made is not None:
+                cache.write(key, objectcode.of_library(made))
+            return made
+
+        return _made(key, objectcode.library, build)
+
+    def _compiled_quickly(self, functions: Sequence[Function], kinds: str, key: str) -> Any:
+        made = cpu_target.target_context.codegen().create_library(f"foliolab.{key}")
+        made.enable_object_caching()
+        module = made.create_ir_module(f"foliolab.{key}")
+        if not self._emit(module, functions, kinds, key):
+            return None
+        made.add_ir_module(module)
+        made.finalize()
+        return made
+
+    def _emit(self, module: Any, functions: Sequence[Function], kinds: str, key: str) -> bool:
+        """Let `compiler` put functions into a module; False if they are not for it."""
+        compiler = Compiler(self.tree, module, cpu_target.target_context, f"foliolab.{key[:24]}")
+        try:
+            for i, function in enumerate(functions):
+                actual = cast(FunctionType, self.tree.replace.get(function, function))
+                compiler.export(actual, list(map(self._kind, kinds)), _symbol(key, i))
+        except Unfit:
+            return False
+        return True
 
     def is_table_cached(self, functions: Sequence[Function], kinds: str) -> bool:
         """Whether `table` will find native code on disk."""
-        return cache.has(self._table_key(functions, kinds))
+        key = self._table_key(functions, kinds)
+        return cache.has(_quick(key)) or cache.has(key)
 
     def _table_key(self, functions: Sequence[Function], kinds: str) -> str:
         return hashlib.sha256("".join(self.key(one, kinds) for one in functions).encode()).hexdigest()
@@ -141,7 +215,8 @@ class Library:
     def assembly(self, function: Function, kinds: str) -> str:
         """The machine code of a function as text; the function is compiled again."""
         with own_code_generator():
-            return str(self._build(function, kinds).library.get_asm_str())
+            made = self._compiled_quickly([function], kinds, f"text{next(_texts)}")
+            return str((made or self._build(function, kinds).library).get_asm_str())
 
     def _build(self, function: Function, kinds: str) -> Any:
         top = numba.njit(**SHARED)(self._twin(function).py_func)
@@ -172,6 +247,41 @@ class Library:
         if self._twins is None:
             self._twins = self.tree.copies(callee)
         return self._twins[cast(FunctionType, self.tree.replace.get(function, function))]
+
+
+def _quick(key: str) -> str:
+    """The key of what `compiler` compiles, by that of what numba compiles."""
+    return hashlib.sha256(f"quick {key}".encode()).hexdigest()
+
+
+def _callable(address: int, kinds: str) -> Callable[..., int]:
+    """A native function for Python; it runs without the interpreter's lock."""
+    words = sum({"v": 2, "t": 3}.get(kind, 1) for kind in kinds)
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * words)(address)
+    if set(kinds) & _ARRAYS.keys():
+        return lambda *values: run(*(word for value in values for word in _words(value)))
+
+    def call(*numbers: int) -> int:
+        try:
+            answer: int = run(*numbers)
+        except ctypes.ArgumentError:  # numpy's numbers
+            answer = run(*map(int, numbers))
+        return answer
+
+    return call
+
+
+def _words(value: Any) -> tuple[int, ...]:
+    """A number, or an array as its address and its lengths.
+
+    Raises:
+        TypeError: the array is not contiguous, or of something else than int64.
+    """
+    if not isinstance(value, np.ndarray):
+        return (int(value),)
+    if value.dtype != np.int64 or not value.flags.c_contiguous:
+        raise TypeError(f"an array of {value.dtype} with strides {value.strides}")
+    return (value.ctypes.data, *value.shape)
 
 
 def _made(key: str, revive: Callable[[bytes], Any], build: Callable[[], Any]) -> Any:

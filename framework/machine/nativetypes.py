@@ -80,19 +80,29 @@ class _FieldOf(AttributeTemplate):
 
 @lower_getattr_generic(PointerType)
 def _address_of_field(context: Any, builder: Any, kind: PointerType, value: Any, name: str) -> Any:
-    return builder.add(value, I64(kind.layouts[kind.struct].by_name[name].offset))
+    return field_address(builder, kind, value, name)[1]
+
+
+def field_address(builder: Any, kind: PointerType, value: Any, name: str) -> tuple[RefType, Any]:
+    """A reference to a field: its type, and its address.
+
+    Raises:
+        KeyError: the struct has no such field.
+    """
+    found = kind.layouts[kind.struct].by_name[name]
+    return RefType(found.ctype), builder.add(value, I64(found.offset))
 
 
 # -- registration ----------------------------------------------------------------------------------
-NATIVE: Final[set[Callable[..., Any]]] = set()
-"""The functions that have a native form of their own."""
 Typer = Callable[..., Any]
 Lowering = Callable[[Any, Any, Any, Any], Any]
+FORMS: Final[dict[Any, tuple[Typer, Lowering]]] = {}
+"""The functions that have a native form of their own, with it."""
 
 
 def register(function: Any, typer: Typer, lower: Lowering) -> None:
     """Give a primitive its native form: `typer` maps argument types to the result's, `lower` emits it."""
-    NATIVE.add(function)
+    FORMS[function] = typer, lower
     count = function.__code__.co_argcount
     names = ", ".join(f"a{i}" for i in range(count))
     # numba inspects the typer's signature, so it needs the exact number of arguments

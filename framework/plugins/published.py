@@ -22,9 +22,10 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from foliolab.framework import intake
+from foliolab.framework.document import LARGEST_KIB
 from foliolab.framework.errors import PluginError
 
 Meaning = Literal["time", "throughput", "speed-up", "below"]
@@ -35,6 +36,10 @@ time, positive is faster. "speed-up": faster by this much, and the source does n
 Resolve = Callable[[str], Mapping[str, int] | None]
 """policy text -> all its parameters, or None if there is no such policy."""
 
+MOST_BYTES: Final = 256 << 10
+MOST_LINE: Final = 1000
+"""Characters of a line: reading a dotted key takes the square of its length."""
+MOST_PERCENT: Final = 1e6
 KEYS: Final = {
     "source", "machine", "baseline", "workload", "sizes", "workloads", "size_kib", "meaning", "note",
     "percent",
@@ -76,14 +81,14 @@ def load(path: str | os.PathLike[str]) -> list[Published]:
     Raises:
         PluginError: the file cannot be read, or `parse` refuses it.
     """
+    hint = "reinstall the plugin that they belong to"
+    if not os.path.exists(path):
+        raise PluginError(f"the published figures in {path} cannot be read: there is no such file", hint)
+    data = intake.read(path, "file of published figures", hint, MOST_BYTES, PluginError)
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PluginError(
-            f"the published figures in {path} cannot be read: {error}",
-            "reinstall the plugin that they belong to",
-        ) from error
-    return parse(text, str(path))
+        return parse(data.decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise PluginError(f"the published figures in {path} are not text in UTF-8: byte {error.start}", hint) from error
 
 
 def parse(text: str, where: str) -> list[Published]:
@@ -93,11 +98,15 @@ def parse(text: str, where: str) -> list[Published]:
         PluginError: no TOML, an unknown or missing key, or a row without one figure per column.
     """
     try:
+        if longest := next((number for number, line in enumerate(text.splitlines(), 1) if len(line) > MOST_LINE), 0):
+            raise ValueError(f"line {longest} has more than {MOST_LINE} characters")
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number with too many digits
         raise PluginError(f"{where} is not TOML: {error}", "correct that line") from error
     if unknown := document.keys() - {"table"}:
-        raise PluginError(f"{where} has the unknown key {min(unknown)}", "figures stand in [[table]] entries")
+        raise PluginError(
+            f"{where} has the unknown key {intake.plain(min(unknown))}", "figures stand in [[table]] entries"
+        )
     tables = document.get("table", [])
     if not isinstance(tables, list):
         raise PluginError(f"{where}: table is not a list of tables", "write [[table]], with two brackets")
@@ -123,7 +132,7 @@ def _columns(table: Mapping[str, Any], where: str) -> list[tuple[str, int]]:
     else:
         size_kib = _take(table, "size_kib", int, where)
         columns = [(workload, size_kib) for workload in _take(table, "workloads", list, where)]
-    if not all(_is(workload, str) and _is(size, int) and size > 0 for workload, size in columns):
+    if not all(_is(workload, str) and _is(size, int) and 0 < size <= LARGEST_KIB for workload, size in columns):
         raise PluginError(f"{where}: a workload is not a name, or a size not a number of KiB", "correct it")
     return columns
 
@@ -132,17 +141,23 @@ def _table(table: Any, where: str) -> Iterable[Published]:
     if not isinstance(table, dict):
         raise PluginError(f"{where} is not a table", "write [[table]] and its keys below")
     if unknown := table.keys() - KEYS:
-        raise PluginError(f"{where} has the unknown key {min(unknown)}", f"keys are {', '.join(sorted(KEYS))}")
+        raise PluginError(
+            f"{where} has the unknown key {intake.plain(min(unknown))}", f"keys are {', '.join(sorted(KEYS))}"
+        )
     meaning = table.get("meaning", "time")
     if meaning not in get_args(Meaning):
-        raise PluginError(f"{where}: meaning={meaning} is unknown", f"choose {', '.join(get_args(Meaning))}")
+        raise PluginError(
+            f"{where}: meaning={intake.plain(str(meaning))} is unknown", f"choose {', '.join(get_args(Meaning))}"
+        )
     columns = _columns(table, where)
     for policy, row in _take(table, "percent", dict, where).items():
         if not isinstance(row, list) or len(row) != len(columns):
             raise PluginError(f"{where}: {policy} needs {len(columns)} figures", "give one per column")
         for (workload, size_kib), percent in zip(columns, row, strict=True):
-            if not (_is(percent, int) or _is(percent, float)):
-                raise PluginError(f"{where}: {policy} has {percent!r} for a figure", "give a number of per cent")
+            if not (_is(percent, int) or _is(percent, float)) or not abs(percent) <= MOST_PERCENT:
+                raise PluginError(
+                    f"{where}: {policy} has {intake.plain(repr(percent))} for a figure", "give a number of per cent"
+                )
             yield Published(
                 source=_take(table, "source", str, where),
                 machine=_take(table, "machine", str, where),
@@ -152,7 +167,7 @@ def _table(table: Any, where: str) -> Iterable[Published]:
                 baseline=_take(table, "baseline", str, where),
                 percent=float(percent),
                 meaning=meaning,
-                note=table.get("note", ""),
+                note=_take(table, "note", str, where) if "note" in table else "",
             )
 
 

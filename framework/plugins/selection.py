@@ -8,15 +8,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework import intake
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.layout import PMD_ORDER
 
 PAGE: Final = 4096
 ANON_ORDERS: Final = (0, *range(2, PMD_ORDER + 1))
 UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+MOST: Final = (1 << 31) - 1
+"""The largest number of a range."""
 LONGEST: Final = 100
 """A longer name is compared with others up to here: the time grows with the square."""
-_AMOUNT: Final = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_AMOUNT: Final = re.compile(r"([0-9]{1,18})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 def split(texts: Iterable[str]) -> list[str]:
@@ -60,7 +63,7 @@ def size_text(nbytes: int) -> str:
 def _amount(text: str, what: str, example: str) -> int:
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is not {what}", f"write it like {example}")
+        raise UsageError(f"{intake.excerpt(text)} is not {what}", f"write it like {example}")
     return int(match[1]) * UNITS[match[2].lower()]
 
 
@@ -87,7 +90,7 @@ def _sizes(orders: Iterable[int]) -> str:
 
 
 def _order(text: str, orders: list[int]) -> int:
-    if text.isdecimal() and int(text) < PAGE:
+    if (number := intake.number(text)) is not None and 0 <= number < PAGE:
         raise UsageError(f"folio size {text!r} has no unit", f"write {text}K or {text}M; sizes are {_sizes(orders)}")
     nbytes = _amount(text, "a folio size", "64K or 2M")
     order = nbytes.bit_length() - PAGE.bit_length()
@@ -117,11 +120,12 @@ def parse_ranges(text: str, what: str, example: str) -> list[range]:
     found = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"{part!r} is not {what}", f"write it like {example}")
-        found.append(range(int(first), int(last or first) + 1))
+        low, high = intake.number(first), intake.number(last if dash else first)
+        if low is None or high is None or not 0 <= low <= MOST or not 0 <= high <= MOST:
+            raise UsageError(f"{intake.excerpt(part)} is not {what}", f"write it like {example}")
+        found.append(range(low, high + 1))
     if not any(found):
-        raise UsageError(f"{text!r} names no number", f"write it like {example}")
+        raise UsageError(f"{intake.excerpt(text)} names no number", f"write it like {example}")
     return found
 
 
@@ -131,9 +135,11 @@ def parse_memory(text: str) -> int:
     Raises:
         UsageError: the text is not an amount, has no unit, or is not a whole number of pages.
     """
-    if text.strip().isdecimal() and int(text) < 1 << 20:
+    if (number := intake.number(text.strip())) is not None and 0 <= number < 1 << 20:
         raise UsageError(f"memory {text!r} has no unit", f"write {text.strip()}M or {text.strip()}G")
     nbytes = _amount(text, "an amount of memory", "1G or 64M")
+    if nbytes > intake.LARGEST:
+        raise UsageError(f"memory {intake.excerpt(text)} is more than a machine can have", "write it like 1G or 64M")
     if not nbytes or nbytes % PAGE:
         raise UsageError(f"memory {text!r} is not a whole number of 4K pages", "write it like 1G or 64M")
     return nbytes

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from foliolab.framework.document import Count, Number
 from foliolab.framework.replay.result import Wrong
 from foliolab.framework.results.run_result import Figures, RunResult
 
@@ -42,7 +43,7 @@ class JudgedPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: str
     safe: bool
     exact: bool
-    exact_up_to: int
+    exact_up_to: Count
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,17 +66,17 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     policy: str
     workload: str
-    mms: int
-    most_owners: int = 0
-    events: int = 0
-    exclusive_ops: int = 0
-    exclusive_time: int = 0
-    shared_ops: int = 0
-    shared_time: int = 0
+    mms: Count
+    most_owners: Count = 0
+    events: Count = 0
+    exclusive_ops: Count = 0
+    exclusive_time: Count = 0
+    shared_ops: Count = 0
+    shared_time: Count = 0
     false_shared: Wrong = Wrong()
     unsafe: Wrong = Wrong()
     stopped: str = ""
-    exit_code: int = 0
+    exit_code: Count = 0
 
     def false(self, by: Measure) -> tuple[int, int]:
         """(exclusive ones that are called maybe shared, all exclusive ones)."""
@@ -101,10 +102,10 @@ class RefutedClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     policy: str
     workload: str
-    mms: int
+    mms: Count
     claim: str
-    times: int
-    first: int
+    times: Count
+    first: Number
 
 
 class PrecisionResult(RunResult, frozen=True, kw_only=True):
@@ -120,10 +121,10 @@ class PrecisionResult(RunResult, frozen=True, kw_only=True):
     MADE_BY = "foliolab precision --json FILE"
 
     kind: Literal["precision"] = "precision"
-    seed: int
-    order: int
-    folios: int
-    mms: list[int]
+    seed: Count
+    order: Annotated[int, msgspec.Meta(ge=0, le=20)]
+    folios: Count
+    mms: list[Count]
     workloads: list[PlayedWorkload]
     policies: list[JudgedPolicy]
     points: list[Point]

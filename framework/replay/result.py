@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from foliolab.framework.document import Count, Finite, Number
 from foliolab.framework.results.run_result import RunResult
 from foliolab.framework.trace.header import Header
 
@@ -30,8 +31,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     of: str
     kernel: str
     policy: str
-    certain: int
-    uncertain: int
+    certain: Count
+    uncertain: Count
 
 
 class ReplaySample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,14 +49,14 @@ class ReplaySample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         unsafe_folios: mapped by several MMs, and the policy says exclusive.
     """
 
-    time: int
-    mms: int
-    frames: int
-    folios: list[int]
-    pages: list[int]
-    false_folios: int
-    false_pages: int
-    unsafe_folios: int
+    time: Count
+    mms: Count
+    frames: Count
+    folios: list[Count]
+    pages: list[Count]
+    false_folios: Count
+    false_pages: Count
+    unsafe_folios: Count
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +72,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     event: str
     how: str
-    times: int
+    times: Count
 
 
 class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,19 +92,19 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ends: how the episodes ended.
     """
 
-    folio_ns: int = 0
-    page_ns: int = 0
-    episodes: int = 0
-    longest: int = 0
-    peak: int = 0
-    peak_at: int = 0
-    first: int = -1
-    ops: int = 0
-    median: int = 0
-    ninth: int = 0
-    median_ops: int = 0
-    ninth_ops: int = 0
-    longest_ops: int = 0
+    folio_ns: Count = 0
+    page_ns: Count = 0
+    episodes: Count = 0
+    longest: Count = 0
+    peak: Count = 0
+    peak_at: Count = 0
+    first: Number = -1
+    ops: Count = 0
+    median: Count = 0
+    ninth: Count = 0
+    median_ops: Count = 0
+    ninth_ops: Count = 0
+    longest_ops: Count = 0
     ends: list[Ended] = []
 
     @property
@@ -142,22 +143,22 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     exact: bool = False
     safe: bool = False
     recorded: bool = False
-    events: int = 0
+    events: Count = 0
     stopped: str = ""
-    exit_code: int = 0
-    seconds: float = 0.0
-    frames: int = 0
-    frames_peak: int = 0
-    owner_ns: list[int] = []
-    owner_page_ns: list[int] = []
-    exclusive_ops: int = 0
-    shared_ops: int = 0
-    most_owners: int = 0
+    exit_code: Count = 0
+    seconds: Finite = 0.0
+    frames: Count = 0
+    frames_peak: Count = 0
+    owner_ns: list[Count] = []
+    owner_page_ns: list[Count] = []
+    exclusive_ops: Count = 0
+    shared_ops: Count = 0
+    most_owners: Count = 0
     false_shared: Wrong = Wrong()
     unsafe: Wrong = Wrong()
     faults: list[Fault] = []
-    sole_copies: int = 0
-    not_modelled: dict[str, int] = {}
+    sole_copies: Count = 0
+    not_modelled: dict[str, Count] = {}
     samples: list[ReplaySample] = []
 
     @property
@@ -211,12 +212,12 @@ class Spared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     policy: str
     against: str
-    large: int
-    small: int
-    bytes_copied: int
-    frames_mean: float
-    frames_peak: int
-    ns: float | None
+    large: Number
+    small: Number
+    bytes_copied: Number
+    frames_mean: Finite
+    frames_peak: Number
+    ns: Finite | None
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,8 +228,8 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         source: where the numbers come from, in words.
     """
 
-    copy_ns: float
-    reuse_ns: float
+    copy_ns: Finite
+    reuse_ns: Finite
     source: str
 
 
@@ -244,9 +245,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     path: str
     header: Header
-    events: int
-    span: int
-    kinds: dict[str, int]
+    events: Count
+    span: Count
+    kinds: dict[str, Count]
     damaged: str = ""
 
 

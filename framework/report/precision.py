@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 from foliolab.framework.precision.result import JudgedPolicy, Measure, PlayedWorkload, Point, PrecisionResult
@@ -61,14 +62,14 @@ def _head(result: PrecisionResult, page: Page) -> None:
             "the same events for every policy",
             "strong",
         )
-    width = max(len(one.name) for one in result.workloads)
+    width = max((len(one.name) for one in result.workloads), default=0)
     for one in result.workloads:
         page.line(f"  {one.name.ljust(width)}  {one.summary}", "quiet")
     page.line()
 
 
 def _numbers(mms: Sequence[int]) -> str:
-    if len(mms) > 2 and list(mms) == list(range(mms[0], mms[-1] + 1)):
+    if len(mms) > 2 and all(later == one + 1 for one, later in pairwise(mms)):
         return f"{mms[0]} to {mms[-1]}"
     return ", ".join(map(str, mms))
 
@@ -101,7 +102,7 @@ def _under(title: str, page: Page, first: Columns, groups: Sequence[Columns], se
 
 def _heading(result: PrecisionResult, workload: PlayedWorkload, last: dict[tuple[str, str], Point]) -> str:
     mms = max((point.mms for (name, _), point in last.items() if name == workload.name), default=0)
-    same = not workload.recorded and mms == max(result.mms)
+    same = not workload.recorded and mms == max(result.mms, default=0)
     return broken(workload.name) if same else f"{broken(workload.name)}\n({mms} MMs)"
 
 
@@ -128,7 +129,7 @@ def _matrix(
 ) -> None:
     """The shares of exclusive folios that policies call shared."""
     patterns = any(not one.recorded for one in result.workloads)
-    with_most = f", {max(result.mms)} MMs" if patterns else ""
+    with_most = f", {max(result.mms, default=0)} MMs" if patterns else ""
     title = f'One MM maps the folio, the policy says "maybe shared": % of operations / of time{with_most}'
 
     def cell(point: Point) -> tuple[str, Style]:

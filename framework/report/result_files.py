@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from foliolab.framework import intake
 from foliolab.framework.consequences.result import ConsequencesResult
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.precision.result import PrecisionResult
@@ -21,6 +21,9 @@ KINDS: Final[dict[str, type[AnyResult]]] = {
 }
 
 
+WHAT: Final = "result file"
+
+
 class _Kind(msgspec.Struct):
     kind: str = ""
 
@@ -28,8 +31,15 @@ class _Kind(msgspec.Struct):
 def kind_of(path: str | os.PathLike[str]) -> str:
     """The kind of result that a file holds, out of KINDS; empty for another file or one that cannot be read."""
     try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=_Kind).kind
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        return _kind(intake.read(path, WHAT))
+    except ResultFileError:
+        return ""
+
+
+def _kind(data: bytes) -> str:
+    try:
+        found = msgspec.json.decode(data, type=_Kind).kind
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return found if found in KINDS else ""
 
@@ -38,10 +48,11 @@ def load(path: str | os.PathLike[str]) -> AnyResult:
     """Read a result file of any kind.
 
     Raises:
-        ResultFileError: it cannot be read, or is no result.
+        ResultFileError: there is none, it cannot be read, or it is no result.
     """
-    kind = kind_of(path)
+    hint = "`foliolab compare`, `precision` and `consequences` write results with --json FILE"
+    data = intake.read(path, WHAT, hint)
+    kind = _kind(data)
     if not kind:
-        hint = "`foliolab compare`, `precision` and `consequences` write results with --json FILE"
         raise ResultFileError(f"{os.fspath(path)} holds no result that can be compared", hint)
-    return KINDS[kind].load(path)
+    return KINDS[kind].decode(data, os.fspath(path))

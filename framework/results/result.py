@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
+from foliolab.framework.document import Count, Name, Number, SizeKib
 from foliolab.framework.errors import ExitCode, UsageError
 from foliolab.framework.results.run_result import RunResult
 
-MOST_CASES: Final = 20_000
+MOST_CASES: Final = 5_000
 """The most cases of a request that are shown, unless so many were measured."""
 Status = Literal["measured", "failed", "skipped"]
+MOST_ROUNDS: Final = 10_000
+"""The most samples of a cell: statistics draw thousands of times as many."""
+Samples = Annotated[list[float], msgspec.Meta(max_length=MOST_ROUNDS)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,14 +34,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         quick: whether this was a run with --quick.
     """
 
-    policies: list[str]
-    policy_parameters: dict[str, dict[str, int]]
+    policies: list[Name]
+    policy_parameters: dict[str, dict[str, Number]]
     baseline: str
-    workloads: list[str]
-    sizes: list[int]
-    memory: int
-    repeats: int
-    seed: int
+    workloads: list[Name]
+    sizes: list[SizeKib]
+    memory: Count
+    repeats: Count
+    seed: Number
     quick: bool
 
     def __post_init__(self) -> None:
@@ -62,10 +66,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     workload: str
-    size_kib: int
+    size_kib: SizeKib
     policy: str
-    samples: list[float] = []
-    flagged: list[int] = []
+    samples: Samples = []
+    flagged: list[Count] = []
     counted: dict[str, float] = {}
     status: Status = "measured"
     reason: str = ""
@@ -97,9 +101,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     policy: str
     workload: str
-    size_kib: int
+    size_kib: Count
     message: str
-    exit_code: int = int(ExitCode.PLUGIN_FAILED)
+    exit_code: Count = int(ExitCode.PLUGIN_FAILED)
 
 
 class Result(RunResult, frozen=True, kw_only=True):
@@ -120,6 +124,10 @@ class Result(RunResult, frozen=True, kw_only=True):
     cells: list[Cell]
     failures: list[Failure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
+
+    def check(self) -> None:
+        """Refuse a request that cannot be shown; see `asked`."""
+        self.asked()
 
     def asked(self) -> list[tuple[str, int, str]]:
         """The keys of all cases that the request asked for, in its order.

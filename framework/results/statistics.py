@@ -11,12 +11,15 @@ from math import comb, erfc, sqrt
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 EXACT_LIMIT: Final = 20
 """Up to so many values on each side the rank test is exact; beyond, the normal approximation is as good."""
 
 RESAMPLES: Final = 2000
+MOST_DRAWN: Final = 6_000_000
+"""The most indices that one bootstrap draws: memory and time of a file with very many rounds stay bounded."""
+LEAST_RATIO: Final = 1e-100
 INTERVAL: Final = (0.025, 0.975)
 """The quantiles at the ends of a 95 % interval."""
 
@@ -34,8 +37,8 @@ def median(values: Sequence[float]) -> float:
 
 # -- bootstrap -------------------------------------------------------------------------------------
 def draw(rng: np.random.Generator, rounds: int, resamples: int = RESAMPLES) -> NDArray[np.intp]:
-    """Rounds drawn with replacement: (resamples, rounds) indices."""
-    return rng.integers(0, rounds, (resamples, rounds))
+    """Rounds drawn with replacement: (resamples, rounds) indices; of very many rounds fewer are drawn."""
+    return rng.integers(0, rounds, (min(resamples, max(1, MOST_DRAWN // rounds)), rounds))
 
 
 def medians(values: NDArray[np.float64], drawn: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -75,8 +78,8 @@ def bootstrap_ratio(
     if not (under > 0).all():
         raise ValueError("a ratio to a baseline of 0 is not defined")
     drawn = draw(np.random.default_rng(seed), over.size, resamples)
-    low, high = interval(medians(over, drawn) / medians(under, drawn))
-    ratio = float(np.median(over) / np.median(under))
+    low, high = interval(_ratio(medians(over, drawn), medians(under, drawn)))
+    ratio = float(_ratio(np.median(over), np.median(under)))
     return ratio, min(float(low), ratio), max(float(high), ratio)
 
 
@@ -94,8 +97,14 @@ def ratio_of_medians(
     """
     over, under = np.asarray(sample, np.float64), np.asarray(baseline, np.float64)
     drawn = [medians(side, draw(rng, side.size)) for side in (over, under)]
-    low, high = interval(drawn[0] / drawn[1])
-    return float(np.median(over) / np.median(under)), float(low), float(high)
+    low, high = interval(_ratio(drawn[0], drawn[1]))
+    return float(_ratio(np.median(over), np.median(under))), float(low), float(high)
+
+
+def _ratio(over: ArrayLike, under: ArrayLike) -> NDArray[np.float64]:
+    """Ratios of values above 0, from LEAST_RATIO to its inverse: their logarithms and products are finite."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.clip(np.divide(over, under), LEAST_RATIO, 1 / LEAST_RATIO)
 
 
 # -- tests -----------------------------------------------------------------------------------------

@@ -59,10 +59,12 @@ class PolicyPiece:
 
 def engine_pieces(schemes: Sequence[Scheme]) -> list[Piece]:
     """The engine's entry points, once for each kernel layout."""
-    layouts = dict.fromkeys(engine_layouts(scheme) for scheme in schemes)
+    layouts = dict.fromkeys(
+        (engine_layouts(scheme), policy_library(scheme).is_quick(calls.ENTRIES, calls.KINDS)) for scheme in schemes
+    )
     return [
-        Piece(engine_library(layout, None), entry, entrypoints.ENTRY_POINTS[entry])
-        for layout in layouts
+        Piece(engine_library(layout, None, quick), entry, entrypoints.ENTRY_POINTS[entry])
+        for layout, quick in layouts
         for entry in ENTRY_POINTS
     ]
 

@@ -6,13 +6,16 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+MAX_LINE: Final = 4096
 
 
 def summary(path: str | os.PathLike[str]) -> str:
     """The first sentence of a scenario file's text; "" if it has none or cannot be read."""
     lines: list[str] = []
     with suppress(OSError, UnicodeDecodeError), Path(path).open(encoding="utf-8") as file:
-        for line in file:
+        for line in iter(lambda: file.readline(MAX_LINE), ""):
             if line.startswith("|"):
                 lines.append(line[1:].strip())
             elif lines or line.startswith("region"):

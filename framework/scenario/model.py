@@ -13,6 +13,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_head
 from foliolab.framework.engine.truth import scan
+from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
 from foliolab.framework.scenario.record import Record, Verdict
@@ -52,12 +53,16 @@ class Model:
         verdicts: after each step, compare the policy's answer about every large folio with the truth.
 
     Raises:
-        UsageError: the scheme does not support folios of that size.
+        UsageError: the scenario has no region, or the scheme does not support folios of that size.
     """
 
     def __init__(
         self, scenario: Scenario, scheme: Scheme, execution: Execution = "native", verdicts: bool = False
     ) -> None:
+        if not scenario.regions:
+            raise UsageError(
+                f"{scenario.source or scenario.name}: the scenario has no region", "add one: region heap: 1 x 64K"
+            )
         self.scenario = scenario
         self.layout = Layout(scenario.regions)
         self.verdicts = verdicts

@@ -40,6 +40,13 @@ from foliolab.framework.scenario.syntax import (
 )
 
 MAX_BYTES: Final = 1 << 20
+MAX_REGIONS: Final = 64
+MAX_ITEMS: Final = 2000
+"""Steps and expectations."""
+MAX_VIEWS: Final = 1 << 22
+"""Steps × processes × pages × policies: after each step, what every process sees of its pages is kept."""
+MAX_TOUCHED: Final = 1 << 18
+"""Pages that all steps name together."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TITLE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PAGES: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(\d{1,9})(?:-(\d{1,9}))?\])?")
@@ -125,6 +132,10 @@ class _Parser:
         self.scenario: Scenario | None = None
         self.items: list[Item] = []
         self.space: Space | None = None
+        self.sentences: list[str] = []
+        self.processes = 1
+        self.policies: set[str] = set()
+        self.touched = 0
 
     def run(self) -> Scenario:
         last = 0
@@ -142,7 +153,7 @@ class _Parser:
             raise ScenarioError(self.where, max(last, 1), 1, "the file has no scenario", "start it: scenario NAME")
         while self.notes and not self.notes[-1]:
             self.notes.pop()
-        return replace(self.scenario, items=tuple(self.items), tail=tuple(self.notes))
+        return replace(self.scenario, text=tuple(self.sentences), items=tuple(self.items), tail=tuple(self.notes))
 
     def around(self, line: int) -> dict[str, Any]:
         """The fields of a `Node`: comments before and behind the line, and its number."""
@@ -158,8 +169,7 @@ class _Parser:
             self.scenario = Scenario(name=name, source=self.where, **self.around(words.line))
         elif first.startswith("|"):
             self.header(words, "a sentence")
-            sentence = code.strip()[1:].strip()
-            self.scenario = replace(self.scenario, text=(*self.scenario.text, sentence))
+            self.sentences.append(code.strip()[1:].strip())
         elif first == "by":
             self.header(words, "by")
             if self.scenario.policy:
@@ -199,6 +209,8 @@ class _Parser:
         words.take("")
         column = words.column
         name = words.matching(re.compile(_NAME.pattern + ":"), "a region's name and a colon").group()[:-1]
+        if len(self.scenario.regions) >= MAX_REGIONS:
+            words.refuse(f"more than {MAX_REGIONS} regions", "use fewer", column)
         if any(region.name == name for region in self.scenario.regions):
             words.refuse(f"there is a region {name} already", "give each a name of its own", column)
         folios = words.number("a number of folios", MAX_PAGES)
@@ -259,7 +271,22 @@ class _Parser:
             self.space.apply(item)
         except Refused as refused:
             words.refuse(refused.what, refused.hint, at.get(refused.operand, at["process"]))
+        self.keep(words, item, at["process"])
+
+    def keep(self, words: _Words, item: Item, column: int) -> None:
+        """Add a line to the scenario, unless it then asks for too much."""
         self.items.append(item)
+        steps, pages = len(self.items), self.space.layout.nr_pages if self.space is not None else 0
+        if isinstance(item, Expect):
+            self.policies.add(item.policy)
+        else:
+            self.processes += item.action == "fork"
+            self.touched += item.pages.nr if item.pages is not None else 0
+        views = steps * pages * self.processes * max(len(self.policies), 1)
+        if steps > MAX_ITEMS or views > MAX_VIEWS or self.touched > MAX_TOUCHED:
+            words.refuse(
+                f"{steps:,} steps of {self.processes} processes on {pages:,} pages are too many", "use fewer", column
+            )
 
     def operand(self, words: _Words, operand: Operand, values: dict[str, Any], at: dict[str, int]) -> None:
         if operand.keyword:
@@ -327,7 +354,7 @@ class _Parser:
             words.refuse("a policy is missing", "write by and the policy; or write -> behind the step")
         policy = self.by(words)
         words.finish()
-        self.items.append(Expect(subject=answer, policy=policy, **self.around(words.line)))
+        self.keep(words, Expect(subject=answer, policy=policy, **self.around(words.line)), column)
 
     def expect(self, words: _Words, who: str, column: int) -> None:
         at = {"process": column, "pages": words.column}
@@ -382,9 +409,9 @@ def load(path: str | os.PathLike[str]) -> Scenario:
     try:
         with Path(path).open("rb") as file:
             text = read(file, name)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise UsageError(
-            f"the scenario {name} cannot be read: {error.strerror or error}",
+            f"the scenario {name} cannot be read: {getattr(error, 'strerror', None) or error}",
             "`foliolab run` lists the scenarios that ship",
         ) from error
     return parse(text, name)

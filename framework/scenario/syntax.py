@@ -244,7 +244,7 @@ def order_of(size: str) -> int | None:
     """The order of a folio size such as 64K or 2M; None if anonymous folios do not have that size."""
     number, unit = size[:-1], size[-1:]
     scale = {"K": 1, "M": 1024}.get(unit)
-    if scale is None or not number.isdecimal():
+    if scale is None or not number.isdecimal() or len(number) > 9:
         return None
     pages, rest = divmod(int(number) * scale, 4)
     order = pages.bit_length() - 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Final
 
+from foliolab.framework import intake
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins.selection import PAGE, parse_memory, size_text, split
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.contract.workload import Workload
 
+MOST_TASKS: Final = 100_000
+MOST_POLICIES: Final = 1000
+"""The most policies that the values of --parameter make."""
 KINDS: Final = ("compare", "verify", "replay")
 
 
@@ -52,6 +57,9 @@ class Grid:
         Raises:
             UsageError: the grid has no task.
         """
+        cases = max(len(self.workloads), 1) * max(len(self.orders), 1) if kind == "compare" else len(self.schemes)
+        if (asked := cases * len(self.seeds)) > MOST_TASKS:
+            raise UsageError(f"the grid has up to {asked:,} tasks", f"choose at most {MOST_TASKS:,} at a time")
         made = {"compare": self._compare, "verify": self._verify, "replay": self._replay}
         found = made[kind]()
         if not found:
@@ -144,9 +152,11 @@ def with_parameters(policies: Iterable[str], parameters: Iterable[str]) -> list[
         name, equals, values = rest.partition("=")
         listed = split([values])
         if not colon or not equals or not name.strip() or not listed:
-            raise UsageError(f"--parameter {text} is not understood", "write POLICY:NAME=VALUE,VALUE")
+            raise UsageError(f"--parameter {intake.plain(text)} is not understood", "write POLICY:NAME=VALUE,VALUE")
         wanted.setdefault(policy.strip(), []).append([f"{name.strip()}={value}" for value in listed])
     found = [one for one in policies if one not in wanted]
     for policy, choices in wanted.items():
+        if (many := prod(map(len, choices))) > MOST_POLICIES:
+            raise UsageError(f"--parameter makes {many:,} policies of {policy}", f"choose at most {MOST_POLICIES:,}")
         found += [f"{policy}:{','.join(chosen)}" for chosen in product(*choices)]
     return list(dict.fromkeys(found))

@@ -59,6 +59,11 @@ class _Footer(msgspec.Struct):
     index: list[Block]
 
 
+def is_trace(data: bytes) -> bool:
+    """Whether a file that begins with these bytes is a trace."""
+    return data.startswith(_MAGIC)
+
+
 def _aligned(size: int) -> int:
     return -(-size // _ALIGN) * _ALIGN
 

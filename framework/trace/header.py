@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+from foliolab.framework.document import Count
 
 
 class AddressSpace(msgspec.Struct, frozen=True, kw_only=True):

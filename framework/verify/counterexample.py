@@ -8,8 +8,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from foliolab.framework import intake
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.document import Document
+from foliolab.framework.document import Document, Name, Number
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
@@ -47,13 +48,14 @@ class Counterexample(Document, frozen=True, kw_only=True):
 
     WHAT = "counterexample"
     MADE_BY = "foliolab verify"
+    MOST_BYTES = 4 << 20
 
-    policy: str
+    policy: Name
     attack: str
     law: str
     claim: str
     message: str
-    shape: dict[str, int]
+    shape: dict[str, Number]
     setup: list[str] = msgspec.field(default_factory=list)
     threads: list[list[str]] = msgspec.field(default_factory=list)
     schedule: str = ""
@@ -61,6 +63,16 @@ class Counterexample(Document, frozen=True, kw_only=True):
     digest: str = ""
     plugin: str = ""
     command: str = ""
+
+    def check(self) -> None:
+        """Refuse a law, claim, machine, thread or operation that does not exist, and what would take too long to play.
+
+        Raises:
+            UsageError: says what is wrong.
+        """
+        from foliolab.framework.verify.bounds import check
+
+        check(self)
 
     def machine(self, scheme: Scheme) -> Machine:
         """An interpreted machine of the counterexample's shape, in its initial state.
@@ -88,12 +100,13 @@ class Counterexample(Document, frozen=True, kw_only=True):
             else:
                 thread, star, count = word.partition("*")
                 count = count if star else "1"
-            if not (thread.isdecimal() and count.isdecimal() and int(thread) < len(self.threads)):
+            who, times = intake.number(thread), intake.number(count)
+            if who is None or times is None or times < 0 or not 0 <= who < len(self.threads):
                 raise UsageError(
-                    f"schedule: {word!r} is not a turn of one of the {len(self.threads)} threads",
+                    f"schedule: {intake.excerpt(word)} is not a turn of one of the {len(self.threads)} threads",
                     "a turn is written thread*accesses, such as 0*12",
                 )
-            found.append((int(thread), int(count)))
+            found.append((who, times))
         return found
 
     def stepping(self, path: str | Path) -> list[str]:

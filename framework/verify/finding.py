@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from foliolab.framework.document import Count, Spread
 from foliolab.framework.verify.counterexample import Counterexample
 
 Verdict = Literal["held", "refuted", "undecided"]
@@ -30,5 +31,5 @@ class Finding:
     verdict: Verdict
     bound: str
     counterexample: Counterexample | None = None
-    states: int = 0
-    seconds: float = 0.0
+    states: Count = 0
+    seconds: Spread = 0.0

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from foliolab.framework import intake
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.verify.version import verifier_digest, version_text
@@ -189,14 +190,13 @@ class Ledger:
         if shipped and not found:
             source = source_digest(scheme)
             found = [one for one in shipped if one.source and one.source == source]
-        here = origin(scheme) if own else ""
-        return found + [one for one in own if one.digest == digest and one.origin == here]
+        return found + [one for one in own if one.digest == digest]
 
 
 def origin(scheme: Scheme) -> str:
     """The files, outside of the framework, that a policy's text stands in.
 
-    Two checkouts or two plugins may hold the same text under the same name. Each shows only its own verdicts.
+    By them, verdicts on an earlier text of the same files are found. Verdicts on the same text hold wherever it lies.
     """
     from foliolab.framework.engine.policytree import policy_tree
 
@@ -311,17 +311,20 @@ def load(path: str | os.PathLike[str]) -> list[TextRecord]:
     Raises:
         ResultFileError: the file does not exist, or does not hold records.
     """
+    text = intake.read(path, "file of findings")
     try:
-        data = json.loads(Path(path).read_bytes())
+        data = json.loads(text)
         schema = data["schema"]
-        if isinstance(schema, int) and schema > SCHEMA:
+        if not isinstance(schema, int):
+            raise TypeError(f"schema {intake.excerpt(str(schema))} is no number")
+        if schema > SCHEMA:
             raise ResultFileError(f"the findings {path} are of schema {schema}, this FolioLab reads up to {SCHEMA}")
+        if not isinstance(data["records"], list):
+            raise TypeError("records are no list")
         return [_record(one) for one in data["records"]]
-    except OSError as fault:
-        raise ResultFileError(f"the findings {path} cannot be read: {fault.strerror or fault}") from fault
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise ResultFileError(
-            f"the findings {path} are damaged: {type(fault).__name__}: {fault}",
+            f"the findings {path} are damaged: {type(fault).__name__}: {intake.excerpt(str(fault))}",
             "delete the file; `foliolab verify` makes it anew",
         ) from fault
 
@@ -331,5 +334,8 @@ def _record(data: dict[str, Any]) -> TextRecord:
     for one in verdicts:
         if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in vars(one).values()):
             raise ValueError(f"{one.claim!r} is {one.verdict!r}")
-    others = {name: str(data.get(name, "")) for name in ("source", "origin", "parameters")}
-    return TextRecord(str(data["policy"]), str(data["digest"]), verdicts, **others)
+    names = [data["policy"], data["digest"], *(data.get(name, "") for name in ("source", "origin", "parameters"))]
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("a name is no text")
+    policy, digest, source, origin, parameters = names
+    return TextRecord(policy, digest, verdicts, source, origin, parameters)

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.document import Document
+from foliolab.framework.document import Document, Spread
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.host import HostInfo, describe_host
@@ -28,7 +28,7 @@ from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.version import verifier_digest
 
-GRACE: Final = 5.0
+GRACE: Final = 3.0
 """Seconds after the end of its budget at which an attack is killed."""
 AT_ONCE: Final = 0.25
 """Grace after Ctrl-C, in seconds; leaves 0.25 s for the report."""
@@ -56,7 +56,7 @@ class Verification(Document, frozen=True, kw_only=True):
     claims: list[str]
     findings: list[Finding]
     interrupted: bool
-    seconds: float
+    seconds: Spread
     started: str
     command: str = ""
     verifier: str = ""
@@ -101,9 +101,20 @@ class Verdicts(Document, frozen=True, kw_only=True):
     complete: bool = True
     task: str = ""
 
+    def check(self) -> None:
+        """Refuse counterexamples that `Counterexample.check` refuses."""
+        for finding in (finding for one in self.verifications for finding in one.findings):
+            if finding.counterexample is not None:
+                finding.counterexample.check()
+
     @property
     def refuted(self) -> bool:
         return any(finding.verdict == "refuted" for one in self.verifications for finding in one.findings)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether no attack decides some claim."""
+        return any(one.verdict(claim) == "undecided" for one in self.verifications for claim in (*one.claims, OWED))
 
     @property
     def interrupted(self) -> bool:
@@ -164,6 +175,9 @@ def verify(
 
     Returns:
         the findings; a claim is undecided by an attack that failed or ran out of time.
+
+    Raises:
+        PluginError: the policy's text has what no execution allows.
     """
     began, started, judge, digest = time.monotonic(), now(), verifier_digest(), policy_digest(scheme)
 

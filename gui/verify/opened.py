@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from foliolab.framework import intake
+
 if TYPE_CHECKING:
     from foliolab.framework.verify.verifier import Verification
     from foliolab.gui.window.library import Library
@@ -18,10 +20,9 @@ _EXAMPLE: Final = (b'"law"', b'"policy"', b'"shape"')
 
 def kind_of(path: Path) -> Literal["", "verdicts", "example"]:
     """The kind of a file, by its beginning; empty for other files."""
-    if path.suffix != ".json" or not path.is_file():
+    if path.suffix != ".json":
         return ""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
+    head = intake.head(path, HEAD)
     if _VERDICTS in head:
         return "verdicts"
     return "example" if all(name in head for name in _EXAMPLE) else ""

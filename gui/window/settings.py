@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from foliolab.framework import intake
+
 SCHEMA: Final = 1
 VERSION: Final = "schema"
 Migration = Callable[[QSettings], None]
@@ -42,11 +44,9 @@ class Settings:
         return str(self._store.value(key, default))
 
     def number(self, key: str, default: int = 0) -> int:
-        """An integer; the default if the stored value is not a number."""
-        try:
-            return int(str(self._store.value(key, default)))
-        except ValueError:
-            return default
+        """An integer of 32 bits, as Qt takes them; the default if the stored value is none."""
+        found = intake.number(str(self._store.value(key, default)).strip())
+        return found if found is not None and abs(found) < 1 << 31 else default
 
     def flag(self, key: str, default: bool = False) -> bool:
         return self.text(key, "true" if default else "false").lower() == "true"

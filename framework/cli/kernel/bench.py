@@ -33,7 +33,9 @@ Rounds = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How oft
 Children = Annotated[
     int | None, typer.Option(min=1, max=MOST_CHILDREN, metavar="N", help="Children of anon-cow. [one per CPU]")
 ]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the order and of random words.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=_common.MOST_SEED, metavar="N", help="Seed of the order and of random words.")
+]
 Model = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Put the times of this `foliolab compare --json` file beside.")
 ]

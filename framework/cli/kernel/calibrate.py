@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foliolab.framework import intake
 from foliolab.framework.cli import _common
 from foliolab.framework.cli.kernel import _measuring
 from foliolab.framework.errors import ResultFileError, UsageError
@@ -36,7 +37,7 @@ Own = Annotated[
         "--policy", metavar="POLICY", help="The policy that the benchmarked kernel has. [the one that says so]"
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the resampling.")]
+Seed = Annotated[int, typer.Option(min=0, max=_common.MOST_SEED, metavar="N", help="Seed of the resampling.")]
 
 
 def run(
@@ -67,7 +68,8 @@ def run(
         if not result.complete:
             _common.say(f"`{result.command}` was interrupted: what it lacks is not calibrated")
     reuses = "reuse" in scheme.capabilities
-    made = calibration.calibrate(measured, modelled, scheme.name, dict(scheme.values), reuses, seed)
+    with intake.named(model or bench or target):
+        made = calibration.calibrate(measured, modelled, scheme.name, dict(scheme.values), reuses, seed)
     made.save(target)
     if given is None:
         kept.unlink(missing_ok=True)

@@ -25,7 +25,9 @@ MISMATCH = 1
 MUTANT_ORDERS = (2, 3, 4, 9)
 
 Scenarios = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Number of random scenarios.")]
-Seed = Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the first scenario; the others follow.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=_common.MOST_SEED, metavar="S", help="Seed of the first scenario; the others follow.")
+]
 Orders = Annotated[str, typer.Option(metavar="LIST", help="Orders of the folios, such as 0,2-4,9.")]
 Steps = Annotated[int, typer.Option(min=2, max=500, metavar="N", help="Most steps of a random scenario.")]
 Exhaustive = Annotated[
@@ -120,6 +122,7 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
     from dataclasses import replace
 
     from foliolab.framework.kernel import needs, probe, settings
+    from foliolab.framework.report import kernelcheck
 
     messages = []
     actions = set(mix.actions) | ({"pageout"} if probe.capability("swap").available else set())
@@ -129,7 +132,11 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
             messages.append(f"without {name}: {found.reason}")
             actions -= {*needing}
     if why := needs.hidden():
-        messages.append(f"no page frame numbers ({why}); the witnesses are bit 56, faults and nr_anon")
+        witnesses = "bit 56 and faults" if needs.fixed() else "bit 56, faults and nr_anon"
+        messages.append(f"no page frame numbers ({why}); the witnesses are {witnesses}")
+        if needs.fixed():
+            messages.append(f"{kernelcheck.UNCOUNTED}; without the step cold, which only that number shows")
+            actions -= {"cold"}
     known = {0, *((kib // 4).bit_length() - 1 for kib in settings.sizes())}
     orders = tuple(order for order in mix.orders if order in known)
     if why := needs.fixed():

@@ -100,9 +100,8 @@ def matrix(result: Result, rows: Sequence[Row], remarks: Sequence[str] = ()) -> 
         remarks: what else is known about the policies.
     """
     baseline = next((row.policy for row in rows if row.verdict == "baseline"), result.config.baseline)
-    found = Matrix(
-        result, baseline, tuple(result.config.policies), tuple(result.config.workloads), remarks=tuple(remarks)
-    )
+    policies, workloads = (tuple(dict.fromkeys(one)) for one in (result.config.policies, result.config.workloads))
+    found = Matrix(result, baseline, policies, workloads, remarks=tuple(remarks))
     own: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         own.setdefault((row.policy, row.workload), []).append(row)

@@ -1,0 +1,100 @@
+"""How a file comes in: read once, up to a size, and refused in one sentence that names it.
+
+Everything that reads a file which somebody else may have written reads its bytes here. `document` has the types that
+bound what a JSON file may say. This module imports neither numpy nor msgspec, because listings use it at their start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from foliolab.framework.errors import FolioLabError, ResultFileError
+
+MOST_BYTES: Final = 256 << 20
+"""The largest file that is read as a whole, unless its reader says less."""
+LARGEST: Final = (1 << 63) - 1
+"""The largest integer that a file may have."""
+MOST_DIGITS: Final = len(str(LARGEST))
+_SHOWN: Final = 60
+
+
+def read(
+    path: str | os.PathLike[str],
+    what: str,
+    hint: str = "",
+    most: int = MOST_BYTES,
+    error: type[FolioLabError] = ResultFileError,
+) -> bytes:
+    """The bytes of a file, which is opened once, so that it may be a pipe.
+
+    Args:
+        what: such a file in messages, such as `counterexample`.
+        hint: what to do where there is no such file.
+        most: bytes that such a file has at most.
+        error: the class of the error.
+
+    Raises:
+        FolioLabError: there is no such file, it cannot be read, or it is larger.
+    """
+    name = os.fspath(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(most + 1)
+    except FileNotFoundError as fault:
+        raise error(f"there is no {what} {name}", hint) from fault
+    except (OSError, ValueError) as fault:  # ValueError: a name with a zero byte
+        why = getattr(fault, "strerror", None) or fault
+        raise error(f"the {what} {name} cannot be read: {why}", "check its path and permissions") from fault
+    if len(data) > most:
+        raise error(f"{name} is larger than {size_text(most)}, too large for a {what}", "check its path")
+    return data
+
+
+def size_text(nbytes: int) -> str:
+    """A limit in messages, such as 64 KiB."""
+    return f"{nbytes >> 20} MiB" if nbytes >= 1 << 20 else f"{nbytes >> 10} KiB"
+
+
+def head(path: str | os.PathLike[str], nbytes: int) -> bytes:
+    """The first bytes of a regular file, by which its kind is told; empty if it cannot be read."""
+    try:
+        if not os.path.isfile(path):
+            return b""
+        with Path(path).open("rb") as file:
+            return file.read(nbytes)
+    except (OSError, ValueError):
+        return b""
+
+
+def number(text: str) -> int | None:
+    """The whole number that a text writes; None if it is none, or has more than 64 bits."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > MOST_DIGITS or int(digits) > LARGEST:
+        return None
+    return int(text)
+
+
+def excerpt(text: str) -> str:
+    """A text of a file for a message: in quotes, without control characters, and shortened."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def plain(text: str) -> str:
+    """A text of a file for a message, as it is if it is short and printable; else its excerpt."""
+    return text if len(text) <= _SHOWN and text.isprintable() else excerpt(text)
+
+
+@contextmanager
+def named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let every error of the block name the file that it comes from."""
+    name = os.fspath(path)
+    try:
+        yield
+    except FolioLabError as fault:
+        if name not in fault.what:
+            fault.what = f"{name}: {fault.what}"
+        raise
