@@ -69,8 +69,9 @@ class Target:
         """
         if bool(self.command) == bool(self.pid):
             raise UsageError("there is nothing to record", "name --pid PID, or a command after --")
-        if self.seconds < 0:
-            raise UsageError(f"--seconds {self.seconds:g} is negative", "choose --seconds from 0 up")
+        if not self.seconds >= 0:
+            what = "negative" if self.seconds < 0 else "no number"
+            raise UsageError(f"--seconds {self.seconds:g} is {what}", "choose --seconds from 0 up")
         if self.command and shutil.which(self.command[0]) is None:
             raise UsageError(f"there is no command {self.command[0]!r}", "check its name, and $PATH")
         if self.pid and not (PROC / str(self.pid)).exists():

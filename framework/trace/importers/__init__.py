@@ -127,11 +127,13 @@ def target(path: Path) -> Path:
         UsageError: the text comes from a pipe, which has no place of its own.
     """
     try:
-        piped = not stat.S_ISREG(path.stat().st_mode)
+        mode = path.stat().st_mode
+        piped = not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
     except OSError:
-        piped = False  # `convert` says what is wrong with it
+        piped = False
     if piped:
         raise UsageError(f"{path} is not a file, so the trace has no name", "name one after -o")
+    # what else is wrong with it, `convert` says
     return path.with_name(path.name + ".folio")
 
 
