@@ -285,7 +285,10 @@ class _Parser:
         views = steps * pages * self.processes * max(len(self.policies), 1)
         if steps > MAX_ITEMS or views > MAX_VIEWS or self.touched > MAX_TOUCHED:
             words.refuse(
-                f"{steps:,} steps of {self.processes} processes on {pages:,} pages are too many", "use fewer", column
+                f"{steps:,} steps of {self.processes} processes on {pages:,} pages, for {max(len(self.policies), 1)} "
+                "policies, are too many",
+                "use fewer",
+                column,
             )
 
     def operand(self, words: _Words, operand: Operand, values: dict[str, Any], at: dict[str, int]) -> None:
