@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     NOTHING_MEASURED = 3
     PLUGIN_FAILED = 4
+    UNDECIDED = 5
 
 
 class FolioLabError(Exception):

@@ -23,6 +23,7 @@ from foliolab.gui.main_window import Window
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Themes
+from foliolab.gui.window.unpickling import refuse_pickles
 from foliolab.gui.window.workspace import Workspace
 
 NO_WINDOW: Final = 3
@@ -42,6 +43,7 @@ def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
     Returns:
         the exit code.
     """
+    refuse_pickles()
     qInstallMessageHandler(_on_qt_message)
     application = QApplication([sys.argv[0]])
     application.setApplicationName("FolioLab")
@@ -65,6 +67,7 @@ def start(files: Sequence[Path], plugins: Sequence[Path]) -> int:
 
 def make(application: QApplication, plugins: Sequence[str] = (), settings: Settings | None = None) -> Window:
     """Make the window with all workspaces, without showing it."""
+    refuse_pickles()
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
     kept = [path for path in settings.texts("window/policies") if os.path.isfile(path)]

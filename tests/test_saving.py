@@ -9,11 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import ExitCode, NotWritten
+from foliolab.framework.results import provenance
+from foliolab.framework.results.result import Cell, Config, Result
 from foliolab.framework.results.saving import Saving, is_complete
+from foliolab.framework.testing.verdict import Files
 from foliolab.framework.verify.verifier import Verdicts
 
 
@@ -108,5 +112,25 @@ def test_a_killed_writers_file_is_removed_by_the_next_one(tmp_path: Path) -> Non
 
 def test_no_name_is_too_odd(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xe4\xf6.json"))
-    Saving(path).final(verdicts("one", True).save, True)
-    assert json.loads(path.read_bytes())["command"] == "one"
+    Saving(path).final(verdicts(f"foliolab verify --json {path}", True).save, True)
+    assert json.loads(path.read_bytes())["command"].isprintable() and is_complete(path)
+
+
+def result(workload: str) -> Result:
+    config = Config(policies=["a"], policy_parameters={"a": {}}, baseline="a", workloads=[workload], sizes=[64],
+                    memory=1 << 20, repeats=1, seed=1, quick=False)  # fmt: skip
+    cell = Cell(workload=workload, size_kib=64, policy="a", samples=[1.0])
+    return Result(complete=True, command="", **provenance.origin(provenance.now()), config=config, cells=[cell])
+
+
+def test_pytests_report_is_written_after_every_test(tmp_path: Path) -> None:
+    found = [result(name) for name in ("munmap", "fork")]
+    files = Files(tmp_path / "out")
+    files.partial([msgspec.json.encode(found[0]).decode()])
+    path = tmp_path / "out" / "seed1.json"
+    assert not is_complete(path) and len(Result.load(path).cells) == 1
+    assert files.final(found, True) == [path, path.with_suffix(".csv")]
+    assert is_complete(path) and len(Result.load(path).cells) == 2
+    beside = tmp_path / "out" / "seed1.partial.json"
+    assert Files(tmp_path / "out").final(found[:1], False) == [beside, beside.with_suffix(".csv")]
+    assert is_complete(path) and not is_complete(beside)

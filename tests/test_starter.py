@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework.cli import new
 from foliolab.framework.errors import UsageError
 from foliolab.framework.plugins import registry as room
 from foliolab.framework.plugins import starter
@@ -140,3 +141,19 @@ def test_a_single_file(tmp_path: Path) -> None:
     done = foliolab("new", "policy", "my-idea", "--file", folder=tmp_path)
     assert done.returncode == 0 and "foliolab check --plugin my_idea.py" in done.stdout
     assert (tmp_path / "my_idea.py").read_text() == starter.text("my-idea")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "file"),
+    [
+        ("policy", "mm-id", False), ("policy", "mm-id", True), ("workload", "munmap", False),
+        ("pattern", "last-child", False),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_taken_is_refused_with_its_owner(
+    kind: str, name: str, file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=rf"there is a {kind} {name} already, of foliolab "):
+        new.run(kind, name, file=file)
+    assert not list(tmp_path.iterdir())

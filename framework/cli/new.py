@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from foliolab.framework.cli import _common
 from foliolab.framework.errors import UsageError
+
+OFFERED: Final = {"policy": "policies", "workload": "workloads", "pattern": "patterns", "reader": "trace_readers"}
+"""Where the registry has what each kind of package offers."""
 
 
 def run(
@@ -24,6 +27,7 @@ def run(
     ] = False,
 ) -> None:
     """Create a package."""
+    _refuse_taken(kind, name)
     from foliolab.framework.plugins import starter
     from foliolab.framework.plugins.starter import package
 
@@ -37,3 +41,20 @@ def run(
     for path in package.write(kind, name, target):
         _common.put(f"written: {path}\n")
     _common.put(f"next: pip install -e {shlex.quote(str(target))}'[test]' && pytest {shlex.quote(str(target))}\n")
+
+
+def _refuse_taken(kind: str, name: str) -> None:
+    """Refuse a name under which an installed plugin, or one of the user's folder, already offers the same kind.
+
+    Raises:
+        UsageError: the name is taken; names the owner.
+    """
+    found = _common.registry(None)
+    attribute = {"policy": "policies", "workload": "workloads", "pattern": "patterns", "reader": "trace_readers"}.get(
+        kind
+    )
+    for plugin in found.plugins if attribute else ():
+        if name in plugin.offers[attribute or ""]:
+            raise UsageError(
+                f"there is a {kind} {name} already, of {plugin.source} ({plugin.name})", "choose another name"
+            )

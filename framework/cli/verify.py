@@ -3,7 +3,7 @@
 Four attacks run side by side: all interleavings of a few threads, random operations against the page tables, the
 solver over free MM IDs and counts, and the declared widths of fields. Each claim of the policy is held, refuted or
 undecided. A refuted claim comes with a counterexample, which `foliolab step` walks through.
-Exit codes: 0 nothing is refuted, 1 something is, 130 interrupted.
+Exit codes: 0 every claim is held, 1 one is refuted, 5 none is refuted but one is undecided, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.attack import Attack, Budget, Progress
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.finding import Finding
-    from foliolab.framework.verify.verifier import Verification
+    from foliolab.framework.verify.verifier import Verdicts, Verification
 
 FOLDER: Final = Path("counterexamples")
 SECONDS: Final = 60.0
@@ -47,6 +47,8 @@ Jobs = Annotated[
     typer.Option(min=0, metavar="N", help="0: attacks run one after the other, in this process; else side by side."),
 ]
 Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all verdicts and counterexamples.")]
+Sarif = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as SARIF 2.1.0.")]
+Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JUnit XML.")]
 Findings = Annotated[
     Path | None,
     typer.Option("--save-findings", metavar="FILE", help="Write verdicts to ship with policies."),
@@ -64,18 +66,22 @@ def run(  # noqa: PLR0913  (one parameter per option)
     jobs: Jobs = 1,
     output: _common.Examples = FOLDER,
     json: Json = None,
+    sarif: Sarif = None,
+    junit: Junit = None,
     save_findings: Findings = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
     """Attack policies, and write counterexamples."""
-    for path in (json, save_findings):
+    for path in (json, sarif, junit, save_findings):
         _common.writable(path)
     found = _common.registry(plugin, strict)
     schemes = _schemes(found, policies, every, plugin)
     _common.warn(found)
+    from foliolab.framework.plugins.declaration import location_of
     from foliolab.framework.plugins.selection import parse_memory, split
     from foliolab.framework.report import verify as report
+    from foliolab.framework.report import verify_files
     from foliolab.framework.report.pages.terminal import TerminalPage
     from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify import attacks as known
@@ -90,6 +96,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     command = _common.typed()
     saving, findings = Saving(json, share=1), Saving(save_findings, always_beside=True, share=1)
     done: list[Verification] = []
+    entries: list[verify_files.Entry] = []
 
     def save_records(path: Path) -> None:
         ledger.save(map(ledger.shipped_record, done, schemes), path)
@@ -102,7 +109,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
         done.append(verification)
         saving.partial(lambda: Verdicts(verifications=done, command=command, complete=False))
         findings.partly(save_records)
-        report.render(verification, _shown(scheme, verification, examples), page)
+        shown = _shown(scheme, verification, examples)
+        entries.append((verification, shown, location_of(scheme.policy)))
+        report.render(verification, shown, page)
+        verify_files.write(entries, {"sarif": sarif, "junit": junit})
         page.line()
         if verification.interrupted:
             break
@@ -113,10 +123,15 @@ def run(  # noqa: PLR0913  (one parameter per option)
     _common.tell(findings.final(save_records, not together.interrupted))
     saving.check()
     findings.check()
-    if together.interrupted:
-        raise typer.Exit(_common.INTERRUPTED)
-    if together.refuted:
-        raise typer.Exit(ExitCode.COMPARISON_FAILED)
+    raise typer.Exit(_code(together))
+
+
+def _code(found: Verdicts) -> int:
+    if found.interrupted:
+        return _common.INTERRUPTED
+    if found.refuted:
+        return ExitCode.COMPARISON_FAILED
+    return ExitCode.UNDECIDED if found.undecided else ExitCode.GOOD
 
 
 def _schemes(found: Registry, written: list[str] | None, every: bool, plugin: list[Path] | None) -> list[Scheme]:

@@ -14,6 +14,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
+from foliolab.framework.engine.policytext import OWN
 from foliolab.framework.engine.policytree import LEAVES, policy_tree
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
@@ -22,6 +23,7 @@ from foliolab.framework.machine.layout import PMD_ORDER, Layouts
 from foliolab.framework.machine.memory import Memory, allocate
 from foliolab.framework.machine.pointers import Folio, Page, Pointer, Zone
 from foliolab.framework.machine.primitives import PAGE_SIZE
+from foliolab.framework.machine.widths import keep_to_64_bits
 
 Execution = Literal["interpreted", "native"]
 Function = Callable[..., Any]
@@ -85,10 +87,12 @@ class Map:
 
 @cache
 def policy_entries(scheme: Scheme) -> tuple[Function, ...]:
-    """The policy's entries (`calls.ENTRIES`), interpreted; they may write the policy's own fields only."""
+    """The policy's entries (`calls.ENTRIES`), interpreted; they write own fields only, in 64 bits."""
     names = {hook: name for name, hook in scheme.policy.hooks.given().items()}
 
     def restrict(function: Any, twin: Any) -> Any:
+        if not function.__module__.startswith(OWN):
+            keep_to_64_bits(function, twin)
         if function in names:
             return guarded(scheme, names[function], twin)
         return unguarded(twin) if function in WRITERS else twin

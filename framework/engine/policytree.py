@@ -11,6 +11,7 @@ from typing import Final
 from foliolab.framework.contract.hooks import takes_vpn
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, hooks
+from foliolab.framework.engine.policytext import check_text
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.primitives import PRIMITIVES
 
@@ -19,12 +20,18 @@ LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
 
 @cache
 def policy_tree(scheme: Scheme) -> CallTree:
-    """Everything that the policy's entries (`calls.ENTRIES`) reach, with the policy's hooks instead of the stubs."""
+    """Everything that the policy's entries (`calls.ENTRIES`) reach, with the policy's hooks instead of the stubs.
+
+    Raises:
+        PluginError: the text has what no execution allows (see `policytext`), or needs what it cannot have.
+    """
     given = scheme.policy.hooks.given()
     put = hooks.defaults(frozenset(f.name for f in scheme.fields))
     put |= {hooks.stub(name, takes_vpn(name, hook)): hook for name, hook in given.items()}
     put |= dict(scheme.policy.replace)
-    return CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
+    tree = CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
+    check_text(tree, scheme)
+    return tree
 
 
 def _declared(scheme: Scheme) -> bytes:
@@ -38,28 +45,29 @@ def _declared(scheme: Scheme) -> bytes:
 
 @cache
 def policy_digest(scheme: Scheme) -> str:
-    """A digest of a policy's declaration and compiled text; comments and file names do not count.
+    """A digest of a policy's declaration and compiled text; comments and the names of files and packages do not count.
 
     Compiled text differs between versions of Python, and so does the digest.
     """
     tree = policy_tree(scheme)
     whole = hashlib.sha256(_declared(scheme))
     for entry in calls.ENTRIES:
-        whole.update(tree.digest(entry).encode())
+        whole.update(tree.text_digest(entry).encode())
     return whole.hexdigest()[:16]
 
 
 def source_digest(scheme: Scheme) -> str:
     """A digest of a policy's declaration and source files, the same for every version of Python.
 
-    Every change of a file counts, also of a comment. The files may be newer than the code that runs. If a file cannot
-    be read, the digest is empty.
+    Every change of a file counts, also of a comment, but not its name. The files may be newer than the code that
+    runs. If a file cannot be read, the digest is empty.
     """
     modules = {function.__module__ for function in policy_tree(scheme).needs}
     whole = hashlib.sha256(_declared(scheme))
-    for name in sorted(modules):
-        try:
-            whole.update(name.encode() + Path(sys.modules[name].__file__ or "").read_bytes())
-        except (OSError, KeyError, AttributeError):
-            return ""
+    try:
+        texts = {hashlib.sha256(Path(sys.modules[name].__file__ or "").read_bytes()).digest() for name in modules}
+    except (OSError, KeyError, AttributeError):
+        return ""
+    for text in sorted(texts):
+        whole.update(text)
     return whole.hexdigest()[:16]

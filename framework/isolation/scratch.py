@@ -56,12 +56,18 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
 
 def remove_abandoned(parent: Path) -> None:
     """Remove the folders that killed processes of this user left behind."""
+    for path in abandoned(parent):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def abandoned(parent: Path) -> Iterator[Path]:
+    """The folders that killed processes of this user left behind; each is locked until the next is asked for."""
     with suppress(OSError):
         for entry in os.scandir(parent):
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False) and _own(entry.path):
                 lock = _locked(Path(entry.path))
                 if lock is not None:
-                    shutil.rmtree(entry.path, ignore_errors=True)
+                    yield Path(entry.path)
                     os.close(lock)
 
 

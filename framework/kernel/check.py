@@ -22,7 +22,7 @@ from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.generate import Mix, all_scenarios, random_scenario, shrink
 from foliolab.framework.scenario.model import Model, unfit
-from foliolab.framework.scenario.record import Record
+from foliolab.framework.scenario.record import UNCOUNTED, Record
 from foliolab.framework.scenario.syntax import Scenario
 
 SHRINK_ATTEMPTS: Final = 150
@@ -110,6 +110,7 @@ class Agreement:
         failed: messages of scenarios that could not be run on the kernel.
         disagreements: scenarios in which the two differ.
         hidden: page frame numbers were hidden (see `oracle`).
+        uncounted: the number of large folios was not compared, because other programs change it.
         complete: False if the check was interrupted.
     """
 
@@ -120,6 +121,7 @@ class Agreement:
     failed: list[str] = field(default_factory=list)
     disagreements: list[Disagreement] = field(default_factory=list)
     hidden: bool = False
+    uncounted: bool = False
     complete: bool = False
 
     @property
@@ -142,7 +144,12 @@ class Agreement:
             for key in zip(ours.large, ours.outcomes, theirs.outcomes, strict=True):
                 self.tally[key] = self.tally.get(key, 0) + 1
             pages = sum(len(view.frames) for view in ours.views.values())
-            aspects = ["presence", "bit 56", *(["population"] if theirs.hidden else ["kpagecount", "identity"])]
+            aspects = ["presence", "bit 56"]
+            if not theirs.hidden:
+                aspects += ["kpagecount", "identity"]
+            elif theirs.population != UNCOUNTED:
+                aspects += ["population"]
+            self.uncounted |= theirs.hidden and theirs.population == UNCOUNTED
             for aspect in aspects:
                 self.compared[aspect] = self.compared.get(aspect, 0) + pages
             if ours.answer:

@@ -10,7 +10,8 @@ did not get folios of its size, the attempt proves nothing. It is discarded and 
 ATTEMPTS times. An outcome that the policy does not predict is never a reason to repeat.
 
 Without CAP_SYS_ADMIN all PFNs read as 0: they are hidden. A copy and a reuse then look equal (`FAULTED`), and the
-number of large folios on the host (`nr_anon`) is the witness.
+number of large folios on the host (`nr_anon`) is the witness, if the THP settings are the scenario's own. Otherwise the
+memory of any program, the agent's own included, may be in large folios, and the number says nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from foliolab.framework.kernel import guards, pagemap, settings
 from foliolab.framework.kernel.processes import Launcher, Process, Tree
 from foliolab.framework.kernel.settings import Exclusive
 from foliolab.framework.scenario.model import default_byte
-from foliolab.framework.scenario.record import ABSENT, FAULTED, Record, View
+from foliolab.framework.scenario.record import ABSENT, FAULTED, UNCOUNTED, Record, View
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, ScenarioStep
 
@@ -66,6 +67,8 @@ class KernelRun:
         self.references: dict[str, tuple[str, int]] = {}
         """For each pin and pipe its process and its number in the agent."""
         self.zero_pfn = -1
+        self.controlled = thp is not None
+        """Whether no other program gets large folios of its sizes, so that their number on the host says something."""
         self.hidden = False
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
         self.nr_anon_before = self._nr_anon()
@@ -134,7 +137,7 @@ class KernelRun:
         record.views = self.views()
         record.hidden = self.hidden
         if self.hidden:
-            record.population = self.population()
+            record.population = self.population() if self.controlled else UNCOUNTED
         return record
 
     def _nr_anon(self) -> int:

@@ -251,7 +251,8 @@ class CallTree:
         if isinstance(value, type):
             return  # numba reports unsupported uses, with the line
         raise NativeBuildError(
-            f"{function.__qualname__} at {where(function)} reads the global {name!r}, a {type(value).__name__}",
+            f"{function.__qualname__} at {_line_of(function, name.partition('.')[0])} reads the global {name!r}, "
+            f"a {type(value).__name__}",
             "only functions and constants (int, bool, tuples of them) can be used; state belongs in fields",
         )
 
@@ -274,23 +275,28 @@ class CallTree:
             whole.update(self._own_digest(function))
         return whole.hexdigest()
 
+    def text_digest(self, root: Function) -> str:
+        """Like `digest`, but wherever the text lies: under another file's or package's name it is the same."""
+        reached = self.reached(root)
+        names = {function: f"{number} {function.__qualname__}" for number, function in enumerate(reached)}
+        whole = hashlib.sha256()
+        for function in reached:
+            whole.update(self._describe(function, names[function], names))
+        return whole.hexdigest()
+
     def _own_digest(self, function: FunctionType) -> bytes:
         if function not in self._digests:
-            needs = [
-                (name, (v.__module__, v.__qualname__) if isinstance(v, FunctionType) else repr(v))
-                for name, v in sorted(self.needs[function].items())
-            ]
-            text = repr(
-                (
-                    function.__module__,
-                    function.__qualname__,
-                    signature_of(function.__code__),
-                    function.__defaults__,
-                    needs,
-                )
-            )
-            self._digests[function] = hashlib.sha256(text.encode()).digest()
+            text = self._describe(function, f"{function.__module__} {function.__qualname__}", {})
+            self._digests[function] = hashlib.sha256(text).digest()
         return self._digests[function]
+
+    def _describe(self, function: FunctionType, name: str, names: Mapping[FunctionType, str]) -> bytes:
+        """A function's code and what it reads; functions by the names that are given, else by module and name."""
+        needs = [
+            (key, names.get(v, f"{v.__module__} {v.__qualname__}") if isinstance(v, FunctionType) else repr(v))
+            for key, v in sorted(self.needs[function].items())
+        ]
+        return repr((name, signature_of(function.__code__), function.__defaults__, needs)).encode()
 
     def copies(self, wrap: Callable[[FunctionType, FunctionType], Any]) -> dict[FunctionType, Any]:
         """A copy of every function that calls the copies; `wrap(function, copy)` is what callers see of it."""

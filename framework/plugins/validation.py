@@ -37,6 +37,7 @@ LARGEST_ORDER: Final = 18
 PMD_HOOKS: Final = ("new_anon_pmd", "add_pmd", "dup_pmd", "remove_pmd")
 """The hooks by which a policy learns that a PMD maps a folio."""
 RESERVED: Final = {"all"}
+_U64: Final = (1 << 64) - 1
 
 
 def line_of(function: object) -> str:
@@ -194,7 +195,10 @@ def _check_fields(claims: _Claims, fields: object) -> None:
         claims.need(numbers, f"field {stored.name}: page, offset or count is not a number in its range")
         kind = CTYPES.get(stored.ctype)
         fits = stored.init is None or kind is None or _whole(stored.init, kind.low, kind.high)
-        claims.need(fits, f"field {stored.name}: init is {stored.init!r}, which does not fit {stored.ctype}")
+        same = ""
+        if not fits and stored.ctype == "u64" and _whole(stored.init, 1, _U64):
+            same = f"; the same bits are {stored.init - _U64 - 1}"
+        claims.need(fits, f"field {stored.name}: init is {stored.init!r}, which does not fit {stored.ctype}{same}")
         claims.need(_all(stored.bits, Bits), f"field {stored.name}: its bits are not a tuple of Bits")
         replace(stored, page=0).at(64)  # raises for an unknown type or a misplaced offset
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from foliolab.framework.kernel.check import Agreement, Disagreement, Mutant
 
 SCHEMA: Final = 1
+UNCOUNTED: Final = (
+    "not compared: the number of large folios on the host (nr_anon): other programs change it, since the THP settings "
+    "cannot be this command's own"
+)
 SHOWN: Final = 3
 """Disagreements printed in full."""
 
@@ -60,8 +64,9 @@ def verdict(found: Agreement, policy: str, refuting: bool = False) -> str:
     if small:
         return f"Large folios agree; {small} scenarios disagree on order-0 folios without a known cause ({ran})."
     if found.hidden:
+        witnesses = "faults and bit 56" if found.uncounted else "faults, bit 56 and the number of large folios"
         return (
-            f"Nothing contradicts {policy}, as far as faults, bit 56 and the number of large folios can tell ({ran}); "
+            f"Nothing contradicts {policy}, as far as {witnesses} can tell ({ran}); "
             "as root each copy and each reuse is seen."
         )
     return f"Every outcome on a large folio is what {policy} predicts ({ran})."
@@ -86,6 +91,8 @@ def _classes(found: Agreement, out: Plain) -> None:
 def _aspects(found: Agreement, out: Plain) -> None:
     looked = ", ".join(f"{aspect} {number:,}" for aspect, number in found.compared.items())
     out.line(f"  also compared: {looked or 'nothing'}; attempts discarded and repeated: {found.discarded}", "quiet")
+    if found.uncounted:
+        out.line(f"  {UNCOUNTED}", "quiet")
 
 
 def _disagreement(one: Disagreement, out: Plain) -> None:
@@ -127,6 +134,7 @@ def data(found: Agreement, policy: str, kernel: str) -> dict[str, Any]:
         "kernel": kernel,
         "complete": found.complete,
         "hidden": found.hidden,
+        "not_compared": ["population"] if found.uncounted else [],
         "scenarios": found.scenarios,
         "discarded": found.discarded,
         "failed": found.failed,

@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from foliolab.framework import intake
 from foliolab.framework.document import Document
-from foliolab.framework.errors import FolioLabError, NotWritten
+from foliolab.framework.errors import FolioLabError, NotWritten, ResultFileError
 
 SHARE: Final = 0.05
 
@@ -118,7 +119,8 @@ def is_complete(path: Path) -> bool:
     try:
         if not path.is_file():
             return False
-        found = msgspec.json.decode(path.read_bytes(), type=_Completeness)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        data = intake.read(path, "result file", "", Document.MOST_BYTES)
+        found = msgspec.json.decode(data, type=_Completeness)
+    except (OSError, ResultFileError, msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         return False
     return found.complete and not any(one.interrupted for one in found.verifications)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from foliolab.framework.scenario.record import FAULTED, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, Record, View
 
 Aspect = Literal["outcome", "answer", "presence", "identity", "kpagecount", "bit 56", "population"]
 
@@ -51,7 +51,7 @@ def differences(model: Sequence[Record], kernel: Sequence[Record]) -> Iterator[D
                 ours.answer, theirs.answer,
             )  # fmt: skip
         yield from _views(number, ours, theirs)
-        if theirs.hidden and ours.population != theirs.population:
+        if theirs.hidden and theirs.population not in (UNCOUNTED, ours.population):
             what = f"large folios in use: model {ours.population}, kernel {theirs.population} (nr_anon)"
             yield Difference(number, "population", what)
 

@@ -63,6 +63,9 @@ class Verdict:
         return "false shared" if self.shared else "unsafe"
 
 
+UNCOUNTED: Final = -1
+
+
 @dataclass
 class Record:
     """One step and its effects.
@@ -76,7 +79,7 @@ class Record:
         verdicts: on the large folios, if they were asked for (runs of the engine only).
         causes: for each outcome, what else than ownership may have decided it (runs of the kernel only); "" if nothing
             is known.
-        population: large anonymous folios in use afterwards.
+        population: large anonymous folios in use afterwards; UNCOUNTED if other programs may have changed the count.
         hidden: whether the kernel hides page frame numbers. Then frames are 0, counts are unknown, and the outcome of
             a write that took a fault is `faulted`, for reused or copied.
     """

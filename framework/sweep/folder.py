@@ -58,9 +58,9 @@ class Folder:
         """
         again = "run the sweep again"
         try:
-            found = msgspec.json.decode(data, type=KINDS[task.words[0]])
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as fault:
-            raise ResultFileError(f"{task.name}: its result is damaged: {fault}", again) from fault
+            found = KINDS[task.words[0]].decode(data, "its result")
+        except ResultFileError as fault:
+            raise ResultFileError(f"{task.name}: {fault.what}", again) from fault
         if not _whole(found):
             raise ResultFileError(f"{task.name}: the run was interrupted", again)
         if path := task.changed():

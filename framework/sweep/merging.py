@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from foliolab.framework.document import Document
+from foliolab.framework.document import Document, write_atomically
 from foliolab.framework.errors import UsageError
 from foliolab.framework.replay.result import ReplayResult
 from foliolab.framework.results import statistics
@@ -104,10 +105,11 @@ def replay_rows(found: Replays) -> list[dict[str, Any]]:
 
 
 def parquet(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write rows as a Parquet file.
+    """Write rows as a Parquet file, atomically.
 
     Raises:
-        UsageError: pyarrow is not installed, or the file cannot be written.
+        UsageError: pyarrow is not installed.
+        NotWritten: the file cannot be written.
     """
     try:
         import pyarrow
@@ -115,7 +117,6 @@ def parquet(rows: list[dict[str, Any]], path: Path) -> None:
     except ImportError as fault:
         raise UsageError(f"Parquet needs pyarrow: {fault}", "pip install 'foliolab[parquet]'") from fault
 
-    try:
-        writer.write_table(pyarrow.Table.from_pylist(rows), path)
-    except OSError as fault:
-        raise UsageError(f"{path} cannot be written: {fault}", "choose another path") from fault
+    data = io.BytesIO()
+    writer.write_table(pyarrow.Table.from_pylist(rows), data)
+    write_atomically(path, data.getvalue())

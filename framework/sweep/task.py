@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from foliolab.framework.errors import FolioLabError
+from foliolab.framework.errors import ExitCode, FolioLabError
 from foliolab.framework.isolation import safepath
 from foliolab.framework.isolation.commands import kept
 from foliolab.framework.isolation.memory import oom_kills
@@ -130,7 +130,7 @@ def run(task: Task) -> Done:
         code, said = _command(kept(words), folder, task)
         if code == -signal.SIGKILL:
             raise TaskLost(f"{task.name}: it {ending(code, kills)}", "try fewer --workers")
-        if not path.is_file() or code not in (0, 1):
+        if not path.is_file() or code not in (ExitCode.GOOD, ExitCode.COMPARISON_FAILED, ExitCode.UNDECIDED):
             said = " ".join(said.split())[-SHOWN:]
             raise TaskFailed(f"{task.name}: {ending(code)}: {said or 'no message'}", _repeat(task))
         return Done(path.read_bytes(), time.monotonic() - began, f"{os.uname().nodename}:{os.getpid()}")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Verdict = Literal["passed", "failed", "undecided", "skipped"]
 ORDER: Final = 4
 """The order of the folios that workloads use."""
-PATIENCE: Final = 30.0
-"""Seconds that one workload may take, interpreted."""
+PATIENCE: Final = 10.0
+"""Seconds that one workload may take, interpreted; as long as the attacks, if they have more."""
 NATIVE: Final = 120.0
 """Seconds that native code may take, with its compilation."""
 CLAIM: Final = "claim "
@@ -155,7 +155,9 @@ def _workloads(subject: Subject) -> Outcome:
     from foliolab.framework.run.cases import Case, unfit
     from foliolab.framework.run.count import count
 
-    ran = 0
+    if why := _does_not_end(subject):
+        return Outcome("skipped", why)
+    ran, patience = 0, max(PATIENCE, subject.seconds)
     for workload in subject.installed().workloads.values():
         orders = [order for order in workload.orders if not unfit(workload, subject.scheme, order)]
         if not orders:
@@ -164,7 +166,7 @@ def _workloads(subject: Subject) -> Outcome:
         subject.say(f"workload {workload.name}")
         try:
             count(
-                Case(workload, Setting(order, max(workload.small, 2 << order), subject.seed)), subject.scheme, PATIENCE
+                Case(workload, Setting(order, max(workload.small, 2 << order), subject.seed)), subject.scheme, patience
             )
         except BeyondDeclared:
             continue
@@ -174,13 +176,19 @@ def _workloads(subject: Subject) -> Outcome:
     return Outcome("passed", f"{ran} workloads") if ran else Outcome("skipped", "no workload is for it")
 
 
+def _does_not_end(subject: Subject) -> str:
+    """Why nothing more is run: an attack found an operation that does not end. Empty if none was found."""
+    found = subject.verified.refuted if subject.verified is not None else []
+    endless = any(one.counterexample is not None and one.counterexample.law == "termination" for one in found)
+    return "the policy's functions do not end; correct that first" if endless else ""
+
+
 def _native(subject: Subject) -> Outcome:
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.testing.alike import difference
 
-    missing = native_missing()
-    if missing:
-        return Outcome("skipped", missing)
+    if why := native_missing() or _does_not_end(subject):
+        return Outcome("skipped", why)
     subject.say("compiling")
 
     def compare() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from foliolab.framework.contract.workload import Workload
     from foliolab.framework.engine.machine import Machine
     from foliolab.framework.testing.comparer import Comparer
+    from foliolab.framework.testing.verdict import Files
 
 RESULTS: Final = pytest.StashKey[list[str]]()
 """The results of a test's comparisons, as JSON."""
@@ -195,9 +197,22 @@ class _Gatherer:
         self.config = config
         self.texts: list[str] = []
         self.lines: list[str] = []
+        self._files: Files | None = None
+
+    @property
+    def files(self) -> Files:
+        """The files of --compare-report; made when they are needed, since pytest starts without this package."""
+        if self._files is None:
+            from foliolab.framework.testing.verdict import Files
+
+            self._files = Files(Path(self.config.getoption("foliolab_compare_report") or "."))
+        return self._files
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.texts += getattr(report, _CARRIED, ())
+        if more := getattr(report, _CARRIED, ()):
+            self.texts += more
+            if self.config.getoption("foliolab_compare_report"):
+                self.files.partial(self.texts)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -211,7 +226,7 @@ class _Gatherer:
             return
         from foliolab.framework.testing import verdict
 
-        found = verdict.judge(self.texts, self.config)
+        found = verdict.judge(self.texts, self.config, self.files, done)
         self.lines = found.lines
         for title, text in found.failures:
             self._fail(title, text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.results import comparison as rules
 from foliolab.framework.results.merge import merge
 from foliolab.framework.results.result import Result
+from foliolab.framework.results.saving import Saving, partial_path
 from foliolab.framework.testing.gates import Gates
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ class Verdict:
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
-def judge(texts: Sequence[str], config: pytest.Config) -> Verdict:
+def judge(texts: Sequence[str], config: pytest.Config, files: Files, complete: bool) -> Verdict:
     """Show and write all results.
 
     Args:
         texts: results as JSON.
         config: pytest's, with the options.
+        files: of --compare-report.
+        complete: whether all tests ran.
     """
     found = [msgspec.json.decode(text, type=Result) for text in texts]
     if not found:
@@ -49,7 +53,7 @@ def judge(texts: Sequence[str], config: pytest.Config) -> Verdict:
     folder = config.getoption("foliolab_compare_report")
     if folder:
         try:
-            verdict.lines += [f"written: {path}" for path in _write(found, Path(folder))]
+            verdict.lines += [f"written: {path}" for path in files.final(found, complete)]
         except (FolioLabError, OSError) as fault:
             verdict.failures.append(("report", f"--compare-report {folder}: {fault}"))
     return verdict
@@ -72,15 +76,47 @@ def _table(rows: Sequence[tuple[int, rules.Row]]) -> list[str]:
     return ["  ".join(line[one].ljust(widths[one]) for one in columns).rstrip() for line in [heading, *cells]]
 
 
-def _write(found: Sequence[Result], folder: Path) -> list[Path]:
-    from foliolab.framework.report.comparison import csvfile
+class Files:
+    """The files of --compare-report: for each seed the merged result, written after every test, and its table."""
 
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for seed in sorted({one.config.seed for one in found}):
-        whole = merge([one for one in found if one.config.seed == seed], "pytest")
-        path = folder / f"seed{seed}.json"
-        whole.save(path)
-        csvfile.write(rules.compare(whole), path.with_suffix(".csv"))
-        written += [path, path.with_suffix(".csv")]
-    return written
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._savings: dict[int, Saving] = {}
+
+    def partial(self, texts: Sequence[str]) -> None:
+        """Write the results so far, as incomplete ones; `final` says what cannot be written."""
+        with suppress(OSError, FolioLabError):
+            for whole in self._merged([msgspec.json.decode(text, type=Result) for text in texts]):
+                incomplete = msgspec.structs.replace(whole, complete=False)
+                self._savings[whole.config.seed].partial(lambda: incomplete)  # noqa: B023
+
+    def final(self, found: Sequence[Result], complete: bool) -> list[Path]:
+        """Write everything.
+
+        Raises:
+            FolioLabError: a file cannot be written.
+        """
+        from foliolab.framework.report.comparison import csvfile
+
+        written = []
+        for whole in self._merged(found):
+            saving, path = self._savings[whole.config.seed], self._path(whole.config.seed)
+            result = msgspec.structs.replace(whole, complete=complete and whole.complete)
+            stays = saving.final(result.save, result.complete)
+            saving.check()
+            table = path.with_suffix(".csv")
+            if stays:
+                path, table = partial_path(path), partial_path(table)
+            csvfile.write(rules.compare(result), table)
+            written += [path, table]
+        return written
+
+    def _path(self, seed: int) -> Path:
+        return self.folder / f"seed{seed}.json"
+
+    def _merged(self, found: Sequence[Result]) -> Iterator[Result]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for seed in sorted({one.config.seed for one in found}):
+            if seed not in self._savings:
+                self._savings[seed] = Saving(self._path(seed))
+            yield merge([one for one in found if one.config.seed == seed], "pytest")

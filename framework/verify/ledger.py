@@ -190,14 +190,13 @@ class Ledger:
         if shipped and not found:
             source = source_digest(scheme)
             found = [one for one in shipped if one.source and one.source == source]
-        here = origin(scheme) if own else ""
-        return found + [one for one in own if one.digest == digest and one.origin == here]
+        return found + [one for one in own if one.digest == digest]
 
 
 def origin(scheme: Scheme) -> str:
     """The files, outside of the framework, that a policy's text stands in.
 
-    Two checkouts or two plugins may hold the same text under the same name. Each shows only its own verdicts.
+    By them, verdicts on an earlier text of the same files are found. Verdicts on the same text hold wherever it lies.
     """
     from foliolab.framework.engine.policytree import policy_tree
 

@@ -28,7 +28,7 @@ from foliolab.framework.verify.finding import OWED, Finding, Verdict
 from foliolab.framework.verify.playback import confirm
 from foliolab.framework.verify.version import verifier_digest
 
-GRACE: Final = 5.0
+GRACE: Final = 3.0
 """Seconds after the end of its budget at which an attack is killed."""
 AT_ONCE: Final = 0.25
 """Grace after Ctrl-C, in seconds; leaves 0.25 s for the report."""
@@ -112,6 +112,11 @@ class Verdicts(Document, frozen=True, kw_only=True):
         return any(finding.verdict == "refuted" for one in self.verifications for finding in one.findings)
 
     @property
+    def undecided(self) -> bool:
+        """Whether no attack decides some claim."""
+        return any(one.verdict(claim) == "undecided" for one in self.verifications for claim in (*one.claims, OWED))
+
+    @property
     def interrupted(self) -> bool:
         return not self.complete or any(one.interrupted for one in self.verifications)
 
@@ -170,6 +175,9 @@ def verify(
 
     Returns:
         the findings; a claim is undecided by an attack that failed or ran out of time.
+
+    Raises:
+        PluginError: the policy's text has what no execution allows.
     """
     began, started, judge, digest = time.monotonic(), now(), verifier_digest(), policy_digest(scheme)
 

@@ -1,7 +1,7 @@
 """Ends a policy's function that does not return, and names the function.
 
-A function that accesses memory is ended after a number of accesses. A function that accesses none is ended after one
-second of CPU time. Neither limit depends on the load of the host.
+A function that accesses memory is ended after a number of accesses. A function that accesses none is ended after a
+quarter of a second of CPU time. Neither limit depends on the load of the host.
 
 A loop without accesses cannot be interrupted from within, because the interpreted engine only gains control at an
 access. A monitor thread therefore looks at every running operation several times a second, and raises `Stuck` in the
@@ -23,10 +23,10 @@ from foliolab.framework.errors import PluginError
 from foliolab.framework.machine.memory import Memory, Observer
 from foliolab.framework.machine.ref import Ref
 
-ACCESSES: Final = 100_000
+ACCESSES: Final = 30_000
 """Accesses that one call of a hook may do, beside `ACCESSES_A_PAGE` for each page of the largest folio."""
 ACCESSES_A_PAGE: Final = 200
-PATIENCE: Final = 1.0
+PATIENCE: Final = 0.25
 """Seconds of CPU time that a hook may use between two accesses."""
 TICK: Final = 0.2
 """Seconds between two looks of the monitor thread."""

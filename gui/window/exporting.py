@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import QPoint, QRect, QSize
+from PySide6.QtCore import QBuffer, QIODevice, QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QWidget
 
-from foliolab.framework.errors import ResultFileError, UsageError
+from foliolab.framework.document import write_atomically
+from foliolab.framework.errors import UsageError
 
 Row = Sequence[object]
 Table = Callable[[], tuple[Sequence[str], Sequence[Row]]]
@@ -78,59 +80,55 @@ def export(what: Exportable, path: Path) -> None:
 
     Raises:
         UsageError: `what` cannot be written in this format.
-        ResultFileError: the file cannot be written.
+        NotWritten: the file cannot be written.
     """
     if path.suffix not in what.forms:
         raise UsageError(f"{what.title} cannot be written as {path.suffix!r}", f"choose {', '.join(what.forms)}")
-    try:
-        with path.open("wb"):  # reports an error that Qt's writers hide
-            pass
-        if path.suffix == ".csv":
-            _write_table(what, path)
-        elif path.suffix == ".png":
-            _write_png(what, path)
-        else:
-            _write_svg(what, path)
-    except OSError as fault:
-        raise ResultFileError(
-            f"{path} cannot be written: {fault.strerror or fault}", "choose another folder"
-        ) from fault
+    made = {".csv": _table, ".png": _png}.get(path.suffix, _svg)
+    write_atomically(path, made(what))
 
 
-def _write_table(what: Exportable, path: Path) -> None:
+def _table(what: Exportable) -> bytes:
     assert what.table is not None
     headings, rows = what.table()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(headings)
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(headings)
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
-def _write_png(what: Exportable, path: Path) -> None:
+def _png(what: Exportable) -> bytes:
     assert what.picture is not None
     size = what.picture.size()
     picture = QPixmap(size * SCALE)
     picture.setDevicePixelRatio(SCALE)
     picture.fill(what.picture.palette().window().color())
     QWidget.render(what.picture, picture)  # QGraphicsView.render has another meaning
-    if not picture.save(str(path), "PNG"):
-        raise OSError(0, "the picture could not be written")
+    data = _opened()
+    picture.save(data, "PNG")
+    return bytes(data.data().data())
 
 
-def _write_svg(what: Exportable, path: Path) -> None:
-    widget = what.picture
+def _opened() -> QBuffer:
+    data = QBuffer()
+    data.open(QIODevice.OpenModeFlag.WriteOnly)
+    return data
+
+
+def _svg(what: Exportable) -> bytes:
+    widget, data = what.picture, _opened()
     assert widget is not None
     generator = QSvgGenerator()
-    generator.setFileName(str(path))
+    generator.setOutputDevice(data)
     generator.setSize(QSize(widget.width(), widget.height()))
     generator.setViewBox(QRect(0, 0, widget.width(), widget.height()))
     generator.setResolution(int(widget.logicalDpiX()))  # otherwise text and curves differ in scale
     generator.setTitle(what.title)
-    painter = QPainter()
-    if not painter.begin(generator):
-        raise OSError(0, "the drawing could not be written")
+    painter = QPainter(generator)
     try:
         painter.fillRect(widget.rect(), QColor(widget.palette().window().color()))
         QWidget.render(widget, painter, QPoint())
     finally:
         painter.end()
+    return bytes(data.data().data())

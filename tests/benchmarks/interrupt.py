@@ -50,6 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=3, help="runs of each command (3)")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs behind it without SIGINT
     for name, arguments in COMMANDS.items():
         pairs = [(_end(arguments), _start()) for _ in range(options.repeats)]
         ratio = statistics.median(end / start for end, start in pairs)

@@ -59,7 +59,7 @@ def compared(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`foliolab compare` measures what the kit makes."""
     make = kit.Make()
 
-    def run(request: RunRequest, progress: object) -> Any:
+    def run(request: RunRequest, progress: object, partial: object = None) -> Any:
         return make.model(request.workloads, {policy: make.RAW[policy] for policy in request.policies})
 
     monkeypatch.setattr(room, "compare_run", run)
@@ -171,7 +171,7 @@ def test_without_a_model_the_kernels_policy_is_measured_alone(
     asked: list[RunRequest] = []
     make = kit.Make()
 
-    def run(request: RunRequest, progress: object) -> Any:
+    def run(request: RunRequest, progress: object, partial: object = None) -> Any:
         asked.append(request)
         return make.model(request.workloads, {"mm-id": 11.0})
 
@@ -189,7 +189,7 @@ def test_without_any_file_the_kernel_is_measured_first(
 ) -> None:
     make, asked = kit.Make(), []
 
-    def run(request: bench.BenchRequest, progress: object) -> Any:
+    def run(request: bench.BenchRequest, progress: object, partial: object) -> Any:
         asked.append(request)
         return make.bench({"munmap": make.rest(20, 300)}, complete=complete)
 

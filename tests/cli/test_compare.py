@@ -26,7 +26,7 @@ def request_of(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """The request that `foliolab compare ARGUMENTS` would run."""
     seen: list[RunRequest] = []
 
-    def run(request: RunRequest, progress: object) -> None:
+    def run(request: RunRequest, progress: object, partial: object = None) -> None:
         seen.append(request)
         raise Asked
 
@@ -140,7 +140,7 @@ def test_more_memory_than_there_is_is_refused_with_both_figures(foliolab: Run, m
 def test_a_failed_plugin_is_named_and_the_others_run(
     foliolab: Run, plugins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(request: RunRequest, progress: object) -> None:
+    def run(request: RunRequest, progress: object, partial: object = None) -> None:
         raise Asked
 
     monkeypatch.setattr(room, "compare_run", run)

@@ -33,7 +33,7 @@ class Asked(Exception):
 def parsed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> RunRequest:
     """The request that the command line makes of a command."""
 
-    def run(request: RunRequest, progress: object) -> None:
+    def run(request: RunRequest, progress: object, partial: object = None) -> None:
         raise Asked(request)
 
     monkeypatch.setattr(supervise, "compare_run", run)
@@ -116,7 +116,7 @@ def test_one_policy_alone_is_measured_without_a_comparison() -> None:
 
 
 def test_each_process_loads_plugins_once(plugins: Any, tmp_path: Path, foliolab: Callable[..., Any]) -> None:
-    """A comparison has two processes: the command and its worker."""
+    """A comparison has two processes, the command and its worker; before, a process of its own tries a plugin."""
     count = tmp_path / "count"
     path = plugins.write_good(tmp_path)
     path.write_text(path.read_text() + f"\nwith open({str(count)!r}, 'a') as file:\n    file.write('x')\n")
@@ -125,4 +125,4 @@ def test_each_process_loads_plugins_once(plugins: Any, tmp_path: Path, foliolab:
         "--repeats", "1", "--execution", "interpreted", "--plugin", path,
     )  # fmt: skip
     assert done.code in (0, 1), done.err
-    assert len(count.read_text()) == 2
+    assert len(count.read_text()) == 3

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.errors import ExitCode
 from foliolab.framework.verify import attacks, ledger
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.counterexample import Counterexample
@@ -88,7 +89,7 @@ def test_what_holds(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     done = foliolab(
         "verify", "page-mapcount", "mm-id", "--jobs", "0", "--budget", "7", "--memory", "64M", "--seed", "5"
     )
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (ExitCode.UNDECIDED, "")
     assert [(one.memory, one.seed) for one in made.seen] == [(64 << 20, 5)] * 2
     assert made.seen[0].seconds == pytest.approx(7, abs=0.5)
     assert "maybe_mapped_shared never calls a folio exclusive that several MMs map" in done.out
@@ -96,6 +97,20 @@ def test_what_holds(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     assert "UNDECIDED: exact-for-two, page-mapcount, partial-mapping, pmd: no attack" in done.out
     assert "Policies and their claims" in done.out, "of several policies"
     assert not Path("counterexamples").exists()
+
+
+def test_a_claim_that_no_attack_decides_has_its_exit_code_and_files(
+    foliolab: Run, attack: Callable[..., MadeUp]
+) -> None:
+    claims = ("safe", "reuse", OWED, "exact-for-two", "page-mapcount", "partial-mapping", "pmd")
+    attack(*(finding(name, "held", "9") for name in claims))
+    files = ("--sarif", "v.sarif", "--junit", "v.xml")
+    assert foliolab("verify", "mm-id", "--jobs", "0", *files).code == ExitCode.GOOD
+    assert {one["kind"] for one in json.loads(Path("v.sarif").read_text())["runs"][0]["results"]} == {"pass"}
+    attack(*(finding(name, "held", "9") for name in claims[:-1]))
+    assert foliolab("verify", "mm-id", "--jobs", "0", *files).code == ExitCode.UNDECIDED
+    assert 'errors="1"' in Path("v.xml").read_text() and 'name="pmd"' in Path("v.xml").read_text()
+    assert foliolab("verify", "mm-id", "--junit", "no/such/file").code == ExitCode.USAGE
 
 
 def test_a_refuted_claim_comes_with_its_counterexample(
@@ -109,7 +124,7 @@ def test_a_refuted_claim_comes_with_its_counterexample(
     assert "✗ the law `safe` is broken: never called exclusive while several MMs map it" in done.out
     assert "fork parent=0 child=1" in done.out and "_mm_ids: id1 0 → 2, shared 0 → 1" in done.out
     assert "written to counterexamples/never-safe.json\n" in done.out
-    assert "foliolab step counterexamples/never-safe.json\n" in done.out
+    assert f"foliolab step counterexamples/never-safe.json --plugin {plugin}\n" in done.out
     written = Counterexample.load("counterexamples/never-safe.json")
     assert (written.plugin, written.threads) == (str(plugin), FORKED.threads)
     assert written.digest and written.command.startswith("foliolab verify --plugin")
@@ -158,7 +173,7 @@ def test_where_counterexamples_go(foliolab: Run, attack: Callable[..., MadeUp], 
 def test_what_no_run_of_the_engine_confirms_is_no_refutation(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     attack(REFUTED)
     done = foliolab("verify", "mm-id", "--jobs", "0")
-    assert done.code == 0
+    assert done.code == ExitCode.UNDECIDED
     assert "does not confirm" in done.out and "UNDECIDED" in done.out
 
 
@@ -173,7 +188,7 @@ def test_an_interrupted_run_says_what_it_knows(foliolab: Run, attack: Callable[.
 def test_a_matrix_of_all(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     attack(finding("safe", "held"))
     done = foliolab("verify", "--all", "--jobs", "0")
-    assert done.code == 0
+    assert done.code == ExitCode.UNDECIDED
     table = done.out[done.out.index("Policies and their claims") :]
     assert all(f"\n{name} " in table for name in ("page-mapcount", "mm-id", "exact"))
     assert "✓ held, ◐ partly, ? undecided, ✗ refuted; nothing: not claimed" in table
@@ -209,7 +224,7 @@ def test_a_broken_ledger_is_said_and_stops_nothing(foliolab: Run, tmp_path: Path
 def test_a_real_attack_finds_it(foliolab: Run, plugin: Path) -> None:
     done = foliolab("verify", "--plugin", plugin, "--attacks", "random", "--budget", "4")
     assert done.code == 1, done.out
-    assert foliolab("step", "counterexamples/never-safe.json", "--dump").code == 1
+    assert foliolab("step", "counterexamples/never-safe.json", "--plugin", plugin, "--dump").code == 1
 
 
 @pytest.mark.slow

@@ -24,7 +24,10 @@ REFUTED = {
     "no end, no access": ("    while True:\n        pass\n", "does not end"),
     "recursion": ("    return maybe_mapped_shared(folio)\n", "RecursionError: maximum recursion depth exceeded"),
     "an unknown field": ("    return load(folio._nowhere) != 0\n", "struct folio has no field '_nowhere'"),
-    "an exception": ("    raise ValueError('on purpose')\n", "ValueError: on purpose"),
+    "an exception": (
+        "    assert load(folio._shared) > 9, 'on purpose'\n    return True\n",
+        "AssertionError: on purpose",
+    ),
 }
 
 
@@ -49,7 +52,7 @@ def test_what_cannot_be_explored_is_one_sentence(foliolab: Run, tmp_path: Path, 
 def test_what_goes_wrong_is_refuted_with_its_line(foliolab: Run, tmp_path: Path, body: str, attack: str) -> None:
     text, says = REFUTED[body]
     file = write(tmp_path, text)
-    words = ("--attacks", attack, "--jobs", "0", "--budget", "1", "-o", str(tmp_path / "ce"))
+    words = ("--attacks", attack, "--jobs", "0", "--budget", "2", "-o", str(tmp_path / "ce"))
     done = foliolab("verify", "--plugin", str(file), *words)
     assert done.code == 1, done.out + done.err
     said = [line for line in (done.out + done.err).splitlines() if says in line]

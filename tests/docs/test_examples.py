@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework.errors import ExitCode
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 TABLES = (DOCS / "commands.md").read_text("utf-8")
@@ -81,7 +83,8 @@ def test_the_commands_work(command: str, tmp_path: Path) -> None:
     if arguments[0] == "verify":
         arguments += ["--budget", "3", "--attacks", "explored"]
     done = run(arguments, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    undecided = [ExitCode.UNDECIDED] if arguments[0] == "verify" else []  # one attack alone cannot judge every claim
+    assert done.returncode in [ExitCode.GOOD, *undecided], done.stdout + done.stderr
     assert done.stdout.strip()
 
 

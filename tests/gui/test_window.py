@@ -206,3 +206,35 @@ def test_policy_files_of_the_last_session_are_offered_not_loaded(
     assert "mine.py" in notice.text and not later.library.files and not (tmp_path / "ran").exists()
     notice.accept.click()
     assert later.library.files == [str(plugin)] and later.library.usable(["mine"]) and not later.notices.all
+
+
+def test_a_settings_file_runs_no_code(qtbot: Any, tmp_path: Path) -> None:
+    import pickle
+
+    from PySide6.QtCore import QSettings
+
+    from foliolab.gui.window.settings import Settings
+    from foliolab.gui.window.unpickling import refuse_pickles
+
+    refuse_pickles()
+    file = str(tmp_path / "evil.ini")
+    evil = QSettings(file, QSettings.Format.IniFormat)
+    for key in ("window/theme", "window/files"):
+        evil.setValue(key, _Writes(str(tmp_path / "ran")))
+    evil.sync()
+    assert b"PyObjectWrapper" in Path(file).read_bytes()
+    (tmp_path / "copy.ini").write_bytes(Path(file).read_bytes())  # Qt keeps the values of a file that it has written
+    found = Settings(QSettings(str(tmp_path / "copy.ini"), QSettings.Format.IniFormat))
+    assert (found.text("window/theme"), found.texts("window/files")) == ("", [])
+    assert not (tmp_path / "ran").exists()
+    assert pickle.loads(pickle.dumps([1])) == [1]
+
+
+class _Writes:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return open, (self.path, "w")

@@ -78,7 +78,7 @@ def make_closure(step):
 )
 def test_mutable_global_is_refused(function: Any, named: str, kind: str) -> None:
     guilty = reads_dict if function is calls_reader else function
-    with pytest.raises(NativeBuildError, match=re.escape(line_of(guilty, 0))) as fault:
+    with pytest.raises(NativeBuildError, match=re.escape(line_of(guilty, 1))) as fault:
         tree(function)
     assert f"{named!r}, a {kind}" in str(fault.value)
 

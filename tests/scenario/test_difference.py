@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from foliolab.framework.scenario.difference import Difference, differences
-from foliolab.framework.scenario.record import FAULTED, Record, View
+from foliolab.framework.scenario.record import FAULTED, UNCOUNTED, Record, View
 from foliolab.framework.scenario.syntax import Pages, ScenarioStep
 
 STEP = ScenarioStep(process="A", action="write", pages=Pages("heap", 3, 4))
@@ -80,5 +80,6 @@ def test_with_hidden_frames_faults_and_the_population_are_witnesses() -> None:
     assert first(record(population=2), hidden) is None
     found = first(record(population=1), hidden)
     assert found is not None and found.aspect == "population"
+    assert first(record(population=1), replace(hidden, population=UNCOUNTED)) is None
     untouched = first(record(population=2), replace(hidden, outcomes=("unchanged", FAULTED)))
     assert untouched is not None and untouched.aspect == "outcome"

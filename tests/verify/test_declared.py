@@ -12,11 +12,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from declared_policies import FOUR_BITS, LEAKY, PER_MM
 
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.stored import Stored
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import BeyondDeclared, ExitCode, ModelError
+from foliolab.framework.plugins.discovery import Unusable
 from foliolab.framework.plugins.registry import load
+from foliolab.framework.plugins.validation import checked_policy
 from foliolab.framework.run.cases import Case, unfit
 from foliolab.framework.run.count import count
 from foliolab.framework.verify.attack import Attack, Budget
@@ -133,3 +136,23 @@ def test_an_mms_count_must_come_back() -> None:
 def test_what_an_mm_got_once_may_stay() -> None:
     scheme = replace(PER_MM, max_order=2).with_parameters()
     assert refuted(Structural(), scheme, 0.5) == [] == refuted(Random(), scheme, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("ctype", "init", "fits"),
+    [
+        ("i32", 1 << 40, False),
+        ("i32", -1 << 31, True),
+        ("u8", 256, False),
+        ("u8", -1, False),
+        ("u64", 1 << 63, False),
+        ("u64", -1, True),
+    ],
+)
+def test_an_initial_value_must_fit_its_type(ctype: str, init: int, fits: bool) -> None:
+    field = Stored("_word", ctype, page=1, offset=32, init=init, doc="mappings")
+    if fits:
+        assert checked_policy(replace(FOUR_BITS, fields=(field,)))
+        return
+    with pytest.raises(Unusable, match=rf"field _word: init is {init}, which does not fit {ctype}"):
+        checked_policy(replace(FOUR_BITS, fields=(field,)))

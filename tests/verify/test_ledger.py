@@ -12,6 +12,7 @@ import pytest
 
 import foliolab.framework
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.engine import policytree
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import ResultFileError
 from foliolab.framework.plugins import registry
@@ -222,32 +223,37 @@ def test_findings_of_schema_1_are_stale(tmp_path: Path) -> None:
     assert kept.stale and "FolioLab (unknown version)" in kept.text
 
 
-def test_the_same_text_of_another_checkout_or_plugin_shows_nothing(own_folder: Path, tmp_path: Path) -> None:
+def test_the_same_text_has_its_verdicts_wherever_it_lies(own_folder: Path, tmp_path: Path) -> None:
     path = ledger.keep(run_of(safe="refuted"), MM_ID)
     assert path is not None
     (record,) = ledger.load(path)
     assert str(Path(mm_id.__file__).resolve()) in record.origin
     ledger.save([replace(record, origin="/other/checkout/policies/mm_id.py")], path)
-    assert Ledger().verdicts(MM_ID) == {} and Ledger().refuted(MM_ID) == [] and Ledger().earlier(MM_ID) is None
-    ledger.save([replace(record, origin="")], path)
-    assert Ledger().verdicts(MM_ID) == {}, "a verdict of unknown origin"
+    assert [one.claim for one in Ledger().refuted(MM_ID)] == ["safe"] and Ledger().earlier(MM_ID) is None
 
     text = (
         "from dataclasses import replace\n"
         "from foliolab.policies import mm_id\n"
-        "def maybe_mapped_shared(folio):\n    return True\n"
+        "def helper(folio):\n    return SHARED\n"
+        "def maybe_mapped_shared(folio):\n    return helper(folio)\n"
+        "SHARED = True\n"
         "POLICY = replace(mm_id.POLICY, name='mine', "
         "hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared))\n"
     )
     schemes = []
-    for folder in ("here", "there"):
-        (tmp_path / folder).mkdir()
-        file = tmp_path / folder / "mine.py"
-        file.write_text(text)
-        schemes.append(registry.load([file]).policy("mine"))
+    for file, kind in (
+        ("here/mine.py", text),
+        ("there/renamed.py", text),
+        ("other/mine.py", text.replace("True", "1")),
+    ):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text(kind)
+        schemes.append(registry.load([tmp_path / file]).policy("mine"))
+    assert policytree.source_digest(schemes[0]) == policytree.source_digest(schemes[1])
+    assert policy_digest(schemes[0]) == policy_digest(schemes[1]) != policy_digest(schemes[2])
     ledger.keep(run_of(schemes[0], safe="refuted"), schemes[0])
-    assert [one.claim for one in Ledger().refuted(schemes[0])] == ["safe"]
-    assert Ledger().verdicts(schemes[1]) == {} and Ledger().earlier(schemes[1]) is None
+    assert [one.claim for one in Ledger().refuted(schemes[1])] == ["safe"]
+    assert Ledger().verdicts(schemes[2]) == {}
 
 
 def test_earlier_verdicts_are_of_the_same_files_and_parameters() -> None:

@@ -117,8 +117,9 @@ def divides(folio: Any) -> bool:
     return 1 // (count - count) > 0
 
 
-def answers_nothing(folio: Any, page: Any, nr: int, mm: Any) -> None:
-    atomic_read(folio._large_mapcount)
+def answers_three(folio: Any, page: Any, nr: int, mm: Any) -> Any:
+    answer = nr, False, atomic_read(folio._large_mapcount)
+    return answer
 
 
 def recurses(folio: Any) -> bool:
@@ -142,12 +143,12 @@ def waits_for_ever(folio: Any) -> bool:
     ("hooks", "law", "told"),
     [
         ({"maybe_mapped_shared": divides}, "raises", ["ZeroDivisionError", line_of(divides, 2)]),
-        ({"remove_ptes": answers_nothing}, "raises", ["the hook remove_ptes does not return (nr, partially_mapped)"]),
+        ({"remove_ptes": answers_three}, "raises", ["the hook remove_ptes does not return (nr, partially_mapped)"]),
         ({"maybe_mapped_shared": recurses}, "raises", ["RecursionError", line_of(recurses)]),
         ({"maybe_mapped_shared": reads_for_ever}, "termination", ["accesses in one call", line_of(reads_for_ever)]),
         ({"maybe_mapped_shared": waits_for_ever}, "termination", ["touches no memory", __file__]),
     ],
-    ids=["divides", "answers-nothing", "recurses", "reads-for-ever", "waits-for-ever"],
+    ids=["divides", "answers-three", "recurses", "reads-for-ever", "waits-for-ever"],
 )
 def test_a_policy_that_fails_or_never_ends_is_named_with_its_line(
     hooks: dict[str, Any], law: str, told: list[str]

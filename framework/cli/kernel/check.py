@@ -122,6 +122,7 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
     from dataclasses import replace
 
     from foliolab.framework.kernel import needs, probe, settings
+    from foliolab.framework.report import kernelcheck
 
     messages = []
     actions = set(mix.actions) | ({"pageout"} if probe.capability("swap").available else set())
@@ -131,7 +132,11 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
             messages.append(f"without {name}: {found.reason}")
             actions -= {*needing}
     if why := needs.hidden():
-        messages.append(f"no page frame numbers ({why}); the witnesses are bit 56, faults and nr_anon")
+        witnesses = "bit 56 and faults" if needs.fixed() else "bit 56, faults and nr_anon"
+        messages.append(f"no page frame numbers ({why}); the witnesses are {witnesses}")
+        if needs.fixed():
+            messages.append(f"{kernelcheck.UNCOUNTED}; without the step cold, which only that number shows")
+            actions -= {"cold"}
     known = {0, *((kib // 4).bit_length() - 1 for kib in settings.sizes())}
     orders = tuple(order for order in mix.orders if order in known)
     if why := needs.fixed():

@@ -19,7 +19,7 @@ from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel import guards, running, settings
 from foliolab.framework.kernel.recording import probe, snapshots, tracefs
 from foliolab.framework.kernel.recording.snapshots import Snapshot
-from foliolab.framework.kernel.recording.target import Target
+from foliolab.framework.kernel.recording.target import Target, interruptible
 from foliolab.framework.results import provenance
 from foliolab.framework.trace import importers
 from foliolab.framework.trace.header import Header
@@ -66,7 +66,8 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
         header = msgspec.structs.replace(header, finished=provenance.now())
         sources: list[TraceSource] = []
         records = _with_start(recorder.records(sources), start)
-        with tracefs.unmounted_after([]):  # perf script mounts it again
+        # perf script mounts tracefs again; the first Ctrl-C here comes too late to end the recording, and keeps it
+        with tracefs.unmounted_after([]), interruptible(1):
             header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes], keep=True)
     return header, recorder.status
 

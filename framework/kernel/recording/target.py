@@ -8,11 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from foliolab.framework.errors import KernelError, UsageError
@@ -195,14 +197,20 @@ def finish(
 
 
 @contextmanager
-def interruptible() -> Iterator[list[int]]:
-    """SIGINT, SIGTERM and SIGHUP end the recording and not FolioLab: each only adds its number to a list."""
+def interruptible(most: int = sys.maxsize) -> Iterator[list[int]]:
+    """SIGINT, SIGTERM and SIGHUP end the recording and not FolioLab: each only adds its number to a list.
+
+    Args:
+        most: so many; the next raises KeyboardInterrupt.
+    """
     stops: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: stops.append(number))
-        for number in STOPS
-        if signal.getsignal(number) is not signal.SIG_IGN
-    }
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stops.append(number)
+        if len(stops) > most:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}
     try:
         yield stops
     finally:

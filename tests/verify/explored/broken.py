@@ -174,14 +174,14 @@ def deeper(folio: Any, page: Any, nr: int, mm: Any) -> int:
     return deeper(folio, page, nr, mm)
 
 
-def with_an_object(folio: Any, page: Any, nr: int, mm: Any) -> int:
-    counts = {"nr": nr}
-    return counts["mm"]
+def that_asserts(folio: Any, page: Any, nr: int, mm: Any) -> int:
+    assert nr < 0
+    return 0
 
 
 ENDLESS = _policy("endless", {**RIGHT_ADDS, "add_ptes": for_ever})
 RECURSIVE = _policy("recursive", {**RIGHT_ADDS, "add_ptes": deeper})
-FAILING = _policy("failing", {**RIGHT_ADDS, "add_ptes": with_an_object})
+FAILING = _policy("failing", {**RIGHT_ADDS, "add_ptes": that_asserts})
 
 
 # -- races planted in shipped policies -----------------------------------------------------------------------
