@@ -17,10 +17,10 @@ MARKERS: Final = "osD^vPX*"
 STYLES: Final = ("-", "--", ":", "-.")
 COLUMNS: Final = 3
 DPI: Final = 200
-LONGEST: Final = 60
-"""Characters of a name that are drawn."""
 MOST_CURVES: Final = 300
 """More curves, policies × workloads, make no picture that anybody can look at."""
+LONGEST: Final = 60
+"""Longer names are cut."""
 
 
 def draw(found: Matrix, form: str) -> bytes:
@@ -59,7 +59,7 @@ def draw(found: Matrix, form: str) -> bytes:
             panel.set_visible(False)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
-        figure.supylabel(f"time, relative to {_short(baseline)}", fontsize="medium")
+        figure.supylabel(f"time, relative to {_label(baseline)}", fontsize="medium")
         data = BytesIO()
         figure.savefig(data, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {"Software": None})
     return data.getvalue()
@@ -83,14 +83,11 @@ def _panel(panel: object, found: Matrix, workload: str) -> None:
     axes.set_xscale("log", base=2)  # type: ignore[attr-defined]
     axes.set_xticks(sizes, [size_text(size) for size in sizes], rotation=45, ha="right")  # type: ignore[attr-defined]
     axes.minorticks_off()  # type: ignore[attr-defined]
-    axes.set_title(_short(workload))  # type: ignore[attr-defined]
+    axes.set_title(_label(workload))  # type: ignore[attr-defined]
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)  # type: ignore[attr-defined]
 
 
-def _label(policy: str) -> str:
+def _label(name: str) -> str:
     """A name for the legend, which would leave out one that begins with an underscore."""
-    return f" {_short(policy)}" if policy.startswith("_") else _short(policy)
-
-
-def _short(name: str) -> str:
-    return visible(name)[:LONGEST]
+    text = visible(name if len(name) <= LONGEST else f"{name[:LONGEST]}…")
+    return f" {text}" if text.startswith("_") else text
