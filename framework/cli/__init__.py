@@ -132,6 +132,11 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
+    except OSError as fault:  # a full disk; Python's own flush at exit would say it with a traceback, or as code 120
+        _forget_stdout()
+        if not code:
+            _say(f"foliolab: the output cannot be written: {fault.strerror}", "make room, or write somewhere else")
+            code = UNEXPECTED
     if code:
         sys.exit(code)
 
@@ -165,6 +170,10 @@ def _unexpected(fault: Exception) -> int:
         _say(f"foliolab: {os.fsdecode(fault.filename)}: {fault.strerror}", "check its path and permissions")
         _trace(fault)
         return int(ExitCode.USAGE)
+    if isinstance(fault, MemoryError):
+        _say("foliolab: there is not enough memory", "free some, or ask for less")
+        _trace(fault)
+        return UNEXPECTED
     frames = traceback.extract_tb(fault.__traceback__)
     location = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__

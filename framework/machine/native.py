@@ -29,7 +29,6 @@ from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.codegen import CALLEE, SHARED, callee, own_code_generator
 from foliolab.framework.machine.compiler import Compiler
-from foliolab.framework.machine.expressions import Unfit
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.numba_parts import NumbaError, UnsupportedBytecodeError, cpu_target
 from foliolab.framework.machine.primitives import require_all
@@ -180,7 +179,7 @@ class Library:
             for i, function in enumerate(functions):
                 actual = cast(FunctionType, self.tree.replace.get(function, function))
                 compiler.export(actual, list(map(self._kind, kinds)), _symbol(key, i))
-        except Unfit:
+        except Exception:  # `Unfit`, or a text that nobody thought of: numba compiles it, or says what is wrong
             return False
         return True
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework.api import Folio
 from foliolab.framework.contract import trace_records
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
@@ -23,6 +24,11 @@ from foliolab.policies import mm_id
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "reference.txt").read_text("utf-8")
+
+
+def never(folio: Folio) -> bool:
+    """What the policy of docs/checking.md answers."""
+    return False
 
 
 def test_the_file_is_what_the_command_prints() -> None:
@@ -88,7 +94,7 @@ def test_the_counterexample_of_the_page_breaks_its_law(tmp_path: Path) -> None:
     (text,) = re.findall(r"^```json counterexample\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (tmp_path / "never.json").write_text(text)
     example = Counterexample.load(tmp_path / "never.json")
-    hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=lambda folio: False)
+    hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=never)
     broken = replace(mm_id.POLICY, name="never-shared", hooks=hooks, models=None, mutants=None).with_parameters()
     assert [one.law for one in play(example, broken).violations] == ["safe"]
     assert not play(example, mm_id.POLICY.with_parameters()).violations

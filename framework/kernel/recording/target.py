@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Final
 
 from foliolab.framework.errors import KernelError, UsageError
+from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.commands import kept
-from foliolab.framework.isolation.signals import STOPS
 
 PROC: Path = Path("/proc")
 POLL: Final = 0.05
@@ -208,10 +208,15 @@ def interruptible(most: int = sys.maxsize) -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         stops.append(number)
+        signals.note(number)
         if len(stops) > most:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, note) for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}
+    before = {
+        number: signal.signal(number, note)
+        for number in signals.STOPS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield stops
     finally:

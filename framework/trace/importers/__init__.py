@@ -15,7 +15,7 @@ import msgspec
 
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
-from foliolab.framework.errors import FolioLabError, PluginError, TraceFileError, UsageError
+from foliolab.framework.errors import FolioLabError, NoEvents, PluginError, TraceFileError, UsageError
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
@@ -182,7 +182,7 @@ def assemble(
             )
         if not writer.events and not assembly.calls.unknown_populated:  # a note says that they were populated
             names = ", ".join(source.name for source in sources) or "what was recorded"
-            raise TraceFileError(*assembly.nothing(names))
+            raise NoEvents(*assembly.nothing(names))
     return writer.header
 
 
