@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,12 +84,16 @@ def test_the_engine_counts_new_anonymous_pages() -> None:
         assert counts == [16, 16, 16, 0], policy.name
 
 
+def never(folio: Any) -> bool:
+    return False
+
+
 def test_the_counterexample_of_the_page_breaks_its_law(tmp_path: Path) -> None:
     page = (DOCS / "reference-files.md").read_text("utf-8")
     (text,) = re.findall(r"^```json counterexample\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (tmp_path / "never.json").write_text(text)
     example = Counterexample.load(tmp_path / "never.json")
-    hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=lambda folio: False)
+    hooks = replace(mm_id.POLICY.hooks, maybe_mapped_shared=never)
     broken = replace(mm_id.POLICY, name="never-shared", hooks=hooks, models=None, mutants=None).with_parameters()
     assert [one.law for one in play(example, broken).violations] == ["safe"]
     assert not play(example, mm_id.POLICY.with_parameters()).violations
