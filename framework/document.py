@@ -44,7 +44,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if target.exists() and not target.is_file():
             target.write_bytes(data)  # a pipe or a terminal must not be replaced by a file
             return
-        handle, fresh = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target, os.getpid()), suffix=SUFFIX)
+        handle, fresh = beside(target)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -56,12 +56,21 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             with suppress(OSError):
                 os.unlink(fresh)
             raise
-        _remove_abandoned(target)
+        remove_abandoned(target)
     except OSError as error:
         raise NotWritten(
             f"{os.fspath(path)} cannot be written: {error.strerror or error}",
             "choose a file in a folder that exists, has room, and that you may write to",
         ) from error
+
+
+def beside(target: Path) -> tuple[int, str]:
+    """Make the temporary file of a target: its descriptor, open for writing, and its path.
+
+    Raises:
+        OSError: there is no such folder, or it cannot be written to.
+    """
+    return tempfile.mkstemp(dir=target.parent, prefix=_prefix(target, os.getpid()), suffix=SUFFIX)
 
 
 def _prefix(target: Path, pid: int | str) -> str:
@@ -79,7 +88,7 @@ def _mode(target: Path) -> int:
 
 
 @cache
-def _remove_abandoned(target: Path) -> None:
+def remove_abandoned(target: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote this file; once in a process."""
     start, processes = _prefix(target, "")[:-1], Path("/proc")
     with suppress(OSError):

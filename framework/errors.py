@@ -62,6 +62,10 @@ class TraceFileError(FolioLabError):
     exit_code = ExitCode.USAGE
 
 
+class NoEvents(TraceFileError):
+    """What was recorded or read makes no event."""
+
+
 class NothingMeasured(FolioLabError):
     """A run ended without a single measurement."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,9 @@ BROKEN: Final[dict[str, tuple[str | bytes, str, str]]] = {
     "exits": ("import sys\nsys.exit(0)\n", "import", "FILE:2: it exits when it is loaded"),
     "syntax": ("def f(:\n    pass\n", "import", "FILE:1: SyntaxError: invalid syntax"),
     "null-byte": (b"x = 1\0\n", "import", "source code string cannot contain null bytes"),
-    "not-utf-8": (b"x = 'caf\xe9'\n", "import", "'utf-8' codec can't decode byte 0xe9"),
+    "not-utf-8": (
+        b"x = 'caf\xe9'\n", "import",
+        "'utf-8' codec can't decode byte 0xe9" if sys.version_info < (3, 14) else "Non-UTF-8 code starting with"),
     "absent-module": ("import no_such_module_at_all\n", "import", "FILE:1: ModuleNotFoundError"),
     "empty": ("", "hook", "offers nothing"),
     "wrong-arguments": (

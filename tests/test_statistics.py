@@ -130,3 +130,9 @@ def test_how_many_rounds_are_needed(tests: int, rounds: int) -> None:
     assert statistics.rounds_needed(tests) == rounds
     best = statistics.holm([statistics.least_p(rounds, rounds)] * tests)
     assert max(best) < 0.05
+
+
+def test_very_many_rounds_are_drawn_less_often() -> None:
+    rng = np.random.default_rng(1)
+    assert statistics.draw(rng, 10).shape == (2000, 10)
+    assert statistics.draw(rng, 100_000).shape == (60, 100_000)

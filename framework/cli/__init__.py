@@ -132,6 +132,11 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
+    except OSError as fault:  # a full disk; Python's own flush at exit would say it with a traceback, or as code 120
+        _forget_stdout()
+        if not code:
+            _say(f"foliolab: the output cannot be written: {fault.strerror}", "make room, or write somewhere else")
+            code = UNEXPECTED
     if code:
         sys.exit(code)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from foliolab.framework.engine.engine import Execution
     from foliolab.framework.kernel.sidebyside import Backend
     from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.results.saving import Saving
     from foliolab.framework.scenario.result import ScenarioResult
     from foliolab.framework.scenario.syntax import Scenario
 
@@ -81,9 +82,17 @@ def run(
             _format(scenario, write)
         return
     chosen = [(scenario, _policies(found, scenario, policy)) for scenario in read]
-    results = _run_all(found, chosen, backend, interpreted, wait)
-    if json is not None:
-        _write_json(results, json)
+    from foliolab.framework.results.saving import Saving
+
+    results: list[ScenarioResult] = []
+    saving = Saving(json, always_beside=True, share=1)
+    try:
+        _run_all(found, chosen, backend, interpreted, wait, results, saving)
+    except KeyboardInterrupt:
+        _common.tell(saving.final(lambda path: _write_json(results, path), False))
+        raise
+    saving.final(lambda path: _write_json(results, path), True)
+    saving.check()
     if not all(result.good for result in results):
         raise typer.Exit(ExitCode.COMPARISON_FAILED)
     if backend == "kernel" and not any(result.kernel for result in results):
@@ -125,15 +134,21 @@ def _format(scenario: Scenario, write: bool) -> None:
 
 # -- running ------------------------------------------------------------------------------------------
 def _run_all(
-    found: Registry, chosen: Sequence[tuple[Scenario, list[Scheme]]], backend: Backend, interpreted: bool, wait: float
-) -> list[ScenarioResult]:
+    found: Registry,
+    chosen: Sequence[tuple[Scenario, list[Scheme]]],
+    backend: Backend,
+    interpreted: bool,
+    wait: float,
+    results: list[ScenarioResult],
+    saving: Saving,
+) -> None:
+    """Run scenarios, print the result of each, and add it to `results`, which `saving` writes."""
     from foliolab.framework.engine.engine import native_missing
     from foliolab.framework.kernel import needs, sidebyside
     from foliolab.framework.report import scenario as report
     from foliolab.framework.report.pages.terminal import TerminalPage
 
     page = TerminalPage()
-    results: list[ScenarioResult] = []
     missing = "" if interpreted else native_missing()
     if missing:
         _common.say(missing)
@@ -147,12 +162,12 @@ def _run_all(
             way: Execution = "interpreted" if interpreted or missing else "native"
             with intake.named(scenario.source):
                 results.append(sidebyside.run(found, scenario, schemes, backend, way, kernel))
+            saving.partly(lambda path: _write_json(results, path))
             report.render(results[-1], page)
     if len(results) > 1:
         page.line()
         report.summary(results, page)
     _common.say_refuted(found, dict.fromkeys(scheme for _, schemes in chosen for scheme in schemes), page)
-    return results
 
 
 def _write_json(results: Sequence[ScenarioResult], path: Path) -> None:

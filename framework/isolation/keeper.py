@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+PF_EXITING = 4  # linux/sched.h
 PARENT_ENDED, END_ALL = signal.SIGUSR1, signal.SIGUSR2
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 0.5
@@ -56,29 +57,37 @@ def execute(command: list[str], keeper: int, gate: int, user: str) -> None:
         os._exit(127)
 
 
-def descendants() -> list[int]:
-    """The PIDs of all processes below this one."""
-    parents = {}
+def descendants() -> dict[int, bool]:
+    """All processes below this one, by PID, and whether each still runs code of its own."""
+    parents, running = {}, {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
-                parents[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+                fields = file.read().rpartition(b")")[2].split()
+            parents[int(name)] = int(fields[1])
+            running[int(name)] = not int(fields[6]) & PF_EXITING
         except (OSError, ValueError, IndexError):
             continue
     found = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
         found |= more
-    return list(found - {os.getpid()})
+    return {pid: running[pid] for pid in found - {os.getpid()}}
 
 
 def end_all() -> None:
-    """Kill all descendants, those too that are started meanwhile, and wait for their end."""
+    """Kill all descendants, those too that are started meanwhile.
+
+    The kernel needs a second until a killed bpftrace has detached its probes. Nothing waits for that.
+    """
     until = time.monotonic() + MOST_SECONDS
-    while (pids := descendants()) and time.monotonic() < until:
-        for pid in pids:
+    while time.monotonic() < until:
+        found = descendants()
+        for pid in found:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         ended(0)
+        if not any(found.values()):
+            break
         time.sleep(0.005)
 
 

@@ -33,12 +33,17 @@ IMPORT_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 0.02
 
 _received: list[int] = []
-"""The signals that raised KeyboardInterrupt."""
+"""The signals that raised KeyboardInterrupt, or that were noted."""
 
 
 def received() -> int:
-    """The first signal that raised KeyboardInterrupt in a `stops_kept`; 0: none."""
+    """The first signal that raised KeyboardInterrupt in a `stops_kept`, or was noted; 0: none."""
     return _received[0] if _received else 0
+
+
+def note(number: int) -> None:
+    """Remember a signal that another handler has taken."""
+    _received.append(number)
 
 
 @contextmanager

@@ -113,6 +113,10 @@ def _replace(path: Path, data: bytes) -> None:
 def _opened(place: str) -> tuple[bytes | None, str]:
     """The secret of a folder, which is made if it is missing; None, and why, if the folder is not used."""
     try:
+        # First what is there: root must not make folders in a user's home, as `sudo` may let it.
+        there = next(one for one in (Path(place).absolute(), *Path(place).absolute().parents) if one.exists())
+        if found := distrust(there):
+            return None, found
         make_private(Path(place))
         if found := distrust(place):
             return None, found

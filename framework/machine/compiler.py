@@ -1,9 +1,10 @@
 """A quick compiler of the text that policies and the engine are made of: integers, references, pointers and calls.
 
 numba compiles any Python; FolioLab's texts use little of it: whole numbers of 64 bits, truth values, typed addresses,
-`if`, `while`, `for` over a `range`, and calls of each other and of primitives. For these the syntax tree says enough.
-Compiling it needs a tenth of the time that numba's type inference and its passes need, and all functions become one
-LLVM module. Whatever is not known here raises `Unfit`, and numba compiles the whole call tree instead.
+arrays of numbers, `if`, `while`, `for` over a `range`, and calls of each other and of primitives. For these the syntax
+tree says enough (docs/reference-hooks.md, "What a policy's text may be", describes the language to authors). Compiling
+it needs a tenth of the time that numba's type inference and its passes need, and all functions become one LLVM module.
+Whatever is not known here raises `Unfit`, and numba compiles the whole call tree instead.
 
 Every value is 64 bits wide between functions and in variables; a truth value is one bit within an expression. Where a
 variable or a result is a truth value on one path and a number on another, it is a number.
@@ -18,7 +19,7 @@ from typing import Any
 from llvmlite import ir
 
 from foliolab.framework.machine.calltree import CallTree
-from foliolab.framework.machine.expressions import BOOL, LARGEST, LEAST, NONE, Unfit
+from foliolab.framework.machine.expressions import BOOL, LARGEST, LEAST, NONE, Unfit, width
 from foliolab.framework.machine.nativetypes import I64, INT
 from foliolab.framework.machine.statements import RETURNED, Again, Statements
 from foliolab.framework.machine.text import definition
@@ -44,13 +45,15 @@ class Compiler:
     def export(self, function: FunctionType, kinds: Sequence[Any], name: str) -> None:
         """Compile a function under a name, with 64-bit arguments and result by C's calling convention.
 
+        An array is passed as its address and its lengths.
+
         Raises:
             Unfit: it cannot be compiled here.
         """
         made, result = self.function(function, tuple(kinds))
         if result not in (INT, BOOL):
             raise Unfit(f"{function.__qualname__} returns no number")
-        entry = ir.Function(self.module, ir.FunctionType(I64, [I64] * len(kinds)), name)
+        entry = ir.Function(self.module, ir.FunctionType(I64, [I64] * width(tuple(kinds))), name)
         builder = ir.IRBuilder(entry.append_basic_block())
         builder.ret(builder.call(made, entry.args))
 
@@ -98,10 +101,10 @@ class Compiler:
     def _begun(self, function: FunctionType, kinds: tuple[Any, ...], known: dict[str, Any]) -> Statements:
         """A function without statements."""
         self._names += 1
-        returned = known.get(RETURNED)
-        result = ir.LiteralStructType([I64] * len(returned)) if isinstance(returned, tuple) else I64
+        returned = known.get(RETURNED, NONE)
+        result = I64 if width(returned) == 1 else ir.LiteralStructType([I64] * width(returned))
         name = f"{self.prefix}.{self._names}.{function.__name__}"
-        made = ir.Function(self.module, ir.FunctionType(result, [I64] * len(kinds)), name)
+        made = ir.Function(self.module, ir.FunctionType(result, [I64] * width(kinds)), name)
         made.linkage = "internal"
         # a call left standing on the path of one page costs more than what most of the functions do
         made.attributes.add("alwaysinline")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,13 +32,18 @@ class Unfit(Exception):
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a kind (numba's type); `at` is LLVM's."""
+    """A value of a kind (numba's type).
+
+    Attributes:
+        at: LLVM's value; of an array, its address and its lengths.
+    """
 
     kind: Any
     at: Any
 
 
-Result = Value | tuple[Value, ...]
+Result = Value | tuple["Result", ...]
+"""One value, or several in parentheses."""
 _BINARY: Final[dict[type[ast.operator], str]] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor",
 }  # fmt: skip
@@ -47,6 +53,18 @@ _COMPARED: Final[dict[type[ast.cmpop], str]] = {
 _OF_CONSTANTS: Final[dict[str, Callable[[int, int], bool]]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
+
+
+def kind_of(result: Result) -> Any:
+    """The kind of a value; a tuple of kinds for several."""
+    return result.kind if isinstance(result, Value) else tuple(map(kind_of, result))
+
+
+def width(kind: Any) -> int:
+    """How many 64-bit words hold a value of a kind."""
+    if isinstance(kind, tuple):
+        return sum(map(width, kind))
+    return 1 + kind.ndim if isinstance(kind, types.Array) else 1
 
 
 @dataclass
@@ -67,7 +85,7 @@ class Expressions:
     builder: ir.IRBuilder
     needs: dict[str, Any]
     known: dict[str, Any]
-    places: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, list[Any]] = field(default_factory=dict)
 
     def _bit(self, at: Any) -> Any:
         return self.builder.icmp_signed("!=", at, ZERO)
@@ -75,10 +93,26 @@ class Expressions:
     def _word(self, value: Value) -> Any:
         return self.builder.zext(value.at, I64) if value.kind == BOOL else value.at
 
-    def _place(self, name: str) -> Any:
+    def _words(self, result: Result) -> list[Any]:
+        """A value as it is passed and kept."""
+        if not isinstance(result, Value):
+            return [word for one in result for word in self._words(one)]
+        return list(result.at) if isinstance(result.at, tuple) else [self._word(result)]
+
+    def _of_words(self, kind: Any, words: Iterator[Any]) -> Result:
+        """A value out of what was passed or kept."""
+        if isinstance(kind, tuple):
+            return tuple(self._of_words(one, words) for one in kind)
+        if isinstance(kind, types.Array):
+            return Value(kind, tuple(islice(words, width(kind))))
+        word = next(words)
+        return Value(kind, self._bit(word) if kind == BOOL else word)
+
+    def _places(self, name: str, kind: Any) -> list[Any]:
         if name not in self.places:
-            self.places[name] = self.entry.alloca(I64, name=name)
-            self.entry.store(ZERO, self.places[name])
+            self.places[name] = [self.entry.alloca(I64, name=name) for _ in range(width(kind))]
+            for place in self.places[name]:
+                self.entry.store(ZERO, place)
         return self.places[name]
 
     def _result(self, node: ast.expr) -> Result:
@@ -127,27 +161,19 @@ class Expressions:
         if isinstance(value, int) and LEAST <= value <= LARGEST:
             return Value(INT, I64(value))
         if isinstance(value, tuple) and value:
-            parts = tuple(self._constant(one) for one in value)
-            if all(isinstance(one, Value) for one in parts):
-                return parts  # type: ignore[return-value]  # mypy does not narrow a tuple by its elements
+            return tuple(map(self._constant, value))
         raise Unfit(f"the constant {value!r}")
 
     def _of_Constant(self, node: ast.Constant) -> Result:
         return self._constant(node.value)
 
     def _of_Tuple(self, node: ast.Tuple) -> Result:
-        return tuple(self._value(one) for one in node.elts)
+        return tuple(map(self._result, node.elts))
 
     def _of_Name(self, node: ast.Name) -> Result:
         if node.id in self.places:
-            return self._load(node.id)
-        if isinstance(kinds := self.known.get(node.id), tuple):
-            return tuple(self._load(f"{node.id}.{i}") for i in range(len(kinds)))
+            return self._of_words(self.known[node.id], map(self.builder.load, self.places[node.id]))
         return self._constant(self._global(node))
-
-    def _load(self, name: str) -> Value:
-        kind, at = self.known[name], self.builder.load(self._place(name))
-        return Value(kind, self._bit(at) if kind == BOOL else at)
 
     def _global(self, node: ast.expr) -> Any:
         """What a name stands for outside of the function; None if it is a variable, or no name."""
@@ -159,6 +185,12 @@ class Expressions:
         if isinstance(node.value, ast.Name) and f"{node.value.id}.{node.attr}" in self.needs:
             return self._constant(self._global(node))
         owner = self._value(node.value)
+        if isinstance(owner.kind, types.Array):
+            lengths = tuple(Value(INT, length) for length in owner.at[1:])
+            if node.attr == "shape":
+                return lengths
+            if node.attr == "size" and len(lengths) == 1:
+                return lengths[0]
         if not isinstance(owner.kind, PointerType) or node.attr not in owner.kind.layouts[owner.kind.struct].by_name:
             raise Unfit(f"the attribute {node.attr}")
         return Value(*field_address(self.builder, owner.kind, owner.at, node.attr))
@@ -172,16 +204,34 @@ class Expressions:
             if isinstance(index, int) and -len(owner) <= index < len(owner):
                 return owner[index]
             raise Unfit("an element of a tuple that is no constant")
+        if isinstance(owner.kind, types.Array):
+            return Value(INT, self.builder.load(self._cell(owner, node.slice)))
         if not isinstance(owner.kind, RefType):
             raise Unfit("an element")
         return self._primitive(operator.getitem, [owner, self._value(node.slice)])
 
+    def _cell(self, array: Value, index: ast.expr) -> Any:
+        """The place of an array's element."""
+        start, *lengths = array.at
+        indices = index.elts if isinstance(index, ast.Tuple) else [index]
+        if len(indices) != len(lengths):
+            raise Unfit("a row of an array")
+        at = ZERO
+        for one, length in zip(indices, lengths, strict=True):
+            at = self.builder.add(self.builder.mul(at, length), self._wrapped(self._number(one), length))
+        address = self.builder.add(start, self.builder.mul(at, I64(8)))
+        return self.builder.inttoptr(address, I64.as_pointer())
+
+    def _wrapped(self, index: Any, length: Any) -> Any:
+        """An index from the beginning, by one that may count from the end."""
+        if isinstance(index, ir.Constant) and index.constant >= 0:
+            return index
+        return self.builder.select(self.builder.icmp_signed("<", index, ZERO), self.builder.add(index, length), index)
+
     def _element(self, numbers: tuple[Any, ...], index: Any) -> Value:
         """An element of a constant; the first one for an index behind the last, which the interpreted text refuses."""
         table = self.compiler.table(numbers)
-        index = self.builder.select(
-            self.builder.icmp_signed("<", index, ZERO), self.builder.add(index, I64(len(numbers))), index
-        )
+        index = self._wrapped(index, I64(len(numbers)))
         index = self.builder.select(self.builder.icmp_unsigned("<", index, I64(len(numbers))), index, ZERO)
         return Value(INT, self.builder.load(self.builder.gep(table, [ZERO, index], inbounds=True)))
 
@@ -286,6 +336,8 @@ class Expressions:
             raise Unfit("a member")
         number, found = self._number_of(left), BIT(0)
         for value in right:
+            if not isinstance(value, Value):
+                raise Unfit("a member")
             found = self.builder.or_(found, self.builder.icmp_signed("==", number, self._number_of(value)))
         return found
 
@@ -344,33 +396,28 @@ class Expressions:
         if not isinstance(called, FunctionType):
             raise Unfit(f"a call of {name}")
         values = self._bound(called, node)
-        made, kind = self.compiler.function(called, tuple(value.kind for value in values))
-        at = self.builder.call(made, [self._word(value) for value in values])
-        if isinstance(kind, tuple):
-            parts = (self.builder.extract_value(at, i) for i in range(len(kind)))
-            return tuple(Value(k, self._bit(p) if k == BOOL else p) for k, p in zip(kind, parts, strict=True))
-        return Value(kind, self._bit(at) if kind == BOOL else at)
+        made, kind = self.compiler.function(called, kind_of(values))
+        at = self.builder.call(made, self._words(values))
+        words = [at] if width(kind) == 1 else [self.builder.extract_value(at, i) for i in range(width(kind))]
+        return self._of_words(kind, iter(words))
 
-    def _bound(self, called: FunctionType, node: ast.Call) -> list[Value]:
+    def _bound(self, called: FunctionType, node: ast.Call) -> tuple[Result, ...]:
         """The arguments of a call in the order of the parameters."""
         code, defaults = called.__code__, called.__defaults__ or ()
         names = code.co_varnames[: code.co_argcount]
-        given: dict[str, Value] = {}
+        given: dict[str, Result] = {}
         for name, one in zip(names, node.args, strict=False):
-            given[name] = self._value(one)
+            given[name] = self._result(one)
         for keyword in node.keywords:
             if keyword.arg is None or keyword.arg in given:
                 raise Unfit("arguments of another form")
-            given[keyword.arg] = self._value(keyword.value)
+            given[keyword.arg] = self._result(keyword.value)
         for name, default in zip(names[len(names) - len(defaults) :], defaults, strict=True):
             if name not in given:
-                constant = self._constant(default)
-                if not isinstance(constant, Value):
-                    raise Unfit("a default of several values")
-                given[name] = constant
+                given[name] = self._constant(default)
         if len(node.args) > len(names) or given.keys() != set(names):
             raise Unfit("arguments that do not fit")
-        return [given[name] for name in names]
+        return tuple(given[name] for name in names)
 
     def _primitive(self, called: Any, values: list[Value]) -> Value:
         typer, lower = FORMS[called]

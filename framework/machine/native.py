@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 import llvmlite
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from numba import types
 
 from foliolab.framework.errors import NativeBuildError
@@ -28,7 +29,6 @@ from foliolab.framework.machine.buildlock import building
 from foliolab.framework.machine.calltree import CallTree, Function, where
 from foliolab.framework.machine.codegen import CALLEE, SHARED, callee, own_code_generator
 from foliolab.framework.machine.compiler import Compiler
-from foliolab.framework.machine.expressions import Unfit
 from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.numba_parts import NumbaError, UnsupportedBytecodeError, cpu_target
 from foliolab.framework.machine.primitives import require_all
@@ -37,7 +37,6 @@ NATIVE_FORMS: Final = (addressing, lowering)
 """The modules that register the primitives' native forms when they are imported."""
 require_all(frozenset(nativetypes.FORMS), "native", "framework/machine/lowering.py (or addressing.py)")
 FRAMEWORK: Final = Path(__file__).resolve().parents[1]
-_ADDRESSES_AND_NUMBERS: Final = frozenset("mifpa")
 _POINTERS: Final = {"f": "folio", "p": "page", "a": "mm"}
 _ARRAYS: Final = {"v": types.int64[::1], "t": types.int64[:, ::1]}
 _LOCATION: Final = re.compile(
@@ -141,11 +140,11 @@ class Library:
         return self.quick
 
     def _quick_function(self, function: Function, kinds: str) -> Callable[..., int] | None:
-        if not self.quick or not _ADDRESSES_AND_NUMBERS.issuperset(kinds):
+        if not self.quick:
             return None
         key = _quick(self._table_key([function], kinds))
         made = self._quick_code([function], kinds, key)
-        return None if made is None else _callable(made.get_pointer_to_function(_symbol(key, 0)), len(kinds))
+        return None if made is None else _callable(made.get_pointer_to_function(_symbol(key, 0)), kinds)
 
     def _quick_table(self, functions: Sequence[Function], kinds: str, key: str) -> tuple[Any, str] | None:
         made = self._quick_code(functions, kinds, _quick(key)) if self.quick else None
@@ -180,7 +179,7 @@ class Library:
             for i, function in enumerate(functions):
                 actual = cast(FunctionType, self.tree.replace.get(function, function))
                 compiler.export(actual, list(map(self._kind, kinds)), _symbol(key, i))
-        except Unfit:
+        except Exception:  # `Unfit`, or a text that nobody thought of: numba compiles it, or says what is wrong
             return False
         return True
 
@@ -254,9 +253,12 @@ def _quick(key: str) -> str:
     return hashlib.sha256(f"quick {key}".encode()).hexdigest()
 
 
-def _callable(address: int, arguments: int) -> Callable[..., int]:
-    """A native function of 64-bit numbers for Python; it runs without the interpreter's lock."""
-    run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * arguments)(address)
+def _callable(address: int, kinds: str) -> Callable[..., int]:
+    """A native function for Python; it runs without the interpreter's lock."""
+    words = sum({"v": 2, "t": 3}.get(kind, 1) for kind in kinds)
+    run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * words)(address)
+    if set(kinds) & _ARRAYS.keys():
+        return lambda *values: run(*(word for value in values for word in _words(value)))
 
     def call(*numbers: int) -> int:
         try:
@@ -266,6 +268,19 @@ def _callable(address: int, arguments: int) -> Callable[..., int]:
         return answer
 
     return call
+
+
+def _words(value: Any) -> tuple[int, ...]:
+    """A number, or an array as its address and its lengths.
+
+    Raises:
+        TypeError: the array is not contiguous, or of something else than int64.
+    """
+    if not isinstance(value, np.ndarray):
+        return (int(value),)
+    if value.dtype != np.int64 or not value.flags.c_contiguous:
+        raise TypeError(f"an array of {value.dtype} with strides {value.strides}")
+    return (value.ctypes.data, *value.shape)
 
 
 def _made(key: str, revive: Callable[[bytes], Any], build: Callable[[], Any]) -> Any:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llvmlite import ir
+from numba import types
 
-from foliolab.framework.machine.expressions import BOOL, NONE, ZERO, Expressions, Result, Unfit, Value, name_of
+from foliolab.framework.machine.expressions import BOOL, NONE, ZERO, Expressions, Result, Unfit, Value, kind_of, name_of
 from foliolab.framework.machine.nativetypes import I64, INT
 
 RETURNED: Final = "return"
@@ -27,6 +28,17 @@ class _Loop:
     broken: bool = False
 
 
+def _wider(old: Any, new: Any) -> Any:
+    """The kind that holds both."""
+    if old == new:
+        return old
+    if {old, new} == {INT, BOOL}:
+        return INT
+    if isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
+        return tuple(map(_wider, old, new))
+    raise Unfit("two kinds in one place")
+
+
 @dataclass
 class Statements(Expressions):
     """A function while it is compiled."""
@@ -37,39 +49,32 @@ class Statements(Expressions):
         given = node.args
         if given.vararg or given.kwarg or given.kwonlyargs or given.posonlyargs:
             raise Unfit("arguments of another form")
-        for argument, kind, at in zip(given.args, kinds, self.made.args, strict=True):
-            self._store(argument.arg, Value(kind, at if kind != BOOL else self._bit(at)))
+        words = iter(self.made.args)
+        for argument, kind in zip(given.args, kinds, strict=True):
+            self._store(argument.arg, self._of_words(kind, words))
         self._statements(node.body)
         if not self.builder.block.is_terminated:
             self._return(Value(NONE, ZERO))
         self.entry.branch(self.made.blocks[1])
 
-    def _kind_of(self, name: str, kind: Any) -> Any:
-        """The kind of a variable or result that a value of a kind is given to.
+    def _settle(self, name: str, kind: Any) -> None:
+        """A variable or the result gets a value of a kind.
 
         Raises:
             Again: it was thought to be of another kind until now.
         """
         old = self.known.setdefault(name, kind)
-        if old == kind or (old == INT and kind == BOOL):
-            return old
-        if old == BOOL and kind == INT:
-            self.known[name] = INT
+        self.known[name] = _wider(old, kind)
+        if self.known[name] != old:
             raise Again
-        if isinstance(old, tuple) and isinstance(kind, tuple) and len(old) == len(kind):
-            wider = tuple(INT if {one, other} == {INT, BOOL} else one for one, other in zip(old, kind, strict=True))
-            if all(two in (one, BOOL) for one, two in zip(wider, kind, strict=True)):
-                if wider != old:
-                    self.known[name] = wider
-                    raise Again
-                return old
-        raise Unfit(f"{name} is of two kinds")
 
-    def _store(self, name: str, value: Value) -> None:
-        if value.kind == NONE:
+    def _store(self, name: str, result: Result) -> None:
+        kind = kind_of(result)
+        if kind == NONE:
             raise Unfit("a variable without a value")
-        self._kind_of(name, value.kind)
-        self.builder.store(self._word(value), self._place(name))
+        self._settle(name, kind)
+        for word, place in zip(self._words(result), self._places(name, kind), strict=True):
+            self.builder.store(word, place)
 
     def _statements(self, nodes: Sequence[ast.stmt]) -> None:
         for node in nodes:
@@ -97,43 +102,48 @@ class Statements(Expressions):
             self._assign(node.target, self._result(node.value))
 
     def _assign(self, target: ast.expr, result: Result) -> None:
-        if isinstance(target, ast.Name) and isinstance(result, Value):
+        if isinstance(target, ast.Name):
             self._store(target.id, result)
-        elif isinstance(target, ast.Name) and isinstance(result, tuple):
-            self._kind_of(target.id, tuple(value.kind for value in result))
-            for i, value in enumerate(result):
-                self._store(f"{target.id}.{i}", value)
+        elif isinstance(target, ast.Subscript) and isinstance(result, Value):
+            self.builder.store(self._number_of(result), self._cell_of(target))
         elif isinstance(target, ast.Tuple) and isinstance(result, tuple) and len(result) == len(target.elts):
             for one, value in zip(target.elts, result, strict=True):
                 self._assign(one, value)
         else:
             raise Unfit("a target of another form")
 
-    def _do_AugAssign(self, node: ast.AugAssign) -> None:
-        if not isinstance(node.target, ast.Name):
+    def _cell_of(self, target: ast.Subscript) -> Any:
+        array = self._value(target.value)
+        if not isinstance(array.kind, types.Array):
             raise Unfit("a target of another form")
-        old = self._value(ast.Name(node.target.id, ast.Load()))
-        self._store(node.target.id, self._binary(node.op, old, self._value(node.value)))
+        return self._cell(array, target.slice)
+
+    def _do_AugAssign(self, node: ast.AugAssign) -> None:
+        if isinstance(node.target, ast.Name):
+            old = self._value(ast.Name(node.target.id, ast.Load()))
+            self._store(node.target.id, self._binary(node.op, old, self._value(node.value)))
+        elif isinstance(node.target, ast.Subscript):
+            place = self._cell_of(node.target)
+            old = Value(INT, self.builder.load(place))
+            self.builder.store(self._number_of(self._binary(node.op, old, self._value(node.value))), place)
+        else:
+            raise Unfit("a target of another form")
 
     def _do_Return(self, node: ast.Return) -> None:
         self._return(Value(NONE, ZERO) if node.value is None else self._result(node.value))
 
     def _return(self, result: Result) -> None:
-        if isinstance(result, Value):
-            self._check_result(result.kind)
-            self.builder.ret(self._word(result))
+        self._settle(RETURNED, kind_of(result))
+        words, kind = self._words(result), self.made.return_value.type
+        if len(words) != (len(kind.elements) if isinstance(kind, ir.LiteralStructType) else 1):
+            raise Again  # the function was made for one word
+        if len(words) == 1:
+            self.builder.ret(words[0])
             return
-        self._check_result(tuple(value.kind for value in result))
-        packed = ir.Constant(self.made.return_value.type, ir.Undefined)
-        for i, value in enumerate(result):
-            packed = self.builder.insert_value(packed, self._word(value), i)
+        packed = ir.Constant(kind, ir.Undefined)
+        for i, word in enumerate(words):
+            packed = self.builder.insert_value(packed, word, i)
         self.builder.ret(packed)
-
-    def _check_result(self, kind: Any) -> None:
-        first = RETURNED not in self.known
-        self._kind_of(RETURNED, kind)
-        if first and isinstance(kind, tuple):
-            raise Again  # the function was made for one number
 
     def _do_If(self, node: ast.If) -> None:
         if (known := self._static(node.test)) is not None:

@@ -25,6 +25,8 @@ _TALLIES: Final = {
     "large folios that the kernel itself migrated, split, collapsed or swapped": cells.HINTED,
 }
 
+MOST: Final = (1 << 63) - 1
+"""The largest number of a result; a sum that would be larger stays there, and the replay fails."""
 _FLAGS: Final = (IS_FALSE, IS_UNSAFE)
 _WRONG: Final = (
     {
@@ -85,7 +87,7 @@ class Account:
         for bucket in np.flatnonzero(table[:, :2].any(axis=1) | table[:, 3:].any(axis=1)):
             folios, pages, _, folio_ns, page_ns = map(int, table[bucket])
             self.folio_ns[bucket] += folio_ns + folios * int(passed[bucket])
-            self.page_ns[bucket] += page_ns + pages * int(passed[bucket])
+            self.page_ns[bucket] = min(self.page_ns[bucket] + page_ns + pages * int(passed[bucket]), MOST)
         table[:, 2] = now
         table[:, 3:] = 0
 

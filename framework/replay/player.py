@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import BeyondDeclared, ModelError
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.replay import cells
-from foliolab.framework.replay.account import Account
+from foliolab.framework.replay.account import MOST, Account
 from foliolab.framework.replay.cells import Cells, Sizes
 from foliolab.framework.replay.loop import CLUSTER_SHIFT, replay_chunk
 from foliolab.framework.replay.survey import MOST_FRAMES, MOST_WINDOWS, Progress, Survey
@@ -26,6 +27,8 @@ from foliolab.framework.trace.file import BLOCK_EVENTS
 
 FIRST_FRAMES: Final = 1 << 16
 """Page frames to begin with, if the trace allocates more than these in total: 256 MiB."""
+PART_BITS: Final = 39
+"""Events are replayed in parts of at most 2^39 ns, some 9 minutes: times 2^23 pages, the sums fit 64 bits."""
 LEAST_IDS: Final = 16
 
 
@@ -180,6 +183,10 @@ class Player:
             account.events = done
             self.plan.progress(f"replay {self.scheme.name}", done, self.plan.survey.events)
         account.finish(self.plan.survey.last - self.plan.survey.first)
+        if max(account.page_ns) == MOST:
+            raise ModelError(
+                "the sums of pages times nanoseconds do not fit 64 bits", "record a shorter time, or fewer processes"
+            )
 
     def play(self, state: Cells, begin: int, end: int) -> None:
         """Replay events begin…end-1 of the chunk.
@@ -189,6 +196,18 @@ class Player:
         """
         if begin == end:
             return
+        times, now = state.table(cells.AT_TIME), int(state.all[cells.NOW])
+        cuts: list[int] = []
+        if times[end - 1] >> PART_BITS != now >> PART_BITS:
+            cuts = (begin + np.flatnonzero(np.diff(times[begin:end] >> PART_BITS, prepend=now >> PART_BITS))).tolist()
+        for first, behind in pairwise([begin, *cuts, end]):
+            if first in cuts:  # the cells' sums have 64 bits, the account's have no limit
+                state.all[cells.NOW] = times[first]
+                self.account.drain()
+            if first < behind:
+                self._run(state, first, behind)
+
+    def _run(self, state: Cells, begin: int, end: int) -> None:
         assert self.machine is not None
         call = self.machine.bind_function(replay_chunk, "mmiii", state.base, begin, end)
         started = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 QUIET: Final = 1.0
 """Seconds before a bar appears; a shorter run shows no bar."""
+LONG: Final = 3.0
+"""Seconds before a line says that a run goes on, where stderr is not a terminal."""
 LIVE: Final = 0.25
 """Seconds between two updates of the table of attacks in a terminal."""
 LINES: Final = 10.0
@@ -22,36 +25,62 @@ LINES: Final = 10.0
 
 
 class Progress:
-    """Shows phases of a run while the block runs; silent where stderr is not a terminal.
+    """Shows phases of a run while the block runs: a bar in a terminal, else one line on stderr if it takes long.
 
     A call reports a step: `progress(phase, done, total)`, with total 0 if it is unknown.
     """
 
     def __init__(self) -> None:
-        self.began = time.monotonic()
         self.bars: Any = None
         self.phase = ""
         self.task: Any = None
         self.wanted = sys.stderr.isatty()
+        self._news = ("starting", 0, 0)
+        self._due = self._over = False
+        self._lock = threading.Lock()
+        # a first step may last long, so no step tells when a run has taken a second
+        self._timer = threading.Timer(QUIET if self.wanted else LONG, self._begin)
+        self._timer.daemon = True
 
     def __enter__(self) -> Self:
+        self._timer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.bars is not None:
-            self.bars.stop()
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+            if self.bars is not None:
+                self.bars.stop()
 
     def __call__(self, phase: str, done: int, total: int) -> None:
-        if not self.wanted or time.monotonic() - self.began < QUIET:
-            return
+        with self._lock:
+            self._news = phase, done, total
+            if self._due and self.wanted:
+                self._show()
+
+    def _begin(self) -> None:
+        with self._lock:
+            self._due = True
+            if self._over:
+                return
+            if self.wanted:
+                self._show()
+            else:
+                phase, done, total = self._news
+                sys.stderr.write(f"{phase}{f': {done:,} of {total:,}' if total else ''} …\n")
+                sys.stderr.flush()
+
+    def _show(self) -> None:
+        phase, done, total = self._news
         if self.bars is None:
             self._start()
         if phase != self.phase:
             if self.task is not None:
                 self.bars.remove_task(self.task)
-            self.phase, self.task = phase, self.bars.add_task(visible(phase), total=None)
+            self.phase, self.task = phase, self.bars.add_task(phase, total=None)
         self.bars.update(self.task, completed=done, total=total or None)
 
     def _start(self) -> None:

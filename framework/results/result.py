@@ -11,7 +11,7 @@ from foliolab.framework.document import Count, Name, Number, SizeKib
 from foliolab.framework.errors import ExitCode, UsageError
 from foliolab.framework.results.run_result import RunResult
 
-MOST_CASES: Final = 20_000
+MOST_CASES: Final = 5_000
 """The most cases of a request that are shown, unless so many were measured."""
 Status = Literal["measured", "failed", "skipped"]
 MOST_ROUNDS: Final = 10_000

@@ -17,6 +17,8 @@ EXACT_LIMIT: Final = 20
 """Up to so many values on each side the rank test is exact; beyond, the normal approximation is as good."""
 
 RESAMPLES: Final = 2000
+MOST_DRAWN: Final = 6_000_000
+"""The most indices that one bootstrap draws: memory and time of a file with very many rounds stay bounded."""
 LEAST_RATIO: Final = 1e-100
 INTERVAL: Final = (0.025, 0.975)
 """The quantiles at the ends of a 95 % interval."""
@@ -35,8 +37,8 @@ def median(values: Sequence[float]) -> float:
 
 # -- bootstrap -------------------------------------------------------------------------------------
 def draw(rng: np.random.Generator, rounds: int, resamples: int = RESAMPLES) -> NDArray[np.intp]:
-    """Rounds drawn with replacement: (resamples, rounds) indices."""
-    return rng.integers(0, rounds, (resamples, rounds))
+    """Rounds drawn with replacement: (resamples, rounds) indices; of very many rounds fewer are drawn."""
+    return rng.integers(0, rounds, (min(resamples, max(1, MOST_DRAWN // rounds)), rounds))
 
 
 def medians(values: NDArray[np.float64], drawn: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
-"""Compile native code before a run, in two processes if enough is missing in the cache."""
+"""Compile native code before a run, in two processes if much is missing in the cache."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -11,6 +12,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.engine import engine_library, policy_library
 from foliolab.framework.engine.structs import engine_layouts
+from foliolab.framework.errors import FolioLabError, NativeBuildError
 from foliolab.framework.isolation.process import Child
 from foliolab.framework.plugins.registry import load
 
@@ -24,9 +26,8 @@ ENTRY_POINTS: Final = (
     entrypoints.split_range,
 )
 """What the microbenchmarks call. Other entry points are compiled at their first use."""
-WORTH_A_PROCESS: Final = 2
-"""With at least this many policies and MANY_ENTRIES entry points to compile, a second process is worth its start."""
-MANY_ENTRIES: Final = 4
+MUCH: Final = 4
+"""With at least so many pieces to compile, a second process is worth its start."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,22 @@ def policy_piece(scheme: Scheme) -> PolicyPiece:
     return PolicyPiece(policy_library(scheme))
 
 
-def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[int, int]]:
+def missing(schemes: Sequence[Scheme]) -> list[Piece | PolicyPiece]:
+    """What the cache has not, policies last."""
+    pieces: list[Piece | PolicyPiece] = [*engine_pieces(schemes), *map(policy_piece, schemes)]
+    return [piece for piece in pieces if piece.missing()]
+
+
+def ahead(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Child | None:
+    """Begin to compile what is missing in another process, if it is much; `build` shares the work with it."""
+    try:
+        much = len(missing(schemes)) >= MUCH
+    except NativeBuildError:  # `build` says which policy's
+        much = False
+    return Child(_build, [scheme.name for scheme in schemes], list(plugins), name="compiler") if much else None
+
+
+def build(schemes: Sequence[Scheme]) -> Iterator[tuple[int, int]]:
     """Compile what is missing.
 
     Yields:
@@ -83,32 +99,14 @@ def build(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Iterator[tuple[i
     Raises:
         NativeBuildError: a policy cannot be compiled.
     """
-    policies = [piece for piece in map(policy_piece, schemes) if piece.missing()]
-    engine = [entry for entry in engine_pieces(schemes) if entry.missing()]
-    total = len(policies) + len(engine)
-    helper = None
-    if len(engine) >= MANY_ENTRIES and len(policies) >= WORTH_A_PROCESS:
-        helper = Child(_build_policies, [s.name for s in schemes], list(plugins), name="compiler")
-    done = 0
-    for entry in engine:
-        yield done, total
-        entry.build()
-        done += 1
-    if helper is not None:
-        while not helper.over:
-            helper.receive(0.1)
-            yield total - sum(piece.missing() for piece in policies), total
-        helper.end()
-    for piece in policies:
-        yield min(done, total - 1), total
+    todo = missing(schemes)
+    for done, piece in enumerate(reversed(todo)):  # a process that has begun ahead comes from the other end
+        yield done, len(todo)
         piece.build()
-        done += 1
 
 
-def _build_policies(pipe: Connection, names: list[str], plugins: list[str]) -> None:
+def _build(pipe: Connection, names: list[str], plugins: list[str]) -> None:
     registry = load(plugins)
-    for name in names:
-        try:
-            policy_piece(registry.policy(name)).build()
-        except Exception:
-            return
+    for piece in missing([registry.policy(name) for name in names]):
+        with suppress(FolioLabError):
+            piece.build()

@@ -106,10 +106,23 @@ class Worker:
             if name not in self.out:
                 self.schemes[name] = registry.policy(name)
         cases = [case for case in plan(registry, self.request) if case.key not in self.done]
-        self._count(cases)
         if self.request.execution == "native":
-            self._build()
+            self._count_and_build(cases)
+        else:
+            self._count(cases)
         self._measure(cases)
+
+    def _count_and_build(self, cases: list[Case]) -> None:
+        """Count, while another process begins to compile; then compile what is left."""
+        from foliolab.framework.run.build import ahead
+
+        compiler = ahead(list(self.schemes.values()), self.request.plugins)
+        try:
+            self._count(cases)
+            self._build()
+        finally:
+            if compiler is not None:
+                compiler.end()
 
     def _live(self) -> list[str]:
         return [name for name in self.schemes if name not in self.out]
@@ -153,7 +166,7 @@ class Worker:
     def _compile(self, names: list[str]) -> None:
         from foliolab.framework.run.build import build
 
-        for done, total in build([self.schemes[name] for name in names], self.request.plugins):
+        for done, total in build([self.schemes[name] for name in names]):
             if done == 0:
                 self.pipe.send(Phase("compiling", total))
             self.pipe.send(Step(("compiling", done, ""), native=False))

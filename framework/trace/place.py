@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from foliolab.framework.document import beside, remove_abandoned
+
 _FROM_PIPES: Final[dict[tuple[int, int], mmap.mmap | bytes]] = {}
 """What was read from pipes, by device and inode: a command opens its trace several times."""
 
@@ -42,7 +44,7 @@ class Place:
         if mode is not None and stat.S_ISREG(mode):
             with self.target.open("ab"):
                 pass  # a file that may not be written to is not replaced, either
-            fd, name = tempfile.mkstemp(prefix=f".{self.target.name[:100]}.", dir=self.target.parent)
+            fd, name = beside(self.target)
             self._written: Path | None = Path(name)
             self.file = os.fdopen(fd, "wb")
             os.chmod(name, stat.S_IMODE(mode))
@@ -59,6 +61,7 @@ class Place:
         self.file.close()
         if self.replaces and self._written:
             os.replace(self._written, self.target)
+            remove_abandoned(self.target)
         self._written = None
 
     def discard(self) -> None:

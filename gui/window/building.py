@@ -27,6 +27,7 @@ def named(widget: W, name: str, tip: str = "") -> W:
 def label(text: str = "", role: str = "", *, wraps: bool = False, selectable: bool = False) -> QLabel:
     """Make a label. The style sheet draws it by its role, such as "quiet" or "heading"."""
     made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)  # names and messages of files are not HTML
     made.setProperty("role", role)
     made.setWordWrap(wraps)
     if selectable:

@@ -8,11 +8,11 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from PySide6.QtCore import QObject, QSocketNotifier, QTimer, Signal
-from PySide6.QtWidgets import QLabel, QProgressBar, QWidget
+from PySide6.QtWidgets import QProgressBar, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.process import Answer, Child, Crash, Failure
-from foliolab.gui.window.building import named, row, tool_button
+from foliolab.gui.window.building import label, named, row, tool_button
 
 AT_ONCE: Final = 0.4
 """Seconds that a job has to stop after a request; then it is killed."""
@@ -152,7 +152,7 @@ class JobsChip(QWidget):
         self._jobs = jobs
         self._shown: Job | None = None
         self.setAccessibleName("Running jobs")
-        self.label = QLabel()
+        self.label = label()
         self.bar = named(QProgressBar(textVisible=False), "Progress of the running job")
         self.bar.setMaximumSize(140, 14)
         self.stop = tool_button("Cancel", "Cancel the running job")

@@ -1,7 +1,9 @@
-"""How long FolioLab takes to start: `python tests/benchmarks/startup.py`.
+"""How long each verb takes until its first line and until its end, with an empty native cache and with a filled one.
 
-Each figure is the median over fresh processes: the native code of the default policies, out of a warm cache and
-built into an empty one, and the command line's `--help` and `list`. It reports; it does not gate.
+    python tests/benchmarks/startup.py
+    python tests/benchmarks/startup.py --verbs compare,replay --repeats 5
+
+Each run is a fresh process; the figures are medians. It reports; it does not gate.
 """
 
 from __future__ import annotations
@@ -13,96 +15,108 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+from replay import generate
 
 from foliolab.framework.engine.engine import native_missing
 
-WARM_S: Final = 0.5
-COLD_S: Final = 10.0
-COMMAND_S: Final = 0.3
+FIRST_S: Final = 5.0
+WHOLE_S: Final = 12.0
+EVENTS: Final = 200_000
+GOOD: Final = (0, 1)
+"""Exit codes of a verb that has done its work."""
 
-LOAD: Final = """
-import time
-start = time.perf_counter()
-import numpy
-numpy_there = time.perf_counter()
-import numba
-numba_there = time.perf_counter()
-from foliolab.framework.engine import entrypoints
-from foliolab.framework.engine.engine import Shape
-from foliolab.framework.engine.machine import Machine
-from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
-there = time.perf_counter()
-e = entrypoints
-wanted = (e.populate, e.fork_range, e.zap_range, e.split_range, e.write_range, e.mm_create, e.mm_drop)
-for module in (page_mapcount, mm_id, no_page_mapcount):
-    machine = Machine(module.POLICY.with_parameters(), Shape(1024, 2, 512))
-    for entry in wanted:
-        machine.entry_point(entry)
-ready = time.perf_counter()
-print(ready - start, numpy_there - start, numba_there - numpy_there, there - numba_there, ready - there)
-"""
-"""What the first measurement of a run waits for, timed from inside."""
-PARTS: Final = ("numpy", "numba", "FolioLab", "native code")
+VERBS: Final[dict[str, str]] = {
+    "--help": "--help",
+    "list": "list",
+    "show": "show mm-id",
+    "doctor": "doctor",
+    "run": "run third-stays",
+    "compare": "compare --quick --json {folder}/result.json",
+    "precision": "precision --policies page-mapcount,mm-id,no-page-mapcount",
+    "consequences": "consequences last-child third-stays",
+    "replay": "replay {folder}/trace.folio --policies page-mapcount,mm-id",
+    "verify": "verify no-page-mapcount --budget 5 --output {folder}/found",
+    "check": "check no-page-mapcount --seconds 2 --output {folder}/found",
+    "sweep": "sweep -o {folder}/sweep{run} --policies page-mapcount,mm-id --workloads munmap --sizes 64K",
+    "report": "report {folder}/result.json --format md",
+    "diff": "diff {folder}/result.json {folder}/result.json",
+}
+"""What is run of each verb; `report` and `diff` need what `compare` leaves."""
 
 
-def _run(command: list[str], environment: Mapping[str, str]) -> tuple[float, str]:
-    """Wall time of a fresh process and what it printed.
+@dataclass(frozen=True)
+class Times:
+    """Seconds until the first line on either stream, and until the end."""
+
+    first: float
+    whole: float
+
+
+def run(verb: str, folder: str, cache: str, number: int) -> Times:
+    """Run a verb in a fresh process.
 
     Raises:
-        subprocess.CalledProcessError: it failed; with its messages.
+        subprocess.CalledProcessError: it failed; with what it wrote.
     """
+    arguments = VERBS[verb].format(folder=folder, run=number).split()
+    command = [sys.executable, "-c", "from foliolab.framework.cli import main; main()", *arguments]
+    environment = {**os.environ, "FOLIOLAB_CACHE": cache, "PYTHONUNBUFFERED": "1"}
     start = time.perf_counter()
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=True, timeout=300
-    )
-    return time.perf_counter() - start, done.stdout
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        written = [process.stdout.readline()]
+        first = time.perf_counter() - start
+        written += process.stdout
+    whole = time.perf_counter() - start
+    if process.returncode not in GOOD:
+        raise subprocess.CalledProcessError(process.returncode, command, b"".join(written))
+    return Times(first, whole)
 
 
-def _load(folder: str) -> list[float]:
-    """Seconds until the native code is there: all of it, then its parts."""
-    _, printed = _run([sys.executable, "-c", LOAD], {"FOLIOLAB_CACHE": folder})
-    return [float(word) for word in printed.split()]
+def measured(verb: str, repeats: int, folder: str) -> Iterator[tuple[str, list[Times]]]:
+    """The times of a verb, cold and warm."""
+    caches = [f"{folder}/{verb}{i}" for i in range(repeats)]
+    yield "cold", [run(verb, folder, cache, number) for number, cache in enumerate(caches)]
+    yield "warm", [run(verb, folder, caches[0], number) for number in range(repeats, 2 * repeats)]
 
 
-def _print(what: str, rows: list[list[float]], target: float) -> None:
-    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
-    parts = ", ".join(f"{name} {t:.2f}" for name, t in zip(PARTS, medians[1:], strict=False))
-    verdict = "" if medians[0] <= target else "  above the target"
-    spread = f"{min(r[0] for r in rows):.2f}–{max(r[0] for r in rows):.2f}"
-    print(f"{what:28} {medians[0]:7.2f} s  ({spread}; target {target:g}){verdict}{'  ' + parts if parts else ''}")
-
-
-def _last_line(fault: subprocess.CalledProcessError) -> str:
-    lines: list[str] = fault.stderr.strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+def line(verb: str, repeats: int, folder: str) -> str:
+    """A row of the table."""
+    cells, slow = [f"{verb:14}"], False
+    for _, times in measured(verb, repeats, folder):
+        first = statistics.median(one.first for one in times)
+        whole = statistics.median(one.whole for one in times)
+        slow |= first > FIRST_S or whole > WHOLE_S
+        cells.append(f"{first:10.2f} {whole:10.2f}")
+    return "  ".join(cells) + ("  above the target" if slow else "")
 
 
 def main() -> int:
-    """Measure everything; 3 where nothing can be measured."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=7, help="fresh processes a figure (7)")
-    parser.add_argument("--cold-repeats", type=int, default=1, help="builds into an empty cache (1)")
+    """Measure every verb; 3 where nothing can be measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3, help="fresh processes a figure (3)")
+    parser.add_argument("--verbs", default=",".join(VERBS), help="which, separated by commas (all)")
     options = parser.parse_args()
     if reason := native_missing():
         print(f"startup: nothing measured: {reason}", file=sys.stderr)
         return 3
+    print(f"targets, cold: first line {FIRST_S:g} s, complete {WHOLE_S:g} s")
+    print(f"{'':14}  {'cold: first':>10} {'whole':>10}  {'warm: first':>10} {'whole':>10}")
     with tempfile.TemporaryDirectory(prefix="foliolab-startup-") as folder:
-        try:
-            cold = [_load(f"{folder}/{i}") for i in range(options.cold_repeats)]
-            _print("default kernels, cold", cold, COLD_S)
-            _print("default kernels, warm", [_load(f"{folder}/0") for _ in range(options.repeats)], WARM_S)
-        except subprocess.CalledProcessError as fault:
-            print(f"default kernels: not measured: {_last_line(fault)}")
-    for arguments in (["--help"], ["list"]):
-        command = [sys.executable, "-c", "from foliolab.framework.cli import main; main()", *arguments]
-        try:
-            times = [[_run(command, {})[0]] for _ in range(options.repeats)]
-        except subprocess.CalledProcessError as fault:
-            print(f"foliolab {arguments[0]}: not measured: {_last_line(fault)}")
-        else:
-            _print(f"foliolab {arguments[0]}", times, COMMAND_S)
+        generate(Path(folder, "trace.folio"), "snapshot", EVENTS)
+        for verb in options.verbs.split(","):
+            try:
+                print(line(verb, options.repeats, folder), flush=True)
+            except subprocess.CalledProcessError as fault:
+                said = fault.output.decode(errors="replace").strip().splitlines()
+                print(f"{verb:14}  not measured: {said[-1] if said else 'it said nothing'}")
     return 0
 
 

@@ -109,3 +109,19 @@ def test_hostile_names_stay_text_in_every_format(foliolab: Callable[..., Any], t
     assert "'=1+1" in path.with_suffix(".csv").read_text()
     done = foliolab("diff", path, path, "--all", "--markdown")
     assert done.code == 0 and "<img" not in done.out and "\x1b" not in done.out
+
+
+def test_what_is_too_large_to_show_is_refused_in_one_sentence(
+    foliolab: Callable[..., Any], tmp_path: Path, whole: Result
+) -> None:
+    config = msgspec.structs.replace(whole.config, workloads=[*whole.config.workloads, *map(str, range(9000))])
+    path = tmp_path / "r.json"
+    msgspec.structs.replace(whole, config=config).save(path)
+    for words in (["report", path], ["diff", path, path], ["history", path]):
+        done = foliolab(*words)
+        assert done.code == 2 and "was asked for 81,027 cases and has 27 of them" in done.err and str(path) in done.err
+    many = [f"policy {n}" for n in range(200)]
+    config = msgspec.structs.replace(whole.config, policies=[*whole.config.policies, *many])
+    msgspec.structs.replace(whole, config=config).save(path)
+    done = foliolab("report", path, "--format", "svg")
+    assert done.code == 2 and "a picture has room for 300 curves" in done.err

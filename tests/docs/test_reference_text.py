@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from foliolab.framework.api import Folio
 from foliolab.framework.contract import trace_records
 from foliolab.framework.engine.engine import Shape
 from foliolab.framework.engine.machine import Machine
@@ -24,6 +25,11 @@ from foliolab.policies import mm_id
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "reference.txt").read_text("utf-8")
+
+
+def never(folio: Folio) -> bool:
+    """What the policy of docs/checking.md answers."""
+    return False
 
 
 def test_the_file_is_what_the_command_prints() -> None:

@@ -238,3 +238,12 @@ class _Writes:
 
     def __reduce__(self) -> Any:
         return open, (self.path, "w")
+
+
+def test_names_of_files_are_not_html(window: Window) -> None:
+    from PySide6.QtCore import Qt
+    from PySide6.QtWidgets import QLabel
+
+    window.notices.say("<img src='file:///etc/passwd'> <b>bold</b>")
+    labels = window.notices.all[-1].findChildren(QLabel)
+    assert labels and all(one.textFormat() is Qt.TextFormat.PlainText for one in labels)

@@ -291,6 +291,13 @@ def test_a_folder_that_others_can_write_is_not_used(author: Author, folder: Path
     assert cache.refusal() == f"others can write to {folder}"
 
 
+def test_nothing_is_made_in_a_folder_that_others_can_write(author: Author, folder: Path) -> None:
+    folder.parent.chmod(0o777)
+    assert author.run("uses", 5, 2) == 24
+    assert not folder.exists()
+    assert cache.refusal() == f"others can write to {folder.parent}"
+
+
 def test_folders_are_the_users_alone_whatever_the_umask(folder: Path) -> None:
     before = os.umask(0)
     try:

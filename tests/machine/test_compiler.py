@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from foliolab.framework.machine.calltree import CallTree
@@ -154,6 +155,33 @@ def test_divisions_that_the_processor_refuses() -> None:
     run = library(by_zero).get(by_zero, "ii")
     assert run(5, 0) == 0
     assert run(-(1 << 63), -1) == -(1 << 63)
+
+
+def cells(row: Any, table: Any, at: int) -> int:
+    both = (row, table)
+    row[at] += table[at, 1]
+    table[-1, 0], table[0, 0] = row.size, written(both, (at, 5))
+    return table.shape[0] * 10 + table.shape[1]
+
+
+def written(both: Any, where: tuple[int, int]) -> int:
+    row, table = both
+    at, value = where
+    table[at, 2] = value
+    return row[-1] if at else 0
+
+
+def test_arrays() -> None:
+    row, table = np.array([1, 2, 3]), np.arange(12).reshape(4, 3)
+    made = library(cells)
+    assert made.is_quick([cells], "vti")
+    run = made.get(cells, "vti")
+    assert run(row, table, np.int64(2)) == 43
+    assert row.tolist() == [1, 2, 10]
+    assert table.tolist() == [[10, 1, 2], [3, 4, 5], [6, 7, 5], [3, 10, 11]]
+    for wrong in (row.astype(np.int32), row[::2]):
+        with pytest.raises(TypeError, match="an array of"):
+            run(wrong, table, 1)
 
 
 def floats(a: int, b: int) -> int:

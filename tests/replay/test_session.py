@@ -126,6 +126,23 @@ def test_a_policy_for_smaller_folios_says_so(tmp_path: Path) -> None:
     assert found.policies[1].events == 1
 
 
+@pytest.mark.parametrize(("bits", "fits"), [(52, True), (58, False), (61, False)])
+def test_sums_over_a_long_time_are_right_or_refused(bits: int, fits: bool, tmp_path: Path) -> None:
+    """A folio of 512 pages, mapped for 2^bits ns: the sum, in pages times ns, has 9 bits more."""
+    with Writer(tmp_path / "t", Header()) as writer:
+        kinds = [ev.NEW, ev.UNMAP, ev.NEW, ev.EXIT]
+        times = [0, 1, 2, 1 << bits]
+        writer.append(ev.columns(time=times, kind=kinds, mm=1, page=HEAP, order=9, nr=1))
+    found = replay(request(tmp_path / "t", EXACT))
+    (one,) = found.policies
+    assert bool(one.stopped) != fits
+    assert ("do not fit 64 bits" in one.stopped) != fits
+    if fits:
+        assert one.owner_ns[0] == pytest.approx(1 << bits, abs=2)
+        assert one.owner_page_ns[0] == pytest.approx(512 << bits, abs=2048)
+    found.save(tmp_path / "r.json")
+
+
 def test_nothing_replayed_is_its_own_exit_code(trace: Path) -> None:
     found = replay(request(trace, memory=4096))
     assert all("MiB are allowed" in one.stopped for one in found.policies)

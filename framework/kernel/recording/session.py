@@ -14,7 +14,8 @@ import msgspec
 from foliolab.framework import host
 from foliolab.framework.contract.trace_reader import TraceSource
 from foliolab.framework.contract.trace_records import Alloc, Cached, Enter, Fault, Leave, Record
-from foliolab.framework.errors import KernelError, UsageError
+from foliolab.framework.errors import KernelError, NoEvents, StoppedEarly, UsageError
+from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.kernel import guards, running, settings
 from foliolab.framework.kernel.recording import probe, snapshots, tracefs
@@ -68,7 +69,12 @@ def record(target: Target, out: str | os.PathLike[str], by: str = "") -> tuple[H
         records = _with_start(recorder.records(sources), start)
         # perf script mounts tracefs again; the first Ctrl-C here comes too late to end the recording, and keeps it
         with tracefs.unmounted_after([]), interruptible(1):
-            header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes], keep=True)
+            try:
+                header = importers.assemble(records, out, header, sources, lambda: [*notes, *recorder.notes], keep=True)
+            except NoEvents as fault:
+                if signals.received():
+                    raise StoppedEarly("a signal ended the recording before its first event") from fault
+                raise
     return header, recorder.status
 
 

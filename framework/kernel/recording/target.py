@@ -18,8 +18,8 @@ from types import FrameType
 from typing import Final
 
 from foliolab.framework.errors import KernelError, UsageError
+from foliolab.framework.isolation import signals
 from foliolab.framework.isolation.commands import kept
-from foliolab.framework.isolation.signals import STOPS
 
 PROC: Path = Path("/proc")
 POLL: Final = 0.05
@@ -69,8 +69,9 @@ class Target:
         """
         if bool(self.command) == bool(self.pid):
             raise UsageError("there is nothing to record", "name --pid PID, or a command after --")
-        if self.seconds < 0:
-            raise UsageError(f"--seconds {self.seconds:g} is negative", "choose --seconds from 0 up")
+        if not self.seconds >= 0:
+            what = "negative" if self.seconds < 0 else "no number"
+            raise UsageError(f"--seconds {self.seconds:g} is {what}", "choose --seconds from 0 up")
         if self.command and shutil.which(self.command[0]) is None:
             raise UsageError(f"there is no command {self.command[0]!r}", "check its name, and $PATH")
         if self.pid and not (PROC / str(self.pid)).exists():
@@ -207,10 +208,15 @@ def interruptible(most: int = sys.maxsize) -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         stops.append(number)
+        signals.note(number)
         if len(stops) > most:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, note) for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}
+    before = {
+        number: signal.signal(number, note)
+        for number in signals.STOPS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield stops
     finally:

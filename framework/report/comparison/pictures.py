@@ -19,6 +19,8 @@ COLUMNS: Final = 3
 DPI: Final = 200
 MOST_CURVES: Final = 300
 """More curves, policies × workloads, make no picture that anybody can look at."""
+LONGEST: Final = 60
+"""Longer names are cut."""
 
 
 def draw(found: Matrix, form: str) -> bytes:
@@ -57,7 +59,7 @@ def draw(found: Matrix, form: str) -> bytes:
             panel.set_visible(False)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
-        figure.supylabel(f"time, relative to {visible(baseline)}", fontsize="medium")
+        figure.supylabel(f"time, relative to {_label(baseline)}", fontsize="medium")
         data = BytesIO()
         figure.savefig(data, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else {"Software": None})
     return data.getvalue()
@@ -81,10 +83,11 @@ def _panel(panel: object, found: Matrix, workload: str) -> None:
     axes.set_xscale("log", base=2)  # type: ignore[attr-defined]
     axes.set_xticks(sizes, [size_text(size) for size in sizes], rotation=45, ha="right")  # type: ignore[attr-defined]
     axes.minorticks_off()  # type: ignore[attr-defined]
-    axes.set_title(visible(workload))  # type: ignore[attr-defined]
+    axes.set_title(_label(workload))  # type: ignore[attr-defined]
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)  # type: ignore[attr-defined]
 
 
-def _label(policy: str) -> str:
+def _label(name: str) -> str:
     """A name for the legend, which would leave out one that begins with an underscore."""
-    return f" {visible(policy)}" if policy.startswith("_") else visible(policy)
+    text = visible(name if len(name) <= LONGEST else f"{name[:LONGEST]}…")
+    return f" {text}" if text.startswith("_") else text

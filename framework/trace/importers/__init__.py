@@ -15,7 +15,7 @@ import msgspec
 
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
-from foliolab.framework.errors import FolioLabError, PluginError, TraceFileError, UsageError
+from foliolab.framework.errors import FolioLabError, NoEvents, PluginError, TraceFileError, UsageError
 from foliolab.framework.trace.file import Writer
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.importers import bpftrace, perf, snapshots, strace
@@ -127,11 +127,13 @@ def target(path: Path) -> Path:
         UsageError: the text comes from a pipe, which has no place of its own.
     """
     try:
-        piped = not stat.S_ISREG(path.stat().st_mode)
+        mode = path.stat().st_mode
+        piped = not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
     except OSError:
-        piped = False  # `convert` says what is wrong with it
+        piped = False
     if piped:
         raise UsageError(f"{path} is not a file, so the trace has no name", "name one after -o")
+    # what else is wrong with it, `convert` says
     return path.with_name(path.name + ".folio")
 
 
@@ -180,7 +182,7 @@ def assemble(
             )
         if not writer.events and not assembly.calls.unknown_populated:  # a note says that they were populated
             names = ", ".join(source.name for source in sources) or "what was recorded"
-            raise TraceFileError(*assembly.nothing(names))
+            raise NoEvents(*assembly.nothing(names))
     return writer.header
 
 

@@ -191,4 +191,7 @@ def test_files_are_found_again_at_the_next_start(
     window.open(file)
     window.close()
     again = open_window()
+    assert again.library.files == [], "a policy file is code: it is offered"
+    (offer,) = again.notices.all
+    offer.accept.click()
     assert again.library.files == [str(file)]

@@ -1,0 +1,52 @@
+"""Progress tells early that a run goes on, also while its first step lasts."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+
+from foliolab.framework.report import progress
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal, or says so."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def wait_for(stream: io.StringIO, text: str) -> None:
+    end = time.monotonic() + 30
+    while text not in stream.getvalue():
+        assert time.monotonic() < end, stream.getvalue()
+        time.sleep(0.01)
+
+
+def test_one_line_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(progress, "LONG", 0.01)
+    with progress.Progress() as tell:
+        tell("counting", 3, 1200)
+        wait_for(stream, "\n")
+        tell("measuring", 1, 2)
+    assert stream.getvalue() == "counting: 3 of 1,200 …\n"
+
+
+def test_a_bar_in_a_terminal_before_the_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(progress, "QUIET", 0.01)
+    with progress.Progress() as tell:
+        tell("counting", 0, 5)
+        wait_for(stream, "counting")
+
+
+def test_a_short_run_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    with progress.Progress() as tell:
+        tell("counting", 0, 5)
+    assert not stream.getvalue()
