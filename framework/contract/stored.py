@@ -22,7 +22,8 @@ class Stored:
         offset: bytes from the start of that struct page (or of the policy's part of struct mm); offsets
             of 64 and more lie outside of today's struct page and make it larger.
         count: elements of an array.
-        init: value in a fresh folio; also the value it must have again once nothing maps the folio.
+        init: value in a fresh folio or MM; also the value it must have again once nothing maps the folio. In an MM that
+            maps no large folio any more, it must be back, or keep what it was given once.
         wraps: arithmetic on it is meant modulo its width.
         overlays: it shares its bytes with another field on purpose (a union).
         transient: it need not return to `init` when nothing maps the folio.

@@ -227,6 +227,14 @@ class Engine:
         value: int = (ref[element] if ref.field.count > 1 else ref).peek()
         return value
 
+    def init_mm(self, mm: int) -> None:
+        """Give the policy's fields of an MM their initial values. No observer sees that."""
+        for stored in self.scheme.stored("mm"):
+            ref = getattr(self.vm.at("mm", self.map.mms[mm]), stored.name)
+            for element in range(stored.count) if stored.init is not None else ():
+                one = ref[element] if stored.count > 1 else ref
+                self.vm.view(one.ctype)[one.off // one.ctype.bytes] = stored.init
+
     def statistic(self, name: str) -> int:
         """A statistic summed over all CPUs (specification 1.5)."""
         return sum(int(getattr(self.vm.at("cpu", off), name).peek()) for off in self.map.cpus)
@@ -262,6 +270,7 @@ class Engine:
             mm.pmd.write("boot", self.map.pmds[who])
             mm.nr_ptes.write("boot", self.shape.nr_vpns)
             mm.here.write("boot", off)
+            self.init_mm(who)
         self._free_everything(zone)
 
     def _free_everything(self, zone: Zone) -> None:

@@ -181,6 +181,8 @@ class Machine(Engine):
         if mm_id and mm_id in map(self.mm_id, range(self.shape.nr_mms)):
             raise ModelError(f"MM ID {mm_id} is in use", "an ID belongs to one MM at a time")
         self._enough(self._call(entrypoints.mm_create, self.map.zone, off, mm_id), "a new MM")
+        if self._bound is None:
+            self.init_mm(mm)
 
     def exit(self, mm: int, flush: bool = True) -> None:
         """Unmap everything and free the MM; without `flush`, its references stay until `flush_gather`."""

@@ -27,7 +27,8 @@ def with_hook(name: str, **hooks: Any) -> Scheme:
 
 
 def raises(folio, page, nr, mm):
-    raise ValueError("not today")
+    assert nr < 0, "not today"
+    return 0, False
 
 
 def loops(folio, page, nr, mm):
@@ -47,8 +48,13 @@ def steals(folio, page, nr, mm):
 
 
 def grows(folio):
-    found = [folio.off]
-    return len({one: one for one in found}) > 1
+    found = [1]
+    return len(found) > 1
+
+
+def mixes(folio):
+    both = 0 if READ_ONCE(folio._large_mapcount) > 0 else (0, 0)
+    return both == 0
 
 
 @pytest.mark.parametrize(
@@ -58,9 +64,10 @@ def grows(folio):
         ({"remove_ptes": loops}, "does not end"),
         ({"maybe_mapped_shared": spins}, "does not end"),
         ({"remove_ptes": steals}, "_refcount"),
-        ({"maybe_mapped_shared": grows}, "cannot be compiled"),
+        ({"maybe_mapped_shared": grows}, "makes a list"),
+        ({"maybe_mapped_shared": mixes}, "cannot be compiled"),
     ],
-    ids=["raises", "loops", "spins", "steals", "cannot be compiled"],
+    ids=["raises", "loops", "spins", "steals", "grows", "cannot be compiled"],
 )
 def test_a_broken_policy_is_a_lane_with_an_error(hooks: dict[str, object], message: str) -> None:
     session = Session(mixed(), (EXACT, with_hook("broken", **hooks), MM_ID), MEMORY)

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from declared_policies import FOUR_BITS, LEAKY, PER_MM
 
+from foliolab.framework.api import store
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.contract.stored import Stored
 from foliolab.framework.contract.workload import Setting
@@ -156,3 +157,14 @@ def test_an_initial_value_must_fit_its_type(ctype: str, init: int, fits: bool) -
         return
     with pytest.raises(Unusable, match=rf"field _word: init is {init}, which does not fit {ctype}"):
         checked_policy(replace(FOUR_BITS, fields=(field,)))
+
+
+def test_a_fresh_mm_has_initial_values() -> None:
+    fields = (*FOUR_BITS.with_parameters().fields, Stored("_n", "u32", per="mm", offset=0, count=2, init=7, doc="n"))
+    fresh = Machine(replace(FOUR_BITS, fields=fields).with_parameters(), Shape(16, 2, 8, max_order=2), "interpreted")
+    assert [fresh.field_of_mm(1, "_n", element) for element in (0, 1)] == [7, 7]
+    fresh.create(0)
+    store(fresh.vm.at("mm", fresh.map.mms[0])._n[1], 9)
+    fresh.exit(0)
+    fresh.create(0)
+    assert fresh.field_of_mm(0, "_n", 1) == 7
