@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -88,10 +87,6 @@ def test_the_engine_counts_new_anonymous_pages() -> None:
             step()
             counts.append(machine.statistic("NR_ANON_MAPPED"))
         assert counts == [16, 16, 16, 0], policy.name
-
-
-def never(folio: Any) -> bool:
-    return False
 
 
 def test_the_counterexample_of_the_page_breaks_its_law(tmp_path: Path) -> None:
