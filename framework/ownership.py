@@ -23,13 +23,13 @@ def distrust(path: str | os.PathLike[str]) -> str:
     Raises:
         OSError: it does not exist, or cannot be reached.
     """
-    for place in _way(path):
-        found = os.lstat(place)
+    for step in _way(path):
+        found = os.lstat(step)
         if found.st_uid not in (0, os.geteuid()):
-            return f"{place} belongs to {_user(found.st_uid)}"
+            return f"{step} belongs to {_user(found.st_uid)}"
         above = stat.S_ISDIR(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
         if not stat.S_ISLNK(found.st_mode) and not above and _others_write(found):
-            return f"others can write to {place}"
+            return f"others can write to {step}"
     return ""
 
 
@@ -39,8 +39,8 @@ def make_private(folder: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    for place in (*reversed(folder.parents), folder):
-        place.mkdir(0o700, exist_ok=True)
+    for step in (*reversed(folder.parents), folder):
+        step.mkdir(0o700, exist_ok=True)
 
 
 def _way(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -52,15 +52,15 @@ def _way(path: str | os.PathLike[str]) -> Iterator[Path]:
         if word == "..":
             at = at.parent
             continue
-        step = at / word
-        yield step
-        if not step.is_symlink():
-            at = step
+        reached = at / word
+        yield reached
+        if not reached.is_symlink():
+            at = reached
             continue
         links += 1
         if links > LINKS:
             raise OSError(f"{path} has too many symbolic links")
-        target = Path(os.readlink(step))
+        target = Path(os.readlink(reached))
         at = Path("/") if target.is_absolute() else at
         left = [*(target.parts[1:] if target.is_absolute() else target.parts), *left]
 

@@ -170,6 +170,10 @@ def _unexpected(fault: Exception) -> int:
         _say(f"foliolab: {os.fsdecode(fault.filename)}: {fault.strerror}", "check its path and permissions")
         _trace(fault)
         return int(ExitCode.USAGE)
+    if isinstance(fault, MemoryError):
+        _say("foliolab: there is not enough memory", "free some, or ask for less")
+        _trace(fault)
+        return UNEXPECTED
     frames = traceback.extract_tb(fault.__traceback__)
     location = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__

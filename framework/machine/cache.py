@@ -110,19 +110,19 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 @functools.cache
-def _opened(place: str) -> tuple[bytes | None, str]:
+def _opened(path: str) -> tuple[bytes | None, str]:
     """The secret of a folder, which is made if it is missing; None, and why, if the folder is not used."""
     try:
         # First what is there: root must not make folders in a user's home, as `sudo` may let it.
-        there = next(one for one in (Path(place).absolute(), *Path(place).absolute().parents) if one.exists())
+        there = next(one for one in (Path(path).absolute(), *Path(path).absolute().parents) if one.exists())
         if found := distrust(there):
             return None, found
-        make_private(Path(place))
-        if found := distrust(place):
+        make_private(Path(path))
+        if found := distrust(path):
             return None, found
-        return _secret(Path(place) / SECRET), ""
+        return _secret(Path(path) / SECRET), ""
     except OSError as fault:
-        return None, f"{place} cannot be used: {fault.strerror or fault}"
+        return None, f"{path} cannot be used: {fault.strerror or fault}"
 
 
 def _secret(path: Path) -> bytes:

@@ -85,7 +85,7 @@ class Expressions:
     builder: ir.IRBuilder
     needs: dict[str, Any]
     known: dict[str, Any]
-    places: dict[str, list[Any]] = field(default_factory=dict)
+    cells: dict[str, list[Any]] = field(default_factory=dict)
 
     def _bit(self, at: Any) -> Any:
         return self.builder.icmp_signed("!=", at, ZERO)
@@ -108,12 +108,12 @@ class Expressions:
         word = next(words)
         return Value(kind, self._bit(word) if kind == BOOL else word)
 
-    def _places(self, name: str, kind: Any) -> list[Any]:
-        if name not in self.places:
-            self.places[name] = [self.entry.alloca(I64, name=name) for _ in range(width(kind))]
-            for place in self.places[name]:
-                self.entry.store(ZERO, place)
-        return self.places[name]
+    def _cells(self, name: str, kind: Any) -> list[Any]:
+        if name not in self.cells:
+            self.cells[name] = [self.entry.alloca(I64, name=name) for _ in range(width(kind))]
+            for cell in self.cells[name]:
+                self.entry.store(ZERO, cell)
+        return self.cells[name]
 
     def _result(self, node: ast.expr) -> Result:
         known: Callable[[Any], Result] | None = getattr(self, f"_of_{type(node).__name__}", None)
@@ -171,13 +171,13 @@ class Expressions:
         return tuple(map(self._result, node.elts))
 
     def _of_Name(self, node: ast.Name) -> Result:
-        if node.id in self.places:
-            return self._of_words(self.known[node.id], map(self.builder.load, self.places[node.id]))
+        if node.id in self.cells:
+            return self._of_words(self.known[node.id], map(self.builder.load, self.cells[node.id]))
         return self._constant(self._global(node))
 
     def _global(self, node: ast.expr) -> Any:
         """What a name stands for outside of the function; None if it is a variable, or no name."""
-        if isinstance(node, ast.Name) and (node.id in self.known or node.id in self.places):
+        if isinstance(node, ast.Name) and (node.id in self.known or node.id in self.cells):
             return None
         return self.needs.get(name_of(node)) if isinstance(node, (ast.Name, ast.Attribute)) else None
 
@@ -211,7 +211,7 @@ class Expressions:
         return self._primitive(operator.getitem, [owner, self._value(node.slice)])
 
     def _cell(self, array: Value, index: ast.expr) -> Any:
-        """The place of an array's element."""
+        """The reference of an array's element."""
         start, *lengths = array.at
         indices = index.elts if isinstance(index, ast.Tuple) else [index]
         if len(indices) != len(lengths):
@@ -305,12 +305,12 @@ class Expressions:
         left = self._value(node.left)
         if len(node.ops) == 1:
             return Value(BOOL, self._compared(node.ops[0], left, self._result(node.comparators[0])))
-        place = self.entry.alloca(I64)
+        cell = self.entry.alloca(I64)
         end = self.made.append_basic_block("end")
         for number, (op, other) in enumerate(zip(node.ops, node.comparators, strict=True), 1):
             right = self._result(other)
             found = self._compared(op, left, right)
-            self.builder.store(self.builder.zext(found, I64), place)
+            self.builder.store(self.builder.zext(found, I64), cell)
             if number == len(node.ops):
                 self.builder.branch(end)
                 break
@@ -320,7 +320,7 @@ class Expressions:
             self.builder.cbranch(found, more, end)
             self.builder.position_at_end(more)
         self.builder.position_at_end(end)
-        return Value(BOOL, self._bit(self.builder.load(place)))
+        return Value(BOOL, self._bit(self.builder.load(cell)))
 
     def _compared(self, op: ast.cmpop, left: Value, right: Result) -> Any:
         if isinstance(op, ast.In):
@@ -345,13 +345,13 @@ class Expressions:
         """The first operand that decides, as Python has it."""
         if (known := self._static(node)) is not None:
             return self._constant(known)
-        place = self.entry.alloca(I64)
+        cell = self.entry.alloca(I64)
         end = self.made.append_basic_block("end")
         kinds = set()
         for number, one in enumerate(node.values):
             value = self._value(one)
             kinds.add(value.kind)
-            self.builder.store(self._number_of(value), place)
+            self.builder.store(self._number_of(value), cell)
             if number == len(node.values) - 1:
                 self.builder.branch(end)
                 break
@@ -359,7 +359,7 @@ class Expressions:
             self.builder.cbranch(self._truth_of(value), *((more, end) if isinstance(node.op, ast.And) else (end, more)))
             self.builder.position_at_end(more)
         self.builder.position_at_end(end)
-        at = self.builder.load(place)
+        at = self.builder.load(cell)
         return Value(BOOL, self._bit(at)) if kinds == {BOOL} else Value(INT, at)
 
     def _of_IfExp(self, node: ast.IfExp) -> Result:
@@ -367,16 +367,16 @@ class Expressions:
             return self._result(node.body if known else node.orelse)
         then, other, end = (self.made.append_basic_block(name) for name in ("then", "else", "end"))
         self._branch(node.test, then, other)
-        place = self.entry.alloca(I64)
+        cell = self.entry.alloca(I64)
         kinds = []
         for block, one in ((then, node.body), (other, node.orelse)):
             self.builder.position_at_end(block)
             value = self._value(one)
             kinds.append(value.kind)
-            self.builder.store(self._word(value), place)
+            self.builder.store(self._word(value), cell)
             self.builder.branch(end)
         self.builder.position_at_end(end)
-        at = self.builder.load(place)
+        at = self.builder.load(cell)
         if kinds[0] != kinds[1]:
             if set(kinds) != {INT, BOOL}:
                 raise Unfit("a choice of two kinds")

@@ -14,7 +14,7 @@ from foliolab.framework.machine.expressions import BOOL, NONE, ZERO, Expressions
 from foliolab.framework.machine.nativetypes import I64, INT
 
 RETURNED: Final = "return"
-"""The result's place among the kinds of variables: a word that is no name."""
+"""The result among the kinds of variables: a word that is no name."""
 
 
 class Again(Exception):
@@ -36,7 +36,7 @@ def _wider(old: Any, new: Any) -> Any:
         return INT
     if isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
         return tuple(map(_wider, old, new))
-    raise Unfit("two kinds in one place")
+    raise Unfit("two kinds in one variable")
 
 
 @dataclass
@@ -73,8 +73,8 @@ class Statements(Expressions):
         if kind == NONE:
             raise Unfit("a variable without a value")
         self._settle(name, kind)
-        for word, place in zip(self._words(result), self._places(name, kind), strict=True):
-            self.builder.store(word, place)
+        for word, cell in zip(self._words(result), self._cells(name, kind), strict=True):
+            self.builder.store(word, cell)
 
     def _statements(self, nodes: Sequence[ast.stmt]) -> None:
         for node in nodes:
@@ -123,9 +123,9 @@ class Statements(Expressions):
             old = self._value(ast.Name(node.target.id, ast.Load()))
             self._store(node.target.id, self._binary(node.op, old, self._value(node.value)))
         elif isinstance(node.target, ast.Subscript):
-            place = self._cell_of(node.target)
-            old = Value(INT, self.builder.load(place))
-            self.builder.store(self._number_of(self._binary(node.op, old, self._value(node.value))), place)
+            cell = self._cell_of(node.target)
+            old = Value(INT, self.builder.load(cell))
+            self.builder.store(self._number_of(self._binary(node.op, old, self._value(node.value))), cell)
         else:
             raise Unfit("a target of another form")
 
@@ -199,17 +199,17 @@ class Statements(Expressions):
             raise Unfit("a loop of another form")
         first, last, step = self._range(node.iter)
         test, body, after, end = (self.made.append_basic_block(name) for name in ("test", "body", "after", "end"))
-        place = self.entry.alloca(I64)
-        self.builder.store(first, place)
+        cell = self.entry.alloca(I64)
+        self.builder.store(first, cell)
         self._go(test)
         self.builder.position_at_end(test)
-        at = self.builder.load(place)
+        at = self.builder.load(cell)
         self.builder.cbranch(self._before(at, last, step), body, end)
         self.builder.position_at_end(body)
         self._store(node.target.id, Value(INT, at))
         self._repeated(node.body, after, end)
         self.builder.position_at_end(after)
-        self.builder.store(self.builder.add(at, step, flags=["nsw"]), place)
+        self.builder.store(self.builder.add(at, step, flags=["nsw"]), cell)
         self.builder.branch(test)
         self.builder.position_at_end(end)
 

@@ -43,9 +43,9 @@ def policy_hooks() -> list[Table]:
         default = getattr(defaults, name)
         needed = next(f for f in fields(Hooks) if f.name == name).default is MISSING
         said = "must be given" if needed else inspect.getdoc(default) or ""
-        place = "may take `vpn`, too" if name in HOOKS_WITH_VPN else ""
-        rows.append((signature(default), HOOK_WORDS[name], said, place))
-    return [Table(("hook", "meaning", "default", "place"), rows)]
+        vpn = "may take `vpn`, too" if name in HOOKS_WITH_VPN else ""
+        rows.append((signature(default), HOOK_WORDS[name], said, vpn))
+    return [Table(("hook", "meaning", "default", "page"), rows)]
 
 
 def absent_hooks() -> list[Table]:

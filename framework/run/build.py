@@ -12,7 +12,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.engine import engine_library, policy_library
 from foliolab.framework.engine.structs import engine_layouts
-from foliolab.framework.errors import FolioLabError, NativeBuildError
+from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.process import Child
 from foliolab.framework.plugins.registry import load
 
@@ -85,7 +85,7 @@ def ahead(schemes: Sequence[Scheme], plugins: Sequence[str]) -> Child | None:
     """Begin to compile what is missing in another process, if it is much; `build` shares the work with it."""
     try:
         much = len(missing(schemes)) >= MUCH
-    except NativeBuildError:  # `build` says which policy's
+    except FolioLabError:  # `build` says which policy is wrong
         much = False
     return Child(_build, [scheme.name for scheme in schemes], list(plugins), name="compiler") if much else None
 

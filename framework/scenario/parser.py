@@ -43,9 +43,9 @@ MAX_BYTES: Final = 1 << 20
 MAX_REGIONS: Final = 64
 MAX_ITEMS: Final = 2000
 """Steps and expectations."""
-MAX_VIEWS: Final = 1 << 22
+MAX_VIEWS: Final = 1 << 21
 """Steps × processes × pages × policies: after each step, what every process sees of its pages is kept."""
-MAX_TOUCHED: Final = 1 << 18
+MAX_TOUCHED: Final = 1 << 17
 """Pages that all steps name together."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TITLE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -285,7 +285,10 @@ class _Parser:
         views = steps * pages * self.processes * max(len(self.policies), 1)
         if steps > MAX_ITEMS or views > MAX_VIEWS or self.touched > MAX_TOUCHED:
             words.refuse(
-                f"{steps:,} steps of {self.processes} processes on {pages:,} pages are too many", "use fewer", column
+                f"{steps:,} steps of {self.processes} processes on {pages:,} pages, for {max(len(self.policies), 1)} "
+                "policies, are too many",
+                "use fewer",
+                column,
             )
 
     def operand(self, words: _Words, operand: Operand, values: dict[str, Any], at: dict[str, int]) -> None:

@@ -23,12 +23,16 @@ MOST_BYTES: Final = 64 << 20
 """Memory of the machine: playing copies and compares it with every step."""
 MOST_BYTES_READ: Final = 1 << 34
 """Memory of the machine × operations."""
-MOST_OPERATIONS: Final = 10_000
+MOST_OPERATIONS: Final = 2000
+MOST_OPERATIONS_OF_THREADS: Final = 200
+"""Operations of a counterexample with a schedule: every access is a step of it."""
+MOST_PAGES: Final = 1 << 17
+"""Pages that all operations name together."""
 MOST_TURNS: Final = 10_000
 MOST_ACCESSES: Final = 100_000
 """Accesses of all turns together."""
 SHAPE: Final = {
-    "nr_pages": (1, 1 << 20), "nr_mms": (1, 4096), "nr_vpns": (1, 1 << 20), "nr_cpus": (1, 16), "max_order": (0, 15),
+    "nr_pages": (1, 1 << 20), "nr_mms": (1, 1024), "nr_vpns": (1, 1 << 20), "nr_cpus": (1, 4), "max_order": (0, 15),
     "contents": (0, 1), "scratch": (0, 1 << 20),
 }  # fmt: skip
 """The least and the most of each measure of the machine."""
@@ -53,10 +57,15 @@ def check(example: Counterexample) -> None:
             f"{len(example.threads)} threads do not fit on {shape['nr_cpus']} processors", "each has one (nr_cpus)"
         )
     texts = [text for operations in (example.setup, *example.threads) for text in operations]
-    if len(texts) > MOST_OPERATIONS or len(texts) * _nbytes(shape) > MOST_BYTES_READ:
-        raise UsageError(f"{len(texts):,} operations are too many for this machine", "make it smaller")
-    for operation in map(Operation.parse, texts):
+    most = MOST_OPERATIONS_OF_THREADS if len(example.threads) > 1 or example.schedule else MOST_OPERATIONS
+    operations = [Operation.parse(text) for text in texts[: most + 1]]
+    for operation in operations:
         _in_range(operation, shape)
+    pages = sum(_pages(operation, shape) for operation in operations)
+    if len(texts) > most or pages > MOST_PAGES or len(texts) * _nbytes(shape) > MOST_BYTES_READ:
+        raise UsageError(
+            f"{len(texts):,} operations on {pages:,} pages are too many", "playing them would take minutes"
+        )
     if example.schedule.count(" ") > MOST_TURNS or sum(count for _, count in example.turns) > MOST_ACCESSES:
         raise UsageError(f"the schedule has more than {MOST_ACCESSES:,} accesses", "make it shorter")
 
@@ -87,6 +96,13 @@ def _nbytes(shape: Mapping[str, int]) -> int:
         STRUCT_PAGE * shape["nr_pages"] + an_mm * shape["nr_mms"] + PAGE_SIZE * shape["nr_cpus"] + shape["scratch"]
         + contents
     )  # fmt: skip
+
+
+def _pages(operation: Operation, shape: Mapping[str, int]) -> int:
+    """The pages that an operation may touch one by one."""
+    if operation.name == "fork" and not operation.has("nr"):
+        return shape["nr_vpns"]
+    return operation.get("nr", 1) if operation.start >= 0 else 1
 
 
 def _in_range(operation: Operation, shape: Mapping[str, int]) -> None:

@@ -51,28 +51,35 @@ def main() -> int:
     parser.add_argument("--mutations", type=int, default=10_000, help="inputs of all readers together (10,000)")
     parser.add_argument("--seed", type=int, default=1, help="of the mutations (1)")
     parser.add_argument("--readers", default="", help="only readers whose name has this text")
+    parser.add_argument("--table", type=Path, default=None, metavar="FILE", help="where to write the table as Markdown")
     parser.add_argument("--keep", type=Path, default=None, metavar="DIR", help="where to keep inputs that go wrong")
     options = parser.parse_args()
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)
+    rows = [["reader", "inputs", *WRONG, "longest, s", "most, MiB"]]
+    print(_line(rows[0]), flush=True)
     with tempfile.TemporaryDirectory(prefix="foliolab-fuzz-") as name:
         folder = Path(name)
         warm()
         readers = [one for one in all_readers(folder) if options.readers in one.name]
-        print(
-            f"{'reader':20}{'inputs':>8}"
-            + "".join(f"{word:>11}" for word in WRONG)
-            + f"{'longest, s':>12}{'most, MiB':>11}"
-        )
-        bad = 0
         for reader in readers:
             found = take(reader, -(-options.mutations // len(readers)), options.seed, folder, options.keep)
-            count = Counter(one.wrong for one in found)
-            bad += len(found) - count[""]
-            longest, most = max(one.seconds for one in found), max(one.mib for one in found)
-            counts = "".join(f"{count[word]:>11}" for word in WRONG)
-            print(f"{reader.name:20}{len(found):>8}{counts}{longest:>12.2f}{most:>11}", flush=True)
-    return int(bad > 0)
+            rows.append(_row(reader, found))
+            print(_line(rows[-1]), flush=True)
+    if options.table is not None:
+        lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
+        options.table.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    return int(any(word != "0" for row in rows[1:] for word in row[2 : 2 + len(WRONG)]))
+
+
+def _row(reader: Reader, found: list[Outcome]) -> list[str]:
+    count = Counter(one.wrong for one in found)
+    longest, most = max(one.seconds for one in found), max(one.mib for one in found)
+    return [reader.name, str(len(found)), *(str(count[word]) for word in WRONG), f"{longest:.2f}", str(most)]
+
+
+def _line(row: list[str]) -> str:
+    return f"{row[0]:20}" + "".join(f"{text:>12}" for text in row[1:])
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ class Kills:
         self._orphans(number)
         self._lost(number, before)
         self._settings(number)
-        if process.returncode not in (-number, 128 + number, 0, 1, 3):
+        if process.returncode not in (-number, 128 + number, 0, 1, 3, 5):
             self._wrong("exit code", number, f"exit code {process.returncode}")
 
     # -- looking ------------------------------------------------------------------------------------

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from foliolab.framework.cli.kernel import check as verb
+from foliolab.framework.kernel import check as checking
 from foliolab.framework.kernel import probe, running
 from foliolab.framework.kernel.probe import Capability
 from foliolab.framework.plugins.registry import load
@@ -148,6 +153,28 @@ def test_without_root_what_is_missing_is_named(foliolab: Run, kernel: str, monke
     done = foliolab("kernel", "check")
     assert done.code == 3
     assert "this host has no large folios" in done.err
+
+
+@pytest.mark.parametrize(
+    ("orders", "failed", "code", "says"),
+    [
+        ([], ["one: no memory"], 1, "1 scenarios could not be run on this kernel"),
+        (["--orders", "0,2,3"], [], 1, "folios of order 3 were asked for and not checked"),
+        (["--orders", "0,2"], [], 0, ""),
+        ([], [], 0, ""),
+    ],
+)
+def test_what_was_asked_for_and_not_checked_is_a_failure(
+    foliolab: Run, monkeypatch: pytest.MonkeyPatch, orders: list[str], failed: list[str], code: int, says: str
+) -> None:
+    agreement = checking.Agreement(scenarios=3, complete=True, failed=failed)
+    monkeypatch.setattr(probe, "require", lambda: None)
+    monkeypatch.setattr(running, "read", lambda: SimpleNamespace(described="a kernel"))
+    monkeypatch.setattr(verb, "_possible", lambda mix: (replace(mix, orders=(0, 2)), []))
+    monkeypatch.setattr(checking, "Session", lambda *_: nullcontext())
+    monkeypatch.setattr(checking, "check", lambda *_, **__: agreement)
+    done = foliolab("kernel", "check", "--against", "mm-id", "--exhaustive", "1", *orders)
+    assert done.code == code and says in done.err
 
 
 def test_it_is_light_to_ask_for_help() -> None:

@@ -27,7 +27,7 @@ def with_hook(name: str, **hooks: Any) -> Scheme:
 
 
 def raises(folio, page, nr, mm):
-    return 1 // (nr - nr), False
+    return nr // (nr - nr), False
 
 
 def loops(folio, page, nr, mm):

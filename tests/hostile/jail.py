@@ -150,7 +150,7 @@ def _one(read: Read, path: Path, log: int) -> Outcome:
     resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
     sys.stderr.flush()
     said = os.pread(log, 1 << 20, 0).decode(errors="replace")
-    if "MemoryError" in said or mib > MIB:
+    if "MemoryError" in said or "not enough memory" in said or mib > MIB:
         wrong = "memory"
     elif "Traceback" in said or "foliolab: unexpected" in said or code not in CODES:
         wrong = "traceback"

@@ -23,6 +23,8 @@ from foliolab.framework.consequences.result import (
     PolicyOutcome,
     SourceResult,
 )
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
 from foliolab.framework.host import HostInfo
 from foliolab.framework.plugins import published, registry
 from foliolab.framework.precision.result import JudgedPolicy, PlayedWorkload, Point, PrecisionResult
@@ -66,8 +68,9 @@ def foliolab(*words: object) -> None:
 
 
 def warm() -> None:
-    """Load the plugins once for all commands of this process."""
+    """Load the plugins, and native code, once for all commands of this process."""
     found, load = registry.load(), registry.load
+    Machine(found.policy("mm-id"), Shape(64, 2, 64, max_order=2), "native").create(0)
     registry.load = lambda files=(), strict=False: load(files, strict) if files else found  # type: ignore[assignment]
 
 

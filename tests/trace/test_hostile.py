@@ -189,6 +189,7 @@ def test_a_reader_that_fails_is_named_with_its_line(
     with pytest.raises(PluginError, match=f"trace reader mine: read fails on .*text.*{says}") as caught:
         importers.convert(tmp_path / "text", tmp_path / "out", readers=a_reader(read))
     assert caught.value.exit_code == 4
+    assert ("line is: x;" in caught.value.hint) == (read is _raises)
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.errors import KernelError, NothingMeasured, UsageError
+from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, UsageError
 from foliolab.framework.plugins.selection import parse_ranges
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from foliolab.framework.scenario.syntax import Scenario
 
 MISMATCH = 1
+ORDERS = "0,2-9"
+"""Without a wish, what this kernel does not have is left out."""
 MUTANT_ORDERS = (2, 3, 4, 9)
 
 Scenarios = Annotated[int, typer.Option(min=1, max=1_000_000, metavar="N", help="Number of random scenarios.")]
@@ -45,7 +47,7 @@ Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Write each disag
 def run(  # noqa: PLR0913  (one parameter per option)
     scenarios: Scenarios = 200,
     seed: Seed = 1,
-    orders: Orders = "0,2-9",
+    orders: Orders = ORDERS,
     steps: Steps = 24,
     exhaustive: Exhaustive = 0,
     against: Against = None,
@@ -57,7 +59,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
-    """Compare the decisions of a policy with this kernel's. The exit code is 1 if they differ for large folios."""
+    """Compare the decisions of a policy with this kernel's.
+
+    Exit codes: 0 they agree; 1 they differ, or what was asked for was not checked; 3 nothing can be checked here.
+    """
     from foliolab.framework.kernel import check, probe, running
     from foliolab.framework.scenario.generate import Mix
 
@@ -67,6 +72,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     scheme = _scheme(found, against)
     probe.require()
     mix, messages = _possible(mix)
+    absent = () if orders == ORDERS else tuple(order for order in _orders(orders) if order not in mix.orders)
     kernel = running.read().described
     if not json:
         for line in messages:
@@ -85,6 +91,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
             result = check.check(session, scheme, what, progress=progress)
     _clear()
     _tell(result, scheme.name, kernel, against is not None, json, save)
+    if result.failed or absent:
+        raise _unchecked(result.failed, absent)
 
 
 def _orders(written: str) -> tuple[int, ...]:
@@ -218,6 +226,16 @@ def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool
         raise typer.Exit(MISMATCH)
     if not found.complete:
         raise typer.Exit(_common.INTERRUPTED)
+
+
+def _unchecked(failed: Sequence[str], absent: Sequence[int]) -> FolioLabError:
+    """The error of a check that is not all that was asked for."""
+    if failed:
+        return FolioLabError(f"{len(failed)} scenarios could not be run on this kernel", f"the first: {failed[0]}")
+    orders = ", ".join(map(str, absent))
+    return FolioLabError(
+        f"folios of order {orders} were asked for and not checked", "enable them, or leave them out of --orders"
+    )
 
 
 def _save(found: Agreement, folder: Path, first: int = 0) -> None:

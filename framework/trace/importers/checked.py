@@ -110,7 +110,7 @@ def recognised(reader: TraceReader, head: str) -> bool:
     try:
         return bool(reader.recognise(head))
     except (Exception, SystemExit) as fault:  # whatever a plugin's own code raises
-        raise _failure(reader, "recognise", fault, "") from fault
+        raise _failure(reader, "recognise", fault) from fault
 
 
 def records_of(reader: TraceReader, source: TraceSource) -> Iterator[Record]:
@@ -129,10 +129,10 @@ def records_of(reader: TraceReader, source: TraceSource) -> Iterator[Record]:
         raise
     except (Exception, SystemExit) as fault:
         where = f" on {source.name}, line {source.number}" if source.number else f" on {source.name}"
-        raise _failure(reader, "read", fault, where) from fault
+        raise _failure(reader, "read", fault, where, source.text.strip()[:100]) from fault
 
 
-def _failure(reader: TraceReader, function: str, fault: BaseException, where: str) -> PluginError:
+def _failure(reader: TraceReader, function: str, fault: BaseException, where: str = "", line: str = "") -> PluginError:
     try:
         said = str(fault)
     except Exception:
@@ -141,5 +141,5 @@ def _failure(reader: TraceReader, function: str, fault: BaseException, where: st
     location = location_outside(fault) or location_of(reader)
     return PluginError(
         f"trace reader {reader.name}: {function} fails{where}: {what} ({location})",
-        "mend the reader, or name another --format",
+        f"{f'the line is: {line}; ' if line else ''}mend the reader, or name another --format",
     )
