@@ -190,23 +190,36 @@ class Ledger:
         if shipped and not found:
             source = source_digest(scheme)
             found = [one for one in shipped if one.source and one.source == source]
-        return found + [one for one in own if one.digest == digest]
+        own = [one for one in own if one.digest == digest]
+        if own and is_shipped(scheme):
+            here = origin(scheme)
+            own = [one for one in own if one.origin == here]
+        return found + own
+
+
+def is_shipped(scheme: Scheme) -> bool:
+    """Whether all of a policy's text is FolioLab's own: then verdicts of another checkout are not about it."""
+    return all(name.startswith("foliolab.") for name in _modules(scheme))
 
 
 def origin(scheme: Scheme) -> str:
     """The files, outside of the framework, that a policy's text stands in.
 
-    By them, verdicts on an earlier text of the same files are found. Verdicts on the same text hold wherever it lies.
+    By them, verdicts on an earlier text of the same files are found. Verdicts on a plugin follow its text to other
+    files; those on a shipped policy stay with the checkout.
     """
-    from foliolab.framework.engine.policytree import policy_tree
-
-    modules = {function.__module__ for function in policy_tree(scheme).needs}
     files = (
         getattr(sys.modules.get(name), "__file__", None)
-        for name in modules
+        for name in _modules(scheme)
         if not name.startswith("foliolab.framework.")
     )
     return os.pathsep.join(sorted({os.path.realpath(file) for file in files if file}))
+
+
+def _modules(scheme: Scheme) -> set[str]:
+    from foliolab.framework.engine.policytree import policy_tree
+
+    return {function.__module__ for function in policy_tree(scheme).needs}
 
 
 def merged(old: TextRecord | None, new: TextRecord) -> TextRecord:

@@ -91,7 +91,7 @@ def test_what_holds(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     )
     assert (done.code, done.err) == (ExitCode.UNDECIDED, "")
     assert [(one.memory, one.seed) for one in made.seen] == [(64 << 20, 5)] * 2
-    assert made.seen[0].seconds == pytest.approx(7, abs=0.5)
+    assert 0 < made.seen[0].seconds <= 7
     assert "maybe_mapped_shared never calls a folio exclusive that several MMs map" in done.out
     assert "  ✓ made-up, held: safe, reuse, (every policy)\n      12 programs\n" in done.out
     assert "UNDECIDED: exact-for-two, page-mapcount, partial-mapping, pmd: no attack" in done.out

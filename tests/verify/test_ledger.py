@@ -223,13 +223,17 @@ def test_findings_of_schema_1_are_stale(tmp_path: Path) -> None:
     assert kept.stale and "FolioLab (unknown version)" in kept.text
 
 
-def test_the_same_text_has_its_verdicts_wherever_it_lies(own_folder: Path, tmp_path: Path) -> None:
+def test_verdicts_follow_a_plugins_text_and_stay_in_the_checkout_for_shipped_ones(
+    own_folder: Path, tmp_path: Path
+) -> None:
     path = ledger.keep(run_of(safe="refuted"), MM_ID)
     assert path is not None
     (record,) = ledger.load(path)
     assert str(Path(mm_id.__file__).resolve()) in record.origin
     ledger.save([replace(record, origin="/other/checkout/policies/mm_id.py")], path)
-    assert [one.claim for one in Ledger().refuted(MM_ID)] == ["safe"] and Ledger().earlier(MM_ID) is None
+    assert Ledger().verdicts(MM_ID) == {} and Ledger().refuted(MM_ID) == [] and Ledger().earlier(MM_ID) is None
+    ledger.save([replace(record, origin="")], path)
+    assert Ledger().verdicts(MM_ID) == {}, "a verdict of unknown origin"
 
     text = (
         "from dataclasses import replace\n"
