@@ -7,7 +7,6 @@ all folios of the host, or change which sizes it hands out.
 from __future__ import annotations
 
 import ctypes
-import gc
 import importlib.util
 import os
 import shutil
@@ -104,12 +103,6 @@ def pytest_xdist_auto_num_workers() -> int:
     from foliolab.framework import host  # not above: coverage begins before anything of the project is imported
 
     return host.cores() + 1
-
-
-def pytest_collection_finish() -> None:
-    """Leave the modules and items of the session to no later garbage collection: it takes a tenth of the time."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

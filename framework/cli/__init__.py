@@ -146,7 +146,7 @@ def _run() -> int:
     try:
         code = application()(prog_name="foliolab", standalone_mode=False)  # the code of a verb that raised typer.Exit
     except click.ClickException as fault:  # a word of the command is wrong, and the message quotes it
-        fault.message = visible(fault.message)
+        vars(fault)["message"] = visible(fault.message)  # some releases of click declare it final
         fault.show()
         code = fault.exit_code
     except SystemExit as leaving:

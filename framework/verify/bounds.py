@@ -29,7 +29,7 @@ MOST_OPERATIONS_OF_THREADS: Final = 200
 MOST_PAGES: Final = 1 << 17
 """Pages that all operations name together."""
 MOST_TURNS: Final = 10_000
-MOST_ACCESSES: Final = 100_000
+MOST_ACCESSES: Final = 200_000
 """Accesses of all turns together."""
 SHAPE: Final = {
     "nr_pages": (1, 1 << 20), "nr_mms": (1, 1024), "nr_vpns": (1, 1 << 20), "nr_cpus": (1, 4), "max_order": (0, 15),

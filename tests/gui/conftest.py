@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
+WINDOWS = itertools.count(1)
 ENDS = 120_000
 """Milliseconds that threads and processes have to end after the window is closed; on a loaded host it takes longer."""
 
@@ -61,6 +63,8 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     qtbot.wait(1)
     collector.stop()
     gc.unfreeze()
+    if next(WINDOWS) % 8 == 0:
+        gc.collect()
     widgets = [one for one in application.topLevelWidgets() if id(one) not in known and one.isVisible()]
     assert not widgets, f"still on screen: {widgets}"
 
