@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import itertools
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +13,6 @@ import pytest
 if TYPE_CHECKING:
     from foliolab.gui.main_window import Window
 
-WINDOWS = itertools.count(1)
 ENDS = 120_000
 """Milliseconds that threads and processes have to end after the window is closed; on a loaded host it takes longer."""
 
@@ -41,7 +38,6 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     before = {thread.ident for thread in threading.enumerate()}
     known = {id(one) for one in application.topLevelWidgets()}
     made: list[Window] = []
-    gc.freeze()  # the collector then looks at the objects of this test alone, and not at a whole session's
     collector = Collector()
 
     def opened(*plugins: Path) -> Window:
@@ -62,9 +58,6 @@ def open_window(qtbot: Any, store: Path) -> Iterator[Callable[..., Window]]:
     qtbot.waitUntil(lambda: not left_over(before), timeout=ENDS)
     qtbot.wait(1)
     collector.stop()
-    gc.unfreeze()
-    if next(WINDOWS) % 8 == 0:
-        gc.collect()
     widgets = [one for one in application.topLevelWidgets() if id(one) not in known and one.isVisible()]
     assert not widgets, f"still on screen: {widgets}"
 
