@@ -222,7 +222,7 @@ def test_measures_that_are_too_large_together_are_refused(tmp_path: Path) -> Non
         ("threads", [["flush_gather"]] * 3, "3 threads do not fit on 2 processors"),
         ("threads", [["flush_gather"] * 20_000], "are too many"), ("shape", {}, "its machine lacks"),
         ("shape.pages", 3, "a machine has no 'pages'"), ("schedule", "7*3", "is not a turn"),
-        ("schedule", f"0*{DIGITS}", "is not a turn"), ("schedule", "0*99999 1*99999", "more than 100,000 accesses"),
+        ("schedule", f"0*{DIGITS}", "is not a turn"), ("schedule", "0*150000 1*99999", "more than 200,000 accesses"),
         ("setup.0", "__class__ x=1", "there is no operation '__class__'"), ("setup.0", "create", "lacks mm"),
         ("setup.0", "create mm=0 mm=1", "is not understood"), ("setup.0", f"create mm={DIGITS}", "is not understood"),
         ("setup.0", "create mm=2", "there is no mm 2"), ("setup.0", "create mm=-1", "there is no mm -1"),
