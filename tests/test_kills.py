@@ -25,6 +25,7 @@ def kills() -> ModuleType:
     return module
 
 
+@pytest.mark.host  # it compares the host's settings, which other tests of the host change
 @pytest.mark.parametrize(
     ("name", "number", "seed"),
     [
