@@ -20,13 +20,11 @@ from foliolab.framework.machine.numba_parts import (
     JITCodeLibrary,
     JITCPUCodegen,
     LoweringPass,
-    PassManager,
     compiler,
     cpu_target,
     global_compiler_lock,
     register_pass,
     typed_passes,
-    untyped_passes,
 )
 
 OPTIMIZATION: Final = 1
@@ -35,38 +33,8 @@ SHARED: Final[dict[str, Any]] = {"nogil": True, "no_cfunc_wrapper": True, "error
 CALLEE: Final[dict[str, Any]] = {**SHARED, "no_cpython_wrapper": True, "forceinline": True}
 
 
-class _Code(JITCodeLibrary):
-    """Machine code of an entry point. What its callees call is linked into it, too."""
-
-    def add_linking_library(self, library: Any) -> None:
-        super().add_linking_library(library)
-        if isinstance(library, _LinkedOnly):
-            known = set(self._linking_libraries)
-            self._linking_libraries += [one for one in library._linking_libraries if one not in known]
-
-
-class _LinkedOnly(_Code):
-    """The code of a function that is only ever linked into others: optimised and emitted there, not here."""
-
-    def finalize(self) -> None:
-        self._finalized = True
-
-    def get_pointer_to_function(self, name: str) -> int:
-        self._ensure_finalized()
-        return 0
-
-    @property
-    def codegen(self) -> Any:
-        return self
-
-    def set_env(self, name: str, environment: Any) -> None:
-        """Nothing: the variable exists only in what this is linked into (see `Library._build`)."""
-
-
 class _CodeGenerator(JITCPUCodegen):
     """numba's code generator with FolioLab's settings."""
-
-    _library_class = _Code
 
     def _customize_tm_options(self, options: dict[str, Any]) -> None:
         super()._customize_tm_options(options)
@@ -101,6 +69,28 @@ def own_code_generator() -> Iterator[_CodeGenerator]:
             context._internal_codegen = before
 
 
+class _LinkedOnly(JITCodeLibrary):
+    """The code of a function that is only ever linked into others: optimised and emitted there, not here."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Nothing: the variable exists only in what this is linked into (see `Library._build`)."""
+
+
 @register_pass(mutates_CFG=False, analysis_only=True)
 class _LinkOnly(LoweringPass):
     """Gives a callee its library before the lowering would make an ordinary one."""
@@ -115,43 +105,13 @@ class _LinkOnly(LoweringPass):
         return False
 
 
-_NEEDED: Final = (
-    untyped_passes.TranslateByteCode,
-    untyped_passes.FixupArgs,
-    untyped_passes.IRProcessing,
-    untyped_passes.GenericRewrites,
-    untyped_passes.ReconstructSSA,
-    typed_passes.NopythonTypeInference,
-    typed_passes.PreLowerStripPhis,
-    typed_passes.IRLegalization,
-    _LinkOnly,
-    typed_passes.NativeLowering,
-    typed_passes.NoPythonBackend,
-)
-"""The passes that functions of integers, references and calls need: numba's others find nothing there, but take half of
-the time."""
-
-
-def _needed() -> PassManager:
-    made = PassManager("foliolab")
-    for one in _NEEDED:
-        made.add_pass(one)
-    made.finalize()
-    return made
-
-
-def _all(state: Any) -> Any:
-    """numba's own passes, for a function that the needed ones do not compile."""
-    made = compiler.DefaultPassBuilder.define_nopython_pipeline(state)
-    (before,) = (i for i, (one, _) in enumerate(made.passes) if one is typed_passes.NativeLowering)
-    made.add_pass_after(_LinkOnly, made.passes[before - 1][0])
-    made.finalize()
-    return made
-
-
 class _CalleeCompiler(compiler.CompilerBase):
     def define_pipelines(self) -> list[Any]:
-        return [_needed(), _all(self.state)]
+        passes = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
+        (before,) = (i for i, (made, _) in enumerate(passes.passes) if made is typed_passes.NativeLowering)
+        passes.add_pass_after(_LinkOnly, passes.passes[before - 1][0])
+        passes.finalize()
+        return [passes]
 
 
 def callee(original: Any, function: Any) -> Any:

@@ -21,8 +21,8 @@ from llvmlite import ir
 from foliolab.framework.machine.calltree import CallTree
 from foliolab.framework.machine.expressions import BOOL, LARGEST, LEAST, NONE, Unfit, width
 from foliolab.framework.machine.nativetypes import I64, INT
+from foliolab.framework.machine.source import exact_definition
 from foliolab.framework.machine.statements import RETURNED, Again, Statements
-from foliolab.framework.machine.text import definition
 
 
 class Compiler:
@@ -85,7 +85,7 @@ class Compiler:
         return self._tables[numbers]
 
     def _compile(self, function: FunctionType, kinds: tuple[Any, ...]) -> tuple[ir.Function, Any]:
-        node = definition(function)
+        node = exact_definition(function)
         if node is None or function not in self.tree.needs:
             raise Unfit(f"{function.__qualname__} has no text")
         known: dict[str, Any] = {}

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 from numba import _dynfunc  # type: ignore[attr-defined]  # an extension module without types
-from numba.core import cgutils, compiler, environment, typed_passes, untyped_passes
+from numba.core import cgutils, compiler, environment, typed_passes
 from numba.core.callconv import RETCODE_USEREXC
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
+from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.environment import Environment
 from numba.core.errors import NumbaError, UnsupportedBytecodeError
 from numba.core.registry import cpu_target
@@ -30,7 +30,6 @@ __all__ = [
     "JITCodeLibrary",
     "LoweringPass",
     "NumbaError",
-    "PassManager",
     "UnsupportedBytecodeError",
     "_dynfunc",
     "cgutils",
@@ -42,7 +41,6 @@ __all__ = [
     "register_pass",
     "signature",
     "typed_passes",
-    "untyped_passes",
 ]
 
 ATTRIBUTES: Final = {
@@ -50,10 +48,11 @@ ATTRIBUTES: Final = {
     "_get_excinfo_argument": "of the context's calling convention: where a function leaves its exception",
     "_return_errcode_raw": "of the calling convention: return with an exception",
     "_find_referenced_environments": "of a compiled function: the environments that its code refers to",
-    "_linking_libraries": "of a library: what is linked into it",
     "_finalized": "of a library: whether it is complete",
     "_ensure_finalized": "of a library: complete it",
-    "_library_class": "of a code generator: the class of its libraries",
+    "_optimize_final_module": "of a library: optimise it",
+    "_finalize_final_module": "of a library: emit its machine code",
+    "_finalize_dynamic_globals": "of a library: define the globals that hold addresses",
     "_customize_tm_options": "of a code generator: options of LLVM's target machine",
     "_pass_builder": "of a code generator: LLVM's passes",
     "_tm": "of a code generator: LLVM's target machine",

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import ast
 import linecache
+from collections.abc import Iterator
 from functools import cache
-from types import FunctionType
+from types import CodeType, FunctionType
+
+from foliolab.framework.machine.calltree import signature_of
+
+Key = tuple[str, int]
+"""A function's name and first line, which is that of a decorator if there is one."""
 
 
 def definition(function: FunctionType) -> ast.FunctionDef | None:
     """The function's definition, with the lines of its file; None if it was generated, or its file has changed."""
     code = function.__code__
-    linecache.checkcache(code.co_filename)
-    found = _definitions("".join(linecache.getlines(code.co_filename))).get((code.co_name, code.co_firstlineno))
+    found = _definitions(_text(code)).get((code.co_name, code.co_firstlineno))
     names = [] if found is None else [one.arg for one in (*found.args.posonlyargs, *found.args.args)]
     return found if names == list(code.co_varnames[: code.co_argcount]) else None
 
 
+def exact_definition(function: FunctionType) -> ast.FunctionDef | None:
+    """The definition that compiles to exactly this function's code; None if the file has none."""
+    code = function.__code__
+    found = definition(function)
+    made = _codes(_text(code)).get((code.co_name, code.co_firstlineno))
+    return found if made is not None and signature_of(made) == signature_of(code) else None
+
+
+def _text(code: CodeType) -> str:
+    linecache.checkcache(code.co_filename)
+    return "".join(linecache.getlines(code.co_filename))
+
+
 @cache
-def _definitions(text: str) -> dict[tuple[str, int], ast.FunctionDef]:
-    """The functions of a file by name and first line, which is that of a decorator if there is one."""
+def _definitions(text: str) -> dict[Key, ast.FunctionDef]:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -29,3 +46,19 @@ def _definitions(text: str) -> dict[tuple[str, int], ast.FunctionDef]:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef)
     }
+
+
+@cache
+def _codes(text: str) -> dict[Key, CodeType]:
+    try:
+        whole = compile(text, "", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
+        return {}
+    return {(code.co_name, code.co_firstlineno): code for code in _nested(whole)}
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _nested(constant)
