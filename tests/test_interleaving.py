@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).parent / "gui" / "inspector"))
+from timelines import MM_ID, RACE, WHOLE
 
 from foliolab.framework.contract.stored import Stored
 from foliolab.framework.machine.layout import Bits
@@ -20,22 +24,6 @@ from foliolab.framework.verify.counterexample import Counterexample
 from foliolab.framework.verify.field_names import bits_of, change_text, field_of, value_text
 from foliolab.framework.verify.timeline import MOST_ELEMENTS, Timeline
 from foliolab.policies import exact, mm_id, page_mapcount
-
-MM_ID = mm_id.POLICY.with_parameters()
-RACE = Counterexample(
-    policy="mm-id",
-    attack="explored",
-    law="safe",
-    claim="safe",
-    message="",
-    shape={"nr_pages": 16, "nr_mms": 3, "nr_vpns": 8, "nr_cpus": 2, "max_order": 2},
-    setup=["create mm=0", "populate mm=0 start=0 nr=4 order=2", "fork parent=0 child=1"],
-    threads=[["unmap mm=0 start=0 nr=1", "maybe_shared pfn=0"], ["fork parent=1 child=2"]],
-    schedule="0*2 1*5 0*3 1*200 0*200",
-)
-SEQUENCE = msgspec.structs.replace(
-    RACE, setup=[], threads=[[*RACE.setup, "unmap mm=0 start=0 nr=4", "exit mm=1"]], schedule=""
-)
 
 
 def table(timeline: Timeline, width: int = 160, encoding: str = "utf-8", **options: bool) -> str:
@@ -78,17 +66,17 @@ def test_only_a_dump_of_all_has_every_access() -> None:
 
 
 def test_a_sequence_is_one_operation_a_line() -> None:
-    shown = table(Timeline(SEQUENCE, MM_ID))
+    shown = table(Timeline(WHOLE, MM_ID))
     assert "folio0._mm_ids: id1 0 → 2, shared 0 → 1" in shown
     assert "= folio 0: maybe shared" in shown and "= folio 0: exclusive" in shown
     assert "atomic" not in shown, "accesses are not shown unless asked for"
-    assert "atomic" in table(Timeline(SEQUENCE, MM_ID), all_accesses=True)
+    assert "atomic" in table(Timeline(WHOLE, MM_ID), all_accesses=True)
     assert "The law `safe`, for which this was kept, is not broken." in shown
 
 
 def test_the_broken_law_stands_at_the_end_in_words() -> None:
     wrong = replace(mm_id.POLICY, name="wrong", hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=never))
-    shown = table(Timeline(SEQUENCE, wrong.with_parameters()))
+    shown = table(Timeline(WHOLE, wrong.with_parameters()))
     assert shown.rstrip().endswith("folio 0: called exclusive, 2 MMs map it")
     assert "✗ the law `safe` is broken: never called exclusive while several MMs map it" in shown
 
@@ -105,7 +93,7 @@ def test_what_cannot_be_encoded_is_ascii() -> None:
 
 
 # -- the timeline ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("example", [RACE, SEQUENCE])
+@pytest.mark.parametrize("example", [RACE, WHOLE])
 def test_every_step_is_the_same_from_both_sides(example: Counterexample) -> None:
     timeline = Timeline(example, MM_ID)
     last = len(timeline.frames) - 1
@@ -116,7 +104,7 @@ def test_every_step_is_the_same_from_both_sides(example: Counterexample) -> None
 
 
 def test_the_truth_is_that_of_the_step() -> None:
-    timeline = Timeline(SEQUENCE, MM_ID)
+    timeline = Timeline(WHOLE, MM_ID)
     wholes = [step for step, frame in enumerate(timeline.frames) if not frame.op]
     assert [timeline.mappings(step) for step in wholes] == [{}, {0: (4, 0, 0)}, {0: (4, 4, 0)}, {0: (0, 4, 0)}, {}]
 
@@ -131,7 +119,7 @@ def test_changes_of_a_stretch_are_those_of_its_ends() -> None:
 
 def test_a_long_array_shows_what_is_not_at_its_first_value() -> None:
     scheme = exact.POLICY.with_parameters({"mms": 2 * MOST_ELEMENTS})
-    timeline = Timeline(SEQUENCE, scheme)
+    timeline = Timeline(WHOLE, scheme)
     arrays = {stored.name for stored in scheme.fields if stored.count > MOST_ELEMENTS}
     assert arrays
     wholes = [step for step, frame in enumerate(timeline.frames) if not frame.op]
@@ -143,7 +131,7 @@ def test_a_long_array_shows_what_is_not_at_its_first_value() -> None:
 
 # -- names and values ------------------------------------------------------------------------------------
 def test_neighbouring_pages_are_told_together() -> None:
-    timeline = Timeline(SEQUENCE, page_mapcount.POLICY.with_parameters())
+    timeline = Timeline(WHOLE, page_mapcount.POLICY.with_parameters())
     text = interleaving.changes_text(timeline.changes(1, len(timeline.frames) - 1)[:4])
     wholes = [step for step, frame in enumerate(timeline.frames) if not frame.op]
     text = interleaving.changes_text(timeline.changes(wholes[0] + 1, wholes[1]))

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from foliolab.framework.errors import PluginError, UsageError
-from foliolab.framework.plugins import discovery, trial
+from foliolab.framework.plugins import discovery, dry_run
 from foliolab.framework.plugins import registry as registry_module
 from foliolab.framework.plugins.kinds import Kind
-from foliolab.framework.plugins.registry import PluginFailure, Registry, load, parse_memory, parse_sizes
+from foliolab.framework.plugins.registry import PluginFailure, Registry, load
 
 BUILT_IN = {
     "page-mapcount", "estimated-sharers", "likely-mapped-shared", "mm-id-v1", "mm-id", "no-page-mapcount",
@@ -279,7 +279,7 @@ def test_a_plugin_that_loops_fails_alone(loop: str, tmp_path: Path, monkeypatch:
 
 def test_a_plugin_that_loops_and_takes_no_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "SECONDS", 0.2)
-    monkeypatch.setattr(trial, "MORE_SECONDS", 0.2)
+    monkeypatch.setattr(dry_run, "MORE_SECONDS", 0.2)
     path = tmp_path / "deaf.py"
     path.write_text("import signal\nfor one in (14, 15): signal.signal(one, signal.SIG_IGN)\nwhile True: pass\n")
     assert failure_of(path).message == f"{path}: did not end within 0.2 s, and took no signal"
@@ -290,7 +290,7 @@ def test_what_loads_well_is_tried_once(tmp_path: Path, monkeypatch: pytest.Monke
     path = plugins.write_good(tmp_path)
     text = f"open({str(tmp_path / 'loads')!r}, 'a').write('x')\n" + path.read_text()
     path.write_text(text)
-    for loads in (2, 3):  # the trial and the load; then a process that knows it
+    for loads in (2, 3):  # the dry run and the load; then a process that knows it
         monkeypatch.setattr(registry_module, "_loaded", {})
         assert load([path]).failures == []
         assert (tmp_path / "loads").read_text() == "x" * loads
@@ -353,34 +353,7 @@ def test_a_policy_of_a_failed_plugin_is_a_plugin_error(tmp_path: Path) -> None:
     assert "raises" in fault.value.hint
 
 
-# -- what users write ----------------------------------------------------------------------------
-def test_a_policy_with_parameters(registry: Registry) -> None:
-    scheme = registry.policy("page-mapcount:large_mapcount=0, batched=0")
-    assert dict(scheme.values) == {"large_mapcount": 0, "batched": 0}
-
-
-@pytest.mark.parametrize(
-    ("text", "what", "hint"),
-    [
-        ("mm-ix", "there is no policy 'mm-ix'", "mm-id"),
-        ("MM-ID", "there is no policy 'MM-ID'", "mm-id"),
-        ("", "there is no policy ''", "policies are"),
-        ("exact:mmm=4", "has no parameter 'mmm'", "did you mean mms"),
-        ("no-page-mapcount:slots=3", "has no parameter 'slots'", "it has none"),
-        ("mm-id-slots:slots=9", "slots=9 is out of range", "choose 1 to 8"),
-        ("exact:mms", "'mms' is not a parameter's value", "exact:name=value"),
-        ("exact:mms=x", "exact: mms=x is out of range", "2 to 4096"),
-        ("exact:mms=1", "exact: mms=1 is out of range", "2 to 4096"),
-        ("exact:mms=4,mms=5", "mms is given twice", ""),
-    ],
-)
-def test_a_policy_that_cannot_be(registry: Registry, text: str, what: str, hint: str) -> None:
-    with pytest.raises(UsageError) as fault:
-        registry.policy(text)
-    assert what in fault.value.what
-    assert hint in fault.value.hint
-
-
+# -- policies of files ---------------------------------------------------------------------------
 def test_a_policy_of_a_file_by_name(tmp_path: Path) -> None:
     text = plugins.GOOD.replace("NAME", "first") + "from dataclasses import replace\n"
     text += "POLICIES = [POLICY, replace(POLICY, name='second')]\n" + plugins.HOOK
@@ -407,63 +380,6 @@ def test_a_policy_of_a_file_that_fails(tmp_path: Path) -> None:
         with pytest.raises(PluginError, match=r"broken failed: .*broken\.py:1: ZeroDivisionError"):
             registry.policy(f"{path}::mine", typed=True)
     assert len(registry.failures) == 1
-
-
-def test_lists_of_policies(registry: Registry) -> None:
-    texts = ["mm-id,page-mapcount:large_mapcount=0,batched=0,exact", "no-page-mapcount"]
-    assert [s.name for s in registry.parse_policies(texts)] == [
-        "mm-id", "page-mapcount:large_mapcount=0,batched=0", "exact", "no-page-mapcount",
-    ]  # fmt: skip
-    assert [s.name for s in registry.parse_policies(["all"])] == list(registry.policies)
-    for bad in (["mms=3"], ["mm-id,mms=3"], ["mm-id", "mm-id"], [","]):
-        with pytest.raises(UsageError):
-            registry.parse_policies(bad)
-
-
-def test_lists_of_workloads(registry: Registry) -> None:
-    assert [w.name for w in registry.parse_workloads(["fork,munmap", "fork"])] == ["fork", "munmap"]
-    assert {w.name for w in registry.parse_workloads(["all"])} == set(registry.workloads)
-    with pytest.raises(UsageError) as fault:
-        registry.parse_workloads(["munmpa"])
-    assert "munmap" in fault.value.hint
-
-
-def test_folio_sizes() -> None:
-    assert parse_sizes(["16K,4k", "2M", "64KiB", "16kB"]) == [0, 2, 4, 9]
-    assert parse_sizes("all") == [0, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert parse_sizes("4096") == [0]
-    assert parse_sizes("4M", allowed=(9, 10)) == [10]
-
-
-@pytest.mark.parametrize(
-    ("text", "what", "hint"),
-    [
-        ("8K", "no anonymous folios of order 1", "nearest: 4K, 16K"),
-        ("24K", "not a power of two", "nearest: 16K, 32K"),
-        ("2K", "not a power of two of 4K and more", "nearest: 4K"),
-        ("0K", "not a power of two", "nearest: 4K"),
-        ("4M", "too large: the largest is 2M", "nearest: 1M, 2M"),
-        ("1000000T", "not a power of two", "2M"),
-        ("16", "has no unit", "16K"),
-        ("big", "'big' is not a folio size", "64K"),
-        ("-4K", "'-4K' is not a folio size", "64K"),
-        ("", "no folio size is named", "4K, 16K"),
-    ],
-)
-def test_folio_sizes_that_cannot_be(text: str, what: str, hint: str) -> None:
-    with pytest.raises(UsageError) as fault:
-        parse_sizes(text)
-    assert what in fault.value.what
-    assert hint in fault.value.hint
-
-
-def test_amounts_of_memory() -> None:
-    assert parse_memory("1G") == 1 << 30
-    assert parse_memory(" 64 MiB ") == 64 << 20
-    assert parse_memory("67108864") == 64 << 20
-    for bad in ("64", "1.5G", "G", "0G", "5000", "many", "1G1"):
-        with pytest.raises(UsageError):
-            parse_memory(bad)
 
 
 # -- loading once --------------------------------------------------------------------------------

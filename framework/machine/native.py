@@ -135,7 +135,7 @@ class Library:
         if self.quick and not cache.has(_quick(self._table_key(functions, kinds))):
             with own_code_generator() as generator:
                 self.quick = self._emit(
-                    generator.create_library("trial").create_ir_module("trial"), functions, kinds, "trial"
+                    generator.create_library("fits").create_ir_module("fits"), functions, kinds, "fits"
                 )
         return self.quick
 

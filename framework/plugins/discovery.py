@@ -234,11 +234,11 @@ class Attempt:
         self.source = source
         self.phase: Phase = "import"
 
-    def run(self, read: Callable[[Attempt], None], trial: bool = False) -> PluginFailure | None:
+    def run(self, read: Callable[[Attempt], None], dry: bool = False) -> PluginFailure | None:
         """Load the plugin with `read`; the failure, or None. What the plugin prints goes to stderr.
 
         Args:
-            trial: whether no Ctrl-C of the user can arrive.
+            dry: whether no Ctrl-C of the user can arrive.
         """
         try:
             # FolioLab's own code ends, and may take longer on a slow or emulated processor
@@ -246,7 +246,7 @@ class Attempt:
                 read(self)
             return None
         except BaseException as fault:  # a script without a main guard raises SystemExit: that ends the plugin only
-            if isinstance(fault, KeyboardInterrupt) and not trial:
+            if isinstance(fault, KeyboardInterrupt) and not dry:
                 raise
             return self._failure(fault)
 

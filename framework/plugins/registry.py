@@ -338,9 +338,9 @@ def _tried(source: Source, read: Callable[[Attempt], None]) -> PluginFailure | N
     """The failure of a plugin that this process does not run yet, from a process of its own."""
     if source.built_in or ((known := _loaded.get((source.name, source.where))) and known[0] == source.stamp()):
         return None
-    from foliolab.framework.plugins import trial
+    from foliolab.framework.plugins import dry_run
 
-    return trial.failure_of(source, read)
+    return dry_run.failure_of(source, read)
 
 
 def _offers(attempt: Attempt, source: Source) -> Offers:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from foliolab.framework.errors import TraceFileError
 from foliolab.framework.trace.events import COLUMNS, Events, join
 from foliolab.framework.trace.header import Header
-from foliolab.framework.trace.place import Place, content
+from foliolab.framework.trace.output import Output, content
 
 VERSION: Final = 1
 BLOCK_EVENTS: Final = 65536
@@ -101,10 +101,10 @@ class Writer:
         self._last_time = 0
         self._at = 0
         try:
-            self._place = Place(self.path, keep)
+            self._output = Output(self.path, keep)
         except OSError as error:
             raise self._write_error(error) from error
-        self._file = self._place.file
+        self._file = self._output.file
         text = _padded(msgspec.json.encode(header))
         self._write(_PREAMBLE.pack(_MAGIC, VERSION, len(text)) + text)
 
@@ -114,10 +114,10 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or not (self._place.replaces or (issubclass(kind, Exception) and not self.keep)):
+        if kind is None or not (self._output.replaces or (issubclass(kind, Exception) and not self.keep)):
             self.close()
         else:
-            self._place.discard()
+            self._output.discard()
 
     @property
     def events(self) -> int:
@@ -162,11 +162,11 @@ class Writer:
             self._flush_blocks(1)
             footer = _padded(msgspec.json.encode(_Footer(self.header, self._index)))
             self._write(footer + _TRAILER.pack(self._at, len(footer), zlib.crc32(footer), _END_MAGIC))
-            self._place.finish()
+            self._output.finish()
         except OSError as error:
             raise self._write_error(error) from error
         finally:
-            self._place.discard()
+            self._output.discard()
 
     def _flush_blocks(self, at_least: int) -> None:
         """Write blocks while `at_least` events are buffered."""

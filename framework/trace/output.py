@@ -17,7 +17,7 @@ _FROM_PIPES: Final[dict[tuple[int, int], mmap.mmap | bytes]] = {}
 """What was read from pipes, by device and inode: a command opens its trace several times."""
 
 
-class Place:
+class Output:
     """A file that is being written.
 
     An existing file is replaced at the end, by one that is written beside it. A new file is written under its own name:

@@ -1,6 +1,6 @@
 """Load a plugin in a process of its own first: one that ends, hangs or changes its process does it there.
 
-What loads well is noted by its content in the cache, and not tried again.
+What loads well is noted in the cache, by the sizes and times of its files, and not tried again.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _try(pipe: object, source: Source, read: Read) -> PluginFailure | None:
     own = os.getpid()
     before = {what: look() for what, look in PROCESS.items()}
     attempt = Attempt(source)
-    failure = attempt.run(read, trial=True)
+    failure = attempt.run(read, dry=True)
     if os.getpid() != own:
         os._exit(1)  # a copy that the plugin made
     if failure is not None:
