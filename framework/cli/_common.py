@@ -90,7 +90,7 @@ def say(text: str) -> None:
 
 
 def put(text: str) -> None:
-    """Write text to stdout."""
+    """Write a text to stdout; control characters are made visible."""
     sys.stdout.write(visible(text))
 
 
@@ -98,10 +98,10 @@ def keep(result: RunResult, folder: Path | None, plugins: list[Path] | None) -> 
     """Keep a result in a history, and say where; a result that cannot be kept is shown all the same."""
     if folder is None:
         return
-    from foliolab.framework.results.history import keep
+    from foliolab.framework.results import history
 
     try:
-        say(f"kept: {keep(result, folder, plugins or ())}")
+        say(f"kept: {history.keep(result, folder, plugins or ())}")
     except FolioLabError as fault:
         say(f"not kept: {fault.what}")
 

@@ -160,7 +160,7 @@ class _Text(ast.NodeVisitor):
         return f"is wrong: the hook {self.hook} does not return {wanted}, but {instead}"
 
     def _answer(self, value: ast.expr, wanted: str, hint: str) -> None:
-        """One answer of a hook."""
+        """Refuse a returned expression that is not what the hook must answer."""
         text, kind = ast.unparse(value), self.kinds.of(value, self.env, self.function)
         parts = len(value.elts) if isinstance(value, ast.Tuple) else 0
         size = wanted.count(",") + 1 if wanted.startswith("(") else 0

@@ -223,7 +223,7 @@ class Statements(Expressions):
         return numbers[0], numbers[1], numbers[2] if len(numbers) > 2 else I64(1)
 
     def _before(self, at: Any, last: Any, step: Any) -> Any:
-        """Whether a range goes on."""
+        """Whether a range has a next number, by the sign of its step."""
         up = self.builder.icmp_signed("<", at, last)
         if isinstance(step, ir.Constant) and step.constant > 0:
             return up

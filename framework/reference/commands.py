@@ -23,7 +23,7 @@ EXITS: Final = {
 
 
 def metrics() -> list[Table]:
-    """The counted metrics."""
+    """The metrics that `foliolab diff` compares exactly."""
     return [Table(("metric", "meaning"), [(Code(name), text) for name, text in COUNTED.items()])]
 
 

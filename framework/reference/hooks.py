@@ -60,7 +60,7 @@ def absent_hooks() -> list[Table]:
 
 
 def plugin_hooks() -> list[Table]:
-    """Every pluggy hook."""
+    """Every hook by which a plugin offers something: its signature and its meaning."""
     rows = [(Code(f"{kind.hook}() -> Iterable[{kind.type_name}]"), kind.doc) for kind in KINDS]
     return [Table(("hook", "meaning"), rows)]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 110
-"""Columns of the text."""
+"""A line of `foliolab reference` has at most this many characters."""
 
 
 class Code(str):

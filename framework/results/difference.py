@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, log
+from statistics import geometric_mean
 from typing import Literal
 
 import numpy as np
@@ -81,7 +81,7 @@ class Difference:
     def mean(self) -> tuple[float, int] | None:
         """The geometric mean of the ratios of all cases, and their number; None if no case has a ratio."""
         ratios = [case.ratio for case in self.cases if case.ratio]
-        return (exp(sum(map(log, ratios)) / len(ratios)), len(ratios)) if ratios else None
+        return (geometric_mean(ratios), len(ratios)) if ratios else None
 
     @property
     def failed(self) -> bool:
@@ -179,7 +179,7 @@ def _drift(first: Result, second: Result, cases: Sequence[Case], counted: Sequen
     words = {case.word for case in counted if case.key[2] == name}
     if name != second.config.baseline or not moved or words != {"same"}:
         return ()
-    change = (exp(sum(log(case.ratio) for case in own if case.ratio) / len(own)) - 1) * 100
+    change = (geometric_mean(case.ratio for case in own if case.ratio) - 1) * 100
     return (
         f"the machine drifted: the baseline {name} does the same as before, and its time changed by "
         f"{'−' if change < 0 else '+'}{abs(change):.1f} % (geometric mean of {len(own)} cases); foliolab report shows "

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
-from math import exp, log
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Final
 
 import msgspec
@@ -79,7 +79,7 @@ class Change:
 
     Args:
         key: of the figure.
-        at: the first run that differs from the one before it, as a place in the history.
+        at: the first run that differs from the one before it, as an index of the history.
         before, after: the values around it.
         last: the newest value.
         times: how often it changed.
@@ -151,5 +151,5 @@ def _change(history: Sequence[Kept], key: Key) -> Change | None:
 
 def mean_against(one: Mapping[Key, float], other: Mapping[Key, float]) -> tuple[float, int] | None:
     """The geometric mean of the ratios of the figures that both have, and their number; None if there are none."""
-    logs = [log(one[key] / other[key]) for key in one if other.get(key) and one[key]]
-    return (exp(sum(logs) / len(logs)), len(logs)) if logs else None
+    ratios = [one[key] / other[key] for key in one if other.get(key) and one[key]]
+    return (geometric_mean(ratios), len(ratios)) if ratios else None

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, log, sqrt
+from statistics import geometric_mean
 from typing import Literal
 
 from foliolab.framework.results.comparison import Row, Verdict, direction, equivalent
@@ -43,7 +44,7 @@ def together(rows: Iterable[Row]) -> Together | None:
     ]
     if not found:
         return None
-    ratio = exp(sum(log(middle) for middle, *_ in found) / len(found))
+    ratio = geometric_mean(middle for middle, *_ in found)
     # Each side of the intervals has its own spread, so that one row keeps its own interval.
     down = sqrt(sum(log(middle / low) ** 2 for middle, low, _, _ in found)) / len(found)
     up = sqrt(sum(log(high / middle) ** 2 for middle, _, high, _ in found)) / len(found)

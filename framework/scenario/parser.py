@@ -42,7 +42,7 @@ from foliolab.framework.scenario.syntax import (
 MAX_BYTES: Final = 1 << 20
 MAX_REGIONS: Final = 64
 MAX_ITEMS: Final = 2000
-"""Steps and expectations."""
+"""Steps and expectations of a scenario together, at most."""
 MAX_VIEWS: Final = 1 << 21
 """Steps × processes × pages × policies: after each step, what every process sees of its pages is kept."""
 MAX_TOUCHED: Final = 1 << 17

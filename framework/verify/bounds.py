@@ -66,7 +66,9 @@ def check(example: Counterexample) -> None:
         raise UsageError(
             f"{len(texts):,} operations on {pages:,} pages are too many", "playing them would take minutes"
         )
-    if example.schedule.count(" ") > MOST_TURNS or sum(count for _, count in example.turns) > MOST_ACCESSES:
+    if example.schedule.count(" ") > MOST_TURNS:
+        raise UsageError(f"the schedule has more than {MOST_TURNS:,} turns", "make it shorter")
+    if sum(count for _, count in example.turns) > MOST_ACCESSES:
         raise UsageError(f"the schedule has more than {MOST_ACCESSES:,} accesses", "make it shorter")
 
 

@@ -309,7 +309,7 @@ def default_signals() -> Iterator[None]:
 
 # -- the table ---------------------------------------------------------------------------------------------
 def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown."""
+    """The Markdown table of docs/kills.md: a line for each command."""
     names = [number.name for number in SIGNALS]
     kinds = list(rows[0].wrong)
     lines = [f"| command | {' | '.join(names)} | last descendant gone after | {' | '.join(kinds)} |"]

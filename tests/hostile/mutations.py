@@ -13,18 +13,18 @@ NUMBERS: Final = (
     "9223372036854775807", "9223372036854775808", "-9223372036854775809", "18446744073709551616", "1" + "0" * 30,
     "9" * 5000, "0.5", "1e308", "-1e308", "1e-320", "1e999", "NaN", "nan", "inf", "Infinity", "-0.0", "0x7fffffff",
 )  # fmt: skip
-"""What a number becomes."""
+"""Texts that a mutation puts in place of a number."""
 PIECES: Final = (
     b"\0", b"\x1b]0;own\x07", b"\x1b[2J", b"\r", b"\n", b"\xff\xfe", b"\xed\xa0\x80", "\u202e".encode(), b"\x7f", b'"',
     b"}", b"[", b"{", b",", b" " * 40_000, b"[" * 40_000, b"(" * 40_000, b"a" * 40_000, b"9" * 40_000, b"\n" * 40_000,
     b"a." * 20_000, b'{"a":' * 20_000,
 )  # fmt: skip
-"""What is put into a file."""
+"""Bytes that a mutation inserts into a file."""
 VALUES: Final[tuple[Any, ...]] = (
     None, True, -1, 0, 1 << 31, 1 << 63, 1 << 64, 10**30, 0.5, 1e308, -1e308, 1e-320, "", "x", "\0", "\x1b[2J",
     "\udcff", "é" * 300, "a" * 40_000, [], {}, [[]], {"a": 1}, [None], [0] * 2000, ["x"] * 2000,
 )  # fmt: skip
-"""What a value of JSON becomes."""
+"""Values that a mutation puts in place of a value of JSON."""
 NUMBER: Final = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 

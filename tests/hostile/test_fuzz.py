@@ -19,7 +19,7 @@ from mutations import mutants
 from readers import all_readers, warm
 
 INPUTS = 5
-"""Mutants of each seed."""
+"""The suite tries this many mutants of each seed."""
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory of a process is read from /proc")
 
 

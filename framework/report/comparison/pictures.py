@@ -20,7 +20,7 @@ DPI: Final = 200
 MOST_CURVES: Final = 300
 """More curves, policies × workloads, make no picture that anybody can look at."""
 LONGEST: Final = 60
-"""Longer names are cut."""
+"""A picture cuts names that have more characters."""
 
 
 def draw(found: Matrix, form: str) -> bytes:
