@@ -60,7 +60,7 @@ def main() -> int:
     print(_line(rows[0]), flush=True)
     with tempfile.TemporaryDirectory(prefix="foliolab-fuzz-") as name:
         folder = Path(name)
-        warm()
+        warm(folder)
         readers = [one for one in all_readers(folder) if options.readers in one.name]
         for reader in readers:
             found = take(reader, -(-options.mutations // len(readers)), options.seed, folder, options.keep)

@@ -88,8 +88,11 @@ class Real:
             self.hand("key", "--clearmodifiers", key)
 
     def click(self, name: str) -> None:
-        """Click a widget by its accessible name."""
-        x, y = self.state()["positions"][name]
+        """Click a widget by its accessible name, after the layout has come to rest."""
+        before = self.until(lambda state: not state["notices"])
+        while (now := self.later(before))["positions"][name] != before["positions"][name]:
+            before = now
+        x, y = now["positions"][name]
         self.hand("mousemove", str(x), str(y), "click", "1")
 
     def state(self) -> dict[str, Any]:
@@ -108,6 +111,10 @@ class Real:
                 return state
             time.sleep(0.05)
         raise AssertionError(f"that was not seen; what is: {self.state()}")
+
+    def later(self, before: dict[str, Any]) -> dict[str, Any]:
+        """The next state that the process writes."""
+        return self.until(lambda state: state["written"] > before["written"])
 
     def close(self) -> None:
         self.keys("ctrl+q")

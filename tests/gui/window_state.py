@@ -65,13 +65,15 @@ class StateWriter(QObject):
     def __init__(self, window: Window) -> None:
         super().__init__(window)
         self._window = window
+        self._written = 0
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.write)
         self._timer.start(150)
 
     def write(self) -> None:
         other = TARGET.with_suffix(".new")
-        other.write_text(json.dumps(state_of(self._window)))
+        self._written += 1
+        other.write_text(json.dumps(state_of(self._window) | {"written": self._written}))
         other.replace(TARGET)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -67,11 +69,19 @@ def foliolab(*words: object) -> None:
     cli.main()
 
 
-def warm() -> None:
-    """Load the plugins, and native code, once for all commands of this process."""
+def warm(folder: Path) -> None:
+    """Load the plugins and native code once for all commands of this process.
+
+    The children of a jail inherit both. Without native code each child would compile within the processor time that its
+    reader has.
+    """
     found, load = registry.load(), registry.load
     Machine(found.policy("mm-id"), Shape(64, 2, 64, max_order=2), "native").create(0)
     registry.load = lambda files=(), strict=False: load(files, strict) if files else found  # type: ignore[assignment]
+    seed = folder / "warm.folio"
+    seed.write_bytes(trace(folder))
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        _replay(seed)
 
 
 # -- valid files -----------------------------------------------------------------------------------------
@@ -405,9 +415,13 @@ def all_readers(folder: Path) -> list[Reader]:
             "replay",
             ".folio",
             [trace(folder)],
-            lambda path: foliolab("replay", path, "--policies", "mm-id", "--samples", 5),
+            _replay,
         ),
     ]
+
+
+def _replay(path: Path) -> None:
+    foliolab("replay", path, "--policies", "mm-id", "--samples", 5)
 
 
 def _report(form: str, path: Path) -> None:

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory of a pro
 
 
 @pytest.fixture(scope="module")
-def patched() -> Any:
+def patched(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         from foliolab.framework.plugins import registry
 
         patch.setattr(registry, "load", registry.load)  # `warm` replaces it
-        warm()
+        warm(tmp_path_factory.mktemp("warm"))
         yield
 
 
