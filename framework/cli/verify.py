@@ -18,11 +18,12 @@ from foliolab.framework.cli import _common
 from foliolab.framework.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.verify import Shown
+    from foliolab.framework.report.verify_files import Entry
     from foliolab.framework.verify.attack import Attack, Budget, Progress
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.finding import Finding
@@ -78,52 +79,96 @@ def run(  # noqa: PLR0913  (one parameter per option)
     found = _common.registry(plugin, strict)
     schemes = _schemes(found, policies, every, plugin)
     _common.warn(found)
-    from foliolab.framework.plugins.declaration import location_of
     from foliolab.framework.plugins.selection import parse_memory, split
     from foliolab.framework.report import verify as report
-    from foliolab.framework.report import verify_files
     from foliolab.framework.report.pages.terminal import TerminalPage
-    from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify import attacks as known
     from foliolab.framework.verify import ledger
     from foliolab.framework.verify.attack import Budget
-    from foliolab.framework.verify.verifier import Verdicts
 
     _check_output(output)
-    limit = parse_memory(memory)
     chosen = known.chosen(split(attacks or ()), tso)
+    allowed = Budget(budget, parse_memory(memory), seed)
     page = TerminalPage()
     command = _common.typed()
-    saving, findings = Saving(json, share=1), Saving(save_findings, always_beside=True, share=1)
-    done: list[Verification] = []
-    entries: list[verify_files.Entry] = []
-
-    def save_records(path: Path) -> None:
-        ledger.save(map(ledger.shipped_record, done, schemes), path)
-
+    kept = _Verdicts(schemes, command, json, save_findings, {"sarif": sarif, "junit": junit})
     for scheme in schemes:
-        allowed = Budget(budget, limit, seed)
-        examples = _Examples(output, not any(one.refuted for one in done))
+        examples = _Examples(output, not any(one.refuted for one in kept.done))
         verification = _attack(found, scheme, chosen, allowed, jobs, command, examples)
         ledger.keep(verification, scheme)
-        done.append(verification)
-        saving.partial(lambda: Verdicts(verifications=done, command=command, complete=False))
-        findings.partly(save_records)
+        kept.add(verification)
         shown = _shown(scheme, verification, examples)
-        entries.append((verification, shown, location_of(scheme.policy)))
         report.render(verification, shown, page)
-        verify_files.write(entries, {"sarif": sarif, "junit": junit})
+        kept.write_forms(scheme, shown)
         page.line()
         if verification.interrupted:
             break
-    together = Verdicts(verifications=done, command=command, complete=len(done) == len(schemes))
-    if len(done) > 1:
-        report.matrix(done, page)
-    _common.save(together, saving, not together.interrupted)
-    _common.tell(findings.final(save_records, not together.interrupted))
-    saving.check()
-    findings.check()
-    raise typer.Exit(_code(together))
+    if len(kept.done) > 1:
+        report.matrix(kept.done, page)
+    raise typer.Exit(_code(kept.close()))
+
+
+class _Verdicts:
+    """Writes the verdicts in every form that was asked for, after each policy.
+
+    Args:
+        json: the file of all verdicts and counterexamples, if it was asked for.
+        findings: the file of verdicts to ship, if it was asked for.
+        forms: the files of other forms by the form's name.
+    """
+
+    def __init__(
+        self,
+        schemes: Sequence[Scheme],
+        command: str,
+        json: Path | None,
+        findings: Path | None,
+        forms: Mapping[str, Path | None],
+    ) -> None:
+        from foliolab.framework.results.saving import Saving
+
+        self.done: list[Verification] = []
+        self._entries: list[Entry] = []
+        self._schemes = schemes
+        self._command = command
+        self._json = Saving(json, share=1)
+        self._findings = Saving(findings, always_beside=True, share=1)
+        self._forms = forms
+
+    def add(self, verification: Verification) -> None:
+        """Write the verdicts after one more policy."""
+        self.done.append(verification)
+        self._json.partial(self._together)
+        self._findings.partly(self._write_findings)
+
+    def write_forms(self, scheme: Scheme, shown: Sequence[Shown]) -> None:
+        """Write the other forms, once the verdicts of the policy are printed."""
+        from foliolab.framework.plugins.declaration import location_of
+        from foliolab.framework.report import verify_files
+
+        self._entries.append((self.done[-1], shown, location_of(scheme.policy)))
+        verify_files.write(self._entries, self._forms)
+
+    def close(self) -> Verdicts:
+        """Write the whole, and fail if something could not be written."""
+        together = self._together()
+        whole = not together.interrupted
+        _common.save(together, self._json, whole)
+        _common.tell(self._findings.final(self._write_findings, whole))
+        self._json.check()
+        self._findings.check()
+        return together
+
+    def _together(self) -> Verdicts:
+        from foliolab.framework.verify.verifier import Verdicts
+
+        complete = len(self.done) == len(self._schemes)
+        return Verdicts(verifications=self.done, command=self._command, complete=complete)
+
+    def _write_findings(self, path: Path) -> None:
+        from foliolab.framework.verify import ledger
+
+        ledger.save(map(ledger.shipped_record, self.done, self._schemes), path)
 
 
 def _code(found: Verdicts) -> int:
