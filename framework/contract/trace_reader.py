@@ -15,7 +15,7 @@ class TraceSource:
 
     Args:
         name: of the file, for messages.
-        lines: the text.
+        lines: the text. Iterate the source instead, which counts them.
 
     Attributes:
         number: of the line that was read last, from 1 on.
@@ -32,10 +32,10 @@ class TraceSource:
         self.last = False
         self.foreign = 0
         self.notes: list[str] = []
-        self._lines = lines
+        self.lines = lines
 
     def __iter__(self) -> Iterator[str]:
-        lines = iter(self._lines)
+        lines = iter(self.lines)
         held = next(lines, None)
         while held is not None:
             line, held = held, next(lines, None)

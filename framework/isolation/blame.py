@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import foliolab.framework
@@ -17,12 +18,28 @@ FRAMEWORK: Final = str(Path(foliolab.framework.__file__).parent) + os.sep
 """The folder of the framework's own code."""
 
 
+_LIBRARY: Final = str(Path(os.__file__).parent) + os.sep
+
+
+def _is_authors(file: str) -> bool:
+    """Whether a file is the code of neither FolioLab nor Python's library, which plugins call."""
+    in_library = file.startswith(_LIBRARY) and "site-packages" not in file
+    return not (file.startswith((FRAMEWORK, "<frozen ")) or in_library)
+
+
 def location_outside(fault: BaseException) -> str:
-    """FILE:LINE of the innermost frame outside the framework; empty if all frames are the framework's."""
+    """FILE:LINE of the innermost frame outside the framework and Python's library; empty if there is none."""
     for frame in reversed(traceback.extract_tb(fault.__traceback__)):
-        if not frame.filename.startswith(FRAMEWORK):
+        if _is_authors(frame.filename):
             return f"{frame.filename}:{frame.lineno}"
     return ""
+
+
+def location_of_frame(frame: FrameType | None) -> str:
+    """FILE:LINE of the innermost such frame among a frame and its callers."""
+    while frame is not None and not _is_authors(frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "an unknown location"
 
 
 @contextmanager

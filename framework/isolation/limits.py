@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
+
+OURS: Final = -math.inf
+"""`Patience.waited` while FolioLab's own code runs, which may wait for a pipe or a disk."""
 
 
 class TooSlow(BaseException):
@@ -21,22 +26,61 @@ def limited(seconds: float) -> Iterator[None]:
     The limit is a timer signal. Python delivers signals to the main thread of a POSIX process, between two bytecodes:
     in another thread, or elsewhere, there is no limit, and native code is not interrupted (see `process`).
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise TooSlow
 
+    # The timer repeats, since the block may swallow the first TooSlow.
+    with _timer(seconds, 1.0, stop):
+        yield
+
+
+class Patience:
+    """Ends code that makes no progress for too long, after a word about it.
+
+    Args:
+        seconds: without progress until TooSlow is raised, where `limited` would raise it.
+        first: seconds without progress until `tell` is called.
+        tell: called with the seconds, and the frame that is running.
+
+    Attributes:
+        waited: seconds since the last progress. Who makes progress assigns 0, or OURS while nobody has to.
+    """
+
+    def __init__(self, seconds: float, first: float, tell: Callable[[float, FrameType | None], None]) -> None:
+        self.seconds = seconds
+        self.first = first
+        self.tell = tell
+        self.waited: float = OURS
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look once a second in this block; a process that is stopped meanwhile waits for nothing."""
+        with _timer(1.0, 1.0, self._look):
+            yield
+
+    def _look(self, number: int, frame: FrameType | None) -> None:
+        before, self.waited = self.waited, self.waited + 1
+        if before < self.first <= self.waited:
+            self.tell(self.waited, frame)
+        if self.waited >= self.seconds:  # again every second, since the code may swallow the first TooSlow
+            raise TooSlow
+
+
+@contextmanager
+def _timer(seconds: float, interval: float, handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call a function after some seconds and then at intervals, where signals can be handled; else never."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
     began = time.monotonic()
-    handler = signal.signal(signal.SIGALRM, stop)
-    # The timer repeats, since the block may swallow the first TooSlow. A timer that was running before (such as
-    # pytest-timeout's) continues afterwards.
-    due, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    handler = signal.signal(signal.SIGALRM, handle)
+    # A timer that was running before (such as pytest-timeout's) continues afterwards.
+    due, before = signal.setitimer(signal.ITIMER_REAL, seconds, interval)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler if handler is not None else signal.SIG_DFL)
         if due:
-            signal.setitimer(signal.ITIMER_REAL, max(due - (time.monotonic() - began), 0.001), interval)
+            signal.setitimer(signal.ITIMER_REAL, max(due - (time.monotonic() - began), 0.001), before)

@@ -116,7 +116,7 @@ def convert(
         known = msgspec.structs.replace(known, source=known.source or reader.name)
         if os.path.realpath(out) == os.path.realpath(path):
             raise UsageError(f"{source.name} would be overwritten by its own trace", "name another file after -o")
-        records = records_of(reader, source)
+        records = records_of(reader, source, foreign=reader.name not in READERS)
         return assemble(in_order(records) if reader.unordered else records, out, known, [source])
 
 

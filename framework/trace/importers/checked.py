@@ -1,24 +1,37 @@
 """The records of a reader, each checked before anything is made of it.
 
 A text may hold any number, and a plugin's reader may yield anything: what no kernel can print is refused with its line.
+A plugin's reader may also hang: it is ended when it neither reads a line nor makes a record for too long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from operator import index
+from types import FrameType
 from typing import Final
 
 from foliolab.framework.contract import trace_records as rec
 from foliolab.framework.contract.trace_reader import TraceReader, TraceSource
 from foliolab.framework.contract.trace_records import Record
 from foliolab.framework.errors import FolioLabError, PluginError
-from foliolab.framework.isolation.blame import location_outside
+from foliolab.framework.escaping import visible
+from foliolab.framework.isolation import signals
+from foliolab.framework.isolation.blame import location_of_frame, location_outside, time_limit
+from foliolab.framework.isolation.limits import OURS, Patience, TooSlow
 from foliolab.framework.plugins.declaration import location_of
 from foliolab.framework.trace import events
 
 MOST_TEXT: Final = 1024
 """Characters of a name. The kernel's have 15."""
+RECOGNISE_SECONDS: Final = 5.0
+"""Seconds that a reader may take to recognise the beginning of a text."""
+TOLD_SECONDS: Final = 10.0
+"""Seconds without a line read and a record made after which the user is told."""
+READ_SECONDS: Final = 300.0
+"""Seconds after which such a reader is ended. It may have read a long text whole, and sort it."""
 
 
 def _text(value: object) -> bool:
@@ -105,31 +118,76 @@ def recognised(reader: TraceReader, head: str) -> bool:
     """Whether a reader recognises the beginning of a text.
 
     Raises:
-        PluginError: its function fails.
+        PluginError: its function fails, or does not end.
     """
-    try:
-        return bool(reader.recognise(head))
-    except (Exception, SystemExit) as fault:  # whatever a plugin's own code raises
-        raise _failure(reader, "recognise", fault) from fault
+    with time_limit(RECOGNISE_SECONDS, f"trace reader {reader.name}: recognise"):
+        try:
+            return bool(reader.recognise(head))
+        except (Exception, SystemExit) as fault:  # whatever a plugin's own code raises
+            raise _failure(reader, "recognise", fault) from fault
 
 
-def records_of(reader: TraceReader, source: TraceSource) -> Iterator[Record]:
+def records_of(reader: TraceReader, source: TraceSource, foreign: bool = False) -> Iterator[Record]:
     """The records that a reader makes of a text.
+
+    Args:
+        foreign: whether it is a plugin's, which may hang.
 
     Raises:
         TraceFileError: a line cannot be read, or a record is impossible.
-        PluginError: the reader fails; names its line, and the line of the text.
+        PluginError: the reader fails or hangs; names its line, and the line of the text.
+        KeyboardInterrupt: the user has pressed Ctrl-C, also if the reader has swallowed that.
     """
+
+    def tell(seconds: float, frame: FrameType | None) -> None:
+        sys.stderr.write(
+            visible(
+                f"foliolab: trace reader {reader.name} has read no line and made no record for {seconds:.0f} s"
+                f"{_where(source)}, at {location_of_frame(frame)}; it is ended after {READ_SECONDS:.0f} s\n"
+            )
+        )
+
+    patience = Patience(READ_SECONDS, TOLD_SECONDS, tell)
+    if foreign:
+        source.lines = _waiting(source.lines, patience)
     try:
-        for record in reader.read(source):
-            if why := problem(record):
-                source.refuse(why)
-            yield record
+        with patience.watching() if foreign else nullcontext():
+            patience.waited = 0
+            for record in reader.read(source):
+                patience.waited = OURS
+                if foreign and signals.received():
+                    raise KeyboardInterrupt
+                if why := problem(record):
+                    source.refuse(why)
+                yield record
+                patience.waited = 0
+            patience.waited = OURS
+    except TooSlow as fault:
+        raise PluginError(
+            f"trace reader {reader.name}: read hangs{_where(source)}: no line read and no record made for "
+            f"{READ_SECONDS:.0f} s ({location_outside(fault) or location_of(reader)})",
+            "mend the reader, or name another --format",
+        ) from fault
     except (FolioLabError, MemoryError):
         raise
     except (Exception, SystemExit) as fault:
-        where = f" on {source.name}, line {source.number}" if source.number else f" on {source.name}"
-        raise _failure(reader, "read", fault, where, source.text.strip()[:100]) from fault
+        raise _failure(reader, "read", fault, _where(source), source.text.strip()[:100]) from fault
+
+
+def _waiting(lines: Iterable[str], patience: Patience) -> Iterator[str]:
+    """Lines, for which a reader may wait as long as it takes."""
+    patience.waited = OURS
+    for line in lines:
+        if signals.received():
+            raise KeyboardInterrupt
+        patience.waited = 0
+        yield line
+        patience.waited = OURS
+    patience.waited = 0
+
+
+def _where(source: TraceSource) -> str:
+    return f" on {source.name}, line {source.number}" if source.number else f" on {source.name}"
 
 
 def _failure(reader: TraceReader, function: str, fault: BaseException, where: str = "", line: str = "") -> PluginError:
