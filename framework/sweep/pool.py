@@ -21,7 +21,7 @@ def local(workers: int) -> Executor:
 def stop(executor: Executor) -> None:
     """End an executor now, with its processes if they run on this host."""
     if not isinstance(executor, ThreadPoolExecutor):
-        executor.shutdown(wait=False)  # a cluster's executor cancels the tasks that have not begun
+        executor.shutdown(wait=False)  # a cluster's executor cancels its tasks: see `forgotten`
     else:
         executor.shutdown(wait=False, cancel_futures=True)
         task.end_all()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,9 +25,12 @@ from foliolab.framework.isolation.commands import kept
 from foliolab.framework.isolation.memory import oom_kills
 from foliolab.framework.isolation.process import ending
 from foliolab.framework.isolation.scratch import scratch
+from foliolab.framework.sweep import forgotten
 
 SHOWN: Final = 400
 """Characters of a failed command's messages that are shown."""
+LOOK: Final = 0.5
+"""Seconds between two looks whether a task is still wanted."""
 
 _running: Final[set[subprocess.Popen[str]]] = set()
 _starting: Final = threading.Lock()
@@ -144,11 +148,16 @@ def _command(words: list[str], folder: Path, task: Task) -> tuple[int, str]:
             errors="replace", cwd=folder,
         )  # fmt: skip
         _running.add(process)
+    is_forgotten, until = forgotten.watch(), time.monotonic() + task.limit
     try:
-        said = process.communicate(timeout=task.limit)[1]
-        return process.returncode, said
-    except subprocess.TimeoutExpired as fault:
-        raise TaskFailed(f"{task.name}: did not end within {task.limit:g} s", "choose a smaller grid") from fault
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                said = process.communicate(timeout=LOOK)[1]
+                return process.returncode, said
+            if time.monotonic() > until:
+                raise TaskFailed(f"{task.name}: did not end within {task.limit:g} s", "choose a smaller grid")
+            if is_forgotten():
+                raise TaskFailed(f"{task.name}: its sweep has stopped", "start that again")
     finally:
         _running.discard(process)
         process.kill()
