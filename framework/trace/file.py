@@ -54,7 +54,7 @@ class Block(NamedTuple):
     last: int
 
 
-class _Footer(msgspec.Struct):
+class _Footer(msgspec.Struct, forbid_unknown_fields=True):
     header: Header
     index: list[Block]
 

@@ -7,7 +7,7 @@ import msgspec
 from foliolab.framework.document import Count
 
 
-class AddressSpace(msgspec.Struct, frozen=True, kw_only=True):
+class AddressSpace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One MM of a trace.
 
     Attributes:
@@ -21,8 +21,8 @@ class AddressSpace(msgspec.Struct, frozen=True, kw_only=True):
     comm: str = ""
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """How and where a trace was recorded. Readers ignore unknown keys; the file's version number tells formats apart.
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How and where a trace was recorded. Unknown keys are refused, as everywhere.
 
     Attributes:
         source: perf, bpftrace, snapshots, strace, or the name of a generator.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from foliolab.framework.document import Count, Spread
 from foliolab.framework.verify.counterexample import Counterexample
@@ -14,8 +15,7 @@ OWED: Final = ""
 """The claim that stands for the laws that every policy owes."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One attack's verdict on one claim.
 
     Args:

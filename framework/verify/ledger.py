@@ -332,6 +332,7 @@ def load(path: str | os.PathLike[str]) -> list[TextRecord]:
             raise TypeError(f"schema {intake.excerpt(str(schema))} is no number")
         if schema > SCHEMA:
             raise ResultFileError(f"the findings {path} are of schema {schema}, this FolioLab reads up to {SCHEMA}")
+        _known(data, ("schema", "records"))
         if not isinstance(data["records"], list):
             raise TypeError("records are no list")
         return [_record(one) for one in data["records"]]
@@ -342,8 +343,18 @@ def load(path: str | os.PathLike[str]) -> list[TextRecord]:
         ) from fault
 
 
+def _known(data: dict[str, Any], keys: Collection[str]) -> None:
+    """Refuse a key that no FolioLab writes, as `document.Document` does."""
+    if unknown := next((key for key in data if key not in keys), None):
+        raise KeyError(f"unknown key {unknown}")
+
+
 def _record(data: dict[str, Any]) -> TextRecord:
-    verdicts = tuple(KeptVerdict(**one) for one in data["outcomes" if "outcomes" in data else "verdicts"])
+    _known(data, ("outcomes", "verdicts", *TextRecord.__dataclass_fields__))
+    kept = data["outcomes" if "outcomes" in data else "verdicts"]
+    for one in kept:
+        _known(one, KeptVerdict.__dataclass_fields__)
+    verdicts = tuple(KeptVerdict(**one) for one in kept)
     for one in verdicts:
         if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in vars(one).values()):
             raise ValueError(f"{one.claim!r} is {one.verdict!r}")

@@ -209,7 +209,7 @@ def _confirmed(finding: Finding, scheme: Scheme) -> Finding:
     if finding.verdict != "refuted" or (example is not None and confirm(example, scheme)):
         return finding
     why = f"{finding.bound}; a counterexample was found that the interpreted engine does not confirm"
-    return replace(finding, verdict="undecided", bound=why, counterexample=None)
+    return msgspec.structs.replace(finding, verdict="undecided", bound=why, counterexample=None)
 
 
 def _signed(finding: Finding, digest: str, command: str, plugin: str) -> Finding:
@@ -217,7 +217,7 @@ def _signed(finding: Finding, digest: str, command: str, plugin: str) -> Finding
     if finding.counterexample is None:
         return finding
     example = msgspec.structs.replace(finding.counterexample, digest=digest, command=command, plugin=plugin)
-    return replace(finding, counterexample=example)
+    return msgspec.structs.replace(finding, counterexample=example)
 
 
 def _in_turn(
