@@ -196,19 +196,19 @@ class Agent:
         flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED
         checked(libc.mmap(addr, nbytes, PROT_READ | PROT_WRITE, flags, -1, 0), "mmap")
 
-    def do_populate(self, addr: int, nbytes: int, whole: int, huge: int, byte: int, split: int) -> None:
-        """Touch every page of a range of `nbytes`.
+    def do_populate(self, addr: int, nbytes: int, whole: int, huge: int, byte: int, split: int) -> list[int]:
+        """Touch every page of a range of `nbytes`; 1 for each page that took a page fault: the first of each folio.
 
         The last madvise, on all `whole` bytes of the region, keeps the folios, stops khugepaged and makes later
         faults order-0 (docs/real-kernels.md, "Folios of a chosen size"). `split` maps PMD-sized folios by PTEs.
         """
         checked(libc.madvise(addr, whole, MADV_HUGEPAGE if huge else MADV_NOHUGEPAGE), "madvise")
-        for page in range(addr, addr + nbytes, PAGE):
-            ctypes.memset(page, byte, 1)
+        faults = self.do_write(addr, nbytes // PAGE, byte, 1)
         checked(libc.madvise(addr, whole, MADV_NOHUGEPAGE), "madvise")
         if split:
             for pmd in range(addr, addr + nbytes, PMD):
                 self.do_mprotect(pmd + PAGE, PAGE)  # of one page: it splits the PMD and changes nothing else
+        return faults
 
     def do_write(self, addr: int, nr: int, byte: int, nbytes: int) -> list[int]:
         """Store into each page; 1 for each store that took a page fault.

@@ -9,14 +9,18 @@ for it, and that looks like a copy. So the counters of `guards` are read before 
 did not get folios of its size, the attempt proves nothing. It is discarded and the scenario runs again, at most
 ATTEMPTS times. An outcome that the policy does not predict is never a reason to repeat.
 
-Without CAP_SYS_ADMIN all PFNs read as 0: they are hidden. A copy and a reuse then look equal (`FAULTED`), and the
-number of large folios on the host (`nr_anon`) is the witness, if the THP settings are the scenario's own. Otherwise the
-memory of any program, the agent's own included, may be in large folios, and the number says nothing.
+Without CAP_SYS_ADMIN all PFNs read as 0: they are hidden. The page faults of the first touches then show the folios'
+size. A copy and a reuse look equal (`FAULTED`), and the number of large folios on the host (`nr_anon`) is the witness,
+if the THP settings are the scenario's own. Otherwise the memory of any program, the agent's own included, may be in
+large folios, and the number says nothing. Also with settings of its own, a program may free large folios that it had
+before, or ask for some by madvise: if the number is not the same again when all processes of the scenario have ended,
+the attempt is discarded.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -34,6 +38,8 @@ from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, S
 
 PAGE: Final = pagemap.PAGE_SIZE
 ATTEMPTS: Final = 5
+SETTLED: Final = 0.2
+"""Seconds until the last large folios of processes that have ended are freed."""
 IN_SWAP_CACHE: Final = "the small folio was in the swap cache, which holds a reference; readahead puts it there"
 IN_BATCH: Final = "the small folio was in a per-CPU LRU batch, which holds a reference"
 
@@ -72,7 +78,6 @@ class KernelRun:
         self.hidden = False
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
         self.nr_anon_before = self._nr_anon()
-        self.populated = 0
         try:
             (self.base,) = self.tree.root.ask("reserve", self.layout.nr_pages * PAGE)
             for region in scenario.regions:
@@ -96,14 +101,16 @@ class KernelRun:
             thp.only(region.size_kib)
         split = int(region.order == 9 and not region.pmd)
         huge = int(region.order > 0)
-        root.ask("populate", addr, region.populated * PAGE, nbytes, huge, INITIAL_BYTE, split)
+        faults = root.ask("populate", addr, region.populated * PAGE, nbytes, huge, INITIAL_BYTE, split)
         if region.populated:
             pages = pagemap.pagemap(root.pagemap, addr, region.populated)
             self.hidden = not pages.pfn.any()
             if self.hidden:
-                self.populated += region.folios if region.order else 0
-                if self.population() != self.populated:
-                    raise Disturbed(f"region {region.name}: the kernel did not give {region.folios} large folios")
+                if faults != [int(page % (1 << region.order) == 0) for page in range(region.populated)]:
+                    raise Disturbed(
+                        f"region {region.name}: {region.folios} folios were asked for, and the first touches took "
+                        f"{sum(faults)} page faults"
+                    )
             elif wrong := pagemap.off_size(pages.pfn, region.order):
                 raise Disturbed(f"region {region.name}: {wrong[0]}")
 
@@ -147,6 +154,18 @@ class KernelRun:
     def population(self) -> int:
         """The number of large folios that the scenario has, as far as no other program changed `nr_anon`."""
         return self._nr_anon() - self.nr_anon_before
+
+    def check_others(self) -> None:
+        """Check, when all processes of the scenario have ended, that no other program changed what was counted.
+
+        Raises:
+            Disturbed: one did.
+        """
+        until = time.monotonic() + SETTLED
+        while self.hidden and self.controlled and (left := self.population()):
+            if time.monotonic() > until:
+                raise Disturbed(f"other programs' large folios came or went (nr_anon {left:+})")
+            time.sleep(SETTLED / 20)
 
     # -- views of the processes --------------------------------------------------------------------
     def views(self) -> dict[str, View]:
@@ -314,7 +333,9 @@ def run(
     for discarded in range(ATTEMPTS):
         try:
             with KernelRun(scenario, launcher, thp, cpus) as attempt:
-                return list(attempt.run()), discarded
+                records = list(attempt.run())
+            attempt.check_others()
+            return records, discarded
         except Disturbed as disturbed:
             reason = str(disturbed)
     raise KernelError(

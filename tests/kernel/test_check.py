@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from foliolab.framework.contract.policy import Scheme
-from foliolab.framework.kernel import check
+from foliolab.framework.errors import KernelError
+from foliolab.framework.kernel import check, pagemap
 from foliolab.framework.kernel.check import Session
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.report import kernelcheck
@@ -78,8 +82,6 @@ def test_a_third_party_policy_is_refuted(session: Session, matching: Scheme) -> 
 def test_what_the_kernel_refuses_is_reported_and_the_others_go_on(
     session: Session, matching: Scheme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from foliolab.framework.errors import KernelError
-
     real = session.run
 
     def some(scenario: object) -> object:
@@ -102,20 +104,66 @@ def test_an_interrupted_check_keeps_what_it_has(session: Session, matching: Sche
     assert "interrupted after 2 scenarios" in kernelcheck.verdict(found, "x")
 
 
-def test_the_witnesses_without_frames_refute_a_policy_that_never_reuses(
-    session: Session, matching: Scheme, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from foliolab.framework.kernel import pagemap
+HIDDEN = Mix(orders=(5, 7), actions=Mix().actions - {"read", "cold"})
 
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page frame numbers read as 0, as without CAP_SYS_ADMIN; the THP settings can be changed."""
     real = pagemap.PageMap.pfn.fget  # type: ignore[attr-defined]
     monkeypatch.setattr(pagemap.PageMap, "pfn", property(lambda self: real(self) * 0))
-    mix = Mix(orders=(5, 7), actions=Mix().actions - {"read", "cold"})
-    agreed = check.check(session, matching, check.random_scenarios(20, 1, mix))
-    assert (
-        agreed.hidden and not agreed.disagreements and "nothing contradicts" in kernelcheck.verdict(agreed, "x").lower()
-    )
-    found = check.refute(session, load().policy("page-mapcount"), 50, 1, mix)
+
+
+@pytest.mark.usefixtures("hidden")
+def test_the_witnesses_without_frames_refute_a_policy_that_never_reuses(session: Session, matching: Scheme) -> None:
+    agreed = check.check(session, matching, check.random_scenarios(20, 1, HIDDEN))
+    found = check.refute(session, load().policy("page-mapcount"), 50, 1, HIDDEN)
+    if not found.unexplained and any("other programs" in why for why in [*agreed.failed, *found.failed]):
+        pytest.skip("other programs take and free large folios now")
+    assert agreed.hidden and not agreed.disagreements
+    assert agreed.failed or "nothing contradicts" in kernelcheck.verdict(agreed, "x").lower()
     assert [one.difference.aspect for one in found.unexplained] == ["population"]
+
+
+CHURN = """
+import mmap, random
+chance = random.Random(1)
+while True:
+    size = chance.randint(1, 64) << 17
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    memory.write(bytes(size))
+    time.sleep(chance.random() * EACH)
+    memory.close()
+    time.sleep(chance.random() * EACH)
+"""
+
+
+@pytest.mark.usefixtures("hidden")
+@pytest.mark.parametrize("each", [0.003, 0.03, 0.3])
+def test_programs_that_take_and_free_large_folios_are_no_fault_of_the_kernel(
+    each: float, session: Session, matching: Scheme
+) -> None:
+    words = [sys.executable, "-c", "import time" + CHURN.replace("EACH", str(each))]
+    others = [subprocess.Popen(words) for _ in range(2)]
+    try:
+        found = check.check(session, matching, check.random_scenarios(40, 1, HIDDEN))
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert [kernelcheck.text_of(one) for one in found.disagreements] == []
+    assert found.scenarios + len(found.failed) == 40
+
+
+@pytest.mark.usefixtures("hidden")
+def test_folios_that_are_too_small_are_seen_without_frames(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session.thp is not None
+    only = session.thp.only
+    monkeypatch.setattr(session.thp, "only", lambda kib: only(None))
+    (scenario,) = check.random_scenarios(1, 1, Mix(orders=(5,)))
+    with pytest.raises(KernelError, match=r"folios were asked for, and the first touches took"):
+        session.run(scenario)
 
 
 def test_one_scenario_by_hand(session: Session, matching: Scheme) -> None:
