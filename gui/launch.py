@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework.start import end_quietly
 from foliolab.gui.display import hindrance
 
 NO_WINDOW: Final = 3
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def entry() -> int:
     """`foliolab-gui [FILE]...`: open the window."""
+    end_quietly()
     return window([Path(word) for word in sys.argv[1:]], [])
 
 

@@ -7,3 +7,7 @@ import sys
 _BY_NAME = sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].removeprefix("-m").partition(".")[0] == __name__
 if _BY_NAME and not sys.flags.safe_path:
     del sys.path[0]
+if _BY_NAME:
+    from foliolab.framework.start import end_quietly
+
+    end_quietly()

@@ -56,8 +56,7 @@ def stops_kept() -> Iterator[None]:
     taken = {
         number: before
         for number in STOPS
-        if (before := signal.getsignal(number))
-        is (signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if (before := signal.getsignal(number)) in (signal.SIG_DFL, signal.default_int_handler)
     }
     if not in_main or not taken:
         yield

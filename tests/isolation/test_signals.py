@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import time
 import weakref
@@ -85,3 +86,33 @@ def test_another_handler_stays() -> None:
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+STARTS = (
+    ["-c", "from foliolab.framework.start import main; main()"],
+    ["-m", "foliolab.framework.cli"],
+    ["-c", "from foliolab.gui.launch import entry; entry()"],
+)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_ctrl_c_while_the_program_is_imported_ends_it_without_a_word(start: list[str], tmp_path: Path) -> None:
+    for module in ("click", "typer", "PySide6"):
+        (tmp_path / f"{module}.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(600)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-P", *start, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "QT_QPA_PLATFORM": "offscreen"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == -signal.SIGINT
+
+
+def test_what_ignores_ctrl_c_goes_on_ignoring_it() -> None:
+    code = (
+        "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from foliolab.framework.start import end_quietly; end_quietly(); os.kill(os.getpid(), signal.SIGINT)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=False).returncode == 0
