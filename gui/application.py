@@ -109,8 +109,8 @@ def _on_qt_message(kind: QtMsgType, context: QMessageLogContext, message: str) -
     """Print a message of Qt. If Qt aborts because it cannot open a window, print one sentence and exit."""
     if kind == QtMsgType.QtFatalMsg:
         first = (message or "Qt gave no reason").splitlines()[0]
-        sys.stderr.write(f"foliolab: no window can open here: {first}\n  without a window: foliolab compare\n")
+        sys.stderr.write(visible(f"foliolab: no window can open here: {first}\n  without a window: foliolab compare\n"))
         sys.stderr.flush()
         os._exit(NO_WINDOW)
     if not any(noise in (message or "") for noise in NOISE):
-        sys.stderr.write(f"{message}\n")
+        sys.stderr.write(visible(f"{message}\n"))

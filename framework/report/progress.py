@@ -70,7 +70,7 @@ class Progress:
                 self._show()
             else:
                 phase, done, total = self._news
-                sys.stderr.write(f"{phase}{f': {done:,} of {total:,}' if total else ''} …\n")
+                sys.stderr.write(visible(f"{phase}{f': {done:,} of {total:,}' if total else ''} …\n"))
                 sys.stderr.flush()
 
     def _show(self) -> None:
@@ -80,7 +80,7 @@ class Progress:
         if phase != self.phase:
             if self.task is not None:
                 self.bars.remove_task(self.task)
-            self.phase, self.task = phase, self.bars.add_task(phase, total=None)
+            self.phase, self.task = phase, self.bars.add_task(visible(phase), total=None)
         self.bars.update(self.task, completed=done, total=total or None)
 
     def _start(self) -> None:

@@ -159,11 +159,12 @@ def _chosen(config: pytest.Config) -> bool:
 def _usage() -> Iterator[None]:
     """Turn FolioLab's errors into pytest's for a wrong command line."""
     from foliolab.framework.errors import FolioLabError
+    from foliolab.framework.escaping import visible
 
     try:
         yield
     except FolioLabError as fault:
-        raise pytest.UsageError(str(fault)) from fault
+        raise pytest.UsageError(visible(str(fault))) from fault
 
 
 @pytest.hookimpl(wrapper=True)
@@ -173,11 +174,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         returned = yield
     except BaseException:
         if broken := item.stash.get(BROKEN, []):
-            item.add_report_section("call", "FolioLab", "\n".join(broken))
+            item.add_report_section("call", "FolioLab", _visible(broken))
         raise
     if broken := item.stash.get(BROKEN, []):
-        pytest.fail("\n".join(broken), pytrace=False)
+        pytest.fail(_visible(broken), pytrace=False)
     return returned
+
+
+def _visible(lines: list[str]) -> str:
+    """Lines that may have names of plugins and files, without control characters."""
+    from foliolab.framework.escaping import visible
+
+    return visible("\n".join(lines))
 
 
 # -- results ---------------------------------------------------------------------------------------
@@ -237,7 +245,7 @@ class _Gatherer:
         """Report a failed test that is none of the project's, for the terminal and the JUnit file."""
         at = f"FolioLab::{title}"
         for when, outcome in (("call", "failed"), ("teardown", "passed")):
-            report = pytest.TestReport(at, ("FolioLab", None, title), {}, outcome, text, when)  # type: ignore[arg-type]
+            report = pytest.TestReport(at, ("FolioLab", None, title), {}, outcome, _visible([text]), when)  # type: ignore[arg-type]
             self.config.hook.pytest_runtest_logreport(report=report)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -245,4 +253,4 @@ class _Gatherer:
             return
         terminalreporter.section("FolioLab")
         for text in self.lines:
-            terminalreporter.write_line(text)
+            terminalreporter.write_line(_visible([text]))

@@ -22,6 +22,7 @@ from foliolab.gui.benchmark.measure import Wish
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
 from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.plain import tip
 
 MEMORIES: Final = ("16M", "64M", "256M", "1G")
 QUICK: Final = "4K,16K,64K,256K,1M,2M"
@@ -84,7 +85,7 @@ class Controls(QWidget):
                 continue
             item = QListWidgetItem(workload.name)
             item.setData(NAME, workload.name)
-            item.setToolTip(workload.summary)
+            item.setToolTip(tip(workload.summary))
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(Qt.CheckState.Checked if workload.name in ticked else Qt.CheckState.Unchecked)
             self.workloads.addItem(item)

@@ -11,8 +11,10 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen, QResizeEvent
 
+from foliolab.framework.escaping import visible
 from foliolab.framework.plugins.selection import size_text
 from foliolab.gui.benchmark.series import Curve
+from foliolab.gui.window.plain import tip
 from foliolab.gui.window.theme import SYMBOLS, Theme, Themed
 
 INTERVAL: Final = 200
@@ -150,7 +152,7 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
                 x=np.asarray(curve.x, float), y=y, top=np.asarray(curve.high, float) - y,
                 bottom=y - np.asarray(curve.low, float), pen=pg.mkPen(colour, width=1.3),
             )  # fmt: skip
-        drawn.name.setText(curve.name, color=colour)
+        drawn.name.setText(visible(curve.name), color=colour)
 
     def _fit(self) -> None:
         """Show all points, with space for the names at the right."""
@@ -198,7 +200,7 @@ class CurvePlot(pg.PlotWidget, Themed):  # type: ignore[misc]
         text = self.text_at(position)
         if text != self._text:
             self._text = text
-            self.setToolTip(text)
+            self.setToolTip(tip(text))
             self.pointed.emit(text)
 
 

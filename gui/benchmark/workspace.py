@@ -20,6 +20,7 @@ from foliolab.gui.window.building import column, label, named, primary, splitter
 from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
+from foliolab.gui.window.plain import as_html
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.workspace import Workspace
 
@@ -247,7 +248,8 @@ class BenchmarkWorkspace(Workspace):
         predicted = self._forecasts(result) if selection.rest else {}
         found = curves(result, self.rows, baseline, selection, predicted)
         unit = f"time, {baseline} = 1" if selection.ratio else "ns per page"
-        self.plot.setLabels(left=unit, bottom=f"folio size, {selection.workload}")
+        labels = {"left": unit, "bottom": f"folio size, {selection.workload}"}
+        self.plot.setLabels(**{side: as_html(text) for side, text in labels.items()})
         self.plot.show_curves(found, level=1.0 if selection.ratio else None, at_once=self.job is None)
         self.plot.setAccessibleDescription(described(result, found, selection, baseline))
         self.bars.show_result(result, selection.workload)

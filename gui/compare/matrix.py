@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
+from foliolab.framework.escaping import visible
 from foliolab.gui.compare.answer import QUESTIONS, Answer, Question, unknown
 from foliolab.gui.compare.measure import Cell
 from foliolab.gui.window.exporting import Row
+from foliolab.gui.window.plain import tip
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -140,8 +142,8 @@ class Matrix(QAbstractTableModel):
         answer, state = self.answer(cell), self.state(cell)
         title = QUESTIONS[index.column() - 1].title
         values: dict[int, object] = {
-            Qt.ItemDataRole.DisplayRole: answer.text,
-            Qt.ItemDataRole.ToolTipRole: answer.sentence,
+            Qt.ItemDataRole.DisplayRole: visible(answer.text),
+            Qt.ItemDataRole.ToolTipRole: tip(answer.sentence),
             Qt.ItemDataRole.AccessibleDescriptionRole: answer.sentence,
             Qt.ItemDataRole.AccessibleTextRole: ", ".join(filter(None, (cell.policy, title, answer.text, state))),
             Role.ANSWER: answer,
@@ -153,7 +155,9 @@ class Matrix(QAbstractTableModel):
     def _name(self, policy: str, role: int) -> Any:
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return policy
-        if role in (Role.SUMMARY, Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleDescriptionRole):
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return tip(self._summaries.get(policy, ""))
+        if role in (Role.SUMMARY, Qt.ItemDataRole.AccessibleDescriptionRole):
             return self._summaries.get(policy, "")
         return None
 

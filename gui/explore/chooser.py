@@ -8,13 +8,16 @@ from typing import Final
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 
+from foliolab.framework.escaping import visible
 from foliolab.gui.explore.choice import MOST_POLICIES, SIZES, SPANS, Choice, size_text
 from foliolab.gui.widgets.policy_chooser import PolicyChooser
 from foliolab.gui.window.building import column, label, named, primary
 from foliolab.gui.window.desk import Desk
+from foliolab.gui.window.plain import tip
 from foliolab.gui.window.settings import Settings
 
 SOURCE: Final = Qt.ItemDataRole.UserRole
+SUMMARY: Final = Qt.ItemDataRole.UserRole + 1
 MOST_MMS: Final = 16
 
 
@@ -113,10 +116,11 @@ class Chooser(QWidget):
         self.show_choice(choice)
 
     def _offer(self, text: str, source: str, summary: str) -> None:
-        self.source.addItem(text)
+        self.source.addItem(visible(text))
         at = self.source.count() - 1
         self.source.setItemData(at, source, SOURCE)
-        self.source.setItemData(at, summary, Qt.ItemDataRole.ToolTipRole)
+        self.source.setItemData(at, tip(summary), Qt.ItemDataRole.ToolTipRole)
+        self.source.setItemData(at, summary, SUMMARY)
 
     def _offer_example(self, choice: Choice) -> None:
         name = Path(choice.what).name if choice.what else "from Verify"
@@ -124,7 +128,7 @@ class Chooser(QWidget):
 
     def _explain(self) -> None:
         kind = str(self.source.currentData(SOURCE) or "").partition(":")[0]
-        self.summary.setText(self.source.currentData(Qt.ItemDataRole.ToolTipRole) or "")
+        self.summary.setText(self.source.currentData(SUMMARY) or "")
         for control in (self.mms, self.folio_size, self.span):
             control.setEnabled(kind == "pattern")
 

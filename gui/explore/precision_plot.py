@@ -15,6 +15,7 @@ from foliolab.framework.explore.history import SERIES
 from foliolab.framework.explore.view import HistoryView
 from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.exporting import Row
+from foliolab.gui.window.plain import as_html
 from foliolab.gui.window.theme import DASHES, Theme, Themed
 
 SHARE: Final = SERIES.index("false_share")
@@ -48,7 +49,7 @@ class PrecisionPlot(QWidget, Themed):
         self._names, self._history = list(names), None
         for curve in self._curves:
             self.plot.removeItem(curve)
-        self._curves = [self.plot.plot(name=name) for name in self._names]
+        self._curves = [self.plot.plot(name=as_html(name)) for name in self._names]
         self.plot.setXRange(0, max(nr_steps, 1), padding=0.005)
         self.plot.setYRange(0, 5, padding=0.02)
         self.paint(self._theme)

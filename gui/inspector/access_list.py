@@ -9,10 +9,12 @@ from typing import Final
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
+from foliolab.framework.escaping import visible
 from foliolab.framework.explore.accesses import Access
 from foliolab.framework.verify.field_names import change_text, value_text
 from foliolab.gui.inspector.functions import function_at
 from foliolab.gui.widgets.basics import bold
+from foliolab.gui.window.plain import tip
 
 HEADINGS: Final = ("", "access", "field", "value", "function", "line")
 SIGNS: Final = {"read": "○", "write": "●", "lock": "◆", "unlock": "◇"}
@@ -88,13 +90,13 @@ class AccessList(QTreeWidget):
         sign, field = f"{number_of_thread}{SIGNS[kind(access)]}", access.field.removeprefix("folio.")
         function = function_at(access.file, access.line).name
         texts = [sign, access.op, field, value(access), function, str(access.line)]
-        item = QTreeWidgetItem(texts)
+        item = QTreeWidgetItem([visible(text) for text in texts])
         item.setData(0, Qt.ItemDataRole.UserRole, number)
         thread = f"thread {access.thread}, " if access.thread >= 0 else ""
         text = f"{thread}{kind(access)}: {access.description}\n{Path(access.file).name}:{access.line}: {access.code}"
         item.setData(0, Qt.ItemDataRole.AccessibleTextRole, text)
         for column in range(len(texts)):
-            item.setToolTip(column, text)
+            item.setToolTip(column, tip(text))
         if access.stored is not None and access.writes:
             for column in (1, 2, 3):
                 item.setFont(column, bold(self.font()))

@@ -21,6 +21,7 @@ from foliolab.gui.widgets.source_view import SourceView
 from foliolab.gui.window.building import column, label, named, page, splitter
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
+from foliolab.gui.window.plain import tip
 from foliolab.gui.window.theme import Theme
 
 EMPTY: Final = "Choose a page on a map, or a step, to see its folio."
@@ -209,7 +210,7 @@ class Inspector(QWidget):
         access = now.accesses[at]
         function = function_at(access.file, access.line)
         self.location.setText(f"{function.name or 'module'}  ·  {Path(access.file).name}:{access.line}")
-        self.location.setToolTip(access.file)
+        self.location.setToolTip(tip(access.file))
         self.source.show_source(function.text, function.first_line, access.file)
         self.source.mark(access.line, "step", access.description)
 

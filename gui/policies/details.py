@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from foliolab.gui.policies.listing import Entry, location_of, source_of
 from foliolab.gui.widgets.basics import VERDICT_SIGNS, button, set_role
 from foliolab.gui.widgets.source_view import Kind, SourceView
 from foliolab.gui.window.building import column, label, named, page, row
+from foliolab.gui.window.plain import as_html
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
@@ -168,26 +168,26 @@ def details_of(entry: Entry) -> str:
 
 def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], entry: Entry) -> str:
     policy = scheme.policy
-    parts = [f"<p>{escape(paragraph)}</p>" for paragraph in _document(policy)]
+    parts = [f"<p>{as_html(paragraph)}</p>" for paragraph in _document(policy)]
     parts.append("<h3>Claims and verdicts</h3><table cellpadding='3' cellspacing='0'>")
     for claim in ["", *sorted(scheme.capabilities)]:
         parts.append(_claim(claim, verdicts.get(claim)))
     parts.append("</table>")
     if policy.parameters:
-        rows = "".join(f"<li>{escape(parameter_text(parameter))}</li>" for parameter in policy.parameters)
+        rows = "".join(f"<li>{as_html(parameter_text(parameter))}</li>" for parameter in policy.parameters)
         parts.append(f"<h3>Parameters</h3><ul>{rows}</ul>")
     if policy.references:
-        rows = "".join(f"<li>{escape(reference)}</li>" for reference in policy.references)
+        rows = "".join(f"<li>{as_html(reference)}</li>" for reference in policy.references)
         parts.append(f"<h3>Sources</h3><ul>{rows}</ul>")
     if policy.models is not None:
-        parts.append(f"<h3>Models</h3><p>{escape(policy.models.description)}</p>")
-    parts.append(f"<h3>Origin</h3><p>{escape(entry.source)}; folios up to order {policy.max_order}</p>")
+        parts.append(f"<h3>Models</h3><p>{as_html(policy.models.description)}</p>")
+    parts.append(f"<h3>Origin</h3><p>{as_html(entry.source)}; folios up to order {policy.max_order}</p>")
     return "".join(parts)
 
 
 def _claim(claim: str, kept: KeptVerdict | None) -> str:
-    name = escape(claim or "every policy")
-    says = escape(
+    name = as_html(claim or "every policy")
+    says = as_html(
         CAPABILITIES.get(claim, "counters agree with the page tables, every value fits its field, every operation ends")
     )
     if kept is None:
@@ -196,7 +196,7 @@ def _claim(claim: str, kept: KeptVerdict | None) -> str:
         verdict = f"{VERDICT_SIGNS.get(kept.verdict, '?')} {kept.verdict} ({kept.source})"
         verdict += f": {kept.message}" if kept.message else ""
         name_shown = f"<s>{name}</s>" if kept.verdict == "refuted" else name
-    return f"<tr><td><b>{name_shown}</b></td><td>{says}</td><td>{escape(verdict)}</td></tr>"
+    return f"<tr><td><b>{name_shown}</b></td><td>{says}</td><td>{as_html(verdict)}</td></tr>"
 
 
 def _document(policy: Policy) -> list[str]:

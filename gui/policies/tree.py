@@ -9,8 +9,10 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QBrush
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
+from foliolab.framework.escaping import visible
 from foliolab.gui.policies.listing import GROUPS, Entry
 from foliolab.gui.widgets.basics import bold
+from foliolab.gui.window.plain import tip
 
 if TYPE_CHECKING:
     from foliolab.gui.policies.check import Checked
@@ -125,14 +127,14 @@ def _item(entry: Entry, checked: Checked | None, busy: bool, theme: Theme) -> QT
     elif checked is not None:
         sign, token = ("✓", "good") if checked.state == "checked" else ("✗", "bad")
         state = f"{sign} {checked.state}"
-    item = QTreeWidgetItem([entry.name, state, entry.summary if entry.broken else entry.claims_text])
+    item = QTreeWidgetItem([visible(entry.name), state, visible(entry.summary if entry.broken else entry.claims_text)])
     item.setData(0, KEY, entry.key)
     item.setSizeHint(0, QSize(0, ROW))
     item.setForeground(1, QBrush(theme.colour(token)))
     for column in range(3):
-        item.setToolTip(column, entry.summary)
+        item.setToolTip(column, tip(entry.summary))
     if entry.verdicts_text:
-        item.setToolTip(2, entry.verdicts_text)
+        item.setToolTip(2, tip(entry.verdicts_text))
     item.setForeground(2, QBrush(theme.colour("bad" if "✗" in entry.claims_text else "quiet")))
     if entry.broken:
         item.setForeground(0, QBrush(theme.colour("quiet")))

@@ -13,6 +13,7 @@ from foliolab.framework.verify.finding import Finding
 from foliolab.gui.verify.growth import Growth
 from foliolab.gui.widgets.basics import VERDICT_ROLES, VERDICT_SIGNS, set_role
 from foliolab.gui.window.building import column, label, named
+from foliolab.gui.window.plain import tip
 from foliolab.gui.window.theme import Theme
 
 ATTACKS: Final[Mapping[str, str]] = {
@@ -69,9 +70,8 @@ class Card(QFrame):
         claims = ", ".join(finding.claim or "every policy" for finding in own if finding.verdict == worst)
         self._title(f"{VERDICT_SIGNS[worst]} {worst}: {claims}", VERDICT_ROLES[worst])
         self._say(next(finding.bound for finding in own if finding.verdict == worst))
-        self.setToolTip(
-            "\n\n".join(f"{VERDICT_SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in own)
-        )
+        lines = [f"{VERDICT_SIGNS[one.verdict]} {one.claim or 'every policy'}: {one.bound}" for one in own]
+        self.setToolTip(tip("\n\n".join(lines)))
         states = max(finding.states for finding in own)
         if states:
             self.count.setText(f"{states:,} states in {max(finding.seconds for finding in own):.1f} s")
@@ -87,4 +87,4 @@ class Card(QFrame):
         """Show a text in one line that fits into the card; the tool tip has all of it."""
         width = self.width() - 20
         where.setText(where.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, width))
-        where.setToolTip(text)
+        where.setToolTip(tip(text))

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from foliolab.framework.escaping import visible
 from foliolab.gui.window.exporting import Row
+from foliolab.gui.window.plain import tip
 from foliolab.gui.window.theme import Theme, Themed
 
 NUMBER = Qt.ItemDataRole.UserRole
@@ -79,8 +81,8 @@ class CellTable(QTableWidget, Themed):
         self.setItem(row, column, self._item(cell))
 
     def _item(self, cell: Cell) -> QTableWidgetItem:
-        item = _Item(cell.text)
-        item.setToolTip(cell.tip)
+        item = _Item(visible(cell.text))
+        item.setToolTip(tip(cell.tip))
         item.setForeground(self._theme.colour(cell.role))
         if cell.right:
             item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

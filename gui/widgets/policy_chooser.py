@@ -9,9 +9,11 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.escaping import visible
 from foliolab.gui.window.building import FLUSH, column, named, row
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.notices import Notices
+from foliolab.gui.window.plain import tip
 
 TEXT: Final = Qt.ItemDataRole.UserRole
 
@@ -67,15 +69,15 @@ class PolicyChooser(QWidget):
             for text in self._library.usable(self._extra):
                 self._offer(text, "with these parameters", text in ticked)
             for failure in self._library.failures:
-                item = QListWidgetItem(f"{failure.name} (broken)")
-                item.setToolTip(failure.message)
+                item = QListWidgetItem(visible(f"{failure.name} (broken)"))
+                item.setToolTip(tip(failure.message))
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
                 self.list.addItem(item)
 
     def _offer(self, text: str, summary: str, ticked: bool) -> None:
         item = QListWidgetItem(text)
         item.setData(TEXT, text)
-        item.setToolTip(summary)
+        item.setToolTip(tip(summary))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
         item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
         self.list.addItem(item)

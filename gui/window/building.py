@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLayout, QPushButton, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLayout, QPushButton, QSplitter, QToolButton, QVBoxLayout, QWidget
+
+from foliolab.gui.window import plain
+from foliolab.gui.window.plain import PlainLabel
 
 W = TypeVar("W", bound=QWidget)
 B = TypeVar("B", QHBoxLayout, QVBoxLayout)
@@ -20,14 +23,13 @@ def named(widget: W, name: str, tip: str = "") -> W:
     """Set what screen readers say about a widget, and its tool tip; return the widget."""
     widget.setAccessibleName(name)
     if tip:
-        widget.setToolTip(tip)
+        widget.setToolTip(plain.tip(tip))
     return widget
 
 
-def label(text: str = "", role: str = "", *, wraps: bool = False, selectable: bool = False) -> QLabel:
+def label(text: str = "", role: str = "", *, wraps: bool = False, selectable: bool = False) -> PlainLabel:
     """Make a label. The style sheet draws it by its role, such as "quiet" or "heading"."""
-    made = QLabel(text)
-    made.setTextFormat(Qt.TextFormat.PlainText)  # names and messages of files are not HTML
+    made = PlainLabel(text)
     made.setProperty("role", role)
     made.setWordWrap(wraps)
     if selectable:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, 
 
 from foliolab.gui.window.building import column, named
 from foliolab.gui.window.commands import Commands
+from foliolab.gui.window.plain import tip
 
 ACTION = Qt.ItemDataRole.UserRole
 
@@ -78,7 +79,7 @@ class CommandPalette(QDialog):
         keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         item = QListWidgetItem(action.icon(), f"{text}    {keys}" if keys else text)
         item.setData(ACTION, action)
-        item.setToolTip(action.toolTip())
+        item.setToolTip(tip(action.toolTip()))
         if not action.isEnabled():
             item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
         self.list.addItem(item)

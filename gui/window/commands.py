@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar, QWidget
 
 from foliolab.framework.errors import UsageError
+from foliolab.gui.window import plain
 from foliolab.gui.window.icons import icon
 from foliolab.gui.window.theme import Theme
 
@@ -85,7 +86,7 @@ class Commands(QObject):
             action.setShortcuts([QKeySequence(keys) for keys in command.keys])
             shown = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
             tip = command.tip or command.plain
-            action.setToolTip(f"{tip} ({shown})" if shown else tip)
+            action.setToolTip(plain.tip(f"{tip} ({shown})" if shown else tip))
             action.setStatusTip(tip)
             (action.toggled if command.checkable else action.triggered).connect(_Runner(self, command, action).run)
             (host or self._window).addAction(action)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog, QWidget
 
 from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import UsageError
+from foliolab.framework.report.words import csv_text
 
 Row = Sequence[object]
 Table = Callable[[], tuple[Sequence[str], Sequence[Row]]]
@@ -91,11 +90,7 @@ def export(what: Exportable, path: Path) -> None:
 def _table(what: Exportable) -> bytes:
     assert what.table is not None
     headings, rows = what.table()
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(headings)
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return csv_text(headings, rows).encode()
 
 
 def _png(what: Exportable) -> bytes:

@@ -187,6 +187,8 @@ def test_what_concerns_no_test_is_a_failed_test_of_its_own(tmp_path: Path) -> No
         (COMPARE, ["--workload", "mumap"], "munmap"),
         (COMPARE, ["--sizes", "17K"], "17K"),
         (COMPARE, ["--seeds", "x"], "--seeds"),
+        (COMPARE, ["--policy", "\x1b[2J"], "\\x1b[2J"),
+        (COMPARE, ["--policy", "page-mapcount", "--baseline", "\x1b[2J.json"], "\\x1b[2J.json"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_the_first_test(
@@ -194,6 +196,7 @@ def test_what_cannot_be_done_is_refused_before_the_first_test(
 ) -> None:
     code, out = run(tmp_path, text, *arguments)
     assert code == pytest.ExitCode.USAGE_ERROR and says in out and "passed" not in out and "Error: " not in out
+    assert "\x1b" not in out
 
 
 def test_a_policy_of_a_module_that_there_is_not(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from foliolab.framework.cli import _common
+
 
 def run() -> None:
     """Restore the settings, and name each."""
@@ -9,8 +11,8 @@ def run() -> None:
 
     restored = settings.restore()
     if restored is None:
-        print(f"nothing to restore: there is no {settings.state_file()}")
+        _common.put(f"nothing to restore: there is no {settings.state_file()}\n")
     elif not restored:
         print("a killed run left its state file; all THP settings were already as before")
     for line in restored or ():
-        print(f"restored {line}")
+        _common.put(f"restored {line}\n")

@@ -1,0 +1,33 @@
+"""Text from outside in the window: names, messages and paths are shown as they are, and mean nothing to Qt."""
+
+from __future__ import annotations
+
+import html
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel
+
+from foliolab.framework.escaping import visible
+
+
+class PlainLabel(QLabel):
+    """A label that shows control characters, and no HTML."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setText(text)
+
+    def setText(self, text: str, /) -> None:
+        """Show a text."""
+        super().setText(visible(text))
+
+
+def tip(text: str) -> str:
+    """A text as a tool tip, which Qt takes for HTML if it looks like that."""
+    return f"<p>{as_html(text).replace(chr(10), '<br>')}</p>" if "<" in text else visible(text)
+
+
+def as_html(text: str) -> str:
+    """A text for what takes HTML only."""
+    return html.escape(visible(text))
