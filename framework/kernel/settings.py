@@ -278,7 +278,7 @@ def _parse(text: bytes) -> dict[Path, str]:
     try:
         values = json.loads(text)["values"]
         found = {THP / name: word for name, word in values.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
         raise damaged from fault
     if not all(word in MODES and path in switches().values() for path, word in found.items()):
         raise damaged
