@@ -50,7 +50,7 @@ STOREYS: Final[dict[str, dict[str, dict[str, str]]]] = {
     },
 }
 """Storey -> question -> room -> what is in it; the upper storeys first."""
-SUPPORT: Final = ("errors", "host", "intake", "document", "ownership", "escaping", "bootstrap")
+SUPPORT: Final = ("errors", "host", "intake", "document", "ownership", "escaping", "bootstrap", "start")
 """Files of the framework that belong to no room; all rooms may use them."""
 
 
