@@ -13,7 +13,7 @@ from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import MAPPING_ANON, PG_anon_exclusive, PG_lru_batch, PG_pagecache, PG_swapcache
-from foliolab.framework.engine.truth import Counts, Truth, free_frames, scan
+from foliolab.framework.engine.truth import Counts, Truth, scan
 
 __all__ = ["Violation", "references", "violations"]
 
@@ -96,7 +96,7 @@ def _engine_laws(machine: Machine, truth: Truth) -> Iterator[Violation]:
     for head in small[mapcount[small] != truth.page_mapcount[small]]:
         message = f"small folio {head}: mapcount {mapcount[head]}, {truth.page_mapcount[head]} mappings"
         yield Violation("mapcount", message)
-    free = free_frames(machine)
+    free = truth.free
     zone = machine.vm.at("zone", machine.map.zone)
     if int(free.sum()) != zone.nr_free.peek():
         yield Violation("frames", f"{int(free.sum())} frames are in free lists, the zone counts {zone.nr_free.peek()}")
@@ -177,10 +177,10 @@ def _counts(machine: Machine, truth: Truth, head: int) -> Iterator[Violation]:
         yield Violation("mapcount", f"folio {head}: mapcount {count}, {truth.folio_mapcount[head]} mappings")
     pages = range(head, head + int(truth.nr_pages_of[head]))
     if "page-mapcount" in claims:
-        for page in pages:
-            count, real = machine.kpagecount(page), truth.page_mapcount[page]
-            if count != real:
-                yield Violation("page-mapcount", f"page {page}: mapcount {count}, {real} mappings", "page-mapcount")
+        counts, real = machine.kpagecounts(pages), truth.page_mapcount[head : pages.stop]
+        for at in np.flatnonzero(counts != real):
+            message = f"page {pages[at]}: mapcount {counts[at]}, {real[at]} mappings"
+            yield Violation("page-mapcount", message, "page-mapcount")
     if "average-mapcount" in claims and (count := machine.kpagecount(head)) != (wanted := _average(truth, head)):
         message = f"folio {head}: average mapcount {count}, {wanted} by the stated formula"
         yield Violation("average-mapcount", message, "average-mapcount")

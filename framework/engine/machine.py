@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
+
+import numpy as np
 
 from foliolab.framework.engine import declared, entrypoints, fault
 from foliolab.framework.engine.engine import Engine
 from foliolab.framework.engine.folio import GUP_PIN_COUNTING_BIAS
 from foliolab.framework.engine.fork import OK
 from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.pagecounts import PageCounts
 from foliolab.framework.engine.pagetable import PTE_DIRTY, PTE_PRESENT, PTE_PROT, PTE_VM_SHARED, PTE_WRITE, PTRS_PER_PTE
 from foliolab.framework.engine.structs import MAPPING_ANON, MAPPING_FILE, ORDER_MASK, PG_buddy, PG_head, PG_swapcache
 from foliolab.framework.engine.truth import Counts
@@ -415,6 +418,16 @@ class Machine(Engine):
     def kpagecount(self, pfn: int) -> int:
         """/proc/kpagecount of a frame."""
         return int(self._call(entrypoints.kpagecount, pfn))
+
+    def kpagecounts(self, pages: range) -> Counts:
+        """/proc/kpagecount of the pages of one folio, shape (len(pages),)."""
+        if self.execution == "native":
+            return np.array([self.kpagecount(page) for page in pages], np.int64)
+        return self._page_counts.of(pages, self.kpagecount)
+
+    @cached_property
+    def _page_counts(self) -> PageCounts:
+        return PageCounts(self.vm)
 
     def exclusive(self, pfn: int) -> bool:
         """pagemap's exclusive bit (56) of a frame."""

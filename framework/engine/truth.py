@@ -27,6 +27,7 @@ class Truth:
         ptes: PTEs that map each frame, per MM, shape (nr_mms, nr_pages).
         pmds: PMDs that map the folio whose head is that frame, per MM, shape (nr_mms, nr_pages).
         swapped: swap entries of each frame, all MMs, shape (nr_pages,).
+        free: whether each frame is in a free list, shape (nr_pages,).
     """
 
     heads: Counts
@@ -34,6 +35,7 @@ class Truth:
     ptes: Counts
     pmds: Counts
     swapped: Counts
+    free: NDArray[np.bool_]
 
     @cached_property
     def page_mapcount(self) -> Counts:
@@ -82,9 +84,12 @@ class Truth:
 
 def heads_of(engine: Engine) -> tuple[Counts, Counts]:
     """(heads, nr_pages_of) of every frame; a free frame is its own head with 0 pages."""
+    return _folios(engine, free_frames(engine))
+
+
+def _folios(engine: Engine, free: NDArray[np.bool_]) -> tuple[Counts, Counts]:
     frames = np.arange(engine.shape.nr_pages, dtype=np.int64)
     link = engine.column("page", "compound_head").astype(np.int64)
-    free = free_frames(engine)
     heads = np.where((link & 1 != 0) & ~free, link >> 1, frames)
     size = np.bincount(heads[~free], minlength=frames.size).astype(np.int64)
     return heads, np.where(heads == frames, size, 0)
@@ -93,7 +98,8 @@ def heads_of(engine: Engine) -> tuple[Counts, Counts]:
 def scan(engine: Engine) -> Truth:
     """Read every page table."""
     shape = engine.shape
-    heads, nr_pages_of = heads_of(engine)
+    free = free_frames(engine)
+    heads, nr_pages_of = _folios(engine, free)
     ptes = np.zeros((shape.nr_mms, shape.nr_pages), np.int64)
     pmds = np.zeros_like(ptes)
     swapped = np.zeros(shape.nr_pages, np.int64)
@@ -105,7 +111,7 @@ def scan(engine: Engine) -> Truth:
         swapped += np.bincount(frames_of(gone), minlength=shape.nr_pages)
         huge = engine.pmds(mm)
         pmds[mm] = np.bincount(frames_of(huge[huge != 0]), minlength=shape.nr_pages)
-    return Truth(heads, nr_pages_of, ptes, pmds, swapped)
+    return Truth(heads, nr_pages_of, ptes, pmds, swapped, free)
 
 
 def frames_of(entries: NDArray[np.uint64]) -> NDArray[np.int64]:

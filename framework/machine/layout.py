@@ -23,7 +23,7 @@ class CType:
     signed: bool
     code: str
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Width in bytes."""
         return self.bits // 8

@@ -7,6 +7,7 @@ The offsets are in `engine.structs`. Each memory derives its own pointer classes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from foliolab.framework.errors import AccessError
@@ -140,8 +141,20 @@ POINTERS: Final[dict[str, type[Pointer]]] = {
 
 
 def _property(field: Field, owner: str) -> property:
-    ctype = CTYPES[field.ctype]
-    return property(lambda ptr: Ref(ptr.mem, ptr.off + field.offset, field, ctype, owner))
+    ctype, offset = CTYPES[field.ctype], field.offset
+    new: Callable[[type[Ref]], Ref] = object.__new__
+
+    def reference(ptr: Pointer) -> Ref:
+        # Every access makes one. Without the call of `Ref.__init__` that takes half the time.
+        ref = new(Ref)
+        ref.mem = ptr.mem
+        ref.off = ptr.off + offset
+        ref.field = field
+        ref.ctype = ctype
+        ref.owner = owner
+        return ref
+
+    return property(reference)
 
 
 def pointer_class(struct: Struct) -> type[Pointer]:

@@ -1,8 +1,8 @@
 """The random attack: a Hypothesis state machine over whole operations, checked against the page tables.
 
-Hypothesis generates and shrinks the sequences. It takes one draw of eight bytes per operation, because a draw costs
-more than most operations. Each search has its own seed, so a run is repeated by its seed as long as it is not cut off
-by the time.
+Hypothesis generates the sequences. It takes one draw of eight bytes per operation, because a draw costs more than most
+operations. Each search has its own seed, so a run is repeated by its seed as long as it is not cut off by the time.
+Hypothesis does not shrink: a sequence is shortened by leaving out operations (`shortening`), in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from foliolab.framework.machine import cache
 from foliolab.framework.verify.attack import Budget, Progress, Tell
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.random_operations.sequence import RandomSequence, Scene, Tally, scenes
-from foliolab.framework.verify.refutations import MOST_SHORTENING, SHORTENING, Refutations
+from foliolab.framework.verify.refutations import Refutations
 from foliolab.framework.verify.shortening import Breach
 from foliolab.framework.verify.watchdog import Stopped
 
@@ -33,6 +33,10 @@ TELL_EVERY: Final = 0.5
 """Seconds between two reports of progress, at least."""
 NUMBERS: Final = struct.Struct(">4H")
 """The four numbers of one draw."""
+FIRST_TURN: Final = 0.5
+"""Seconds of a turn of share 1 in the first round of all scenes; each later round has longer turns."""
+LONGEST_TURN: Final = 2.0
+"""The same, at most."""
 EXAMPLES: Final = 400
 """Sequences in one run of Hypothesis. Hypothesis keeps all of them in memory, so a run must not be too long."""
 
@@ -73,11 +77,13 @@ class _Hunt:
     def _turns(self) -> Iterator[tuple[Scene, float]]:
         """Scenes in turn, each with its seconds, until the budget is used up."""
         known = scenes(self.scheme)
-        unit = min(max(self.budget.seconds / 30, 0.5), 2.0)
-        for scene in itertools.cycle(known):
-            if self.budget.left == 0:
-                return
-            yield scene, unit * scene.share
+        longest = min(max(self.budget.seconds / 30, FIRST_TURN), LONGEST_TURN)
+        for round_number in itertools.count():
+            unit = min(FIRST_TURN * 2**round_number, longest)
+            for scene in known:
+                if self.budget.left == 0:
+                    return
+                yield scene, unit * scene.share
 
     def stopped(self) -> bool:
         return time.monotonic() >= self.until or self.budget.left == 0
@@ -105,7 +111,7 @@ class _Hunt:
             deadline=None,
             max_examples=EXAMPLES,
             stateful_step_count=scene.steps,
-            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+            phases=(hypothesis.Phase.generate,),
             report_multiple_bugs=False,
             suppress_health_check=list(hypothesis.HealthCheck),
             verbosity=hypothesis.Verbosity.quiet,
@@ -148,8 +154,6 @@ class _Hunt:
         fresh = self.fresh(sequence)
         if not fresh:
             return
-        if not self.found:  # from here on Hypothesis shrinks the sequence
-            self.until = time.monotonic() + min(SHORTENING * self.budget.left, MOST_SHORTENING)
         for breach in fresh:
             law = breach.violation.law
             if law not in self.found or breach.length < self.found[law].length:
