@@ -8,7 +8,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Final, Literal
@@ -44,13 +44,16 @@ class Finding:
     vital: bool = False
 
 
-def examine(registry: Registry, encoding: str = "utf-8") -> list[Finding]:
-    """Examine all features."""
+def examine(registry: Registry, encoding: str = "utf-8") -> Iterator[Finding]:
+    """Examine one feature after the other; those that take seconds come last."""
     checks: Sequence[Callable[[], Finding]] = (
         _python, _packages, _processor, _native, _cores, _memory, _huge_pages, _cache, _compiler,
         lambda: _plugins(registry), lambda: _offers(registry), lambda: _terminal(encoding),
     )  # fmt: skip
-    return [check() for check in checks] + _kernel(registry) + _recording()
+    for check in checks:
+        yield check()
+    yield from _kernel(registry)
+    yield from _recording()
 
 
 def can_compare(findings: Sequence[Finding]) -> bool:
@@ -212,6 +215,9 @@ RECORDERS: Final = {
     "strace": "Install it: apt-get install strace.",
 }
 """What to do where a recorder does not work."""
+RECORDING: Final = "record by"
+LONGEST: Final = max(map(len, (*REMEDIES, *(f"{RECORDING} {name}" for name in RECORDERS))))
+"""Characters of the longest name of a finding."""
 
 
 def _kernel(registry: Registry) -> list[Finding]:
@@ -234,7 +240,7 @@ def _recording() -> list[Finding]:
     except ImportError:  # `packages` says what to install
         return []
     return [
-        _probed(f"record by {recorder.name}", recorder.available, recorder.reason, RECORDERS.get(recorder.name, ""))
+        _probed(f"{RECORDING} {recorder.name}", recorder.available, recorder.reason, RECORDERS.get(recorder.name, ""))
         for recorder in probe.probe()
     ]
 

@@ -17,10 +17,11 @@ def run(plugin: _common.Plugins = None, json: _common.Json = False) -> None:
     from foliolab.framework.report.pages.plain_text import Plain
 
     found = _common.registry(plugin)
-    findings = doctor.examine(found, sys.stdout.encoding or "ascii")
+    examined = doctor.examine(found, sys.stdout.encoding or "ascii")
     if json:
+        findings = list(examined)
         _common.print_json(health.data(findings))
     else:
-        health.render(findings, Plain())
+        findings = health.render(examined, Plain())
     if not doctor.can_compare(findings):
         raise typer.Exit(ExitCode.NOTHING_MEASURED)

@@ -247,6 +247,11 @@ class Engine:
         """Go back to a snapshot."""
         np.copyto(self.vm.buffer, state)
 
+    def reset(self) -> None:
+        """Start anew: every frame is free, no MM exists. Page contents stay."""
+        self.vm.buffer[:] = 0
+        self._boot()
+
     def _boot(self) -> None:
         for field in self.layouts["page"].fields:
             if field.init is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from foliolab.framework.doctor import Finding, State, can_compare
+from foliolab.framework.doctor import LONGEST, Finding, State, can_compare
 from foliolab.framework.report.pages.page import Style
 from foliolab.framework.report.pages.plain_text import Plain
 
@@ -16,14 +16,16 @@ SIGNS: Final[dict[State, tuple[str, Style]]] = {
 }
 
 
-def render(findings: Sequence[Finding], out: Plain) -> None:
-    """Print each finding with its remedy below, then what works on this host."""
-    column = 13 + max(len(one.name) for one in findings)
-    for one in findings:
+def render(examined: Iterable[Finding], out: Plain) -> list[Finding]:
+    """Print each finding as soon as it is known, its remedy below, then what works on this host; all findings."""
+    findings = []
+    for one in examined:
+        findings.append(one)
         sign, style = SIGNS[one.state]
-        out.item(f"{sign} {one.state:<8}", f"{one.name:<{column - 13}}  {one.detail}", indent=0, style=style)
+        out.item(f"{sign} {one.state:<8}", f"{one.name:<{LONGEST}}  {one.detail}", indent=0, style=style)
         if one.remedy:
-            out.item("", one.remedy, indent=0, column=column)
+            out.item("", one.remedy, indent=0, column=LONGEST + 13)
+        out.stream.flush()
     out.line()
     limited = sum(one.state != "ok" for one in findings)
     if not can_compare(findings):
@@ -32,6 +34,7 @@ def render(findings: Sequence[Finding], out: Plain) -> None:
         out.line(f"Comparisons run here; {limited} of {len(findings)} things are limited.", "strong")
     else:
         out.line("Everything works here.", "strong")
+    return findings
 
 
 def data(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -139,9 +139,13 @@ class Attacks:
             if now - self._shown.get("", 0.0) >= LIVE:
                 self._shown[""] = now
                 self._draw(now)
-        elif now - self._shown.get(news.attack, self.began) >= LINES:
+        elif now >= self._due(news.attack):
             self._shown[news.attack] = now
             self._note(f"{self.policy}: {now - self.began:.0f} s: {news.attack}: {': '.join(self.states[news.attack])}")
+
+    def _due(self, attack: str) -> float:
+        """When the next line of an attack is due: the first one as early as that of any other long run."""
+        return self._shown[attack] + LINES if attack in self._shown else self.began + LONG
 
     def _note(self, text: str) -> None:
         text = visible(text)

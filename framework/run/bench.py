@@ -34,7 +34,7 @@ class Bench:
 
     def __init__(self, execution: Execution) -> None:
         self.execution: Execution = execution
-        self._machines: dict[tuple[Scheme, Shape], tuple[Machine, NDArray[np.uint8]]] = {}
+        self._machines: dict[tuple[Scheme, Shape], Machine] = {}
         self._states: dict[int, NDArray[np.uint8]] = {}
         self._contents = allocate(0)
 
@@ -51,16 +51,16 @@ class Bench:
     def forget(self, keep: Shape | None = None) -> None:
         """Free the machines of other shapes."""
         for key in [key for key in self._machines if key[1] != keep]:
-            machine, _ = self._machines.pop(key)
-            self._states.pop(id(machine), None)
+            self._states.pop(id(self._machines.pop(key)), None)
 
     def _machine(self, scheme: Scheme, shape: Shape) -> Machine:
-        if (scheme, shape) not in self._machines:
+        machine = self._machines.get((scheme, shape))
+        if machine is None:
             self.forget(shape)
             machine = Machine(scheme, shape.fitting(scheme), self.execution, self._contents_for(shape))
-            self._machines[scheme, shape] = machine, machine.snapshot()
-        machine, fresh = self._machines[scheme, shape]
-        machine.restore(fresh)
+            self._machines[scheme, shape] = machine
+        else:
+            machine.reset()
         return machine
 
     def _contents_for(self, shape: Shape) -> NDArray[np.uint8] | None:

@@ -111,15 +111,19 @@ def check_memory(registry: Registry, request: RunRequest) -> None:
     """Refuse a run that does not fit, before anything is allocated.
 
     Raises:
-        UsageError: the run takes more memory than is available; names both amounts.
+        UsageError: the run takes more memory than is available; names both amounts, and the workloads that fit.
     """
-    needed = memory_needed(plan(registry, request), [registry.policy(name) for name in request.policies])
-    available = memory_available()
-    if available is not None and needed > available:
-        raise UsageError(
-            f"this comparison takes up to {_mib(needed)} of memory, and {_mib(available)} are available",
-            "choose less memory or fewer policies (--memory, --policies), or free some memory",
-        )
+    cases, schemes = plan(registry, request), [registry.policy(name) for name in request.policies]
+    needed, available = memory_needed(cases, schemes), memory_available()
+    if available is None or needed <= available:
+        return
+    large = {case.workload.name for case in cases if memory_needed([case], schemes) > available}
+    fit = ",".join(name for name in request.workloads if name not in large)
+    raise UsageError(
+        f"this comparison takes up to {_mib(needed)} of memory, and {_mib(available)} are available",
+        "choose less memory or fewer policies (--memory, --policies)"
+        + (f", or the workloads that fit: --workloads {fit}" if fit else ", or free some memory"),
+    )
 
 
 def _mib(nbytes: int) -> str:

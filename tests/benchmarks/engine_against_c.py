@@ -227,7 +227,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _pin(cpu: int | None) -> None:
+def pin(cpu: int | None) -> None:
+    """Stay on one CPU; on the last that may be used where none is given."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0)) if cpu is None else cpu})
 
@@ -238,7 +239,7 @@ def main() -> int:
     if reason := reference.missing() or native_missing():
         print(f"engine_against_c: nothing measured: {reason}", file=sys.stderr)
         return 3
-    _pin(options.cpu)
+    pin(options.cpu)
     print(HEADING.format("C -O3" if options.tuned else ""))
     cells: list[Cell] = []
     for policy in options.policies:

@@ -135,6 +135,15 @@ def test_more_memory_than_there_is_is_refused_with_both_figures(foliolab: Run, m
     assert done.code == 2
     assert "and 1,024 MiB are available" in done.err
     assert "takes up to " in done.err
+    assert "or the workloads that fit: --workloads munmap,dontneed,fork,remap,contention-1," in done.err
+
+
+def test_memory_that_no_workload_fits_in_names_none(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "Child", None)
+    monkeypatch.setattr(cases, "memory_available", lambda: 1 << 20)
+    done = foliolab("compare", "--memory", "1G")
+    assert "or free some memory" in done.err
+    assert "that fit" not in done.err
 
 
 def test_a_failed_plugin_is_named_and_the_others_run(

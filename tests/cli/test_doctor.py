@@ -28,7 +28,7 @@ def one(findings: list[Finding], name: str) -> Finding:
 
 
 def examined(registry: Registry | None = None, encoding: str = "utf-8") -> list[Finding]:
-    return doctor.examine(registry or load(), encoding)
+    return list(doctor.examine(registry or load(), encoding))
 
 
 def test_it_runs_and_says_what_follows(foliolab: Run) -> None:
@@ -36,6 +36,17 @@ def test_it_runs_and_says_what_follows(foliolab: Run) -> None:
     assert (done.code, done.err) == (0, "")
     assert "✓ ok       Python" in done.out
     assert "\nComparisons run here; " in done.out or "\nEverything works here." in done.out
+
+
+def test_what_is_known_is_printed_before_the_kernel_is_tried(monkeypatch: pytest.MonkeyPatch, foliolab: Run) -> None:
+    monkeypatch.setattr(doctor, "_kernel", lambda registry: 1 // 0)
+    done = foliolab("doctor")
+    assert "✓ ok       Python" in done.out
+    assert "unexpected ZeroDivisionError" in done.err
+
+
+def test_no_name_is_longer_than_the_column() -> None:
+    assert max(len(finding.name) for finding in examined()) <= doctor.LONGEST
 
 
 def test_json(foliolab: Run) -> None:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from foliolab.framework.report import progress
+from foliolab.framework.verify.attack import Progress as News
 
 
 class Terminal(io.StringIO):
@@ -50,3 +51,14 @@ def test_a_short_run_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with progress.Progress() as tell:
         tell("counting", 0, 5)
     assert not stream.getvalue()
+
+
+def test_each_attack_has_a_first_line_and_then_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(progress, "LONG", 0.0)
+    with progress.Attacks("mm-id", 60.0) as tell:
+        for states in (1, 2):
+            for attack in ("explored", "random"):
+                tell(News(attack, "some MMs", states=states))
+    assert stream.getvalue() == "mm-id: 0 s: explored: some MMs: 1 states\nmm-id: 0 s: random: some MMs: 1 states\n"
