@@ -94,7 +94,7 @@ class _Series:
         self.nr = 1 << order
         vpns = max(self.nr, 1 << PMD_ORDER) if pmd else self.nr
         shape = Shape(nr_pages=4 * self.nr, nr_mms=2, nr_vpns=vpns, max_order=max(order, 2))
-        self.machine = Machine(scheme, shape, "interpreted")
+        self.machine = Machine(scheme, shape, "interpreted", checks=False)
         self.level = "PMD" if pmd else "PTE"
         self.fields = frozenset(f.name for f in scheme.fields)
         self.found: list[Operation] = []

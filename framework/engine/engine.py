@@ -15,7 +15,7 @@ from foliolab.framework.engine import calls, entrypoints
 from foliolab.framework.engine.guard import WRITERS, guarded, unguarded
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.engine.policytext import OWN
-from foliolab.framework.engine.policytree import LEAVES, policy_tree
+from foliolab.framework.engine.policytree import LEAVES, policy_tree, unchecked_tree
 from foliolab.framework.engine.structs import CPU, PTE_SIZE, ZONE, PG_buddy, engine_layouts, layouts_of
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.calltree import CallTree
@@ -86,31 +86,35 @@ class Map:
 
 
 @cache
-def policy_entries(scheme: Scheme) -> tuple[Function, ...]:
-    """The policy's entries (`calls.ENTRIES`), interpreted; they write own fields only, in 64 bits."""
+def policy_entries(scheme: Scheme, checks: bool) -> tuple[Function, ...]:
+    """The policy's entries (`calls.ENTRIES`), interpreted; they write own fields only, in 64 bits.
+
+    Args:
+        checks: whether the text's own checks are run.
+    """
     names = {hook: name for name, hook in scheme.policy.hooks.given().items()}
 
     def restrict(function: Any, twin: Any) -> Any:
         if not function.__module__.startswith(OWN):
-            keep_to_64_bits(function, twin)
+            keep_to_64_bits(function, twin, checks)
         if function in names:
             return guarded(scheme, names[function], twin)
         return unguarded(twin) if function in WRITERS else twin
 
-    twins: dict[Any, Any] = dict(policy_tree(scheme).copies(restrict))
+    twins: dict[Any, Any] = dict((policy_tree if checks else unchecked_tree)(scheme).copies(restrict))
     return tuple(twins[entry] for entry in calls.ENTRIES)
 
 
 @cache
 def policy_library(scheme: Scheme) -> Any:
-    """The native forms of the policy's entries, a `machine.native.Library`.
+    """The native forms of the policy's entries without its own checks, a `machine.native.Library`.
 
     Raises:
         NativeBuildError: a function cannot be part of native code.
     """
     from foliolab.framework.machine.native import Library
 
-    return Library(policy_tree(scheme), layouts_of(scheme))
+    return Library(unchecked_tree(scheme), layouts_of(scheme))
 
 
 @cache
@@ -146,6 +150,7 @@ class Engine:
         shape: the size of the machine.
         execution: interpreted, or native.
         contents: page contents to use, uint8, nr_pages * 4096 bytes; made anew where None and the shape asks.
+        checks: whether interpreted code runs the text's own checks; native code never does.
 
     Raises:
         UsageError: the scheme does not support folios of that size.
@@ -158,6 +163,8 @@ class Engine:
         shape: Shape,
         execution: Execution = "native",
         contents: NDArray[np.uint8] | None = None,
+        *,
+        checks: bool = True,
     ) -> None:
         if shape.max_order > scheme.policy.max_order:
             raise UsageError(
@@ -167,6 +174,7 @@ class Engine:
         self.scheme = scheme
         self.shape = shape
         self.execution: Execution = execution
+        self.checks = checks
         self.layouts = layouts_of(scheme)
         self.map = Map(shape, self.layouts)
         self.vm = Memory(allocate(self.map.size), self.layouts)
@@ -178,7 +186,7 @@ class Engine:
     def _connect(self) -> None:
         """Let the engine's text reach the policy's."""
         self._entry_points: dict[Function, Function] = {}
-        self.vm.policy = policy_entries(self.scheme)
+        self.vm.policy = policy_entries(self.scheme, self.checks)
         if self.execution == "native":
             library = policy_library(self.scheme)
             self.vm.set_entries(library.table(calls.ENTRIES, calls.KINDS))

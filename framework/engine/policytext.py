@@ -22,7 +22,7 @@ from foliolab.framework.engine.structs import MM_FIELDS, PAGE_FIELDS, common_fie
 from foliolab.framework.engine.textkinds import FIELD, NOTHING, NUMBER, POINTERS, Kinds, ends
 from foliolab.framework.errors import PolicyTextError
 from foliolab.framework.machine.calltree import FRAMEWORK, CallTree
-from foliolab.framework.machine.primitives import PRIMITIVES
+from foliolab.framework.machine.primitives import EFFECTS, PRIMITIVES, VM_WARN_ON
 from foliolab.framework.machine.source import definition
 
 OWN: Final = ("foliolab.policies", "foliolab.framework")
@@ -35,7 +35,7 @@ PLAIN: Final = "write it with numbers, conditions, loops and calls of plain func
 REFUSED: Final[dict[str, tuple[str, str]]] = {
     "Try": ("handles exceptions (try)", "no function that a policy may call raises one"),
     "TryStar": ("handles exceptions (try)", "no function that a policy may call raises one"),
-    "Raise": ("raises an exception", "write assert for what must not happen: its failure is the law `raises`"),
+    "Raise": ("raises an exception", "write assert for what must hold: where it fires, the law `checks` is broken"),
     "With": ("has a with statement", PLAIN),
     "Lambda": ("has a lambda", "write a function at the top level of the file"),
     "FunctionDef": ("defines a function inside of it", "write it at the top level of the file"),
@@ -183,7 +183,17 @@ class _Text(ast.NodeVisitor):
 
     def visit_Assert(self, node: ast.Assert) -> None:
         self._number(node.test)
-        self.visit(node.test)  # the message is for readers
+        self.visit(node.test)
+        self._only_reads(node.test)  # the message is for readers
+
+    def _only_reads(self, condition: ast.expr) -> None:
+        """A check may not do what is missing where the check is missing."""
+        for one in ast.walk(condition):
+            called = self.kinds.called(one, self.function) if isinstance(one, ast.Call) else None
+            if called in PRIMITIVES and EFFECTS[called] not in ("load", "compute"):
+                self._refuse(
+                    one, f"calls {called.__name__} in a check", "a check only reads: it is not in what is timed"
+                )
 
     def visit_Return(self, node: ast.Return) -> None:
         if node.value is not None and not _is_none(node.value):
@@ -305,6 +315,10 @@ class _Text(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         called = self.kinds.called(node, self.function)
         text = ast.unparse(node.func)
+        if called is VM_WARN_ON:
+            for one in node.args:
+                self._number(one)
+                self._only_reads(one)
         if called is None:
             what = "the method " if isinstance(node.func, ast.Attribute) else ""
             self._refuse(node, f"calls {what}{text}", "call functions of your file and of foliolab.framework.api")

@@ -13,6 +13,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine import calls, hooks
 from foliolab.framework.engine.policytext import check_text
 from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.checks import has_checks, unchecked_code
 from foliolab.framework.machine.primitives import PRIMITIVES
 
 LEAVES: Final = frozenset({*PRIMITIVES, calls.policy_call})
@@ -32,6 +33,17 @@ def policy_tree(scheme: Scheme) -> CallTree:
     tree = CallTree(calls.ENTRIES, LEAVES, put, scheme.constants)
     check_text(tree, scheme)
     return tree
+
+
+@cache
+def unchecked_tree(scheme: Scheme) -> CallTree:
+    """The same without the text's own checks, for what is timed or counted."""
+    return policy_tree(scheme).with_code(unchecked_code)
+
+
+def checked(scheme: Scheme) -> bool:
+    """Whether the policy's text has checks of its own."""
+    return any(map(has_checks, policy_tree(scheme).needs))
 
 
 def _declared(scheme: Scheme) -> bytes:

@@ -16,7 +16,7 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.errors import ModelError, PluginError
 from foliolab.framework.verify.laws import Watch
 
-FATAL: Final = frozenset({"termination", "access", "raises", "lost-lock", "deadlock"})
+FATAL: Final = frozenset({"termination", "access", "raises", "checks", "lost-lock", "deadlock"})
 """Laws whose violation means that native code may not end, or may write to memory of others."""
 LARGEST: Final = 4
 """Largest order of the folios in a dry run: larger folios take long, interpreted, and take the same code paths."""

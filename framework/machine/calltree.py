@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import dis
 import hashlib
 import sys
@@ -165,6 +166,10 @@ def _is_constant(value: Any) -> bool:
     return isinstance(value, _CONSTANT) or (isinstance(value, tuple) and all(map(_is_constant, value)))
 
 
+def _own_code(function: FunctionType) -> CodeType:
+    return function.__code__
+
+
 class CallTree:
     """Everything that a set of functions reaches through module globals.
 
@@ -173,6 +178,9 @@ class CallTree:
         leaves: functions that are not entered (the primitives).
         replace: function to use instead of another, wherever it is called but by the substitute itself.
         constants: value to use instead of a global, by the function's module and the global's name.
+
+    Attributes:
+        code_of: the code of a function, as copies and digests have it.
 
     Raises:
         NativeBuildError: a function is a closure, or reads a global that cannot become part of native code.
@@ -188,10 +196,18 @@ class CallTree:
         self.leaves = leaves
         self.replace = replace
         self.constants = constants
+        self.code_of: Callable[[FunctionType], CodeType] = _own_code
         self.needs: dict[FunctionType, dict[str, Any]] = {}
         self._digests: dict[FunctionType, bytes] = {}
         for root in roots:
             self._visit(self._actual(root))
+
+    def with_code(self, code_of: Callable[[FunctionType], CodeType]) -> CallTree:
+        """The same tree with other code of its functions, which reads no other globals (`checks.unchecked_code`)."""
+        twin = copy.copy(self)
+        twin.code_of = code_of
+        twin._digests = {}
+        return twin
 
     def _actual(self, value: Any, caller: Function | None = None) -> Any:
         """The substitute of a function, if it has one. The substitute itself may call the function that it replaces."""
@@ -296,7 +312,7 @@ class CallTree:
             (key, names.get(v, f"{v.__module__} {v.__qualname__}") if isinstance(v, FunctionType) else repr(v))
             for key, v in sorted(self.needs[function].items())
         ]
-        return repr((name, signature_of(function.__code__), function.__defaults__, needs)).encode()
+        return repr((name, signature_of(self.code_of(function)), function.__defaults__, needs)).encode()
 
     def copies(self, wrap: Callable[[FunctionType, FunctionType], Any]) -> dict[FunctionType, Any]:
         """A copy of every function that calls the copies; `wrap(function, copy)` is what callers see of it."""
@@ -304,7 +320,7 @@ class CallTree:
         made: dict[FunctionType, Any] = {}
         for function in self.needs:
             space = spaces[function] = dict(function.__globals__)
-            twin = FunctionType(function.__code__, space, function.__name__, function.__defaults__)
+            twin = FunctionType(self.code_of(function), space, function.__name__, function.__defaults__)
             twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
             twin.__kwdefaults__ = function.__kwdefaults__
             made[function] = wrap(function, twin)

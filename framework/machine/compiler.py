@@ -19,6 +19,7 @@ from typing import Any
 from llvmlite import ir
 
 from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.checks import unchecked_code, without_checks
 from foliolab.framework.machine.expressions import BOOL, LARGEST, LEAST, NONE, Unfit, width
 from foliolab.framework.machine.nativetypes import I64, INT
 from foliolab.framework.machine.source import exact_definition
@@ -88,6 +89,8 @@ class Compiler:
         node = exact_definition(function)
         if node is None or function not in self.tree.needs:
             raise Unfit(f"{function.__qualname__} has no text")
+        if self.tree.code_of is unchecked_code:
+            node = without_checks(node, function)
         known: dict[str, Any] = {}
         while True:
             body = self._begun(function, kinds, known)

@@ -219,6 +219,14 @@ register(getattr(p, "__clear_bit"), ref_last(types.void), _lower_plain_bit("and"
 register(getattr(p, "__clear_bit_unlock"), ref_last(types.void), _lower_plain_bit("and", "release"))
 
 
+# -- checks ------------------------------------------------------------------------------------------
+def _lower_nothing(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return context.get_dummy_value()
+
+
+register(p.VM_WARN_ON, lambda condition: types.void, _lower_nothing)
+
+
 # -- spinning --------------------------------------------------------------------------------------
 def _pause(builder: Any) -> None:
     void = ir.FunctionType(ir.VoidType(), [])

@@ -28,9 +28,10 @@ _U64: Final = CTYPES["u64"]
 PointerT = TypeVar("PointerT", bound=Pointer)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
-Effect = Literal["load", "store", "update", "atomic", "wait", "barrier", "compute", "contents"]
+Effect = Literal["load", "store", "update", "atomic", "wait", "barrier", "check", "compute", "contents"]
 """The effect of a primitive. update: a load and a store that are not one instruction; atomic: one locked instruction on
-x86-64; compute: numbers and addresses, no access; contents: page contents, which are not part of the memory."""
+x86-64; check: what must not be the case; compute: numbers and addresses, no access; contents: page contents, which are
+not part of the memory."""
 
 EFFECTS: Final[dict[Callable[..., object], Effect]] = {}
 """Every primitive, with its effect."""
@@ -302,6 +303,18 @@ def bit_spin_lock(bit: int, ref: Ref) -> None:
 def bit_spin_unlock(bit: int, ref: Ref) -> None:
     """Release a bit spinlock that protects its whole word (`__bit_spin_unlock`: no atomic)."""
     __clear_bit_unlock(bit, ref)
+
+
+# -- checks --------------------------------------------------------------------------------------
+@primitive("check")
+def VM_WARN_ON(condition: int) -> None:
+    """The text's own check: the condition must not hold. `assert` is the same the other way round, with a message.
+
+    The attacks of `foliolab verify` run it: where it fires, the law `checks` is broken. In what is timed or counted it
+    is missing together with what it reads, as in a kernel without CONFIG_DEBUG_VM.
+    """
+    if condition:
+        raise AssertionError
 
 
 # -- numbers -------------------------------------------------------------------------------------

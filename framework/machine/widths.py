@@ -10,6 +10,7 @@ from types import CodeType, FunctionType
 from typing import Any, Final
 
 from foliolab.framework.errors import FieldOverflow
+from foliolab.framework.machine.checks import without_checks
 from foliolab.framework.machine.primitives import PRIMITIVES
 from foliolab.framework.machine.source import definition
 
@@ -35,19 +36,23 @@ def fits(value: int) -> int:
     )
 
 
-def keep_to_64_bits(function: FunctionType, twin: Any) -> None:
-    """Let a copy of a policy's function check what it calculates; a function without its source stays as it is."""
-    if code := _checked(function):
+def keep_to_64_bits(function: FunctionType, twin: Any, checks: bool) -> None:
+    """Let a copy of a policy's function test what it calculates; a function without its source stays as it is.
+
+    Args:
+        checks: whether the copy keeps the function's own checks.
+    """
+    if code := _checked(function, checks):
         twin.__code__ = code
         twin.__globals__[CHECK] = fits
 
 
 @cache
-def _checked(function: FunctionType) -> CodeType | None:
+def _checked(function: FunctionType, checks: bool) -> CodeType | None:
     found = definition(function)
     if found is None:
         return None
-    made = copy.deepcopy(found)
+    made = copy.deepcopy(found) if checks else without_checks(found, function)
     made.decorator_list = []
     checker = _Checker(function)
     made.body = [checker.visit(statement) for statement in made.body]

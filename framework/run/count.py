@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from foliolab.framework.anatomy.atomics import Counter
 from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.workload import Setting
 from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.policytree import checked
 from foliolab.framework.engine.structs import page_stride
 from foliolab.framework.isolation.blame import time_limit
 from foliolab.framework.machine.layout import CTYPES
@@ -21,8 +23,19 @@ def stored(scheme: Scheme, order: int) -> dict[str, float]:
     return {"bits_per_folio": float(size["folio"]), "bits_per_page": float(size["page"])} | stride
 
 
+def _run(case: Case, setting: Setting, scheme: Scheme, checks: bool, seen: Counter) -> None:
+    """Run a case; count its timed part."""
+    machine = Machine(scheme, shape_of(case.workload, setting).fitting(scheme), "interpreted", checks=checks)
+    timed = case.workload.prepare(machine, setting)
+    machine.vm.observer = seen
+    for call in [timed] if callable(timed) else timed:
+        call()
+
+
 def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
     """Count the accesses of the timed part, per page, and what the scheme stores.
+
+    The text's own checks are run once before, and are not counted.
 
     Args:
         case: the workload at one folio size.
@@ -32,13 +45,11 @@ def count(case: Case, scheme: Scheme, patience: float) -> dict[str, float]:
         PluginError: the policy or the workload failed, wrote to a foreign field, or did not end.
     """
     setting = counting_setting(case)
+    seen = Counter(frozenset(f.name for f in scheme.fields))
     with time_limit(patience, f"{case.workload.name} with policy {scheme.name}, interpreted,"):
-        machine = Machine(scheme, shape_of(case.workload, setting).fitting(scheme), "interpreted")
-        timed = case.workload.prepare(machine, setting)
-        seen = Counter(frozenset(f.name for f in scheme.fields))
-        machine.vm.observer = seen
-        for call in [timed] if callable(timed) else timed:
-            call()
+        if checked(scheme):
+            _run(case, setting, scheme, True, Counter(frozenset()))
+        _run(case, setting, scheme, False, seen)
     pages = case.workload.pages(setting)
     per_page = {
         "atomics": seen.atomics,

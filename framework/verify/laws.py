@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -36,6 +37,7 @@ LAWS: Final = {
     "lost-lock": "no lock is held when its holder's operation has ended",
     "deadlock": "some thread can always make progress",
     "termination": "every operation ends",
+    "checks": "no check of the text itself fires: `assert`, VM_WARN_ON",
     "raises": "no function of the policy fails with an error",
     "references": "a folio's reference count is the number of its mappings and holders",
     "frames": "no frame is both free and in use",
@@ -63,6 +65,14 @@ def _location(fault: BaseException) -> str:
     return f"{file}:{line}"
 
 
+def fired(fault: AssertionError) -> Violation:
+    """The breach that a check of the text found: its message, or else its line."""
+    location = _location(fault)
+    file, _, line = location.rpartition(":")
+    said = str(fault) or linecache.getline(file, int(line)).strip()
+    return Violation("checks", f"the check at {location} fires: {said}")
+
+
 def failure(fault: BaseException) -> Violation:
     """The law that a policy's function breaks by raising an exception.
 
@@ -80,6 +90,8 @@ def failure(fault: BaseException) -> Violation:
             return Violation("termination", f"does not end, and touches no memory, at {_location(fault)}")
         case FolioLabError() | MemoryError():
             raise fault
+        case AssertionError():
+            return fired(fault)
         case _ if isinstance(fault, Exception):
             if hook := wrong_answer(fault):
                 return Violation("raises", f"{hook}: {fault}")

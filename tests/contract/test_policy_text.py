@@ -148,6 +148,9 @@ WRONG: list[tuple[str, str, str]] = [
     # syntax
     ("NEW", "try:\n        store(folio._x, 1)\n    except ValueError:\n        pass", "handles exceptions (try)"),
     ("NEW", "raise nr", "raises an exception"),
+    ("NEW", "assert atomic_sub_return(nr, folio._x) >= 0", "calls atomic_sub_return in a check"),
+    ("NEW", "VM_WARN_ON(cmpxchg(folio._x, 0, nr) < 0)", "calls cmpxchg in a check"),
+    ("NEW", "VM_WARN_ON(folio._x)", "uses the field folio._x as if it were its value"),
     ("NEW", "one = lambda x: x", "has a lambda"),
     ("NEW", "def inner(x):\n        return x", "defines a function inside of it"),
     ("NEW", "with mm:\n        pass", "has a with statement"),

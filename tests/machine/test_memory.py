@@ -186,11 +186,11 @@ def test_observer_sees_every_access(vm: Memory, run: Any, wanted: list[tuple[str
 
 
 def test_every_primitive_that_touches_memory_is_seen() -> None:
-    """The table above names them all; those left out compute addresses, order or page contents."""
+    """The table above names them all; those left out check, or compute addresses, order or page contents."""
     covered = {op for _, wanted in SEEN for op, _, _ in wanted} | {"spin_wait_clear"}
     untouched = {
-        "smp_mb", "smp_rmb", "smp_wmb", "cpu_relax", "u64", "ptr_add", "nth_page", "as_folio", "as_page", "memory_of",
-        "page_to_pfn", "pfn_to_page", "pfn_folio", "mm_at", "cpu_at", "zone_at", "pte_at", "init_fields",
+        "smp_mb", "smp_rmb", "smp_wmb", "VM_WARN_ON", "cpu_relax", "u64", "ptr_add", "nth_page", "as_folio", "as_page",
+        "memory_of", "page_to_pfn", "pfn_to_page", "pfn_folio", "mm_at", "cpu_at", "zone_at", "pte_at", "init_fields",
         "copy_page", "fill_page",
     }  # fmt: skip
     assert {f.__name__ for f in PRIMITIVES} == covered | untouched

@@ -25,7 +25,7 @@ from foliolab.framework.verify.explored import steps as s
 from foliolab.framework.verify.explored.history import Boundary, History, LocalAccesses, Returned
 from foliolab.framework.verify.explored.sharing import Reclassified
 from foliolab.framework.verify.explored.world import Call
-from foliolab.framework.verify.laws import failure
+from foliolab.framework.verify.laws import failure, fired
 
 if TYPE_CHECKING:
     from foliolab.framework.verify.explored.trie import Trie
@@ -99,6 +99,8 @@ class ThreadRun:
             self._fault(_broken(fault))
         except (Asymmetric, Reclassified):
             raise
+        except AssertionError as fault:
+            self._fault(fired(fault))
         except Exception as fault:  # a policy's function may raise anything
             where = wrong_answer(fault) or location_outside(fault) or self.program.calls[self.call].operation.text
             self._fault(Violation("raises", f"{where}: {type(fault).__name__}: {fault}"))

@@ -13,13 +13,26 @@ from typing import Any, cast
 
 from foliolab.framework.engine import calls
 from foliolab.framework.engine import folio as helpers
+from foliolab.framework.engine.guard import author_location
 from foliolab.framework.engine.policytree import policy_tree
+from foliolab.framework.verify.symbolic import algebra
 from foliolab.framework.verify.symbolic.control_flow import ControlFlow, Restart
-from foliolab.framework.verify.symbolic.number import BUILTINS, Table, Unsupported, lift
+from foliolab.framework.verify.symbolic.number import (
+    BUILTINS,
+    Table,
+    Unsupported,
+    lift,
+    symbolic_and,
+    symbolic_not,
+    symbolic_or,
+    term_of,
+)
 from foliolab.framework.verify.symbolic.primitives import SUBSTITUTES
-from foliolab.framework.verify.symbolic.rewriting import BRANCH, LOOP, rewritten
+from foliolab.framework.verify.symbolic.rewriting import AND, BRANCH, CHECK, LOOP, NOT, OR, rewritten
 from foliolab.framework.verify.symbolic.space import Space
 
+CHECKS = "checks"
+"""The law that a check of the text breaks."""
 RESTARTS = 200
 DEPTH = 60
 
@@ -69,6 +82,7 @@ class Entries:
         name = f"{function.__module__}.{function.__qualname__}"
         names[LOOP] = lambda number, *arguments: self.flow.loop((name, number), *arguments)
         names[BRANCH] = lambda number, condition: self.flow.branch((name, number), condition)
+        names.update({CHECK: self._check, NOT: symbolic_not, AND: symbolic_and, OR: symbolic_or})
         for key, value in list(names.items()):
             if isinstance(value, ModuleType):
                 for attribute, inner in list(vars(value).items()):
@@ -76,6 +90,11 @@ class Entries:
                         setattr(value, attribute, _on_terms(inner))
             else:
                 names[key] = _on_terms(value)
+
+    def _check(self, condition: Any, said: str = "") -> None:
+        """A check of the text: it breaks the law where the condition does not hold, and the code goes on."""
+        holds = algebra.bool_(term_of(condition))
+        self.paths.fault(CHECKS, algebra.not_(holds), f"the check at {author_location()} fires{said and f': {said}'}")
 
     def run(self, entry: str, *arguments: Any) -> Any:
         """Run an entry on the state of the space, and return its result.

@@ -13,11 +13,13 @@ from itertools import combinations, pairwise
 from typing import Final
 
 from foliolab.framework.verify.attack import Budget
+from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.symbolic import algebra, term
 from foliolab.framework.verify.symbolic.additive import MAX_MAPPINGS
+from foliolab.framework.verify.symbolic.entries import CHECKS
 from foliolab.framework.verify.symbolic.laws import EXACT_CLAIMS, GroundTruth, LawClaim, queries
 from foliolab.framework.verify.symbolic.number import Unsupported
-from foliolab.framework.verify.symbolic.paths import State
+from foliolab.framework.verify.symbolic.paths import Fault, State
 from foliolab.framework.verify.symbolic.solver import Reply, solve
 from foliolab.framework.verify.symbolic.space import FOLIO, CellKey, is_unknown
 from foliolab.framework.verify.symbolic.templates import ONE, ZERO, AbstractState, Template, implies, templates
@@ -148,7 +150,7 @@ class Induction:
         self.variables: list[StateVariable] = []
         self.unknown: set[CellKey] = set()
         self._after: dict[int, State] = {}
-        self._faults: dict[int, list[Term]] = {}
+        self._faults: dict[int, list[Fault]] = {}
 
     def proved(self, wanted: set[LawClaim]) -> Iterator[LawClaim]:
         """The wanted laws and claims that hold after any number of operations."""
@@ -227,7 +229,7 @@ class Induction:
             paths.state = dict(before)
             unrolling.run(kind, "mm0", unrolling.mm_id(0), unrolling.nr(0))
             after = self._after[kind] = paths.state
-            self._faults[kind] = [fault.when for fault in paths.faults]
+            self._faults[kind] = list(paths.faults)
             paths.faults.clear()
             for key, value in after.items():
                 if key[0] == FOLIO and key not in self.unknown:
@@ -256,8 +258,10 @@ class Induction:
     # -- induction ---------------------------------------------------------------------------------------
     def _proved_for(self, tables: _PageTables, wanted: set[LawClaim]) -> Iterator[LawClaim]:
         kept = self.invariants(tables)
-        if not self._is_free_of_faults(tables, kept):
+        if not self._is_free_of_faults(tables, kept, lambda law: law != CHECKS):
             return
+        if (CHECKS, OWED) in wanted and self._is_free_of_faults(tables, kept, CHECKS.__eq__):
+            yield CHECKS, OWED
         first, second = tables.any_mms
         maps = [algebra.le(ONE, tables.mapped(mm_id)) for mm_id in tables.any_mms]
         shared = algebra.all_(algebra.not_(algebra.eq(first, second)), *maps)
@@ -266,7 +270,7 @@ class Induction:
         truth = GroundTruth(shared, exclusive, tables.total, first, shared)
         given = self._assumptions(tables, kept, [*tables.any_mms, *self._abstract(None, tables, ZERO).ids])
         self._check_consistent(given)
-        for query in queries(self.unrolling, truth, wanted):
+        for query in queries(self.unrolling, truth, wanted - {(CHECKS, OWED)}):
             if not query.unsupported and self._solve(query.broken, given).answer == "unsatisfiable":
                 yield query.law, query.claim
 
@@ -370,11 +374,11 @@ class Induction:
             for template in false:
                 del formulas[template]
 
-    def _is_free_of_faults(self, tables: _PageTables, kept: list[Template]) -> bool:
-        """No operation breaks a law on the way."""
+    def _is_free_of_faults(self, tables: _PageTables, kept: list[Template], of: Callable[[str], bool]) -> bool:
+        """No operation breaks one of these laws on the way; a check that fires changes nothing, and others may hold."""
         for kind, faults in self._faults.items():
             given = [*self._assumptions(tables, kept, self._mms(tables)), *tables.legal(kind)]
-            if any(self._solve(fault, given).answer != "unsatisfiable" for fault in faults):
+            if any(of(fault.law) and self._solve(fault.when, given).answer != "unsatisfiable" for fault in faults):
                 return False
         return True
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from foliolab.framework.contract.policy import Scheme, exact_claim
+from foliolab.framework.engine.policytree import checked
 from foliolab.framework.verify.finding import OWED
 from foliolab.framework.verify.symbolic import algebra, term
+from foliolab.framework.verify.symbolic.entries import CHECKS
 from foliolab.framework.verify.symbolic.number import Unsupported
 from foliolab.framework.verify.symbolic.space import is_unknown
-from foliolab.framework.verify.symbolic.term import TRUE, Term
+from foliolab.framework.verify.symbolic.term import FALSE, TRUE, Term
 from foliolab.framework.verify.symbolic.unrolling import Unrolling
 
 LawClaim = tuple[str, str]
@@ -65,6 +67,8 @@ def claimed(scheme: Scheme, anon: bool) -> list[LawClaim]:
     if "safe" in scheme.capabilities:
         found.append(("safe", "safe"))
     found.append(("mapcount", OWED))
+    if checked(scheme):
+        found.append((CHECKS, OWED))
     if not anon:  # an anonymous folio without mappings is freed, so its fields do not matter
         found.append(("initial-values", OWED))
     if "exact" in scheme.capabilities:
@@ -94,6 +98,8 @@ def _broken(law: str, claim: str, unrolling: Unrolling, truth: GroundTruth) -> T
     if law == "mapcount":
         wrong = algebra.not_(algebra.eq(unrolling.answer("mapcount"), truth.total))
         return algebra.all_(wrong, algebra.le(term.const(1), truth.total))
+    if law == CHECKS:  # a check is asked about where it stands: each step has its faults
+        return FALSE
     return algebra.all_(algebra.eq(truth.total, term.const(0)), _not_initial(unrolling))
 
 

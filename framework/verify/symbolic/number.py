@@ -234,6 +234,24 @@ def symbolic_int(value: Any = 0) -> Any:
     return lift(algebra.int_(value.term), value.paths) if isinstance(value, Number) else int(value)
 
 
+def symbolic_not(value: Any) -> Any:
+    """`not` without a decision."""
+    return lift(algebra.not_(algebra.bool_(value.term)), value.paths) if isinstance(value, Number) else not value
+
+
+def symbolic_and(*values: Any) -> Any:
+    """`and` without a decision: a truth value."""
+    numbers = [value for value in values if isinstance(value, Number)]
+    if not numbers:
+        return all(values)
+    return lift(algebra.all_(*(algebra.bool_(term_of(value)) for value in values)), numbers[0].paths)
+
+
+def symbolic_or(*values: Any) -> Any:
+    """`or` without a decision: a truth value."""
+    return symbolic_not(symbolic_and(*map(symbolic_not, values)))
+
+
 BUILTINS: dict[str, Callable[..., Any]] = {
     "min": symbolic_min,
     "max": symbolic_max,

@@ -96,6 +96,11 @@ def _refusing(name: str) -> Callable[..., Any]:
     return refuse
 
 
+def _without_text(condition: Any) -> None:
+    """Refuse a check that `rewriting` has not replaced."""
+    raise unsupported("has a check in a function whose text cannot be read")
+
+
 SUBSTITUTES: Final[dict[Any, Callable[..., Any]]] = {
     plain.u64: _u64,
     plain.test_bit: _test_bit,
@@ -109,6 +114,7 @@ SUBSTITUTES: Final[dict[Any, Callable[..., Any]]] = {
     getattr(plain, "__set_bit"): _test_and_set_bit,
     getattr(plain, "__clear_bit"): _test_and_clear_bit,
     plain.spin_wait_clear: _spin_wait_clear,
+    plain.VM_WARN_ON: _without_text,
     plain.atomic_add_negative: _atomic_add_negative,
     plain.cmpxchg: _cmpxchg,
     plain.ptr_add: _ptr_add,

@@ -1,4 +1,4 @@
-"""Rewrites functions so that `control_flow` decides how their loops and conditions run.
+"""Rewrites functions so that `control_flow` decides how their loops and conditions run, and checks decide nothing.
 
 A loop over `range` becomes a loop over LOOP(number, range arguments). An `if` becomes a loop over the sides that
 BRANCH(number, condition) yields. An `if` with a `return` or another jump stays: its sides are paths (see `paths`).
@@ -12,58 +12,45 @@ BRANCH(number, condition) yields. An `if` with a `return` or another jump stays:
                                               y = 2
                                           __symbolic_if_1.leave(locals(), ["y"])
                                       (y,) = __symbolic_if_1.merged()
+
+A check becomes CHECK(condition, message), in which calls stand for `not`, `and` and `or`: all of the condition is
+evaluated, and no side of it becomes a path.
 """
 
 from __future__ import annotations
 
 import ast
-import inspect
-import linecache
-import textwrap
+import copy
 from functools import cache
 from types import CodeType, FunctionType
 from typing import Final
 
+from foliolab.framework.machine.checks import is_check
+from foliolab.framework.machine.source import exact_definition
+
 LOOP: Final = "__symbolic_loop"
 BRANCH: Final = "__symbolic_branch"
+CHECK: Final = "__symbolic_check"
+NOT: Final = "__symbolic_not"
+AND: Final = "__symbolic_and"
+OR: Final = "__symbolic_or"
 
 
 @cache
 def rewritten(function: FunctionType) -> CodeType | None:
     """The rewritten code. None if there is nothing to rewrite, or if the file does not hold the function's text."""
-    if function.__code__ not in _codes(function.__code__.co_filename):
+    found = exact_definition(function)
+    if found is None:
         return None  # the function was generated, or the file has changed
-    try:
-        source = textwrap.dedent(inspect.getsource(function))
-        tree = ast.parse(source)
-    except (OSError, TypeError, SyntaxError):
-        return None
-    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
-    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef):
-        return None
-    definition = tree.body[0]
+    definition = copy.deepcopy(found)
     definition.decorator_list = []
-    rewriter = _Rewriter()
+    rewriter = _Rewriter(function)
     definition.body = rewriter.block(definition.body)
     if not rewriter.count:
         return None
-    ast.fix_missing_locations(tree)
-    code = compile(tree, function.__code__.co_filename, "exec")
+    tree = ast.fix_missing_locations(ast.Module([definition], []))
+    code = compile(tree, function.__code__.co_filename, "exec", dont_inherit=True)
     return next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == function.__name__)
-
-
-@cache
-def _codes(file: str) -> frozenset[CodeType]:
-    """The code of every function in a file."""
-    try:
-        todo = [compile("".join(linecache.getlines(file)), file, "exec", dont_inherit=True)]
-    except (SyntaxError, ValueError):
-        return frozenset()
-    found: set[CodeType] = set()
-    while todo:
-        found.add(todo[-1])
-        todo += [const for const in todo.pop().co_consts if isinstance(const, CodeType)]
-    return frozenset(found)
 
 
 def _assigned(nodes: list[ast.stmt]) -> list[str]:
@@ -80,7 +67,7 @@ def _assigned(nodes: list[ast.stmt]) -> list[str]:
 def _jumps(nodes: list[ast.stmt], in_loop: bool = False) -> bool:
     """Whether control may leave statements before their end, or they cannot run twice."""
     for node in nodes:
-        if isinstance(node, (ast.Return, ast.Raise, ast.Try, ast.With, ast.FunctionDef, ast.Global, ast.Assert)):
+        if isinstance(node, (ast.Return, ast.Raise, ast.Try, ast.With, ast.FunctionDef, ast.Global)):
             return True
         if isinstance(node, (ast.Break, ast.Continue)) and not in_loop:
             return True
@@ -91,14 +78,31 @@ def _jumps(nodes: list[ast.stmt], in_loop: bool = False) -> bool:
     return False
 
 
+class _Condition(ast.NodeTransformer):
+    """Writes `not`, `and` and `or` as calls: on terms, they would decide which path to take."""
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        return _function(node, NOT, node.operand) if isinstance(node.op, ast.Not) else node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        return _function(node, AND if isinstance(node.op, ast.And) else OR, *node.values)
+
+
 class _Rewriter:
-    def __init__(self) -> None:
+    """Rewrites one function; `count` is the number of its loops, conditions and checks so far."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self.function = function
         self.count = 0
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         return [new for statement in body for new in self._statement(statement)]
 
     def _statement(self, node: ast.stmt) -> list[ast.stmt]:
+        if is_check(node, self.function):
+            return [self._check(node)]
         if isinstance(node, ast.If):
             return self._if(node)
         if isinstance(node, ast.For) and _over_range(node):
@@ -111,6 +115,17 @@ class _Rewriter:
     def _new(self, what: str) -> str:
         self.count += 1
         return f"__symbolic_{what}_{self.count}"
+
+    def _check(self, node: ast.stmt) -> ast.stmt:
+        """CHECK(condition that must hold, message) instead of a check; a message that is calculated is left out."""
+        self.count += 1
+        if isinstance(node, ast.Assert):
+            test, said = node.test, [node.msg] if isinstance(node.msg, ast.Constant) else []
+        else:
+            assert isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+            test, said = ast.copy_location(ast.UnaryOp(ast.Not(), node.value.args[0]), node.value), []
+        call = _function(node, CHECK, _Condition().visit(test), *said)
+        return ast.copy_location(ast.Expr(call), node)
 
     def _for(self, node: ast.For) -> list[ast.stmt]:
         assert isinstance(node.iter, ast.Call)
@@ -145,6 +160,10 @@ class _Rewriter:
         loop.body = [*enter, node, leave]
         merged = [_at(node, f"{_targets(names)} = {name}.merged()")] if names else []
         return [start, loop, *merged]
+
+
+def _function(node: ast.expr | ast.stmt, name: str, *arguments: ast.expr) -> ast.expr:
+    return ast.copy_location(ast.Call(ast.copy_location(ast.Name(name, ast.Load()), node), [*arguments], []), node)
 
 
 def _targets(names: list[str]) -> str:

@@ -17,7 +17,7 @@ from foliolab.framework.verify.laws import Watch
 from foliolab.framework.verify.symbolic.unrolling import DUP, MAP, NEW, UNMAP
 
 PMD_PAGES: Final = 512
-FATAL: Final = ("field-width", "lost-lock", "access")
+FATAL: Final = ("field-width", "lost-lock", "access", "checks")
 """Laws after whose breach a run cannot go on."""
 
 

@@ -268,8 +268,8 @@ def test_a_policy_that_does_not_end_is_named(policy: Policy, law: str, line: str
 def test_a_policy_that_fails_is_named() -> None:
     shape, setup, threads = files(2)
     found = explore(broken.FAILING.with_parameters(), shape, setup, [mine[:1] for mine in threads])
-    assert laws(found) == {"raises"}
-    assert re.search(r"broken\.py:\d+: AssertionError", str(found.broken[0].violation))
+    assert laws(found) == {"checks"}
+    assert re.search(r"the check at \S+broken\.py:\d+ fires: assert nr < 0", str(found.broken[0].violation))
 
 
 def test_two_threads_cannot_use_one_mm() -> None:

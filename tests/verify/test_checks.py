@@ -1,0 +1,105 @@
+"""A text's own checks: each attack refutes one that fires, with its line; what is timed or counted is without them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foliolab.framework.api import Policy
+from foliolab.framework.contract.workload import Setting
+from foliolab.framework.engine import calls
+from foliolab.framework.engine.engine import Shape, native_missing, policy_library
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.operation import Operation
+from foliolab.framework.engine.policytree import checked, policy_tree, unchecked_tree
+from foliolab.framework.run.cases import Case
+from foliolab.framework.run.count import count
+from foliolab.framework.verify import attacks
+from foliolab.framework.verify.attack import Budget
+from foliolab.framework.verify.finding import OWED, Finding
+from foliolab.framework.verify.laws import LAWS, Watch
+from foliolab.policies import mm_id
+from foliolab.workloads import microbenchmarks
+
+sys.path.insert(0, str(Path(__file__).parent))
+from checked_policies import HOLDS, TOO_EARLY, TURNED_ROUND, too_early, turned_round
+
+BARE = mm_id.POLICY.with_parameters()
+
+
+def place(function: Any) -> str:
+    """File and line of a function's check."""
+    file, first = function.__code__.co_filename, function.__code__.co_firstlineno
+    lines = Path(file).read_text().splitlines()
+    line = next(number for number in range(first, len(lines)) if "# the check" in lines[number - 1])
+    return f"{file}:{line}"
+
+
+def findings(attack: str, policy: Policy, seconds: float) -> list[Finding]:
+    (chosen,) = attacks.chosen([attack])
+    return chosen.run(policy.with_parameters(), Budget(seconds, 128 << 20), lambda news: None)
+
+
+@pytest.mark.parametrize("attack", ["explored", "random", "symbolic", "structural"])
+def test_each_attack_refutes_a_check_that_fires(attack: str) -> None:
+    refuted = [one for one in findings(attack, TURNED_ROUND, 6.0) if one.verdict == "refuted"]
+    assert {one.claim for one in refuted} == {OWED}
+    examples = [one.counterexample for one in refuted if one.counterexample is not None]
+    assert {one.law for one in examples} == {"checks"}
+    assert all(place(turned_round) in one.message and "+ 1 >= nr" in one.message for one in examples)
+
+
+def test_a_check_before_the_counts_are_stable_is_refuted_by_an_interleaving() -> None:
+    refuted = [one for one in findings("explored", TOO_EARLY, 8.0) if one.verdict == "refuted"]
+    assert [one.counterexample.law for one in refuted if one.counterexample] == ["checks"]
+    assert "another thread was here" in refuted[0].counterexample.message  # type: ignore[union-attr]
+    assert place(too_early) in refuted[0].counterexample.message  # type: ignore[union-attr]
+    assert not [one for one in findings("random", TOO_EARLY, 3.0) if one.verdict == "refuted"]
+
+
+@pytest.mark.parametrize("attack", ["explored", "random", "symbolic", "structural"])
+def test_checks_that_hold_refute_nothing(attack: str) -> None:
+    found = findings(attack, HOLDS, 4.0)
+    assert found and not [one for one in found if one.verdict == "refuted"]
+    assert not [one for one in found if "check" in one.bound or "Assertion" in one.bound]
+
+
+def test_the_solver_asks_a_check_at_every_operation() -> None:
+    """The check of an anonymous folio is proved: any operations, not a number of them."""
+    found = [one for one in findings("symbolic", TOO_EARLY, 12.0) if one.claim == OWED and one.verdict == "held"]
+    assert any("any operations" in one.bound for one in found)
+
+
+def counted(policy: Policy) -> dict[str, float]:
+    workload = next(one for one in microbenchmarks.WORKLOADS if one.name == "munmap")
+    return count(Case(workload, Setting(4, 64, 1)), policy.with_parameters(), 60.0)
+
+
+def test_what_is_counted_is_without_checks() -> None:
+    assert checked(HOLDS.with_parameters()) and not checked(BARE)
+    assert counted(HOLDS) == counted(mm_id.POLICY)
+
+
+def test_a_policy_whose_check_fires_is_not_counted() -> None:
+    with pytest.raises(AssertionError):
+        counted(TURNED_ROUND)
+
+
+@pytest.mark.skipif(bool(native_missing()), reason="numba is missing")
+def test_native_code_is_without_checks_and_compiled_quickly() -> None:
+    scheme = HOLDS.with_parameters()
+    assert policy_library(scheme).is_quick(calls.ENTRIES, calls.KINDS)
+    assert unchecked_tree(scheme).digest(calls.remove_ptes) != policy_tree(scheme).digest(calls.remove_ptes)
+    machine = Machine(TURNED_ROUND.with_parameters(), Shape(64, 2, 16, max_order=4), "native")
+    for text in ("create mm=0", "populate mm=0 start=0 nr=16 order=4", "unmap mm=0 start=0 nr=16"):
+        machine.apply(Operation.parse(text))
+
+
+def test_a_run_ends_with_a_check_that_fires() -> None:
+    watch = Watch(Machine(TURNED_ROUND.with_parameters(), Shape(16, 1, 4, max_order=2), "interpreted"))
+    operations = ["create mm=0", "populate mm=0 start=0 nr=4 order=2", "unmap mm=0 start=0 nr=1"]
+    broken = [one for text in operations for one in watch.apply(Operation.parse(text))]
+    assert [one.law for one in broken] == ["checks"] and "checks" in LAWS
