@@ -7,6 +7,7 @@ all folios of the host, or change which sizes it hands out.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.util
 import os
 import shutil
@@ -96,6 +97,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.host)
         if item.get_closest_marker("host"):
             item.add_marker(pytest.mark.xdist_group("host"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what the whole session keeps: modules and test items.
+
+    The end of each window collects all garbage. No test has run yet, so no test's memory is passed over.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:
