@@ -79,7 +79,7 @@ def test_the_commands_work(command: str, tmp_path: Path) -> None:
     if arguments[0] == "check":
         arguments += ["--seconds", "1"]
     if arguments[0] == "precision":
-        arguments += ["--mms", "3", "--folios", "2", "--execution", "interpreted"]
+        arguments += ["--mms", "3", "--folios", "2", "--size", "16K", "--execution", "interpreted"]
     if arguments[0] == "verify":
         arguments += ["--budget", "3", "--attacks", "explored"]
     done = run(arguments, tmp_path)
