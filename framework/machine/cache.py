@@ -43,26 +43,38 @@ def refusal() -> str:
 
 def read(key: str) -> bytes | None:
     """The payload stored under a key, or None; an entry with a wrong signature is removed."""
-    secret, _ = _opened(str(folder()))
-    if secret is None:
+    if _opened(str(folder()))[0] is None:
         return None
     try:
         data = _file(key).read_bytes()
     except OSError:
         return None
-    head, signature, payload = data[: len(MAGIC)], data[len(MAGIC) : len(MAGIC) + SIZE], data[len(MAGIC) + SIZE :]
-    if head == MAGIC and hmac.compare_digest(_signature(secret, key, payload), signature):
-        return payload
-    drop(key)
-    return None
+    payload = unsigned(key, data.removeprefix(MAGIC)) if data.startswith(MAGIC) else None
+    if payload is None:
+        drop(key)
+    return payload
 
 
 def write(key: str, payload: bytes) -> None:
     """Store a payload; if the folder cannot be written or trusted, the payload is not kept."""
-    secret, _ = _opened(str(folder()))
-    if secret is not None:
+    data = signed(key, payload)
+    if data is not None:
         with contextlib.suppress(OSError):
-            _replace(location(key), MAGIC + _signature(secret, key, payload) + payload)
+            _replace(location(key), MAGIC + data)
+
+
+def signed(key: str, payload: bytes) -> bytes | None:
+    """A payload with a signature before it, to keep outside of the cache; None without a secret (see `refusal`)."""
+    secret, _ = _opened(str(folder()))
+    return None if secret is None else _signature(secret, key, payload) + payload
+
+
+def unsigned(key: str, data: bytes) -> bytes | None:
+    """The payload of what `signed` made with this key and secret; None of anything else."""
+    secret, _ = _opened(str(folder()))
+    if secret is None or not hmac.compare_digest(_signature(secret, key, data[SIZE:]), data[:SIZE]):
+        return None
+    return data[SIZE:]
 
 
 def drop(key: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from PySide6.QtCore import QByteArray, QSettings
 
 from foliolab.framework import intake
+from foliolab.framework.machine import cache
 
 SCHEMA: Final = 1
 VERSION: Final = "schema"
@@ -58,15 +59,21 @@ class Settings:
         return [str(item) for item in found or ()]
 
     def state(self, key: str) -> QByteArray:
-        """The stored geometry or dock layout; empty if none is stored."""
+        """The stored geometry or dock layout; empty if none is stored, or if it is not as it was stored.
+
+        Qt crashes or hangs on some damaged layouts, so that they are signed with the secret of the cache.
+        """
         found = self._store.value(key)
-        return found if isinstance(found, QByteArray) else QByteArray()
+        whole = cache.unsigned(key, bytes(found.data())) if isinstance(found, QByteArray) else None
+        return QByteArray(whole or b"")
 
     def keep(self, key: str, value: str | int | bool | list[str] | QByteArray) -> None:
         """Store a value."""
         stored: Any = value
         if isinstance(value, bool):
             stored = "true" if value else "false"
+        elif isinstance(value, QByteArray):
+            stored = QByteArray(cache.signed(key, bytes(value.data())) or b"")
         self._store.setValue(key, stored)
 
     def remember(self, key: str, text: str) -> None:

@@ -8,6 +8,7 @@ file's name. Each input is taken by a child with these limits. The command print
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from collections import Counter
@@ -33,7 +34,7 @@ def take(reader: Reader, mutations: int, seed: int, folder: Path, keep: Path | N
         keep: a folder for the inputs that go wrong; None keeps none.
     """
     found: list[Outcome] = []
-    each = -(-mutations // len(reader.seeds))
+    each = math.ceil(mutations * reader.share / len(reader.seeds))
     for number, data in enumerate(reader.seeds):
         inputs = [*mutants(data, each, seed + number)]
         for made, outcome in zip(inputs, outcomes(reader.read, inputs, folder / f"input{reader.suffix}"), strict=True):

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,12 +56,14 @@ class Reader:
         suffix: of its files.
         seeds: valid files.
         read: takes a file.
+        share: of the mutations that other readers get; less for one that takes seconds.
     """
 
     name: str
     suffix: str
     seeds: Sequence[bytes]
     read: Callable[[Path], None]
+    share: float = 1.0
 
 
 def foliolab(*words: object) -> None:
@@ -340,10 +343,92 @@ def _calibration(path: Path) -> None:
     csvfile.write(rows, path.with_suffix(".csv"), forecast)
 
 
-def _settings(path: Path) -> None:
+THP_STATE: Final = b"""{
+ "pid": 1,
+ "time": "2026-01-01T00:00:00+00:00",
+ "values": {"hugepages-64kB/enabled": "madvise", "hugepages-2048kB/enabled": "inherit", "enabled": "always"}
+}
+"""
+
+
+def _thp_state(path: Path) -> None:
+    """What `kernel restore` reads, as far as no setting is changed."""
     from foliolab.framework.kernel import settings
 
-    settings._parse(path.read_bytes())
+    settings.state_file = lambda: path
+    settings._put_back = lambda before: []
+    settings.switches = lambda: (
+        {64: settings.THP / "hugepages-64kB/enabled", 0: settings.THP / "enabled"}
+        | {2048: settings.THP / "hugepages-2048kB/enabled"}
+    )
+    settings._restore_leftover()
+
+
+POLICY: Final = b'''"""A policy."""
+from dataclasses import replace
+from foliolab.framework.api import atomic_read
+from foliolab.policies import mm_id
+
+LIMIT = 1
+
+
+def maybe_mapped_shared(folio):
+    return atomic_read(folio._large_mapcount) + 1 > LIMIT
+
+
+POLICY = replace(mm_id.POLICY, name="mine", hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared))
+'''
+
+
+def _policy_text(path: Path) -> None:
+    """The text of a policy's file, parsed and compiled as a plugin's is, but not run; and as the window shows it."""
+    from foliolab.framework.plugins import declaration, discovery
+    from foliolab.gui.inspector.functions import function_at
+
+    class Parsed:
+        __file__ = str(path)
+
+    declaration.location_in(Parsed, "mine")
+    function_at(str(path), 10)
+    loader = discovery._FreshLoader("input", str(path))
+    failure = discovery.Attempt(discovery.source_of(path)).run(lambda attempt: loader.get_code("input"))
+    if failure is not None:
+        sys.stderr.write(f"foliolab: {failure.message}\n")
+        raise SystemExit(4)
+
+
+WINDOW: Final = """
+import sys
+from pathlib import Path
+from readers import window
+window(Path(sys.argv[1]))
+"""
+
+
+def window(path: Path) -> None:
+    """The window with a file of settings, which has its layouts and its last session; closing it writes the file."""
+    from PySide6.QtCore import QSettings
+    from PySide6.QtWidgets import QApplication
+
+    from foliolab.gui.application import make
+    from foliolab.gui.window.settings import Settings
+
+    application = QApplication.instance() or QApplication(["foliolab", "-platform", "offscreen"])
+    assert isinstance(application, QApplication)
+    made = make(application, [], Settings(QSettings(str(path), QSettings.Format.IniFormat)))
+    made.show()
+    application.processEvents()
+    made.close()
+    made.deleteLater()
+    application.processEvents()
+
+
+def window_settings(folder: Path) -> list[bytes]:
+    """The settings that a window leaves; none where there is no Qt. Qt starts in a process of its own."""
+    path = folder / "window.ini"
+    words = [sys.executable, "-c", WINDOW, str(path)]
+    subprocess.run(words, cwd=Path(__file__).parent, check=False, capture_output=True, timeout=300)
+    return [path.read_bytes()] if path.is_file() else []
 
 
 def _verdicts(path: Path) -> None:
@@ -383,6 +468,7 @@ def all_readers(folder: Path) -> list[Reader]:
     )
     compared, studies = encoded(comparison()), [encoded(precise()), encoded(consequences())]
     formats = ("md", "html", "csv", "svg")
+    settings = window_settings(folder)
     made = [
         Reader(
             f"report {form}", ".json", [compared, *(studies if form != "svg" else [])], functools.partial(_report, form)
@@ -406,6 +492,9 @@ def all_readers(folder: Path) -> list[Reader]:
         Reader("findings", ".json", [findings()], _ledger),
         Reader("verdicts", ".json", [encoded(Verdicts(verifications=[verification]))], _verdicts),
         Reader("costs", ".json", [compared], _costs),
+        Reader("kernel restore", ".json", [THP_STATE], _thp_state),
+        Reader("policy's text", ".py", [POLICY], _policy_text),
+        *([Reader("window's settings", ".ini", settings, window, share=0.1)] if settings else []),
         Reader("import strace", ".txt", [beginning("phases.strace.txt", 80)], _import("strace")),
         Reader("import perf", ".txt", [beginning("phases.perf.txt", 80)], _import("perf")),
         Reader("import bpftrace", ".txt", [beginning("phases.bpftrace.txt", 80)], _import("bpftrace")),
