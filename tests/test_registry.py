@@ -439,3 +439,24 @@ def test_only_the_code_of_others_has_a_limit_of_time(built_in: bool, monkeypatch
     source = discovery.Source("entry", "own", "own 1", "1", object, (), built_in)
     failure = discovery.Attempt(source).run(lambda attempt: time.sleep(0.1))
     assert (failure is None) == built_in
+
+
+@pytest.mark.parametrize(
+    ("keyword", "says"),
+    [
+        ("module=__name__", "it is gone since version 2 of the policy contract: leave it out"),
+        ("max_mapings=9", "did you mean max_mappings"),
+        ("xyzzy=9", "it takes name, summary, references"),
+    ],
+)
+def test_a_keyword_that_a_policy_does_not_take_is_refused_with_what_to_write(
+    keyword: str, says: str, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "old.py"
+    plugin.write_text(
+        "from dataclasses import replace\nfrom foliolab.policies import mm_id\n"
+        f"POLICY = replace(mm_id.POLICY, name='mine', {keyword})\n"
+    )
+    message = failure_of(plugin).message
+    assert message.startswith(f"{plugin}:3: TypeError: Policy.__init__() got an unexpected keyword argument ")
+    assert says in message

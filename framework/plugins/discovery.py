@@ -14,22 +14,26 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from hashlib import sha256
 from importlib import metadata
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Literal
+from typing import Final, Literal
 
 from foliolab.framework.contract.hookspecs import GROUP
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import FRAMEWORK
 from foliolab.framework.isolation.limits import TooSlow, limited
 from foliolab.framework.ownership import distrust
+from foliolab.framework.plugins.selection import nearest
 
 SECONDS = 5.0
 """Seconds that loading one plugin may take."""
+KEYWORD: Final = re.compile(r"(?P<kind>\w+)\.__init__\(\) got an unexpected keyword argument '(?P<name>\w+)'")
+GONE: Final = {"module": "it is gone since version 2 of the policy contract: leave it out"}
+"""Fields of declarations that earlier versions of the contract had, and what to do."""
 
 SourceKind = Literal["entry", "file"]
 Phase = Literal["find", "import", "register", "hook", "check", "clash"]
@@ -280,8 +284,24 @@ def _explain(fault: BaseException) -> str:
         what, hint = text_of(fault.what), text_of(fault.hint)
         return f"{what} ({hint})" if hint else what
     what = text_of(fault.msg if isinstance(fault, SyntaxError) else fault)
+    if isinstance(fault, TypeError):
+        what += _about_keyword(what)
     kind = type.__dict__["__name__"].__get__(type(fault))  # a metaclass may have a `__name__` of its own
     return f"{kind}: {what}" if what else str(kind)
+
+
+def _about_keyword(what: str) -> str:
+    """What to write instead of a keyword that a declaration does not take; empty for other messages."""
+    found = KEYWORD.match(what)
+    if found is None:
+        return ""
+    from foliolab.framework import api
+
+    declared = getattr(api, found["kind"], None)
+    if not isinstance(declared, type) or not is_dataclass(declared):
+        return ""
+    name = found["name"]
+    return f"; {GONE[name] if name in GONE else nearest(name, [one.name for one in fields(declared)], 'it takes')}"
 
 
 def text_of(value: object) -> str:
