@@ -356,7 +356,7 @@ def _thp_state(path: Path) -> None:
     from foliolab.framework.kernel import settings
 
     settings.state_file = lambda: path
-    settings._put_back = lambda before: []
+    settings._put_back = lambda values: []
     settings.switches = lambda: (
         {64: settings.THP / "hugepages-64kB/enabled", 0: settings.THP / "enabled"}
         | {2048: settings.THP / "hugepages-2048kB/enabled"}
@@ -391,7 +391,11 @@ def _policy_text(path: Path) -> None:
     declaration.location_in(Parsed, "mine")
     function_at(str(path), 10)
     loader = discovery._FreshLoader("input", str(path))
-    failure = discovery.Attempt(discovery.source_of(path)).run(lambda attempt: loader.get_code("input"))
+
+    def parse(attempt: discovery.Attempt) -> None:
+        loader.get_code("input")
+
+    failure = discovery.Attempt(discovery.source_of(path)).run(parse)
     if failure is not None:
         sys.stderr.write(f"foliolab: {failure.message}\n")
         raise SystemExit(4)
