@@ -1,7 +1,8 @@
-"""The C reference of the benchmarks does what the engine does: memory is equal byte for byte."""
+"""The C references of the benchmarks do what engine and replay do: memory is equal byte for byte."""
 
 from __future__ import annotations
 
+import importlib
 import random
 import sys
 from collections.abc import Callable
@@ -17,6 +18,9 @@ import pytest
 from foliolab.framework.engine.engine import Shape, native_missing
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import ModelError
+from foliolab.framework.trace import events as ev
+from foliolab.framework.trace.file import Trace, Writer
+from foliolab.framework.trace.header import Header
 
 NR_VPNS = 2048
 NR_MMS = 4
@@ -156,3 +160,29 @@ def test_the_header_has_every_struct_at_its_size() -> None:
         for struct in reference.layouts_of(scheme):
             if struct.name != "pte":
                 assert f"sizeof(struct {struct.name}) == {struct.size}" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", ["snapshot", "workers"])
+@pytest.mark.parametrize("scheme", reference.SCHEMES.values(), ids=reference.SCHEMES)
+def test_the_replay_in_c_leaves_the_same_memory(
+    scheme: Any, stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "benchmarks"))
+    bench = importlib.import_module("replay_against_c")
+    bench.replay.generate(tmp_path / stream, stream, 20_000)
+    times = bench.measure(Trace(tmp_path / stream), scheme)
+    assert times.events >= 20_000
+    assert len(times.native) == len(times.c) > 0
+
+
+@pytest.mark.slow
+def test_a_replay_in_c_that_differs_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference stops before an event of a kind that it lacks; the replay does not."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "benchmarks"))
+    bench = importlib.import_module("replay_against_c")
+    with Writer(tmp_path / "exec", Header(source="test")) as writer:
+        kinds = [ev.NEW, ev.EXEC]
+        writer.append(ev.columns(time=[1, 2], kind=kinds, mm=1, page=1 << 20, order=4, other=2))
+    with pytest.raises(bench.Difference, match="c stopped at event 1, native at 2"):
+        bench.measure(Trace(tmp_path / "exec"), reference.SCHEMES["mm-id"])

@@ -105,32 +105,43 @@ def policy_entries(scheme: Scheme, checks: bool) -> tuple[Function, ...]:
     return tuple(twins[entry] for entry in calls.ENTRIES)
 
 
-@cache
-def policy_library(scheme: Scheme) -> Any:
+def policy_library(scheme: Scheme, one_thread: bool = False) -> Any:
     """The native forms of the policy's entries without its own checks, a `machine.native.Library`.
+
+    Args:
+        one_thread: whether only one thread at a time runs on a machine (see `Library`).
 
     Raises:
         NativeBuildError: a function cannot be part of native code.
     """
-    from foliolab.framework.machine.native import Library
-
-    return Library(unchecked_tree(scheme), layouts_of(scheme))
+    return _policy_library(scheme, one_thread)
 
 
 @cache
-def engine_library(layouts: Layouts, extra: Function | None, quick: bool = True) -> Any:
+def _policy_library(scheme: Scheme, one_thread: bool) -> Any:
+    from foliolab.framework.machine.native import Library
+
+    return Library(unchecked_tree(scheme), layouts_of(scheme), one_thread=one_thread)
+
+
+def engine_library(layouts: Layouts, extra: Function | None, quick: bool = True, one_thread: bool = False) -> Any:
     """The native forms of the entry points (or of a workload's own function), a `machine.native.Library`.
 
     Args:
         quick: whether the policies that it will call are (see `Library`).
+        one_thread: whether only one thread at a time runs on a machine (see `Library`).
     """
+    return _engine_library(layouts, extra, quick, one_thread)
+
+
+@cache
+def _engine_library(layouts: Layouts, extra: Function | None, quick: bool, one_thread: bool) -> Any:
     from foliolab.framework.machine import addressing
     from foliolab.framework.machine.native import Library
 
     addressing.register_table_call(calls.policy_call, len(calls.KINDS))
-    return Library(
-        CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {}), layouts, quick
-    )
+    tree = CallTree(list(entrypoints.ENTRY_POINTS) if extra is None else [extra], LEAVES, {}, {})
+    return Library(tree, layouts, quick, one_thread)
 
 
 def native_missing() -> str:
@@ -151,6 +162,8 @@ class Engine:
         execution: interpreted, or native.
         contents: page contents to use, uint8, nr_pages * 4096 bytes; made anew where None and the shape asks.
         checks: whether interpreted code runs the text's own checks; native code never does.
+        one_thread: whether only one thread at a time runs on this machine, and its speed is not what is measured:
+            native atomics are plain instructions then, which take a fraction of the time.
 
     Raises:
         UsageError: the scheme does not support folios of that size.
@@ -165,6 +178,7 @@ class Engine:
         contents: NDArray[np.uint8] | None = None,
         *,
         checks: bool = True,
+        one_thread: bool = False,
     ) -> None:
         if shape.max_order > scheme.policy.max_order:
             raise UsageError(
@@ -175,6 +189,7 @@ class Engine:
         self.shape = shape
         self.execution: Execution = execution
         self.checks = checks
+        self.one_thread = one_thread
         self.layouts = layouts_of(scheme)
         self.map = Map(shape, self.layouts)
         self.vm = Memory(allocate(self.map.size), self.layouts)
@@ -188,7 +203,7 @@ class Engine:
         self._entry_points: dict[Function, Function] = {}
         self.vm.policy = policy_entries(self.scheme, self.checks)
         if self.execution == "native":
-            library = policy_library(self.scheme)
+            library = policy_library(self.scheme, self.one_thread)
             self.vm.set_entries(library.table(calls.ENTRIES, calls.KINDS))
 
     # -- memory ------------------------------------------------------------------------------------
@@ -328,7 +343,8 @@ class Engine:
         if self.execution == "interpreted":
             return partial(entry, *memories)
         extra = None if entry in entrypoints.ENTRY_POINTS else entry
-        run = engine_library(engine_layouts(self.scheme), extra, policy_library(self.scheme).quick).get(entry, kinds)
+        quick = policy_library(self.scheme, self.one_thread).quick
+        run = engine_library(engine_layouts(self.scheme), extra, quick, self.one_thread).get(entry, kinds)
         return partial(run, *(memory.addr for memory in memories))
 
     def scratch(self) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 numba's optimization level and LLVM's unrolling are process-wide settings, which belong to the program that imports
 FolioLab. While FolioLab compiles or loads native code, `own_code_generator` makes numba use FolioLab's code generator;
-no other thread can compile meanwhile.
+no other thread can compile meanwhile. Code is for any number of threads, whose atomics are locked instructions, or for
+one thread alone, which needs no locks and is faster without them.
 """
 
 from __future__ import annotations
@@ -56,17 +57,32 @@ def _code_generator() -> _CodeGenerator:
     return _CodeGenerator("foliolab.exec")
 
 
+_for_one_thread: list[bool] = []
+"""Of the blocks of `own_code_generator` that are open, the innermost last."""
+
+
 @contextmanager
-def own_code_generator() -> Iterator[_CodeGenerator]:
-    """Make numba compile and load with FolioLab's settings; nothing else can compile until the block ends."""
+def own_code_generator(one_thread: bool = False) -> Iterator[_CodeGenerator]:
+    """Make numba compile and load with FolioLab's settings; nothing else can compile until the block ends.
+
+    Args:
+        one_thread: whether only one thread will run the code on a memory at a time.
+    """
     context = cpu_target.target_context
     with global_compiler_lock:
         before = context._internal_codegen
         context._internal_codegen = _code_generator()
+        _for_one_thread.append(one_thread)
         try:
             yield context._internal_codegen
         finally:
+            _for_one_thread.pop()
             context._internal_codegen = before
+
+
+def for_one_thread() -> bool:
+    """Whether the code that is being made is for one thread alone: atomics are plain instructions in it."""
+    return bool(_for_one_thread) and _for_one_thread[-1]
 
 
 class _LinkedOnly(JITCodeLibrary):

@@ -2,6 +2,7 @@
 
 Atomics whose flag result is tested become flag-output inline assembly on x86-64, as the kernel's own
 macros do; LLVM would turn them into `lock xadd` or a `cmpxchg` loop, which misstates their cost.
+In code for one thread alone (see `codegen`) every access is a plain one: what it does to memory is the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from llvmlite import ir
 from numba import types
 
 from foliolab.framework.machine import primitives as p
+from foliolab.framework.machine.codegen import for_one_thread
 from foliolab.framework.machine.nativetypes import (
     CLOBBER,
     I64,
@@ -44,7 +46,7 @@ def _lower_load(ordering: str | None) -> Lowering:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         ref = sig.args[-1]
         cell = cell_at(builder, args[-1], ref)
-        if ordering is None:
+        if ordering is None or for_one_thread():
             return widen(builder, builder.load(cell), ref)
         return widen(builder, builder.load_atomic(cell, ordering, bits_of(ref) // 8), ref)
 
@@ -56,7 +58,7 @@ def _lower_store(ordering: str | None) -> Lowering:
         ref = sig.args[0]
         cell = cell_at(builder, args[0], ref)
         value = narrow(context, builder, args[1], sig.args[1], ref)
-        if ordering is None:
+        if ordering is None or for_one_thread():
             builder.store(value, cell)
         else:
             builder.store_atomic(value, cell, ordering, bits_of(ref) // 8)
@@ -77,7 +79,8 @@ register(p.smp_store_release, ref_first(types.void), _lower_store("release"))
 
 def _lower_fence(ordering: str) -> Lowering:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.fence(ordering)
+        if not for_one_thread():
+            builder.fence(ordering)
         return context.get_dummy_value()
 
     return lower
@@ -89,6 +92,16 @@ register(p.smp_wmb, lambda: types.void, _lower_fence("release"))
 
 
 # -- read-modify-write -------------------------------------------------------------------------------
+def _rmw(builder: Any, op: str, cell: Any, value: Any, ordering: str) -> Any:
+    """Change a cell by `op` (add, sub, and, or, xchg); its old value."""
+    if not for_one_thread():
+        return builder.atomic_rmw(op, cell, value, ordering)
+    old = builder.load(cell)
+    change = {"add": builder.add, "sub": builder.sub, "and": builder.and_, "or": builder.or_}
+    builder.store(value if op == "xchg" else change[op](old, value), cell)
+    return old
+
+
 def _lower_rmw(op: str, result: str, *, const: int | None = None, ordering: str = "seq_cst") -> Lowering:
     """An LLVM atomic; `result` is old, new, zero (new is 0), negative, or void."""
 
@@ -97,7 +110,7 @@ def _lower_rmw(op: str, result: str, *, const: int | None = None, ordering: str 
         cell = cell_at(builder, args[-1], ref)
         width = ir.IntType(bits_of(ref))
         value = width(const) if const is not None else narrow(context, builder, args[0], sig.args[0], ref)
-        old = builder.atomic_rmw(op, cell, value, ordering)
+        old = _rmw(builder, op, cell, value, ordering)
         if result == "void":
             return context.get_dummy_value()
         if result == "old":
@@ -111,12 +124,12 @@ def _lower_rmw(op: str, result: str, *, const: int | None = None, ordering: str 
 
 
 def _lower_flag(instruction: str, flag: str, fallback: Lowering, *, const: int | None = None) -> Lowering:
-    """One locked instruction whose CPU flag is the answer; the LLVM atomic on other machines."""
+    """One locked instruction whose CPU flag is the answer; on other machines, and for one thread, `fallback`."""
     suffix = {8: "b", 16: "w", 32: "l", 64: "q"}
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         ref = sig.args[-1]
-        if bits_of(ref) == 8 and instruction.startswith("bt"):
+        if for_one_thread() or (bits_of(ref) == 8 and instruction.startswith("bt")):
             return fallback(context, builder, sig, args)  # there is no btsb
         width = ir.IntType(bits_of(ref))
         value = width(const) if const is not None else narrow(context, builder, args[0], sig.args[0], ref)
@@ -154,7 +167,12 @@ def _lower_cmpxchg(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     ref = sig.args[0]
     old = narrow(context, builder, args[1], sig.args[1], ref)
     new = narrow(context, builder, args[2], sig.args[2], ref)
-    pair = builder.cmpxchg(cell_at(builder, args[0], ref), old, new, "seq_cst", "seq_cst")
+    cell = cell_at(builder, args[0], ref)
+    if for_one_thread():
+        found = builder.load(cell)
+        builder.store(builder.select(builder.icmp_unsigned("==", found, old), new, found), cell)
+        return widen(builder, found, ref)
+    pair = builder.cmpxchg(cell, old, new, "seq_cst", "seq_cst")
     return widen(builder, builder.extract_value(pair, 0), ref)
 
 
@@ -172,7 +190,7 @@ def _lower_bit(op: str, ordering: str, *, test: bool) -> Lowering:
         ref = sig.args[1]
         mask = _mask(context, builder, sig, args)
         operand = mask if op == "or" else builder.not_(mask)
-        old = builder.atomic_rmw(op, cell_at(builder, args[1], ref), operand, ordering)
+        old = _rmw(builder, op, cell_at(builder, args[1], ref), operand, ordering)
         if not test:
             return context.get_dummy_value()
         return builder.icmp_unsigned("!=", builder.and_(old, mask), ir.IntType(bits_of(ref))(0))
@@ -187,11 +205,12 @@ def _lower_plain_bit(op: str | None, ordering: str | None) -> Lowering:
         ref = sig.args[1]
         mask = _mask(context, builder, sig, args)
         cell = cell_at(builder, args[1], ref)
-        old = builder.load(cell) if op else builder.load_atomic(cell, "monotonic", bits_of(ref) // 8)
+        plain = op is not None or for_one_thread()
+        old = builder.load(cell) if plain else builder.load_atomic(cell, "monotonic", bits_of(ref) // 8)
         if op is None:
             return builder.icmp_unsigned("!=", builder.and_(old, mask), ir.IntType(bits_of(ref))(0))
         new = builder.or_(old, mask) if op == "or" else builder.and_(old, builder.not_(mask))
-        if ordering is None:
+        if ordering is None or for_one_thread():
             builder.store(new, cell)
         else:
             builder.store_atomic(new, cell, ordering, bits_of(ref) // 8)

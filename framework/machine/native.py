@@ -72,15 +72,17 @@ class Library:
         tree: the functions, with a policy's hooks and constants in place.
         layouts: the structs that pointers refer to.
         quick: whether to try `compiler`. What it compiles must not call what numba compiled, which may raise.
+        one_thread: whether only one thread at a time runs the code on a memory (see `codegen`).
 
     Attributes:
         quick: as above; False after a table that numba had to compile.
     """
 
-    def __init__(self, tree: CallTree, layouts: Layouts, quick: bool = True) -> None:
+    def __init__(self, tree: CallTree, layouts: Layouts, quick: bool = True, one_thread: bool = False) -> None:
         self.tree = tree
         self.layouts = layouts
         self.quick = quick
+        self.one_thread = one_thread
         self._compiled: dict[tuple[Function, str], Callable[..., Any]] = {}
         self._built: list[Any] = []
         self._tables: dict[str, tuple[Any, str]] = {}
@@ -89,7 +91,7 @@ class Library:
     def key(self, function: Function, kinds: str) -> str:
         """Content hash of a function with everything that it reaches."""
         whole = hashlib.sha256(_toolchain())
-        whole.update(f"{self.tree.digest(function)} {self.layouts.digest} {kinds}".encode())
+        whole.update(f"{self.tree.digest(function)} {self.layouts.digest} {kinds} {self.one_thread}".encode())
         return whole.hexdigest()
 
     def is_cached(self, function: Function, kinds: str) -> bool:
@@ -109,7 +111,7 @@ class Library:
             NativeBuildError: it cannot be compiled; names the author's file and line.
         """
         if (function, kinds) not in self._compiled:
-            with own_code_generator():
+            with own_code_generator(self.one_thread):
                 self._compiled[function, kinds] = self._quick_function(function, kinds) or _made(
                     self.key(function, kinds), objectcode.function, lambda: self._build(function, kinds).entry_point
                 )
@@ -121,7 +123,7 @@ class Library:
         They are compiled together, into one entry of the cache, and follow C's calling convention.
         """
         key = self._table_key(functions, kinds)
-        with own_code_generator():
+        with own_code_generator(self.one_thread):
             if key not in self._tables:
                 self._tables[key] = self._quick_table(functions, kinds, key) or (
                     _made(key, objectcode.library, lambda: self._build_table(functions, kinds, key)),
@@ -133,7 +135,7 @@ class Library:
     def is_quick(self, functions: Sequence[Function], kinds: str) -> bool:
         """Whether `compiler` compiles a table of these functions."""
         if self.quick and not cache.has(_quick(self._table_key(functions, kinds))):
-            with own_code_generator() as generator:
+            with own_code_generator(self.one_thread) as generator:
                 self.quick = self._emit(
                     generator.create_library("fits").create_ir_module("fits"), functions, kinds, "fits"
                 )
@@ -213,7 +215,7 @@ class Library:
 
     def assembly(self, function: Function, kinds: str) -> str:
         """The machine code of a function as text; the function is compiled again."""
-        with own_code_generator():
+        with own_code_generator(self.one_thread):
             made = self._compiled_quickly([function], kinds, f"text{next(_texts)}")
             return str((made or self._build(function, kinds).library).get_asm_str())
 

@@ -157,7 +157,7 @@ class Player:
         Raises:
             ModelError: the machine would take more memory than it may.
         """
-        self.machine = Machine(self.scheme, self._shape(), self.plan.execution)
+        self.machine = Machine(self.scheme, self._shape(), self.plan.execution, one_thread=True)
         state = Cells(self.machine, self.sizes)
         self.account = Account(self.sizes)
         self.account.begin(self.machine, state)

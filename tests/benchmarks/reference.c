@@ -27,6 +27,39 @@ typedef uint64_t u64;
 #define BIT(nr) (1ull << (nr))
 
 /* -- atomics ----------------------------------------------------------------------------------- */
+#ifdef ONE_THREAD /* plain accesses, for a memory that one thread uses (see framework/machine/codegen.py) */
+#undef READ_ONCE
+#undef WRITE_ONCE
+#define READ_ONCE(x) (x)
+#define WRITE_ONCE(x, value) ((x) = (value))
+#define atomic_add(value, p) ((void)(*(p) += (value)))
+#define atomic_sub(value, p) ((void)(*(p) -= (value)))
+#define atomic_add_return(value, p) (*(p) += (value))
+#define atomic_sub_return(value, p) (*(p) -= (value))
+#define atomic_inc_and_test(p) (++*(p) == 0)
+#define atomic_add_negative(value, p) ((*(p) += (value)) < 0)
+#define set_bit(nr, p) ((void)(*(p) |= BIT(nr)))
+#define clear_bit(nr, p) ((void)(*(p) &= ~BIT(nr)))
+#define test_bit(nr, p) ((*(p) >> (nr)) & 1)
+
+HOT bool test_and_set_bit(int nr, u64 *word)
+{
+	u64 old = *word;
+
+	*word = old | BIT(nr);
+	return old >> nr & 1;
+}
+
+HOT bool test_and_clear_bit(int nr, u64 *word)
+{
+	u64 old = *word;
+
+	*word = old & ~BIT(nr);
+	return old >> nr & 1;
+}
+
+#define test_and_set_bit_lock(nr, p) test_and_set_bit(nr, p)
+#else
 #define atomic_add(value, p) ((void)__atomic_fetch_add(p, value, __ATOMIC_RELAXED))
 #define atomic_sub(value, p) ((void)__atomic_fetch_sub(p, value, __ATOMIC_RELAXED))
 #define atomic_add_return(value, p) __atomic_add_fetch(p, value, __ATOMIC_SEQ_CST)
@@ -39,6 +72,7 @@ typedef uint64_t u64;
 #define test_and_set_bit(nr, p) (!!(__atomic_fetch_or(p, BIT(nr), __ATOMIC_SEQ_CST) & BIT(nr)))
 #define test_and_clear_bit(nr, p) (!!(__atomic_fetch_and(p, ~BIT(nr), __ATOMIC_SEQ_CST) & BIT(nr)))
 #define test_and_set_bit_lock(nr, p) (!!(__atomic_fetch_or(p, BIT(nr), __ATOMIC_ACQUIRE) & BIT(nr)))
+#endif
 
 HOT void bit_spin_lock(int nr, u64 *word)
 {
@@ -49,7 +83,11 @@ HOT void bit_spin_lock(int nr, u64 *word)
 
 HOT void bit_spin_unlock(int nr, u64 *word)
 {
+#ifdef ONE_THREAD
+	*word &= ~BIT(nr);
+#else
 	__atomic_store_n(word, *word & ~BIT(nr), __ATOMIC_RELEASE);
+#endif
 }
 
 /* -- pages and folios -------------------------------------------------------------------------- */
@@ -779,6 +817,20 @@ HOT s64 next_ptes(u64 *pte, u64 value, s64 limit)
 	return nr;
 }
 
+#ifdef ONE_THREAD
+HOT void wrprotect(u64 *entry)
+{
+	*entry &= ~(u64)PTE_WRITE;
+}
+
+HOT u64 get_and_clear(u64 *entry)
+{
+	u64 old = *entry;
+
+	*entry = 0;
+	return old;
+}
+#else
 HOT void wrprotect(u64 *entry)
 {
 	u64 old = READ_ONCE(*entry);
@@ -792,6 +844,7 @@ HOT u64 get_and_clear(u64 *entry)
 {
 	return __atomic_exchange_n(entry, 0, __ATOMIC_SEQ_CST);
 }
+#endif
 
 /* -- zap --------------------------------------------------------------------------------------- */
 HOT void folio_put_refs(struct machine m, u64 pfn, s64 nr)

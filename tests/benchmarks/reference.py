@@ -1,4 +1,4 @@
-"""The C reference: builds reference.c for a scheme and runs its entry points on an engine's memory.
+"""The C references: builds reference.c or replay.c for a scheme, and runs their entry points on an engine's memory.
 
 Offsets, sizes and constants reach C through a header that is generated here from `Engine.layouts` and from the
 engine's modules, so nothing is typed twice and a changed layout cannot go unnoticed.
@@ -25,9 +25,12 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.machine import primitives
 from foliolab.framework.machine.layout import CTYPES, Field, Layouts, Struct
+from foliolab.framework.replay import cells, owners, spaces
+from foliolab.framework.trace import events
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
 
 SOURCE: Final = Path(__file__).with_name("reference.c")
+REPLAY: Final = Path(__file__).with_name("replay.c")
 SCHEMES: Final = {m.POLICY.name: m.POLICY.with_parameters() for m in (page_mapcount, mm_id, no_page_mapcount)}
 """The schemes that reference.c has, with the parameters that it has them for."""
 
@@ -68,7 +71,7 @@ def header(scheme: Scheme) -> str:
     """The text of layout.h: the scheme's structs, the initial values of its fields, the engine's constants."""
     layouts = layouts_of(scheme)
     name = scheme.policy.name.upper().replace("-", "_")
-    lines = [f"#define SCHEME_{name}", *_constants(_MODULES)]
+    lines = [f"#define SCHEME_{name}", *_constants(_MODULES), *_constants_of_replay()]
     for struct in layouts:
         if struct.name != "pte":
             lines += _struct(struct)
@@ -83,6 +86,21 @@ def _constants(modules: tuple[ModuleType, ...]) -> list[str]:
             if public and type(value) is int and found.setdefault(name, value) != value:
                 raise ValueError(f"two modules disagree on {name}: {found[name]} and {value}")
     return [f"#define {name} {value}{'ll' if value >= 1 << 31 else ''}" for name, value in found.items()]
+
+
+def _constants_of_replay() -> Iterator[str]:
+    """The constants of the replay, under the prefixes that replay.c names."""
+    modules: dict[str, ModuleType] = {"C": cells, "O": owners, "EV": events}
+    for prefix, module in modules.items():
+        for name, value in vars(module).items():
+            if name.isupper() and type(value) is int:
+                yield f"#define {prefix}_{name} {value}{'ll' if value >= 1 << 31 else ''}"
+    yield from _constants((spaces,))
+    yield f"#define NR_KERNEL {len(cells.KERNEL)}"
+    yield f"#define NR_POLICY {len(cells.POLICY)}"
+    yield f"#define NR_KINDS {cells.ENDS[1]}"
+    yield f"#define NR_HOW {cells.ENDS[2]}"
+    yield f"#define NR_LENGTHS {cells.LENGTHS[2]}"
 
 
 def _c_type(field: Field) -> str:
@@ -129,16 +147,18 @@ class Reference:
     Args:
         scheme: one of SCHEMES.
         options: of the compiler.
+        source: the text to build.
 
     Raises:
         RuntimeError: no compiler, or it refuses the text.
     """
 
-    def __init__(self, scheme: Scheme, options: tuple[str, ...] = PLAIN) -> None:
+    def __init__(self, scheme: Scheme, options: tuple[str, ...] = PLAIN, source: Path = SOURCE) -> None:
         if reason := missing():
             raise RuntimeError(reason)
         self.scheme = scheme
         self.options = options
+        self.source = source
         with tempfile.TemporaryDirectory(prefix="foliolab-reference-") as folder:
             self._library = ctypes.CDLL(self._compile(Path(folder), "-shared", "-fPIC", "-o", "reference.so"))
 
@@ -150,7 +170,7 @@ class Reference:
 
     def _compile(self, folder: Path, *how: str) -> str:
         (folder / "layout.h").write_text(header(self.scheme))
-        command = [str(compiler()), *_LANGUAGE, *self.options, f"-I{folder}", *how, str(SOURCE)]
+        command = [str(compiler()), *_LANGUAGE, *self.options, f"-I{folder}", *how, str(self.source)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode or done.stderr:
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
@@ -158,7 +178,7 @@ class Reference:
 
     def kernel(self, engine: Engine, entry: Callable[..., Any]) -> Kernel:
         """The C form of an entry point on an engine's memory, called like `Engine.entry_point`'s."""
-        kinds = entrypoints.ENTRY_POINTS[entry]
+        kinds = entrypoints.ENTRY_POINTS.get(entry, "mmiii")  # else it is the replay's loop
         run = self._library[entry.__name__]
         run.restype = ctypes.c_int64
         run.argtypes = [ctypes.c_void_p if k == "m" else ctypes.c_int64 for k in kinds]

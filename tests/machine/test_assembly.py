@@ -17,6 +17,7 @@ from foliolab.framework.engine.entrypoints import ENTRY_POINTS, zap_range
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import engine_layouts
 from foliolab.framework.machine.ref import Ref
+from foliolab.framework.replay.loop import replay_chunk
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
 
 lowering = pytest.importorskip("foliolab.framework.machine.lowering", reason="numba is missing")
@@ -94,6 +95,23 @@ def test_zap_clears_ptes_by_xchg_and_counts_nothing_itself() -> None:
     assert re.search(r"\bxchgq\b", text)
     # references are dropped by a value (is it zero?), so an xadd is right there, and it is never in a loop over pages
     assert len(re.findall(r"lock\s+cmpxchg", text)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", [BASE, MM_ID, NO_MC], ids=lambda s: s.name)
+def test_code_for_one_thread_locks_nothing(scheme: Any) -> None:
+    """Neither a locked instruction nor an exchange with memory; giving up a spin is counted on nobody's way."""
+    texts = [policy_library(scheme, True).assembly(entry, calls.KINDS) for entry in calls.ENTRIES]
+    engine = engine_library(engine_layouts(scheme), replay_chunk, one_thread=True)
+    for text in (*texts, engine.assembly(replay_chunk, "mmiii")):
+        assert [line for line in re.findall(r"lock\s.*|xchg\w*\s.*\(.*", text) if "incq" not in line] == []
+
+
+def test_one_kind_of_code_has_one_library() -> None:
+    """However it is asked for: two would define the same symbols."""
+    assert policy_library(BASE) is policy_library(BASE, False) is not policy_library(BASE, True)
+    layouts = engine_layouts(BASE)
+    assert engine_library(layouts, None) is engine_library(layouts, None, True, one_thread=False)
 
 
 def test_counted_and_compiled_agree() -> None:

@@ -62,31 +62,41 @@ def chooser(ctype: str) -> tuple[Any, list[str]]:
 
 
 @cache
-def compiled(ctype: str) -> Any:
+def compiled(ctype: str, one_thread: bool) -> Any:
     function, _ = chooser(ctype)
-    return native.Library(CallTree([function], p.PRIMITIVES, {}, {}), LAYOUTS).get(function, "miiii")
+    tree = CallTree([function], p.PRIMITIVES, {}, {})
+    return native.Library(tree, LAYOUTS, one_thread=one_thread).get(function, "miiii")
 
 
-def both(name: str, op: str, two: tuple[Memory, Memory], bit: int, x: int, y: int) -> tuple[int, int]:
+class Two(tuple[Memory, Memory]):
+    """A memory for each form; `one_thread`: the native form is for one thread alone."""
+
+    one_thread = False
+
+
+def both(name: str, op: str, two: Two, bit: int, x: int, y: int) -> tuple[int, int]:
     """The interpreted and the native answer."""
     function, ops = chooser(name)
     number = ops.index(op)
-    return function(two[0], number, bit, x, y), compiled(name)(two[1].addr, number, bit, x, y)
+    run = compiled(name, two.one_thread)
+    return function(two[0], number, bit, x, y), run(two[1].addr, number, bit, x, y)
 
 
-def same_bytes(two: tuple[Memory, Memory]) -> bool:
+def same_bytes(two: Two) -> bool:
     return bytes(two[0].buffer) == bytes(two[1].buffer)
 
 
-def start_with(two: tuple[Memory, Memory], name: str, value: int) -> None:
+def start_with(two: Two, name: str, value: int) -> None:
     for memory in two:
         memory.buffer[:] = 0xA5
         getattr(memory.at("pte", 0), f"v_{name}").write("start", value)
 
 
-@pytest.fixture(scope="module")
-def two() -> tuple[Memory, Memory]:
-    return Memory(allocate(256), LAYOUTS), Memory(allocate(256), LAYOUTS)
+@pytest.fixture(scope="module", params=[False, True], ids=["any-threads", "one-thread"])
+def two(request: pytest.FixtureRequest) -> Two:
+    made = Two((Memory(allocate(256), LAYOUTS), Memory(allocate(256), LAYOUTS)))
+    made.one_thread = request.param
+    return made
 
 
 def integers(bits: int, signed: bool) -> st.SearchStrategy[int]:
@@ -95,7 +105,7 @@ def integers(bits: int, signed: bool) -> st.SearchStrategy[int]:
 
 
 @pytest.mark.parametrize(("op", "name"), CASES, ids=[f"{op}-{c}" for op, c in CASES])
-def test_native_equals_interpreted(op: str, name: str, two: tuple[Memory, Memory]) -> None:
+def test_native_equals_interpreted(op: str, name: str, two: Two) -> None:
     ctype = CTYPES[name]
     values = integers(ctype.bits, ctype.signed)
 
@@ -117,7 +127,7 @@ def test_native_equals_interpreted(op: str, name: str, two: tuple[Memory, Memory
 
 @pytest.mark.parametrize("op", ["atomic_add", "atomic_fetch_add", "atomic_sub_return", "xchg", "WRITE_ONCE"])
 @pytest.mark.parametrize("name", CTYPES)
-def test_operands_wider_than_the_field_wrap_alike(op: str, name: str, two: tuple[Memory, Memory]) -> None:
+def test_operands_wider_than_the_field_wrap_alike(op: str, name: str, two: Two) -> None:
     for x in ((1 << 40) + 3, -(1 << 40) - 3, (1 << 63) - 1, -(1 << 63)):
         start_with(two, name, 7)
         interpreted, native_answer = both(name, op, two, 0, x, 0)
@@ -126,7 +136,7 @@ def test_operands_wider_than_the_field_wrap_alike(op: str, name: str, two: tuple
 
 
 @pytest.mark.parametrize("name", ["u8", "u16", "u32", "i8", "i16", "i32"])
-def test_cmpxchg_compares_at_the_fields_width(name: str, two: tuple[Memory, Memory]) -> None:
+def test_cmpxchg_compares_at_the_fields_width(name: str, two: Two) -> None:
     """C converts `old` to the field's type; all ones is found by -1."""
     ctype = CTYPES[name]
     start_with(two, name, -1 if ctype.signed else ctype.high)
