@@ -102,6 +102,10 @@ class NativeBuildError(PluginError):
     """A function cannot be turned into native code; the message names the author's file and line."""
 
 
+class CSourceError(PluginError):
+    """C text that cannot become a policy; the message names its file, line and construct."""
+
+
 class PolicyTextError(PluginError):
     """A policy's text has what no execution allows; the message names the author's file and line."""
 

@@ -66,7 +66,7 @@ def test_no_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("mine")
     with pytest.raises(UsageError, match="exists already"):
         starter.write("x", tmp_path / "x.py")
-    with pytest.raises(UsageError, match="not a Python file"):
+    with pytest.raises(UsageError, match="neither a Python file nor a C file"):
         starter.write("x", tmp_path / "x.txt")
     assert (tmp_path / "x.py").read_text() == "mine"
 

@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from foliolab.framework.verify.counterexample import Counterexample
     from foliolab.framework.verify.ledger import Ledger
 
-POLICIES: Final = "Policies as NAME, NAME:parameter=value or FILE.py::NAME"
+POLICIES: Final = "Policies as NAME, NAME:parameter=value, FILE.py::NAME, FILE.c or tree:PATH"
 LISTS: Final = "separated by commas; may be repeated"
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C; `main` turns it into 143 after SIGTERM and 129 after SIGHUP, as shells do."""
 
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="Load this Python file as a plugin; may be repeated."),
+    typer.Option(
+        "--plugin", metavar="FILE", help="Load this Python or C file, or tree:PATH, as a plugin; may be repeated."
+    ),
 ]
 Strict = Annotated[
     bool,
@@ -69,7 +71,7 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
         PluginError: a plugin failed, and `strict`.
     """
     for path in plugins or ():
-        if not os.path.exists(path):
+        if not os.path.exists(path) and not str(path).startswith("tree:"):
             raise UsageError(f"there is no plugin file {path}", "name an existing Python file after --plugin")
     from foliolab.framework.plugins import registry as room
 

@@ -25,17 +25,20 @@ def run(
     file: Annotated[
         bool, typer.Option("--file", help="Write only the policy's file NAME.py, for --plugin and the window.")
     ] = False,
+    c: Annotated[bool, typer.Option("--c", help="Write the policy's file in C, NAME.c.")] = False,
 ) -> None:
     """Create a package."""
     _refuse_taken(kind, name)
     from foliolab.framework.plugins import starter
     from foliolab.framework.plugins.starter import package
 
-    if file:
+    if file or c:
         if kind != "policy":
-            raise UsageError(f"--file is for policies, not for a {kind}", "leave out --file")
-        path = starter.write(name, (folder or Path()) / starter.file_name(name))
-        _common.put(f"written: {path}\nnext: foliolab check --plugin {shlex.quote(str(path))}\n")
+            option = "--c" if c else "--file"
+            raise UsageError(f"{option} is for policies, not for a {kind}", f"leave out {option}")
+        path = starter.write(name, (folder or Path()) / starter.file_name(name, ".c" if c else ".py"))
+        command = f"check {shlex.quote(str(path))}" if c else f"check --plugin {shlex.quote(str(path))}"
+        _common.put(f"written: {path}\nnext: foliolab {command}\n")
         return
     target = folder or Path(name)
     for path in package.write(kind, name, target):

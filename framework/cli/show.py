@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,11 +21,14 @@ LARGEST = 12
 def run(
     policy: Annotated[
         str,
-        typer.Argument(metavar="POLICY", help="As NAME, NAME:parameter=value,parameter=value or FILE.py::NAME."),
+        typer.Argument(metavar="POLICY", help="As NAME, NAME:parameter=value,…, FILE.py::NAME, FILE.c or tree:PATH."),
     ],
     order: Annotated[
         int, typer.Option("--order", metavar="N", help="Draw and count for folios of order N (4 is 64K).")
     ] = 4,
+    text: Annotated[
+        bool, typer.Option("--text", help="Print the text that runs instead: of a policy in C, its translation.")
+    ] = False,
     plugin: _common.Plugins = None,
     json: _common.Json = False,
 ) -> None:
@@ -32,6 +36,9 @@ def run(
     found = _common.registry(plugin)
     scheme = found.policy(policy, typed=True)
     _common.warn(found)
+    if text:
+        _common.put(_text(scheme))
+        return
     largest = min(scheme.policy.max_order, LARGEST)
     if not 1 <= order <= largest:
         raise UsageError(f"order {order} cannot be shown", f"choose 1 to {largest}; order 0 is a small folio")
@@ -46,6 +53,22 @@ def run(
         _common.print_json(report.data(parts, operations, verdicts))
     else:
         report.render(parts, operations, Plain(), verdicts)
+
+
+def _text(scheme: Scheme) -> str:
+    """The text of a policy.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    from foliolab.framework.csource.textmodule import translation_of
+    from foliolab.framework.plugins.declaration import module_of
+
+    module = module_of(scheme.policy)
+    try:
+        return translation_of(module) or Path(getattr(module, "__file__", None) or "").read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UsageError(f"the text of {scheme.name} cannot be read: {fault}", "name another policy") from fault
 
 
 def _peers(found: Registry) -> dict[Layout, Scheme]:

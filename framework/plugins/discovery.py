@@ -35,6 +35,11 @@ KEYWORD: Final = re.compile(r"(?P<kind>\w+)\.__init__\(\) got an unexpected keyw
 GONE: Final = {"module": "it is gone since version 2 of the policy contract: leave it out"}
 """Fields of declarations that earlier versions of the contract had, and what to do."""
 
+TREE = "tree:"
+"""The beginning of the name of a kernel tree."""
+C_SUFFIX = ".c"
+"""The suffix of a plugin file in C: one policy (docs/c-policies.md)."""
+
 SourceKind = Literal["entry", "file"]
 Phase = Literal["find", "import", "register", "hook", "check", "clash"]
 
@@ -85,6 +90,8 @@ class Source:
         """A text that changes with the plugin's code: a digest of a file. An installed package is imported once."""
         if self.kind == "entry":
             return f"{self.version} {self.roots}"
+        if is_tree(self.where):
+            return _stamp_of_tree(self.where)
         try:
             return sha256(Path(self.where).read_bytes()).hexdigest()
         except OSError:
@@ -126,9 +133,8 @@ def sources(files: Sequence[str | os.PathLike[str]] = ()) -> list[Source]:
     entries = [_entry(point) for point in metadata.entry_points(group=GROUP)]
     own = [s for s in entries if s.built_in]
     others = [s for s in entries if not s.built_in]
-    named = [Path(file).expanduser() for file in files]
-    explicit = {_real(path): source_of(path) for path in named}
-    others += [source_of(path, found=True) for path in _users() if _real(path) not in explicit]
+    explicit = {_identity(file): source_of(file) for file in files}
+    others += [source_of(path, found=True) for path in _users() if _identity(path) not in explicit]
     return [*own, *_selected(others), *explicit.values()]
 
 
@@ -151,8 +157,9 @@ def _users() -> list[Path]:
         return [folder]
 
 
-def _real(path: Path) -> str:
-    return os.path.realpath(path)
+def _identity(file: str | os.PathLike[str]) -> str:
+    """What two names of the same plugin have in common."""
+    return str(file) if is_tree(file) else os.path.realpath(Path(file).expanduser())
 
 
 def _selected(found: list[Source]) -> list[Source]:
@@ -186,10 +193,53 @@ def _entry(point: metadata.EntryPoint) -> Source:
     return Source("entry", point.name, f"{name} {version}".strip(), version, point.load, roots, top == "foliolab")
 
 
-def source_of(path: Path, found: bool = False) -> Source:
-    """The source of a plugin file; `found` in the user's plugin folder, where FolioLab loads what nobody has named."""
+def source_of(file: str | os.PathLike[str], found: bool = False) -> Source:
+    """The source of a plugin file, or of a kernel tree that is written as `tree:PATH`.
+
+    Args:
+        found: in the user's plugin folder, where FolioLab loads what nobody has named.
+
+    Raises:
+        UsageError: there is no such tree.
+    """
+    if is_tree(file):
+        return _tree(str(file))
+    path = Path(file).expanduser()
     where = os.path.abspath(path)
     return Source("file", path.stem, where, "", lambda: _load_file(where, found), (where,))
+
+
+def is_tree(file: str | os.PathLike[str]) -> bool:
+    """Whether the name of a plugin is that of a kernel tree."""
+    return str(file).startswith(TREE)
+
+
+def _tree(text: str) -> Source:
+    from foliolab.framework.csource.tree import Tree
+
+    tree = Tree.parse(text)
+
+    def load() -> object:
+        from foliolab.framework.csource import translation
+
+        return translation.module_of_tree(_module_name(tree.name, str(tree)), tree)
+
+    return Source("file", tree.name, str(tree), "", load, (tree.path,))
+
+
+def _stamp_of_tree(text: str) -> str:
+    from foliolab.framework.csource import translation
+    from foliolab.framework.csource.tree import Tree
+
+    try:
+        return sha256(translation.stamp_of_tree(Tree.parse(text)).encode()).hexdigest()
+    except FolioLabError:  # loading it says why
+        return ""
+
+
+def _module_name(stem: str, where: str) -> str:
+    """The name of a plugin's module. Files of the same name in different folders are different modules."""
+    return f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', stem)}_{sha256(where.encode()).hexdigest()[:8]}"
 
 
 class _FreshLoader(SourceFileLoader):
@@ -209,12 +259,15 @@ def _load_file(where: str, found: bool) -> ModuleType:
         raise Unusable("the plugin folder cannot be read: change its permissions, or set FOLIOLAB_CONFIG", phase="find")
     if not exists:
         raise Unusable("there is no such file", phase="find")
-    if not path.is_file() or path.suffix != ".py":
-        raise Unusable("this is not a Python file (*.py)", phase="find")
+    if not path.is_file() or path.suffix not in (".py", C_SUFFIX):
+        raise Unusable("this is not a Python file (*.py) or a C file (*.c)", phase="find")
     if found and (why := distrust(path)):
         raise Unusable(f"it is not loaded: {why}; correct that, or name the file with --plugin", phase="find")
-    # Files of the same name in different folders are different modules.
-    name = f"foliolab_file_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{sha256(where.encode()).hexdigest()[:8]}"
+    name = _module_name(path.stem, where)
+    if path.suffix == C_SUFFIX:
+        from foliolab.framework.csource import translation
+
+        return translation.module_of_file(name, path)
     spec = importlib.util.spec_from_file_location(name, where, loader=_FreshLoader(name, where))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -270,7 +323,8 @@ class Attempt:
         message = " ".join(text_of(message).split())
         if not location and self.source.kind == "file" and self.phase != "find":
             location = self.source.where
-        line = f"{location}: {message}" if location else message
+        named = message.startswith(self.source.where)  # an error of C text names its file and line itself
+        line = f"{location}: {message}" if location and not named else message
         return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(map(text_of, offers)))
 
 

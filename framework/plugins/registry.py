@@ -160,7 +160,7 @@ class Registry:
 
     def _check_offered(self, file: str, policy: str, may_load: bool) -> None:
         """Check that a plugin file offers a policy; load it if that was not done yet."""
-        source = source_of(Path(file).expanduser())
+        source = source_of(file)
         known = [plugin for plugin in self.plugins if plugin.source == source.where]
         if not known and not any(failure.source == source.where for failure in self.failures):
             if not may_load:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework import intake
+from foliolab.framework.csource.name import policy_name
+from foliolab.framework.csource.tree import PREFIX, Tree
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.layout import PMD_ORDER
 
@@ -28,18 +30,23 @@ def split(texts: Iterable[str]) -> list[str]:
 
 
 def file_and_policy(text: str) -> tuple[str, str]:
-    """The plugin file and the rest of a policy that is written as FILE.py::NAME; without a file, "" and the text.
+    """The plugin file and the rest of a policy written as FILE.py::NAME, FILE.c or tree:PATH; else "" and the text.
 
     Raises:
         UsageError: there is no such file, or no name behind it.
     """
+    if text.startswith(PREFIX):
+        tree = Tree.parse(text)
+        return str(tree), tree.name
     file, colons, name = text.rpartition("::")
-    if not colons:
+    if not colons and text.endswith(".c"):
+        file, name = text, policy_name(Path(text))
+    elif not colons:
         return "", text
-    if not file.endswith(".py") or not name:
-        raise UsageError(f"{text!r} is not a policy of a file", "write FILE.py::NAME")
+    if not file.endswith((".py", ".c")) or not name:
+        raise UsageError(f"{text!r} is not a policy of a file", "write FILE.py::NAME or FILE.c")
     if not Path(file).expanduser().is_file():
-        raise UsageError(f"{text}: there is no plugin file {file}", "name an existing Python file before ::")
+        raise UsageError(f"{text}: there is no plugin file {file}", "name an existing file")
     return file, name
 
 

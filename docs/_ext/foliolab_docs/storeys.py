@@ -41,6 +41,7 @@ STOREYS: Final[dict[str, dict[str, dict[str, str]]]] = {
             "trace": "the format of traces, and importers",
             "anatomy": "where fields lie, and what operations cost",
             "plugins": "finding, checking and listing what plugins offer",
+            "csource": "policies in C: the translation to a policy's text",
             "engine": "page tables, rmap, faults, fork, the truth",
             "isolation": "child processes: start, limits, whose fault",
             "contract": "what a plugin declares: policy, workload, pattern, readers, hooks",

@@ -13,6 +13,8 @@ from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import UsageError
 
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LANGUAGES: Final = (".py", ".c")
+"""The suffixes of a policy's file."""
 TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
@@ -34,15 +36,15 @@ def text(name: str, template: str = "policy.py") -> str:
 
 
 def write(name: str, path: Path) -> Path:
-    """Write the starting file of a policy.
+    """Write the starting file of a policy, in Python or in C.
 
     Raises:
-        UsageError: the name is not valid, the file exists, or its name does not end in .py.
+        UsageError: the name is not valid, the file exists, or its name ends neither in .py nor in .c.
         ResultFileError: the file cannot be written.
     """
-    policy = text(name)
-    if path.suffix != ".py":
-        raise UsageError(f"{path} is not a Python file", "choose a name that ends in .py")
+    if path.suffix not in LANGUAGES:
+        raise UsageError(f"{path} is neither a Python file nor a C file", "choose a name that ends in .py or .c")
+    policy = text(name, f"policy{path.suffix}")
     if path.exists():
         raise UsageError(f"{path} exists already", "open it, or choose another name")
     write_atomically(path, policy.encode())
@@ -54,6 +56,6 @@ def module_name(name: str) -> str:
     return name.replace("-", "_")
 
 
-def file_name(name: str) -> str:
-    """The default file name of a policy."""
-    return f"{module_name(name)}.py"
+def file_name(name: str, suffix: str = ".py") -> str:
+    """The default file name of a policy, in the language of a suffix."""
+    return f"{module_name(name)}{suffix}"

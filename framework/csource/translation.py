@@ -1,0 +1,66 @@
+"""Translations in the cache: C text is translated once for each version of the text and of the translator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache as remember
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+
+from foliolab.framework.csource import onefile
+from foliolab.framework.csource.textmodule import module_of
+from foliolab.framework.csource.tree import Tree
+from foliolab.framework.machine import cache
+
+
+def text_of_file(path: Path) -> str:
+    """The text of the policy that a C file is, translated now or before.
+
+    Raises:
+        CSourceError: the file has no translation, or libclang is missing.
+    """
+    return _kept(f"{path}\n{onefile.read(path)}", lambda: onefile.translated(path))
+
+
+def text_of_tree(tree: Tree) -> str:
+    """The text of the policy that a kernel tree has, translated now or before. Raises as `Tree.translated`."""
+    return _kept(stamp_of_tree(tree), tree.translated)
+
+
+def stamp_of_tree(tree: Tree) -> str:
+    """A text that changes with the files of a tree that are read."""
+    files = tree.files()
+    return f"{tree}\n{tree.configuration(files)}\n" + "".join(f"{name}\n{text}" for name, text in files.items())
+
+
+def _kept(what: str, translate: Callable[[], str]) -> str:
+    whole = sha256(_translator())
+    whole.update(what.encode())
+    key = whole.hexdigest()
+    kept = cache.read(key)
+    if kept is not None:
+        return kept.decode()
+    text = translate()
+    cache.write(key, text.encode())
+    return text
+
+
+def module_of_file(name: str, path: Path) -> ModuleType:
+    """The module of a C file's policy, under a name in `sys.modules`. Raises as `text_of_file`."""
+    return module_of(name, text_of_file(path), str(path))
+
+
+def module_of_tree(name: str, tree: Tree) -> ModuleType:
+    """The module of a tree's policy, under a name in `sys.modules`. Raises as `text_of_tree`."""
+    return module_of(name, text_of_tree(tree), str(Path(tree.path) / "mm" / "rmap.c"))
+
+
+@remember
+def _translator() -> bytes:
+    """What a translation depends on besides the C text: this folder."""
+    whole = sha256(b"foliolab C policy")
+    for file in sorted(Path(__file__).parent.rglob("*.[hp]*")):
+        if file.suffix in (".py", ".h"):
+            whole.update(file.read_bytes())
+    return whole.digest()

@@ -1,0 +1,244 @@
+"""A kernel tree as a policy, on a tree of our own text: what is extracted, assumed, configured, patched and refuted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("clang.cindex", reason="libclang is missing")
+
+from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.csource import kernel, translation
+from foliolab.framework.csource.slicing import SourceFile, extract
+from foliolab.framework.csource.tree import Tree
+from foliolab.framework.errors import CSourceError, PluginError, UsageError
+from foliolab.framework.plugins.registry import load
+from foliolab.framework.verify import attacks
+from foliolab.framework.verify.attack import Budget, Progress
+from foliolab.framework.verify.counterexample import Counterexample
+from foliolab.framework.verify.finding import Finding
+
+SOURCE = Path(__file__).with_name("tree")
+
+
+def scheme_of(text: str) -> Scheme:
+    return load().policy(text, typed=True)
+
+
+def copied(folder: Path) -> Path:
+    """The tree in a folder of its own."""
+    return shutil.copytree(SOURCE, folder / "linux")
+
+
+def changed(folder: Path, file: str, old: str, new: str) -> Path:
+    """The tree with one line changed."""
+    tree = copied(folder)
+    text = (tree / file).read_text()
+    assert text.count(old) == 1
+    (tree / file).write_text(text.replace(old, new))
+    return tree
+
+
+def findings(scheme: Scheme, attack: str, seconds: float = 4.0) -> list[Finding]:
+    (chosen,) = attacks.chosen([attack])
+    return chosen.run(scheme, Budget(seconds, 128 << 20), lambda news: None)
+
+
+def laws_broken(scheme: Scheme, law: str) -> dict[str, str]:
+    """The message of each law that random operations break, at most until the wanted one is broken."""
+    stop = threading.Event()
+    budget = Budget(30.0, 128 << 20, stop=stop)
+    found: list[Counterexample] = []
+
+    def tell(news: Progress | Finding) -> None:
+        if isinstance(news, Finding) and news.counterexample is not None:
+            found.append(news.counterexample)
+            if law in ("", news.counterexample.law):
+                stop.set()
+
+    (chosen,) = attacks.chosen(["random"])
+    found += [one.counterexample for one in chosen.run(scheme, budget, tell) if one.counterexample is not None]
+    return {one.law: one.message for one in found}
+
+
+# -- extracts ----------------------------------------------------------------------------------------
+def test_lines_of_an_extract_keep_their_numbers() -> None:
+    text = (SOURCE / "include/linux/mm.h").read_text()
+    taken = extract({"mm.h": text}, ["folio_mapcount", "absent"], frozenset({"atomic_read"}))
+    lines, before = taken.texts["mm.h"].split("\n"), text.split("\n")
+    assert taken.missing == {"absent"} and len(lines) == len(before)
+    assert all(line in ("", old) for line, old in zip(lines, before, strict=True))
+    assert "folio_large_mapcount" in taken.texts["mm.h"] and "unrelated" not in taken.texts["mm.h"]
+    assert "#ifdef CONFIG_MM_ID" in lines
+
+
+def test_definitions_are_found_behind_comments_strings_and_conditionals() -> None:
+    text = 'int a(void)\n{\n\treturn "}"[0]; /* } */\n}\n#define B(x) \\\n\t((x) + C)\nstruct d {\n\tint e; // }\n};\n'
+    found = {one.name: (one.first, one.last) for one in SourceFile(text).definitions}
+    assert found == {"a": (0, 3), "B": (4, 5), "d": (6, 8)}
+
+
+# -- the policy --------------------------------------------------------------------------------------
+def test_the_policy_is_that_of_the_tree() -> None:
+    scheme = scheme_of(f"tree:{SOURCE}:MM_ID=n")
+    assert scheme.name == "tree-no-mm-id" and scheme.policy.layout == "6.15"
+    assert scheme.capabilities == {"safe", "page-mapcount", "partial-mapping", "pmd"}
+    fields = {one.name: (one.ctype, one.page, one.offset, one.init) for one in scheme.fields if one.per == "folio"}
+    assert fields == {
+        "_large_mapcount": ("i32", 1, 16, -1),
+        "_nr_pages_mapped": ("i32", 1, 20, 0),
+        "_entire_mapcount": ("i32", 1, 24, -1),
+    }
+    remove = scheme.policy.hooks.remove_ptes.__code__
+    assert remove.co_filename == str(SOURCE / "mm/rmap.c")
+    assert "__folio_remove_rmap(" in (SOURCE / "mm/rmap.c").read_text().splitlines()[remove.co_firstlineno - 1]
+
+
+@pytest.mark.parametrize("attack", ["random", "symbolic", "structural"])
+def test_the_tree_holds(attack: str) -> None:
+    found = findings(scheme_of(f"tree:{SOURCE}:MM_ID=n"), attack, 5.0)
+    assert found and {one.verdict for one in found} == {"held"}
+
+
+def test_interleavings_of_the_tree_are_explored() -> None:
+    """The statistics of this simple tree lose a race between two PMDs; its answer is right in every interleaving."""
+    found = findings(scheme_of(f"tree:{SOURCE}:MM_ID=n"), "explored", 5.0)
+    assert [one.verdict for one in found if one.claim == "safe"] == ["held"]
+
+
+def test_a_configuration_has_its_fields_and_claims() -> None:
+    scheme = scheme_of(f"tree:{SOURCE}:MM_ID=y,NO_PAGE_MAPCOUNT=y")
+    assert {"_owner", "_owner_flags"} <= {one.name for one in scheme.fields}
+    assert scheme.capabilities == {"safe", "exact-for-two", "reuse", "pmd", "average-mapcount"}
+    assert scheme.name == "tree-mm-id-no-page-mapcount"
+
+
+def test_what_is_assumed_and_left_out_is_shown() -> None:
+    text = translation.text_of_tree(Tree.parse(f"tree:{SOURCE}:MM_ID=n"))
+    head = text.partition('"""')[0]
+    assert "folio_test_hugetlb is False" in head and "folio_needs_cow_for_dma is False" in head
+    assert re.search(r"rmap\.c:\d+: mlock_vma_folio does nothing that a policy has to do", head)
+    assert re.search(r"rmap\.c:\d+: the check is left out: .*anon_vma", head)  # there is no anon_vma in the model
+    assert "CONFIG_PAGE_MAPCOUNT" in head
+
+
+def test_a_side_that_the_model_cannot_reach_is_gone() -> None:
+    text = translation.text_of_tree(Tree.parse(f"tree:{SOURCE}:MM_ID=n"))
+    (body,) = re.findall(r"^def folio_mapcount\(.*\n((?:    .*\n)+)", text, re.MULTILINE)
+    assert [line.partition("#")[0].strip() for line in body.splitlines()] == ["return folio_large_mapcount(folio)"]
+
+
+PMD = "folio_account(folio, 1, vma)"
+
+
+# -- mutations -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("file", "old", "new", "law"),
+    [
+        ("mm/internal.h", "(&folio->_entire_mapcount, -1)", "(&folio->_entire_mapcount, 0)", ""),
+        ("mm/rmap.c", "nr = nr_pmdmapped - last;", "nr = nr_pmdmapped;", "statistics"),
+        ("include/linux/rmap.h", f"\t\t{PMD};\n\t\tbreak;\n\tdefault", "\t\tbreak;\n\n\tdefault", "mapcount"),
+        ("include/linux/mm.h", "\tif (mapcount <= 1)", "\tif (mapcount <= 2)", "safe"),
+    ],
+    ids=["initial value", "count", "account", "answer"],
+)
+def test_a_mutation_is_refuted(file: str, old: str, new: str, law: str, tmp_path: Path) -> None:
+    found = laws_broken(scheme_of(f"tree:{changed(tmp_path, file, old, new)}:MM_ID=n"), law)
+    assert found and (not law or law in found)
+
+
+def test_a_check_that_is_turned_round_is_refuted_at_its_line(tmp_path: Path) -> None:
+    tree = changed(tmp_path, "include/linux/rmap.h", "ON_ONCE(mapcount < -1);", "ON_ONCE(mapcount >= -1);")
+    lines = (tree / "include/linux/rmap.h").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "mapcount >= -1" in text)
+    found = laws_broken(scheme_of(f"tree:{tree}:MM_ID=y"), "checks")
+    assert f"{tree}/include/linux/rmap.h:{line} fires: VM_WARN_ON_ONCE(mapcount >= -1);" in found["checks"]
+
+
+# -- names, options, patches ---------------------------------------------------------------------------
+def test_options_come_from_the_config_or_by_name(tmp_path: Path) -> None:
+    tree = copied(tmp_path)
+    with pytest.raises(PluginError, match=r"no \.config, and no option says how") as fault:
+        scheme_of(f"tree:{tree}")
+    assert "MM_ID=y,NO_PAGE_MAPCOUNT=y" in str(fault.value)
+    (tree / ".config").write_text("CONFIG_MM_ID=y\n# CONFIG_NO_PAGE_MAPCOUNT is not set\nCONFIG_PAGE_MAPCOUNT=y\n")
+    assert "exact-for-two" in scheme_of(f"tree:{tree}").capabilities
+    (tree / ".config").write_text("CONFIG_MM_ID=y\nCONFIG_NO_PAGE_MAPCOUNT=y\n")
+    assert "average-mapcount" in scheme_of(f"tree:{tree}").capabilities
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("tree:/nowhere/at/all", "there is no folder"),
+        (f"tree:{SOURCE}:SMP=y", "SMP=y is no option"),
+        (f"tree:{SOURCE}:MM_ID=maybe", "MM_ID=maybe is no option"),
+        (f"tree:{SOURCE.parent}:MM_ID=y", "has no include/linux/mm_types.h"),
+    ],
+)
+def test_a_tree_that_is_none_is_refused(text: str, says: str) -> None:
+    with pytest.raises((UsageError, PluginError), match=re.escape(says)):
+        scheme_of(text)
+
+
+def test_another_struct_folio_is_refused(tmp_path: Path) -> None:
+    tree = changed(
+        tmp_path,
+        "include/linux/mm_types.h",
+        "\t\t\tatomic_t _pincount;\n",
+        "\t\t\tint _new[2];\n\t\t\tatomic_t _pincount;\n",
+    )
+    with pytest.raises(CSourceError, match="struct folio is none that FolioLab models"):
+        Tree.parse(f"tree:{tree}:MM_ID=n").translated()
+
+
+def test_a_tree_without_a_function_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    tree = changed(tmp_path, "mm/rmap.c", "void __folio_remove_rmap(", "void __folio_remove_rmap_old(")
+    with pytest.raises(CSourceError, match="the tree has no __folio_remove_rmap") as fault:
+        Tree.parse(f"tree:{tree}:MM_ID=n").translated()
+    assert "Linux 6.8 or later" in fault.value.hint
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
+def test_revisions_and_patches(tmp_path: Path) -> None:
+    tree = copied(tmp_path)
+    git = ["git", "-C", str(tree), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True)
+    file = tree / "include/linux/mm.h"
+    file.write_text(file.read_text().replace("\tif (mapcount <= 1)", "\tif (mapcount <= 2)"))
+    patch = tmp_path / "wrong.patch"
+    patch.write_bytes(subprocess.run([*git, "diff"], check=True, capture_output=True).stdout)
+    wrong, right = scheme_of(f"tree:{tree}:MM_ID=n"), scheme_of(f"tree:{tree}@v1:MM_ID=n")
+    assert right.name == "linux-v1-no-mm-id"
+    assert "refuted" in {one.verdict for one in findings(wrong, "random", 6.0) if one.claim == "safe"}
+    assert {one.verdict for one in findings(right, "random") if one.claim == "safe"} == {"held"}
+    shown = right.policy.hooks.maybe_mapped_shared.__code__.co_filename
+    assert "mapcount <= 1" in Path(shown).read_text()  # a copy in the cache, whose lines can be shown
+    patched = Tree.parse(f"tree:{tree}@v1:MM_ID=n,patch={patch}")
+    assert patched.name == "linux-v1-no-mm-id-wrong"
+    assert "mapcount <= 2" in patched.files()["include/linux/mm.h"]
+    with pytest.raises(CSourceError, match="does not apply"):
+        Tree.parse(f"tree:{tree}:MM_ID=n,patch={patch}").files()
+    with pytest.raises(CSourceError, match="git cannot show v9"):
+        Tree.parse(f"tree:{tree}@v9:MM_ID=n").files()
+
+
+def test_several_trees_stand_side_by_side(tmp_path: Path) -> None:
+    found = load().parse_policies([f"mm-id,tree:{SOURCE}:MM_ID=y,NO_PAGE_MAPCOUNT=y,tree:{SOURCE}:MM_ID=n"])
+    assert [one.name for one in found] == ["mm-id", "tree-mm-id-no-page-mapcount", "tree-no-mm-id"]
+
+
+def test_a_changed_tree_is_translated_anew(tmp_path: Path) -> None:
+    tree = copied(tmp_path)
+    first = translation.text_of_tree(Tree.parse(f"tree:{tree}:MM_ID=n"))
+    assert translation.text_of_tree(Tree.parse(f"tree:{tree}:MM_ID=n")) == first
+    file = tree / "include/linux/mm.h"
+    file.write_text(file.read_text().replace("\tif (mapcount <= 1)", "\tif (mapcount < 2)"))
+    assert translation.text_of_tree(Tree.parse(f"tree:{tree}:MM_ID=n")) != first
+    assert set(kernel.FILES) >= set(Tree.parse(f"tree:{tree}").files())
