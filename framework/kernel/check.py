@@ -23,6 +23,7 @@ from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.generate import Mix, all_scenarios, random_scenario, shrink
 from foliolab.framework.scenario.model import Model, unfit
 from foliolab.framework.scenario.record import UNCOUNTED, Record
+from foliolab.framework.scenario.situations import Situations
 from foliolab.framework.scenario.syntax import Scenario
 
 SHRINK_ATTEMPTS: Final = 150
@@ -112,6 +113,7 @@ class Agreement:
         disagreements: scenarios in which the two differ.
         hidden: page frame numbers were hidden (see `oracle`).
         uncounted: the number of large folios was not compared, because other programs change it.
+        situations: how many compared steps met each situation.
         complete: False if the check was interrupted.
     """
 
@@ -123,6 +125,7 @@ class Agreement:
     disagreements: list[Disagreement] = field(default_factory=list)
     hidden: bool = False
     uncounted: bool = False
+    situations: Situations = field(default_factory=Situations)
     complete: bool = False
 
     @property
@@ -142,6 +145,7 @@ class Agreement:
         for number, (ours, theirs) in enumerate(zip(model, kernel, strict=True)):
             if first is not None and number > first.number:
                 break
+            self.situations.add(ours.situations)
             for key in zip(ours.large, ours.outcomes, theirs.outcomes, strict=True):
                 self.tally[key] = self.tally.get(key, 0) + 1
             pages = sum(len(view.frames) for view in ours.views.values())

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.scenario.formatter import format_scenario
+from foliolab.framework.scenario.situations import KINDS, OPERATIONS, Situations
 from foliolab.framework.scenario.syntax import OUTCOMES, Scenario
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ def render(found: Agreement, policy: str, kernel: str, out: Plain, refuting: boo
     out.line(f"{policy} against {kernel}", "strong")
     _classes(found, out)
     _aspects(found, out)
+    render_situations(found.situations, out)
     for message in found.failed[:SHOWN]:
         out.item("✗", f"not run: {message}", style="bad")
     if len(found.failed) > SHOWN:
@@ -95,6 +99,21 @@ def _aspects(found: Agreement, out: Plain) -> None:
         out.line(f"  {UNCOUNTED}", "quiet")
 
 
+def render_situations(found: Situations, out: Plain) -> None:
+    """Print how many steps met each situation that was sought, and name those that none met."""
+    if found.sought is None:
+        return
+    width = max(map(len, KINDS)) + 2
+    out.line(f"  {'steps that met':<{width}}" + "".join(f"{name:>10}" for name in OPERATIONS), "quiet")
+    cells = [f"{count:,}" if can else "-" for count, can in zip(found.counts.tolist(), found.sought, strict=True)]
+    for row, kind in enumerate(KINDS):
+        numbers = cells[row * len(OPERATIONS) : (row + 1) * len(OPERATIONS)]
+        out.line(f"  {kind:<{width}}" + "".join(f"{number:>10}" for number in numbers))
+    if found.never:
+        sought = np.count_nonzero(found.sought)
+        out.item("!", f"never met, {len(found.never)} of {sought}: {'; '.join(found.never)}", style="doubtful")
+
+
 def _disagreement(one: Disagreement, out: Plain) -> None:
     out.line()
     out.item("✗", f"{one.shown.aspect}: {one.shown.what}", indent=0, style="bad")
@@ -143,6 +162,8 @@ def data(found: Agreement, policy: str, kernel: str) -> dict[str, Any]:
             for (large, model, theirs), number in sorted(found.tally.items())
         ],
         "compared": found.compared,
+        "situations": found.situations.by_name,
+        "never_met": found.situations.never,
         "disagreements": [
             {
                 "found": format_scenario(one.scenario),

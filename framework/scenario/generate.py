@@ -10,7 +10,9 @@ from itertools import product
 from typing import Final
 
 from foliolab.framework.engine import shrinking
+from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.layout import PMD_ORDER
+from foliolab.framework.scenario.episode import Episode
 from foliolab.framework.scenario.space import Refused, Space, check
 from foliolab.framework.scenario.syntax import Item, Pages, Region, Scenario, ScenarioStep
 
@@ -26,6 +28,10 @@ LEAVE: Final = 0.03
 """Probability that all processes but one exit, one after the other."""
 SHED: Final = 0.05
 """Probability that a process unmaps all of a folio but its first or last page."""
+EPISODES: Final = 0.2
+"""Probability of an episode (see `episode`), at each try of a step."""
+TABLES: Final = 0.2
+"""Probability that the memory reaches into one more page table than its folios."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,16 @@ class Mix:
     actions: frozenset[str] = frozenset({*WEIGHTS, "cold"}) - {"pageout"}
 
 
-class _Author:
-    """Writes one random scenario; `chance` decides everything."""
+class Author:
+    """Writes one random scenario; `chance` decides everything.
+
+    Args:
+        seed: of `chance`.
+        mix: the choices.
+
+    Attributes:
+        space: the address spaces after the steps that were taken.
+    """
 
     def __init__(self, seed: int, mix: Mix) -> None:
         self.chance = random.Random(seed)
@@ -58,33 +72,57 @@ class _Author:
             folios=folios,
             order=order,
             pmd=order == PMD_ORDER and self.chance.random() < 0.5,
-            room=self.chance.choice((0, 1 << order, folios << order)) if order else 4,
+            room=self.room(folios, order),
         )
+        self.references = 0
         start = ScenarioStep(process="A", action="read", pages=Pages("heap", 0, 0))
         self.scenario = Scenario(name=f"random-{seed}", regions=(self.region,), items=(start,))
         self.space = Space(self.scenario)
 
+    def room(self, folios: int, order: int) -> int:
+        """Unpopulated pages behind the folios; sometimes enough for a folio whose PTEs lie in two page tables."""
+        size, populated = 1 << order, folios << order
+        if not order:
+            return 4
+        if self.chance.random() < TABLES:
+            end = -(-(populated + size // 2) // PTRS_PER_PTE) * PTRS_PER_PTE
+            return end + size - populated
+        return self.chance.choice((0, size, populated, populated))
+
     def write(self) -> Scenario:
         steps: list[ScenarioStep] = []
         weights = {name: weight for name, weight in WEIGHTS.items() if name in self.mix.actions}
-        for number in range(self.chance.randint(self.mix.steps // 2, self.mix.steps)):
-            for _ in range(TRIES):
-                action = self.chance.choices([*weights], [*weights.values()])[0]
-                if wanted := [step for step in self.move(action, number) if self.take(step)]:
-                    steps += wanted
-                    break
+        wanted = self.chance.randint(self.mix.steps // 2, self.mix.steps)
+        tries = 0
+        while len(steps) < wanted and tries < TRIES:
+            tries += 1
+            if self.chance.random() < EPISODES:
+                moves: Iterable[ScenarioStep] = Episode(self).steps()
+            else:
+                moves = self.move(self.chance.choices([*weights], [*weights.values()])[0])
+            for step in moves:
+                if len(steps) < self.mix.steps and self.take(step):
+                    steps.append(step)
+                    tries = 0
         if "cold" in self.mix.actions and self.region.order:
             steps += [step for step in self.finale() if self.take(step)]
         return replace(self.scenario, items=tuple(steps))
 
-    def take(self, step: ScenarioStep) -> bool:
-        before = deepcopy(self.space)
+    def can(self, step: ScenarioStep) -> bool:
+        """Whether a step is among the actions of the mix, and possible now."""
+        if step.action not in self.mix.actions:
+            return False
         try:
-            self.space.apply(step)
+            deepcopy(self.space).apply(step)
         except Refused:
-            self.space = before
             return False
         return True
+
+    def take(self, step: ScenarioStep) -> bool:
+        """Do a step, if it can be done."""
+        if possible := self.can(step):
+            self.space.apply(step)
+        return possible
 
     def finale(self) -> list[ScenarioStep]:
         """MADV_COLD at the end, which shows the policy's answer; often when a single process is left."""
@@ -116,20 +154,20 @@ class _Author:
             steps.append(ScenarioStep(process=process, action="write", pages=Pages("heap", kept, kept)))
         return steps
 
-    def move(self, action: str, number: int) -> list[ScenarioStep]:
+    def move(self, action: str) -> Iterable[ScenarioStep]:
         """A step with that action, or several that belong together; they may be impossible."""
         chance = self.chance.random()
         if action == "exit" and chance < LEAVE / self.share("exit"):
             return self.leaving()
         if action == "munmap" and self.region.order and chance < SHED / self.share("munmap"):
             return self.shedding(self.chance.choice([*self.space.alive]))
-        step = self.step(action, number)
+        step = self.step(action)
         return [] if step is None else [step]
 
     def share(self, action: str) -> float:
         return WEIGHTS[action] / sum(weight for name, weight in WEIGHTS.items() if name in self.mix.actions)
 
-    def step(self, action: str, number: int) -> ScenarioStep | None:
+    def step(self, action: str) -> ScenarioStep | None:
         """A step with that action; it may be impossible. None if no such step can be made up."""
         made = ScenarioStep(process=self.chance.choice([*self.space.alive]), action=action)
         if action in ("exec", "exit"):
@@ -139,7 +177,7 @@ class _Author:
         if action in ("unpin", "close"):
             return self.let_go(made)
         if action in ("pin", "vmsplice"):
-            return replace(made, pages=self.pages(True), name=f"{action[0]}{number}")
+            return self.held(made, self.pages(True))
         pages = self.pages(action == "read")
         return replace(made, pages=pages, to=self.target(pages) if action == "mremap" else None)
 
@@ -149,6 +187,11 @@ class _Author:
             return None
         part = self.pages(False) if self.chance.random() < 0.15 else None
         return replace(made, name=NAMES[len(self.space.names)], pages=part)
+
+    def held(self, made: ScenarioStep, page: Pages) -> ScenarioStep:
+        """A pin of a page, or a reference by a pipe, under a new name."""
+        self.references += 1
+        return replace(made, pages=page, name=f"{made.action[0]}{self.references}")
 
     def let_go(self, made: ScenarioStep) -> ScenarioStep | None:
         """Undo one of the pins, or close one of the pipes."""
@@ -185,7 +228,7 @@ class _Author:
 
 def random_scenario(seed: int, mix: Mix | None = None) -> Scenario:
     """The scenario of a seed and a mix; the same ones give the same scenario."""
-    return _Author(seed, mix or Mix()).write()
+    return Author(seed, mix or Mix()).write()
 
 
 def all_scenarios(

@@ -17,6 +17,7 @@ from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.scenario.observe import WORDS, ModelView, view_of
 from foliolab.framework.scenario.record import Record, Verdict
+from foliolab.framework.scenario.situations import OPERATION_OF, met
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.swap import Swap, can_split
 from foliolab.framework.scenario.syntax import INITIAL_BYTE, Pages, Region, Scenario, ScenarioStep
@@ -122,13 +123,33 @@ class Model:
 
     def step(self, number: int, step: ScenarioStep) -> Record:
         self.operations = []
-        record = Record(step, self.operations)
+        record = Record(step, self.operations, situations=tuple(sorted(self._situations(step))))
         getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
         record.views = {name: self.view(mm) for name, mm in self.mms.items()}
         record.population = self.population()
         if self.verdicts:
             record.verdicts = tuple(self._verdicts())
         return record
+
+    def _situations(self, step: ScenarioStep) -> set[int]:
+        """What the operation of a step is about to meet, as indices of `situations.NAMES`."""
+        found: set[int] = set()
+        for operation, where in self._operands(step):
+            if where.start < where.stop:
+                found |= {*met(self.machine, operation, self.mms[step.process], where.start, where.stop - where.start)}
+        return found
+
+    def _operands(self, step: ScenarioStep) -> Iterator[tuple[str, slice]]:
+        """The operations on several PTEs that a step consists of, and their pages."""
+        operation = OPERATION_OF.get(step.action)
+        where = self.layout.range(step.pages) if step.pages else slice(0, self.layout.nr_pages)
+        if operation == "fork" and step.pages:
+            yield operation, slice(0, where.start)
+            yield operation, slice(where.stop, self.layout.nr_pages)
+        elif operation:
+            yield operation, where
+        if step.to:
+            yield "zap", self.layout.range(step.to)
 
     # -- actions
     def _at(self, step: ScenarioStep) -> tuple[int, int, int]:

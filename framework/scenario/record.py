@@ -80,6 +80,7 @@ class Record:
         causes: for each outcome, what else than ownership may have decided it (runs of the kernel only); "" if nothing
             is known.
         population: large anonymous folios in use afterwards; UNCOUNTED if other programs may have changed the count.
+        situations: indices of `situations.NAMES`: what its operation was about to meet (runs of the engine only).
         hidden: whether the kernel hides page frame numbers. Then frames are 0, counts are unknown, and the outcome of
             a write that took a fault is `faulted`, for reused or copied.
     """
@@ -93,6 +94,7 @@ class Record:
     verdicts: tuple[Verdict, ...] = ()
     causes: tuple[str, ...] = ()
     population: int = 0
+    situations: tuple[int, ...] = ()
     hidden: bool = False
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from foliolab.framework.plugins.selection import PAGE, size_text
 from foliolab.framework.scenario.formatter import format_scenario
 from foliolab.framework.scenario.parser import parse
+from foliolab.framework.scenario.situations import KINDS
 from foliolab.framework.scenario.syntax import ACTIONS, ANSWERS, SUBJECTS, Action, order_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "scenarios.md"
@@ -41,6 +42,10 @@ def test_the_table_of_subjects() -> None:
     assert table("Subjects") == [
         f"| `{name}{' N' * subject.number}` | {subject.doc} |" for name, subject in SUBJECTS.items()
     ]
+
+
+def test_the_table_of_situations() -> None:
+    assert table("Situations") == [f"| `{name}` | {kind.doc} |" for name, kind in KINDS.items()]
 
 
 def test_the_sizes_of_the_grammar() -> None:

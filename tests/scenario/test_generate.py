@@ -35,6 +35,12 @@ def test_a_mix_is_kept_to() -> None:
             assert 1 <= alive <= 2
 
 
+def test_a_scenario_has_no_more_steps_than_it_may() -> None:
+    mix = Mix(orders=(3,), steps=8, actions=Mix().actions - {"cold"})
+    lengths = [len(random_scenario(seed, mix).steps) for seed in range(200)]
+    assert max(lengths) == 8 and min(lengths) >= 4
+
+
 def test_random_scenarios_use_every_action_and_order() -> None:
     many = [random_scenario(seed) for seed in range(400)]
     assert {step.action for one in many for step in one.steps} == Mix().actions

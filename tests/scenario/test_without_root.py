@@ -55,7 +55,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def compared(scheme: Scheme, others: int, count: int = 3) -> check.Agreement:
     kernel: Any = Kernel(mm_id.POLICY.with_parameters(), others)
-    return check.check(kernel, scheme, check.random_scenarios(count, 7, MIX))
+    return check.check(kernel, scheme, check.random_scenarios(count, 4, MIX))
 
 
 def test_without_control_of_the_settings_the_number_of_folios_is_not_compared(

@@ -64,6 +64,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     Exit codes: 0 they agree; 1 they differ, or what was asked for was not checked; 3 nothing can be checked here.
     """
     from foliolab.framework.kernel import check, probe, running
+    from foliolab.framework.scenario import situations
     from foliolab.framework.scenario.generate import Mix
 
     found = _common.registry(plugin, strict)
@@ -90,6 +91,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
         else:
             result = check.check(session, scheme, what, progress=progress)
     _clear()
+    if not exhaustive and against is None:
+        result.situations.sought = situations.possible(mix.orders, mix.actions)
     _tell(result, scheme.name, kernel, against is not None, json, save)
     if result.failed or absent:
         raise _unchecked(result.failed, absent)

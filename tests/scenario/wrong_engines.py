@@ -1,0 +1,245 @@
+"""Wrong engines: operations on several PTEs that take the bits of the first one for those of all.
+
+Each is a function of the engine and what stands in for it. The first is what Linux 6.17 did (f822a9a81a31, mended by
+04d1c9d60c6e); the others are the same mistake elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Final
+from unittest.mock import patch
+
+import numpy as np
+
+from foliolab.framework.engine import engine, fault, fork, mm, rmap, zap
+from foliolab.framework.engine.entrypoints import ENTRY_POINTS
+from foliolab.framework.engine.folio import (
+    PageAnonExclusive,
+    SetPageAnonExclusive,
+    folio_nr_pages,
+    folio_ref_add,
+    folio_ref_sub_return,
+    folio_test_large,
+    page_head_pfn,
+)
+from foliolab.framework.engine.pagetable import (
+    PFN_SHIFT,
+    PTE_DIRTY,
+    PTE_PRESENT,
+    PTE_SWAP_EXCLUSIVE,
+    PTE_WRITE,
+    PTRS_PER_PTE,
+    get_and_clear,
+    next_ptes,
+    pmd_ref,
+    pte_ref,
+)
+from foliolab.framework.engine.policytree import LEAVES
+from foliolab.framework.engine.structs import PG_anon_exclusive
+from foliolab.framework.machine.calltree import CallTree
+from foliolab.framework.machine.layout import Layouts
+from foliolab.framework.machine.memory import Memory
+from foliolab.framework.machine.native import Library
+from foliolab.framework.machine.pointers import MM, Cpu, Page, Zone
+from foliolab.framework.machine.primitives import READ_ONCE, WRITE_ONCE, load, pfn_folio, pfn_to_page, store
+from foliolab.framework.scenario.swap import Swap
+
+
+def _batch(vm: Memory, who: MM, vpn: int, end: int, value: int) -> int:
+    """How many PTEs from `vpn` on are one batch: of one folio and one page table, whether or not they are writable."""
+    pfn = value >> PFN_SHIFT
+    head = page_head_pfn(vm, pfn)
+    limit = min(end - vpn, head + folio_nr_pages(pfn_folio(vm, head)) - pfn)
+    limit = min(limit, (vpn | (PTRS_PER_PTE - 1)) + 1 - vpn)
+    return next_ptes(vm, load(who.pgd), vpn, value, limit)
+
+
+def moves_first_writable(vm: Memory, zone: Zone, who: MM, start: int, to: int, nr: int) -> None:
+    """mremap: all PTEs of a batch are as writable as the first."""
+    i = 0
+    while i < nr:
+        if READ_ONCE(pmd_ref(vm, who, start + i)):
+            WRITE_ONCE(pmd_ref(vm, who, to + i), get_and_clear(pmd_ref(vm, who, start + i)))
+            i += PTRS_PER_PTE
+            continue
+        value = READ_ONCE(pte_ref(vm, who, start + i))
+        batch = 1
+        if value & PTE_PRESENT:
+            batch = _batch(vm, who, start + i, start + nr, value)
+        for j in range(batch):
+            get_and_clear(pte_ref(vm, who, start + i + j))
+            if value:
+                WRITE_ONCE(pte_ref(vm, who, to + i + j), value + (j << PFN_SHIFT))
+        i += batch
+
+
+def protects_first_exclusive(vm: Memory, who: MM, start: int, end: int) -> None:
+    """mprotect: a batch becomes writable if its first page is AnonExclusive."""
+    vpn = start
+    while vpn < end:
+        pmd = READ_ONCE(pmd_ref(vm, who, vpn))
+        entry = pmd_ref(vm, who, vpn) if pmd else pte_ref(vm, who, vpn)
+        value = READ_ONCE(entry)
+        nr = 1
+        if value & PTE_PRESENT:
+            if pmd == 0:
+                nr = _batch(vm, who, vpn, end, value)
+            if PageAnonExclusive(pfn_to_page(vm, value >> PFN_SHIFT)):
+                WRITE_ONCE(entry, value | PTE_WRITE)
+                for i in range(1, nr):
+                    WRITE_ONCE(pte_ref(vm, who, vpn + i), READ_ONCE(pte_ref(vm, who, vpn + i)) | PTE_WRITE)
+        vpn += PTRS_PER_PTE if pmd else nr
+
+
+def forks_first_writable(
+    vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, child: MM, vpn: int, end: int, value: int
+) -> int:
+    """fork: the parent's PTEs are write-protected only if the first one is writable."""
+    nr = _batch(vm, parent, vpn, end, value)
+    pfn = value >> PFN_SHIFT
+    folio = pfn_folio(vm, page_head_pfn(vm, pfn))
+    if value & PTE_WRITE or not folio_test_large(folio):
+        return fork._copy_present(vm, contents, cpu, zone, parent, child, vpn, vpn + nr, value)
+    folio_ref_add(folio, nr)
+    if not rmap.folio_try_dup_anon_rmap_ptes(vm, folio, pfn_to_page(vm, pfn), nr, parent, child, vpn):
+        folio_ref_sub_return(folio, nr)
+        return fork._copy_present(vm, contents, cpu, zone, parent, child, vpn, vpn + 1, value)
+    store(child.rss_anon, load(child.rss_anon) + nr)
+    for i in range(nr):
+        WRITE_ONCE(pte_ref(vm, child, vpn + i), value + (i << PFN_SHIFT))
+    return nr
+
+
+def first_exclusive(page: Page, nr_pages: int) -> bool:
+    """fork: whether one of a batch's pages may be pinned is asked of the first."""
+    return PageAnonExclusive(page)
+
+
+def forks_first_swap_entry(
+    vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, parent: MM, child: MM, start: int, end: int
+) -> int:
+    """fork: the parent's swap entries stop being exclusive only if the first of them is."""
+    first = 0
+    vpn = start
+    while vpn < end:
+        value = READ_ONCE(pte_ref(vm, parent, vpn))
+        if value & PTE_PRESENT or value == 0:
+            first = 0
+            if value:
+                nr = fork._copy_present(vm, contents, cpu, zone, parent, child, vpn, end, value)
+                if nr == 0:
+                    return fork.ENOMEM
+                vpn += nr
+            else:
+                vpn += 1
+            continue
+        if first == 0:
+            first = value
+        fork._copy_swap_entry(vm, parent, child, vpn, value)
+        if first & PTE_SWAP_EXCLUSIVE == 0:
+            WRITE_ONCE(pte_ref(vm, parent, vpn), value)
+        vpn += 1
+    return fork.OK
+
+
+def zaps_first_present(vm: Memory, cpu: Cpu, zone: Zone, who: MM, pgd: int, vpn: int, end: int, value: int) -> int:
+    """zap: if the first PTE maps a large folio, all do, up to the folio's end."""
+    pfn = value >> PFN_SHIFT
+    head = page_head_pfn(vm, pfn)
+    folio = pfn_folio(vm, head)
+    if not folio_test_large(folio):
+        return zap._zap_present(vm, cpu, zone, who, pgd, vpn, end, value)
+    nr = min(end - vpn, head + folio_nr_pages(folio) - pfn)
+    for i in range(nr):
+        get_and_clear(pte_ref(vm, who, vpn + i))
+    store(who.rss_anon, load(who.rss_anon) - nr)
+    rmap.folio_remove_rmap_ptes(vm, cpu, folio, pfn_to_page(vm, pfn), nr, who, vpn)
+    zap._tlb_remove(vm, cpu, zone, head, nr)
+    return nr
+
+
+def zaps_first_swapped(vm: Memory, cpu: Cpu, zone: Zone, who: MM, start: int, end: int) -> None:
+    """zap: entries of consecutive frames after a swap entry are swap entries, too."""
+    vpn = start
+    while vpn < end:
+        value = READ_ONCE(pte_ref(vm, who, vpn))
+        if value & PTE_PRESENT:
+            vpn += zap._zap_present(vm, cpu, zone, who, load(who.pgd), vpn, end, value)
+            continue
+        first = value >> PFN_SHIFT
+        nr = 0
+        while value and vpn < end and value >> PFN_SHIFT == first + nr:
+            store(pte_ref(vm, who, vpn), 0)
+            store(who.rss_swap, load(who.rss_swap) - 1)
+            zap.free_swap_entry(vm, cpu, zone, first + nr)
+            vpn += 1
+            nr += 1
+            if vpn < end:
+                value = READ_ONCE(pte_ref(vm, who, vpn))
+        if nr == 0:
+            vpn += 1
+
+
+def reuses_first(vm: Memory, contents: Memory, cpu: Cpu, zone: Zone, who: MM, vpn: int, value: int) -> int:
+    """Write fault: if the page can be reused, so can all pages of the batch that it begins."""
+    outcome = fault._wp_fault(vm, contents, cpu, zone, who, vpn, value)
+    pfn = value >> PFN_SHIFT
+    if outcome == fault.REUSED and folio_test_large(pfn_folio(vm, page_head_pfn(vm, pfn))):
+        end = (vpn | (PTRS_PER_PTE - 1)) + 1
+        nr = _batch(vm, who, vpn, end, READ_ONCE(pte_ref(vm, who, vpn)))
+        for i in range(nr):
+            SetPageAnonExclusive(pfn_to_page(vm, pfn + i))
+            entry = pte_ref(vm, who, vpn + i)
+            WRITE_ONCE(entry, READ_ONCE(entry) | PTE_WRITE | PTE_DIRTY)
+    return outcome
+
+
+_make_small = Swap._make_small
+
+
+def pages_out_first_writable(self: Swap, who: int, pages: Any) -> None:
+    """pageout: the pages that a split leaves are all as writable as the first."""
+    writable = int(self.machine.ptes(who)[pages[0]]) & PTE_WRITE
+    _make_small(self, who, pages)
+    for vpn in pages.tolist() if writable else ():
+        self.machine.ptes(who)[vpn] |= np.uint64(PTE_WRITE)
+        self.machine.column("page", "flags")[self.machine.frame(who, vpn)] |= np.uint64(1 << PG_anon_exclusive)
+
+
+WRONG: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    "mremap: writable": (mm.move_ptes, moves_first_writable),
+    "mprotect: AnonExclusive": (mm.make_writable, protects_first_exclusive),
+    "fork: writable": (fork._copy_present, forks_first_writable),
+    "fork: AnonExclusive": (rmap._any_exclusive, first_exclusive),
+    "fork: exclusive swap": (fork.copy_ptes, forks_first_swap_entry),
+    "zap: present": (zap._zap_present, zaps_first_present),
+    "zap: swapped": (zap._zap_ptes, zaps_first_swapped),
+    "write: reuse": (fault._wp_fault, reuses_first),
+    "pageout: writable": (Swap._make_small, pages_out_first_writable),
+}
+"""What takes which bits of the first PTE for those of all: a function, and its substitute."""
+
+
+@cache
+def _library(name: str, layouts: Layouts) -> Library:
+    original, substitute = WRONG[name]
+    return Library(CallTree([*ENTRY_POINTS], LEAVES, {original: substitute}, {}), layouts)
+
+
+@contextmanager
+def wrong_engine(name: str) -> Iterator[None]:
+    """A wrong engine in the place of the native one, for what runs meanwhile."""
+    if name.startswith("pageout"):
+        with patch.object(Swap, "_make_small", pages_out_first_writable):
+            yield
+        return
+    usual = engine.engine_library
+
+    def library(layouts: Layouts, extra: Any, quick: bool = True) -> Any:
+        return _library(name, layouts) if extra is None else usual(layouts, extra, quick)
+
+    with patch.object(engine, "engine_library", library):
+        yield
