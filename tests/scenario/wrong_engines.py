@@ -238,8 +238,8 @@ def wrong_engine(name: str) -> Iterator[None]:
         return
     usual = engine.engine_library
 
-    def library(layouts: Layouts, extra: Any, quick: bool = True) -> Any:
-        return _library(name, layouts) if extra is None else usual(layouts, extra, quick)
+    def library(layouts: Layouts, extra: Any, *options: bool) -> Any:
+        return _library(name, layouts) if extra is None else usual(layouts, extra, *options)
 
     with patch.object(engine, "engine_library", library):
         yield
