@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework import host
+from foliolab.framework.errors import FolioLabError
 from foliolab.framework.plugins.registry import Registry
 
 if TYPE_CHECKING:
@@ -169,8 +170,8 @@ def _cache() -> Finding:
 
 
 def _compiler() -> Finding:
-    path = shutil.which("gcc")
-    detail = path or "no gcc; only FolioLab's own benchmarks against C need it"
+    path = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    detail = path or "none; scenarios on a real kernel and FolioLab's benchmarks against C need one"
     return _probed("C compiler", bool(path), detail, "Install it: apt-get install gcc libc6-dev.")
 
 
@@ -231,7 +232,20 @@ def _kernel(registry: Registry) -> list[Finding]:
     for one in found.values():
         if one.name in REMEDIES and (one.name != "Linux" or not one.available):
             findings.append(_probed(one.name, one.available, one.reason or "works", REMEDIES[one.name]))
-    return findings + ([_folio_sizes(sizes)] if sizes else [])
+    return [*findings, *([_folio_sizes(sizes)] if sizes else []), _guests()]
+
+
+def _guests() -> Finding:
+    """Whether kernels can be booted as guests."""
+    from foliolab.framework.kernel.guest.qemu import INSTALL, qemu
+    from foliolab.framework.kernel.images import store
+
+    try:
+        program, kernels = qemu().program, [image.name for image in store.images()]
+    except FolioLabError as fault:
+        return Finding("guests", "limited", fault.what, f"{INSTALL[0].upper()}{INSTALL[1:]}.")
+    have = f"{len(kernels)} kernels at hand" if kernels else "no kernel at hand"
+    return _probed("guests", bool(kernels), f"{program}; {have}", "Fetch a kernel: foliolab kernel get 6.12.")
 
 
 def _recording() -> list[Finding]:

@@ -136,14 +136,12 @@ def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
 
 
 def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
-    from foliolab.framework.kernel.running import DEFAULTS, Running
+    from foliolab.framework.kernel.running import Running
 
-    options = dict(DEFAULTS)
-    if header.mm_id is not None:
-        options["CONFIG_MM_ID"] = "y" if header.mm_id else "n"
-    if header.no_page_mapcount is not None:
-        on, off = ("CONFIG_NO_PAGE_MAPCOUNT", "CONFIG_PAGE_MAPCOUNT")[:: 1 if header.no_page_mapcount else -1]
-        options |= {on: "y", off: "n"}
+    options = None
+    if header.mm_id is not None and header.no_page_mapcount is not None:
+        counted = "CONFIG_NO_PAGE_MAPCOUNT" if header.no_page_mapcount else "CONFIG_PAGE_MAPCOUNT"
+        options = {"CONFIG_MM_ID": "y" if header.mm_id else "n", counted: "y"}
     kernel = Running(header.kernel, options)
     return frozenset(
         scheme.name

@@ -272,10 +272,7 @@ class _Run:
     def notes(self) -> list[str]:
         """The conditions and limits of the measurement, for the result."""
         kernel = running.read()
-        chosen = ", ".join(
-            f"{name}={kernel.options.get(name, 'n')}" for name in (*running.DEFAULTS, "CONFIG_NO_PAGE_MAPCOUNT")
-        )
-        notes = [kernel.note or f"{chosen} ({kernel.source})"]
+        notes = [kernel.note or f"{kernel.tracking} ({kernel.source})"]
         if self.witness == "count":
             notes.append("without PFNs: folio sizes and copies are from the kernel's counters of all processes")
         if not self.exclusive:

@@ -1,4 +1,4 @@
-"""The differential test: scenarios in the engine and on the running kernel, with every decision compared.
+"""The differential test: scenarios in the engine and on a kernel, with every decision compared.
 
 A difference makes later ones likely, since the states diverge. So a scenario is compared up to its first difference,
 which is then shrunk to the smallest scenario that has one of its kind.
@@ -6,18 +6,15 @@ which is then shrunk to the smallest scenario that has one of its kind.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import BeyondDeclared, KernelError
-from foliolab.framework.kernel import needs, oracle, settings
-from foliolab.framework.kernel.processes import Launcher
+from foliolab.framework.kernel.agent.channel import Gone
+from foliolab.framework.kernel.session import Session
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.difference import Difference, differences
 from foliolab.framework.scenario.generate import Mix, all_scenarios, random_scenario, shrink
@@ -29,53 +26,12 @@ from foliolab.framework.scenario.syntax import Scenario
 SHRINK_ATTEMPTS: Final = 150
 """The largest number of scenarios that are tried to shrink one."""
 SHRUNK: Final = 3
-"""The number of disagreements that are shrunk; the others are reported as they were found."""
+"""The number of disagreements that are shrunk, besides the first of each aspect; others are reported as found."""
+SHORT_STEPS: Final = 3
+"""The most steps of the sequences that are all tried, so that a difference is found in its shortest form."""
 HIDDEN_RUNS: Final = 4
 """How often in a row a scenario must differ, in the same way, if page frame numbers are hidden: then counters of the
 whole host are the witness."""
-
-
-class Session:
-    """Runs scenarios on the running kernel; a context manager that has the THP settings and the launcher.
-
-    Args:
-        cpus: numbers of the processors that a scenario's processes are spread over; None: one.
-        wait: seconds to wait for another run to end.
-
-    Attributes:
-        discarded: number of attempts that the kernel disturbed.
-
-    Raises:
-        KernelError: another run has the THP settings, or no process can be started.
-    """
-
-    def __init__(self, cpus: Sequence[int] | None = None, wait: float = 0.0) -> None:
-        self.cpus = list(cpus) if cpus else sorted(os.sched_getaffinity(0))[:1]
-        self.wait = wait
-        self.discarded = 0
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        try:
-            self.thp = None if needs.fixed() else self._stack.enter_context(settings.exclusive(self.wait))
-            self.launcher = self._stack.enter_context(Launcher())
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
-        self._stack.__exit__(kind, fault, at)
-
-    def run(self, scenario: Scenario) -> list[Record]:
-        """Run a scenario, and repeat it while the kernel disturbs it (see `oracle`).
-
-        Raises:
-            KernelError: the kernel refused a step, or disturbed every attempt.
-        """
-        records, discarded = oracle.run(scenario, self.launcher, self.thp, self.cpus)
-        self.discarded += discarded
-        return records
 
 
 @dataclass(frozen=True)
@@ -165,11 +121,28 @@ Progress = Callable[[Agreement], None]
 
 
 def first_difference(
-    session: Session, scheme: Scheme, scenario: Scenario, execution: Execution = "native"
+    session: Session,
+    scheme: Scheme,
+    scenario: Scenario,
+    execution: Execution = "native",
+    seen: list[Record] | None = None,
 ) -> tuple[list[Record], list[Record], Difference | None]:
-    """The records of a scenario in the engine and on the kernel, and the first difference between them."""
+    """The records of a scenario in the engine and on the kernel, and the first difference between them.
+
+    Args:
+        session: the kernel.
+        scheme: the policy.
+        scenario: the scenario.
+        execution: of the engine.
+        seen: the kernel's records, if it has run the scenario already.
+
+    Raises:
+        BeyondDeclared: the scenario is not for this policy.
+        Gone: the kernel does not answer any more.
+        KernelError: the kernel cannot run the scenario.
+    """
     model = list(Model(scenario, scheme, execution).run())
-    kernel = session.run(scenario)
+    kernel = session.run(scenario) if seen is None else seen
     first = next(differences(model, kernel), None)
     for _ in range(HIDDEN_RUNS - 1):
         if first is None or not any(record.hidden for record in kernel):
@@ -187,46 +160,80 @@ def first_difference(
 def check(
     session: Session, scheme: Scheme, scenarios: Iterable[Scenario], most: int = 0, progress: Progress | None = None
 ) -> Agreement:
-    """Compare a policy with the running kernel. Ctrl-C ends the check and keeps its results.
+    """Compare a policy with a kernel; as for `check_all`."""
+    (found,) = check_all(session, [scheme], scenarios, most, progress and (lambda all_found: progress(all_found[0])))
+    return found
+
+
+def check_all(
+    session: Session,
+    schemes: Sequence[Scheme],
+    scenarios: Iterable[Scenario],
+    most: int = 0,
+    progress: Callable[[Sequence[Agreement]], None] | None = None,
+    found: list[Agreement] | None = None,
+) -> list[Agreement]:
+    """Compare policies with a kernel, which runs each scenario once. Ctrl-C ends the check and keeps its results.
 
     Args:
         session: the kernel.
-        scheme: the policy.
+        schemes: the policies.
         scenarios: to run.
-        most: number of unexplained disagreements after which the check ends; 0: no limit.
+        most: number of unexplained disagreements after which a policy is compared no more; the check ends when none is
+            left. 0: no limit.
         progress: called after each scenario.
+        found: agreements to add to, one a policy; they keep what was found until an error.
+
+    Returns:
+        The agreement of each policy.
+
+    Raises:
+        Gone: the kernel does not answer any more.
     """
-    found = Agreement()
+    found = [Agreement() for _ in schemes] if found is None else found
     try:
         for scenario in scenarios:
-            _check_scenario(session, scheme, scenario, found)
-            found.discarded = session.discarded
+            open_ = [pair for pair in zip(schemes, found, strict=True) if not most or len(pair[1].unexplained) < most]
+            if not open_:
+                break
+            _check_scenario(session, open_, scenario)
+            for agreement in found:
+                agreement.discarded = session.discarded
             if progress:
                 progress(found)
-            if most and len(found.unexplained) >= most:
-                break
-        found.complete = True
+        for agreement in found:
+            agreement.complete = True
     except KeyboardInterrupt:
         pass
     return found
 
 
-def _check_scenario(session: Session, scheme: Scheme, scenario: Scenario, found: Agreement) -> None:
-    if unfit(scenario, scheme):
-        return
-    try:
-        model, kernel, first = first_difference(session, scheme, scenario)
-    except BeyondDeclared:
-        return  # it is not for this policy
-    except KernelError as fault:
-        found.failed.append(f"{scenario.name}: {fault.what}")
-        return
-    found.count(model, kernel, first)
-    if first is not None:
-        disagreement = Disagreement(scenario, first, scenario, first)
-        if not disagreement.explained and len(found.unexplained) < SHRUNK:
-            disagreement = _minimised(session, scheme, disagreement)
-        found.disagreements.append(disagreement)
+def _check_scenario(session: Session, pairs: Sequence[tuple[Scheme, Agreement]], scenario: Scenario) -> None:
+    fit = [(scheme, found) for scheme, found in pairs if not unfit(scenario, scheme)]
+    seen: list[Record] | None = None
+    for scheme, found in fit:
+        try:
+            if seen is None:
+                seen = session.run(scenario)
+            model, kernel, first = first_difference(session, scheme, scenario, seen=seen)
+        except BeyondDeclared:
+            continue  # it is not for this policy
+        except Gone:
+            raise
+        except KernelError as fault:
+            found.failed.append(f"{scenario.name}: {fault.what}")
+            continue
+        found.count(model, kernel, first)
+        if first is not None:
+            disagreement = Disagreement(scenario, first, scenario, first)
+            if not disagreement.explained and _worth_shrinking(found, first):
+                disagreement = _minimised(session, scheme, disagreement)
+            found.disagreements.append(disagreement)
+
+
+def _worth_shrinking(found: Agreement, first: Difference) -> bool:
+    known = {one.shown.aspect for one in found.unexplained}
+    return len(found.unexplained) < SHRUNK or first.aspect not in known
 
 
 def _minimised(session: Session, scheme: Scheme, found: Disagreement) -> Disagreement:
@@ -237,6 +244,8 @@ def _minimised(session: Session, scheme: Scheme, found: Disagreement) -> Disagre
         nonlocal best
         try:
             first = first_difference(session, scheme, scenario)[2]
+        except Gone:
+            raise
         except (KernelError, BeyondDeclared):
             return False
         if first is None or (first.aspect, first.large, bool(first.cause)) != kind:
@@ -273,12 +282,14 @@ def refute(
     three steps is found in its shortest form. Then come random scenarios, and the first that differs is shrunk.
     """
 
-    def candidates() -> Iterator[Scenario]:
-        for depth in (1, 2, 3):
-            yield from all_scenarios(depth, min(order for order in mix.orders if order))
-        yield from random_scenarios(count, seed, mix)
+    return check(session, scheme, shortest_first(count, seed, mix), 1, progress)
 
-    return check(session, scheme, candidates(), 1, progress)
+
+def shortest_first(count: int, seed: int, mix: Mix, steps: int = SHORT_STEPS) -> Iterator[Scenario]:
+    """All sequences of one to `steps` steps on a folio of the lowest order, then `count` random scenarios."""
+    for depth in range(1, steps + 1):
+        yield from all_scenarios(depth, min(order for order in mix.orders if order))
+    yield from random_scenarios(count, seed, mix)
 
 
 @dataclass

@@ -35,14 +35,23 @@ def read() -> dict[str, int]:
         KernelError: /proc/vmstat cannot be read, or has none of them.
     """
     try:
-        lines = VMSTAT.read_text().splitlines()
+        text = VMSTAT.read_text()
     except (OSError, UnicodeDecodeError) as fault:
         raise KernelError(
             f"{VMSTAT} cannot be read, so whether the kernel moves pages by itself is not known: {fault}",
             "check that /proc is mounted and readable",
         ) from fault
+    return parse(text)
+
+
+def parse(text: str) -> dict[str, int]:
+    """The counters in the text of /proc/vmstat.
+
+    Raises:
+        KernelError: it has none of them.
+    """
     found = {}
-    for line in lines:
+    for line in text.splitlines():
         name, _, value = line.partition(" ")
         if name in COUNTERS:
             with suppress(ValueError):

@@ -1,8 +1,11 @@
-"""A scenario on the running kernel: real processes, real folios, outcomes read from page frame numbers (PFNs).
+"""A scenario on a real kernel: real processes, real folios, outcomes read from page frame numbers (PFNs).
 
 A write that changes the PFN copied the page. A write that faulted and kept the PFN reused the page. A write without a
 fault changed nothing. A page that was absent before is a new page. A partial MADV_COLD splits a folio that the kernel
 takes for exclusive: a second witness of the shared bit. Source: docs/real-kernels.md, "How an outcome is known".
+
+An `Attempt` writes a scenario as one program of the agent, and reads the records of its steps from the answers. No
+step depends on the answer to an earlier one, so a scenario costs one round trip, be the kernel this one or a guest's.
 
 Why attempts are discarded. Migration, compaction, khugepaged and swapping also change PFNs, without any process asking
 for it, and that looks like a copy. So the counters of `guards` are read before and after; if one moved, or if a region
@@ -11,330 +14,440 @@ ATTEMPTS times. An outcome that the policy does not predict is never a reason to
 
 Without CAP_SYS_ADMIN all PFNs read as 0: they are hidden. The page faults of the first touches then show the folios'
 size. A copy and a reuse look equal (`FAULTED`), and the number of large folios on the host (`nr_anon`) is the witness,
-if the THP settings are the scenario's own. Otherwise the memory of any program, the agent's own included, may be in
-large folios, and the number says nothing. Also with settings of its own, a program may free large folios that it had
-before, or ask for some by madvise: if the number is not the same again when all processes of the scenario have ended,
-the attempt is discarded.
+if the THP settings are the scenario's own. Otherwise the memory of any program may be in large folios, and the number
+says nothing. Also with settings of its own, a program may free large folios that it had before, or ask for some by
+madvise: if the number is not the same again when all processes of the scenario have ended, the attempt is discarded.
 """
 
 from __future__ import annotations
 
-import os
+import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foliolab.framework.errors import KernelError
-from foliolab.framework.kernel import guards, pagemap, settings
-from foliolab.framework.kernel.processes import Launcher, Process, Tree
-from foliolab.framework.kernel.settings import Exclusive
+from foliolab.framework.kernel import guards, pagemap
+from foliolab.framework.kernel.agent.channel import ABSENT as NO_FILE
+from foliolab.framework.kernel.agent.channel import VIEW, Channel, Frame
+from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.model import default_byte
 from foliolab.framework.scenario.record import ABSENT, FAULTED, UNCOUNTED, Record, View
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, ScenarioStep
 
-PAGE: Final = pagemap.PAGE_SIZE
 ATTEMPTS: Final = 5
 SETTLED: Final = 0.2
 """Seconds until the last large folios of processes that have ended are freed."""
 IN_SWAP_CACHE: Final = "the small folio was in the swap cache, which holds a reference; readahead puts it there"
 IN_BATCH: Final = "the small folio was in a per-CPU LRU batch, which holds a reference"
+RUN: Final = np.dtype([("entry", "<u8"), ("nr", "<u4"), ("count", "<u4"), ("flags", "<u4"), ("reserved", "<u4")])
+"""`struct run` of agent.h."""
+UNLIMITED: Final = 1 << 30
 
 
 class Disturbed(Exception):
     """The kernel moved pages by itself, or did not give the requested folios: the attempt is discarded."""
 
 
-class KernelRun:
-    """One attempt to run a scenario on the running kernel; a context manager.
+@dataclass(frozen=True)
+class Conditions:
+    """What a scenario finds on the kernel that plays it.
+
+    Attributes:
+        cpus: numbers of the processors; process i runs on processor i modulo their count.
+        switches: for each folio size in KiB, the file that enables it; None leaves the settings as they are.
+        hidden: page frame numbers are hidden.
+    """
+
+    cpus: tuple[int, ...] = (0,)
+    switches: Mapping[int, str] | None = field(default_factory=dict)
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What /proc shows of one process, each array of shape (nr_pages,).
+
+    Attributes:
+        frames: PFN; ABSENT for pages that are not present, and for the zero page, which a read maps.
+        counts: kpagecount.
+        exclusive: bit 56.
+        flags: kpageflags, as far as the agent sends them.
+        swapped: whether the page is swapped out.
+    """
+
+    frames: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    exclusive: NDArray[np.int64]
+    flags: NDArray[np.uint64]
+    swapped: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, payload: bytes) -> tuple[int, Seen]:
+        """The number of a process, and what its VIEW frame says."""
+        runs = np.frombuffer(payload, RUN, offset=8)
+        number, nr = struct.unpack_from("<Q", payload)[0], runs["nr"].astype(np.int64)
+        entries, flags = np.repeat(runs["entry"], nr), np.repeat(runs["flags"], nr).astype(np.uint64)
+        pages = pagemap.PageMap(entries)
+        present = pages.present & ~pagemap.has(flags, "ZERO_PAGE")
+        within = np.arange(len(entries)) - np.repeat(np.cumsum(nr) - nr, nr)  # index in the run
+        frames = pages.pfn + np.where(pages.pfn > 0, within, 0)
+        return number, cls(
+            np.where(present, frames, ABSENT),
+            np.where(present, np.repeat(runs["count"], nr), 0).astype(np.int64),
+            (pages.exclusive & present).astype(np.int64),
+            np.where(present, flags, np.uint64(0)),
+            pages.swapped,
+        )
+
+    @property
+    def view(self) -> View:
+        return View(self.frames, self.counts, self.exclusive, np.zeros(len(self.frames), np.bool_))
+
+
+class Attempt:
+    """One attempt to play a scenario: its program, and the records from the answers.
 
     Args:
         scenario: checked for validity by the parser.
-        launcher: starts the processes.
-        thp: the THP settings, with the lock held; None leaves the settings as they are.
-        cpus: numbers of the processors that the processes are spread over.
+        conditions: of the kernel.
 
-    Raises:
-        KernelError: the kernel refused a system call.
-        Disturbed: a region did not get its folios.
+    Attributes:
+        records: of the steps, after `read`.
     """
 
-    def __init__(self, scenario: Scenario, launcher: Launcher, thp: Exclusive | None, cpus: Sequence[int]) -> None:
+    def __init__(self, scenario: Scenario, conditions: Conditions) -> None:
         self.scenario = scenario
+        self.conditions = conditions
         self.layout = Layout(scenario.regions)
-        self.before = guards.read()
-        self.splits = 0
-        size = 1 + sum(step.action == "fork" for step in scenario.steps)
-        self.tree = Tree(launcher, size, cpus)
-        self.processes = {scenario.first: self.tree.root}
-        self.references: dict[str, tuple[str, int]] = {}
-        """For each pin and pipe its process and its number in the agent."""
-        self.zero_pfn = -1
-        self.controlled = thp is not None
-        """Whether no other program gets large folios of its sizes, so that their number on the host says something."""
-        self.hidden = False
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
-        self.nr_anon_before = self._nr_anon()
-        try:
-            (self.base,) = self.tree.root.ask("reserve", self.layout.nr_pages * PAGE)
-            for region in scenario.regions:
-                self._populate(region, thp)
-        except BaseException:
-            self.tree.close()
-            raise
+        self.records: list[Record] = []
+        self._lines: list[str] = []
+        self._readers: list[Callable[[], None]] = []
+        self._frames: Iterator[Frame] = iter(())
+        self._numbers = {scenario.first: 0}
+        """The agent's number of each living process."""
+        self._held: dict[str, tuple[str, int]] = {}
+        """For each pin and pipe its process and its number in the agent."""
+        self._forks = 0
+        self._seen: dict[int, Seen] = {}
+        self._seen_before: dict[int, Seen] = {}
+        """The latest views, and those before, by the agent's number of the process."""
+        self._alive: dict[str, int] = {}
+        """The processes of the latest views."""
+        self._counters_before: dict[str, int] = {}
+        self._splits = 0
+        self._nr_anon_before = 0
+        self._population = 0
+        self._population_before = 0
+        self._compose()
 
-    def __enter__(self) -> KernelRun:
-        return self
+    @property
+    def program(self) -> str:
+        return "\n".join(self._lines)
 
-    def __exit__(self, *fault: object) -> None:
-        self.tree.close()
+    def read(self, frames: Sequence[Frame]) -> list[Record]:
+        """The records of the steps.
 
-    def _populate(self, region: Region, thp: Exclusive | None) -> None:
+        Args:
+            frames: the answers to the program.
+
+        Raises:
+            Disturbed: the kernel moved pages by itself meanwhile, or a region did not get its folios.
+            KernelError: the kernel lacks a file that is needed.
+        """
+        self._frames = iter(frames)
+        for reader in self._readers:
+            reader()
+        return self.records
+
+    # -- writing the program -----------------------------------------------------------------------
+    def _line(self, *words: object) -> None:
+        self._lines.append(" ".join(map(str, words)))
+
+    def _command(self, name: str, process: int, *numbers: int) -> None:
+        """A command whose answer has no bytes."""
+        self._line(name, process, *numbers)
+        self._readers.append(self._skip)
+
+    def _next(self) -> Frame:
+        return next(self._frames)
+
+    def _skip(self) -> None:
+        self._next()
+
+    def _compose(self) -> None:
+        steps = self.scenario.steps
+        processes = 1 + sum(step.action == "fork" for step in steps)
+        zero = self.conditions.hidden and any(step.action == "read" for step in steps)
+        self._counters(self._start_counting)
+        self._nr_anon(self._start_population)
+        self._line("start", processes, self.layout.nr_pages, self.conditions.cpus[0], int(zero))
+        for region in self.scenario.regions:
+            self._populate(region)
+        for number, step in enumerate(steps):
+            self._step(Record(step), default_byte(number) if step.value is None else step.value)
+        self._counters(self._check_counters)
+
+    def _populate(self, region: Region) -> None:
         start = self.layout.start[region.name]
-        addr, nbytes = self.base + start * PAGE, region.nr_pages * PAGE
-        root = self.tree.root
-        root.ask("map", addr, nbytes)
-        if thp is not None:
-            thp.only(region.size_kib)
-        split = int(region.order == 9 and not region.pmd)
+        for kib, path in (self.conditions.switches or {}).items():
+            self._line("put", path, "madvise" if kib == region.size_kib else "never")
+        self._command("map", 0, start, region.nr_pages)
+        split = int(region.order == PMD_ORDER and not region.pmd)
         huge = int(region.order > 0)
-        faults = root.ask("populate", addr, region.populated * PAGE, nbytes, huge, INITIAL_BYTE, split)
+        self._line("populate", 0, start, region.populated, region.nr_pages, huge, INITIAL_BYTE, split)
+        faults: list[int] = []
+        self._readers.append(lambda: faults.extend(self._next().payload))
+        self._look()
+        self._nr_anon(self._count_population)
         if region.populated:
-            pages = pagemap.pagemap(root.pagemap, addr, region.populated)
-            self.hidden = not pages.pfn.any()
-            if self.hidden:
-                if faults != [int(page % (1 << region.order) == 0) for page in range(region.populated)]:
-                    raise Disturbed(
-                        f"region {region.name}: {region.folios} folios were asked for, and the first touches took "
-                        f"{sum(faults)} page faults"
-                    )
-            elif wrong := pagemap.off_size(pages.pfn, region.order):
-                raise Disturbed(f"region {region.name}: {wrong[0]}")
+            self._readers.append(lambda: self._check_region(region, faults))
 
-    def run(self) -> Iterator[Record]:
-        """Execute the steps and yield the record of each.
+    def _step(self, record: Record, value: int) -> None:
+        step = record.step
+        self._readers.append(lambda: self.records.append(record))
+        getattr(self, f"_{step.action}")(record, step, value)
+        if step.action in ("cold", "pageout"):
+            self._counters(self._allow_splits)
+        self._look()
+        self._nr_anon(self._count_population)
+        self._readers.append(lambda: self._finish(record))
 
-        Raises:
-            KernelError: the kernel refused a step.
-            Disturbed: the kernel moved pages by itself meanwhile.
-        """
-        for number, step in enumerate(self.scenario.steps):
-            yield self.step(number, step)
-        self.check_guards()
+    def _look(self) -> None:
+        self._line("look")
+        alive = dict(self._numbers)
 
-    def check_guards(self) -> None:
-        """Check that the kernel moved nothing but what the scenario asked for.
+        def read() -> None:
+            self._alive = alive
+            self._seen_before = self._seen
+            self._seen = dict(Seen.of(self._next_view()) for _ in alive)
 
-        Raises:
-            Disturbed: it did.
-        """
-        own = {"thp_split_page": self.splits} if self.splits else {}
-        if any(step.action == "pageout" for step in self.scenario.steps):
-            own |= {"pswpout": 1 << 30, "pswpin": 1 << 30}
-        if moved := guards.moved(self.before, guards.read(), own):
-            raise Disturbed("; ".join(moved))
+        self._readers.append(read)
 
-    def step(self, number: int, step: ScenarioStep) -> Record:
-        """Execute one step, then read the views of all processes."""
-        record = Record(step)
-        getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
-        record.views = self.views()
-        record.hidden = self.hidden
-        if self.hidden:
-            record.population = self.population() if self.controlled else UNCOUNTED
-        return record
+    def _next_view(self) -> bytes:
+        frame = self._next()
+        assert frame.kind == VIEW, "the agent and this text belong to different versions"
+        return frame.payload
 
-    def _nr_anon(self) -> int:
-        """The number of large anonymous folios of the scenario's sizes on the whole host."""
-        return sum(settings.stats(kib).get("nr_anon", 0) for kib in self.sizes)
+    def _counters(self, use: Callable[[dict[str, int]], None]) -> None:
+        self._line("get", guards.VMSTAT)
+        self._readers.append(lambda: use(guards.parse(self._next().text)))
 
-    def population(self) -> int:
-        """The number of large folios that the scenario has, as far as no other program changed `nr_anon`."""
-        return self._nr_anon() - self.nr_anon_before
+    def _nr_anon(self, use: Callable[[int], None]) -> None:
+        """Read the number of large anonymous folios of the scenario's sizes on the whole host, if it is a witness."""
+        if not self.conditions.hidden:
+            return
+        for kib in self.sizes:
+            self._line("get", _nr_anon_file(kib))
+        self._readers.append(lambda: use(sum(self._number(kib) for kib in self.sizes)))
 
-    def check_others(self) -> None:
+    def check_others(self, channel: Channel) -> None:
         """Check, when all processes of the scenario have ended, that no other program changed what was counted.
 
         Raises:
             Disturbed: one did.
         """
         until = time.monotonic() + SETTLED
-        while self.hidden and self.controlled and (left := self.population()):
+        while self.conditions.hidden and self.conditions.switches is not None and self.sizes:
+            self._frames = iter(channel.play("\n".join(f"get {_nr_anon_file(kib)}" for kib in self.sizes)))
+            left = sum(self._number(kib) for kib in self.sizes) - self._nr_anon_before
+            if not left:
+                break
             if time.monotonic() > until:
                 raise Disturbed(f"other programs' large folios came or went (nr_anon {left:+})")
             time.sleep(SETTLED / 20)
 
-    # -- views of the processes --------------------------------------------------------------------
-    def views(self) -> dict[str, View]:
-        """What /proc shows of each process."""
-        seen = {name: self._frames(process) for name, process in self.processes.items()}
-        frames = [pages for pages, _ in seen.values()]
-        all_frames = np.concatenate(frames) if frames else np.zeros(0, np.int64)
-        counts = np.zeros_like(all_frames) if self.hidden else pagemap.kpagecount(all_frames)
-        parts = np.split(counts, np.cumsum([len(pages) for pages in frames])[:-1]) if frames else []
-        no_pmd = np.zeros(self.layout.nr_pages, np.bool_)
-        return {
-            name: View(pages, count, exclusive, no_pmd)
-            for (name, (pages, exclusive)), count in zip(seen.items(), parts, strict=True)
-        }
+    def _number(self, kib: int) -> int:
+        frame = self._next()
+        if frame.kind == NO_FILE:
+            raise KernelError(f"there are no counters for folios of {kib} KiB", "use Linux 6.12 or newer, or root")
+        return int(frame.text)
 
-    def _frames(self, process: Process) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """PFN and bit 56 of all pages; the zero page, which a read maps, counts as absent."""
-        pages = pagemap.pagemap(process.pagemap, self.base, self.layout.nr_pages)
-        present = pages.present
-        pfn = pages.pfn
-        if not self.hidden:
-            present &= pfn != self.zero_pfn
-        elif self.zero_pfn >= 0:
-            present &= ~pagemap.zero_pages(process.pagemap, self.base, self.layout.nr_pages)
-        return np.where(present, pfn, ABSENT), (pages.exclusive & present).astype(np.int64)
+    # -- reading -----------------------------------------------------------------------------------
+    def _start_counting(self, counters: dict[str, int]) -> None:
+        self._counters_before = counters
 
-    # -- the actions -------------------------------------------------------------------------------
-    def _range(self, step: ScenarioStep) -> tuple[Process, slice, int, int]:
-        """The process of a step, and its pages: as a slice of the layout, and as address and size in bytes."""
+    def _start_population(self, number: int) -> None:
+        self._nr_anon_before = number
+
+    def _count_population(self, number: int) -> None:
+        self._population_before = self._population
+        self._population = number - self._nr_anon_before
+
+    def _allow_splits(self, counters: dict[str, int]) -> None:
+        """Count all splits up to now as requested by the scenario."""
+        self._splits = counters.get("thp_split_page", 0) - self._counters_before.get("thp_split_page", 0)
+
+    def _check_counters(self, counters: dict[str, int]) -> None:
+        own = {"thp_split_page": self._splits} if self._splits else {}
+        if any(step.action == "pageout" for step in self.scenario.steps):
+            own |= {"pswpout": UNLIMITED, "pswpin": UNLIMITED}
+        if moved := guards.moved(self._counters_before, counters, own):
+            raise Disturbed("; ".join(moved))
+
+    def _check_region(self, region: Region, faults: Sequence[int]) -> None:
+        start = self.layout.start[region.name]
+        where = slice(start, start + region.populated)
+        seen = self._seen[0]
+        if self.conditions.hidden:
+            if faults != [int(page % (1 << region.order) == 0) for page in range(region.populated)]:
+                raise Disturbed(
+                    f"region {region.name}: {region.folios} folios were asked for, and the first touches took "
+                    f"{sum(faults)} page faults"
+                )
+        elif wrong := pagemap.off_size(seen.frames[where], region.order, seen.flags[where]):
+            raise Disturbed(f"region {region.name}: {wrong[0]}")
+
+    def _finish(self, record: Record) -> None:
+        """Complete a record once its step is over, and the views after it are known."""
+        step, hidden = record.step, self.conditions.hidden
+        record.views = {name: self._seen[number].view for name, number in self._alive.items()}
+        record.hidden = hidden
+        if hidden:
+            record.population = UNCOUNTED if self.conditions.switches is None else self._population
+        if step.action not in ("write", "pin", "cold", "pageout"):
+            return
         assert step.pages is not None
-        pages = self.layout.range(step.pages)
-        addr, nbytes = self.base + pages.start * PAGE, (pages.stop - pages.start) * PAGE
-        return self.processes[step.process], pages, addr, nbytes
+        number, pages = self._alive[step.process], self.layout.range(step.pages)
+        old, new = self._seen_before[number], self._seen[number]
+        if step.action == "cold":
+            fewer = self._population < self._population_before if hidden else _large(new, pages) < _large(old, pages)
+            record.answer = "split" if fewer else "kept"
+        elif step.action == "pageout":
+            record.answer = "out" if (new.swapped[pages] & (old.frames[pages] != ABSENT)).any() else "kept"
+        else:
+            self._judge(record, old.frames[pages], new.frames[pages])
+            if step.action == "write" and not hidden:
+                record.causes = _causes(old.frames[pages], old.flags[pages])
 
-    def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
-        hole = () if step.pages is None else self._range(step)[2:]
-        self.processes[step.name] = self.tree.fork(self.processes[step.process], *hole)
-
-    def _exec(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._forget_references(step.process)
-        self.tree.exec(self.processes[step.process])
-
-    def _exit(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self._forget_references(step.process)
-        self.tree.exit(self.processes.pop(step.process))
-
-    def _forget_references(self, process: str) -> None:
-        """Forget the pins and pipes of a process, which the agent itself releases."""
-        self.references = {name: held for name, held in self.references.items() if held[0] != process}
-
-    def _write(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, pages, addr, nbytes = self._range(step)
-        before, _ = self._frames(process)
-        record.causes = self._causes(before[pages])
-        faults = process.ask("write", addr, nbytes // PAGE, value, 1)
-        self._judge(record, before[pages], self._frames(process)[0][pages], faults)
-
-    def _judge(
-        self, record: Record, before: NDArray[np.int64], after: NDArray[np.int64], faults: Sequence[int]
-    ) -> None:
-        """Set the outcomes of a record from the PFNs before and after the stores, and from their page faults."""
-        reused = FAULTED if self.hidden else "reused"
-        same = [reused if fault else "unchanged" for fault in faults]
+    def _judge(self, record: Record, before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
+        """Set the outcomes of a record, which has "faulted" or "" for each page, from the PFNs before and after."""
+        reused = FAULTED if self.conditions.hidden else "reused"
+        same = [reused if faulted else "unchanged" for faulted in record.outcomes]
         record.outcomes = tuple(
             "new page" if old == ABSENT else same[i] if old == new else "copied"
             for i, (old, new) in enumerate(zip(before.tolist(), after.tolist(), strict=True))
         )
 
-    def _causes(self, frames: NDArray[np.int64]) -> tuple[str, ...]:
-        """For each page the cause, other than its owners, that may decide a write; empty if there is none."""
-        if self.hidden:
-            return ()
-        flags = pagemap.kpageflags(frames)
-        small = (frames != ABSENT) & ~pagemap.has(flags, "THP")
-        in_swap_cache, on_lru = pagemap.has(flags, "SWAPCACHE"), pagemap.has(flags, "LRU")
-        causes = np.where(in_swap_cache, IN_SWAP_CACHE, np.where(on_lru, "", IN_BATCH))
-        return tuple(np.where(small, causes, "").tolist())
+    # -- the actions -------------------------------------------------------------------------------
+    def _range(self, step: ScenarioStep) -> tuple[int, int, int]:
+        """The number of a step's process, its first page, and the number of its pages."""
+        assert step.pages is not None
+        pages = self.layout.range(step.pages)
+        return self._numbers[step.process], pages.start, pages.stop - pages.start
+
+    def _fork(self, record: Record, step: ScenarioStep, value: int) -> None:
+        self._forks += 1
+        number = self._forks
+        cpu = self.conditions.cpus[number % len(self.conditions.cpus)]
+        hole = (0, 0) if step.pages is None else self._range(step)[1:]
+        self._line("fork", self._numbers[step.process], number, cpu, *hole)
+        self._numbers[step.name] = number
+
+    def _exec(self, record: Record, step: ScenarioStep, value: int) -> None:
+        self._forget_references(step.process)
+        self._command("exec", self._numbers[step.process])
+
+    def _exit(self, record: Record, step: ScenarioStep, value: int) -> None:
+        self._forget_references(step.process)
+        self._command("exit", self._numbers.pop(step.process))
+
+    def _forget_references(self, process: str) -> None:
+        """Forget the pins and pipes of a process, which the agent itself releases."""
+        self._held = {name: held for name, held in self._held.items() if held[0] != process}
+
+    def _write(self, record: Record, step: ScenarioStep, value: int) -> None:
+        self._line("write", *self._range(step), value, 1)
+        self._readers.append(lambda: self._faults(record))
+
+    def _faults(self, record: Record) -> None:
+        record.outcomes = tuple(FAULTED if fault else "" for fault in self._next().payload)
 
     def _read(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, _, addr, nbytes = self._range(step)
-        if self.zero_pfn < 0:  # a read may map the zero page, so `_frames` must know its PFN from now on
-            (zero,) = process.ask("zero")
-            self.zero_pfn = int(pagemap.pagemap(process.pagemap, zero, 1).pfn[0])
-        record.answer = ", ".join(map(str, dict.fromkeys(process.ask("read", addr, nbytes // PAGE))))
+        self._line("read", *self._range(step))
+        self._readers.append(lambda: self._bytes(record))
+
+    def _bytes(self, record: Record) -> None:
+        record.answer = ", ".join(map(str, dict.fromkeys(self._next().payload)))
 
     def _munmap(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, _, addr, nbytes = self._range(step)
-        process.ask(step.action, addr, nbytes)
+        self._command(step.action, *self._range(step))
 
-    _dontneed = _mprotect = _munmap
+    _dontneed = _mprotect = _cold = _pageout = _munmap
 
     def _mremap(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, _, addr, nbytes = self._range(step)
         assert step.to is not None
-        process.ask("mremap", addr, nbytes, self.base + self.layout.range(step.to).start * PAGE)
+        self._command("mremap", *self._range(step), self.layout.range(step.to).start)
 
     def _pin(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, pages, addr, _ = self._range(step)
-        before, _ = self._frames(process)
-        faults = process.ask("pin", addr, self._new_reference(step))
-        self._judge(record, before[pages], self._frames(process)[0][pages], faults)
+        process, page, _ = self._range(step)
+        self._line("pin", process, page, self._new_reference(step))
+        self._readers.append(lambda: self._faults(record))
 
     def _vmsplice(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, _, addr, _ = self._range(step)
-        process.ask("vmsplice", addr, self._new_reference(step))
+        process, page, _ = self._range(step)
+        self._command("vmsplice", process, page, self._new_reference(step))
 
     def _new_reference(self, step: ScenarioStep) -> int:
-        number = 1 + max((number for _, number in self.references.values()), default=0)
-        self.references[step.name] = step.process, number
+        number = 1 + max((number for _, number in self._held.values()), default=0)
+        self._held[step.name] = step.process, number
         return number
 
     def _unpin(self, record: Record, step: ScenarioStep, value: int) -> None:
-        self.processes[step.process].ask("release", self.references.pop(step.name)[1])
+        self._command("release", self._numbers[step.process], self._held.pop(step.name)[1])
 
     _close = _unpin
 
     def _peek(self, record: Record, step: ScenarioStep, value: int) -> None:
-        (byte,) = self.processes[step.process].ask("peek", self.references[step.name][1])
-        record.answer = str(byte)
-
-    def _cold(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, pages, addr, nbytes = self._range(step)
-        large = self._large(process, pages)
-        process.ask("cold", addr, nbytes)
-        self._allow_splits()
-        record.answer = "split" if self._large(process, pages) < large else "kept"
-
-    def _allow_splits(self) -> None:
-        """Count all splits up to now as requested by the scenario, for `check_guards`."""
-        self.splits = guards.read().get("thp_split_page", 0) - self.before.get("thp_split_page", 0)
-
-    def _large(self, process: Process, pages: slice) -> int:
-        """The number of these pages that are in large folios; if PFNs are hidden, the number of large folios."""
-        if self.hidden:
-            return self.population()
-        flags = pagemap.kpageflags(self._frames(process)[0][pages])
-        return int(np.count_nonzero(pagemap.has(flags, "THP")))
-
-    def _pageout(self, record: Record, step: ScenarioStep, value: int) -> None:
-        process, pages, addr, nbytes = self._range(step)
-        before = self._frames(process)[0][pages] != ABSENT
-        process.ask("pageout", addr, nbytes)
-        self._allow_splits()
-        after = pagemap.pagemap(process.pagemap, self.base, self.layout.nr_pages)
-        record.answer = "out" if (after.swapped[pages] & before).any() else "kept"
+        self._line("peek", self._numbers[step.process], self._held[step.name][1])
+        self._readers.append(lambda: self._bytes(record))
 
 
-def run(
-    scenario: Scenario, launcher: Launcher, thp: Exclusive | None, cpus: Sequence[int] | None = None
-) -> tuple[list[Record], int]:
+def _nr_anon_file(kib: int) -> str:
+    """The file with the number of large anonymous folios of a size on the whole host."""
+    return f"/sys/kernel/mm/transparent_hugepage/hugepages-{kib}kB/stats/nr_anon"
+
+
+def _causes(frames: NDArray[np.int64], flags: NDArray[np.uint64]) -> tuple[str, ...]:
+    """For each page the cause, other than its owners, that may decide a write; empty if there is none."""
+    small = (frames != ABSENT) & ~pagemap.has(flags, "THP")
+    in_swap_cache, on_lru = pagemap.has(flags, "SWAPCACHE"), pagemap.has(flags, "LRU")
+    causes = np.where(in_swap_cache, IN_SWAP_CACHE, np.where(on_lru, "", IN_BATCH))
+    return tuple(np.where(small, causes, "").tolist())
+
+
+def _large(seen: Seen, pages: slice) -> int:
+    """The number of these pages that are in large folios."""
+    return int(np.count_nonzero(pagemap.has(seen.flags[pages], "THP")))
+
+
+def run(scenario: Scenario, channel: Channel, conditions: Conditions) -> tuple[list[Record], int]:
     """Run a scenario, and repeat it while the kernel disturbs it.
 
     Args:
-        scenario, launcher, thp: as for `KernelRun`.
-        cpus: as for `KernelRun`; None: the first processor that this process may use.
+        scenario: the scenario.
+        channel: to the agent on the kernel.
+        conditions: of the kernel.
 
     Returns:
         The records of its steps, and the number of discarded attempts.
 
     Raises:
+        Gone: the kernel does not answer any more.
         KernelError: the kernel refused a system call, or disturbed every attempt.
     """
-    cpus = cpus or sorted(os.sched_getaffinity(0))[:1]
     reason = ""
     for discarded in range(ATTEMPTS):
+        attempt = Attempt(scenario, conditions)
         try:
-            with KernelRun(scenario, launcher, thp, cpus) as attempt:
-                records = list(attempt.run())
-            attempt.check_others()
+            records = attempt.read(channel.play(attempt.program))
+            attempt.check_others(channel)
             return records, discarded
         except Disturbed as disturbed:
             reason = str(disturbed)

@@ -176,12 +176,13 @@ def folios(pfns: ArrayLike, flags: Words) -> Folios:
     return Folios(start, nr, pfn[start], ~has(flags, "COMPOUND_TAIL")[start])
 
 
-def off_size(pfns: ArrayLike, order: int) -> list[str]:
+def off_size(pfns: ArrayLike, order: int, flags: Words | None = None) -> list[str]:
     """Check that every page is in a naturally aligned folio of exactly one order; the violation, or an empty list.
 
     Args:
         pfns: of consecutive pages, from the first page of a folio on.
         order: the requested order.
+        flags: of the same pages; None: they are read.
 
     Raises:
         KernelError: kpageflags cannot be read.
@@ -189,7 +190,7 @@ def off_size(pfns: ArrayLike, order: int) -> list[str]:
     pfn = np.asarray(pfns, np.int64)
     if absent := int(np.count_nonzero(pfn <= 0)):
         return [f"{absent} of {len(pfn)} pages are not present"]
-    found = folios(pfn, kpageflags(pfn))
+    found = folios(pfn, kpageflags(pfn) if flags is None else flags)
     wrong = found.nr_pages != 1 << order
     if np.any(wrong):
         sizes, counts = np.unique(found.nr_pages[wrong], return_counts=True)

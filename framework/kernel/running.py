@@ -19,10 +19,9 @@ from foliolab.framework.plugins.registry import Registry
 
 PROC: Path = Path("/proc")
 BOOT: Path = Path("/boot")
-DEFAULTS: Final = MappingProxyType({"CONFIG_MM_ID": "y", "CONFIG_PAGE_MAPCOUNT": "y"})
-"""The assumed options of a kernel whose configuration cannot be read: the defaults of mm/Kconfig since 6.15."""
 TRACKING: Final = ("CONFIG_MM_ID", "CONFIG_PAGE_MAPCOUNT", "CONFIG_NO_PAGE_MAPCOUNT")
 
+GZIP: Final = b"\x1f\x8b"
 _SET: Final = re.compile(r"^(CONFIG_\w+)=(.*)$", re.MULTILINE)
 
 
@@ -32,12 +31,12 @@ class Running:
 
     Attributes:
         release: as `uname -r` prints it; empty if the host does not run Linux.
-        options: the options that its configuration sets, such as CONFIG_MM_ID: "y".
-        source: the file of the configuration; empty if none can be read and DEFAULTS are assumed.
+        options: the options that its configuration sets, such as CONFIG_MM_ID: "y"; None: unknown.
+        source: the file of the configuration; empty if none can be read.
     """
 
     release: str
-    options: Mapping[str, str]
+    options: Mapping[str, str] | None
     source: str = ""
 
     @property
@@ -48,22 +47,37 @@ class Running:
 
     @property
     def note(self) -> str:
-        """The assumption that was made if the configuration cannot be read; empty otherwise."""
-        if self.source or not self.release:
+        """That the configuration cannot be read; empty if it can."""
+        if self.options is not None:
             return ""
-        assumed = ", ".join(f"{name}={value}" for name, value in self.options.items())
-        return f"the configuration of {self.release} cannot be read; assumed: {assumed}"
+        return f"the configuration of {self.release} cannot be read, so its options are unknown"
+
+    def sets(self, option: str) -> bool | None:
+        """Whether the configuration says y for an option; None: unknown."""
+        return None if self.options is None else self.options.get(option) == "y"
+
+    @property
+    def tracking(self) -> str:
+        """The options of TRACKING, as the configuration says."""
+        if self.options is None:
+            return "configuration unknown"
+        return ", ".join(f"{name}={self.options[name]}" for name in TRACKING if name in self.options) or "no MM IDs"
 
     @property
     def described(self) -> str:
         """The release, and the options of TRACKING."""
-        options = (f"{name}={self.options[name]}" for name in TRACKING if name in self.options)
-        return f"Linux {self.release} ({', '.join(options) or 'no MM IDs'})"
+        return f"Linux {self.release} ({self.tracking})"
 
     def behaves_as(self, models: Models) -> bool:
-        """Whether this kernel is one that a policy models."""
+        """Whether this kernel is known to be one that a policy models."""
+        return self.may_behave_as(models) and (self.options is not None or not models.options)
+
+    def may_behave_as(self, models: Models) -> bool:
+        """Whether nothing that is known of this kernel says that a policy does not model it."""
         if self.version < models.since or (models.until is not None and self.version >= models.until):
             return False
+        if self.options is None:
+            return True
         wanted = (option.split("=", 1) for option in models.options)
         return all(self.options.get(name, "n") == value for name, value in wanted)
 
@@ -75,17 +89,25 @@ def read() -> Running:
         return Running("", {})
     release = platform.release()
     for path in (PROC / "config.gz", BOOT / f"config-{release}"):
-        options = _options(path)
+        options = options_of(path)
         if options is not None:
             return Running(release, MappingProxyType(options), str(path))
-    return Running(release, DEFAULTS)
+    return Running(release, None)
 
 
-def _options(path: Path) -> dict[str, str] | None:
+def options_of(path: Path) -> dict[str, str] | None:
+    """The options that a configuration file sets, compressed or not; None if it cannot be read or sets none."""
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):  # absent, unreadable, damaged
+        return parse_options(path.read_bytes())
+    except OSError:
+        return None
+
+
+def parse_options(data: bytes) -> dict[str, str] | None:
+    """The options that a configuration sets, as for `options_of`."""
+    try:
+        text = (gzip.decompress(data) if data.startswith(GZIP) else data).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):  # damaged
         return None
     return dict(_SET.findall(text)) or None
 

@@ -186,6 +186,16 @@ class Exclusive:
             self._save(switches())
             _write(path, mode)
 
+    def lent(self) -> dict[int, Path]:
+        """Allow others to change the settings while the lock is held; for each size in KiB, the file that enables it.
+
+        Raises:
+            KernelError: the original values cannot be read or saved.
+        """
+        known = switches()
+        self._save(known)
+        return known
+
     def _save(self, known: Mapping[int, Path]) -> None:
         """Write the state file before the first change."""
         if self._before is None:

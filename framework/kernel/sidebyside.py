@@ -10,7 +10,7 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import UsageError
 from foliolab.framework.kernel import needs, probe, running
-from foliolab.framework.kernel.check import Session
+from foliolab.framework.kernel.session import RunningKernel
 from foliolab.framework.plugins.registry import Registry
 from foliolab.framework.scenario.difference import differences
 from foliolab.framework.scenario.expectations import policies_of
@@ -35,7 +35,7 @@ def this_kernel(wait: float = 0.0) -> Iterator[Kernel]:
         KernelError: a capability of `needs.ALWAYS` is missing, or another run has the settings.
     """
     probe.require(*needs.ALWAYS)
-    with Session(wait=wait) as session:
+    with RunningKernel(wait=wait) as session:
 
         def run(scenario: Scenario) -> tuple[list[Record], int]:
             before = session.discarded

@@ -70,7 +70,7 @@ def test_a_kernel_that_no_policy_models(foliolab: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr(running, "matching", lambda registry: None)
     done = foliolab("kernel", "check")
     assert done.code == 3
-    assert "no policy models" in done.err and "--against" in done.err
+    assert "no policy is known to model" in done.err and "--identify" in done.err and "--against" in done.err
 
 
 def test_it_agrees(foliolab: Run, kernel: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import probe, running
-from foliolab.framework.kernel.check import Session
+from foliolab.framework.kernel.session import RunningKernel
 from foliolab.framework.plugins.registry import load
 
 NEEDED = ("root", "THP settings", "PFNs", "kpagecount", "kpageflags", "vmstat", "pidfd")
@@ -27,14 +27,14 @@ def matching() -> Scheme:
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
+def session() -> Iterator[RunningKernel]:
     """The running kernel, as root."""
     for name in ("Linux", *NEEDED):
         found = probe.capability(name)
         if not found.available:
             pytest.skip(f"{name}: {found.reason}")
     try:
-        held = Session(wait=PATIENCE)
+        held = RunningKernel(wait=PATIENCE)
         held.__enter__()
     except KernelError as fault:
         pytest.skip(fault.what)

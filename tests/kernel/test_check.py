@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import check, pagemap
-from foliolab.framework.kernel.check import Session
+from foliolab.framework.kernel.session import RunningKernel, Session
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.report import kernelcheck
 from foliolab.framework.scenario.generate import Mix
@@ -34,7 +35,7 @@ def test_two_processors_agree_on_large_folios(matching: Scheme) -> None:
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(allowed) < 2 or os.geteuid() != 0:
         pytest.skip("needs root and two processors")
-    with Session(allowed[:2], wait=240) as session:
+    with RunningKernel(allowed[:2], wait=240) as session:
         found = check.check(session, matching, check.random_scenarios(100, 5_000, Mix()))
     assert not [one for one in found.disagreements if one.difference.large]
 
@@ -108,8 +109,9 @@ HIDDEN = Mix(orders=(5, 7), actions=Mix().actions - {"read", "cold"})
 
 
 @pytest.fixture
-def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def hidden(session: RunningKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page frame numbers read as 0, as without CAP_SYS_ADMIN; the THP settings can be changed."""
+    session.conditions = replace(session.conditions, hidden=True)
     real = pagemap.PageMap.pfn.fget  # type: ignore[attr-defined]
     monkeypatch.setattr(pagemap.PageMap, "pfn", property(lambda self: real(self) * 0))
 
@@ -157,10 +159,10 @@ def test_programs_that_take_and_free_large_folios_are_no_fault_of_the_kernel(
 
 
 @pytest.mark.usefixtures("hidden")
-def test_folios_that_are_too_small_are_seen_without_frames(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert session.thp is not None
-    only = session.thp.only
-    monkeypatch.setattr(session.thp, "only", lambda kib: only(None))
+def test_folios_that_are_too_small_are_seen_without_frames(session: RunningKernel) -> None:
+    assert session.conditions.switches is not None
+    none = dict.fromkeys(session.conditions.switches, session.conditions.switches[16])  # enables none but 16 KiB
+    session.conditions = replace(session.conditions, switches=none)
     (scenario,) = check.random_scenarios(1, 1, Mix(orders=(5,)))
     with pytest.raises(KernelError, match=r"folios were asked for, and the first touches took"):
         session.run(scenario)

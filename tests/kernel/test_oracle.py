@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,9 @@ import pytest
 
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import guards, oracle, pagemap, settings
-from foliolab.framework.kernel.check import Session
-from foliolab.framework.kernel.oracle import Disturbed, KernelRun
-from foliolab.framework.kernel.processes import Launcher, Tree
+from foliolab.framework.kernel.agent.channel import Frame
+from foliolab.framework.kernel.oracle import Attempt, Disturbed, Seen
+from foliolab.framework.kernel.session import RunningKernel
 from foliolab.framework.scenario.parser import parse
 from foliolab.framework.scenario.record import Record
 from foliolab.framework.scenario.syntax import Scenario
@@ -39,12 +39,18 @@ def scenario(size: str = "64K", level: str = "pte") -> Scenario:
     return parse(CHILD_EXITS.format(size=size, level=level))
 
 
-def alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+def played(session: RunningKernel, made: Scenario) -> tuple[Attempt, Sequence[Frame]]:
+    """An attempt that was played, and its answers; not read yet."""
+    attempt = Attempt(made, session.conditions)
+    return attempt, session.channel.play(attempt.program)
+
+
+def views(frames: Sequence[Frame]) -> list[Seen]:
+    return [Seen.of(frame.payload)[1] for frame in frames if frame.kind == 3]
 
 
 @pytest.mark.parametrize(("size", "level"), [("4K", "pte"), ("16K", "pte"), ("64K", "pte"), ("2M", "pte")])
-def test_outcomes_of_a_fork_whose_child_exits(session: Session, size: str, level: str) -> None:
+def test_outcomes_of_a_fork_whose_child_exits(session: RunningKernel, size: str, level: str) -> None:
     records = session.run(scenario(size, level))
     outcomes = [record.text for record in records if record.outcomes]
     last = "reused"  # B has the only mapping of a small page; a large folio is mapped by A as well
@@ -53,57 +59,45 @@ def test_outcomes_of_a_fork_whose_child_exits(session: Session, size: str, level
     assert outcomes == ["copied", last, "reused", "unchanged", "new page"]
 
 
-def test_a_pmd_is_reused_as_a_whole(session: Session) -> None:
+def test_a_pmd_is_reused_as_a_whole(session: RunningKernel) -> None:
     text = "scenario whole\nregion heap: 1 x 2M pmd\nA: fork B\nB: exit\nA: write heap[5]\nA: write heap\n"
     assert [record.text for record in session.run(parse(text)) if record.outcomes] == ["reused", "unchanged"]
 
 
-def test_every_page_lies_in_a_folio_of_the_asked_size(session: Session) -> None:
+def test_every_page_lies_in_a_folio_of_the_asked_size(session: RunningKernel) -> None:
     for size, order in (("16K", 2), ("128K", 5), ("2M", 9)):
-        with KernelRun(scenario(size), session.launcher, session.thp, session.cpus) as run:
-            frames = run.views()["A"].frames[: 2 << order]
-            assert pagemap.off_size(frames, order) == []
-            assert np.unique(frames >> order).size == 2
+        populated = views(played(session, scenario(size))[1])[0]
+        frames = populated.frames[: 2 << order]
+        assert pagemap.off_size(frames, order, populated.flags[: 2 << order]) == []
+        assert np.unique(frames >> order).size == 2
 
 
-def test_a_region_without_its_folios_is_not_taken(session: Session) -> None:
-    class Refusing:
-        """Settings that never enable a size."""
-
-        def only(self, kib: int | None) -> None:
-            session.thp.only(None)  # type: ignore[union-attr]
-
-    with pytest.raises(Disturbed, match="heap"):
-        KernelRun(scenario(), session.launcher, Refusing(), session.cpus)  # type: ignore[arg-type]
+def test_a_region_without_its_folios_is_not_taken(session: RunningKernel) -> None:
+    assert session.conditions.switches is not None
+    refusing = dict.fromkeys(session.conditions.switches, session.conditions.switches[32])  # enables none but 32 KiB
+    attempt = Attempt(scenario(), replace(session.conditions, switches=refusing))
+    with pytest.raises(Disturbed, match=r"region heap: folios of 64 KiB were asked for"):
+        attempt.read(session.channel.play(attempt.program))
 
 
-def test_what_the_kernel_refuses_is_said(session: Session) -> None:
-    with Tree(session.launcher, 1, session.cpus) as tree, pytest.raises(KernelError, match=r"munmap.*Invalid argument"):
-        tree.root.ask("munmap", 3, 5)
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("start 1 16 0 0\nmunmap 0 0 -1", r"munmap: munmap: Invalid argument"),
+        ("start 1 16 0 0\nfly 0", r"fly: command: Function not implemented"),
+        ("start 1 16 0 0\nread 3 0 1", r"read: No such process"),
+        ("start 0 16 0 0", r"start: Invalid argument"),
+        ("put /proc/version 1", r"/proc/version: "),
+        ("start 1 16 0 0\nread 0 0 1", r"process 0 died in read"),  # nothing is mapped there
+    ],
+)
+def test_what_the_kernel_refuses_is_said(session: RunningKernel, program: str, says: str) -> None:
+    with pytest.raises(KernelError, match=f"the running kernel refused {says}"):
+        session.channel.play(program)
+    assert session.run(scenario())  # the agent goes on
 
 
-def test_a_process_that_dies_is_noticed(session: Session) -> None:
-    with Tree(session.launcher, 2, session.cpus) as tree:
-        child = tree.fork(tree.root)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait_gone()
-        tree.alive.remove(child)
-        assert not alive(child.pid) or Path(f"/proc/{child.pid}/stat").read_text().split()[2] in "ZX"
-        os.kill(tree.root.pid, signal.SIGKILL)
-        with pytest.raises(KernelError, match=r"died|takes no command"):
-            tree.root.ask("read", 0, 0)
-
-
-def test_nobody_is_left_behind(session: Session) -> None:
-    text = "scenario many\nregion heap: 1 x 64K\n" + "".join(f"A: fork {name}\n" for name in "BCDEFG")
-    with KernelRun(parse(text), session.launcher, session.thp, session.cpus) as run:
-        list(run.run())
-        pids = [process.pid for process in run.tree.alive]
-        assert len(pids) == 7 and all(map(alive, pids))
-    assert not any(map(alive, pids))
-
-
-def test_disturbances_are_repeated_and_then_given_up(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disturbances_are_repeated_and_then_given_up(session: RunningKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     left = [2]
 
     def disturbed(before: object, after: object, allowed: object = None) -> list[str]:
@@ -111,14 +105,14 @@ def test_disturbances_are_repeated_and_then_given_up(session: Session, monkeypat
         return ["pages migrated"] if left[0] >= 0 else []
 
     monkeypatch.setattr(guards, "moved", disturbed)
-    records, discarded = oracle.run(scenario(), session.launcher, session.thp)
+    records, discarded = oracle.run(scenario(), session.channel, session.conditions)
     assert discarded == 2 and records
     left[0] = 1000
     with pytest.raises(KernelError, match="pages migrated"):
-        oracle.run(scenario(), session.launcher, session.thp)
+        oracle.run(scenario(), session.channel, session.conditions)
 
 
-def test_contents_pins_pipes_and_exec(session: Session) -> None:
+def test_contents_pins_pipes_and_exec(session: RunningKernel) -> None:
     text = """scenario contents
 region heap: 1 x 64K pte, room 4
 A: vmsplice heap[0] as v
@@ -148,10 +142,18 @@ A: read heap[18]
     assert records[18].views["A"].present[18] and not records[18].views["A"].present[16]
 
 
-def test_hidden_frames_leave_faults_and_presence(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_after_exec_works_on(session: RunningKernel) -> None:
+    text = "scenario again\nregion heap: 1 x 64K\nA: fork B\nB: exec\nA: fork C\nC: write heap[0]\nA: write heap[1]\n"
+    records = session.run(parse(text))
+    assert [record.text for record in records if record.outcomes] == ["copied", "copied"]
+    assert not records[-1].views["B"].present.any()
+
+
+def test_hidden_frames_leave_faults_and_presence(session: RunningKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """All PFNs read as 0, as without CAP_SYS_ADMIN."""
     real = pagemap.PageMap.pfn.fget  # type: ignore[attr-defined]
     monkeypatch.setattr(pagemap.PageMap, "pfn", property(lambda self: real(self) * 0))
+    session.conditions = replace(session.conditions, hidden=True)
     for _ in range(4):  # other programs on the host may use folios of that size, too
         records: list[Record] = session.run(scenario("512K"))
         if [record.population for record in records][:2] == [2, 2]:
@@ -162,55 +164,64 @@ def test_hidden_frames_leave_faults_and_presence(session: Session, monkeypatch: 
     assert [record.population for record in records][:2] == [2, 2]
 
 
-def test_kill_9_leaves_no_process_and_settings_that_restore_puts_back(session: Session, tmp_path: Path) -> None:
+def processes(name: str = "foliolab-agent") -> set[int]:
+    """The PIDs of the agents' processes on this host."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(name.encode()):
+                found.add(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_nobody_is_left_behind(session: RunningKernel) -> None:
+    text = "scenario many\nregion heap: 1 x 64K\n" + "".join(f"A: fork {name}\n" for name in "BCDEFG")
+    assert len(session.run(parse(text))[-1].views) == 7
+    assert processes() == {session.agent.process.pid}
+
+
+def test_kill_9_leaves_no_process_and_settings_that_restore_puts_back(session: RunningKernel, tmp_path: Path) -> None:
     session.__exit__(None, None, None)  # release the lock
     before = {kib: settings.mode_of(path) for kib, path in settings.switches().items()}
     program = """
 import sys, time
-from foliolab.framework.kernel.check import Session
-from foliolab.framework.kernel.oracle import KernelRun
+from foliolab.framework.kernel.oracle import Attempt
+from foliolab.framework.kernel.session import RunningKernel
 from foliolab.framework.scenario.parser import load
-with Session(wait=60) as held:
-    run = KernelRun(load(sys.argv[1]), held.launcher, held.thp, held.cpus)
-    records = run.run(); next(records)
-    print(*[p.pid for p in run.tree.alive], held.launcher.process.pid, flush=True)
+with RunningKernel(wait=60) as held:
+    lines = Attempt(load(sys.argv[1]), held.conditions).program.splitlines()
+    held.channel.send("\\n".join([*lines[: lines.index("exit 1")], "get /proc/self/mem"]))
+    print(held.agent.process.pid, flush=True)
     time.sleep(600)
 """
     file = tmp_path / "some.scenario"
     file.write_text(CHILD_EXITS.format(size="32K", level="pte"))
     with subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        pids = [int(word) for word in process.stdout.readline().split()]
-        assert len(pids) == 3
-        assert settings.mode_of(settings.switches()[32]) == "madvise"
+        pid = int(process.stdout.readline())
+        assert pid in processes()
         process.kill()
         process.wait()
     end = time.monotonic() + 120
-    while any(map(alive, pids)) and time.monotonic() < end:
+    while processes() and time.monotonic() < end:
         time.sleep(0.02)
-    assert not any(map(alive, pids))
+    assert not processes()
     settings.restore()
     assert {kib: settings.mode_of(path) for kib, path in settings.switches().items()} == before
     session.__enter__()
 
 
-def test_a_launcher_that_is_gone_is_an_error(session: Session) -> None:
-    with Launcher() as launcher:
-        launcher.process.kill()
-        launcher.process.wait()
-        with pytest.raises(KernelError, match=r"does not answer|has ended"):
-            Tree(launcher, 1, session.cpus)
+def test_an_agent_that_is_gone_is_an_error(session: RunningKernel) -> None:
+    os.kill(session.agent.process.pid, 9)
+    with pytest.raises(KernelError, match=r"the running kernel has ended: the agent was"):
+        session.run(scenario())
 
 
-def test_without_linux_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(KernelError, match="not Linux but darwin"):
-        Launcher()
-
-
-def test_a_read_leaves_the_page_absent_and_a_copy_is_of_order_0(session: Session) -> None:
-    made = replace(scenario("64K"), name="again")
-    with KernelRun(made, session.launcher, session.thp, session.cpus) as run:
-        records = list(run.run())
-        flags = pagemap.kpageflags(records[1].views["A"].frames[:1])
-    assert not pagemap.has(flags, "THP").any()
+def test_a_read_leaves_the_page_absent_and_a_copy_is_of_order_0(session: RunningKernel) -> None:
+    attempt, frames = played(session, replace(scenario("64K"), name="again"))
+    attempt.read(frames)
+    after_write = views(frames)[3]  # after populating, then of A and B after the fork, then of A after its write
+    assert not pagemap.has(after_write.flags[:1], "THP").any()
+    assert pagemap.has(after_write.flags[1:16], "THP").all()

@@ -126,7 +126,7 @@ def test_from_boot_where_proc_has_none_or_a_damaged_one(machine: Path, damaged: 
     assert running.read().source == str(machine / "boot/config-6.15.3-test")
     running.read.cache_clear()
     (machine / "proc/config.gz").write_bytes(damaged)
-    assert running.read().options["CONFIG_HZ"] == "1000"
+    assert (running.read().options or {})["CONFIG_HZ"] == "1000"
 
 
 def test_damaged_in_the_middle(machine: Path) -> None:
@@ -136,12 +136,21 @@ def test_damaged_in_the_middle(machine: Path) -> None:
     assert running.read().source == ""
 
 
-def test_without_any_defaults_are_assumed_and_said(machine: Path, registry: Registry) -> None:
+def test_without_any_its_options_are_unknown(machine: Path, registry: Registry) -> None:
     kernel = running.read()
-    assert kernel.options == KEPT
-    assert kernel.note.startswith("the configuration of 6.15.3-test cannot be read; assumed: CONFIG_MM_ID=y")
-    found = running.matching(registry)
-    assert found is not None and found.name == "mm-id"
+    assert kernel.options is None and kernel.source == ""
+    assert kernel.note == "the configuration of 6.15.3-test cannot be read, so its options are unknown"
+    assert kernel.described == "Linux 6.15.3-test (configuration unknown)"
+    assert kernel.sets("CONFIG_MM_ID") is None
+    assert running.matching(registry) is None  # two policies may model it, and nothing says which
+
+
+def test_a_release_alone_is_enough_for_a_policy_that_names_no_options(registry: Registry) -> None:
+    found = running.matching(registry, Running("6.12.117+deb13-cloud-amd64", None))
+    assert found is not None and found.name == "page-mapcount"
+    unknown = Running("6.15.0", None)
+    models = [policy.models for policy in registry.policies.values() if policy.models is not None]
+    assert sum(unknown.may_behave_as(one) for one in models) == 2 and not any(map(unknown.behaves_as, models))
 
 
 def test_elsewhere_than_on_linux(machine: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry) -> None:

@@ -1,4 +1,8 @@
-"""Compare every decision of a policy with this kernel's."""
+"""Compare every decision of a policy with this kernel's, or with those of kernels in guests.
+
+The running kernel needs root, since THP settings and page frame numbers are root's. Kernels in guests need none:
+`--kernel 6.12` boots one that `foliolab kernel get` has fetched, `--image` a file of yours, `--matrix` all at hand.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ from foliolab.framework.plugins.selection import parse_ranges
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Scheme
-    from foliolab.framework.kernel.check import Agreement, Mutant, Session
+    from foliolab.framework.kernel.check import Agreement, Mutant
+    from foliolab.framework.kernel.session import Session
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.scenario.generate import Mix
     from foliolab.framework.scenario.syntax import Scenario
@@ -42,6 +47,16 @@ Against = Annotated[
 Cpus = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processors to spread the processes over.")]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Check that wrong variants of the policy are found.")]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Write each disagreement there as a scenario file.")]
+Kernels = Annotated[
+    list[str] | None,
+    typer.Option("--kernel", metavar="LIST", help=f"Kernels to boot as guests, {_common.LISTS}."),
+]
+ImageFile = Annotated[
+    Path | None, typer.Option("--image", metavar="FILE", help="A kernel file of yours to boot as a guest.")
+]
+Initrd = Annotated[Path | None, typer.Option(metavar="FILE", help="An initramfs to put before FolioLab's own.")]
+Matrix = Annotated[bool, typer.Option("--matrix", help="All kernels at hand, each with all policies that model one.")]
+Identify = Annotated[bool, typer.Option("--identify", help="Find the policies that a kernel behaves like.")]
 
 
 def run(  # noqa: PLR0913  (one parameter per option)
@@ -54,31 +69,50 @@ def run(  # noqa: PLR0913  (one parameter per option)
     cpus: Cpus = 1,
     self_test: SelfTest = False,
     save: Save = None,
+    kernel: Kernels = None,
+    image: ImageFile = None,
+    initrd: Initrd = None,
+    matrix: Matrix = False,
+    identify: Identify = False,
     wait: _common.Wait = 0.0,
     json: _common.Json = False,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
 ) -> None:
-    """Compare the decisions of a policy with this kernel's.
+    """Compare the decisions of a policy with this kernel's, or of several with those of kernels in guests.
 
     Exit codes: 0 they agree; 1 they differ, or what was asked for was not checked; 3 nothing can be checked here.
     """
+    from foliolab.framework.cli.kernel import _guests
     from foliolab.framework.kernel import check, probe, running
+    from foliolab.framework.kernel.session import RunningKernel
     from foliolab.framework.scenario import situations
     from foliolab.framework.scenario.generate import Mix
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
     mix = Mix(orders=_orders(orders), steps=steps)
+    if chosen := _guests.images(kernel, image, initrd, matrix):
+        if self_test or exhaustive:
+            raise UsageError("--self-test and --exhaustive are for the running kernel", "leave --kernel out")
+        plan = _guests.plan(scenarios, seed, mix, cpus, identify)
+        _guests.check(chosen, _guests.columns(found, against, identify), plan, identify, json, save)
+        return
+    if identify:
+        probe.require()
+        plan = _guests.plan(scenarios, seed, mix, cpus, identify)
+        session = RunningKernel(_processors(cpus), wait)
+        _guests.identify_running(session, _possible(mix), _guests.columns(found, against, True), plan, json, save)
+        return
     scheme = _scheme(found, against)
     probe.require()
     mix, messages = _possible(mix)
     absent = () if orders == ORDERS else tuple(order for order in _orders(orders) if order not in mix.orders)
-    kernel = running.read().described
+    described = running.read().described
     if not json:
         for line in messages:
             _common.say(line)
-    with check.Session(_processors(cpus), wait) as session:
+    with RunningKernel(_processors(cpus), wait) as session:
         if self_test:
             _self_test(session, scheme, scenarios, seed, mix)
             return
@@ -93,7 +127,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     _clear()
     if not exhaustive and against is None:
         result.situations.sought = situations.possible(mix.orders, mix.actions)
-    _tell(result, scheme.name, kernel, against is not None, json, save)
+    _tell(result, scheme.name, described, against is not None, json, save)
     if result.failed or absent:
         raise _unchecked(result.failed, absent)
 
@@ -123,7 +157,8 @@ def _scheme(found: Registry, against: str | None) -> Scheme:
     scheme = running.matching(found)
     if scheme is None:
         raise KernelError(
-            f"no policy models {running.read().described}", "choose one with --against to see where it differs"
+            f"no policy is known to model {running.read().described}",
+            "find one that it behaves like with --identify, or choose one with --against to see where it differs",
         )
     return scheme
 

@@ -1,0 +1,167 @@
+"""`foliolab kernel check` on kernels in guests: which kernels, which policies, and what is printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from foliolab.framework.cli import _common
+from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, UsageError
+from foliolab.framework.plugins.selection import split
+
+if TYPE_CHECKING:
+    from foliolab.framework.contract.policy import Scheme
+    from foliolab.framework.kernel.images.store import Image
+    from foliolab.framework.kernel.matrix import Plan, Row
+    from foliolab.framework.kernel.session import RunningKernel
+    from foliolab.framework.plugins.registry import Registry
+    from foliolab.framework.scenario.generate import Mix
+
+MISMATCH = 1
+
+
+def images(names: list[str] | None, file: Path | None, initrd: Path | None, all_: bool) -> list[Image]:
+    """The kernels that the user named, each once.
+
+    Raises:
+        UsageError: a file cannot be read, or --initrd has no kernel.
+        KernelError: a kernel is not at hand.
+    """
+    from foliolab.framework.kernel.images import store
+
+    if initrd is not None and file is None:
+        raise UsageError("--initrd goes with a kernel", "name it with --image")
+    found = {one.name: one for one in map(store.image, split(names or []))}
+    if all_:
+        found |= {one.name: one for one in store.images()}
+        if not found:
+            raise KernelError("no kernel is at hand", "fetch some: foliolab kernel get 6.12 7.3")
+    if file is not None:
+        made = store.of_file(file, initrd)
+        found[made.name] = made
+    return [*found.values()]
+
+
+def columns(found: Registry, written: str | None, identify: bool) -> list[Scheme]:
+    """The policies that kernels are held against: those named, all for --identify, else those that model a kernel."""
+    if written is not None:
+        return [found.policy(name, typed=True) for name in split([written])]
+    chosen = [policy for policy in found.policies.values() if identify or policy.models is not None]
+    return [policy.with_parameters() for policy in chosen]
+
+
+def plan(scenarios: int, seed: int, mix: Mix, cpus: int, identify: bool) -> Plan:
+    """What each kernel plays. To identify a kernel, one difference is enough to leave a policy out."""
+    from foliolab.framework.kernel.matrix import DIFFERENCES, Plan
+
+    return Plan(scenarios, seed, mix, 1 if identify else DIFFERENCES, cpus)
+
+
+def identify_running(
+    session: RunningKernel,
+    possible: tuple[Mix, list[str]],
+    schemes: Sequence[Scheme],
+    plan: Plan,
+    json: bool,
+    save: Path | None,
+) -> None:
+    """Find the policies that the running kernel behaves like.
+
+    Args:
+        session: not entered yet.
+        possible: the mix that this host allows, and what was left out.
+    """
+    from foliolab.framework.kernel import matrix, running
+
+    progress, clear = _progress()
+    kernel = running.read()
+    row = matrix.Row(kernel.release, kernel.described, matrix.claims(kernel, schemes), session.name)
+    matrix.fill(row, session, schemes, plan, progress, possible=possible)
+    clear()
+    finish([row], schemes, True, json, save)
+
+
+def check(
+    chosen: Sequence[Image], schemes: Sequence[Scheme], plan: Plan, identify: bool, json: bool, save: Path | None
+) -> None:
+    """Hold policies against kernels in guests, and print what was found."""
+    from foliolab.framework.kernel import matrix
+    from foliolab.framework.kernel.guest.qemu import kvm_missing, qemu
+
+    note = kvm_missing(qemu())
+    if not json:
+        _common.say("guests run under KVM" if not note else f"guests run under TCG, which is slower ({note})")
+    progress, clear = _progress()
+    rows = []
+    for row in matrix.rows(chosen, schemes, plan, progress=progress):
+        clear()
+        if row.lost:
+            _common.say(f"{row.name}: {row.lost}")
+        rows.append(row)
+    clear()
+    order = [image.name for image in chosen]
+    rows.sort(key=lambda row: order.index(row.name))
+    finish(rows, schemes, identify, json, save)
+    if len(rows) < len(chosen) or not all(found.complete for row in rows for found in row.agreements.values()):
+        raise typer.Exit(_common.INTERRUPTED)
+
+
+def finish(rows: Sequence[Row], schemes: Sequence[Scheme], identify: bool, json: bool, save: Path | None) -> None:
+    """Print rows, and end with the exit code that they deserve.
+
+    Raises:
+        NothingMeasured: nothing was compared.
+        FolioLabError: a kernel was lost.
+    """
+    from foliolab.framework.report import kernelmatrix
+    from foliolab.framework.report.pages.plain_text import Plain
+
+    if save is not None:
+        _save(rows, save)
+    if json:
+        _common.print_json(kernelmatrix.data(rows))
+    elif rows:
+        kernelmatrix.render(rows, [scheme.name for scheme in schemes], Plain(), identify)
+    if not any(row.writes for row in rows):
+        reason = next((row.lost for row in rows if row.lost), "it was interrupted")
+        raise NothingMeasured("no scenario was compared", reason)
+    if any(row.refuted_claims for row in rows):
+        raise typer.Exit(MISMATCH)
+    if lost := [row for row in rows if row.lost]:
+        raise FolioLabError(f"{len(lost)} of {len(rows)} kernels were lost", f"{lost[0].name}: {lost[0].lost}")
+
+
+def _save(rows: Sequence[Row], folder: Path) -> None:
+    from foliolab.framework.document import write_atomically
+    from foliolab.framework.report import kernelcheck
+
+    for row in rows:
+        for name, found in row.agreements.items():
+            for one in found.disagreements:
+                place = folder / row.name / name
+                try:
+                    place.mkdir(parents=True, exist_ok=True)
+                except OSError as fault:
+                    raise UsageError(f"{place} cannot be made: {fault.strerror}", "choose another folder") from fault
+                write_atomically(place / f"{one.minimal.name}.scenario", kernelcheck.text_of(one).encode())
+
+
+def _progress() -> tuple[Callable[[str, int, int], None] | None, Callable[[], None]]:
+    """A function that shows how far each kernel is, and one that clears the line; in a terminal only."""
+    if not sys.stderr.isatty():
+        return None, lambda: None
+    state: dict[str, str] = {}
+
+    def show(name: str, scenarios: int, writes: int) -> None:
+        state[name] = f"{name}: {scenarios} scenarios, {writes:,} writes"
+        sys.stderr.write(f"\r\x1b[K{'; '.join([*state.values()][-2:])}")
+        sys.stderr.flush()
+
+    def clear() -> None:
+        sys.stderr.write("\r\x1b[K")
+
+    return show, clear

@@ -1,0 +1,236 @@
+/* One process of a scenario: it takes commands from its socket. Addresses are page numbers from BASE on. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+static const int *sockets;
+static int number;
+static struct answer answer;
+
+static char *page(int64_t index)
+{
+	return (char *)BASE + index * PAGE;
+}
+
+long minor_faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
+static const char *protect(char *addr, size_t size)
+{
+	if (mprotect(addr, size, PROT_READ) < 0 || mprotect(addr, size, PROT_READ | PROT_WRITE) < 0)
+		return "mprotect";
+	return NULL;
+}
+
+static const char *map(char *addr, size_t size)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+	return mmap(addr, size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED ? "mmap" : NULL;
+}
+
+static void store(char *addr, size_t nr, size_t stride, int byte, size_t nbytes, uint8_t *faults)
+{
+	for (size_t i = 0; i < nr; i++) {
+		long before = minor_faults();
+
+		for (size_t at = 0; at < nbytes; at++)
+			*(volatile char *)(addr + i * stride + at) = byte;
+		faults[i] = minor_faults() > before;
+	}
+}
+
+/*
+ * Store into each page; 1 for each store that took a page fault. The program's own memory may be shared since a fork:
+ * the same stores to a page of its own fault that memory in before anything is counted.
+ */
+static void store_counted(char *addr, size_t nr, int byte, size_t nbytes)
+{
+	static char dummy[PAGE] __attribute__((aligned(PAGE)));
+
+	for (int i = 0; i < 3; i++) {
+		store(dummy, nr, 0, byte, nbytes, answer.bytes);
+		if (!memchr(answer.bytes, 1, nr))
+			break;
+	}
+	store(addr, nr, PAGE, byte, nbytes, answer.bytes);
+}
+
+/*
+ * Touch every page of a region's first `size` bytes; the answer says which took a page fault. The last madvise keeps
+ * the folios, stops khugepaged, and makes later faults order-0. With `split`, PTEs map folios of 2 MiB: an mprotect of
+ * one page splits the PMD, and no more.
+ */
+static const char *populate(char *addr, size_t size, size_t whole, int huge, int byte, int split)
+{
+	if (madvise(addr, whole, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) < 0 && (huge || errno != EINVAL))
+		return "madvise";
+	store_counted(addr, size / PAGE, byte, 1);
+	if (madvise(addr, whole, MADV_NOHUGEPAGE) < 0 && errno != EINVAL)	/* a kernel without THP */
+		return "madvise";
+	for (size_t at = 0; split && at < size; at += PMD) {
+		const char *failed = protect(addr + at + PAGE, PAGE);
+
+		if (failed)
+			return failed;
+	}
+	return NULL;
+}
+
+static const char *fork_process(int child, int cpu, char *addr, size_t size, int *parent)
+{
+	pid_t pid;
+
+	*parent = 1;
+	if (size && madvise(addr, size, MADV_DONTFORK) < 0)
+		return "madvise";
+	pid = fork();
+	if (pid < 0)
+		return "fork";
+	if (pid == 0) {
+		*parent = 0;
+		become(child, cpu);
+		return NULL;
+	}
+	if (size && madvise(addr, size, MADV_DOFORK) < 0)
+		return "madvise";
+	memcpy(answer.bytes, &pid, sizeof(pid));
+	return NULL;
+}
+
+/* Take over a socket in a new process, and close what belongs to the parent. */
+void become(int child, int cpu)
+{
+	cpu_set_t one;
+
+	reference_forget_all();
+	number = child;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+static const char *replace_program(void)
+{
+	static char words[MAX_PROCESSES + 2][12];
+	char *arguments[MAX_PROCESSES + 4] = { "agent", "serve" };
+	const char *failed = reference_release_all();
+
+	if (failed)
+		return failed;
+	snprintf(words[0], sizeof(words[0]), "%d", number);
+	arguments[2] = words[0];
+	for (int i = 0; i < MAX_PROCESSES; i++) {
+		snprintf(words[i + 1], sizeof(words[0]), "%d", sockets[i]);
+		arguments[i + 3] = words[i + 1];
+	}
+	execv("/proc/self/exe", arguments);
+	return "execv";
+}
+
+/* Carry out a command; the name of the call that failed, or NULL. `nr` becomes the number of bytes of the answer. */
+static const char *carry_out(const struct command *command, size_t *nr, int *answers)
+{
+	const int64_t *arg = command->arg;
+	char *addr = page(arg[0]);
+	size_t size = arg[1] * PAGE;
+	const char *name = command->name;
+
+	if (arg[1] < 0 || arg[1] > (int64_t)MAX_PAGES) {
+		errno = EINVAL;
+		return name;
+	}
+	if (!strcmp(name, "map"))
+		return map(addr, size);
+	if (!strcmp(name, "populate")) {
+		*nr = arg[1];
+		return populate(addr, size, arg[2] * PAGE, arg[3], arg[4], arg[5]);
+	}
+	if (!strcmp(name, "write")) {
+		*nr = arg[1];
+		store_counted(addr, arg[1], arg[2], arg[3]);
+		return NULL;
+	}
+	if (!strcmp(name, "read")) {
+		*nr = arg[1];
+		for (int64_t i = 0; i < arg[1]; i++)
+			answer.bytes[i] = *(volatile char *)page(arg[0] + i);
+		return NULL;
+	}
+	if (!strcmp(name, "munmap"))
+		return munmap(addr, size) < 0 ? "munmap" : NULL;
+	if (!strcmp(name, "dontneed"))
+		return madvise(addr, size, MADV_DONTNEED) < 0 ? "madvise" : NULL;
+	if (!strcmp(name, "cold"))
+		return madvise(addr, size, MADV_COLD) < 0 ? "madvise" : NULL;
+	if (!strcmp(name, "pageout"))
+		return madvise(addr, size, MADV_PAGEOUT) < 0 ? "madvise" : NULL;
+	if (!strcmp(name, "mprotect"))
+		return protect(addr, size);
+	if (!strcmp(name, "mremap"))
+		return mremap(addr, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, page(arg[2])) == MAP_FAILED ? "mremap" : NULL;
+	if (!strcmp(name, "pin")) {
+		*nr = 1;
+		return reference_pin(arg[1], addr, answer.bytes);
+	}
+	if (!strcmp(name, "vmsplice"))
+		return reference_splice(arg[1], addr);
+	if (!strcmp(name, "release"))
+		return reference_release(arg[0]);
+	if (!strcmp(name, "peek")) {
+		*nr = 1;
+		return reference_peek(arg[0], answer.bytes);
+	}
+	if (!strcmp(name, "fork")) {
+		*nr = sizeof(pid_t);
+		return fork_process(arg[0], arg[1], page(arg[2]), arg[3] * PAGE, answers);
+	}
+	if (!strcmp(name, "exec"))
+		return replace_program();
+	if (!strcmp(name, "exit")) {
+		const char *failed = reference_release_all();
+
+		if (!failed)
+			_exit(0);
+		return failed;
+	}
+	errno = ENOSYS;
+	return "command";
+}
+
+/* Carry out commands until `exit`, or until the other end of the socket is closed. */
+void serve(const int *all, int own)
+{
+	sockets = all;
+	number = own;
+	for (;;) {
+		struct command command;
+		size_t nr = 0;
+		int answers = 1;
+		const char *failed;
+
+		if (recv(sockets[number], &command, sizeof(command), 0) != sizeof(command))
+			_exit(0);
+		errno = 0;
+		failed = carry_out(&command, &nr, &answers);
+		if (!answers)	/* a new child: its parent answers */
+			continue;
+		answer.error = failed ? errno : 0;
+		snprintf(answer.call, sizeof(answer.call), "%s", failed ? failed : "");
+		send(sockets[number], &answer, ANSWER_HEAD + (failed ? 0 : nr), MSG_NOSIGNAL);
+	}
+}

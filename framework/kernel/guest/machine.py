@@ -1,0 +1,155 @@
+"""A guest: a kernel of its own that plays scenarios. It has no disk and no network, and ends with its parent."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from typing import IO, Final
+
+from foliolab.framework.errors import KernelError
+from foliolab.framework.isolation.commands import kept
+from foliolab.framework.isolation.keeper import END_ALL
+from foliolab.framework.isolation.process import ending
+from foliolab.framework.kernel.agent.build import agent
+from foliolab.framework.kernel.agent.channel import ABSENT, Channel, Gone
+from foliolab.framework.kernel.guest.initramfs import behind, initramfs
+from foliolab.framework.kernel.guest.qemu import Accelerator, Qemu, kvm_missing, qemu
+from foliolab.framework.kernel.images.store import Image
+from foliolab.framework.kernel.oracle import Conditions
+from foliolab.framework.kernel.running import Running, parse_options
+from foliolab.framework.kernel.session import Session
+from foliolab.framework.machine.layout import PMD_ORDER
+
+MEMORY: Final = 512
+"""Memory of a guest in MiB."""
+BOOT_SECONDS: Final[dict[Accelerator, float]] = {"kvm": 30.0, "tcg": 180.0}
+SECONDS: Final = 120.0
+"""Seconds after which a scenario that does not end counts as hung: a TCG guest on a busy host is slow."""
+CONSOLE_BYTES: Final = 1 << 16
+THP: Final = "/sys/kernel/mm/transparent_hugepage"
+LAST_WORDS: Final = re.compile(r"Kernel panic[^\n]*|BUG: [^\n]*|foliolab: [^\n]*|qemu-system[^\n]*")
+
+
+class _Boot:
+    """One start of a guest."""
+
+    def __init__(
+        self, program: Qemu, image: Image, accelerator: Accelerator, memory: int, cpus: int, stack: ExitStack
+    ) -> None:
+        archive = initramfs(agent(), [path.read_bytes() for path in image.modules])
+        if image.initrd is not None:
+            archive = behind(image.initrd.read_bytes(), archive)
+        self.console: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  (the stack closes it)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs, open(os.memfd_create("foliolab-initramfs"), "wb") as held:
+            held.write(archive)
+            held.flush()
+            command = program.command(
+                accelerator, os.fspath(image.vmlinuz), f"/proc/self/fd/{held.fileno()}", theirs.fileno(), memory, cpus
+            )
+            try:
+                self.process = subprocess.Popen(
+                    kept(command), pass_fds=[theirs.fileno(), held.fileno()], stdin=subprocess.DEVNULL,
+                    stdout=self.console, stderr=subprocess.STDOUT, env={**os.environ, **program.environment},
+                )  # fmt: skip
+            except OSError as fault:
+                ours.close()
+                raise KernelError(f"QEMU cannot be started: {fault.strerror}", "is there enough memory?") from fault
+        self.channel = Channel(ours, f"kernel {image.name}", SECONDS, self.ending)
+        stack.callback(self.end)
+
+    def end(self) -> None:
+        self.channel.close()
+        with suppress(ProcessLookupError):
+            self.process.send_signal(END_ALL)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(10.0)
+        self.process.kill()
+        self.process.wait()
+
+    def ending(self) -> tuple[str, str]:
+        """How the guest ended, with what it said last."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(5.0)
+        said = self.said()
+        how = "it closed its channel" if self.process.returncode is None else f"QEMU {ending(self.process.returncode)}"
+        return f"{how}{f', after: {said}' if said else ''}", "try again, or leave this kernel out"
+
+    def said(self) -> str:
+        """The line of the console that tells most; empty if there is none."""
+        size = self.console.seek(0, os.SEEK_END)
+        self.console.seek(max(0, size - CONSOLE_BYTES))
+        text = self.console.read().decode(errors="replace").replace("\r", "")
+        found = LAST_WORDS.findall(text)
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return found[0].strip() if found else (lines[-1] if lines else "")
+
+
+class Guest(Session):
+    """Runs scenarios on a kernel in a guest; a context manager.
+
+    Args:
+        image: the kernel.
+        cpus: of the guest.
+        memory: of the guest, in MiB.
+
+    Attributes:
+        kernel: release and options, once it has booted.
+        accelerator: KVM or TCG.
+        note: why it is not KVM; else empty.
+        boot_seconds: that it took until it answered.
+
+    Raises:
+        KernelError: QEMU or a compiler is missing, or the kernel does not boot.
+    """
+
+    def __init__(self, image: Image, cpus: int = 1, memory: int = MEMORY) -> None:
+        super().__init__()
+        self.image = image
+        self.name = f"kernel {image.name}"
+        self.cpus = cpus
+        self.memory = memory
+
+    def _start(self, stack: ExitStack) -> None:
+        program = qemu()
+        self.note = kvm_missing(program)
+        self._boot(program, "tcg" if self.note else "kvm", stack)
+
+    def _boot(self, program: Qemu, accelerator: Accelerator, stack: ExitStack) -> None:
+        began = time.monotonic()
+        boot = _Boot(program, self.image, accelerator, self.memory, self.cpus, stack)
+        self.process = boot.process
+        self.channel = boot.channel
+        self.accelerator = accelerator
+        seconds = BOOT_SECONDS[accelerator]
+        sizes = [4 << order for order in range(2, PMD_ORDER + 1)]
+        switches = [f"{THP}/hugepages-{kib}kB/enabled" for kib in sizes]
+        wanted = ("/proc/sys/kernel/osrelease", "/proc/config.gz", *switches, f"{THP}/enabled")
+        try:
+            release, config, *files = self.channel.play("\n".join(f"get {path}" for path in wanted), seconds)
+        except Gone as fault:
+            if boot.process.poll() is None:
+                said = boot.said()
+                raise Gone(
+                    f"{self.name} does not boot within {seconds:.0f} s{f'; it said: {said}' if said else ''}",
+                    "it needs CONFIG_VIRTIO_PCI=y and CONFIG_VIRTIO_CONSOLE=y, and a console on ttyS0 shows more",
+                ) from fault
+            raise
+        self.boot_seconds = time.monotonic() - began
+        options = self.image.options or parse_options(config.payload)
+        self.kernel = Running(release.text.strip(), options)
+        *each, first = (frame.kind != ABSENT for frame in files)
+        found = {kib: path for kib, path, there in zip(sizes, switches, each, strict=True) if there}
+        if not found and first:  # before 6.8 there is one size
+            found = {4 << PMD_ORDER: f"{THP}/enabled"}
+        self.conditions = Conditions(tuple(range(self.cpus)), found)
+
+    def kill(self) -> None:
+        """End the guest at once, as a crash would."""
+        os.kill(self.process.pid, signal.SIGKILL)

@@ -1,0 +1,181 @@
+"""Two stock kernels of Debian as guests: they decide as the policies that claim to model them, and end with us.
+
+The kernels and QEMU come from Debian's packages. What is not at hand is fetched only if FOLIOLAB_TEST_KERNELS is
+"fetch", as CI sets it; else the tests skip, and say what is missing. None of this needs root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from foliolab.framework.errors import FolioLabError, KernelError
+from foliolab.framework.kernel import check, matrix
+from foliolab.framework.kernel.agent.build import agent
+from foliolab.framework.kernel.agent.channel import Gone
+from foliolab.framework.kernel.guest import fetching
+from foliolab.framework.kernel.guest.machine import Guest
+from foliolab.framework.kernel.guest.qemu import qemu
+from foliolab.framework.kernel.images import debian, store
+from foliolab.framework.kernel.matrix import Plan, Row
+from foliolab.framework.plugins.registry import load
+from foliolab.framework.scenario.generate import Mix
+from foliolab.framework.scenario.parser import parse
+
+pytestmark = pytest.mark.slow
+
+BASE, MM_ID = "6.12", "7.3"
+FETCH = os.environ.get("FOLIOLAB_TEST_KERNELS") == "fetch"
+SPIN = parse("scenario many\nregion heap: 1 x 64K\n" + "A: write heap\n" * 50)
+
+
+@pytest.fixture(scope="session")
+def images() -> dict[str, store.Image]:
+    """The two kernels, with QEMU and a compiler."""
+    try:
+        agent()
+        try:
+            qemu()
+        except KernelError:
+            if not FETCH:
+                raise
+            fetching.fetch(print)
+        source = None
+        found = {}
+        for name in (BASE, MM_ID):
+            try:
+                found[name] = store.image(name)
+            except FolioLabError:
+                if not FETCH:
+                    raise
+                source = source or debian.Debian(print)
+                found[name] = source.get(source.offer(name))
+    except FolioLabError as fault:
+        pytest.skip(f"{fault.what} (FOLIOLAB_TEST_KERNELS=fetch fetches it)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def rows(images: dict[str, store.Image]) -> dict[str, Row]:
+    """Both kernels against the three policies that model a kernel."""
+    schemes = [policy.with_parameters() for policy in load().policies.values() if policy.models is not None]
+    plan = Plan(25, 1, Mix())
+    by_image = {row.name: row for row in matrix.rows([*images.values()], schemes, plan)}
+    return {name: by_image[image.name] for name, image in images.items()}
+
+
+@pytest.mark.parametrize(("name", "policy"), [(BASE, "page-mapcount"), (MM_ID, "mm-id")])
+def test_a_kernel_does_what_its_policy_predicts_and_no_other(rows: dict[str, Row], name: str, policy: str) -> None:
+    row = rows[name]
+    assert row.lost == "" and row.claims == (policy,) and row.behaves_like == [policy]
+    found = row.agreements[policy]
+    assert found.complete and found.writes > 4000 and not found.failed and not found.unexplained
+    assert {kernel for large, _, kernel in found.tally if large} >= {"unchanged", "reused", "copied"}
+    assert all(ours == theirs for _, ours, theirs in found.tally)
+    assert all(found.compared[aspect] for aspect in ("presence", "identity", "kpagecount", "bit 56", "cold"))
+
+
+def test_the_two_are_told_apart_by_three_steps(rows: dict[str, Row]) -> None:
+    for name, other, kernel in ((BASE, "mm-id", "copied"), (MM_ID, "page-mapcount", "reused")):
+        one = rows[name].agreements[other].unexplained[0]
+        assert [step.action for step in one.minimal.steps] == ["fork", "exit", "write"]
+        assert one.shown.kernel == kernel
+
+
+@pytest.fixture(scope="module")
+def guest(images: dict[str, store.Image]) -> Iterator[Guest]:
+    with Guest(images[MM_ID]) as started:
+        yield started
+
+
+def test_contents_pins_pipes_and_exec(guest: Guest) -> None:
+    text = """scenario contents
+region heap: 1 x 64K pte, room 4
+A: vmsplice heap[0] as v
+A: fork B
+A: write heap[0] = 9
+A: peek v
+B: read heap[0]
+A: pin heap[1] as p
+A: write heap[1] = 7
+A: peek p
+A: unpin p
+B: exec
+B: exit
+"""
+    records = {record.step.line: record for record in guest.run(parse(text))}
+    assert [records[line].text for line in (6, 7, 10)] == ["1", "1", "7"]
+    assert not records[12].views["B"].present.any()
+
+
+def test_a_step_that_is_refused_does_not_end_the_guest(guest: Guest) -> None:
+    with pytest.raises(KernelError, match=rf"kernel {re.escape(guest.image.name)} refused munmap") as caught:
+        guest.channel.play("start 1 16 0 0\nmunmap 0 0 -1")
+    assert not isinstance(caught.value, Gone)
+    assert guest.run(SPIN)
+
+
+def test_its_release_is_its_own_and_its_settings_are_not_the_hosts(guest: Guest) -> None:
+    assert guest.kernel.release == guest.image.name != os.uname().release
+    assert guest.accelerator == ("tcg" if guest.note else "kvm") and guest.boot_seconds > 0
+    assert set(guest.conditions.switches or {}) == {4 << order for order in range(2, 10)}
+
+
+def test_a_panic_is_quoted(images: dict[str, store.Image]) -> None:
+    with Guest(images[BASE]) as guest, pytest.raises(Gone, match=r"has ended: QEMU .*Kernel panic - not syncing"):
+        guest.channel.play("put /proc/sysrq-trigger c")
+
+
+def test_a_guest_that_is_killed_says_so(images: dict[str, store.Image]) -> None:
+    with Guest(images[BASE]) as guest:
+        guest.kill()
+        with pytest.raises(Gone, match=r"has ended: QEMU was killed"):
+            guest.run(SPIN)
+
+
+def test_a_guest_that_hangs_is_given_up(images: dict[str, store.Image]) -> None:
+    with Guest(images[BASE]) as guest:
+        guest.channel.seconds = 0.2
+        with pytest.raises(Gone, match="does not answer"):
+            guest.channel.play("get /proc/kmsg\n" * 100)  # reads until there is more to read
+        pid = guest.process.pid
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_kill_9_leaves_no_qemu_and_no_file(images: dict[str, store.Image], tmp_path: Path) -> None:
+    program = """
+import sys, time
+from foliolab.framework.kernel.guest.machine import Guest
+from foliolab.framework.kernel.images import store
+with Guest(store.image(sys.argv[1])) as guest:
+    print(guest.process.pid, flush=True)
+    time.sleep(600)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    words = [sys.executable, "-c", program, BASE]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        keeper = int(process.stdout.readline())
+        children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+        process.send_signal(signal.SIGKILL)
+    pids = [keeper, *map(int, children)]
+    assert len(pids) == 2
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in store.folder().iterdir() if path.name.startswith(".foliolab")]
+
+
+def test_scenarios_are_decided_alike_by_one_guest_and_by_the_engine(guest: Guest) -> None:
+    found = check.check(guest, load().policy("mm-id"), check.random_scenarios(10, 500, Mix(orders=(0, 4, 9))))
+    assert found.complete and found.scenarios == 10 and not found.disagreements and not found.failed
