@@ -32,7 +32,7 @@ from foliolab.framework.csource.value import (
     refused,
     truth,
 )
-from foliolab.framework.csource.vocabulary import ACCESSES, CHECK, ENGINE_FIELDS, HELPERS, PRIMITIVES
+from foliolab.framework.csource.vocabulary import ACCESSES, CHECK, ENGINE_FIELDS, HELPERS, OF_BITS, PRIMITIVES
 from foliolab.framework.errors import CSourceError
 
 if TYPE_CHECKING:
@@ -299,6 +299,8 @@ class Expressions:
         types = [one.type for one in cursor.referenced.get_arguments()]
         given = ", ".join(self.argument(one, kind) for one, kind in zip(arguments, types, strict=True))
         text = f"{target}({given})" if target in ("max", "min") else self.unit.called(target, given)
+        if target in OF_BITS:
+            self.unit.note_bit(self.number(arguments[0]), self.value(arguments[1]))
         if target == "folio_nr_pages":
             return Value(text, of, low=1, high=MOST_PAGES)
         return Value(text, of, truth=of == BOOL)

@@ -47,7 +47,7 @@ def text_of(unit: Unit, declared: Declared, hooks: Mapping[str, str], initial: M
         CSourceError: a field lies in the first struct page, or nothing is stored.
     """
     used = "\n".join(text for one in unit.instances for _, text, _ in one.lines)
-    imports = sorted({*unit.imports, "Hooks", "Policy", "Stored", *(["u64"] if "u64(" in used else [])})
+    imports = sorted({*unit.imports, "Bits", "Hooks", "Policy", "Stored", *(["u64"] if "u64(" in used else [])})
     kept = {name: value for name, value in unit.constants.items() if re.search(rf"\b{name}\b", used)}
     parts = [
         f'"""`{declared.name}`, translated from C by FolioLab. The C text is the source: change that."""\n',
@@ -87,7 +87,11 @@ def _stored(unit: Unit, initial: Mapping[str, int]) -> list[str]:
             for key, other in own.items()
             if key[0] == owner and key[1] != name
         )
-        found.append(_field(owner, name, one, initial, union))
+        inside = {
+            key[1]: other for key, other in own.items() if key[0] == owner and key[1] != name and _overlap(one, other)
+        }
+        bits = "" if union else _bits(one, unit.bits.get(name, {}), inside)
+        found.append(_field(owner, name, one, initial, union, bits))
     return found
 
 
@@ -104,7 +108,25 @@ def _second(a: UsedField, a_name: str, b: UsedField, b_name: str) -> bool:
     return (-a.type.bits, a_name) > (-b.type.bits, b_name)
 
 
-def _field(owner: str, name: str, one: UsedField, initial: Mapping[str, int], union: bool) -> str:
+def _bits(one: UsedField, single: Mapping[int, str], inside: Mapping[str, UsedField]) -> str:
+    """The declaration of a field's ranges of bits: what other members of a union divide it into, less single bits."""
+    if one.count > 1 or not (single or inside):
+        return ""
+    parts = [(0, one.type.bits, "rest")]
+    for name, other in inside.items():
+        size = other.type.bits
+        low = 8 * (other.offset - one.offset)
+        parts = [(low + i * size, low + (i + 1) * size, f"{name}[{i}]") for i in range(other.count)]
+    named = [(bit, bit + 1, name) for bit, name in single.items()]
+    for low, end, name in parts:
+        edges = [low, *(edge for bit in sorted(single) if low <= bit < end for edge in (bit, bit + 1)), end]
+        ranges = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
+        named += [(a, b, name if len(ranges) == 1 else f"{name}{i}") for i, (a, b) in enumerate(ranges)]
+    declared = (f"Bits({name!r}, {low}, {end - low})" for low, end, name in sorted(named))
+    return f"bits=({', '.join(declared)},)"
+
+
+def _field(owner: str, name: str, one: UsedField, initial: Mapping[str, int], union: bool, bits: str) -> str:
     if owner == "folio" and one.offset < STRIDE:
         raise CSourceError(
             f"{one.place}: folio->{name} lies at byte {one.offset}, in the first struct page, which is the engine's",
@@ -121,5 +143,6 @@ def _field(owner: str, name: str, one: UsedField, initial: Mapping[str, int], un
         *([f"init={init}"] if init is not None and not union else []),
         *(["wraps=True"] if one.type.bits == 64 and not one.type.signed else []),
         *(["overlays=True"] if union else []),
+        *([bits] if bits else []),
     ]
     return f"Stored({name!r}, {one.type.field!r}, {', '.join([place, *more])}, doc={f'declared at {one.place}'!r})"

@@ -7,6 +7,7 @@ from functools import cache as remember
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from foliolab.framework.csource import onefile
 from foliolab.framework.csource.textmodule import module_of
@@ -34,16 +35,20 @@ def stamp_of_tree(tree: Tree) -> str:
     return f"{tree}\n{tree.configuration(files)}\n" + "".join(f"{name}\n{text}" for name, text in files.items())
 
 
+_texts: Final[dict[str, str]] = {}
+"""The translations that this process has seen; a process that it forks has them, too."""
+
+
 def _kept(what: str, translate: Callable[[], str]) -> str:
     whole = sha256(_translator())
     whole.update(what.encode())
     key = whole.hexdigest()
-    kept = cache.read(key)
-    if kept is not None:
-        return kept.decode()
-    text = translate()
-    cache.write(key, text.encode())
-    return text
+    if key not in _texts:
+        kept = cache.read(key)
+        _texts[key] = kept.decode() if kept is not None else translate()
+        if kept is None:
+            cache.write(key, _texts[key].encode())
+    return _texts[key]
 
 
 def module_of_file(name: str, path: Path) -> ModuleType:

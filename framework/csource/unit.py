@@ -14,7 +14,7 @@ from foliolab.framework.csource.integer import Integer, integer_of, is_out_param
 from foliolab.framework.csource.libclang import Cursor, calls, children
 from foliolab.framework.csource.place import Place
 from foliolab.framework.csource.statement import Statements
-from foliolab.framework.csource.value import BELOW, constant, refused
+from foliolab.framework.csource.value import BELOW, Value, constant, refused
 from foliolab.framework.csource.vocabulary import ACCESSES, HELPERS, PRIMITIVES, Vocabulary
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Unit:
         constants: the named constants that the text uses, with their values.
         imports: what the text needs of `foliolab.framework.api`.
         fields: the fields that the text uses, by struct and name.
+        bits: the single bits of fields that the text uses, by field and number, with their names.
         notes: what was left out, by place.
         used_facts: the functions whose answer the model fixes, with the answer.
     """
@@ -89,6 +90,7 @@ class Unit:
     constants: dict[str, int] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
     fields: dict[tuple[str, str], UsedField] = field(default_factory=dict)
+    bits: dict[str, dict[int, str]] = field(default_factory=dict)
     notes: dict[Place, str] = field(default_factory=dict)
     used_facts: dict[str, int] = field(default_factory=dict)
     _names: dict[tuple[str, Consts, tuple[tuple[str, int], ...]], str] = field(default_factory=dict)
@@ -162,6 +164,13 @@ class Unit:
             owner = "page"  # the first struct page of the folio
         self.fields.setdefault((owner, cursor.spelling), UsedField(offset // 8, count, of, place))
 
+    def note_bit(self, number: Value, place: Value) -> None:
+        """Note that the text uses a single bit of a field."""
+        if number.const is not None:
+            words = [word for word in number.text.split("_") if word and not word.startswith(("BIT", "NR", "PG"))]
+            name = f"bit{number.const}" if number.text.lstrip("-").isdigit() or not words else words[-1].lower()
+            self.bits.setdefault(place.text.rpartition(".")[2], {})[number.const] = name
+
     # -- functions -----------------------------------------------------------------------------------
     def instance(self, name: str, consts: Consts, caller: Expressions) -> str:
         """The policy's function for a function of the C text with constant arguments, as a caller needs it."""
@@ -213,7 +222,8 @@ class Unit:
 RESERVED: Final = frozenset(
     {
         "load", "store", "u64", "int", "bool", "range", "min", "max", "abs", "len", "VM_WARN_ON", "as_folio", "as_page",
-        "Hooks", "Policy", "Stored", "POLICY", BELOW, *PRIMITIVES.values(), *ACCESSES.values(), *HELPERS.values(),
+        "Bits", "Hooks", "Policy", "Stored", "POLICY",
+        BELOW, *PRIMITIVES.values(), *ACCESSES.values(), *HELPERS.values(),
     }
 )  # fmt: skip
 """The names that mean something in the text."""

@@ -24,6 +24,9 @@ PRIMITIVES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """The kernel's functions that are primitives. A relaxed one that returns a value is ordered: on x86 the same."""
 
+OF_BITS: Final = frozenset(name for name in PRIMITIVES.values() if "bit" in name)
+"""The primitives whose first argument is the number of a bit."""
+
 ACCESSES: Final[Mapping[str, str]] = {
     "foliolab_read_once": "READ_ONCE", "foliolab_write_once": "WRITE_ONCE",
     "foliolab_load_acquire": "smp_load_acquire", "foliolab_store_release": "smp_store_release",

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from hashlib import sha256
 from importlib import metadata
 from importlib.machinery import SourceFileLoader
@@ -76,6 +77,7 @@ class Source:
         load: () -> the plugin: a module, or the object that an entry point names.
         roots: the files and folders that hold the plugin's own code.
         built_in: whether it comes with FolioLab.
+        prepare: what FolioLab itself does first, however long it takes: to translate C text.
     """
 
     kind: SourceKind
@@ -85,6 +87,7 @@ class Source:
     load: Callable[[], object]
     roots: tuple[str, ...]
     built_in: bool = False
+    prepare: Callable[[], object] = lambda: None
 
     def stamp(self) -> str:
         """A text that changes with the plugin's code: a digest of a file. An installed package is imported once."""
@@ -206,7 +209,15 @@ def source_of(file: str | os.PathLike[str], found: bool = False) -> Source:
         return _tree(str(file))
     path = Path(file).expanduser()
     where = os.path.abspath(path)
-    return Source("file", path.stem, where, "", lambda: _load_file(where, found), (where,))
+    prepare = partial(_translate, where)
+    return Source("file", path.stem, where, "", lambda: _load_file(where, found), (where,), prepare=prepare)
+
+
+def _translate(where: str) -> None:
+    if where.endswith(C_SUFFIX) and os.path.isfile(where):
+        from foliolab.framework.csource import translation
+
+        translation.text_of_file(Path(where))
 
 
 def is_tree(file: str | os.PathLike[str]) -> bool:
@@ -224,7 +235,12 @@ def _tree(text: str) -> Source:
 
         return translation.module_of_tree(_module_name(tree.name, str(tree)), tree)
 
-    return Source("file", tree.name, str(tree), "", load, (tree.path,))
+    def prepare() -> object:
+        from foliolab.framework.csource import translation
+
+        return translation.text_of_tree(tree)
+
+    return Source("file", tree.name, str(tree), "", load, (tree.path,), prepare=prepare)
 
 
 def _stamp_of_tree(text: str) -> str:
@@ -290,6 +306,14 @@ class Attempt:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.phase: Phase = "import"
+
+    def prepare(self) -> PluginFailure | None:
+        """Do what has to be done before the plugin is loaded; the failure, or None."""
+        try:
+            self.source.prepare()
+        except FolioLabError as fault:
+            return self._failure(fault)
+        return None
 
     def run(self, read: Callable[[Attempt], None], dry: bool = False) -> PluginFailure | None:
         """Load the plugin with `read`; the failure, or None. What the plugin prints goes to stderr.

@@ -283,7 +283,7 @@ class Registry:
         def read(attempt: Attempt) -> None:
             self._add(source, _offers(attempt, source))
 
-        failure = _tried(source, read) or Attempt(source).run(read)
+        failure = Attempt(source).prepare() or _tried(source, read) or Attempt(source).run(read)
         if failure is not None:
             self.failures.append(failure)
         return failure

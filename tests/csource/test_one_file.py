@@ -68,6 +68,8 @@ def test_fields_claims_and_hooks_are_those_of_the_file(tmp_path: Path) -> None:
         "_state": ("u64", "folio", 1, 40, 0),
         "_mapcount": ("i32", "page", 1, 48, -1),
     }
+    bits = {one.name: [(bits.name, bits.low, bits.width) for bits in one.bits] for one in scheme.fields if one.bits}
+    assert bits == {"_state": [("lock", 0, 1), ("shared", 1, 1), ("rest", 2, 62)]}
     assert "prepare" not in scheme.policy.hooks.given()  # its stores are the initial values
     assert scheme.policy.hooks.remove_ptes.__code__.co_filename == str(tmp_path / "owner_slot.c")
     assert scheme.policy.hooks.remove_ptes.__code__.co_firstlineno == line_of("static inline int remove_ptes")
@@ -100,6 +102,18 @@ def test_the_starting_file_holds(tmp_path: Path) -> None:
     wrong = file.read_text().replace("\t\tfolio->_state |= SHARED;", "\t\t;")
     finding = first_refutation(scheme_of(tmp_path, wrong, "wrong.c"), "random", 8.0)
     assert finding is not None and finding.claim == "safe"
+
+
+def test_members_of_a_union_divide_its_word(tmp_path: Path) -> None:
+    """Two halves of a word, of which the C text locks a bit: the ranges are those that a proof needs."""
+    union = "\tunion {\n\t\tunsigned long _state;\n\t\tunsigned int _half[2];\n\t};"
+    text = TEXT.replace("\tunsigned long _state;", union).replace("_owner = NOBODY;", "_half[1] = NOBODY;")
+    text = text.replace("folio->_owner ==", "folio->_half[1] ==").replace("folio->_owner = id", "folio->_half[1] = id")
+    scheme = scheme_of(tmp_path, text)
+    fields = {one.name: one for one in scheme.fields}
+    assert fields["_half"].overlays and fields["_half"].init is None and not fields["_half"].bits
+    named = [(one.name, one.low, one.width) for one in fields["_state"].bits]
+    assert named == [("lock", 0, 1), ("shared", 1, 1), ("_half[0]", 2, 30), ("_half[1]", 32, 32)]
 
 
 # -- mutations ---------------------------------------------------------------------------------------
