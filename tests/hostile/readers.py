@@ -498,7 +498,7 @@ def all_readers(folder: Path) -> list[Reader]:
         Reader("costs", ".json", [compared], _costs),
         Reader("kernel restore", ".json", [THP_STATE], _thp_state),
         Reader("policy's text", ".py", [POLICY], _policy_text),
-        *([Reader("window's settings", ".ini", settings, window, share=0.1)] if settings else []),
+        *([Reader("window's settings", ".ini", settings, window, share=0.05)] if settings else []),
         Reader("import strace", ".txt", [beginning("phases.strace.txt", 80)], _import("strace")),
         Reader("import perf", ".txt", [beginning("phases.perf.txt", 80)], _import("perf")),
         Reader("import bpftrace", ".txt", [beginning("phases.bpftrace.txt", 80)], _import("bpftrace")),
