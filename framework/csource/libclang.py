@@ -7,6 +7,7 @@ start of the program.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -93,12 +94,22 @@ def parsed(main: str, files: Mapping[str, str]) -> Cursor:
     unit = cindex.Index.create().parse(MAIN, args=[*ARGUMENTS, "-Werror=implicit"], unsaved_files=given)
     wrong = [one for one in unit.diagnostics if one.severity >= _ERROR]
     if wrong:
-        place = Place.of(wrong[0].location)
+        place = _reported(wrong[0].location, main)
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise CSourceError(f"{place}: {wrong[0].spelling}{more}", "correct the C text")
     return unit.cursor
 
 
+def _reported(location: Any, main: str) -> str:
+    """The place of an error. What a file leaves open, such as a parenthesis, is an error only behind its end."""
+    place = Place.of(location)
+    if place.file != MAIN:
+        return str(place)
+    before = INCLUDED.findall("\n".join(main.splitlines()[: place.line]))
+    return f"the end of {before[-1]}" if before else "the text around the C files"
+
+
+INCLUDED: Final = re.compile(r'^#include "(.*)"', re.MULTILINE)
 MAIN: Final = "/foliolab.c"
 """The name of the text that includes all others."""
 

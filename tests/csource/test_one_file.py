@@ -219,6 +219,13 @@ def test_what_has_no_translation_is_refused_with_its_line(
         assert f"owner_slot.c:{line_of(at, text)}" in str(fault.value)
 
 
+def test_what_a_file_leaves_open_is_refused_at_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "open.c"
+    file.write_text(f"{TEXT}\nint unfinished(")
+    with pytest.raises(CSourceError, match=f"the end of {file}: expected"):
+        onefile.translated(file)
+
+
 def test_a_field_in_the_first_struct_page_is_refused(tmp_path: Path) -> None:
     text = TEXT.replace(
         "\tstruct page page;\n\tunsigned long _flags_1;", "\tunsigned long _flags_1;\n\tstruct page page;"
