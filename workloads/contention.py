@@ -90,6 +90,8 @@ class Contention:
 
         machine.create(HOLDER)
         machine.populate(HOLDER, 0, setting.nr_pages, setting.order)
+        machine.fork(HOLDER, 1)  # pages that are AnonExclusive may be mapped by one MM only
+        machine.exit(1)
         frames = [machine.frame(HOLDER, vpn) for vpn in range(0, setting.nr_pages, 1 << setting.order)]
         threads = 1 if setting.counting else self.threads
         folios, turns = self.plan(setting)

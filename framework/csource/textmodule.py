@@ -59,5 +59,5 @@ def _define(node: ast.FunctionDef, places: list[Place], module: ModuleType) -> N
             place = places[part.lineno - 1]
             part.lineno = part.end_lineno = place.line or here.line or 1
     file = here.file or str(module.__file__)
-    source.provide(file, node)
     exec(compile(ast.Module([node], []), file, "exec", dont_inherit=True), vars(module))
+    source.provide(vars(module)[node.name].__code__, node)

@@ -15,20 +15,19 @@ Key = tuple[str, int]
 """A function's name and first line, which is that of a decorator if there is one."""
 
 
-_provided: Final[dict[tuple[str, Key], ast.FunctionDef]] = {}
-"""Definitions of functions whose file is in another language, by file and key."""
+_provided: Final[dict[CodeType, ast.FunctionDef]] = {}
+"""The definitions of functions whose file is in another language. Several may have the same file, name and line."""
 
 
-def provide(file: str, node: ast.FunctionDef) -> None:
-    """Make a definition known that stands for a function in a file of another language, with that file's lines."""
-    _provided[file, (node.name, node.lineno)] = node
+def provide(code: CodeType, node: ast.FunctionDef) -> None:
+    """Make the definition of a function known whose file is in another language; it has that file's lines."""
+    _provided[code] = node
 
 
 def definition(function: FunctionType) -> ast.FunctionDef | None:
     """The function's definition, with the lines of its file; None if it was generated, or its file has changed."""
     code = function.__code__
-    key = (code.co_name, code.co_firstlineno)
-    found = _provided.get((code.co_filename, key)) or _definitions(_text(code)).get(key)
+    found = _provided.get(code) or _definitions(_text(code)).get((code.co_name, code.co_firstlineno))
     names = [] if found is None else [one.arg for one in (*found.args.posonlyargs, *found.args.args)]
     return found if names == list(code.co_varnames[: code.co_argcount]) else None
 
@@ -36,17 +35,11 @@ def definition(function: FunctionType) -> ast.FunctionDef | None:
 def exact_definition(function: FunctionType) -> ast.FunctionDef | None:
     """The definition that compiles to exactly this function's code; None if the file has none."""
     code = function.__code__
+    if code in _provided:
+        return _provided[code]
     found = definition(function)
-    made = _code_of_provided(code) or _codes(_text(code)).get((code.co_name, code.co_firstlineno))
+    made = _codes(_text(code)).get((code.co_name, code.co_firstlineno))
     return found if made is not None and signature_of(made) == signature_of(code) else None
-
-
-def _code_of_provided(code: CodeType) -> CodeType | None:
-    node = _provided.get((code.co_filename, (code.co_name, code.co_firstlineno)))
-    if node is None:
-        return None
-    whole = compile(ast.Module([node], []), code.co_filename, "exec", dont_inherit=True)
-    return next(one for one in whole.co_consts if isinstance(one, CodeType))
 
 
 def _text(code: CodeType) -> str:

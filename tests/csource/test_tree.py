@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -16,7 +17,11 @@ from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.csource import kernel, translation
 from foliolab.framework.csource.slicing import SourceFile, extract
 from foliolab.framework.csource.tree import Tree
+from foliolab.framework.engine.engine import Shape
+from foliolab.framework.engine.machine import Machine
+from foliolab.framework.engine.policytree import policy_tree
 from foliolab.framework.errors import CSourceError, PluginError, UsageError
+from foliolab.framework.machine.source import exact_definition
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.verify import attacks
 from foliolab.framework.verify.attack import Budget, Progress
@@ -232,6 +237,28 @@ def test_revisions_and_patches(tmp_path: Path) -> None:
 def test_several_trees_stand_side_by_side(tmp_path: Path) -> None:
     found = load().parse_policies([f"mm-id,tree:{SOURCE}:MM_ID=y,NO_PAGE_MAPCOUNT=y,tree:{SOURCE}:MM_ID=n"])
     assert [one.name for one in found] == ["mm-id", "tree-mm-id-no-page-mapcount", "tree-no-mm-id"]
+
+
+def test_two_configurations_in_one_process_have_texts_of_their_own() -> None:
+    """Their functions have the same file, name and line; each is judged by its own definition."""
+    first, second = (scheme_of(f"tree:{SOURCE}:MM_ID={value}") for value in ("y", "n"))
+    for scheme in (first, second, first):
+        machine = Machine(scheme, Shape(64, 2, 16, max_order=4), "interpreted")
+        machine.create(0)
+        machine.populate(0, 0, 16, 4)
+        machine.fork(0, 1)
+        assert machine.column("folio", "_large_mapcount")[machine.frame(0, 0)] == 31
+    names = [
+        {node.id for node in ast.walk(found) if isinstance(node, ast.Name)} for found in map(_account, (first, second))
+    ]
+    assert "bit_spin_lock" in names[0] and "bit_spin_lock" not in names[1]
+
+
+def _account(scheme: Scheme) -> ast.FunctionDef:
+    (function,) = (one for one in policy_tree(scheme).needs if one.__name__ == "folio_account")
+    found = exact_definition(function)
+    assert found is not None
+    return found
 
 
 def test_a_changed_tree_is_translated_anew(tmp_path: Path) -> None:

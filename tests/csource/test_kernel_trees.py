@@ -1,0 +1,71 @@
+"""Kernel trees at hand, such as Debian's packages linux-source-*, extracted: FOLIOLAB_TREES names their folders.
+
+Their text is under GPL-2.0 and is not part of this repository: it is read where it lies, and only its translation is
+kept, in the cache of the tests.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("clang.cindex", reason="libclang is missing")
+
+from foliolab.framework.contract.workload import Setting
+from foliolab.framework.csource.tree import Tree
+from foliolab.framework.errors import CSourceError
+from foliolab.framework.plugins.registry import load
+from foliolab.framework.run.cases import Case
+from foliolab.framework.run.count import count
+from foliolab.framework.verify import attacks
+from foliolab.framework.verify.attack import Budget
+
+TREES = [Path(one) for one in os.environ.get("FOLIOLAB_TREES", "").split(os.pathsep) if one]
+ANSWERS = {
+    "MM_ID=y": ("mm-id", {"safe", "exact-for-two", "page-mapcount", "partial-mapping", "pmd", "reuse"}),
+    "MM_ID=y,NO_PAGE_MAPCOUNT=y": ("no-page-mapcount", {"safe", "exact-for-two", "average-mapcount", "pmd", "reuse"}),
+    "MM_ID=n": ("page-mapcount", {"safe", "page-mapcount", "partial-mapping", "pmd"}),
+    "": ("page-mapcount", {"page-mapcount", "partial-mapping", "pmd"}),
+}
+"""The shipped policy that models a configuration, and its claims; the empty one is that of trees before Linux 6.15."""
+
+
+def cases() -> list[str]:
+    found = []
+    for tree in TREES:
+        try:
+            Tree.parse(f"tree:{tree}").configuration(Tree.parse(f"tree:{tree}").files())
+            found.append(f"tree:{tree}")
+        except CSourceError:
+            found += [f"tree:{tree}:{options}" for options in ANSWERS if options]
+    return found or [pytest.param("", marks=pytest.mark.skip(reason="FOLIOLAB_TREES names no kernel tree"))]  # type: ignore[list-item]
+
+
+def options_of(text: str) -> str:
+    return ",".join(f"{name}={value}" for name, value in Tree.parse(text).options)
+
+
+@pytest.mark.parametrize("text", cases())
+def test_the_claims_are_those_of_the_configuration(text: str) -> None:
+    assert load().policy(text, typed=True).capabilities == ANSWERS[options_of(text)][1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", ["explored", "random", "structural"])
+@pytest.mark.parametrize("text", cases())
+def test_nothing_is_refuted(text: str, attack: str) -> None:
+    (chosen,) = attacks.chosen([attack])
+    found = chosen.run(load().policy(text, typed=True), Budget(6.0, 256 << 20), lambda news: None)
+    assert found and not [one for one in found if one.verdict == "refuted"]
+
+
+@pytest.mark.parametrize("workload", ["munmap", "fork", "cow-byte", "reuse-byte", "contention-1"])
+@pytest.mark.parametrize("text", cases())
+def test_the_shipped_policy_does_the_same_atomics_locks_and_cache_lines(text: str, workload: str) -> None:
+    found = load()
+    case = Case(found.workload(workload), Setting(4, 64, 1))
+    own, shipped = (count(case, found.policy(name, typed=True), 100.0) for name in (text, ANSWERS[options_of(text)][0]))
+    for what in ("atomics", "policy_atomics", "lock_sections", "cache_lines"):
+        assert own[what] == shipped[what]
