@@ -86,7 +86,7 @@ def test_the_solver_follows_the_c_text(tmp_path: Path) -> None:
     (chosen,) = attacks.chosen(["symbolic"])
     found = chosen.run(scheme_of(tmp_path), Budget(8.0, 128 << 20), lambda news: None)
     (safe,) = {one.bound for one in found if one.claim == "safe"}
-    assert re.search(r"held for [2-9] operations in a row|any operations", safe), safe
+    assert re.search(r"held for [1-9] operations?|any operations", safe), safe
 
 
 @pytest.mark.skipif(bool(native_missing()), reason="numba is missing")

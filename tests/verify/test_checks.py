@@ -21,6 +21,10 @@ from foliolab.framework.verify import attacks
 from foliolab.framework.verify.attack import Budget
 from foliolab.framework.verify.finding import OWED, Finding
 from foliolab.framework.verify.laws import LAWS, Watch
+from foliolab.framework.verify.symbolic import term
+from foliolab.framework.verify.symbolic.entries import CHECKS
+from foliolab.framework.verify.symbolic.induction import Induction
+from foliolab.framework.verify.symbolic.search import OrderClass, Search
 from foliolab.policies import mm_id
 from foliolab.workloads import microbenchmarks
 
@@ -67,10 +71,12 @@ def test_checks_that_hold_refute_nothing(attack: str) -> None:
     assert not [one for one in found if "check" in one.bound or "Assertion" in one.bound]
 
 
-def test_the_solver_asks_a_check_at_every_operation() -> None:
-    """The check of an anonymous folio is proved: any operations, not a number of them."""
-    found = [one for one in findings("symbolic", TOO_EARLY, 12.0) if one.claim == OWED and one.verdict == "held"]
-    assert any("any operations" in one.bound for one in found)
+def test_the_solver_proves_a_check_for_any_number_of_operations() -> None:
+    """One operation after the other: the check that only an interleaving refutes holds."""
+    search = Search(TOO_EARLY.with_parameters(), Budget(300.0), 1, range(4, 5), lambda news: None)
+    term.reset()
+    induction = Induction(search.unrolling(OrderClass(True, (4,))), [], Budget(300.0))
+    assert (CHECKS, OWED) in set(induction.proved({(CHECKS, OWED), ("safe", "safe")}))
 
 
 def counted(policy: Policy) -> dict[str, float]:
