@@ -88,6 +88,7 @@ from foliolab.framework.machine.primitives import (
     page_to_pfn,
     pfn_folio,
     pfn_to_page,
+    prefetch,
     pte_at,
     ptr_add,
     set_bit,
@@ -125,8 +126,8 @@ __all__ = [
     "folio_mapped_between", "folio_nr_pages", "folio_order", "folio_page", "folio_ref_add", "folio_ref_count",
     "folio_ref_sub_return", "folio_remove_rmap_ptes", "folio_test_anon", "folio_test_large", "folio_test_swapcache",
     "folio_try_dup_anon_rmap_ptes", "folio_trylock", "folio_unlock", "frame_of", "hookimpl", "init_fields", "load",
-    "memory_of", "mm_at", "nth_page", "page_to_pfn", "pfn_folio", "pfn_to_page", "pte_at", "ptr_add", "set_bit",
-    "smp_load_acquire", "smp_mb", "smp_rmb", "smp_store_release", "smp_wmb", "spin_wait_clear", "store",
+    "memory_of", "mm_at", "nth_page", "page_to_pfn", "pfn_folio", "pfn_to_page", "prefetch", "pte_at", "ptr_add",
+    "set_bit", "smp_load_acquire", "smp_mb", "smp_rmb", "smp_store_release", "smp_wmb", "spin_wait_clear", "store",
     "test_and_clear_bit", "test_and_set_bit", "test_and_set_bit_lock", "test_bit", "trace_records", "u64", "write_page",
     "xchg", "zone_at",
 ]  # fmt: skip

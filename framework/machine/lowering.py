@@ -77,6 +77,18 @@ register(p.store, ref_first(types.void), _lower_store(None))
 register(p.smp_store_release, ref_first(types.void), _lower_store("release"))
 
 
+def _lower_prefetch(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    address = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+    word = ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(prefetch, [address, word(0), word(3), word(1)])  # to read, into every cache, data
+    return context.get_dummy_value()
+
+
+register(p.prefetch, ref_first(types.void), _lower_prefetch)
+
+
 def _lower_fence(ordering: str) -> Lowering:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         if not for_one_thread():

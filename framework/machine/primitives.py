@@ -305,6 +305,11 @@ def bit_spin_unlock(bit: int, ref: Ref) -> None:
     __clear_bit_unlock(bit, ref)
 
 
+@primitive("compute")
+def prefetch(ref: Ref) -> None:
+    """Ask the CPU to bring what the reference points to into its caches; memory stays as it is."""
+
+
 # -- checks --------------------------------------------------------------------------------------
 @primitive("check")
 def VM_WARN_ON(condition: int) -> None:

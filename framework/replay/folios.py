@@ -35,6 +35,21 @@ def page_at(vm: Memory, base: int, slot: int, page: int, make: int) -> int:
     return dense << PMD_ORDER | page % PTRS_PER_PTE
 
 
+def use_page(vm: Memory, base: int, slot: int, page: int, vpn: int) -> int:
+    """Mark a page's window as used; number it if it is new.
+
+    Args:
+        vpn: what `page_at` found for the page.
+
+    Returns:
+        the page of the machine's address space; -1 if no window is left (see STATUS).
+    """
+    if vpn < 0:
+        return page_at(vm, base, slot, page, 1)
+    put(vm, spaces.used_at(vm, base, slot, vpn >> PMD_ORDER), 1)
+    return vpn
+
+
 def any_mapped(vm: Memory, who: Any, start: int, nr: int) -> bool:
     """Whether any of nr pages of one window is mapped."""
     if READ_ONCE(pmd_ref(vm, who, start)):
@@ -70,11 +85,17 @@ def fork(vm: Memory, contents: Memory, base: int, parent: int, child: int, unsur
     """Copy the parent's page tables to a new child; `unsure`: while another MM of the family is torn down."""
     stride = reg(vm, base, cells.MM_STRIDE)
     mms = reg(vm, base, cells.MMS)
-    to = spaces.mm_of(vm, base, child)
+    old = spaces.mm_of(vm, base, parent)
+    new = spaces.mm_of(vm, base, child)
     for dense in range(1, cell(vm, spaces.family_at(vm, base, spaces.family_of(vm, base, parent)) + 8) + 1):
         if cell(vm, spaces.used_at(vm, base, parent, dense)) == 0:
             continue
         start = dense << PMD_ORDER
+        # the child gets the parent's PTEs, so that they can be counted first; a PMD of a file is not copied
+        counted_first = READ_ONCE(pmd_ref(vm, old, start)) == 0
+        listed = 0
+        if counted_first:
+            listed = owners.count_window(vm, base, child, old, start, start + PTRS_PER_PTE, owners.GAINED)
         entrypoints.fork_range(
             vm,
             contents,
@@ -86,7 +107,8 @@ def fork(vm: Memory, contents: Memory, base: int, parent: int, child: int, unsur
             PTRS_PER_PTE,
         )
         put(vm, spaces.used_at(vm, base, child, dense), 1)
-        listed = owners.count_window(vm, base, child, to, start, start + PTRS_PER_PTE, owners.GAINED)
+        if not counted_first:
+            listed = owners.count_window(vm, base, child, new, start, start + PTRS_PER_PTE, owners.GAINED)
         owners.touch_listed(vm, base, listed)
         if unsure:
             for i in range(listed):
@@ -115,9 +137,9 @@ def map_new(vm: Memory, base: int, slot: int, vpn: int, order: int) -> int:
     return head
 
 
-def new_folio(vm: Memory, base: int, slot: int, page: int, order: int, pfn: int) -> None:
-    """A fault allocates a folio; nothing is mapped in its range."""
-    vpn = page_at(vm, base, slot, page, 1)
+def new_folio(vm: Memory, base: int, slot: int, page: int, vpn: int, order: int, pfn: int) -> None:
+    """A fault allocates a folio; nothing is mapped in its range. `vpn`: what `page_at` found for the page."""
+    vpn = use_page(vm, base, slot, page, vpn)
     if vpn < 0:
         return
     head = map_new(vm, base, slot, vpn, order)
@@ -148,15 +170,21 @@ def _decided(vm: Memory, base: int, slot: int, head: int, outcome: int, sole: bo
     owners.touched(vm, base, head)
 
 
-def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, kernel: int, uncertain: int) -> None:
-    """A write-protect fault; the policy's outcome is counted together with the kernel's."""
+def write(vm: Memory, contents: Memory, base: int, slot: int, page: int, vpn: int, kernel: int, uncertain: int) -> None:
+    """A write-protect fault; the policy's outcome is counted together with the kernel's.
+
+    Args:
+        vpn: what `page_at` found for the page.
+        kernel: what the kernel did, an index of `cells.KERNEL`.
+        uncertain: 1 if the order of events around it is not certain, else 0.
+    """
     c = cpu_at(vm, reg(vm, base, cells.CPU))
     z = zone_at(vm, reg(vm, base, cells.ZONE))
     who = spaces.mm_of(vm, base, slot)
-    # a page that the kernel copied is known from now on
-    vpn = page_at(vm, base, slot, page, int(kernel == fault.COPIED))
-    if vpn < 0 and kernel == fault.COPIED:
-        return
+    if kernel == fault.COPIED:  # the page is known from now on
+        vpn = use_page(vm, base, slot, page, vpn)
+        if vpn < 0:
+            return
     kind = cells.UNKNOWN
     outcome = fault.NOT_MAPPED
     frame = -1

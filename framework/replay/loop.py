@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, pte_ref
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.machine.memory import Memory
-from foliolab.framework.machine.primitives import load, zone_at
+from foliolab.framework.machine.primitives import load, pfn_to_page, prefetch, pte_at, zone_at
 from foliolab.framework.replay import cells
 from foliolab.framework.replay.cells import bump, cell, put, reg, tally
 from foliolab.framework.replay.folios import any_mapped, drop, fork, move, new_folio, page_at, split, write
+from foliolab.framework.replay.owners import folio_at, large_head
 from foliolab.framework.replay.snapshot import hint, map_cached, present
 from foliolab.framework.replay.spaces import LAST_PAGE, bury, create, destroy, is_dead, mm_of, share, slot_at, slot_of
 from foliolab.framework.trace import events as ev
@@ -15,6 +19,8 @@ from foliolab.framework.trace import events as ev
 MM_SHIFT = 32
 CLUSTER_SHIFT = 32
 NR_MASK = (1 << 32) - 1
+RUN: Final = 16
+"""Write faults whose pages are looked up together, before the first of them."""
 
 
 def _creates(kind: int) -> bool:
@@ -24,6 +30,11 @@ def _creates(kind: int) -> bool:
 
 def _has_pages(kind: int) -> bool:
     return kind in (ev.PRESENT, ev.NEW, ev.WRITE, ev.UNMAP, ev.MOVE, ev.SPLIT, ev.MAP)
+
+
+def _is_far(page: int, nr: int) -> bool:
+    """Whether pages cannot be user addresses."""
+    return page < 0 or page >= LAST_PAGE or page + nr > LAST_PAGE
 
 
 def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
@@ -45,7 +56,7 @@ def _find_mm(vm: Memory, base: int, kind: int, mm: int, cluster: int) -> int:
 
 def _skipped(vm: Memory, base: int, kind: int, page: int, nr: int, order: int, flags: int) -> bool:
     """Whether an event is about something that the machine does not model; such events are counted."""
-    if _has_pages(kind) and (page < 0 or page >= LAST_PAGE or page + nr > LAST_PAGE):
+    if _has_pages(kind) and _is_far(page, nr):
         tally(vm, base, cells.FAR_PAGE)
         return True
     if kind in (ev.NEW, ev.PRESENT, ev.MAP):
@@ -66,16 +77,15 @@ def _end_process(vm: Memory, base: int, slot: int, mm: int) -> bool:
     return cell(vm, at) == 0
 
 
-def _stale(vm: Memory, base: int, slot: int, page: int, order: int) -> bool:
+def _stale(vm: Memory, base: int, slot: int, vpn: int, order: int) -> bool:
     """Whether anything is mapped where the kernel faulted in a folio: an unmap was not recorded."""
-    vpn = page_at(vm, base, slot, page, 0)
     return vpn >= 0 and any_mapped(vm, mm_of(vm, base, slot), vpn, 1 << order)
 
 
 def _before(
-    vm: Memory, base: int, kind: int, slot: int, mm: int, page: int, nr: int, order: int, to: int
+    vm: Memory, base: int, kind: int, slot: int, mm: int, page: int, vpn: int, nr: int, order: int, to: int
 ) -> tuple[int, int]:
-    """The pages that an event unmaps first, as (first page, page after the last)."""
+    """The pages that an event unmaps first, as (first page, page after the last); `vpn`: see `_of_mm`."""
     if kind in (ev.UNMAP, ev.MAP):
         return page, page + nr
     if kind in (ev.EXIT, ev.GONE, ev.EXEC):
@@ -84,7 +94,7 @@ def _before(
     elif kind == ev.MOVE:
         if to >= 0 and to + nr <= LAST_PAGE:
             return to, to + nr
-    elif kind == ev.NEW and _stale(vm, base, slot, page, order):
+    elif kind == ev.NEW and _stale(vm, base, slot, vpn, order):
         tally(vm, base, cells.STALE)
         return page, page + (1 << order)
     return 0, 0
@@ -106,18 +116,12 @@ def _relatives(vm: Memory, contents: Memory, base: int, kind: int, slot: int, ch
         fork(vm, contents, base, slot, made, unsure)
 
 
-def _after(vm: Memory, contents: Memory, base: int, slot: int, head: int, page: int, nr: int, other: int) -> None:
-    """Carry out an event, after the pages that it replaces are unmapped."""
+def _after(vm: Memory, base: int, slot: int, head: int, page: int, vpn: int, nr: int, other: int) -> None:
+    """Carry out an event, after the pages that it replaces are unmapped; `vpn`: see `_of_mm`."""
     kind = head & 0xFF
-    flags = head >> 8 & 0xFF
     order = head >> 16 & 0xFF
-    if kind == ev.WRITE:
-        uncertain = 0
-        if flags & ev.UNCERTAIN:
-            uncertain = 1
-        write(vm, contents, base, slot, page, min(flags & ev.OUTCOME, ev.COPIED), uncertain)
-    elif kind == ev.NEW:
-        new_folio(vm, base, slot, page, order, other)
+    if kind == ev.NEW:
+        new_folio(vm, base, slot, page, vpn, order, other)
     elif kind == ev.PRESENT:
         present(vm, base, slot, page, nr, order, other)
     elif kind == ev.MOVE:
@@ -148,7 +152,10 @@ def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: in
     if slot < 0:
         _unknown(vm, contents, base, kind, mm, other)
         return
-    low, high = _before(vm, base, kind, slot, mm, page, nr, order, other)
+    vpn = -1  # of a fault: the page in the machine's address space, if its window is known
+    if kind == ev.NEW:
+        vpn = page_at(vm, base, slot, page, 0)
+    low, high = _before(vm, base, kind, slot, mm, page, vpn, nr, order, other)
     if high > low:
         drop(vm, base, slot, low, high)
     if kind in (ev.EXIT, ev.GONE, ev.EXEC):
@@ -158,23 +165,13 @@ def _of_mm(vm: Memory, contents: Memory, base: int, head: int, page: int, nr: in
     if kind in (ev.FORK, ev.SPAWN, ev.EXEC):
         _relatives(vm, contents, base, kind, slot, other, head >> 8 & ev.UNCERTAIN)
     elif slot >= 0:
-        _after(vm, contents, base, slot, head, page, nr, other)
+        _after(vm, base, slot, head, page, vpn, nr, other)
 
 
-def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
-    """Carry out an event of the chunk."""
-    head = cell(vm, reg(vm, base, cells.AT_HEAD) + 8 * i)
-    page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * i)
-    other = cell(vm, reg(vm, base, cells.AT_OTHER) + 8 * i)
-    nr = cell(vm, reg(vm, base, cells.AT_NR) + 8 * i)
-    cluster = nr >> CLUSTER_SHIFT
-    nr &= NR_MASK
+def _begin(vm: Memory, base: int, i: int, kind: int) -> None:
+    """Make an event the present one, and count it."""
     put(vm, base + 8 * cells.NOW, cell(vm, reg(vm, base, cells.AT_TIME) + 8 * i))
     put(vm, base + 8 * cells.STEP, i)
-    kind = head & 0xFF
-    order = head >> 16 & 0xFF
-    if kind > ev.LAST_KIND:
-        kind = 0
     put(vm, base + 8 * cells.EVENT, kind)
     tally(vm, base, kind)
     if kind == ev.PRESENT:
@@ -182,6 +179,21 @@ def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
             put(vm, base + 8 * cells.SNAPSHOT, cells.WITHIN)
     elif reg(vm, base, cells.SNAPSHOT) == cells.WITHIN:
         put(vm, base + 8 * cells.SNAPSHOT, cells.BEHIND)
+
+
+def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
+    """Carry out an event of the chunk that is not a write fault."""
+    head = cell(vm, reg(vm, base, cells.AT_HEAD) + 8 * i)
+    page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * i)
+    other = cell(vm, reg(vm, base, cells.AT_OTHER) + 8 * i)
+    nr = cell(vm, reg(vm, base, cells.AT_NR) + 8 * i)
+    cluster = nr >> CLUSTER_SHIFT
+    nr &= NR_MASK
+    kind = head & 0xFF
+    order = head >> 16 & 0xFF
+    if kind > ev.LAST_KIND:
+        kind = 0
+    _begin(vm, base, i, kind)
     if kind == ev.FREE_HINT:
         hint(vm, base, other)
     if kind in (0, ev.LOST, ev.FREE_HINT):
@@ -193,6 +205,80 @@ def _event(vm: Memory, contents: Memory, base: int, i: int) -> None:
         _of_mm(vm, contents, base, head, page, nr, cluster, other)
 
 
+def _fetch(vm: Memory, base: int, who: Any, vpn: int) -> None:
+    """Bring what a write fault will read into the CPU's caches."""
+    value = load(pte_ref(vm, who, vpn))
+    if value & PTE_PRESENT:
+        frame = value >> PFN_SHIFT
+        prefetch(pfn_to_page(vm, frame).flags)
+        head = max(large_head(vm, base, frame), 0)
+        prefetch(pte_at(vm, folio_at(vm, base, head)).pte)
+
+
+def _look_up(vm: Memory, base: int, slot: int, i: int, end: int) -> int:
+    """List the pages, in the machine's address space, of the write faults from event i on that are alike.
+
+    Returns:
+        the event after them.
+    """
+    heads = reg(vm, base, cells.AT_HEAD)
+    head = cell(vm, heads + 8 * i)
+    who = mm_of(vm, base, slot)
+    stop = min(end, i + RUN)
+    at = i
+    while at < stop and cell(vm, heads + 8 * at) == head:
+        page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * at)
+        if _is_far(page, cell(vm, reg(vm, base, cells.AT_NR) + 8 * at) & NR_MASK):
+            break
+        vpn = page_at(vm, base, slot, page, 0)
+        put(vm, reg(vm, base, cells.AT_LIST) + 8 * (at - i), vpn)
+        if vpn >= 0:
+            _fetch(vm, base, who, vpn)
+        at += 1
+    return at
+
+
+def _writes(vm: Memory, contents: Memory, base: int, i: int, end: int) -> int:
+    """Carry out the write faults from event i on that are alike: of one MM, with one outcome.
+
+    Their pages are looked up together, so that the CPU fetches what the later ones need during the earlier ones.
+
+    Returns:
+        the event after them, or after the first that could not be carried out (see STATUS).
+    """
+    head = cell(vm, reg(vm, base, cells.AT_HEAD) + 8 * i)
+    nr = cell(vm, reg(vm, base, cells.AT_NR) + 8 * i)
+    _begin(vm, base, i, ev.WRITE)
+    if _is_far(cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * i), nr & NR_MASK):
+        tally(vm, base, cells.FAR_PAGE)
+        return i + 1
+    slot = _find_mm(vm, base, ev.WRITE, head >> MM_SHIFT, nr >> CLUSTER_SHIFT)
+    if slot < 0:
+        return i + 1
+    flags = head >> 8 & 0xFF
+    kernel = min(flags & ev.OUTCOME, ev.COPIED)
+    uncertain = int(flags & ev.UNCERTAIN != 0)
+    behind = _look_up(vm, base, slot, i, end)
+    for at in range(i, behind):
+        if at > i:
+            _begin(vm, base, at, ev.WRITE)
+        page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * at)
+        vpn = cell(vm, reg(vm, base, cells.AT_LIST) + 8 * (at - i))
+        write(vm, contents, base, slot, page, vpn, kernel, uncertain)
+        _note_peak(vm, base)
+        if reg(vm, base, cells.STATUS) != cells.FINE:
+            return at + 1
+    return behind
+
+
+def _note_peak(vm: Memory, base: int) -> None:
+    """Note how few frames are free, if there were never fewer."""
+    left = load(zone_at(vm, reg(vm, base, cells.ZONE)).nr_free)
+    peak = reg(vm, base, cells.AT_TALLY) + 8 * cells.FRAMES_PEAK
+    if left < cell(vm, peak):
+        put(vm, peak, left)
+
+
 def replay_chunk(vm: Memory, contents: Memory, base: int, first: int, end: int) -> int:
     """Replay events first…end-1 of the chunk.
 
@@ -202,13 +288,15 @@ def replay_chunk(vm: Memory, contents: Memory, base: int, first: int, end: int) 
     Returns:
         the first event that was not carried out completely, `end` if there is none; STATUS says why.
     """
-    free = zone_at(vm, reg(vm, base, cells.ZONE)).nr_free
-    peak = reg(vm, base, cells.AT_TALLY) + 8 * cells.FRAMES_PEAK
-    for i in range(first, end):
-        _event(vm, contents, base, i)
-        left = load(free)
-        if left < cell(vm, peak):
-            put(vm, peak, left)
+    i = first
+    while i < end:
+        behind = i + 1
+        if cell(vm, reg(vm, base, cells.AT_HEAD) + 8 * i) & 0xFF == ev.WRITE:
+            behind = _writes(vm, contents, base, i, end)
+        else:
+            _event(vm, contents, base, i)
+        _note_peak(vm, base)
         if reg(vm, base, cells.STATUS) != cells.FINE:
-            return i
+            return behind - 1
+        i = behind
     return end

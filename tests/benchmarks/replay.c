@@ -3,8 +3,9 @@
  *
  * Written for this project; no text of any kernel is in it. The engine's part is reference.c's, without atomics, since
  * one thread runs it. It keeps the same tables in the same memory as framework/replay (C_… are the names of cells.py,
- * O_… those of owners.py, EV_… those of trace/events.py), so that whole memories can be compared; how it reaches them
- * is as one writes C. It stops before an event of another kind.
+ * O_… those of owners.py, L_… those of loop.py, EV_… those of trace/events.py), so that whole memories can be compared;
+ * how it reaches them is as one writes C. It looks up write faults together and prefetches where the replay does. It
+ * stops before an event of another kind.
  */
 #define ONE_THREAD
 #include "reference.c"
@@ -460,11 +461,16 @@ HOT s64 count_window(struct replay r, s64 slot, struct mm *mm, s64 start, s64 en
 	while (pte < stop) {
 		u64 value = *pte;
 		s64 frame = value >> PFN_SHIFT, nr = 1;
-		s64 head = value & PTE_PRESENT ? large_head(r, frame) : -1;
+		s64 head = -1;
 
+		if (value & PTE_PRESENT) {
+			__builtin_prefetch(pfn_folio(r.m.memory, frame));
+			head = large_head(r, frame);
+		}
 		if (head >= 0) {
 			s64 limit = head + (1ll << (folio_at(r, head)[0] >> O_ORDER_SHIFT)) - frame;
 
+			__builtin_prefetch(pfn_folio(r.m.memory, head));
 			nr = next_ptes(pte, value, stop - pte < limit ? stop - pte : limit);
 			count_mappings(r, slot, head, nr, gain);
 			r.list[listed++] = head;
@@ -522,33 +528,44 @@ static void fork_mm(struct replay *of, s64 parent, s64 child, bool unsure)
 	s64 known = family_at(r, family_of(r, parent))[1];
 
 	for (s64 dense = 1; dense <= known; dense++) {
-		s64 start = dense << PMD_ORDER, listed;
-		bool copied = false;
+		s64 start = dense << PMD_ORDER, listed = 0;
+		bool by_pmd = *pmd_ref(r.m.memory, from, start), copied = false;
 
 		if (!*used_at(r, parent, dense))
 			continue;
-		if (*pmd_ref(r.m.memory, from, start)) {
+		if (by_pmd) {
 			copied = copy_huge_pmd(r.m, from, to, start);
 			if (!copied)
 				split_huge_pmd(r.m, from, start);
+		} else {
+			listed = count_window(r, child, from, start, start + PTRS_PER_PTE, true);
 		}
 		if (!copied)
 			copy_ptes(r.m, from, to, start, start + PTRS_PER_PTE);
 		*used_at(r, child, dense) = 1;
-		listed = count_window(r, child, to, start, start + PTRS_PER_PTE, true);
+		if (by_pmd)
+			listed = count_window(r, child, to, start, start + PTRS_PER_PTE, true);
 		touch_listed(of, listed);
 		for (s64 i = 0; unsure && i < listed; i++)
 			folio_at(r, r.list[i])[0] |= O_IS_UNSURE;
 	}
 }
 
-static void new_folio(struct replay *of, s64 slot, s64 page, int order)
+HOT s64 use_page(struct replay r, s64 slot, s64 page, s64 vpn)
+{
+	if (vpn < 0)
+		return page_at(r, slot, page, true);
+	*used_at(r, slot, vpn >> PMD_ORDER) = 1;
+	return vpn;
+}
+
+static void new_folio(struct replay *of, s64 slot, s64 page, s64 vpn, int order)
 {
 	struct replay r = *of;
 	struct mm *mm = mm_of(r, slot);
-	s64 vpn = page_at(r, slot, page, true);
 	bool done;
 
+	vpn = use_page(r, slot, page, vpn);
 	if (vpn < 0)
 		return;
 	if (order == PMD_ORDER && r.reg[C_PMDS])
@@ -577,16 +594,19 @@ HOT int touch_new(struct machine m, struct mm *mm, u64 vpn)
 	return NEW_PAGE;
 }
 
-static void write_event(struct replay *of, s64 slot, s64 page, int kernel, bool uncertain)
+static void write_event(struct replay *of, s64 slot, s64 page, s64 vpn, int kernel, bool uncertain)
 {
 	struct replay r = *of;
 	struct mm *mm = mm_of(r, slot);
-	s64 vpn = page_at(r, slot, page, kernel == COPIED);
-	s64 frame = vpn >= 0 ? frame_of(r, mm, vpn) : -1;
 	int kind = C_UNKNOWN, outcome = NOT_MAPPED;
+	s64 frame;
 
-	if (vpn < 0 && kernel == COPIED)
-		return;
+	if (kernel == COPIED) {
+		vpn = use_page(r, slot, page, vpn);
+		if (vpn < 0)
+			return;
+	}
+	frame = vpn >= 0 ? frame_of(r, mm, vpn) : -1;
 	if (frame >= 0) {
 		s64 head = large_head(r, frame);
 		bool sole = false;
@@ -624,9 +644,8 @@ static void write_event(struct replay *of, s64 slot, s64 page, int kernel, bool 
 	r.matrix[((kind * NR_KERNEL + kernel) * NR_POLICY + outcome) * 2 + uncertain]++;
 }
 
-HOT bool is_stale(struct replay r, s64 slot, s64 page, int order)
+HOT bool is_stale(struct replay r, s64 slot, s64 vpn, int order)
 {
-	s64 vpn = page_at(r, slot, page, false);
 	struct mm *mm = mm_of(r, slot);
 
 	if (vpn < 0)
@@ -681,19 +700,99 @@ HOT void fork_event(struct replay *of, s64 slot, s64 child, bool unsure)
 		fork_mm(of, slot, made, unsure);
 }
 
+HOT bool is_far(s64 page, s64 nr)
+{
+	return page < 0 || page >= LAST_PAGE || page + nr > LAST_PAGE;
+}
+
+HOT void begin(struct replay r, s64 i, int kind)
+{
+	r.reg[C_NOW] = table(r.m.memory, r.reg, C_AT_TIME)[i];
+	r.reg[C_STEP] = i;
+	r.reg[C_EVENT] = kind;
+	r.tally[kind]++;
+	if (r.reg[C_SNAPSHOT] == C_WITHIN)
+		r.reg[C_SNAPSHOT] = C_BEHIND;
+}
+
+HOT void note_peak(struct replay r)
+{
+	if ((s64)r.m.zone->nr_free < r.tally[C_FRAMES_PEAK])
+		r.tally[C_FRAMES_PEAK] = r.m.zone->nr_free;
+}
+
+/* Brings what a write fault will read into the CPU's caches. */
+HOT void fetch(struct replay r, struct mm *mm, s64 vpn)
+{
+	u64 value = *pte_ref(r.m.memory, mm, vpn);
+
+	if (value & PTE_PRESENT) {
+		s64 head = large_head(r, value >> PFN_SHIFT);
+
+		__builtin_prefetch(pfn_folio(r.m.memory, value >> PFN_SHIFT));
+		__builtin_prefetch(folio_at(r, head > 0 ? head : 0));
+	}
+}
+
+/* Lists the pages of the write faults from event i on that are alike; the event after them. */
+HOT s64 look_up(struct replay r, s64 slot, s64 i, s64 end)
+{
+	s64 *heads = table(r.m.memory, r.reg, C_AT_HEAD), *pages = table(r.m.memory, r.reg, C_AT_PAGE);
+	s64 *nrs = table(r.m.memory, r.reg, C_AT_NR);
+	s64 stop = end < i + L_RUN ? end : i + L_RUN, at = i;
+	struct mm *mm = mm_of(r, slot);
+
+	for (; at < stop && heads[at] == heads[i]; at++) {
+		if (is_far(pages[at], nrs[at] & 0xffffffff))
+			break;
+		r.list[at - i] = page_at(r, slot, pages[at], false);
+		if (r.list[at - i] >= 0)
+			fetch(r, mm, r.list[at - i]);
+	}
+	return at;
+}
+
+/* Carries out the write faults from event i on that are alike; the event after them. */
+HOT s64 writes(struct replay *of, s64 i, s64 end)
+{
+	struct replay r = *of;
+	u64 head = table(r.m.memory, r.reg, C_AT_HEAD)[i];
+	s64 nr = table(r.m.memory, r.reg, C_AT_NR)[i], *pages = table(r.m.memory, r.reg, C_AT_PAGE);
+	int flags = head >> 8 & 0xff, kernel = (flags & EV_OUTCOME) < COPIED ? flags & EV_OUTCOME : COPIED;
+	s64 slot, behind;
+
+	begin(r, i, EV_WRITE);
+	if (is_far(pages[i], nr & 0xffffffff)) {
+		r.tally[C_FAR_PAGE]++;
+		return i + 1;
+	}
+	slot = find_mm(r, EV_WRITE, head >> 32, nr >> 32);
+	if (slot < 0)
+		return i + 1;
+	behind = look_up(r, slot, i, end);
+	for (s64 at = i; at < behind; at++) {
+		if (at > i)
+			begin(r, at, EV_WRITE);
+		write_event(of, slot, pages[at], r.list[at - i], kernel, flags & EV_UNCERTAIN);
+		note_peak(r);
+		if (r.reg[C_STATUS])
+			return at + 1;
+	}
+	return behind;
+}
+
 HOT void event(struct replay *of, u64 head, s64 page, s64 nr, s64 other)
 {
 	struct replay r = *of;
 	int kind = head & 0xff, flags = head >> 8 & 0xff, order = head >> 16 & 0xff;
-	s64 mm = head >> 32, cluster = nr >> 32, slot;
+	s64 mm = head >> 32, cluster = nr >> 32, slot, vpn;
 
 	nr &= 0xffffffff;
 	if (kind == EV_NEW && order <= PMD_ORDER) {
 		page = page >> order << order;
 		nr = 1ll << order;
 	}
-	if ((kind == EV_NEW || kind == EV_WRITE || kind == EV_UNMAP) &&
-	    (page < 0 || page >= LAST_PAGE || page + nr > LAST_PAGE)) {
+	if ((kind == EV_NEW || kind == EV_UNMAP) && is_far(page, nr)) {
 		r.tally[C_FAR_PAGE]++;
 		return;
 	}
@@ -712,16 +811,13 @@ HOT void event(struct replay *of, u64 head, s64 page, s64 nr, s64 other)
 		return;
 	}
 	switch (kind) {
-	case EV_WRITE:
-		write_event(of, slot, page, (flags & EV_OUTCOME) < COPIED ? flags & EV_OUTCOME : COPIED,
-			    flags & EV_UNCERTAIN);
-		break;
 	case EV_NEW:
-		if (is_stale(r, slot, page, order)) {
+		vpn = page_at(r, slot, page, false);
+		if (is_stale(r, slot, vpn, order)) {
 			r.tally[C_STALE]++;
 			drop(of, slot, page, page + nr);
 		}
-		new_folio(of, slot, page, order);
+		new_folio(of, slot, page, vpn, order);
 		break;
 	case EV_UNMAP:
 		if (nr)
@@ -741,28 +837,28 @@ EXPORT s64 replay_chunk(char *memory, char *contents, s64 base, s64 first, s64 e
 	struct replay r = replay_at(memory, contents, base);
 	s64 *heads = table(memory, r.reg, C_AT_HEAD), *pages = table(memory, r.reg, C_AT_PAGE);
 	s64 *nrs = table(memory, r.reg, C_AT_NR), *others = table(memory, r.reg, C_AT_OTHER);
-	s64 *times = table(memory, r.reg, C_AT_TIME);
+	s64 i = first;
 
-	for (s64 i = first; i < end; i++) {
+	while (i < end) {
 		int kind = heads[i] & 0xff;
+		s64 behind = i + 1;
 
 		if (kind > EV_LAST_KIND)
 			kind = 0;
 		if (!(1 << kind & (1 | 1 << EV_FORK | 1 << EV_EXIT | 1 << EV_GONE | 1 << EV_NEW | 1 << EV_WRITE |
 				   1 << EV_UNMAP | 1 << EV_LOST)))
 			return i;
-		r.reg[C_NOW] = times[i];
-		r.reg[C_STEP] = i;
-		r.reg[C_EVENT] = kind;
-		r.tally[kind]++;
-		if (r.reg[C_SNAPSHOT] == C_WITHIN)
-			r.reg[C_SNAPSHOT] = C_BEHIND;
-		if (kind && kind != EV_LOST)
-			event(&r, heads[i], pages[i], nrs[i], others[i]);
-		if ((s64)r.m.zone->nr_free < r.tally[C_FRAMES_PEAK])
-			r.tally[C_FRAMES_PEAK] = r.m.zone->nr_free;
+		if (kind == EV_WRITE) {
+			behind = writes(&r, i, end);
+		} else {
+			begin(r, i, kind);
+			if (kind && kind != EV_LOST)
+				event(&r, heads[i], pages[i], nrs[i], others[i]);
+		}
+		note_peak(r);
 		if (r.reg[C_STATUS])
-			return i;
+			return behind - 1;
+		i = behind;
 	}
 	return end;
 }

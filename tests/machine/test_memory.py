@@ -191,7 +191,7 @@ def test_every_primitive_that_touches_memory_is_seen() -> None:
     untouched = {
         "smp_mb", "smp_rmb", "smp_wmb", "VM_WARN_ON", "cpu_relax", "u64", "ptr_add", "nth_page", "as_folio", "as_page",
         "memory_of", "page_to_pfn", "pfn_to_page", "pfn_folio", "mm_at", "cpu_at", "zone_at", "pte_at", "init_fields",
-        "copy_page", "fill_page",
+        "copy_page", "fill_page", "prefetch",
     }  # fmt: skip
     assert {f.__name__ for f in PRIMITIVES} == covered | untouched
     assert covered >= ATOMIC_RMW

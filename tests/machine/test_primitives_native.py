@@ -37,8 +37,9 @@ BITS = {
     "test_bit": "(b, r)", "set_bit": "(b, r)", "clear_bit": "(b, r)", "clear_bit_unlock": "(b, r)",
     "__clear_bit_unlock": "(b, r)", "__set_bit": "(b, r)", "__clear_bit": "(b, r)", "bit_spin_unlock": "(b, r)",
 }  # fmt: skip
-ALL = LOADS | STORES | COUNTS | BITS | FLAGS
-VOID = {*STORES, "atomic_add", "atomic_sub", "atomic_inc", "atomic_dec", *BITS} - {"test_bit"}
+HINTS = {"prefetch": "(r)"}
+ALL = LOADS | STORES | COUNTS | BITS | FLAGS | HINTS
+VOID = {*STORES, *HINTS, "atomic_add", "atomic_sub", "atomic_inc", "atomic_dec", *BITS} - {"test_bit"}
 CASES = [(op, c) for c in CTYPES for op in ALL if not (op in FLAGS and CTYPES[c].bits == 8)]
 
 

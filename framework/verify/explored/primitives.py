@@ -163,6 +163,7 @@ AS_INTERPRETED: Final = frozenset(
     {
         p.smp_rmb, p.smp_wmb, p.VM_WARN_ON, p.u64, p.ptr_add, p.nth_page, p.as_folio, p.as_page, p.memory_of,
         p.page_to_pfn, p.pfn_to_page, p.pfn_folio, p.mm_at, p.cpu_at, p.zone_at, p.pte_at, p.copy_page, p.fill_page,
+        p.prefetch,
     }
 )  # fmt: skip
 """The primitives whose interpreted form is right here, since they touch nothing that another thread may see.

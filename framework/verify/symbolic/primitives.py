@@ -138,7 +138,7 @@ AS_INTERPRETED: Final = frozenset(
         plain.smp_mb, plain.smp_rmb, plain.smp_wmb, plain.atomic_read, plain.atomic_set, plain.atomic_add,
         plain.atomic_sub, plain.atomic_inc, plain.atomic_dec, plain.atomic_add_return, plain.atomic_sub_return,
         plain.atomic_inc_return, plain.atomic_dec_return, plain.atomic_fetch_add, plain.atomic_inc_and_test,
-        plain.atomic_dec_and_test, plain.atomic_sub_and_test, plain.xchg, plain.cpu_relax,
+        plain.atomic_dec_and_test, plain.atomic_sub_and_test, plain.xchg, plain.cpu_relax, plain.prefetch,
     }
 )  # fmt: skip
 """Primitives whose interpreted form is right on terms: it uses only the reference and the operators of `Number`."""
