@@ -20,9 +20,11 @@ from foliolab.framework.machine.primitives import load, pte_at, store
     FREE_SLOTS, LIVE, SNAPSHOT, EVENT,
     AT_HEAD, AT_TIME, AT_PAGE, AT_NR, AT_OTHER, AT_MM, AT_SLOT, AT_FREE, AT_USED, AT_COUNT, AT_FAMILY,
     AT_VIRTUAL, AT_HASH_CELL, AT_HASH, AT_CLUSTER, AT_FOLIO, AT_LARGE, AT_PFN, AT_LIST, AT_BUCKET, AT_MATRIX, AT_TALLY,
-    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS,
-) = range(46)  # fmt: skip
+    AT_ENDS, AT_LENGTHS, STEP, WRONGS, AT_PAGES, AT_WRONG, PMDS, AT_FOUND,
+) = range(47)  # fmt: skip
 REGISTERS: Final = 64
+RUN: Final = 16
+"""Write faults whose pages are looked up together, before the first of them."""
 
 BEFORE: Final = 0
 WITHIN: Final = 1
@@ -159,7 +161,7 @@ class Sizes:
             AT_HASH_CELL: self.slots * self.windows, AT_HASH: self.slots * self.hash_size,
             AT_CLUSTER: self.clusters, AT_FOLIO: FOLIO_CELLS * heads, AT_LARGE: heads, AT_PFN: self.pfns,
             AT_LIST: PTRS_PER_PTE, AT_BUCKET: BUCKETS * BUCKET_CELLS, AT_MATRIX: prod(MATRIX), AT_TALLY: TALLIES,
-            AT_ENDS: prod(ENDS), AT_LENGTHS: prod(LENGTHS),
+            AT_ENDS: prod(ENDS), AT_LENGTHS: prod(LENGTHS), AT_FOUND: RUN,
             AT_PAGES: self.frames // COUNTS if self.watched else 0, AT_WRONG: self.events if self.watched else 0,
         }  # fmt: skip
 

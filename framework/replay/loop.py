@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT, pte_ref
 from foliolab.framework.machine.layout import PMD_ORDER
@@ -19,8 +19,6 @@ from foliolab.framework.trace import events as ev
 MM_SHIFT = 32
 CLUSTER_SHIFT = 32
 NR_MASK = (1 << 32) - 1
-RUN: Final = 16
-"""Write faults whose pages are looked up together, before the first of them."""
 
 
 def _creates(kind: int) -> bool:
@@ -224,14 +222,14 @@ def _look_up(vm: Memory, base: int, slot: int, i: int, end: int) -> int:
     heads = reg(vm, base, cells.AT_HEAD)
     head = cell(vm, heads + 8 * i)
     who = mm_of(vm, base, slot)
-    stop = min(end, i + RUN)
+    stop = min(end, i + cells.RUN)
     at = i
     while at < stop and cell(vm, heads + 8 * at) == head:
         page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * at)
         if _is_far(page, cell(vm, reg(vm, base, cells.AT_NR) + 8 * at) & NR_MASK):
             break
         vpn = page_at(vm, base, slot, page, 0)
-        put(vm, reg(vm, base, cells.AT_LIST) + 8 * (at - i), vpn)
+        put(vm, reg(vm, base, cells.AT_FOUND) + 8 * (at - i), vpn)
         if vpn >= 0:
             _fetch(vm, base, who, vpn)
         at += 1
@@ -263,12 +261,20 @@ def _writes(vm: Memory, contents: Memory, base: int, i: int, end: int) -> int:
         if at > i:
             _begin(vm, base, at, ev.WRITE)
         page = cell(vm, reg(vm, base, cells.AT_PAGE) + 8 * at)
-        vpn = cell(vm, reg(vm, base, cells.AT_LIST) + 8 * (at - i))
+        vpn = cell(vm, reg(vm, base, cells.AT_FOUND) + 8 * (at - i))
         write(vm, contents, base, slot, page, vpn, kernel, uncertain)
         _note_peak(vm, base)
         if reg(vm, base, cells.STATUS) != cells.FINE:
+            _forget(vm, base, behind - i)
             return at + 1
+    _forget(vm, base, behind - i)
     return behind
+
+
+def _forget(vm: Memory, base: int, nr: int) -> None:
+    """Clear the list of pages, so that memory is the same however many events were carried out at a time."""
+    for i in range(nr):
+        put(vm, reg(vm, base, cells.AT_FOUND) + 8 * i, 0)
 
 
 def _note_peak(vm: Memory, base: int) -> None:

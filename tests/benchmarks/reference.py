@@ -25,7 +25,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import layouts_of
 from foliolab.framework.machine import primitives
 from foliolab.framework.machine.layout import CTYPES, Field, Layouts, Struct
-from foliolab.framework.replay import cells, loop, owners, spaces
+from foliolab.framework.replay import cells, owners, spaces
 from foliolab.framework.trace import events
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
 
@@ -90,7 +90,7 @@ def _constants(modules: tuple[ModuleType, ...]) -> list[str]:
 
 def _constants_of_replay() -> Iterator[str]:
     """The constants of the replay, under the prefixes that replay.c names."""
-    modules: dict[str, ModuleType] = {"C": cells, "O": owners, "EV": events, "L": loop}
+    modules: dict[str, ModuleType] = {"C": cells, "O": owners, "EV": events}
     for prefix, module in modules.items():
         for name, value in vars(module).items():
             if name.isupper() and type(value) is int:

@@ -13,7 +13,7 @@
 struct replay {
 	struct machine m;
 	s64 *reg, *mm, *slot, *free, *used, *count, *family, *virtual, *hash_cell, *hash, *cluster;
-	s64 *folio, *large, *list, *bucket, *matrix, *tally, *ends, *lengths;
+	s64 *folio, *large, *list, *bucket, *matrix, *tally, *ends, *lengths, *found;
 	s64 mms, mm_stride, windows, heads, mm_limit, hash_size;
 };
 
@@ -46,6 +46,7 @@ HOT struct replay replay_at(char *memory, char *contents, s64 base)
 		.tally = table(memory, reg, C_AT_TALLY),
 		.ends = table(memory, reg, C_AT_ENDS),
 		.lengths = table(memory, reg, C_AT_LENGTHS),
+		.found = table(memory, reg, C_AT_FOUND),
 		.mms = reg[C_MMS],
 		.mm_stride = reg[C_MM_STRIDE],
 		.windows = reg[C_WINDOWS],
@@ -739,15 +740,15 @@ HOT s64 look_up(struct replay r, s64 slot, s64 i, s64 end)
 {
 	s64 *heads = table(r.m.memory, r.reg, C_AT_HEAD), *pages = table(r.m.memory, r.reg, C_AT_PAGE);
 	s64 *nrs = table(r.m.memory, r.reg, C_AT_NR);
-	s64 stop = end < i + L_RUN ? end : i + L_RUN, at = i;
+	s64 stop = end < i + C_RUN ? end : i + C_RUN, at = i;
 	struct mm *mm = mm_of(r, slot);
 
 	for (; at < stop && heads[at] == heads[i]; at++) {
 		if (is_far(pages[at], nrs[at] & 0xffffffff))
 			break;
-		r.list[at - i] = page_at(r, slot, pages[at], false);
-		if (r.list[at - i] >= 0)
-			fetch(r, mm, r.list[at - i]);
+		r.found[at - i] = page_at(r, slot, pages[at], false);
+		if (r.found[at - i] >= 0)
+			fetch(r, mm, r.found[at - i]);
 	}
 	return at;
 }
@@ -773,11 +774,14 @@ HOT s64 writes(struct replay *of, s64 i, s64 end)
 	for (s64 at = i; at < behind; at++) {
 		if (at > i)
 			begin(r, at, EV_WRITE);
-		write_event(of, slot, pages[at], r.list[at - i], kernel, flags & EV_UNCERTAIN);
+		write_event(of, slot, pages[at], r.found[at - i], kernel, flags & EV_UNCERTAIN);
 		note_peak(r);
-		if (r.reg[C_STATUS])
+		if (r.reg[C_STATUS]) {
+			memset(r.found, 0, (behind - i) * sizeof(*r.found));
 			return at + 1;
+		}
 	}
+	memset(r.found, 0, (behind - i) * sizeof(*r.found));
 	return behind;
 }
 
