@@ -1,9 +1,13 @@
-"""The name of a policy that is written in C."""
+"""The names of policies that are written in C."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
+
+TREE: Final = "tree:"
+"""The beginning of the name of a kernel tree."""
 
 
 def policy_name(path: Path) -> str:

@@ -18,12 +18,11 @@ from typing import Final
 
 from foliolab.framework.csource import kernel
 from foliolab.framework.csource.kernel import Configuration
-from foliolab.framework.csource.name import policy_name
+from foliolab.framework.csource.name import TREE, policy_name
 from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import CSourceError, UsageError
 from foliolab.framework.machine import cache
 
-PREFIX: Final = "tree:"
 LARGEST: Final = 4 << 20
 """Bytes of a file of the kernel, at most."""
 OPTIONS: Final = ("MM_ID", "PAGE_MAPCOUNT", "NO_PAGE_MAPCOUNT", "patch")
@@ -52,7 +51,7 @@ class Tree:
         Raises:
             UsageError: the text is not of this form, there is no such folder, or an option is unknown.
         """
-        rest = text.removeprefix(PREFIX)
+        rest = text.removeprefix(TREE)
         path, colon, chosen = rest.rpartition(":")
         if not colon or not all(_OPTION.fullmatch(one.strip()) for one in chosen.split(",")):
             path, chosen = rest, ""
@@ -70,7 +69,7 @@ class Tree:
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
         options = ",".join(f"{name}={value}" for name, value in self.options)
-        return f"{PREFIX}{self.path}{revision}{f':{options}' if options else ''}"
+        return f"{TREE}{self.path}{revision}{f':{options}' if options else ''}"
 
     @property
     def name(self) -> str:
@@ -131,7 +130,7 @@ class Tree:
         if "MM_ID" not in given and "NO_PAGE_MAPCOUNT" not in given:
             raise CSourceError(
                 f"{self} has no .config, and no option says how it is configured",
-                f"{CHOICE}, as in {PREFIX}{self.path}:MM_ID=y",
+                f"{CHOICE}, as in {TREE}{self.path}:MM_ID=y",
             )
         without = given.get("NO_PAGE_MAPCOUNT", not given.get("PAGE_MAPCOUNT", True))
         return Configuration(given.get("MM_ID", without), not without)

@@ -24,6 +24,7 @@ from types import CodeType, ModuleType
 from typing import Final, Literal
 
 from foliolab.framework.contract.hookspecs import GROUP
+from foliolab.framework.csource.name import TREE
 from foliolab.framework.errors import FolioLabError
 from foliolab.framework.isolation.blame import FRAMEWORK
 from foliolab.framework.isolation.limits import TooSlow, limited
@@ -36,8 +37,6 @@ KEYWORD: Final = re.compile(r"(?P<kind>\w+)\.__init__\(\) got an unexpected keyw
 GONE: Final = {"module": "it is gone since version 2 of the policy contract: leave it out"}
 """Fields of declarations that earlier versions of the contract had, and what to do."""
 
-TREE = "tree:"
-"""The beginning of the name of a kernel tree."""
 C_SUFFIX = ".c"
 """The suffix of a plugin file in C: one policy (docs/c-policies.md)."""
 

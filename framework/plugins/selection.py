@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework import intake
-from foliolab.framework.csource.name import policy_name
-from foliolab.framework.csource.tree import PREFIX, Tree
+from foliolab.framework.csource.name import TREE, policy_name
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.layout import PMD_ORDER
 
@@ -35,7 +34,9 @@ def file_and_policy(text: str) -> tuple[str, str]:
     Raises:
         UsageError: there is no such file, or no name behind it.
     """
-    if text.startswith(PREFIX):
+    if text.startswith(TREE):
+        from foliolab.framework.csource.tree import Tree  # not above: few commands name a tree
+
         tree = Tree.parse(text)
         return str(tree), tree.name
     file, colons, name = text.rpartition("::")
