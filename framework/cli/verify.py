@@ -88,12 +88,13 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
     _check_output(output)
     chosen = known.chosen(split(attacks or ()), tso)
-    allowed = Budget(budget, parse_memory(memory), seed)
+    limit = parse_memory(memory)
     page = TerminalPage()
     command = _common.typed()
     kept = _Verdicts(schemes, command, json, save_findings, {"sarif": sarif, "junit": junit})
     for scheme in schemes:
         examples = _Examples(output, not any(one.refuted for one in kept.done))
+        allowed = Budget(budget, limit, seed)  # its time begins here
         verification = _attack(found, scheme, chosen, allowed, jobs, command, examples)
         ledger.keep(verification, scheme)
         kept.add(verification)
