@@ -185,6 +185,21 @@ def test_an_interrupted_run_says_what_it_knows(foliolab: Run, attack: Callable[.
     assert len(Verdicts.load("all.json").verifications) == 1, "the others are not begun"
 
 
+def test_each_policy_has_its_own_time(
+    foliolab: Run, attack: Callable[..., MadeUp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = []
+
+    def begun(seconds: float, *more: Any) -> Budget:
+        whole.append(seconds)
+        return Budget(seconds, *more)
+
+    monkeypatch.setattr("foliolab.framework.verify.attack.Budget", begun)
+    attack(finding("safe", "held"))
+    foliolab("verify", "mm-id,exact", "--jobs", "0", "--budget", "100")
+    assert whole.count(100) == 2
+
+
 def test_a_matrix_of_all(foliolab: Run, attack: Callable[..., MadeUp]) -> None:
     attack(finding("safe", "held"))
     done = foliolab("verify", "--all", "--jobs", "0")
