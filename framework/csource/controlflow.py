@@ -12,7 +12,7 @@ from foliolab.framework.csource.place import Place
 from foliolab.framework.csource.value import refused
 
 BREAK: Final = "break"
-"""The label of a `break`."""
+"""The label that the jump of a C `break` has; no label of C text can have it."""
 PURE: Final = frozenset(
     {"folio_test_anon", "nth_page", "as_page", "as_folio", "folio_nr_pages", "folio_page", "int", "load"}
 )
@@ -21,7 +21,7 @@ PURE: Final = frozenset(
 
 @dataclass(frozen=True)
 class Do:
-    """A statement of one line: an assignment, a call, `continue`."""
+    """A statement of one line: an assignment, a call, `continue` or `break`."""
 
     text: str
     place: Place = field(default=Place(), compare=False)
@@ -290,6 +290,6 @@ def _if_lines(one: If, depth: int) -> list[Line]:
         return [(depth, f"if {tidy(f'not ({one.test})')}:", one.place), *other]
     found = [(depth, f"if {tidy(one.test)}:", one.place), *then]
     if len(one.other) == 1 and isinstance(one.other[0], If) and other and other[0][1].startswith("if "):
-        (_, head, place), *rest = _lines(one.other, depth)
+        (_, head, place), *rest = ((level - 1, text, place) for level, text, place in other)
         return [*found, (depth, f"el{head}", place), *rest]
     return [*found, (depth, "else:", one.other[0].place), *other] if other else found

@@ -8,7 +8,7 @@ from foliolab.framework.csource.libclang import CType, types
 
 
 class Integer(NamedTuple):
-    """An integer type."""
+    """An integer type of C: its width, and whether it has negative values."""
 
     bits: int
     signed: bool

@@ -281,5 +281,8 @@ def _told(unit: Unit, config: Configuration) -> str:
     """Comments that say what was assumed and left out."""
     facts = ", ".join(f"{name} is {bool(value)}" for name, value in sorted(unit.used_facts.items()))
     lines = [f"options: {', '.join(config.options)}", f"facts of the model: {facts or 'none'}"]
-    lines += [f"{place}: {what}" for place, what in sorted(unit.notes.items(), key=lambda item: str(item[0]))]
+    lines += [
+        f"{place}: {' '.join(what.split())}"
+        for place, what in sorted(unit.notes.items(), key=lambda item: str(item[0]))
+    ]
     return "".join(f"# {line}\n" for line in lines)

@@ -69,12 +69,12 @@ def bindings() -> Any:
 
 
 def kinds() -> Any:
-    """The kinds of cursors."""
+    """clang's enumeration of the kinds of nodes, such as CALL_EXPR."""
     return bindings().CursorKind
 
 
 def types() -> Any:
-    """The kinds of types."""
+    """clang's enumeration of the kinds of types, such as POINTER."""
     return bindings().TypeKind
 
 
@@ -86,12 +86,18 @@ def parsed(main: str, files: Mapping[str, str]) -> Cursor:
         files: the texts of files, by the names under which they are included; none is read from the disk.
 
     Raises:
-        CSourceError: the text has an error; names its file and line. clang drops what it cannot type, and takes an
-            unknown function for one that returns int: an error of any kind refuses the whole.
+        CSourceError: the text has an error, or includes another file; names its file and line. clang drops what it
+            cannot type, and takes an unknown function for one that returns int: an error of any kind refuses the whole.
     """
     cindex = bindings()
+    for name in files:
+        if not name.isprintable() or '"' in name:
+            raise CSourceError(f"the name {name!r} is none that C text can include", "rename the file or its folder")
     given = [(MAIN, main), *files.items()]
     unit = cindex.Index.create().parse(MAIN, args=[*ARGUMENTS, "-Werror=implicit"], unsaved_files=given)
+    for one in unit.get_includes():
+        if (name := str(one.include.name)) not in files:
+            raise CSourceError(f"{Place.of(one.location)}: includes {name}", "write what it needs in the file itself")
     wrong = [one for one in unit.diagnostics if one.severity >= _ERROR]
     if wrong:
         place = _reported(wrong[0].location, main)
@@ -110,6 +116,8 @@ def _reported(location: Any, main: str) -> str:
 
 
 INCLUDED: Final = re.compile(r'^#include "(.*)"', re.MULTILINE)
+CALLBACK: Final = 20
+"""Frames that the bindings' callback for a node needs, and some more."""
 MAIN: Final = "/foliolab.c"
 """The name of the text that includes all others."""
 
@@ -139,8 +147,26 @@ def evaluated(cursor: Cursor) -> int | None:
 
 
 def children(cursor: Cursor) -> list[Cursor]:
-    """The nodes below a node."""
+    """The nodes directly below a node.
+
+    Raises:
+        RecursionError: the caller is nested too deep. Where clang's callback met that, nodes would be missing.
+    """
+    _have_room(CALLBACK)
     return list(cursor.get_children())
+
+
+def _have_room(frames: int) -> None:
+    if frames:
+        _have_room(frames - 1)
+
+
+def _walk(cursor: Cursor) -> Iterator[Cursor]:
+    """A node and all below it, in the order of the text. clang's own walk needs a frame for each level."""
+    todo = [cursor]
+    while todo:
+        yield (one := todo.pop())
+        todo += reversed(children(one))
 
 
 def bare(cursor: Cursor) -> Cursor:
@@ -157,14 +183,14 @@ def bare(cursor: Cursor) -> Cursor:
 def calls(cursor: Cursor) -> Iterator[Cursor]:
     """Every call in a function or expression."""
     kind = kinds().CALL_EXPR
-    return (one for one in cursor.walk_preorder() if one.kind == kind)
+    return (one for one in _walk(cursor) if one.kind == kind)
 
 
 def changed(cursor: Cursor) -> frozenset[str]:
     """The variables that a function's body assigns or steps."""
     kind = kinds()
     found = set()
-    for one in cursor.walk_preorder():
+    for one in _walk(cursor):
         assigns = one.kind == kind.COMPOUND_ASSIGNMENT_OPERATOR or (
             one.kind in (kind.BINARY_OPERATOR, kind.UNARY_OPERATOR)
             and operator(one) in ("=", "++", "--", "post++", "post--")

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from foliolab.framework import intake
 from foliolab.framework.csource import libclang
 from foliolab.framework.csource.controlflow import Line
 from foliolab.framework.csource.integer import integer_of, is_out_parameter, struct_of
@@ -93,12 +94,10 @@ def read(path: Path) -> str:
     Raises:
         CSourceError: it cannot be read, or is too large.
     """
+    data = intake.read(path, "C file", "name a C file", LONGEST, CSourceError)
     try:
-        data = path.read_bytes()
-        if len(data) > LONGEST:
-            raise CSourceError(f"{path} is larger than {LONGEST >> 10} KiB", "a policy's file is small")
         return data.decode()
-    except (OSError, UnicodeDecodeError) as fault:
+    except UnicodeDecodeError as fault:
         raise CSourceError(f"{path} cannot be read: {fault}", "name a C file") from fault
 
 

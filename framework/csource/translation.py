@@ -9,9 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from foliolab.framework.csource import onefile
+from foliolab.framework.csource import libclang, onefile
 from foliolab.framework.csource.textmodule import module_of
 from foliolab.framework.csource.tree import Tree
+from foliolab.framework.errors import CSourceError
 from foliolab.framework.machine import cache
 
 
@@ -35,20 +36,41 @@ def stamp_of_tree(tree: Tree) -> str:
     return f"{tree}\n{tree.configuration(files)}\n" + "".join(f"{name}\n{text}" for name, text in files.items())
 
 
+SECONDS: Final = 60.0
+"""Seconds that a translation may take; that of a kernel tree takes about one."""
 _texts: Final[dict[str, str]] = {}
 """The translations that this process has seen; a process that it forks has them, too."""
 
 
 def _kept(what: str, translate: Callable[[], str]) -> str:
     whole = sha256(_translator())
-    whole.update(what.encode())
+    whole.update(what.encode(errors="surrogateescape"))  # the path may have bytes that are no text
     key = whole.hexdigest()
     if key not in _texts:
         kept = cache.read(key)
-        _texts[key] = kept.decode() if kept is not None else translate()
+        _texts[key] = kept.decode() if kept is not None else _apart(translate)
         if kept is None:
             cache.write(key, _texts[key].encode())
     return _texts[key]
+
+
+def _apart(translate: Callable[[], str]) -> str:
+    """Translate in a process of its own: clang crashes on some texts that are nested deep, and others hang it.
+
+    Raises:
+        CSourceError: the text has no translation.
+        PluginError: clang crashed, or did not end in time.
+    """
+    from foliolab.framework.isolation.process import call_in_child  # as slow as reading a translation
+
+    def question() -> str:
+        try:
+            return translate()
+        except RecursionError as fault:
+            raise CSourceError("the C text is nested too deep", "divide its expressions and functions") from fault
+
+    libclang.bindings()  # loaded once, for all children
+    return call_in_child(question, SECONDS, "the translation of C text", "divide what is nested deep", "shorten it")
 
 
 def module_of_file(name: str, path: Path) -> ModuleType:

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework import intake
 from foliolab.framework.csource import kernel
+from foliolab.framework.csource.git import git, said
 from foliolab.framework.csource.kernel import Configuration
 from foliolab.framework.csource.name import TREE, policy_name
 from foliolab.framework.document import write_atomically
 from foliolab.framework.errors import CSourceError, UsageError
+from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.machine import cache
 
 LARGEST: Final = 4 << 20
 """Bytes of a file of the kernel, at most."""
 OPTIONS: Final = ("MM_ID", "PAGE_MAPCOUNT", "NO_PAGE_MAPCOUNT", "patch")
+_NO_TEXT: Final = re.compile(rb"^(GIT binary patch|(new (file )?mode|index .*) 120000)\r?$", re.MULTILINE)
+"""The lines of a diff that make git unpack data of any size, or a link to a file outside of the tree."""
 _OPTION: Final = re.compile(r"\w+=[^=]*")
 CHOICE: Final = "choose MM_ID=y (page mapcounts), MM_ID=y,NO_PAGE_MAPCOUNT=y, or MM_ID=n"
 
@@ -88,32 +91,37 @@ class Tree:
         Raises:
             CSourceError: the tree is none of Linux, the revision cannot be read, or the patch does not apply.
         """
-        read = self._of_revision if self.revision else self._of_folder
-        found = {name: text for name in kernel.FILES if (text := read(name)) is not None}
+        found = self._of_revision() if self.revision else _of_folder(Path(self.path))
         if kernel.TYPES not in found:
             raise CSourceError(f"{self} has no {kernel.TYPES}", "name the folder of a kernel tree")
         patch = dict(self.options).get("patch")
         return _patched(found, patch) if patch else found
 
-    def _of_folder(self, name: str) -> str | None:
-        file = Path(self.path) / name
-        try:
-            return file.read_bytes()[: LARGEST + 1].decode(errors="replace") if file.is_file() else None
-        except OSError as fault:
-            raise CSourceError(f"{file} cannot be read: {fault.strerror}", "correct its permissions") from fault
-
-    def _of_revision(self, name: str) -> str | None:
-        command = ["git", "-C", self.path, "show", f"{self.revision}:{name}"]
-        try:
-            done = subprocess.run(command, capture_output=True, check=False, timeout=60)
-        except (OSError, subprocess.TimeoutExpired) as fault:
-            raise CSourceError(f"git cannot be run: {fault}", "install git, or check the revision out") from fault
-        said = done.stderr.decode(errors="replace").strip()
-        if done.returncode and "does not exist in" not in said and "exists on disk, but not in" not in said:
+    def _of_revision(self) -> dict[str, str]:
+        """The files of the revision. git gets every name by its standard input, where none is an option."""
+        asked = [f"{self.revision}^{{tree}}", *(f"{self.revision}:{name}" for name in kernel.FILES)]
+        given = "".join(f"{one}\n" for one in asked).encode(errors="surrogateescape")
+        done = git(self.path, ["cat-file", "--batch-check=%(objecttype) %(objectname) %(objectsize)"], given)
+        kinds = [line.split(" ") for line in done.stdout.decode(errors="replace").splitlines()]
+        if done.returncode or len(kinds) != len(asked) or kinds[0][0] != "tree":
             raise CSourceError(
-                f"{self.path}: git cannot show {self.revision}: {said[:200]}", "name a revision of the tree"
+                f"{self.path}: git cannot show {self.revision}: {said(done) or 'there is no such revision'}",
+                "name a revision of the tree",
             )
-        return None if done.returncode else done.stdout.decode(errors="replace")
+        blobs = {name: kind for name, kind in zip(kernel.FILES, kinds[1:], strict=True) if kind[0] == "blob"}
+        for name, (_, _, size) in blobs.items():
+            if int(size) > LARGEST:
+                raise CSourceError(
+                    f"{self}: {name} is larger than {intake.size_text(LARGEST)}", "name the folder of a kernel tree"
+                )
+        return {name: self._blob(number) for name, (_, number, _) in blobs.items()}
+
+    def _blob(self, number: str) -> str:
+        """The text of an object of the repository."""
+        done = git(self.path, ["cat-file", "blob", number], b"")
+        if done.returncode:
+            raise CSourceError(f"{self.path}: git cannot show {number}: {said(done)}", "repair the repository")
+        return done.stdout.decode(errors="replace")
 
     # -- configuration -------------------------------------------------------------------------------
     def configuration(self, files: Mapping[str, str]) -> Configuration:
@@ -139,7 +147,7 @@ class Tree:
         file = Path(self.path) / ".config"
         if self.revision or not file.is_file():
             return {}
-        text = file.read_text(errors="replace")
+        text = _read(file)
         return {name: f"CONFIG_{name}=y\n" in f"{text}\n" for name in ("MM_ID", "NO_PAGE_MAPCOUNT")}
 
     # -- the policy ----------------------------------------------------------------------------------
@@ -176,32 +184,39 @@ def _option(text: str, whole: str) -> tuple[str, str]:
     return name, os.path.abspath(os.path.expanduser(value)) if name == "patch" else value
 
 
+def _of_folder(folder: Path) -> dict[str, str]:
+    """The files in a folder."""
+    return {name: _read(folder / name) for name in kernel.FILES if (folder / name).is_file()}
+
+
+def _read(file: Path) -> str:
+    hint = "name the folder of a kernel tree"
+    return intake.read(file, "file of a kernel tree", hint, LARGEST, CSourceError).decode(errors="replace")
+
+
 def _patched(files: Mapping[str, str], patch: str) -> dict[str, str]:
     """The files with a diff applied: the parts of it that change one of them.
 
     Raises:
-        CSourceError: the diff cannot be read, does not apply, or changes none of the files.
+        CSourceError: the diff cannot be read, does not apply, makes a file that is no text, or changes none of them.
     """
-    with tempfile.TemporaryDirectory(prefix="foliolab-") as folder:
+    diff = intake.read(patch, "patch", "name a diff of this tree", LARGEST, CSourceError)
+    if _NO_TEXT.search(diff):
+        raise CSourceError(
+            f"the patch {patch} has a binary file or a symbolic link", "leave it out: only C text is read"
+        )
+    with scratch() as folder:
         for name, text in files.items():
-            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
-            (Path(folder) / name).write_text(text)
-        include = [f"--include={name}" for name in kernel.FILES]
-        try:
-            done = subprocess.run(
-                ["git", "apply", *include, "--exclude=*", os.path.abspath(patch)],
-                cwd=folder, capture_output=True, check=False, timeout=60,
-                env=os.environ | {"GIT_CEILING_DIRECTORIES": str(Path(folder).parent)},
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as fault:
-            raise CSourceError(f"git cannot be run: {fault}", "install git, or apply the patch yourself") from fault
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        words = ["apply", *(f"--include={name}" for name in kernel.FILES), "--exclude=*", "-"]
+        done = git(folder, words, diff, GIT_CEILING_DIRECTORIES=str(folder.parent))
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
             raise CSourceError(
-                f"the patch {patch} does not apply: {said[:300]}",
+                f"the patch {patch} does not apply: {said(done)}",
                 "name a diff of this tree, such as git format-patch writes",
             )
-        changed = {name: (Path(folder) / name).read_text() for name in kernel.FILES if (Path(folder) / name).is_file()}
+        changed = _of_folder(folder)
     if changed == dict(files):
         raise CSourceError(f"the patch {patch} changes no file that is read", f"these are {', '.join(kernel.FILES)}")
     return changed

@@ -75,7 +75,7 @@ def constant(value: int, of: Integer, text: str = "") -> Value:
 
 
 def truth(text: str) -> Value:
-    """A condition."""
+    """A value that is True or False in the policy's text, such as a comparison."""
     return Value(text, BOOL, truth=True, low=0, high=1)
 
 

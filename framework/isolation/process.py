@@ -225,18 +225,26 @@ def ready(children: Iterable[Child], seconds: float) -> list[Child]:
     return []
 
 
-def call_in_child(question: Callable[[], str], seconds: float) -> str:
-    """Call a function in a forked process; in this process if the platform cannot fork.
+def call_in_child(
+    question: Callable[[], str],
+    seconds: float,
+    what: str = "native code",
+    crash_hint: str = "look for an access outside of the folio; `foliolab verify` finds it interpreted",
+    late_hint: str = "look for an endless loop",
+) -> str:
+    """Call a function in a forked process; in this process if it cannot fork, or may not, as a daemon.
 
     Args:
-        question: the function; it runs native code that may crash.
+        question: the function; it may crash.
         seconds: that it may take.
+        what: the function is in messages.
+        crash_hint, late_hint: what to do where it crashed, or did not end in time.
 
     Raises:
         PluginError: the process crashed, or did not end in time.
         FolioLabError: raised by the function. Another exception becomes a FolioLabError.
     """
-    if not can_fork():
+    if not can_fork() or multiprocessing.current_process().daemon:
         return question()
     with Child(_ask, question, method="fork") as child:
         last = child.receive(seconds)
@@ -245,11 +253,10 @@ def call_in_child(question: Callable[[], str], seconds: float) -> str:
     if isinstance(last, Failure):
         raise last.error
     if isinstance(last, Crash) and last.killed:
-        raise FolioLabError(f"the process of native code {last.how}", "free memory, and try again")
+        raise FolioLabError(f"the process of {what} {last.how}", "free memory, and try again")
     if isinstance(last, Crash):
-        hint = "look for an access outside of the folio; `foliolab verify` finds it interpreted"
-        raise PluginError(f"native code crashed: its process {last.how}", hint)
-    raise PluginError(f"native code did not end within {seconds:g} s", "look for an endless loop")
+        raise PluginError(f"{what} crashed: its process {last.how}", crash_hint)
+    raise PluginError(f"{what} did not end within {seconds:g} s", late_hint)
 
 
 def _ask(pipe: Connection, question: Callable[[], str]) -> str:

@@ -19,6 +19,7 @@ from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape, native_missing, policy_library
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.errors import CSourceError, PluginError, UsageError
+from foliolab.framework.isolation.process import can_fork
 from foliolab.framework.plugins import starter
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.verify import attacks
@@ -30,7 +31,7 @@ TEXT = SOURCE.read_text()
 
 
 def scheme_of(folder: Path, text: str = TEXT, name: str = "owner_slot.c") -> Scheme:
-    """The policy of a C text."""
+    """The policy of a C text that is written to a file."""
     file = folder / name
     file.write_text(text)
     return load().policy(str(file), typed=True)
@@ -263,18 +264,59 @@ def test_a_translation_is_made_once_and_anew_for_a_changed_text(
 ) -> None:
     file = tmp_path / "owner_slot.c"
     file.write_text(TEXT)
-    made: list[Path] = []
+    made = tmp_path / "made"  # a file, since each translation has a process of its own
     translated = onefile.translated
 
     def counted(path: Path) -> str:
-        made.append(path)
+        with made.open("a") as log:
+            log.write(f"{path}\n")
         return translated(path)
 
     monkeypatch.setattr(onefile, "translated", counted)
     first = translation.text_of_file(file)
-    assert translation.text_of_file(file) == first and len(made) == 1
+    assert translation.text_of_file(file) == first and made.read_text().splitlines() == [str(file)]
     file.write_text(TEXT.replace("mappings + 1", "mappings + 2"))
-    assert translation.text_of_file(file) != first and len(made) == 2
+    assert translation.text_of_file(file) != first and made.read_text().splitlines() == [str(file)] * 2
+
+
+# -- hostile texts and names ---------------------------------------------------------------------------
+ANSWER = "\treturn mappings + 1;"
+HOSTILE = {
+    "a file of the disk": ("#include <linux/mm.h>", '#import "/dev/null"', "includes /dev/null"),
+    "operators nested deep": (ANSWER, f"\treturn mappings{' + 1' * 3000};", "is nested too deep"),
+    "signs nested deep": (ANSWER, f"\treturn {'~' * 20000}mappings;", "the translation of C text crashed"),
+    "branches nested deep": (ANSWER, f"{'if (nr == 3) nr = 4; else ' * 1000};{ANSWER}", "is nested too deep"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.skipif(not can_fork(), reason="this platform cannot fork")
+def test_a_hostile_text_is_refused_in_one_message(name: str, tmp_path: Path) -> None:
+    old, new, says = HOSTILE[name]
+    assert TEXT.count(old)
+    with pytest.raises(PluginError, match=re.escape(says)):
+        scheme_of(tmp_path, TEXT.replace(old, new, 1))
+
+
+def test_a_text_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translation, "SECONDS", 0.5)
+    with pytest.raises(PluginError, match=r"the translation of C text did not end within 0\.5 s"):
+        scheme_of(tmp_path, f'#import "/dev/zero"\n{TEXT}')
+
+
+def test_a_long_chain_of_branches_is_translated(tmp_path: Path) -> None:
+    """Its text grows with its length, and so does the work."""
+    chain = "".join(f"if (nr == {n})\n\t\tnr = {n + 1};\n\telse " for n in range(40))
+    file = tmp_path / "owner_slot.c"
+    file.write_text(TEXT.replace(ANSWER, f"\t{chain}nr = 0;\n\treturn mappings + nr;", 1))
+    text = onefile.translated(file)
+    assert text.count("    elif nr == ") == 39 and text.count("    if nr == 0:") == 1
+
+
+@pytest.mark.parametrize("name", ["a\n    quit()\n#.c", 'a".c', "a\u2028b.c", "a\udcff.c"])
+def test_a_name_that_would_be_read_as_text_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="is none that C text can include"):
+        scheme_of(tmp_path, TEXT, name)
 
 
 def test_a_run_on_the_engine_sees_the_c_text(tmp_path: Path) -> None:
