@@ -141,7 +141,7 @@ def first_difference(
         Gone: the kernel does not answer any more.
         KernelError: the kernel cannot run the scenario.
     """
-    model = list(Model(scenario, scheme, execution).run())
+    model = list(Model(scenario, scheme, execution, situations=True).run())
     kernel = session.run(scenario) if seen is None else seen
     first = next(differences(model, kernel), None)
     for _ in range(HIDDEN_RUNS - 1):

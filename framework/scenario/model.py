@@ -52,13 +52,19 @@ class Model:
     Args:
         execution: native, or interpreted.
         verdicts: after each step, compare the policy's answer about every large folio with the truth.
+        situations: before each step, look which situations it is about to meet.
 
     Raises:
         UsageError: the scenario has no region, or the scheme does not support folios of that size.
     """
 
     def __init__(
-        self, scenario: Scenario, scheme: Scheme, execution: Execution = "native", verdicts: bool = False
+        self,
+        scenario: Scenario,
+        scheme: Scheme,
+        execution: Execution = "native",
+        verdicts: bool = False,
+        situations: bool = False,
     ) -> None:
         if not scenario.regions:
             raise UsageError(
@@ -67,6 +73,7 @@ class Model:
         self.scenario = scenario
         self.layout = Layout(scenario.regions)
         self.verdicts = verdicts
+        self.situations = situations
         self.contents = any(step.action in ("read", "peek") for step in scenario.steps)
         self.machine = Machine(scheme, self._shape(), execution)
         self.swap = Swap(self.machine, self.machine.shape.nr_mms - 1, self._do)
@@ -123,7 +130,9 @@ class Model:
 
     def step(self, number: int, step: ScenarioStep) -> Record:
         self.operations = []
-        record = Record(step, self.operations, situations=tuple(sorted(self._situations(step))))
+        record = Record(step, self.operations)
+        if self.situations:
+            record.situations = tuple(sorted(self._situations(step)))
         getattr(self, f"_{step.action}")(record, step, default_byte(number) if step.value is None else step.value)
         record.views = {name: self.view(mm) for name, mm in self.mms.items()}
         record.population = self.population()

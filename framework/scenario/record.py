@@ -80,7 +80,8 @@ class Record:
         causes: for each outcome, what else than ownership may have decided it (runs of the kernel only); "" if nothing
             is known.
         population: large anonymous folios in use afterwards; UNCOUNTED if other programs may have changed the count.
-        situations: indices of `situations.NAMES`: what its operation was about to meet (runs of the engine only).
+        situations: indices of `situations.NAMES`: what its operation was about to meet, if the run of the engine
+            looks for them.
         hidden: whether the kernel hides page frame numbers. Then frames are 0, counts are unknown, and the outcome of
             a write that took a fault is `faulted`, for reused or copied.
     """

@@ -29,7 +29,7 @@ TABLES = "region heap: 1 x 16K pte, room 512\n"
 
 def met(text: str) -> set[str]:
     """What the last step of a scenario meets."""
-    *_, last = Model(parse("scenario x\n" + text), SCHEME, "interpreted").run()
+    *_, last = Model(parse("scenario x\n" + text), SCHEME, "interpreted", situations=True).run()
     return {NAMES[index] for index in last.situations}
 
 
@@ -129,7 +129,7 @@ def test_what_no_step_met_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_random_scenarios_meet_every_situation() -> None:
     found = Situations(situations.possible(SWAPPING.orders, SWAPPING.actions))
     for seed in range(1, 1001):
-        for record in Model(random_scenario(seed, SWAPPING), SCHEME).run():
+        for record in Model(random_scenario(seed, SWAPPING), SCHEME, situations=True).run():
             found.add(record.situations)
         if not found.never:
             break

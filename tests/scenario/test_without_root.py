@@ -50,7 +50,9 @@ class Kernel:
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "SHRUNK", 0)
-    monkeypatch.setattr(check, "Model", lambda scenario, scheme, *_: Model(scenario, scheme, "interpreted"))
+    monkeypatch.setattr(
+        check, "Model", lambda scenario, scheme, *_, **options: Model(scenario, scheme, "interpreted", **options)
+    )
 
 
 def compared(scheme: Scheme, others: int, count: int = 3) -> check.Agreement:
