@@ -21,7 +21,6 @@ madvise: if the number is not the same again when all processes of the scenario 
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,19 +33,17 @@ from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel import guards, pagemap
 from foliolab.framework.kernel.agent.channel import ABSENT as NO_FILE
 from foliolab.framework.kernel.agent.channel import VIEW, Channel, Frame
+from foliolab.framework.kernel.seen import Seen
+from foliolab.framework.kernel.settings import THP
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.scenario.model import default_byte
-from foliolab.framework.scenario.record import ABSENT, FAULTED, UNCOUNTED, Record, View
+from foliolab.framework.scenario.record import ABSENT, FAULTED, UNCOUNTED, Record
 from foliolab.framework.scenario.space import Layout
 from foliolab.framework.scenario.syntax import INITIAL_BYTE, Region, Scenario, ScenarioStep
 
 ATTEMPTS: Final = 5
 SETTLED: Final = 0.2
 """Seconds until the last large folios of processes that have ended are freed."""
-IN_SWAP_CACHE: Final = "the small folio was in the swap cache, which holds a reference; readahead puts it there"
-IN_BATCH: Final = "the small folio was in a per-CPU LRU batch, which holds a reference"
-RUN: Final = np.dtype([("entry", "<u8"), ("nr", "<u4"), ("count", "<u4"), ("flags", "<u4"), ("reserved", "<u4")])
-"""`struct run` of agent.h."""
 UNLIMITED: Final = 1 << 30
 
 
@@ -69,47 +66,6 @@ class Conditions:
     hidden: bool = False
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What /proc shows of one process, each array of shape (nr_pages,).
-
-    Attributes:
-        frames: PFN; ABSENT for pages that are not present, and for the zero page, which a read maps.
-        counts: kpagecount.
-        exclusive: bit 56.
-        flags: kpageflags, as far as the agent sends them.
-        swapped: whether the page is swapped out.
-    """
-
-    frames: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    exclusive: NDArray[np.int64]
-    flags: NDArray[np.uint64]
-    swapped: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, payload: bytes) -> tuple[int, Seen]:
-        """The number of a process, and what its VIEW frame says."""
-        runs = np.frombuffer(payload, RUN, offset=8)
-        number, nr = struct.unpack_from("<Q", payload)[0], runs["nr"].astype(np.int64)
-        entries, flags = np.repeat(runs["entry"], nr), np.repeat(runs["flags"], nr).astype(np.uint64)
-        pages = pagemap.PageMap(entries)
-        present = pages.present & ~pagemap.has(flags, "ZERO_PAGE")
-        within = np.arange(len(entries)) - np.repeat(np.cumsum(nr) - nr, nr)  # index in the run
-        frames = pages.pfn + np.where(pages.pfn > 0, within, 0)
-        return number, cls(
-            np.where(present, frames, ABSENT),
-            np.where(present, np.repeat(runs["count"], nr), 0).astype(np.int64),
-            (pages.exclusive & present).astype(np.int64),
-            np.where(present, flags, np.uint64(0)),
-            pages.swapped,
-        )
-
-    @property
-    def view(self) -> View:
-        return View(self.frames, self.counts, self.exclusive, np.zeros(len(self.frames), np.bool_))
-
-
 class Attempt:
     """One attempt to play a scenario: its program, and the records from the answers.
 
@@ -128,7 +84,7 @@ class Attempt:
         self.sizes = sorted({region.size_kib for region in scenario.regions if region.order})
         self.records: list[Record] = []
         self._lines: list[str] = []
-        self._readers: list[Callable[[], None]] = []
+        self._readers: list[Callable[[], object]] = []
         self._frames: Iterator[Frame] = iter(())
         self._numbers = {scenario.first: 0}
         """The agent's number of each living process."""
@@ -173,13 +129,10 @@ class Attempt:
     def _command(self, name: str, process: int, *numbers: int) -> None:
         """A command whose answer has no bytes."""
         self._line(name, process, *numbers)
-        self._readers.append(self._skip)
+        self._readers.append(self._next)
 
     def _next(self) -> Frame:
         return next(self._frames)
-
-    def _skip(self) -> None:
-        self._next()
 
     def _compose(self) -> None:
         steps = self.scenario.steps
@@ -317,14 +270,14 @@ class Attempt:
         number, pages = self._alive[step.process], self.layout.range(step.pages)
         old, new = self._seen_before[number], self._seen[number]
         if step.action == "cold":
-            fewer = self._population < self._population_before if hidden else _large(new, pages) < _large(old, pages)
+            fewer = self._population < self._population_before if hidden else new.large(pages) < old.large(pages)
             record.answer = "split" if fewer else "kept"
         elif step.action == "pageout":
             record.answer = "out" if (new.swapped[pages] & (old.frames[pages] != ABSENT)).any() else "kept"
         else:
             self._judge(record, old.frames[pages], new.frames[pages])
             if step.action == "write" and not hidden:
-                record.causes = _causes(old.frames[pages], old.flags[pages])
+                record.causes = old.causes(pages)
 
     def _judge(self, record: Record, before: NDArray[np.int64], after: NDArray[np.int64]) -> None:
         """Set the outcomes of a record, which has "faulted" or "" for each page, from the PFNs before and after."""
@@ -411,20 +364,7 @@ class Attempt:
 
 def _nr_anon_file(kib: int) -> str:
     """The file with the number of large anonymous folios of a size on the whole host."""
-    return f"/sys/kernel/mm/transparent_hugepage/hugepages-{kib}kB/stats/nr_anon"
-
-
-def _causes(frames: NDArray[np.int64], flags: NDArray[np.uint64]) -> tuple[str, ...]:
-    """For each page the cause, other than its owners, that may decide a write; empty if there is none."""
-    small = (frames != ABSENT) & ~pagemap.has(flags, "THP")
-    in_swap_cache, on_lru = pagemap.has(flags, "SWAPCACHE"), pagemap.has(flags, "LRU")
-    causes = np.where(in_swap_cache, IN_SWAP_CACHE, np.where(on_lru, "", IN_BATCH))
-    return tuple(np.where(small, causes, "").tolist())
-
-
-def _large(seen: Seen, pages: slice) -> int:
-    """The number of these pages that are in large folios."""
-    return int(np.count_nonzero(pagemap.has(seen.flags[pages], "THP")))
+    return f"{THP}/hugepages-{kib}kB/stats/nr_anon"
 
 
 def run(scenario: Scenario, channel: Channel, conditions: Conditions) -> tuple[list[Record], int]:
