@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 KEEPER: Final = Path(__file__).with_name("keeper.py")
 
@@ -21,3 +22,12 @@ def kept(command: Sequence[str], gate: int = -1, user: str = "-") -> list[str]:
     if sys.platform != "linux":
         return list(command)
     return [sys.executable, "-I", "-S", os.fspath(KEEPER), str(os.getpid()), str(gate), user, *command]
+
+
+def end(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Give a process that was asked to end some seconds for it, kill it after that, and wait for its end."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,7 +1,7 @@
 /*
  * The agent: plays the steps of scenarios in real processes of the kernel that it runs on, and sends back what /proc
- * shows of their memory. The agent carries out one line of a program after the
- * other, and judges nothing: that is the business of the other end (`program.py` and `reading.py` beside this file).
+ * shows of their memory. The agent carries out one line of a program after the other, and judges nothing: that is the
+ * business of the other end (`Attempt` in ../oracle.py writes programs, and reads the answers).
  *
  * It runs as the first process of a guest, which it sets up, or as a process of the running kernel. The controller reads
  * programs from the channel; each process of a scenario is a fork of it, or of another process, and takes its commands

@@ -33,6 +33,14 @@ static void fail(const char *what, int error)
 	wire_finish();
 }
 
+static int watched(const struct process *process)
+{
+	if (process->pidfd >= 0 && process->pagemap >= 0)
+		return 0;
+	fail("a process cannot be watched", errno);
+	return -1;
+}
+
 static int join(int number, int pid)
 {
 	struct process *process = processes + number;
@@ -40,11 +48,7 @@ static int join(int number, int pid)
 	process->pidfd = syscall(SYS_pidfd_open, pid, 0);
 	process->pagemap = view_open(pid);
 	process->pid = pid;
-	if (process->pidfd < 0 || process->pagemap < 0) {
-		fail("a process cannot be watched", errno);
-		return -1;
-	}
-	return 0;
+	return watched(process);
 }
 
 static void wait_gone(struct process *process)
@@ -169,6 +173,8 @@ static int ask(const char *name, int number, const int64_t *arg)
 	if (!strcmp(name, "exec")) {	/* the old descriptor shows the old address space */
 		close(processes[number].pagemap);
 		processes[number].pagemap = view_open(processes[number].pid);
+		if (watched(processes + number) < 0)
+			return -1;
 	}
 	wire_begin(BYTES);
 	wire_add(answer.bytes, nr);

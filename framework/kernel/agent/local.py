@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Final, Self
 
 from foliolab.framework.errors import KernelError
+from foliolab.framework.isolation.commands import end
 from foliolab.framework.isolation.process import ending
 from foliolab.framework.kernel.agent.build import agent
 from foliolab.framework.kernel.agent.channel import Channel
@@ -34,29 +35,23 @@ class LocalAgent:
     def __init__(self) -> None:
         if sys.platform != "linux":
             raise KernelError(f"{NAME} is not Linux but {sys.platform}", "use the model: --on model")
+        program = agent()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        program = os.memfd_create("foliolab-agent", os.MFD_CLOEXEC)
         try:
-            with open(program, "wb", closefd=False) as file:
-                file.write(agent())
-            os.fchmod(program, 0o500)
-            command = ["foliolab-agent", "channel", str(theirs.fileno())]
-            self.process = subprocess.Popen(
-                command, executable=f"/proc/self/fd/{program}", pass_fds=[theirs.fileno(), program],
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            with theirs, open(os.memfd_create("foliolab-agent"), "wb") as held:
+                held.write(program)
+                held.flush()
+                os.fchmod(held.fileno(), 0o500)
+                self.process = subprocess.Popen(
+                    ["foliolab-agent", "channel", str(theirs.fileno())], executable=f"/proc/self/fd/{held.fileno()}",
+                    pass_fds=[theirs.fileno(), held.fileno()], stdin=subprocess.DEVNULL,
+                )  # fmt: skip
         except OSError as fault:
             ours.close()
             raise KernelError(
                 f"the agent that plays scenarios cannot be started: {fault.strerror}",
                 "see /proc/sys/vm/memfd_noexec; or use the model: --on model",
             ) from fault
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            os.close(program)
         self.channel = Channel(ours, NAME, SECONDS, self._ending)
 
     def __enter__(self) -> Self:
@@ -64,10 +59,7 @@ class LocalAgent:
 
     def __exit__(self, *fault: object) -> None:
         self.channel.close()  # the agent ends when its channel is closed
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(1.0)
-        self.process.kill()
-        self.process.wait()
+        end(self.process, 1.0)
 
     def _ending(self) -> tuple[str, str]:
         with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,5 @@
 /* The channel: a program arrives as its length and its text; answers leave as frames of kind, length and bytes. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,15 @@ void wire_leave(void)
 	close(channel);
 }
 
+/* A read or write that moved nothing: wait before the next, or end if the other end has gone. */
+static void stalled(ssize_t moved, useconds_t pause)
+{
+	if (waits && (moved == 0 || errno == EAGAIN))
+		usleep(pause);
+	else if (moved == 0 || errno != EINTR)
+		_exit(0);
+}
+
 static void receive(void *into, size_t nr)
 {
 	char *at = into;
@@ -38,10 +48,8 @@ static void receive(void *into, size_t nr)
 		if (got > 0) {
 			at += got;
 			nr -= got;
-		} else if (waits && (got == 0 || errno == EAGAIN)) {
-			usleep(2000);
-		} else if (got == 0 || errno != EINTR) {
-			_exit(0);
+		} else {
+			stalled(got, 2000);
 		}
 	}
 }
@@ -89,10 +97,8 @@ static void transmit(const char *bytes, size_t nr)
 		if (put > 0) {
 			bytes += put;
 			nr -= put;
-		} else if (waits && (put == 0 || errno == EAGAIN)) {
-			usleep(200);
-		} else if (put == 0 || errno != EINTR) {
-			_exit(0);
+		} else {
+			stalled(put, 200);
 		}
 	}
 }

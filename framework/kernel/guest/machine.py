@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from typing import IO, Final
 
 from foliolab.framework.errors import KernelError
-from foliolab.framework.isolation.commands import kept
+from foliolab.framework.isolation.commands import end, kept
 from foliolab.framework.isolation.keeper import END_ALL
 from foliolab.framework.isolation.process import ending
 from foliolab.framework.kernel.agent.build import agent
@@ -24,6 +24,7 @@ from foliolab.framework.kernel.images.store import Image
 from foliolab.framework.kernel.oracle import Conditions
 from foliolab.framework.kernel.running import Running, parse_options
 from foliolab.framework.kernel.session import Session
+from foliolab.framework.kernel.settings import THP
 from foliolab.framework.machine.layout import PMD_ORDER
 
 MEMORY: Final = 512
@@ -32,7 +33,6 @@ BOOT_SECONDS: Final[dict[Accelerator, float]] = {"kvm": 30.0, "tcg": 180.0}
 SECONDS: Final = 120.0
 """Seconds after which a scenario that does not end counts as hung: a TCG guest on a busy host is slow."""
 CONSOLE_BYTES: Final = 1 << 16
-THP: Final = "/sys/kernel/mm/transparent_hugepage"
 LAST_WORDS: Final = re.compile(r"Kernel panic[^\n]*|BUG: [^\n]*|foliolab: [^\n]*|qemu-system[^\n]*")
 
 
@@ -68,10 +68,7 @@ class _Boot:
         self.channel.close()
         with suppress(ProcessLookupError):
             self.process.send_signal(END_ALL)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(10.0)
-        self.process.kill()
-        self.process.wait()
+        end(self.process, 10.0)
 
     def ending(self) -> tuple[str, str]:
         """How the guest ended, with what it said last."""
