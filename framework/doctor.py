@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import platform
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -170,7 +169,9 @@ def _cache() -> Finding:
 
 
 def _compiler() -> Finding:
-    path = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    from foliolab.framework.kernel.agent.build import compiler
+
+    path = compiler()
     detail = path or "none; scenarios on a real kernel and FolioLab's benchmarks against C need one"
     return _probed("C compiler", bool(path), detail, "Install it: apt-get install gcc libc6-dev.")
 

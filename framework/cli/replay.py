@@ -143,8 +143,4 @@ def _recorded(header: Header, schemes: list[Scheme]) -> frozenset[str]:
         counted = "CONFIG_NO_PAGE_MAPCOUNT" if header.no_page_mapcount else "CONFIG_PAGE_MAPCOUNT"
         options = {"CONFIG_MM_ID": "y" if header.mm_id else "n", counted: "y"}
     kernel = Running(header.kernel, options)
-    return frozenset(
-        scheme.name
-        for scheme in schemes
-        if scheme.policy.models and not scheme.chosen and kernel.behaves_as(scheme.policy.models)
-    )
+    return frozenset(scheme.name for scheme in schemes if not scheme.chosen and kernel.behaves_as(scheme.policy.models))

@@ -23,6 +23,7 @@ from foliolab.framework.kernel.guest.qemu import kvm_missing, qemu
 from foliolab.framework.kernel.images.store import Image
 from foliolab.framework.kernel.running import Running
 from foliolab.framework.kernel.session import Session
+from foliolab.framework.kernel.settings import order_of
 from foliolab.framework.scenario.generate import Mix
 from foliolab.framework.scenario.parser import parse
 
@@ -107,7 +108,7 @@ Progress = Callable[[str, int, int], None]
 
 def claims(kernel: Running, schemes: Sequence[Scheme]) -> tuple[str, ...]:
     """The names of the policies that claim to model a kernel."""
-    return tuple(one.name for one in schemes if one.policy.models and kernel.behaves_as(one.policy.models))
+    return tuple(one.name for one in schemes if kernel.behaves_as(one.policy.models))
 
 
 def possible_mix(session: Session, mix: Mix) -> tuple[Mix, list[str]]:
@@ -118,7 +119,7 @@ def possible_mix(session: Session, mix: Mix) -> tuple[Mix, list[str]]:
         KernelError: it has no large folios.
     """
     switches = session.conditions.switches or {}
-    known = {0, *((kib // 4).bit_length() - 1 for kib in switches)}
+    known = {0, *map(order_of, switches)}
     orders = tuple(order for order in mix.orders if order in known)
     if not any(orders):
         raise KernelError(f"{session.name} has no large folios", "it needs CONFIG_TRANSPARENT_HUGEPAGE=y")

@@ -258,7 +258,7 @@ def _any_folio(thp: settings.Exclusive, kib: int) -> str:
     from foliolab.framework.kernel import pagemap
 
     thp.allow(kib)
-    order = (kib // 4).bit_length() - 1
+    order = settings.order_of(kib)
     with _touched(kib) as address:
         descriptor = pagemap.open_pagemap()
         try:

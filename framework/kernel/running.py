@@ -68,8 +68,10 @@ class Running:
         """The release, and the options of TRACKING."""
         return f"Linux {self.release} ({self.tracking})"
 
-    def behaves_as(self, models: Models) -> bool:
-        """Whether this kernel is known to be one that a policy models."""
+    def behaves_as(self, models: Models | None) -> bool:
+        """Whether this kernel is known to be one that a policy models; None: the policy models no kernel."""
+        if models is None:
+            return False
         return self.may_behave_as(models) and (self.options is not None or not models.options)
 
     def may_behave_as(self, models: Models) -> bool:
@@ -121,6 +123,6 @@ def matching(registry: Registry, running: Running | None = None) -> Scheme | Non
     """
     kernel = running or read()
     for policy in registry.policies.values():
-        if policy.models is not None and kernel.behaves_as(policy.models):
+        if kernel.behaves_as(policy.models):
             return policy.with_parameters()
     return None

@@ -50,6 +50,11 @@ def state_file() -> Path:
 
 
 # -- reading: no lock, no privilege ------------------------------------------------------------------
+def order_of(kib: int) -> int:
+    """The order of a folio of a size in KiB."""
+    return (kib // 4).bit_length() - 1
+
+
 def switches() -> dict[int, Path]:
     """For each anonymous folio size in KiB, ascending, the file that enables it; empty on a kernel without THP.
 

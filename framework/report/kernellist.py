@@ -59,7 +59,7 @@ def render(made: Sequence[Line], out: Plain) -> None:
 
 
 def data(made: Sequence[Line]) -> dict[str, Any]:
-    """The list as JSON values."""
+    """What `foliolab kernel list --json` prints: the lines of the list, with SCHEMA."""
     return {
         "schema": SCHEMA,
         "kernels": [
@@ -84,4 +84,4 @@ def _options(kernel: Running) -> str:
 
 
 def _claims(kernel: Running, found: Registry) -> tuple[str, ...]:
-    return tuple(one.name for one in found.policies.values() if one.models and kernel.behaves_as(one.models))
+    return tuple(one.name for one in found.policies.values() if kernel.behaves_as(one.models))

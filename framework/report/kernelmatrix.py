@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,20 +121,17 @@ def _cell(row: Row, name: str, found: Agreement, out: Plain) -> None:
 
 def by_outcome(found: Agreement) -> str:
     """The agreement for each outcome of the kernel's writes: "copied 3,101 of 3,101, reused 2 of 63"."""
-    kinds = dict.fromkeys(kernel for _, _, kernel in sorted(found.tally))
-    parts = []
-    for kind in kinds:
-        cells = {model: 0 for _, model, theirs in found.tally if theirs == kind}
-        for (_, model, theirs), number in found.tally.items():
-            if theirs == kind:
-                cells[model] += number
-        total = sum(cells.values())
-        parts.append(f"{kind} {cells.get(kind, 0):,} of {total:,}")
+    total: Counter[str] = Counter()
+    same: Counter[str] = Counter()
+    for (_, model, kernel), number in sorted(found.tally.items()):
+        total[kernel] += number
+        same[kernel] += number if model == kernel else 0
+    parts = [f"{kind} {same[kind]:,} of {number:,}" for kind, number in total.items()]
     return f"{found.scenarios} scenarios; {', '.join(parts) or 'no page writes'}"
 
 
 def data(rows: Sequence[Row]) -> dict[str, Any]:
-    """The rows as JSON values."""
+    """What `foliolab kernel check --kernel … --json` prints: the rows, each with its agreements, and SCHEMA."""
     return {
         "schema": SCHEMA,
         "kernels": [

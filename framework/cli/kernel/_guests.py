@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from foliolab.framework.cli import _common
+from foliolab.framework.cli.kernel import _line, _saving
 from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, UsageError
 from foliolab.framework.plugins.selection import split
 
@@ -77,11 +77,10 @@ def identify_running(
     """
     from foliolab.framework.kernel import matrix, running
 
-    progress, clear = _progress()
     kernel = running.read()
     row = matrix.Row(kernel.release, kernel.described, matrix.claims(kernel, schemes), session.name)
-    matrix.fill(row, session, schemes, plan, progress, possible=possible)
-    clear()
+    matrix.fill(row, session, schemes, plan, _progress(), possible=possible)
+    _line.clear()
     finish([row], schemes, True, json, save)
 
 
@@ -95,14 +94,13 @@ def check(
     note = kvm_missing(qemu())
     if not json:
         _common.say("guests run under KVM" if not note else f"guests run under TCG, which is slower ({note})")
-    progress, clear = _progress()
     rows = []
-    for row in matrix.rows(chosen, schemes, plan, progress=progress):
-        clear()
+    for row in matrix.rows(chosen, schemes, plan, progress=_progress()):
+        _line.clear()
         if row.lost:
             _common.say(f"{row.name}: {row.lost}")
         rows.append(row)
-    clear()
+    _line.clear()
     order = [image.name for image in chosen]
     rows.sort(key=lambda row: order.index(row.name))
     finish(rows, schemes, identify, json, save)
@@ -136,32 +134,18 @@ def finish(rows: Sequence[Row], schemes: Sequence[Scheme], identify: bool, json:
 
 
 def _save(rows: Sequence[Row], folder: Path) -> None:
-    from foliolab.framework.document import write_atomically
-    from foliolab.framework.report import kernelcheck
-
     for row in rows:
         for name, found in row.agreements.items():
-            for one in found.disagreements:
-                place = folder / row.name / name
-                try:
-                    place.mkdir(parents=True, exist_ok=True)
-                except OSError as fault:
-                    raise UsageError(f"{place} cannot be made: {fault.strerror}", "choose another folder") from fault
-                write_atomically(place / f"{one.minimal.name}.scenario", kernelcheck.text_of(one).encode())
+            if found.disagreements:
+                _saving.save(found.disagreements, folder / row.name / name)
 
 
-def _progress() -> tuple[Callable[[str, int, int], None] | None, Callable[[], None]]:
-    """A function that shows how far each kernel is, and one that clears the line; in a terminal only."""
-    if not sys.stderr.isatty():
-        return None, lambda: None
+def _progress() -> Callable[[str, int, int], None]:
+    """A function that shows how far the two kernels are that were heard of last."""
     state: dict[str, str] = {}
 
     def show(name: str, scenarios: int, writes: int) -> None:
         state[name] = f"{name}: {scenarios} scenarios, {writes:,} writes"
-        sys.stderr.write(f"\r\x1b[K{'; '.join([*state.values()][-2:])}")
-        sys.stderr.flush()
+        _line.show("; ".join([*state.values()][-2:]))
 
-    def clear() -> None:
-        sys.stderr.write("\r\x1b[K")
-
-    return show, clear
+    return show

@@ -70,6 +70,7 @@ def model_times(found: Registry, bench: Result, scheme: Scheme, seed: int) -> Re
         NothingMeasured: no time was measured.
     """
     from foliolab.framework.engine.engine import native_missing
+    from foliolab.framework.kernel import settings
     from foliolab.framework.report.progress import Progress
     from foliolab.framework.run import defaults
     from foliolab.framework.run.request import build
@@ -82,7 +83,7 @@ def model_times(found: Registry, bench: Result, scheme: Scheme, seed: int) -> Re
         found,
         policies=(scheme.name,),
         workloads=tuple(name for name in config.workloads if name in found.workloads),
-        sizes=[(size // 4).bit_length() - 1 for size in config.sizes],
+        sizes=[*map(settings.order_of, config.sizes)],
         memory=config.memory,
         repeats=ROUNDS,
         spare=defaults.SPARE,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json as encoder
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foliolab.framework.cli import _common
+from foliolab.framework.cli.kernel import _line, _saving
 from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, UsageError
 from foliolab.framework.plugins.selection import parse_ranges
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from foliolab.framework.kernel.session import Session
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.scenario.generate import Mix
-    from foliolab.framework.scenario.syntax import Scenario
 
 MISMATCH = 1
 ORDERS = "0,2-9"
@@ -84,9 +84,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
     Exit codes: 0 they agree; 1 they differ, or what was asked for was not checked; 3 nothing can be checked here.
     """
     from foliolab.framework.cli.kernel import _guests
-    from foliolab.framework.kernel import check, probe, running
+    from foliolab.framework.kernel import probe, running
     from foliolab.framework.kernel.session import RunningKernel
-    from foliolab.framework.scenario import situations
     from foliolab.framework.scenario.generate import Mix
 
     found = _common.registry(plugin, strict)
@@ -116,17 +115,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
         if self_test:
             _self_test(session, scheme, scenarios, seed, mix)
             return
-        what: Iterable[Scenario] = check.random_scenarios(scenarios, seed, mix)
-        if exhaustive:
-            what = check.exhaustive(exhaustive, mix.orders)
-        progress = _progress(save)
-        if against is not None and not exhaustive:
-            result = check.refute(session, scheme, scenarios, seed, mix, progress)
-        else:
-            result = check.check(session, scheme, what, progress=progress)
-    _clear()
-    if not exhaustive and against is None:
-        result.situations.sought = situations.possible(mix.orders, mix.actions)
+        result = _compared(session, scheme, scenarios, seed, mix, exhaustive, against is not None, save)
+    _line.clear()
     _tell(result, scheme.name, described, against is not None, json, save)
     if result.failed or absent:
         raise _unchecked(result.failed, absent)
@@ -183,7 +173,7 @@ def _possible(mix: Mix) -> tuple[Mix, list[str]]:
         if needs.fixed():
             messages.append(f"{kernelcheck.UNCOUNTED}; without the step cold, which only that number shows")
             actions -= {"cold"}
-    known = {0, *((kib // 4).bit_length() - 1 for kib in settings.sizes())}
+    known = {0, *map(settings.order_of, settings.sizes())}
     orders = tuple(order for order in mix.orders if order in known)
     if why := needs.fixed():
         messages.append(f"folio sizes are as they are ({why})")
@@ -206,28 +196,42 @@ def _processors(cpus: int) -> list[int]:
     return allowed[:cpus]
 
 
+def _compared(
+    session: Session,
+    scheme: Scheme,
+    scenarios: int,
+    seed: int,
+    mix: Mix,
+    exhaustive: int,
+    refuting: bool,
+    save: Path | None,
+) -> Agreement:
+    """Compare a policy with the running kernel: in all short scenarios, up to a difference, or in random scenarios."""
+    from foliolab.framework.kernel import check
+    from foliolab.framework.scenario import situations
+
+    progress = _progress(save)
+    if exhaustive:
+        return check.check(session, scheme, check.exhaustive(exhaustive, mix.orders), progress=progress)
+    if refuting:
+        return check.refute(session, scheme, scenarios, seed, mix, progress)
+    result = check.check(session, scheme, check.random_scenarios(scenarios, seed, mix), progress=progress)
+    result.situations.sought = situations.possible(mix.orders, mix.actions)
+    return result
+
+
 def _progress(save: Path | None) -> Callable[[Agreement], None]:
     """A function that writes new disagreements at once, and shows how far the check is in a terminal."""
-    terminal = sys.stderr.isatty()
     saved = 0
 
     def show(found: Agreement) -> None:
         nonlocal saved
         if save is not None:
-            _save(found, save, saved)
+            _saving.save(found.disagreements[saved:], save)
             saved = len(found.disagreements)
-        if not terminal:
-            return
-        text = f"{found.scenarios} scenarios, {found.writes:,} writes, {len(found.unexplained)} disagreements"
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
+        _line.show(f"{found.scenarios} scenarios, {found.writes:,} writes, {len(found.unexplained)} disagreements")
 
     return show
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
 
 
 def _self_test(session: Session, scheme: Scheme, scenarios: int, seed: int, mix: Mix) -> None:
@@ -257,7 +261,7 @@ def _tell(found: Agreement, policy: str, kernel: str, refuting: bool, json: bool
     else:
         kernelcheck.render(found, policy, kernel, Plain(), refuting)
     if save is not None:
-        _save(found, save)
+        _saving.save(found.disagreements, save)
     if not found.scenarios:
         raise NothingMeasured("no scenario ran on this kernel", "`foliolab doctor` shows what works here")
     if found.unexplained:
@@ -274,15 +278,3 @@ def _unchecked(failed: Sequence[str], absent: Sequence[int]) -> FolioLabError:
     return FolioLabError(
         f"folios of order {orders} were asked for and not checked", "enable them, or leave them out of --orders"
     )
-
-
-def _save(found: Agreement, folder: Path, first: int = 0) -> None:
-    from foliolab.framework.document import write_atomically
-    from foliolab.framework.report import kernelcheck
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UsageError(f"{folder} cannot be made: {fault.strerror}", "choose another folder") from fault
-    for one in found.disagreements[first:]:
-        write_atomically(folder / f"{one.minimal.name}.scenario", kernelcheck.text_of(one).encode())

@@ -93,9 +93,10 @@ def image(name: str) -> Image:
     Raises:
         KernelError: there is none.
     """
-    found = [one for one in images() if matches(one.name, name)]
+    there = images()
+    found = [one for one in there if matches(one.name, name)]
     if not found:
-        have = ", ".join(one.name for one in images())
+        have = ", ".join(one.name for one in there)
         raise KernelError(
             f"there is no kernel {name} at hand{f'; there are {have}' if have else ''}",
             f"`foliolab kernel get {name}` fetches it, if Debian has it; --image FILE names a kernel of yours",
