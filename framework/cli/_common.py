@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from foliolab.framework import intake
+from foliolab.framework.csource.name import TREE
 from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.escaping import visible
 
@@ -71,7 +72,7 @@ def registry(plugins: list[Path] | None, strict: bool = False) -> Registry:
         PluginError: a plugin failed, and `strict`.
     """
     for path in plugins or ():
-        if not os.path.exists(path) and not str(path).startswith("tree:"):
+        if not os.path.exists(path) and not str(path).startswith(TREE):
             raise UsageError(f"there is no plugin file {path}", "name an existing Python file after --plugin")
     from foliolab.framework.plugins import registry as room
 

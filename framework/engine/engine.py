@@ -114,7 +114,7 @@ def policy_library(scheme: Scheme, one_thread: bool = False) -> Any:
     Raises:
         NativeBuildError: a function cannot be part of native code.
     """
-    return _policy_library(scheme, one_thread)
+    return _policy_library(scheme, one_thread)  # one entry, however the arguments are given
 
 
 @cache
@@ -131,7 +131,7 @@ def engine_library(layouts: Layouts, extra: Function | None, quick: bool = True,
         quick: whether the policies that it will call are (see `Library`).
         one_thread: whether only one thread at a time runs on a machine (see `Library`).
     """
-    return _engine_library(layouts, extra, quick, one_thread)
+    return _engine_library(layouts, extra, quick, one_thread)  # one entry, however the arguments are given
 
 
 @cache

@@ -12,7 +12,7 @@ from functools import cache
 from types import CodeType, FunctionType
 
 from foliolab.framework.machine.primitives import VM_WARN_ON
-from foliolab.framework.machine.source import definition
+from foliolab.framework.machine.source import definition, recompiled
 
 
 def is_check(node: ast.stmt, function: FunctionType) -> bool:
@@ -55,8 +55,4 @@ def unchecked_code(function: FunctionType) -> CodeType:
     found = definition(function)
     if found is None or not has_checks(function):
         return function.__code__
-    made = without_checks(found, function)
-    made.decorator_list = []
-    module = ast.fix_missing_locations(ast.Module([made], []))
-    whole = compile(module, function.__code__.co_filename, "exec", dont_inherit=True)
-    return next(one for one in whole.co_consts if isinstance(one, CodeType) and one.co_name == made.name)
+    return recompiled(without_checks(found, function), function)

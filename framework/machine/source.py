@@ -42,6 +42,14 @@ def exact_definition(function: FunctionType) -> ast.FunctionDef | None:
     return found if made is not None and signature_of(made) == signature_of(code) else None
 
 
+def recompiled(made: ast.FunctionDef, function: FunctionType) -> CodeType:
+    """The code of a changed copy of a function's definition, without decorators; it keeps the function's file."""
+    made.decorator_list = []
+    module = ast.fix_missing_locations(ast.Module([made], []))
+    whole = compile(module, function.__code__.co_filename, "exec", dont_inherit=True)
+    return next(one for one in whole.co_consts if isinstance(one, CodeType) and one.co_name == made.name)
+
+
 def _text(code: CodeType) -> str:
     linecache.checkcache(code.co_filename)
     return "".join(linecache.getlines(code.co_filename))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from foliolab.framework.errors import FieldOverflow
 from foliolab.framework.machine.checks import without_checks
 from foliolab.framework.machine.primitives import PRIMITIVES
-from foliolab.framework.machine.source import definition
+from foliolab.framework.machine.source import definition, recompiled
 
 CHECK: Final = "__foliolab_fits"
 _LOW, _HIGH = -(1 << 63), (1 << 63) - 1
@@ -53,14 +53,9 @@ def _checked(function: FunctionType, checks: bool) -> CodeType | None:
     if found is None:
         return None
     made = copy.deepcopy(found) if checks else without_checks(found, function)
-    made.decorator_list = []
     checker = _Checker(function)
     made.body = [checker.visit(statement) for statement in made.body]
-    if not checker.found:
-        return None
-    module = ast.fix_missing_locations(ast.Module([made], []))
-    whole = compile(module, function.__code__.co_filename, "exec", dont_inherit=True)
-    return next(one for one in whole.co_consts if isinstance(one, CodeType) and one.co_name == made.name)
+    return recompiled(made, function) if checker.found else None
 
 
 class _Checker(ast.NodeTransformer):

@@ -121,7 +121,7 @@ def table(policy: str, sizes: list[int], cells: dict[tuple[str, str, str], dict[
 
 
 def arguments() -> argparse.Namespace:
-    """What is asked for."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=64, metavar="GIB", help="the largest memory (64)")
     parser.add_argument("--policies", nargs="+", choices=reference.SCHEMES, default=list(reference.SCHEMES))

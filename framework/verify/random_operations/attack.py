@@ -36,7 +36,7 @@ NUMBERS: Final = struct.Struct(">4H")
 FIRST_TURN: Final = 0.5
 """Seconds of a turn of share 1 in the first round of all scenes; each later round has longer turns."""
 LONGEST_TURN: Final = 2.0
-"""The same, at most."""
+"""Seconds of a turn of share 1 in the later rounds, at most."""
 EXAMPLES: Final = 400
 """Sequences in one run of Hypothesis. Hypothesis keeps all of them in memory, so a run must not be too long."""
 

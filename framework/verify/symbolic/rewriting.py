@@ -26,7 +26,7 @@ from types import CodeType, FunctionType
 from typing import Final
 
 from foliolab.framework.machine.checks import is_check
-from foliolab.framework.machine.source import exact_definition
+from foliolab.framework.machine.source import exact_definition, recompiled
 
 LOOP: Final = "__symbolic_loop"
 BRANCH: Final = "__symbolic_branch"
@@ -43,14 +43,9 @@ def rewritten(function: FunctionType) -> CodeType | None:
     if found is None:
         return None  # the function was generated, or the file has changed
     definition = copy.deepcopy(found)
-    definition.decorator_list = []
     rewriter = _Rewriter(function)
     definition.body = rewriter.block(definition.body)
-    if not rewriter.count:
-        return None
-    tree = ast.fix_missing_locations(ast.Module([definition], []))
-    code = compile(tree, function.__code__.co_filename, "exec", dont_inherit=True)
-    return next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == function.__name__)
+    return recompiled(definition, function) if rewriter.count else None
 
 
 def _assigned(nodes: list[ast.stmt]) -> list[str]:
