@@ -64,7 +64,7 @@ class Tree:
         folder = os.path.abspath(os.path.expanduser(path))
         if not path or not os.path.isdir(folder):
             raise UsageError(
-                f"{text}: there is no folder {path or rest}",
+                f"{text}: there is no folder {path or rest}" if rest else f"{text} names no folder",
                 "write tree:PATH, tree:PATH@REVISION or tree:PATH:OPTION=y",
             )
         return cls(folder, revision, tuple(_option(one, text) for one in chosen.split(",")) if chosen else ())

@@ -181,6 +181,7 @@ def test_options_come_from_the_config_or_by_name(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("tree:/nowhere/at/all", "there is no folder"),
+        ("tree:", "tree: names no folder"),
         (f"tree:{SOURCE}:SMP=y", "SMP=y is no option"),
         (f"tree:{SOURCE}:MM_ID=maybe", "MM_ID=maybe is no option"),
         (f"tree:{SOURCE.parent}:MM_ID=y", "has no include/linux/mm_types.h"),
