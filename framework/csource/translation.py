@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache as remember
 from hashlib import sha256
 from pathlib import Path
@@ -64,8 +65,11 @@ def _apart(translate: Callable[[], str]) -> str:
     from foliolab.framework.isolation.process import call_in_child  # as slow as reading a translation
 
     def question() -> str:
+        # A thread has a stack of its own: how deep a text may nest does not depend on who asks, and what clang's
+        # callback leaves counted where it met the limit is not counted against the frames that report it.
         try:
-            return translate()
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(translate).result()
         except RecursionError as fault:
             raise CSourceError("the C text is nested too deep", "divide its expressions and functions") from fault
 
