@@ -6,11 +6,12 @@ bound what a JSON file may say. This module imports neither numpy nor msgspec, b
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from foliolab.framework.errors import FolioLabError, ResultFileError
 
@@ -20,6 +21,8 @@ LARGEST: Final = (1 << 63) - 1
 """The largest integer that a file may have."""
 MOST_DIGITS: Final = len(str(LARGEST))
 _SHOWN: Final = 60
+
+Made = TypeVar("Made")
 
 
 def read(
@@ -52,6 +55,48 @@ def read(
     if len(data) > most:
         raise error(f"{name} is larger than {size_text(most)}, too large for a {what}", "check its path")
     return data
+
+
+def records(
+    path: str | os.PathLike[str], what: str, schema: int, make: Callable[[dict[str, Any]], Made], hint: str
+) -> list[Made]:
+    """The records of a JSON file with `schema` and `records`.
+
+    Args:
+        what: that the records are, in the plural, such as `findings`.
+        schema: the newest that the caller reads.
+        make: turns the values of one record into it; it raises ValueError, KeyError or TypeError for wrong ones.
+        hint: what to do with a damaged file.
+
+    Raises:
+        ResultFileError: the file does not exist, is of a newer schema, or does not hold such records.
+    """
+    text = read(path, f"file of {what}")
+    try:
+        data = json.loads(text)
+        found = data["schema"]
+        if not isinstance(found, int):
+            raise TypeError(f"schema {excerpt(str(found))} is no number")
+        if found > schema:
+            raise ResultFileError(f"the {what} {path} are of schema {found}, this FolioLab reads up to {schema}")
+        check_keys(data, ("schema", "records"))
+        if not isinstance(data["records"], list):
+            raise TypeError("records are no list")
+        return [make(one) for one in data["records"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise ResultFileError(
+            f"the {what} {path} are damaged: {type(fault).__name__}: {excerpt(str(fault))}", hint
+        ) from fault
+
+
+def check_keys(data: dict[str, Any], keys: Collection[str]) -> None:
+    """Refuse a key that no FolioLab writes, as `document.Document` does.
+
+    Raises:
+        KeyError: there is one.
+    """
+    if unknown := next((key for key in data if key not in keys), None):
+        raise KeyError(f"unknown key {unknown}")
 
 
 def size_text(nbytes: int) -> str:

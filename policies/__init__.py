@@ -34,3 +34,9 @@ def foliolab_policies() -> Iterable[Policy]:
 def foliolab_findings() -> Iterable[str]:
     """What `foliolab verify --all --save-findings` found about these policies' texts."""
     return [str(Path(__file__).with_name("findings.json"))]
+
+
+@hookimpl
+def foliolab_witnesses() -> Iterable[str]:
+    """The kernels that `foliolab kernel check --save-witnesses` held these policies' texts against."""
+    return [str(Path(__file__).with_name("witnesses.json"))]

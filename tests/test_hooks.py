@@ -202,6 +202,11 @@ def foliolab_findings():
 
 
 @hookimpl
+def foliolab_witnesses():
+    return [HERE + "/witnesses.json"]
+
+
+@hookimpl
 def foliolab_reporters():
     return [Reporter("my-format", "lines of mine", lambda result, rows: "")]
 
@@ -218,7 +223,7 @@ def foliolab_views():
 
 
 def test_a_plugin_may_have_every_hook(tmp_path: Path) -> None:
-    for name in ("figures.toml", "my-scenario.scenario", "findings.json"):
+    for name in ("figures.toml", "my-scenario.scenario", "findings.json", "witnesses.json"):
         (tmp_path / name).write_text("")
     file = tmp_path / "plugin.py"
     file.write_text(PLUGIN.replace("{here!r}", repr(str(tmp_path))))
@@ -230,6 +235,7 @@ def test_a_plugin_may_have_every_hook(tmp_path: Path) -> None:
     assert tmp_path / "figures.toml" in registry.published.values()
     assert registry.scenarios["my-scenario"] == tmp_path / "my-scenario.scenario"
     assert tmp_path / "findings.json" in registry.findings.values()
+    assert tmp_path / "witnesses.json" in registry.witnesses.values()
     assert list(registry.trace_readers) == ["mine"]
     assert list(registry.reporters) == ["my-format"]
     assert list(registry.views) == ["my-view"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.document import Document
+    from foliolab.framework.kernel.witnesses import Witnesses
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
     from foliolab.framework.results.run_result import RunResult
@@ -157,6 +158,16 @@ def ledger(found: Registry) -> Ledger:
     from foliolab.framework.verify.ledger import Ledger
 
     made = Ledger.of(found)
+    for problem in made.problems:
+        say(problem)
+    return made
+
+
+def witnesses(found: Registry) -> Witnesses:
+    """The kernels that policies were held against; a file that cannot be read is named on stderr and left out."""
+    from foliolab.framework.kernel.witnesses import Witnesses
+
+    made = Witnesses.of(found)
     for problem in made.problems:
         say(problem)
     return made

@@ -20,8 +20,8 @@ def run(plugin: _common.Plugins = None, json: _common.Json = False, strict: _com
     # The registry is not strict here, because the list must show all failures.
     found = _common.registry(plugin)
     if json:
-        _common.print_json(listing.data(found, _common.ledger(found)))
+        _common.print_json(listing.data(found, _common.ledger(found), _common.witnesses(found)))
     else:
-        listing.render(found, Plain(), _common.ledger(found))
+        listing.render(found, Plain(), _common.ledger(found), _common.witnesses(found))
     if strict and found.failures:
         raise typer.Exit(ExitCode.PLUGIN_FAILED)

@@ -50,9 +50,9 @@ def run(
     operations = atomics.operations(scheme, order)
     verdicts = _common.ledger(found).verdicts(scheme)
     if json:
-        _common.print_json(report.data(parts, operations, verdicts))
+        _common.print_json(report.data(parts, operations, verdicts, _common.witnesses(found).about(scheme)))
     else:
-        report.render(parts, operations, Plain(), verdicts)
+        report.render(parts, operations, Plain(), verdicts, _common.witnesses(found).sentences(scheme))
 
 
 def _text(scheme: Scheme) -> str:

@@ -105,6 +105,11 @@ class Registry:
         "Paths of files that `foliolab verify --save-findings` wrote about the plugin's policies.",
         plural="files of findings",
     )  # fmt: skip
+    witnesses = Kind(
+        "file of witnesses", "foliolab_witnesses", (str, PathLike), validation.checked_file,
+        "Paths of files that `foliolab kernel check --save-witnesses` wrote about the plugin's policies.",
+        plural="files of witnesses",
+    )  # fmt: skip
     trace_readers = Kind(
         "trace reader", "foliolab_trace_readers", (TraceReader,), validation.checked_trace_reader,
         "Readers of what tracers write, for `foliolab import`.",

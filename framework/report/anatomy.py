@@ -9,6 +9,7 @@ from foliolab.framework.anatomy.atomics import Operation
 from foliolab.framework.anatomy.layout import LAYOUT_NAMES, Anatomy, Box, Column, StructPage, Word
 from foliolab.framework.contract.policy import CAPABILITIES, Scheme
 from foliolab.framework.contract.stored import Stored
+from foliolab.framework.kernel.witnesses import Witness
 from foliolab.framework.plugins.selection import size_text
 from foliolab.framework.report.listing import parameter_text
 from foliolab.framework.report.pages.plain_text import Plain
@@ -24,10 +25,19 @@ MARK: Final = {"policy": "■ ", "kernel": "  "}
 
 
 def render(
-    found: Anatomy, operations: Sequence[Operation], out: Plain, verdicts: Mapping[str, KeptVerdict] | None = None
+    found: Anatomy,
+    operations: Sequence[Operation],
+    out: Plain,
+    verdicts: Mapping[str, KeptVerdict] | None = None,
+    witnesses: Sequence[str] = (),
 ) -> None:
-    """Draw struct pages, bits, memory and atomics of a scheme."""
-    _head(found.scheme, out, verdicts or {})
+    """Draw struct pages, bits, memory and atomics of a scheme.
+
+    Args:
+        verdicts: that `verify` found, by claim.
+        witnesses: a line for each kernel that the scheme was held against.
+    """
+    _head(found.scheme, out, verdicts or {}, witnesses)
     _pages(found, out)
     _words(found, out)
     _first_tails(found.first_tails, out)
@@ -41,12 +51,14 @@ def _heading(text: str, out: Plain) -> None:
     out.line(text, "strong")
 
 
-def _head(scheme: Scheme, out: Plain, verdicts: Mapping[str, KeptVerdict]) -> None:
+def _head(scheme: Scheme, out: Plain, verdicts: Mapping[str, KeptVerdict], witnesses: Sequence[str]) -> None:
     policy = scheme.policy
     out.item(scheme.name, policy.summary, indent=0, style="strong")
     out.line(f"extends struct folio of {LAYOUT_NAMES[policy.layout]}; folios up to order {policy.max_order}")
     if policy.models is not None and not scheme.chosen:
         out.line(f"models {policy.models.description}: `foliolab kernel check` holds it against such a kernel")
+        for witness in witnesses:
+            out.item("·", witness)
     _heading("Claims", out)
     column = 4 + max((len(name) for name in scheme.capabilities), default=0)
     for name in sorted(scheme.capabilities):
@@ -210,7 +222,10 @@ def _atomics(operations: Sequence[Operation], out: Plain) -> None:
 
 # -- JSON ----------------------------------------------------------------------------------------
 def data(
-    found: Anatomy, operations: Sequence[Operation], verdicts: Mapping[str, KeptVerdict] | None = None
+    found: Anatomy,
+    operations: Sequence[Operation],
+    verdicts: Mapping[str, KeptVerdict] | None = None,
+    witnesses: Sequence[Witness] = (),
 ) -> dict[str, Any]:
     """The anatomy as JSON values."""
     policy = found.scheme.policy
@@ -220,6 +235,7 @@ def data(
         "summary": policy.summary,
         "layout": policy.layout,
         "models": policy.models.description if policy.models is not None and not found.scheme.chosen else "",
+        "witnesses": [vars(one) for one in witnesses],
         "references": list(policy.references),
         "capabilities": sorted(found.scheme.capabilities),
         "outcomes": [vars(one) | {"stale": one.stale} for one in (verdicts or {}).values()],

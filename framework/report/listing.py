@@ -8,17 +8,18 @@ from typing import Any
 from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.contract.workload import Workload
+from foliolab.framework.kernel.witnesses import Witnesses
 from foliolab.framework.plugins.registry import KINDS, Registry
 from foliolab.framework.report.pages.plain_text import Plain
 from foliolab.framework.scenario.heading import summary
 from foliolab.framework.verify.ledger import Ledger
 
 
-def data(registry: Registry, ledger: Ledger) -> dict[str, Any]:
+def data(registry: Registry, ledger: Ledger, witnesses: Witnesses) -> dict[str, Any]:
     """What plugins offer, as JSON values."""
     return {
         "schema": 1,
-        "policies": [_policy(policy, registry, ledger) for policy in registry.policies.values()],
+        "policies": [_policy(policy, registry, ledger, witnesses) for policy in registry.policies.values()],
         "workloads": [_workload(one, registry) for one in registry.workloads.values()],
         "patterns": [
             {"name": one.name, "summary": one.summary, "references": list(one.references)}
@@ -47,12 +48,15 @@ def data(registry: Registry, ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _policy(policy: Policy, registry: Registry, ledger: Ledger) -> dict[str, Any]:
+def _policy(policy: Policy, registry: Registry, ledger: Ledger, witnesses: Witnesses) -> dict[str, Any]:
+    scheme = policy.with_parameters()
     return {
         "name": policy.name,
         "summary": policy.summary,
         "capabilities": sorted(policy.capabilities),
-        "refuted": [vars(one) | {"stale": one.stale} for one in ledger.refuted(policy.with_parameters())],
+        "refuted": [vars(one) | {"stale": one.stale} for one in ledger.refuted(scheme)],
+        "models": policy.models.description if policy.models else "",
+        "witnesses": [vars(one) for one in witnesses.about(scheme)],
         "parameters": [vars(p) | {"choices": list(p.choices)} for p in policy.parameters],
         "references": list(policy.references),
         "layout": policy.layout,
@@ -80,8 +84,8 @@ def parameter_text(parameter: Parameter) -> str:
     return f"{parameter.name}={parameter.default} ({allowed}){meaning}"
 
 
-def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
-    """Print what plugins offer, and for each policy the claims that `verify` refuted."""
+def render(registry: Registry, out: Plain, ledger: Ledger, witnesses: Witnesses) -> None:
+    """Print what plugins offer, and for each policy the claims that `verify` refuted, and its witnesses."""
     column = 4 + max((len(n) for n in (*registry.policies, *registry.workloads, *registry.patterns)), default=10)
     out.line("Policies", "strong")
     for policy in registry.policies.values():
@@ -92,6 +96,9 @@ def render(registry: Registry, out: Plain, ledger: Ledger) -> None:
             out.item("", f"✗ {verdict.headline}", column=column)
         for source in dict.fromkeys(verdict.source for verdict in refuted):
             out.item("", f"  {source}", column=column)
+        if policy.models is not None:
+            out.item("", f"models: {policy.models.description}", column=column)
+            out.item("", f"witnesses: {witnesses.summary(policy.with_parameters())}", column=column)
         if policy.parameters:
             chosen = ", ".join(f"{p.name}={p.default}" for p in policy.parameters)
             out.item("", f"parameters: {chosen}", column=column)

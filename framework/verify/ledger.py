@@ -18,11 +18,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from foliolab.framework import intake
 from foliolab.framework.contract.policy import Scheme
@@ -143,11 +143,7 @@ class Ledger:
 
     @classmethod
     def of(cls, registry: Registry) -> Ledger:
-        return cls({
-            registry.findings[name]: plugin.offers["policies"]
-            for plugin in registry.plugins
-            for name in plugin.offers["findings"]
-        })  # fmt: skip
+        return cls(files_of(registry, "findings"))
 
     def _records(self, path: Path) -> list[TextRecord]:
         try:
@@ -183,18 +179,52 @@ class Ledger:
         shipped, own = self._shipped.get(scheme.policy.name, []), self._own.get(scheme.policy.name, [])
         if not shipped and not own:
             return []  # most policies of a user: no digest is computed
-        from foliolab.framework.engine.policytree import policy_digest, source_digest
+        from foliolab.framework.engine.policytree import policy_digest
 
+        found = of_text(scheme, shipped)
         digest = policy_digest(scheme)
-        found = [one for one in shipped if one.digest == digest]
-        if shipped and not found:
-            source = source_digest(scheme)
-            found = [one for one in shipped if one.source and one.source == source]
         own = [one for one in own if one.digest == digest]
         if own and is_shipped(scheme):
             here = origin(scheme)
             own = [one for one in own if one.origin == here]
         return found + own
+
+
+def files_of(registry: Registry, kind: str) -> dict[Path, Collection[str]]:
+    """The files of a kind that plugins offer, each with the policies of the same plugin."""
+    return {
+        registry.offers[kind][name]: plugin.offers["policies"]
+        for plugin in registry.plugins
+        for name in plugin.offers[kind]
+    }
+
+
+class OfText(Protocol):
+    """A record on one policy text."""
+
+    @property
+    def digest(self) -> str:
+        """`policytree.policy_digest`."""
+
+    @property
+    def source(self) -> str:
+        """`policytree.source_digest`; empty where unknown."""
+
+
+Kept = TypeVar("Kept", bound=OfText)
+
+
+def of_text(scheme: Scheme, shipped: Sequence[Kept]) -> list[Kept]:
+    """The shipped records on exactly this text with these parameters, also if another version of Python made them."""
+    from foliolab.framework.engine.policytree import policy_digest, source_digest
+
+    if not shipped:
+        return []
+    digest = policy_digest(scheme)
+    if found := [one for one in shipped if one.digest == digest]:
+        return found
+    source = source_digest(scheme)
+    return [one for one in shipped if one.source and one.source == source]
 
 
 def is_shipped(scheme: Scheme) -> bool:
@@ -324,36 +354,14 @@ def load(path: str | os.PathLike[str]) -> list[TextRecord]:
     Raises:
         ResultFileError: the file does not exist, or does not hold records.
     """
-    text = intake.read(path, "file of findings")
-    try:
-        data = json.loads(text)
-        schema = data["schema"]
-        if not isinstance(schema, int):
-            raise TypeError(f"schema {intake.excerpt(str(schema))} is no number")
-        if schema > SCHEMA:
-            raise ResultFileError(f"the findings {path} are of schema {schema}, this FolioLab reads up to {SCHEMA}")
-        _known(data, ("schema", "records"))
-        if not isinstance(data["records"], list):
-            raise TypeError("records are no list")
-        return [_record(one) for one in data["records"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
-        raise ResultFileError(
-            f"the findings {path} are damaged: {type(fault).__name__}: {intake.excerpt(str(fault))}",
-            "delete the file; `foliolab verify` makes it anew",
-        ) from fault
-
-
-def _known(data: dict[str, Any], keys: Collection[str]) -> None:
-    """Refuse a key that no FolioLab writes, as `document.Document` does."""
-    if unknown := next((key for key in data if key not in keys), None):
-        raise KeyError(f"unknown key {unknown}")
+    return intake.records(path, "findings", SCHEMA, _record, "delete the file; `foliolab verify` makes it anew")
 
 
 def _record(data: dict[str, Any]) -> TextRecord:
-    _known(data, ("outcomes", "verdicts", *TextRecord.__dataclass_fields__))
+    intake.check_keys(data, ("outcomes", "verdicts", *TextRecord.__dataclass_fields__))
     kept = data["outcomes" if "outcomes" in data else "verdicts"]
     for one in kept:
-        _known(one, KeptVerdict.__dataclass_fields__)
+        intake.check_keys(one, KeptVerdict.__dataclass_fields__)
     verdicts = tuple(KeptVerdict(**one) for one in kept)
     for one in verdicts:
         if one.verdict not in STRENGTH or not all(isinstance(value, str) for value in vars(one).values()):

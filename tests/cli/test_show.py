@@ -12,6 +12,7 @@ import pytest
 from foliolab.framework.anatomy import atomics
 from foliolab.framework.anatomy.layout import anatomy, cost, struct_page
 from foliolab.framework.cli import _common
+from foliolab.framework.kernel.witnesses import Witnesses
 from foliolab.framework.plugins.registry import Registry, load
 from foliolab.framework.verify.ledger import Ledger
 
@@ -27,10 +28,11 @@ def registry() -> Registry:
 def test_the_drawing_of_mm_id(foliolab: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """After a change on purpose: put what `foliolab show mm-id` prints into show_mm_id.txt, and read the diff.
 
-    What `verify` found, here or before it was shipped, is no part of the drawing.
+    What `verify` found, here or before it was shipped, is no part of the drawing, and neither are kernels.
     """
     monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path))
     monkeypatch.setattr(_common, "ledger", lambda found: Ledger())
+    monkeypatch.setattr(_common, "witnesses", lambda found: Witnesses({}))
     done = foliolab("show", "mm-id")
     assert (done.code, done.err) == (0, "")
     assert done.out == GOLDEN.read_text("utf-8")

@@ -27,6 +27,7 @@ class Quick:
     def __init__(self, *plugins: Path) -> None:
         self.registry = load(plugins)
         self.ledger = pages.Ledger.of(self.registry)
+        self.witnesses = pages.Witnesses.of(self.registry)
         self.played: PrecisionResult = precision(
             PrecisionRequest(
                 patterns=[self.registry.patterns["last-child"]],

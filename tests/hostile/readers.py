@@ -243,6 +243,12 @@ def findings() -> bytes:
     return json.dumps({"schema": 2, "records": [record]}).encode()
 
 
+def witnesses() -> bytes:
+    witness = {"release": "7.3.4", "options": "no MM IDs", "scenarios": 3, "writes": 9, "differences": 0, "date": "d"}
+    record = {"policy": "mm-id", "digest": "0" * 16, "source": "", "witnesses": [witness, witness]}
+    return json.dumps({"schema": 1, "records": [record]}).encode()
+
+
 SCENARIO: Final = b"""# a comment
 scenario one-of-each
 | What it shows.
@@ -308,6 +314,12 @@ def _with(path: Path, name: str, data: bytes) -> Path:
     if not other.exists():
         other.write_bytes(data)
     return other
+
+
+def _witnesses(path: Path) -> None:
+    from foliolab.framework.kernel import witnesses
+
+    assert all(one.text for record in witnesses.load(path) for one in record.witnesses)
 
 
 def _ledger(path: Path) -> None:
@@ -494,6 +506,7 @@ def all_readers(folder: Path) -> list[Reader]:
         Reader("calibration", ".json", [calibrated], _calibration),
         Reader("kernel calibrate", ".json", [encoded(kernel), encoded(model)], _calibrate),
         Reader("findings", ".json", [findings()], _ledger),
+        Reader("witnesses", ".json", [witnesses()], _witnesses),
         Reader("verdicts", ".json", [encoded(Verdicts(verifications=[verification]))], _verdicts),
         Reader("costs", ".json", [compared], _costs),
         Reader("kernel restore", ".json", [THP_STATE], _thp_state),

@@ -20,6 +20,7 @@ from foliolab.framework.contract.hooks import HOOK_ARGUMENTS
 from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme
 from foliolab.framework.contract.stored import Stored
 from foliolab.framework.engine.structs import STRUCT_PAGE, page_stride
+from foliolab.framework.kernel.witnesses import Witnesses
 from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.plugins.registry import load
 from foliolab.framework.precision.result import Point, PrecisionResult
@@ -45,11 +46,13 @@ class Sources:
     Attributes:
         registry: the policies.
         ledger: the kept verdicts about their texts.
+        witnesses: the kernels that their texts were held against.
     """
 
     def __init__(self) -> None:
         self.registry = load()
         self.ledger = Ledger.of(self.registry)
+        self.witnesses = Witnesses.of(self.registry)
 
     def precision(self, scheme: Scheme) -> PrecisionResult:
         """The precision of a policy under every sharing pattern, interpreted, with few folios."""
@@ -84,6 +87,9 @@ def page(policy: Policy, sources: Sources) -> str:
     if models := policy.models:
         lines += [
             f"It models {prose(models.description)}; `foliolab kernel check` compares it with such a kernel.",
+            "Kernels that this text was held against:",
+            "",
+            *(f"- {prose(one)}" for one in sources.witnesses.sentences(scheme)),
             "",
         ]
     for part in (
@@ -300,10 +306,18 @@ def overview(sources: Sources) -> list[str]:
         small = cost(scheme, 4)
         rows.append((
             f"[{name}](policies/{name}.md)", prose(policy.summary), f"{small.bits_per_page:.1f}",
-            ", ".join(map(code, sorted(scheme.capabilities))), ", ".join(refuted) or "–",
+            ", ".join(map(code, sorted(scheme.capabilities))), ", ".join(refuted) or "–", _witnessed(scheme, sources),
         ))  # fmt: skip
-    head = ("policy", "what it is", f"bits a page, {size_text(4 << 4)}", "claims", "refuted")
+    head = ("policy", "what it is", f"bits a page, {size_text(4 << 4)}", "claims", "refuted", "kernels held against it")
     return table(head, rows)
+
+
+def _witnessed(scheme: Scheme, sources: Sources) -> str:
+    """How many kernels a policy was held against; it models no kernel: a dash."""
+    if scheme.policy.models is None:
+        return "–"
+    found = sources.witnesses.about(scheme)
+    return f"{len(found)}, {sum(not one.agrees for one in found)} of them differ" if found else "none"
 
 
 def verdicts(sources: Sources) -> list[str]:

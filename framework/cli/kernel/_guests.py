@@ -85,10 +85,21 @@ def identify_running(
 
 
 def check(
-    chosen: Sequence[Image], schemes: Sequence[Scheme], plan: Plan, identify: bool, json: bool, save: Path | None
+    chosen: Sequence[Image],
+    schemes: Sequence[Scheme],
+    plan: Plan,
+    identify: bool,
+    json: bool,
+    save: Path | None,
+    witnesses_file: Path | None = None,
 ) -> None:
-    """Hold policies against kernels in guests, and print what was found."""
-    from foliolab.framework.kernel import matrix
+    """Hold policies against kernels in guests, and print what was found.
+
+    Args:
+        save: the folder for disagreements.
+        witnesses_file: that the kernels are added to.
+    """
+    from foliolab.framework.kernel import matrix, witnesses
     from foliolab.framework.kernel.guest.qemu import kvm_missing, qemu
 
     note = kvm_missing(qemu())
@@ -103,6 +114,8 @@ def check(
     _line.clear()
     order = [image.name for image in chosen]
     rows.sort(key=lambda row: order.index(row.name))
+    if witnesses_file is not None:
+        witnesses.keep(schemes, rows, witnesses_file)
     finish(rows, schemes, identify, json, save)
     if len(rows) < len(chosen) or not all(found.complete for row in rows for found in row.agreements.values()):
         raise typer.Exit(_common.INTERRUPTED)

@@ -47,6 +47,10 @@ Against = Annotated[
 Cpus = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Processors to spread the processes over.")]
 SelfTest = Annotated[bool, typer.Option("--self-test", help="Check that wrong variants of the policy are found.")]
 Save = Annotated[Path | None, typer.Option(metavar="DIR", help="Write each disagreement there as a scenario file.")]
+SaveWitnesses = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Add the kernels to a file of witnesses, to ship it beside the policies."),
+]
 Kernels = Annotated[
     list[str] | None,
     typer.Option("--kernel", metavar="LIST", help=f"Kernels to boot as guests, {_common.LISTS}."),
@@ -74,6 +78,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     initrd: Initrd = None,
     matrix: Matrix = False,
     identify: Identify = False,
+    save_witnesses: SaveWitnesses = None,
     wait: _common.Wait = 0.0,
     json: _common.Json = False,
     plugin: _common.Plugins = None,
@@ -95,8 +100,11 @@ def run(  # noqa: PLR0913  (one parameter per option)
         if self_test or exhaustive:
             raise UsageError("--self-test and --exhaustive are for the running kernel", "leave --kernel out")
         plan = _guests.plan(scenarios, seed, mix, cpus, identify)
-        _guests.check(chosen, _guests.columns(found, against, identify), plan, identify, json, save)
+        _common.writable(save_witnesses)
+        _guests.check(chosen, _guests.columns(found, against, identify), plan, identify, json, save, save_witnesses)
         return
+    if save_witnesses is not None:
+        raise UsageError("--save-witnesses is for kernels in guests", "name some with --kernel, or use --matrix")
     if identify:
         probe.require()
         plan = _guests.plan(scenarios, seed, mix, cpus, identify)
