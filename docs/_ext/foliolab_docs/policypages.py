@@ -87,7 +87,8 @@ def page(policy: Policy, sources: Sources) -> str:
     if models := policy.models:
         lines += [
             f"It models {prose(models.description)}; `foliolab kernel check` compares it with such a kernel.",
-            "Kernels that this text was held against:",
+            "",
+            "## Kernels held against it",
             "",
             *(f"- {prose(one)}" for one in sources.witnesses.sentences(scheme)),
             "",
