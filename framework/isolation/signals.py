@@ -1,10 +1,12 @@
 """SIGINT, SIGTERM and SIGHUP in the program's own process: each raises KeyboardInterrupt, so that results are kept.
 
-Python raises the exception wherever the main thread happens to be. In two kinds of code the exception is lost, and
-the program goes on as if nothing had happened:
+Python raises the exception wherever the main thread happens to be. In some code that does harm:
 
-- While a module is imported: Cython's modules ignore exceptions there, and importlib's own callbacks do. The handler
-  therefore waits until the import is over, at most IMPORT_SECONDS, and then raises.
+- While a module is imported: Cython's modules ignore exceptions there, and importlib's own callbacks do. The program
+  would go on as if nothing had happened.
+- While `eval` or `exec` runs a string, as typer does with annotations: CPython then ends the process as if SIGINT had
+  killed it, whatever the program does with the exception. In both the handler waits until that is over, at most
+  IMPORT_SECONDS, and then raises.
 - In a finalizer or a weak reference's callback: Python prints the exception and forgets it. It is raised again.
 """
 
@@ -29,7 +31,7 @@ STOPS: Final = tuple(
 )  # Windows has no SIGHUP
 """The signals that ask a process to stop."""
 IMPORT_SECONDS: Final = 2.0
-"""A plugin's import can hang; a signal ends it after this time."""
+"""A plugin's import can hang; a signal ends it, or what is evaluated, after this time."""
 RETRY_SECONDS: Final = 0.02
 
 _received: list[int] = []
@@ -62,13 +64,14 @@ def stops_kept() -> Iterator[None]:
         yield
         return
     hook = sys.unraisablehook
+    block = sys._getframe(2)  # whose `with` it is: the program itself may have been started as a string, by python -c
     first = 0.0  # when the signal that waits arrived
 
     def on_stop(number: int, frame: FrameType | None) -> None:
         nonlocal first
         now = time.monotonic()
         first = first or now
-        if _is_importing(frame) and now - first < IMPORT_SECONDS:
+        if _is_importing_or_evaluating(frame, block) and now - first < IMPORT_SECONDS:
             _send_again(number)
             return
         first = 0.0
@@ -93,9 +96,10 @@ def stops_kept() -> Iterator[None]:
             signal.signal(number, before)
 
 
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib."):
+def _is_importing_or_evaluating(frame: FrameType | None, block: FrameType | None) -> bool:
+    """Whether `frame`, or one that called it up to `block`, is importlib's, or of a string that Python evaluates."""
+    while frame is not None and frame is not block:
+        if frame.f_code.co_filename.startswith(("<frozen importlib.", "<string>")):
             return True
         frame = frame.f_back
     return False

@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from foliolab.framework.errors import TraceFileError
+from foliolab.framework.errors import NoEvents, TraceFileError
 from foliolab.framework.trace.events import COLUMNS, Events, join
 from foliolab.framework.trace.header import Header
 from foliolab.framework.trace.output import Output, content
@@ -85,7 +85,7 @@ class Writer:
     Args:
         path: the file; an existing one is replaced when the new one is complete.
         header: the header as it is known at the start. Assign the attribute `header` before `close` to complete it.
-        keep: whether a new file stays after any exception.
+        keep: whether a new file stays after any exception but NoEvents.
 
     Raises:
         TraceFileError: the file cannot be written.
@@ -101,7 +101,7 @@ class Writer:
         self._last_time = 0
         self._at = 0
         try:
-            self._output = Output(self.path, keep)
+            self._output = Output(self.path)
         except OSError as error:
             raise self._write_error(error) from error
         self._file = self._output.file
@@ -114,7 +114,8 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or not (self._output.replaces or (issubclass(kind, Exception) and not self.keep)):
+        stays = kind is not None and (self.keep or not issubclass(kind, Exception)) and not issubclass(kind, NoEvents)
+        if kind is None or (stays and not self._output.replaces):
             self.close()
         else:
             self._output.discard()
@@ -166,7 +167,7 @@ class Writer:
         except OSError as error:
             raise self._write_error(error) from error
         finally:
-            self._output.discard()
+            self._output.discard(self.keep)
 
     def _flush_blocks(self, at_least: int) -> None:
         """Write blocks while `at_least` events are buffered."""

@@ -25,7 +25,6 @@ class Output:
 
     Args:
         path: the target.
-        keep: whether a new file stays, incomplete, when it is discarded.
 
     Attributes:
         file: for writing.
@@ -35,11 +34,10 @@ class Output:
         OSError: the target, or its folder, cannot be written to.
     """
 
-    def __init__(self, path: str, keep: bool) -> None:
+    def __init__(self, path: str) -> None:
         self.target = Path(os.path.realpath(path))
         mode = self.target.stat().st_mode if self.target.exists() else None
         self.replaces = mode is not None and stat.S_ISREG(mode)
-        self._keeps = keep and not self.replaces
         self.file: BinaryIO
         if mode is not None and stat.S_ISREG(mode):
             with self.target.open("ab"):
@@ -64,11 +62,11 @@ class Output:
             remove_abandoned(self.target)
         self._written = None
 
-    def discard(self) -> None:
-        """Close and remove the file, if it is not finished."""
+    def discard(self, keep: bool = False) -> None:
+        """Close and remove the file, if it is not finished; with `keep` a new file stays, incomplete."""
         with suppress(OSError):
             self.file.close()
-        if self._written and not self._keeps:
+        if self._written and (self.replaces or not keep):
             with suppress(OSError):
                 self._written.unlink()
         self._written = None

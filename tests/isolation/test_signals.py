@@ -1,4 +1,4 @@
-"""Ctrl-C is not lost in code that ignores exceptions: imports, and callbacks of weak references."""
+"""Ctrl-C is not lost in code that ignores exceptions: imports, callbacks of weak references, evaluated strings."""
 
 from __future__ import annotations
 
@@ -52,6 +52,28 @@ def test_ctrl_c_in_an_import_that_ignores_exceptions_is_raised_after_it(
         wait()
     assert not hasattr(module, "lost")
     del sys.modules["ignores_all"]
+
+
+TEXT_OF_A_PROGRAM = """
+import os, signal, sys, time
+from foliolab.framework.isolation.signals import stops_kept
+TEXT = "os.kill(os.getpid(), signal.SIGTERM)"
+try:
+    with stops_kept():
+        {statement}
+        time.sleep({patience})
+except KeyboardInterrupt:
+    sys.exit(143)
+"""
+
+
+@pytest.mark.parametrize("statement", ["eval(TEXT)", "exec(TEXT)", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_a_signal_while_a_string_is_evaluated_leaves_the_exit_code_to_the_program(
+    statement: str, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(TEXT_OF_A_PROGRAM.format(statement=statement, patience=PATIENCE))
+    command = [sys.executable, "-m", "program"]
+    assert subprocess.run(command, timeout=PATIENCE, cwd=tmp_path, check=False).returncode == 143
 
 
 def test_ctrl_c_ends_an_import_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,6 +205,28 @@ def test_interrupting_keeps_what_there_is(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"t", "mark"}
 
 
+def test_a_signal_before_the_tool_has_opened_its_file_ends_a_recording_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "strace"
+    tool.write_text('#!/bin/sh\necho $$ > "$STARTED"\nexec sleep 120\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("STARTED", str(tmp_path / "started"))
+    recorder = subprocess.Popen(
+        [sys.executable, "-m", "foliolab.framework.cli", "record", "--by", "strace", "-o", str(tmp_path / "t"), "true"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while not (tmp_path / "started").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    recorder.send_signal(signal.SIGTERM)
+    _, said = recorder.communicate(timeout=120)
+    assert recorder.returncode == 128 + signal.SIGTERM
+    assert "a signal ended the recording before its first event" in said
+    assert {path.name for path in tmp_path.iterdir()} == {"strace", "started"}
+
+
 # -- without it -------------------------------------------------------------------------------------
 def test_elsewhere_each_way_says_why_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")

@@ -65,7 +65,12 @@ class Recorder(ABC):
         """
 
     def read_output(self, file: str, title: str, reader: TraceReader, sources: list[TraceSource]) -> Iterator[Record]:
-        """Read a text file of the folder with a trace reader; `title` names the file in messages."""
+        """Read a text file of the folder with a trace reader; `title` names the file in messages.
+
+        There are no records where the tool ended before it opened its file.
+        """
+        if not (self.folder / file).exists():
+            return
         with (self.folder / file).open(encoding="utf-8", errors="replace") as text:
             source = TraceSource(title, text)
             sources.append(source)
