@@ -22,6 +22,17 @@ pytestmark = pytest.mark.host
 Run = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def tried_recorders() -> list[Finding]:
+    """What the recorders do here. Each is tried on a program, which takes seconds, so they are tried once."""
+    return doctor._recording()
+
+
+@pytest.fixture(autouse=True)
+def recorders_are_tried_once(tried_recorders: list[Finding], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_recording", lambda: tried_recorders)
+
+
 def one(findings: list[Finding], name: str) -> Finding:
     (found,) = [finding for finding in findings if finding.name == name]
     return found
