@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,13 +72,15 @@ def schemes() -> list[Scheme]:
     return [load().policy(name) for name in ("page-mapcount", "mm-id", "no-page-mapcount")]
 
 
-@pytest.fixture
-def row(monkeypatch: pytest.MonkeyPatch, schemes: list[Scheme]) -> Callable[..., Row]:
-    """The row of a kernel that is played."""
+@pytest.fixture(scope="module")
+def row(schemes: list[Scheme]) -> Callable[..., Row]:
+    """The row of a kernel that is played; the same row for the same question."""
 
+    @cache
     def made(policy: str, plan: Plan = PLAN, **options: Any) -> Row:
-        monkeypatch.setattr(matrix, "Guest", lambda image, cpus: Played(policy, **options))
-        return matrix.guest_row(Image("played", Path("vmlinuz")), schemes, plan)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(matrix, "Guest", lambda image, cpus: Played(policy, **options))
+            return matrix.guest_row(Image("played", Path("vmlinuz")), schemes, plan)
 
     return made
 

@@ -199,7 +199,7 @@ def test_a_crashing_plugin_costs_its_task(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_verifications_are_swept_too(tmp_path: Path) -> None:
-    done = foliolab("sweep", "-o", "out", "--kind", "verify", "--policies", "exact,mm-id", "--budget", "2",
+    done = foliolab("sweep", "-o", "out", "--kind", "verify", "--policies", "exact,mm-id", "--budget", "1",
                     folder=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "out" / "verdicts.json").read_text())

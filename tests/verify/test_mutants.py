@@ -51,7 +51,7 @@ def test_a_planted_fault_is_found(fault: Fault) -> None:
 
 @pytest.mark.parametrize("scheme", SOUND, ids=lambda scheme: scheme.name)
 def test_a_sound_policy_passes(scheme: Scheme) -> None:
-    found = verify(scheme, chosen(), Budget(2.0))
+    found = verify(scheme, chosen(), Budget(1.0))
     assert [one.bound for one in found.refuted] == []
     failed = [one.bound for one in found.findings if "failed:" in one.bound or "process returned" in one.bound]
     assert failed == []
