@@ -267,8 +267,9 @@ def _side_by_side(
         except KeyboardInterrupt:
             interrupted = True
         stop.set()
-        with suppress(KeyboardInterrupt):
-            _follow(running, AT_ONCE, lambda progress: None, False)
+        if not (first and any(map(_refutes, running))):  # what was asked for is known; the others are killed
+            with suppress(KeyboardInterrupt):
+                _follow(running, AT_ONCE, lambda progress: None, False)
     why = "stopped" if interrupted or first else f"did not end within {budget.seconds + GRACE:.0f} s and was killed"
     return [finding for attack in running for finding in attack.answers(scheme, why)], interrupted
 
