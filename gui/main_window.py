@@ -9,14 +9,14 @@ from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QToolBar, QWidget
 
 from foliolab.framework.errors import FolioLabError
 from foliolab.gui.tours.guide import Guide
 from foliolab.gui.tours.tour import TOURS
 from foliolab.gui.window import dialogs, exporting
 from foliolab.gui.window.about import about
-from foliolab.gui.window.building import page
+from foliolab.gui.window.building import FLUSH, column
 from foliolab.gui.window.command_palette import CommandPalette
 from foliolab.gui.window.commands import Command, Commands
 from foliolab.gui.window.desk import Desk
@@ -53,7 +53,8 @@ class Window(QMainWindow):
         self.setAcceptDrops(True)
         self.settings, self.themes, self.library = settings, themes, library
         self.jobs = Jobs(self)
-        self.notices = Notices()
+        middle = QWidget()
+        self.notices = Notices(middle)
         self.commands = Commands(self)
         self.undo = Undo(self.commands, self)
         self.palette_ = CommandPalette(self.commands, self)
@@ -63,7 +64,8 @@ class Window(QMainWindow):
         )  # fmt: skip
         self.guide = Guide(self.desk, self)
         self.stack = QStackedWidget()
-        self.setCentralWidget(page(self.guide, (self.stack, 1), self.notices, spacing=0))
+        column(self.guide, (self.stack, 1), of=middle, margins=FLUSH, spacing=0)
+        self.setCentralWidget(middle)
         self.statusBar().addPermanentWidget(JobsChip(self.jobs))
         self.workspaces: dict[str, Workspace] = {}
         self._bar = self._workspaces_bar()

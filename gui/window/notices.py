@@ -1,16 +1,16 @@
-"""Notices: one-line messages above the status bar, with details on demand. They never block the user."""
+"""Notices: one-line messages over the window's lower right corner, with details on demand. They block nobody."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, Literal
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QPushButton, QToolButton, QWidget
 
 from foliolab.framework.errors import FolioLabError
-from foliolab.gui.window.building import column, label, named, row, tool_button
+from foliolab.gui.window.building import FLUSH, column, label, named, row, tool_button
 
 Severity = Literal["information", "warning", "error"]
 SIGNS: Final = {"information": "ℹ", "warning": "▲", "error": "✖"}
@@ -19,6 +19,9 @@ SECONDS: Final = 8
 Offer = tuple[str, Callable[[], None]]
 MOST: Final = 4
 """Notices shown at a time; the oldest gives way."""
+WIDEST: Final = 620
+MARGIN: Final = 8
+"""Between the notices and the edges of the widget that they lie over."""
 
 
 class Notice(QFrame):
@@ -81,13 +84,40 @@ class Notice(QFrame):
 
 
 class Notices(QWidget):
-    """The notices that are shown now, the oldest first."""
+    """The notices that are shown now, the oldest first.
 
-    def __init__(self) -> None:
-        super().__init__()
+    They lie over a widget and are in no layout: a notice that comes, grows or ends by itself moves nothing that somebody
+    may be about to click.
+
+    Args:
+        under: the widget that they lie over.
+    """
+
+    def __init__(self, under: QWidget) -> None:
+        super().__init__(under)
+        self._under = under
         self.setAccessibleName("Notices")
-        self._layout = column(of=self, margins=(8, 0, 8, 4), spacing=4)
+        self._layout = column(of=self, margins=FLUSH, spacing=4)
         self.hide()
+        under.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self._under and event.type() == QEvent.Type.Resize:
+            self._place()
+        return super().eventFilter(watched, event)
+
+    def event(self, event: QEvent) -> bool:
+        done = super().event(event)
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._place()
+        return done
+
+    def _place(self) -> None:
+        """Take the lower right corner, as high as the notices need at this width."""
+        area = self._under.rect().adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
+        width = min(area.width(), WIDEST)
+        height = min(self._layout.totalHeightForWidth(width), area.height())
+        self.setGeometry(area.right() + 1 - width, area.bottom() + 1 - height, width, height)
 
     @property
     def all(self) -> list[Notice]:
@@ -106,7 +136,9 @@ class Notices(QWidget):
         self._layout.addWidget(notice)
         for old in self.all[:-MOST]:
             self._remove(old)
+        self._place()
         self.show()
+        self.raise_()
 
     def fault(self, fault: FolioLabError, details: str = "") -> None:
         """Show an error; its hint is the first line of the details."""

@@ -247,3 +247,18 @@ def test_names_of_files_are_not_html(window: Window) -> None:
     window.notices.say("<img src='file:///etc/passwd'> <b>bold</b>")
     labels = window.notices.all[-1].findChildren(QLabel)
     assert labels and all(one.textFormat() is Qt.TextFormat.PlainText for one in labels)
+
+
+def test_a_notice_moves_nothing(window: Window, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from foliolab.gui.window import notices
+
+    monkeypatch.setattr(notices, "SECONDS", 0)
+    window.resize(1024, 700)
+    before = window.stack.geometry()
+    window.notices.say("a sentence of many words " * 12)
+    notice = window.notices.all[-1]
+    qtbot.waitUntil(lambda: notice.height() >= notice.heightForWidth(notice.width()))
+    assert window.stack.geometry() == before, "it lies over the workspace"
+    assert window.notices.geometry().bottom() < window.centralWidget().height()
+    qtbot.waitUntil(lambda: not window.notices.isVisible())
+    assert window.stack.geometry() == before
