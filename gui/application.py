@@ -20,10 +20,12 @@ from foliolab.framework.escaping import visible
 from foliolab.framework.isolation.signals import STOPS
 from foliolab.gui.garbage import Collector
 from foliolab.gui.main_window import Window
+from foliolab.gui.window.jobs import Jobs
 from foliolab.gui.window.library import Library
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Themes
 from foliolab.gui.window.unpickling import refuse_pickles
+from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
 NO_WINDOW: Final = 3
@@ -70,8 +72,9 @@ def make(application: QApplication, plugins: Sequence[str] = (), settings: Setti
     refuse_pickles()
     settings = Settings() if settings is None else settings
     themes = Themes(application, settings.text("window/theme"))
-    kept = [path for path in settings.texts("window/policies") if os.path.isfile(path)]
-    window = Window(settings, themes, Library(plugins), workspaces())
+    jobs = Jobs(application)
+    window = Window(settings, themes, jobs, Library(plugins, jobs), workspaces())
+    kept = [path for path in settings.texts("window/policies") if is_present(path)]
     window.offer([path for path in kept if path not in window.library.files])
     return window
 

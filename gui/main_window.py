@@ -29,13 +29,15 @@ from foliolab.gui.window.plugin_docks import PluginDocks
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Theme, Themes
 from foliolab.gui.window.undo import Undo
+from foliolab.gui.window.watched import short_name
 from foliolab.gui.window.workspace import Workspace
 
 SIZE: Final = (1400, 900)
 MENUS: Final = ("&File", "&Edit", "&Run", "&View", "&Go", "&Help")
 FILES: Final = (
-    "All that can be opened (*.json *.py *.scenario *.foliotrace *.trace);;Results and counterexamples (*.json);;"
-    "Policies (*.py);;Scenarios (*.scenario);;All files (*)"
+    "All that can be opened (*.json *.py *.c *.h *.patch *.diff *.scenario *.foliotrace *.trace);;"
+    "Results and counterexamples (*.json);;Policies (*.py *.c);;Files of a kernel tree (*.c *.h *.patch *.diff);;"
+    "Scenarios (*.scenario);;All files (*)"
 )
 
 
@@ -43,20 +45,22 @@ class Window(QMainWindow):
     """The program's only window.
 
     Args:
-        settings, themes, library: see `Desk`.
+        settings, themes, jobs, library: see `Desk`.
         kinds: the classes of the workspaces, in their order; the first is the home screen.
     """
 
-    def __init__(self, settings: Settings, themes: Themes, library: Library, kinds: Sequence[type[Workspace]]) -> None:
+    def __init__(
+        self, settings: Settings, themes: Themes, jobs: Jobs, library: Library, kinds: Sequence[type[Workspace]]
+    ) -> None:
         super().__init__()
         self.setWindowTitle("FolioLab")
         self.setAcceptDrops(True)
-        self.settings, self.themes, self.library = settings, themes, library
-        self.jobs = Jobs(self)
+        self.settings, self.themes, self.jobs, self.library = settings, themes, jobs, library
         middle = QWidget()
         self.notices = Notices(middle)
         self.commands = Commands(self)
         self.undo = Undo(self.commands, self)
+        jobs.setParent(self)
         self.palette_ = CommandPalette(self.commands, self)
         self.desk = Desk(
             settings, themes, self.commands, self.jobs, self.notices, self.undo, library, self.go, self.open, self.send,
@@ -201,8 +205,8 @@ class Window(QMainWindow):
                 return False
         self.notices.say(
             f"FolioLab cannot open {path.name}", "error",
-            "FolioLab opens results and counterexamples (.json), scenarios (.scenario), recorded traces and policies "
-            "(.py).",
+            "FolioLab opens results and counterexamples (.json), scenarios (.scenario), recorded traces, policies "
+            "(.py, .c), kernel trees (their folder, or tree:PATH) and patches of them (.patch).",
         )  # fmt: skip
         return False
 
@@ -210,7 +214,7 @@ class Window(QMainWindow):
         """Offer to load the policy files of the last session: they are code, and the settings only name them."""
         self._offered = files
         if files:
-            names = ", ".join(Path(file).name for file in files)
+            names = ", ".join(map(short_name, files))
             self.notices.say(f"open before: {names}", "warning", "\n".join(files), ("Load again", self._load_offered))
 
     def _load_offered(self) -> None:

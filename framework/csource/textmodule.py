@@ -31,7 +31,7 @@ def module_of(name: str, text: str, file: str) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = file
     setattr(module, TEXT, text)
-    places = [_place(line) for line in text.splitlines()]
+    places = places_of(text)
     sys.modules[name] = module
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef):
@@ -44,6 +44,11 @@ def module_of(name: str, text: str, file: str) -> ModuleType:
 def translation_of(module: ModuleType | None) -> str:
     """The text that a module was made of; empty for a module that is no translation."""
     return str(getattr(module, TEXT, ""))
+
+
+def places_of(text: str) -> list[Place]:
+    """The C line that each line of a translation stands for; a place without a file where there is none."""
+    return [_place(line) for line in text.splitlines()]
 
 
 def _place(line: str) -> Place:

@@ -26,6 +26,9 @@ from foliolab.framework.machine import cache
 
 LARGEST: Final = 4 << 20
 """Bytes of a file of the kernel, at most."""
+CONFIG: Final = ".config"
+MOST_REFERENCES: Final = 200
+"""Folders of references that are looked at."""
 OPTIONS: Final = ("MM_ID", "PAGE_MAPCOUNT", "NO_PAGE_MAPCOUNT", "patch")
 _NO_TEXT: Final = re.compile(rb"^(GIT binary patch|(new (file )?mode|index .*) 120000)\r?$", re.MULTILINE)
 """The lines of a diff that make git unpack data of any size, or a link to a file outside of the tree."""
@@ -123,6 +126,33 @@ class Tree:
             raise CSourceError(f"{self.path}: git cannot show {number}: {said(done)}", "repair the repository")
         return done.stdout.decode(errors="replace")
 
+    # -- what it depends on ----------------------------------------------------------------------------
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that the policy's text depends on, but for those of a revision; some may be absent."""
+        own = [] if self.revision else [Path(self.path) / name for name in (*kernel.FILES, CONFIG)]
+        return own + [Path(value) for name, value in self.options if name == "patch"]
+
+    def commit(self) -> str:
+        """The object that the revision is now; empty without a revision, or if it cannot be found."""
+        return self._said(["cat-file", "--batch-check"], f"{self.revision}^{{tree}}\n") if self.revision else ""
+
+    def references(self) -> list[Path]:
+        """The folders of the repository that change when the revision may have moved; none without a revision."""
+        if not self.revision:
+            return []
+        folders = self._said(["rev-parse", "--git-common-dir", "--absolute-git-dir"], "").splitlines()
+        own = [Path(self.path) / one for one in folders]
+        return own + [Path(folder) for one in own for folder, _, _ in os.walk(one / "refs")][:MOST_REFERENCES]
+
+    def _said(self, words: list[str], given: str) -> str:
+        """What git writes; empty if it fails."""
+        try:
+            done = git(self.path, words, given.encode(errors="surrogateescape"))
+        except CSourceError:
+            return ""
+        return "" if done.returncode else done.stdout.decode(errors="surrogateescape")
+
     # -- configuration -------------------------------------------------------------------------------
     def configuration(self, files: Mapping[str, str]) -> Configuration:
         """The options that are given, or those of the tree's .config.
@@ -144,7 +174,7 @@ class Tree:
         return Configuration(given.get("MM_ID", without), not without)
 
     def _of_config(self) -> dict[str, bool]:
-        file = Path(self.path) / ".config"
+        file = Path(self.path) / CONFIG
         if self.revision or not file.is_file():
             return {}
         text = _read(file)

@@ -113,7 +113,7 @@ class Controls(QWidget):
         return Wish(
             policies, self.baseline.currentText() or (policies[0] if policies else ""), self._chosen_workloads(),
             self.sizes.text().strip(), self.memory.currentText(), self.rounds.value(), self.quick.isChecked(),
-            tuple(self._desk.library.files),
+            tuple(self._desk.library.sound),
         )  # fmt: skip
 
     def runs(self, running: bool) -> None:

@@ -72,7 +72,7 @@ class Queue(QObject):
         cells, many = list(self._left), len(self._left) > 1
         title = f"measuring {len(cells)} cells" if many else f"measuring {cells[0].policy}"
         self._job = self._desk.jobs.start(
-            title, measure.measure, cells, self._collector.baseline, tuple(self._desk.library.files)
+            title, measure.measure, cells, self._collector.baseline, tuple(self._desk.library.sound)
         )
         self._job.reported.connect(self._on_report)
         self._job.failed.connect(self._lost)

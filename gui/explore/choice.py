@@ -149,7 +149,7 @@ def maker(choice: Choice, library: Library) -> Maker:
         library.scheme(text)
     if choice.kind == "pattern":
         library.registry.pattern(choice.what)
-    return Maker(choice, tuple(library.files))
+    return Maker(choice, tuple(library.sound))
 
 
 def spread(library: Library) -> list[str]:

@@ -27,14 +27,24 @@ def function_at(file: str, line: int) -> Function:
     """The innermost function that contains a line; the whole file if none does.
 
     Args:
-        file: path of the file. If it is not Python, the result is the file; if it cannot be read, an empty text.
+        file: path of the file, in Python or C. If it has another language, the result is the file; if it cannot be
+            read, an empty text.
         line: line number, from 1.
     """
     lines = tuple(linecache.getlines(file))
-    for name, first, last in _functions("".join(lines)):
+    found = _c_functions if file.endswith((".c", ".h")) else _functions
+    for name, first, last in found("".join(lines)):
         if first <= line <= last:
             return Function(name, "".join(lines[first - 1 : last]).rstrip("\n"), first)
     return Function("", "".join(lines).rstrip("\n"), 1)
+
+
+@lru_cache(maxsize=32)
+def _c_functions(text: str) -> tuple[tuple[str, int, int], ...]:
+    """(name, first line, last line) of every definition in C."""
+    from foliolab.framework.csource.slicing import SourceFile  # few policies are in C
+
+    return tuple((one.name, one.first + 1, one.last + 1) for one in SourceFile(text).definitions)
 
 
 @lru_cache(maxsize=32)

@@ -219,8 +219,13 @@ class Inspector(QWidget):
         return field_text.table(now.folio) if now is not None and now.folio is not None else ((), ())
 
     def _accesses(self) -> tuple[Sequence[str], Sequence[Row]]:
+        """The accesses of the step; the kernel's own text is under GPL-2.0, and is left out."""
+        from foliolab.framework.csource.choices import tree_around  # few pictures are exported
+
+        accesses = self.now.accesses if self.now else ()
+        kernels = {file for file in {one.file for one in accesses} if tree_around(Path(file)) is not None}
         rows = []
-        for at, one in enumerate(self.now.accesses if self.now else ()):
-            thread = one.thread if one.thread >= 0 else ""
-            rows.append((at, thread, one.op, one.field, one.old, one.new, one.file, one.line, one.code))
+        for at, one in enumerate(accesses):
+            thread, text = one.thread if one.thread >= 0 else "", "" if one.file in kernels else one.code
+            rows.append((at, thread, one.op, one.field, one.old, one.new, one.file, one.line, text))
         return ("number", "thread", "access", "field", "old", "new", "file", "line", "text"), rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
@@ -13,9 +12,10 @@ from foliolab.framework.errors import FolioLabError
 from foliolab.framework.plugins.declaration import module_of
 from foliolab.framework.report.listing import parameter_text
 from foliolab.gui.policies.layout_picture import LayoutPicture
-from foliolab.gui.policies.listing import Entry, location_of, source_of
+from foliolab.gui.policies.listing import Entry, source_of
+from foliolab.gui.policies.source_tab import SourceTab
+from foliolab.gui.policies.texts import texts_of
 from foliolab.gui.widgets.basics import VERDICT_SIGNS, button, set_role
-from foliolab.gui.widgets.source_view import Kind, SourceView
 from foliolab.gui.window.building import column, label, named, page, row
 from foliolab.gui.window.plain import as_html
 
@@ -45,8 +45,8 @@ class Details(QWidget):
         self.summary, self.state = (label(wraps=True, selectable=True) for _ in range(2))
         self.about = named(QTextBrowser(openLinks=False), "About the policy")
         self.picture = LayoutPicture(theme)
-        self.source = SourceView(theme)
-        self.path = label(role="quiet", selectable=True)
+        self.texts = SourceTab(theme)
+        self.source = self.texts.view
         self.buttons = {
             "verify": button("Verify", "Attack this policy", self._pressed),
             "explore": button("Explore", "Show how this policy answers", self._pressed),
@@ -64,7 +64,7 @@ class Details(QWidget):
         self.tabs = named(QTabWidget(documentMode=True), "Details")
         self.tabs.addTab(self.about, "&About")
         self.tabs.addTab(scroll, "&Layout")
-        self.tabs.addTab(page(self.path, (self.source, 1), margins=(0, 4, 0, 0)), "&Source")
+        self.tabs.addTab(self.texts, "&Source")
         texts, line = (self.title, self.summary, self.state), row(*self.buttons.values(), 1)
         column(*texts, line, (self.tabs, 1), of=self, margins=(14, 10, 14, 10))
 
@@ -90,8 +90,8 @@ class Details(QWidget):
         self.title.setText(entry.name)
         self.summary.setText(entry.summary)
         self._say_state(entry, checked, checking)
-        file, line = source_of(library, entry)
-        self._source(entry, file, line, checked)
+        self.texts.show_texts(texts_of(library, entry, checked))
+        file = source_of(library, entry)[0]
         for name in ("verify", "explore", "benchmark"):
             self.buttons[name].setVisible(not entry.broken)
         self.buttons["copy"].setVisible(entry.broken)
@@ -115,20 +115,6 @@ class Details(QWidget):
         set_role(self.state, role)
         self.state.setText(text)
         self.state.setVisible(bool(text))
-
-    def _source(self, entry: Entry, file: str, line: int, checked: Checked | None) -> None:
-        try:
-            text = Path(file).read_text(encoding="utf-8", errors="replace") if file else ""
-        except OSError as fault:
-            text = f"{file} cannot be read: {fault.strerror}"
-        self.path.setText(file or "the policy has no file of its own")
-        self.source.show_source(text, path=file)
-        kind: Kind = "error" if entry.broken else "step"
-        if checked is not None and checked.state == "failed":
-            failed_in, number = location_of(checked.message)
-            if failed_in and Path(failed_in) == Path(file):
-                line, kind = number, "error"
-        self.source.mark(line, kind)
 
     def _policy(self, library: Library, entry: Entry) -> None:
         from foliolab.framework.anatomy.layout import LAYOUT_NAMES, anatomy

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from foliolab.framework.csource.textmodule import translation_of
 from foliolab.framework.plugins.declaration import module_of
 from foliolab.gui.widgets.basics import VERDICT_SIGNS
 
@@ -25,7 +26,7 @@ GROUPS: Final[dict[Group, str]] = {
 }
 DISTRIBUTION: Final = "foliolab"
 OWED: Final = "what every policy owes"
-LOCATION: Final = re.compile(r"(?P<file>[^\n:]+\.py):(?P<line>\d+): ")
+LOCATION: Final = re.compile(r"(?P<file>[^\s:][^\n:]*\.(?:py|c|h)):(?P<line>\d+): ")
 """A location in a message."""
 
 
@@ -118,13 +119,19 @@ def location_of(message: str) -> tuple[str, int]:
 
 
 def source_of(library: Library, entry: Entry) -> tuple[str, int]:
-    """The file of an entry, and the line where its policy is declared; ("", 0) if there is no file."""
+    """The file of an entry, and the line where its policy is declared; ("", 0) if there is no file.
+
+    C text declares no policy: the line is that of the function that unmaps.
+    """
     if entry.failure is not None:
         file, line = location_of(entry.failure.message)
         if file and Path(file).is_file():
             return file, line
         return (entry.source, 0) if Path(entry.source).is_file() else ("", 0)
     policy = library.registry.policies[entry.name]
+    if translation_of(module_of(policy)):
+        code = policy.hooks.remove_ptes.__code__
+        return code.co_filename, code.co_firstlineno
     if Path(entry.source).is_file():
         return entry.source, declared_at(entry.source, entry.name)
     file = str(getattr(module_of(policy), "__file__", "") or "")

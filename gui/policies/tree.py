@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QBrush
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
+from foliolab.framework.csource.name import TREE
 from foliolab.framework.escaping import visible
 from foliolab.gui.policies.listing import GROUPS, Entry
 from foliolab.gui.widgets.basics import bold
@@ -113,8 +115,8 @@ class PolicyTree(QTreeWidget):
 
 
 def _same(one: Entry, other: Entry) -> bool:
-    """Whether two entries are the same policy, or the same file that broke or was repaired."""
-    file = one.source == other.source and one.source.endswith(".py")
+    """Whether two entries are the same policy, or the same file or kernel tree that broke or was repaired."""
+    file = one.source == other.source and one.source.startswith((os.sep, TREE))
     return one.key == other.key or (file and one.broken != other.broken)
 
 

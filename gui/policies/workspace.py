@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton
 
 from foliolab.framework.errors import FolioLabError, UsageError
 from foliolab.framework.plugins import starter
+from foliolab.framework.plugins.discovery import is_tree
 from foliolab.gui.policies import check
 from foliolab.gui.policies.check import Checked
 from foliolab.gui.policies.details import SOURCE, Details, details_of
@@ -25,6 +26,7 @@ from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable, Row
 from foliolab.gui.window.settings import Settings
 from foliolab.gui.window.theme import Theme
+from foliolab.gui.window.watched import SUFFIXES, short_name
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
 
 RECENT: Final = "policies/recent"
 SPLIT: Final = "policies/split"
-PYTHON: Final = "Policies (*.py)"
+POLICIES: Final = "Policies (*.py *.c)"
+NEW: Final = "A policy in Python (*.py);;A policy in C (*.c)"
+TREES: Final = "policies/trees"
+"""Setting: the folders of kernel trees that were opened, the newest first."""
+PARTS: Final = (".h", ".patch", ".diff")
+"""The suffixes of files that belong to a kernel tree."""
 
 
 class PoliciesWorkspace(Workspace):
@@ -77,6 +84,8 @@ class PoliciesWorkspace(Workspace):
                          word="New policy", tip="Write a commented policy file, watch it, and open it in your editor"),
             self.command("open", "Open a &policy file…", self.ask_open, menu="&File", keys=("Ctrl+Shift+O",),
                          icon="open", bar=True, word="Open", tip="Open a policy file; it is checked at each save"),
+            self.command("tree", "Open a &kernel tree…", self.ask_tree, menu="&File", keys=("Ctrl+Shift+K",),
+                         tip="Open the folder of a kernel tree, a revision of it, or a patch of it"),
             self.command("edit", "Open in &editor", self.edit, menu="&File", keys=("Ctrl+Return",), icon="policies",
                          bar=True, tip="Open the file of the chosen policy in your editor"),
             self.command("remove", "&Remove from the list", self.remove, menu="&File", keys=("Del",), icon="close",
@@ -134,17 +143,51 @@ class PoliciesWorkspace(Workspace):
 
     # -- files -----------------------------------------------------------------------------------------
     def takes(self, path: Path) -> bool:
-        """Whether a file is a policy file."""
-        return path.suffix == ".py"
+        """Whether a file is a policy, or a folder or file of a kernel tree."""
+        return path.suffix in (*SUFFIXES, *PARTS) or is_tree(path) or path.is_dir()
 
     def show_file(self, path: Path) -> None:
-        """Open a policy file, watch it, and check it."""
-        file = self.desk.library.open(path)
-        self.desk.settings.remember(RECENT, file)
+        """Open a policy file or a kernel tree, watch it, and check it; ask what has to be known about a tree."""
+        if is_tree(path) or path.suffix == ".py":
+            self._open(path)
+            return
+        from foliolab.gui.policies import kernel_trees  # few windows show one
+
+        if not kernel_trees.belongs_to_tree(path):
+            self._open(path)
+            return
+        wanted = kernel_trees.wanted(path)
+        if wanted.written:
+            self._open(wanted.written)
+        else:
+            self._ask_about(wanted.folder, wanted.patch)
+
+    def _open(self, written: str | Path) -> None:
+        self.desk.settings.remember(RECENT, self.desk.library.open(written, self._opened))
+
+    def _opened(self, file: str) -> None:
+        """Check and choose what was opened, now that it is loaded."""
         self._check_file(file)
         self._list()
         self.tree.choose(source=file)
         self.details.tabs.setCurrentIndex(SOURCE)
+
+    def ask_tree(self) -> None:
+        """Ask for a kernel tree and open it."""
+        self._ask_about()
+
+    def _ask_about(self, folder: str = "", patch: str = "") -> None:
+        from foliolab.gui.policies.tree_dialog import TreeDialog  # as `kernel_trees`
+
+        recent = [one for one in self.desk.settings.texts(TREES) if Path(one).is_dir()]
+        dialog = TreeDialog(self, recent, folder, patch)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(self._tree_chosen)
+        dialog.open()
+
+    def _tree_chosen(self, folder: str, written: str) -> None:
+        self.desk.settings.remember(TREES, folder)
+        self.desk.open(Path(written))
 
     def choose(self, what: dict[str, Any]) -> None:
         """See `Workspace.choose`; the key is `policy`."""
@@ -155,7 +198,7 @@ class PoliciesWorkspace(Workspace):
 
     def ask_open(self) -> None:
         """Ask for a policy file and open it."""
-        path = dialogs.ask_open(self, self.desk.settings, "Open a policy file", PYTHON)
+        path = dialogs.ask_open(self, self.desk.settings, "Open a policy file", POLICIES)
         if path is not None:
             self.desk.open(path)
 
@@ -169,9 +212,9 @@ class PoliciesWorkspace(Workspace):
         except FolioLabError as fault:
             self.desk.notices.fault(fault)
             return
-        path = dialogs.ask_save(self, self.desk.settings, "New policy file", starter.file_name(name), PYTHON)
+        path = dialogs.ask_save(self, self.desk.settings, "New policy file", starter.file_name(name), NEW)
         if path is not None:
-            self.begin(name, path if path.suffix == ".py" else Path(f"{path}.py"))
+            self.begin(name, path if path.suffix in SUFFIXES else Path(f"{path}.py"))
             self.edit()
 
     def begin(self, name: str, path: Path) -> None:
@@ -205,7 +248,7 @@ class PoliciesWorkspace(Workspace):
             return
         source = entry.source
         self.desk.undo.change(
-            f"Remove {Path(source).name}", lambda: self._forget(source), lambda: self.desk.open(Path(source))
+            f"Remove {short_name(source)}", lambda: self._forget(source), lambda: self.desk.open(Path(source))
         )
 
     def _forget(self, source: str) -> None:
@@ -254,7 +297,7 @@ class PoliciesWorkspace(Workspace):
             self.states.pop(name, None)
         self._busy = names
         title = f"checking {names[0]}" if len(names) == 1 else f"checking {len(names)} policies"
-        self._job = self.desk.jobs.start(title, check.check, tuple(names), tuple(self.desk.library.files))
+        self._job = self.desk.jobs.start(title, check.check, tuple(names), tuple(self.desk.library.sound))
         self._job.reported.connect(self._on_report)
         self._job.failed.connect(self._lost)
         self._job.ended.connect(self._ended)

@@ -22,6 +22,7 @@ from foliolab.gui.window.commands import Command
 from foliolab.gui.window.desk import Desk
 from foliolab.gui.window.exporting import Exportable
 from foliolab.gui.window.settings import Settings
+from foliolab.gui.window.watched import is_present
 from foliolab.gui.window.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class VerifyWorkspace(Workspace):
         self._began = time.monotonic()
         command = shlex.join(attempt.command())
         self.job = self.desk.jobs.start(
-            f"Verifying {attempt.policy}", attack, attempt.policy, tuple(self.desk.library.files), attempt.seconds,
+            f"Verifying {attempt.policy}", attack, attempt.policy, tuple(self.desk.library.sound), attempt.seconds,
             attempt.nbytes, attempt.attacks, attempt.tso, command,
         )  # fmt: skip
         self.job.reported.connect(self._on_report)
@@ -362,7 +363,7 @@ class VerifyWorkspace(Workspace):
             self._show_verdicts(path)
             return
         found = Counterexample.load(path)
-        if not self.desk.library.usable([found.policy]) and Path(found.plugin).is_file():
+        if not self.desk.library.usable([found.policy]) and is_present(found.plugin):
             text = f"{path.name} is about {found.policy} of the plugin {found.plugin}, which is not loaded"
             offer = "Load it", partial(self._load_and_show, path, found)
             self.desk.notices.say(text, "warning", "A plugin is code: load it only if you trust it.", offer)
@@ -374,7 +375,12 @@ class VerifyWorkspace(Workspace):
     def _load_and_show(self, path: Path, example: Counterexample) -> None:
         """Load the plugin that a file names, as the user asked, and show the file."""
         try:
-            self.desk.library.open(example.plugin)
+            self.desk.library.open(example.plugin, partial(self._show_loaded, path, example))
+        except FolioLabError as fault:
+            self.desk.notices.fault(fault)
+
+    def _show_loaded(self, path: Path, example: Counterexample, plugin: str) -> None:
+        try:
             self.desk.library.scheme(example.policy)
             self.show_file(path)
         except FolioLabError as fault:

@@ -1,4 +1,4 @@
-"""A read-only view of Python source, with line numbers, and with marks for the line of a step and of an error."""
+"""A read-only view of Python or C, with line numbers, and with marks for the line of a step and of an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
-from foliolab.gui.widgets.python_highlighter import PythonHighlighter
+from foliolab.gui.widgets.highlighter import Highlighter
 from foliolab.gui.window.theme import Theme, Themed
 
 Kind = Literal["step", "error"]
@@ -31,7 +31,7 @@ _TINT: Final = 60
 
 
 class SourceView(QPlainTextEdit, Themed):
-    """Read-only Python source.
+    """Read-only source, in Python or C.
 
     Args:
         theme: the colours; `paint` changes them.
@@ -44,7 +44,7 @@ class SourceView(QPlainTextEdit, Themed):
         self._theme = theme
         self._marks: dict[int, tuple[Kind, str]] = {}
         self._text: str | None = None
-        self._highlighter = PythonHighlighter(self.document(), theme)
+        self._highlighter = Highlighter(self.document(), theme)
         self._gutter = _Gutter(self)
         self.setReadOnly(True)
         self.setTextInteractionFlags(
@@ -66,12 +66,12 @@ class SourceView(QPlainTextEdit, Themed):
         Args:
             text: the source.
             first_line: the number of its first line in its file.
-            path: the file; screen readers read it.
+            path: the file; its suffix says the language, and screen readers read it.
         """
         self._marks.clear()
         if (text, first_line, path) != (self._text, self.first_line, self.path):
             self._text, self.first_line, self.path = text, first_line, path
-            self._highlighter.read(text)
+            self._highlighter.read(text, path)
             self.setPlainText(text)
             self._widen()
         self._show_marks()
@@ -94,6 +94,11 @@ class SourceView(QPlainTextEdit, Themed):
         cursor = QTextCursor(block)
         self.setTextCursor(cursor)
         self._scroll_to(block)
+
+    @property
+    def line(self) -> int:
+        """The line of the cursor, by its number in the file."""
+        return self.textCursor().blockNumber() + self.first_line
 
     @property
     def marks(self) -> dict[int, Kind]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
-from foliolab.framework.errors import FolioLabError, UsageError
+from foliolab.framework.errors import FolioLabError
 from foliolab.framework.plugins import registry as room
+from foliolab.gui.window.jobs import Job, Jobs
+from foliolab.gui.window.translating import failed, translate
+from foliolab.gui.window.watched import Watched
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
@@ -20,36 +22,67 @@ if TYPE_CHECKING:
 
 SETTLE: Final = 60
 """Milliseconds without a change before a file counts as saved; editors write in several steps."""
+Opened = Callable[[str], None]
 
 
 class Library(QObject):
     """The registry, which is loaded again whenever a watched file is saved.
 
+    C text is translated by a job first, so that the window never waits for the parser: a kernel tree takes a second or
+    more, and a text that hangs the parser much longer. Until then the file offers nothing.
+
+    Args:
+        files: policy files and kernel trees to load and watch.
+        jobs: runs the translations.
+
     Signals:
         changed: the registry was replaced.
-        saved: the path of a watched file that was saved; emitted before `changed`.
+        saved: the name of a watched file that was saved and is loaded again; emitted before `changed`.
 
     Attributes:
         registry: everything that plugins offer.
-        files: the watched policy files, as absolute paths.
+
+    Raises:
+        UsageError: there is no such kernel tree.
     """
 
     changed = Signal()
     saved = Signal(str)
 
-    def __init__(self, files: Sequence[str] = ()) -> None:
+    def __init__(self, files: Sequence[str], jobs: Jobs) -> None:
         super().__init__()
-        self.files: list[str] = [str(Path(path).resolve()) for path in files]
+        self._jobs = jobs
+        self._watched: dict[str, Watched] = {}
         self._seen: dict[str, str] = {}
+        self._pending: dict[str, list[Opened]] = {}
+        self._untranslated: dict[str, PluginFailure] = {}
+        self._saved: set[str] = set()
+        self._job: Job | None = None
         self._watcher = QFileSystemWatcher(self)
         self._watcher.fileChanged.connect(self._touched)
         self._watcher.directoryChanged.connect(self._touched)
         self._settle = QTimer(self, singleShot=True, interval=SETTLE)
         self._settle.timeout.connect(self._reload_if_changed)
-        self.registry: Registry = room.load(self.files)
+        for one in map(Watched.of, files):
+            self._watched[one.name] = one
         self._watch()
+        for one in self._watched.values():
+            self._note(one)
+        self.registry: Registry = self._loaded()
+        self._translate()
 
     # -- contents --------------------------------------------------------------------------------------
+    @property
+    def files(self) -> list[str]:
+        """The watched policy files, as absolute paths, and the kernel trees, as `tree:PATH…`."""
+        return list(self._watched)
+
+    @property
+    def sound(self) -> list[str]:
+        """Those of the files that loaded without an error: what another process needs to load the same policies."""
+        loaded = {plugin.source for plugin in self.registry.plugins}
+        return [file for file in self._watched if file in loaded]
+
     @property
     def policies(self) -> list[Policy]:
         """The policies that loaded without an error."""
@@ -95,60 +128,131 @@ class Library(QObject):
         return next((plugin.offers["policies"] for plugin in self.registry.plugins if plugin.source == path), ())
 
     # -- files -----------------------------------------------------------------------------------------
-    def open(self, path: str | Path) -> str:
-        """Load a policy file and watch it.
+    def open(self, path: str | Path, then: Opened = lambda file: None) -> str:
+        """Load a policy file or a kernel tree, and watch it.
+
+        Args:
+            path: of the file, or `tree:PATH…`.
+            then: called with its name when it is loaded, or cannot be. For C text that is later.
 
         Returns:
-            its absolute path.
+            its name in `files`.
 
         Raises:
-            UsageError: the file does not exist, or does not end in .py.
+            UsageError: there is no such file or folder, or it ends neither in .py nor in .c.
         """
-        absolute = Path(path).expanduser().resolve()
-        if not absolute.is_file() or absolute.suffix != ".py":
-            raise UsageError(f"{path} is not a policy file", "name an existing Python file (*.py)")
-        if str(absolute) not in self.files:
-            self.files.append(str(absolute))
-        self.reload()
-        return str(absolute)
+        one = Watched.of(path)
+        one.check()
+        self._watched[one.name] = one
+        self._watch()
+        self._note(one)
+        if one.is_c:
+            self._pending[one.name].append(then)
+            self._translate()
+        else:
+            self.reload()
+            then(one.name)
+        return one.name
 
     def close(self, path: str) -> None:
         """Stop watching a file, and unload its policies."""
-        if path in self.files:
-            self.files.remove(path)
+        if self._watched.pop(path, None) is not None:
+            for kept in (self._seen, self._pending, self._untranslated):
+                kept.pop(path, None)
+            self._watch()
             self.reload()
 
     def reload(self) -> None:
         """Load all plugins again."""
-        self.registry = room.load(self.files)
-        self._watch()
+        self.registry = self._loaded()
         self.changed.emit()
 
+    def _loaded(self) -> Registry:
+        """The registry of the files that can be loaded now, with the failures of those without a translation."""
+        files = []
+        for name, one in self._watched.items():
+            try:
+                if one.tree is not None:
+                    Watched.of(name)
+            except FolioLabError as fault:  # the tree has gone a moment ago
+                self._untranslated[name] = failed(name, fault)
+            if name not in self._pending and name not in self._untranslated:
+                files.append(name)
+        registry = room.load(files)
+        registry.failures.extend(self._untranslated.values())
+        return registry
+
     def _watch(self) -> None:
-        """Watch the files and their folders, because many editors replace a file instead of writing to it."""
-        wanted = {*self.files, *(str(Path(path).parent) for path in self.files)}
-        gone = [path for path in (*self._watcher.files(), *self._watcher.directories()) if path not in wanted]
-        if gone:
-            self._watcher.removePaths(gone)
-        present = [path for path in wanted if Path(path).exists()]
-        if present:
-            self._watcher.addPaths(present)
-        self._seen = {path: _digest(path) for path in self.files}
+        """Watch what the files are made of."""
+        wanted = set[str]().union(*(one.paths() for one in self._watched.values()))
+        before = {*self._watcher.files(), *self._watcher.directories()}
+        if gone := before - wanted:
+            self._watcher.removePaths(list(gone))
+        if new := [path for path in wanted - before if Path(path).exists()]:
+            self._watcher.addPaths(new)
 
     def _touched(self) -> None:
         self._settle.start()
 
+    def _note(self, one: Watched) -> None:
+        """Note how a file is now, before it is loaded; C text has to be translated."""
+        self._seen[one.name] = one.stamp()
+        if one.is_c:
+            self._pending.setdefault(one.name, [])
+            self._untranslated.pop(one.name, None)
+
     def _reload_if_changed(self) -> None:
-        changed = [path for path in self.files if _digest(path) != self._seen.get(path)]
-        if not changed:
+        self._watch()  # a file that was replaced is another one
+        changed = [one for name, one in self._watched.items() if one.stamp() != self._seen.get(name)]
+        for one in changed:
+            self._note(one)
+            if one.is_c:
+                self._saved.add(one.name)
+            else:
+                self.saved.emit(one.name)
+        if any(one.is_c for one in changed):
+            self._translate()
+        if any(not one.is_c for one in changed):
+            self.reload()
+
+    # -- C text ----------------------------------------------------------------------------------------
+    def _translate(self) -> None:
+        """Translate what is pending; a running translation starts again, because it may have read older texts."""
+        if not self._pending:
             return
-        for path in changed:
-            self.saved.emit(path)
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancelled = True
+            job.kill()
+        self._job = self._jobs.start("translating", translate, tuple(self._pending))
+        self._job.answered.connect(self._translated)
+        self._job.failed.connect(self._lost)
+        self._job.ended.connect(self._ended)
+
+    def _translated(self, found: dict[str, PluginFailure | None]) -> None:
+        if self.sender() is self._job:
+            self._untranslated |= {
+                name: failure for name, failure in found.items() if failure is not None and name in self._pending
+            }
+
+    def _lost(self, fault: FolioLabError) -> None:
+        if self.sender() is self._job:
+            self._untranslated |= {name: failed(name, fault) for name in self._pending}
+
+    def _ended(self) -> None:
+        """Load what was translated. A translation that was cancelled answers nothing."""
+        job = self.sender()
+        if job is not self._job or not isinstance(job, Job):
+            return
+        self._job = None
+        if job.cancelled:
+            fault = FolioLabError("its translation was cancelled", "open it again")
+            self._untranslated |= {name: failed(name, fault) for name in self._pending}
+        pending, self._pending = self._pending, {}
+        saved, self._saved = self._saved, set()
+        for name in saved & set(pending):
+            self.saved.emit(name)
         self.reload()
-
-
-def _digest(path: str) -> str:
-    try:
-        return sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
-        return ""
+        for name, opened in pending.items():
+            for then in opened:
+                then(name)

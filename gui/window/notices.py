@@ -86,8 +86,8 @@ class Notice(QFrame):
 class Notices(QWidget):
     """The notices that are shown now, the oldest first.
 
-    They lie over a widget and are in no layout: a notice that comes, grows or ends by itself moves nothing that somebody
-    may be about to click.
+    They lie over a widget and are in no layout: a notice that comes, grows or ends by itself moves nothing that
+    somebody may be about to click.
 
     Args:
         under: the widget that they lie over.

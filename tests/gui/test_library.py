@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ def good() -> str:
 
 
 @pytest.fixture
-def library(qtbot: Any) -> Any:
+def library(qtbot: Any) -> Iterator[Any]:
+    from PySide6.QtCore import QObject
+
+    from foliolab.gui.window.jobs import Jobs
     from foliolab.gui.window.library import Library
 
-    return Library()
+    parent = QObject()
+    jobs = Jobs(parent)
+    yield Library([], jobs)
+    jobs.shut()
 
 
 def names(library: Any) -> set[str]:

@@ -28,10 +28,13 @@ def test_the_race_of_the_tour_is_found_and_is_short() -> None:
 
 
 def test_policies_are_chosen_by_what_they_claim(qtbot: Any) -> None:
+    from PySide6.QtCore import QObject
+
     from foliolab.gui.tours import choice
+    from foliolab.gui.window.jobs import Jobs
     from foliolab.gui.window.library import Library
 
-    library = Library()
+    library = Library([], Jobs(QObject()))
     claims = {name: library.scheme(name).capabilities for name in (p.name for p in library.policies)}
     assert "exact" in claims[choice.exact(library)]
     assert "safe" in claims[choice.imprecise(library)] and "exact" not in claims[choice.imprecise(library)]

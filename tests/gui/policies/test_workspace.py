@@ -17,30 +17,6 @@ if TYPE_CHECKING:
 SECONDS = 120_000
 
 
-@pytest.fixture(autouse=True)
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOLIOLAB_DATA", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def workspace(window: Window, monkeypatch: pytest.MonkeyPatch) -> PoliciesWorkspace:
-    from foliolab.gui.policies.workspace import PoliciesWorkspace
-
-    found = window.workspaces["policies"]
-    assert isinstance(found, PoliciesWorkspace)
-    window.resize(1200, 800)
-    window.go("policies")
-    return found
-
-
-@pytest.fixture
-def unchecked(workspace: PoliciesWorkspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Nothing is compiled; the names of what would have been."""
-    asked: list[str] = []
-    monkeypatch.setattr(workspace, "_check", asked.extend)
-    return asked
-
-
 def test_all_policies_are_listed_with_their_claims(workspace: PoliciesWorkspace, window: Window) -> None:
     for policy in window.library.policies:
         assert workspace.tree.choose(name=policy.name)

@@ -1,4 +1,4 @@
-"""Python syntax colours for a text document, in the theme's colours; pygments finds the tokens."""
+"""Syntax colours of Python and C for a text document, in the theme's colours; pygments finds the tokens."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ COLOURS: Final[Mapping[str, str]] = {
     "Literal.String": "good",
     "Literal.Number": "doubtful",
     "Comment": "quiet",
+    "Comment.Preproc": "doubtful",
+    "Comment.PreprocFile": "good",
 }
 """The theme's colour for each pygments token type; a subtype has the colour of its parent."""
 BOLD: Final = ("Keyword", "Operator.Word", "Name.Function", "Name.Class")
 ITALIC: Final = ("Comment",)
+C_SUFFIXES: Final = (".c", ".h")
+MOST: Final = 1 << 19
+"""Characters of a text that is coloured; a longer one would keep the window waiting."""
 
 
 class _Token(NamedTuple):
@@ -31,8 +36,8 @@ class _Token(NamedTuple):
     kind: str
 
 
-class PythonHighlighter(QSyntaxHighlighter):
-    """Colours a document as Python.
+class Highlighter(QSyntaxHighlighter):
+    """Colours a document as Python, or as C.
 
     pygments needs the whole text, because a string may span lines, while Qt asks line by line and already while the
     text is being set. `read` therefore tokenizes a text before the document gets it.
@@ -43,9 +48,9 @@ class PythonHighlighter(QSyntaxHighlighter):
         self._formats = _formats(theme)
         self._lines: dict[int, list[_Token]] = {}
 
-    def read(self, text: str) -> None:
-        """Tokenize the text that the document is about to get."""
-        self._lines = _tokens(text)
+    def read(self, text: str, path: str) -> None:
+        """Tokenize the text that the document is about to get; the suffix of its path says the language."""
+        self._lines = _tokens(text, path.endswith(C_SUFFIXES)) if len(text) <= MOST else {}
 
     def paint(self, theme: Theme) -> None:
         self._formats = _formats(theme)
@@ -56,15 +61,17 @@ class PythonHighlighter(QSyntaxHighlighter):
             self.setFormat(token.start, token.length, self._formats[token.kind])
 
 
-def _tokens(text: str) -> dict[int, list[_Token]]:
+def _tokens(text: str, is_c: bool) -> dict[int, list[_Token]]:
     """The coloured tokens by line number; a token that spans lines stands in each of them."""
-    from pygments.lexers.python import PythonLexer  # imported here: it takes tens of milliseconds
+    from pygments.lexers.c_cpp import CLexer  # imported here: they take tens of milliseconds
+    from pygments.lexers.python import PythonLexer
     from pygments.token import string_to_tokentype
 
+    lexer = CLexer() if is_c else PythonLexer()
     kinds = {string_to_tokentype(name): name for name in COLOURS}
     found: dict[int, list[_Token]] = {}
     line = column = 0
-    for _, token, value in PythonLexer().get_tokens_unprocessed(text):
+    for _, token, value in lexer.get_tokens_unprocessed(text):
         kind = next((kinds[one] for one in reversed(token.split()) if one in kinds), "")
         for number, part in enumerate(value.split("\n")):
             if number:
