@@ -13,10 +13,12 @@ NAME = "gui"
 def run(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Results, counterexamples, scenarios, traces or policies to open."),
+        typer.Argument(
+            metavar="[FILE]...", help="Results, counterexamples, scenarios, traces, policies, kernel trees."
+        ),
     ] = None,
     plugin: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A policy file to load and to watch for changes.")
+        list[Path] | None, typer.Option(metavar="FILE", help="A policy file, or tree:PATH, to load and to watch.")
     ] = None,
 ) -> None:
     """Open the window; if no window can open, say why and what to use instead."""

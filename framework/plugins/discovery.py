@@ -346,9 +346,8 @@ class Attempt:
         message = " ".join(text_of(message).split())
         if not location and self.source.kind == "file" and self.phase != "find":
             location = self.source.where
-        named = message.startswith(
-            (self.source.where, *self.source.roots)
-        )  # an error of C text names its file and line itself
+        # an error of C text names its file and line itself
+        named = message.startswith((self.source.where, *self.source.roots))
         line = f"{location}: {message}" if location and not named else message
         return PluginFailure(self.source.name, self.source.where, self.phase, line, text, tuple(map(text_of, offers)))
 

@@ -114,6 +114,7 @@ def test_a_tree_is_asked_about_shown_watched_gone_and_found_again(
     assert name in window.library.registry.policies
 
 
+@pytest.mark.slow  # four translations
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
 def test_a_patch_asks_for_its_tree_and_a_branch_is_watched(
     workspace: PoliciesWorkspace, window: Window, qtbot: Any, linux: Path, tmp_path: Path, unchecked: list[str]
@@ -153,6 +154,7 @@ def test_a_patch_asks_for_its_tree_and_a_branch_is_watched(
     assert "does not apply" in workspace.details.summary.text()
 
 
+@pytest.mark.slow  # three windows
 def test_c_policies_of_the_last_session_are_offered(
     open_window: Callable[..., Window], qtbot: Any, linux: Path, tmp_path: Path
 ) -> None:
