@@ -52,14 +52,14 @@ def test_a_race_is_found_and_shown_while_the_attacks_run(open_window: Callable[.
     window.go("verify")
     workspace: Any = window.here
     workspace.options.choose("lost-update")
-    workspace.options.seconds.setValue(20)
+    workspace.options.seconds.setValue(90)
     qtbot.mouseClick(workspace.options.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: workspace.stepper.timeline is not None, timeout=PATIENCE)
     assert workspace.job is not None, "the other attacks still run"
     assert "claim safe refuted" in workspace.stepper.headline.text()
     rows = [workspace.claims.item(row, 1).text() for row in range(workspace.claims.rowCount())]
     assert "✗ refuted" in rows
-    assert workspace.command_line == f"foliolab verify lost-update --budget 20 --plugin {RACE}"
+    assert workspace.command_line == f"foliolab verify lost-update --budget 90 --plugin {RACE}"
     qtbot.mouseClick(workspace.options.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: workspace.job is None, timeout=PATIENCE)
     assert workspace.stepper.timeline is not None, "what was found stays"
