@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import stat
 import subprocess
 import sys
@@ -246,6 +247,7 @@ def test_nothing_about_the_machine_is_needed(monkeypatch: pytest.MonkeyPatch) ->
     assert git() == ""
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
 def test_the_commit_is_the_codes_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in (
         ["init", "-q"],

@@ -23,7 +23,7 @@ from foliolab.framework.engine.textkinds import FIELD, NOTHING, NUMBER, POINTERS
 from foliolab.framework.errors import PolicyTextError
 from foliolab.framework.machine.calltree import FRAMEWORK, CallTree
 from foliolab.framework.machine.primitives import EFFECTS, PRIMITIVES, VM_WARN_ON
-from foliolab.framework.machine.source import definition
+from foliolab.framework.machine.source import definition, written_signature
 
 OWN: Final = ("foliolab.policies", "foliolab.framework")
 BUILTINS: Final = frozenset({"abs", "bool", "int", "len", "max", "min", "range"})
@@ -128,7 +128,7 @@ class _Text(ast.NodeVisitor):
         """The arguments of a hook stand in the hook's order; known names elsewhere are a mistake."""
         if not self.hook or not hasattr(hooks, self.hook):
             return
-        wanted = list(inspect.signature(hooks.stub(self.hook, takes_vpn(self.hook, self.function))).parameters)
+        wanted = list(written_signature(hooks.stub(self.hook, takes_vpn(self.hook, self.function))).parameters)
         given = [one.arg for one in found.args.args]
         for name, right in zip(given, wanted, strict=False):
             if name != right and name in wanted:
@@ -344,7 +344,7 @@ class _Text(ast.NodeVisitor):
             self._refuse(node, f"calls {text} of {top}", "call functions of your file and of foliolab.framework.api")
 
     def _arguments(self, node: ast.Call, called: FunctionType, text: str) -> None:
-        parameters = list(inspect.signature(called).parameters.values())
+        parameters = list(written_signature(called).parameters.values())
         names = [one.name for one in parameters]
         takes = f"{text}({', '.join(names)})"
         least = sum(one.default is inspect.Parameter.empty for one in parameters)

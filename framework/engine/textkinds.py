@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import FunctionType, ModuleType
@@ -17,7 +16,7 @@ from typing import Any, Final
 from foliolab.framework.contract.hooks import takes_vpn
 from foliolab.framework.engine import hooks
 from foliolab.framework.machine.calltree import CallTree
-from foliolab.framework.machine.source import definition
+from foliolab.framework.machine.source import definition, written_signature
 
 NUMBER: Final = "number"
 FIELD: Final = "field"
@@ -152,11 +151,11 @@ def _arguments(function: FunctionType) -> tuple[str, ...]:
 @cache
 def annotated(function: FunctionType) -> list[str]:
     """The kinds of a function's arguments, by their annotations."""
-    return [_OF_ANNOTATION.get(str(one.annotation), UNKNOWN) for one in inspect.signature(function).parameters.values()]
+    return [_OF_ANNOTATION.get(str(one.annotation), UNKNOWN) for one in written_signature(function).parameters.values()]
 
 
 def _result(function: FunctionType) -> str:
-    return _OF_ANNOTATION.get(str(function.__annotations__.get("return", "")), UNKNOWN)
+    return _OF_ANNOTATION.get(str(written_signature(function).return_annotation), UNKNOWN)
 
 
 def ends(body: Sequence[ast.stmt]) -> bool:

@@ -1,13 +1,15 @@
-"""The syntax tree of a function, as its file holds it."""
+"""The syntax tree and the signature of a function, as its file holds them."""
 
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import CodeType, FunctionType
-from typing import Final
+from typing import Any, Final
 
 from foliolab.framework.machine.calltree import signature_of
 
@@ -48,6 +50,19 @@ def recompiled(made: ast.FunctionDef, function: FunctionType) -> CodeType:
     module = ast.fix_missing_locations(ast.Module([made], []))
     whole = compile(module, function.__code__.co_filename, "exec", dont_inherit=True)
     return next(one for one in whole.co_consts if isinstance(one, CodeType) and one.co_name == made.name)
+
+
+def written_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """The function's signature, with annotations that are not evaluated yet as text.
+
+    Since Python 3.14 a function's annotations are evaluated when they are read, and those may name what the file
+    imports for types only.
+    """
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.STRING)
+    return inspect.signature(function)
 
 
 def _text(code: CodeType) -> str:

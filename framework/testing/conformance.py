@@ -11,6 +11,7 @@ import pytest
 from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import UsageError
+from foliolab.framework.machine.source import written_signature
 from foliolab.framework.testing.checks import CLAIM, OF_EVERY, Check, Outcome, checks_for
 from foliolab.framework.testing.subject import SECONDS, Subject, subject_of
 
@@ -110,7 +111,7 @@ def _policy_of(cls: type) -> Policy | Scheme | str | None:
     fixture = inspect.getattr_static(cls, "policy", None)
     unwrap = getattr(fixture, "_get_wrapped_function", None)
     function = unwrap() if unwrap is not None else getattr(getattr(fixture, "__pytest_wrapped__", None), "obj", None)
-    if function is None or list(inspect.signature(function).parameters) != ["self"]:
+    if function is None or list(written_signature(function).parameters) != ["self"]:
         return None
     given = function(cls())
     return given if isinstance(given, (Policy, Scheme, str)) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ def git(folder: Path, *words: str) -> str:
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a plugin and one commit; the current folder."""
     (tmp_path / "my.py").write_text("one = 1\n")
+    if shutil.which("git") is None:
+        pytest.skip("git is missing")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "my.py")
     git(tmp_path, "commit", "-qm", "first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -235,6 +236,15 @@ def test_arguments_of_a_hook_in_another_order(tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(PolicyTextError, match=r"takes \(folio, nr, page, mm\), but the hook add_ptes gets"):
         policy_tree(load([file], strict=True).policy("mine"))
+
+
+def test_annotations_may_name_what_is_imported_for_types_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since Python 3.14 that needs no `from __future__ import annotations`."""
+    late = "" if sys.version_info >= (3, 14) else "from __future__ import annotations\n"
+    names = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from somewhere import Large\n"
+    typed = TEXT.replace("def stored(folio, nr):", "def stored(folio: Large, nr: int) -> int:")
+    monkeypatch.setitem(globals(), "TEXT", late + names + typed)
+    assert refusal(tmp_path, NEW="store(folio._x, stored(folio, nr))") == ""
 
 
 def test_the_shipped_policies_keep_to_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from foliolab.framework.consequences.decisions import DECISIONS
 from foliolab.framework.consequences.figures import FIGURES
@@ -45,6 +48,8 @@ def citing_files() -> list[str]:
     return [name for name in names if name not in {own, *pages} and (ROOT / name).is_file()]
 
 
+if shutil.which("git") is None:
+    pytest.skip("git is missing", allow_module_level=True)
 TEXTS = {name: CONTINUED.sub(" ", (ROOT / name).read_text("utf-8")) for name in citing_files()}
 
 
