@@ -66,7 +66,7 @@ def test_a_sound_policy_passes_every_check_and_each_claim_has_one() -> None:
 
 
 def test_a_refuted_claim_comes_with_its_scenario() -> None:
-    found = outcome(variant(never_shared), "claim safe")
+    found = outcome(variant(never_shared), "claim safe", seconds=60, first=True)
     assert found.verdict == "failed" and found.counterexample is not None
     assert "called exclusive, 2 MMs map it" in found.text
     assert sum(len(thread) for thread in found.counterexample.threads) <= 8, "it is the minimal one"
