@@ -104,8 +104,9 @@ def test_a_package_passes_as_it_is_written(kind: str, tmp_path: Path) -> None:
         file.write_text(file.read_text().replace("    seconds = 10\n", "    seconds = 2\n"))
     environment = {name: value for name, value in os.environ.items() if name != "FOLIOLAB_PLUGINS"}
     environment["PYTHONPATH"] = str(site)
+    without = ("-p", "no:cacheprovider", "-p", "no:pytest-qt", "-p", "no:hypothesispytest")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(place), str(place)],
+        [sys.executable, "-m", "pytest", "-q", *without, "--rootdir", str(place), str(place)],
         capture_output=True, text=True, cwd=place, env=environment, check=False, timeout=200,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr

@@ -158,7 +158,7 @@ def test_the_example_of_a_conforming_policy_and_its_comparison_runs(tmp_path: Pa
     policy = re.findall(r"```python good-policy\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
     (tmp_path / "my_idea.py").write_text(policy)
     (tmp_path / "test_mine.py").write_text(example.replace("    expected", "    seconds = 3\n    expected"))
-    words = [sys.executable, "-m", *shlex.split(command), "-p", "no:cacheprovider", "-q"]
+    words = [sys.executable, "-m", *shlex.split(command), "-q", "-p", "no:cacheprovider", "-p", "no:pytest-qt"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "total-only" in done.stdout and (tmp_path / "out" / "seed1.json").is_file()

@@ -31,13 +31,15 @@ POLICY = replace(
     hooks=replace(mm_id.POLICY.hooks, maybe_mapped_shared=maybe_mapped_shared),
 )
 """
+WITHOUT = ("-p", "no:cacheprovider", "-p", "no:pytest-qt", "-p", "no:hypothesispytest")
+"""Plugins of others, whose start takes three times as long as that of pytest with this one."""
 COMPARE = "def test_it(compare):\n    assert compare('munmap', memory='1M', repeats=3)\n"
 
 
 def run(folder: Path, text: str, *arguments: str) -> tuple[int, str]:
     (folder / "mine.py").write_text(MINE)
     (folder / "test_it.py").write_text(text)
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", "-c", "/dev/null", *arguments]
+    words = [sys.executable, "-m", "pytest", "-q", "-rA", "-c", "/dev/null", *WITHOUT, *arguments]
     done = subprocess.run(
         [*words, "--rootdir", str(folder), "test_it.py"], capture_output=True, text=True, cwd=folder, timeout=200,
         check=False,
