@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Final, TypeVar
 
 from foliolab.framework.contract.policy import Scheme
 from foliolab.framework.errors import KernelError
@@ -194,15 +194,37 @@ def fill(
 def rows(
     images: Sequence[Image], schemes: Sequence[Scheme], plan: Plan, jobs: int = 0, progress: Progress | None = None
 ) -> Iterator[Row]:
-    """The row of each kernel, as they are completed. After Ctrl-C the rows that are under way come as far as they are.
+    """The row of each kernel, as they are completed; as for `side_by_side`."""
+
+    def work(pipe: Connection, image: Image) -> Row:
+        return _work(pipe, image, schemes, plan)
+
+    return side_by_side(images, work, lambda name, why: Row(name, lost=why), jobs, progress)
+
+
+Made = TypeVar("Made")
+
+
+def side_by_side(
+    images: Sequence[Image],
+    work: Callable[[Connection, Image], Made],
+    lost: Callable[[str, str], Made],
+    jobs: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Made]:
+    """What is made of each kernel in a process of its own, as they are completed.
+
+    After Ctrl-C the processes that are under way come as far as they are.
 
     Args:
+        work: makes it; it may send the arguments of `progress` through the pipe.
+        lost: makes what stands for a kernel whose process failed, of its name and the reason.
         jobs: how many guests run at a time; 0: as many as this process has processors.
 
     Raises:
         KernelError: there is no QEMU.
     """
-    kvm_missing(qemu())  # tried once, before the rows' processes begin
+    kvm_missing(qemu())  # tried once, before the processes begin
     waiting = list(images)
     jobs = jobs or len(os.sched_getaffinity(0))
     under_way: dict[Child, str] = {}
@@ -212,10 +234,10 @@ def rows(
             try:
                 while waiting and len(under_way) < jobs:
                     image = waiting.pop(0)
-                    child = Child(_work, image, schemes, plan, method="fork", interruptible=True, has_children=True)
+                    child = Child(work, image, method="fork", interruptible=True, has_children=True)
                     under_way[child] = image.name
                 ready(under_way, WAIT_SECONDS)
-                yield from _arrived(under_way, progress)
+                yield from _arrived(under_way, lost, progress)
             except KeyboardInterrupt:
                 waiting.clear()
                 deadline = deadline or time.monotonic() + END_SECONDS
@@ -228,15 +250,17 @@ def rows(
             child.end()
 
 
-def _arrived(under_way: dict[Child, str], progress: Progress | None) -> Iterator[Row]:
+def _arrived(
+    under_way: dict[Child, str], lost: Callable[[str, str], Made], progress: Progress | None
+) -> Iterator[Made]:
     for child, name in list(under_way.items()):
         for message in child.arrived():
             if isinstance(message, Answer):
                 yield message.value
             elif isinstance(message, Failure):
-                yield Row(name, lost=message.error.what)
+                yield lost(name, message.error.what)
             elif isinstance(message, Crash):
-                yield Row(name, lost=f"the process that compares {message.how}")
+                yield lost(name, f"the process that has its guest {message.how}")
             elif progress is not None and isinstance(message, tuple):
                 progress(*message)
         if child.over:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from foliolab.framework.kernel import matrix, running
+from foliolab.framework.kernel import matrix, running, survey
 from foliolab.framework.kernel.check import Agreement
 from foliolab.framework.kernel.guest import fetching, qemu
-from foliolab.framework.kernel.images import debian, store
+from foliolab.framework.kernel.images import build, build_tools, debian, sources, store
 from foliolab.framework.kernel.images.apt import Package
 from foliolab.framework.kernel.matrix import Row
 from foliolab.framework.kernel.running import Running
@@ -94,6 +94,72 @@ def test_qemu_is_a_name_too(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> N
     fetched: list[bool] = []
     monkeypatch.setattr(fetching, "fetch", lambda tell, dry_run: fetched.append(dry_run))
     assert foliolab("kernel", "get", "qemu").code == 0 and fetched == [False]
+
+
+def test_build_tools_are_a_name_too(foliolab: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[bool] = []
+    monkeypatch.setattr(build_tools, "fetch", lambda tell, dry_run: fetched.append(dry_run))
+    assert foliolab("kernel", "get", "build-tools", "--dry-run").code == 0 and fetched == [True]
+
+
+# -- build ------------------------------------------------------------------------------------------------
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[build.Recipe]:
+    """Tools that are there, and a build that ends at once, or is interrupted if a file is called `slow`."""
+    made: list[build.Recipe] = []
+
+    def run(self: build.Build) -> store.Image:
+        made.append(self.recipe)
+        if (self.recipe.tree / "slow").exists():
+            raise KeyboardInterrupt
+        return store.keep(f"7.3.4-{self.recipe.name}", self.recipe.tree / "Makefile", None, [], "built from a tree")
+
+    monkeypatch.setattr(build_tools, "tools", lambda: build_tools.Tools({}))
+    monkeypatch.setattr(build.Build, "run", run)
+    return made
+
+
+def test_a_kernel_is_built_from_a_folder(foliolab: Run, builds: list[build.Recipe], tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "arch/x86").mkdir(parents=True)
+    for part in build.PARTS:
+        (tree / part).touch()
+    words = ("kernel", "build", str(tree), "--set", "CONFIG_NO_PAGE_MAPCOUNT=y")
+    assert foliolab(*words, "--dry-run").out.startswith("no-page-mapcount: to be built in ") and builds == []
+    assert foliolab(*words).out.startswith("7.3.4-no-page-mapcount: 0 MB in ")
+    assert builds[0].options == {"CONFIG_NO_PAGE_MAPCOUNT": "y"} and builds[0].origin == str(tree)
+    assert "7.3.4-no-page-mapcount  0 MB, built from a tree" in foliolab("kernel", "list").out
+    (tree / "slow").touch()
+    done = foliolab(*words, "--name", "mine")
+    assert done.code == 130 and "0 files are compiled in" in done.err and "the same command goes on" in done.err
+    assert foliolab("kernel", "build", str(tmp_path)).code == 2
+
+
+def test_a_kernel_is_built_from_debians_tree(
+    foliolab: Run, builds: list[build.Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = Package("linux-source-7.3", "7.3.4-1", 167_000_000, ())
+    monkeypatch.setattr(debian, "Debian", lambda tell: SimpleNamespace(apt=None))
+    monkeypatch.setattr(sources, "offer", lambda apt, wanted: package)
+    monkeypatch.setattr(sources, "get", lambda apt, package, progress: pytest.fail("it is only a dry run"))
+    done = foliolab("kernel", "build", "debian:7.3", "--dry-run")
+    assert done.out.startswith("linux-source-7.3 7.3.4-1: 167 MB to download; its tree takes 1.7 GB: ")
+    assert done.out.splitlines()[1].startswith("built: to be built in ") and builds == []
+
+
+# -- scenarios --------------------------------------------------------------------------------------------
+def test_scenarios_are_played_and_kept(foliolab: Run, kernels: None, tmp_path: Path, monkeypatch: Any) -> None:
+    def play(images: Sequence[store.Image], scenarios: Sequence[Any], command: str, progress: Any) -> Any:
+        for image in reversed(images):
+            yield survey.Deeds(image.name, "Linux", "2026", command, [survey.Deed(one.name, "") for one in scenarios])
+
+    monkeypatch.setattr(survey, "play_all", play)
+    file = tmp_path / "kernels.json"
+    done = foliolab("kernel", "scenarios", "third-stays", "--kernel", "6.12,7.3", "--save", str(file))
+    assert done.code == 0 and done.out.splitlines()[0].split() == ["scenario", "6.12.117+deb13", "7.3.4+deb13"]
+    assert [one.name for one in survey.load(file)] == ["6.12.117+deb13", "7.3.4+deb13"]
+    assert foliolab("kernel", "scenarios").code == 2
+    assert foliolab("kernel", "scenarios", "no-such", "--matrix").code == 2
 
 
 # -- check ------------------------------------------------------------------------------------------------

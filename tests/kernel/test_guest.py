@@ -134,5 +134,5 @@ def test_kvm_is_tried(exit: int, says: str, tmp_path: Path, monkeypatch: pytest.
 # -- fetching QEMU -------------------------------------------------------------------------------------
 def test_qemu_is_fetched_on_debian_only(x86: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "fedora"})
-    with pytest.raises(UsageError, match="QEMU is fetched on Debian only"):
+    with pytest.raises(UsageError, match="qemu-system-x86 can be fetched on Debian only"):
         fetching.fetch(print)

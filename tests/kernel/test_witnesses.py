@@ -24,6 +24,7 @@ from foliolab.policies import mm_id, page_mapcount
 MM_ID = mm_id.POLICY.with_parameters()
 PAGE_MAPCOUNT = page_mapcount.POLICY.with_parameters()
 SCHEMES = [PAGE_MAPCOUNT, MM_ID]
+REMAKE = "foliolab kernel check --matrix --scenarios 300 --save-witnesses policies/witnesses.json"
 DIFFERS: Any = SimpleNamespace(explained=False)
 """A disagreement; no more is asked of it."""
 
@@ -111,3 +112,14 @@ def test_a_damaged_file_is_named_and_left_out(tmp_path: Path) -> None:
     path.write_text('{"schema": 2, "records": []}')
     with pytest.raises(ResultFileError, match="this FolioLab reads up to 1"):
         witnesses.load(path)
+
+
+def test_each_shipped_policy_that_models_a_kernel_has_a_witness() -> None:
+    registry = load()
+    known = Witnesses.of(registry)
+    assert not known.problems
+    for policy in registry.policies.values():
+        if policy.models is not None:
+            found = known.about(policy.with_parameters())
+            assert found, f"no kernel was held against the present text of {policy.name}; {REMAKE}"
+            assert all(one.agrees and one.writes >= 100_000 for one in found), policy.name

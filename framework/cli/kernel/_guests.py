@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from foliolab.framework.scenario.generate import Mix
 
 MISMATCH = 1
+
+Kernels = Annotated[
+    list[str] | None,
+    typer.Option("--kernel", metavar="LIST", help=f"Kernels to boot as guests, {_common.LISTS}."),
+]
+ImageFile = Annotated[
+    Path | None, typer.Option("--image", metavar="FILE", help="A kernel file of yours to boot as a guest.")
+]
+Initrd = Annotated[Path | None, typer.Option(metavar="FILE", help="An initramfs to put before FolioLab's own.")]
 
 
 def images(names: list[str] | None, file: Path | None, initrd: Path | None, all_: bool) -> list[Image]:
@@ -111,11 +120,11 @@ def check(
         if row.lost:
             _common.say(f"{row.name}: {row.lost}")
         rows.append(row)
+        if witnesses_file is not None:
+            witnesses.keep(schemes, rows, witnesses_file)
     _line.clear()
     order = [image.name for image in chosen]
     rows.sort(key=lambda row: order.index(row.name))
-    if witnesses_file is not None:
-        witnesses.keep(schemes, rows, witnesses_file)
     finish(rows, schemes, identify, json, save)
     if len(rows) < len(chosen) or not all(found.complete for row in rows for found in row.agreements.values()):
         raise typer.Exit(_common.INTERRUPTED)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.cli.kernel import _line, _saving
+from foliolab.framework.cli.kernel import _guests, _line, _saving
 from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, UsageError
 from foliolab.framework.plugins.selection import parse_ranges
 
@@ -51,14 +51,6 @@ SaveWitnesses = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Add the kernels to a file of witnesses, to ship it beside the policies."),
 ]
-Kernels = Annotated[
-    list[str] | None,
-    typer.Option("--kernel", metavar="LIST", help=f"Kernels to boot as guests, {_common.LISTS}."),
-]
-ImageFile = Annotated[
-    Path | None, typer.Option("--image", metavar="FILE", help="A kernel file of yours to boot as a guest.")
-]
-Initrd = Annotated[Path | None, typer.Option(metavar="FILE", help="An initramfs to put before FolioLab's own.")]
 Matrix = Annotated[bool, typer.Option("--matrix", help="All kernels at hand, each with all policies that model one.")]
 Identify = Annotated[bool, typer.Option("--identify", help="Find the policies that a kernel behaves like.")]
 
@@ -73,9 +65,9 @@ def run(  # noqa: PLR0913  (one parameter per option)
     cpus: Cpus = 1,
     self_test: SelfTest = False,
     save: Save = None,
-    kernel: Kernels = None,
-    image: ImageFile = None,
-    initrd: Initrd = None,
+    kernel: _guests.Kernels = None,
+    image: _guests.ImageFile = None,
+    initrd: _guests.Initrd = None,
     matrix: Matrix = False,
     identify: Identify = False,
     save_witnesses: SaveWitnesses = None,
@@ -88,7 +80,6 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
     Exit codes: 0 they agree; 1 they differ, or what was asked for was not checked; 3 nothing can be checked here.
     """
-    from foliolab.framework.cli.kernel import _guests
     from foliolab.framework.kernel import probe, running
     from foliolab.framework.kernel.session import RunningKernel
     from foliolab.framework.scenario.generate import Mix

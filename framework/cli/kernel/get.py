@@ -1,4 +1,4 @@
-"""Fetch kernels from Debian, for guests. `qemu` as a name fetches QEMU.
+"""Fetch kernels from Debian, for guests. `qemu` as a name fetches QEMU, `build-tools` what `kernel build` needs.
 
 The system is not touched: apt gets a root of its own in the cache folder. A name such as 6.12 means the newest of that
 version. Without a name, this lists the versions that Debian has.
@@ -21,13 +21,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be downl
 def run(names: Names = None, dry_run: DryRun = False) -> None:
     """Fetch kernels from Debian into the cache folder, after saying how large they are."""
     from foliolab.framework.kernel.guest import fetching
-    from foliolab.framework.kernel.images import debian, store
+    from foliolab.framework.kernel.images import build_tools, debian, store
     from foliolab.framework.plugins.selection import split
 
     wanted = dict.fromkeys(split(names or []))
-    if QEMU in wanted:
-        fetching.fetch(_common.say, dry_run)
-        del wanted[QEMU]
+    for name, fetch in ((QEMU, fetching.fetch), (build_tools.NAME, build_tools.fetch)):
+        if name in wanted:
+            fetch(_common.say, dry_run)
+            del wanted[name]
     if names and not wanted:
         return
     source = debian.Debian(_common.say)

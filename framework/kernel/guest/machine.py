@@ -32,6 +32,8 @@ MEMORY: Final = 512
 BOOT_SECONDS: Final[dict[Accelerator, float]] = {"kvm": 30.0, "tcg": 180.0}
 SECONDS: Final = 120.0
 """Seconds after which a scenario that does not end counts as hung: a TCG guest on a busy host is slow."""
+VERSION: Final = re.compile(r"Linux version (\S+) .*", re.DOTALL)
+"""/proc/version, which small kernels have too that are built without sysctl."""
 CONSOLE_BYTES: Final = 1 << 16
 LAST_WORDS: Final = re.compile(r"Kernel panic[^\n]*|BUG: [^\n]*|foliolab: [^\n]*|qemu-system[^\n]*")
 
@@ -127,9 +129,9 @@ class Guest(Session):
         seconds = BOOT_SECONDS[accelerator]
         sizes = [4 << order for order in range(2, PMD_ORDER + 1)]
         switches = [f"{THP}/hugepages-{kib}kB/enabled" for kib in sizes]
-        wanted = ("/proc/sys/kernel/osrelease", "/proc/config.gz", *switches, f"{THP}/enabled")
+        wanted = ("/proc/version", "/proc/config.gz", *switches, f"{THP}/enabled")
         try:
-            release, config, *files = self.channel.play("\n".join(f"get {path}" for path in wanted), seconds)
+            version, config, *files = self.channel.play("\n".join(f"get {path}" for path in wanted), seconds)
         except Gone as fault:
             if boot.process.poll() is None:
                 said = boot.said()
@@ -140,7 +142,7 @@ class Guest(Session):
             raise
         self.boot_seconds = time.monotonic() - began
         options = self.image.options or parse_options(config.payload)
-        self.kernel = Running(release.text.strip(), options)
+        self.kernel = Running(VERSION.sub(r"\1", version.text.strip()), options)
         *each, first = (frame.kind != ABSENT for frame in files)
         found = {kib: path for kib, path, there in zip(sizes, switches, each, strict=True) if there}
         if not found and first:  # before 6.8 there is one size

@@ -69,7 +69,7 @@ class Qemu:
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-machine", "pc", "-accel", accel, "-cpu", CPUS[accelerator], "-m", f"{memory}M", "-smp", str(cpus),
             "-kernel", kernel, "-initrd", initrd,
-            "-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off",
+            "-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check",
             "-serial", "stdio", "-device", "virtio-serial-pci", "-chardev", f"socket,id=channel,fd={channel}",
             "-device", "virtserialport,chardev=channel,name=foliolab",
         ]  # fmt: skip

@@ -112,9 +112,9 @@ class Apt:
                 found.setdefault(made.name, made)
         return [found[name] for name in names if name in found]
 
-    def missing(self, name: str) -> list[str]:
-        """The packages that installing one would add to those of the status file."""
-        lines = self._run("apt-get", "install", "--simulate", "--no-install-recommends", name).splitlines()
+    def missing(self, *names: str) -> list[str]:
+        """The packages that installing some would add to those of the status file."""
+        lines = self._run("apt-get", "install", "--simulate", "--no-install-recommends", *names).splitlines()
         return [line.split()[1] for line in lines if line.startswith("Inst ")]
 
     def fetch(self, packages: Sequence[Package], into: Path) -> None:

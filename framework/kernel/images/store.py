@@ -20,6 +20,8 @@ from foliolab.framework.isolation.scratch import remove_abandoned, scratch
 from foliolab.framework.kernel.running import Running, options_of
 from foliolab.framework.ownership import distrust, make_private
 
+BUILT: Final = "built from "
+"""How the origin of a kernel begins that was built here."""
 RELEASE: Final = re.compile(r"[0-9]+\.[0-9]+[A-Za-z0-9.+~_-]*")
 MODULE: Final = re.compile(r"(\d\d)-[\w-]+\.ko")
 
@@ -70,6 +72,11 @@ class Image:
         return Running(self.name if RELEASE.fullmatch(self.name) else "", self.options, str(self.vmlinuz.parent))
 
     @property
+    def built(self) -> bool:
+        """Whether it was built here (`build`)."""
+        return self.origin.startswith(BUILT)
+
+    @property
     def bytes(self) -> int:
         """How much of the disk its files take."""
         return sum(path.stat().st_size for path in (self.vmlinuz, *self.modules))
@@ -90,11 +97,15 @@ def images() -> list[Image]:
 def image(name: str) -> Image:
     """The image of a name: a release, or the start of one such as 6.12; the newest of several.
 
+    The end of a release means a kernel that was built here. Its start does only if there is no other kernel.
+
     Raises:
         KernelError: there is none.
     """
     there = images()
     found = [one for one in there if matches(one.name, name)]
+    found = [one for one in found if not one.built or one.name == name] or found
+    found = found or [one for one in there if one.built and one.name.endswith(f"-{name}")]
     if not found:
         have = ", ".join(one.name for one in there)
         raise KernelError(
