@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,14 @@ REGISTRY = load()
 STEP = "C: write heap[0]"
 
 
-def deed(name: str, *instead: str, missing: str = "", text: str = "") -> Deed:
-    digest = text or survey.text_digest(parser.load(REGISTRY.scenario(name)))
-    return Deed(name, digest, ("copied",), *instead, missing=missing)
+def deed(name: str, text: str = "") -> Deed:
+    return Deed(name, text or survey.text_digest(parser.load(REGISTRY.scenario(name))), ("copied",))
 
 
 def test_the_page_is_made_from_the_stored_answers(tmp_path: Path) -> None:
     path = tmp_path / "kernels.json"
-    swapped = deed("cow-basic-swapped", missing=survey.NO_SWAP)
-    differs = [deed("third-stays", STEP, "reused", "copied"), deed("child-alive"), swapped]
+    swapped = replace(deed("cow-basic-swapped"), missing=survey.NO_SWAP)
+    differs = [replace(deed("third-stays"), step=STEP, found="reused", expected="copied"), deed("child-alive"), swapped]
     same = [deed("third-stays"), deed("child-alive", text="of before"), swapped]
     made = [("6.12.117+deb13-cloud-amd64", differs), ("7.3.4-no-page-mapcount", same)]
     survey.keep([Deeds(name, f"Linux {name} (no MM IDs)", "2026-11-30", "test", deeds) for name, deeds in made], path)

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from foliolab.framework.errors import FolioLabError, KernelError, UsageError
-from foliolab.framework.kernel.images import build, build_tools, debian, sources, store
+from foliolab.framework.kernel.images import build, build_tools, debian, host_packages, sources, store
 from foliolab.framework.kernel.images.apt import Package
 from foliolab.framework.kernel.images.build import Build, Recipe
 from foliolab.framework.kernel.images.build_tools import Tools
@@ -255,7 +255,7 @@ def test_what_is_fetched_leads_to_the_libraries_of_this_host(tmp_path: Path, mon
 
     (tmp_path / "libelf.so.1").touch()
     monkeypatch.setattr(build_tools, "HOST_LIBRARIES", (tmp_path,))
-    monkeypatch.setattr(build_tools.host_packages, "fetch", fetch)
+    monkeypatch.setattr(host_packages, "fetch", fetch)
     build_tools.fetch(print)
     assert (build_tools.root() / build_tools.LIBRARIES / "libelf.so").resolve() == tmp_path / "libelf.so.1"
 
