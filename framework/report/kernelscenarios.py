@@ -45,9 +45,22 @@ def cell(one: Deed) -> str:
     """What a kernel did in a scenario, in a word or two."""
     if one.missing:
         return NOT_PLAYED
-    return f"✗ {one.found}" if one.step else MEETS
+    if not one.step:
+        return MEETS
+    _, subject, _ = _expected(one)
+    return f"✗ {subject} {one.found}" if subject else f"✗ {one.found}"
 
 
 def instead(one: Deed) -> str:
     """The first thing that a kernel does otherwise than a scenario expects."""
-    return f"{one.step}: {one.found}, not {one.expected}"
+    of, subject, wanted = _expected(one)
+    return (
+        f"{one.step}: {of} {subject} {one.found}, not {wanted}" if subject else f"{one.step}: {one.found}, not {wanted}"
+    )
+
+
+def _expected(one: Deed) -> tuple[str, str, str]:
+    """The pages, the subject and the value of an expectation; the first two are empty for an answer of the step."""
+    process, expects, rest = one.expected.partition(": expect ")
+    words = rest.split()
+    return (f"{process} {words[0]}", words[1], " ".join(words[2:])) if expects and words[2:] else ("", "", one.expected)

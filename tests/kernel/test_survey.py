@@ -93,6 +93,9 @@ def test_what_a_kernel_does_and_what_it_does_instead(
     ]
     assert lines[3].split() == ["cow-basic-swapped", "–", "–"]
     assert "  ✗ third-stays: C: write heap[0]: reused, not copied" in lines
+    average = played("no-page-mapcount", scenarios, monkeypatch).deeds[1]
+    assert kernelscenarios.cell(average) == "✗ kpagecount 2"
+    assert kernelscenarios.instead(average) == "A: write heap[0]: B heap[0] kpagecount 2, not 1"
 
 
 def test_a_kernel_that_is_lost_keeps_what_it_played_and_replaces_nothing(
