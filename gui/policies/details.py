@@ -21,6 +21,7 @@ from foliolab.gui.window.plain import as_html
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
+    from foliolab.framework.kernel.witnesses import Witnesses
     from foliolab.framework.verify.ledger import KeptVerdict
     from foliolab.gui.policies.check import Checked
     from foliolab.gui.window.library import Library
@@ -122,7 +123,7 @@ class Details(QWidget):
         try:
             scheme = library.scheme(entry.name)
             parts = anatomy(scheme)
-            self.about.setHtml(_html(scheme, library.ledger().verdicts(scheme), entry))
+            self.about.setHtml(_html(scheme, library.ledger().verdicts(scheme), library.witnesses(), entry))
         except FolioLabError as fault:
             self.about.setPlainText(str(fault))
             self.picture.show_anatomy(None)
@@ -152,7 +153,7 @@ def details_of(entry: Entry) -> str:
     return "\n".join([*lines, *(["", failure.traceback] if failure.traceback else [])])
 
 
-def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], entry: Entry) -> str:
+def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], witnesses: Witnesses, entry: Entry) -> str:
     policy = scheme.policy
     parts = [f"<p>{as_html(paragraph)}</p>" for paragraph in _document(policy)]
     parts.append("<h3>Claims and verdicts</h3><table cellpadding='3' cellspacing='0'>")
@@ -167,6 +168,7 @@ def _html(scheme: Scheme, verdicts: dict[str, KeptVerdict], entry: Entry) -> str
         parts.append(f"<h3>Sources</h3><ul>{rows}</ul>")
     if policy.models is not None:
         parts.append(f"<h3>Models</h3><p>{as_html(policy.models.description)}</p>")
+        parts.append(f"<h3>Witnesses</h3>{_witnesses(scheme, witnesses)}")
     parts.append(f"<h3>Origin</h3><p>{as_html(entry.source)}; folios up to order {policy.max_order}</p>")
     return "".join(parts)
 
@@ -183,6 +185,22 @@ def _claim(claim: str, kept: KeptVerdict | None) -> str:
         verdict += f": {kept.message}" if kept.message else ""
         name_shown = f"<s>{name}</s>" if kept.verdict == "refuted" else name
     return f"<tr><td><b>{name_shown}</b></td><td>{says}</td><td>{as_html(verdict)}</td></tr>"
+
+
+def _witnesses(scheme: Scheme, witnesses: Witnesses) -> str:
+    """The kernels that this text was held against; those of an earlier text are no longer witnesses."""
+    from foliolab.framework.kernel.witnesses import NONE
+
+    problems = "".join(f"<p>{as_html(problem)}</p>" for problem in witnesses.problems)
+    found = witnesses.about(scheme)
+    if not found:
+        return f"{problems}<p>no witness: {as_html(NONE)}</p>"
+    rows = [("kernel", "configuration", "page writes", "differences", "date"), *(
+        (one.release, one.options, f"{one.writes:,}", f"{'✓' if one.agrees else '✗'} {one.differences}", one.date)
+        for one in found
+    )]  # fmt: skip
+    cells = ("".join(f"<td>{as_html(cell)}</td>" for cell in row) for row in rows)
+    return problems + f"<table cellpadding='3' cellspacing='0'>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
 def _document(policy: Policy) -> list[str]:

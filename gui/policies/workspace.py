@@ -364,12 +364,13 @@ class PoliciesWorkspace(Workspace):
         return found
 
     def _table(self) -> tuple[Sequence[str], Sequence[Row]]:
-        library = self.desk.library
+        library, witnesses = self.desk.library, self.desk.library.witnesses()
         rows = [
-            (one.name, one.group, one.source, one.summary, one.claims_text)
+            (one.name, one.group, one.source, one.summary, one.claims_text,
+             "" if one.broken else "; ".join(witnesses.sentences(library.scheme(one.name))))
             for one in entries(library, library.ledger())
-        ]
-        return ("policy", "group", "source", "summary", "claims"), rows
+        ]  # fmt: skip
+        return ("policy", "group", "source", "summary", "claims", "witnesses"), rows
 
     def repeated(self) -> Sequence[str]:
         """`foliolab show` of the chosen policy."""

@@ -16,6 +16,7 @@ from foliolab.gui.window.watched import Watched
 
 if TYPE_CHECKING:
     from foliolab.framework.contract.policy import Policy, Scheme
+    from foliolab.framework.kernel.witnesses import Witnesses
     from foliolab.framework.plugins.discovery import PluginFailure
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.verify.ledger import Ledger
@@ -118,6 +119,12 @@ class Library(QObject):
         from foliolab.framework.verify.ledger import Ledger
 
         return Ledger.of(self.registry)
+
+    def witnesses(self) -> Witnesses:
+        """The kernels that policies were held against."""
+        from foliolab.framework.kernel.witnesses import Witnesses
+
+        return Witnesses.of(self.registry)
 
     def failure_of(self, path: str) -> PluginFailure | None:
         """Why a file failed to load; None if it did not fail."""

@@ -39,6 +39,27 @@ def test_claims_are_listed_with_their_verdicts(workspace: PoliciesWorkspace, mad
         assert found in about, "when and by which version"
 
 
+def test_a_policy_names_its_witnesses_or_that_there_is_none(
+    workspace: PoliciesWorkspace, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foliolab.framework.kernel.witnesses import Witness, Witnesses
+
+    witness = Witness("9.8.7-test", "CONFIG_MM_ID=y", 40, 12_345, 2, "2026-11-02")
+    known = Witnesses({})
+    monkeypatch.setattr(known, "about", lambda scheme: (witness,) if scheme.name == "mm-id" else ())
+    monkeypatch.setattr(window.library, "witnesses", lambda: known)
+    texts = {}
+    for name in ("mm-id", "no-page-mapcount", "exact"):
+        workspace.tree.choose(name="page-mapcount")
+        workspace.tree.choose(name=name)
+        texts[name] = workspace.details.about.toPlainText()
+    assert all(word in texts["mm-id"] for word in ("9.8.7-test", "CONFIG_MM_ID=y", "12,345", "✗ 2", "2026-11-02"))
+    assert "no witness: no kernel was held against this text" in texts["no-page-mapcount"]
+    assert "itness" not in texts["exact"], "it models no kernel"
+    head, rows = workspace.exportables()[0].table()
+    assert {row[0]: row[head.index("witnesses")] for row in rows}["mm-id"] == witness.text
+
+
 @pytest.mark.slow  # compiles it three times
 def test_a_new_policy_is_written_watched_and_checked(
     workspace: PoliciesWorkspace, window: Window, qtbot: Any, tmp_path: Path
