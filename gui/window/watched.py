@@ -33,11 +33,14 @@ class Watched:
         """The policy that a user names.
 
         Raises:
-            UsageError: the tree's name cannot be understood, or there is no such folder.
+            UsageError: the name cannot be understood, or there is no such tree.
         """
         text = str(written)
         if not text.startswith(TREE):
-            return cls(str(Path(text).expanduser().resolve()))
+            try:
+                return cls(str(Path(text).expanduser().resolve()))
+            except (OSError, RuntimeError, ValueError) as fault:  # a circle of links, or a zero byte
+                raise UsageError(f"{text} cannot be found: {fault}", "name an existing file") from fault
         from foliolab.framework.csource.tree import Tree  # few windows show one
 
         tree = Tree.parse(text)
@@ -82,9 +85,8 @@ class Watched:
 def is_present(name: str) -> bool:
     """Whether there is the file, or the kernel tree, of this name."""
     try:
-        one = Watched.of(name)
-        one.check()
-    except (UsageError, OSError, ValueError):  # a stored name may be anything
+        Watched.of(name).check()
+    except (UsageError, OSError):  # a stored name may be anything
         return False
     return True
 

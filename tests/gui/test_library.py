@@ -23,16 +23,22 @@ def good() -> str:
 
 
 @pytest.fixture
-def library(qtbot: Any) -> Iterator[Any]:
+def jobs(qtbot: Any) -> Iterator[Any]:
     from PySide6.QtCore import QObject
 
     from foliolab.gui.window.jobs import Jobs
-    from foliolab.gui.window.library import Library
 
     parent = QObject()
-    jobs = Jobs(parent)
-    yield Library([], jobs)
-    jobs.shut()
+    made = Jobs(parent)
+    yield made
+    made.shut()
+
+
+@pytest.fixture
+def library(jobs: Any) -> Any:
+    from foliolab.gui.window.library import Library
+
+    return Library([], jobs)
 
 
 def names(library: Any) -> set[str]:
@@ -95,6 +101,21 @@ def test_a_file_that_is_removed_is_a_failure(library: Any, good: str, tmp_path: 
     assert "mine" not in names(library)
 
 
+def test_a_cancelled_translation_is_said_and_can_be_repeated(
+    library: Any, jobs: Any, tmp_path: Path, qtbot: Any
+) -> None:
+    file = tmp_path / "mine.c"
+    file.write_text("int x;\n")
+    said: list[str] = []
+    with qtbot.waitSignal(library.changed, timeout=120_000):
+        library.open(file, said.append)
+        jobs.running[0].cancel()
+    assert "was cancelled" in library.failure_of(str(file)).message and said == [str(file)]
+    with qtbot.waitSignal(library.changed, timeout=120_000):
+        library.open(file)
+    assert "was cancelled" not in library.failure_of(str(file)).message, "it was tried"
+
+
 def test_a_closed_file_is_forgotten(library: Any, good: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(good.replace("NAME", "mine"))
@@ -102,13 +123,14 @@ def test_a_closed_file_is_forgotten(library: Any, good: str, tmp_path: Path) -> 
     assert "mine" not in names(library) and not library.files
 
 
-@pytest.mark.parametrize("name", ["absent.py", "text.txt", "folder.py"])
+@pytest.mark.parametrize("name", ["absent.py", "text.txt", "folder.py", "circle.py", "zero\0byte.c"])
 def test_what_is_no_policy_file_is_refused(library: Any, tmp_path: Path, name: str) -> None:
     from foliolab.framework.errors import UsageError
 
     (tmp_path / "text.txt").write_text("x")
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(UsageError, match="is not a policy file"):
+    (tmp_path / "circle.py").symlink_to(tmp_path / "circle.py")
+    with pytest.raises(UsageError, match=r"is not a policy file|cannot be found"):
         library.open(tmp_path / name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -242,6 +243,26 @@ def test_the_innermost_function_around_a_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("def (:\n")
     assert function_at(str(broken), 1).text == "def (:"
+
+
+def test_the_c_function_around_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "some.c"
+    file.write_text("#define X 1\n\nstatic int one(void)\n{\n\treturn X;\n}\n\nint two(int a)\n{\n\treturn a;\n}\n")
+    found = function_at(str(file), 10)
+    assert (found.name, found.first_line, found.text.splitlines()[0]) == ("two", 8, "int two(int a)")
+
+
+def test_lines_of_a_kernel_tree_are_shown_and_not_exported(inspector: Inspector, tmp_path: Path) -> None:
+    for name in ("include/linux/mm_types.h", "mm/rmap.c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("int kernel_line;\n")
+    found = inspect_step(timeline(), WRITE)
+    accesses = [replace(one, file=str(tmp_path / "mm/rmap.c"), line=1) for one in found.accesses]
+    inspector.show_found([replace(found, accesses=tuple(accesses))])
+    assert "kernel_line" in inspector.source.toPlainText()
+    export(inspector.exportables()[1], tmp_path / "accesses.csv")
+    exported = (tmp_path / "accesses.csv").read_text()
+    assert "rmap.c" in exported and "kernel_line" not in exported
 
 
 def test_a_step_of_a_sequence_has_the_authors_line() -> None:

@@ -84,6 +84,16 @@ def test_colours(view: SourceView) -> None:
     assert colours(0)["def"] == LIGHT.accent
 
 
+def test_c_has_its_own_colours(view: SourceView) -> None:
+    view.show_source("#define X 1\nstatic int def; /* why */\n", 1, "some.c")
+    formats = view.document().findBlockByNumber(1).layout().formats()
+    found = {
+        view.line_text(2)[one.start : one.start + one.length]: one.format.foreground().color().name() for one in formats
+    }
+    assert found["static"] == DARK.accent and found["/* why */"] == DARK.quiet
+    assert found.get("def") is None, "it is no keyword of C"
+
+
 def test_nothing_can_be_changed(view: SourceView) -> None:
     QTest.keyClicks(view, "x = 1")
     assert view.toPlainText() == TEXT

@@ -56,7 +56,9 @@ def test_a_policy_names_its_witnesses_or_that_there_is_none(
     assert all(word in texts["mm-id"] for word in ("9.8.7-test", "CONFIG_MM_ID=y", "12,345", "✗ 2", "2026-11-02"))
     assert "no witness: no kernel was held against this text" in texts["no-page-mapcount"]
     assert "itness" not in texts["exact"], "it models no kernel"
-    head, rows = workspace.exportables()[0].table()
+    table = workspace.exportables()[0].table
+    assert table is not None
+    head, rows = table()
     assert {row[0]: row[head.index("witnesses")] for row in rows}["mm-id"] == witness.text
 
 
