@@ -33,6 +33,8 @@ USUAL: Final = "mm-id"
 """The policy of a scenario without a policy."""
 
 STDIN: Final = "<stdin>"
+SMALL: Final = 1 << 14
+"""Pages of address space times steps: a fifth of a second."""
 
 
 def run(
@@ -56,7 +58,12 @@ def run(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the results as JSON.")] = None,
     formatted: Annotated[bool, typer.Option("--format", help="Print the text as the formatter writes it.")] = False,
     write: Annotated[bool, typer.Option("--write", help="With --format: rewrite the file.")] = False,
-    interpreted: Annotated[bool, typer.Option("--interpreted", help="Interpret the policies' code.")] = False,
+    interpreted: Annotated[
+        bool | None,
+        typer.Option(
+            "--interpreted/--native", help="Interpret or compile the policies' code. [small scenarios are interpreted]"
+        ),
+    ] = None,
     wait: _common.Wait = 0.0,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
@@ -137,7 +144,7 @@ def _run_all(
     found: Registry,
     chosen: Sequence[tuple[Scenario, list[Scheme]]],
     backend: Backend,
-    interpreted: bool,
+    interpreted: bool | None,
     wait: float,
     results: list[ScenarioResult],
     saving: Saving,
@@ -159,7 +166,8 @@ def _run_all(
         for scenario, schemes in chosen:
             if results:
                 page.line()
-            way: Execution = "interpreted" if interpreted or missing else "native"
+            small = interpreted is None and _is_small(scenario)
+            way: Execution = "interpreted" if interpreted or missing or small else "native"
             with intake.named(scenario.source):
                 results.append(sidebyside.run(found, scenario, schemes, backend, way, kernel))
             saving.partly(lambda path: _write_json(results, path))
@@ -168,6 +176,13 @@ def _run_all(
         page.line()
         report.summary(results, page)
     _common.say_refuted(found, dict.fromkeys(scheme for _, schemes in chosen for scheme in schemes), page)
+
+
+def _is_small(scenario: Scenario) -> bool:
+    """Whether a run takes less time interpreted than native code takes to compile, or even to load."""
+    from foliolab.framework.scenario.space import Layout
+
+    return Layout(scenario.regions).nr_pages * len(scenario.steps) <= SMALL
 
 
 def _write_json(results: Sequence[ScenarioResult], path: Path) -> None:

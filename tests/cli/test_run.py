@@ -91,7 +91,8 @@ def test_chosen_policies(foliolab: Run, file: Any) -> None:
 
 
 def test_interpreted_and_native_print_the_same(foliolab: Run, file: Any) -> None:
-    assert foliolab("run", file(GOOD), "--interpreted").out == foliolab("run", file(GOOD)).out
+    interpreted = foliolab("run", file(GOOD), "--interpreted").out
+    assert interpreted == foliolab("run", file(GOOD), "--native").out == foliolab("run", file(GOOD)).out
 
 
 def test_several_end_with_a_summary(foliolab: Run, file: Any) -> None:
