@@ -73,8 +73,9 @@ def slot_id(folio: Folio, slot: int) -> int:
 
 
 def set_slot_id(folio: Folio, slot: int, mm_id: int) -> None:
-    """Store an ID in a slot; the flag beside it stays."""
-    store(folio._mm_id[slot], load(folio._mm_id[slot]) & ~MM_ID_MASK | mm_id)
+    """Store an ID in a slot; the flag beside it stays. As in the kernel, the old ID goes first."""
+    store(folio._mm_id[slot], load(folio._mm_id[slot]) & ~MM_ID_MASK)
+    store(folio._mm_id[slot], load(folio._mm_id[slot]) | mm_id)
 
 
 def set_large_mapcount(folio: Folio, nr: int, mm: MM) -> None:
@@ -103,10 +104,11 @@ def add_to_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
 
 def add_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
     """Add nr mappings by an MM; return the new number of mappings."""
+    mm_id = load(mm.mm_id)
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) + nr
     atomic_set(folio._large_mapcount, total)
-    add_to_slots(folio, nr, load(mm.mm_id), total)
+    add_to_slots(folio, nr, mm_id, total)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return total + 1
 
@@ -116,9 +118,8 @@ def sub_from_slot(folio: Folio, slot: int, nr: int) -> bool:
 
     A slot may count fewer mappings than its MM has.
     """
-    left = load(folio._mm_id_mapcount[slot]) - nr
-    if left >= 0:
-        store(folio._mm_id_mapcount[slot], left)
+    store(folio._mm_id_mapcount[slot], load(folio._mm_id_mapcount[slot]) - nr)
+    if load(folio._mm_id_mapcount[slot]) >= 0:
         return True
     store(folio._mm_id_mapcount[slot], -1)
     set_slot_id(folio, slot, MM_ID_DUMMY)
@@ -138,10 +139,11 @@ def sub_from_slots(folio: Folio, nr: int, mm_id: int, total: int) -> None:
 
 def sub_large_mapcount(folio: Folio, nr: int, mm: MM) -> int:
     """Remove nr mappings by an MM; return the new number of mappings."""
+    mm_id = load(mm.mm_id)
     bit_spin_lock(LOCK_BIT, folio._mm_ids)
     total = atomic_read(folio._large_mapcount) - nr
     atomic_set(folio._large_mapcount, total)
-    sub_from_slots(folio, nr, load(mm.mm_id), total)
+    sub_from_slots(folio, nr, mm_id, total)
     bit_spin_unlock(LOCK_BIT, folio._mm_ids)
     return total + 1
 
@@ -173,8 +175,8 @@ def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
 
 
 def new_anon_pmd(folio: Folio, mm: MM) -> None:
-    set_large_mapcount(folio, 1, mm)
     atomic_set(folio._entire_mapcount, 0)
+    set_large_mapcount(folio, 1, mm)
     atomic_set(folio._nr_pages_mapped, ENTIRELY_MAPPED)
 
 

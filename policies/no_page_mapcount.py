@@ -49,8 +49,8 @@ def new_anon(folio: Folio, page: Page, nr: int, mm: MM) -> None:
 
 
 def new_anon_pmd(folio: Folio, mm: MM) -> None:
-    set_large_mapcount(folio, 1, mm)
     atomic_set(folio._entire_mapcount, 0)
+    set_large_mapcount(folio, 1, mm)
 
 
 def add_ptes(folio: Folio, page: Page, nr: int, mm: MM) -> int:

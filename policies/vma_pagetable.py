@@ -102,12 +102,15 @@ def page_mapcount(folio: Folio, page: Page) -> int:
 
 
 def can_reuse(folio: Folio, page: Page, mm: MM) -> bool:
-    """As specification 2.7, but the faulting page's pair must be the only one and hold every reference."""
+    """As specification 2.7, but the faulting page's pair must be the only one and hold every reference.
+
+    There is no lock: an MM that leaves drops its pair before its reference, so references are compared once more.
+    """
     if atomic_read(folio._large_mapcount) <= 0:
         return False  # give the large folio back rather than pin it for one page
     if maybe_mapped_shared(folio) or not leave_swapcache(folio):
         return False
-    return only_mapped(folio) and not maybe_mapped_shared(folio)
+    return only_mapped(folio) and not maybe_mapped_shared(folio) and only_mapped(folio)
 
 
 def new_anon(folio: Folio, page: Page, nr: int, mm: MM, vpn: int) -> None:

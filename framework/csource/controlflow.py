@@ -14,8 +14,11 @@ from foliolab.framework.csource.value import refused
 BREAK: Final = "break"
 """The label that the jump of a C `break` has; no label of C text can have it."""
 PURE: Final = frozenset(
-    {"folio_test_anon", "nth_page", "as_page", "as_folio", "folio_nr_pages", "folio_page", "int", "load"}
-)
+    {
+        "PageAnonExclusive", "folio_test_anon", "nth_page", "as_page", "as_folio", "folio_nr_pages", "folio_page",
+        "int", "load",
+    }
+)  # fmt: skip
 """The functions whose calls change nothing: what only they calculate may be left out."""
 
 

@@ -18,6 +18,7 @@ from foliolab.framework.csource.slicing import extract
 from foliolab.framework.csource.unit import Instance, Unit
 from foliolab.framework.csource.vocabulary import Vocabulary
 from foliolab.framework.errors import CSourceError
+from foliolab.framework.machine.layout import PMD_ORDER
 
 INCLUDE: Final = Path(__file__).with_name("include")
 BEFORE: Final = ("foliolab.h", "kernel_before.h")
@@ -53,6 +54,8 @@ ANSWERS: Final = {"__folio_mod_stat": {"nr_": 1, "pmd_": 2}, "deferred_split_fol
 
 PTES: Final = "folio, page, nr, mm"
 PMD: Final = "folio, mm"
+PMD_PAGES: Final = 1 << PMD_ORDER
+"""What the kernel hands over where a PMD maps a folio: HPAGE_PMD_NR."""
 LEVEL_PTE: Final = {"level": 0}
 LEVEL_PMD: Final = {"level": 1}
 
@@ -241,7 +244,7 @@ def _argument(unit: Unit, hook: KernelHook, parameter: Cursor) -> str:
     if of in ("vm_area_struct", "mm_struct"):
         return "mm"
     if "nr" in parameter.spelling:
-        return "nr" if "nr" in hook.parameters else unit.called("folio_nr_pages", "folio")
+        return "nr" if "nr" in hook.parameters else str(PMD_PAGES)
     return "0"  # an address, or the order of a folio whose statistic is not modelled
 
 

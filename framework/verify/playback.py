@@ -20,6 +20,7 @@ from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.structs import PG_anon_exclusive
 from foliolab.framework.engine.truth import heads_of, scan
 from foliolab.framework.errors import FolioLabError
+from foliolab.framework.machine.primitives import pfn_folio
 from foliolab.framework.verify.counterexample import FLUSH, Counterexample
 from foliolab.framework.verify.field_names import name_of
 from foliolab.framework.verify.laws import Watch, failure, spoils
@@ -248,7 +249,7 @@ class _Question:
         folio: (head, pages).
         mm: the writing MM; -1 for a query.
         alone: whether at most one MM mapped the folio at some moment so far.
-        free: whether no other reference was held at some moment so far.
+        free: whether at some moment so far at most one MM mapped the folio, and every reference was a mapping.
     """
 
     folio: tuple[int, int]
@@ -267,17 +268,14 @@ class _SchedulePlayer:
         self.playback = self.recorder.playback
         self.doing = [""] * len(counterexample.threads)
         self.questions: dict[int, _Question] = {}
-        self.held: dict[int, int] = {}
-        """References that finished operations have taken, by the folio's head."""
-        self.waiting: dict[int, tuple[Operation, _Question | None]] = {}
-        """Operations before their first counted access, with their questions."""
+        self.waiting: dict[int, _Question] = {}
+        """The questions of operations before their first counted access."""
         self.folio = (0, 1)
 
     def run(self) -> Playback:
         for text in self.counterexample.setup:
             operation = Operation.parse(text)
             answer = self.machine.apply(operation)
-            self._hold(operation, before=False)
             self.recorder.frame(Frame(-1, text, answer="" if answer is None else str(answer)))
             self.playback.turns.append(len(self.playback.frames))
         self.folio = folio_of_interest(self.machine)
@@ -337,7 +335,8 @@ class _SchedulePlayer:
             operation = Operation.parse(text)
             self.doing[number] = text
             answers = []
-            self.waiting[number] = operation, self._question(operation)
+            if question := self._question(operation):
+                self.waiting[number] = question
             machine.cpu = number  # no other thread runs until the next access
             for function, numbers in machine.bind_operation(operation).entries:
                 memories = [machine.vm, machine.contents][: entrypoints.ENTRY_POINTS[function].count("m")]
@@ -348,17 +347,9 @@ class _SchedulePlayer:
                 self.scheduler.locks[number].clear()
                 message = f"thread {number}: an operation ends with a lock still held"
                 self.playback.violations.append(Violation("lost-lock", message))
-            self._hold(operation, before=False)
             self.scheduler.settle()
             answer = _answer_text(operation, answers)
             self.recorder.frame(Frame(number, text, mappings=self._now(), answer=answer))
-
-    def _hold(self, operation: Operation, before: bool) -> None:
-        """Count references held for certain: taken by an ended operation, not yet released by a begun one."""
-        sign = {"get_user": 1, "pin": 1, "put_user": -1, "unpin": -1}.get(operation.name, 0)
-        if sign and before == (sign < 0):
-            head = self.folio[0]
-            self.held[head] = self.held.get(head, 0) + sign * operation.get("nr", 1)
 
     def _question(self, operation: Operation) -> _Question | None:
         """The question that an operation asks the policy, if any."""
@@ -375,10 +366,7 @@ class _SchedulePlayer:
     def _begin(self, number: int) -> None:
         """Begin a thread's operation, at its first counted access: before that it has read no shared state."""
         if number in self.waiting:
-            operation, question = self.waiting.pop(number)
-            self._hold(operation, before=True)
-            if question is not None:
-                self.questions[number] = question
+            self.questions[number] = self.waiting.pop(number)
 
     def _answered(self, number: int, operation: Operation, answers: list[int]) -> None:
         question = self.questions.pop(number, None)
@@ -395,16 +383,21 @@ class _SchedulePlayer:
             if others:
                 self.playback.violations.append(Violation("reuse", f"{who}, which MM {others[0]} maps", "reuse"))
             elif not question.free:
-                message = f"{who}, to which another reference is held all the time"
+                message = f"{who}, which another MM or reference holds all the time"
                 self.playback.violations.append(Violation("reuse", message, "reuse"))
 
     # -- after each access -------------------------------------------------------------------------------
+    def _references(self) -> int:
+        return pfn_folio(self.machine.vm, self.folio[0])._refcount.peek()
+
     def _now(self) -> tuple[int, ...]:
         return self.recorder.mappings(*self.folio)
 
     def _observe(self, question: _Question) -> None:
-        question.alone |= sum(n > 0 for n in self._now()) <= 1
-        question.free |= not self.held.get(question.folio[0])
+        mappings = self._now()
+        alone = sum(n > 0 for n in mappings) <= 1
+        question.alone |= alone
+        question.free |= alone and self._references() <= sum(mappings)
 
     def _seen(self, access: Access) -> None:
         if self.steps(access.ref.off):

@@ -26,8 +26,7 @@ def after_ptes(folio: Folio, left: int) -> tuple[int, bool]:
 
 def after_pmd(folio: Folio, left: int, last: bool) -> tuple[int, int, bool]:
     """(nr, nr_pmdmapped, partially_mapped) after the removal of a PMD; `last`: no other PMD maps the folio."""
-    pages = folio_nr_pages(folio)
-    nr_pmdmapped = pages if last else 0
+    nr_pmdmapped = folio_nr_pages(folio) if last else 0
     if left == 0:
-        return pages, nr_pmdmapped, False
-    return 0, nr_pmdmapped, last and left < pages
+        return folio_nr_pages(folio), nr_pmdmapped, False
+    return 0, nr_pmdmapped, last and left < folio_nr_pages(folio)

@@ -7,11 +7,15 @@ kept, in the cache of the tests.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("clang.cindex", reason="libclang is missing")
+
+sys.path.insert(0, str(Path(__file__).parent))
+from accesses import accesses, differences
 
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.csource.tree import Tree
@@ -69,3 +73,14 @@ def test_the_shipped_policy_does_the_same_atomics_locks_and_cache_lines(text: st
     own, shipped = (count(case, found.policy(name, typed=True), 100.0) for name in (text, ANSWERS[options_of(text)][0]))
     for what in ("atomics", "policy_atomics", "lock_sections", "cache_lines"):
         assert own[what] == shipped[what]
+
+
+@pytest.mark.parametrize("pmd", [False, True], ids=["ptes", "pmds"])
+@pytest.mark.parametrize("text", cases())
+def test_the_shipped_policy_makes_the_same_accesses(text: str, pmd: bool) -> None:
+    """Loads, stores and locked operations of each operation, on the policy's fields and MM IDs."""
+    found = load()
+    own, shipped = (accesses(found.policy(name, typed=True), pmd) for name in (text, ANSWERS[options_of(text)][0]))
+    for one in (own, shipped):
+        one["new folio"].pop(("load", "mm_id"), None)  # the kernel hands the ID to its checks, which are not counted
+    assert differences(own, shipped) == {}

@@ -191,7 +191,11 @@ FAULTS: tuple[Fault, ...] = (
         mm_id.add_to_slots,
         ("store(folio._mm_id_mapcount[0], nr - 1)", "store(folio._mm_id_mapcount[0], nr)"),
     ),
-    _mm("slot-is-freed-one-too-early", mm_id.sub_from_slot, ("if left >= 0:", "if left > 0:")),
+    _mm(
+        "slot-is-freed-one-too-early",
+        mm_id.sub_from_slot,
+        ("if load(folio._mm_id_mapcount[slot]) >= 0:", "if load(folio._mm_id_mapcount[slot]) > 0:"),
+    ),
     _mm("id-of-an-empty-slot-stays", mm_id.sub_from_slot, ("set_slot_id(folio, slot, MM_ID_DUMMY)", "pass")),
     _mm("count-of-an-empty-slot-stays", mm_id.sub_from_slot, ("store(folio._mm_id_mapcount[slot], -1)", "pass")),
     # reuse
@@ -201,6 +205,14 @@ FAULTS: tuple[Fault, ...] = (
         (
             "exclusive = not test_bit(SHARED_BIT, folio._mm_ids) and only_mapped(folio)",
             "exclusive = only_mapped(folio)",
+        ),
+    ),
+    _mm(
+        "reuse-looks-at-references-once",
+        mm_id.can_reuse,
+        (
+            "exclusive = not test_bit(SHARED_BIT, folio._mm_ids) and only_mapped(folio)",
+            "exclusive = not test_bit(SHARED_BIT, folio._mm_ids)",
         ),
     ),
     _mm("reuse-in-spite-of-references", reuse.only_mapped, ("== folio_ref_count(folio)", "<= folio_ref_count(folio)")),
@@ -324,7 +336,7 @@ FAULTS: tuple[Fault, ...] = (
         vma_pagetable.can_reuse,
         (
             (
-                "return only_mapped(folio) and not maybe_mapped_shared(folio)",
+                "return only_mapped(folio) and not maybe_mapped_shared(folio) and only_mapped(folio)",
                 "return not maybe_mapped_shared(folio) and only_mapped(folio)",
             ),
         ),

@@ -12,15 +12,16 @@ from typing import Any, Final
 from foliolab.framework.verify.explored import nodes, stepping
 from foliolab.framework.verify.explored import steps as s
 
-CONTROLS: Final = 14
+CONTROLS: Final = 15
 (
     POSITION, TURN, COUNT, TRANSITIONS, DEPTH, LEVEL_END, QUOTA, ENABLED, WANTED_NODE, WANTED_ANSWER, BROKEN, QUIESCENT,
-    CANONICAL, GIVEN,
+    CANONICAL, GIVEN, REFERENCES,
 ) = range(CONTROLS)  # fmt: skip
 """Elements of `ctl`: the state that is expanded, and the next turn; the numbers of states and transitions; the depth,
 and the first state of the next level; transitions until the search returns; whether the present state has a successor;
 the node and the result whose link is missing; the numbers of noted violations and quiescent states; whether threads
-are interchangeable; the truth that the set-up leaves (`World.given`)."""
+are interchangeable; the truth that the set-up leaves (`World.given`); where the folio's reference count is (see
+`stepping.is_claimed`)."""
 
 FINISHED, NEEDS_LINK, FULL, PAUSED, NEEDS_REHASH = range(5)
 """Why a search returns: all states are expanded; a link is missing; the memory for states is full; the quota is used
@@ -31,7 +32,7 @@ BROKEN_WIDTH: Final = 4
 DEADLOCK: Final = 16
 TOO_WIDE: Final = 32
 SHARED_REUSE: Final = 64
-HELD_REUSE: Final = 128
+CLAIMED_REUSE: Final = 128
 """Kinds of violations, beside the link flags EXCLUSIVE, LOST and FAULT."""
 PARENT_SHIFT: Final = 4
 _ROOM: Final = 8
@@ -122,15 +123,15 @@ def broken_by(
     """
     found = flags & (nodes.LOST | nodes.FAULT)
     asked = node[before & stepping.NODE_MASK, nodes.WHAT] >> nodes.ASKS_AT & 1
-    shared = before & stepping.SHARED_ALL_ALONG != 0 if asked else truth & ((1 << nodes.HELD_AT) - 1) > 1
+    shared = before & stepping.SHARED_ALL_ALONG != 0 if asked else stepping.mappers_of(truth) > 1
     if flags & nodes.EXCLUSIVE and shared:
         found |= nodes.EXCLUSIVE
     if flags & nodes.REUSED:
         now = stepping.truth_of(row, at, words, threads, node, given)
-        if now & ((1 << nodes.HELD_AT) - 1) > 1:
+        if stepping.mappers_of(now) > 1:
             found |= SHARED_REUSE
-        elif asked and before & stepping.HELD_ALL_ALONG != 0:
-            found |= HELD_REUSE
+        elif asked and before & stepping.CLAIMED_ALL_ALONG != 0:
+            found |= CLAIMED_REUSE
     return found
 
 
@@ -206,7 +207,7 @@ def successor(state: Any, tables: Any, broken: Any, ctl: Any, shape: tuple[int, 
         return stepping.UNKNOWN
     given = ctl[GIVEN]
     truth = stepping.truth_of(state, at, words, threads, node, given)
-    stepping.move(state, free, words, threads, words + turn, node, links, link, given)
+    stepping.move(state, free, words, threads, words + turn, node, links, link, given, ctl[REFERENCES])
     if links[link, nodes.FLAGS] != 0:
         kind = broken_by(state, free, words, threads, node, before, truth, given, links[link, nodes.FLAGS])
         if kind != 0:

@@ -252,6 +252,8 @@ class Explorer:
         self.out = np.zeros(2, np.int64)
         self.ctl = np.zeros(f.CONTROLS, np.int64)
         self.ctl[[f.COUNT, f.LEVEL_END, f.QUIESCENT, f.CANONICAL, f.GIVEN]] = 1, 1, 1, self.found.symmetric, world.given
+        count = world.references
+        self.ctl[f.REFERENCES] = self.words.index(count >> 3) << 8 | 8 * (count & 7) if count >> 3 in self.words else -1
         self._hash(FIRST_TABLE, lambda _: True)
 
     def _learn(self, live: list[int]) -> None:
@@ -405,8 +407,8 @@ class Explorer:
             found.append(Violation("safe", message, "safe"))
         if kind & f.SHARED_REUSE:
             found.append(Violation("reuse", f"{who}: a page of {folio} is reused while another MM maps it", "reuse"))
-        if kind & f.HELD_REUSE:
-            message = f"{who}: a page of {folio} is reused while another reference is held all the time"
+        if kind & f.CLAIMED_REUSE:
+            message = f"{who}: a page of {folio} is reused while another MM or reference holds it all the time"
             found.append(Violation("reuse", message, "reuse"))
         return found
 

@@ -23,8 +23,12 @@ DEAD_AT: Final = 27
 """The thread has ended by an error."""
 WRAPS_AT: Final = 28
 """The field is meant to wrap around."""
+WRITES_AT: Final = 29
+"""The thread is in the middle of a write fault."""
 HELD_AT: Final = 8
-"""TRUTH packs the number of the thread's MMs that map the folio and, above, the number of references that it holds."""
+MAPPINGS_AT: Final = 32
+"""TRUTH packs the number of the thread's MMs that map the folio, from HELD_AT on that of references that it holds, and
+from MAPPINGS_AT on that of its mappings."""
 
 LINK_WIDTH: Final = 4
 (VALUE, CHILD, NEXT_LINK, FLAGS) = range(LINK_WIDTH)

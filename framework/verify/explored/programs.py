@@ -139,6 +139,10 @@ def _others(claims: frozenset[str]) -> Iterator[Program]:
     swap += [f"unmap mm=1 start=1 nr={PAGES - 1}", "swap_out mm=1 vpn=0"]
     back = ["swap_in mm=1 vpn=0"]
     yield _program("the sole owner writes while another one swaps in", 2, swap, [["write mm=0 start=0"], back])
+    back += ["unmap mm=1 start=0 nr=1"]
+    yield _program(
+        "the sole owner writes while another one swaps in and leaves", 2, swap, [["write mm=0 start=0"], back]
+    )
 
 
 def _huge(reader: bool) -> Iterator[Program]:

@@ -1,7 +1,7 @@
 """One step of one thread in a state; compiled, and part of every search.
 
 A state is a row of 64-bit integers: the shared words; for each thread its node, with the flags SHARED_ALL_ALONG and
-HELD_ALL_ALONG above it; one column for the preemption bound; and the store buffers. A buffer holds pairs of location
+CLAIMED_ALL_ALONG above it; one column for the preemption bound; and the store buffers. A buffer holds pairs of location
 and value, the oldest store first.
 """
 
@@ -15,8 +15,8 @@ from foliolab.framework.verify.explored import steps as s
 NODE_MASK: Final = (1 << 40) - 1
 SHARED_ALL_ALONG: Final = 1 << 40
 """Several MMs have mapped the folio at every moment since the query began."""
-HELD_ALL_ALONG: Final = 1 << 41
-"""Another reference has been held at every moment since the write fault began."""
+CLAIMED_ALL_ALONG: Final = 1 << 41
+"""At every moment since the write fault began, another MM has mapped the folio, or another reference has been held."""
 BLOCKED: Final = -1
 """The step cannot be done in this state."""
 UNKNOWN: Final = -2
@@ -177,7 +177,7 @@ def find_link(node: Any, links: Any, n: int, answer: int) -> int:
 
 
 def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int) -> int:
-    """The number of MMs that map the folio in a state and, packed above, the number of held references.
+    """The number of MMs that map the folio in a state, and of held references and mappings, packed as in `nodes`.
 
     Args:
         given: the same for MMs that no thread uses, and for references of the set-up.
@@ -188,12 +188,33 @@ def truth_of(row: Any, at: int, words: int, threads: int, node: Any, given: int)
     return total
 
 
-def move(row: Any, at: int, words: int, threads: int, own: int, node: Any, links: Any, link: int, given: int) -> None:
+def mappers_of(truth: int) -> int:
+    """The number of MMs in a packed truth."""
+    return truth & ((1 << nodes.HELD_AT) - 1)
+
+
+def is_claimed(row: Any, at: int, truth: int, count: int) -> bool:
+    """Whether several MMs map the folio, or there are references besides the mappings.
+
+    Args:
+        truth: see `truth_of`.
+        count: the column of the folio's reference count and, packed below, its first bit; below 0 if it has no column:
+            then only references that are held for certain are known.
+    """
+    if mappers_of(truth) > 1 or truth >> nodes.HELD_AT & ((1 << nodes.MAPPINGS_AT - nodes.HELD_AT) - 1) > 0:
+        return True
+    return count >= 0 and row[at, count >> 8] >> (count & 0xFF) & 0xFFFFFFFF > truth >> nodes.MAPPINGS_AT
+
+
+def move(
+    row: Any, at: int, words: int, threads: int, own: int, node: Any, links: Any, link: int, given: int, count: int
+) -> None:  # fmt: skip
     """Move a thread to the next node of a link, and update the flags of all open queries and write faults.
 
     Args:
         own: the thread's column.
         given: see `truth_of`.
+        count: see `is_claimed`.
     """
     before = row[at, own]
     asked = node[before & NODE_MASK, nodes.WHAT] >> nodes.ASKS_AT & 1
@@ -201,17 +222,19 @@ def move(row: Any, at: int, words: int, threads: int, own: int, node: Any, links
     row[at, own] = child
     truth = truth_of(row, at, words, threads, node, given)
     now = 0
-    if truth & ((1 << nodes.HELD_AT) - 1) > 1:
+    if mappers_of(truth) > 1:
         now |= SHARED_ALL_ALONG
-    if truth >> nodes.HELD_AT > 0:
-        now |= HELD_ALL_ALONG
+    if is_claimed(row, at, truth, count):
+        now |= CLAIMED_ALL_ALONG
     for t in range(words, words + threads):
         one = row[at, t]
-        if node[one & NODE_MASK, nodes.WHAT] >> nodes.ASKS_AT & 1 == 0:
+        what = node[one & NODE_MASK, nodes.WHAT]
+        kept = now if what >> nodes.WRITES_AT & 1 else now & SHARED_ALL_ALONG
+        if what >> nodes.ASKS_AT & 1 == 0:
             row[at, t] = one & NODE_MASK
         elif t != own:
-            row[at, t] = one & (now | NODE_MASK)
+            row[at, t] = one & (kept | NODE_MASK)
         elif asked == 0:
-            row[at, t] = child | now
+            row[at, t] = child | kept
         else:
-            row[at, t] = child | (before & now & ~NODE_MASK)
+            row[at, t] = child | (before & kept & ~NODE_MASK)

@@ -120,7 +120,7 @@ class ThreadRun:
             self.raw[word] = value
         self.mappings = dict(zip(self.program.mms, here.mappings, strict=True))
         self.mapped = {mm for mm, count in self.mappings.items() if count}
-        self.seen = len(self.mapped)
+        self._look()
         self.held, self.taken, self.freed = here.held, here.taken, list(here.freed)
         self.stored = here.stored
         self.locks: set[tuple[int, int]] = set()
@@ -203,7 +203,11 @@ class ThreadRun:
             self.held += self.program.calls[self.call].holds
         self.flags = 0
         self._new_segment()
-        self.seen = len(self.mapped)
+        self._look()
+
+    def _look(self) -> None:
+        """What maps the folio at the begin of a segment; what is mapped in it is added, what is unmapped stays."""
+        self.seen, self.most = len(self.mapped), sum(self.mappings.values())
 
     def _new_segment(self) -> None:
         """Start counting the local accesses after a step."""
@@ -351,6 +355,7 @@ class ThreadRun:
         elif change:
             self.mapped.discard(mm)
         if change > 0:
+            self.most = max(self.most, sum(self.mappings.values()))
             self.early = self.counted
 
     def _release(self, word: int, shift: int, bits: int, step: int, operand: int) -> None:
@@ -382,7 +387,9 @@ class ThreadRun:
         quiescent = first and (call is None or call.first)
         asks = not first and call is not None and call.operation.name in ("maybe_shared", "write")
         what |= quiescent << n.BETWEEN_AT | asks << n.ASKS_AT
-        truth = self.seen | self.held << n.HELD_AT
+        writes = asks and call is not None and call.operation.name == "write"
+        what |= writes << n.WRITES_AT
+        truth = self.seen | self.held << n.HELD_AT | self.most << n.MAPPINGS_AT
         node = self.trie.node(self, (what, *where, -1, truth, wait, waits))
         self._link(node)
         return node

@@ -14,7 +14,8 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.operation import Operation
 from foliolab.framework.engine.pagetable import PFN_SHIFT, PTE_PRESENT
 from foliolab.framework.errors import UsageError
-from foliolab.framework.verify.explored.nodes import HELD_AT
+from foliolab.framework.machine.primitives import pfn_folio
+from foliolab.framework.verify.explored.nodes import HELD_AT, MAPPINGS_AT
 from foliolab.framework.verify.playback import counted, folio_of_interest
 from foliolab.framework.verify.watchdog import Watchdog
 
@@ -84,6 +85,7 @@ class World:
     Attributes:
         folio: (head, pages) of the folio that the threads share.
         given: the truth that the set-up leaves (see `_given`).
+        references: byte offset of the folio's reference count.
         words: the initial memory, as 64-bit words.
 
     Raises:
@@ -109,6 +111,7 @@ class World:
         self.counted = counted(self.machine, self.folio)
         self._owned(threads)
         self.given = self._given()
+        self.references = pfn_folio(self.machine.vm, self.folio[0])._refcount.off
         reserves = [self._reserve(operations) for operations in threads]
         self.base = self.machine.snapshot()
         self.words: list[int] = self.base.view("int64").tolist()
@@ -147,9 +150,9 @@ class World:
     def _given(self) -> int:
         """Packed like a node's TRUTH: MMs that no thread uses and that map the folio, and the set-up's references."""
         used = {mm for mms in self.mms for mm in mms}
-        others = sum(self.mappings(mm) > 0 for mm in range(self.shape.nr_mms) if mm not in used)
+        others = [self.mappings(mm) for mm in range(self.shape.nr_mms) if mm not in used]
         held = sum(HOLDS.get(o.name, 0) * o.get("nr", 1) for o in self.setup)
-        return others | held << HELD_AT
+        return sum(count > 0 for count in others) | held << HELD_AT | sum(others) << MAPPINGS_AT
 
     def _reserve(self, operations: Sequence[Operation]) -> tuple[int, ...]:
         wanted = sum(o.get("nr", 1) for o in operations if o.name in COPIES)

@@ -27,6 +27,9 @@ KINDS: Final = (
 )  # fmt: skip
 """The kinds of operations. A kind that is listed twice is chosen twice as often."""
 
+IN_PLACE: Final = ("create", "create", "fork", "exit", *("in_place",) * 12)
+"""The kinds of operations on one small file. Few states are possible, so most of them are reached."""
+
 PMD_KINDS: Final = frozenset({"pmd", "split", "map_file_pmd"})
 """The kinds that need PMDs."""
 MOST_HELD: Final = 4
@@ -237,6 +240,18 @@ class Chooser:
         flags = {"shared": int(d % 3 == 0), "write": int(d % 2 == 0)}
         return Operation.of("map_file", mm=mm, vpn=start, pfn=head + offset, nr=nr, **flags)
 
+    def _in_place(self, mm: int, b: int, c: int, d: int) -> Operation | None:
+        """Map pages of the first file where they lie in it, or unmap them if one of them is mapped."""
+        files = self.files()
+        if not files:
+            return self._file(b, c, d)
+        head, pages = files[0]
+        start = b % pages
+        nr = c % (pages - start) + 1
+        if self.machine.is_mapped(mm, start, nr):
+            return Operation.of("unmap", mm=mm, start=start, nr=nr)
+        return Operation.of("map_file", mm=mm, vpn=start, pfn=head + start, nr=nr)
+
     def _map_file_pmd(self, mm: int, b: int, c: int, d: int) -> Operation | None:
         huge = [head for head, pages in self.files() if pages == PTRS_PER_PTE] if self.pmds else []
         start, nr = self._range(b, 0, PTRS_PER_PTE) if huge else (0, 1)
@@ -274,5 +289,5 @@ _WITH_MM: Final[dict[str, Callable[[Chooser, int, int, int, int], Operation | No
     "mremap": Chooser._mremap, "pin": Chooser._pin, "get": Chooser._get, "drain": Chooser._drain,
     "swap_cache": Chooser._swap_cache, "swap_out": Chooser._swap_out, "swap_in": Chooser._swap_in,
     "map_file": Chooser._map_file, "pmd": Chooser._pmd, "split": Chooser._split,
-    "map_file_pmd": Chooser._map_file_pmd,
+    "map_file_pmd": Chooser._map_file_pmd, "in_place": Chooser._in_place,
 }  # fmt: skip

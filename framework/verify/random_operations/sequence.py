@@ -12,7 +12,7 @@ from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.pagetable import PTRS_PER_PTE
 from foliolab.framework.machine.layout import PMD_ORDER
 from foliolab.framework.verify.mm_ids import boundary_ids
-from foliolab.framework.verify.random_operations.choice import KINDS, PMD_KINDS, Chooser
+from foliolab.framework.verify.random_operations.choice import IN_PLACE, KINDS, PMD_KINDS, Chooser
 from foliolab.framework.verify.sequence import OperationSequence
 
 INSTEAD: Final = ("populate", "fork", "unmap", "create")
@@ -27,14 +27,18 @@ class Scene:
         orders: of anonymous folios.
         steps: operations in a sequence, at most.
         share: weight of this scene's share of the time.
+        in_place: whether the operations are those on one small file that MMs map in place.
     """
 
     shape: Shape
     orders: tuple[int, ...]
     steps: int
     share: int
+    in_place: bool = False
 
     def kinds(self, scheme: Scheme) -> list[str]:
+        if self.in_place:
+            return list(IN_PLACE)
         pmds = PMD_ORDER in self.orders and "pmd" in scheme.capabilities
         return [kind for kind in KINDS if pmds or kind not in PMD_KINDS]
 
@@ -43,7 +47,8 @@ class Scene:
 
 
 def scenes(scheme: Scheme) -> list[Scene]:
-    """The scenes for a policy: few and many MMs with small folios, folios mapped by PMDs, the largest folios."""
+    """The scenes for a policy: few and many MMs with small folios, folios mapped by PMDs, one file of two or four pages
+    that three MMs map in place, the largest folios."""
     largest = scheme.policy.max_order
     small = tuple(order for order in (0, 2, 3, 4) if order <= largest)
     top, most = min(largest, 4), scheme.max_mm_id
@@ -54,7 +59,8 @@ def scenes(scheme: Scheme) -> list[Scene]:
     found = [few]
     if largest >= PMD_ORDER and "pmd" in scheme.capabilities:
         found.append(Scene(Shape(4096, min(3, most), 2 * PTRS_PER_PTE), (*small, PMD_ORDER), 25, 3))
-    found += [two, many]
+    small_file = Scene(Shape(64, min(3, most), 1 << min(largest, 2), max_order=top), (min(largest, 2),), 50, 2, True)
+    found += [small_file, two, many]
     if largest > top:
         found.append(Scene(Shape(4 << largest, min(3, most), 2 << largest, max_order=largest), (2, largest), 10, 1))
     return found
@@ -104,7 +110,8 @@ class RandomSequence(OperationSequence):
         Raises:
             Stopped: the sequence is abandoned.
         """
-        for possible in () if self.ended else (kind, *INSTEAD):
+        instead = () if self.scene.in_place else INSTEAD
+        for possible in () if self.ended else (kind, *instead):
             operation = self.chooser.choose(possible, *numbers)
             if operation is not None:
                 self.do(operation)
