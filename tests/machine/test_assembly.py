@@ -7,6 +7,7 @@ count pages by two to three times; the flag-output forms must survive inlining a
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from foliolab.framework.engine.engine import Shape, engine_library, native_missi
 from foliolab.framework.engine.entrypoints import ENTRY_POINTS, zap_range
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.engine.structs import engine_layouts
+from foliolab.framework.machine.layout import Layouts
 from foliolab.framework.machine.ref import Ref
 from foliolab.framework.replay.loop import replay_chunk
 from foliolab.policies import mm_id, no_page_mapcount, page_mapcount
@@ -30,6 +32,12 @@ BASE = page_mapcount.POLICY.with_parameters()
 UNBATCHED = page_mapcount.POLICY.with_parameters({"batched": 0})
 MM_ID = mm_id.POLICY.with_parameters()
 NO_MC = no_page_mapcount.POLICY.with_parameters()
+
+
+@cache
+def replay_loop(layouts: Layouts) -> str:
+    """The machine code of the loop of replays; policies with the same layouts share it, and it takes seconds."""
+    return str(engine_library(layouts, replay_chunk, one_thread=True).assembly(replay_chunk, "mmiii"))
 
 
 def locked(scheme: Any, entry: Any) -> list[str]:
@@ -102,8 +110,7 @@ def test_zap_clears_ptes_by_xchg_and_counts_nothing_itself() -> None:
 def test_code_for_one_thread_locks_nothing(scheme: Any) -> None:
     """Neither a locked instruction nor an exchange with memory; giving up a spin is counted on nobody's way."""
     texts = [policy_library(scheme, True).assembly(entry, calls.KINDS) for entry in calls.ENTRIES]
-    engine = engine_library(engine_layouts(scheme), replay_chunk, one_thread=True)
-    for text in (*texts, engine.assembly(replay_chunk, "mmiii")):
+    for text in (*texts, replay_loop(engine_layouts(scheme))):
         assert [line for line in re.findall(r"lock\s.*|xchg\w*\s.*\(.*", text) if "incq" not in line] == []
 
 

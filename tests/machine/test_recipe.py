@@ -81,7 +81,7 @@ for name, scheme in ("explored", mine.UNLOCKED), ("symbolic", mine.MISCOUNTED):
     owed = findings(name, scheme, 120.0)[""]
     assert owed.verdict == "refuted" and owed.counterexample.law in ("mapcount", "initial-values"), (name, owed)
 # how far the solver comes depends on the host's speed, but it refutes nothing
-locked = findings("symbolic", mine.LOCKED, 4.0)
+locked = findings("symbolic", mine.LOCKED, 2.0)
 assert set(locked) == {"", "safe", "exact-for-two", "reuse"}, locked
 for finding in locked.values():
     assert finding.verdict in ("held", "undecided"), finding

@@ -10,7 +10,7 @@ from foliolab.framework.results.result import Result
 from foliolab.framework.run.request import RunRequest
 from foliolab.framework.run.supervise import compare_run
 
-PATIENCE = 12.0
+PATIENCE = 8.0
 """Seconds for each step: beside other load, the sound policy still does all of its steps in time."""
 HEAD = """
 from foliolab.framework.api import *
