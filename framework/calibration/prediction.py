@@ -208,16 +208,11 @@ def _standings(forecast: Forecast) -> tuple[Standing, ...]:
             figure=figure,
             raw=(row.ratio - 1) * 100 - figure.change_percent,
             predicted=(forecast.ratio - 1) * 100 - figure.change_percent,
-            inside=low - _rounding(figure) <= figure.change_percent <= high + _rounding(figure),
+            inside=low - figure.rounding <= figure.change_percent <= high + figure.rounding,
         )
         for figure in row.published
         if figure.change_percent is not None
     )
-
-
-def _rounding(figure: Published) -> float:
-    """Half of the last digit of a published figure in points: figures are whole points or tenths."""
-    return 0.5 if float(figure.percent).is_integer() else 0.05
 
 
 def _tallies(forecasts: Mapping[tuple[str, int, str], Forecast]) -> list[FigureTally]:

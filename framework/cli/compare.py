@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from foliolab.framework.calibration import Calibration
+    from foliolab.framework.costmodel.choice import Chosen
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.results.result import Result
     from foliolab.framework.run.request import RunRequest
@@ -71,6 +72,22 @@ CalibrationFile = Annotated[
         help="Predict with the rest of the kernel. [what `foliolab kernel calibrate` stored for this kernel]",
     ),
 ]
+Cpu = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Predict the changes on a processor from counted instructions (`foliolab list` names them; host: this "
+        "one). Counting them takes seconds a cell.",
+    ),
+]
+CountsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--counts",
+        metavar="FILE",
+        help="What `foliolab kernel count --json` wrote, for --cpu: the rest of a kernel's work.",
+    ),
+]
 NoCalibration = Annotated[bool, typer.Option("--no-calibration", help="Raw times only.")]
 
 
@@ -89,6 +106,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
     history: _common.History = None,
     calibration: CalibrationFile = None,
     no_calibration: NoCalibration = False,
+    cpu: Cpu = "",
+    counts: CountsFile = None,
     plugin: _common.Plugins = None,
     strict: _common.Strict = False,
     execution: _common.Wish = "",
@@ -99,7 +118,10 @@ def run(  # noqa: PLR0913  (one parameter per option)
     found = _common.registry(plugin, strict)
     _common.warn(found)
     from foliolab.framework.calibration.choice import choose
+    from foliolab.framework.costmodel import choice
     from foliolab.framework.run.request import build
+
+    on = choice.choose(cpu, counts)
 
     request = build(
         found,
@@ -113,10 +135,12 @@ def run(  # noqa: PLR0913  (one parameter per option)
         seed=seed,
         quick=quick,
         execution=_common.execution(execution),
+        cpu=cpu,
         typed=_common.typed(),
     )
+    choice.check(request)
     chosen = choose(calibration, no_calibration, request.execution, _common.say)
-    _measure(found, request, json, csv, chosen, lambda result: _common.keep(result, history, plugin))
+    _measure(found, request, json, csv, (chosen, on), lambda result: _common.keep(result, history, plugin))
 
 
 def _measure(
@@ -124,10 +148,12 @@ def _measure(
     request: RunRequest,
     json: Path | None,
     csv: Path | None,
-    calibration: Calibration | None,
+    predictors: tuple[Calibration | None, Chosen | None],
     keep: Callable[[Result], None],
 ) -> None:
     """Run, then write, then print; an interrupted run is written and printed as far as it got."""
+    from msgspec.structs import replace
+
     from foliolab.framework.calibration import prediction
     from foliolab.framework.report.comparison import csvfile, terminal
     from foliolab.framework.report.pages.terminal import TerminalPage
@@ -136,20 +162,22 @@ def _measure(
     from foliolab.framework.results.saving import Saving
     from foliolab.framework.run.supervise import compare_run
 
+    calibration, on = predictors
     saving, table = Saving(json), Saving(csv, always_beside=True)
     with Progress() as progress:
         result = compare_run(request, progress, lambda result: saving.partial(lambda: result))
+    rows = comparison.compare(result, published=found.published_figures(), resolve=found.parameters_of)
+    counted = None if on is None else on.predict(result, rows, lambda policy: _reuses(found, policy))
+    if counted is not None:
+        result = replace(result, predicted=counted.stored())
     _common.save(result, saving, result.complete)
     keep(result)
-    rows = comparison.compare(result, published=found.published_figures(), resolve=found.parameters_of)
     forecast = None
     if calibration is not None:
-        forecast = prediction.predict(
-            result, rows, calibration, lambda policy: "reuse" in found.policy(policy).capabilities
-        )
+        forecast = prediction.predict(result, rows, calibration, lambda policy: _reuses(found, policy))
     _common.tell(table.final(lambda path: csvfile.write(rows, path, forecast), result.complete))
     page = TerminalPage()
-    terminal.render(result, rows, page, forecast)
+    terminal.render(result, rows, page, forecast, counted)
     _common.say_refuted(found, map(found.policy, request.policies), page)
     saving.check()
     table.check()
@@ -157,3 +185,8 @@ def _measure(
         raise typer.Exit(_common.INTERRUPTED)
     if (fault := comparison.failed(rows, result)) is not None:
         raise fault
+
+
+def _reuses(found: Registry, policy: str) -> bool:
+    """Whether a policy may write to a large folio in place."""
+    return "reuse" in found.policy(policy).capabilities

@@ -74,6 +74,11 @@ class Published:
         """The change of run time, negative is faster; None if the figure has another meaning."""
         return self.percent if self.meaning == "time" else None
 
+    @property
+    def rounding(self) -> float:
+        """Half of the last digit in points: figures are whole points or tenths."""
+        return 0.5 if float(self.percent).is_integer() else 0.05
+
 
 def load(path: str | os.PathLike[str]) -> list[Published]:
     """The figures of a file.

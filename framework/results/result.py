@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from foliolab.framework.document import Count, Name, Number, SizeKib
+from foliolab.framework.document import Count, Name, Number, Positive, SizeKib
 from foliolab.framework.errors import ExitCode, UsageError
 from foliolab.framework.results.run_result import RunResult
 
@@ -88,6 +88,48 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError(f"{where}: a flagged round is not among the {len(self.samples)} samples")
 
 
+Basis = Literal["modelled", "kernel"]
+"""What is predicted: the modelled work that a run times, or a kernel with it."""
+
+
+class PredictedChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A predicted change of one cell against the baseline.
+
+    Attributes:
+        workload, size_kib, policy: the cell.
+        basis: see `Basis`.
+        ratio, ratio_low, ratio_high: of the times, with each constant at the middle of its range, and the least and the
+            greatest over all constants within their ranges; None without a prediction.
+        reason: why there is none.
+    """
+
+    workload: str
+    size_kib: SizeKib
+    policy: str
+    basis: Basis
+    ratio: Positive | None = None
+    ratio_low: Positive | None = None
+    ratio_high: Positive | None = None
+    reason: str = ""
+
+
+class ProcessorPrediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The changes that counts and published constants predict on a processor.
+
+    Attributes:
+        processor, described: its name and its full name.
+        version: of the constants.
+        kernel: the release of the kernel whose counts are in the predictions on the basis "kernel"; empty for none.
+        changes: of all cells but the baseline's.
+    """
+
+    processor: str
+    described: str
+    version: Count
+    kernel: str
+    changes: list[PredictedChange]
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A failure during the run, whether or not a cell is missing because of it.
 
@@ -114,6 +156,7 @@ class Result(RunResult, frozen=True, kw_only=True):
         cells: at most one for each workload, size and policy of `config`.
         failures: what went wrong, whether or not a cell is missing because of it.
         notes: sentences that a reader should know.
+        predicted: what was predicted on a processor; None without `--cpu`.
     """
 
     WHAT = "result file"
@@ -124,6 +167,7 @@ class Result(RunResult, frozen=True, kw_only=True):
     cells: list[Cell]
     failures: list[Failure] = msgspec.field(default_factory=list)
     notes: list[str] = msgspec.field(default_factory=list)
+    predicted: ProcessorPrediction | None = None
 
     def check(self) -> None:
         """Refuse a request that cannot be shown; see `asked`."""

@@ -37,6 +37,7 @@ class RunRequest:
         plugins: plugin files to load.
         execution: native, or interpreted if numba is missing.
         patience: seconds after which a step of a policy or workload counts as endless.
+        cpu: the processor that the run is predicted on, for which executed instructions are counted; empty for none.
         typed: the command that the user typed; empty if there is none.
     """
 
@@ -52,6 +53,7 @@ class RunRequest:
     plugins: tuple[str, ...] = ()
     execution: Execution = "native"
     patience: float = 60.0
+    cpu: str = ""
     typed: str = ""
 
     def command(self) -> list[str]:
@@ -64,6 +66,7 @@ class RunRequest:
         words += ["--seed", f"{self.seed}"] if self.seed != defaults.SEED else []
         words += ["--quick"] if self.quick else []
         words += ["--execution", self.execution] if self.execution != "native" else []
+        words += ["--cpu", self.cpu] if self.cpu else []
         return [*words, *(word for file in self.plugins for word in ("--plugin", file))]
 
 
@@ -81,6 +84,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
     quick: bool = False,
     execution: Execution | None = None,
     alone: bool = False,
+    cpu: str = "",
     typed: str = "",
 ) -> RunRequest:
     """Make the request out of what the user chose; the rest is as `defaults` says.
@@ -96,6 +100,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
         quick: fewer sizes, less memory and less time by default.
         execution: native by default, or interpreted if numba is missing.
         alone: measure one policy, without a comparison.
+        cpu: see `RunRequest`.
 
     Raises:
         UsageError: a name, size or amount is not understood, or nothing is left to compare or measure.
@@ -122,6 +127,7 @@ def build(  # noqa: PLR0913  (one parameter per option of `foliolab compare`)
         quick=quick,
         plugins=tuple(registry.files()),
         execution=execution,
+        cpu=cpu,
         typed=typed,
     )
     plan(registry, request)

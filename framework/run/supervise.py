@@ -67,7 +67,7 @@ class _Run:
                 self.over()
             self.steps += not event.extra
         elif isinstance(event, Counted):
-            self.cell(event.key)["counted"] = event.metrics
+            self.cell(event.key)["counted"] |= event.metrics
         elif isinstance(event, Sample):
             cell = self.cell(event.key)
             if event.flagged:

@@ -110,6 +110,8 @@ class Worker:
             self._count_and_build(cases)
         else:
             self._count(cases)
+        if self.request.cpu:
+            self._count_executed(cases)
         self._measure(cases)
 
     def _count_and_build(self, cases: list[Case]) -> None:
@@ -170,6 +172,23 @@ class Worker:
             if done == 0:
                 self.pipe.send(Phase("compiling", total))
             self.pipe.send(Step(("compiling", done, ""), native=False))
+
+    def _count_executed(self, cases: list[Case]) -> None:
+        """Count the instructions of what the other phases have counted and compiled."""
+        from foliolab.framework.run.executed import applies, count_executed
+
+        counted = [case for case in cases if applies(case)]
+        self.pipe.send(Phase("counting instructions", len(counted) * len(self._live())))
+        for case in counted:
+            for name in self._live():
+                key = (*case.key, name)
+                self.pipe.send(Step(key, native=True))
+                if key in self.skipped:
+                    continue
+                try:
+                    self.pipe.send(Counted(key, count_executed(case, self.schemes[name])))
+                except Exception as fault:
+                    self._fail(name, key, fault)
 
     def _measure(self, cases: list[Case]) -> None:
         bench = Bench(self.request.execution)

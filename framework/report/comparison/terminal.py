@@ -10,7 +10,9 @@ from textwrap import wrap
 from typing import Final
 
 from foliolab.framework.calibration.prediction import Prediction
+from foliolab.framework.costmodel.prediction import ProcessorForecast
 from foliolab.framework.report import prediction as predicted
+from foliolab.framework.report import processor as counted
 from foliolab.framework.report.pages.page import Column, Page, Style, Words
 from foliolab.framework.report.words import broken, change_text, figure_text, growth, size_text, time_text
 from foliolab.framework.results.comparison import ALPHA, EQUIVALENT, Row, Verdict, summarise
@@ -37,14 +39,21 @@ MEMORY: Final = {"bits_per_folio": "bits/folio", "bits_per_page": "bits/page", "
 """Counted metrics that do not depend on the workload."""
 
 
-def render(result: Result, rows: Sequence[Row], page: Page, prediction: Prediction | None = None) -> None:
+def render(
+    result: Result,
+    rows: Sequence[Row],
+    page: Page,
+    prediction: Prediction | None = None,
+    on_processor: ProcessorForecast | None = None,
+) -> None:
     """Write the comparison on a page.
 
     Args:
         rows: their comparison, from `compare`.
         prediction: the prediction with the rest of the kernel, to show beside it.
+        on_processor: the prediction on a named processor, to show beside it.
     """
-    _Report(result, rows, page, prediction).render()
+    _Report(result, rows, page, prediction, on_processor).render()
 
 
 _Line = tuple[str, str, str, list[Row]]
@@ -52,10 +61,18 @@ _Line = tuple[str, str, str, list[Row]]
 
 
 class _Report:
-    def __init__(self, result: Result, rows: Sequence[Row], page: Page, prediction: Prediction | None = None) -> None:
+    def __init__(
+        self,
+        result: Result,
+        rows: Sequence[Row],
+        page: Page,
+        prediction: Prediction | None,
+        on_processor: ProcessorForecast | None,
+    ) -> None:
         self.result = result
         self.page = page
         self.prediction = prediction
+        self.on_processor = on_processor
         baselines = [row.policy for row in rows if row.verdict == "baseline"]
         self.baseline = baselines[0] if baselines else result.config.baseline
         self.others = [p for p in dict.fromkeys(row.policy for row in rows) if p != self.baseline]
@@ -69,10 +86,15 @@ class _Report:
             self.times(workload)
             if self.prediction is not None:
                 predicted.beside(self.page, self.prediction, workload, self.policies)
+            if self.on_processor is not None:
+                rows = [row for row in self.rows.values() if row.workload == workload and row.policy != self.baseline]
+                counted.beside(self.page, self.on_processor, workload, rows)
         self.counted()
         self.verdicts()
         if self.prediction is not None:
             predicted.summary(self.page, self.prediction)
+        if self.on_processor is not None:
+            counted.summary(self.page, self.on_processor)
         self.closing()
 
     def times(self, workload: str) -> None:

@@ -1,0 +1,116 @@
+"""Counts of kernels, from what `foliolab kernel count --json` wrote, per page and by term."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from foliolab.framework import intake
+from foliolab.framework.costmodel.formula import Counts
+from foliolab.framework.document import Count, SizeKib
+from foliolab.framework.errors import ResultFileError
+
+MADE_BY: Final = "`foliolab kernel count --json FILE` writes one"
+KIND: Final = "kernel-counts"
+SHIPPED: Final = Path(__file__).with_name("kernels.json")
+LINE: Final = 64
+FAULTING: Final = frozenset({"cow-byte", "reuse-byte", "child-reuse-byte", "cow", "reuse"})
+"""Benchmarks that write to each page once, which takes one page fault a page."""
+
+
+class _Executed(msgspec.Struct, frozen=True):
+    instructions: Count = 0
+    locked: Count = 0
+    string_stored: Count = 0
+
+
+class _Cell(msgspec.Struct, frozen=True):
+    kernel: str
+    workload: str
+    size_kib: SizeKib
+    pages: Count = 0
+    status: str = "measured"
+    reason: str = ""
+    functions: dict[str, _Executed] = {}
+    bare: dict[str, _Executed] = {}
+
+
+class _Kernel(msgspec.Struct, frozen=True):
+    name: str
+    release: str = ""
+    policy: str = ""
+
+
+class _File(msgspec.Struct, frozen=True):
+    kind: str
+    kernels: list[_Kernel]
+    cells: list[_Cell]
+
+
+@dataclass(frozen=True)
+class CountedKernel:
+    """The counts of one kernel.
+
+    Args:
+        name, release: of the kernel.
+        policy: the shipped policy that models it.
+        cells: counts per page, by benchmark and folio size in KiB.
+    """
+
+    name: str
+    release: str
+    policy: str
+    cells: Mapping[tuple[str, int], Counts]
+
+
+def load(path: str | os.PathLike[str]) -> list[CountedKernel]:
+    """The kernels of a file of counts that a policy models.
+
+    Raises:
+        ResultFileError: the file cannot be read, is of another kind, or none of its kernels is modelled.
+    """
+    data, where = intake.read(path, "file of counts", MADE_BY), os.fspath(path)
+    try:
+        found = msgspec.json.decode(data, type=_File)
+    except (ValueError, RecursionError) as error:
+        raise ResultFileError(f"{where} has no counts of kernels: {error}", MADE_BY) from error
+    if found.kind != KIND:
+        raise ResultFileError(f"{where} is of kind {intake.excerpt(found.kind)}, not {KIND}", MADE_BY)
+    kernels = [
+        CountedKernel(one.name, one.release, one.policy, dict(_cells(one.name, found.cells)))
+        for one in found.kernels
+        if one.policy
+    ]
+    if not kernels:
+        raise ResultFileError(
+            f"no policy models a kernel of {where}", "count a kernel that `foliolab kernel list` matches"
+        )
+    return kernels
+
+
+def _cells(kernel: str, cells: list[_Cell]) -> list[tuple[tuple[str, int], Counts]]:
+    return [
+        ((cell.workload, cell.size_kib), _per_page(cell))
+        for cell in cells
+        if cell.kernel == kernel and cell.status == "measured" and cell.pages
+    ]
+
+
+def _per_page(cell: _Cell) -> Counts:
+    """The counts of the pages: those of the call, less those of the same call without pages."""
+    totals = {
+        name: sum(getattr(one, name) for one in cell.functions.values())
+        - sum(getattr(one, name) for one in cell.bare.values())
+        for name in ("instructions", "locked", "string_stored")
+    }
+    return {
+        "instruction": totals["instructions"] / cell.pages,
+        "locked": totals["locked"] / cell.pages,
+        "copied": totals["string_stored"] / LINE / cell.pages,
+        "fault": 1.0 if cell.workload in FAULTING else 0.0,
+    }
