@@ -175,7 +175,7 @@ def _measure(
     forecast = None
     if calibration is not None:
         forecast = prediction.predict(result, rows, calibration, lambda policy: _reuses(found, policy))
-    _common.tell(table.final(lambda path: csvfile.write(rows, path, forecast), result.complete))
+    _common.tell(table.final(lambda path: csvfile.write(rows, path, forecast, counted), result.complete))
     page = TerminalPage()
     terminal.render(result, rows, page, forecast, counted)
     _common.say_refuted(found, map(found.policy, request.policies), page)

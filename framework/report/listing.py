@@ -8,6 +8,7 @@ from typing import Any
 from foliolab.framework.contract.parameter import Parameter
 from foliolab.framework.contract.policy import Policy
 from foliolab.framework.contract.workload import Workload
+from foliolab.framework.costmodel.processors import processors
 from foliolab.framework.kernel.witnesses import Witnesses
 from foliolab.framework.plugins.registry import KINDS, Registry
 from foliolab.framework.report.pages.plain_text import Plain
@@ -34,6 +35,7 @@ def data(registry: Registry, ledger: Ledger, witnesses: Witnesses) -> dict[str, 
         "views": [
             {"name": one.name, "summary": one.summary, "workspace": one.workspace} for one in registry.views.values()
         ],
+        "processors": [{"name": one.name, "summary": one.described, "cpu": one.cpu} for one in processors().processor],
         "plugins": [
             {
                 "name": p.name,
@@ -120,6 +122,10 @@ def render(registry: Registry, out: Plain, ledger: Ledger, witnesses: Witnesses)
             for name, one in offered.items():
                 out.item(name, one.summary, column=column, style="name")
             out.line()
+    out.line("Processors, for compare --cpu", "strong")
+    for processor in processors().processor:
+        out.item(processor.name, processor.described, column=column, style="name")
+    out.line()
     _plugins(registry, out)
 
 

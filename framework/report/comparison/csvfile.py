@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from foliolab.framework.calibration.prediction import Prediction
+from foliolab.framework.costmodel.formula import Span
+from foliolab.framework.costmodel.prediction import ProcessorForecast
 from foliolab.framework.document import write_atomically
 from foliolab.framework.report.words import csv_text
 from foliolab.framework.results.comparison import Row
@@ -26,23 +28,46 @@ PREDICTED: Final = {
 """Columns of a prediction, each with the attribute of a forecast that it holds."""
 
 
-def text(rows: Sequence[Row], prediction: Prediction | None = None) -> str:
+ON_PROCESSOR: Final = (
+    "processor", "constants_version", "on_processor_ratio", "on_processor_ratio_low", "on_processor_ratio_high",
+    "kernel_on_processor_ratio", "kernel_on_processor_ratio_low", "kernel_on_processor_ratio_high",
+)  # fmt: skip
+"""Columns of a prediction on a processor: of the modelled work, and with the rest of a kernel."""
+
+
+def text(
+    rows: Sequence[Row], prediction: Prediction | None = None, on_processor: ProcessorForecast | None = None
+) -> str:
     """The rows as CSV; a figure that was not measured or predicted is an empty field.
 
     Args:
         prediction: the prediction with the rest of the kernel, in further columns.
+        on_processor: the prediction on a processor, in further columns.
     """
     lines = [[getattr(row, name) for name in COLUMNS] for row in rows]
     if prediction:
         for row, line in zip(rows, lines, strict=True):
             line += [getattr(prediction.of(row), name) for name in PREDICTED.values()]
-    return csv_text([*COLUMNS, *(PREDICTED if prediction else ())], lines, ".6g")
+    if on_processor:
+        for row, line in zip(rows, lines, strict=True):
+            key = (row.workload, row.size_kib, row.policy)
+            line += [on_processor.processor.name, on_processor.version]
+            for spans in (on_processor.modelled, on_processor.kernels):
+                span = spans.get(key)
+                line += [span.middle, span.low, span.high] if isinstance(span, Span) else [None, None, None]
+    headings = [*COLUMNS, *(PREDICTED if prediction else ()), *(ON_PROCESSOR if on_processor else ())]
+    return csv_text(headings, lines, ".6g")
 
 
-def write(rows: Sequence[Row], path: str | os.PathLike[str], prediction: Prediction | None = None) -> None:
+def write(
+    rows: Sequence[Row],
+    path: str | os.PathLike[str],
+    prediction: Prediction | None = None,
+    on_processor: ProcessorForecast | None = None,
+) -> None:
     """Write `text` into a file, atomically.
 
     Raises:
         ResultFileError: the file cannot be written.
     """
-    write_atomically(path, text(rows, prediction).encode("utf-8"))
+    write_atomically(path, text(rows, prediction, on_processor).encode("utf-8"))
