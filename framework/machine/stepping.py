@@ -1,7 +1,10 @@
-"""Counting what a call executes: the processor's trap flag stops after each instruction, and a signal's handler counts.
+"""Counting what compiled code executes: the trap flag stops after each instruction, and a signal's handler counts.
 
-Only x86-64 under Linux. The counts are exact and do not depend on other programs. A step costs 1 µs on a machine of its
-own, and up to 40 µs in a virtual machine whose host takes each trap first.
+Counted are instructions in memory that no file is mapped to, which is where compiled code lies, and those of the C library
+that it calls. Python's own are not: the interpreter changes its way as it gets warm. The counts are exact and do not
+depend on other programs. Only x86-64 under Linux.
+
+A step costs 1 µs on a machine of its own, and up to 40 µs in a virtual machine whose host takes each trap first.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import ctypes
 import gc
 import mmap
 import platform
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +27,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from foliolab.framework import host
 from foliolab.framework.errors import FolioLabError
 
 RIP: Final = 168
@@ -34,6 +39,13 @@ CLEAR_TRAP_FLAG: Final = bytes.fromhex("9c 48812424fffeffff 9d c3")
 """pushfq; andq $~0x100, (%rsp); popfq; ret"""
 SECOND: Final = 64
 """Where the second of these functions lies."""
+LIBRARY: Final = re.compile(r"/libc[.-][^/]*$|/ld-musl[^/]*$")
+"""The C library's file."""
+FIXED: Final = 7
+"""Words of the handler's memory before the places of compiled code: instructions, locked ones, the last address,
+whether compiled code runs, the number of places, and where the C library begins and ends."""
+RANGES: Final = 4096
+WORDS: Final = FIXED + 2 * RANGES
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ def unsupported() -> str:
 
 
 def executed(call: Callable[[], object]) -> Executed:
-    """Count the instructions of a call, those of the Python interpreter around it included.
+    """Count the instructions of the compiled code that a call runs.
 
     Raises:
         NotCounted: this machine has no trap flag that FolioLab knows.
@@ -89,13 +101,13 @@ class _Stepper:
     """The handler, and the two functions that set and clear the trap flag."""
 
     def __init__(self) -> None:
-        self.counts = np.zeros(3, np.int64)
+        self.counts = np.zeros(WORDS, np.int64)
         self.handler = _handler(self.counts.ctypes.data)
         self.code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
         self.code[: len(SET_TRAP_FLAG)] = SET_TRAP_FLAG
         self.code[SECOND : SECOND + len(CLEAR_TRAP_FLAG)] = CLEAR_TRAP_FLAG
-        start = ctypes.addressof(ctypes.c_char.from_buffer(self.code))
-        self.begin, self.end = (ctypes.CFUNCTYPE(None)(start + at) for at in (0, SECOND))
+        self.start = ctypes.addressof(ctypes.c_char.from_buffer(self.code))
+        self.begin, self.end = (ctypes.CFUNCTYPE(None)(self.start + at) for at in (0, SECOND))
         self.libc = ctypes.CDLL(None, use_errno=True)
 
     def count(self, call: Callable[[], object]) -> Executed:
@@ -104,6 +116,7 @@ class _Stepper:
         collecting = gc.isenabled()
         gc.disable()
         self.counts[:] = 0
+        self._look()
         try:
             self.begin()
             try:
@@ -115,6 +128,24 @@ class _Stepper:
                 gc.enable()
             self.libc.sigaction(signal.SIGTRAP, ctypes.byref(before), None)
         return Executed(int(self.counts[0]), int(self.counts[1]))
+
+    def _look(self) -> None:
+        """Find where compiled code and the C library lie, for the handler."""
+        compiled, library = [], [0, 0]
+        for line in (host.PROC / "self" / "maps").read_text().splitlines():
+            addresses, rights, _, _, _, *path = line.split(maxsplit=5)
+            low, high = (int(text, 16) for text in addresses.split("-"))
+            if "x" in rights and not path and not low <= self.start < high:
+                compiled += [low, high]
+            elif "x" in rights and path and LIBRARY.search(path[0]):
+                library = [low, high]
+        if len(compiled) > 2 * RANGES:
+            raise NotCounted(
+                f"compiled code lies in {len(compiled) // 2} places, more than {RANGES}", "leave out --cpu"
+            )
+        self.counts[FIXED - 2 : FIXED] = library
+        self.counts[FIXED - 3] = len(compiled) // 2
+        self.counts[FIXED : FIXED + len(compiled)] = compiled
 
 
 @cache
@@ -150,35 +181,55 @@ _word: Any = intrinsic(_generate_word)
 _store: Any = intrinsic(_generate_store)
 
 
-def _handler(counts: int) -> Any:
-    """The signal's handler; it adds the instruction that comes next to the counts at an address.
+@numba.njit
+def _runs_compiled(counts, address):  # type: ignore[no-untyped-def]  # numba gives the types, here and below
+    """Whether an instruction is one of compiled code, or of the C library that compiled code has called."""
+    for index in range(_word(counts + 32)):
+        place = counts + 8 * FIXED + 16 * index
+        if _word(place) <= address < _word(place + 8):
+            return 1
+    if _word(counts + 40) <= address < _word(counts + 48):
+        return _word(counts + 24)
+    return 0
 
-    The trap comes after an instruction, so the last one of a call is counted by the trap before it. A repeated string
-    instruction traps after each repetition, and is counted at the first.
+
+@numba.njit
+def _decoded(address):  # type: ignore[no-untyped-def]
+    """Whether an instruction is locked, and whether it is repeated."""
+    locked = repeated = 0
+    while True:
+        byte = _byte(address)
+        if byte == 0xF0:
+            locked = 1
+        elif byte in (0xF2, 0xF3):
+            repeated = 1
+        elif byte not in (0x66, 0x67, 0x2E, 0x36, 0x3E, 0x26, 0x64, 0x65):
+            break
+        address += 1
+    if byte & 0xF0 == 0x40:  # a REX prefix
+        address += 1
+        byte = _byte(address)
+    if byte in (0x86, 0x87) and _byte(address + 1) < 0xC0:  # xchg with memory
+        locked = 1
+    return locked, repeated
+
+
+def _handler(counts: int) -> Any:
+    """The signal's handler; it adds the instruction that comes next to the counts at an address; see `FIXED`.
+
+    A repeated string instruction traps after each repetition, and is counted at the first.
     """
 
     @numba.cfunc(types.void(types.int32, types.int64, types.int64))
-    def handle(number, information, context):  # type: ignore[no-untyped-def]  # numba gives the types
-        start = at = _word(context + RIP)
-        locked = repeated = 0
-        while True:
-            byte = _byte(at)
-            if byte == 0xF0:
-                locked = 1
-            elif byte in (0xF2, 0xF3):
-                repeated = 1
-            elif byte not in (0x66, 0x67, 0x2E, 0x36, 0x3E, 0x26, 0x64, 0x65):
-                break
-            at += 1
-        if byte & 0xF0 == 0x40:  # a REX prefix
-            at += 1
-            byte = _byte(at)
-        if repeated and start == _word(counts + 16):
-            return
-        if byte in (0x86, 0x87) and _byte(at + 1) < 0xC0:
-            locked = 1
-        _store(counts, _word(counts) + 1)
-        _store(counts + 8, _word(counts + 8) + locked)
-        _store(counts + 16, start)
+    def handle(number, information, context):  # type: ignore[no-untyped-def]
+        address = _word(context + RIP)
+        inside = _runs_compiled(counts, address)
+        _store(counts + 24, inside)
+        if inside:
+            locked, repeated = _decoded(address)
+            if not (repeated and address == _word(counts + 16)):
+                _store(counts, _word(counts) + 1)
+                _store(counts + 8, _word(counts + 8) + locked)
+            _store(counts + 16, address)
 
     return handle

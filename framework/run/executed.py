@@ -11,10 +11,10 @@ from foliolab.framework.contract.workload import Setting
 from foliolab.framework.engine.machine import Machine
 from foliolab.framework.machine.stepping import Executed, executed
 from foliolab.framework.run.bench import Bench
-from foliolab.framework.run.cases import Case, counting_setting
+from foliolab.framework.run.cases import Case
 
-LEAST: Final = 32
-"""Pages of the smaller of two runs."""
+LEAST: Final = 8
+"""Pages of the smaller of two runs, and between them."""
 METRICS: Final = ("instructions", "locked", "copied_pages")
 
 
@@ -33,14 +33,15 @@ def applies(case: Case) -> bool:
 def count_executed(case: Case, scheme: Scheme) -> dict[str, float]:
     """The instructions, the locked ones and the copied pages of the timed part, per page.
 
-    Two runs of which one has twice the pages are subtracted, so that calling the operation counts for nothing.
+    Two runs of which one has a folio more, or some, are subtracted, so that calling the operation counts for nothing.
 
     Raises:
         NotCounted: this machine cannot count.
         PluginError: the policy or the workload failed.
     """
-    few = max(counting_setting(case).nr_pages, 2 << case.setting.order, LEAST)
-    one, two = (_run(case, scheme, replace(case.setting, nr_pages=pages)) for pages in (few, 2 * few))
+    few = max(2 << case.setting.order, LEAST)
+    many = few + max(1 << case.setting.order, LEAST)
+    one, two = (_run(case, scheme, replace(case.setting, nr_pages=pages)) for pages in (few, many))
     pages = two.pages - one.pages
     more = two.executed - one.executed
     return {

@@ -50,13 +50,17 @@ def text(
             line += [getattr(prediction.of(row), name) for name in PREDICTED.values()]
     if on_processor:
         for row, line in zip(rows, lines, strict=True):
-            key = (row.workload, row.size_kib, row.policy)
-            line += [on_processor.processor.name, on_processor.version]
-            for spans in (on_processor.modelled, on_processor.kernels):
-                span = spans.get(key)
-                line += [span.middle, span.low, span.high] if isinstance(span, Span) else [None, None, None]
+            line.extend(_on_processor(row, on_processor))
     headings = [*COLUMNS, *(PREDICTED if prediction else ()), *(ON_PROCESSOR if on_processor else ())]
     return csv_text(headings, lines, ".6g")
+
+
+def _on_processor(row: Row, forecast: ProcessorForecast) -> list[str | int | float | None]:
+    """The values of `ON_PROCESSOR`."""
+    key = (row.workload, row.size_kib, row.policy)
+    spans = [spans.get(key) for spans in (forecast.modelled, forecast.kernels)]
+    figures = [(one.middle, one.low, one.high) if isinstance(one, Span) else (None, None, None) for one in spans]
+    return [forecast.processor.name, forecast.version, *figures[0], *figures[1]]
 
 
 def write(
