@@ -1,8 +1,8 @@
 """Counting what compiled code executes: the trap flag stops after each instruction, and a signal's handler counts.
 
-Counted are instructions in memory that no file is mapped to, which is where compiled code lies, and those of the C library
-that it calls. Python's own are not: the interpreter changes its way as it gets warm. The counts are exact and do not
-depend on other programs. Only x86-64 under Linux.
+Counted are instructions in memory that no file is mapped to, which is where compiled code lies, and those of the C
+library that it calls. Python's own are not: the interpreter changes its way as it gets warm. The counts are exact and
+do not depend on other programs. Only x86-64 under Linux.
 
 A step costs 1 µs on a machine of its own, and up to 40 µs in a virtual machine whose host takes each trap first.
 """
