@@ -25,10 +25,12 @@ from foliolab.framework.kernel.bench import COPYING, SMALL_KIB
 from foliolab.framework.machine.primitives import PAGE_SIZE
 from foliolab.framework.plugins.published import Published
 from foliolab.framework.results.comparison import Row
-from foliolab.framework.results.result import Basis, PredictedChange, ProcessorPrediction, Result
+from foliolab.framework.results.result import PredictedChange, ProcessorPrediction, Result
 
 Key = tuple[str, int, str]
 """A workload, a folio size in KiB, a policy."""
+DECIDED: Final = ("faster", "slower", "same")
+"""Verdicts of measured changes that can refute a prediction; one that is too noisy says nothing."""
 NOT_COUNTED: Final = "its instructions were not counted"
 
 
@@ -105,35 +107,39 @@ class ProcessorForecast:
     Args:
         processor: it.
         version: of the constants.
-        kernel: whose counts are the rest; None without counts of a kernel.
-        modelled, kernels: by workload, size and policy, the predicted change or why there is none.
+        kernels: whose counts are the rest; a cell is predicted with the first of them that has its counts.
+        modelled, whole: by workload, size and policy, the predicted change of the modelled work, and with the rest of a
+            kernel, or why there is none. `whole` is empty without kernels.
+        origin: by the same, the release of the kernel of `whole`.
         measured, published: the predictions that a measured or a published change can refute. Folios of one page are
             left out: no scheme does work there.
     """
 
     processor: Processor
     version: int
-    kernel: CountedKernel | None
+    kernels: Sequence[CountedKernel]
     modelled: Mapping[Key, Span | Unpredicted]
-    kernels: Mapping[Key, Span | Unpredicted]
+    whole: Mapping[Key, Span | Unpredicted]
+    origin: Mapping[Key, str]
     measured: Sequence[Check] = field(default_factory=tuple)
     published: Sequence[Check] = field(default_factory=tuple)
 
     def stored(self) -> ProcessorPrediction:
         """The predictions as a result keeps them."""
-        bases: dict[Basis, Mapping[Key, Span | Unpredicted]] = {"modelled": self.modelled, "kernel": self.kernels}
         return ProcessorPrediction(
             processor=self.processor.name,
             described=self.processor.described,
             version=self.version,
-            kernel=self.kernel.release if self.kernel else "",
-            changes=[_stored(key, basis, found) for basis, held in bases.items() for key, found in held.items()],
+            changes=[
+                *(_stored(key, "", found) for key, found in self.modelled.items()),
+                *(_stored(key, self.origin[key], found) for key, found in self.whole.items()),
+            ],
         )
 
 
-def _stored(key: Key, basis: Basis, found: Span | Unpredicted) -> PredictedChange:
+def _stored(key: Key, kernel: str, found: Span | Unpredicted) -> PredictedChange:
     workload, size_kib, policy = key
-    change = PredictedChange(workload=workload, size_kib=size_kib, policy=policy, basis=basis)
+    change = PredictedChange(workload=workload, size_kib=size_kib, policy=policy, kernel=kernel)
     if isinstance(found, Unpredicted):
         return replace(change, reason=found.reason)
     return replace(change, ratio=found.middle, ratio_low=found.low, ratio_high=found.high)
@@ -153,27 +159,33 @@ def predict(
         result: of a run with `cpu`, which counted executed instructions.
         rows: its comparison.
         version: of the constants.
-        kernels: counted kernels; one whose policy reuses serves all policies, so the first of these is used.
+        kernels: counted kernels. Those whose policy reuses come first: they have the rest of reuses and of copies.
         reuses: whether a policy, by its name in the result, may write to a large folio in place.
     """
     cells = {cell.key: _modelled(cell.counted) for cell in result.cells}
-    kernel = next((one for one in kernels if reuses(one.policy)), kernels[0] if kernels else None)
-    rest = _Rest(cells, kernel, reuses)
+    kernels = sorted(kernels, key=lambda one: not reuses(one.policy))
+    rests = [_Rest(cells, kernel, reuses) for kernel in kernels]
     baseline = next((row.policy for row in rows if row.verdict == "baseline"), result.config.baseline)
     modelled: dict[Key, Span | Unpredicted] = {}
-    with_kernel: dict[Key, Span | Unpredicted] = {}
-    measured, published = [], []
+    whole: dict[Key, Span | Unpredicted] = {}
+    origin: dict[Key, str] = {}
+    measured: list[Check] = []
+    published: list[Check] = []
     for row in rows:
         key, base = (row.workload, row.size_kib, row.policy), (row.workload, row.size_kib, baseline)
         if row.skipped or row.policy == baseline:
             continue
         modelled[key] = _change(cells.get(key), cells.get(base), processor)
-        if kernel is not None:
-            with_kernel[key] = _change(rest.whole(key), rest.whole(base), processor)
+        for rest in rests:
+            change = _change(rest.whole(key), rest.whole(base), processor)
+            if key not in whole or isinstance(change, Span):
+                whole[key], origin[key] = change, rest.kernel.release
+            if isinstance(change, Span):
+                break
         if row.size_kib > SMALL_KIB:
             measured += _measured(row, modelled[key])
-            published += _published(row, with_kernel.get(key))
-    return ProcessorForecast(processor, version, kernel, modelled, with_kernel, measured, published)
+            published += _published(row, whole.get(key))
+    return ProcessorForecast(processor, version, kernels, modelled, whole, origin, measured, published)
 
 
 def _modelled(counted: Mapping[str, float]) -> Counts | Unpredicted:
@@ -194,14 +206,13 @@ class _Rest:
     def __init__(
         self,
         cells: Mapping[Key, Counts | Unpredicted],
-        kernel: CountedKernel | None,
+        kernel: CountedKernel,
         reuses: Callable[[str], bool],
     ) -> None:
         self.cells, self.kernel, self.reuses = cells, kernel, reuses
 
     def whole(self, key: Key) -> Counts | Unpredicted:
         workload, size_kib, policy = key
-        assert self.kernel is not None
         own, name = self.kernel.policy, workload
         if size_kib > SMALL_KIB and workload in COPYING and self.reuses(policy) != self.reuses(own):
             if self.reuses(policy):
@@ -231,7 +242,7 @@ def _change(
 
 
 def _measured(row: Row, found: Span | Unpredicted) -> list[Check]:
-    if row.ratio is None or isinstance(found, Unpredicted):
+    if row.ratio is None or row.verdict not in DECIDED or isinstance(found, Unpredicted):
         return []
     return [Check(row, found, (row.ratio - 1) * 100)]
 

@@ -36,7 +36,7 @@ def beside(page: Page, forecast: ProcessorForecast, workload: str, rows: Sequenc
 
 def _best(forecast: ProcessorForecast, key: Key) -> Span | Unpredicted:
     """The prediction with the kernel if there is one, else that of the modelled work."""
-    whole = forecast.kernels.get(key)
+    whole = forecast.whole.get(key)
     return whole if isinstance(whole, Span) else forecast.modelled[key]
 
 
@@ -46,8 +46,8 @@ def _columns(page: Page, forecast: ProcessorForecast, rows: Sequence[Row]) -> li
         Column(f"{broken(rows[0].policy)}\nraw", [page.text(_raw(row)) for row in rows], right=True),
         Column("predicted\nraw", [page.text(_span(forecast.modelled[key])) for key in keys], right=True),
     ]
-    if forecast.kernel is not None:
-        spans = [forecast.kernels[key] for key in keys]
+    if forecast.kernels:
+        spans = [forecast.whole[key] for key in keys]
         columns.append(Column("predicted\nwith the kernel", [page.text(_span(one)) for one in spans], right=True))
     if any(row.published for row in rows):
         texts = [", ".join(map(figure_text, row.published)) for row in rows]
@@ -67,7 +67,7 @@ def _span(span: Span | Unpredicted) -> str:
 
 def _missing(forecast: ProcessorForecast, held: Sequence[tuple[Row, Key]]) -> Iterator[str]:
     """The cells without a prediction, by reason."""
-    bases = [("raw", forecast.modelled)] + ([("with the kernel", forecast.kernels)] if forecast.kernel else [])
+    bases = [("raw", forecast.modelled)] + ([("with the kernel", forecast.whole)] if forecast.kernels else [])
     for basis, spans in bases:
         missing: dict[str, list[str]] = {}
         for row, key in held:
@@ -90,11 +90,9 @@ def summary(page: Page, forecast: ProcessorForecast) -> None:
         low, high = constant.range
         stand_in = f"; stand-in: {constant.stand_in}" if constant.stand_in else ""
         page.line(f"  {TERMS[term]}: {low:g} to {high:g} {constant.unit} [{constant.source}{stand_in}]", "quiet")
-    if forecast.kernel is not None:
-        page.line(
-            f"  the rest: counted in Linux {forecast.kernel.release}, which is modelled by {forecast.kernel.policy}"
-        )
-    else:
+    for kernel in forecast.kernels:
+        page.line(f"  the rest: counted in Linux {kernel.release}, which {kernel.policy} models")
+    if not forecast.kernels:
         page.line("  without the rest of a kernel: no counts of one (`foliolab kernel count`)")
     _scored(page, "measured here (raw)", forecast.measured)
     _scored(page, "published (with the kernel)", forecast.published)

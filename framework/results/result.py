@@ -88,16 +88,12 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError(f"{where}: a flagged round is not among the {len(self.samples)} samples")
 
 
-Basis = Literal["modelled", "kernel"]
-"""What is predicted: the modelled work that a run times, or a kernel with it."""
-
-
 class PredictedChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A predicted change of one cell against the baseline.
 
     Attributes:
         workload, size_kib, policy: the cell.
-        basis: see `Basis`.
+        kernel: the release of the kernel whose counts are the rest; empty for the modelled work alone.
         ratio, ratio_low, ratio_high: of the times, with each constant at the middle of its range, and the least and the
             greatest over all constants within their ranges; None without a prediction.
         reason: why there is none.
@@ -106,7 +102,7 @@ class PredictedChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     workload: str
     size_kib: SizeKib
     policy: str
-    basis: Basis
+    kernel: str = ""
     ratio: Positive | None = None
     ratio_low: Positive | None = None
     ratio_high: Positive | None = None
@@ -119,14 +115,12 @@ class ProcessorPrediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     Attributes:
         processor, described: its name and its full name.
         version: of the constants.
-        kernel: the release of the kernel whose counts are in the predictions on the basis "kernel"; empty for none.
-        changes: of all cells but the baseline's.
+        changes: of all cells but the baseline's, of the modelled work and then with each kernel that was counted.
     """
 
     processor: str
     described: str
     version: Count
-    kernel: str
     changes: list[PredictedChange]
 
 

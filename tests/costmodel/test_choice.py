@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_what_cannot_be_counted_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UsageError, match="interpreted code has no instructions"):
         choice.check(request)
     assert "--cpu xeon-4210r" in " ".join(request.command())
-    monkeypatch.setattr(stepping.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     native = build(load(), workloads=["munmap"], sizes=["16K"], memory="1M", execution="native", cpu="xeon-4210r")
     with pytest.raises(UsageError, match="this is riscv64"):
         choice.check(native)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import platform
 import signal
 from pathlib import Path
 
@@ -68,6 +69,6 @@ def test_threads_are_not_counted() -> None:
 
 
 def test_other_machines_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(stepping.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     with pytest.raises(stepping.NotCounted, match="x86-64 under Linux, and this is aarch64"):
         stepping.executed(lambda: None)

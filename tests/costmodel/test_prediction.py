@@ -102,7 +102,7 @@ def forecast(
 
 def test_modelled_counts_times_constants(processor: Processor) -> None:
     found = forecast(comparison(MUNMAP), processor)
-    assert found.kernels == {} and list(found.modelled) == [("munmap", 64, OWN)]
+    assert found.whole == {} and list(found.modelled) == [("munmap", 64, OWN)]
     span = found.modelled["munmap", 64, OWN]
     assert isinstance(span, Span)
     assert span.middle == pytest.approx((30 * 0.3 + 20 + 20) / (40 * 0.3 + 40 + 20))
@@ -127,7 +127,7 @@ def test_a_kernels_rest_dilutes_the_change(processor: Processor, tmp_path: Path)
     counted = kernels.load(counts_file(tmp_path / "c.json", [counted_cell("munmap", 64, 130_000, 3000)]))
     assert counted[0].cells["munmap", 64] == {"instruction": 130, "locked": 3, "copied": 0, "fault": 0}
     found = forecast(comparison(MUNMAP), processor, counted, -14.0)
-    span = found.kernels["munmap", 64, OWN]
+    span = found.whole["munmap", 64, OWN]
     assert isinstance(span, Span)
     own, base = 130 * 0.3 + 3 * 20 + 20, (130 - 30 + 40) * 0.3 + (3 - 1 + 2) * 20 + 20
     assert span.middle == pytest.approx(own / base)
@@ -137,7 +137,7 @@ def test_a_kernels_rest_dilutes_the_change(processor: Processor, tmp_path: Path)
     assert total is not None and (total.cells, total.inside) == (1, int(check.inside))
     assert total.error == pytest.approx(abs(check.error)) and total.width == pytest.approx(span.width)
     other = forecast(comparison({("fork", *key[1:]): value for key, value in MUNMAP.items()}), processor, counted)
-    assert other.kernels["fork", 64, OWN] == Unpredicted("fork was not counted at 64 KiB in the kernel 7.3.4-test")
+    assert other.whole["fork", 64, OWN] == Unpredicted("fork was not counted at 64 KiB in the kernel 7.3.4-test")
 
 
 def test_a_policy_that_copies_has_the_rest_of_the_benchmark_that_copies(processor: Processor, tmp_path: Path) -> None:
@@ -150,16 +150,16 @@ def test_a_policy_that_copies_has_the_rest_of_the_benchmark_that_copies(processo
         ("cow-byte", 64, BASE): (310.0, 9.0, 2.0, 1.0),
         ("cow-byte", 64, OWN): (320.0, 9.0, 2.0, 1.0),
     }
-    without = forecast(comparison(table), processor, counted).kernels["reuse-byte", 64, OWN]
+    without = forecast(comparison(table), processor, counted).whole["reuse-byte", 64, OWN]
     assert without == Unpredicted("no published constant of One for copies of 64 bytes")
     copied = processor.constants["locked"]
     able = Processor(name="two", described="Two", cpu="a 1 2", constants=processor.constants | {"copied": copied})
-    span = forecast(comparison(table), able, counted).kernels["reuse-byte", 64, OWN]
+    span = forecast(comparison(table), able, counted).whole["reuse-byte", 64, OWN]
     assert isinstance(span, Span)
     base = (2000 - 320 + 300) * 0.3 + (30 - 9 + 10) * 20 + 20 + 64 * 20 + 1000
     assert span.middle == pytest.approx((500 * 0.3 + 5 * 20 + 20 + 1000) / base)
     alone = forecast(comparison({key: value for key, value in table.items() if key[0] == "reuse-byte"}), able, counted)
-    reason = alone.kernels["reuse-byte", 64, OWN]
+    reason = alone.whole["reuse-byte", 64, OWN]
     assert isinstance(reason, Unpredicted) and reason.reason.startswith(
         "the baseline: mm-id was not measured under cow"
     )
@@ -172,8 +172,8 @@ def test_a_result_keeps_the_prediction_with_processor_and_version(processor: Pro
     replace(result, predicted=stored).save(tmp_path / "r.json")
     back = Result.load(tmp_path / "r.json").predicted
     assert back == stored and back is not None
-    assert (back.processor, back.described, back.version, back.kernel) == ("one", "One", 3, "7.3.4-test")
-    assert [(one.basis, one.policy, one.reason) for one in back.changes] == [("modelled", OWN, ""), ("kernel", OWN, "")]
+    assert (back.processor, back.described, back.version) == ("one", "One", 3)
+    assert [(one.kernel, one.policy, one.reason) for one in back.changes] == [("", OWN, ""), ("7.3.4-test", OWN, "")]
     assert all(one.ratio_low and one.ratio and one.ratio_low < one.ratio for one in back.changes)
 
 

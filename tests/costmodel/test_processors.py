@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_an_unknown_processor_is_refused_with_the_list() -> None:
 
 def test_this_machines_processor_is_found_by_family_and_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host, "PROC", tmp_path)
-    monkeypatch.setattr(room.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     with pytest.raises(UsageError, match="no constants are known for this machine's processor"):
         processors().named("host")
     lines = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nmodel name\t: Some Xeon\n"

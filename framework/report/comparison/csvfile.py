@@ -58,7 +58,7 @@ def text(
 def _on_processor(row: Row, forecast: ProcessorForecast) -> list[str | int | float | None]:
     """The values of `ON_PROCESSOR`."""
     key = (row.workload, row.size_kib, row.policy)
-    spans = [spans.get(key) for spans in (forecast.modelled, forecast.kernels)]
+    spans = [spans.get(key) for spans in (forecast.modelled, forecast.whole)]
     figures = [(one.middle, one.low, one.high) if isinstance(one, Span) else (None, None, None) for one in spans]
     return [forecast.processor.name, forecast.version, *figures[0], *figures[1]]
 
