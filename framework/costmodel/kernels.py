@@ -1,9 +1,15 @@
-"""Counts of kernels, from what `foliolab kernel count --json` wrote, per page and by term."""
+"""Counts of kernels, from what `foliolab kernel count --json` wrote, per page and by term.
+
+FolioLab has counts of some kernels in `kernels.json`: such a file whose functions are added up. It is made by
+
+    python -m foliolab.framework.costmodel.kernels FILE… > kernels.json
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +27,9 @@ SHIPPED: Final = Path(__file__).with_name("kernels.json")
 LINE: Final = 64
 FAULTING: Final = frozenset({"cow-byte", "reuse-byte", "child-reuse-byte", "cow", "reuse"})
 """Benchmarks that write to each page once, which takes one page fault a page."""
+
+
+METRICS: Final = ("instructions", "locked", "string_stored")
 
 
 class _Executed(msgspec.Struct, frozen=True):
@@ -74,13 +83,7 @@ def load(path: str | os.PathLike[str]) -> list[CountedKernel]:
     Raises:
         ResultFileError: the file cannot be read, is of another kind, or none of its kernels is modelled.
     """
-    data, where = intake.read(path, "file of counts", MADE_BY), os.fspath(path)
-    try:
-        found = msgspec.json.decode(data, type=_File)
-    except (ValueError, RecursionError) as error:
-        raise ResultFileError(f"{where} has no counts of kernels: {error}", MADE_BY) from error
-    if found.kind != KIND:
-        raise ResultFileError(f"{where} is of kind {intake.excerpt(found.kind)}, not {KIND}", MADE_BY)
+    found = _read(path)
     kernels = [
         CountedKernel(one.name, one.release, one.policy, dict(_cells(one.name, found.cells)))
         for one in found.kernels
@@ -88,9 +91,41 @@ def load(path: str | os.PathLike[str]) -> list[CountedKernel]:
     ]
     if not kernels:
         raise ResultFileError(
-            f"no policy models a kernel of {where}", "count a kernel that `foliolab kernel list` matches"
+            f"no policy models a kernel of {os.fspath(path)}", "count a kernel that `foliolab kernel list` matches"
         )
     return kernels
+
+
+def _read(path: str | os.PathLike[str]) -> _File:
+    data, where = intake.read(path, "file of counts", MADE_BY), os.fspath(path)
+    try:
+        found = msgspec.json.decode(data, type=_File)
+    except (ValueError, RecursionError) as error:
+        raise ResultFileError(f"{where} has no counts of kernels: {error}", MADE_BY) from error
+    if found.kind != KIND:
+        raise ResultFileError(f"{where} is of kind {intake.excerpt(found.kind)}, not {KIND}", MADE_BY)
+    return found
+
+
+def summed(paths: Iterable[str | os.PathLike[str]]) -> bytes:
+    """One file of the counts of several, without the names of functions.
+
+    Raises:
+        ResultFileError: a file cannot be read.
+    """
+    files = [_read(path) for path in paths]
+    cells = [
+        msgspec.structs.replace(cell, functions={"": _total(cell.functions)}, bare={"": _total(cell.bare)})
+        for file in files
+        for cell in file.cells
+        if cell.status == "measured"
+    ]
+    whole = _File(kind=KIND, kernels=[kernel for file in files for kernel in file.kernels], cells=cells)
+    return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
+
+
+def _total(functions: Mapping[str, _Executed]) -> _Executed:
+    return _Executed(*(sum(getattr(one, name) for one in functions.values()) for name in METRICS))
 
 
 def _cells(kernel: str, cells: list[_Cell]) -> list[tuple[tuple[str, int], Counts]]:
@@ -103,14 +138,15 @@ def _cells(kernel: str, cells: list[_Cell]) -> list[tuple[tuple[str, int], Count
 
 def _per_page(cell: _Cell) -> Counts:
     """The counts of the pages: those of the call, less those of the same call without pages."""
-    totals = {
-        name: sum(getattr(one, name) for one in cell.functions.values())
-        - sum(getattr(one, name) for one in cell.bare.values())
-        for name in ("instructions", "locked", "string_stored")
-    }
+    counted, bare = _total(cell.functions), _total(cell.bare)
+    totals = {name: getattr(counted, name) - getattr(bare, name) for name in METRICS}
     return {
         "instruction": totals["instructions"] / cell.pages,
         "locked": totals["locked"] / cell.pages,
         "copied": totals["string_stored"] / LINE / cell.pages,
         "fault": 1.0 if cell.workload in FAULTING else 0.0,
     }
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(summed(sys.argv[1:]))

@@ -14,7 +14,7 @@ from foliolab.framework.run.bench import Bench
 from foliolab.framework.run.cases import Case
 
 LEAST: Final = 8
-"""Pages of the smaller of two runs, and between them."""
+"""Pages of the smaller of two runs."""
 METRICS: Final = ("instructions", "locked", "copied_pages")
 
 
@@ -30,18 +30,24 @@ def applies(case: Case) -> bool:
     return case.workload.threads == 1 and not case.workload.program
 
 
-def count_executed(case: Case, scheme: Scheme) -> dict[str, float]:
+def count_executed(case: Case, scheme: Scheme, begins: Callable[[], None] = lambda: None) -> dict[str, float]:
     """The instructions, the locked ones and the copied pages of the timed part, per page.
 
-    Two runs of which one has a folio more, or some, are subtracted, so that calling the operation counts for nothing.
+    Two runs of which one has twice the pages are subtracted, so that calling the operation counts for nothing.
+
+    Args:
+        begins: called before each run, which may take long.
 
     Raises:
         NotCounted: this machine cannot count.
         PluginError: the policy or the workload failed.
     """
-    few = max(2 << case.setting.order, LEAST)
-    many = few + max(1 << case.setting.order, LEAST)
-    one, two = (_run(case, scheme, replace(case.setting, nr_pages=pages)) for pages in (few, many))
+    few = max(1 << case.setting.order, LEAST)
+    runs = []
+    for nr_pages in (few, 2 * few):
+        begins()
+        runs.append(_run(case, scheme, replace(case.setting, nr_pages=nr_pages)))
+    one, two = runs
     pages = two.pages - one.pages
     more = two.executed - one.executed
     return {

@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -185,8 +186,9 @@ class Worker:
                 self.pipe.send(Step(key, native=True))
                 if key in self.skipped:
                     continue
+                again = partial(self.pipe.send, Step(key, native=True, extra=True))
                 try:
-                    self.pipe.send(Counted(key, count_executed(case, self.schemes[name])))
+                    self.pipe.send(Counted(key, count_executed(case, self.schemes[name], again)))
                 except Exception as fault:
                     self._fail(name, key, fault)
 
