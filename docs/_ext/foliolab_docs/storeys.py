@@ -30,6 +30,7 @@ STOREYS: Final[dict[str, dict[str, dict[str, str]]]] = {
         "What does it cost?": {
             "run": "measured and counted runs, in a process of their own",
             "calibration": "the rest of the kernel, and predictions with it",
+            "costmodel": "predictions on named processors, from counts and published constants",
         },
         "What does /proc show?": {"consequences": "decisions and figures that follow from an answer"},
         "Does Linux agree?": {"kernel": "scenarios, benchmarks and recordings on the running kernel"},
