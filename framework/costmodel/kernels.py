@@ -108,20 +108,22 @@ def _read(path: str | os.PathLike[str]) -> _File:
 
 
 def summed(paths: Iterable[str | os.PathLike[str]]) -> bytes:
-    """One file of the counts of several, without the names of functions.
+    """One file of the counts of several, without the names of functions; of a cell that is in two, the last one's.
 
     Raises:
         ResultFileError: a file cannot be read.
     """
-    files = [_read(path) for path in paths]
-    cells = [
-        msgspec.structs.replace(cell, functions={"": _total(cell.functions)}, bare={"": _total(cell.bare)})
-        for file in files
-        for cell in file.cells
-        if cell.status == "measured"
-    ]
-    whole = _File(kind=KIND, kernels=[kernel for file in files for kernel in file.kernels], cells=cells)
-    return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
+    kernels: dict[str, _Kernel] = {}
+    cells: dict[tuple[str, str, int], _Cell] = {}
+    for file in map(_read, paths):
+        kernels |= {kernel.name: kernel for kernel in file.kernels}
+        for cell in file.cells:
+            if cell.status == "measured":
+                whole = {"": _total(cell.functions)}, {"": _total(cell.bare)}
+                key = cell.kernel, cell.workload, cell.size_kib
+                cells[key] = msgspec.structs.replace(cell, functions=whole[0], bare=whole[1])
+    found = _File(kind=KIND, kernels=list(kernels.values()), cells=list(cells.values()))
+    return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
 
 
 def _total(functions: Mapping[str, _Executed]) -> _Executed:
