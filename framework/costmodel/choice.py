@@ -9,7 +9,7 @@ from pathlib import Path
 from foliolab.framework.costmodel import kernels
 from foliolab.framework.costmodel.kernels import CountedKernel
 from foliolab.framework.costmodel.prediction import ProcessorForecast, predict
-from foliolab.framework.costmodel.processors import Processor, processors
+from foliolab.framework.costmodel.processors import Processor, of_host, processors
 from foliolab.framework.errors import UsageError
 from foliolab.framework.results.comparison import Row
 from foliolab.framework.results.result import Result
@@ -25,8 +25,9 @@ class Chosen:
     kernels: Sequence[CountedKernel]
 
     def predict(self, result: Result, rows: Sequence[Row], reuses: Callable[[str], bool]) -> ProcessorForecast:
-        """Predict a comparison; see `prediction.predict`."""
-        return predict(result, rows, self.processor, self.version, self.kernels, reuses)
+        """Predict a comparison that was measured on this machine; see `prediction.predict`."""
+        here = self.processor.cpu == of_host()
+        return predict(result, rows, self.processor, self.version, self.kernels, reuses, here)
 
 
 def choose(cpu: str, counts: Path | None) -> Chosen | None:

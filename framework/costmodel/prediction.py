@@ -152,6 +152,7 @@ def predict(
     version: int,
     kernels: Sequence[CountedKernel],
     reuses: Callable[[str], bool],
+    here: bool,
 ) -> ProcessorForecast:
     """Predict every change of a comparison.
 
@@ -161,6 +162,7 @@ def predict(
         version: of the constants.
         kernels: counted kernels. Those whose policy reuses come first: they have the rest of reuses and of copies.
         reuses: whether a policy, by its name in the result, may write to a large folio in place.
+        here: whether the result was measured on this kind of processor, so that it can refute predictions.
     """
     cells = {cell.key: _modelled(cell.counted) for cell in result.cells}
     kernels = sorted(kernels, key=lambda one: not reuses(one.policy))
@@ -183,7 +185,7 @@ def predict(
             if isinstance(change, Span):
                 break
         if row.size_kib > SMALL_KIB:
-            measured += _measured(row, modelled[key])
+            measured += _measured(row, modelled[key]) if here else []
             published += _published(row, whole.get(key))
     return ProcessorForecast(processor, version, kernels, modelled, whole, origin, measured, published)
 
