@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+pytest.importorskip("numba", reason="numba is missing: there is no native code")
+
 from foliolab.framework.costmodel import choice, kernels
 from foliolab.framework.costmodel.formula import Span
 from foliolab.framework.engine.engine import native_missing

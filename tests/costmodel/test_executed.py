@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("numba", reason="numba is missing: there is no native code")
+
 from foliolab.framework.contract.workload import Setting
 from foliolab.framework.engine.engine import native_missing
 from foliolab.framework.machine import stepping
