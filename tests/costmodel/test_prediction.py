@@ -108,7 +108,7 @@ def test_modelled_counts_times_constants(processor: Processor) -> None:
     assert isinstance(span, Span)
     assert span.middle == pytest.approx((30 * 0.3 + 20 + 20) / (40 * 0.3 + 40 + 20))
     corners = [(30 * i + 20 + line) / (40 * i + 40 + line) for i in (0.2, 0.4) for line in (10, 30)]
-    assert (span.low, span.high) == (pytest.approx(min(corners)), pytest.approx(max(corners)))
+    assert span.low == pytest.approx(min(corners)) and span.high == pytest.approx(max(corners))
     assert predict(result, compare(result), processor, 3, [], bool, here=False).measured == []
     (check,) = found.measured
     assert check.found == 0 and not check.inside and check.error == pytest.approx((span.middle - 1) * 100)
