@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
@@ -103,8 +103,18 @@ def _jumps(block: Sequence[Statement], label: str) -> bool:
     return False
 
 
-def without_jumps(block: Block, label: str) -> Block:
+MOST_TWICE: Final = 12
+"""Statements that may be written on both sides of a condition."""
+
+
+def without_jumps(block: Block, label: str, fresh: Callable[[str], str]) -> Block:
     """Statements without the jumps to their end: what a jump skips goes to the sides that do not jump.
+
+    Where it is long and both sides may go on to it, it stays behind them, under a variable that says whether one of
+    them has jumped: so the text grows with its length, and not by twice for each condition.
+
+    Args:
+        fresh: makes a new variable's name.
 
     Raises:
         CSourceError: a jump leaves a loop.
@@ -116,10 +126,44 @@ def without_jumps(block: Block, label: str) -> Block:
             raise refused(one.place, f"a jump to {label} out of the loop", "leave the loop by break")
         if isinstance(one, If) and (_jumps(one.then, label) or _jumps(one.other, label)):
             rest = block[i + 1 :]
+            if falls(one.then) and falls(one.other) and _length(rest) > MOST_TWICE:
+                return (*block[:i], *_under_a_variable(one, rest, label, fresh))
             sides = ((*side, *(rest if falls(side) else ())) for side in (one.then, one.other))
-            then, other = (without_jumps(side, label) for side in sides)
+            then, other = (without_jumps(side, label, fresh) for side in sides)
             return (*block[:i], replace(one, then=then, other=other))
     return block
+
+
+def _under_a_variable(one: If, rest: Block, label: str, fresh: Callable[[str], str]) -> Block:
+    jumped = fresh("jumped")
+    then, other = (without_jumps(_noted(side, label, jumped), label, fresh) for side in (one.then, one.other))
+    after = If(f"not {jumped}", without_jumps(rest, label, fresh), (), one.place)
+    return (Do(f"{jumped} = False", one.place), replace(one, then=then, other=other), after)
+
+
+def _noted(block: Block, label: str, jumped: str) -> Block:
+    """Statements that set a variable before each jump to a label."""
+    made: list[Statement] = []
+    for one in block:
+        if isinstance(one, Jump) and one.label == label:
+            made.append(Do(f"{jumped} = True", one.place))
+        if isinstance(one, If):
+            then, other = (_noted(side, label, jumped) for side in (one.then, one.other))
+            made.append(replace(one, then=then, other=other))
+        else:
+            made.append(one)
+    return tuple(made)
+
+
+def _length(block: Block) -> int:
+    """How many statements there are, with those inside of others."""
+    inner = 0
+    for one in block:
+        if isinstance(one, If):
+            inner += _length(one.then) + _length(one.other)
+        elif isinstance(one, For | While):
+            inner += _length(one.body)
+    return len(block) + inner
 
 
 def loop_body(block: Block) -> Block:

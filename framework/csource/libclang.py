@@ -94,7 +94,10 @@ def parsed(main: str, files: Mapping[str, str]) -> Cursor:
         if not name.isprintable() or '"' in name:
             raise CSourceError(f"the name {name!r} is none that C text can include", "rename the file or its folder")
     given = [(MAIN, main), *files.items()]
-    unit = cindex.Index.create().parse(MAIN, args=[*ARGUMENTS, "-Werror=implicit"], unsaved_files=given)
+    try:
+        unit = cindex.Index.create().parse(MAIN, args=[*ARGUMENTS, "-Werror=implicit"], unsaved_files=given)
+    except cindex.TranslationUnitLoadError as fault:
+        raise CSourceError("clang crashed at the C text, or had not enough memory for it", "shorten it") from fault
     for one in unit.get_includes():
         if (name := str(one.include.name)) not in files:
             raise CSourceError(f"{Place.of(one.location)}: includes {name}", "write what it needs in the file itself")

@@ -58,7 +58,7 @@ class Statements(Expressions):
             if cursor.kind == kinds.LABEL_STMT:
                 before = self.block(cursors[:i])
                 after = self.block([*children(cursor), *cursors[i + 1 :]])
-                return (*without_jumps(before, cursor.spelling), *after)
+                return (*without_jumps(before, cursor.spelling, self.unit.fresh), *after)
         made: list[Statement] = []
         for cursor in cursors:
             made += self.statement(cursor)
@@ -159,7 +159,7 @@ class Statements(Expressions):
                     start = len(flat)
             flat.append(inside)
         first = start if start is not None else default
-        return without_jumps(self.block(flat[first:]), BREAK) if first is not None else ()
+        return without_jumps(self.block(flat[first:]), BREAK, self.unit.fresh) if first is not None else ()
 
     def _do_RETURN_STMT(self, inner: list[Cursor], place: Place) -> Block:
         if self.answers:
@@ -185,7 +185,7 @@ class Statements(Expressions):
         body, test = inner
         steps, asked = _comma(test)
         if evaluated(asked) == 0 and not steps:
-            return without_jumps(self.statement(body), BREAK)
+            return without_jumps(self.statement(body), BREAK, self.unit.fresh)
         if counted := self._over_pages(steps, asked):
             name, pointers = counted
             return self._for_pages(name, pointers, body, place)

@@ -1,4 +1,4 @@
-"""Time limits inside a process: an exception ends Python code that takes too long."""
+"""Limits inside a process: an exception ends Python code that takes too long; memory may be limited, too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -33,6 +34,20 @@ def limited(seconds: float) -> Iterator[None]:
     # The timer repeats, since the block may swallow the first TooSlow.
     with _timer(seconds, 1.0, stop):
         yield
+
+
+def limit_memory(above: int) -> None:
+    """Let this process have at most `above` bytes of address space more than now, where the kernel can do that."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError):
+        return
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = pages * resource.getpagesize() + above
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 class Patience:

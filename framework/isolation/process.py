@@ -54,6 +54,7 @@ from weakref import WeakSet
 from foliolab.framework.errors import FolioLabError, PluginError
 from foliolab.framework.isolation import safepath
 from foliolab.framework.isolation.lifetime import end_with
+from foliolab.framework.isolation.limits import limit_memory
 from foliolab.framework.isolation.memory import oom_kills
 from foliolab.framework.isolation.signals import STOPS
 
@@ -231,6 +232,7 @@ def call_in_child(
     what: str = "native code",
     crash_hint: str = "look for an access outside of the folio; `foliolab verify` finds it interpreted",
     late_hint: str = "look for an endless loop",
+    memory: int = 0,
 ) -> str:
     """Call a function in a forked process; in this process if it cannot fork, or may not, as a daemon.
 
@@ -239,6 +241,7 @@ def call_in_child(
         seconds: that it may take.
         what: the function is in messages.
         crash_hint, late_hint: what to do where it crashed, or did not end in time.
+        memory: bytes that it may have above those of this process; 0 for any.
 
     Raises:
         PluginError: the process crashed, or did not end in time.
@@ -246,7 +249,7 @@ def call_in_child(
     """
     if not can_fork() or multiprocessing.current_process().daemon:
         return question()
-    with Child(_ask, question, method="fork") as child:
+    with Child(_ask, question, memory, method="fork") as child:
         last = child.receive(seconds)
     if isinstance(last, Answer):
         return str(last.value)
@@ -259,7 +262,9 @@ def call_in_child(
     raise PluginError(f"{what} did not end within {seconds:g} s", late_hint)
 
 
-def _ask(pipe: Connection, question: Callable[[], str]) -> str:
+def _ask(pipe: Connection, question: Callable[[], str], memory: int) -> str:
+    if memory:
+        limit_memory(memory)
     return question()
 
 

@@ -126,6 +126,18 @@ TYPES: dict[str, Any] = {
     "int": ctypes.c_int, "unsigned int": ctypes.c_uint, "long": ctypes.c_long, "unsigned long": ctypes.c_ulong,
     "short": ctypes.c_short, "unsigned char": ctypes.c_ubyte, "bool": ctypes.c_bool,
 }  # fmt: skip
+RUNGS = 16
+RUNG = "\tif (a >> {n} & 1) {{\n\t\tif (b >> {n} & 1)\n\t\t\tgoto out;\n\t\tr += {n};\n\t}}\n"
+TEXT += f"""
+int ladder(int a, int b)
+{{
+	int r = 1;
+
+{"".join(RUNG.format(n=n) for n in range(RUNGS))}	r = ~r;
+out:
+	return r + (a == 7);
+}}
+"""
 SIGNATURE = re.compile(
     r"^(int|unsigned int|long|unsigned long|short|unsigned char|bool) (\w+)\(([\w ]+) a, ([\w ]+) b\)", re.M
 )
@@ -173,6 +185,12 @@ def operands(kind: str) -> st.SearchStrategy[int]:
     bits = 8 * ctypes.sizeof(TYPES[kind])
     low, high = (0, (1 << bits) - 1) if kind.startswith("unsigned") else (-(1 << bits - 2), (1 << bits - 2) - 1)
     return st.sampled_from([low, high, 0, 1, 7, high >> 1, (high >> 1) + 1, 100, 3]) | st.integers(low, high)
+
+
+def test_the_text_of_jumps_grows_with_their_number() -> None:
+    unit = unit_of(TEXT)
+    unit.translated("ladder")
+    assert len(unit.instances[0].lines) < 8 * RUNGS
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
