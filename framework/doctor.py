@@ -169,10 +169,10 @@ def _cache() -> Finding:
 
 
 def _compiler() -> Finding:
-    from foliolab.framework.kernel.agent.build import compiler
+    from foliolab.framework.csource.ccompiler import compiler
 
     path = compiler()
-    detail = path or "none; scenarios on a real kernel and FolioLab's benchmarks against C need one"
+    detail = path or "none; scenarios on a real kernel, compiled C text and FolioLab's benchmarks against C need one"
     return _probed("C compiler", bool(path), detail, "Install it: apt-get install gcc libc6-dev.")
 
 

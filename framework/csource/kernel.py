@@ -14,7 +14,7 @@ from foliolab.framework.csource.integer import struct_of
 from foliolab.framework.csource.libclang import Cursor
 from foliolab.framework.csource.place import Place
 from foliolab.framework.csource.policytext import STRIDE, Declared, text_of
-from foliolab.framework.csource.slicing import extract
+from foliolab.framework.csource.slicing import declared_in, extract
 from foliolab.framework.csource.unit import Instance, Unit
 from foliolab.framework.csource.vocabulary import Vocabulary
 from foliolab.framework.errors import CSourceError
@@ -149,7 +149,7 @@ def translated(
     Raises:
         CSourceError: the tree lacks a function, or one has no translation.
     """
-    unit = _unit(files, names, config)
+    unit = unit_of(files, names, config)
     hooks = dict(_hooks(unit, config))
     missing = [
         name for name in ("new_anon", "add_ptes", "dup_ptes", "remove_ptes", "maybe_mapped_shared") if name not in hooks
@@ -172,13 +172,19 @@ def translated(
     return _told(unit, config) + text_of(unit, kept, hooks, initial)
 
 
-def _unit(files: Mapping[str, str], names: Mapping[str, str], config: Configuration) -> Unit:
+def unit_of(files: Mapping[str, str], names: Mapping[str, str], config: Configuration) -> Unit:
+    """The functions of a tree, with all that they use. Arguments and errors as `translated`."""
     stubs = {f"/{name}": (INCLUDE / name).read_text() for name in (*BEFORE, AFTER)}
     wanted = {name for hook in HOOKS.values() for name in (*hook.functions, hook.anon) if name}
     wanted |= {AVERAGE, PREPARE, "folio", "page", "mm_id_t", "rmap_level", "pgtable_level", "RMAP_NONE"}
     if not config.mm_id:
         wanted -= set(HOOKS["can_reuse"].functions)
-    taken = extract({names[one]: text for one, text in files.items()}, wanted, _known("".join(stubs.values())))
+    known = declared_in("".join(stubs.values())) | {"address_space", "mem_cgroup"}
+    taken = extract(
+        {names[one]: text for one, text in files.items()},
+        wanted,
+        known,
+    )
     main = [f"#define {option} 1" for option in config.options]
     main += [f'#include "{name}"' for name in BEFORE]
     for one in files:
@@ -188,21 +194,19 @@ def _unit(files: Mapping[str, str], names: Mapping[str, str], config: Configurat
     return Unit(cursor, taken.texts, Vocabulary(FACTS, IGNORED, ANSWERS), drops_checks=True)
 
 
-def _known(text: str) -> frozenset[str]:
-    """The names that the stub headers define."""
-    names = {*re.findall(r"#define (\w+)", text), *re.findall(r"(\w+)\(", text), *re.findall(r"}\s*(\w+);", text)}
-    return frozenset(names | set(re.findall(r"struct (\w+) {", text)) | {"address_space", "mem_cgroup"})
-
-
 # -- hooks -----------------------------------------------------------------------------------------
 def _hooks(unit: Unit, config: Configuration) -> Iterator[tuple[str, str]]:
     """Each hook that the tree has, and the policy's function for it."""
     for name, hook in HOOKS.items():
-        functions = (AVERAGE,) if name == "page_mapcount" and not config.page_mapcount else hook.functions
-        function = next((one for one in functions if one in unit.functions), "")
-        if function:
+        if function := function_of(unit, name, hook, config):
             unit.instances.append(_hook(unit, name, hook, function))
             yield name, name
+
+
+def function_of(unit: Unit, name: str, hook: KernelHook, config: Configuration) -> str:
+    """The tree's function for a hook; empty if it has none."""
+    functions = (AVERAGE,) if name == "page_mapcount" and not config.page_mapcount else hook.functions
+    return next((one for one in functions if one in unit.functions), "")
 
 
 def _hook(unit: Unit, name: str, hook: KernelHook, function: str) -> Instance:
@@ -236,13 +240,19 @@ def _call(unit: Unit, hook: KernelHook, function: str) -> str:
 
 
 def _argument(unit: Unit, hook: KernelHook, parameter: Cursor) -> str:
+    given = given_of(hook, parameter)
+    if given == "head":
+        return unit.called("as_page", "folio")
+    return "mm" if given == "vma" else given
+
+
+def given_of(hook: KernelHook, parameter: Cursor) -> str:
+    """What a kernel function gets of what the hook gets: its name, "head" for the folio's first page, or a number."""
     of = struct_of(parameter.type)
-    if of == "folio":
-        return "folio"
-    if of == "page":
-        return "page" if "page" in hook.parameters else unit.called("as_page", "folio")
+    if of in ("folio", "page"):
+        return of if of in hook.parameters else "head"
     if of in ("vm_area_struct", "mm_struct"):
-        return "mm"
+        return "vma" if of == "vm_area_struct" else "mm"
     if "nr" in parameter.spelling:
         return "nr" if "nr" in hook.parameters else str(PMD_PAGES)
     return "0"  # an address, or the order of a folio whose statistic is not modelled

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from foliolab.framework import intake
 from foliolab.framework.csource import libclang
+from foliolab.framework.csource.compilertext import (
+    MM_BEFORE,
+    allowed,
+    engine_constants,
+    entry,
+    headers,
+    included,
+    mm_struct_in_place,
+    size_of_a_page,
+)
 from foliolab.framework.csource.controlflow import Line
 from foliolab.framework.csource.integer import integer_of, is_out_parameter, struct_of
 from foliolab.framework.csource.libclang import Cursor
@@ -72,20 +83,38 @@ def translated(path: Path) -> str:
     Raises:
         CSourceError: the file cannot be read, or has something without translation; names file and line.
     """
-    text = read(path)
-    name = os.path.abspath(path)
+    unit, text = _unit(path)
     declared = _declared(text, path)
-    plain = _INCLUDE.sub(r"\1", text)
-    stub = STUB.read_text()
-    main = f'#include "{STUB.name}"\n{_missing_structs(plain)}#include "{name}"\n'
-    cursor = libclang.parsed(main, {f"/{STUB.name}": stub, name: plain})
-    unit = Unit(cursor, {name: plain}, Vocabulary())
     hooks = {hook: unit.translated(hook, hook=hook) for hook in _hooks(unit, path)}
     initial = _initial([line for one in unit.instances if one.name == hooks.get("prepare") for line in one.lines], unit)
     if hooks.get("prepare") and _only_initial(unit, hooks["prepare"]):
         unit.instances = [one for one in unit.instances if one.name != hooks["prepare"]]
         del hooks["prepare"]
     return text_of(unit, declared, hooks, initial)
+
+
+def compiler_text(path: Path) -> str:
+    """The file as the system's compiler gets it (see `compilertext`). Raises as `translated`."""
+    unit, _ = _unit(path)
+    ((name, plain),) = unit.texts.items()
+    hooks = _hooks(unit, path)
+    kept = allowed(name, mm_struct_in_place(unit.without_functions(name, unit.reached(hooks))))
+    parts = [
+        engine_constants(), headers(STUB.name), _missing_structs(plain, MM_BEFORE), included(name, kept),
+        size_of_a_page(), *_entries({hook: unit.functions[hook] for hook in hooks}),
+    ]  # fmt: skip
+    return "".join(parts)
+
+
+def _unit(path: Path) -> tuple[Unit, str]:
+    """The translation unit of a C file, and the file's text."""
+    text = read(path)
+    name = os.path.abspath(path)
+    plain = _INCLUDE.sub(r"\1", text)
+    stub = STUB.read_text()
+    main = f'#include "{STUB.name}"\n{_missing_structs(plain)}#include "{name}"\n'
+    cursor = libclang.parsed(main, {f"/{STUB.name}": stub, name: plain})
+    return Unit(cursor, {name: plain}, Vocabulary()), text
 
 
 def read(path: Path) -> str:
@@ -123,11 +152,11 @@ def _declared(text: str, path: Path) -> Declared:
     )
 
 
-def _missing_structs(text: str) -> str:
+def _missing_structs(text: str, before_the_id: str = "") -> str:
     """Definitions of the structs that the file does not define."""
     known = {
         "page": "struct page { unsigned long __engine[8]; };",
-        "mm_struct": "struct mm_struct { unsigned int mm_id; };",
+        "mm_struct": f"struct mm_struct {{ {before_the_id} unsigned int mm_id; }};",
     }
     return "".join(f"{made}\n" for name, made in known.items() if not re.search(rf"\bstruct\s+{name}\s*{{", text))
 
@@ -188,3 +217,32 @@ def _only_initial(unit: Unit, name: str) -> bool:
     """Whether `prepare` only stores constants: that is what the engine does without it, by `init`."""
     lines = next(one.lines for one in unit.instances if one.name == name)
     return all(_INITIAL.fullmatch(text) for _, text, _ in lines[1:])
+
+
+# -- entries for the system's compiler ---------------------------------------------------------------
+_ARGUMENTS: Final = {"folio": "folio", "page": "page", "int": "nr", "mm_struct": "mm"}
+_PACKED: Final = {"add_pmd": "answer, out0, 0", "remove_ptes": "answer, 0, out0", "remove_pmd": "answer, out0, out1"}
+
+
+def _entries(hooks: Mapping[str, Cursor]) -> Iterator[str]:
+    """The entries that call the file's functions. `prepare` is not among them: its entry sets the declared fields."""
+    for hook, function in hooks.items():
+        outs = [one.type.get_pointee().spelling for one in function.get_arguments() if is_out_parameter(one.type)]
+        given = [*(_ARGUMENTS[one] for one in SIGNATURES[hook].parameters), *(f"&out{at}" for at in range(len(outs)))]
+        call = f"{hook}({', '.join(given)});"
+        if hook in _PACKED:
+            declared = [f"{kind} out{at} = 0;" for at, kind in enumerate(outs)]
+            yield entry(hook, [*declared, f"long answer = {call}", f"return FL_PACKED({_PACKED[hook]});"])
+        elif hook == "dup_ptes":
+            page = ["dup_page(nth_page(page, i));"] if "dup_page" in hooks else []
+            yield entry("dup_file_ptes", [*_each_page(page), call, "return 0;"])
+            yield entry(
+                "dup_anon_ptes",
+                [*_each_page(["FL_CLEAR_ANON_EXCLUSIVE(nth_page(page, i));", *page]), call, "return 0;"],
+            )
+        elif hook not in ("prepare", "dup_page"):
+            yield entry(hook, [f"return {call}"] if SIGNATURES[hook].returns else [call, "return 0;"])
+
+
+def _each_page(statements: list[str]) -> list[str]:
+    return ["for (long i = 0; i < nr; i++) {", *statements, "}"] if statements else []

@@ -14,6 +14,11 @@ _STRUCT: Final = re.compile(r"\s*(?:struct|union|enum)\s+(\w+)[^;(]*$")
 _HIDDEN: Final = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
 
+def without_comments(text: str) -> str:
+    """A text in which comments, strings and characters are blank; lines keep their numbers."""
+    return _HIDDEN.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+
+
 @dataclass(frozen=True)
 class Definition:
     """A top-level definition.
@@ -51,7 +56,7 @@ class SourceFile:
 
     def __post_init__(self) -> None:
         self.lines = self.text.split("\n")
-        clean = _HIDDEN.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), self.text).split("\n")
+        clean = without_comments(self.text).split("\n")
         at, begin, depth = 0, -1, 0
         while at < len(clean):
             if found := _DIRECTIVE.match(clean[at]):
@@ -110,6 +115,12 @@ class Extract:
 
     texts: Mapping[str, str]
     missing: frozenset[str]
+
+
+def declared_in(text: str) -> frozenset[str]:
+    """The names that a header declares or defines."""
+    names = {*re.findall(r"#define (\w+)", text), *re.findall(r"(\w+)\(", text), *re.findall(r"}\s*(\w+);", text)}
+    return frozenset(names | set(re.findall(r"struct (\w+) {", text)))
 
 
 def extract(files: Mapping[str, str], wanted: Iterable[str], known: Set[str]) -> Extract:

@@ -9,8 +9,9 @@ import ast
 import re
 import sys
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
+from foliolab.framework.contract.policy import Policy
 from foliolab.framework.csource.place import Place
 from foliolab.framework.csource.policytext import MARK
 from foliolab.framework.machine import source
@@ -20,17 +21,23 @@ TEXT: Final = "__translation__"
 _MARK: Final = re.compile(rf"{re.escape(MARK)}(.+):(\d+)$")
 
 
-def module_of(name: str, text: str, file: str) -> ModuleType:
+SOURCE: Final = "__c_source__"
+"""The attribute of a module that names the C text which it was translated from."""
+
+
+def module_of(name: str, text: str, file: str, source: object) -> ModuleType:
     """The module of a translated text.
 
     Args:
         name: of the module, which is put into `sys.modules`.
         text: the translation.
         file: the C file that the module stands for.
+        source: the C text that was translated.
     """
     module = ModuleType(name)
     module.__file__ = file
     setattr(module, TEXT, text)
+    setattr(module, SOURCE, source)
     places = places_of(text)
     sys.modules[name] = module
     for node in ast.parse(text).body:
@@ -49,6 +56,18 @@ def translation_of(module: ModuleType | None) -> str:
 def places_of(text: str) -> list[Place]:
     """The C line that each line of a translation stands for; a place without a file where there is none."""
     return [_place(line) for line in text.splitlines()]
+
+
+def source_of(module: ModuleType) -> Any:
+    """The C text that a module was translated from, as `module_of` got it."""
+    return getattr(module, SOURCE)
+
+
+def translated_module(policy: Policy) -> ModuleType | None:
+    """The module of a policy that was written in C, and that has not been changed since; None for any other policy."""
+    module = sys.modules.get(getattr(policy.hooks.remove_ptes, "__module__", ""))
+    is_own = hasattr(module, SOURCE) and getattr(module, "POLICY", None) is policy
+    return module if is_own else None
 
 
 def _place(line: str) -> Place:

@@ -31,6 +31,17 @@ def text_of_tree(tree: Tree) -> str:
     return _kept(stamp_of_tree(tree), tree.translated)
 
 
+def compiler_text(source: Path | Tree) -> tuple[str, str]:
+    """A C text as the system's compiler gets it, and its translation; both made now or before.
+
+    Raises as `text_of_file`, or `text_of_tree`; also where the text has what is not compiled.
+    """
+    if isinstance(source, Tree):
+        return _kept(f"for the compiler\n{stamp_of_tree(source)}", source.compiler_text), text_of_tree(source)
+    stamp = f"for the compiler\n{source}\n{onefile.read(source)}"
+    return _kept(stamp, lambda: onefile.compiler_text(source)), text_of_file(source)
+
+
 def stamp_of_tree(tree: Tree) -> str:
     """A text that changes with the files of a tree that are read."""
     files = tree.files()
@@ -39,6 +50,8 @@ def stamp_of_tree(tree: Tree) -> str:
 
 SECONDS: Final = 60.0
 """Seconds that a translation may take; that of a kernel tree takes about one."""
+MEMORY: Final = 512 << 20
+"""Bytes that a translation may take, as the readers of files may; that of a kernel tree takes about a fifth of it."""
 _texts: Final[dict[str, str]] = {}
 """The translations that this process has seen; a process that it forks has them, too."""
 
@@ -74,17 +87,18 @@ def _apart(translate: Callable[[], str]) -> str:
             raise CSourceError("the C text is nested too deep", "divide its expressions and functions") from fault
 
     libclang.bindings()  # loaded once, for all children
-    return call_in_child(question, SECONDS, "the translation of C text", "divide what is nested deep", "shorten it")
+    what, divide = "the translation of C text", "divide what is nested deep"
+    return call_in_child(question, SECONDS, what, divide, "shorten it", MEMORY)
 
 
 def module_of_file(name: str, path: Path) -> ModuleType:
     """The module of a C file's policy, under a name in `sys.modules`. Raises as `text_of_file`."""
-    return module_of(name, text_of_file(path), str(path))
+    return module_of(name, text_of_file(path), str(path), path)
 
 
 def module_of_tree(name: str, tree: Tree) -> ModuleType:
     """The module of a tree's policy, under a name in `sys.modules`. Raises as `text_of_tree`."""
-    return module_of(name, text_of_tree(tree), str(Path(tree.path) / "mm" / "rmap.c"))
+    return module_of(name, text_of_tree(tree), str(Path(tree.path) / "mm" / "rmap.c"), tree)
 
 
 @remember

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from foliolab.framework import intake
-from foliolab.framework.csource import kernel
+from foliolab.framework.csource import kernel, kernelentries
 from foliolab.framework.csource.git import git, said
 from foliolab.framework.csource.kernel import Configuration
 from foliolab.framework.csource.name import TREE, policy_name
@@ -184,17 +184,23 @@ class Tree:
     def translated(self) -> str:
         """The text of the tree's policy. Raises as `files`, `configuration` and `kernel.translated`."""
         files = self.files()
-        names = (
-            self._kept(files)
-            if self.revision or "patch" in dict(self.options)
-            else {name: str(Path(self.path) / name) for name in files}
-        )
         return kernel.translated(
             files,
-            names,
+            self._names(files),
             self.configuration(files),
             (self.name, f"the C text of {Path(self.path).name}{f' at {self.revision}' if self.revision else ''}"),
         )
+
+    def compiler_text(self) -> str:
+        """The tree's functions as the system's compiler gets them. Raises as `translated`."""
+        files = self.files()
+        return kernelentries.compiler_text(files, self._names(files), self.configuration(files))
+
+    def _names(self, files: Mapping[str, str]) -> dict[str, str]:
+        """The name under which each file's lines can be shown."""
+        if self.revision or "patch" in dict(self.options):
+            return self._kept(files)
+        return {name: str(Path(self.path) / name) for name in files}
 
     def _kept(self, files: Mapping[str, str]) -> dict[str, str]:
         """Copies of files that lie in no folder, so that their lines can be shown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Final
@@ -210,6 +210,27 @@ class Unit:
             return name == function
         seen.add(name)
         return any(self._asks(one.spelling, function, seen) for one in calls(self.functions[name]))
+
+    def reached(self, names: Iterable[str]) -> frozenset[str]:
+        """The functions of the C text that these call, and these."""
+        found: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name in self.functions and name not in found:
+                found.add(name)
+                todo += [one.spelling for one in calls(self.functions[name])]
+        return frozenset(found)
+
+    def without_functions(self, file: str, kept: Set[str]) -> str:
+        """The text of a file in which all other functions that it defines are blank; lines keep their numbers."""
+        text = self.texts[file].encode()
+        for name, one in self.functions.items():
+            start, end = one.extent.start, one.extent.end
+            if name not in kept and start.file is not None and start.file.name == file:
+                blank = re.sub(rb"[^\n]", b" ", text[start.offset : end.offset])
+                text = text[: start.offset] + blank + text[end.offset :]
+        return text.decode()
 
     def answers_of(self, name: str) -> tuple[str, ...]:
         """The variables in which a function, or one that it calls, leaves what it tells the kernel's statistics."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from foliolab.framework.contract.policy import CAPABILITIES, Scheme
 from foliolab.framework.engine.answers import describe
-from foliolab.framework.errors import BeyondDeclared, FolioLabError, PluginError
+from foliolab.framework.errors import BeyondDeclared, CSourceError, FolioLabError, PluginError
 from foliolab.framework.isolation.process import call_in_child
 from foliolab.framework.plugins import validation
 from foliolab.framework.plugins.discovery import Unusable
@@ -25,6 +25,15 @@ PATIENCE: Final = 10.0
 NATIVE: Final = 120.0
 """Seconds that native code may take, with its compilation."""
 CLAIM: Final = "claim "
+WALKED: Final = 100_000
+"""Operations that compiled C and native code do beside each other."""
+EXPLORED: Final = 0.25
+"""The share of the attacks' time for which interleavings of compiled C are explored; LEAST to MOST seconds."""
+LEAST: Final = 2.0
+MOST: Final = NATIVE / 2
+COMPILED: Final = "compiled"
+"""The check of policies that were written in C."""
+OF_COMPILED: Final = "the compiled C text does, too, and none of its interleavings breaks a law"
 OF_EVERY: Final = ("declared", "documented", "parameters", "owed", "workloads", "native")
 """The checks that do not depend on claims."""
 
@@ -79,7 +88,14 @@ def checks_for(scheme: Scheme) -> list[Check]:
         *(Check(f"{CLAIM}{name}", CAPABILITIES[name], _claimed(name)) for name in sorted(scheme.capabilities)),
         Check("workloads", "each workload that is for it runs, and it writes only its own fields", _workloads),
         Check("native", "native code leaves the same bytes in memory as the interpreted text", _native),
+        *([Check(COMPILED, OF_COMPILED, _compiled)] if _is_c(scheme) else []),
     ]
+
+
+def _is_c(scheme: Scheme) -> bool:
+    from foliolab.framework.csource.textmodule import translated_module
+
+    return translated_module(scheme.policy) is not None
 
 
 def run_all(subject: Subject) -> Iterator[tuple[Check, Outcome]]:
@@ -190,14 +206,64 @@ def _native(subject: Subject) -> Outcome:
     if why := native_missing() or _does_not_end(subject):
         return Outcome("skipped", why)
     subject.say("compiling")
+    found = _in_child(lambda: difference(subject.scheme, subject.seed))
+    return Outcome("failed", found) if found else Outcome("passed", "the same bytes after each operation")
+
+
+def _compiled(subject: Subject) -> Outcome:
+    from foliolab.framework.csource import compiled
+    from foliolab.framework.engine.engine import native_missing
+    from foliolab.framework.testing.alike import difference, walked_difference
+
+    if why := compiled.missing() or native_missing() or _does_not_end(subject):
+        return Outcome("skipped", why)
+    subject.say("compiling the C text")
+    compiled.compiled(subject.scheme)  # an error of the compiler's is no crash of what it made
 
     def compare() -> str:
+        entries = compiled.CompiledEntries(subject.scheme)
+        found = difference(subject.scheme, subject.seed, connect=entries.connect, other="as compiled C")
+        return found or walked_difference(subject.scheme, entries.connect, WALKED, subject.seed)[0]
+
+    if found := _in_child(compare, "compiled C"):
+        return Outcome("failed", found)
+    same = f"the same bytes after each operation, and as native code over {WALKED:,} more"
+    subject.say("exploring the compiled C text")
+    broken, _, bound = _in_child(lambda: _explored(subject), "compiled C").partition("\n")
+    if broken:
+        return Outcome("failed", f"explored as compiled: {broken}")
+    return Outcome("passed", f"{same}; explored as compiled: {bound}")
+
+
+def _explored(subject: Subject) -> str:
+    """What the interleavings of the compiled C text break, in one line, and in a second one what was explored."""
+    from foliolab.framework.verify.attack import Budget
+    from foliolab.framework.verify.explored.compiled_attack import CompiledExplored
+    from foliolab.framework.verify.explored.compiled_text import compiled_text_of
+
+    try:
+        compiled_text_of(subject.scheme)
+    except CSourceError as fault:  # a compiler without -fsanitize=thread
+        return f"\nno, {fault.what}"
+    attack = CompiledExplored()
+    budget = Budget(min(max(subject.seconds * EXPLORED, LEAST), MOST), subject.memory, subject.seed)
+    findings = attack.run(subject.scheme, budget, lambda news: None)
+    return f"{'; '.join(attack.broken)}\n{findings[0].bound}"
+
+
+def _in_child(compare: Callable[[], str], what: str = "native code") -> str:
+    """What a comparison finds, in a process of its own: what it runs may crash.
+
+    Raises:
+        PluginError: it crashed, did not end, or the policy's text failed.
+    """
+
+    def guarded() -> str:
         try:
-            return difference(subject.scheme, subject.seed)
+            return compare()
         except FolioLabError:
             raise
         except Exception as fault:  # a policy's own code can raise anything
             raise PluginError(describe(fault)) from fault
 
-    found = call_in_child(compare, NATIVE)
-    return Outcome("failed", found) if found else Outcome("passed", "the same bytes after each operation")
+    return call_in_child(guarded, NATIVE, what)

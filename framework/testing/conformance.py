@@ -12,7 +12,7 @@ from foliolab.framework.contract.policy import CAPABILITIES, Policy, Scheme
 from foliolab.framework.engine.policytree import policy_digest
 from foliolab.framework.errors import UsageError
 from foliolab.framework.machine.source import written_signature
-from foliolab.framework.testing.checks import CLAIM, OF_EVERY, Check, Outcome, checks_for
+from foliolab.framework.testing.checks import CLAIM, COMPILED, OF_EVERY, Check, Outcome, checks_for
 from foliolab.framework.testing.subject import SECONDS, Subject, subject_of
 
 _SUBJECTS: dict[tuple[str, str, float], Subject] = {}
@@ -103,7 +103,7 @@ def _names(cls: type) -> list[str]:
     found = _policy_of(cls)
     if found is not None:
         return [check.name for check in checks_for(subject_of(found).scheme)]
-    return [*OF_EVERY, *(CLAIM + name for name in sorted(CAPABILITIES))]
+    return [*OF_EVERY, COMPILED, *(CLAIM + name for name in sorted(CAPABILITIES))]
 
 
 def _policy_of(cls: type) -> Policy | Scheme | str | None:

@@ -18,7 +18,7 @@ from foliolab.framework.csource import onefile, translation
 from foliolab.framework.engine import calls
 from foliolab.framework.engine.engine import Shape, native_missing, policy_library
 from foliolab.framework.engine.machine import Machine
-from foliolab.framework.errors import CSourceError, PluginError, UsageError
+from foliolab.framework.errors import CSourceError, FolioLabError, PluginError, UsageError
 from foliolab.framework.isolation.process import can_fork
 from foliolab.framework.plugins import starter
 from foliolab.framework.plugins.registry import load
@@ -302,6 +302,15 @@ def test_a_text_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(translation, "SECONDS", 0.5)
     with pytest.raises(PluginError, match=r"the translation of C text did not end within 0\.5 s"):
         scheme_of(tmp_path, f'#import "/dev/zero"\n{TEXT}')
+
+
+@pytest.mark.skipif(not can_fork(), reason="this platform cannot fork")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the kernel does not say what a process has")
+def test_a_text_that_takes_too_much_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translation, "MEMORY", 48 << 20)
+    tens = "".join(f"#define TENS_{n + 1} {f'TENS_{n}, ' * 10}\n" for n in range(6))
+    with pytest.raises(FolioLabError, match=r"not enough memory|translation of C text crashed"):
+        scheme_of(tmp_path, f"#define TENS_0 1\n{tens}static const char many[] = {{ TENS_6 }};\n{TEXT}")
 
 
 def test_a_long_chain_of_branches_is_translated(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from foliolab.framework.csource import ccompiler
 from foliolab.framework.errors import KernelError
 from foliolab.framework.kernel.agent import build
 from foliolab.framework.kernel.agent.channel import BYTES, END, ERROR, MOST, Channel, Gone
 from foliolab.framework.kernel.agent.local import LocalAgent
 from foliolab.framework.machine import cache
 
-needs_compiler = pytest.mark.skipif(not build.compiler(), reason="there is no C compiler")
+needs_compiler = pytest.mark.skipif(not ccompiler.compiler(), reason="there is no C compiler")
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
 def test_it_is_built_once(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = build.agent()
     assert program.startswith(b"\x7fELF") and cache.has(build._key())
-    monkeypatch.setattr(build, "COMPILERS", ("nobody",))
+    monkeypatch.setattr(ccompiler, "COMPILERS", ("nobody",))
     assert build.agent() == program
 
 
@@ -63,7 +64,7 @@ def test_another_text_is_another_program(own_cache: Path, monkeypatch: pytest.Mo
 
 
 def test_without_a_compiler_the_message_says_what_to_install(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "COMPILERS", ("nobody",))
+    monkeypatch.setattr(ccompiler, "COMPILERS", ("nobody",))
     with pytest.raises(KernelError, match=r"there is no C compiler") as caught:
         build.agent()
     assert "apt install gcc libc6-dev" in caught.value.hint

@@ -4,7 +4,10 @@
 #else
 #define FL_MM_ID unsigned int
 #endif
-struct mm_struct { FL_MM_ID mm_id; unsigned int flags; };
+#ifndef FL_MM_BEFORE
+#define FL_MM_BEFORE
+#endif
+struct mm_struct { FL_MM_BEFORE FL_MM_ID mm_id; unsigned int flags; };
 struct vm_area_struct {
 	struct mm_struct *vm_mm;
 	unsigned long vm_start, vm_end, vm_flags, vm_pgoff;

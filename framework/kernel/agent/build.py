@@ -5,19 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
+from foliolab.framework.csource.ccompiler import built
 from foliolab.framework.errors import KernelError
-from foliolab.framework.isolation.scratch import scratch
 from foliolab.framework.machine import cache
 
 SOURCES: Final = Path(__file__).parent
-COMPILERS: Final = ("cc", "gcc", "clang")
 FLAGS: Final = ("-std=gnu11", "-static", "-O2", "-Wall", "-Wextra")
-SECONDS: Final = 120.0
 INSTALL: Final = "install one with its static C library (Debian and Ubuntu: apt install gcc libc6-dev)"
 
 
@@ -35,11 +31,6 @@ def agent() -> bytes:
     return program
 
 
-def compiler() -> str:
-    """The path of the compiler; empty if there is none."""
-    return next((found for name in COMPILERS if (found := shutil.which(name))), "")
-
-
 def _texts() -> list[Path]:
     return sorted(path for path in SOURCES.iterdir() if path.suffix in (".c", ".h"))
 
@@ -53,18 +44,5 @@ def _key() -> str:
 
 
 def _compiled() -> bytes:
-    command = compiler()
-    if not command:
-        raise KernelError("there is no C compiler to build the agent that plays scenarios", INSTALL)
-    with scratch() as folder:
-        out = folder / "agent"
-        words = [command, *FLAGS, "-o", os.fspath(out), *(os.fspath(path) for path in _texts() if path.suffix == ".c")]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as fault:
-            raise KernelError(f"{command} cannot build the agent that plays scenarios: {fault}", INSTALL) from fault
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            first = next((line for line in lines if "error" in line or "cannot find" in line), lines[0])
-            raise KernelError(f"{command} cannot build the agent that plays scenarios: {first}", INSTALL)
-        return out.read_bytes()
+    words = [*FLAGS, *(os.fspath(path) for path in _texts() if path.suffix == ".c")]
+    return built(words, "", "the agent that plays scenarios", KernelError, INSTALL)

@@ -28,7 +28,7 @@ SCHEDULES: Final = 200_000
 
 
 @dataclass
-class _Coverage:
+class Coverage:
     """The coverage and the refutations of a run.
 
     Args:
@@ -77,6 +77,8 @@ class Explored:
     """
 
     name = "explored"
+    compiled = False
+    """Whether the compiled C text of the policy runs, in place of the translation."""
 
     def __init__(self, tso: bool = False, preemptions: tuple[int, ...] = (1, 2, 3), schedules: int = SCHEDULES) -> None:
         self.tso = tso
@@ -86,12 +88,12 @@ class Explored:
     def run(self, scheme: Scheme, budget: Budget, tell: Tell) -> list[Finding]:
         from foliolab.framework.verify.explored.exploration import uncollected
 
-        coverage = _Coverage(scheme, budget, tell)
+        coverage = Coverage(scheme, budget, tell)
         with uncollected():
             self._run(coverage)
         return self._findings(coverage)
 
-    def _run(self, coverage: _Coverage) -> None:
+    def _run(self, coverage: Coverage) -> None:
         scheme, budget = coverage.scheme, coverage.budget
         todo = list(programs(scheme))
         for number, program in enumerate(todo):
@@ -106,17 +108,16 @@ class Explored:
             except FolioLabError as fault:
                 coverage.failure = fault.what
 
-    @staticmethod
-    def _is_over(coverage: _Coverage) -> bool:
+    def _is_over(self, coverage: Coverage) -> bool:
         """Whether nothing is left to refute: all claims are refuted, or the laws that every policy owes are."""
         return OWED in coverage.refuted or _claims(coverage.scheme) <= coverage.refuted.keys()
 
     # -- one program -----------------------------------------------------------------------------------
-    def _explore(self, coverage: _Coverage, program: Program) -> None:
+    def _explore(self, coverage: Coverage, program: Program) -> None:
         from foliolab.framework.verify.explored.exploration import Options
 
         ignore = frozenset(f.counterexample.law for f in coverage.refuted.values() if f.counterexample is not None)
-        options = Options(tso=self.tso, memory=coverage.budget.memory, ignore=ignore)
+        options = Options(tso=self.tso, memory=coverage.budget.memory, ignore=ignore, compiled=self.compiled)
         found = self._once(coverage, program, options, EXHAUSTIVE, program.name)
         if found == "complete":
             coverage.whole.append(program.name)
@@ -138,7 +139,7 @@ class Explored:
             self._once(coverage, program, options, BOUNDED, f"{program.name}, random schedules", walk=True)
 
     def _once(
-        self, coverage: _Coverage, program: Program, options: Options, share: float, what: str, walk: bool = False
+        self, coverage: Coverage, program: Program, options: Options, share: float, what: str, walk: bool = False
     ) -> str:
         """Run one search; return "complete", "broken", "memory", "time" or "unconfirmed"."""
         from foliolab.framework.verify.explored.exploration import Explorer
@@ -177,7 +178,7 @@ class Explored:
             return "broken"
         return "complete" if found.complete else found.stopped or "unconfirmed"
 
-    def _refute_alone(self, coverage: _Coverage, program: Program) -> bool:
+    def _refute_alone(self, coverage: Coverage, program: Program) -> bool:
         """Refute a law that the set-up or a single thread breaks by itself; return whether it is confirmed."""
         from foliolab.framework.verify.explored.witness import alone
 
@@ -188,7 +189,7 @@ class Explored:
                 return True
         return False
 
-    def _refute(self, coverage: _Coverage, found: Exploration) -> bool:
+    def _refute(self, coverage: Coverage, found: Exploration) -> bool:
         """Report the confirmed violations of a search; return whether there is one."""
         from foliolab.framework.verify.explored.witness import counterexample
 
@@ -199,10 +200,10 @@ class Explored:
                 coverage.unconfirmed.append(str(broken.violation))
                 continue
             new = True
-            self._note(coverage, example, f"found after {found.states:,} states of: {_words(found)}")
+            self._note(coverage, example, f"found after {found.states:,} states of: {words(found)}")
         return new
 
-    def _note(self, coverage: _Coverage, example: Counterexample, bound: str) -> None:
+    def _note(self, coverage: Coverage, example: Counterexample, bound: str) -> None:
         if example.claim not in coverage.refuted:
             seconds = time.monotonic() - coverage.began
             finding = Finding(self.name, example.claim, "refuted", bound, example, coverage.states, seconds)
@@ -210,7 +211,7 @@ class Explored:
             coverage.tell(finding)
 
     # -- findings ------------------------------------------------------------------------------------
-    def _findings(self, coverage: _Coverage) -> list[Finding]:
+    def _findings(self, coverage: Coverage) -> list[Finding]:
         seconds = time.monotonic() - coverage.began
         bound = self._bound(coverage)
         verdict: Verdict = (
@@ -221,7 +222,7 @@ class Explored:
             found.append(Finding(self.name, claim, verdict, bound, None, coverage.states, seconds))
         return found
 
-    def _bound(self, coverage: _Coverage) -> str:
+    def _bound(self, coverage: Coverage) -> str:
         if coverage.failure:
             return f"cannot be explored: {coverage.failure}"
         parts = []
@@ -254,7 +255,8 @@ def _programs(count: int) -> str:
     return f"{count} program{'s' if count > 1 else ''}"
 
 
-def _words(found: Exploration) -> str:
+def words(found: Exploration) -> str:
+    """The operations of the threads."""
     assert found.world is not None
     return " | ".join("; ".join(operation.text for operation in thread) for thread in found.world.operations)
 

@@ -26,7 +26,7 @@ from foliolab.framework.verify.explored import breadth_first as f
 from foliolab.framework.verify.explored.judge import Judge
 from foliolab.framework.verify.explored.native import native
 from foliolab.framework.verify.explored.nodes import CHILD, EXCLUSIVE, FAULT, LOST, WHAT, Nodes, Table
-from foliolab.framework.verify.explored.primitives import text_of
+from foliolab.framework.verify.explored.primitives import Text, text_of
 from foliolab.framework.verify.explored.sharing import Reclassified, Sharing
 from foliolab.framework.verify.explored.stepping import NODE_MASK, find_link
 from foliolab.framework.verify.explored.steps import DONE
@@ -132,6 +132,7 @@ class Options:
         memory: bytes for states.
         keep_on: continue after a violation.
         ignore: laws whose violations are ignored.
+        compiled: whether the compiled C text of the policy runs, in place of the translation.
     """
 
     tso: bool = False
@@ -140,6 +141,7 @@ class Options:
     memory: int = 1 << 30
     keep_on: bool = False
     ignore: frozenset[str] = frozenset()
+    compiled: bool = False
 
 
 KeepGoing = Callable[[Exploration], bool]
@@ -187,6 +189,14 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def _text_of(scheme: Scheme, compiled: bool) -> Text:
+    if compiled:
+        from foliolab.framework.verify.explored.compiled_text import compiled_text_of
+
+        return compiled_text_of(scheme)
+    return text_of(scheme)
+
+
 class Explorer:
     """The search of one world.
 
@@ -199,7 +209,7 @@ class Explorer:
         self.before = before if before is not None and not before.found.symmetric else None
         self.options = options
         self.found: Exploration = Exploration(world=world)
-        self.text = text_of(world.scheme)
+        self.text = _text_of(world.scheme, options.compiled)
         self.sharing: Sharing = Sharing(world) if self.before is None else self.before.sharing
         self.nodes = Nodes()
         self.same: NDArray[np.int64] = np.zeros(0, np.int64)

@@ -70,8 +70,14 @@ static __always_inline void __folio_dup_file_rmap(struct folio *folio, struct pa
 static __always_inline int __folio_try_dup_anon_rmap(struct folio *folio, struct page *page, int nr_pages,
 		struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma, enum rmap_level level)
 {
+	int i;
+
 	if (folio_needs_cow_for_dma(src_vma, folio))
 		return -EBUSY;
+	for (i = 0; i < nr_pages; i++) {
+		if (PageAnonExclusive(&page[i]))
+			ClearPageAnonExclusive(&page[i]);
+	}
 	__folio_dup(folio, page, nr_pages, dst_vma, level);
 	return 0;
 }
