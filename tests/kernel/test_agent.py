@@ -46,7 +46,7 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
 @needs_compiler
 def test_it_is_built_once(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = build.agent()
-    assert program.startswith(b"\x7fELF") and cache.has(build._key())
+    assert program.startswith(b"\x7fELF") and cache.has(build._key(build._texts(), build.FLAGS))
     monkeypatch.setattr(ccompiler, "COMPILERS", ("nobody",))
     assert build.agent() == program
 
@@ -55,12 +55,12 @@ def test_it_is_built_once(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_another_text_is_another_program(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = own_cache / "text"
     shutil.copytree(build.SOURCES, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    before = build._key()
+    before = build._key(build._texts(), build.FLAGS)
     monkeypatch.setattr(build, "SOURCES", copy)
-    assert build._key() == before
+    assert build._key(build._texts(), build.FLAGS) == before
     main = copy / "main.c"
     main.write_text(main.read_text().replace("FolioLab starts it", "FolioLab alone starts it"))
-    assert build._key() != before and b"FolioLab alone starts it" in build.agent()
+    assert build._key(build._texts(), build.FLAGS) != before and b"FolioLab alone starts it" in build.agent()
 
 
 def test_without_a_compiler_the_message_says_what_to_install(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

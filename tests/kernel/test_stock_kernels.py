@@ -18,9 +18,12 @@ from pathlib import Path
 import pytest
 
 from foliolab.framework.errors import FolioLabError, KernelError
-from foliolab.framework.kernel import check, matrix
+from foliolab.framework.kernel import check, guestbench, matrix
 from foliolab.framework.kernel.agent.build import agent
 from foliolab.framework.kernel.agent.channel import Gone
+from foliolab.framework.kernel.counting import run
+from foliolab.framework.kernel.counting.difference import difference
+from foliolab.framework.kernel.counting.result import Cell
 from foliolab.framework.kernel.guest import fetching
 from foliolab.framework.kernel.guest.machine import Guest
 from foliolab.framework.kernel.guest.qemu import qemu
@@ -99,6 +102,33 @@ def guest(images: dict[str, store.Image]) -> Iterator[Guest]:
 
 def test_contents_pins_pipes_and_exec(guest: Guest, check_contents: Callable[[Session], None]) -> None:
     check_contents(guest)
+
+
+def test_counts_repeat_and_are_those_of_the_policy(images: dict[str, store.Image]) -> None:
+    def counted(*workloads: str) -> dict[str, Cell]:
+        request = run.Request([images[BASE]], workloads, [4], 4 << 20)
+        result = run.run(request, load(), lambda *news: None)
+        assert result.lost == [] and result.kernels[0].policy == "page-mapcount"
+        return {cell.workload: cell for cell in result.cells}
+
+    first, second = counted("munmap", "fork", "reuse-byte"), counted("munmap", "reuse-byte")
+    assert first["reuse-byte"].exact and first["reuse-byte"].functions == second["reuse-byte"].functions
+    one, other = first["munmap"].functions, second["munmap"].functions
+    assert one["folio_remove_rmap_ptes"] == other["folio_remove_rmap_ptes"]
+    assert one["folio_remove_rmap_ptes"].locked == first["munmap"].pages == 1024
+    for cell in first.values():
+        found = difference(cell)
+        assert found.unexplained == pytest.approx(0, abs=0.02) and found.named()
+
+
+def test_kernels_are_measured_in_turns(images: dict[str, store.Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guestbench, "require_kvm", lambda: None)  # what TCG takes is a time, too
+    workloads = ("cow-byte", "child-reuse-byte")
+    request = guestbench.Request([images[BASE], images[MM_ID]], workloads, [64], 2 << 20, 2, 1)
+    result = guestbench.bench(request, lambda *news: None)
+    assert result.complete and not result.lost and not result.failures
+    assert [len(cell.samples) for cell in result.cells] == [2] * 4
+    assert result.config.baseline == images[BASE].name and len(result.notes) == 2
 
 
 def test_a_step_that_is_refused_does_not_end_the_guest(guest: Guest) -> None:

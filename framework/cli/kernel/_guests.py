@@ -1,4 +1,4 @@
-"""`foliolab kernel check` on kernels in guests: which kernels, which policies, and what is printed."""
+"""`foliolab kernel check`, `count` and `bench` on kernels in guests: which kernels, what is played, what is printed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from foliolab.framework.scenario.generate import Mix
 
 MISMATCH = 1
+MOST_MEMORY = 128 << 20
+"""A guest has 512 MiB, and a copy takes as much again."""
 
 Kernels = Annotated[
     list[str] | None,
@@ -171,3 +173,79 @@ def _progress() -> Callable[[str, int, int], None]:
         _line.show("; ".join([*state.values()][-2:]))
 
     return show
+
+
+def workloads(written: list[str] | None) -> list[str]:
+    """The microbenchmarks of guests that the user named, each once, in the order of the report.
+
+    Raises:
+        UsageError: there is no such workload.
+    """
+    from foliolab.framework.kernel.counting.cells import WORKLOADS
+    from foliolab.framework.plugins.selection import nearest
+
+    asked = split(written or ["all"])
+    for name in asked:
+        if name not in (*WORKLOADS, "all"):
+            raise UsageError(f"guests do not play {name!r}", nearest(name, WORKLOADS, "workloads are"))
+    return [name for name in WORKLOADS if name in asked or "all" in asked]
+
+
+def memory_of(written: str) -> int:
+    """The bytes of memory that a workload works on in a guest.
+
+    Raises:
+        UsageError: the amount is no multiple of 2M, or more than a guest has for it.
+    """
+    from foliolab.framework.kernel.settings import PMD_KIB
+    from foliolab.framework.plugins.selection import parse_memory, size_text
+
+    amount = parse_memory(written)
+    if amount % (PMD_KIB << 10) or amount > MOST_MEMORY:
+        raise UsageError(
+            f"{written} is no amount of memory for guests", f"name a multiple of 2M up to {size_text(MOST_MEMORY)}"
+        )
+    return amount
+
+
+def bench(
+    names: list[str],
+    benchmarks: list[str] | None,
+    sizes: list[str] | None,
+    memory: str,
+    rounds_and_seed: tuple[int, int],
+    json: Path | None,
+    csv: Path | None,
+) -> None:
+    """Measure kernels in guests, and print how they compare with the first."""
+    from foliolab.framework.kernel import guestbench
+    from foliolab.framework.plugins.selection import parse_sizes
+    from foliolab.framework.report.comparison import csvfile, terminal
+    from foliolab.framework.report.pages.terminal import TerminalPage
+    from foliolab.framework.report.progress import Progress
+    from foliolab.framework.results import comparison
+    from foliolab.framework.results.saving import Saving
+
+    rounds, seed = rounds_and_seed
+    request = guestbench.Request(
+        images=images(names, None, None, False),
+        benchmarks=workloads(benchmarks),
+        sizes=[4 << order for order in parse_sizes(sizes or ["all"])],
+        memory=memory_of(memory),
+        rounds=rounds,
+        seed=seed,
+        command=_common.typed(),
+    )
+    saving, table = Saving(json), Saving(csv, always_beside=True)
+    with Progress() as progress:
+        result = guestbench.bench(request, progress)
+    _common.save(result, saving, result.complete)
+    rows = comparison.compare(result)
+    _common.tell(table.final(lambda path: csvfile.write(rows, path, None), result.complete))
+    terminal.render(result, rows, TerminalPage())
+    saving.check()
+    table.check()
+    if not result.complete:
+        raise typer.Exit(_common.INTERRUPTED)
+    if (fault := comparison.failed(rows, result)) is not None:
+        raise fault

@@ -1,4 +1,7 @@
-"""Measure the published microbenchmarks on this kernel."""
+"""Measure the published microbenchmarks on this kernel, or on several kernels in guests.
+
+`--kernel 6.12 --kernel 7.3` boots these and compares them with the first; that takes KVM.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from foliolab.framework.cli import _common
-from foliolab.framework.cli.kernel import _measuring
+from foliolab.framework.cli.kernel import _guests, _measuring
 from foliolab.framework.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from foliolab.framework.results.saving import Saving
 
 MEMORY: Final = "512M"
+GUEST_MEMORY: Final = "128M"
 ROUNDS: Final = 7
 MOST_CHILDREN: Final = 1024
 
@@ -28,7 +32,12 @@ Sizes = Annotated[
     list[str] | None,
     typer.Option(metavar="LIST", help="Folio sizes such as 4K,64K,2M. [4K and all that this kernel has]"),
 ]
-Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory that each benchmark works on.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help=f"Memory that each benchmark works on. [{MEMORY}; of a guest {GUEST_MEMORY}, the most]"
+    ),
+]
 Rounds = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How often each is measured.")]
 Children = Annotated[
     int | None, typer.Option(min=1, max=MOST_CHILDREN, metavar="N", help="Children of anon-cow. [one per CPU]")
@@ -46,13 +55,14 @@ CsvFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row 
 def run(  # noqa: PLR0913  (one parameter per option)
     benchmarks: Benchmarks = None,
     sizes: Sizes = None,
-    memory: Memory = MEMORY,
+    memory: Memory = None,
     rounds: Rounds = ROUNDS,
     children: Children = None,
     seed: Seed = 1,
     wait: _common.Wait = 0.0,
     model: Model = None,
     with_model: WithModel = False,
+    kernel: _guests.Kernels = None,
     json: _common.ResultFile = None,
     csv: CsvFile = None,
     plugin: _common.Plugins = None,
@@ -69,10 +79,15 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
     found = _common.registry(plugin, strict)
     _common.warn(found)
+    if kernel:
+        if model is not None or with_model or children is not None:
+            raise UsageError("--model, --with-model and --children are for the running kernel", "leave --kernel out")
+        _guests.bench(kernel, benchmarks, sizes, memory or GUEST_MEMORY, (rounds, seed), json, csv)
+        return
     request = bench.BenchRequest(
         benchmarks=_measuring.benchmarks(benchmarks),
         sizes=_measuring.sizes(sizes),
-        memory=parse_memory(memory) // bench.AREA * bench.AREA,
+        memory=parse_memory(memory or MEMORY) // bench.AREA * bench.AREA,
         rounds=rounds,
         seed=seed,
         children=children or host.cores(),

@@ -1,10 +1,11 @@
-"""Builds the agent from its C text with the system's compiler, once; the cache of native code keeps the program."""
+"""Builds C text with the system's compiler, once; the cache of native code keeps the program."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,8 @@ from foliolab.framework.errors import KernelError
 from foliolab.framework.machine import cache
 
 SOURCES: Final = Path(__file__).parent
-FLAGS: Final = ("-std=gnu11", "-static", "-O2", "-Wall", "-Wextra")
+COMMON: Final = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
+FLAGS: Final = (*COMMON, "-static")
 INSTALL: Final = "install one with its static C library (Debian and Ubuntu: apt install gcc libc6-dev)"
 
 
@@ -23,10 +25,25 @@ def agent() -> bytes:
     Raises:
         KernelError: there is no compiler, or it cannot build the program.
     """
-    key = _key()
+    return kept("the agent that plays scenarios", _texts(), FLAGS)
+
+
+def kept(what: str, texts: Sequence[Path], flags: Sequence[str]) -> bytes:
+    """A program or library of C texts and headers; built if the cache does not have it.
+
+    Args:
+        what: it is, for messages.
+        texts: its C files, and the headers that they include.
+        flags: of the compiler.
+
+    Raises:
+        KernelError: there is no compiler, or it cannot build it.
+    """
+    key = _key(texts, flags)
     program = cache.read(key)
     if program is None:
-        program = _compiled()
+        words = [*flags, *(os.fspath(path) for path in texts if path.suffix == ".c")]
+        program = built(words, "", what, KernelError, INSTALL)
         cache.write(key, program)
     return program
 
@@ -35,14 +52,9 @@ def _texts() -> list[Path]:
     return sorted(path for path in SOURCES.iterdir() if path.suffix in (".c", ".h"))
 
 
-def _key() -> str:
+def _key(texts: Sequence[Path], flags: Sequence[str]) -> str:
     """The hash of everything that the program is made of, but for the compiler and its library."""
-    found = hashlib.sha256(" ".join((platform.machine(), *FLAGS)).encode())
-    for path in _texts():
+    found = hashlib.sha256(" ".join((platform.machine(), *flags)).encode())
+    for path in texts:
         found.update(f"\0{path.name}\0".encode() + path.read_bytes())
     return found.hexdigest()
-
-
-def _compiled() -> bytes:
-    words = [*FLAGS, *(os.fspath(path) for path in _texts() if path.suffix == ".c")]
-    return built(words, "", "the agent that plays scenarios", KernelError, INSTALL)

@@ -8,12 +8,18 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "marks.h"
 
 static const int *sockets;
 static int number;
+static int marked;	/* the command's call, or its stores, are between marks, and timed */
+static struct timespec began;
+static int64_t elapsed;	/* ns between the last marks */
 static struct answer answer;
 
 static char *page(int64_t index)
@@ -27,6 +33,40 @@ long minor_faults(void)
 
 	getrusage(RUSAGE_SELF, &usage);
 	return usage.ru_minflt;
+}
+
+static inline void begin(void)
+{
+	if (!marked)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	MARK(MARK_BEGIN);
+}
+
+static inline void end(void)
+{
+	struct timespec now;
+
+	if (!marked)
+		return;
+	MARK(MARK_END);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	elapsed = (now.tv_sec - began.tv_sec) * 1000000000L + now.tv_nsec - began.tv_nsec;
+}
+
+/*
+ * Before counts: from now on only interrupts come between, not other processes (a child is an ordinary one), and the
+ * program's text does not fault any more.
+ */
+static const char *settle(void)
+{
+	extern char __executable_start[], etext[];
+	struct sched_param first = { .sched_priority = 1 };
+	size_t size = (etext - __executable_start + PAGE - 1) & -PAGE;
+
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first) < 0)
+		return "sched_setscheduler";
+	return madvise(__executable_start, size, MADV_POPULATE_READ) < 0 ? "madvise" : NULL;
 }
 
 static const char *protect(char *addr, size_t size)
@@ -70,10 +110,34 @@ static void store_counted(char *addr, size_t nr, int byte, size_t nbytes)
 	store(addr, nr, PAGE, byte, nbytes, answer.bytes);
 }
 
+/* One store into each page, and nothing else; a page of the program's own comes first, see above. */
+static void store_marked(char *addr, size_t nr, int byte)
+{
+	static char dummy[PAGE] __attribute__((aligned(PAGE)));
+
+	for (size_t i = 0; i < nr; i++)
+		*(volatile char *)dummy = byte;
+	begin();
+	for (size_t i = 0; i < nr; i++)
+		*(volatile char *)(addr + i * PAGE) = byte;
+	end();
+}
+
+/* Map folios of 2 MiB by PTEs: an mprotect of one page splits the PMD, and no more. */
+static const char *split_pmds(char *addr, size_t size)
+{
+	const char *failed = NULL;
+
+	begin();
+	for (size_t at = 0; at < size && !failed; at += PMD)
+		failed = protect(addr + at + PAGE, PAGE);
+	end();
+	return failed;
+}
+
 /*
  * Touch every page of a region's first `size` bytes; the answer says which took a page fault. The last madvise keeps
- * the folios, stops khugepaged, and makes later faults order-0. With `split`, PTEs map folios of 2 MiB: an mprotect of
- * one page splits the PMD, and no more.
+ * the folios, stops khugepaged, and makes later faults order-0. With `split`, PTEs map folios of 2 MiB.
  */
 static const char *populate(char *addr, size_t size, size_t whole, int huge, int byte, int split)
 {
@@ -82,13 +146,7 @@ static const char *populate(char *addr, size_t size, size_t whole, int huge, int
 	store_counted(addr, size / PAGE, byte, 1);
 	if (madvise(addr, whole, MADV_NOHUGEPAGE) < 0 && errno != EINVAL)	/* a kernel without THP */
 		return "madvise";
-	for (size_t at = 0; split && at < size; at += PMD) {
-		const char *failed = protect(addr + at + PAGE, PAGE);
-
-		if (failed)
-			return failed;
-	}
-	return NULL;
+	return split ? split_pmds(addr, size) : NULL;
 }
 
 static const char *fork_process(int child, int cpu, char *addr, size_t size, int *parent)
@@ -98,7 +156,10 @@ static const char *fork_process(int child, int cpu, char *addr, size_t size, int
 	*parent = 1;
 	if (size && madvise(addr, size, MADV_DONTFORK) < 0)
 		return "madvise";
-	pid = fork();
+	begin();
+	pid = marked ? syscall(SYS_fork) : fork();	/* the library's writes memory that is shared by then */
+	if (pid)
+		end();
 	if (pid < 0)
 		return "fork";
 	if (pid == 0) {
@@ -122,6 +183,26 @@ void become(int child, int cpu)
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
 	sched_setaffinity(0, sizeof(one), &one);
+}
+
+static const char *unmap(char *addr, size_t size)
+{
+	int failed;
+
+	begin();
+	failed = munmap(addr, size);
+	end();
+	return failed ? "munmap" : NULL;
+}
+
+static const char *discard(char *addr, size_t size)
+{
+	int failed;
+
+	begin();
+	failed = madvise(addr, size, MADV_DONTNEED);
+	end();
+	return failed ? "madvise" : NULL;
 }
 
 static const char *replace_program(void)
@@ -165,6 +246,19 @@ static const char *carry_out(const struct command *command, size_t *nr, int *ans
 		store_counted(addr, arg[1], arg[2], arg[3]);
 		return NULL;
 	}
+	if (!strcmp(name, "store")) {
+		store_marked(addr, arg[1], arg[2]);
+		return NULL;
+	}
+	if (!strcmp(name, "split"))
+		return split_pmds(addr, size);
+	if (!strcmp(name, "settle"))
+		return settle();
+	if (!strcmp(name, "elapsed")) {
+		*nr = sizeof(elapsed);
+		memcpy(answer.bytes, &elapsed, sizeof(elapsed));
+		return NULL;
+	}
 	if (!strcmp(name, "read")) {
 		*nr = arg[1];
 		for (int64_t i = 0; i < arg[1]; i++)
@@ -172,9 +266,9 @@ static const char *carry_out(const struct command *command, size_t *nr, int *ans
 		return NULL;
 	}
 	if (!strcmp(name, "munmap"))
-		return munmap(addr, size) < 0 ? "munmap" : NULL;
+		return unmap(addr, size);
 	if (!strcmp(name, "dontneed"))
-		return madvise(addr, size, MADV_DONTNEED) < 0 ? "madvise" : NULL;
+		return discard(addr, size);
 	if (!strcmp(name, "cold"))
 		return madvise(addr, size, MADV_COLD) < 0 ? "madvise" : NULL;
 	if (!strcmp(name, "pageout"))
@@ -215,6 +309,8 @@ static const char *carry_out(const struct command *command, size_t *nr, int *ans
 /* Carry out commands until `exit`, or until the other end of the socket is closed. */
 void serve(const int *all, int own)
 {
+	int next_marked = 0;
+
 	sockets = all;
 	number = own;
 	for (;;) {
@@ -226,7 +322,9 @@ void serve(const int *all, int own)
 		if (recv(sockets[number], &command, sizeof(command), 0) != sizeof(command))
 			_exit(0);
 		errno = 0;
-		failed = carry_out(&command, &nr, &answers);
+		marked = next_marked;
+		next_marked = !strcmp(command.name, "mark");
+		failed = next_marked ? NULL : carry_out(&command, &nr, &answers);
 		if (!answers)	/* a new child: its parent answers */
 			continue;
 		answer.error = failed ? errno : 0;

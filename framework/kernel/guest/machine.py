@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import IO, Final
 
 from foliolab.framework.errors import KernelError
@@ -38,11 +39,36 @@ CONSOLE_BYTES: Final = 1 << 16
 LAST_WORDS: Final = re.compile(r"Kernel panic[^\n]*|BUG: [^\n]*|foliolab: [^\n]*|qemu-system[^\n]*")
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a guest gets besides.
+
+    Attributes:
+        words: options of QEMU.
+        descriptors: that the words name.
+        append: words for the kernel's command line.
+    """
+
+    words: tuple[str, ...] = ()
+    descriptors: tuple[int, ...] = ()
+    append: str = ""
+
+
+NOTHING: Final = Extras()
+
+
 class _Boot:
     """One start of a guest."""
 
     def __init__(
-        self, program: Qemu, image: Image, accelerator: Accelerator, memory: int, cpus: int, stack: ExitStack
+        self,
+        program: Qemu,
+        image: Image,
+        accelerator: Accelerator,
+        memory: int,
+        cpus: int,
+        extras: Extras,
+        stack: ExitStack,
     ) -> None:
         archive = initramfs(agent(), [path.read_bytes() for path in image.modules])
         if image.initrd is not None:
@@ -53,11 +79,13 @@ class _Boot:
             held.write(archive)
             held.flush()
             command = program.command(
-                accelerator, os.fspath(image.vmlinuz), f"/proc/self/fd/{held.fileno()}", theirs.fileno(), memory, cpus
-            )
+                accelerator, os.fspath(image.vmlinuz), f"/proc/self/fd/{held.fileno()}", theirs.fileno(), memory, cpus,
+                extras.append,
+            )  # fmt: skip
             try:
                 self.process = subprocess.Popen(
-                    kept(command), pass_fds=[theirs.fileno(), held.fileno()], stdin=subprocess.DEVNULL,
+                    kept([*command, *extras.words]), stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno(), held.fileno(), *extras.descriptors],
                     stdout=self.console, stderr=subprocess.STDOUT, env={**os.environ, **program.environment},
                 )  # fmt: skip
             except OSError as fault:
@@ -120,9 +148,9 @@ class Guest(Session):
         self.note = kvm_missing(program)
         self._boot(program, "tcg" if self.note else "kvm", stack)
 
-    def _boot(self, program: Qemu, accelerator: Accelerator, stack: ExitStack) -> None:
+    def _boot(self, program: Qemu, accelerator: Accelerator, stack: ExitStack, extras: Extras = NOTHING) -> None:
         began = time.monotonic()
-        boot = _Boot(program, self.image, accelerator, self.memory, self.cpus, stack)
+        boot = _Boot(program, self.image, accelerator, self.memory, self.cpus, extras, stack)
         self.process = boot.process
         self.channel = boot.channel
         self.accelerator = accelerator

@@ -53,7 +53,7 @@ class Qemu:
         return [word for folder in self.folders for word in ("-L", folder)]
 
     def command(
-        self, accelerator: Accelerator, kernel: str, initrd: str, channel: int, memory: int, cpus: int
+        self, accelerator: Accelerator, kernel: str, initrd: str, channel: int, memory: int, cpus: int, append: str = ""
     ) -> list[str]:
         """The command of a guest without disk and network, with its console on standard output.
 
@@ -62,6 +62,7 @@ class Qemu:
             channel: the descriptor of a connected socket, which becomes the guest's virtio port "foliolab".
             memory: of the guest, in MiB.
             cpus: of the guest.
+            append: words for the kernel's command line.
         """
         accel = accelerator if accelerator == "kvm" else f"tcg,thread=single,tb-size={TRANSLATED_MB}"
         return [
@@ -69,7 +70,7 @@ class Qemu:
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-machine", "pc", "-accel", accel, "-cpu", CPUS[accelerator], "-m", f"{memory}M", "-smp", str(cpus),
             "-kernel", kernel, "-initrd", initrd,
-            "-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check",
+            "-append", f"console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check {append}".rstrip(),
             "-serial", "stdio", "-device", "virtio-serial-pci", "-chardev", f"socket,id=channel,fd={channel}",
             "-device", "virtserialport,chardev=channel,name=foliolab",
         ]  # fmt: skip

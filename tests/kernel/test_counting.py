@@ -1,0 +1,186 @@
+"""Counts of kernels without QEMU: symbols, the plugin's text, result files, the table, and what is refused."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from foliolab.framework.csource import ccompiler
+from foliolab.framework.errors import FolioLabError, KernelError, NothingMeasured, ResultFileError
+from foliolab.framework.host import HostInfo
+from foliolab.framework.kernel import guestbench
+from foliolab.framework.kernel.counting import cells, machine
+from foliolab.framework.kernel.counting.counts import Counts
+from foliolab.framework.kernel.counting.difference import difference
+from foliolab.framework.kernel.counting.machine import EXCEPTION, INTERRUPT, CountingGuest, Symbols
+from foliolab.framework.kernel.counting.result import Cell, Config, CountedKernel, CountsResult
+from foliolab.framework.kernel.guest.machine import Guest
+from foliolab.framework.kernel.guest.qemu import Qemu
+from foliolab.framework.kernel.images.store import Image
+from foliolab.framework.report import kernelcounts
+from foliolab.framework.report.pages.plain_text import Plain
+
+LISTED = """\
+0000000000000000 A absolute
+ffffffff81000000 T second_name
+ffffffff81000000 T name
+ffffffff81000040 t unmap.isra.0
+ffffffff81000050 T __pfx_unmap
+ffffffff81000060 D data
+ffffffff81000080 t asm_exc_page_fault
+ffffffff810000c0 T irq_entries_start
+ffffffff810000e0 T asm_sysvec_apic_timer_interrupt
+ffffffff81000100 T last	[module]
+"""
+
+
+# -- symbols and the plugin ----------------------------------------------------------------------------
+def test_an_address_is_in_the_function_before_it() -> None:
+    symbols = Symbols(LISTED)
+    found = [symbols.function(0xFFFFFFFF81000000 + at) for at in (0, 0x3F, 0x40, 0x7F, 0x1000)]
+    assert found == ["name", "name", "unmap", "unmap", "last"]
+    assert symbols.function(0x1000) == "?"
+
+
+def test_interrupts_and_exceptions_are_told_to_the_plugin() -> None:
+    entries = dict(struct.iter_unpack("<QQ", Symbols(LISTED).entries()))
+    stubs = {0xFFFFFFFF810000C0 + at: INTERRUPT for at in (0, 8, 16, 24)}
+    assert entries == {0xFFFFFFFF81000080: EXCEPTION, 0xFFFFFFFF810000E0: INTERRUPT, **stubs}
+
+
+@pytest.mark.skipif(not ccompiler.compiler(), reason="there is no C compiler")
+@pytest.mark.parametrize("version", [(7, 2, 22), (9, 0), (10, 1)])
+def test_the_plugin_is_built_for_each_interface_of_qemu(
+    version: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path))
+    library = machine.plugin(version)
+    assert library.startswith(b"\x7fELF") and b"qemu_plugin_install" in library
+
+
+def test_what_is_missing_is_said_with_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(KernelError, match=r"QEMU 3\.1 has no plugins") as caught:
+        machine.plugin((3, 1))
+    assert "install QEMU 4.2 or newer" in caught.value.hint
+    monkeypatch.setattr(ccompiler, "COMPILERS", ("nobody",))
+    monkeypatch.setenv("FOLIOLAB_CACHE", str(tmp_path))
+    with pytest.raises(KernelError, match="there is no C compiler to build the plugin that counts") as caught:
+        machine.plugin((7, 2))
+    assert "apt install gcc" in caught.value.hint
+
+
+@pytest.mark.skipif(not ccompiler.compiler() or sys.platform != "linux", reason="there is no C compiler, or no memfd")
+def test_a_qemu_without_plugins_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "qemu"
+    said = "QEMU emulator version 8.0.1"
+    refusal = "qemu: -plugin: invalid option"
+    program.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{said}" && exit\necho "{refusal}"; exit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(machine, "qemu", lambda: Qemu(str(program)))
+    image = tmp_path / "vmlinuz"
+    image.touch()
+    with pytest.raises(KernelError, match="was built without plugins") as caught, CountingGuest(Image("7.3", image)):
+        pass
+    assert "apt install qemu-system-x86" in caught.value.hint
+
+
+def test_programs_of_counts_name_only_known_workloads() -> None:
+    assert set(cells.BARE) < set(cells.WORKLOADS)
+
+
+# -- the result ----------------------------------------------------------------------------------------
+HOST = HostInfo(cpu="a CPU", cores=2, memory_bytes=1 << 33, os="an OS")
+
+
+def cell(**changes: object) -> Cell:
+    fields: dict[str, object] = {
+        "kernel": "7.3", "workload": "munmap", "size_kib": 64, "pages": 512, "exact": True, "plays": 3,
+        "functions": {"folio_remove_rmap_ptes": Counts(5120, 576, 1024, 512), "_raw_spin_lock": Counts(2000, 612)},
+        "bare": {"_raw_spin_lock": Counts(1000, 100)}, "model": {"atomics": 1.0},
+    }  # fmt: skip
+    return Cell(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def result(*made: Cell, lost: str = "") -> CountsResult:
+    return CountsResult(
+        complete=True, command="", started="", finished="", machine=HOST,
+        versions={}, kernel="", git="",
+        config=Config(kernels=["7.3"], workloads=["munmap"], sizes=[16, 64], memory=2 << 20),
+        kernels=[CountedKernel(name="7.3", policy="mm-id", qemu="7.2", lost=lost)], cells=list(made),
+    )  # fmt: skip
+
+
+def test_counts_per_page_are_without_what_the_bare_call_has() -> None:
+    found = difference(cell())
+    assert found.inside == {"folio_remove_rmap_ptes": 1.125} and found.outside == {"_raw_spin_lock": 1.0}
+    assert (found.kernel, found.model, found.unexplained) == (2.125, 1.0, 0.125)
+    assert difference(cell(model={})).unexplained is None
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    one = result(cell(), cell(size_kib=16, status="skipped", reason="no such folios", functions={}, bare={}))
+    one.save(tmp_path / "counts.json")
+    assert CountsResult.load(tmp_path / "counts.json") == one
+    assert one.lost == [] and one.figures is not None
+    assert one.figures.values == {("munmap", "64", "7.3"): 2.125}
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "why"),
+    [
+        ('"locked":576', '"locked":5760', "more locked instructions than instructions"),
+        ('"locked":576', '"locked":-1', "locked"),
+        ('"size_kib":64', '"size_kib":128', "not in the request"),
+        ('"pages":512', '"pages":0', "no pages"),
+        ('"status":"measured"', '"status":"skipped"', "skipped, with 2 functions"),
+        ('"name":"7.3"', '"name":"6.12"', "was not asked for"),
+        ('"kind":"kernel-counts"', '"kind":"compare"', "kind"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, written: str, instead: str, why: str) -> None:
+    path = tmp_path / "counts.json"
+    result(cell()).save(path)
+    text = msgspec.json.encode(msgspec.json.decode(path.read_bytes())).decode()
+    assert written in text
+    path.write_text(text.replace(written, instead))
+    with pytest.raises(ResultFileError, match=why):
+        CountsResult.load(path)
+
+
+# -- the table -----------------------------------------------------------------------------------------
+def test_the_table_names_the_functions_that_make_the_difference(capsys: pytest.CaptureFixture[str]) -> None:
+    kernelcounts.render(result(cell(exact=False)), Plain(), functions=True)
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines if line.lstrip().startswith("~64K")]
+    assert row.split() == ["~64K", "12.0", "2.0", "1.0", "2.125", "1.125", "1.000", "_raw_spin_lock", "1.000"]
+    assert any(line.split() == ["10.00", "1.125", "folio_remove_rmap_ptes"] for line in lines)
+
+
+def test_what_was_not_counted_is_said() -> None:
+    kernelcounts.check(result(cell(), cell(size_kib=16)))
+    with pytest.raises(FolioLabError, match="1 of the counts are missing") as caught:
+        kernelcounts.check(result(cell()))
+    assert "7.3, munmap, 16 KiB: the run did not get to it" in caught.value.hint
+    with pytest.raises(NothingMeasured, match="nothing was counted") as none:
+        kernelcounts.check(result(lost="QEMU ended"))
+    assert "QEMU ended" in none.value.hint
+
+
+# -- times of guests -----------------------------------------------------------------------------------
+def test_what_the_bare_call_takes_is_subtracted(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = guestbench.Request([], ["munmap"], [64], 2 << 20, 1, 1)
+    run = guestbench._Run(request, lambda *news: None)
+    key = ("munmap", 64, "7.3")
+    run.guests["7.3"] = Guest(Image("7.3", Path("none")))  # not booted
+    taken = {True: 1000, False: 6120}
+    monkeypatch.setattr(run, "_play", lambda guest, benchmark, kib, bare=False: taken[bare])
+    run.cases[key] = guestbench._Case()
+    run._measure(key, {})
+    assert run.cases[key] == guestbench._Case([10.0])
+    taken[False] = 900
+    run._measure(key, {})
+    assert not run.cases[key].samples and "use more --memory" in run.cases[key].reason
