@@ -79,7 +79,7 @@ def test_fields_claims_and_hooks_are_those_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("attack", ["explored", "random", "structural"])
 def test_the_scheme_holds(attack: str, tmp_path: Path) -> None:
     (chosen,) = attacks.chosen([attack])
-    found = chosen.run(scheme_of(tmp_path), Budget(2.5, 128 << 20), lambda news: None)
+    found = chosen.run(scheme_of(tmp_path), Budget(4.0, 128 << 20), lambda news: None)
     assert found and {one.verdict for one in found} == {"held"}
 
 
