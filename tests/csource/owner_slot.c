@@ -92,8 +92,11 @@ static __always_inline int sub_from_slot(struct folio *folio, int nr, struct mm_
 	atomic_set(&folio->_large_mapcount, mappings);
 	if (folio->_owner == mm->mm_id) {
 		folio->_owner_mapcount -= nr;
-		if (folio->_owner_mapcount == -1)
+		/* The owner may have mapped pages before the slot was free: these were not counted. */
+		if (folio->_owner_mapcount < 0) {
+			folio->_owner_mapcount = -1;
 			folio->_owner = NOBODY;
+		}
 	}
 	if (mappings == folio->_owner_mapcount)
 		folio->_state &= ~SHARED;
