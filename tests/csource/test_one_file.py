@@ -137,7 +137,8 @@ MUTATIONS = {
     "flag not set": Mutation("\tfolio->_state |= SHARED;\n", "\n", "random", "safe"),
     "wrong loop end": Mutation("while (page++, --nr > 0)", "while (page++, --nr > 1)", "random", "page-mapcount"),
     "count not put back": Mutation(
-        "\t\tif (folio->_owner_mapcount < 0) {\n\t\t\tfolio->_owner_mapcount = -1;\n\t\t\tfolio->_owner = NOBODY;\n\t\t}\n",
+        "\t\tif (folio->_owner_mapcount < 0) {\n"
+        "\t\t\tfolio->_owner_mapcount = -1;\n\t\t\tfolio->_owner = NOBODY;\n\t\t}\n",
         "\n\n\n\n", "random", "initial-values",
     ),
     "check turned round": Mutation(
