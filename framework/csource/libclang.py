@@ -121,6 +121,8 @@ def _reported(location: Any, main: str) -> str:
 INCLUDED: Final = re.compile(r'^#include "(.*)"', re.MULTILINE)
 CALLBACK: Final = 20
 """Frames that the bindings' callback for a node needs, and some more."""
+DEEPEST: Final = 200
+"""Levels of clang's tree that a function may have. Python's parser takes as many nested parentheses."""
 MAIN: Final = "/foliolab.c"
 """The name of the text that includes all others."""
 
@@ -165,11 +167,18 @@ def _have_room(frames: int) -> None:
 
 
 def _walk(cursor: Cursor) -> Iterator[Cursor]:
-    """A node and all below it, in the order of the text. clang's own walk needs a frame for each level."""
-    todo = [cursor]
+    """A node and all below it, in the order of the text. clang's own walk needs a frame for each level.
+
+    Raises:
+        CSourceError: it is nested deeper than DEEPEST.
+    """
+    todo = [(cursor, 0)]
     while todo:
-        yield (one := todo.pop())
-        todo += reversed(children(one))
+        one, depth = todo.pop()
+        if depth > DEEPEST:
+            raise CSourceError(f"{Place.of(one.location)}: is nested too deep", "divide the expression or the function")
+        yield one
+        todo += [(below, depth + 1) for below in reversed(children(one))]
 
 
 def bare(cursor: Cursor) -> Cursor:
@@ -190,7 +199,7 @@ def calls(cursor: Cursor) -> Iterator[Cursor]:
 
 
 def changed(cursor: Cursor) -> frozenset[str]:
-    """The variables that a function's body assigns or steps."""
+    """The variables that a function's body assigns or steps. Raises as `_walk`."""
     kind = kinds()
     found = set()
     for one in _walk(cursor):

@@ -286,6 +286,8 @@ ANSWER = "\treturn mappings + 1;"
 HOSTILE = {
     "a file of the disk": ("#include <linux/mm.h>", '#import "/dev/null"', "includes /dev/null"),
     "operators nested deep": (ANSWER, f"\treturn mappings{' + 1' * 3000};", "is nested too deep"),
+    "parentheses nested deep": (ANSWER, f"\treturn {'(' * 160}mappings{' + 1)' * 160};", "is nested too deep"),
+    "signs nested": (ANSWER, f"\treturn {'~' * 250}mappings;", "is nested too deep"),
     "signs nested deep": (ANSWER, f"\treturn {'~' * 20000}mappings;", "the translation of C text crashed"),
     "branches nested deep": (ANSWER, f"{'if (nr == 3) nr = 4; else ' * 1000};{ANSWER}", "is nested too deep"),
 }
