@@ -43,7 +43,7 @@ def test_the_page_is_made_from_the_stored_answers(tmp_path: Path) -> None:
 def test_what_is_stored_is_about_the_present_scenarios() -> None:
     found = survey.load(kernelpage.STORED)
     texts = {name: survey.text_digest(parser.load(path)) for name, path in REGISTRY.scenarios.items()}
-    again = "play them again: foliolab kernel scenarios --matrix --save docs/data/kernels.json"
+    again = "play them again: foliolab kernel scenarios --matrix --save docs/kernels.json"
     for kernel in found:
         shipped = {one.scenario: one.text for one in kernel.deeds}
         assert shipped == texts, f"{kernel.name} did not play the present texts; {again}"

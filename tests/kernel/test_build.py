@@ -40,7 +40,7 @@ bzImage:
 	@for f in a b c; do \
 		test -e "$(O)/$$f.o" && continue; \
 		test -e "$(CURDIR)/$$f.wrong" && echo "mm/$$f.c:7:1: error: wrong" >&2 && exit 1; \
-		echo "  CC      mm/$$f.o"; touch "$(O)/$$f.o"; sleep `cat "$(CURDIR)/seconds"`; \
+		touch "$(O)/$$f.o"; echo "  CC      mm/$$f.o"; sleep `cat "$(CURDIR)/seconds"`; \
 	done
 	@mkdir -p "$(O)/arch/x86/boot" "$(O)/include/config"
 	@cat "$(O)/"*.o > "$(O)/arch/x86/boot/bzImage"

@@ -15,8 +15,8 @@ from foliolab.framework.scenario import parser
 from foliolab.framework.scenario.heading import summary
 from foliolab_docs.markdown import code, prose, table
 
-STORED: Final = Path(__file__).parents[2] / "data" / "kernels.json"
-"""What `foliolab kernel scenarios --matrix --save docs/data/kernels.json` found."""
+STORED: Final = Path(__file__).parents[2] / "kernels.json"
+"""What `foliolab kernel scenarios --matrix --save docs/kernels.json` found."""
 STALE: Final = "?"
 """The cell of a record of another text of the scenario."""
 
