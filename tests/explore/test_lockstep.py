@@ -122,6 +122,7 @@ def test_jumps_anywhere(data: st.DataObject) -> None:
 
 def test_memory_for_earlier_states_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "SHARE", 0)
+    monkeypatch.setattr(lanes, "SLOW_SHARE", 0)  # a loaded machine copies slowly
     source = mixed(seed=2)
     session = Session(source, (MM_ID,), 1 << 20)
     lane = session.lanes[0]
