@@ -18,13 +18,15 @@ from foliolab.framework.errors import FolioLabError, PluginError, UsageError
 from foliolab.framework.escaping import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from foliolab.framework.contract.policy import Scheme
     from foliolab.framework.document import Document
     from foliolab.framework.kernel.witnesses import Witnesses
     from foliolab.framework.plugins.registry import Registry
     from foliolab.framework.report.pages.page import Page
+    from foliolab.framework.results.comparison import Row
+    from foliolab.framework.results.result import Result
     from foliolab.framework.results.run_result import RunResult
     from foliolab.framework.results.saving import Saving
     from foliolab.framework.verify.counterexample import Counterexample
@@ -119,6 +121,23 @@ def tell(text: str) -> None:
 def save(result: Document, saving: Saving, complete: bool) -> None:
     """Write the result of a run at its end; `saving.check` raises a fault, after the result is printed."""
     tell(saving.final(result.save, complete))
+
+
+def end_comparison(result: Result, rows: Sequence[Row], saving: Saving, table: Saving) -> None:
+    """End a command whose comparison is printed: the exit code says what went wrong.
+
+    Raises:
+        FolioLabError: the result or the table could not be written, or the comparison failed.
+        typer.Exit: the run was interrupted.
+    """
+    from foliolab.framework.results.comparison import failed
+
+    saving.check()
+    table.check()
+    if not result.complete:
+        raise typer.Exit(INTERRUPTED)
+    if (fault := failed(rows, result)) is not None:
+        raise fault
 
 
 def warn(found: Registry) -> None:

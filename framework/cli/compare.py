@@ -179,12 +179,7 @@ def _measure(
     page = TerminalPage()
     terminal.render(result, rows, page, forecast, counted)
     _common.say_refuted(found, map(found.policy, request.policies), page)
-    saving.check()
-    table.check()
-    if not result.complete:
-        raise typer.Exit(_common.INTERRUPTED)
-    if (fault := comparison.failed(rows, result)) is not None:
-        raise fault
+    _common.end_comparison(result, rows, saving, table)
 
 
 def _reuses(found: Registry, policy: str) -> bool:

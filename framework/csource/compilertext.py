@@ -75,7 +75,7 @@ def allowed(name: str, text: str) -> str:
 
 
 def entry(name: str, statements: Iterable[str]) -> str:
-    """An entry's C text."""
+    """The C text of a function that the engine's native table calls."""
     body = "".join(f"\t{one}\n" for one in statements)
     return f"FL_ENTRY({name})\n{{\n{body}}}\n"
 

@@ -221,7 +221,7 @@ def _option(text: str, whole: str) -> tuple[str, str]:
 
 
 def _of_folder(folder: Path) -> dict[str, str]:
-    """The files in a folder."""
+    """The texts of the files that a translation reads, by name, as they are in a folder."""
     return {name: _read(folder / name) for name in kernel.FILES if (folder / name).is_file()}
 
 

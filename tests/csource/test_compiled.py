@@ -54,7 +54,7 @@ def changed(folder: Path, old: str, new: str) -> Scheme:
 
 
 def outcome(scheme: Scheme) -> Outcome:
-    """What the check says."""
+    """The outcome of the check `compiled` for a policy."""
     return next(one for one in checks_for(scheme) if one.name == COMPILED).run(Subject(scheme, 1.0))
 
 

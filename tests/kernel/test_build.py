@@ -58,7 +58,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A tree of our own."""
+    """A tree of our own, whose Makefile obeys the targets that a build uses."""
     made = tmp_path / "tree"
     (made / "arch/x86").mkdir(parents=True)
     (made / "Makefile").write_text(MAKEFILE)

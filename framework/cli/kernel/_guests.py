@@ -243,9 +243,4 @@ def bench(
     rows = comparison.compare(result)
     _common.tell(table.final(lambda path: csvfile.write(rows, path, None), result.complete))
     terminal.render(result, rows, TerminalPage())
-    saving.check()
-    table.check()
-    if not result.complete:
-        raise typer.Exit(_common.INTERRUPTED)
-    if (fault := comparison.failed(rows, result)) is not None:
-        raise fault
+    _common.end_comparison(result, rows, saving, table)

@@ -8,7 +8,7 @@ CLEARED = "\r\x1b[K"
 
 
 def show(text: str) -> None:
-    """Replace the line."""
+    """Write a text in place of the one that the line shows."""
     if sys.stderr.isatty():
         sys.stderr.write(f"{CLEARED}{text}")
         sys.stderr.flush()

@@ -37,5 +37,5 @@ Functions = Mapping[str, Counts]
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """The sum of counts."""
+    """The counts of several plays or functions, added."""
     return sum(counts, start=Counts())

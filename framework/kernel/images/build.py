@@ -81,7 +81,7 @@ class Recipe:
 
     @property
     def folder(self) -> Path:
-        """Where it is built."""
+        """The folder of the build, which goes on there if it was interrupted."""
         key = hashlib.sha256(f"{self.tree}\0{self.fragment}".encode()).hexdigest()[:12]
         return store.folder() / "builds" / f"{self.name}-{key}"
 
