@@ -124,10 +124,10 @@ def main() -> None:
     try:
         with signals.stops_kept():
             code = _run()
+            if code == INTERRUPTED and signals.received():
+                code = 128 + signals.received()
     finally:
         gc.enable()
-    if code == INTERRUPTED and signals.received():
-        code = 128 + signals.received()
     try:
         sys.stdout.flush()
     except BrokenPipeError:

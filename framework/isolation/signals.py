@@ -34,26 +34,29 @@ IMPORT_SECONDS: Final = 2.0
 """A plugin's import can hang; a signal ends it, or what is evaluated, after this time."""
 RETRY_SECONDS: Final = 0.02
 
-_received: list[int] = []
-"""The signals that raised KeyboardInterrupt, or that were noted."""
+_received: list[int] | None = None
+"""The signals that raised KeyboardInterrupt in the present `stops_kept`, or that were noted in it; None outside of one."""
 
 
 def received() -> int:
-    """The first signal that raised KeyboardInterrupt in a `stops_kept`, or was noted; 0: none."""
+    """The first signal that raised KeyboardInterrupt in the present `stops_kept`, or was noted in it; 0: none."""
     return _received[0] if _received else 0
 
 
 def note(number: int) -> None:
-    """Remember a signal that another handler has taken."""
-    _received.append(number)
+    """Remember a signal that another handler has taken, until the present `stops_kept` ends."""
+    if _received is not None:
+        _received.append(number)
 
 
 @contextmanager
 def stops_kept() -> Iterator[None]:
     """Make sure that SIGINT, SIGTERM and SIGHUP in the block raise KeyboardInterrupt in the main thread.
 
-    In another thread nothing changes. A signal that is ignored, as by nohup, or handled already stays so.
+    In another thread nothing changes. A signal that is ignored, as by nohup, or handled already stays so. What was
+    received is forgotten where the block ends: a later block of the same process must not take it for its own.
     """
+    global _received
     in_main = threading.current_thread() is threading.main_thread()
     taken = {
         number: before
@@ -66,6 +69,8 @@ def stops_kept() -> Iterator[None]:
     hook = sys.unraisablehook
     block = sys._getframe(2)  # whose `with` it is: the program itself may have been started as a string, by python -c
     first = 0.0  # when the signal that waits arrived
+    raised: list[int] = []
+    _received = raised
 
     def on_stop(number: int, frame: FrameType | None) -> None:
         nonlocal first
@@ -75,22 +80,22 @@ def stops_kept() -> Iterator[None]:
             _send_again(number)
             return
         first = 0.0
-        _received.append(number)
+        raised.append(number)
         raise KeyboardInterrupt
 
     def on_unraisable(args: UnraisableHookArgs, /) -> None:
         if issubclass(args.exc_type, KeyboardInterrupt):
-            _send_again(_received.pop() if _received else signal.SIGINT)
+            _send_again(raised.pop() if raised else signal.SIGINT)
         else:
             hook(args)
 
-    _received.clear()
     for number in taken:
         signal.signal(number, on_stop)
     sys.unraisablehook = on_unraisable
     try:
         yield
     finally:
+        _received = None
         sys.unraisablehook = hook
         for number, before in taken.items():
             signal.signal(number, before)
