@@ -34,19 +34,19 @@ IMPORT_SECONDS: Final = 2.0
 """A plugin's import can hang; a signal ends it, or what is evaluated, after this time."""
 RETRY_SECONDS: Final = 0.02
 
-_received: list[int] | None = None
-"""The signals that raised KeyboardInterrupt in the present `stops_kept`, or that were noted in it; None outside of one."""
+_blocks: list[list[int]] = []
+"""For each open `stops_kept`: the signals that raised KeyboardInterrupt in it, or that were noted in it."""
 
 
 def received() -> int:
-    """The first signal that raised KeyboardInterrupt in the present `stops_kept`, or was noted in it; 0: none."""
-    return _received[0] if _received else 0
+    """The first signal that raised KeyboardInterrupt in the open `stops_kept`, or was noted in it; 0: none."""
+    return _blocks[-1][0] if _blocks and _blocks[-1] else 0
 
 
 def note(number: int) -> None:
-    """Remember a signal that another handler has taken, until the present `stops_kept` ends."""
-    if _received is not None:
-        _received.append(number)
+    """Remember a signal that another handler has taken, until the open `stops_kept` ends."""
+    if _blocks:
+        _blocks[-1].append(number)
 
 
 @contextmanager
@@ -56,7 +56,6 @@ def stops_kept() -> Iterator[None]:
     In another thread nothing changes. A signal that is ignored, as by nohup, or handled already stays so. What was
     received is forgotten where the block ends: a later block of the same process must not take it for its own.
     """
-    global _received
     in_main = threading.current_thread() is threading.main_thread()
     taken = {
         number: before
@@ -70,7 +69,7 @@ def stops_kept() -> Iterator[None]:
     block = sys._getframe(2)  # whose `with` it is: the program itself may have been started as a string, by python -c
     first = 0.0  # when the signal that waits arrived
     raised: list[int] = []
-    _received = raised
+    _blocks.append(raised)
 
     def on_stop(number: int, frame: FrameType | None) -> None:
         nonlocal first
@@ -95,7 +94,7 @@ def stops_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        _received = None
+        _blocks.pop()
         sys.unraisablehook = hook
         for number, before in taken.items():
             signal.signal(number, before)
