@@ -1,6 +1,8 @@
 """Replay a recorded trace under policies.
 
-The report says who shares large folios, what each policy gets wrong, and what that costs.
+The report begins with at most five sentences that answer: how often large folios were written to, what limited room for
+owners costs beyond the policy exact, and how sure that is. Then it says who shares large folios, what each policy gets
+wrong, and what that costs.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def run(
         typer.Option(
             "--policies",
             metavar="LIST",
-            help=f"{_common.POLICIES}, separated by commas; a precise one is added. [those that model a kernel]",
+            help=f"{_common.POLICIES}, separated by commas; exact is added. [those that model a kernel]",
         ),
     ] = None,
     json: _common.ResultFile = None,
@@ -121,17 +123,16 @@ def _when(teardown: str) -> Literal["auto", "exit", "gone"]:
 
 
 def _schemes(found: Registry, written: list[str] | None) -> list[Scheme]:
-    """The policies, with a precise one to compare them with."""
-    from foliolab.framework.replay.session import is_precise
+    """The policies, with the one that others are compared with."""
+    from foliolab.framework.replay.result import YARDSTICK
+    from foliolab.framework.replay.session import is_yardstick
 
     if written:
         schemes = found.parse_policies(written)
     else:
         schemes = [policy.with_parameters() for policy in found.policies.values() if policy.models]
-    if not any(map(is_precise, schemes)):
-        known = (policy.with_parameters() for policy in found.policies.values())
-        precise = [scheme for scheme in known if is_precise(scheme)]
-        schemes += sorted(precise, key=lambda scheme: len(scheme.capabilities), reverse=True)[:1]
+    if YARDSTICK in found.policies and not any(is_yardstick(scheme.name) for scheme in schemes):
+        schemes.append(found.policy(YARDSTICK))
     return schemes
 
 

@@ -12,6 +12,8 @@ from foliolab.framework.results.run_result import RunResult
 from foliolab.framework.trace.header import Header
 
 PAGE_BYTES: Final = 4096
+YARDSTICK: Final = "exact"
+"""The policy that knows every owner and reuses by the kernel's rule: what others cost is what they cost beyond it."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,6 +121,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         policy: as a user writes it, with the parameters that the replay chose.
         exact: whether it claims to answer exactly.
         safe: whether it claims never to call a folio exclusive that several MMs map.
+        exact_up_to: it claims exact answers while at most so many MMs map a folio at a time; 0: no such claim.
         recorded: whether it models the recorded kernel.
         events: how many were replayed: all, unless `stopped` says otherwise.
         stopped: why the replay ended early; empty if it did not.
@@ -142,6 +145,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policy: str
     exact: bool = False
     safe: bool = False
+    exact_up_to: Count = 0
     recorded: bool = False
     events: Count = 0
     stopped: str = ""
@@ -160,6 +164,11 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sole_copies: Count = 0
     not_modelled: dict[str, Count] = {}
     samples: list[ReplaySample] = []
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole trace was replayed."""
+        return bool(self.events) and not self.stopped
 
     @property
     def false_share(self) -> float:
@@ -196,6 +205,19 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return sum(before.frames * (after.time - before.time) for before, after in pairs) / span
 
 
+class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The costs of a copy and of a reuse.
+
+    Attributes:
+        copy_ns, reuse_ns: per page.
+        source: where the numbers come from, in words.
+    """
+
+    copy_ns: Finite
+    reuse_ns: Finite
+    source: str
+
+
 class Spared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a precise policy would have saved, compared with another policy.
 
@@ -219,18 +241,30 @@ class Spared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     frames_peak: Number
     ns: Finite | None
 
+    @classmethod
+    def by(cls, one: Replayed, best: Replayed, costs: Costs | None) -> Spared:
+        """What `best` would have saved.
 
-class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The costs of a copy and of a reuse.
+        Args:
+            one, best: the other policy and the precise one, both replayed whole.
+            costs: of a copy and of a reuse; None if they are not known.
+        """
+        large, small = (_copies(one, of) - _copies(best, of) for of in (("large", "disturbed"), ("small",)))
+        copies = large + small
+        return cls(
+            policy=one.policy,
+            against=best.policy,
+            large=large,
+            small=small,
+            bytes_copied=copies * PAGE_BYTES,
+            frames_mean=one.frames_mean - best.frames_mean,
+            frames_peak=one.frames_peak - best.frames_peak,
+            ns=copies * (costs.copy_ns - costs.reuse_ns) if costs else None,
+        )
 
-    Attributes:
-        copy_ns, reuse_ns: per page.
-        source: where the numbers come from, in words.
-    """
 
-    copy_ns: Finite
-    reuse_ns: Finite
-    source: str
+def _copies(one: Replayed, classes: Sequence[str]) -> int:
+    return sum(one.count(of=of, policy="copied") for of in classes)
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -271,3 +305,8 @@ class ReplayResult(RunResult, frozen=True, kw_only=True):
     spared: list[Spared] = msgspec.field(default_factory=list)
     costs: Costs | None = None
     notes: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def yardstick(self) -> Replayed | None:
+        """The replay under `YARDSTICK`, with whatever parameters; None if it did not replay the whole trace."""
+        return next((one for one in self.policies if one.whole and one.policy.partition(":")[0] == YARDSTICK), None)

@@ -9,13 +9,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from foliolab.framework.contract.policy import Scheme
+from foliolab.framework.contract.policy import Scheme, exact_up_to
 from foliolab.framework.engine.answers import describe
 from foliolab.framework.engine.engine import Execution
 from foliolab.framework.errors import BeyondDeclared, ExitCode, FolioLabError, NothingMeasured, StoppedEarly
 from foliolab.framework.replay.costs import measured_costs
 from foliolab.framework.replay.player import Plan, Player
-from foliolab.framework.replay.result import PAGE_BYTES, Costs, Recording, Replayed, ReplayResult, Spared
+from foliolab.framework.replay.result import YARDSTICK, Costs, Recording, Replayed, ReplayResult, Spared
 from foliolab.framework.replay.survey import Progress, Survey, survey
 from foliolab.framework.results import provenance
 from foliolab.framework.trace.events import KINDS
@@ -57,9 +57,9 @@ class ReplayRequest:
     teardown: Literal["auto", "exit", "gone"] = "auto"
 
 
-def is_precise(scheme: Scheme) -> bool:
-    """Whether other policies can be compared with this one: it claims to be exact, and it reuses pages."""
-    return {"exact", "reuse"} <= scheme.capabilities
+def is_yardstick(policy: str) -> bool:
+    """Whether a policy, as a user writes it, is the one that others are compared with."""
+    return policy.partition(":")[0] == YARDSTICK
 
 
 def replay(request: ReplayRequest, progress: Progress | None = None, partial: Partial | None = None) -> ReplayResult:
@@ -172,6 +172,7 @@ def replay_one(plan: Plan, scheme: Scheme, recorded: bool = False) -> Replayed:
         found,
         exact="exact" in scheme.capabilities,
         safe="safe" in scheme.capabilities,
+        exact_up_to=exact_up_to(scheme.capabilities),
         recorded=recorded,
         stopped=stopped,
         exit_code=int(code),
@@ -193,44 +194,16 @@ def _recording(trace: Trace, found: Survey) -> Recording:
 def _spared(
     request: ReplayRequest, done: Sequence[Replayed], complete: bool, tell: Progress
 ) -> tuple[Costs | None, list[Spared]]:
-    """What a precise policy would have saved, for each policy that replayed the whole trace."""
-    precise = [
-        (scheme, one)
-        for scheme, one in zip(request.schemes, done, strict=False)
-        if is_precise(scheme) and not one.stopped
-    ]
-    if not precise:
+    """What `YARDSTICK` would have saved, for each other policy that replayed the whole trace; and the costs."""
+    best = next((one for one in done if is_yardstick(one.policy) and one.whole), None)
+    if best is None:
         return request.costs, []
-    scheme, best = precise[0]
-    others = [one for one in done if one is not best and not one.stopped]
+    others = [one for one in done if one is not best and one.whole]
     costs = request.costs
-    if costs is None and complete and request.execution == "native" and any(_more(one, best) for one in others):
-        costs = measured_costs(scheme.name, request.plugins, tell)
-    return costs, [_spared_by(one, best, costs) for one in others]
-
-
-def _copies(one: Replayed, small: bool) -> int:
-    classes: Sequence[str] = ("small",) if small else ("large", "disturbed")
-    return sum(one.count(of=of, policy="copied") for of in classes)
-
-
-def _more(one: Replayed, best: Replayed) -> int:
-    return _copies(one, False) - _copies(best, False)
-
-
-def _spared_by(one: Replayed, best: Replayed, costs: Costs | None) -> Spared:
-    large, small = _more(one, best), _copies(one, True) - _copies(best, True)
-    copies = large + small
-    return Spared(
-        policy=one.policy,
-        against=best.policy,
-        large=large,
-        small=small,
-        bytes_copied=copies * PAGE_BYTES,
-        frames_mean=one.frames_mean - best.frames_mean,
-        frames_peak=one.frames_peak - best.frames_peak,
-        ns=copies * (costs.copy_ns - costs.reuse_ns) if costs else None,
-    )
+    wanted = costs is None and complete and request.execution == "native"
+    if wanted and any(Spared.by(one, best, None).large for one in others):
+        costs = measured_costs(best.policy, request.plugins, tell)
+    return costs, [Spared.by(one, best, costs) for one in others]
 
 
 def _notes(trace: Trace, done: Sequence[Replayed]) -> list[str]:

@@ -1,11 +1,12 @@
-"""`foliolab replay`: owners over time, false shared folios, write faults, spared copies."""
+"""`foliolab replay`: the answer in sentences; owners over time, false shared folios, write faults, spared copies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-from foliolab.framework.replay.result import Replayed, ReplayResult, ReplaySample
+from foliolab.framework.replay.result import YARDSTICK, Replayed, ReplayResult, ReplaySample
+from foliolab.framework.report.answer import answer
 from foliolab.framework.report.pages.page import Column, Page, Style
 from foliolab.framework.report.words import broken, duration_text, share_text
 
@@ -22,10 +23,14 @@ CLASSES: Final = {
 
 
 def render(result: ReplayResult, page: Page) -> None:
-    """Write a result on a page."""
+    """Write a result on a page, the answer first."""
+    if sentences := answer([result]):
+        page.line("The answer", "strong")
+        for sentence in sentences:
+            page.line(f"  {sentence}")
+        page.line()
     _head(result, page)
-    best = next((one for one in result.policies if one.exact and one.events), None)
-    shown = best or next((one for one in result.policies if one.events), None)
+    shown = result.yardstick or next((one for one in result.policies if one.events), None)
     if shown is not None:
         _owners(shown, page)
         _over_time(shown, result, page)
@@ -192,7 +197,7 @@ def _mib(nbytes: float) -> str:
 
 def _spared(result: ReplayResult, page: Page) -> None:
     if not result.spared:
-        page.line("spared copies: no policy that is precise and reuses replayed the whole trace", "quiet")
+        page.line(f"spared copies: {YARDSTICK} did not replay the whole trace", "quiet")
         page.line()
         return
     spared = result.spared

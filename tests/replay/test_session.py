@@ -15,7 +15,7 @@ from rich.console import Console
 from foliolab.framework.contract.policy import Policy, Scheme
 from foliolab.framework.errors import ExitCode, NothingMeasured, ResultFileError
 from foliolab.framework.host import describe_host
-from foliolab.framework.replay import costs, session
+from foliolab.framework.replay import costs
 from foliolab.framework.replay.result import Costs, ReplayResult
 from foliolab.framework.replay.session import INTERRUPTED, ReplayRequest, exit_code, replay
 from foliolab.framework.report import replay as report
@@ -348,8 +348,15 @@ def test_without_costs_no_time_is_made_up(trace: Path) -> None:
     assert [one.ns for one in found.spared] == [None, None]
 
 
-def test_without_a_precise_policy_nothing_is_spared(trace: Path) -> None:
+def test_without_the_yardstick_nothing_is_spared(trace: Path) -> None:
     found = replay(request(trace, BASE, MM_ID))
     assert found.spared == []
-    assert "no policy that is precise" in shown(found)
-    assert not session.is_precise(BASE)
+    assert found.yardstick is None
+    assert "spared copies: exact did not replay the whole trace" in shown(found)
+
+
+def test_the_yardstick_is_the_policy_exact_whatever_else_claims_to_be_exact(trace: Path) -> None:
+    claims = dataclasses.replace(mm_id.POLICY, name="bold", capabilities=exact.POLICY.capabilities).with_parameters()
+    found = replay(request(trace, claims, EXACT, MM_ID))
+    of = {one.policy: (one.against, one.large) for one in found.spared}
+    assert of == {"bold": ("exact", 20), "mm-id": ("exact", 20)}

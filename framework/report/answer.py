@@ -1,0 +1,258 @@
+"""The answer of replays in at most five sentences, each made from their results, for a reviewer to quote.
+
+The sentences say how often large folios were written to, what a policy costs beyond `result.YARDSTICK`, how long it
+was wrong, whether this program could have shown that at all, and how far to believe it. What a trace cannot show is
+said to be unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from foliolab.framework.replay.result import YARDSTICK, Replayed, ReplayResult, Spared
+from foliolab.framework.report.words import duration_text, share_text
+
+SEES_FAULTS: Final = frozenset({"perf", "bpftrace"})
+"""Sources of traces that show every write fault and every new folio; others are not known to."""
+MOST_OWNERS: Final = 64
+"""Numbers of MMs from here on share one element of `Replayed.owner_ns`."""
+OUTCOMES: Final = ("copied", "reused")
+
+
+def answer(results: Sequence[ReplayResult]) -> list[str]:
+    """The sentences, none if no policy replayed anything.
+
+    Args:
+        results: of one trace, or of several runs of the same program; figures that differ become ranges.
+    """
+    if not results or not all(any(one.events for one in result.policies) for result in results):
+        return []
+    subjects = [subject(result) for result in results]
+    found = [_writes(results)]
+    judged = [one for one in subjects if one is not None]
+    if len(judged) == len(results):
+        if _writes_on([_observer(result) for result in results]):
+            found.append(_cost(results, judged))
+        if any(sum(_observer(result).owner_ns) for result in results):
+            found.append(_wrong(judged))
+    found.append(_sharing(results, judged))
+    found.append(_sureness(results))
+    return found
+
+
+def subject(result: ReplayResult) -> Replayed | None:
+    """The policy that the answer is about: the recorded kernel's, else the first that has room for some MMs only.
+
+    `YARDSTICK` itself is never the subject; None if nothing else replayed events.
+    """
+    others = [one for one in result.policies if one.events and one.policy.partition(":")[0] != YARDSTICK]
+    limited = [one for one in others if one.exact_up_to and not one.exact]
+    return next((one for one in limited if one.recorded), next(iter([*limited, *others]), None))
+
+
+def _observer(result: ReplayResult) -> Replayed:
+    """A replay whose account of the folios' owners is used: the yardstick's, else the first one with events."""
+    return result.yardstick or next(one for one in result.policies if one.events)
+
+
+def _sees(result: ReplayResult, what: str = "faults") -> bool:
+    """Whether the source of a trace shows events of a kind; what its header does not say depends on the source."""
+    said = getattr(getattr(result.recording.header, "shows", None), what, None)
+    known = what not in ("faults", "allocations") or result.recording.header.source in SEES_FAULTS
+    return known if said is None else bool(said)
+
+
+def _writes_known(results: Sequence[ReplayResult]) -> bool:
+    """Whether the traces show write faults: their source does, or they have some."""
+    return all(_sees(result) or "write" in result.recording.kinds for result in results)
+
+
+def _writes_on(seen: Sequence[Replayed]) -> bool:
+    """Whether any write fault fell on a large folio of known history."""
+    return any(one.count("large") for one in seen)
+
+
+def _errs(one: Replayed) -> bool:
+    """Whether a policy ever called a folio maybe shared that one MM mapped."""
+    return bool(one.false_shared.episodes or one.false_shared.ops)
+
+
+# -- the sentences -----------------------------------------------------------------------------------
+def _writes(results: Sequence[ReplayResult]) -> str:
+    """Writes to large folios of known history, and what the kernel did."""
+    names = list(dict.fromkeys(result.recording.path for result in results))
+    where = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    if not _writes_known(results):
+        blind = next(result for result in results if not _sees(result))
+        source = blind.recording.header.source or "its source"
+        return (
+            f"{where} has no write fault and {source} need not show any, so this trace cannot tell how often large "
+            "folios were written to, nor what that cost."
+        )
+    seen = [_observer(result) for result in results]
+    faults = [one.count("large") for one in seen]
+    span = _between((result.recording.span for result in results), duration_text)
+    if not any(faults):
+        others = sum(one.count() for one in seen)
+        rest = f"; {others:,} fell on other pages" if others else ""
+        return f"{where}: in {span} no write fault fell on a large folio of known history{rest}."
+    parts = [
+        f"{verb} {_numbers(one.count('large', outcome) for one in seen)}"
+        for verb, outcome in (("copied", "copied"), ("reused", "reused"))
+        if any(one.count("large", outcome) for one in seen)
+    ]
+    if any(one.count("large", "unknown") for one in seen):
+        parts.append(f"did what the trace does not show with {_numbers(one.count('large', 'unknown') for one in seen)}")
+    did = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return (
+        f"{where}: in {span} {_numbers(faults)} write faults fell on pages of large folios of known history; "
+        f"the kernel {did} of them."
+    )
+
+
+def _cost(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
+    """Copies and time beyond the yardstick."""
+    name = _named(judged)
+    pairs = [(result, one, result.yardstick) for result, one in zip(results, judged, strict=True)]
+    beyond = [Spared.by(one, best, result.costs) for result, one, best in pairs if best is not None and one.whole]
+    if len(beyond) < len(results):
+        return f"What {name} costs beyond {YARDSTICK} is not known, since not both replayed the whole trace."
+    copies = [one.large + one.small for one in beyond]
+    if not any(copies):
+        return f"{name} made no more copies than {YARDSTICK}, which knows every owner."
+    if min(copies) < 0 < max(copies):
+        return f"{name} made between {-min(copies):,.0f} fewer and {max(copies):,.0f} more copies than {YARDSTICK}."
+    more = "more" if max(copies) > 0 else "fewer"
+    text = (
+        f"{name} made {_numbers(abs(count) for count in copies)} {more} copies of pages than {YARDSTICK}, which knows "
+        f"every owner: {_between((abs(one.bytes_copied) for one in beyond), _mib)}"
+    )
+    times = [one.ns for one in beyond if one.ns is not None]
+    costs = results[0].costs
+    if costs is None or len(times) < len(beyond):
+        return f"{text}; what a copy costs was not measured."
+    each = costs.copy_ns - costs.reuse_ns
+    return f"{text}, {_between(map(abs, times), duration_text)} at {each:.0f} ns each ({costs.source})."
+
+
+def _wrong(judged: Sequence[Replayed]) -> str:
+    """The longest false shared, and how much of the time there was any."""
+    name = judged[0].policy
+    falsely = [one.false_shared for one in judged]
+    if any(map(_errs, judged)):
+        longest = _between((one.longest for one in falsely), lambda ns: duration_text(ns) if ns else "no time")
+        share = _between((one.false_share for one in judged), lambda part: share_text(part, 1))
+        text = (
+            f"The longest time for which {name} called a folio maybe shared that one MM alone mapped is {longest}; "
+            f"such folios were {share} of large folios x time"
+        )
+    else:
+        text = f"{name} never called a large folio maybe shared that one MM alone mapped"
+    unsafe = [one.unsafe.episodes for one in judged]
+    if any(unsafe):
+        text += f"; {_numbers(unsafe)} times it called one exclusive that several MMs mapped, which is unsafe"
+    return f"{text}."
+
+
+def _sharing(results: Sequence[ReplayResult], judged: Sequence[Replayed]) -> str:
+    """How many MMs shared a large folio, and whether the run could show at all what a policy's limited room costs."""
+    seen = [_observer(result) for result in results]
+    most = max(max(one.most_owners, len(one.owner_ns)) for one in [*seen, *judged])
+    if not most:
+        if all(_sees(result) for result in results):
+            return "The program got no large folio, so it could not show what sharing them costs."
+        return "The trace has no large folio, and cannot tell whether the program had any."
+    if most == 1:
+        return "No large folio was mapped by more than one MM at a time, so this run could not show what sharing costs."
+    room = judged[0].exact_up_to if len(judged) == len(results) else 0
+    many = f"{most}" if most < MOST_OWNERS else f"{MOST_OWNERS} or more"
+    if not room:
+        return f"Up to {many} MMs mapped the same large folio at a time."
+    limit = f"what {judged[0].policy}'s room for {room} MMs costs"
+    if most <= room:
+        return f"At most {many} MMs mapped the same large folio at a time, so this run could not show {limit}."
+    share = _between((_beyond(one, room) for one in seen), lambda part: share_text(part, 1))
+    how = "and shows that it errs" if any(map(_errs, judged)) else "and shows no error"
+    if _writes_known(results) and not _writes_on(seen):
+        how += ", but no write fell on such a folio"
+    return (
+        f"Up to {many} MMs mapped the same large folio at a time, more than {room} of them for {share} of large "
+        f"folios x time, so this run could show {limit}, {how}."
+    )
+
+
+def _sureness(results: Sequence[ReplayResult]) -> str:
+    """How much of the kernel's own decisions agree, of how many runs this is, and what is doubtful."""
+    return f"{_agreement(results)}; {', '.join(_doubts(results))}."
+
+
+def _agreement(results: Sequence[ReplayResult]) -> str:
+    models = [next((one for one in result.policies if one.recorded and one.events), None) for result in results]
+    known = [one for one in models if one is not None]
+    if not all(result.recording.header.kernel for result in results):
+        return "The trace does not name the recorded kernel, so its decisions check no policy"
+    if len(known) < len(results):
+        return "No policy here models the recorded kernel, so its decisions check none"
+    certain, unsure = (_summed(known, sure) for sure in (True, False))
+    if not certain[1] and not unsure[1]:
+        return "The trace shows no decision of the kernel about a large folio that could be compared"
+    kernels = list(dict.fromkeys(result.recording.header.kernel for result in results))
+    words = ("certain", certain), ("uncertain", unsure)
+    parts = [f"{same:,} of {of:,} {word}" for word, (same, of) in words if of]
+    linux = f"Linux {kernels[0]}" if len(kernels) == 1 and kernels[0] else "the kernel"
+    return f"{known[0].policy} decides {' and '.join(parts)} writes to large folios as {linux} did"
+
+
+def _summed(models: Sequence[Replayed], certain: bool) -> tuple[int, int]:
+    same, known = zip(*(one.agreement(certain) for one in models), strict=True)
+    return sum(same), sum(known)
+
+
+def _doubts(results: Sequence[ReplayResult]) -> list[str]:
+    """Of how many runs this is, then what makes it less sure."""
+    runs = len({(result.recording.header.started, result.recording.path) for result in results})
+    found = ["this is one run, an example and no statistic" if runs == 1 else f"these are {runs} runs"]
+    changed = sum(_observer(result).count("disturbed") for result in results)
+    counts = (
+        (sum(result.recording.header.lost for result in results), "events were lost"),
+        (changed, "writes fell on folios that the kernel itself had changed"),
+        (sum(result.recording.kinds.get("present", 0) for result in results), "mappings are older than the recording"),
+    )
+    found += [f"{count:,} {what}" for count, what in counts if count]
+    if blind := [result for result in results if not _sees(result)]:
+        found.append(f"{blind[0].recording.header.source or 'its source'} may not show every fault")
+    if any(result.recording.damaged for result in results):
+        found.append("the trace is damaged")
+    if not all(result.complete for result in results):
+        found.append("the replay was interrupted")
+    return found if len(found) > 1 else [*found, "no event was lost"]
+
+
+# -- words ---------------------------------------------------------------------------------------------
+def _between(values: Iterable[float], form: Callable[[float], str]) -> str:
+    """The least and the most of values; one text if the two read the same."""
+    held = list(values)
+    low, high = form(min(held)), form(max(held))
+    return low if low == high else f"{low} to {high}"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return _between(values, lambda value: f"{value:,.0f}")
+
+
+def _mib(nbytes: float) -> str:
+    mib = nbytes / (1 << 20)
+    return f"{mib:,.1f} MiB" if mib >= 0.1 else f"{nbytes / 1024:,.0f} KiB"
+
+
+def _named(judged: Sequence[Replayed]) -> str:
+    """A policy, with the number of MMs that it has room for."""
+    one = judged[0]
+    return f"{one.policy} (exact for up to {one.exact_up_to} MMs a folio)" if one.exact_up_to else one.policy
+
+
+def _beyond(one: Replayed, room: int) -> float:
+    """The share of large folios × time that more than so many MMs mapped."""
+    total = sum(one.owner_ns)
+    return sum(one.owner_ns[room:]) / total if total else 0.0
